@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test fmt lint docs unit deny clean
+
+help: ## what can be made
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: ## watch batches travel from RabbitMQ into a stand-in of Testmo (KEEP=1 leaves it running)
+	@KEEP=$(KEEP) tests/demo/run.sh
+
+demo-stop: ## end what `make demo KEEP=1` left running
+	@tests/demo/run.sh stop
+
+test: ## everything that is checked, with all set-up
+	@tests/env/suite.sh
+
+unit: ## only the tests that need no broker
+	cargo test --workspace --lib --bins --locked
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## formatting and clippy, as `make test` checks them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+docs: ## the code's documentation, in target/doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+deny: ## licences, advisories and sources of the dependencies
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
+	else echo "cargo-deny is not installed: cargo install --locked cargo-deny"; fi
+
+clean: ## delete what was built
+	cargo clean

@@ -1,0 +1,69 @@
+//! What do machines ask a running worker? Metrics and health over HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// Which neighbours are there; a worker is ready when all of them are.
+#[derive(Clone, Debug)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new([("intake", false), ("events", false), ("store", false)].into())))
+    }
+}
+
+impl Readiness {
+    /// Notes whether a neighbour is there; tells whether that is news.
+    pub fn set(&self, neighbour: &'static str, up: bool) -> bool {
+        self.0.lock().is_ok_and(|mut known| known.insert(neighbour, up) != Some(up))
+    }
+
+    /// The neighbours that are away.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        known.into_iter().filter(|(_, up)| !up).map(|(neighbour, _)| neighbour).collect()
+    }
+}
+
+/// Serves `/metrics`, `/livez` and `/readyz` until `stop`.
+pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness, stop: CancellationToken) {
+    let app = Router::new()
+        .route("/metrics", get(show_metrics).with_state(metrics))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready).with_state(readiness));
+    let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    // A client that keeps its connection open must not keep the worker from stopping.
+    tokio::select! {
+        ended = served => if let Err(error) = ended {
+            tracing::error!(%error, "metrics and health are not served any more");
+        },
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn show_metrics(State(metrics): State<Metrics>) -> Response {
+    match metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn ready(State(readiness): State<Readiness>) -> Response {
+    let missing = readiness.missing();
+    if missing.is_empty() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", "))).into_response()
+    }
+}

@@ -1,0 +1,104 @@
+//! What can go wrong with one request to the broker?
+
+use std::time::Duration;
+
+use lapin::ErrorKind;
+use lapin::protocol::{AMQPError, AMQPErrorKind};
+
+/// AMQP reply code: no permission. Source: AMQP 0-9-1, constants.
+pub(super) const ACCESS_REFUSED: u16 = 403;
+/// AMQP reply code: no such exchange or queue.
+pub(super) const NOT_FOUND: u16 = 404;
+/// AMQP reply code: it exists with other arguments.
+pub(super) const PRECONDITION_FAILED: u16 = 406;
+
+/// A request to the broker that had no success.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No answer came in time; what the broker did is unknown and the channel is not used again.
+    #[error("{call} got no answer within {limit:?}")]
+    TimedOut {
+        /// The AMQP method.
+        call: &'static str,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The broker or the network ended it.
+    #[error("{call} failed: {source}")]
+    Failed {
+        /// The AMQP method.
+        call: &'static str,
+        /// What lapin says.
+        source: lapin::Error,
+    },
+    /// The broker ended a subscription.
+    #[error("the broker ended the subscription (queue deleted or moved?)")]
+    Cancelled,
+    /// The connection is gone.
+    #[error("the connection was lost: {cause}")]
+    Lost {
+        /// Why.
+        cause: String,
+    },
+}
+
+impl CallError {
+    /// The broker's reply code and text, if it closed the channel (not the connection) over this.
+    pub(super) fn channel_error(&self) -> Option<(u16, String)> {
+        match self {
+            Self::Failed { source, .. } => channel_error(source),
+            Self::TimedOut { .. } | Self::Cancelled | Self::Lost { .. } => None,
+        }
+    }
+
+    /// Whether the broker sent something that lapin cannot read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => matches!(source.kind(), ErrorKind::ParsingError(_)),
+            Self::TimedOut { .. } | Self::Cancelled | Self::Lost { .. } => false,
+        }
+    }
+
+    /// What a person can do about it, where that is known.
+    pub(super) fn remedy(&self) -> Option<&'static str> {
+        if self.is_unreadable() {
+            return Some(
+                "a message has a property or header name that is not UTF-8; it moves to the dead \
+                 queue when its delivery limit is reached, and has to be removed there by hand",
+            );
+        }
+        match self.channel_error()?.0 {
+            ACCESS_REFUSED => Some("give the broker user the permission that the text names"),
+            NOT_FOUND => Some("declare the topology, with a user that may configure it"),
+            PRECONDITION_FAILED => {
+                Some("the object exists with other arguments: set them by a policy, or delete it and declare it again")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The reply code and text of an error with which the broker closes one channel.
+pub(super) fn channel_error(error: &lapin::Error) -> Option<(u16, String)> {
+    protocol_error(error)
+        .filter(|error| matches!(error.kind(), AMQPErrorKind::Soft(_)))
+        .map(|error| (error.get_id(), error.get_message().to_string()))
+}
+
+/// The error that the broker itself named, if it was the broker.
+pub(super) fn protocol_error(error: &lapin::Error) -> Option<&AMQPError> {
+    if let ErrorKind::ProtocolError(error) = error.kind() { Some(error) } else { None }
+}
+
+/// Waits for one request, at most for `limit`.
+pub(super) async fn limited<T>(
+    call: &'static str,
+    limit: Duration,
+    request: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(CallError::Failed { call, source }),
+        Err(_) => Err(CallError::TimedOut { call, limit }),
+    }
+}

@@ -1,0 +1,153 @@
+//! Does the broker have what the project lives on, and how is it made?
+
+use std::fmt;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+use super::call::{CallError, NOT_FOUND, PRECONDITION_FAILED, limited};
+use super::link::Link;
+use super::topology::{Argument, ArgumentValue, Object, Routing};
+
+/// Something about the topology that a person should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about, for instance "queue `testmo.cases`".
+    pub object: String,
+    /// What is the matter.
+    pub problem: Problem,
+    /// The broker's words.
+    pub detail: String,
+}
+
+/// What can be the matter with an object of the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It does not exist.
+    Missing,
+    /// It exists with another type or other arguments.
+    Different,
+    /// The broker does not let this user look, which says nothing about the object.
+    Unknown,
+}
+
+impl Finding {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self.problem {
+            Problem::Missing => "declare the topology with a user that may configure it, or import it as definitions",
+            Problem::Different => {
+                "arguments cannot be changed: set them by a policy, or empty, delete and declare it again"
+            }
+            Problem::Unknown => "nothing, if messages flow; else give the user permissions on this object",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { object, detail, .. } = self;
+        match self.problem {
+            Problem::Missing => write!(f, "{object} does not exist"),
+            Problem::Different => write!(f, "{object} differs from what is wanted: {detail}"),
+            Problem::Unknown => write!(f, "{object} could not be checked: {detail}"),
+        }
+    }
+}
+
+/// Creates what is missing; what exists with other arguments is left as it is and reported.
+///
+/// # Errors
+/// When the connection fails. What the broker refuses is a finding, not an error.
+pub async fn declare(link: &Link, objects: &[Object]) -> Result<Vec<Finding>, CallError> {
+    visit(link, objects, false).await
+}
+
+/// Looks for each exchange and queue without creating it. AMQP offers no look at bindings and
+/// arguments; those show only when they are declared.
+///
+/// # Errors
+/// When the connection fails. What the broker refuses is a finding, not an error.
+pub async fn check(link: &Link, objects: &[Object]) -> Result<Vec<Finding>, CallError> {
+    visit(link, objects, true).await
+}
+
+async fn visit(link: &Link, objects: &[Object], passive: bool) -> Result<Vec<Finding>, CallError> {
+    let mut findings = Vec::new();
+    for object in objects {
+        // A refusal closes the channel, so each object has its own.
+        let channel = link.channel().await?;
+        match ask(link, &channel, object, passive).await {
+            // Closed and waited for: lapin cannot close a connection in order over a closing channel.
+            Ok(()) => limited("channel.close", link.rpc_timeout(), channel.close(200, short("OK"))).await?,
+            Err(error) => {
+                let (code, detail) = error.channel_error().ok_or(error)?;
+                findings.push(Finding { object: object.to_string(), problem: problem(code), detail });
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn problem(code: u16) -> Problem {
+    match code {
+        NOT_FOUND => Problem::Missing,
+        PRECONDITION_FAILED => Problem::Different,
+        // 403 above all: RabbitMQ 4.3 asks for a permission even to look.
+        _ => Problem::Unknown,
+    }
+}
+
+async fn ask(link: &Link, channel: &Channel, object: &Object, passive: bool) -> Result<(), CallError> {
+    let limit = link.rpc_timeout();
+    match object {
+        Object::Exchange { name, routing, arguments } => {
+            let options = ExchangeDeclareOptions { passive, durable: true, ..Default::default() };
+            let request = channel.exchange_declare(short(name), kind(*routing), options, table(arguments));
+            limited("exchange.declare", limit, request).await
+        }
+        Object::Queue { name, arguments } => {
+            let options = QueueDeclareOptions { passive, durable: true, ..Default::default() };
+            let request = channel.queue_declare(short(name), options, table(arguments));
+            limited("queue.declare", limit, request).await.map(drop)
+        }
+        Object::Binding { .. } if passive => Ok(()),
+        Object::Binding { exchange, queue, routing_key } => {
+            let request = channel.queue_bind(
+                short(queue),
+                short(exchange),
+                short(routing_key),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            limited("queue.bind", limit, request).await
+        }
+    }
+}
+
+fn kind(routing: Routing) -> ExchangeKind {
+    match routing {
+        Routing::Topic => ExchangeKind::Topic,
+        Routing::Fanout => ExchangeKind::Fanout,
+    }
+}
+
+fn table(arguments: &[Argument]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for Argument { name, value } in arguments {
+        let value = match value {
+            ArgumentValue::Text(text) => AMQPValue::LongString(text.as_str().into()),
+            ArgumentValue::Number(number) => AMQPValue::LongLongInt(*number),
+        };
+        table.insert(short(name), value);
+    }
+    table
+}
+
+/// A name as AMQP carries it. Names come from the configuration; what exceeds AMQP's 255 bytes is
+/// cut off, where lapin's own conversion would panic.
+pub(super) fn short(name: &str) -> ShortString {
+    let end = name.floor_char_boundary(255);
+    ShortString::from(&name[..end])
+}

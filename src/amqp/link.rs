@@ -1,0 +1,215 @@
+//! How is a connection opened, watched and closed?
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use lapin::options::ConfirmSelectOptions;
+use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus};
+
+use super::address::Address;
+use super::call::{CallError, limited, protocol_error};
+use crate::config::Amqp;
+
+/// AMQP reply code: the virtual host does not exist or is not open to this user.
+const NOT_ALLOWED: u16 = 530;
+
+/// An open connection. Dropping it closes it without waiting.
+pub struct Link {
+    connection: Connection,
+    rpc_timeout: Duration,
+    close_timeout: Duration,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The configured address cannot be read.
+    #[error("the broker address is not of the form amqp[s]://user:password@host:port/vhost")]
+    Address,
+    /// Nothing could be reached: unknown host name, refused, reset.
+    #[error("cannot reach {target}: {cause}")]
+    Unreachable {
+        /// The broker without credentials.
+        target: String,
+        /// The operating system's words.
+        cause: String,
+    },
+    /// The peer did not finish the handshake in time.
+    #[error("{target} did not answer within {limit:?}")]
+    TimedOut {
+        /// The broker without credentials.
+        target: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// User or password are wrong.
+    #[error("{target} refuses the user or the password")]
+    Credentials {
+        /// The broker without credentials.
+        target: String,
+    },
+    /// The virtual host does not exist or is closed to this user.
+    #[error("{target} refuses the virtual host: {cause}")]
+    VirtualHost {
+        /// The broker without credentials.
+        target: String,
+        /// The broker's words.
+        cause: String,
+    },
+    /// No trust could be established.
+    #[error("no TLS with {target}: {cause}")]
+    Tls {
+        /// The broker without credentials.
+        target: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// Something answers, but does not go on as AMQP 0-9-1 should.
+    #[error("{target} does not speak AMQP 0-9-1 with us: {cause}")]
+    Protocol {
+        /// The broker without credentials.
+        target: String,
+        /// What came instead.
+        cause: String,
+    },
+}
+
+impl ConnectError {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Address => {
+                "write special characters of user and password as %XX, and the default virtual host as %2f"
+            }
+            Self::Unreachable { .. } => "check host name, port and firewall, and that the broker runs",
+            Self::TimedOut { .. } => "check that the address belongs to a broker and that the broker is not overloaded",
+            Self::Credentials { .. } => {
+                "check user and password; the user `guest` may only connect from the broker's own machine"
+            }
+            Self::VirtualHost { .. } => {
+                "check what follows the last slash (the default virtual host is written %2f) and the user's permissions"
+            }
+            Self::Tls { .. } => {
+                "check the broker's certificate, its host name and the trusted authorities (SSL_CERT_FILE)"
+            }
+            Self::Protocol { .. } => "check the port (5672 for amqp://, 5671 for amqps://) and the scheme",
+        }
+    }
+}
+
+/// Opens one connection, for commands and for checks; `purpose` is appended to its name.
+///
+/// # Errors
+/// Says what kept the connection from being opened, within `connect_timeout`.
+pub async fn connect_once(config: &Amqp, purpose: &str) -> Result<Link, ConnectError> {
+    let address = Address::parse(&config.url).ok_or(ConnectError::Address)?;
+    let name = format!("{} {purpose}", config.connection_name);
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    // lapin's own limit covers only the TCP part; a frozen peer would hold this for ever.
+    let connecting = Connection::connect_uri(address.uri(), properties);
+    match tokio::time::timeout(config.connect_timeout, connecting).await {
+        Ok(Ok(connection)) => {
+            Ok(Link { connection, rpc_timeout: config.rpc_timeout, close_timeout: config.close_timeout })
+        }
+        Ok(Err(error)) => Err(classify(&error, &address)),
+        Err(_) => Err(ConnectError::TimedOut { target: address.target(), limit: config.connect_timeout }),
+    }
+}
+
+fn classify(error: &lapin::Error, address: &Address) -> ConnectError {
+    let (target, cause) = (address.target(), error.to_string());
+    match protocol_error(error).map(|error| error.get_id()) {
+        Some(super::call::ACCESS_REFUSED) => ConnectError::Credentials { target },
+        Some(NOT_ALLOWED) => ConnectError::VirtualHost { target, cause },
+        None if address.is_tls() && names_tls(error) => ConnectError::Tls { target, cause },
+        None if error.is_io_error() => ConnectError::Unreachable { target, cause },
+        Some(_) | None => ConnectError::Protocol { target, cause },
+    }
+}
+
+/// Whether an error of the TLS layer is among the causes.
+fn names_tls(error: &lapin::Error) -> bool {
+    let lapin::ErrorKind::IOError(io) = error.kind() else {
+        return false;
+    };
+    let inner = io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    std::iter::successors(inner, |error| error.source())
+        .any(|error| error.is::<rustls::Error>() || error.to_string().contains("certificate"))
+}
+
+impl ConnectError {
+    /// Whether the peer took the connection and then said nothing.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+}
+
+impl Link {
+    /// Opens a channel.
+    pub(super) async fn channel(&self) -> Result<Channel, CallError> {
+        let opening = self.connection.create_channel();
+        limited("channel.open", self.rpc_timeout, opening).await
+    }
+
+    /// Opens a channel on which the broker confirms what it has stored.
+    pub(super) async fn confirm_channel(&self) -> Result<Channel, CallError> {
+        let channel = self.channel().await?;
+        let select = channel.confirm_select(ConfirmSelectOptions::default());
+        limited("confirm.select", self.rpc_timeout, select).await?;
+        Ok(channel)
+    }
+
+    pub(super) fn rpc_timeout(&self) -> Duration {
+        self.rpc_timeout
+    }
+
+    /// Tells what happens to the connection. To be called once: lapin hands each event to only one
+    /// of its listeners.
+    pub(super) fn changes(&self) -> Changes {
+        Changes { events: Box::pin(self.connection.events_listener()), status: self.connection.status().clone() }
+    }
+
+    /// Says good-bye to the broker, at most for `close_timeout`. What is under way is answered, if
+    /// only with an error.
+    pub async fn close(&self) {
+        let closing = self.connection.close(200, "OK".into());
+        if let Err(error) = limited("connection.close", self.close_timeout, closing).await {
+            tracing::debug!(%error, "broker connection was not closed in order");
+        }
+    }
+}
+
+/// One thing that happened to a connection.
+#[derive(Debug)]
+pub(super) enum Change {
+    Blocked { reason: String },
+    Unblocked,
+    Lost(CallError),
+}
+
+/// The news of one connection.
+pub(super) struct Changes {
+    events: Pin<Box<dyn Stream<Item = lapin::Event> + Send>>,
+    status: ConnectionStatus,
+}
+
+impl Changes {
+    /// Waits for the next change. Nothing is lost if the wait is given up.
+    pub(super) async fn next(&mut self) -> Change {
+        loop {
+            let event = self.events.next().await;
+            let error = match event {
+                Some(lapin::Event::ConnectionBlocked(reason)) => return Change::Blocked { reason },
+                Some(lapin::Event::ConnectionUnblocked) => return Change::Unblocked,
+                Some(lapin::Event::Error(source)) => CallError::Failed { call: "the connection", source },
+                Some(lapin::Event::Connected | lapin::Event::SendFlow(_) | _) => continue,
+                None => CallError::Lost { cause: "closed".to_owned() },
+            };
+            // A channel that the broker closes is announced as an error too.
+            if !self.status.connected() {
+                return Change::Lost(error);
+            }
+        }
+    }
+}

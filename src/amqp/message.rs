@@ -1,0 +1,170 @@
+//! What did the broker hand us?
+
+use std::collections::BTreeMap;
+
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+/// How many headers are kept, in the order of their names.
+const MAX_HEADERS: usize = 64;
+/// How many bytes of a header's value are kept.
+const MAX_HEADER_BYTES: usize = 1024;
+
+/// A message as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The bytes, at most what the broker accepts (16 or 128 MiB by version).
+    pub body: Vec<u8>,
+    /// The exchange it was last published to.
+    pub exchange: String,
+    /// Its routing key.
+    pub routing_key: String,
+    /// The publisher's name for it.
+    pub message_id: Option<String>,
+    /// What it answers to.
+    pub correlation_id: Option<String>,
+    /// The body's media type.
+    pub content_type: Option<String>,
+    /// How the body is compressed.
+    pub content_encoding: Option<String>,
+    /// The kind of message.
+    pub kind: Option<String>,
+    /// Who published it.
+    pub app_id: Option<String>,
+    /// When it was made, in milliseconds since 1970; AMQP carries full seconds.
+    pub timestamp_ms: Option<i64>,
+    /// Headers with a single value, as text; at most 64 of at most 1024 bytes.
+    pub headers: BTreeMap<String, String>,
+    /// How often it was handed out before; 0 where the broker does not say. Only the intake queue's
+    /// own count means something: RabbitMQ 4 leaves the source's count on dead letters.
+    pub delivery_count: u64,
+}
+
+impl Message {
+    /// Takes over body and properties, without the means to acknowledge it.
+    pub(super) fn read(delivery: &mut lapin::message::Delivery) -> Self {
+        let properties = &delivery.properties;
+        let headers = properties.headers().as_ref();
+        Self {
+            body: std::mem::take(&mut delivery.data),
+            exchange: delivery.exchange.to_string(),
+            routing_key: delivery.routing_key.to_string(),
+            message_id: text(properties.message_id()),
+            correlation_id: text(properties.correlation_id()),
+            content_type: text(properties.content_type()),
+            content_encoding: text(properties.content_encoding()),
+            kind: text(properties.kind()),
+            app_id: text(properties.app_id()),
+            timestamp_ms: properties.timestamp().map(milliseconds),
+            headers: headers.map(scalars).unwrap_or_default(),
+            delivery_count: headers.map_or(0, delivery_count),
+        }
+    }
+}
+
+fn text(value: &Option<ShortString>) -> Option<String> {
+    value.as_ref().map(ToString::to_string)
+}
+
+fn milliseconds(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)
+}
+
+fn delivery_count(headers: &FieldTable) -> u64 {
+    let count = headers.inner().get("x-delivery-count").and_then(number);
+    count.map_or(0, |count| u64::try_from(count).unwrap_or(0))
+}
+
+fn scalars(headers: &FieldTable) -> BTreeMap<String, String> {
+    headers.into_iter().filter_map(|(name, value)| Some((name.to_string(), scalar(value)?))).take(MAX_HEADERS).collect()
+}
+
+fn scalar(value: &AMQPValue) -> Option<String> {
+    let mut text = match value {
+        AMQPValue::Boolean(flag) => flag.to_string(),
+        AMQPValue::Float(number) => number.to_string(),
+        AMQPValue::Double(number) => number.to_string(),
+        AMQPValue::Timestamp(seconds) => seconds.to_string(),
+        AMQPValue::ShortString(text) => text.to_string(),
+        AMQPValue::LongString(text) => text.to_string(),
+        AMQPValue::ShortShortInt(_)
+        | AMQPValue::ShortShortUInt(_)
+        | AMQPValue::ShortInt(_)
+        | AMQPValue::ShortUInt(_)
+        | AMQPValue::LongInt(_)
+        | AMQPValue::LongUInt(_)
+        | AMQPValue::LongLongInt(_) => number(value)?.to_string(),
+        AMQPValue::DecimalValue(_)
+        | AMQPValue::FieldArray(_)
+        | AMQPValue::FieldTable(_)
+        | AMQPValue::ByteArray(_)
+        | AMQPValue::Void => return None,
+    };
+    text.truncate(text.floor_char_boundary(MAX_HEADER_BYTES));
+    Some(text)
+}
+
+fn number(value: &AMQPValue) -> Option<i64> {
+    match value {
+        AMQPValue::ShortShortInt(number) => Some(i64::from(*number)),
+        AMQPValue::ShortShortUInt(number) => Some(i64::from(*number)),
+        AMQPValue::ShortInt(number) => Some(i64::from(*number)),
+        AMQPValue::ShortUInt(number) => Some(i64::from(*number)),
+        AMQPValue::LongInt(number) => Some(i64::from(*number)),
+        AMQPValue::LongUInt(number) => Some(i64::from(*number)),
+        AMQPValue::LongLongInt(number) => Some(*number),
+        AMQPValue::Boolean(_)
+        | AMQPValue::Float(_)
+        | AMQPValue::Double(_)
+        | AMQPValue::DecimalValue(_)
+        | AMQPValue::ShortString(_)
+        | AMQPValue::LongString(_)
+        | AMQPValue::FieldArray(_)
+        | AMQPValue::Timestamp(_)
+        | AMQPValue::FieldTable(_)
+        | AMQPValue::ByteArray(_)
+        | AMQPValue::Void => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::BasicProperties;
+
+    fn read(headers: &[(&str, AMQPValue)]) -> Message {
+        let mut table = FieldTable::default();
+        for (name, value) in headers {
+            table.insert((*name).into(), value.clone());
+        }
+        let mut delivery = lapin::message::Delivery::mock(1, "e".into(), "k".into(), false, b"body".to_vec());
+        delivery.properties = BasicProperties::default().with_headers(table).with_timestamp(1_700_000_000);
+        Message::read(&mut delivery)
+    }
+
+    #[test]
+    fn a_missing_or_senseless_delivery_count_reads_as_zero() {
+        assert_eq!(read(&[]).delivery_count, 0);
+        let with = |value| read(&[("x-delivery-count", value)]).delivery_count;
+        assert_eq!(with(AMQPValue::LongLongInt(4)), 4);
+        assert_eq!(with(AMQPValue::LongLongInt(-4)), 0);
+        assert_eq!(with(AMQPValue::Boolean(true)), 0);
+    }
+
+    #[test]
+    fn only_single_values_are_kept_and_long_ones_are_cut() {
+        let message = read(&[
+            ("a", AMQPValue::LongString("ä".repeat(1000).into_bytes().into())),
+            ("n", AMQPValue::LongInt(-7)),
+            ("t", AMQPValue::FieldTable(FieldTable::default())),
+        ]);
+        assert_eq!(message.headers["a"], "ä".repeat(512));
+        assert_eq!(message.headers["n"], "-7");
+        assert_eq!(message.headers.len(), 2);
+    }
+
+    #[test]
+    fn seconds_become_milliseconds() {
+        assert_eq!(read(&[]).timestamp_ms, Some(1_700_000_000_000));
+        assert_eq!(milliseconds(u64::MAX), i64::MAX);
+    }
+}

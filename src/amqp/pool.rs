@@ -1,0 +1,222 @@
+//! How do the publishing channels live, work and come back?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::BasicPublishOptions;
+use lapin::{Channel, Confirmation};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::address::Address;
+use super::call::{CallError, channel_error};
+use super::link::{Change, Link, connect_once};
+use super::outgoing::Encoded;
+use super::publish_error::PublishError;
+use super::publisher::Job;
+use super::reconnect::{End, Reconnect};
+use super::status::{Status, StatusBoard};
+use crate::config::Amqp;
+
+/// The connection for publishing and the tasks that own its channels.
+pub(super) struct Pool {
+    config: Amqp,
+    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+    board: StatusBoard,
+    stop: CancellationToken,
+}
+
+impl Pool {
+    pub(super) fn new(config: Amqp, jobs: mpsc::Receiver<Job>, stop: CancellationToken) -> Self {
+        let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
+        Self { config, jobs: Arc::new(Mutex::new(jobs)), board: StatusBoard::new("publish".to_owned(), target), stop }
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.board.watch()
+    }
+
+    /// Keeps a connection open until it is told to stop.
+    pub(super) async fn run(self) {
+        let mut reconnect = Reconnect::new(&self.config, self.stop.clone());
+        loop {
+            let opened = Instant::now();
+            let end = self.serve().await;
+            if reconnect.after(end, opened, &self.board).await.is_break() {
+                break;
+            }
+        }
+        self.board.closed();
+    }
+
+    /// One connection from opening to end.
+    async fn serve(&self) -> End {
+        let opening = tokio::select! {
+            () = self.stop.cancelled() => return End::Stopped,
+            opening = connect_once(&self.config, "publish") => opening,
+        };
+        let link = match opening {
+            Ok(link) => Arc::new(link),
+            Err(error) => return End::NotOpened(error),
+        };
+        self.board.up();
+        let end = CancellationToken::new();
+        let mut channels = JoinSet::new();
+        for _ in 0..self.config.publish_channels.max(1) {
+            let slot = Slot {
+                link: Arc::clone(&link),
+                jobs: Arc::clone(&self.jobs),
+                status: self.board.watch(),
+                end: end.clone(),
+                publish_timeout: self.config.publish_timeout,
+                confirm_timeout: self.config.confirm_timeout,
+            };
+            channels.spawn(slot.run());
+        }
+        let outcome = self.watch(&link, &mut channels).await;
+        end.cancel();
+        if matches!(outcome, End::Stopped) {
+            while channels.join_next().await.is_some() {}
+        }
+        link.close().await;
+        // Closing has answered whatever was under way; nothing is left to wait for.
+        channels.shutdown().await;
+        outcome
+    }
+
+    async fn watch(&self, link: &Link, channels: &mut JoinSet<Result<(), CallError>>) -> End {
+        let mut changes = link.changes();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return End::Stopped,
+                change = changes.next() => match change {
+                    Change::Blocked { reason } => self.board.blocked(reason),
+                    Change::Unblocked => self.board.up(),
+                    Change::Lost(error) => return End::Failed(error),
+                },
+                Some(ended) = channels.join_next() => match ended {
+                    Ok(Err(error)) => return End::Failed(error),
+                    Ok(Ok(())) => return End::Stopped,
+                    Err(panic) => return End::Failed(CallError::Lost { cause: panic.to_string() }),
+                },
+            }
+        }
+    }
+}
+
+/// One channel of the pool, replaced on the same connection when a message has cost it its life.
+struct Slot {
+    link: Arc<Link>,
+    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+    status: watch::Receiver<Status>,
+    end: CancellationToken,
+    publish_timeout: Duration,
+    confirm_timeout: Duration,
+}
+
+impl Slot {
+    /// Works until told to end; an error means that the connection is of no use any more.
+    async fn run(mut self) -> Result<(), CallError> {
+        let end = self.end.clone();
+        loop {
+            let channel = tokio::select! {
+                () = end.cancelled() => return Ok(()),
+                channel = self.open() => channel?,
+            };
+            let mut usable = true;
+            while usable {
+                let job = tokio::select! {
+                    biased;
+                    () = end.cancelled() => return Ok(()),
+                    job = self.next_job() => job,
+                };
+                let Some(Job { message, reply, .. }) = job else {
+                    return Ok(());
+                };
+                let result = self.send(&channel, message).await;
+                usable = keeps_channel(&result);
+                // The publisher may have lost interest; the message is stored all the same.
+                drop(reply.send(result));
+            }
+        }
+    }
+
+    /// A broker that takes nothing does not answer either, so the channel waits for it.
+    async fn open(&mut self) -> Result<Channel, CallError> {
+        until(&mut self.status, |status| !status.is_blocked()).await;
+        self.link.confirm_channel().await
+    }
+
+    /// The next message that nobody has taken back. None is taken while the broker is blocked:
+    /// its publisher then learns for certain that it was not sent.
+    async fn next_job(&mut self) -> Option<Job> {
+        loop {
+            until(&mut self.status, |status| !status.is_blocked()).await;
+            let mut jobs = self.jobs.lock().await;
+            let job = tokio::select! {
+                biased;
+                () = until(&mut self.status, Status::is_blocked) => continue,
+                job = jobs.recv() => job?,
+            };
+            if job.claim.take() {
+                return Some(job);
+            }
+        }
+    }
+
+    /// Sends one message and waits for its confirmation, with nothing else under way.
+    async fn send(&self, channel: &Channel, message: Encoded) -> Result<(), PublishError> {
+        let exchange = message.exchange.to_string();
+        let routing_key = message.routing_key.to_string();
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let sending =
+            channel.basic_publish(message.exchange, message.routing_key, options, &message.body, message.properties);
+        let confirm = match tokio::time::timeout(self.publish_timeout, sending).await {
+            Ok(Ok(confirm)) => confirm,
+            Ok(Err(error)) => return Err(failed(exchange, &error)),
+            Err(_) => return Err(silence("not written", self.publish_timeout)),
+        };
+        match tokio::time::timeout(self.confirm_timeout, confirm).await {
+            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
+            Ok(Ok(Confirmation::Ack(Some(returned)))) => Err(PublishError::Unroutable {
+                exchange,
+                routing_key,
+                code: returned.reply_code,
+                text: returned.reply_text.to_string(),
+            }),
+            Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused { exchange }),
+            Ok(Ok(Confirmation::NotRequested)) => {
+                Err(PublishError::Unknown { cause: "the channel does not confirm".to_owned() })
+            }
+            Ok(Err(error)) => Err(failed(exchange, &error)),
+            Err(_) => Err(silence("not confirmed", self.confirm_timeout)),
+        }
+    }
+}
+
+/// With one message under way, a channel error can only be about that one.
+fn failed(exchange: String, error: &lapin::Error) -> PublishError {
+    match channel_error(error) {
+        Some((code, text)) => PublishError::Forbidden { exchange, code, text },
+        None => PublishError::Unknown { cause: error.to_string() },
+    }
+}
+
+fn silence(what: &str, limit: Duration) -> PublishError {
+    PublishError::Unknown { cause: format!("{what} within {limit:?}") }
+}
+
+/// A channel whose last message has no clear answer could give that answer to the next one.
+fn keeps_channel(result: &Result<(), PublishError>) -> bool {
+    matches!(result, Ok(()) | Err(PublishError::Refused { .. } | PublishError::Unroutable { .. }))
+}
+
+/// Waits for a status; for ever, if the connection is given up meanwhile.
+async fn until(status: &mut watch::Receiver<Status>, wanted: impl FnMut(&Status) -> bool) {
+    if status.wait_for(wanted).await.is_err() {
+        std::future::pending().await
+    }
+}

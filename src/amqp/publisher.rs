@@ -1,0 +1,123 @@
+//! How is a message handed to the broker so that it is certainly stored?
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::outgoing::{Encoded, Outgoing};
+use super::pool::Pool;
+use super::publish_error::PublishError;
+use super::status::Status;
+use crate::config::Amqp;
+
+/// Publishes through a pool of channels on a connection of its own, which is opened and kept open
+/// in the background. Clones share the pool.
+#[derive(Clone)]
+pub struct Publisher {
+    jobs: mpsc::Sender<Job>,
+    status: watch::Receiver<Status>,
+    stop: CancellationToken,
+    publish_timeout: Duration,
+    max_message_bytes: usize,
+}
+
+/// One message on its way to a channel.
+pub(super) struct Job {
+    pub(super) message: Encoded,
+    pub(super) claim: Claim,
+    pub(super) reply: oneshot::Sender<Result<(), PublishError>>,
+}
+
+/// Settles whether a waiting message is sent by a channel or taken back by its publisher: whoever
+/// claims it first. So "not sent" is certain.
+#[derive(Clone, Default)]
+pub(super) struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    /// Whether the message is the caller's now.
+    pub(super) fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl Publisher {
+    /// Starts the pool on `tasks`. The broker does not have to be there yet. When `stop` is
+    /// cancelled, messages that a channel has taken are finished, others are refused.
+    pub fn start(config: &Amqp, tasks: &TaskTracker, stop: CancellationToken) -> Self {
+        // Room for one waiting message per channel; further publishers wait with their own copy.
+        let (jobs, queue) = mpsc::channel(config.publish_channels.max(1));
+        let pool = Pool::new(config.clone(), queue, stop.clone());
+        let status = pool.status();
+        tasks.spawn(pool.run());
+        Self {
+            jobs,
+            status,
+            stop,
+            publish_timeout: config.publish_timeout,
+            max_message_bytes: config.max_message_bytes,
+        }
+    }
+
+    /// The state of the connection.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Publishes one message. `Ok` means: stored by the broker, in at least one queue.
+    ///
+    /// # Errors
+    /// After at most twice `publish_timeout` plus `confirm_timeout`; see [`PublishError`] for how
+    /// sure each is. A caller that drops this future does not know whether the message was sent.
+    pub async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        let message = outgoing.encode(self.max_message_bytes)?;
+        let deadline = Instant::now() + self.publish_timeout;
+        let claim = Claim::default();
+        let (reply, mut answer) = oneshot::channel();
+        let job = Job { message, claim: claim.clone(), reply };
+        let queued = tokio::select! {
+            sent = self.jobs.send(job) => sent.is_ok(),
+            () = tokio::time::sleep_until(deadline) => false,
+            () = self.stop.cancelled() => false,
+        };
+        if !queued {
+            return Err(self.unavailable());
+        }
+        let in_time = tokio::select! {
+            biased;
+            answer = &mut answer => Some(answer),
+            () = tokio::time::sleep_until(deadline) => None,
+            () = self.stop.cancelled() => None,
+        };
+        let answer = match in_time {
+            Some(answer) => answer,
+            None if claim.take() => return Err(self.unavailable()),
+            // A channel has it, and answers within its own time limits.
+            None => answer.await,
+        };
+        match answer {
+            Ok(result) => result,
+            Err(_) if claim.take() => Err(self.unavailable()),
+            Err(_) => Err(PublishError::Unknown {
+                cause: "the channel was given up while the message was under way".to_owned(),
+            }),
+        }
+    }
+
+    fn unavailable(&self) -> PublishError {
+        let limit = self.publish_timeout;
+        let cause = match &*self.status.borrow() {
+            _ if self.stop.is_cancelled() => "shutting down".to_owned(),
+            Status::Connecting => "not connected yet".to_owned(),
+            Status::Down { cause } => cause.clone(),
+            Status::Blocked { reason } => format!("it takes no messages: {reason}"),
+            Status::Up => format!("all channels were busy for {limit:?}"),
+            Status::Closed => "the connection was closed".to_owned(),
+        };
+        PublishError::Unavailable { cause }
+    }
+}

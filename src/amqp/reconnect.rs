@@ -1,0 +1,61 @@
+//! When is a connection that was lost opened again?
+
+use std::ops::ControlFlow;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::{Backoff, random};
+use super::call::CallError;
+use super::link::ConnectError;
+use super::status::StatusBoard;
+use crate::config::Amqp;
+
+/// What ended a connection.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It was closed on request.
+    Stopped,
+    /// It could not be opened.
+    NotOpened(ConnectError),
+    /// It was lost, or is of no use any more.
+    Failed(CallError),
+}
+
+/// Waits between one connection and the next, longer the more of them fail.
+pub(super) struct Reconnect {
+    backoff: Backoff,
+    stop: CancellationToken,
+}
+
+impl Reconnect {
+    pub(super) fn new(config: &Amqp, stop: CancellationToken) -> Self {
+        let backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
+        Self { backoff, stop }
+    }
+
+    /// Tells the status and waits; breaks when there is to be no further connection.
+    pub(super) async fn after(&mut self, end: End, opened: Instant, board: &StatusBoard) -> ControlFlow<()> {
+        if self.backoff.is_steady(opened.elapsed()) {
+            self.backoff.reset();
+        }
+        let wait = match end {
+            End::Stopped => return ControlFlow::Break(()),
+            End::NotOpened(error) => {
+                board.down(error.to_string(), Some(error.remedy()));
+                match error.is_silence() {
+                    true => self.backoff.after_silence(random()),
+                    false => self.backoff.after_failure(random()),
+                }
+            }
+            End::Failed(error) => {
+                board.down(error.to_string(), error.remedy());
+                self.backoff.after_failure(random())
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => ControlFlow::Break(()),
+            () = tokio::time::sleep(wait) => ControlFlow::Continue(()),
+        }
+    }
+}

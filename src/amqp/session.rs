@@ -1,0 +1,268 @@
+//! How does consuming one queue go on over lost connections, pauses and deleted queues?
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::ack::AckHandle;
+use super::address::Address;
+use super::call::{CallError, limited};
+use super::declare::{Finding, declare, short};
+use super::intake::{Delivery, Event, Generation, Mode, Subscription};
+use super::link::{Change, Changes, Link, connect_once};
+use super::message::Message;
+use super::reconnect::{End, Reconnect};
+use super::status::{Status, StatusBoard};
+use super::topology::topology;
+use crate::config::Amqp;
+
+/// After a message that lapin cannot read, so many are taken one by one. Otherwise each attempt
+/// would count against all messages that were prefetched with it.
+const CAREFUL_DELIVERIES: u64 = 20;
+
+/// The task behind an intake.
+pub(super) struct Consumption {
+    config: Amqp,
+    subscription: Subscription,
+    events: Option<mpsc::Sender<Event>>,
+    mode: watch::Receiver<Mode>,
+    close: CancellationToken,
+    board: StatusBoard,
+    careful: bool,
+    /// What was last said about the topology, so that it is not said at each reconnect.
+    findings: Vec<Finding>,
+}
+
+/// One channel and what is known about it.
+struct Session {
+    channel: Channel,
+    generation: Generation,
+    broken: CancellationToken,
+    consumer: Option<Consumer>,
+    handed_over: u64,
+    limit: Duration,
+}
+
+impl Consumption {
+    pub(super) fn new(
+        config: Amqp,
+        subscription: Subscription,
+        events: mpsc::Sender<Event>,
+        mode: watch::Receiver<Mode>,
+        close: CancellationToken,
+    ) -> Self {
+        let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
+        let board = StatusBoard::new(format!("consume {}", subscription.queue), target);
+        Self { config, subscription, events: Some(events), mode, close, board, careful: false, findings: Vec::new() }
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.board.watch()
+    }
+
+    /// Keeps a session going until the intake is closed.
+    pub(super) async fn run(mut self) {
+        let mut reconnect = Reconnect::new(&self.config, self.close.clone());
+        loop {
+            let opened = Instant::now();
+            let end = self.serve().await;
+            if let End::Failed(error) = &end {
+                self.careful |= error.is_unreadable();
+            }
+            if reconnect.after(end, opened, &self.board).await.is_break() {
+                break;
+            }
+        }
+        self.board.closed();
+    }
+
+    /// One connection from opening to end.
+    async fn serve(&mut self) -> End {
+        let purpose = format!("consume {}", self.subscription.queue);
+        let opening = tokio::select! {
+            () = self.close.cancelled() => return End::Stopped,
+            opening = connect_once(&self.config, &purpose) => opening,
+        };
+        let link = match opening {
+            Ok(link) => link,
+            Err(error) => return End::NotOpened(error),
+        };
+        let end = match self.open(&link).await {
+            Ok(mut session) => {
+                let end = self.consume(&link, &mut session).await;
+                if let Err(error) = &end {
+                    // Before the loss is announced, so that nobody takes the old state for a new session.
+                    self.board.down(error.to_string(), error.remedy());
+                }
+                self.announce_loss(&session).await;
+                end
+            }
+            Err(error) => Err(error),
+        };
+        link.close().await;
+        end.map_or_else(End::Failed, |()| End::Stopped)
+    }
+
+    async fn open(&mut self, link: &Link) -> Result<Session, CallError> {
+        if self.config.declare {
+            let findings = declare(link, &topology(&self.config)).await?;
+            if findings != self.findings {
+                for finding in &findings {
+                    tracing::warn!(%finding, remedy = finding.remedy(), "topology");
+                }
+                self.findings = findings;
+            }
+        }
+        Ok(Session {
+            channel: link.channel().await?,
+            generation: Generation::next(),
+            broken: CancellationToken::new(),
+            consumer: None,
+            handed_over: 0,
+            limit: self.config.rpc_timeout,
+        })
+    }
+
+    /// Consumes until closed (`Ok`) or until the session is of no use any more.
+    async fn consume(&mut self, link: &Link, session: &mut Session) -> Result<(), CallError> {
+        let mut changes = link.changes();
+        let broken = session.broken.clone();
+        loop {
+            self.adjust(session).await?;
+            tokio::select! {
+                biased;
+                () = self.close.cancelled() => return Ok(()),
+                () = broken.cancelled() => {
+                    let cause = "an acknowledgement was not taken".to_owned();
+                    return Err(CallError::Lost { cause });
+                }
+                error = ended(&mut changes) => return Err(error),
+                _ = self.mode.changed(), if self.events.is_some() => {}
+                handed = session.hand_over(self.events.as_ref()) => handed?,
+            }
+        }
+    }
+
+    /// Brings the subscription into line with what is wanted.
+    async fn adjust(&mut self, session: &mut Session) -> Result<(), CallError> {
+        let subscribed = session.consumer.is_some();
+        match self.wanted() {
+            Mode::Taking if subscribed && !self.relax(session) => {}
+            Mode::Taking => {
+                session.unsubscribe().await?;
+                let prefetch = match self.careful {
+                    true => 1,
+                    false => self.subscription.prefetch,
+                };
+                session.subscribe(&self.subscription.queue, prefetch).await?;
+            }
+            Mode::Paused => session.unsubscribe().await?,
+            Mode::Stopped => {
+                session.unsubscribe().await?;
+                self.events = None;
+            }
+        }
+        self.board.up();
+        Ok(())
+    }
+
+    fn wanted(&mut self) -> Mode {
+        let unread = self.events.as_ref().is_none_or(mpsc::Sender::is_closed);
+        if unread || self.mode.has_changed().is_err() {
+            return Mode::Stopped;
+        }
+        *self.mode.borrow_and_update()
+    }
+
+    /// Whether the careful time has just ended.
+    fn relax(&mut self, session: &Session) -> bool {
+        let over = self.careful && session.handed_over >= CAREFUL_DELIVERIES;
+        if over {
+            self.careful = false;
+        }
+        over
+    }
+
+    async fn announce_loss(&self, session: &Session) {
+        let Some(events) = self.events.as_ref().filter(|_| session.handed_over > 0) else {
+            return;
+        };
+        tokio::select! {
+            biased;
+            () = self.close.cancelled() => {}
+            // An intake that is not read any more does not miss this either.
+            sent = events.send(Event::Lost(session.generation)) => drop(sent),
+        }
+    }
+}
+
+impl Session {
+    async fn subscribe(&mut self, queue: &str, prefetch: u16) -> Result<(), CallError> {
+        let qos = self.channel.basic_qos(prefetch, BasicQosOptions::default());
+        limited("basic.qos", self.limit, qos).await?;
+        let consume =
+            self.channel.basic_consume(short(queue), short(""), BasicConsumeOptions::default(), FieldTable::default());
+        self.consumer = Some(limited("basic.consume", self.limit, consume).await?);
+        Ok(())
+    }
+
+    /// Ends the subscription and gives back what was prefetched but not handed over.
+    async fn unsubscribe(&mut self) -> Result<(), CallError> {
+        let Some(mut consumer) = self.consumer.take() else {
+            return Ok(());
+        };
+        let cancel = self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+        limited("basic.cancel", self.limit, cancel).await?;
+        while let Some(delivery) = consumer.next().await {
+            let delivery = delivery.map_err(|source| failed("basic.cancel", source))?;
+            let requeue = BasicNackOptions { requeue: true, ..Default::default() };
+            limited("basic.nack", self.limit, delivery.acker.nack(requeue)).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands over one message; waits while there is none, or nobody to take it.
+    async fn hand_over(&mut self, events: Option<&mpsc::Sender<Event>>) -> Result<(), CallError> {
+        let (Some(events), Some(consumer)) = (events, self.consumer.as_mut()) else {
+            return std::future::pending().await;
+        };
+        let Ok(room) = events.reserve().await else {
+            return Ok(());
+        };
+        match consumer.next().await {
+            Some(Ok(mut delivery)) => {
+                self.handed_over += 1;
+                room.send(Event::Delivery(Box::new(Delivery {
+                    message: Message::read(&mut delivery),
+                    redelivered: delivery.redelivered,
+                    generation: self.generation,
+                    handle: AckHandle::new(delivery.acker, self.channel.clone(), self.limit, self.broken.clone()),
+                })));
+                Ok(())
+            }
+            Some(Err(source)) => Err(failed("consuming", source)),
+            None => Err(CallError::Cancelled),
+        }
+    }
+}
+
+fn failed(call: &'static str, source: lapin::Error) -> CallError {
+    CallError::Failed { call, source }
+}
+
+/// Waits for the end of a connection.
+async fn ended(changes: &mut Changes) -> CallError {
+    loop {
+        match changes.next().await {
+            Change::Lost(error) => return error,
+            // Concerns only connections that publish.
+            Change::Blocked { .. } | Change::Unblocked => {}
+        }
+    }
+}

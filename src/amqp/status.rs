@@ -1,0 +1,95 @@
+//! Is this connection of use at the moment?
+
+use tokio::sync::watch;
+
+/// The state of one connection, for readiness and gauges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// No attempt has ended yet.
+    Connecting,
+    /// Connected and in use.
+    Up,
+    /// Connected, but the broker takes no messages: it is short of memory or disk.
+    Blocked {
+        /// The broker's words.
+        reason: String,
+    },
+    /// Not connected; another attempt follows.
+    Down {
+        /// What ended the connection or kept it from being opened.
+        cause: String,
+    },
+    /// Closed on request.
+    Closed,
+}
+
+impl Status {
+    /// Whether messages can flow.
+    pub fn is_up(&self) -> bool {
+        *self == Self::Up
+    }
+
+    /// Whether the broker has asked publishers to wait.
+    pub fn is_blocked(&self) -> bool {
+        matches!(self, Self::Blocked { .. })
+    }
+}
+
+/// The writing side: publishes each change and logs it once.
+#[derive(Debug)]
+pub(super) struct StatusBoard {
+    connection: String,
+    target: String,
+    current: watch::Sender<Status>,
+}
+
+impl StatusBoard {
+    pub(super) fn new(connection: String, target: String) -> Self {
+        let current = watch::Sender::new(Status::Connecting);
+        Self { connection, target, current }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Status> {
+        self.current.subscribe()
+    }
+
+    pub(super) fn up(&self) {
+        if self.change(Status::Up) {
+            tracing::info!(connection = %self.connection, broker = %self.target, "broker connected");
+        }
+    }
+
+    pub(super) fn blocked(&self, reason: String) {
+        if self.change(Status::Blocked { reason: reason.clone() }) {
+            tracing::warn!(
+                connection = %self.connection, broker = %self.target, reason,
+                remedy = "free memory or disk on the broker; publishing goes on by itself",
+                "broker takes no messages",
+            );
+        }
+    }
+
+    pub(super) fn down(&self, cause: String, remedy: Option<&str>) {
+        if self.change(Status::Down { cause: cause.clone() }) {
+            tracing::warn!(
+                connection = %self.connection, broker = %self.target, cause, remedy,
+                "broker not connected",
+            );
+        }
+    }
+
+    pub(super) fn closed(&self) {
+        if self.change(Status::Closed) {
+            tracing::info!(connection = %self.connection, broker = %self.target, "broker connection closed");
+        }
+    }
+
+    /// Whether that was news; the tenth failed attempt with the same cause is not.
+    fn change(&self, next: Status) -> bool {
+        self.current.send_if_modified(|current| {
+            let news = *current != next;
+            *current = next;
+            news
+        })
+    }
+}

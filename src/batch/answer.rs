@@ -1,0 +1,230 @@
+//! How can a call to Testmo end? Facts in the words of the core, without status codes' consequences.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How a create request ended; the ids are by position of the request.
+pub type PushEnd = Result<Vec<Option<u64>>, Trouble>;
+
+/// Why a call did not give what was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// The address may not be called, or does not resolve to one that may.
+    AddressRefused(String),
+    /// The host name is not known.
+    UnknownHost,
+    /// No connection came about: refused, no route, or too slow.
+    Unreachable(String),
+    /// The server's certificate does not fit.
+    Tls(String),
+    /// 401: the key is not, or no longer, accepted.
+    KeyRefused,
+    /// 403: the key's user may not do this.
+    Forbidden,
+    /// 404: the project or folder is not there, or hidden from the key's user.
+    Missing,
+    /// A redirect or a page of HTML: this is not Testmo's API.
+    NotTestmo,
+    /// 413: the request is too large.
+    TooLarge,
+    /// 422: Testmo refused the whole request.
+    Invalid(Refusals),
+    /// 429: the account is throttled.
+    Throttled {
+        /// How long to wait, if the answer said so.
+        retry_after: Option<Duration>,
+    },
+    /// Another 4xx.
+    Rejected {
+        /// The status.
+        status: u16,
+    },
+    /// 5xx.
+    Server {
+        /// The status.
+        status: u16,
+    },
+    /// No answer, or not all of it, within the time limit.
+    TimedOut,
+    /// The connection broke after the request had begun.
+    Broken(String),
+    /// An answer of success whose content could not be read.
+    Unreadable(String),
+}
+
+/// What a 422 says: which entries, which fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// By position in the request.
+    pub entries: BTreeMap<usize, Vec<FieldRefusal>>,
+    /// What it says without naming an entry.
+    pub whole: Vec<FieldRefusal>,
+}
+
+/// One field that Testmo refused.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FieldRefusal {
+    /// The field, such as `tags`; empty where none is named.
+    pub field: String,
+    /// Testmo's words.
+    pub message: String,
+}
+
+impl Trouble {
+    /// Whether a create request that ended so may all the same have created its cases, now or soon.
+    pub fn may_have_committed(&self) -> bool {
+        match self {
+            Self::Server { .. } | Self::TimedOut | Self::Broken(_) | Self::Unreadable(_) => true,
+            Self::AddressRefused(_)
+            | Self::UnknownHost
+            | Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::KeyRefused
+            | Self::Forbidden
+            | Self::Missing
+            | Self::NotTestmo
+            | Self::TooLarge
+            | Self::Invalid(_)
+            | Self::Throttled { .. }
+            | Self::Rejected { .. } => false,
+        }
+    }
+
+    /// How long after such an end nothing more can be committed by it.
+    ///
+    /// An answered 500 or 503 comes from a server that has ended its work; behind anything else it may still
+    /// be at work for as long as a request may take.
+    pub fn settle_time(&self, answered: Duration, unanswered: Duration) -> Duration {
+        if let Self::Server { status: 500 | 503 } = self {
+            answered
+        } else if self.may_have_committed() {
+            unanswered
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// The class that metrics and histories show.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::AddressRefused(_) => "address_refused",
+            Self::UnknownHost => "unknown_host",
+            Self::Unreachable(_) => "unreachable",
+            Self::Tls(_) => "tls",
+            Self::KeyRefused => "401",
+            Self::Forbidden => "403",
+            Self::Missing => "404",
+            Self::NotTestmo => "not_testmo",
+            Self::TooLarge => "413",
+            Self::Invalid(_) => "422",
+            Self::Throttled { .. } => "429",
+            Self::Rejected { .. } => "4xx",
+            Self::Server { .. } => "5xx",
+            Self::TimedOut => "timeout",
+            Self::Broken(_) => "broken",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+
+    /// Every class there is, with `2xx` for success.
+    pub const CLASSES: [&'static str; 17] = [
+        "2xx",
+        "address_refused",
+        "unknown_host",
+        "unreachable",
+        "tls",
+        "401",
+        "403",
+        "404",
+        "not_testmo",
+        "413",
+        "422",
+        "429",
+        "4xx",
+        "5xx",
+        "timeout",
+        "broken",
+        "unreadable",
+    ];
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AddressRefused(why) => write!(f, "the address may not be called: {why}"),
+            Self::UnknownHost => f.write_str("the host name is not known"),
+            Self::Unreachable(why) => write!(f, "no connection: {why}"),
+            Self::Tls(why) => write!(f, "no secure connection: {why}"),
+            Self::KeyRefused => f.write_str("Testmo answered 401 Unauthorized"),
+            Self::Forbidden => f.write_str("Testmo answered 403 Forbidden"),
+            Self::Missing => f.write_str("Testmo answered 404 Not Found"),
+            Self::NotTestmo => f.write_str("the answer is not one of Testmo's API"),
+            Self::TooLarge => f.write_str("Testmo answered 413 Content Too Large"),
+            Self::Invalid(refusals) => write!(f, "Testmo answered 422: {}", refusals.summary()),
+            Self::Throttled { retry_after: Some(wait) } => {
+                write!(f, "Testmo answered 429 Too Many Requests, to be tried again in {} s", wait.as_secs())
+            }
+            Self::Throttled { retry_after: None } => f.write_str("Testmo answered 429 Too Many Requests"),
+            Self::Rejected { status } | Self::Server { status } => write!(f, "Testmo answered {status}"),
+            Self::TimedOut => f.write_str("no answer within the time limit"),
+            Self::Broken(why) => write!(f, "the connection broke: {why}"),
+            Self::Unreadable(why) => write!(f, "Testmo's answer could not be read: {why}"),
+        }
+    }
+}
+
+impl Refusals {
+    /// The first refusal in words.
+    pub fn summary(&self) -> String {
+        let first = self.entries.values().flatten().chain(&self.whole).next();
+        first.map(|r| format!("{}: {}", r.field, r.message)).unwrap_or_else(|| "no field named".into())
+    }
+
+    /// The field that every one of `sent` entries was refused for, or that is not of an entry at all but
+    /// supplied by the connection.
+    pub fn of_connection(&self, sent: usize) -> Option<&FieldRefusal> {
+        let supplied = |r: &&FieldRefusal| matches!(r.field.as_str(), "folder_id" | "template_id" | "state_id");
+        let named = self.entries.values().flatten().find(supplied);
+        named.or_else(|| {
+            let first = self.entries.values().next()?.first()?;
+            let alike = self.entries.values().all(|of_entry| of_entry.iter().any(|r| r.field == first.field));
+            (sent > 1 && self.entries.len() == sent && alike).then_some(first)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusals(entries: &[(usize, &str)]) -> Refusals {
+        let one = |field: &str| vec![FieldRefusal { field: field.into(), message: "m".into() }];
+        Refusals { entries: entries.iter().map(|(i, f)| (*i, one(f))).collect(), whole: vec![] }
+    }
+
+    #[test]
+    fn a_refusal_is_the_connections_when_it_supplies_the_field_or_all_fail_alike() {
+        assert!(refusals(&[(0, "folder_id")]).of_connection(5).is_some());
+        assert!(refusals(&[(0, "custom_x"), (1, "custom_x")]).of_connection(2).is_some());
+        assert!(refusals(&[(0, "custom_x"), (1, "tags")]).of_connection(2).is_none());
+        assert!(refusals(&[(0, "custom_x")]).of_connection(2).is_none());
+        assert!(refusals(&[(0, "tags")]).of_connection(1).is_none());
+    }
+
+    #[test]
+    fn only_an_answered_500_or_503_settles_soon() {
+        let (soon, late) = (Duration::from_secs(1), Duration::from_secs(60));
+        for (trouble, expected) in [
+            (Trouble::Server { status: 500 }, soon),
+            (Trouble::Server { status: 503 }, soon),
+            (Trouble::Server { status: 502 }, late),
+            (Trouble::Server { status: 504 }, late),
+            (Trouble::TimedOut, late),
+            (Trouble::Broken(String::new()), late),
+            (Trouble::Unreadable(String::new()), late),
+            (Trouble::KeyRefused, Duration::ZERO),
+        ] {
+            assert_eq!(trouble.settle_time(soon, late), expected, "{trouble}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Is this message a batch? Bytes to [`Batch`], or every fault with its JSON pointer and remedy.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::fingerprint::in_key_order;
+use super::message::{Batch, Case, FolderWish, MAX_CASES, Priority, SCHEMA_VERSION, Script, Source, Step};
+use super::reader::{Fault, Reader};
+use super::{BatchId, BatchKey, TenantId};
+
+/// The most faults that are named of one message.
+pub const MAX_FAULTS: usize = 100;
+
+/// Why a message is not a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Undecodable {
+    /// The bytes are not JSON.
+    NotJson(Fault),
+    /// It is JSON, but breaks the contract; the identity is kept where it could be read.
+    Schema {
+        /// Every fault found, at most [`MAX_FAULTS`].
+        faults: Vec<Fault>,
+        /// Whose batch it says it is, if that much is readable.
+        key: Option<BatchKey>,
+        /// The tenant alone, if only that is readable.
+        tenant: Option<TenantId>,
+    },
+}
+
+impl Undecodable {
+    /// The faults, whichever kind.
+    pub fn faults(&self) -> &[Fault] {
+        match self {
+            Self::NotJson(fault) => std::slice::from_ref(fault),
+            Self::Schema { faults, .. } => faults,
+        }
+    }
+}
+
+/// Reads and checks a message.
+///
+/// # Errors
+/// With every fault of it, in the order of the document.
+pub fn decode(bytes: &[u8]) -> Result<Batch, Undecodable> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| Undecodable::NotJson(not_json(&error)))?;
+    let mut faults = Vec::new();
+    let (batch, key, tenant) = read_batch(&mut Reader::root(&value, &mut faults));
+    match batch {
+        Some(batch) if faults.is_empty() => Ok(batch),
+        Some(_) | None => {
+            faults.truncate(MAX_FAULTS);
+            Err(Undecodable::Schema { faults, key, tenant })
+        }
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Fault {
+    Fault {
+        pointer: String::new(),
+        what: format!("not valid JSON at line {}, column {}: {}", error.line(), error.column(), category(error)),
+        remedy: "publish one JSON object, encoded as UTF-8".into(),
+    }
+}
+
+/// The parser's own words quote the input, which may hold anything; its category does not.
+fn category(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Io => "it could not be read",
+        serde_json::error::Category::Syntax => "a syntax error",
+        serde_json::error::Category::Data => "a value of an unexpected form",
+        serde_json::error::Category::Eof => "it ends too early",
+    }
+}
+
+fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<TenantId>) {
+    if !r.is_object() {
+        let _: Option<()> = r.fault("is not a JSON object", "publish one JSON object with the keys of the contract");
+        return (None, None, None);
+    }
+    r.only_keys(&[
+        "schema_version",
+        "batch_id",
+        "tenant_id",
+        "generated_at",
+        "source",
+        "folder_path",
+        "folder_id",
+        "cases",
+    ]);
+    let version = r.required("schema_version", |r| match r.value().as_u64() {
+        Some(SCHEMA_VERSION) => Some(()),
+        Some(_) | None => r.fault("is not a schema version this worker reads", "send 1"),
+    });
+    let batch_id = r.required("batch_id", |r| {
+        let text = r.text()?;
+        BatchId::new(text).map_err(|e| r.fault_of(&e)).ok()
+    });
+    let tenant = r.required("tenant_id", |r| {
+        let text = r.text()?;
+        TenantId::new(text).map_err(|e| r.fault_of(&e)).ok()
+    });
+    let generated_at = r.required("generated_at", |r| {
+        let text = r.text()?;
+        match text.parse::<Timestamp>() {
+            Ok(at) => Some(at.as_millisecond()),
+            Err(_) => r.fault("is not a time", "send RFC 3339 with a zone, such as 2026-11-23T09:30:00Z"),
+        }
+    });
+    let source = r.optional("source", read_source).unwrap_or_default();
+    let folder = read_folder(r);
+    let cases = r.required("cases", read_cases);
+    let key = tenant.clone().zip(batch_id).map(|(tenant, batch)| BatchKey::new(tenant, batch));
+    let batch = (|| {
+        version?;
+        Some(Batch { key: key.clone()?, generated_at: generated_at?, source, folder, cases: cases? })
+    })();
+    (batch, key, tenant)
+}
+
+fn read_source(r: &mut Reader<'_>) -> Option<Source> {
+    if !r.expect_object() {
+        return None;
+    }
+    r.only_keys(&["key", "title", "link", "generator"]);
+    let mut text = |key| r.optional(key, |r| r.line(2_000));
+    Some(Source { key: text("key"), title: text("title"), link: text("link"), generator: text("generator") })
+}
+
+fn read_folder(r: &mut Reader<'_>) -> FolderWish {
+    let path = r.optional("folder_path", |r| {
+        let names = r.list(1, 20, "a list of 1 to 20 folder names, from the top", |r| r.line(200))?;
+        Some(FolderWish::Path(names))
+    });
+    let id = r.optional("folder_id", |r| r.positive().map(FolderWish::Id));
+    match (path, id) {
+        (Some(_), Some(_)) => {
+            r.at("folder_id", |r| -> Option<()> {
+                r.fault("stands beside folder_path", "send one of folder_path and folder_id")
+            });
+            FolderWish::Tenant
+        }
+        (Some(wish), None) | (None, Some(wish)) => wish,
+        (None, None) => FolderWish::Tenant,
+    }
+}
+
+fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
+    let cases = r.list(1, MAX_CASES, "a list of 1 to 1000 cases", read_case)?;
+    let mut seen: HashMap<String, usize> = HashMap::with_capacity(cases.len());
+    for (index, case) in cases.iter().enumerate() {
+        if let Some(first) = seen.insert(case.key(index), index) {
+            r.at_index(index, |r| {
+                r.at("external_id", |r| -> Option<()> {
+                    r.fault(&format!("is that of case {first} too"), "give every case of a batch an id of its own")
+                })
+            });
+        }
+    }
+    Some(cases)
+}
+
+fn read_case(r: &mut Reader<'_>) -> Option<Case> {
+    if !r.expect_object() {
+        return None;
+    }
+    r.only_keys(&[
+        "external_id",
+        "name",
+        "description",
+        "preconditions",
+        "steps",
+        "gherkin",
+        "priority",
+        "tags",
+        "issues",
+        "estimate_seconds",
+        "fields",
+    ]);
+    let external_id = r.optional("external_id", |r| r.line(255));
+    let name = r.required("name", |r| r.line(1_000));
+    let description = r.optional("description", |r| r.prose());
+    let preconditions = r.optional("preconditions", |r| r.prose());
+    let script = read_script(r);
+    let priority = r.optional("priority", |r| {
+        let text = r.text()?;
+        match Priority::ALL.into_iter().find(|p| p.name() == text) {
+            Some(priority) => Some(priority),
+            None => r.fault("is not a priority", "send critical, high, normal or low"),
+        }
+    });
+    let tags = r.optional("tags", |r| r.list(0, 50, "a list of at most 50 tags", |r| r.line(200)));
+    let issues = r.optional("issues", |r| r.list(0, 50, "a list of at most 50 issue ids", |r| r.line(200)));
+    let estimate_seconds = r.optional("estimate_seconds", |r| r.positive());
+    let fields = r.optional("fields", read_fields);
+    Some(Case {
+        external_id,
+        name: name?,
+        description,
+        preconditions,
+        script,
+        priority,
+        tags: tags.unwrap_or_default(),
+        issues: issues.unwrap_or_default(),
+        estimate_seconds,
+        fields: fields.unwrap_or_default(),
+    })
+}
+
+fn read_script(r: &mut Reader<'_>) -> Script {
+    let steps = r.optional("steps", |r| r.list(0, 500, "a list of at most 500 steps", read_step));
+    let gherkin = r.optional("gherkin", |r| r.prose());
+    match (steps, gherkin) {
+        (Some(steps), Some(_)) if !steps.is_empty() => {
+            r.at("gherkin", |r| -> Option<()> { r.fault("stands beside steps", "send one of steps and gherkin") });
+            Script::None
+        }
+        (_, Some(gherkin)) => Script::Gherkin(gherkin),
+        (Some(steps), None) if !steps.is_empty() => Script::Steps(steps),
+        (Some(_), None) | (None, None) => Script::None,
+    }
+}
+
+fn read_step(r: &mut Reader<'_>) -> Option<Step> {
+    if !r.expect_object() {
+        return None;
+    }
+    r.only_keys(&["action", "data", "expected"]);
+    let action = r.required("action", |r| r.prose());
+    let data = r.optional("data", |r| r.prose());
+    let expected = r.optional("expected", |r| r.prose());
+    Some(Step { action: action?, data, expected })
+}
+
+fn read_fields(r: &mut Reader<'_>) -> Option<Map<String, Value>> {
+    if !r.expect_object() {
+        return None;
+    }
+    let fields = in_key_order(r.value().as_object()?.clone());
+    for key in fields.keys() {
+        if !is_custom_column(key) {
+            r.at(key, |r| -> Option<()> {
+                r.fault("is not a custom field", "name fields by their column, custom_ and then a-z, 0-9 or _")
+            });
+        }
+    }
+    Some(fields)
+}
+
+/// Whether Testmo could have a custom field of this column name.
+pub fn is_custom_column(name: &str) -> bool {
+    name.strip_prefix("custom_").is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn minimal() -> Value {
+        json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+               "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": " Sign in "}]})
+    }
+
+    fn decode_value(value: &Value) -> Result<Batch, Undecodable> {
+        decode(&serde_json::to_vec(value).unwrap())
+    }
+
+    fn pointers(value: &Value) -> Vec<String> {
+        match decode_value(value) {
+            Ok(batch) => panic!("decoded: {batch:?}"),
+            Err(e) => e.faults().iter().map(|f| f.pointer.clone()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_least_message_is_a_batch() {
+        let batch = decode_value(&minimal()).unwrap();
+        assert_eq!(batch.key.to_string(), "acme/b-1");
+        assert_eq!(batch.cases[0].name, "Sign in");
+        assert_eq!(batch.case_keys(), ["#1"]);
+        assert_eq!(batch.folder, FolderWish::Tenant);
+    }
+
+    #[test]
+    fn each_fault_is_named_by_its_pointer() {
+        let table: Vec<(&str, Value, &str)> = vec![
+            ("/schema_version", json!(2), "/schema_version"),
+            ("/schema_version", json!("1"), "/schema_version"),
+            ("/batch_id", json!("a b"), "/batch_id"),
+            ("/tenant_id", json!(7), "/tenant_id"),
+            ("/generated_at", json!("yesterday"), "/generated_at"),
+            ("/source", json!("SHOP-1"), "/source"),
+            ("/source", json!({"kee": "x"}), "/source/kee"),
+            ("/folder_path", json!([]), "/folder_path"),
+            ("/folder_path", json!(["a", ""]), "/folder_path/1"),
+            ("/folder_id", json!(0), "/folder_id"),
+            ("/folder_id", json!(1e300), "/folder_id"),
+            ("/cases", json!([]), "/cases"),
+            ("/cases", json!([7]), "/cases/0"),
+            ("/cases", json!([{}]), "/cases/0/name"),
+            ("/cases", json!([{"name": "  "}]), "/cases/0/name"),
+            ("/cases", json!([{"name": "a\u{0}b"}]), "/cases/0/name"),
+            ("/cases", json!([{"name": "a", "priority": "urgent"}]), "/cases/0/priority"),
+            ("/cases", json!([{"name": "a", "tags": "x"}]), "/cases/0/tags"),
+            ("/cases", json!([{"name": "a", "steps": [{}]}]), "/cases/0/steps/0/action"),
+            ("/cases", json!([{"name": "a", "steps": [{"action": "b"}], "gherkin": "Feature: x"}]), "/cases/0/gherkin"),
+            ("/cases", json!([{"name": "a", "fields": {"folder_id": 1}}]), "/cases/0/fields/folder_id"),
+            ("/cases", json!([{"name": "a", "fields": {"a/b~": 1}}]), "/cases/0/fields/a~1b~0"),
+            (
+                "/cases",
+                json!([{"name": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]),
+                "/cases/1/external_id",
+            ),
+            ("/extra", json!(1), "/extra"),
+        ];
+        for (at, wrong, pointer) in table {
+            let mut value = minimal();
+            value[&at[1..]] = wrong.clone();
+            assert_eq!(pointers(&value), [pointer], "{at} = {wrong}");
+        }
+    }
+
+    #[test]
+    fn all_faults_are_named_at_once() {
+        let value = json!({"schema_version": 9, "tenant_id": "acme", "cases": [{"nam": 1}, {"name": 5}]});
+        assert_eq!(
+            pointers(&value),
+            ["/schema_version", "/batch_id", "/generated_at", "/cases/0/nam", "/cases/0/name", "/cases/1/name"]
+        );
+    }
+
+    #[test]
+    fn what_could_be_read_of_a_broken_batch_is_kept() {
+        let mut value = minimal();
+        value["cases"] = json!([]);
+        match decode_value(&value).unwrap_err() {
+            Undecodable::Schema { key, .. } => assert_eq!(key.unwrap().to_string(), "acme/b-1"),
+            Undecodable::NotJson(fault) => panic!("{fault:?}"),
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_are_not_json() {
+        let deep = "[".repeat(100_000);
+        for bytes in [&b"{"[..], b"\xff\xfe", b"{\"a\":\"\\ud800\"}", b"1e999", deep.as_bytes(), b""] {
+            assert!(matches!(decode(bytes), Err(Undecodable::NotJson(_))));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+            drop(decode(&bytes));
+        }
+    }
+}

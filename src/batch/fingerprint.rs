@@ -1,0 +1,101 @@
+//! Is this the same work as before? A hash over what would be created and where.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::message::{Batch, Case, FolderWish};
+use super::{BatchKey, hex};
+
+/// The algorithm: raised when the same batch would hash differently.
+const VERSION: &str = "1";
+
+/// Hash over the canonical cases and the folder wish, with its algorithm version.
+pub fn fingerprint(batch: &Batch) -> String {
+    #[derive(Serialize)]
+    struct Work<'a> {
+        folder: &'a FolderWish,
+        cases: &'a [Case],
+    }
+    let mut hash = Sha256::new();
+    let work = Work { folder: &batch.folder, cases: &batch.cases };
+    // Writing into a hash cannot fail, and every key of these types is a string.
+    serde_json::to_writer(&mut hash, &work).unwrap_or_default();
+    format!("{VERSION}:{}", &hex(&hash.finalize())[..32])
+}
+
+/// Hash of a message that could not be read: its identity on the shelf.
+pub fn raw_hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))[..32].to_owned()
+}
+
+/// The tag that every case of a batch carries in Testmo: 17 characters of `[a-z0-9-]`.
+pub fn mark(key: &BatchKey) -> String {
+    let mut hash = Sha256::new();
+    hash.update(key.tenant.as_str());
+    hash.update([0]);
+    hash.update(key.batch.as_str());
+    format!("sqai-{}", &hex(&hash.finalize())[..12])
+}
+
+/// The same fields with keys in order, at every depth, so that equal fields hash alike.
+pub(super) fn in_key_order(fields: Map<String, Value>) -> Map<String, Value> {
+    let mut entries: Vec<_> = fields.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    entries.into_iter().collect()
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(in_key_order(fields)),
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::decode::decode;
+    use super::*;
+
+    fn batch(edit: impl FnOnce(&mut Value)) -> Batch {
+        let mut value = json!({"schema_version": 1, "batch_id": "b", "tenant_id": "t",
+            "generated_at": "2026-11-23T09:30:00Z",
+            "cases": [{"name": "a", "fields": {"custom_b": {"y": 1, "x": 2}, "custom_a": 1}}]});
+        edit(&mut value);
+        decode(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_the_work_counts() {
+        let print = fingerprint(&batch(|_| ()));
+        let same: [fn(&mut Value); 4] = [
+            |v| v["generated_at"] = json!("2027-01-01T00:00:00Z"),
+            |v| v["source"] = json!({"key": "K"}),
+            |v| v["cases"][0]["name"] = json!(" a "),
+            |v| v["cases"][0]["fields"] = json!({"custom_a": 1, "custom_b": {"x": 2, "y": 1}}),
+        ];
+        for edit in same {
+            assert_eq!(fingerprint(&batch(edit)), print);
+        }
+        let other: [fn(&mut Value); 4] = [
+            |v| v["cases"][0]["name"] = json!("b"),
+            |v| v["cases"][0]["external_id"] = json!("x"),
+            |v| v["folder_id"] = json!(3),
+            |v| v["cases"][0]["tags"] = json!(["x"]),
+        ];
+        for edit in other {
+            assert_ne!(fingerprint(&batch(edit)), print);
+        }
+    }
+
+    #[test]
+    fn a_mark_is_a_tag_that_testmo_takes_as_it_is() {
+        let mark = mark(&"acme/b-1".parse().unwrap());
+        assert_eq!(mark.len(), 17);
+        assert!(mark.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        assert_ne!(mark, super::mark(&"acme/b-2".parse().unwrap()));
+    }
+}

@@ -1,0 +1,424 @@
+//! What is known of a batch's cases? The ledger's record of one batch, and how each end of a push changes it.
+
+use serde::{Deserialize, Serialize};
+
+use super::BatchKey;
+use super::answer::FieldRefusal;
+use super::reason::Reason;
+
+/// Everything the ledger holds of one batch.
+///
+/// At most one push of a batch is open at a time. Every change raises `epoch`, and a change is stored only where
+/// the epoch is still the one it started from, so an outdated holder can change nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchRecord {
+    /// Its identity.
+    pub key: BatchKey,
+    /// The work it stands for.
+    pub fingerprint: String,
+    /// How far it is.
+    pub state: BatchState,
+    /// Counts terminal settlements; 1 is the first.
+    pub revision: u32,
+    /// Counts changes; 0 is a batch that is not stored yet.
+    pub epoch: u64,
+    /// Where its cases went and go; the last one is the present one.
+    pub targets: Vec<Target>,
+    /// Its cases, in order.
+    pub cases: Vec<CaseRecord>,
+    /// The push that is under way, or whose end is not clear yet.
+    pub open_push: Option<OpenPush>,
+    /// Since when rows of doubtful cases may stand in Testmo, in milliseconds on the store's clock.
+    pub doubt_since: Option<i64>,
+    /// When it was first claimed, in milliseconds on the store's clock.
+    pub first_seen_at: i64,
+    /// When it reached its present terminal state, likewise.
+    pub settled_at: Option<i64>,
+}
+
+/// How far a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchState {
+    /// Work is left, or an end is unclear.
+    Open,
+    /// Every case is in Testmo.
+    Delivered,
+    /// Some cases are in Testmo, the others will not be.
+    Partial,
+    /// No case is in Testmo, and none will be.
+    Failed,
+    /// A person gave it up.
+    Discarded,
+    /// A person had its cases removed.
+    Undone,
+}
+
+/// Where cases are created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The account's canonical origin.
+    pub account: String,
+    /// The project.
+    pub project: u64,
+    /// The folder.
+    pub folder: u64,
+}
+
+/// One case of a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseRecord {
+    /// Its key within the batch.
+    #[serde(rename = "k")]
+    pub key: String,
+    /// What is known of it.
+    #[serde(rename = "s")]
+    pub state: CaseState,
+    /// Whether an earlier push of it ended unclear, so that it is looked for before each further try.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubt: bool,
+    /// Which of the batch's targets it went to.
+    #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+    pub target: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// What is known of a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseState {
+    /// To be pushed.
+    Waiting,
+    /// Part of the open push.
+    Claimed,
+    /// In Testmo, by an answer that said so.
+    Created(u64),
+    /// In Testmo, found there after an unclear end.
+    Adopted(u64),
+    /// Refused for good.
+    Refused(Box<Refusal>),
+    /// Its request was carried out, but it is not found in Testmo any more.
+    Lost,
+}
+
+/// Why a case was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The reason.
+    pub reason: Reason,
+    /// What Testmo said of it.
+    pub said: Vec<FieldRefusal>,
+}
+
+/// A push that was claimed and is not resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenPush {
+    /// Its id.
+    pub id: String,
+    /// The version of the connection it uses.
+    pub connection: String,
+    /// The tag its cases of this batch carry, if the tenant has not switched that off.
+    pub mark: Option<String>,
+    /// Whether at least one of its cases is known to be created.
+    pub committed: bool,
+}
+
+impl BatchRecord {
+    /// The record of a batch that no push was ever claimed for.
+    pub fn fresh(key: BatchKey, fingerprint: String, case_keys: impl IntoIterator<Item = String>) -> Self {
+        let case = |key| CaseRecord { key, state: CaseState::Waiting, doubt: false, target: 0 };
+        Self {
+            key,
+            fingerprint,
+            state: BatchState::Open,
+            revision: 1,
+            epoch: 0,
+            targets: Vec::new(),
+            cases: case_keys.into_iter().map(case).collect(),
+            open_push: None,
+            doubt_since: None,
+            first_seen_at: 0,
+            settled_at: None,
+        }
+    }
+
+    /// Positions of the cases that are still to be pushed, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.positions(|case| case.state == CaseState::Waiting)
+    }
+
+    /// Positions of the cases that may stand in Testmo without our knowing.
+    pub fn doubtful(&self) -> impl Iterator<Item = usize> {
+        self.positions(|case| match case.state {
+            CaseState::Claimed => true,
+            CaseState::Waiting => case.doubt,
+            CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Refused(_) | CaseState::Lost => false,
+        })
+    }
+
+    fn positions(&self, wanted: impl Fn(&CaseRecord) -> bool) -> impl Iterator<Item = usize> {
+        self.cases.iter().enumerate().filter(move |(_, case)| wanted(case)).map(|(i, _)| i)
+    }
+
+    /// The present target.
+    pub fn target(&self) -> Option<&Target> {
+        self.targets.last()
+    }
+
+    /// Claims the cases at `positions` for a push into `target`.
+    pub fn claim(&mut self, positions: &[usize], push: OpenPush, target: &Target) {
+        if self.targets.last() != Some(target) {
+            self.targets.push(target.clone());
+        }
+        let target = self.targets.len() - 1;
+        for &position in positions {
+            let case = &mut self.cases[position];
+            case.state = CaseState::Claimed;
+            case.target = target;
+        }
+        self.open_push = Some(push);
+        self.epoch += 1;
+    }
+
+    /// Records an answer that gave ids, by position of the batch; a claimed case without one stays unclear.
+    pub fn created(&mut self, ids: &[(usize, u64)]) {
+        for &(position, id) in ids {
+            self.cases[position].state = CaseState::Created(id);
+            self.cases[position].doubt = false;
+        }
+        if let Some(push) = &mut self.open_push {
+            push.committed |= !ids.is_empty();
+        }
+        self.resolve_if_clear();
+        self.epoch += 1;
+    }
+
+    /// Records an end that created nothing: `refused` cases are done with, the others wait again.
+    pub fn not_created(&mut self, refused: Vec<(usize, Refusal)>) {
+        for (position, refusal) in refused {
+            self.cases[position].state = CaseState::Refused(Box::new(refusal));
+            self.cases[position].doubt = false;
+        }
+        for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
+            case.state = CaseState::Waiting;
+        }
+        self.resolve_if_clear();
+        self.epoch += 1;
+    }
+
+    /// Records an unclear end of the push that was claimed at `claimed_at`.
+    pub fn unclear(&mut self, claimed_at: i64) {
+        self.doubt_since = Some(self.doubt_since.map_or(claimed_at, |since| since.min(claimed_at)));
+        for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
+            case.doubt = true;
+        }
+        self.epoch += 1;
+    }
+
+    /// Records a look into Testmo that found these cases, by position.
+    ///
+    /// A request is carried out whole or not at all: if any case in doubt is there (`committed`, or one of the found),
+    /// one that is not there was taken away by a person, and is never pushed again by itself.
+    pub fn looked(&mut self, found: &[(usize, u64)], committed: bool) {
+        let known = self.open_push.as_ref().is_some_and(|push| push.committed);
+        let committed = committed || known || !found.is_empty();
+        let doubtful: Vec<usize> = self.doubtful().collect();
+        for &(position, id) in found {
+            self.cases[position].state = CaseState::Adopted(id);
+            self.cases[position].doubt = false;
+        }
+        let is_found = |position: usize| found.iter().any(|(at, _)| *at == position);
+        for position in doubtful.into_iter().filter(|position| !is_found(*position)) {
+            let case = &mut self.cases[position];
+            case.state = if committed { CaseState::Lost } else { CaseState::Waiting };
+            case.doubt = !committed;
+        }
+        self.resolve_if_clear();
+        self.epoch += 1;
+    }
+
+    fn resolve_if_clear(&mut self) {
+        if self.cases.iter().all(|case| case.state != CaseState::Claimed) {
+            self.open_push = None;
+        }
+        if self.doubtful().next().is_none() {
+            self.doubt_since = None;
+        }
+    }
+
+    /// Gives up every case that may stand in an account that is not the tenant's any more.
+    pub fn give_up_doubtful(&mut self) {
+        let doubtful: Vec<usize> = self.doubtful().collect();
+        for position in doubtful {
+            self.cases[position].state = CaseState::Lost;
+            self.cases[position].doubt = false;
+        }
+        self.resolve_if_clear();
+        self.epoch += 1;
+    }
+
+    /// The terminal state that the cases make, or `None` while one is open.
+    pub fn outcome(&self) -> Option<BatchState> {
+        let (mut arrived, mut not) = (0, 0);
+        for case in &self.cases {
+            match case.state {
+                CaseState::Waiting | CaseState::Claimed => return None,
+                CaseState::Created(_) | CaseState::Adopted(_) => arrived += 1,
+                CaseState::Refused(_) | CaseState::Lost => not += 1,
+            }
+        }
+        Some(match (arrived, not) {
+            (_, 0) => BatchState::Delivered,
+            (0, _) => BatchState::Failed,
+            (_, _) => BatchState::Partial,
+        })
+    }
+}
+
+impl BatchState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Open, Self::Delivered, Self::Partial, Self::Failed, Self::Discarded, Self::Undone];
+
+    /// The word that the store and people use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Delivered => "delivered",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Discarded => "discarded",
+            Self::Undone => "undone",
+        }
+    }
+}
+
+impl std::str::FromStr for BatchState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|state| state.name() == text);
+        found.ok_or_else(|| format!("`{text}` is not a batch state"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(cases: usize) -> BatchRecord {
+        BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), (1..=cases).map(|n| format!("#{n}")))
+    }
+
+    fn claimed(cases: usize) -> BatchRecord {
+        let mut record = record(cases);
+        let all: Vec<usize> = (0..cases).collect();
+        record.claim(&all, push(), &target());
+        record
+    }
+
+    fn push() -> OpenPush {
+        OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false }
+    }
+
+    fn target() -> Target {
+        Target { account: "https://a.testmo.net".into(), project: 1, folder: 2 }
+    }
+
+    fn refusal() -> Refusal {
+        Refusal { reason: Reason::CaseRefused, said: vec![] }
+    }
+
+    #[test]
+    fn a_push_with_all_ids_delivers() {
+        let mut record = claimed(2);
+        assert_eq!(record.outcome(), None);
+        record.created(&[(0, 10), (1, 11)]);
+        assert_eq!((record.outcome(), record.open_push), (Some(BatchState::Delivered), None));
+    }
+
+    #[test]
+    fn a_case_without_an_id_stays_unclear_and_is_lost_when_it_is_not_found() {
+        let mut record = claimed(2);
+        record.created(&[(0, 10)]);
+        assert_eq!(record.doubtful().collect::<Vec<_>>(), [1]);
+        record.looked(&[], false);
+        assert_eq!(record.cases[1].state, CaseState::Lost);
+        assert_eq!(record.outcome(), Some(BatchState::Partial));
+    }
+
+    #[test]
+    fn a_push_that_is_found_in_part_is_never_sent_again() {
+        let mut record = claimed(3);
+        record.unclear(5);
+        record.looked(&[(1, 11)], false);
+        assert_eq!(record.waiting().count(), 0);
+        assert_eq!(record.outcome(), Some(BatchState::Partial));
+    }
+
+    #[test]
+    fn a_push_that_is_not_found_goes_again_but_stays_in_doubt() {
+        let mut record = claimed(2);
+        record.unclear(5);
+        record.looked(&[], false);
+        assert_eq!(record.waiting().count(), 2);
+        assert_eq!(record.doubtful().count(), 2);
+        assert_eq!(record.doubt_since, Some(5));
+        record.claim(&[0, 1], push(), &target());
+        record.not_created(vec![(0, refusal())]);
+        assert_eq!(record.doubtful().collect::<Vec<_>>(), [1], "a clear end takes no doubt away from what waits");
+        record.claim(&[1], push(), &target());
+        record.created(&[(1, 20)]);
+        assert_eq!(record.doubt_since, None);
+    }
+
+    #[test]
+    fn refusals_make_partial_and_failed() {
+        let mut record = claimed(2);
+        record.not_created(vec![(0, refusal())]);
+        assert_eq!(record.outcome(), None);
+        let mut failed = record.clone();
+        failed.claim(&[1], push(), &target());
+        failed.not_created(vec![(1, refusal())]);
+        assert_eq!(failed.outcome(), Some(BatchState::Failed));
+        record.claim(&[1], push(), &target());
+        record.created(&[(1, 7)]);
+        assert_eq!(record.outcome(), Some(BatchState::Partial));
+    }
+
+    #[test]
+    fn doubtful_cases_of_a_former_account_are_given_up() {
+        let mut record = claimed(2);
+        record.unclear(5);
+        record.give_up_doubtful();
+        assert_eq!(record.outcome(), Some(BatchState::Failed));
+    }
+
+    #[test]
+    fn every_change_raises_the_epoch() {
+        let mut record = claimed(1);
+        assert_eq!(record.epoch, 1);
+        record.unclear(1);
+        record.looked(&[], false);
+        record.claim(&[0], push(), &target());
+        record.created(&[(0, 1)]);
+        assert_eq!(record.epoch, 5);
+    }
+
+    #[test]
+    fn cases_are_stored_in_few_words() {
+        let mut record = claimed(3);
+        record.created(&[(0, 66306)]);
+        record.not_created(vec![(1, refusal())]);
+        let text = serde_json::to_string(&record.cases).unwrap();
+        assert_eq!(
+            text,
+            r##"[{"k":"#1","s":{"created":66306}},{"k":"#2","s":{"refused":{"reason":"case_refused","said":[]}}},{"k":"#3","s":"waiting"}]"##
+        );
+        assert_eq!(serde_json::from_str::<Vec<CaseRecord>>(&text).unwrap(), record.cases);
+    }
+}

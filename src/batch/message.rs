@@ -1,0 +1,149 @@
+//! What does a generator hand over? The batch as values, once it has been read and checked.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::BatchKey;
+
+/// The contract version this worker reads.
+pub const SCHEMA_VERSION: u64 = 1;
+/// The most cases in one batch.
+pub const MAX_CASES: usize = 1_000;
+
+/// A tenant's generated cases, read and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Its identity.
+    pub key: BatchKey,
+    /// When the generator made it, in milliseconds since 1970.
+    pub generated_at: i64,
+    /// What it was generated from.
+    pub source: Source,
+    /// Where its cases are to go.
+    pub folder: FolderWish,
+    /// Its cases, in order; 1 to [`MAX_CASES`].
+    pub cases: Vec<Case>,
+}
+
+/// What a batch was generated from; each part may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Source {
+    /// The key of the story or ticket, such as `SHOP-142`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Where people find it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// What generated the cases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
+}
+
+/// Where the generator wants the cases.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderWish {
+    /// The tenant's own folder.
+    Tenant,
+    /// A folder below the tenant's, by names from the top.
+    Path(Vec<String>),
+    /// A folder by its id.
+    Id(u64),
+}
+
+/// One generated test case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Case {
+    /// The generator's own id of it.
+    pub external_id: Option<String>,
+    /// Its name, trimmed.
+    pub name: String,
+    /// What it is about.
+    pub description: Option<String>,
+    /// What must hold before.
+    pub preconditions: Option<String>,
+    /// What to do.
+    pub script: Script,
+    /// How urgent it is.
+    pub priority: Option<Priority>,
+    /// Tags as the generator wrote them.
+    pub tags: Vec<String>,
+    /// Display ids of issues, such as `SHOP-142`.
+    pub issues: Vec<String>,
+    /// How long it takes a person, in seconds.
+    pub estimate_seconds: Option<u64>,
+    /// Passed-through custom fields by column name.
+    pub fields: Map<String, Value>,
+}
+
+/// What a person does to run a case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Script {
+    /// Nothing is written down.
+    None,
+    /// Steps in order.
+    Steps(Vec<Step>),
+    /// A feature in Gherkin.
+    Gherkin(String),
+}
+
+/// One step of a case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Step {
+    /// What to do.
+    pub action: String,
+    /// With which data.
+    pub data: Option<String>,
+    /// What is expected then.
+    pub expected: Option<String>,
+}
+
+/// How urgent a case is, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// The most urgent.
+    Critical,
+    /// Urgent.
+    High,
+    /// As usual.
+    Normal,
+    /// When there is time.
+    Low,
+}
+
+impl Priority {
+    /// Every priority, most urgent first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// The name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+}
+
+impl Case {
+    /// The key of this case within its batch: its external id, or `#n` by its position from 1.
+    pub fn key(&self, index: usize) -> String {
+        match &self.external_id {
+            Some(id) => id.clone(),
+            None => format!("#{}", index + 1),
+        }
+    }
+}
+
+impl Batch {
+    /// The keys of all cases, in order.
+    pub fn case_keys(&self) -> Vec<String> {
+        self.cases.iter().enumerate().map(|(i, case)| case.key(i)).collect()
+    }
+}

@@ -1,0 +1,36 @@
+//! The core: values and pure functions. What a batch is, how it is rendered, packed, pushed in thought, and settled.
+//!
+//! Invariant: nothing here waits, reads a clock, draws a random number, or names another module of this package.
+
+pub mod answer;
+pub mod decode;
+pub mod event;
+mod fingerprint;
+mod identity;
+pub mod ledger;
+pub mod mapping;
+pub mod message;
+mod pack;
+mod reader;
+pub mod reason;
+pub mod reconcile;
+pub mod render;
+pub mod verdict;
+
+pub use fingerprint::{fingerprint, mark, raw_hash};
+pub use identity::{BatchId, BatchKey, MAX_BATCH_ID, MAX_TENANT_ID, NotAnId, TenantId};
+pub use message::Batch;
+pub use pack::{MAX_CASES_PER_PUSH, fitting, push_body};
+pub use reader::Fault;
+pub use reason::Reason;
+pub use render::RenderedCase;
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}

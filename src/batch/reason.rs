@@ -1,0 +1,199 @@
+//! Why does a batch or a case not arrive, and what is to be done? Every reason, its cause and its remedy.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose trouble it is: decides what a batch waits for, and which of several reasons is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// The tenant's connection has to be mended.
+    Connection,
+    /// The tenant's Testmo has no room or is not well.
+    Account,
+    /// The message itself is broken.
+    Message,
+    /// One case is refused.
+    Case,
+    /// Only a person can decide.
+    Person,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident $code:literal $class:ident: $cause:literal, $remedy:literal;)+) => {
+        /// Why a batch or a case did not arrive.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The word that events, metrics and commands use.
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code),+ }
+            }
+
+            /// Whose trouble it is.
+            pub fn class(self) -> Class {
+                match self { $(Self::$name => Class::$class),+ }
+            }
+
+            /// What is wrong, in one sentence.
+            pub fn cause(self) -> &'static str {
+                match self { $(Self::$name => $cause),+ }
+            }
+
+            /// What to do, in one or two sentences.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The bytes are not JSON.
+    NotJson "not_json" Message:
+        "The message is not valid JSON.",
+        "Publish one JSON object encoded as UTF-8; the detail names the line and column.";
+    /// It breaks the contract.
+    InvalidMessage "invalid_message" Message:
+        "The message breaks the contract for batches.",
+        "Mend the generator at the places that the detail names, and publish the batch again.";
+    /// It is larger than the worker takes.
+    TooLarge "too_large" Message:
+        "The message is larger than the worker takes.",
+        "Publish the cases in several smaller batches, each with a batch_id of its own.";
+    /// The broker gave up on it or could not route it.
+    Undeliverable "undeliverable" Message:
+        "The broker could not deliver the message to the worker: its routing key fits no queue, or it was given back too often.",
+        "Publish with the documented exchange and routing key; if those are right, look in the worker's log for why it kept stopping.";
+    /// The worker crashed over it.
+    Suspect "suspect" Message:
+        "The worker stopped several times while it had this message in hand.",
+        "Nothing for the generator to do: look in the worker's log for what happened, then replay the batch.";
+    /// The same batch id, other content.
+    BatchConflict "batch_conflict" Message:
+        "A batch with this batch_id and other content was received before; the first one is untouched.",
+        "Publish the new content under a batch_id of its own.";
+    /// Nobody has registered the tenant.
+    UnknownTenant "unknown_tenant" Connection:
+        "No Testmo connection is registered for this tenant.",
+        "Enter the tenant's Testmo connection (base URL, API key, project and folder); the batch then goes out by itself.";
+    /// The connection was never seen to work.
+    Unverified "unverified" Connection:
+        "The tenant's Testmo connection has not been verified since it was changed.",
+        "Verify the connection and mend what it names; the batch then goes out by itself.";
+    /// 401.
+    KeyRefused "key_refused" Connection:
+        "Testmo refused the API key (401 Unauthorized): it was copied incorrectly, or it was revoked.",
+        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch then goes out by itself.";
+    /// 403.
+    Forbidden "forbidden" Connection:
+        "The user of the API key may not create test cases in this project (403 Forbidden).",
+        "Give the key's user a role with write permission on the project in Testmo; the batch then goes out by itself.";
+    /// 404.
+    TargetMissing "target_missing" Connection:
+        "The project or the folder does not exist in Testmo, or the key's user cannot see it (404 Not Found).",
+        "Check the project id and the folder id of the connection, and that the key's user has access to the project.";
+    /// HTML, a redirect.
+    NotTestmo "not_testmo" Connection:
+        "The base URL answers, but not as Testmo's API does.",
+        "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net.";
+    /// The address policy.
+    AddressRefused "address_refused" Connection:
+        "The base URL leads to an address that keys are not sent to.",
+        "Check the instance URL; it has the form https://<your-name>.testmo.net.";
+    /// 422 over what the connection supplies.
+    ConnectionRejected "connection_rejected" Connection:
+        "Testmo refuses what the connection supplies: the folder, the template, the state, or a required field that the mapping lacks.",
+        "Mend the connection's folder or mapping at the field that the detail names; the batch then goes out by itself.";
+    /// The folder that the batch asks for is not there.
+    FolderMissing "folder_missing" Connection:
+        "The folder that the batch asks for does not exist under the tenant's folder in Testmo.",
+        "Create the folder in Testmo and verify the connection, or publish the batch without a folder.";
+    /// 429.
+    Throttled "throttled" Account:
+        "The tenant's Testmo asks for a pause (429 Too Many Requests).",
+        "Nothing to do: the batch goes out by itself when Testmo has room again.";
+    /// 5xx.
+    ServerError "server_error" Account:
+        "The tenant's Testmo answers with errors (5xx).",
+        "Nothing to do: the batch is tried again by itself. If it lasts, ask Testmo's support.";
+    /// No answer.
+    NoAnswer "no_answer" Account:
+        "The tenant's Testmo did not answer in time, or the connection broke.",
+        "Nothing to do: the batch is tried again by itself.";
+    /// No connection.
+    Unreachable "unreachable" Account:
+        "The tenant's Testmo cannot be reached.",
+        "Nothing to do: the batch is tried again by itself. If it lasts, check the instance URL and the network.";
+    /// Not known whether the last push arrived.
+    Unclear "unclear" Account:
+        "It is not known yet whether the last request created its cases.",
+        "Nothing to do: the worker looks into Testmo before it sends anything again.";
+    /// No room for it in memory.
+    NoRoom "no_room" Account:
+        "More batches of this account wait than the worker holds in memory.",
+        "Nothing to do: the batch goes out in its turn.";
+    /// Testmo refused one case.
+    CaseRefused "case_refused" Case:
+        "Testmo refused the case.",
+        "Mend the case at the field that the detail names, and publish it again in a batch of its own.";
+    /// One case too large.
+    CaseTooLarge "case_too_large" Case:
+        "The case alone is larger than Testmo takes (413).",
+        "Shorten the case, and publish it again in a batch of its own.";
+    /// Another 4xx.
+    Rejected "rejected" Case:
+        "Testmo rejected the request for a reason that the worker does not know.",
+        "Ask the operator to look at the status in the detail.";
+    /// Every case of the batch was refused.
+    AllRefused "all_refused" Case:
+        "Testmo refused every case of the batch.",
+        "Mend the cases at the fields that the details name, and publish them again in a batch of its own.";
+    /// Failing for too long.
+    RetriesExhausted "retries_exhausted" Person:
+        "The tenant's Testmo failed for longer than the worker keeps trying.",
+        "When Testmo is well again, replay the batch.";
+    /// Partly found.
+    UnclearInTestmo "unclear_in_testmo" Person:
+        "A request whose answer was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted.",
+        "Look at the candidates in Testmo, then replay or discard the rest of the batch.";
+    /// The account changed meanwhile.
+    UnclearElsewhere "unclear_elsewhere" Person:
+        "A request whose answer was lost went to another Testmo account than the tenant's present one.",
+        "Look there by hand, then replay or discard the batch.";
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl std::str::FromStr for Reason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|reason| reason.code() == text);
+        found.copied().ok_or_else(|| format!("`{text}` is not a reason"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_code_and_speaks_in_sentences() {
+        let codes: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|r| r.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert!(reason.cause().ends_with('.') && reason.remedy().ends_with('.'), "{reason}");
+            assert_eq!(reason.code().parse::<Reason>().unwrap(), *reason);
+            assert_eq!(serde_json::to_string(reason).unwrap(), format!("\"{reason}\""));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Which rows of Testmo are the cases of a push whose end is unclear? One to one, by mark, name and order.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// How far before the first claim a row is looked at, in milliseconds: clocks are not that exact.
+pub const CLOCK_MARGIN_MS: i64 = 10 * 60 * 1_000;
+
+/// A case as it stands in Testmo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Testmo's id.
+    pub id: u64,
+    /// The name, as Testmo holds it.
+    pub name: String,
+    /// The folder it is in.
+    pub folder: u64,
+    /// Names of its tags.
+    pub tags: Vec<String>,
+    /// When it was created, in milliseconds on Testmo's clock.
+    pub created_at: i64,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// Positions and names of the cases, in the order in which they were sent.
+    pub cases: &'a [(usize, &'a str)],
+    /// The tag that all of them carry, unless the tenant has switched it off.
+    pub mark: Option<&'a str>,
+    /// The folder they were sent to.
+    pub folder: u64,
+    /// Rows created before this are not theirs, in milliseconds on Testmo's clock.
+    pub not_before: i64,
+    /// Ids that the ledger of the account holds for other cases; never adopted.
+    pub held: &'a HashSet<u64>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Position and id of each case that is there.
+    pub cases: Vec<(usize, u64)>,
+    /// Ids of rows that carry the mark or stand for a wanted name once more: to be shown to a person.
+    pub left_over: Vec<u64>,
+}
+
+/// Matches wanted cases with rows: each row serves once, and equal names are paired in order of their ids.
+pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
+    let mut fitting: Vec<&Row> = rows.iter().filter(|row| fits(wanted, row)).collect();
+    fitting.sort_by_key(|row| row.id);
+    fitting.dedup_by_key(|row| row.id);
+    let mut by_name: HashMap<&str, VecDeque<u64>> = HashMap::new();
+    for row in &fitting {
+        by_name.entry(row.name.trim()).or_default().push_back(row.id);
+    }
+    let mut cases = Vec::new();
+    for (position, name) in wanted.cases {
+        if let Some(id) = by_name.get_mut(name.trim()).and_then(VecDeque::pop_front) {
+            cases.push((*position, id));
+        }
+    }
+    let taken: HashSet<u64> = cases.iter().map(|(_, id)| *id).collect();
+    let ours =
+        |row: &&&Row| wanted.mark.is_some() || wanted.cases.iter().any(|(_, name)| name.trim() == row.name.trim());
+    let left_over = fitting.iter().filter(|row| !taken.contains(&row.id)).filter(ours).map(|row| row.id).collect();
+    Found { cases, left_over }
+}
+
+fn fits(wanted: &Wanted<'_>, row: &Row) -> bool {
+    let marked = match wanted.mark {
+        // The mark is the batch's own, so a row that a person moved to another folder is still ours.
+        Some(mark) => row.tags.iter().any(|tag| tag == mark),
+        None => row.folder == wanted.folder,
+    };
+    marked && row.created_at >= wanted.not_before && !wanted.held.contains(&row.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: u64, name: &str, tag: &str) -> Row {
+        Row { id, name: name.into(), folder: 2, tags: vec![tag.into()], created_at: 1_000 }
+    }
+
+    fn look(cases: &[(usize, &str)], mark: Option<&str>, held: &[u64], rows: &[Row]) -> Found {
+        let held = held.iter().copied().collect();
+        find(&Wanted { cases, mark, folder: 2, not_before: 500, held: &held }, rows)
+    }
+
+    #[test]
+    fn rows_are_paired_by_name_in_order_and_each_once() {
+        let rows = [row(12, "b", "m"), row(11, "a", "m"), row(10, "a", "m"), row(13, "c", "other")];
+        let found = look(&[(0, "a"), (1, "a"), (2, "b"), (3, "c")], Some("m"), &[], &rows);
+        assert_eq!(found.cases, [(0, 10), (1, 11), (2, 12)]);
+        assert_eq!(found.left_over, Vec::<u64>::new());
+    }
+
+    #[test]
+    fn an_id_that_the_ledger_holds_is_never_adopted() {
+        let found = look(&[(0, "a")], Some("m"), &[10], &[row(10, "a", "m")]);
+        assert_eq!(found.cases, []);
+    }
+
+    #[test]
+    fn older_rows_and_other_folders_are_not_ours() {
+        let old = Row { created_at: 499, ..row(10, "a", "m") };
+        assert_eq!(look(&[(0, "a")], Some("m"), &[], std::slice::from_ref(&old)).cases, []);
+        let elsewhere = Row { folder: 3, ..row(11, "a", "m") };
+        assert_eq!(look(&[(0, "a")], None, &[], std::slice::from_ref(&elsewhere)).cases, []);
+        assert_eq!(look(&[(0, "a")], Some("m"), &[], &[elsewhere]).cases, [(0, 11)]);
+    }
+
+    #[test]
+    fn a_second_row_of_the_same_case_is_left_over() {
+        let found = look(&[(0, "a")], Some("m"), &[], &[row(10, "a", "m"), row(11, "a", "m"), row(12, "x", "m")]);
+        assert_eq!(found, Found { cases: vec![(0, 10)], left_over: vec![11, 12] });
+    }
+}

@@ -1,0 +1,208 @@
+//! What happens after a call ended so? The one place that decides retry, park, dead or done.
+
+use std::time::Duration;
+
+use super::answer::{FieldRefusal, PushEnd, Refusals, Trouble};
+use super::reason::Reason;
+
+/// What follows the end of a create request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// The cases with an id are created; those without one are unclear.
+    Created,
+    /// The named entries are refused; the others go out again without them.
+    TakeOut(Refusals),
+    /// The request is refused or too large as a whole: send half of it, or refuse the one case that is left.
+    Halve {
+        /// Why the one case that is left is refused.
+        reason: Reason,
+        /// What Testmo said of it.
+        said: Vec<FieldRefusal>,
+    },
+    /// Every case of the request is refused alike.
+    Refuse(Reason),
+    /// Look into Testmo once the settle time is over, then go on.
+    Look,
+    /// Nothing was created; try again after a pause, a limited number of times.
+    Again(Reason),
+    /// Nothing was created; the account takes nothing until the pause is over.
+    Gate(Option<Duration>),
+    /// Nothing was created; the batch waits until the connection is mended.
+    Park(Reason),
+}
+
+/// Decides what follows the end of a request that sent `sent` cases.
+pub fn after_push(end: &PushEnd, sent: usize) -> Next {
+    let trouble = match end {
+        Ok(_) => return Next::Created,
+        Err(trouble) => trouble,
+    };
+    match trouble {
+        Trouble::Invalid(refusals) if refusals.of_connection(sent).is_some() => Next::Park(Reason::ConnectionRejected),
+        Trouble::Invalid(refusals) if !refusals.entries.is_empty() => Next::TakeOut(refusals.clone()),
+        Trouble::Invalid(refusals) => Next::Halve { reason: Reason::CaseRefused, said: refusals.whole.clone() },
+        Trouble::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
+        Trouble::Rejected { .. } => Next::Refuse(Reason::Rejected),
+        Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
+        Trouble::KeyRefused
+        | Trouble::Forbidden
+        | Trouble::Missing
+        | Trouble::NotTestmo
+        | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
+        Trouble::UnknownHost | Trouble::Tls(_) | Trouble::Unreachable(_) => Next::Again(reason_of(trouble)),
+        Trouble::Server { .. } | Trouble::TimedOut | Trouble::Broken(_) | Trouble::Unreadable(_) => Next::Look,
+    }
+}
+
+/// What follows when a look into Testmo failed: nothing is ever created by looking.
+pub fn after_failed_look(trouble: &Trouble) -> Next {
+    match trouble {
+        Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
+        Trouble::KeyRefused
+        | Trouble::Forbidden
+        | Trouble::Missing
+        | Trouble::NotTestmo
+        | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
+        Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. } => Next::Again(Reason::Unclear),
+        Trouble::UnknownHost
+        | Trouble::Tls(_)
+        | Trouble::Unreachable(_)
+        | Trouble::Server { .. }
+        | Trouble::TimedOut
+        | Trouble::Broken(_)
+        | Trouble::Unreadable(_) => Next::Again(reason_of(trouble)),
+    }
+}
+
+/// The reason that people are told for a trouble.
+pub fn reason_of(trouble: &Trouble) -> Reason {
+    match trouble {
+        Trouble::AddressRefused(_) => Reason::AddressRefused,
+        Trouble::UnknownHost | Trouble::Unreachable(_) | Trouble::Tls(_) => Reason::Unreachable,
+        Trouble::KeyRefused => Reason::KeyRefused,
+        Trouble::Forbidden => Reason::Forbidden,
+        Trouble::Missing => Reason::TargetMissing,
+        Trouble::NotTestmo => Reason::NotTestmo,
+        Trouble::TooLarge => Reason::CaseTooLarge,
+        Trouble::Invalid(_) => Reason::CaseRefused,
+        Trouble::Throttled { .. } => Reason::Throttled,
+        Trouble::Rejected { .. } => Reason::Rejected,
+        Trouble::Server { .. } => Reason::ServerError,
+        Trouble::TimedOut | Trouble::Broken(_) => Reason::NoAnswer,
+        Trouble::Unreadable(_) => Reason::Unclear,
+    }
+}
+
+/// When the next try of something that fails is due, and when it is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Try again in this process, after a jittered pause.
+    InProcess,
+    /// Onto the shelf, for this long.
+    Shelf(Duration),
+    /// Dead: it has failed for too long.
+    Exhausted,
+}
+
+/// The limits of patience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PatienceLimits {
+    /// Tries in this process, before the shelf.
+    pub in_process: u32,
+    /// The first time on the shelf; doubles each time.
+    pub first_park: Duration,
+    /// The longest time on the shelf.
+    pub longest_park: Duration,
+    /// How long it may fail.
+    pub horizon: Duration,
+    /// How many times on the shelf there must have been before it is given up.
+    pub least_parks: u32,
+}
+
+/// Decides how patient to be with something that failed `tries` times in this process, was parked for it `parks`
+/// times, and has been failing for `failing`.
+pub fn patience(tries: u32, parks: u32, failing: Duration, limits: &PatienceLimits) -> Patience {
+    if tries < limits.in_process {
+        Patience::InProcess
+    } else if failing >= limits.horizon && parks >= limits.least_parks {
+        Patience::Exhausted
+    } else {
+        let doubled = limits.first_park.saturating_mul(2_u32.saturating_pow(parks.min(20)));
+        Patience::Shelf(doubled.min(limits.longest_park))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: PatienceLimits = PatienceLimits {
+        in_process: 3,
+        first_park: Duration::from_secs(60),
+        longest_park: Duration::from_secs(3600),
+        horizon: Duration::from_secs(86_400),
+        least_parks: 5,
+    };
+
+    #[test]
+    fn every_end_has_its_next() {
+        let field = |field: &str| FieldRefusal { field: field.into(), message: "m".into() };
+        let entries = |list: &[(usize, &str)]| {
+            let entries = list.iter().map(|(i, f)| (*i, vec![field(f)])).collect();
+            Refusals { entries, whole: vec![] }
+        };
+        let whole = Refusals { whole: vec![field("cases")], ..Refusals::default() };
+        let wait = Some(Duration::from_secs(7));
+        let table: Vec<(PushEnd, Next)> = vec![
+            (Ok(vec![Some(1)]), Next::Created),
+            (Err(Trouble::Invalid(entries(&[(1, "tags")]))), Next::TakeOut(entries(&[(1, "tags")]))),
+            (Err(Trouble::Invalid(entries(&[(0, "folder_id")]))), Next::Park(Reason::ConnectionRejected)),
+            (
+                Err(Trouble::Invalid(whole.clone())),
+                Next::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
+            ),
+            (Err(Trouble::TooLarge), Next::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
+            (Err(Trouble::Rejected { status: 418 }), Next::Refuse(Reason::Rejected)),
+            (Err(Trouble::Throttled { retry_after: wait }), Next::Gate(wait)),
+            (Err(Trouble::KeyRefused), Next::Park(Reason::KeyRefused)),
+            (Err(Trouble::Forbidden), Next::Park(Reason::Forbidden)),
+            (Err(Trouble::Missing), Next::Park(Reason::TargetMissing)),
+            (Err(Trouble::NotTestmo), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
+            (Err(Trouble::UnknownHost), Next::Again(Reason::Unreachable)),
+            (Err(Trouble::Unreachable(String::new())), Next::Again(Reason::Unreachable)),
+            (Err(Trouble::Tls(String::new())), Next::Again(Reason::Unreachable)),
+            (Err(Trouble::Server { status: 503 }), Next::Look),
+            (Err(Trouble::TimedOut), Next::Look),
+            (Err(Trouble::Broken(String::new())), Next::Look),
+            (Err(Trouble::Unreadable(String::new())), Next::Look),
+        ];
+        for (end, next) in table {
+            assert_eq!(after_push(&end, 3), next, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_may_have_committed_is_looked_for_and_nothing_else() {
+        for trouble in [Trouble::TimedOut, Trouble::KeyRefused, Trouble::TooLarge, Trouble::Server { status: 500 }] {
+            let looks = after_push(&Err(trouble.clone()), 2) == Next::Look;
+            assert_eq!(looks, trouble.may_have_committed(), "{trouble}");
+        }
+    }
+
+    #[test]
+    fn patience_ends_only_after_the_horizon_and_enough_tries() {
+        let day = Duration::from_secs(86_400);
+        for (tries, parks, failing, expected) in [
+            (0, 0, Duration::ZERO, Patience::InProcess),
+            (2, 9, day * 2, Patience::InProcess),
+            (3, 0, Duration::ZERO, Patience::Shelf(Duration::from_secs(60))),
+            (3, 1, Duration::ZERO, Patience::Shelf(Duration::from_secs(120))),
+            (3, 30, Duration::ZERO, Patience::Shelf(Duration::from_secs(3600))),
+            (3, 4, day, Patience::Shelf(Duration::from_secs(960))),
+            (3, 5, day, Patience::Exhausted),
+        ] {
+            assert_eq!(patience(tries, parks, failing, &LIMITS), expected);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `config check` and `config show`: are the settings right, and which are in force?
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use testmo_courier::config;
+
+use super::desk::configuration;
+use super::failure::Failure;
+use super::out::{Colour, Out};
+use super::settings;
+
+const SHOW_EXAMPLES: &str = "\
+Passwords are not shown. The output is a configuration file; to begin one of your own:
+  testmo-courier config show > testmo-courier.toml";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say `ok`, or everything that is wrong with the settings
+    Check,
+    /// Print every setting in force with its meaning
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show,
+}
+
+pub(super) fn execute(command: &Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let config = configuration(files)?;
+    match command {
+        Command::Check => out.line(out.paint(Colour::Green, "ok")),
+        Command::Show => {
+            let defaults = config::load(&config::Sources::default())?;
+            out.text(&settings::annotated(config::DEFAULTS, &config, &defaults))
+        }
+    }
+}

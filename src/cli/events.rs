@@ -1,0 +1,116 @@
+//! `events tail`: what becomes of batches, as it happens?
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use testmo_courier::amqp::Tail;
+use testmo_courier::batch::TenantId;
+use testmo_courier::clock::Clock;
+use tokio::time::{Instant, sleep_until};
+
+use super::desk::configuration;
+use super::failure::Failure;
+use super::moment::absolute;
+use super::out::{Out, visible};
+use super::outcome::Outcome;
+use super::signals::Signals;
+
+/// Without a limit a look ends when a person ends it; this is as good as never.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+const TAIL_EXAMPLES: &str = "\
+Only events that are published from now on are seen; nothing is taken away from other readers.
+
+Examples:
+  testmo-courier events tail --tenant acme
+  testmo-courier events tail --json --count 1 --timeout 30s";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print events as they come, until Ctrl-C
+    Tail(TailArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = TAIL_EXAMPLES)]
+pub(super) struct TailArguments {
+    /// Only events of this tenant
+    #[arg(long)]
+    tenant: Option<TenantId>,
+    /// End after so many events
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End after this time, such as 30s or 5m; an error when --count was not reached
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Print each event as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A time as people write it.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime_serde::re::humantime::parse_duration(text).map_err(|_| "a time is written as 30s, 5m or 1h 30m".into())
+}
+
+/// Which events of these tenants are wanted: those of one, or all.
+pub(super) fn pattern(tenant: Option<&TenantId>) -> String {
+    tenant.map_or_else(|| "#".into(), |tenant| format!("{}.#", tenant.routing_word()))
+}
+
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let Command::Tail(arguments) = command;
+    let config = configuration(files)?;
+    let mut signals = Signals::listen().map_err(Failure::from_output)?;
+    let pattern = pattern(arguments.tenant.as_ref());
+    let mut tail = tokio::select! {
+        tail = Tail::open(&config.amqp, &pattern) => tail?,
+        () = signals.next() => return Ok(()),
+    };
+    let until = Instant::now() + arguments.timeout.unwrap_or(NEVER);
+    let mut seen = 0;
+    let end = loop {
+        if arguments.count == Some(seen) {
+            break Ok(());
+        }
+        tokio::select! {
+            () = signals.next() => break Ok(()),
+            () = sleep_until(until) => break missed(arguments.count, seen),
+            message = tail.next() => {
+                tell(&message?.body, arguments.json, out)?;
+                seen += 1;
+            }
+        }
+    };
+    tail.close().await;
+    end
+}
+
+fn missed(wanted: Option<u64>, seen: u64) -> Result<(), Failure> {
+    match wanted {
+        None => Ok(()),
+        Some(wanted) => Err(Failure::finding(
+            format!("{seen} of {wanted} events came in time"),
+            "`testmo-courier shelf list` shows what cannot be delivered now; `testmo-courier health` asks the worker",
+        )),
+    }
+}
+
+fn tell(body: &[u8], json: bool, out: &mut Out) -> Result<(), Failure> {
+    if json {
+        // Written anew, so that it stands on one line whoever published it.
+        let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(body)));
+        return out.line(value);
+    }
+    let time = absolute(Clock::system().now());
+    match Outcome::read(body) {
+        Some(outcome) => {
+            let mut lines = outcome.lines(out).into_iter();
+            out.line(format_args!("{time}  {}", lines.next().unwrap_or_default()))?;
+            lines.try_for_each(|line| out.line(line))
+        }
+        None => out.line(format_args!("{time}  {}", visible(&String::from_utf8_lossy(body)))),
+    }
+}

@@ -1,0 +1,131 @@
+//! `health`: is the worker on this machine ready? One request by hand, so that the check costs next to nothing.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use url::Url;
+
+use super::desk::configuration;
+use super::failure::Failure;
+use super::out::{Colour, Out, visible};
+
+/// A worker that takes longer is not well.
+const LIMIT: Duration = Duration::from_secs(2);
+/// More of an answer is not read.
+const MOST_BYTES: u64 = 64 * 1024;
+
+const EXAMPLES: &str = "\
+The exit code is 0 when the worker is ready and 3 otherwise.
+
+Examples:
+  testmo-courier health
+  testmo-courier health --url http://courier-2:9464/livez";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// What to ask instead of /readyz at observe.listen
+    #[arg(long)]
+    url: Option<Url>,
+}
+
+pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let url = match &arguments.url {
+        Some(url) => url.clone(),
+        None => readiness(configuration(files)?.observe.listen)?,
+    };
+    let (status, body) = ask(&url).map_err(|error| {
+        Failure::unreachable(
+            format!("{url} does not answer ({error})"),
+            "start the worker with `testmo-courier run`, or check observe.listen",
+        )
+    })?;
+    if status == 200 {
+        return out.line(out.paint(Colour::Green, "ready"));
+    }
+    let said = body.lines().map(visible).find(|line| !line.trim().is_empty());
+    Err(Failure::unreachable(
+        format!("the worker answers {status}: {}", said.as_deref().unwrap_or("nothing more")),
+        "wait if it has just been started; its log says what it waits for",
+    ))
+}
+
+fn readiness(listen: SocketAddr) -> Result<Url, Failure> {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let url = format!("http://{}/readyz", SocketAddr::new(ip, listen.port()));
+    url.parse().map_err(|_| Failure::usage("observe.listen is not an address", "check it"))
+}
+
+/// The status and the body of what a URL answers.
+fn ask(url: &Url) -> io::Result<(u16, String)> {
+    let until = Instant::now() + LIMIT;
+    let left = || {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    };
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+    if url.scheme() != "http" {
+        return Err(wrong("only http:// addresses can be asked"));
+    }
+    let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+    let port = url.port_or_known_default().unwrap_or(80);
+    let mut connected = Err(wrong("its host has no address"));
+    for address in (host.trim_matches(['[', ']']), port).to_socket_addrs()? {
+        connected = left().and_then(|left| TcpStream::connect_timeout(&address, left));
+        if connected.is_ok() {
+            break;
+        }
+    }
+    let mut stream = connected?;
+    stream.set_write_timeout(Some(left()?))?;
+    // HTTP/1.0, so that the answer comes in one piece and ends with the connection.
+    write!(stream, "GET {} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n", url.path())?;
+    let mut answer = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut part)? {
+            0 => break,
+            n => answer.extend_from_slice(&part[..n]),
+        }
+        if answer.len() as u64 > MOST_BYTES {
+            break;
+        }
+    }
+    read(&String::from_utf8_lossy(&answer)).ok_or_else(|| wrong("it does not speak HTTP"))
+}
+
+fn read(answer: &str) -> Option<(u16, String)> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.get(..3)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_means_every_interface_is_asked_on_the_loopback() {
+        for (listen, url) in [
+            ("0.0.0.0:9464", "http://127.0.0.1:9464/readyz"),
+            ("[::]:9464", "http://[::1]:9464/readyz"),
+            ("10.1.2.3:80", "http://10.1.2.3/readyz"),
+        ] {
+            assert_eq!(readiness(listen.parse().unwrap()).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_read_by_its_status() {
+        assert_eq!(read("HTTP/1.0 503 Service Unavailable\r\nA: b\r\n\r\nstore\n"), Some((503, "store\n".into())));
+        assert_eq!(read("SSH-2.0-OpenSSH\r\n\r\n"), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! What can be asked for on the command line? One file per command; here they are named and chosen.
+
+mod batches;
+mod config;
+mod desk;
+mod events;
+mod failure;
+mod health;
+mod init;
+mod moment;
+mod out;
+mod outcome;
+mod publish;
+mod run;
+mod settings;
+mod shelf;
+mod signals;
+mod table;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod topology;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use self::failure::Failure;
+use self::out::Out;
+
+const EXAMPLES: &str = "\
+First steps:
+  testmo-courier init
+  testmo-courier topology declare
+  testmo-courier tenants set acme --base-url https://acme.testmo.net --project 3 --folder 428
+  testmo-courier run
+
+Exit codes:
+  0  done
+  1  something was found that a person should see to
+  2  the command line or the configuration is wrong
+  3  the broker, the store or the worker cannot be reached";
+
+/// Carries batches of generated test cases from RabbitMQ into Testmo
+#[derive(Debug, Parser)]
+#[command(name = "testmo-courier", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// A TOML file with settings; may be given several times, later ones win
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Never use colours
+    #[arg(long, global = true)]
+    no_colour: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the master key and the store
+    Init,
+    /// Run the worker
+    #[command(after_help = run::EXAMPLES)]
+    Run,
+    /// Declare or check the exchanges and queues
+    #[command(subcommand)]
+    Topology(topology::Command),
+    /// Enter, verify and look at the tenants' Testmo connections
+    #[command(subcommand)]
+    Tenants(tenants::Command),
+    /// Publish batches of test cases
+    Publish(publish::Arguments),
+    /// Watch what becomes of batches
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Look at the batches that were worked on
+    #[command(subcommand)]
+    Batches(batches::Command),
+    /// Look at the batches that cannot be delivered now
+    #[command(subcommand)]
+    Shelf(shelf::Command),
+    /// Check or show the settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Ask whether the worker is ready
+    Health(health::Arguments),
+}
+
+/// Understands the command line and does what it asks for.
+pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return tell_misuse(&error),
+    };
+    let mut out = Out::stdout(cli.no_colour);
+    match execute(cli, &mut out).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// The system gives no threads.
+pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
+    Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").tell()
+}
+
+async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
+    let files = cli.config;
+    match cli.command {
+        Command::Init => init::execute(&files, out).await,
+        Command::Run => run::execute(&files).await,
+        Command::Topology(command) => topology::execute(command, &files, out).await,
+        Command::Tenants(command) => tenants::execute(command, &files, out).await,
+        Command::Publish(arguments) => publish::execute(arguments, &files, out).await,
+        Command::Events(command) => events::execute(command, &files, out).await,
+        Command::Batches(command) => batches::execute(command, &files, out).await,
+        Command::Shelf(command) => shelf::execute(command, &files, out).await,
+        Command::Config(command) => config::execute(&command, &files, out),
+        Command::Health(arguments) => health::execute(&arguments, &files, out),
+    }
+}
+
+fn tell_misuse(error: &clap::Error) -> ExitCode {
+    if names_a_key(error) {
+        let what = "an API key is never given on the command line, where the shell's history and others can see it";
+        let remedy = "leave it out to be asked for it, or use --key-stdin or --key-file FILE";
+        return Failure::usage(what, remedy).tell();
+    }
+    // Help and errors that nobody reads are no reason to fail.
+    drop(error.print());
+    u8::try_from(error.exit_code()).unwrap_or(2).into()
+}
+
+/// Whether somebody tried to give an API key as an option; what was given for it is not repeated.
+fn names_a_key(error: &clap::Error) -> bool {
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => option.as_str(),
+        Some(_) | None => return false,
+    };
+    let name = option.split('=').next().unwrap_or(option);
+    matches!(name, "--key" | "--api-key" | "--apikey" | "--token" | "--api-token")
+}

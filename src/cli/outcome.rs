@@ -1,0 +1,192 @@
+//! What does an event tell a person? Its outcome on one line, and below it what to do about what did not arrive.
+
+use serde::Deserialize;
+use testmo_courier::batch::BatchKey;
+
+use super::out::{Colour, Out, visible};
+use super::table::counted;
+
+/// So many refused cases and faults are told; the rest are counted.
+const MOST_DETAILS: usize = 20;
+
+/// What an event says, as far as it is told to people; a part that it lacks is empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Outcome {
+    tenant_id: Option<String>,
+    batch_id: Option<String>,
+    pub(crate) message_hash: Option<String>,
+    outcome: String,
+    reason: Option<String>,
+    cause: Option<String>,
+    remedy: Option<String>,
+    detail: Option<String>,
+    faults: Vec<Fault>,
+    cases: Vec<Case>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Case {
+    position: u64,
+    external_id: Option<String>,
+    outcome: String,
+    link: Option<String>,
+    reason: Option<String>,
+    remedy: Option<String>,
+    said: Vec<Said>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    field: String,
+    message: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Fault {
+    pointer: String,
+    what: String,
+    remedy: String,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    data: Outcome,
+}
+
+impl Case {
+    fn arrived(&self) -> bool {
+        matches!(self.outcome.as_str(), "created" | "adopted")
+    }
+
+    fn name(&self) -> String {
+        self.external_id.clone().unwrap_or_else(|| format!("#{}", self.position))
+    }
+
+    fn told(&self) -> String {
+        let said = self.said.iter().map(|said| format!("{}: {}", said.field, said.message));
+        let mut why: Vec<String> = said.collect();
+        if why.is_empty() {
+            why.extend(self.reason.clone());
+        }
+        why.extend(self.remedy.as_ref().map(|remedy| format!("→ {remedy}")));
+        format!("{} {}  {}", self.name(), self.outcome, why.join("  "))
+    }
+}
+
+impl Outcome {
+    /// Reads an event's body; `None` when it is not one of ours.
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Envelope>(body).ok().map(|envelope| envelope.data)
+    }
+
+    /// The batch it is about, as far as known.
+    pub(crate) fn key(&self) -> Option<BatchKey> {
+        format!("{}/{}", self.tenant_id.as_ref()?, self.batch_id.as_ref()?).parse().ok()
+    }
+
+    /// Whether every case is in Testmo.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.outcome == "delivered"
+    }
+
+    /// The line and, for what did not arrive, the explanations below it.
+    pub(crate) fn lines(&self, out: &Out) -> Vec<String> {
+        let mut lines = vec![self.headline(out)];
+        let explanation = self.explanation();
+        lines.extend(explanation.iter().map(|line| format!("            {}", visible(line))));
+        lines
+    }
+
+    fn headline(&self, out: &Out) -> String {
+        let colour = match self.outcome.as_str() {
+            "delivered" => Colour::Green,
+            "partial" => Colour::Amber,
+            _ => Colour::Red,
+        };
+        let arrived = self.cases.iter().filter(|case| case.arrived()).count();
+        let cases = match self.cases.len() {
+            0 => String::new(),
+            all if all == arrived => counted(all, "case", "cases"),
+            all => format!("{arrived} of {}", counted(all, "case", "cases")),
+        };
+        let link = self.cases.iter().find_map(|case| case.link.clone());
+        let word = out.paint(colour, &format!("{:<10}", visible(&self.outcome)));
+        let rest = [Some(self.name()), Some(cases), self.reason.clone(), link].into_iter().flatten();
+        let rest: Vec<String> = rest.filter(|part| !part.is_empty()).collect();
+        format!("{word}  {}", visible(&rest.join("  ")))
+    }
+
+    /// The batch, or the message whose batch could not be read.
+    fn name(&self) -> String {
+        match (&self.tenant_id, &self.batch_id, &self.message_hash) {
+            (Some(tenant), Some(batch), _) => format!("{tenant}/{batch}"),
+            (_, _, Some(hash)) => format!("message {}", hash.chars().take(12).collect::<String>()),
+            (_, _, None) => "an unknown batch".into(),
+        }
+    }
+
+    fn explanation(&self) -> Vec<String> {
+        if self.is_delivered() {
+            return Vec::new();
+        }
+        let remedy = self.remedy.as_ref().map(|remedy| format!("→ {remedy}"));
+        let mut lines: Vec<String> = [self.cause.clone(), self.detail.clone(), remedy].into_iter().flatten().collect();
+        let fault = |fault: &Fault| {
+            let place = if fault.pointer.is_empty() { "the message" } else { &fault.pointer };
+            format!("{place}  {}  → {}", fault.what, fault.remedy)
+        };
+        let refused = self.cases.iter().filter(|case| !case.arrived()).map(Case::told);
+        let details: Vec<String> = self.faults.iter().map(fault).chain(refused).collect();
+        lines.extend(details.iter().take(MOST_DETAILS).cloned());
+        if details.len() > MOST_DETAILS {
+            lines.push(format!("and {} more", details.len() - MOST_DETAILS));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(data: serde_json::Value) -> String {
+        let body = json!({"specversion": "1.0", "type": "x", "data": data}).to_string();
+        Outcome::read(body.as_bytes()).unwrap().lines(&Out::stdout(true)).join("\n")
+    }
+
+    #[test]
+    fn outcomes_read_like_this() {
+        let link = "https://acme.testmo.net/repositories/3?group_id=428&case_id=3721";
+        let delivered = told(json!({
+            "tenant_id": "acme", "batch_id": "b-1", "outcome": "delivered",
+            "cases": [{"position": 1, "outcome": "created", "testmo_id": 3721, "link": link}],
+        }));
+        let partial = told(json!({
+            "tenant_id": "acme", "batch_id": "b-2", "outcome": "partial", "reason": "case_refused",
+            "cause": "Testmo refused the case.", "remedy": "Mend the case.",
+            "cases": [
+                {"position": 1, "external_id": "TC-1", "outcome": "adopted", "link": link},
+                {"position": 2, "outcome": "refused", "reason": "case_refused", "remedy": "Mend it.",
+                 "said": [{"field": "tags", "message": "invalid\u{1b}[2J"}]},
+            ],
+        }));
+        let failed = told(json!({
+            "tenant_id": null, "batch_id": null, "outcome": "failed", "message_hash": "0123456789abcdef",
+            "reason": "invalid_message", "cause": "The message breaks the contract.", "remedy": "Mend it.",
+            "faults": [{"pointer": "/cases/0/name", "what": "is missing", "remedy": "every message needs it"}],
+        }));
+        insta::assert_snapshot!([delivered, partial, failed].join("\n"));
+    }
+
+    #[test]
+    fn a_message_of_others_is_not_an_outcome() {
+        assert!(Outcome::read(b"hello").is_none());
+        assert!(Outcome::read(b"{}").is_none());
+    }
+}

@@ -1,0 +1,133 @@
+//! What is in a file that is to be published: which batch, and which faults?
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use testmo_courier::amqp::Outgoing;
+use testmo_courier::batch::decode::{Undecodable, decode};
+use testmo_courier::batch::{BatchKey, Fault, TenantId, raw_hash};
+
+use super::super::failure::Failure;
+use super::super::table::counted;
+
+/// A message before it is published.
+#[derive(Debug)]
+pub(super) struct Letter {
+    /// Where it was read from.
+    pub(super) name: String,
+    /// Whose batch it is, as far as that can be read.
+    pub(super) key: Option<BatchKey>,
+    /// The hash by which events speak of a message that is not a batch.
+    pub(super) hash: String,
+    /// What keeps it from being a batch.
+    pub(super) faults: Vec<Fault>,
+    cases: usize,
+    body: Vec<u8>,
+}
+
+impl Letter {
+    pub(super) fn new(name: String, body: Vec<u8>) -> Self {
+        let hash = raw_hash(&body);
+        let (key, cases, faults) = match decode(&body) {
+            Ok(batch) => (Some(batch.key), batch.cases.len(), Vec::new()),
+            Err(Undecodable::NotJson(fault)) => (None, 0, vec![fault]),
+            Err(Undecodable::Schema { faults, key, .. }) => (key, 0, faults),
+        };
+        Self { name, key, hash, faults, cases, body }
+    }
+
+    /// The message, as a generator would publish it; `now` is in milliseconds since 1970.
+    pub(super) fn outgoing(&self, exchange: &str, routing_key: &str, now: i64) -> Outgoing {
+        let batch = self.key.as_ref().map(|key| key.batch.as_str().to_owned());
+        Outgoing {
+            exchange: exchange.to_owned(),
+            routing_key: routing_key.to_owned(),
+            body: self.body.clone(),
+            content_type: Some("application/json".to_owned()),
+            message_id: Some(batch.unwrap_or_else(|| self.hash.clone())),
+            app_id: Some("testmo-courier".to_owned()),
+            timestamp_secs: u64::try_from(now / 1_000).ok(),
+            ..Outgoing::default()
+        }
+    }
+}
+
+impl fmt::Display for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) if self.faults.is_empty() => write!(f, "{key}  {}", counted(self.cases, "case", "cases")),
+            Some(key) => write!(f, "{key}  {}", counted(self.body.len(), "byte", "bytes")),
+            None => write!(f, "message {:.12}  {}", self.hash, counted(self.body.len(), "byte", "bytes")),
+        }
+    }
+}
+
+/// Reads every file before anything is published.
+pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<Letter>, Failure> {
+    let read = |file: &PathBuf| {
+        let body = bytes(file).map_err(|error| {
+            Failure::usage(format!("{} cannot be read ({error})", file.display()), "name files with one batch each")
+        })?;
+        let name = if is_stdin(file) { "standard input".into() } else { file.display().to_string() };
+        Ok(Letter::new(name, body))
+    };
+    files.iter().map(read).collect()
+}
+
+fn bytes(file: &Path) -> io::Result<Vec<u8>> {
+    if !is_stdin(file) {
+        return fs::read(file);
+    }
+    let mut body = Vec::new();
+    io::stdin().read_to_end(&mut body)?;
+    Ok(body)
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// The tenant of all letters, if they have only one and events are sure to name it.
+pub(super) fn only_tenant(letters: &[Letter], raw: bool) -> Option<&TenantId> {
+    let mut tenants = letters.iter().map(|letter| letter.key.as_ref().map(|key| &key.tenant));
+    let first = tenants.next()??;
+    (!raw && tenants.all(|tenant| tenant == Some(first))).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(tenant: &str) -> Letter {
+        let body = format!(
+            r#"{{"schema_version":1,"batch_id":"b-1","tenant_id":"{tenant}","generated_at":"2026-11-23T09:30:00Z",
+                "cases":[{{"name":"Log in"}}]}}"#
+        );
+        Letter::new("f".into(), body.into_bytes())
+    }
+
+    #[test]
+    fn a_batch_goes_out_under_its_own_id() {
+        let letter = letter("acme");
+        assert_eq!(letter.faults, []);
+        assert_eq!(letter.to_string(), "acme/b-1  1 case");
+        let outgoing = letter.outgoing("testmo.cases", "batch", 1_999);
+        assert_eq!((outgoing.message_id.as_deref(), outgoing.timestamp_secs), (Some("b-1"), Some(1)));
+    }
+
+    #[test]
+    fn broken_bytes_go_out_under_their_hash() {
+        let letter = Letter::new("f".into(), b"{".to_vec());
+        assert_eq!(letter.faults.len(), 1);
+        assert_eq!(letter.outgoing("e", "k", 0).message_id, Some(raw_hash(b"{")));
+    }
+
+    #[test]
+    fn events_are_asked_for_by_tenant_only_when_there_is_one() {
+        assert_eq!(only_tenant(&[letter("a"), letter("a")], false).map(TenantId::as_str), Some("a"));
+        assert_eq!(only_tenant(&[letter("a"), letter("b")], false), None);
+        assert_eq!(only_tenant(&[letter("a")], true), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! `run`: how does the worker start, and how is it asked to end?
+
+use std::path::PathBuf;
+use std::pin::pin;
+
+use testmo_courier::{telemetry, worker};
+use tokio_util::sync::CancellationToken;
+
+use super::desk::configuration;
+use super::failure::Failure;
+use super::signals::Signals;
+
+pub(super) const EXAMPLES: &str = "\
+On SIGTERM or Ctrl-C the worker takes no more batches, lets its requests finish for at most worker.drain,
+and ends. A second signal ends it at once; nothing is lost by that.
+
+Examples:
+  testmo-courier run
+  testmo-courier --config /etc/testmo-courier.toml run";
+
+pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
+    let config = configuration(files)?;
+    telemetry::start(&config.log);
+    let mut signals = Signals::listen().map_err(|error| {
+        Failure::unreachable(format!("signals cannot be listened to ({error})"), "check the limits of the process")
+    })?;
+    let stop = CancellationToken::new();
+    let mut worker = pin!(worker::run(config, stop.clone()));
+    loop {
+        tokio::select! {
+            end = &mut worker => return end.map_err(Failure::from),
+            () = signals.next() => {
+                if stop.is_cancelled() {
+                    return Err(Failure::Interrupted);
+                }
+                stop.cancel();
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Which value is in force for each setting? The commented defaults, with the values of a configuration put in.
+
+use std::time::Duration;
+
+use humantime_serde::re::humantime::format_duration;
+use serde_json::json;
+use testmo_courier::config::{Amqp, Config, LogFormat, Testmo, redacted};
+
+const HEADING: &str = "\
+# The settings in force. Every key there is stands here with its meaning; passwords are not shown.
+";
+
+/// The text of the commented defaults with the values of `config`; where one is not the default, that is noted.
+pub(super) fn annotated(template: &str, config: &Config, defaults: &Config) -> String {
+    let mut text = HEADING.to_owned();
+    let mut section = "";
+    // The template's own heading, up to the first blank line, speaks of defaults.
+    let lines = template.lines().skip_while(|line| !line.is_empty());
+    for line in lines {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        }
+        match line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            None => text.push_str(line),
+            Some((key, _)) => text.push_str(&setting(section, key, config, defaults)),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> String {
+    let name = format!("{section}.{key}");
+    match (value(config, &name), value(defaults, &name)) {
+        (Some(now), Some(default)) if now != default => format!("# The default is {default}.\n{key} = {now}"),
+        (Some(now), _) => format!("{key} = {now}"),
+        (None, _) => format!("# {key} is in force, but not shown."),
+    }
+}
+
+/// A value in TOML, by its dotted key.
+fn value(config: &Config, name: &str) -> Option<String> {
+    let (section, key) = name.split_once('.')?;
+    let Config { amqp: _, store, keys, testmo, push, retry, shelf, worker, observe, log } = config;
+    let value = match (section, key) {
+        ("amqp", key) => return amqp(&config.amqp, key),
+        ("testmo", key) => return of_testmo(testmo, key),
+        ("store", "url") => text(&redacted(&store.url)),
+        ("keys", "master_key_file") => text(&keys.master_key_file.display().to_string()),
+        ("push", "max_cases") => number(push.max_cases),
+        ("push", "max_bytes") => number(push.max_bytes),
+        ("push", "concurrency") => number(push.concurrency),
+        ("retry", "tries") => number(retry.tries),
+        ("retry", "first_pause") => time(retry.first_pause),
+        ("retry", "longest_pause") => time(retry.longest_pause),
+        ("retry", "first_park") => time(retry.first_park),
+        ("retry", "longest_park") => time(retry.longest_park),
+        ("retry", "horizon") => time(retry.horizon),
+        ("retry", "least_parks") => number(retry.least_parks),
+        ("shelf", "poll") => time(shelf.poll),
+        ("shelf", "lease") => time(shelf.lease),
+        ("worker", "drain") => time(worker.drain),
+        ("worker", "longest_wait") => time(worker.longest_wait),
+        ("observe", "listen") => text(&observe.listen.to_string()),
+        ("log", "format") => text(word(log.format)),
+        ("log", "level") => text(&log.level),
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
+    let value = match key {
+        "url" => text(&amqp.redacted_url()),
+        "connection_name" => text(&amqp.connection_name),
+        "declare" => amqp.declare.to_string(),
+        "prefetch" => number(amqp.prefetch),
+        "max_message_bytes" => number(amqp.max_message_bytes),
+        "publish_channels" => number(amqp.publish_channels),
+        "delivery_limit" => number(amqp.delivery_limit),
+        "connect_timeout" => time(amqp.connect_timeout),
+        "rpc_timeout" => time(amqp.rpc_timeout),
+        "publish_timeout" => time(amqp.publish_timeout),
+        "confirm_timeout" => time(amqp.confirm_timeout),
+        "close_timeout" => time(amqp.close_timeout),
+        "reconnect_min" => time(amqp.reconnect_min),
+        "reconnect_max" => time(amqp.reconnect_max),
+        "cases_exchange" => text(&amqp.cases_exchange),
+        "cases_queue" => text(&amqp.cases_queue),
+        "cases_binding" => text(&amqp.cases_binding),
+        "dead_exchange" => text(&amqp.dead_exchange),
+        "dead_queue" => text(&amqp.dead_queue),
+        "unrouted_exchange" => text(&amqp.unrouted_exchange),
+        "unrouted_queue" => text(&amqp.unrouted_queue),
+        "events_exchange" => text(&amqp.events_exchange),
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn of_testmo(testmo: &Testmo, key: &str) -> Option<String> {
+    let value = match key {
+        "allowed_hosts" => json!(testmo.allowed_hosts).to_string(),
+        "allow_insecure_origins" => json!(testmo.allow_insecure_origins).to_string(),
+        "connect_timeout" => time(testmo.connect_timeout),
+        "request_timeout" => time(testmo.request_timeout),
+        "settle_answered" => time(testmo.settle_answered),
+        "settle_unanswered" => time(testmo.settle_unanswered),
+        "margin" => time(testmo.margin),
+        "max_answer_bytes" => number(testmo.max_answer_bytes),
+        _ => return None,
+    };
+    Some(value)
+}
+
+/// A JSON string is a TOML string too.
+fn text(text: &str) -> String {
+    json!(text).to_string()
+}
+
+fn number(number: impl ToString) -> String {
+    number.to_string()
+}
+
+fn time(time: Duration) -> String {
+    text(&format_duration(time).to_string())
+}
+
+fn word(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Auto => "auto",
+        LogFormat::Human => "human",
+        LogFormat::Json => "json",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testmo_courier::config::{DEFAULTS, Sources, load};
+
+    use super::*;
+
+    fn with(environment: &[(&str, &str)]) -> Config {
+        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        load(&Sources { files: vec![], environment }).unwrap()
+    }
+
+    #[test]
+    fn every_setting_is_shown_with_its_value() {
+        let defaults = with(&[]);
+        let shown = annotated(DEFAULTS, &defaults, &defaults);
+        assert!(!shown.contains("is in force, but"), "{shown}");
+        assert!(!shown.contains("The default is"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_not_the_default_is_noted_and_no_password_is_shown() {
+        let config = with(&[
+            ("AMQP_URL", "amqp://courier:hunter2@mq/v"),
+            ("COURIER_TESTMO__ALLOWED_HOSTS", "*.testmo.net,qa.example.com"),
+            ("COURIER_RETRY__HORIZON", "90m"),
+        ]);
+        let shown = annotated(DEFAULTS, &config, &with(&[]));
+        let changed: Vec<&str> = shown.lines().filter(|line| !DEFAULTS.contains(*line)).skip(1).collect();
+        insta::assert_snapshot!(changed.join("\n"));
+        assert!(!shown.contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back_as_a_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("shown.toml");
+        let defaults = with(&[]);
+        std::fs::write(&file, annotated(DEFAULTS, &defaults, &defaults)).unwrap();
+        let again = load(&Sources { files: vec![file], ..Sources::default() }).unwrap();
+        assert_eq!(annotated(DEFAULTS, &again, &again), annotated(DEFAULTS, &defaults, &defaults));
+    }
+}

@@ -1,0 +1,149 @@
+//! `shelf list`: what is on the shelf?
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Value, json};
+use testmo_courier::batch::{Reason, TenantId};
+use testmo_courier::store::Store;
+use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
+
+use super::super::failure::Failure;
+use super::super::moment::{absolute, relative};
+use super::super::out::Out;
+use super::super::table::{Form, List, shortened};
+use super::{due, name};
+
+/// So much of a detail stands in a list; `show` has all of it.
+const DETAIL_CHARACTERS: usize = 100;
+
+const EXAMPLES: &str = "\
+What is parked comes back by itself; what is dead waits for a person.
+
+Examples:
+  testmo-courier shelf list --state dead
+  testmo-courier shelf list --tenant acme --reason key_refused --json";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Only what belongs to this tenant
+    #[arg(long)]
+    tenant: Option<TenantId>,
+    /// Only what is there for this reason, such as key_refused
+    #[arg(long, value_parser = reasons(), hide_possible_values = true)]
+    reason: Option<Reason>,
+    /// Only what is parked or dead
+    #[arg(long, value_parser = states())]
+    state: Option<ShelfState>,
+    /// The most entries
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    form: Form,
+}
+
+fn reasons() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(Reason::ALL.iter().map(|reason| reason.code())).try_map(|code| code.parse::<Reason>())
+}
+
+fn states() -> impl TypedValueParser<Value = ShelfState> {
+    let all = [ShelfState::Parked, ShelfState::Dead].map(ShelfState::name);
+    PossibleValuesParser::new(all).try_map(|name| name.parse::<ShelfState>())
+}
+
+pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
+    let Arguments { tenant, reason, state, limit, form } = arguments;
+    let entries = store.shelf(&Filter { tenant, reason, state }, limit).await?;
+    if form.json {
+        return out.json(&entries.iter().map(|entry| object(entry, store.now())).collect());
+    }
+    table(&entries, store.now()).write(out, form.plain, "Nothing like that is on the shelf.")
+}
+
+pub(super) fn table(entries: &[Shelved], now: i64) -> List {
+    let mut list = List::new(&["id", "state", "reason", "batch", "arrived", "comes back", "detail"]);
+    for entry in entries {
+        list.add(vec![
+            entry.id.to_string(),
+            entry.state.name().into(),
+            entry.content.reason.to_string(),
+            name(entry),
+            relative(entry.content.arrived_at, now),
+            due(entry, now),
+            entry.content.detail.as_deref().map(|text| shortened(text, DETAIL_CHARACTERS)).unwrap_or_default(),
+        ]);
+    }
+    list
+}
+
+/// An entry for programs, without its message.
+pub(super) fn object(entry: &Shelved, now: i64) -> Value {
+    let content = &entry.content;
+    let (tenant, batch, hash) = match &content.identity {
+        Identity::Batch(key, _) => (Some(key.tenant.as_str()), Some(key.batch.as_str()), None),
+        Identity::Raw(hash, tenant, batch) => {
+            (tenant.as_ref().map(|t| t.as_str()), batch.as_ref().map(|b| b.as_str()), Some(hash))
+        }
+    };
+    json!({
+        "id": entry.id.to_string(),
+        "state": entry.state.name(),
+        "reason": content.reason,
+        "cause": content.reason.cause(),
+        "remedy": content.reason.remedy(),
+        "detail": content.detail,
+        "tenant_id": tenant,
+        "batch_id": batch,
+        "message_hash": hash,
+        "account": content.account,
+        "arrived_at": absolute(content.arrived_at),
+        "shelved_at": absolute(entry.shelved_at),
+        "comes_back": due(entry, now),
+        "parks": content.parks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use testmo_courier::store::shelf::{ShelfId, Shelving, Until};
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn entry(id: i64, reason: Reason, until: Until, identity: Identity) -> Shelved {
+        let content = Shelving {
+            identity,
+            reason,
+            detail: Some("listing the folders of project 3: the key is not accepted".into()),
+            until,
+            account: None,
+            connection: None,
+            parks: 1,
+            failing_since: None,
+            arrived_at: NOW - 3_600_000,
+            published_at: None,
+            headers: BTreeMap::new(),
+            body: b"{}".to_vec(),
+        };
+        let state = if until == Until::Person { ShelfState::Dead } else { ShelfState::Parked };
+        let due_at = if matches!(until, Until::After(_)) { NOW + 120_000 } else { NOW };
+        Shelved { id: ShelfId(id), generation: 1, state, content, due_at, shelved_at: NOW, leased: false }
+    }
+
+    #[test]
+    fn the_shelf_reads_like_this() {
+        let batch = |key: &str| Identity::Batch(key.parse().unwrap(), "1:x".into());
+        let raw = Identity::Raw("0123456789abcdef".into(), None, None);
+        let entries = [
+            entry(1, Reason::KeyRefused, Until::Connection, batch("acme/b-1")),
+            entry(26, Reason::ServerError, Until::After(Duration::from_secs(120)), batch("globex/2026/b-2")),
+            entry(255, Reason::NotJson, Until::Person, raw),
+        ];
+        insta::assert_snapshot!(table(&entries, NOW).columns().join("\n"));
+        insta::assert_snapshot!(format!("{:#}", object(&entries[0], NOW)));
+    }
+}

@@ -1,0 +1,98 @@
+//! `shelf show`: what is known of one entry, and what does its message say?
+
+use clap::Args;
+use serde_json::{Value, json};
+use testmo_courier::store::Store;
+use testmo_courier::store::shelf::{ShelfId, Shelved};
+
+use super::super::failure::Failure;
+use super::super::moment::both;
+use super::super::out::{Out, visible};
+use super::super::table::facts;
+use super::{due, list, name};
+
+const EXAMPLES: &str = "\
+Examples:
+  testmo-courier shelf show 0000001a
+  testmo-courier shelf show 0000001a --body > batch.json";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The id, as `shelf list` prints it
+    id: ShelfId,
+    /// Print the message's bytes as they came, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    body: bool,
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
+    let found = store.shelved(arguments.id).await?;
+    let entry = found.ok_or_else(|| {
+        Failure::finding(
+            format!("nothing with the id {} is on the shelf", arguments.id),
+            "it may have been delivered meanwhile; `testmo-courier shelf list` shows what is there",
+        )
+    })?;
+    if arguments.body {
+        return out.bytes(&entry.content.body);
+    }
+    if arguments.json {
+        let mut value = list::object(&entry, store.now());
+        value["headers"] = json!(entry.content.headers);
+        value["body"] = serde_json::from_slice(&entry.content.body)
+            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
+        return out.json(&value);
+    }
+    out.text(&described(&entry, store.now()))
+}
+
+fn described(entry: &Shelved, now: i64) -> String {
+    let content = &entry.content;
+    let mut told = vec![
+        ("id", entry.id.to_string()),
+        ("batch", name(entry)),
+        ("state", entry.state.name().into()),
+        ("reason", content.reason.to_string()),
+        ("cause", content.reason.cause().into()),
+        ("remedy", content.reason.remedy().into()),
+    ];
+    told.extend(content.detail.clone().map(|detail| ("detail", detail)));
+    told.extend(content.account.clone().map(|account| ("account", account)));
+    told.push(("arrived", both(content.arrived_at, now)));
+    told.push(("shelved", both(entry.shelved_at, now)));
+    told.push(("comes back", due(entry, now)));
+    if content.parks > 0 {
+        told.push(("parked", format!("{} times", content.parks)));
+    }
+    told.extend(content.failing_since.map(|since| ("failing", both(since, now))));
+    let mut text = facts(&told);
+    if !content.headers.is_empty() {
+        let headers: Vec<_> = content.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        text.push_str("\nheaders\n");
+        text.extend(facts(&headers).lines().map(|line| format!("  {line}\n")));
+    }
+    text + "\nmessage\n" + &readable(&content.body)
+}
+
+/// A message as people can read it: JSON set out in lines, anything else with its odd bytes written out.
+fn readable(body: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => format!("{value:#}").lines().map(|line| format!("{}\n", visible(line))).collect(),
+        Err(_) => format!("{}\n", body.escape_ascii()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_shown_so_that_it_cannot_do_harm() {
+        assert_eq!(readable(br#"{"a":["\u001b[2J"]}"#), "{\n  \"a\": [\n    \"\\u001b[2J\"\n  ]\n}\n");
+        assert_eq!(readable(b"{\x1b[2J"), "{\\x1b[2J\n");
+    }
+}

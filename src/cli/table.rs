@@ -1,0 +1,97 @@
+//! How are lists laid out? As columns for people, as tab-separated lines for scripts, as JSON for programs.
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::failure::Failure;
+use super::out::{Out, visible};
+
+/// In which form a list is wanted.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Form {
+    /// Print JSON, for programs
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) json: bool,
+    /// Print tab-separated lines without a heading, for scripts
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// A list of rows with named columns.
+pub(crate) struct List {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl List {
+    /// A list with these columns.
+    pub(crate) fn new(headings: &[&'static str]) -> Self {
+        Self { headings: headings.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row, with one text for each column.
+    pub(crate) fn add(&mut self, cells: Vec<String>) {
+        self.rows.push(cells.iter().map(|cell| visible(cell).into_owned()).collect());
+    }
+
+    /// Writes the list, or `otherwise` in its place when it is empty and people read it.
+    pub(crate) fn write(&self, out: &mut Out, plain: bool, otherwise: &str) -> Result<(), Failure> {
+        match (plain, self.rows.is_empty()) {
+            (true, _) => self.rows.iter().try_for_each(|row| out.line(row.join("\t"))),
+            (false, true) => out.line(otherwise),
+            (false, false) => self.columns().iter().try_for_each(|line| out.line(line)),
+        }
+    }
+
+    /// The lines, each row on one of them however wide it is: so it can be searched line by line.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(&self.headings).add_rows(&self.rows);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+}
+
+/// Facts under each other, their names aligned.
+pub(crate) fn facts(facts: &[(&str, String)]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    facts.iter().map(|(name, value)| format!("{name:width$}  {}\n", visible(value))).collect()
+}
+
+/// A text cut to a number of characters.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+    }
+}
+
+/// `1 case`, `2 cases`.
+pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_rows_stay_on_one_line() {
+        let mut list = List::new(&["tenant", "note"]);
+        list.add(vec!["acme".into(), "a long note ".repeat(20)]);
+        list.add(vec!["温泉".into(), "two\nlines".into()]);
+        let lines = list.columns();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0], "tenant  note");
+        assert_eq!(lines[2], "温泉    two lines");
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(shortened("überlang", 4), "über…");
+        assert_eq!(shortened("kurz", 4), "kurz");
+    }
+}

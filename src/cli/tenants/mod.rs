@@ -1,0 +1,40 @@
+//! `tenants`: how is each tenant's Testmo reached, and does that work?
+
+mod api_key;
+mod light;
+mod list;
+mod remove;
+mod set;
+mod show;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::failure::Failure;
+use super::out::Out;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Enter a tenant's connection or change it, and verify it
+    Set(set::Arguments),
+    /// Verify connections
+    Verify(verify::Arguments),
+    /// List the connections
+    List(list::Arguments),
+    /// Show all of a connection but its key
+    Show(show::Arguments),
+    /// Remove a tenant's connection
+    Remove(remove::Arguments),
+}
+
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    match command {
+        Command::Set(arguments) => set::execute(arguments, files, out).await,
+        Command::Verify(arguments) => verify::execute(arguments, files, out).await,
+        Command::List(arguments) => list::execute(arguments, files, out).await,
+        Command::Show(arguments) => show::execute(arguments, files, out).await,
+        Command::Remove(arguments) => remove::execute(arguments, files, out).await,
+    }
+}

@@ -1,0 +1,176 @@
+//! `tenants set`: how is a connection entered or changed, so that it is known at once whether it works?
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::civil::Date;
+use testmo_courier::batch::TenantId;
+use testmo_courier::batch::mapping::Mapping;
+use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::tenants::{self, Entered};
+use testmo_courier::testmo::{Access, Origin};
+
+use super::super::desk::Desk;
+use super::super::failure::Failure;
+use super::super::moment::{day_of, days_left, expiry};
+use super::super::out::Out;
+use super::api_key::KeySource;
+use super::verify::tell;
+
+const EXAMPLES: &str = "\
+The API key is asked for without being shown; it is never given on the command line. Of a connection that is there
+already, whatever is left out stays as it is; a new address always needs its key to be entered again.
+
+Examples:
+  testmo-courier tenants set acme --base-url https://acme.testmo.net --project 3 --folder 428
+  testmo-courier tenants set acme --folder 430
+  testmo-courier tenants set acme --new-key --expires 2027-06-30
+  testmo-courier tenants set acme --key-stdin < key.txt";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Whose connection
+    tenant: TenantId,
+    /// The base URL of the Testmo instance, such as https://acme.testmo.net
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// The id of the project
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    project: Option<u64>,
+    /// The id of the folder in the project
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    folder: Option<u64>,
+    /// The day on which the API key expires
+    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "no_expiry")]
+    expires: Option<Date>,
+    /// The API key does not expire, or it is not known when
+    #[arg(long)]
+    no_expiry: bool,
+    /// A JSON file that says how cases become Testmo's fields
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeySource,
+}
+
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let desk = Desk::open(files).await?;
+    let had = desk.store.connection(&arguments.tenant).await?;
+    let today = day_of(desk.store.now());
+    let place = Place::of(&arguments, had.as_ref())?;
+    let mapping = mapping_of(arguments.mapping.as_deref(), had.as_ref())?;
+    let origin = desk
+        .tenants
+        .policy()
+        .check(&place.base_url)
+        .map_err(|refused| Failure::usage(format!("{} is refused", place.base_url), refused))?;
+    let expires_on = expiry_of(&arguments, had.as_ref(), today)?;
+    let (access, key_is_new) = access_of(&arguments.key, &desk, had.as_ref(), origin)?;
+    let Place { project, folder, .. } = place;
+    let finding = tenants::verify(&desk.client()?, &access, project, folder).await;
+    let entered = Entered { tenant: arguments.tenant, access, expires_on, project, folder, mapping };
+    let row = judged(desk.tenants.enter(entered)?, finding.clone(), desk.store.now());
+    desk.store.set_connection(&row).await?;
+    let works = tell(&row.tenant, &finding, out)?;
+    if let Some(day) = &row.expires_on {
+        out.line(format_args!("       the API key expires on {}", expiry(day, today)))?;
+    }
+    if key_is_new && had.is_some() {
+        out.line("       Revoke API keys that are no longer used: in Testmo's user profile, or in the Admin panel.")?;
+    }
+    if works {
+        return Ok(());
+    }
+    out.line("       Saved as not verified: batches wait until it is mended.")?;
+    Err(Failure::Told)
+}
+
+/// Where cases go.
+struct Place {
+    base_url: String,
+    project: u64,
+    folder: u64,
+}
+
+impl Place {
+    fn of(arguments: &Arguments, had: Option<&ConnectionRow>) -> Result<Self, Failure> {
+        let base_url = arguments.base_url.clone().or_else(|| had.map(|row| row.origin.clone()));
+        let project = arguments.project.or(had.map(|row| row.project));
+        let folder = arguments.folder.or(had.map(|row| row.folder));
+        match (base_url, project, folder) {
+            (Some(base_url), Some(project), Some(folder)) => Ok(Self { base_url, project, folder }),
+            (base_url, project, folder) => {
+                let lacking = [
+                    ("--base-url", base_url.is_none()),
+                    ("--project", project.is_none()),
+                    ("--folder", folder.is_none()),
+                ];
+                let lacking: Vec<&str> = lacking.iter().filter(|(_, lacks)| *lacks).map(|(name, _)| *name).collect();
+                Err(Failure::usage(
+                    format!("{} is new and lacks {}", arguments.tenant, lacking.join(", ")),
+                    "give them: Testmo shows the ids of project and folder in the address of the repository page",
+                ))
+            }
+        }
+    }
+}
+
+fn mapping_of(file: Option<&Path>, had: Option<&ConnectionRow>) -> Result<Mapping, Failure> {
+    let Some(file) = file else { return Ok(had.map(|row| row.mapping.clone()).unwrap_or_default()) };
+    let wrong = |why: String| Failure::usage(format!("the mapping in {} cannot be used", file.display()), why);
+    let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    Mapping::from_json(&text).map_err(wrong)
+}
+
+/// The day on which the key expires; one that is past cannot be entered, nor kept for a new key.
+fn expiry_of(arguments: &Arguments, had: Option<&ConnectionRow>, today: Date) -> Result<Option<String>, Failure> {
+    let kept = had.and_then(|row| row.expires_on.clone());
+    let (day, is_entered) = match arguments.expires {
+        _ if arguments.no_expiry => return Ok(None),
+        Some(day) => (Some(day.to_string()), true),
+        None => (kept, arguments.key.is_given()),
+    };
+    let is_past = day.as_deref().and_then(|day| days_left(day, today)).is_some_and(|days| days < 0);
+    match day {
+        Some(day) if is_past && is_entered => Err(Failure::usage(
+            format!("the API key would have expired already, on {day}"),
+            "give the day on which it will expire with --expires YYYY-MM-DD, or --no-expiry",
+        )),
+        day => Ok(day),
+    }
+}
+
+/// The way in, and whether its key was entered now. A kept key is only ever used for the address it was entered for.
+fn access_of(
+    source: &KeySource,
+    desk: &Desk,
+    had: Option<&ConnectionRow>,
+    origin: Origin,
+) -> Result<(Access, bool), Failure> {
+    let moved = had.is_some_and(|row| row.origin != origin.as_str());
+    match had {
+        Some(row) if !moved && !source.is_given() => match desk.tenants.access(row) {
+            Ok(access) => Ok((access, false)),
+            Err((_, why)) => Err(Failure::finding(why, "give --new-key, --key-stdin or --key-file FILE")),
+        },
+        Some(_) if moved => {
+            let key = source.read("changing the address means entering the API key again")?;
+            Ok((Access { origin, key }, true))
+        }
+        Some(_) | None => Ok((Access { origin, key: source.read("the API key is needed")? }, true)),
+    }
+}
+
+/// A connection with what a look at it found.
+fn judged(row: ConnectionRow, finding: Finding, now: i64) -> ConnectionRow {
+    let works = matches!(finding, Finding::Works { .. });
+    ConnectionRow {
+        verified_version: works.then(|| row.version.clone()),
+        verified_at: works.then_some(now),
+        checked_at: Some(now),
+        finding: Some(finding),
+        ..row
+    }
+}

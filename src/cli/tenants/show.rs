@@ -1,0 +1,68 @@
+//! `tenants show`: what is known of one connection?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use testmo_courier::batch::TenantId;
+use testmo_courier::store::Store;
+use testmo_courier::store::connections::{ConnectionRow, Finding};
+
+use super::super::desk::{configuration, known, store};
+use super::super::failure::Failure;
+use super::super::moment::{both, day_of, expiry};
+use super::super::out::{Out, visible};
+use super::super::table::facts;
+use super::light::{Light, note};
+use super::list::{names, object};
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Whose connection
+    tenant: TenantId,
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let store = store(&configuration(files)?).await?;
+    let row = known(&store, &arguments.tenant).await?;
+    if arguments.json {
+        return out.json(&object(&row, store.now()));
+    }
+    let waiting = store.parked_of(&row.tenant).await?;
+    out.text(&described(&row, waiting, &store))?;
+    let mapping = serde_json::to_string_pretty(&row.mapping).unwrap_or_default();
+    out.line("\nmapping")?;
+    mapping.lines().try_for_each(|line| out.line(visible(line)))
+}
+
+fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
+    let now = store.now();
+    let today = day_of(now);
+    let at = |time: Option<i64>| time.map_or_else(|| "never".into(), |at| both(at, now));
+    let (project, folder) = names(row);
+    let mut told = vec![
+        ("tenant", row.tenant.to_string()),
+        ("light", Light::of(row, today).name().into()),
+        ("note", note(row, today)),
+        ("account", row.origin.clone()),
+        ("project", project),
+        ("folder", folder),
+        ("key", "kept encrypted".into()),
+        ("key expires", row.expires_on.as_deref().map_or_else(|| "not known".into(), |day| expiry(day, today))),
+        ("verified", at(row.verified_at)),
+        ("looked at", at(row.checked_at)),
+        ("last success", at(row.last_success_at)),
+        ("waiting", format!("{waiting} on the shelf")),
+    ];
+    match &row.finding {
+        Some(Finding::Works { user, .. }) => told.push(("connected as", user.clone())),
+        Some(Finding::Fails { reason, .. }) => {
+            told.extend([("cause", reason.cause().into()), ("remedy", reason.remedy().into())]);
+        }
+        None => {}
+    }
+    told.retain(|(_, value)| !value.is_empty());
+    facts(&told)
+}

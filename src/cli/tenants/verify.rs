@@ -1,0 +1,80 @@
+//! `tenants verify`: do connections work now?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use testmo_courier::batch::TenantId;
+use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::tenants;
+use testmo_courier::testmo::Client;
+
+use super::super::desk::Desk;
+use super::super::failure::Failure;
+use super::super::out::{Colour, Out, visible};
+
+const EXAMPLES: &str = "\
+Asks Testmo who the key belongs to, and whether the project and the folder are there; nothing is changed in Testmo.
+Batches that wait for a connection go out as soon as it is verified.
+
+Examples:
+  testmo-courier tenants verify acme
+  testmo-courier tenants verify --all";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Whose connection
+    #[arg(required_unless_present = "all")]
+    tenant: Option<TenantId>,
+    /// Those of all tenants
+    #[arg(long, conflicts_with = "tenant")]
+    all: bool,
+}
+
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let desk = Desk::open(files).await?;
+    let client = desk.client()?;
+    let rows = match &arguments.tenant {
+        Some(tenant) => vec![desk.connection(tenant).await?],
+        None => desk.store.connections().await?,
+    };
+    if rows.is_empty() {
+        return out.line("No connection is entered yet.");
+    }
+    let mut all_work = true;
+    for row in &rows {
+        let finding = look(&desk, &client, row).await;
+        desk.store.note_finding(&row.tenant, &row.version, &finding).await?;
+        all_work &= tell(&row.tenant, &finding, out)?;
+    }
+    if all_work { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Whether a stored connection works.
+async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Finding {
+    match desk.tenants.access(row) {
+        Ok(access) => tenants::verify(client, &access, row.project, row.folder).await,
+        Err((reason, detail)) => Finding::Fails { reason, detail },
+    }
+}
+
+/// Says what a look found; gives whether the connection works.
+pub(super) fn tell(tenant: &TenantId, finding: &Finding, out: &mut Out) -> Result<bool, Failure> {
+    match finding {
+        Finding::Works { user, project, folder } => {
+            let mark = out.paint(Colour::Green, "green");
+            let (user, project, folder) = (visible(user), visible(project), visible(folder));
+            out.line(format_args!(
+                "{mark}  {tenant}  connected as {user} to project \"{project}\", folder \"{folder}\""
+            ))?;
+            Ok(true)
+        }
+        Finding::Fails { reason, detail } => {
+            let mark = out.paint(Colour::Red, "red");
+            out.line(format_args!("{mark}    {tenant}  {}", reason.cause()))?;
+            out.line(format_args!("       {}", visible(detail)))?;
+            out.line(format_args!("       → {}", reason.remedy()))?;
+            Ok(false)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! How is the worker set up? Embedded defaults, then files, then the environment; all mistakes told at once.
+
+mod reader;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat, Map, Value};
+
+pub use self::sections::{
+    Amqp, Config, Keys, Log, LogFormat, Observe, Push, Retry, Shelf, Store, Testmo, Worker, redacted,
+};
+
+/// Every key with its default and its meaning.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// Everything wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// TOML files; later ones win.
+    pub files: Vec<PathBuf>,
+    /// Environment variables; only `COURIER_*`, `AMQP_URL` and `DATABASE_URL` are looked at.
+    pub environment: HashMap<String, String>,
+}
+
+impl Sources {
+    /// The given files and this process's environment.
+    pub fn of_process(files: Vec<PathBuf>) -> Self {
+        // A variable that is not UTF-8 cannot be one of ours.
+        let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((key.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self { files, environment: std::env::vars_os().filter_map(text).collect() }
+    }
+}
+
+/// Reads and checks a configuration.
+///
+/// # Errors
+/// With a sentence for each mistake: unknown keys, wrong values, files that cannot be read.
+pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+    let missing: Vec<String> = sources.files.iter().filter_map(|file| unreadable(file)).collect();
+    if !missing.is_empty() {
+        return Err(ConfigError(missing));
+    }
+    let values = merge(sources).map_err(|error| ConfigError(vec![error.to_string()]))?;
+    let known = flatten(&config::Config::builder().add_source(defaults()).build().map_err(|e| one(&e))?)?;
+    let mut reader = reader::Reader::new(&values);
+    reader.refuse_unknown(&known);
+    let config = sections::read(&mut reader);
+    let mut problems = reader.into_problems();
+    if problems.is_empty() {
+        problems = config.contradictions();
+    }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+}
+
+fn unreadable(file: &Path) -> Option<String> {
+    let error = std::fs::File::open(file).err()?;
+    Some(format!("{}: cannot be read ({error}): check the path given with --config", file.display()))
+}
+
+fn defaults() -> File<config::FileSourceString, FileFormat> {
+    File::from_str(DEFAULTS, FileFormat::Toml)
+}
+
+fn merge(sources: &Sources) -> Result<HashMap<String, Value>, config::ConfigError> {
+    let mut builder = config::Config::builder().add_source(defaults());
+    for file in &sources.files {
+        builder = builder.add_source(File::from(file.as_path()).format(FileFormat::Toml));
+    }
+    for (variable, key) in [("AMQP_URL", "amqp.url"), ("DATABASE_URL", "store.url")] {
+        if let Some(value) = sources.environment.get(variable) {
+            let values: Map<String, String> = [(key.replace('.', "__"), value.clone())].into();
+            builder = builder.add_source(Environment::default().separator("__").source(Some(values)));
+        }
+    }
+    let ours = sources.environment.iter().filter(|(key, _)| key.starts_with("COURIER_"));
+    let ours: Map<String, String> = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let environment = Environment::with_prefix("COURIER").prefix_separator("_").separator("__").source(Some(ours));
+    let merged = builder.add_source(environment).build()?;
+    flatten(&merged).map_err(|error| config::ConfigError::Message(error.to_string()))
+}
+
+fn one(error: &config::ConfigError) -> ConfigError {
+    ConfigError(vec![error.to_string()])
+}
+
+/// Every leaf by its dotted key.
+fn flatten(config: &config::Config) -> Result<HashMap<String, Value>, ConfigError> {
+    fn walk(prefix: &str, value: Value, leaves: &mut HashMap<String, Value>) {
+        if let config::ValueKind::Table(table) = value.kind {
+            for (key, value) in table {
+                let dotted = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+                walk(&dotted, value, leaves);
+            }
+        } else {
+            leaves.insert(prefix.to_owned(), value);
+        }
+    }
+    let mut leaves = HashMap::new();
+    walk("", config.cache.clone(), &mut leaves);
+    Ok(leaves)
+}

@@ -1,0 +1,69 @@
+use super::*;
+
+fn load_with(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    load(&Sources { files: vec![], environment })
+}
+
+fn problems(environment: &[(&str, &str)]) -> Vec<String> {
+    load_with(environment).unwrap_err().0
+}
+
+#[test]
+fn the_defaults_are_a_configuration() {
+    let config = load_with(&[]).unwrap();
+    assert_eq!(config.amqp.cases_queue, "testmo.cases");
+    assert_eq!(config.testmo.allowed_hosts, ["*.testmo.net"]);
+    assert_eq!(config.push.max_cases, 100);
+}
+
+#[test]
+fn the_environment_wins_over_files_and_files_over_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.toml");
+    std::fs::write(&file, "[push]\nmax_cases = 7\nconcurrency = 2\n").unwrap();
+    let environment = [("COURIER_PUSH__CONCURRENCY".to_owned(), "3".to_owned())].into();
+    let config = load(&Sources { files: vec![file], environment }).unwrap();
+    assert_eq!((config.push.max_cases, config.push.concurrency), (7, 3));
+}
+
+#[test]
+fn well_known_variables_are_other_names() {
+    let config = load_with(&[("AMQP_URL", "amqp://h"), ("DATABASE_URL", "sqlite:x.db")]).unwrap();
+    assert_eq!((config.amqp.url.as_str(), config.store.url.as_str()), ("amqp://h", "sqlite:x.db"));
+    let config = load_with(&[("AMQP_URL", "amqp://h"), ("COURIER_AMQP__URL", "amqp://own")]).unwrap();
+    assert_eq!(config.amqp.url, "amqp://own");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let told = problems(&[
+        ("COURIER_PUSH__MAX_CASES", "101"),
+        ("COURIER_AMQP__URL", "http://user:secret@host"),
+        ("COURIER_TESTMO__REQUEST_TIMEOUT", "soon"),
+        ("COURIER_AMQP__PREFETHC", "5"),
+        ("COURIER_OBSERVE__LISTEN", "here"),
+        ("COURIER_LOG__FORMAT", "xml"),
+        ("COURIER_AMQP__DECLARE", "perhaps"),
+    ]);
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn values_have_to_fit_together() {
+    let told = problems(&[("COURIER_TESTMO__REQUEST_TIMEOUT", "2m")]);
+    assert_eq!(told, ["`testmo.request_timeout` has to be at most `testmo.settle_unanswered`"]);
+}
+
+#[test]
+fn lists_come_from_the_environment_with_commas() {
+    let config = load_with(&[("COURIER_TESTMO__ALLOWED_HOSTS", "*.testmo.net, qa.example.com")]).unwrap();
+    assert_eq!(config.testmo.allowed_hosts, ["*.testmo.net", "qa.example.com"]);
+}
+
+#[test]
+fn no_password_is_ever_printed() {
+    let config = load_with(&[("AMQP_URL", "amqp://u:hunter2@h/v")]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(config.amqp.redacted_url(), "amqp://u:***@h/v");
+}

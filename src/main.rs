@@ -1,0 +1,25 @@
+//! The command: sets up TLS and the runtime, and hands over to the command line.
+
+mod cli;
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use tokio::runtime::Builder;
+
+/// More threads would only take memory: the work is waiting for neighbours.
+const MOST_THREADS: usize = 4;
+
+fn main() -> ExitCode {
+    // It fails only where a provider was installed before, and nothing runs before this.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
+    let runtime = match Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::cannot_start(&error),
+    };
+    let code = runtime.block_on(cli::main(std::env::args_os()));
+    // Whatever a person no longer wants to wait for does not keep the process either.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,158 @@
+//! What can be watched? Every series the worker offers, each at zero from the start.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+
+use crate::batch::Reason;
+use crate::batch::answer::Trouble;
+
+/// What became of a batch that was in hand.
+pub const SETTLEMENTS: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
+/// What became of a case.
+pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"];
+/// What became of an attempt to announce an event.
+pub const ANNOUNCEMENTS: [&str; 2] = ["confirmed", "not_taken"];
+/// The connections to the broker.
+pub const BROKER_LINKS: [&str; 2] = ["intake", "events"];
+
+/// Everything that is counted.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Batches by what became of them.
+    pub batches: IntCounterVec,
+    /// Cases by what became of them.
+    pub cases: IntCounterVec,
+    /// Requests that create cases, by the class of the answer.
+    pub pushes: IntCounterVec,
+    /// How long such a request took, in seconds.
+    pub push_seconds: Histogram,
+    /// From publishing to delivered, in seconds; AMQP's time stamp has full seconds.
+    pub delivery_seconds: Histogram,
+    /// Batches in the worker's hand.
+    pub batches_in_hand: IntGauge,
+    /// Requests under way.
+    pub pushes_in_flight: IntGauge,
+    /// Batches put on the shelf, by reason.
+    pub shelved: IntCounterVec,
+    /// Batches on the shelf, by state.
+    pub shelf: IntGaugeVec,
+    /// Events by whether the broker took them.
+    pub events: IntCounterVec,
+    /// Events that the broker has not confirmed.
+    pub events_waiting: IntGauge,
+    /// 1 for a connection to the broker that is up.
+    pub broker_up: IntGaugeVec,
+    /// 1 when the store answers.
+    pub store_up: IntGauge,
+    /// Origins that are reached without TLS.
+    pub insecure_origins: IntGauge,
+}
+
+impl Metrics {
+    /// All series at zero.
+    ///
+    /// # Errors
+    /// When two series have one name, which is a defect.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let metrics = Self {
+            batches: counters(&registry, "batches_total", "Batches by what became of them.", "settlement")?,
+            cases: counters(&registry, "cases_total", "Test cases by what became of them.", "outcome")?,
+            pushes: counters(&registry, "pushes_total", "Requests that create cases, by class of answer.", "answer")?,
+            push_seconds: histogram(
+                &registry,
+                "push_duration_seconds",
+                "How long a request that creates cases took.",
+                &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
+            )?,
+            delivery_seconds: histogram(
+                &registry,
+                "publish_to_delivered_seconds",
+                "From the publishing of a batch to all its cases being in Testmo.",
+                &[0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0],
+            )?,
+            batches_in_hand: gauge(&registry, "batches_in_hand", "Batches that this worker holds.")?,
+            pushes_in_flight: gauge(&registry, "pushes_in_flight", "Requests that are under way.")?,
+            shelved: counters(&registry, "shelved_total", "Batches put on the shelf, by reason.", "reason")?,
+            shelf: gauges(&registry, "shelf_batches", "Batches on the shelf.", &["state", "reason"])?,
+            events: counters(&registry, "events_total", "Events by whether the broker took them.", "result")?,
+            events_waiting: gauge(&registry, "events_waiting", "Events that the broker has not confirmed yet.")?,
+            broker_up: gauges(&registry, "broker_up", "Whether a connection to the broker is up.", &["connection"])?,
+            store_up: gauge(&registry, "store_up", "Whether the store answers.")?,
+            insecure_origins: gauge(&registry, "insecure_origins", "Origins that may be reached without TLS.")?,
+            registry,
+        };
+        metrics.show_zeros()?;
+        Ok(metrics)
+    }
+
+    fn show_zeros(&self) -> Result<(), prometheus::Error> {
+        let each =
+            |vec: &IntCounterVec, values: &[&str]| values.iter().for_each(|v| drop(vec.with_label_values(&[*v])));
+        let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        each(&self.batches, &SETTLEMENTS);
+        each(&self.cases, &CASE_OUTCOMES);
+        each(&self.pushes, &Trouble::CLASSES);
+        each(&self.shelved, &reasons);
+        each(&self.events, &ANNOUNCEMENTS);
+        for link in BROKER_LINKS {
+            drop(self.broker_up.with_label_values(&[link]));
+        }
+        for state in ["parked", "dead"] {
+            for reason in &reasons {
+                drop(self.shelf.with_label_values(&[state, *reason]));
+            }
+        }
+        let build = Opts::new("testmo_courier_build_info", "The version of this worker.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        let build = IntGauge::with_opts(build)?;
+        build.set(1);
+        self.registry.register(Box::new(build))
+    }
+
+    /// Every series in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a series cannot be written, which is a defect.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(opts(name, help), &[label])?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    register(registry, IntGauge::with_opts(opts(name, help))?)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    register(registry, IntGaugeVec::new(opts(name, help), labels)?)
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+    let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
+    register(registry, Histogram::with_opts(opts)?)
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("testmo_courier_{name}"), help)
+}
+
+fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> Result<T, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_there_at_zero_from_the_start() {
+        insta::assert_snapshot!(Metrics::new().unwrap().render().unwrap());
+    }
+}

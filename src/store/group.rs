@@ -1,0 +1,158 @@
+//! How do many concurrent pushes share one commit? A queue whose waiting requests go into one transaction.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use sqlx::AnyConnection;
+use sqlx::AnyPool;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::ledger::{self, Change, Changed, Claim, Claimed};
+use super::{StoreError, sql};
+use crate::clock::Clock;
+
+/// The most requests in one transaction.
+const LARGEST_GROUP: usize = 256;
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+#[derive(Debug)]
+enum Request {
+    Claim(Box<Claim>, Answer<Claimed>),
+    Change(Box<Change>, Answer<Changed>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    queue: Arc<Mutex<Option<mpsc::Sender<Request>>>>,
+    tasks: TaskTracker,
+}
+
+impl Group {
+    pub(super) fn start(pool: AnyPool, clock: Clock) -> Self {
+        let (queue, requests) = mpsc::channel(4 * LARGEST_GROUP);
+        let tasks = TaskTracker::new();
+        tasks.spawn(serve(pool, clock, requests));
+        tasks.close();
+        Self { queue: Arc::new(Mutex::new(Some(queue))), tasks }
+    }
+
+    pub(super) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.ask(|answer| Request::Claim(Box::new(claim), answer)).await
+    }
+
+    pub(super) async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+        self.ask(|answer| Request::Change(Box::new(change), answer)).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
+        let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or(StoreError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        queue.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) async fn close(&self) {
+        if let Ok(mut queue) = self.queue.lock() {
+            *queue = None;
+        }
+        self.tasks.wait().await;
+    }
+}
+
+async fn serve(pool: AnyPool, clock: Clock, mut requests: mpsc::Receiver<Request>) {
+    let mut waiting = Vec::with_capacity(LARGEST_GROUP);
+    while requests.recv_many(&mut waiting, LARGEST_GROUP).await > 0 {
+        let (mut claims, mut changes) = (Vec::new(), Vec::new());
+        for request in waiting.drain(..) {
+            match request {
+                Request::Claim(claim, answer) => claims.push((*claim, answer)),
+                Request::Change(change, answer) => changes.push((*change, answer)),
+            }
+        }
+        settle_group(&pool, &clock, claims, changes).await;
+    }
+}
+
+/// Carries out the whole group in one transaction; if that fails, each request alone, so that one bad request
+/// does not fail its neighbours.
+async fn settle_group(
+    pool: &AnyPool,
+    clock: &Clock,
+    claims: Vec<(Claim, Answer<Claimed>)>,
+    changes: Vec<(Change, Answer<Changed>)>,
+) {
+    let (claims, claim_answers): (Vec<_>, Vec<_>) = claims.into_iter().unzip();
+    let (changes, change_answers): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+    match transact(pool, clock, &claims, &changes).await {
+        Ok((claimed, changed)) => {
+            answer_all(claim_answers, claimed.into_iter().map(Ok));
+            answer_all(change_answers, changed.into_iter().map(Ok));
+        }
+        Err(error) if claims.len() + changes.len() == 1 => {
+            if claims.is_empty() {
+                answer_all(change_answers, [Err(error)]);
+            } else {
+                answer_all(claim_answers, [Err(error)]);
+            }
+        }
+        Err(_) => {
+            for (change, answer) in changes.into_iter().zip(change_answers) {
+                let alone = transact(pool, clock, &[], std::slice::from_ref(&change)).await;
+                answer_all([answer], [alone.and_then(|(_, changed)| only(changed))]);
+            }
+            for (claim, answer) in claims.into_iter().zip(claim_answers) {
+                let alone = transact(pool, clock, std::slice::from_ref(&claim), &[]).await;
+                answer_all([answer], [alone.and_then(|(claimed, _)| only(claimed))]);
+            }
+        }
+    }
+}
+
+fn only<T>(answers: Vec<T>) -> Result<T, StoreError> {
+    answers.into_iter().next().ok_or(StoreError::Closed)
+}
+
+fn answer_all<T>(
+    answers: impl IntoIterator<Item = Answer<T>>,
+    results: impl IntoIterator<Item = Result<T, StoreError>>,
+) {
+    for (answer, result) in answers.into_iter().zip(results) {
+        // Whoever asked may have given up waiting; what is stored is stored.
+        drop(answer.send(result));
+    }
+}
+
+async fn transact(
+    pool: &AnyPool,
+    clock: &Clock,
+    claims: &[Claim],
+    changes: &[Change],
+) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
+    let mut conn = pool.acquire().await?;
+    sql::execute(&mut conn, "BEGIN IMMEDIATE", vec![]).await?;
+    let done = carry_out(&mut conn, clock.now(), claims, changes).await;
+    let ended = match &done {
+        Ok(_) => sql::execute(&mut conn, "COMMIT", vec![]).await,
+        Err(_) => sql::execute(&mut conn, "ROLLBACK", vec![]).await,
+    };
+    if ended.is_err() {
+        // A connection whose transaction did not end must not be used by the next one.
+        drop(conn.detach());
+    }
+    let done = done?;
+    ended?;
+    Ok(done)
+}
+
+async fn carry_out(
+    conn: &mut AnyConnection,
+    now: i64,
+    claims: &[Claim],
+    changes: &[Change],
+) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
+    let changed = ledger::change(conn, now, changes).await?;
+    let claimed = ledger::claim(conn, now, claims).await?;
+    Ok((claimed, changed))
+}

@@ -1,0 +1,501 @@
+//! Who may create which cases, and what became of them? Claims and changes, many in one transaction.
+//!
+//! Invariant: a record is changed only where its stored epoch is the one that the change started from.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::shelf::{self, Shelving};
+use super::sql::{self, Bound, Columns, Kind};
+use super::{Store, StoreError, accounts, outbox};
+use crate::batch::event::Event;
+use crate::batch::ledger::{BatchRecord, Target};
+use crate::batch::{BatchId, BatchKey, TenantId};
+
+/// A record as it is to be stored, and the epoch that has to be stored before.
+#[derive(Clone, Debug)]
+pub struct Revised {
+    /// The record as it is to be.
+    pub record: BatchRecord,
+    /// The epoch it started from; 0 for a batch that is not stored yet.
+    pub from_epoch: u64,
+}
+
+/// The wish to send one request.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Id of the push.
+    pub push: String,
+    /// Whose connection it uses.
+    pub tenant: TenantId,
+    /// The version of that connection, which has to be the current, verified one.
+    pub connection: String,
+    /// Where it sends.
+    pub target: Target,
+    /// How many cases it sends.
+    pub cases: usize,
+    /// Who sends.
+    pub holder: String,
+    /// How long the claim holds.
+    pub lease: Duration,
+    /// The records of its batches, with the cases claimed.
+    pub batches: Vec<Revised>,
+}
+
+/// The answer to a [`Claim`]; times are milliseconds on the store's clock.
+#[derive(Clone, Debug)]
+pub enum Claimed {
+    /// Granted, with the permit for one request.
+    Granted {
+        /// When.
+        at: i64,
+    },
+    /// The account takes nothing yet.
+    Gated {
+        /// Until when.
+        until: i64,
+        /// When this was answered.
+        now: i64,
+    },
+    /// The connection is not the current, verified one.
+    ConnectionChanged,
+    /// These batches are not as the claim believes.
+    Stale {
+        /// How they are.
+        stored: Vec<Stored>,
+        /// When this was answered.
+        now: i64,
+    },
+}
+
+/// A record as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The record.
+    pub record: BatchRecord,
+    /// When its open push was claimed.
+    pub claimed_at: Option<i64>,
+    /// Until when its open push belongs to its holder.
+    pub lease_until: Option<i64>,
+}
+
+/// How a push ended, for its history.
+#[derive(Clone, Debug)]
+pub struct PushEnded {
+    /// Id of the push.
+    pub push: String,
+    /// The class of the answer.
+    pub answer: &'static str,
+    /// The lowest and highest id that came of it.
+    pub ids: Option<(u64, u64)>,
+}
+
+/// One atomic change: all of it is stored, or, where the record's epoch is another, none of it.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// The batch as it is to be.
+    pub batch: Option<Revised>,
+    /// A push that ended.
+    pub ended: Option<PushEnded>,
+    /// What goes onto the shelf.
+    pub shelve: Option<Shelving>,
+    /// What comes off the shelf: id and generation.
+    pub unshelve: Option<(i64, i64)>,
+    /// Events to be announced.
+    pub events: Vec<Event>,
+    /// An account to be left alone, and for how long.
+    pub gate: Option<(String, Duration)>,
+    /// A tenant for whom something arrived.
+    pub success: Option<TenantId>,
+}
+
+/// The answer to a [`Change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// All of it is stored.
+    Done,
+    /// None of it: somebody else has changed the batch.
+    Fenced,
+}
+
+impl Store {
+    /// Claims cases and takes the permit to send them, in one transaction.
+    ///
+    /// # Errors
+    /// When the store does not answer; nothing is claimed then.
+    pub async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.group.claim(claim).await
+    }
+
+    /// Stores a change whole or not at all.
+    ///
+    /// # Errors
+    /// When the store does not answer; nothing is changed then.
+    pub async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+        self.group.change(change).await
+    }
+
+    /// What is stored of a batch.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn batch(&self, key: &BatchKey) -> Result<Option<Stored>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        Ok(load(&mut conn, HashSet::from([key])).await?.remove(key))
+    }
+
+    /// The latest batches by arrival, newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<Stored>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let sql = "SELECT * FROM batches WHERE ($1 IS NULL OR tenant_id = $1) \
+                   ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $2";
+        let tenant = Bound::MaybeText(tenant.map(|t| t.as_str().to_owned()));
+        let rows = sql::fetch(&mut conn, sql, vec![tenant, Bound::Int(i64::from(most))]).await?;
+        rows.iter().map(stored).collect()
+    }
+
+    /// Which of `ids` the ledger holds for cases of an account.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
+        let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
+        let mut conn = self.pool.acquire().await?;
+        let sql = "SELECT DISTINCT b.* FROM pushes p \
+                   JOIN push_parts pp ON pp.push_id = p.push_id \
+                   JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id \
+                   WHERE p.account = $1 AND p.last_id >= $2 AND p.first_id <= $3";
+        let bounds = vec![Bound::Text(account.into()), Bound::Int(signed(*low)), Bound::Int(signed(*high))];
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        let mut held = HashSet::new();
+        for row in &rows {
+            held.extend(ids_in(&stored(row)?.record, account));
+        }
+        Ok(ids.iter().copied().filter(|id| held.contains(id)).collect())
+    }
+}
+
+fn ids_in(record: &BatchRecord, account: &str) -> Vec<u64> {
+    use crate::batch::ledger::CaseState;
+    let there = |target: usize| record.targets.get(target).is_some_and(|t| t.account == account);
+    let id = |case: &crate::batch::ledger::CaseRecord| match case.state {
+        CaseState::Created(id) | CaseState::Adopted(id) if there(case.target) => Some(id),
+        CaseState::Created(_)
+        | CaseState::Adopted(_)
+        | CaseState::Waiting
+        | CaseState::Claimed
+        | CaseState::Refused(_)
+        | CaseState::Lost => None,
+    };
+    record.cases.iter().filter_map(id).collect()
+}
+
+fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+/// Decides every claim and stores those that are granted.
+pub(super) async fn claim(conn: &mut AnyConnection, now: i64, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let gates = accounts::gates(conn, claims.iter().map(|c| c.target.account.as_str()).collect()).await?;
+    let current = current_connections(conn, claims).await?;
+    let stored = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
+    let mut taken = HashSet::new();
+    let mut answers = Vec::with_capacity(claims.len());
+    for claim in claims {
+        answers.push(decide(claim, now, &gates, &current, &stored, &mut taken));
+    }
+    let granted: Vec<&Claim> =
+        claims.iter().zip(&answers).filter(|(_, a)| matches!(a, Claimed::Granted { .. })).map(|(c, _)| c).collect();
+    store_claims(conn, now, &granted).await?;
+    Ok(answers)
+}
+
+fn decide<'a>(
+    claim: &'a Claim,
+    now: i64,
+    gates: &HashMap<String, i64>,
+    current: &HashSet<(String, String)>,
+    stored: &HashMap<BatchKey, Stored>,
+    taken: &mut HashSet<&'a BatchKey>,
+) -> Claimed {
+    if !current.contains(&(claim.tenant.as_str().to_owned(), claim.connection.clone())) {
+        return Claimed::ConnectionChanged;
+    }
+    if let Some(until) = gates.get(&claim.target.account).copied().filter(|until| *until > now) {
+        return Claimed::Gated { until, now };
+    }
+    let fits = |revised: &Revised| match stored.get(&revised.record.key) {
+        None => revised.from_epoch == 0,
+        Some(s) => s.record.epoch == revised.from_epoch && s.record.fingerprint == revised.record.fingerprint,
+    };
+    let stale: Vec<Stored> = claim
+        .batches
+        .iter()
+        .filter(|revised| !fits(revised))
+        .filter_map(|revised| stored.get(&revised.record.key).cloned())
+        .collect();
+    let contested = claim.batches.iter().any(|revised| taken.contains(&revised.record.key));
+    if !stale.is_empty() || contested || !claim.batches.iter().all(fits) {
+        return Claimed::Stale { stored: stale, now };
+    }
+    taken.extend(claim.batches.iter().map(|revised| &revised.record.key));
+    Claimed::Granted { at: now }
+}
+
+async fn current_connections(
+    conn: &mut AnyConnection,
+    claims: &[Claim],
+) -> Result<HashSet<(String, String)>, StoreError> {
+    let tenants: HashSet<&str> = claims.iter().map(|c| c.tenant.as_str()).collect();
+    let wanted: Vec<Value> = tenants.into_iter().map(|t| json!({"tenant": t})).collect();
+    let sql = format!(
+        "SELECT c.tenant_id, c.version FROM connections c JOIN {} ON c.tenant_id = r.tenant \
+         WHERE c.verified_version = c.version",
+        sql::rows(&[("tenant", Kind::Text)])
+    );
+    let rows = sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await?;
+    rows.iter().map(|row| Ok((row.text("tenant_id")?, row.text("version")?))).collect()
+}
+
+const BATCH_COLUMNS: [(&str, Kind); 13] = [
+    ("tenant_id", Kind::Text),
+    ("batch_id", Kind::Text),
+    ("fingerprint", Kind::Text),
+    ("state", Kind::Text),
+    ("revision", Kind::Int),
+    ("epoch", Kind::Int),
+    ("from_epoch", Kind::Int),
+    ("targets", Kind::Text),
+    ("cases", Kind::Text),
+    ("open_push", Kind::Text),
+    ("doubt_since", Kind::Int),
+    ("settled_at", Kind::Int),
+    ("lease_until", Kind::Int),
+];
+
+fn row_of(revised: &Revised, lease_until: Option<i64>) -> Value {
+    let record = &revised.record;
+    let text = |value: Value| Value::String(value.to_string());
+    json!({
+        "tenant_id": record.key.tenant.as_str(),
+        "batch_id": record.key.batch.as_str(),
+        "fingerprint": record.fingerprint,
+        "state": record.state.name(),
+        "revision": record.revision,
+        "epoch": record.epoch,
+        "from_epoch": revised.from_epoch,
+        "targets": text(json!(record.targets)),
+        "cases": text(json!(record.cases)),
+        "open_push": record.open_push.as_ref().map(|push| json!(push).to_string()),
+        "doubt_since": record.doubt_since,
+        "settled_at": record.settled_at,
+        "lease_until": lease_until,
+    })
+}
+
+async fn store_claims(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> Result<(), StoreError> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let lease_until = |claim: &Claim| now + i64::try_from(claim.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let batches: Vec<Value> = claims
+        .iter()
+        .flat_map(|claim| claim.batches.iter().map(|revised| row_of(revised, Some(lease_until(claim)))))
+        .collect();
+    let sql = format!(
+        "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+         doubt_since, claimed_at, lease_until, first_seen_at, settled_at) \
+         SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+         doubt_since, $2, lease_until, $2, settled_at FROM {} WHERE true \
+         ON CONFLICT (tenant_id, batch_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, \
+         targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
+         doubt_since = excluded.doubt_since, claimed_at = excluded.claimed_at, lease_until = excluded.lease_until",
+        sql::rows(&BATCH_COLUMNS)
+    );
+    sql::execute(conn, sql, vec![Bound::from(batches.as_slice()), Bound::Int(now)]).await?;
+    store_pushes(conn, now, claims).await
+}
+
+async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> Result<(), StoreError> {
+    let names = |claim: &Claim| -> Vec<String> { claim.batches.iter().map(|b| b.record.key.to_string()).collect() };
+    let pushes: Vec<Value> = claims
+        .iter()
+        .map(|claim| {
+            json!({"push_id": claim.push, "account": claim.target.account, "project_id": claim.target.project,
+                   "folder_id": claim.target.folder, "tenant_id": claim.tenant.as_str(),
+                   "connection": claim.connection, "batches": json!(names(claim)).to_string(),
+                   "cases": claim.cases, "holder": claim.holder})
+        })
+        .collect();
+    let columns = [
+        ("push_id", Kind::Text),
+        ("account", Kind::Text),
+        ("project_id", Kind::Int),
+        ("folder_id", Kind::Int),
+        ("tenant_id", Kind::Text),
+        ("connection", Kind::Text),
+        ("batches", Kind::Text),
+        ("cases", Kind::Int),
+        ("holder", Kind::Text),
+    ];
+    let sql = format!(
+        "INSERT INTO pushes (push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, holder, \
+         claimed_at) SELECT push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, holder, \
+         $2 FROM {}",
+        sql::rows(&columns)
+    );
+    sql::execute(conn, sql, vec![Bound::from(pushes.as_slice()), Bound::Int(now)]).await?;
+    let part = |claim: &Claim, key: &BatchKey| json!({"tenant_id": key.tenant.as_str(), "batch_id": key.batch.as_str(), "push_id": claim.push});
+    let parts: Vec<Value> =
+        claims.iter().flat_map(|claim| claim.batches.iter().map(|b| part(claim, &b.record.key))).collect();
+    let columns = [("tenant_id", Kind::Text), ("batch_id", Kind::Text), ("push_id", Kind::Text)];
+    let sql = format!(
+        "INSERT INTO push_parts (tenant_id, batch_id, push_id) SELECT tenant_id, batch_id, push_id FROM {}",
+        sql::rows(&columns)
+    );
+    sql::execute(conn, sql, vec![Bound::from(parts.as_slice())]).await?;
+    Ok(())
+}
+
+/// Stores every change whose record is where it started from.
+pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change]) -> Result<Vec<Changed>, StoreError> {
+    let moved = store_batches(conn, now, changes).await?;
+    let done = |change: &&Change| change.batch.as_ref().is_none_or(|b| moved.contains(&b.record.key));
+    let stored: Vec<&Change> = changes.iter().filter(done).collect();
+    store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
+    for (id, generation) in stored.iter().filter_map(|c| c.unshelve) {
+        shelf::remove(conn, id, generation).await?;
+    }
+    for shelving in stored.iter().filter_map(|c| c.shelve.as_ref()) {
+        shelf::put(conn, now, shelving).await?;
+    }
+    outbox::put(conn, now, stored.iter().flat_map(|c| &c.events).collect()).await?;
+    for (account, wait) in stored.iter().filter_map(|c| c.gate.as_ref()) {
+        accounts::close_gate(conn, now, account, *wait).await?;
+    }
+    note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
+    let answer = |change: &Change| if done(&change) { Changed::Done } else { Changed::Fenced };
+    Ok(changes.iter().map(answer).collect())
+}
+
+/// Gives the keys whose stored epoch was the expected one.
+async fn store_batches(
+    conn: &mut AnyConnection,
+    now: i64,
+    changes: &[Change],
+) -> Result<HashSet<BatchKey>, StoreError> {
+    let mut seen = HashSet::new();
+    // Two changes of one batch in one group cannot both start from the stored epoch: the first one wins.
+    let first = |revised: &&Revised| seen.insert(revised.record.key.clone());
+    let revised = changes.iter().filter_map(|c| c.batch.as_ref()).filter(first);
+    let (new, known): (Vec<&Revised>, Vec<&Revised>) = revised.partition(|revised| revised.from_epoch == 0);
+    let mut moved = HashSet::new();
+    if !known.is_empty() {
+        let sql = format!(
+            "UPDATE batches SET state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
+             cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, settled_at = r.settled_at \
+             FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
+             AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
+            sql::rows(&BATCH_COLUMNS)
+        );
+        let rows: Vec<Value> = known.into_iter().map(|revised| row_of(revised, None)).collect();
+        let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+        moved = rows.iter().map(key_of).collect::<Result<_, _>>()?;
+    }
+    if !new.is_empty() {
+        let sql = format!(
+            "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, \
+             open_push, doubt_since, first_seen_at, settled_at) \
+             SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+             doubt_since, $2, settled_at FROM {} WHERE true \
+             ON CONFLICT (tenant_id, batch_id) DO NOTHING RETURNING tenant_id, batch_id",
+            sql::rows(&BATCH_COLUMNS)
+        );
+        let rows: Vec<Value> = new.into_iter().map(|revised| row_of(revised, None)).collect();
+        let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+        for row in &rows {
+            moved.insert(key_of(row)?);
+        }
+    }
+    Ok(moved)
+}
+
+async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -> Result<(), StoreError> {
+    let row = |end: &PushEnded| {
+        json!({"push_id": end.push, "answer": end.answer,
+               "first_id": end.ids.map(|ids| ids.0), "last_id": end.ids.map(|ids| ids.1)})
+    };
+    let rows: Vec<Value> = ends.into_iter().map(row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let columns = [("push_id", Kind::Text), ("answer", Kind::Text), ("first_id", Kind::Int), ("last_id", Kind::Int)];
+    let sql = format!(
+        "UPDATE pushes SET answer = r.answer, ended_at = $2, first_id = COALESCE(r.first_id, pushes.first_id), \
+         last_id = COALESCE(r.last_id, pushes.last_id) FROM {} WHERE pushes.push_id = r.push_id",
+        sql::rows(&columns)
+    );
+    sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+    Ok(())
+}
+
+async fn note_successes(conn: &mut AnyConnection, now: i64, tenants: HashSet<&TenantId>) -> Result<(), StoreError> {
+    if tenants.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = tenants.into_iter().map(|t| json!({"tenant": t.as_str()})).collect();
+    let sql = format!(
+        "UPDATE connections SET last_success_at = $2 FROM {} WHERE connections.tenant_id = r.tenant",
+        sql::rows(&[("tenant", Kind::Text)])
+    );
+    sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+    Ok(())
+}
+
+async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<HashMap<BatchKey, Stored>, StoreError> {
+    let rows: Vec<Value> =
+        keys.into_iter().map(|k| json!({"tenant": k.tenant.as_str(), "batch": k.batch.as_str()})).collect();
+    let sql = format!(
+        "SELECT b.* FROM {} JOIN batches b ON b.tenant_id = r.tenant AND b.batch_id = r.batch",
+        sql::rows(&[("tenant", Kind::Text), ("batch", Kind::Text)])
+    );
+    let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+    rows.iter().map(|row| stored(row).map(|s| (s.record.key.clone(), s))).collect()
+}
+
+fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {
+    let tenant = TenantId::new(&row.text("tenant_id")?).map_err(|_| StoreError::malformed("tenant_id"))?;
+    let batch = BatchId::new(&row.text("batch_id")?).map_err(|_| StoreError::malformed("batch_id"))?;
+    Ok(BatchKey::new(tenant, batch))
+}
+
+fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
+    let open_push = row.maybe_text("open_push")?;
+    let open_push = open_push
+        .map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("open_push")))
+        .transpose()?;
+    let record = BatchRecord {
+        key: key_of(row)?,
+        fingerprint: row.text("fingerprint")?,
+        state: row.parsed("state")?,
+        revision: row.whole("revision")?,
+        epoch: row.whole("epoch")?,
+        targets: row.json("targets")?,
+        cases: row.json("cases")?,
+        open_push,
+        doubt_since: row.maybe_int("doubt_since")?,
+        first_seen_at: row.int("first_seen_at")?,
+        settled_at: row.maybe_int("settled_at")?,
+    };
+    Ok(Stored { record, claimed_at: row.maybe_int("claimed_at")?, lease_until: row.maybe_int("lease_until")? })
+}

@@ -1,0 +1,345 @@
+//! Which batches are not to be worked on now? Parked until something, or dead until someone replays them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::sql::{self, Bound, Columns};
+use super::{Store, StoreError};
+use crate::batch::{BatchId, BatchKey, Reason, TenantId};
+
+/// What is put onto the shelf.
+#[derive(Clone, Debug)]
+pub struct Shelving {
+    /// What it is: a batch by tenant, id and fingerprint, or unreadable bytes by their hash.
+    pub identity: Identity,
+    /// Why it is there.
+    pub reason: Reason,
+    /// More about the reason.
+    pub detail: Option<String>,
+    /// What it waits for.
+    pub until: Until,
+    /// The account it goes to, where known.
+    pub account: Option<String>,
+    /// The connection version that failed, where one was used.
+    pub connection: Option<String>,
+    /// How often it was parked while failing.
+    pub parks: u32,
+    /// Since when it has been failing, in milliseconds on the store's clock.
+    pub failing_since: Option<i64>,
+    /// When it first arrived, likewise; it comes back in this order.
+    pub arrived_at: i64,
+    /// When it was published, in milliseconds since 1970, where known.
+    pub published_at: Option<i64>,
+    /// Its headers, of those that are kept.
+    pub headers: BTreeMap<String, String>,
+    /// The message's bytes.
+    pub body: Vec<u8>,
+}
+
+/// What makes two shelvings the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// A batch that could be read.
+    Batch(BatchKey, String),
+    /// Bytes whose batch must not be touched: unreadable, in conflict; with what is known of whose they are.
+    Raw(String, Option<TenantId>, Option<BatchId>),
+}
+
+/// What a shelved batch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// A time from now.
+    After(Duration),
+    /// A verified connection other than the one that failed, or that one verified again.
+    Connection,
+    /// A person.
+    Person,
+}
+
+/// A batch on the shelf.
+#[derive(Clone, Debug)]
+pub struct Shelved {
+    /// Its id on the shelf.
+    pub id: ShelfId,
+    /// Counts how often it was put or taken.
+    pub generation: i64,
+    /// Whether it comes back by itself.
+    pub state: ShelfState,
+    /// Everything that was put.
+    pub content: Shelving,
+    /// When it is due, in milliseconds on the store's clock.
+    pub due_at: i64,
+    /// When it was put there, likewise.
+    pub shelved_at: i64,
+    /// Whether a worker has it in hand.
+    pub leased: bool,
+}
+
+/// An id on the shelf: printed as eight hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShelfId(pub i64);
+
+impl std::fmt::Display for ShelfId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl std::str::FromStr for ShelfId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        i64::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not an id as `shelf list` prints them"))
+    }
+}
+
+/// Whether something on the shelf comes back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShelfState {
+    /// It does, when it is due.
+    Parked,
+    /// Only when someone replays it.
+    Dead,
+}
+
+impl ShelfState {
+    /// The word that the store and people use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl std::str::FromStr for ShelfState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "parked" => Ok(Self::Parked),
+            "dead" => Ok(Self::Dead),
+            _ => Err(format!("`{text}` is neither parked nor dead")),
+        }
+    }
+}
+
+/// How many are on the shelf for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShelfCount {
+    /// Whether they come back by themselves.
+    pub state: ShelfState,
+    /// Why they are there.
+    pub reason: Reason,
+    /// How many.
+    pub count: i64,
+}
+
+/// Which rows of the shelf are meant; a part left empty means all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Those of a tenant.
+    pub tenant: Option<TenantId>,
+    /// Those there for a reason.
+    pub reason: Option<Reason>,
+    /// Those in a state.
+    pub state: Option<ShelfState>,
+}
+
+/// A connection mends what waits for it when it is verified and is another one, or was verified since.
+const MENDED: &str = "EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id \
+    AND c.verified_version = c.version \
+    AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
+
+impl Store {
+    /// Leases up to `most` parked batches that are due, in order of arrival, to `holder`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lease_due(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<Shelved>, StoreError> {
+        let now = self.now();
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let sql = format!(
+            "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1 WHERE id IN \
+             (SELECT id FROM shelf WHERE state = 'parked' AND (lease_until IS NULL OR lease_until <= $3) \
+             AND ((waits_for = 'time' AND due_at <= $3) OR (waits_for = 'connection' AND {MENDED})) \
+             ORDER BY arrived_at, id LIMIT $4) RETURNING *"
+        );
+        let bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now), Bound::Int(i64::from(most))];
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        let mut leased: Vec<Shelved> = rows.iter().map(|row| shelved(row, now)).collect::<Result<_, _>>()?;
+        leased.sort_by_key(|s| (s.content.arrived_at, s.id));
+        Ok(leased)
+    }
+
+    /// Gives back what was leased but not started.
+    ///
+    /// # Errors
+    /// When the store does not answer; the leases then run out.
+    pub async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        for (id, generation) in leases {
+            let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE id = $1 AND generation = $2";
+            sql::execute(&mut conn, sql, vec![Bound::Int(id.0), Bound::Int(*generation)]).await?;
+        }
+        Ok(())
+    }
+
+    /// What is on the shelf, oldest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelf(&self, filter: &Filter, most: u32) -> Result<Vec<Shelved>, StoreError> {
+        let sql = "SELECT * FROM shelf WHERE ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR reason = $2) \
+                   AND ($3 IS NULL OR state = $3) ORDER BY arrived_at, id LIMIT $4";
+        let bounds = vec![
+            Bound::MaybeText(filter.tenant.as_ref().map(|t| t.as_str().to_owned())),
+            Bound::MaybeText(filter.reason.map(|r| r.code().to_owned())),
+            Bound::MaybeText(filter.state.map(|s| s.name().to_owned())),
+            Bound::Int(i64::from(most)),
+        ];
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        rows.iter().map(|row| shelved(row, self.now())).collect()
+    }
+
+    /// One row of the shelf.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelved(&self, id: ShelfId) -> Result<Option<Shelved>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, "SELECT * FROM shelf WHERE id = $1", vec![Bound::Int(id.0)]).await?;
+        rows.first().map(|row| shelved(row, self.now())).transpose()
+    }
+
+    /// How many are on the shelf, by state and reason.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
+        let sql = "SELECT state, reason, COUNT(*) AS n FROM shelf GROUP BY state, reason ORDER BY state, reason";
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
+        let count = |row: &AnyRow| {
+            Ok(ShelfCount { state: row.parsed("state")?, reason: row.parsed("reason")?, count: row.int("n")? })
+        };
+        rows.iter().map(count).collect()
+    }
+
+    /// How many batches of a tenant are on the shelf and come back by themselves.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn parked_of(&self, tenant: &TenantId) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked'";
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+        rows.first().map_or(Ok(0), |row| row.int("n"))
+    }
+}
+
+/// Puts something onto the shelf; what is there already under the same identity is put anew.
+pub(super) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
+    let (identity, tenant, batch) = match &shelving.identity {
+        Identity::Batch(key, fingerprint) => {
+            (format!("{key}/{fingerprint}"), Some(key.tenant.clone()), Some(key.batch.clone()))
+        }
+        Identity::Raw(hash, tenant, batch) => (format!("raw:{hash}"), tenant.clone(), batch.clone()),
+    };
+    let (state, waits_for, due_at) = match shelving.until {
+        Until::After(wait) => {
+            (ShelfState::Parked, "time", now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+        }
+        Until::Connection => (ShelfState::Parked, "connection", now),
+        Until::Person => (ShelfState::Dead, "person", now),
+    };
+    let sql = "INSERT INTO shelf (identity, generation, state, reason, detail, tenant_id, batch_id, account, \
+               connection, waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, headers, body) \
+               VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+               ON CONFLICT (identity) DO UPDATE SET generation = shelf.generation + 1, state = excluded.state, \
+               reason = excluded.reason, detail = excluded.detail, account = excluded.account, \
+               connection = excluded.connection, waits_for = excluded.waits_for, due_at = excluded.due_at, \
+               parks = excluded.parks, failing_since = excluded.failing_since, shelved_at = excluded.shelved_at, \
+               lease_until = NULL, holder = NULL, body = excluded.body";
+    let bounds = vec![
+        Bound::Text(identity),
+        Bound::Text(state.name().into()),
+        Bound::Text(shelving.reason.code().into()),
+        Bound::MaybeText(shelving.detail.clone()),
+        Bound::MaybeText(tenant.map(|t| t.as_str().to_owned())),
+        Bound::MaybeText(batch.map(|b| b.as_str().to_owned())),
+        Bound::MaybeText(shelving.account.clone()),
+        Bound::MaybeText(shelving.connection.clone()),
+        Bound::Text(waits_for.into()),
+        Bound::Int(due_at),
+        Bound::Int(i64::from(shelving.parks)),
+        Bound::MaybeInt(shelving.failing_since),
+        Bound::Int(shelving.arrived_at),
+        Bound::MaybeInt(shelving.published_at),
+        Bound::Int(now),
+        Bound::Text(serde_json::to_string(&shelving.headers).unwrap_or_default()),
+        Bound::Blob(shelving.body.clone()),
+    ];
+    sql::execute(conn, sql, bounds).await?;
+    Ok(())
+}
+
+/// Takes something off the shelf, unless it was put anew meanwhile.
+pub(super) async fn remove(conn: &mut AnyConnection, id: i64, generation: i64) -> Result<(), StoreError> {
+    let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2";
+    sql::execute(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
+    Ok(())
+}
+
+fn shelved(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
+    let tenant = row.maybe_text("tenant_id")?.map(|t| TenantId::new(&t)).transpose();
+    let tenant = tenant.map_err(|_| StoreError::malformed("tenant_id"))?;
+    let batch = row.maybe_text("batch_id")?.map(|b| BatchId::new(&b)).transpose();
+    let batch = batch.map_err(|_| StoreError::malformed("batch_id"))?;
+    let identity = row.text("identity")?;
+    let identity = match (identity.strip_prefix("raw:"), &tenant, &batch) {
+        (Some(hash), _, _) => Identity::Raw(hash.to_owned(), tenant, batch),
+        (None, Some(tenant), Some(batch)) => {
+            let fingerprint = identity.rsplit('/').next().unwrap_or_default().to_owned();
+            Identity::Batch(BatchKey::new(tenant.clone(), batch.clone()), fingerprint)
+        }
+        (None, _, _) => return Err(StoreError::malformed("identity")),
+    };
+    let waits_for = row.text("waits_for")?;
+    let due_at = row.int("due_at")?;
+    let until = match waits_for.as_str() {
+        "time" => Until::After(Duration::from_millis(u64::try_from(due_at - now).unwrap_or(0))),
+        "connection" => Until::Connection,
+        "person" => Until::Person,
+        _ => return Err(StoreError::malformed("waits_for")),
+    };
+    Ok(Shelved {
+        id: ShelfId(row.int("id")?),
+        generation: row.int("generation")?,
+        state: row.parsed("state")?,
+        content: Shelving {
+            identity,
+            reason: row.parsed("reason")?,
+            detail: row.maybe_text("detail")?,
+            until,
+            account: row.maybe_text("account")?,
+            connection: row.maybe_text("connection")?,
+            parks: row.whole("parks")?,
+            failing_since: row.maybe_int("failing_since")?,
+            arrived_at: row.int("arrived_at")?,
+            published_at: row.maybe_int("published_at")?,
+            headers: row.json("headers")?,
+            body: row.blob("body")?,
+        },
+        due_at,
+        shelved_at: row.int("shelved_at")?,
+        leased: row.maybe_int("lease_until")?.is_some_and(|until| until > now),
+    })
+}

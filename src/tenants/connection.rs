@@ -1,0 +1,206 @@
+//! Which connection do a tenant's cases go over? From the store, with the key decrypted, for a moment remembered.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+use super::keyring::{KeyError, Keyring};
+use crate::batch::mapping::Mapping;
+use crate::batch::{Reason, TenantId};
+use crate::store::connections::{ConnectionRow, Finding};
+use crate::store::{Store, StoreError};
+use crate::testmo::{Access, AddressPolicy};
+
+/// How long a connection is remembered. A claim checks its version, so an outdated one does no harm.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// A verified connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// A hash of its content.
+    pub version: String,
+    /// Where it leads and with which key.
+    pub access: Access,
+    /// The project.
+    pub project: u64,
+    /// The tenant's folder.
+    pub folder: u64,
+    /// How cases become Testmo's.
+    pub mapping: Mapping,
+}
+
+/// What there is for a tenant.
+#[derive(Clone, Debug)]
+pub enum Resolution {
+    /// A connection that may be used.
+    Ready(Arc<Connection>),
+    /// None that may be used.
+    NotReady {
+        /// Why.
+        reason: Reason,
+        /// More about it.
+        detail: Option<String>,
+        /// The version that may not be used, if there is one.
+        version: Option<String>,
+    },
+}
+
+/// Why a tenant could not be looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The tenants' connections.
+#[derive(Clone, Debug)]
+pub struct Tenants {
+    store: Store,
+    keyring: Keyring,
+    policy: AddressPolicy,
+    remembered: Arc<Mutex<HashMap<TenantId, (Instant, Resolution)>>>,
+}
+
+impl Tenants {
+    /// The connections in a store, whose keys are encrypted with `keyring`.
+    pub fn new(store: Store, keyring: Keyring, policy: AddressPolicy) -> Self {
+        Self { store, keyring, policy, remembered: Arc::default() }
+    }
+
+    /// The connection of a tenant, if one may be used.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn resolve(&self, tenant: &TenantId) -> Result<Resolution, ResolveError> {
+        if let Some(resolution) = self.recall(tenant) {
+            return Ok(resolution);
+        }
+        let resolution = match self.store.connection(tenant).await? {
+            None => Resolution::NotReady { reason: Reason::UnknownTenant, detail: None, version: None },
+            Some(row) => self.judge(row),
+        };
+        if let Ok(mut remembered) = self.remembered.lock() {
+            remembered.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+            remembered.insert(tenant.clone(), (Instant::now(), resolution.clone()));
+        }
+        Ok(resolution)
+    }
+
+    /// Forgets what is remembered of a tenant, because it has changed.
+    pub fn forget(&self, tenant: &TenantId) {
+        if let Ok(mut remembered) = self.remembered.lock() {
+            remembered.remove(tenant);
+        }
+    }
+
+    fn recall(&self, tenant: &TenantId) -> Option<Resolution> {
+        let remembered = self.remembered.lock().ok()?;
+        let (at, resolution) = remembered.get(tenant)?;
+        (at.elapsed() < REMEMBERED).then(|| resolution.clone())
+    }
+
+    fn judge(&self, row: ConnectionRow) -> Resolution {
+        let not_ready = |reason, detail| Resolution::NotReady { reason, detail, version: Some(row.version.clone()) };
+        if !row.is_verified() {
+            return match &row.finding {
+                Some(Finding::Fails { reason, detail }) => not_ready(*reason, Some(detail.clone())),
+                Some(Finding::Works { .. }) | None => not_ready(Reason::Unverified, None),
+            };
+        }
+        match self.access(&row) {
+            Ok(access) => Resolution::Ready(Arc::new(Connection {
+                tenant: row.tenant,
+                version: row.version,
+                access,
+                project: row.project,
+                folder: row.folder,
+                mapping: row.mapping,
+            })),
+            Err((reason, detail)) => not_ready(reason, Some(detail)),
+        }
+    }
+
+    /// The checked origin of a stored connection and its key.
+    ///
+    /// # Errors
+    /// When the origin is not allowed any more, or the key cannot be decrypted for it.
+    pub fn access(&self, row: &ConnectionRow) -> Result<Access, (Reason, String)> {
+        let origin = self.policy.check(&row.origin).map_err(|refused| (Reason::AddressRefused, refused.to_string()))?;
+        let key = self.keyring.open(&row.tenant, origin.as_str(), &row.key);
+        let key = key.map_err(|error: KeyError| (Reason::Unverified, error.to_string()))?;
+        Ok(Access { origin, key })
+    }
+
+    /// The version of a connection: equal for equal content, and telling nothing of the key.
+    pub fn version_of(&self, access: &Access, project: u64, folder: u64, mapping: &Mapping) -> String {
+        use secrecy::ExposeSecret;
+        let mapping = serde_json::to_string(mapping).unwrap_or_default();
+        let parts =
+            [access.origin.as_str(), access.key.expose_secret(), &project.to_string(), &folder.to_string(), &mapping];
+        self.keyring.keyed_digest(parts.join("\0").as_bytes())[..16].to_owned()
+    }
+
+    /// The keys' keeper.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// What addresses are allowed.
+    pub fn policy(&self) -> &AddressPolicy {
+        &self.policy
+    }
+
+    /// Seals what a tenant entered into a row for the store, not yet verified.
+    ///
+    /// # Errors
+    /// When the key cannot be encrypted.
+    pub fn enter(&self, entered: Entered) -> Result<ConnectionRow, KeyError> {
+        let Entered { tenant, access, expires_on, project, folder, mapping } = entered;
+        let version = self.version_of(&access, project, folder, &mapping);
+        let key = self.keyring.seal(&tenant, access.origin.as_str(), &access.key)?;
+        Ok(ConnectionRow {
+            tenant,
+            version,
+            origin: access.origin.as_str().to_owned(),
+            key,
+            expires_on,
+            project,
+            folder,
+            mapping,
+            verified_version: None,
+            verified_at: None,
+            checked_at: None,
+            finding: None,
+            last_success_at: None,
+        })
+    }
+}
+
+/// What a tenant enters.
+#[derive(Debug)]
+pub struct Entered {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The checked origin and the key.
+    pub access: Access,
+    /// The day on which the key expires, as `YYYY-MM-DD`.
+    pub expires_on: Option<String>,
+    /// The project.
+    pub project: u64,
+    /// The folder.
+    pub folder: u64,
+    /// How cases become Testmo's.
+    pub mapping: Mapping,
+}
+
+impl Entered {
+    /// An entered key as the one who pasted it meant it: without blanks and line breaks around.
+    pub fn clean_key(text: &str) -> SecretString {
+        SecretString::from(text.trim())
+    }
+}

@@ -1,0 +1,11 @@
+//! Who are the tenants, and how is each one's Testmo reached?
+//!
+//! Invariant: a key is decrypted only for the tenant and origin that it was entered for.
+
+mod connection;
+mod keyring;
+mod verify;
+
+pub use connection::{Connection, Entered, Resolution, ResolveError, Tenants};
+pub use keyring::{KeyError, Keyring};
+pub use verify::{descend, lies_under, path_of, verify};

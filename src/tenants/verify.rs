@@ -1,0 +1,100 @@
+//! Does a connection work? Looks the way a person would: who am I, is the project there, is the folder there.
+
+use crate::batch::Reason;
+use crate::batch::answer::Trouble;
+use crate::batch::verdict::reason_of;
+use crate::store::connections::Finding;
+use crate::testmo::{Access, Client, Folder};
+
+/// Looks at a connection with three reads.
+pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64) -> Finding {
+    match look(client, access, project, folder).await {
+        Ok(finding) | Err(finding) => finding,
+    }
+}
+
+async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Result<Finding, Finding> {
+    let user = client.user(access).await.map_err(|trouble| fails(&trouble, "asking who the key belongs to"))?;
+    let name = client
+        .project(access, project)
+        .await
+        .map_err(|trouble| fails(&trouble, &format!("looking for project {project}")))?;
+    let folders = client
+        .folders(access, project)
+        .await
+        .map_err(|trouble| fails(&trouble, &format!("listing the folders of project {project}")))?;
+    match path_of(&folders, folder) {
+        Some(path) => Ok(Finding::Works { user, project: name, folder: path }),
+        None => Err(Finding::Fails {
+            reason: Reason::TargetMissing,
+            detail: format!("project \"{name}\" has no folder {folder}"),
+        }),
+    }
+}
+
+fn fails(trouble: &Trouble, doing: &str) -> Finding {
+    Finding::Fails { reason: reason_of(trouble), detail: format!("{doing}: {trouble}") }
+}
+
+/// The names from the top to a folder, joined by slashes.
+pub fn path_of(folders: &[Folder], id: u64) -> Option<String> {
+    let mut names = Vec::new();
+    let mut next = Some(id);
+    while let Some(id) = next {
+        let folder = folders.iter().find(|folder| folder.id == id)?;
+        names.push(folder.name.as_str());
+        if names.len() > folders.len() {
+            return None;
+        }
+        next = folder.parent_id;
+    }
+    names.reverse();
+    Some(names.join("/"))
+}
+
+/// Whether `id` is `root` or lies below it.
+pub fn lies_under(folders: &[Folder], id: u64, root: u64) -> bool {
+    let parent = |id: u64| folders.iter().find(|folder| folder.id == id).and_then(|folder| folder.parent_id);
+    let exists = folders.iter().any(|folder| folder.id == id);
+    exists && std::iter::successors(Some(id), |id| parent(*id)).take(folders.len() + 1).any(|id| id == root)
+}
+
+/// The folder reached by `names` from `root`, one level each; the lowest id where names are equal.
+pub fn descend(folders: &[Folder], root: u64, names: &[String]) -> Option<u64> {
+    names.iter().try_fold(root, |parent, name| {
+        let fits = |folder: &&Folder| folder.parent_id == Some(parent) && folder.name.trim() == name.trim();
+        folders.iter().filter(fits).map(|folder| folder.id).min()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders() -> Vec<Folder> {
+        [(1, "Root", None), (2, "Shop", Some(1)), (3, "Pay", Some(2)), (9, "Pay", Some(2)), (4, "Other", None)]
+            .map(|(id, name, parent_id)| Folder { id, name: name.into(), parent_id })
+            .into()
+    }
+
+    #[test]
+    fn folders_are_found_by_path_and_lineage() {
+        let all = folders();
+        assert_eq!(path_of(&all, 3).as_deref(), Some("Root/Shop/Pay"));
+        assert_eq!(path_of(&all, 7), None);
+        assert!(lies_under(&all, 3, 1) && lies_under(&all, 1, 1));
+        assert!(!lies_under(&all, 4, 1) && !lies_under(&all, 7, 7));
+        assert_eq!(descend(&all, 1, &["Shop".into(), " Pay".into()]), Some(3));
+        assert_eq!(descend(&all, 1, &["Nope".into()]), None);
+    }
+
+    #[test]
+    fn a_circle_of_folders_ends() {
+        let circle = vec![
+            Folder { id: 1, name: "a".into(), parent_id: Some(2) },
+            Folder { id: 2, name: "b".into(), parent_id: Some(1) },
+        ];
+        assert_eq!(path_of(&circle, 1), None);
+        assert!(!lies_under(&circle, 1, 5));
+    }
+}

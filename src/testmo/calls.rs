@@ -1,0 +1,121 @@
+//! Which calls does the worker make? Each in the core's words.
+
+use super::classify::{Answer, redirect_of};
+use super::client::{Access, Client};
+use super::wire::{Created, Folder, ListedCase, One, Page, Project, User, created_id};
+use crate::batch::answer::{PushEnd, Trouble};
+use crate::batch::reconcile::{CLOCK_MARGIN_MS, Row};
+
+/// The most pages of one list: a bound on what a broken answer can cost.
+const MOST_PAGES: usize = 1_000;
+
+/// What a look at a folder gave.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The rows created since, newest first.
+    pub rows: Vec<Row>,
+    /// The earliest time that was looked at, in milliseconds on Testmo's clock.
+    pub since: i64,
+}
+
+impl Client {
+    /// The name of the key's user: the cheapest call that tells whether the key is good.
+    ///
+    /// # Errors
+    /// With what the answer means instead.
+    pub async fn user(&self, access: &Access) -> Result<String, Trouble> {
+        let answer = self.get(access, "/user").await?;
+        content::<User>(&answer).map(|user| user.name)
+    }
+
+    /// The name of a project.
+    ///
+    /// # Errors
+    /// With what the answer means instead.
+    pub async fn project(&self, access: &Access, project: u64) -> Result<String, Trouble> {
+        let answer = self.get(access, &format!("/projects/{project}")).await?;
+        content::<One<Project>>(&answer).map(|one| one.result.name)
+    }
+
+    /// Every folder of a project; there is no call for a single one.
+    ///
+    /// # Errors
+    /// With what the answer means instead.
+    pub async fn folders(&self, access: &Access, project: u64) -> Result<Vec<Folder>, Trouble> {
+        let mut folders = Vec::new();
+        let mut page = 1;
+        for _ in 0..MOST_PAGES {
+            let path =
+                format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc&page={page}");
+            let answer = self.get(access, &path).await?;
+            let listed: Page<Folder> = content(&answer)?;
+            folders.extend(listed.result);
+            match listed.next_page {
+                Some(next) => page = next,
+                None => return Ok(folders),
+            }
+        }
+        Err(Trouble::Unreadable("the list of folders has no end".into()))
+    }
+
+    /// Creates cases; `body` is the whole request and holds `sent` of them.
+    pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> PushEnd {
+        let answer = self.post(access, &format!("/projects/{project}/cases"), body).await?;
+        let created: Created = content(&answer)?;
+        if created.result.len() > sent {
+            return Err(Trouble::Unreadable(format!("{} entries for {sent} cases", created.result.len())));
+        }
+        let mut ids: Vec<Option<u64>> = created.result.iter().map(created_id).collect();
+        ids.resize(sent, None);
+        Ok(ids)
+    }
+
+    /// The cases of a folder that were created since `since`, in milliseconds on our clock, less a margin for clocks.
+    ///
+    /// # Errors
+    /// With what an answer means instead.
+    pub async fn look(&self, access: &Access, project: u64, folder: u64, since: i64) -> Result<Look, Trouble> {
+        // Rows that a person deletes while we page move others to a page already read; then it is read again.
+        for _ in 0..3 {
+            if let Some(look) = self.look_once(access, project, folder, since).await? {
+                return Ok(look);
+            }
+        }
+        Err(Trouble::Unreadable("cases vanished from the folder during each of three readings".into()))
+    }
+
+    async fn look_once(&self, access: &Access, project: u64, folder: u64, since: i64) -> Result<Option<Look>, Trouble> {
+        let (mut rows, mut page, mut total, mut not_before) = (Vec::new(), 1, None, None);
+        for _ in 0..MOST_PAGES {
+            let path = format!(
+                "/projects/{project}/cases?folder_id={folder}&per_page=100&expands=tags\
+                 &sort=repository_cases:id&order=desc&page={page}"
+            );
+            let answer = self.get(access, &path).await?;
+            let listed: Page<ListedCase> = content(&answer)?;
+            let shrunk = total.is_some_and(|before| listed.total.is_some_and(|now| now < before));
+            if shrunk {
+                return Ok(None);
+            }
+            total = listed.total.or(total);
+            let skew = answer.server_time().map_or(0, |theirs| theirs - answer.at);
+            let not_before = *not_before.get_or_insert(since + skew - CLOCK_MARGIN_MS);
+            let read = listed.rows().map_err(Trouble::Unreadable)?;
+            let past = read.iter().any(|row| row.created_at < not_before);
+            rows.extend(read.into_iter().filter(|row| row.created_at >= not_before));
+            match listed.next_page {
+                Some(next) if !past => page = next,
+                Some(_) | None => return Ok(Some(Look { rows, since: not_before })),
+            }
+        }
+        Err(Trouble::Unreadable("the list of cases has no end".into()))
+    }
+}
+
+fn content<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, Trouble> {
+    let content = answer.content();
+    if let (Err(Trouble::NotTestmo), Some(to)) = (&content, redirect_of(answer)) {
+        tracing::debug!(to, "Testmo's address redirects");
+    }
+    content
+}

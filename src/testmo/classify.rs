@@ -1,0 +1,192 @@
+//! What does an answer mean? Status, headers and body to the core's words; never by the wording of a message.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use serde_json::Value;
+
+use crate::batch::answer::{FieldRefusal, Refusals, Trouble};
+
+/// The longest pause that a `Retry-After` is believed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
+/// The most characters of Testmo's words that are kept.
+const LONGEST_WORDS: usize = 500;
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// When it came, in milliseconds since 1970 on our clock.
+    pub(super) at: i64,
+}
+
+impl Answer {
+    /// The content of a successful answer, or what the answer means instead.
+    pub(super) fn content<T: serde::de::DeserializeOwned>(&self) -> Result<T, Trouble> {
+        if let Some(trouble) = trouble(self) {
+            return Err(trouble);
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Trouble::Unreadable(format!(
+                "at line {}, column {} of {} bytes",
+                error.line(),
+                error.column(),
+                self.body.len()
+            ))
+        })
+    }
+
+    /// The server's time in milliseconds since 1970, by its `Date` header (RFC 9110).
+    pub(super) fn server_time(&self) -> Option<i64> {
+        let date = self.headers.get(reqwest::header::DATE)?.to_str().ok()?;
+        http_date_ms(date)
+    }
+
+    fn is_json(&self) -> bool {
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        kind.starts_with("application/json") || kind.starts_with("application/problem+json")
+    }
+}
+
+fn trouble(answer: &Answer) -> Option<Trouble> {
+    Some(match answer.status {
+        201 => return None,
+        200..=299 if answer.is_json() => return None,
+        // A page of HTML in place of the API: a login page or another host.
+        200..=399 => Trouble::NotTestmo,
+        401 => Trouble::KeyRefused,
+        403 => Trouble::Forbidden,
+        404 if answer.is_json() => Trouble::Missing,
+        404 => Trouble::NotTestmo,
+        413 => Trouble::TooLarge,
+        422 => Trouble::Invalid(refusals(&answer.body)),
+        429 => Trouble::Throttled { retry_after: retry_after(answer) },
+        status @ 500..=599 => Trouble::Server { status },
+        status => Trouble::Rejected { status },
+    })
+}
+
+/// Seconds or an HTTP date (RFC 9110, 10.2.3).
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            // Both times are the server's, so that clocks that differ do no harm.
+            let now = answer.server_time().unwrap_or(answer.at);
+            Duration::from_millis(u64::try_from(http_date_ms(text)? - now).unwrap_or(0))
+        }
+    };
+    Some(wait.min(LONGEST_PAUSE))
+}
+
+fn http_date_ms(text: &str) -> Option<i64> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
+/// The `errors` map of a 422 has a key for each refused field: `cases.N.field`, or one that names no entry.
+fn refusals(body: &[u8]) -> Refusals {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut refusals = Refusals::default();
+    for (key, messages) in value.get("errors").and_then(Value::as_object).into_iter().flatten() {
+        let message = messages.as_array().and_then(|list| list.first()).unwrap_or(messages);
+        let message = words(message.as_str().unwrap_or_default());
+        match entry_of(key) {
+            Some((index, field)) => {
+                refusals.entries.entry(index).or_default().push(FieldRefusal { field: words(field), message });
+            }
+            None => refusals.whole.push(FieldRefusal { field: words(key), message }),
+        }
+    }
+    if refusals == Refusals::default() {
+        let message = words(value.get("message").and_then(Value::as_str).unwrap_or_default());
+        refusals.whole.push(FieldRefusal { field: String::new(), message });
+    }
+    refusals
+}
+
+fn entry_of(key: &str) -> Option<(usize, &str)> {
+    let (index, field) = key.strip_prefix("cases.")?.split_once('.').unwrap_or((key.strip_prefix("cases.")?, ""));
+    Some((index.parse().ok()?, field))
+}
+
+fn words(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect()
+}
+
+/// Where a redirect leads, for the one who has to mend the base URL.
+pub(super) fn redirect_of(answer: &Answer) -> Option<String> {
+    answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
+        Answer { status, headers, body: body.into(), at: 0 }
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json");
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let html = ("content-type", "text/html");
+        let table = [
+            (answer(200, &[JSON], "{}"), None),
+            (answer(201, &[], "{}"), None),
+            (answer(200, &[html], "<html>"), Some(Trouble::NotTestmo)),
+            (answer(302, &[], ""), Some(Trouble::NotTestmo)),
+            (answer(400, &[JSON], "{}"), Some(Trouble::Rejected { status: 400 })),
+            (answer(401, &[JSON], "{}"), Some(Trouble::KeyRefused)),
+            (answer(403, &[html], ""), Some(Trouble::Forbidden)),
+            (answer(404, &[JSON], "{}"), Some(Trouble::Missing)),
+            (answer(404, &[html], ""), Some(Trouble::NotTestmo)),
+            (answer(413, &[], ""), Some(Trouble::TooLarge)),
+            (answer(429, &[], ""), Some(Trouble::Throttled { retry_after: None })),
+            (answer(500, &[], ""), Some(Trouble::Server { status: 500 })),
+            (answer(504, &[], ""), Some(Trouble::Server { status: 504 })),
+        ];
+        for (answer, expected) in table {
+            assert_eq!(trouble(&answer), expected, "{}", answer.status);
+        }
+    }
+
+    #[test]
+    fn a_pause_is_read_in_both_forms() {
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        for (headers, seconds) in [
+            (vec![("retry-after", "7")], Some(7)),
+            (vec![("retry-after", "0")], Some(0)),
+            (vec![date, ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")], Some(30)),
+            (vec![date, ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], Some(0)),
+            (vec![("retry-after", "999999999")], Some(86_400)),
+            (vec![("retry-after", "soon")], None),
+            (vec![], None),
+        ] {
+            let read = retry_after(&answer(429, &headers, ""));
+            assert_eq!(read, seconds.map(Duration::from_secs), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_entries_and_fields() {
+        let body = r#"{"message": "m", "errors": {"cases.3.tags": ["bad tag"], "cases.0.custom_steps.1.text1": ["x"],
+                       "cases.5": ["whole entry"], "cases": ["at least 1"], "other": "text"}}"#;
+        let refusals = refusals(body.as_bytes());
+        let entries: Vec<_> = refusals.entries.iter().map(|(i, r)| (*i, r[0].field.as_str())).collect();
+        assert_eq!(entries, [(0, "custom_steps.1.text1"), (3, "tags"), (5, "")]);
+        let whole: Vec<_> = refusals.whole.iter().map(|r| (r.field.as_str(), r.message.as_str())).collect();
+        assert_eq!(whole, [("cases", "at least 1"), ("other", "text")]);
+    }
+
+    #[test]
+    fn a_refusal_without_errors_keeps_the_message() {
+        assert_eq!(refusals(br#"{"message": "gone"}"#).whole[0].message, "gone");
+        assert_eq!(refusals(b"<html>").whole.len(), 1);
+    }
+}

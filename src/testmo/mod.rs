@@ -1,0 +1,15 @@
+//! The only module that speaks HTTP to Testmo: which address, which call, what the answer means.
+//!
+//! Invariant: a key goes only to the origin that it was entered for, over a connection to a vetted address.
+
+pub mod address;
+mod calls;
+mod classify;
+mod client;
+mod resolver;
+mod wire;
+
+pub use address::{AddressPolicy, AddressRefused, Origin};
+pub use calls::Look;
+pub use client::{Access, Client, NoClient};
+pub use wire::Folder;

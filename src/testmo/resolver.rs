@@ -1,0 +1,55 @@
+//! Where does a vetted host name lead? Looks it up and lets only public addresses through to the dialler.
+
+use std::net::SocketAddr;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::address::is_public;
+
+/// A resolver whose answers are exactly what is dialled, so that no second look-up can lead elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VettedResolver;
+
+/// Why a name leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ResolveError {
+    #[error("the host name is not known")]
+    Unknown,
+    #[error("the host name leads to {0}, which is not a public address")]
+    NotPublic(std::net::IpAddr),
+}
+
+impl Resolve for VettedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let found: Vec<SocketAddr> = found.map_err(|_| ResolveError::Unknown)?.collect();
+            let addresses = vet(found)?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// One address that is not public spoils the name: whoever answers so is not to be trusted with a key.
+fn vet(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ResolveError> {
+    if found.is_empty() {
+        return Err(ResolveError::Unknown);
+    }
+    match found.iter().find(|address| !is_public(address.ip())) {
+        Some(address) => Err(ResolveError::NotPublic(address.ip())),
+        None => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_private_address_spoils_the_name() {
+        let parse = |list: &[&str]| list.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 443)).collect();
+        assert!(vet(parse(&["93.184.216.34"])).is_ok());
+        assert!(vet(parse(&["93.184.216.34", "127.0.0.1"])).is_err());
+        assert_eq!(vet(vec![]), Err(ResolveError::Unknown));
+    }
+}

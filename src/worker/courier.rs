@@ -1,0 +1,293 @@
+//! What does every part of the worker need, and how is a batch received, shelved and settled with it?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::entry::{Entry, Parcel};
+use crate::batch::decode::{Undecodable, decode};
+use crate::batch::event::{self, Telling};
+use crate::batch::ledger::{BatchState, CaseState};
+use crate::batch::verdict::PatienceLimits;
+use crate::batch::{BatchKey, Fault, Reason, TenantId, raw_hash};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::store::ledger::{Change, Changed, Revised};
+use crate::store::shelf::{Identity as ShelfIdentity, Shelving, Until};
+use crate::store::{Store, StoreError};
+use crate::tenants::{Resolution, ResolveError, Tenants};
+use crate::testmo::Client;
+
+/// How long a worker holds on to what is in hand while the store does not answer.
+pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(300);
+/// The pause between attempts to reach a store that does not answer.
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The worker's neighbours and rules.
+pub(super) struct Courier {
+    pub(super) config: Config,
+    pub(super) store: Store,
+    pub(super) tenants: Tenants,
+    pub(super) client: Client,
+    pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
+    /// Who this worker is in claims and leases.
+    pub(super) holder: String,
+    /// Told when events were stored.
+    pub(super) announce: Arc<Notify>,
+}
+
+/// What came of a parcel.
+pub(super) enum Arrival {
+    /// Work for a lane.
+    Work(Box<Entry>),
+    /// It is on the shelf.
+    Shelved,
+}
+
+impl Courier {
+    /// Decodes, resolves and renders a message; what cannot be worked on now goes onto the shelf.
+    pub(super) async fn arrive(&self, parcel: Parcel) -> Result<Arrival, StoreError> {
+        if parcel.body.len() > self.config.amqp.max_message_bytes {
+            let detail = format!("{} bytes, at most {}", parcel.body.len(), self.config.amqp.max_message_bytes);
+            return self.shelve_message(parcel, Reason::TooLarge, None, vec![], detail).await;
+        }
+        let batch = match decode(&parcel.body) {
+            Ok(batch) => batch,
+            Err(broken) => return self.shelve_broken(parcel, broken).await,
+        };
+        let resolution = match self.tenants.resolve(&batch.key.tenant).await {
+            Ok(resolution) => resolution,
+            Err(ResolveError::Store(error)) => return Err(error),
+        };
+        match resolution {
+            Resolution::Ready(connection) => {
+                Ok(Arrival::Work(Box::new(Entry::new(&batch, parcel, connection, &self.config.push))))
+            }
+            Resolution::NotReady { reason, detail, version } => {
+                let fingerprint = crate::batch::fingerprint(&batch);
+                let shelving = Shelving {
+                    connection: version,
+                    detail,
+                    ..shelving_of(&parcel, ShelfIdentity::Batch(batch.key, fingerprint), reason, Until::Connection)
+                };
+                self.put(Change { shelve: Some(shelving), ..Change::default() }).await?;
+                self.count_shelved(reason, "parked");
+                Ok(Arrival::Shelved)
+            }
+        }
+    }
+
+    async fn shelve_broken(&self, parcel: Parcel, broken: Undecodable) -> Result<Arrival, StoreError> {
+        let detail: Vec<String> = broken.faults().iter().map(ToString::to_string).collect();
+        let (reason, key, tenant, faults) = match broken {
+            Undecodable::NotJson(fault) => (Reason::NotJson, None, None, vec![fault]),
+            Undecodable::Schema { faults, key, tenant } => (Reason::InvalidMessage, key, tenant, faults),
+        };
+        let whose = match key {
+            Some(key) => Some((key.tenant.clone(), Some(key))),
+            None => tenant.map(|tenant| (tenant, None)),
+        };
+        self.shelve_message(parcel, reason, whose, faults, detail.join("\n")).await
+    }
+
+    /// Shelves a message whose batch must not be touched: broken, too large, or in conflict.
+    pub(super) async fn shelve_message(
+        &self,
+        parcel: Parcel,
+        reason: Reason,
+        whose: Option<(TenantId, Option<BatchKey>)>,
+        faults: Vec<Fault>,
+        detail: String,
+    ) -> Result<Arrival, StoreError> {
+        let hash = raw_hash(&parcel.body);
+        let (tenant, key) = whose.map_or((None, None), |(tenant, key)| (Some(tenant), key));
+        let event = event::of_message(key.as_ref(), &hash, reason, &faults, self.clock.now());
+        let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
+        tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
+        let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };
+        let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
+        self.put(Change { shelve: Some(shelving), unshelve, events: vec![event], ..Change::default() }).await?;
+        self.announce.notify_one();
+        self.count_shelved(reason, "dead");
+        Ok(Arrival::Shelved)
+    }
+
+    /// Shelves what the broker could not deliver to the worker.
+    pub(super) async fn shelve_undeliverable(&self, parcel: Parcel, detail: String) -> Result<(), StoreError> {
+        let whose = match decode(&parcel.body) {
+            Ok(batch) => Some((batch.key.tenant.clone(), Some(batch.key))),
+            Err(Undecodable::Schema { key: Some(key), .. }) => Some((key.tenant.clone(), Some(key))),
+            Err(Undecodable::Schema { tenant, .. }) => tenant.map(|tenant| (tenant, None)),
+            Err(Undecodable::NotJson(_)) => None,
+        };
+        self.shelve_message(parcel, Reason::Undeliverable, whose, vec![], detail).await?;
+        Ok(())
+    }
+
+    /// Shelves a batch in hand; on return it is stored.
+    pub(super) async fn park(
+        &self,
+        entry: &Entry,
+        reason: Reason,
+        detail: Option<String>,
+        until: Until,
+    ) -> Result<(), StoreError> {
+        let shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
+        self.put(Change { shelve: Some(shelving), ..Change::default() }).await?;
+        tracing::info!(batch = %entry.identity.key, %reason, ?until, "batch parked");
+        self.count_shelved(reason, "parked");
+        Ok(())
+    }
+
+    /// Settles a batch in a terminal state; on return it is stored.
+    pub(super) async fn settle(
+        &self,
+        entry: &mut Entry,
+        state: BatchState,
+        reason: Option<Reason>,
+        mut change: Change,
+    ) -> Result<Changed, StoreError> {
+        let mut record = entry.record.clone();
+        record.state = state;
+        record.settled_at = Some(self.store.now());
+        record.epoch += 1;
+        let detail = reason.and_then(|_| first_refusal(entry));
+        let telling = Telling { source: &entry.source, now: self.clock.now(), reason, detail: detail.as_deref() };
+        change.events.extend(event::of_settlement(&record, &telling));
+        match reason {
+            None => change.unshelve = entry.parcel.lease.map(|(id, generation)| (id.0, generation)),
+            Some(reason) => {
+                change.shelve = Some(Shelving { detail, ..self.shelving(entry, reason, Until::Person) });
+            }
+        }
+        if state == BatchState::Delivered || state == BatchState::Partial {
+            change.success = Some(entry.identity.key.tenant.clone());
+        }
+        change.batch = Some(Revised { record: record.clone(), from_epoch: entry.stored_epoch });
+        let changed = self.put(change).await?;
+        if changed == Changed::Done {
+            entry.stored_epoch = record.epoch;
+            entry.record = record;
+            self.announce.notify_one();
+            self.count_settled(entry, reason);
+        }
+        Ok(changed)
+    }
+
+    /// Stores the entry's record with a change.
+    pub(super) async fn store_revised(&self, entry: &mut Entry, change: Change) -> Result<Changed, StoreError> {
+        let batch = Some(Revised { record: entry.record.clone(), from_epoch: entry.stored_epoch });
+        let changed = self.put(Change { batch, ..change }).await?;
+        if changed == Changed::Done {
+            entry.stored_epoch = entry.record.epoch;
+        }
+        Ok(changed)
+    }
+
+    /// Stores a change, trying again for as long as the worker is patient with its store: what it says has happened.
+    async fn put(&self, change: Change) -> Result<Changed, StoreError> {
+        let since = Instant::now();
+        loop {
+            match self.store.change(change.clone()).await {
+                Err(error @ StoreError::Closed) => return Err(error),
+                Err(error) if since.elapsed() > STORE_PATIENCE => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the store did not take a change; trying again");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+                Ok(changed) => return Ok(changed),
+            }
+        }
+    }
+
+    fn shelving(&self, entry: &Entry, reason: Reason, until: Until) -> Shelving {
+        let identity = ShelfIdentity::Batch(entry.identity.key.clone(), entry.identity.fingerprint.clone());
+        Shelving {
+            account: Some(entry.account().to_owned()),
+            connection: Some(entry.connection.version.clone()),
+            ..shelving_of(&entry.parcel, identity, reason, until)
+        }
+    }
+
+    fn count_shelved(&self, reason: Reason, settlement: &str) {
+        self.metrics.shelved.with_label_values(&[reason.code()]).inc();
+        self.metrics.batches.with_label_values(&[settlement]).inc();
+    }
+
+    fn count_settled(&self, entry: &Entry, reason: Option<Reason>) {
+        let state = entry.record.state.name();
+        self.metrics.batches.with_label_values(&[state]).inc();
+        let cases = entry.record.cases.len();
+        match reason {
+            None => {
+                tracing::info!(batch = %entry.identity.key, cases, "batch delivered");
+                let published = entry.parcel.published_at.unwrap_or(entry.parcel.arrived_at);
+                let took = u32::try_from((self.clock.now() - published).max(0)).unwrap_or(u32::MAX);
+                self.metrics.delivery_seconds.observe(f64::from(took) / 1_000.0);
+            }
+            Some(reason) => {
+                tracing::warn!(batch = %entry.identity.key, cases, state, %reason, "batch settled");
+                self.metrics.shelved.with_label_values(&[reason.code()]).inc();
+            }
+        }
+    }
+
+    pub(super) fn patience_limits(&self) -> PatienceLimits {
+        let retry = &self.config.retry;
+        PatienceLimits {
+            in_process: retry.tries,
+            first_park: retry.first_park,
+            longest_park: retry.longest_park,
+            horizon: retry.horizon,
+            least_parks: retry.least_parks,
+        }
+    }
+}
+
+fn shelving_of(parcel: &Parcel, identity: ShelfIdentity, reason: Reason, until: Until) -> Shelving {
+    Shelving {
+        identity,
+        reason,
+        detail: None,
+        until,
+        account: None,
+        connection: None,
+        parks: parcel.parks,
+        failing_since: parcel.failing_since,
+        arrived_at: parcel.arrived_at,
+        published_at: parcel.published_at,
+        headers: parcel.headers.clone(),
+        body: parcel.body.as_ref().clone(),
+    }
+}
+
+/// The first case that did not arrive, in words.
+fn first_refusal(entry: &Entry) -> Option<String> {
+    entry.record.cases.iter().find_map(|case| match &case.state {
+        CaseState::Refused(refusal) => {
+            let said = refusal.said.first().map(|said| format!(": {}: {}", said.field, said.message));
+            Some(format!("case {}{}", case.key, said.unwrap_or_default()))
+        }
+        CaseState::Lost => Some(format!("case {} is not found in Testmo", case.key)),
+        CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) => None,
+    })
+}
+
+/// Why a batch that reached a terminal state did not arrive whole; `None` when it did.
+pub(super) fn reason_of_outcome(entry: &Entry, state: BatchState) -> Option<Reason> {
+    let lost = entry.record.cases.iter().any(|case| case.state == CaseState::Lost);
+    let elsewhere = entry.record.target().is_some_and(|target| target.account != entry.account());
+    match state {
+        BatchState::Delivered => None,
+        _ if lost && elsewhere => Some(Reason::UnclearElsewhere),
+        _ if lost => Some(Reason::UnclearInTestmo),
+        BatchState::Failed => Some(Reason::AllRefused),
+        BatchState::Open | BatchState::Partial | BatchState::Discarded | BatchState::Undone => {
+            Some(Reason::CaseRefused)
+        }
+    }
+}

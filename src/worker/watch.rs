@@ -1,0 +1,75 @@
+//! How are the neighbours? Looks at broker and store, sets the gauges, and pauses the intake while the store is away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use super::courier::Courier;
+use crate::admin::Readiness;
+use crate::amqp::{IntakeControl, Status};
+use crate::store::StoreError;
+
+/// How often the store is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long the store may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+pub(super) struct Watched {
+    pub(super) courier: Arc<Courier>,
+    pub(super) readiness: Readiness,
+    pub(super) intake: Receiver<Status>,
+    pub(super) events: Receiver<Status>,
+    pub(super) controls: Vec<IntakeControl>,
+}
+
+/// Watches until `stop`.
+pub(super) async fn watch(mut watched: Watched, stop: CancellationToken) {
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = look.tick() => watched.look_at_store().await,
+            Ok(()) = watched.intake.changed() => {}
+            Ok(()) = watched.events.changed() => {}
+        }
+        watched.look_at_broker();
+    }
+}
+
+impl Watched {
+    fn look_at_broker(&self) {
+        for (link, status) in [("intake", &self.intake), ("events", &self.events)] {
+            let up = status.borrow().is_up();
+            self.courier.metrics.broker_up.with_label_values(&[link]).set(i64::from(up));
+            self.readiness.set(link, up);
+        }
+    }
+
+    async fn look_at_store(&self) {
+        let counted = tokio::time::timeout(ANSWER, self.count()).await;
+        let up = matches!(counted, Ok(Ok(())));
+        self.courier.metrics.store_up.set(i64::from(up));
+        if self.readiness.set("store", up) {
+            for control in &self.controls {
+                if up { control.resume() } else { control.pause() }
+            }
+        }
+    }
+
+    async fn count(&self) -> Result<(), StoreError> {
+        let metrics = &self.courier.metrics;
+        self.courier.store.ping().await?;
+        metrics.events_waiting.set(self.courier.store.unsent_count().await?);
+        let counts = self.courier.store.shelf_counts().await?;
+        for state in ["parked", "dead"] {
+            for reason in crate::batch::Reason::ALL {
+                let here = counts.iter().find(|c| c.state.name() == state && c.reason == *reason);
+                let count = here.map_or(0, |count| count.count);
+                metrics.shelf.with_label_values(&[state, reason.code()]).set(count);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Checks everything, stage by stage, and says on its last line how many tests passed and failed.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+# Tests never touch a server that is already there, nor a person's settings.
+unset AMQP_URL DATABASE_URL "${!COURIER_@}" MAKEFLAGS MFLAGS MAKELEVEL
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/courier-suite.XXXXXX") || exit 1
+# Traversable, because a server that refuses to run as root runs as somebody else.
+chmod 755 "$scratch"
+mkdir "$scratch/tmp" && chmod 755 "$scratch/tmp"
+export TMPDIR=$scratch/tmp
+
+# Servers that rewrite their environment still have their working folder in ours.
+left_over() {
+    local process
+    for process in /proc/[0-9]*; do
+        if grep -qsxzF "TMPDIR=$TMPDIR" "$process/environ" ||
+            [[ $(readlink "$process/cwd" 2>/dev/null) == "$TMPDIR"/* ]]; then
+            echo "${process#/proc/}"
+        fi
+    done
+}
+
+clean_up() {
+    local pids
+    mapfile -t pids < <(left_over)
+    ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" 2>/dev/null
+    rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+
+failed_stages=()
+stage() { # NAME COMMAND…
+    local name=$1 began=$SECONDS status=0
+    shift
+    echo "== $name"
+    "$@" </dev/null || status=$?
+    ((status == 0)) || failed_stages+=("$name")
+    echo "== $name: $((SECONDS - began)) s$( ((status == 0)) || echo ", FAILED")"
+    return "$status"
+}
+
+passed=0 failed=0 ignored=0
+tests() {
+    local log=$scratch/tests.log pid status line
+    # A test that hangs must not hold up the run for ever, nor a left-over that keeps the output open.
+    timeout --foreground 1500 cargo test --workspace --locked --no-fail-fast >"$log" 2>&1 &
+    pid=$!
+    tail -n +1 -f -s 0.2 --pid="$pid" "$log"
+    wait "$pid"
+    status=$?
+    local result='^test result: [A-Za-z]+\. ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;'
+    while IFS= read -r line; do
+        [[ $line =~ $result ]] || continue
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+        ignored=$((ignored + BASH_REMATCH[3]))
+    done <"$log"
+    if ((status != 0 && failed == 0)); then
+        echo "The tests ended with $status before they could report; counted as one failure."
+        failed=1
+    fi
+    ((ignored == 0)) || echo "$ignored tests are ignored; a test is run or it is deleted."
+    ((passed > 0)) || echo "No test passed."
+    ((status == 0 && failed == 0 && ignored == 0 && passed > 0))
+}
+
+# Servers end by themselves when the test that holds them ends, but not in the same moment.
+nothing_left() {
+    local deadline=$((SECONDS + 30)) pids pid
+    while mapfile -t pids < <(left_over) && ((${#pids[@]} > 0 && SECONDS < deadline)); do
+        sleep 0.2
+    done
+    ((${#pids[@]} == 0)) || {
+        echo "Still running after the tests:"
+        for pid in "${pids[@]}"; do
+            echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c 1-160)"
+        done
+        return 1
+    }
+    local folders
+    folders=$(ls -A "$TMPDIR")
+    [[ -z $folders ]] || echo "Left in the throw-away folder: $(tr '\n' ' ' <<<"$folders")"
+}
+
+docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }
+
+if ! stage install tests/env/install.sh rabbitmq-server; then
+    echo "0 passed, 0 failed"
+    exit 2
+fi
+stage fmt cargo fmt --all --check
+stage clippy cargo clippy --workspace --all-targets --locked -- -D warnings
+stage docs docs
+stage build cargo test --workspace --no-run --locked
+stage tests tests
+stage left-overs nothing_left
+
+echo "== all: $SECONDS s"
+((${#failed_stages[@]} == 0)) || echo "Failed: ${failed_stages[*]}"
+echo "$passed passed, $failed failed"
+((${#failed_stages[@]} == 0))

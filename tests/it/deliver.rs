@@ -1,0 +1,196 @@
+//! Does a batch on the queue become cases in Testmo and an event?
+
+use serde_json::json;
+use testmo_courier::batch::Reason;
+use testmo_courier::store::shelf::ShelfState;
+use testmo_sim::Method;
+use testmo_sim::faults::{CommitTime, Fault, PathKind, RetryAfter, Rule};
+
+use crate::support::stage::{Stage, batch, key_of, names, until};
+
+fn on_create(fault: Fault) -> Rule {
+    Rule::always(fault).on(Method::Post, PathKind::Cases)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_becomes_cases_in_order_and_an_event_with_their_links() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 250)).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], "com.sqai-suite.testmo.batch.delivered.v1");
+    let cases = event["data"]["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 250);
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 250));
+    let there = stage.account("acme").cases();
+    assert_eq!(cases[7]["external_id"], "TC-8");
+    assert_eq!(cases[7]["testmo_id"], there[7].id);
+    let link = format!("{}/repositories/1?group_id=1&case_id={}", stage.testmo.origin("acme"), there[7].id);
+    assert_eq!(cases[7]["link"], link);
+    assert!(there.iter().all(|case| case.folder_id == 1 && case.tags.len() == 1));
+    assert!(stage.shelf().await.is_empty());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_batch_again_is_not_pushed_but_its_event_is_announced_again() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    let first = stage.event_of("acme/b-1").await;
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    assert_eq!(stage.event_of("acme/b-1").await, first);
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 3));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_batch_under_the_same_id_is_refused_and_the_first_one_untouched() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    stage.event_of("acme/b-1").await;
+    stage.publish(&batch("acme", "b-1", 4)).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["reason"], "batch_conflict");
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 3));
+    assert_eq!(stage.shelf().await[0].content.reason, Reason::BatchConflict);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_message_is_dead_with_its_place_and_holds_nobody_up() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish_bytes(r#"{"schema_version": 1, "#).await;
+    let mut faulty = batch("acme", "b-2", 2);
+    faulty["cases"][1]["name"] = json!(7);
+    stage.publish(&faulty).await;
+    stage.publish(&batch("acme", "b-3", 2)).await;
+    assert_eq!(stage.event_of("").await["data"]["reason"], "not_json");
+    let event = stage.event_of("acme/b-2").await;
+    assert_eq!(event["data"]["reason"], "invalid_message");
+    assert_eq!(event["data"]["faults"][0]["pointer"], "/cases/1/name");
+    assert_eq!(stage.event_of("acme/b-3").await["data"]["outcome"], "delivered");
+    let shelf = stage.shelf().await;
+    assert_eq!(shelf.len(), 2);
+    assert!(shelf.iter().all(|row| row.state == ShelfState::Dead));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_with_a_wrong_routing_key_is_found_on_the_shelf() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let body = batch("acme", "b-1", 1).to_string();
+    stage.publish_to("nonsense", body.clone().into_bytes()).await.unwrap();
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["reason"], "undeliverable");
+    let shelf = stage.shelf().await;
+    assert_eq!(shelf[0].content.body, body.as_bytes());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_an_unknown_tenant_waits_until_the_tenant_is_known() {
+    let mut stage = Stage::with_tenants(&["acme", "late"]).await;
+    stage.store.remove_tenant(&"late".parse().unwrap()).await.unwrap();
+    stage.start_worker();
+    stage.publish(&batch("late", "b-1", 2)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::UnknownTenant));
+    assert!(stage.connect("late", "late", &key_of("late")).await);
+    assert_eq!(stage.event_of("late/b-1").await["data"]["outcome"], "delivered");
+    assert_eq!(stage.account("late").case_names(), names("b-1", 2));
+    stage.shelf_until(<[_]>::is_empty).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_stops_its_tenant_alone_and_a_new_one_brings_the_work_back() {
+    let mut stage = Stage::with_tenants(&["acme", "other"]).await;
+    stage.account("acme").revoke(1);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.publish(&batch("other", "b-2", 2)).await;
+    assert_eq!(stage.event_of("other/b-2").await["data"]["outcome"], "delivered");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::KeyRefused));
+    let calls = stage.account("acme").requests().len();
+    stage.publish(&batch("acme", "b-3", 2)).await;
+    stage.shelf_until(|shelf| shelf.len() == 2).await;
+    assert_eq!(stage.account("acme").requests().len(), calls, "no call with a key that is known to be refused");
+    stage.account("acme").give_key(1, "testmo_api_new");
+    assert!(stage.connect("acme", "acme", "testmo_api_new").await);
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    assert_eq!(stage.event_of("acme/b-3").await["data"]["outcome"], "delivered");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_the_server_are_tried_again_without_creating_anything_twice() {
+    for fault in
+        [Fault::status(503), Fault::status_after_commit(503), Fault::status(500), Fault::status_after_commit(500)]
+    {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(fault).times(2)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        let event = stage.event_of("acme/b-1").await;
+        assert_eq!(event["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_creates_nothing_twice() {
+    for commit in [CommitTime::BeforeDelay, CommitTime::AfterDelay] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::Slow { ms: 2_500, commit }).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        let event = stage.event_of("acme/b-1").await;
+        assert_eq!(event["data"]["outcome"], "delivered");
+        assert_eq!(event["data"]["cases"][0]["outcome"], "adopted");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_account_is_left_alone_until_it_has_room() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(1)))).times(1)]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 5)).await;
+    let origin = stage.testmo.origin("acme");
+    until(async || stage.store.gate(&origin).await.unwrap().is_some()).await;
+    stage.publish(&batch("acme", "b-2", 5)).await;
+    stage.event_of("acme/b-1").await;
+    stage.event_of("acme/b-2").await;
+    let requests = stage.account("acme").requests();
+    let creates: Vec<_> = requests.iter().filter(|request| request.method == Method::Post).collect();
+    let refused = creates[0].answered_at.unwrap().0;
+    let in_the_pause = creates.iter().filter(|r| (refused + 1..refused + 950).contains(&r.received_at.0)).count();
+    assert_eq!(in_the_pause, 0, "{creates:?}");
+    assert_eq!(stage.account("acme").cases().len(), 10);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_testmo_refuses_is_dead_and_the_others_arrive() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let mut partly = batch("acme", "b-1", 4);
+    partly["cases"][2]["fields"] = json!({"custom_unknown": 1});
+    stage.publish(&partly).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], "com.sqai-suite.testmo.batch.partially_delivered.v1");
+    assert_eq!(event["data"]["cases"][2]["outcome"], "refused");
+    assert_eq!(event["data"]["cases"][2]["said"][0]["field"], "custom_unknown");
+    assert_eq!(stage.account("acme").case_names(), ["b-1 case 1", "b-1 case 2", "b-1 case 4"]);
+    let shelf = stage.shelf().await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::CaseRefused));
+    stage.end().await;
+}

@@ -1,0 +1,7 @@
+//! The integration tests: one binary, a real RabbitMQ, real HTTP; only Testmo is a stand-in.
+
+mod amqp;
+mod deliver;
+mod layering;
+mod support;
+mod worker;

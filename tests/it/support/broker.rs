@@ -1,0 +1,139 @@
+//! How does a test get a RabbitMQ of its own? One private node for all, and one of its own for those that hurt it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+/// A quorum queue loses confirmed messages when its only node is killed within a second after the first
+/// declaration. It is a property of RabbitMQ, and the only reason to wait.
+pub(crate) const QUEUE_SETTLES: Duration = Duration::from_secs(2);
+
+/// A private node on loopback; `tests/env/broker.sh` removes it when this process ends, however it ends.
+pub(crate) struct Broker {
+    port: u16,
+    script: Mutex<Script>,
+}
+
+struct Script {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Broker {
+    /// One node for all tests that do not hurt it; each has its own virtual host.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    pub(crate) fn start() -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/env/broker.sh");
+        let mut child = Command::new(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{script}: {error}"));
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("the script's output"));
+        let mut script = Script { child, input, output };
+        let ready = script.line();
+        let port = ready.split_whitespace().find_map(|word| word.strip_prefix("port=")?.parse().ok());
+        Self { port: port.unwrap_or_else(|| panic!("the broker did not start: {ready}")), script: Mutex::new(script) }
+    }
+
+    pub(crate) fn url(&self, vhost: &str) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/{vhost}", self.port)
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&self) {
+        assert_eq!(self.lock().ask("kill"), "killed");
+    }
+
+    /// Starts the node again after [`kill`](Self::kill), and waits until it speaks AMQP.
+    pub(crate) fn boot(&self) {
+        let answer = self.lock().ask("start");
+        assert!(answer.starts_with("ready "), "{answer}");
+    }
+
+    pub(crate) fn add_vhost(&self, name: &str) {
+        self.lock().expect_ok(&format!("vhost {name}"));
+    }
+
+    /// Runs rabbitmqctl, whose arguments hold no blanks.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
+        self.lock().expect_ok(&format!("ctl {}", arguments.join(" ")))
+    }
+
+    /// How many messages a queue holds, unacknowledged ones included.
+    pub(crate) fn depth(&self, vhost: &str, queue: &str) -> usize {
+        // The listed figures are some seconds old; the queue itself is asked.
+        let expression = format!(
+            "{{ok,Q}}=rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{vhost}\">>,queue,<<\"{queue}\">>)),\
+             {{ok,{{_,N}},_}}=ra:leader_query(amqqueue:get_pid(Q),fun(S)->rabbit_fifo:query_messages_total(S)end),N."
+        );
+        let count = self.ctl(&["-q", "eval", &expression]);
+        count.trim().parse().unwrap_or_else(|_| panic!("a number, not {count}"))
+    }
+
+    /// How many consumers there are.
+    pub(crate) fn consumers(&self, vhost: &str) -> usize {
+        self.ctl(&["-q", "list_consumers", "-p", vhost, "queue_name", "--no-table-headers"]).lines().count()
+    }
+
+    /// Publishes a message whose id is not UTF-8, which no Rust client can do.
+    pub(crate) fn publish_unreadable(&self, vhost: &str, exchange: &str, routing_key: &str) {
+        let expression = format!(
+            "X=rabbit_misc:r(<<\"{vhost}\">>,exchange,<<\"{exchange}\">>),\
+             rabbit_basic:publish(X,<<\"{routing_key}\">>,\
+             {{'P_basic',undefined,undefined,[],2,undefined,undefined,undefined,undefined,\
+             <<255,254>>,undefined,undefined,undefined,undefined,undefined}},<<\"body\">>),published."
+        );
+        self.ctl(&["-q", "eval", &expression]);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Script {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("an answer of the script");
+        line.trim_end().to_owned()
+    }
+
+    fn ask(&mut self, command: &str) -> String {
+        writeln!(self.input.as_mut().expect("the script's input"), "{command}").expect("a script that listens");
+        self.line()
+    }
+
+    /// Everything up to the closing `ok`, which no output may hold as a line.
+    fn expect_ok(&mut self, command: &str) -> String {
+        let mut lines = vec![self.ask(command)];
+        loop {
+            match lines.last().map(String::as_str) {
+                Some("ok") => break,
+                Some(line) if line.starts_with("failed") => panic!("{command}: {}", lines.join("\n")),
+                Some(_) | None => {
+                    let line = self.line();
+                    lines.push(line);
+                }
+            }
+        }
+        lines.pop();
+        lines.join("\n")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let script = self.script.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        drop(script.input.take());
+        // The script removes its folder and ends; whatever it says then is of no interest.
+        drop(script.child.wait());
+    }
+}

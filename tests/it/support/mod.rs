@@ -1,0 +1,5 @@
+//! What tests share.
+
+pub(crate) mod broker;
+pub(crate) mod process;
+pub(crate) mod stage;

@@ -1,0 +1,85 @@
+//! How is the program watched from outside? A real process, with its output in a file.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use super::stage::{Stage, patient, until};
+
+/// A worker as operators run it.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    output: PathBuf,
+}
+
+impl Process {
+    /// Starts `testmo-courier run` for a stage, and waits until it is ready.
+    pub(crate) async fn start(stage: &Stage) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("its address");
+        drop(free);
+        let output = stage.path("output");
+        let file = File::options().create(true).append(true).open(&output).expect("a file for the output");
+        let child = command(stage)
+            .arg("run")
+            .env("COURIER_OBSERVE__LISTEN", address.to_string())
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(file)
+            .spawn()
+            .expect("the program");
+        let process = Self { child, address, output };
+        until(async || process.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))).await;
+        process
+    }
+
+    /// The whole answer to a GET, or nothing if nobody answers.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: courier\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// Everything it has written so far.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(&self.output).expect("its output")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("the kill command").success());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        patient(async {
+            loop {
+                if let Some(status) = child.try_wait().expect("a child") {
+                    return status;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The program with a stage's settings and none of this process's.
+pub(crate) fn command(stage: &Stage) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_testmo-courier"));
+    command.env_clear().envs(&stage.environment).stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,180 @@
+//! Does a worker survive its neighbours, and end as it should?
+
+use testmo_sim::Method;
+use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+
+use crate::support::broker::{Broker, QUEUE_SETTLES};
+use crate::support::process::{Process, command};
+use crate::support::stage::{Stage, batch, key_of, names, until};
+
+fn slow_create(ms: u64) -> Rule {
+    Rule::always(Fault::Slow { ms, commit: CommitTime::AfterDelay }).on(Method::Post, PathKind::Cases)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_was_killed_and_comes_back_finds_the_worker_waiting() {
+    let broker = Broker::start();
+    let mut stage = Stage::on(&broker, &["acme"], &[]).await;
+    let process = Process::start(&stage).await;
+    tokio::time::sleep(QUEUE_SETTLES).await;
+    for n in 0..20 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 3)).await;
+    }
+    broker.kill();
+    broker.boot();
+    stage.listen_again().await;
+    for n in 20..25 {
+        stage.publish_at_last(&batch("acme", &format!("b-{n}"), 3)).await;
+    }
+    for n in 0..25 {
+        stage.settled(&format!("acme/b-{n}")).await;
+    }
+    let mut there = stage.account("acme").case_names();
+    let mut wanted: Vec<String> = (0..25).flat_map(|n| names(&format!("b-{n}"), 3)).collect();
+    there.sort();
+    wanted.sort();
+    assert_eq!(there, wanted);
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_cancelled_subscribes_again() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.event_of("acme/b-1").await;
+    let deleted = format!(
+        "{{ok,Q}}=rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{}\">>,queue,<<\"testmo.cases\">>)),\
+         rabbit_amqqueue:delete(Q,false,false,<<\"test\">>),deleted.",
+        stage.vhost
+    );
+    Broker::shared().ctl(&["-q", "eval", &deleted]);
+    // Before the queue is declared again, a batch would go to the shelf as unrouted.
+    until(async || Broker::shared().consumers(&stage.vhost) == 3).await;
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_finishes_its_push_and_exits_with_0() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([slow_create(1_000).times(1)]);
+    let mut process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 5)).await;
+    let creating = |request: &testmo_sim::world::RequestRecord| request.method == Method::Post;
+    stage.account("acme").until(|station| station.log.iter().any(creating)).await;
+    stage.publish(&batch("acme", "b-2", 5)).await;
+    process.signal("TERM");
+    assert_eq!(process.exit().await.code(), Some(0));
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "delivered");
+    let second = Process::start(&stage).await;
+    assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
+    let mut there = stage.account("acme").case_names();
+    there.sort();
+    assert_eq!(there, [names("b-1", 5), names("b-2", 5)].concat());
+    drop(second);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_in_the_middle_of_a_push_leaves_nothing_twice_and_nothing_lost() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([slow_create(300).times(1)]);
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 5)).await;
+    let creating = |request: &testmo_sim::world::RequestRecord| request.method == Method::Post;
+    stage.account("acme").until(|station| station.log.iter().any(creating)).await;
+    process.signal("KILL");
+    drop(process);
+    let second = Process::start(&stage).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "delivered");
+    assert_eq!(event["data"]["cases"][0]["outcome"], "adopted");
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+    drop(second);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_what_happened_and_health_tells_what_is_missing() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let process = Process::start(&stage).await;
+    assert!(process.get("/livez").unwrap().starts_with("HTTP/1.1 200"));
+    stage.publish(&batch("acme", "b-1", 5)).await;
+    stage.event_of("acme/b-1").await;
+    let metrics = process.get("/metrics").unwrap();
+    for line in [
+        "testmo_courier_batches_total{settlement=\"delivered\"} 1",
+        "testmo_courier_batches_total{settlement=\"failed\"} 0",
+        "testmo_courier_cases_total{outcome=\"created\"} 5",
+        "testmo_courier_pushes_total{answer=\"2xx\"} 1",
+        "testmo_courier_pushes_total{answer=\"5xx\"} 0",
+        "testmo_courier_push_duration_seconds_count 1",
+        "testmo_courier_publish_to_delivered_seconds_count 1",
+        "testmo_courier_broker_up{connection=\"intake\"} 1",
+        "testmo_courier_store_up 1",
+        "testmo_courier_insecure_origins 1",
+    ] {
+        assert!(metrics.contains(&format!("{line}\n")), "{line} is not in\n{metrics}");
+    }
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_is_in_anything_that_a_full_run_puts_out() {
+    let mut stage = Stage::on(Broker::shared(), &["acme", "bad"], &[("COURIER_LOG__LEVEL", "trace")]).await;
+    stage.account("bad").revoke(1);
+    stage.account("acme").set_faults([Rule::always(Fault::status(503)).on(Method::Post, PathKind::Cases).times(1)]);
+    let mut process = Process::start(&stage).await;
+    let mut faulty = batch("acme", "b-3", 2);
+    faulty["cases"][1]["fields"] = serde_json::json!({"custom_unknown": 1});
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.publish(&batch("bad", "b-2", 2)).await;
+    stage.publish(&faulty).await;
+    stage.publish_bytes("{").await;
+    let mut told = vec![stage.event_of("acme/b-1").await, stage.event_of("acme/b-3").await];
+    told.push(stage.event_of("").await);
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 3).await;
+    let mut printed = vec![process.get("/metrics").unwrap(), format!("{told:?}"), format!("{shelf:?}")];
+    let connections = stage.store.connections().await.unwrap();
+    printed.push(format!("{connections:?} {:?}", stage.config));
+    for arguments in [
+        vec!["tenants", "list"],
+        vec!["tenants", "show", "acme"],
+        vec!["tenants", "verify", "bad"],
+        vec!["shelf", "list"],
+        vec!["batches", "list"],
+        vec!["config", "show"],
+    ] {
+        let output = command(&stage).args(&arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        assert!(!text.is_empty(), "{arguments:?} prints nothing");
+        printed.push(String::from_utf8(text).unwrap());
+    }
+    process.signal("TERM");
+    assert_eq!(process.exit().await.code(), Some(0));
+    printed.push(process.output());
+    let master_key = std::fs::read_to_string(&stage.config.keys.master_key_file).unwrap();
+    for secret in [key_of("acme"), key_of("bad"), master_key.trim().to_owned()] {
+        for text in &printed {
+            assert!(!text.contains(&secret), "a key is in\n{text}");
+        }
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_worker_on_the_same_file_is_refused() {
+    let stage = Stage::with_tenants(&["acme"]).await;
+    let process = Process::start(&stage).await;
+    let second = command(&stage).arg("run").output().unwrap();
+    assert!(!second.status.success());
+    let told = String::from_utf8(second.stderr).unwrap();
+    assert!(told.contains("in use by another worker"), "{told}");
+    drop(process);
+    stage.end().await;
+}

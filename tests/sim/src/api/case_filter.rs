@@ -1,0 +1,127 @@
+//! Which cases does a list's query ask for?
+
+use std::collections::BTreeSet;
+
+use super::refusal::{Refusal, refused};
+use crate::model::{Account, Case};
+use crate::request::Request;
+use crate::response::Response;
+use crate::time::Time;
+
+/// The filters of one case list. Parameters that the account does not know are ignored without a word.
+#[derive(Debug, Default)]
+pub(crate) struct CaseFilter {
+    /// Folders whose direct members are wanted; none means all of the project.
+    pub(crate) folders: Option<BTreeSet<u64>>,
+    /// Only these cases, because they carry a wanted tag.
+    pub(crate) tagged: Option<BTreeSet<u64>>,
+    templates: Option<Vec<u64>>,
+    states: Option<Vec<u64>>,
+    statuses: Option<Vec<u64>>,
+    creators: Option<Vec<u64>>,
+    updaters: Option<Vec<u64>>,
+    automated: Option<bool>,
+    name: Option<String>,
+    /// Only cases made after this moment.
+    pub(crate) created_after: Option<Time>,
+    created_before: Option<Time>,
+}
+
+impl CaseFilter {
+    /// Reads the query; a value of the wrong type is 422.
+    pub(crate) fn of(request: &Request, account: &Account) -> Result<Self, Response> {
+        let mut refusal = Refusal::default();
+        let mut ids = |name: &str| id_list(request, name, &mut refusal);
+        let mut filter = Self {
+            folders: ids("folder_id").map(BTreeSet::from_iter),
+            templates: ids("template_id"),
+            states: ids("state_id"),
+            statuses: ids("status_id"),
+            creators: ids("created_by"),
+            updaters: ids("updated_by"),
+            ..Self::default()
+        };
+        refusal.check()?;
+        filter.created_after = moment(request, "created_after")?;
+        filter.created_before = moment(request, "created_before")?;
+        filter.automated = flag(request, "has_automation")?.or(flag(request, "has_automation_status")?);
+        filter.read_switchable(request, account);
+        Ok(filter)
+    }
+
+    /// Whether nothing is filtered but folder and tag, for which indices exist.
+    pub(crate) fn is_indexed(&self) -> bool {
+        let lists = [&self.templates, &self.states, &self.statuses, &self.creators, &self.updaters];
+        lists.iter().all(|list| list.is_none())
+            && self.automated.is_none()
+            && self.name.is_none()
+            && self.created_after.is_none()
+            && self.created_before.is_none()
+    }
+
+    /// Whether a case of the project is wanted.
+    pub(crate) fn fits(&self, case: &Case) -> bool {
+        let is_in = |list: &Option<Vec<u64>>, id: Option<u64>| {
+            list.as_ref().is_none_or(|list| id.is_some_and(|id| list.contains(&id)))
+        };
+        self.folders.as_ref().is_none_or(|folders| folders.contains(&case.folder_id))
+            && self.tagged.as_ref().is_none_or(|tagged| tagged.contains(&case.id))
+            && is_in(&self.templates, Some(case.template_id))
+            && is_in(&self.states, Some(case.state_id))
+            && is_in(&self.statuses, case.status_id)
+            && is_in(&self.creators, Some(case.created_by))
+            && is_in(&self.updaters, case.updated_by)
+            && self.automated != Some(true)
+            && self.name.as_ref().is_none_or(|part| case.name.to_lowercase().contains(part))
+            && self.created_after.is_none_or(|after| case.created_at > after)
+            && self.created_before.is_none_or(|before| case.created_at < before)
+    }
+
+    fn read_switchable(&mut self, request: &Request, account: &Account) {
+        let settings = &account.settings;
+        if settings.tags_filter && request.parameter("tags").is_some() {
+            self.tagged = Some(cases_with_tags(account, &request.list("tags")));
+        }
+        if settings.name_filter {
+            self.name = request.parameter("name").map(str::to_lowercase);
+        }
+        if settings.recursive_filter && request.parameter("recursive") == Some("1") {
+            let roots = self.folders.iter().flatten();
+            let below = roots.flat_map(|root| account.folders.subtree(*root)).collect();
+            self.folders = self.folders.is_some().then_some(below);
+        }
+    }
+}
+
+/// The cases that carry any of these tags, given by name or id.
+fn cases_with_tags(account: &Account, tags: &[&str]) -> BTreeSet<u64> {
+    let id = |tag: &&str| account.tags.id(tag).or_else(|| tag.parse().ok());
+    let ids = tags.iter().filter_map(id);
+    ids.flat_map(|id| account.cases.of_tag(id)).copied().collect()
+}
+
+fn id_list(request: &Request, name: &str, refusal: &mut Refusal) -> Option<Vec<u64>> {
+    let values = request.list(name);
+    request.parameter(name)?;
+    let ids: Option<Vec<u64>> = values.iter().map(|value| value.parse().ok()).collect();
+    if ids.is_none() {
+        refusal.add(name, format!("The {name} must be an integer."));
+    }
+    ids
+}
+
+fn moment(request: &Request, name: &str) -> Result<Option<Time>, Response> {
+    let Some(text) = request.parameter(name) else { return Ok(None) };
+    let moment = Time::parse(text);
+    let words = format!("The {name} is not a valid date.");
+    moment.map(Some).ok_or_else(|| refused(name, &words))
+}
+
+fn flag(request: &Request, name: &str) -> Result<Option<bool>, Response> {
+    match request.parameter(name) {
+        None => Ok(None),
+        Some("0") => Ok(Some(false)),
+        Some("1") => Ok(Some(true)),
+        Some(_) => Err(refused(name, &format!("The {name} field must be true or false."))),
+    }
+}

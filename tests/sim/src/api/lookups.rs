@@ -1,0 +1,128 @@
+//! How are templates, fields, states, tags, users and connections shown?
+//!
+//! `/templates` is recorded; the item shapes of the other routes are claims of clients.
+
+use serde_json::{Value, json};
+
+use super::expands::Expands;
+use super::page::Paging;
+use crate::model::{Account, Choice, Field, Template};
+use crate::request::Request;
+use crate::response::Response;
+
+impl Account {
+    /// `GET /projects/{id}/templates`: not paged, without column names (recorded).
+    pub(crate) fn list_templates(&self) -> Response {
+        let templates: Vec<Value> = self.templates.iter().map(|t| self.template_item(t)).collect();
+        Response::json(200, &json!({ "result": templates }))
+    }
+
+    /// `GET /projects/{id}/fields`, with the `entity` filter.
+    pub(crate) fn list_fields(&self, request: &Request) -> Result<Response, Response> {
+        let paging = Paging::of(request)?;
+        let fields = self.fields.iter().filter(|_| is_of_cases(request)).map(field_item);
+        Ok(paging.wrap_all(fields.collect(), Expands::default()))
+    }
+
+    /// `GET /projects/{id}/states`.
+    pub(crate) fn list_states(&self, request: &Request) -> Result<Response, Response> {
+        let paging = Paging::of(request)?;
+        let states = self.states.iter().filter(|_| is_of_cases(request)).map(|state| {
+            json!({
+                "id": state.id,
+                "entity": ENTITY,
+                "name": state.name,
+                "is_default": state.is_default,
+            })
+        });
+        Ok(paging.wrap_all(states.collect(), Expands::default()))
+    }
+
+    /// `GET /projects/{id}/tags`: those in use in the project.
+    pub(crate) fn list_tags(&self, project: u64, request: &Request) -> Result<Response, Response> {
+        let paging = Paging::of(request)?;
+        let of_project = self.cases.of_project(project);
+        let tags = self.tags.iter().filter_map(|(id, name)| {
+            let count = self.cases.of_tag(id).iter().filter(|case| of_project.contains(case)).count();
+            let item = json!({ "id": id, "entity": ENTITY, "name": name, "usage_count": count });
+            (count > 0).then_some(item)
+        });
+        Ok(paging.wrap_all(tags.collect(), Expands::default()))
+    }
+
+    /// `GET /projects/{id}/users`: who sees the project.
+    pub(crate) fn list_users(&self, project: u64, request: &Request) -> Result<Response, Response> {
+        let paging = Paging::of(request)?;
+        let project = self.projects.get(&project);
+        let users = self.users.iter().filter(|user| project.is_some_and(|p| p.is_open_to(user)));
+        let items = users.map(|user| json!({ "id": user.id, "name": user.name }));
+        Ok(paging.wrap_all(items.collect(), Expands::default()))
+    }
+
+    /// `GET /issues/connections` (recorded).
+    pub(crate) fn list_connections(&self, request: &Request) -> Result<Response, Response> {
+        let paging = Paging::of(request)?;
+        let connections = self.integrations.iter().map(|integration| {
+            json!({
+                "integration_id": integration.integration_id,
+                "integration_type": integration.integration_type,
+                "integration_name": integration.integration_name,
+                "connection_id": integration.integration_id,
+                "connection_name": integration.integration_name,
+                "connection_project_id": integration.connection_project_id,
+                "connection_project_name": integration.integration_name,
+                "is_active": true,
+                "created_at": null,
+                "updated_at": null,
+            })
+        });
+        Ok(paging.wrap_all(connections.collect(), Expands::default()))
+    }
+
+    fn template_item(&self, template: &Template) -> Value {
+        let fields = template.columns.iter().filter_map(|column| self.field(column));
+        let fields: Vec<Value> = fields.map(template_field).collect();
+        json!({
+            "id": template.id,
+            "name": template.name,
+            "is_default": template.is_default,
+            "fields": fields,
+        })
+    }
+}
+
+const ENTITY: &str = "repository_case";
+
+fn is_of_cases(request: &Request) -> bool {
+    request.parameter("entity").is_none_or(|entity| entity == ENTITY)
+}
+
+fn template_field(field: &Field) -> Value {
+    let mut item = json!({ "id": field.id, "name": field.name, "type": field.kind.number() });
+    if !field.options.is_empty() {
+        item["options"] = options(&field.options);
+    }
+    item
+}
+
+fn field_item(field: &Field) -> Value {
+    json!({
+        "id": field.id,
+        "entity": ENTITY,
+        "type": field.kind.number(),
+        "name": field.name,
+        "system_name": null,
+        "column_name": field.column_name,
+        "note": null,
+        "is_active": true,
+        "is_compact": false,
+        "is_multi": false,
+        "include_all": true,
+        "display_order": field.id,
+        "options": options(&field.options),
+    })
+}
+
+fn options(choices: &[Choice]) -> Value {
+    choices.iter().map(|choice| json!({ "id": choice.id, "value": choice.value })).collect()
+}

@@ -1,0 +1,58 @@
+//! What goes wrong, and when? Rules are orders, not dice: nothing here is random.
+
+mod bucket;
+mod course;
+mod rule;
+
+pub use bucket::{Bucket, RateLimit, RetryAfterForm};
+pub use course::{Course, Delivery};
+pub use rule::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
+
+use crate::request::Request;
+use crate::time::Time;
+
+/// The faults that are ordered for one account.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    rules: Vec<Rule>,
+    bucket: Option<Bucket>,
+}
+
+impl Faults {
+    /// Replaces all rules. The first one that matches a request decides about it.
+    pub fn set(&mut self, rules: Vec<Rule>) {
+        self.rules = rules;
+    }
+
+    /// Adds a rule behind the others.
+    pub fn add(&mut self, rule: Rule) {
+        self.rules.push(rule);
+    }
+
+    /// The rules that still have something to do, with what is left of them.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Throttles the account from now on, or not at all.
+    pub fn limit(&mut self, limit: Option<RateLimit>, now: Time) {
+        self.bucket = limit.map(|limit| Bucket::filled(limit, now));
+    }
+
+    /// How the account is throttled.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        self.bucket.as_ref().map(Bucket::limit)
+    }
+
+    /// What shall happen to a request that takes `latency_ms` when nothing goes wrong.
+    ///
+    /// A throttled request uses up no rule.
+    pub fn course(&mut self, request: &Request, latency_ms: u64, now: Time) -> Course {
+        if let Some(refusal) = self.bucket.as_mut().and_then(|bucket| bucket.take(now)) {
+            return Course::throttled(refusal);
+        }
+        let fault = self.rules.iter_mut().find_map(|rule| rule.claim(request));
+        self.rules.retain(|rule| rule.times != Some(0));
+        Course::of(fault, latency_ms, now)
+    }
+}

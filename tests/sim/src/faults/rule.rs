@@ -1,0 +1,246 @@
+//! How is a fault ordered?
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::Route;
+use crate::request::{Method, Request};
+
+/// One order: which requests it is about, how often, and what happens to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Only requests with this verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// Only requests to this kind of path.
+    #[serde(default)]
+    pub path: PathKind,
+    /// Only from the nth matching request on, counted from 1; those before it pass.
+    #[serde(default = "first")]
+    pub nth: u32,
+    /// For how many requests; without it, until the rule is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// What happens.
+    pub fault: Fault,
+}
+
+/// Kinds of paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PathKind {
+    /// Every path.
+    #[default]
+    Any,
+    /// `/user`
+    User,
+    /// `/projects`
+    Projects,
+    /// `/projects/{id}`
+    Project,
+    /// `/projects/{id}/folders`
+    Folders,
+    /// `/projects/{id}/cases`
+    Cases,
+    /// `/projects/{id}/` `templates`, `fields`, `states`, `tags`, `users`, and `/issues/connections`
+    Lookups,
+    /// Paths that are no route.
+    Other,
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// An answer with this status instead of the honest one.
+    Status {
+        /// The status code.
+        status: u16,
+        /// Whether the request takes effect all the same.
+        #[serde(default)]
+        after_commit: bool,
+        /// What `Retry-After` says; without it there is no such header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<RetryAfter>,
+        /// Whether the body is an HTML page, as from a proxy.
+        #[serde(default)]
+        html: bool,
+        /// How long the answer takes, in milliseconds; with `after_commit` the commit comes first.
+        #[serde(default)]
+        delay_ms: u64,
+    },
+    /// The honest answer, late.
+    Slow {
+        /// How long it takes, in milliseconds.
+        ms: u64,
+        /// When the request takes effect; it does so even when the caller is gone by then.
+        commit: CommitTime,
+    },
+    /// The connection is cut.
+    Cut {
+        /// Where.
+        at: CutAt,
+    },
+    /// 302 to a login page; nothing takes effect.
+    Redirect {
+        /// Where to.
+        #[serde(default = "login_page")]
+        location: String,
+    },
+    /// 200 with an HTML page.
+    Html {
+        /// Whether the request takes effect all the same.
+        #[serde(default)]
+        after_commit: bool,
+    },
+    /// The honest answer without the last entry of its `result`.
+    DropLast,
+    /// The honest answer with its `result` in reverse order.
+    Reorder,
+    /// The honest status with a body that is not JSON.
+    Garbage,
+}
+
+/// When a slow request takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitTime {
+    /// At once; then the answer is held back.
+    BeforeDelay,
+    /// After the delay, right before the answer: later than a caller may think.
+    AfterDelay,
+}
+
+/// Where a connection is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutAt {
+    /// Before the request takes effect.
+    BeforeCommit,
+    /// After the request took effect, before any byte of the answer.
+    AfterCommit,
+    /// After the head and half of the body of the honest answer.
+    HalfBody,
+}
+
+/// What a `Retry-After` header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryAfter {
+    /// A number of seconds.
+    Seconds(u64),
+    /// An HTTP date, this many seconds from now.
+    DateIn(u64),
+}
+
+impl Rule {
+    /// A rule about every request, until it is removed.
+    pub fn always(fault: Fault) -> Self {
+        Self { method: None, path: PathKind::Any, nth: 1, times: None, fault }
+    }
+
+    /// The same rule, only for this verb and kind of path.
+    #[must_use]
+    pub fn on(mut self, method: Method, path: PathKind) -> Self {
+        self.method = Some(method);
+        self.path = path;
+        self
+    }
+
+    /// The same rule, only for this many requests.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// The same rule, from the nth matching request on.
+    #[must_use]
+    pub fn from_nth(mut self, nth: u32) -> Self {
+        self.nth = nth;
+        self
+    }
+
+    /// Takes one turn if the rule is about this request.
+    pub(crate) fn claim(&mut self, request: &Request) -> Option<Fault> {
+        let is_verb = self.method.is_none_or(|method| method == request.method);
+        let is_path = self.path == PathKind::Any || self.path == PathKind::of(&request.path);
+        if !is_verb || !is_path || self.times == Some(0) {
+            return None;
+        }
+        if self.nth > 1 {
+            self.nth -= 1;
+            return None;
+        }
+        self.times = self.times.map(|left| left - 1);
+        Some(self.fault.clone())
+    }
+}
+
+impl Fault {
+    /// An answer with this status, before anything takes effect.
+    pub fn status(status: u16) -> Self {
+        Self::Status { status, after_commit: false, retry_after: None, html: false, delay_ms: 0 }
+    }
+
+    /// An answer with this status, although the request takes effect.
+    pub fn status_after_commit(status: u16) -> Self {
+        Self::Status { status, after_commit: true, retry_after: None, html: false, delay_ms: 0 }
+    }
+
+    /// 429 with this `Retry-After`, or without.
+    pub fn throttled(retry_after: Option<RetryAfter>) -> Self {
+        Self::Status { status: 429, after_commit: false, retry_after, html: false, delay_ms: 0 }
+    }
+}
+
+impl PathKind {
+    /// The kind of a path such as `/api/v1/projects/1/cases`.
+    pub fn of(path: &str) -> Self {
+        match Route::of(path) {
+            None => Self::Other,
+            Some(Route::User) => Self::User,
+            Some(Route::Projects) => Self::Projects,
+            Some(Route::Project(_)) => Self::Project,
+            Some(Route::Folders(_)) => Self::Folders,
+            Some(Route::Cases(_)) => Self::Cases,
+            Some(
+                Route::Templates(_)
+                | Route::Fields(_)
+                | Route::States(_)
+                | Route::Tags(_)
+                | Route::Users(_)
+                | Route::IssueConnections,
+            ) => Self::Lookups,
+        }
+    }
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn login_page() -> String {
+    "/login".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_lets_earlier_requests_pass_and_ends_after_its_times() {
+        let mut rule = Rule::always(Fault::status(503)).on(Method::Post, PathKind::Cases).from_nth(2).times(2);
+        let post = Request::with_json(Method::Post, "/projects/1/cases", &serde_json::json!({}));
+        let get = Request::get("/projects/1/cases");
+        let hits: Vec<bool> = [&post, &get, &post, &post, &post].map(|request| rule.claim(request).is_some()).to_vec();
+        assert_eq!(hits, [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_rule_with_an_unknown_key_is_refused() {
+        let text = r#"{"fault": {"kind": "status", "status": 503, "after_comit": true}}"#;
+        let refusal = serde_json::from_str::<Rule>(text).unwrap_err().to_string();
+        assert!(refusal.contains("after_comit"), "{refusal}");
+    }
+}

@@ -1,0 +1,27 @@
+//! What does an account of Testmo hold? Values only: no sockets, no clock, no randomness.
+
+mod account;
+mod cases;
+mod fields;
+mod folders;
+mod growth;
+mod projects;
+mod rich_text;
+mod settings;
+mod tags;
+mod users;
+
+pub use account::{Account, Integration, Issue};
+pub use cases::{Case, Cases};
+pub use fields::{
+    Choice, Field, FieldKind, State, Template, default_fields, default_priorities, default_states, default_templates,
+};
+pub use folders::{Folder, Folders};
+pub use projects::Project;
+pub use settings::{DropdownForm, Settings, UnknownFields};
+pub use tags::Tags;
+pub use users::{Role, User};
+
+pub(crate) use growth::{CaseChange, IssueWish, NewCase};
+pub(crate) use rich_text::saved;
+pub(crate) use tags::{folded, is_tag};

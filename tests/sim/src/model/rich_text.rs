@@ -1,0 +1,50 @@
+//! What does saving do to HTML?
+
+/// Encodes raw ampersands and leaves entities alone; quotes and apostrophes stay (recorded).
+pub(crate) fn saved(html: &str) -> String {
+    let mut saved = String::with_capacity(html.len());
+    for (index, character) in html.char_indices() {
+        match character {
+            '&' if !begins_with_entity(&html[index + 1..]) => saved.push_str("&amp;"),
+            other => saved.push(other),
+        }
+    }
+    saved
+}
+
+/// Whether the text after an ampersand completes an entity: `amp;`, `#38;`, `#x26;`.
+fn begins_with_entity(after: &str) -> bool {
+    let Some((name, _)) = after.split_once(';') else { return false };
+    match name.strip_prefix('#') {
+        Some(number) => is_number(number),
+        None => name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric()),
+    }
+}
+
+fn is_number(number: &str) -> bool {
+    let (digits, radix) = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => (hex, 16),
+        None => (number, 10),
+    };
+    !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_raw_ampersands_are_encoded() {
+        for (sent, stored) in [
+            ("<p>a & b</p>", "<p>a &amp; b</p>"),
+            ("a &amp; b", "a &amp; b"),
+            ("&lt;b&gt; &#38; &#x26;", "&lt;b&gt; &#38; &#x26;"),
+            ("a&b; c&", "a&b; c&amp;"),
+            ("&; &#; &#x; &#xg; & b;", "&amp;; &amp;#; &amp;#x; &amp;#xg; &amp; b;"),
+            ("\"quoted\" 'text'", "\"quoted\" 'text'"),
+            ("тест & 試験", "тест &amp; 試験"),
+        ] {
+            assert_eq!(saved(sent), stored);
+        }
+    }
+}

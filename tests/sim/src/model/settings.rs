@@ -1,0 +1,87 @@
+//! In which ways may one account differ from another?
+
+use serde::{Deserialize, Serialize};
+
+/// What is switched on, how large things may be and how long an answer takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether `/projects/{id}/templates` exists; tenants can lack the lookup routes.
+    pub templates_route: bool,
+    /// Whether `/projects/{id}/fields` exists.
+    pub fields_route: bool,
+    /// Whether `/projects/{id}/states` exists.
+    pub states_route: bool,
+    /// Whether `/projects/{id}/tags` exists.
+    pub tags_route: bool,
+    /// Whether the case list knows `tags`; if not, it is ignored without a word (both were recorded).
+    pub tags_filter: bool,
+    /// Whether the case list knows `name` (claimed by clients only).
+    pub name_filter: bool,
+    /// Whether the case list knows `recursive` (claimed by clients only).
+    pub recursive_filter: bool,
+    /// The largest body that is read, in bytes; more is 413 (assumed, no limit is published).
+    pub body_limit_bytes: usize,
+    /// How long every request takes, in milliseconds; it commits at the end of that time.
+    pub latency_ms: u64,
+    /// Columns (`custom_...`) that a case must fill when its template has them.
+    pub required_fields: Vec<String>,
+    /// Text columns that list rows leave out (recorded for one long-text field).
+    pub hidden_in_lists: Vec<String>,
+    /// What a plain field that does not exist does to a POST (not settled by any recording).
+    pub unknown_fields: UnknownFields,
+    /// How list rows and echoes show a dropdown's value (differs by tenant or date).
+    pub dropdown_form: DropdownForm,
+    /// The longest name in characters (assumed; 496 were seen to pass).
+    pub name_max_chars: usize,
+    /// The longest tag in characters (assumed).
+    pub tag_max_chars: usize,
+    /// How far this account's clock is ahead, in milliseconds.
+    pub clock_skew_ms: i64,
+    /// How many requests are remembered; the oldest go first.
+    pub record_limit: usize,
+}
+
+/// What happens to a plain field in a new case that Testmo does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownFields {
+    /// 422 with the field's key: the strict reading.
+    Refuse,
+    /// Dropped without a word.
+    Ignore,
+}
+
+/// How a dropdown's value is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropdownForm {
+    /// The option's id, an integer.
+    Id,
+    /// `{"id": ..., "name": ...}`.
+    Object,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            templates_route: true,
+            fields_route: true,
+            states_route: true,
+            tags_route: true,
+            tags_filter: true,
+            name_filter: false,
+            recursive_filter: false,
+            body_limit_bytes: 5_000_000,
+            latency_ms: 0,
+            required_fields: Vec::new(),
+            hidden_in_lists: Vec::new(),
+            unknown_fields: UnknownFields::Refuse,
+            dropdown_form: DropdownForm::Id,
+            name_max_chars: 512,
+            tag_max_chars: 32,
+            clock_skew_ms: 0,
+            record_limit: 200_000,
+        }
+    }
+}

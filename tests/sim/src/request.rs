@@ -1,0 +1,153 @@
+//! What is a request, as a value without a socket?
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The verbs that Testmo's routes know; everything else is `Other` and refused with 405.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates.
+    Post,
+    /// Known to HTTP, used by no route.
+    Put,
+    /// Changes.
+    Patch,
+    /// Removes.
+    Delete,
+    /// HEAD, OPTIONS and the rest.
+    Other,
+}
+
+/// What came as the body, already read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// No bytes at all, or a content type that is not JSON: the server sees no input.
+    Nothing,
+    /// A JSON value.
+    Json(Value),
+    /// Sent as JSON, but it is not.
+    Broken,
+}
+
+/// One request to an account.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The verb.
+    pub method: Method,
+    /// The path after the account's prefix, with a leading slash: `/api/v1/projects/1/cases`.
+    pub path: String,
+    /// The query's pairs, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// The bearer token, if one was sent.
+    pub token: Option<String>,
+    /// How many bytes the body had.
+    pub body_bytes: usize,
+    /// The body.
+    pub body: Body,
+    target: String,
+}
+
+impl Request {
+    /// Reads the parts of an HTTP request; `target` is the path with the query, after the account's prefix.
+    pub fn read(method: Method, target: &str, token: Option<String>, content_type: Option<&str>, body: &[u8]) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let is_json = content_type.is_some_and(|t| t.to_ascii_lowercase().contains("json"));
+        let body_value = match (body.is_empty(), is_json) {
+            (true, _) | (false, false) => Body::Nothing,
+            (false, true) => serde_json::from_slice(body).map_or(Body::Broken, Body::Json),
+        };
+        Self {
+            method,
+            path: path.to_owned(),
+            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            token,
+            body_bytes: body.len(),
+            body: body_value,
+            target: target.to_owned(),
+        }
+    }
+
+    /// A request without a body, below `/api/v1`: `Request::get("/user")`.
+    pub fn get(below: &str) -> Self {
+        Self::read(Method::Get, &format!("/api/v1{below}"), None, None, b"")
+    }
+
+    /// A request with a JSON body, below `/api/v1`.
+    pub fn with_json(method: Method, below: &str, body: &Value) -> Self {
+        let bytes = body.to_string();
+        let target = format!("/api/v1{below}");
+        Self::read(method, &target, None, Some("application/json"), bytes.as_bytes())
+    }
+
+    /// The same request with a bearer token.
+    #[must_use]
+    pub fn bearing(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// The path with the query as it was sent, after the account's prefix.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// A query parameter; the last one counts when it is given twice.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The values of a comma separated parameter; none when it is absent.
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        let values = self.parameter(name).unwrap_or_default();
+        values.split(',').map(str::trim).filter(|value| !value.is_empty()).collect()
+    }
+
+    /// A member of the body, if the body is an object that has it.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        match &self.body {
+            Body::Json(Value::Object(members)) => members.get(name),
+            Body::Json(_) | Body::Nothing | Body::Broken => None,
+        }
+    }
+
+    /// The names of the cases in the body, in order; an entry without a name counts as an empty one.
+    pub fn case_names(&self) -> Vec<String> {
+        let entries: Vec<&Value> = match self.field("cases") {
+            Some(Value::Array(entries)) => entries.iter().collect(),
+            Some(Value::Object(entries)) => entries.values().collect(),
+            _ => Vec::new(),
+        };
+        let name = |entry: &Value| entry["name"].as_str().unwrap_or_default().to_owned();
+        entries.into_iter().map(name).collect()
+    }
+}
+
+impl Method {
+    /// The verb as it stands in a request line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Other => "OTHER",
+        }
+    }
+}
+
+impl From<&str> for Method {
+    fn from(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How does one account take a request in, let it take effect, and note its end?
+//!
+//! The three steps are apart because time may pass between them, and because the second one happens even
+//! when the caller is gone.
+
+use super::log::{KeyUse, Log, RequestRecord};
+use crate::faults::{Course, Delivery, Faults, RateLimit};
+use crate::model::Account;
+use crate::request::Request;
+use crate::response::Response;
+use crate::time::Time;
+
+/// An account with its ordered faults and the record of its requests.
+#[derive(Clone, Debug, Default)]
+pub struct Station {
+    /// What it holds.
+    pub account: Account,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// What it saw.
+    pub log: Log,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// The number of its record.
+    pub seq: u64,
+    /// The steps before it.
+    pub course: Course,
+}
+
+impl Station {
+    /// Takes a request in: records it and decides its course.
+    pub fn begin(&mut self, request: &Request, now: Time) -> Ticket {
+        let latency_ms = self.account.settings.latency_ms;
+        let course = self.faults.course(request, latency_ms, self.local(now));
+        let record = self.record(request, &course, now);
+        let seq = self.log.push(record, self.account.settings.record_limit);
+        Ticket { seq, course }
+    }
+
+    /// Lets a request take effect, unless its course says otherwise. Returns the honest answer.
+    pub fn commit(&mut self, request: &Request, ticket: &Ticket, now: Time) -> Option<Response> {
+        if !ticket.course.reaches_model {
+            return None;
+        }
+        let honest = self.account.handle(request, now);
+        if let Some(record) = self.log.get_mut(ticket.seq) {
+            record.is_committed = honest.committed;
+            record.created.clone_from(&honest.created);
+        }
+        Some(honest)
+    }
+
+    /// Notes what went out.
+    pub fn finish(&mut self, ticket: &Ticket, delivery: &Delivery, now: Time) {
+        let Some(record) = self.log.get_mut(ticket.seq) else { return };
+        record.answered_at = Some(now);
+        match delivery {
+            Delivery::Whole(response) => record.status = Some(response.status),
+            Delivery::Half(response) => {
+                record.status = Some(response.status);
+                record.is_cut = true;
+            }
+            Delivery::Nothing => record.is_cut = true,
+        }
+    }
+
+    /// Notes that nobody was there any more to take the answer.
+    pub fn abandon(&mut self, ticket: &Ticket, now: Time) {
+        if let Some(record) = self.log.get_mut(ticket.seq) {
+            record.answered_at = Some(now);
+            record.status = None;
+            record.is_abandoned = true;
+        }
+    }
+
+    /// Throttles the account from now on, or not at all.
+    pub fn set_rate_limit(&mut self, limit: Option<RateLimit>, now: Time) {
+        self.faults.limit(limit, self.local(now));
+    }
+
+    /// The time on the account's own clock.
+    fn local(&self, now: Time) -> Time {
+        now.plus(self.account.settings.clock_skew_ms)
+    }
+
+    fn record(&self, request: &Request, course: &Course, now: Time) -> RequestRecord {
+        let token = request.token.as_deref();
+        let user = token.and_then(|token| self.account.user_of(token));
+        let key = match (token, user) {
+            (None, _) => KeyUse::Absent,
+            (Some(_), None) => KeyUse::Unknown,
+            (Some(_), Some(_)) => KeyUse::Known,
+        };
+        RequestRecord {
+            seq: 0,
+            received_at: now,
+            answered_at: None,
+            method: request.method,
+            path: request.target().to_owned(),
+            key,
+            user: user.map(|user| user.name.clone()),
+            case_names: request.case_names(),
+            status: None,
+            is_cut: false,
+            is_abandoned: false,
+            is_committed: false,
+            created: Vec::new(),
+            fault: course.fault.clone(),
+            is_throttled: course.is_throttled,
+        }
+    }
+}
