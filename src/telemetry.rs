@@ -8,7 +8,9 @@ use crate::config::{Log, LogFormat};
 
 /// Sends log lines to standard error from now on; a second call changes nothing.
 pub fn start(config: &Log) {
-    let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The broker library would write message bodies into the log.
+    let level = format!("{},{}", config.level, crate::amqp::LOG_DIRECTIVE);
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     let human = match config.format {
         LogFormat::Auto => terminal,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::render::RenderedCase;
+
 /// How a create request ended; the ids are by position of the request.
 pub type PushEnd = Result<Vec<Option<u64>>, Trouble>;
 
@@ -180,16 +182,21 @@ impl Refusals {
         first.map(|r| format!("{}: {}", r.field, r.message)).unwrap_or_else(|| "no field named".into())
     }
 
-    /// The field that every one of `sent` entries was refused for, or that is not of an entry at all but
-    /// supplied by the connection.
-    pub fn of_connection(&self, sent: usize) -> Option<&FieldRefusal> {
-        let supplied = |r: &&FieldRefusal| matches!(r.field.as_str(), "folder_id" | "template_id" | "state_id");
-        let named = self.entries.values().flatten().find(supplied);
-        named.or_else(|| {
-            let first = self.entries.values().next()?.first()?;
-            let alike = self.entries.values().all(|of_entry| of_entry.iter().any(|r| r.field == first.field));
-            (sent > 1 && self.entries.len() == sent && alike).then_some(first)
-        })
+    /// The refusal that the tenant's connection has caused: of what the connection supplies, of a required field that
+    /// was not sent at all, or of one field in every one of several entries.
+    pub fn of_connection(&self, sent: &[&RenderedCase]) -> Option<&FieldRefusal> {
+        let supplied = |r: &FieldRefusal| matches!(r.field.as_str(), "folder_id" | "template_id" | "state_id");
+        let not_sent = |index: usize, r: &FieldRefusal| {
+            r.field.starts_with("custom_") && sent.get(index).is_some_and(|case| !case.sends(&r.field))
+        };
+        for (index, of_entry) in &self.entries {
+            if let Some(refusal) = of_entry.iter().find(|r| supplied(r) || not_sent(*index, r)) {
+                return Some(refusal);
+            }
+        }
+        let first = self.entries.values().next()?.first()?;
+        let alike = self.entries.values().all(|of_entry| of_entry.iter().any(|r| r.field == first.field));
+        (sent.len() > 1 && self.entries.len() == sent.len() && alike).then_some(first)
     }
 }
 
@@ -204,11 +211,20 @@ mod tests {
 
     #[test]
     fn a_refusal_is_the_connections_when_it_supplies_the_field_or_all_fail_alike() {
-        assert!(refusals(&[(0, "folder_id")]).of_connection(5).is_some());
-        assert!(refusals(&[(0, "custom_x"), (1, "custom_x")]).of_connection(2).is_some());
-        assert!(refusals(&[(0, "custom_x"), (1, "tags")]).of_connection(2).is_none());
-        assert!(refusals(&[(0, "custom_x")]).of_connection(2).is_none());
-        assert!(refusals(&[(0, "tags")]).of_connection(1).is_none());
+        let entry = r#"{"name":"a","custom_x":1,"tags":[]}"#;
+        let case = RenderedCase { key: "k".into(), name: "a".into(), entry: entry.into() };
+        for (refused, sent, expected) in [
+            (&[(0, "folder_id")][..], 5, true),
+            (&[(0, "custom_x"), (1, "custom_x")], 2, true),
+            (&[(0, "custom_x"), (1, "tags")], 2, false),
+            (&[(0, "custom_x")], 2, false),
+            (&[(0, "custom_x.0.text1")], 2, false),
+            (&[(1, "custom_required")], 2, true),
+            (&[(0, "tags")], 1, false),
+        ] {
+            let of_connection = refusals(refused).of_connection(&vec![&case; sent]).is_some();
+            assert_eq!(of_connection, expected, "{refused:?} of {sent}");
+        }
     }
 
     #[test]

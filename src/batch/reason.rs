@@ -71,7 +71,11 @@ reasons! {
         "Publish with the documented exchange and routing key; if those are right, look in the worker's log for why it kept stopping.";
     /// The worker crashed over it.
     Suspect "suspect" Message:
-        "The worker stopped several times while it had this message in hand.",
+        "The worker stopped several times while it had this message in hand, so it is tried apart from others.",
+        "Nothing to do: the batch is tried again by itself.";
+    /// The worker crashed over it even when it was tried alone.
+    CrashLoop "crash_loop" Message:
+        "The worker stopped three times over this message, with nothing else of its kind in hand.",
         "Nothing for the generator to do: look in the worker's log for what happened, then replay the batch.";
     /// The same batch id, other content.
     BatchConflict "batch_conflict" Message:

@@ -20,6 +20,15 @@ pub struct RenderedCase {
     pub entry: String,
 }
 
+impl RenderedCase {
+    /// Whether a field, named as in Testmo's errors, is sent with this case.
+    pub fn sends(&self, field: &str) -> bool {
+        let column = field.split('.').next().unwrap_or(field);
+        let entry: Map<String, Value> = serde_json::from_str(&self.entry).unwrap_or_default();
+        entry.contains_key(column)
+    }
+}
+
 /// Every case of a batch as it will be sent, in order.
 pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
     let mark = mapping.mark.then(|| fingerprint::mark(&batch.key));

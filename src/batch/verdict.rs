@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answer::{FieldRefusal, PushEnd, Refusals, Trouble};
 use super::reason::Reason;
+use super::render::RenderedCase;
 
 /// What follows the end of a create request.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,13 +32,16 @@ pub enum Next {
     Park(Reason),
 }
 
-/// Decides what follows the end of a request that sent `sent` cases.
-pub fn after_push(end: &PushEnd, sent: usize) -> Next {
+/// Decides what follows the end of a request that sent these cases.
+pub fn after_push(end: &PushEnd, sent: &[&RenderedCase]) -> Next {
     let trouble = match end {
         Ok(_) => return Next::Created,
         Err(trouble) => trouble,
     };
     match trouble {
+        Trouble::Invalid(refusals) if refusals.of_connection(sent).is_some_and(|r| r.field == "folder_id") => {
+            Next::Park(Reason::TargetMissing)
+        }
         Trouble::Invalid(refusals) if refusals.of_connection(sent).is_some() => Next::Park(Reason::ConnectionRejected),
         Trouble::Invalid(refusals) if !refusals.entries.is_empty() => Next::TakeOut(refusals.clone()),
         Trouble::Invalid(refusals) => Next::Halve { reason: Reason::CaseRefused, said: refusals.whole.clone() },
@@ -72,6 +76,22 @@ pub fn after_failed_look(trouble: &Trouble) -> Next {
         | Trouble::Broken(_)
         | Trouble::Unreadable(_) => Next::Again(reason_of(trouble)),
     }
+}
+
+/// What follows when a folder could not be created; after an unclear end it is looked for before the next try.
+pub fn after_failed_folder(trouble: &Trouble) -> Next {
+    match after_failed_look(trouble) {
+        Next::Again(_) if matches!(trouble, Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. }) => {
+            Next::Park(Reason::FolderMissing)
+        }
+        next => next,
+    }
+}
+
+/// How many refusals of whole requests in a row, without a case arriving between them, it takes until not the cases
+/// but the connection is to blame: bisecting `sent` cases for one bad one takes half as many.
+pub fn most_refusals(sent: usize) -> u32 {
+    2 * sent.max(2).ilog2() + 2
 }
 
 /// The reason that people are told for a trouble.
@@ -156,7 +176,8 @@ mod tests {
         let table: Vec<(PushEnd, Next)> = vec![
             (Ok(vec![Some(1)]), Next::Created),
             (Err(Trouble::Invalid(entries(&[(1, "tags")]))), Next::TakeOut(entries(&[(1, "tags")]))),
-            (Err(Trouble::Invalid(entries(&[(0, "folder_id")]))), Next::Park(Reason::ConnectionRejected)),
+            (Err(Trouble::Invalid(entries(&[(0, "folder_id")]))), Next::Park(Reason::TargetMissing)),
+            (Err(Trouble::Invalid(entries(&[(0, "template_id")]))), Next::Park(Reason::ConnectionRejected)),
             (
                 Err(Trouble::Invalid(whole.clone())),
                 Next::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
@@ -177,15 +198,16 @@ mod tests {
             (Err(Trouble::Broken(String::new())), Next::Look),
             (Err(Trouble::Unreadable(String::new())), Next::Look),
         ];
+        let case = RenderedCase { key: "k".into(), name: "n".into(), entry: r#"{"name":"n"}"#.into() };
         for (end, next) in table {
-            assert_eq!(after_push(&end, 3), next, "{end:?}");
+            assert_eq!(after_push(&end, &[&case; 3]), next, "{end:?}");
         }
     }
 
     #[test]
     fn whatever_may_have_committed_is_looked_for_and_nothing_else() {
         for trouble in [Trouble::TimedOut, Trouble::KeyRefused, Trouble::TooLarge, Trouble::Server { status: 500 }] {
-            let looks = after_push(&Err(trouble.clone()), 2) == Next::Look;
+            let looks = after_push(&Err(trouble.clone()), &[]) == Next::Look;
             assert_eq!(looks, trouble.may_have_committed(), "{trouble}");
         }
     }

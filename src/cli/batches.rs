@@ -10,7 +10,7 @@ use testmo_courier::batch::ledger::{BatchRecord, CaseState};
 
 use super::desk::{configuration, store};
 use super::failure::Failure;
-use super::moment::{absolute, relative};
+use super::moment::{relative, rfc3339};
 use super::out::Out;
 use super::table::{Form, List};
 
@@ -75,8 +75,8 @@ fn object(record: &BatchRecord) -> Value {
         "revision": record.revision,
         "cases": {"all": record.cases.len(), "created": tally.created, "refused": tally.refused,
                   "unclear": tally.unclear, "waiting": tally.waiting},
-        "first_seen_at": absolute(record.first_seen_at),
-        "settled_at": record.settled_at.map(absolute),
+        "first_seen_at": rfc3339(record.first_seen_at),
+        "settled_at": record.settled_at.and_then(rfc3339),
         "links": links(record).collect::<Vec<_>>(),
     })
 }

@@ -11,8 +11,12 @@ use super::out::{Colour, Out};
 use super::settings;
 
 const SHOW_EXAMPLES: &str = "\
-Passwords are not shown. The output is a configuration file; to begin one of your own:
-  testmo-courier config show > testmo-courier.toml";
+The output is a configuration file to begin one of your own with. Passwords are shown as ***: put them in again,
+or give the addresses that hold them in the environment, as AMQP_URL.
+
+Examples:
+  testmo-courier config show
+  testmo-courier --config testmo-courier.toml config show";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -63,7 +63,7 @@ pub(super) fn pattern(tenant: Option<&TenantId>) -> String {
 pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
     let Command::Tail(arguments) = command;
     let config = configuration(files)?;
-    let mut signals = Signals::listen().map_err(Failure::from_output)?;
+    let mut signals = Signals::listen()?;
     let pattern = pattern(arguments.tenant.as_ref());
     let mut tail = tokio::select! {
         tail = Tail::open(&config.amqp, &pattern) => tail?,

@@ -27,9 +27,13 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
+use testmo_courier::config::Sources;
 
 use self::failure::Failure;
 use self::out::Out;
+
+/// The heading of options that every command has.
+const GLOBAL: &str = "Options of every command";
 
 const EXAMPLES: &str = "\
 First steps:
@@ -46,13 +50,13 @@ Exit codes:
 
 /// Carries batches of generated test cases from RabbitMQ into Testmo
 #[derive(Debug, Parser)]
-#[command(name = "testmo-courier", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "testmo-courier", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// A TOML file with settings; may be given several times, later ones win
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Vec<PathBuf>,
-    /// Never use colours
-    #[arg(long, global = true)]
+    /// Never use colours; NO_COLOR in the environment does the same
+    #[arg(long, global = true, alias = "no-color", help_heading = GLOBAL)]
     no_colour: bool,
     #[command(subcommand)]
     command: Command,
@@ -95,7 +99,8 @@ pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitC
         Ok(cli) => cli,
         Err(error) => return tell_misuse(&error),
     };
-    let mut out = Out::stdout(cli.no_colour);
+    let wanted_plain = Sources::of_process(Vec::new()).environment.get("NO_COLOR").is_some_and(|text| !text.is_empty());
+    let mut out = Out::stdout(cli.no_colour || wanted_plain);
     match execute(cli, &mut out).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),

@@ -9,6 +9,11 @@ pub(crate) fn absolute(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(|_| "?".into(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
+/// The same for programs, by RFC 3339: `2026-11-23T09:30:00.123Z`.
+pub(crate) fn rfc3339(ms: i64) -> Option<String> {
+    Timestamp::from_millisecond(ms).ok().map(|at| at.to_string())
+}
+
 /// How far a time is from `now`, as `3 min ago` or `in 2 h`.
 pub(crate) fn relative(ms: i64, now: i64) -> String {
     let seconds = ms.abs_diff(now) / 1_000;

@@ -21,9 +21,7 @@ Examples:
 pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
     let config = configuration(files)?;
     telemetry::start(&config.log);
-    let mut signals = Signals::listen().map_err(|error| {
-        Failure::unreachable(format!("signals cannot be listened to ({error})"), "check the limits of the process")
-    })?;
+    let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let mut worker = pin!(worker::run(config, stop.clone()));
     loop {

@@ -1,8 +1,8 @@
 //! When is a command asked to end? On SIGTERM and SIGINT.
 
-use std::io;
-
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::failure::Failure;
 
 /// The signals that ask for an end; from the time this is made, they no longer end the process by themselves.
 pub(crate) struct Signals {
@@ -12,8 +12,13 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Begins to listen.
-    pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::unreachable(format!("signals cannot be listened to ({error})"), "check the process's limits")
+            })
+        };
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
     /// Waits for the next one.

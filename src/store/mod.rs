@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod connections;
+pub mod folders;
 mod group;
 pub mod ledger;
 mod lock;

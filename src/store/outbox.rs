@@ -87,6 +87,17 @@ impl Store {
         sql::fetch(&mut conn, sql, vec![]).await?.first().map_or(Ok(0), |row| row.int("n"))
     }
 
+    /// Has one event announced once more, if it was announced before.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let sql = "UPDATE outbox SET sent_at = NULL, due_at = $2 WHERE event_id = $1 AND sent_at IS NOT NULL";
+        sql::execute(&mut conn, sql, vec![Bound::Text(id.into()), Bound::Int(self.now())]).await?;
+        Ok(())
+    }
+
     /// Has the stored events of a settled batch announced once more.
     ///
     /// # Errors

@@ -166,7 +166,7 @@ impl Store {
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let sql = format!(
             "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1 WHERE id IN \
-             (SELECT id FROM shelf WHERE state = 'parked' AND (lease_until IS NULL OR lease_until <= $3) \
+             (SELECT id FROM shelf WHERE state = 'parked' AND reason <> 'suspect' AND (lease_until IS NULL OR lease_until <= $3) \
              AND ((waits_for = 'time' AND due_at <= $3) OR (waits_for = 'connection' AND {MENDED})) \
              ORDER BY arrived_at, id LIMIT $4) RETURNING *"
         );
@@ -176,6 +176,33 @@ impl Store {
         let mut leased: Vec<Shelved> = rows.iter().map(|row| shelved(row, now)).collect::<Result<_, _>>()?;
         leased.sort_by_key(|s| (s.content.arrived_at, s.id));
         Ok(leased)
+    }
+
+    /// Leases one suspect, if no other one is in anybody's hand; its `parks` count how often it was tried alone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
+        let now = self.now();
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let sql = "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1, parks = parks + 1 \
+                   WHERE id = (SELECT id FROM shelf WHERE state = 'parked' AND reason = 'suspect' \
+                   AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.reason = 'suspect' AND s.lease_until > $3) \
+                   ORDER BY arrived_at, id LIMIT 1) RETURNING *";
+        let bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now)];
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        rows.first().map(|row| shelved(row, now)).transpose()
+    }
+
+    /// Takes back every lease of workers before this one, which the lock on the file shows to be gone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
+        sql::execute(&mut conn, sql, vec![]).await
     }
 
     /// Gives back what was leased but not started.

@@ -59,12 +59,18 @@ pub fn lies_under(folders: &[Folder], id: u64, root: u64) -> bool {
     exists && std::iter::successors(Some(id), |id| parent(*id)).take(folders.len() + 1).any(|id| id == root)
 }
 
-/// The folder reached by `names` from `root`, one level each; the lowest id where names are equal.
-pub fn descend(folders: &[Folder], root: u64, names: &[String]) -> Option<u64> {
-    names.iter().try_fold(root, |parent, name| {
-        let fits = |folder: &&Folder| folder.parent_id == Some(parent) && folder.name.trim() == name.trim();
-        folders.iter().filter(fits).map(|folder| folder.id).min()
-    })
+/// How far `names` lead from `root`, one level each: the folder reached, and the names that are not there yet.
+/// Where names are equal the lowest id counts.
+pub fn descend<'a>(folders: &[Folder], root: u64, names: &'a [String]) -> (u64, &'a [String]) {
+    let mut reached = root;
+    for (level, name) in names.iter().enumerate() {
+        let fits = |folder: &&Folder| folder.parent_id == Some(reached) && folder.name.trim() == name.trim();
+        match folders.iter().filter(fits).map(|folder| folder.id).min() {
+            Some(id) => reached = id,
+            None => return (reached, &names[level..]),
+        }
+    }
+    (reached, &[])
 }
 
 #[cfg(test)]
@@ -84,8 +90,8 @@ mod tests {
         assert_eq!(path_of(&all, 7), None);
         assert!(lies_under(&all, 3, 1) && lies_under(&all, 1, 1));
         assert!(!lies_under(&all, 4, 1) && !lies_under(&all, 7, 7));
-        assert_eq!(descend(&all, 1, &["Shop".into(), " Pay".into()]), Some(3));
-        assert_eq!(descend(&all, 1, &["Nope".into()]), None);
+        assert_eq!(descend(&all, 1, &["Shop".into(), " Pay".into()]), (3, &[][..]));
+        assert_eq!(descend(&all, 1, &["Shop".into(), "Nope".into()]), (2, &["Nope".to_owned()][..]));
     }
 
     #[test]

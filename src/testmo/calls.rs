@@ -58,6 +58,18 @@ impl Client {
         Err(Trouble::Unreadable("the list of folders has no end".into()))
     }
 
+    /// Creates a folder, and gives its id.
+    ///
+    /// # Errors
+    /// With what the answer means instead; see [`Trouble::may_have_committed`].
+    pub async fn create_folder(&self, access: &Access, project: u64, parent: u64, name: &str) -> Result<u64, Trouble> {
+        let body = serde_json::json!({"folders": [{"name": name, "parent_id": parent}]}).to_string();
+        let answer = self.post(access, &format!("/projects/{project}/folders"), body).await?;
+        let created: Created = content(&answer)?;
+        let id = created.result.first().and_then(created_id);
+        id.ok_or_else(|| Trouble::Unreadable("no id of the created folder".into()))
+    }
+
     /// Creates cases; `body` is the whole request and holds `sent` of them.
     pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> PushEnd {
         let answer = self.post(access, &format!("/projects/{project}/cases"), body).await?;

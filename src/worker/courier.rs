@@ -49,6 +49,16 @@ pub(super) enum Arrival {
 }
 
 impl Courier {
+    /// Puts a message that may have stopped workers aside, undecoded.
+    pub(super) async fn put_aside(&self, parcel: Parcel) -> Result<(), StoreError> {
+        let identity = ShelfIdentity::Raw(raw_hash(&parcel.body), None, None);
+        let shelving = shelving_of(&parcel, identity, Reason::Suspect, Until::After(Duration::ZERO));
+        self.put(Change { shelve: Some(shelving), ..Change::default() }).await?;
+        tracing::warn!("a message was in hand when workers stopped; it is tried apart from others");
+        self.count_shelved(Reason::Suspect, "parked");
+        Ok(())
+    }
+
     /// Decodes, resolves and renders a message; what cannot be worked on now goes onto the shelf.
     pub(super) async fn arrive(&self, parcel: Parcel) -> Result<Arrival, StoreError> {
         if parcel.body.len() > self.config.amqp.max_message_bytes {
@@ -74,7 +84,8 @@ impl Courier {
                     detail,
                     ..shelving_of(&parcel, ShelfIdentity::Batch(batch.key, fingerprint), reason, Until::Connection)
                 };
-                self.put(Change { shelve: Some(shelving), ..Change::default() }).await?;
+                let unshelve = parcel.suspect_lease();
+                self.put(Change { shelve: Some(shelving), unshelve, ..Change::default() }).await?;
                 self.count_shelved(reason, "parked");
                 Ok(Arrival::Shelved)
             }
@@ -110,7 +121,10 @@ impl Courier {
         tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
         let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
+        let told = event.id.clone();
         self.put(Change { shelve: Some(shelving), unshelve, events: vec![event], ..Change::default() }).await?;
+        // The same bytes may have come before: whoever published them again waits for the event again.
+        self.store.announce_event_again(&told).await?;
         self.announce.notify_one();
         self.count_shelved(reason, "dead");
         Ok(Arrival::Shelved)
@@ -137,7 +151,8 @@ impl Courier {
         until: Until,
     ) -> Result<(), StoreError> {
         let shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
-        self.put(Change { shelve: Some(shelving), ..Change::default() }).await?;
+        self.put(Change { shelve: Some(shelving), unshelve: entry.parcel.suspect_lease(), ..Change::default() })
+            .await?;
         tracing::info!(batch = %entry.identity.key, %reason, ?until, "batch parked");
         self.count_shelved(reason, "parked");
         Ok(())
@@ -161,6 +176,7 @@ impl Courier {
         match reason {
             None => change.unshelve = entry.parcel.lease.map(|(id, generation)| (id.0, generation)),
             Some(reason) => {
+                change.unshelve = entry.parcel.suspect_lease();
                 change.shelve = Some(Shelving { detail, ..self.shelving(entry, reason, Until::Person) });
             }
         }

@@ -12,13 +12,12 @@ use crate::batch::answer::{PushEnd, Trouble};
 use crate::batch::ledger::{BatchState, CaseState, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::reconcile::{Found, Wanted, find};
-use crate::batch::verdict::{Next, Patience, after_failed_look, after_push, patience, reason_of};
-use crate::batch::{Reason, push_body};
+use crate::batch::verdict::{Next, Patience, after_failed_look, after_push, most_refusals, patience, reason_of};
+use crate::batch::{Reason, RenderedCase, push_body};
 use crate::store::StoreError;
 use crate::store::connections::Finding;
 use crate::store::ledger::{Change, Changed, Claim, Claimed, PushEnded, Stored};
 use crate::store::shelf::Until;
-use crate::tenants::{descend, lies_under};
 
 /// What a batch in hand came to.
 pub(super) enum Done {
@@ -36,7 +35,7 @@ pub(super) enum Done {
 
 /// What follows a step.
 #[derive(Debug)]
-enum Flow {
+pub(super) enum Flow {
     /// The next step, at once.
     On,
     /// The next step, when it is the batch's turn again.
@@ -154,38 +153,6 @@ impl Courier {
         }
     }
 
-    /// Finds the folder that the batch is to go to.
-    async fn locate(&self, entry: &mut Entry) -> Result<Flow, StoreError> {
-        let connection = entry.connection.clone();
-        let fixed = entry.record.target().filter(|t| t.account == entry.account() && t.project == connection.project);
-        if let Some(target) = fixed {
-            entry.folder = Some(target.folder);
-            return Ok(Flow::On);
-        }
-        if entry.wish == FolderWish::Tenant {
-            entry.folder = Some(connection.folder);
-            return Ok(Flow::On);
-        }
-        if let Some(wait) = self.store.gate(entry.account()).await? {
-            return Ok(Flow::Gate(wait));
-        }
-        let folders = match self.client.folders(&connection.access, connection.project).await {
-            Ok(folders) => folders,
-            Err(trouble) => return self.look_failed(entry, &trouble).await,
-        };
-        entry.folder = match &entry.wish {
-            FolderWish::Tenant => Some(connection.folder),
-            FolderWish::Id(id) => lies_under(&folders, *id, connection.folder).then_some(*id),
-            FolderWish::Path(names) => descend(&folders, connection.folder, names),
-        };
-        let missing = || match &entry.wish {
-            FolderWish::Tenant => format!("folder {}", connection.folder),
-            FolderWish::Id(id) => format!("folder {id}"),
-            FolderWish::Path(names) => format!("folder {}", names.join("/")),
-        };
-        Ok(if entry.folder.is_some() { Flow::On } else { Flow::Park(Reason::FolderMissing, Some(missing())) })
-    }
-
     /// Looks into Testmo for the cases of which it is not known whether they are there.
     async fn look(&self, entry: &mut Entry) -> Result<Flow, StoreError> {
         let Some(target) = entry.record.target().cloned() else { return Ok(Flow::Renew) };
@@ -200,7 +167,7 @@ impl Courier {
         let since = entry.record.doubt_since.unwrap_or(entry.claimed_at);
         let look = match self.client.look(&entry.connection.access, target.project, target.folder, since).await {
             Ok(look) => look,
-            Err(trouble) => return self.look_failed(entry, &trouble).await,
+            Err(trouble) => return self.call_failed(entry, &trouble, after_failed_look(&trouble)).await,
         };
         let ids: Vec<u64> = look.rows.iter().map(|row| row.id).collect();
         let held = self.store.held_ids(&target.account, &ids).await?;
@@ -227,19 +194,7 @@ impl Courier {
         Ok(Flow::On)
     }
 
-    async fn look_failed(&self, entry: &Entry, trouble: &Trouble) -> Result<Flow, StoreError> {
-        let detail = Some(trouble.to_string());
-        Ok(match after_failed_look(trouble) {
-            Next::Gate(wait) => self.close_gate(entry, wait).await?,
-            Next::Park(reason) => self.connection_failed(entry, reason, detail).await?,
-            Next::Again(reason) => Flow::Again(reason, detail, Duration::ZERO),
-            Next::Created | Next::TakeOut(_) | Next::Halve { .. } | Next::Refuse(_) | Next::Look => {
-                Flow::Again(Reason::Unclear, detail, Duration::ZERO)
-            }
-        })
-    }
-
-    async fn close_gate(&self, entry: &Entry, wait: Option<Duration>) -> Result<Flow, StoreError> {
+    pub(super) async fn close_gate(&self, entry: &Entry, wait: Option<Duration>) -> Result<Flow, StoreError> {
         let wait = wait.unwrap_or(DEFAULT_GATE);
         let gate = Some((entry.account().to_owned(), wait));
         self.store.change(Change { gate, ..Change::default() }).await?;
@@ -349,10 +304,12 @@ impl Courier {
         let sent = positions.len();
         let detail = end.as_ref().err().map(ToString::to_string);
         let refusal = |reason, said| Refusal { reason, said };
-        match after_push(end, sent) {
+        let cases: Vec<&RenderedCase> = positions.iter().map(|at| &entry.cases[*at]).collect();
+        match after_push(end, &cases) {
             Next::Created => {
                 entry.record.created(ids);
                 (entry.tries, entry.parcel.failing_since, entry.parcel.parks) = (0, None, 0);
+                entry.refusals = 0;
                 entry.most_cases = (entry.most_cases * 2).min(self.config.push.max_cases);
                 if ids.len() == sent {
                     return (Flow::Turn, 0);
@@ -368,12 +325,18 @@ impl Courier {
                 entry.record.not_created(refused);
                 if count == 0 { (halve(entry, sent), 0) } else { (Flow::Turn, count) }
             }
+            Next::Halve { .. } if entry.refusals >= most_refusals(self.config.push.max_cases) => {
+                entry.record.not_created(vec![]);
+                (Flow::Park(Reason::ConnectionRejected, detail), 0)
+            }
             Next::Halve { reason, said } if sent == 1 => {
+                entry.refusals += 1;
                 entry.record.not_created(vec![(positions[0], refusal(reason, said))]);
                 entry.most_cases = (entry.most_cases * 2).min(self.config.push.max_cases);
                 (Flow::Turn, 1)
             }
             Next::Halve { .. } => {
+                entry.refusals += 1;
                 entry.record.not_created(vec![]);
                 (halve(entry, sent), 0)
             }
@@ -418,13 +381,19 @@ impl Courier {
     }
 
     /// Something that the tenant has to mend: a refused key is asked about once more before the tenant is stopped.
-    async fn connection_failed(
+    pub(super) async fn connection_failed(
         &self,
-        entry: &Entry,
+        entry: &mut Entry,
         reason: Reason,
         detail: Option<String>,
     ) -> Result<Flow, StoreError> {
-        let connection = &entry.connection;
+        let connection = entry.connection.clone();
+        let own_folder = matches!(reason, Reason::ConnectionRejected | Reason::TargetMissing);
+        if own_folder && entry.wish != FolderWish::Tenant && !entry.relocated {
+            // The folder of this batch may have vanished: it is looked for anew, once.
+            (entry.folder, entry.relocated) = (None, true);
+            return Ok(Flow::Turn);
+        }
         if reason == Reason::KeyRefused && self.client.user(&connection.access).await != Err(Trouble::KeyRefused) {
             return Ok(Flow::Again(Reason::KeyRefused, detail, Duration::ZERO));
         }

@@ -27,6 +27,15 @@ pub(super) struct Parcel {
     pub(super) failing_since: Option<i64>,
     /// Its row on the shelf, if it came from there.
     pub(super) lease: Option<(ShelfId, i64)>,
+    /// Whether workers have stopped over it: its row then has no name, and goes when the batch gets one.
+    pub(super) suspect: bool,
+}
+
+impl Parcel {
+    /// The row to be removed when the batch is shelved under its own name.
+    pub(super) fn suspect_lease(&self) -> Option<(i64, i64)> {
+        self.lease.filter(|_| self.suspect).map(|(id, generation)| (id.0, generation))
+    }
 }
 
 /// What makes two deliveries the same work.
@@ -57,6 +66,10 @@ pub(super) struct Entry {
     pub(super) looked: bool,
     /// The most cases in the next push; halves when a request is refused as a whole.
     pub(super) most_cases: usize,
+    /// How many requests were refused as a whole since a case arrived.
+    pub(super) refusals: u32,
+    /// Whether its folder was looked for anew, because it had vanished.
+    pub(super) relocated: bool,
     /// How often it failed in a row in this process.
     pub(super) tries: u32,
     /// Since when the store has been failing.
@@ -95,6 +108,8 @@ impl Entry {
             claimed_at: 0,
             looked: false,
             most_cases: config.max_cases,
+            refusals: 0,
+            relocated: false,
             tries: 0,
             store_failing_since: None,
             in_hand_since: Instant::now(),

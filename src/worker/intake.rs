@@ -11,11 +11,18 @@ use super::desk::Origin;
 use super::dispatch::News;
 use super::entry::Parcel;
 use crate::amqp::{Delivery, Event, Intake, Message};
+use crate::batch::Reason;
 use crate::store::StoreError;
 use crate::store::shelf::Shelved;
 
 /// The most batches taken off the shelf at once.
 const MOST_LEASED: u32 = 100;
+
+/// How often a message was given back before it is tried apart from others: a worker that crashes over it gives it back,
+/// but so does a broker that restarts.
+const SUSPECT_DELIVERIES: u64 = 3;
+/// How often it may stop a worker then.
+const MOST_CRASHES_ALONE: u32 = 3;
 
 /// Headers of the generator that are kept with a shelved message; everything else is dropped.
 const KEPT_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
@@ -27,8 +34,10 @@ pub(super) async fn take_cases(courier: Arc<Courier>, mut intake: Intake, news: 
             Event::Lost(generation) => news.send(News::Lost(generation)).await,
             Event::Delivery(delivery) => {
                 let Delivery { message, handle, generation, .. } = *delivery;
+                let suspect = message.delivery_count >= SUSPECT_DELIVERIES;
                 let parcel = parcel_of(message, courier.store.now());
-                match patiently(|| courier.arrive(parcel.clone())).await {
+                let arrival = patiently(|| take(&courier, parcel.clone(), suspect));
+                match arrival.await {
                     Ok(Arrival::Work(entry)) => {
                         news.send(News::Work(entry, Box::new(Origin::Delivery { handle, generation }))).await
                     }
@@ -48,6 +57,10 @@ pub(super) async fn take_cases(courier: Arc<Courier>, mut intake: Intake, news: 
             return;
         }
     }
+}
+
+async fn take(courier: &Courier, parcel: Parcel, suspect: bool) -> Result<Arrival, StoreError> {
+    if suspect { courier.put_aside(parcel).await.map(|()| Arrival::Shelved) } else { courier.arrive(parcel).await }
 }
 
 /// Empties a queue of messages that never became work into the shelf, until the intake is stopped.
@@ -81,7 +94,7 @@ pub(super) async fn take_off_shelf(courier: Arc<Courier>, news: mpsc::Sender<New
         if room == 0 {
             continue;
         }
-        match courier.store.lease_due(&courier.holder, courier.config.shelf.lease, room).await {
+        match lease_some(&courier, room).await {
             Ok(leased) => {
                 for shelved in leased {
                     take_leased(&courier, shelved, &news).await;
@@ -90,6 +103,13 @@ pub(super) async fn take_off_shelf(courier: Arc<Courier>, news: mpsc::Sender<New
             Err(error) => tracing::warn!(%error, "the shelf cannot be read"),
         }
     }
+}
+
+async fn lease_some(courier: &Courier, room: u32) -> Result<Vec<Shelved>, StoreError> {
+    let lease = courier.config.shelf.lease;
+    let mut leased = courier.store.lease_due(&courier.holder, lease, room).await?;
+    leased.extend(courier.store.lease_suspect(&courier.holder, lease).await?);
+    Ok(leased)
 }
 
 async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<News>) {
@@ -103,8 +123,17 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<Ne
         parks: content.parks,
         failing_since: content.failing_since,
         lease: Some((id, generation)),
+        suspect: content.reason == Reason::Suspect,
     };
-    match courier.arrive(parcel).await {
+    if parcel.suspect && parcel.parks > MOST_CRASHES_ALONE {
+        let detail = format!("tried alone {MOST_CRASHES_ALONE} times");
+        if let Err(error) = courier.shelve_message(parcel, Reason::CrashLoop, None, vec![], detail).await {
+            tracing::warn!(%error, %id, "a suspect could not be given up; its lease runs out");
+        }
+        return;
+    }
+    let parks = if parcel.suspect { 0 } else { parcel.parks };
+    match courier.arrive(Parcel { parks, ..parcel }).await {
         Ok(Arrival::Work(entry)) => {
             // The dispatcher is gone only when the worker stops; the lease then runs out.
             drop(news.send(News::Work(entry, Box::new(Origin::Lease { id, generation }))).await);
@@ -148,6 +177,7 @@ fn parcel_of(message: Message, now: i64) -> Parcel {
         parks: 0,
         failing_since: None,
         lease: None,
+        suspect: false,
     }
 }
 

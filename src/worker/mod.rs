@@ -13,6 +13,7 @@ mod desk;
 mod dispatch;
 mod entry;
 mod intake;
+mod locate;
 mod retry;
 mod watch;
 
@@ -79,6 +80,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
     }
+    store.reclaim_leases().await?;
     warn_of_insecure_origins(&config, &metrics);
     let courier = Arc::new(Courier {
         tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),

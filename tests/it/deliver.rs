@@ -4,8 +4,10 @@ use serde_json::json;
 use testmo_courier::batch::Reason;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_sim::Method;
-use testmo_sim::faults::{CommitTime, Fault, PathKind, RetryAfter, Rule};
+use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
+use testmo_sim::model::Role;
 
+use crate::support::broker::Broker;
 use crate::support::stage::{Stage, batch, key_of, names, until};
 
 fn on_create(fault: Fault) -> Rule {
@@ -192,5 +194,184 @@ async fn a_case_that_testmo_refuses_is_dead_and_the_others_arrive() {
     assert_eq!(stage.account("acme").case_names(), ["b-1 case 1", "b-1 case 2", "b-1 case 4"]);
     let shelf = stage.shelf().await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::CaseRefused));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_a_path_are_created_once_however_many_batches_ask_for_them() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    for n in 0..8 {
+        let mut wish = batch("acme", &format!("b-{n}"), 2);
+        wish["folder_path"] = json!(["Checkout", " Payment "]);
+        stage.publish(&wish).await;
+    }
+    for n in 0..8 {
+        assert_eq!(stage.event_of(&format!("acme/b-{n}")).await["data"]["outcome"], "delivered");
+    }
+    let there = stage.account("acme").cases();
+    let paths: std::collections::BTreeSet<_> = there.iter().map(|case| case.folder.clone()).collect();
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    assert!(paths.first().unwrap().ends_with("/Checkout/Payment"), "{paths:?}");
+    assert_eq!(stage.account("acme").view().projects[0].folders.len(), 3);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_whose_creation_ends_unclear_is_looked_for_before_it_is_created_again() {
+    for fault in [Fault::status(503), Fault::status_after_commit(503), Fault::status_after_commit(500)] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([Rule::always(fault).on(Method::Post, PathKind::Folders).times(1)]);
+        stage.start_worker();
+        let mut wish = batch("acme", "b-1", 2);
+        wish["folder_path"] = json!(["Checkout"]);
+        stage.publish(&wish).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").view().projects[0].folders.len(), 2);
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_not_under_the_tenants_own_is_refused_until_it_is_mended() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let mut wish = batch("acme", "b-1", 2);
+    wish["folder_id"] = json!(999);
+    stage.publish(&wish).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::FolderMissing));
+    assert!(stage.account("acme").cases().is_empty());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_has_vanished_is_resolved_anew() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(1)))).times(1)]);
+    stage.start_worker();
+    let mut wish = batch("acme", "b-1", 2);
+    wish["folder_path"] = json!(["Checkout"]);
+    stage.publish(&wish).await;
+    let origin = stage.testmo.origin("acme");
+    until(async || stage.store.gate(&origin).await.unwrap().is_some()).await;
+    let folder = stage.account("acme").view().projects[0].folders.iter().map(|folder| folder.id).max().unwrap();
+    stage.account("acme").delete_folder(folder);
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    let there = stage.account("acme").cases();
+    assert!(there[0].folder.ends_with("/Checkout") && there[0].folder_id != folder);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_required_field_that_the_mapping_lacks_waits_for_the_connection() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.required_fields = vec!["custom_priority".into()]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::ConnectionRejected));
+    assert!(shelf[0].content.detail.as_deref().unwrap().contains("custom_priority"));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_too_large_is_halved_and_a_case_that_is_too_large_alone_is_refused() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.body_limit_bytes = 3_000);
+    stage.start_worker();
+    let mut large = batch("acme", "b-1", 30);
+    large["cases"][10]["description"] = json!("long ".repeat(1_000));
+    stage.publish(&large).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "partial");
+    assert_eq!(event["data"]["cases"][10]["reason"], "case_too_large");
+    let mut wanted = names("b-1", 30);
+    wanted.remove(10);
+    assert_eq!(stage.account("acme").case_names(), wanted);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_refused_for_its_own_reason_fails_the_batch() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let mut bad = batch("acme", "b-1", 2);
+    bad["cases"][0]["fields"] = json!({"custom_one": 1});
+    bad["cases"][1]["fields"] = json!({"custom_two": 1});
+    stage.publish(&bad).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], "com.sqai-suite.testmo.batch.failed.v1");
+    assert_eq!(event["data"]["reason"], "all_refused");
+    assert_eq!(stage.shelf().await[0].state, ShelfState::Dead);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_write_permission_waits_until_it_is_mended() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_role(1, Role::Read);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::Forbidden));
+    stage.account("acme").set_role(1, Role::Write);
+    assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_testmos_stops_the_tenant() {
+    for fault in [Fault::Redirect { location: "/login".into() }, Fault::Html { after_commit: false }] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(fault)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 2)).await;
+        let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+        assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::NotTestmo));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_creates_nothing_twice() {
+    for at in [CutAt::BeforeCommit, CutAt::AfterCommit, CutAt::HalfBody] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::Cut { at }).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_be_read_whole_creates_nothing_twice() {
+    for fault in [Fault::Garbage, Fault::DropLast] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(fault).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stays_ill_parks_the_batch_and_gives_it_up_after_the_horizon() {
+    let settings =
+        [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([on_create(Fault::status(503))]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!((&event["data"]["outcome"], &event["data"]["reason"]), (&json!("failed"), &json!("retries_exhausted")));
+    assert_eq!(stage.shelf_until(|shelf| shelf[0].state == ShelfState::Dead).await.len(), 1);
+    assert!(stage.account("acme").cases().is_empty());
     stage.end().await;
 }

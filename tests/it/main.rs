@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a real RabbitMQ, real HTTP; only Testmo is a stand-in.
 
 mod amqp;
+mod cli;
+mod cli_broker;
 mod deliver;
 mod layering;
 mod support;

@@ -5,10 +5,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::Store;
-use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
+use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved, Until};
 
 use super::super::failure::Failure;
-use super::super::moment::{absolute, relative};
+use super::super::moment::{relative, rfc3339};
 use super::super::out::Out;
 use super::super::table::{Form, List, shortened};
 use super::{due, name};
@@ -96,9 +96,10 @@ pub(super) fn object(entry: &Shelved, now: i64) -> Value {
         "batch_id": batch,
         "message_hash": hash,
         "account": content.account,
-        "arrived_at": absolute(content.arrived_at),
-        "shelved_at": absolute(entry.shelved_at),
+        "arrived_at": rfc3339(content.arrived_at),
+        "shelved_at": rfc3339(entry.shelved_at),
         "comes_back": due(entry, now),
+        "due_at": matches!(content.until, Until::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
         "parks": content.parks,
     })
 }
@@ -108,7 +109,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use testmo_courier::store::shelf::{ShelfId, Shelving, Until};
+    use testmo_courier::store::shelf::{ShelfId, Shelving};
 
     use super::*;
 

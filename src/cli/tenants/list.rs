@@ -9,7 +9,7 @@ use testmo_courier::store::connections::{ConnectionRow, Finding};
 
 use super::super::desk::{configuration, store};
 use super::super::failure::Failure;
-use super::super::moment::{absolute, both, day_of, expiry};
+use super::super::moment::{both, day_of, expiry, rfc3339};
 use super::super::out::Out;
 use super::super::table::{Form, List, shortened};
 use super::light::{Light, days_until_expiry, note};
@@ -99,10 +99,10 @@ pub(super) fn object(row: &ConnectionRow, now: i64) -> Value {
         "key_expires_on": row.expires_on,
         "key_days_left": days_until_expiry(row, today),
         "verified": row.is_verified(),
-        "verified_at": row.verified_at.map(absolute),
-        "checked_at": row.checked_at.map(absolute),
+        "verified_at": row.verified_at.and_then(rfc3339),
+        "checked_at": row.checked_at.and_then(rfc3339),
         "finding": row.finding,
-        "last_success_at": row.last_success_at.map(absolute),
+        "last_success_at": row.last_success_at.and_then(rfc3339),
         "version": row.version,
         "mapping": row.mapping,
     })

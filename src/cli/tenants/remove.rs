@@ -49,12 +49,12 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
             format!("`testmo-courier shelf list --tenant {tenant}` shows them; --purge throws them away"),
         ));
     }
-    out.line(format_args!("The connection of {tenant} to {}, with its API key, is removed.", row.origin))?;
+    out.line(format_args!("This removes the connection of {tenant} to {}, with its API key.", row.origin))?;
     if !load.is_empty() {
-        out.line(format_args!("With it these batches are thrown away: {load}."))?;
+        out.line(format_args!("It throws away the batches on the shelf too: {load}."))?;
     }
     if !arguments.yes && !agreed(out)? {
-        return Err(Failure::finding("nothing was removed", "answer yes to go on"));
+        return Err(Failure::finding("nothing was removed", "type yes, or give --yes, to go on"));
     }
     store.remove_tenant(&tenant).await?;
     out.line("Removed. Revoke the key in Testmo too: on the user profile page, or in the Admin panel.")

@@ -33,7 +33,7 @@ Examples:
 pub(crate) struct Arguments {
     /// Whose connection
     tenant: TenantId,
-    /// The base URL of the Testmo instance, such as https://acme.testmo.net
+    /// The base URL of the Testmo instance, such as `https://acme.testmo.net`
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The id of the project

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::batch::TenantId;
+use testmo_courier::batch::reason::Class;
+use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::connections::{ConnectionRow, Finding};
 use testmo_courier::tenants;
 use testmo_courier::testmo::Client;
@@ -73,8 +74,18 @@ pub(super) fn tell(tenant: &TenantId, finding: &Finding, out: &mut Out) -> Resul
             let mark = out.paint(Colour::Red, "red");
             out.line(format_args!("{mark}    {tenant}  {}", reason.cause()))?;
             out.line(format_args!("       {}", visible(detail)))?;
-            out.line(format_args!("       → {}", reason.remedy()))?;
+            out.line(format_args!("       → {}", remedy(*reason, tenant)))?;
             Ok(false)
         }
+    }
+}
+
+/// What a Testmo without room or health heals by itself for batches; a person who verifies has to come again.
+fn remedy(reason: Reason, tenant: &TenantId) -> String {
+    match reason.class() {
+        Class::Account => format!(
+            "Check the base URL for typing errors; if it is right, try again later: testmo-courier tenants verify {tenant}"
+        ),
+        Class::Connection | Class::Message | Class::Case | Class::Person => reason.remedy().to_owned(),
     }
 }

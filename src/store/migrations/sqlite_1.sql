@@ -15,6 +15,8 @@ CREATE TABLE connections (
     verified_at       BIGINT,
     checked_at        BIGINT,
     finding           TEXT,
+    recheck_at        BIGINT,
+    rechecks          BIGINT NOT NULL DEFAULT 0,
     last_success_at   BIGINT,
     changed_at        BIGINT NOT NULL
 ) WITHOUT ROWID;
@@ -101,6 +103,16 @@ CREATE TABLE shelf (
 
 CREATE INDEX shelf_by_due ON shelf (state, due_at);
 CREATE INDEX shelf_by_tenant ON shelf (tenant_id, state);
+
+CREATE TABLE folder_claims (
+    account           TEXT NOT NULL,
+    project_id        BIGINT NOT NULL,
+    parent_id         BIGINT NOT NULL,
+    name              TEXT NOT NULL,
+    holder            TEXT NOT NULL,
+    lease_until       BIGINT NOT NULL,
+    PRIMARY KEY (account, project_id, parent_id, name)
+) WITHOUT ROWID;
 
 CREATE TABLE outbox (
     event_id          TEXT PRIMARY KEY,

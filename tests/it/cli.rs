@@ -1,0 +1,241 @@
+//! Does the command keep its word where no broker is needed: what it prints, what it stores, how it exits?
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+use testmo_sim::Server;
+use testmo_sim::world::AccountSpec;
+
+const KEY: &str = "testmo_api_s3cret";
+
+/// A folder with nothing in it but what the commands make there.
+struct Folder {
+    folder: TempDir,
+    origin: Option<String>,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+struct End {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Folder {
+    fn empty() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), origin: None }
+    }
+
+    fn with_store() -> Self {
+        let folder = Self::empty();
+        assert_eq!(folder.courier(&["init"]).code, Some(0));
+        folder
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn courier(&self, arguments: &[&str]) -> End {
+        self.courier_reading("", arguments)
+    }
+
+    fn courier_reading(&self, input: &str, arguments: &[&str]) -> End {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        tokio::task::block_in_place(|| {
+            let mut child = command.spawn().expect("the command starts");
+            // A command that does not read its input may have ended before.
+            drop(child.stdin.take().expect("its input").write_all(input.as_bytes()));
+            child.wait_with_output().expect("its end").into()
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_testmo-courier"));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("COURIER_") || matches!(&*text, "AMQP_URL" | "DATABASE_URL") {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).current_dir(self.path()).env("AMQP_URL", "amqp://u:hunter2@127.0.0.1:1/%2f");
+        if let Some(origin) = &self.origin {
+            command.env("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin);
+        }
+        command
+    }
+
+    fn set(&self, key: &str, more: &[&str]) -> End {
+        let origin = self.origin.as_deref().expect("a stand-in");
+        let arguments = ["tenants", "set", "acme", "--base-url", origin, "--project", "1", "--folder", "1"];
+        self.courier_reading(key, &[&arguments[..], &["--key-stdin"], more].concat())
+    }
+}
+
+impl From<Output> for End {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl End {
+    #[track_caller]
+    fn is(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for part in parts {
+            assert!(self.out.contains(part) || self.err.contains(part), "{part:?} is not in {self:?}");
+        }
+        assert!(!self.out.contains("hunter2") && !self.err.contains("hunter2"), "{self:?}");
+        assert!(!self.out.contains("s3cret") && !self.err.contains("s3cret"), "{self:?}");
+    }
+}
+
+async fn with_testmo() -> (Folder, Server) {
+    let server = Server::start().await.expect("a stand-in");
+    server.create("acme", AccountSpec::with_one_folder(KEY)).expect("an account");
+    let folder = Folder { origin: Some(server.origin("acme")), ..Folder::with_store() };
+    (folder, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_makes_what_is_missing_and_leaves_alone_what_is_there() {
+    let folder = Folder::empty();
+    folder.courier(&["tenants", "list"]).is(2, &["there is no store", "testmo-courier init"]);
+    folder.courier(&["init"]).is(0, &["testmo-courier.db (made)", "testmo-courier.key (made)", "tenants set"]);
+    let key = std::fs::read(folder.path().join("testmo-courier.key")).unwrap();
+    folder.courier(&["init"]).is(0, &["testmo-courier.db (was there already)"]);
+    assert_eq!(std::fs::read(folder.path().join("testmo-courier.key")).unwrap(), key);
+    folder.courier(&["tenants", "list"]).is(0, &["No connection is entered yet"]);
+    folder.courier(&["tenants", "list", "--json"]).is(0, &["[]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_or_exchanged_master_key_is_noticed() {
+    let folder = Folder::with_store();
+    let file = folder.path().join("testmo-courier.key");
+    std::fs::write(&file, "0".repeat(64)).unwrap();
+    folder.courier(&["tenants", "verify", "--all"]).is(2, &["is not the one", "put that one back"]);
+    folder.courier(&["init"]).is(2, &["is not the one"]);
+    std::fs::remove_file(&file).unwrap();
+    folder.courier(&["init"]).is(2, &["its master key is not at", "put it back"]);
+    folder.courier(&["run"]).is(2, &["master key file"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mistake_in_the_configuration_is_told_at_once() {
+    let folder = Folder::empty();
+    folder.courier(&["config", "check"]).is(0, &["ok"]);
+    std::fs::write(folder.path().join("bad.toml"), "[retry]\ntries = 0\n[amqp]\nprefetchh = 1\n").unwrap();
+    let told = ["`retry.tries`", "unknown key `amqp.prefetchh`; is `amqp.prefetch` meant?"];
+    folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
+    folder.courier(&["config", "check", "--config", "none.toml"]).is(2, &["none.toml: cannot be read"]);
+    folder.courier(&["config", "show"]).is(0, &["url = \"amqp://u:***@127.0.0.1:1/%2f\"", "[retry]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_command_line_says_what_to_type_instead() {
+    let folder = Folder::with_store();
+    folder.courier(&["tenant"]).is(2, &["tenants"]);
+    folder.courier(&["publish"]).is(2, &["<FILE>"]);
+    folder.courier(&["tenants", "set", "ac me"]).is(2, &["a tenant id is 1 to 64"]);
+    folder.courier(&["tenants", "set", "acme"]).is(2, &["--base-url, --project, --folder"]);
+    folder.courier(&["tenants", "set", "acme", "--api-key", KEY]).is(2, &["--key-stdin", "--key-file"]);
+    folder.courier(&["shelf", "show", "x"]).is(2, &["shelf list"]);
+    folder.courier(&["shelf", "show", "1"]).is(1, &["00000001"]);
+    folder.courier(&["events", "tail", "--timeout", "soon"]).is(2, &["30s, 5m"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbour_that_is_away_is_an_exit_code_of_its_own() {
+    let folder = Folder::with_store();
+    std::fs::write(folder.path().join("b.json"), include_str!("../demo/batches/01-shop-vouchers-de.json")).unwrap();
+    folder.courier(&["topology", "check"]).is(3, &["127.0.0.1:1"]);
+    folder.courier(&["events", "tail"]).is(3, &["127.0.0.1:1"]);
+    folder.courier(&["publish", "b.json"]).is(3, &["127.0.0.1:1"]);
+    folder.courier(&["publish", "--wait", "b.json"]).is(3, &["127.0.0.1:1"]);
+    folder.courier(&["health", "--url", "http://127.0.0.1:1/readyz"]).is(3, &["does not answer"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_faults_is_not_published_and_every_fault_is_named() {
+    let folder = Folder::empty();
+    let batch = include_str!("../demo/batches/09-repeated-external-id.json");
+    let told = ["standard input: 1 fault", "/cases/2/external_id", "nothing was published"];
+    folder.courier_reading(batch, &["publish", "-"]).is(1, &told);
+    folder.courier(&["publish", "none.json"]).is(2, &["none.json cannot be read"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_tried_as_soon_as_it_is_entered() {
+    let (folder, server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green", "connected as Push Bot to project \"Shop\", folder \"Generated\""]);
+    folder.courier(&["tenants", "list"]).is(0, &["green  acme", "1 Shop", "1 Generated", "never"]);
+    folder.courier(&["tenants", "show", "acme"]).is(0, &["kept encrypted", "Push Bot", "custom_steps"]);
+    server.account("acme").revoke(1);
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "401", "Generate a new API key"]);
+    folder.courier(&["tenants", "list", "--plain"]).is(0, &["red\tacme", "key_refused"]);
+    folder.courier(&["tenants", "verify", "other"]).is(1, &["no connection of tenant other"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_of_a_change_stays_as_it_was() {
+    let (folder, _server) = with_testmo().await;
+    folder.set(KEY, &["--expires", "2999-12-31"]).is(0, &["green", "2999-12-31"]);
+    folder.courier(&["tenants", "set", "acme", "--folder", "7"]).is(1, &["has no folder 7", "not verified"]);
+    folder.courier(&["tenants", "set", "acme", "--folder", "1"]).is(0, &["green", "2999-12-31"]);
+    folder.courier(&["tenants", "set", "acme", "--no-expiry"]).is(0, &["green"]);
+    folder.courier(&["tenants", "list"]).is(0, &["not known"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_is_saved_as_not_verified_and_replacing_it_reminds_of_the_old_one() {
+    let (folder, _server) = with_testmo().await;
+    folder.set("wrong", &[]).is(1, &["red", "401", "Saved as not verified"]);
+    folder.set(KEY, &[]).is(0, &["green", "Revoke API keys", "Admin panel"]);
+    folder.set(" \n", &[]).is(2, &["the API key is empty"]);
+    folder.set("two words", &[]).is(2, &["holds blanks"]);
+    folder.set(KEY, &["--expires", "2001-01-01"]).is(2, &["expired already", "--no-expiry"]);
+    folder.courier(&["tenants", "list"]).is(0, &["green  acme"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_never_goes_to_another_address_than_it_was_entered_for() {
+    let (mut folder, server) = with_testmo().await;
+    let elsewhere = server.create("other", AccountSpec::with_one_folder(KEY)).unwrap();
+    folder.set(KEY, &[]).is(0, &["green"]);
+    let (old, new) = (server.origin("acme"), server.origin("other"));
+    folder.origin = Some(format!("{old},{new}"));
+    let change = ["tenants", "set", "acme", "--base-url", &new];
+    folder.courier(&change).is(2, &["entering the API key again", "--key-stdin"]);
+    assert_eq!(elsewhere.requests().len(), 0);
+    folder.courier_reading(KEY, &[&change[..], &["--key-stdin"]].concat()).is(0, &["green"]);
+    let refused = ["tenants", "set", "acme", "--base-url", "https://10.0.0.1"];
+    folder.courier(&refused).is(2, &["names an address instead of a host"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_removed_only_when_that_is_meant() {
+    let (folder, _server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green"]);
+    folder.courier(&["tenants", "remove", "acme"]).is(2, &["--yes"]);
+    folder.courier(&["tenants", "list"]).is(0, &["acme"]);
+    folder.courier(&["tenants", "remove", "acme", "--yes"]).is(0, &["Removed"]);
+    folder.courier(&["tenants", "remove", "acme", "--yes"]).is(1, &["no connection of tenant acme"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_nobody_reads_ends_quietly() {
+    let folder = Folder::empty();
+    let mut command = folder.command(&["publish", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It waits for its input until nobody can read its output any more.
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(b"{").unwrap();
+    let end = End::from(child.wait_with_output().unwrap());
+    assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
+}

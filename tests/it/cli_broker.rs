@@ -1,0 +1,128 @@
+//! Do the commands that need a broker keep their word: what they wait for, what they print, how they exit?
+
+use std::io;
+use std::process::{Command, Output, Stdio};
+
+use testmo_sim::Method;
+use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::support::process::{Process, command};
+use crate::support::stage::{Stage, batch, patient};
+
+/// A command that runs beside the tasks of the test.
+type Running = JoinHandle<io::Result<Output>>;
+
+fn start(mut command: Command, arguments: &[&str]) -> Running {
+    let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+    spawn_blocking(move || child.wait_with_output())
+}
+
+/// The exit code, and all that was said.
+async fn ended(running: Running) -> (Option<i32>, String) {
+    let output = patient(running).await.expect("a thread").expect("its end");
+    let said = String::from_utf8([output.stdout, output.stderr].concat());
+    (output.status.code(), said.expect("text"))
+}
+
+async fn run(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
+    ended(start(command(stage), arguments)).await
+}
+
+fn file(stage: &Stage, name: &str, body: &str) -> String {
+    let path = stage.path(name);
+    std::fs::write(&path, body).expect("a file");
+    path.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_waits_for_the_outcome_of_every_batch() {
+    let mut stage = Stage::with_tenants(&["acme", "globex"]).await;
+    stage.start_worker();
+    let good = file(&stage, "good.json", &batch("acme", "b-1", 3).to_string());
+    let (code, said) = run(&stage, &["publish", "--wait", &good, &good]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("published   acme/b-1  3 cases\n"), "{said}");
+    assert!(said.contains("delivered   acme/b-1  3 cases  http://"), "{said}");
+
+    let other = file(&stage, "other.json", &batch("globex", "b-2", 1).to_string());
+    let conflict = file(&stage, "conflict.json", &batch("acme", "b-1", 2).to_string());
+    let broken = file(&stage, "broken.json", "{");
+    let (code, said) = run(&stage, &["publish", "--wait", "--raw", &other, &conflict, &broken]).await;
+    assert_eq!(code, Some(1), "{said}");
+    for part in ["delivered   globex/b-2", "failed      acme/b-1  batch_conflict", "not_json", "→ "] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_delivered_now_is_told_as_open() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let unknown = file(&stage, "unknown.json", &batch("nobody", "b-1", 1).to_string());
+    let (code, said) = run(&stage, &["publish", "--wait", "--timeout", "500ms", &unknown]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("open        nobody/b-1") && said.contains("shelf list"), "{said}");
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    let (code, said) = run(&stage, &["shelf", "list", "--plain"]).await;
+    assert_eq!((code, said.lines().count()), (Some(0), 1), "{said}");
+    assert!(said.starts_with("00000001\tparked\tunknown_tenant\tnobody/b-1\t"), "{said}");
+    let (code, said) = run(&stage, &["shelf", "show", "00000001", "--body"]).await;
+    assert_eq!((code, said), (Some(0), batch("nobody", "b-1", 1).to_string()));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_printed_until_there_are_enough() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let tail = ["events", "tail", "--tenant", "acme", "--count", "1", "--json", "--timeout", "30s"];
+    let tail = start(command(&stage), &tail);
+    // Nothing tells when it watches; batches come until it has seen one of them.
+    let mut n = 0;
+    while !tail.is_finished() {
+        n += 1;
+        stage.publish(&batch("acme", &format!("b-{n}"), 1)).await;
+        stage.settled(&format!("acme/b-{n}")).await;
+    }
+    let (code, said) = ended(tail).await;
+    assert_eq!((code, said.lines().count()), (Some(0), 1), "{said}");
+    assert!(said.contains("\"outcome\":\"delivered\""), "{said}");
+    let (code, said) = run(&stage, &["events", "tail", "--count", "1", "--timeout", "10ms"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_topology_is_checked_and_declared() {
+    let stage = Stage::with_tenants(&[]).await;
+    let (code, said) = run(&stage, &["topology", "check"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let output = |arguments: &[&str]| {
+        let mut command = command(&stage);
+        command.env("COURIER_AMQP__CASES_QUEUE", "testmo.other");
+        ended(start(command, arguments))
+    };
+    let (code, said) = output(&["topology", "check"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("queue `testmo.other` does not exist"), "{said}");
+    assert_eq!(output(&["topology", "declare"]).await.0, Some(0));
+    assert_eq!(output(&["topology", "check"]).await.0, Some(0));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_worker_at_once() {
+    let stage = Stage::with_tenants(&["acme"]).await;
+    let slow = Fault::Slow { ms: 20_000, commit: CommitTime::AfterDelay };
+    stage.account("acme").set_faults([Rule::always(slow).on(Method::Post, PathKind::Cases)]);
+    let mut process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    let creating = |request: &testmo_sim::world::RequestRecord| request.method == Method::Post;
+    stage.account("acme").until(|station| station.log.iter().any(creating)).await;
+    process.signal("TERM");
+    process.signal("INT");
+    assert_eq!(process.exit().await.code(), Some(130));
+    stage.end().await;
+}
