@@ -80,12 +80,10 @@ pub fn after_failed_look(trouble: &Trouble) -> Next {
 
 /// What follows when a folder could not be created; after an unclear end it is looked for before the next try.
 pub fn after_failed_folder(trouble: &Trouble) -> Next {
-    match after_failed_look(trouble) {
-        Next::Again(_) if matches!(trouble, Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. }) => {
-            Next::Park(Reason::FolderMissing)
-        }
-        next => next,
+    if matches!(trouble, Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. }) {
+        return Next::Park(Reason::FolderMissing);
     }
+    after_failed_look(trouble)
 }
 
 /// How many refusals of whole requests in a row, without a case arriving between them, it takes until not the cases

@@ -88,10 +88,11 @@ impl Courier {
                 let testmo = &self.config.testmo;
                 let settle = trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered);
                 self.store.free_folder(&new, &self.holder, settle).await?;
-                match self.call_failed(entry, &trouble, after_failed_folder(&trouble)).await? {
-                    Flow::Again(reason, detail, least) => Ok(Flow::Again(reason, detail, least.max(settle))),
-                    flow => Ok(flow),
+                let flow = self.call_failed(entry, &trouble, after_failed_folder(&trouble)).await?;
+                if let Flow::Again(reason, detail, least) = flow {
+                    return Ok(Flow::Again(reason, detail, least.max(settle)));
                 }
+                Ok(flow)
             }
         }
     }
