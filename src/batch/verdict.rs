@@ -111,6 +111,47 @@ pub fn reason_of(trouble: &Trouble) -> Reason {
     }
 }
 
+/// How long until a connection that failed is looked at again by itself, after it was looked at `times` times.
+///
+/// A refused key is never tried again, and one that was never entered right is for the one who enters it; what people
+/// mend inside Testmo is looked at again after 5 minutes, growing to 6 hours.
+pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
+    match reason {
+        Reason::Forbidden
+        | Reason::TargetMissing
+        | Reason::NotTestmo
+        | Reason::AddressRefused
+        | Reason::Throttled
+        | Reason::ServerError
+        | Reason::NoAnswer
+        | Reason::Unreachable
+        | Reason::Unclear => {
+            let minutes = 5_u64.saturating_mul(2_u64.saturating_pow(times.min(16)));
+            Some(Duration::from_secs(60 * minutes.min(360)))
+        }
+        Reason::KeyRefused
+        | Reason::Unverified
+        | Reason::UnknownTenant
+        | Reason::ConnectionRejected
+        | Reason::FolderMissing
+        | Reason::NotJson
+        | Reason::InvalidMessage
+        | Reason::TooLarge
+        | Reason::Undeliverable
+        | Reason::Suspect
+        | Reason::CrashLoop
+        | Reason::BatchConflict
+        | Reason::NoRoom
+        | Reason::CaseRefused
+        | Reason::CaseTooLarge
+        | Reason::Rejected
+        | Reason::AllRefused
+        | Reason::RetriesExhausted
+        | Reason::UnclearInTestmo
+        | Reason::UnclearElsewhere => None,
+    }
+}
+
 /// When the next try of something that fails is due, and when it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -208,6 +249,15 @@ mod tests {
             let looks = after_push(&Err(trouble.clone()), &[]) == Next::Look;
             assert_eq!(looks, trouble.may_have_committed(), "{trouble}");
         }
+    }
+
+    #[test]
+    fn what_is_mended_inside_testmo_is_looked_at_again_but_a_refused_key_is_not() {
+        let minutes = |reason, times| recheck_after(reason, times).map(|wait| wait.as_secs() / 60);
+        for (times, expected) in [(0, 5), (1, 10), (6, 320), (7, 360), (60, 360)] {
+            assert_eq!(minutes(Reason::Forbidden, times), Some(expected));
+        }
+        assert_eq!(minutes(Reason::KeyRefused, 0), None);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What did each tenant enter, and was it seen to work? Keys are kept as they come: encrypted.
 
+use std::time::Duration;
+
 use sqlx::any::AnyRow;
 
 use super::sql::{self, Bound, Columns};
 use super::{Store, StoreError};
 use crate::batch::mapping::Mapping;
+use crate::batch::verdict::recheck_after;
 use crate::batch::{Reason, TenantId};
 
 /// A connection as it is stored.
@@ -127,7 +130,9 @@ impl Store {
     /// When the store does not answer.
     pub async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
         let works = matches!(finding, Finding::Works { .. });
-        let sql = "UPDATE connections SET checked_at = $3, finding = $4, \
+        let recheck_at = self.recheck_at(tenant, finding).await?;
+        let sql = "UPDATE connections SET checked_at = $3, finding = $4, recheck_at = $6, \
+                   rechecks = CASE WHEN $5 = 1 THEN 0 ELSE rechecks + 1 END, \
                    verified_version = CASE WHEN $5 = 1 THEN version ELSE NULL END, \
                    verified_at = CASE WHEN $5 = 1 THEN $3 ELSE verified_at END \
                    WHERE tenant_id = $1 AND version = $2";
@@ -137,10 +142,36 @@ impl Store {
             Bound::Int(self.now()),
             Bound::MaybeText(finding_text(Some(finding))),
             Bound::Int(i64::from(works)),
+            Bound::MaybeInt(recheck_at),
         ];
         let mut conn = self.pool.acquire().await?;
         sql::execute(&mut conn, sql, bounds).await?;
         Ok(())
+    }
+
+    async fn recheck_at(&self, tenant: &TenantId, finding: &Finding) -> Result<Option<i64>, StoreError> {
+        let Finding::Fails { reason, .. } = finding else { return Ok(None) };
+        let mut conn = self.pool.acquire().await?;
+        let sql = "SELECT rechecks FROM connections WHERE tenant_id = $1";
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+        let times = rows.first().map_or(Ok(0), |row| row.whole("rechecks"))?;
+        let wait = recheck_after(*reason, times).and_then(|wait| i64::try_from(wait.as_millis()).ok());
+        Ok(wait.map(|wait| self.now().saturating_add(wait)))
+    }
+
+    /// Takes up to `most` failed connections that are to be looked at again now; nobody else is given them for `lease`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+        let now = self.now();
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let sql = "UPDATE connections SET recheck_at = $1 WHERE tenant_id IN (SELECT tenant_id FROM connections \
+                   WHERE recheck_at <= $2 ORDER BY recheck_at LIMIT $3) RETURNING *";
+        let bounds = vec![Bound::Int(until), Bound::Int(now), Bound::Int(i64::from(most))];
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        rows.iter().map(connection).collect()
     }
 
     /// A tenant's connection.

@@ -21,6 +21,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, SqlSafeStr};
 
+use self::sql::Columns;
 use crate::clock::Clock;
 use crate::config;
 
@@ -103,6 +104,19 @@ impl Store {
         let mut conn = self.pool.acquire().await?;
         sql::fetch(&mut conn, "SELECT 1 AS one", vec![]).await?;
         Ok(())
+    }
+
+    /// How far the clock is behind what the store has seen; leases and pauses last that much longer.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn clock_lag(&self) -> Result<Duration, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let sql = "SELECT MAX(at) AS at FROM (SELECT MAX(claimed_at) AS at FROM batches UNION ALL \
+                   SELECT MAX(shelved_at) FROM shelf UNION ALL SELECT MAX(created_at) FROM outbox) AS seen";
+        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
+        let seen = rows.first().map_or(Ok(None), |row| row.maybe_int("at"))?.unwrap_or(i64::MIN);
+        Ok(Duration::from_millis(u64::try_from(seen.saturating_sub(self.now())).unwrap_or(0)))
     }
 
     /// Finishes what was asked for and closes every connection.

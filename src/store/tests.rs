@@ -266,3 +266,88 @@ fn a_file_has_one_worker() {
     drop(first);
     FileLock::take(&file).unwrap();
 }
+
+#[tokio::test]
+async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone() {
+    let f = fixture().await;
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
+    assert_eq!(take().await, 0);
+    f.clock.set(1_000_000 + 5 * 60_000);
+    assert_eq!((take().await, take().await), (1, 0));
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.clock.set(1_000_000 + 14 * 60_000);
+    assert_eq!(take().await, 0, "the pauses grow");
+    f.clock.set(1_000_000 + 15 * 60_000);
+    assert_eq!(take().await, 1);
+    let refused = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
+    f.store.note_finding(&tenant(), "v1", &refused).await.unwrap();
+    f.clock.set(1_000_000 + 999 * 60_000);
+    assert_eq!(take().await, 0, "no call with a key that is known to be refused");
+}
+
+#[tokio::test]
+async fn suspects_are_leased_one_at_a_time_and_counted() {
+    let f = fixture().await;
+    for hash in ["a", "b"] {
+        let identity = Identity::Raw(hash.into(), None, None);
+        let shelve =
+            Shelving { identity, reason: Reason::Suspect, parks: 0, ..shelving("x", Until::After(Duration::ZERO)) };
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    }
+    assert!(f.store.lease_due("w", Duration::from_secs(9), 10).await.unwrap().is_empty());
+    let first = f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
+    assert_eq!(first.content.parks, 1);
+    assert!(f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().is_none());
+    assert_eq!(f.store.reclaim_leases().await.unwrap(), 1);
+    let again = f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
+    assert_eq!((again.id, again.content.parks), (first.id, 2));
+}
+
+#[tokio::test]
+async fn a_folder_is_claimed_by_one_and_free_again_after_the_settle_time() {
+    use crate::store::folders::{FolderClaim, NewFolder};
+    let f = fixture().await;
+    let new = NewFolder { account: "a".into(), project: 1, parent: 2, name: "n".into() };
+    let claim = async |holder| f.store.claim_folder(&new, holder, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(claim("w1").await, FolderClaim::Granted);
+    assert_eq!(claim("w2").await, FolderClaim::Busy(Duration::from_secs(60)));
+    f.store.free_folder(&new, "w1", Duration::from_secs(5)).await.unwrap();
+    assert_eq!(claim("w1").await, FolderClaim::Busy(Duration::from_secs(5)));
+    f.clock.set(1_005_000);
+    assert_eq!(claim("w2").await, FolderClaim::Granted);
+    f.store.free_folder(&new, "w1", Duration::ZERO).await.unwrap();
+    assert_eq!(claim("w3").await, FolderClaim::Busy(Duration::from_secs(60)), "only its holder frees it");
+    f.store.free_folder(&new, "w2", Duration::ZERO).await.unwrap();
+    assert_eq!(claim("w3").await, FolderClaim::Granted);
+}
+
+#[tokio::test]
+async fn a_full_store_says_so_and_changes_nothing() {
+    let f = fixture().await;
+    // The limit is a connection's own, so every one that the pool can have gets it.
+    let mut all = Vec::new();
+    for _ in 0..f.store.pool.options().get_max_connections() {
+        let mut conn = f.store.pool.acquire().await.unwrap();
+        sql::execute(&mut conn, "PRAGMA max_page_count = 100", vec![]).await.unwrap();
+        all.push(conn);
+    }
+    drop(all);
+    let large = Shelving { body: vec![0; 1_000_000], ..shelving("b", Until::Person) };
+    let error = f.store.change(Change { shelve: Some(large), ..Change::default() }).await.unwrap_err();
+    assert!(error.to_string().contains("full"), "{error}");
+    assert!(f.store.shelf(&Filter::default(), 9).await.unwrap().is_empty());
+    f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }).await.unwrap();
+    assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_is_noticed() {
+    let f = fixture().await;
+    assert_eq!(f.store.clock_lag().await.unwrap(), Duration::ZERO);
+    f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }).await.unwrap();
+    f.clock.set(1_000_000 - 60_000);
+    assert_eq!(f.store.clock_lag().await.unwrap(), Duration::from_secs(60));
+}

@@ -288,7 +288,10 @@ fn first_refusal(entry: &Entry) -> Option<String> {
             let said = refusal.said.first().map(|said| format!(": {}: {}", said.field, said.message));
             Some(format!("case {}{}", case.key, said.unwrap_or_default()))
         }
-        CaseState::Lost => Some(format!("case {} is not found in Testmo", case.key)),
+        CaseState::Lost if entry.candidates.is_empty() => Some(format!("case {} is not found in Testmo", case.key)),
+        CaseState::Lost => {
+            Some(format!("case {} is not found in Testmo, but there are {:?}", case.key, entry.candidates))
+        }
         CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) => None,
     })
 }

@@ -191,6 +191,7 @@ impl Courier {
         }
         self.metrics.cases.with_label_values(&["adopted"]).inc_by(adopted as u64);
         entry.looked = true;
+        entry.candidates = left_over;
         Ok(Flow::On)
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Entry {
     pub(super) claimed_at: i64,
     /// Whether Testmo was just looked at for what is in doubt.
     pub(super) looked: bool,
+    /// Rows of Testmo that may be cases which are not found: for a person to look at.
+    pub(super) candidates: Vec<u64>,
     /// The most cases in the next push; halves when a request is refused as a whole.
     pub(super) most_cases: usize,
     /// How many requests were refused as a whole since a case arrived.
@@ -107,6 +109,7 @@ impl Entry {
             stored_epoch: 0,
             claimed_at: 0,
             looked: false,
+            candidates: Vec::new(),
             most_cases: config.max_cases,
             refusals: 0,
             relocated: false,

@@ -14,11 +14,13 @@ mod dispatch;
 mod entry;
 mod intake;
 mod locate;
+mod recheck;
 mod retry;
 mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
@@ -38,6 +40,9 @@ use crate::testmo::{AddressPolicy, Client, NoClient};
 
 /// How many unreadable or unroutable messages are in hand at once.
 const UNDELIVERABLE_PREFETCH: u16 = 20;
+
+/// How far the clock may be behind without its being worth a word.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +86,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
     }
     store.reclaim_leases().await?;
+    warn_of_a_clock_behind(&store).await?;
     warn_of_insecure_origins(&config, &metrics);
     let courier = Arc::new(Courier {
         tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
@@ -105,6 +111,18 @@ fn warn_of_insecure_origins(config: &Config, metrics: &Metrics) {
     if !origins.is_empty() {
         tracing::warn!(?origins, "keys are sent to these origins without TLS; never do this in production");
     }
+}
+
+async fn warn_of_a_clock_behind(store: &Store) -> Result<(), StoreError> {
+    let lag = store.clock_lag().await?;
+    if lag > CLOCK_TOLERANCE {
+        tracing::error!(
+            ?lag,
+            "this machine's clock is behind what the store has seen: set it right; \
+                        until then what was claimed or parked before waits that much longer"
+        );
+    }
+    Ok(())
 }
 
 async fn work(courier: Arc<Courier>, listener: TcpListener, stop: CancellationToken) {
@@ -138,6 +156,7 @@ async fn work(courier: Arc<Courier>, listener: TcpListener, stop: CancellationTo
     tasks.spawn(intake::take_undeliverable(courier.clone(), dead, "the broker gave up on it"));
     tasks.spawn(intake::take_undeliverable(courier.clone(), unrouted, "it fits no queue"));
     tasks.spawn(intake::take_off_shelf(courier.clone(), news, stop.clone()));
+    tasks.spawn(recheck::recheck(courier.clone(), stop.clone()));
     let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, stop.clone()));
 
     stop.cancelled().await;

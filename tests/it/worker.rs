@@ -1,7 +1,10 @@
 //! Does a worker survive its neighbours, and end as it should?
 
+use testmo_courier::batch::Reason;
+use testmo_courier::store::ledger::Change;
+use testmo_courier::store::shelf::{Identity, Shelving, Until};
 use testmo_sim::Method;
-use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+use testmo_sim::faults::{CommitTime, Fault, PathKind, RetryAfter, Rule};
 
 use crate::support::broker::{Broker, QUEUE_SETTLES};
 use crate::support::process::{Process, command};
@@ -50,8 +53,8 @@ async fn a_consumer_that_is_cancelled_subscribes_again() {
         stage.vhost
     );
     Broker::shared().ctl(&["-q", "eval", &deleted]);
-    // Before the queue is declared again, a batch would go to the shelf as unrouted.
-    until(async || Broker::shared().consumers(&stage.vhost) == 3).await;
+    // Before the queue is declared again, a batch would go to the shelf as unrouted. One consumer is this test's own.
+    until(async || Broker::shared().consumers(&stage.vhost) == 4).await;
     stage.publish(&batch("acme", "b-2", 2)).await;
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
     stage.end().await;
@@ -176,5 +179,72 @@ async fn a_second_worker_on_the_same_file_is_refused() {
     let told = String::from_utf8(second.stderr).unwrap();
     assert!(told.contains("in use by another worker"), "{told}");
     drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from_others() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage
+        .account("acme")
+        .set_faults([Rule::always(Fault::throttled(Some(RetryAfter::Seconds(200)))).on(Method::Post, PathKind::Cases)]);
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    for _ in 0..3 {
+        let process = Process::start(&stage).await;
+        until(async || process.metric("testmo_courier_batches_in_hand") == Some(1.0)).await;
+        process.signal("KILL");
+    }
+    let process = Process::start(&stage).await;
+    let shelf = stage.shelf_until(|shelf| !shelf.is_empty()).await;
+    assert_eq!(shelf[0].content.reason, Reason::Suspect);
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let shelve = Shelving {
+        identity: Identity::Raw("x".into(), None, None),
+        reason: Reason::Suspect,
+        detail: None,
+        until: Until::After(std::time::Duration::ZERO),
+        account: None,
+        connection: None,
+        parks: 0,
+        failing_since: None,
+        arrived_at: 1,
+        published_at: None,
+        headers: Default::default(),
+        body: batch("acme", "b-1", 2).to_string().into_bytes(),
+    };
+    stage.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    stage.start_worker();
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    stage.shelf_until(<[_]>::is_empty).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_with_other_arguments_is_told_and_used_all_the_same() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_AMQP__DELIVERY_LIMIT", "7")]).await;
+    stage.environment.insert("COURIER_AMQP__DELIVERY_LIMIT".into(), "9".into());
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    let output = process.output();
+    assert!(output.contains("testmo.cases") && output.contains("differs"), "{output}");
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_its_master_key_says_what_to_do() {
+    let stage = Stage::with_tenants(&["acme"]).await;
+    std::fs::remove_file(&stage.config.keys.master_key_file).unwrap();
+    let output = command(&stage).arg("run").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("master key") && told.contains("testmo-courier init"), "{told}");
     stage.end().await;
 }

@@ -44,6 +44,13 @@ impl Process {
         Some(answer)
     }
 
+    /// The value of a series without labels.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = self.get("/metrics")?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        line.parse().ok()
+    }
+
     /// Everything it has written so far.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.output).expect("its output")

@@ -1,0 +1,60 @@
+//! Does a failed connection work again? What people mend inside Testmo is noticed without their telling anybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::courier::Courier;
+use crate::store::StoreError;
+use crate::store::connections::{ConnectionRow, Finding};
+use crate::tenants::verify;
+
+/// How long a connection belongs to the worker that looks at it.
+const LEASE: Duration = Duration::from_secs(300);
+/// The most connections looked at in one go.
+const AT_ONCE: u32 = 20;
+
+/// Looks at failed connections, each when it is due, until `stop`.
+pub(super) async fn recheck(courier: Arc<Courier>, stop: CancellationToken) {
+    let mut poll = tokio::time::interval(courier.config.shelf.poll);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = poll.tick() => {}
+        }
+        let looked = tokio::select! {
+            () = stop.cancelled() => return,
+            looked = look_at_due(&courier) => looked,
+        };
+        if let Err(error) = looked {
+            tracing::warn!(%error, "failed connections cannot be looked at");
+        }
+    }
+}
+
+async fn look_at_due(courier: &Courier) -> Result<(), StoreError> {
+    for row in courier.store.take_rechecks(LEASE, AT_ONCE).await? {
+        look_at(courier, row).await?;
+    }
+    Ok(())
+}
+
+async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError> {
+    if let Some(wait) = courier.store.gate(&row.origin).await? {
+        tracing::debug!(tenant = %row.tenant, ?wait, "the account takes nothing; the connection is looked at later");
+        return Ok(());
+    }
+    let finding = match courier.tenants.access(&row) {
+        Ok(access) => verify(&courier.client, &access, row.project, row.folder).await,
+        Err((reason, detail)) => Finding::Fails { reason, detail },
+    };
+    match &finding {
+        Finding::Works { .. } => tracing::info!(tenant = %row.tenant, "the tenant's connection works again"),
+        Finding::Fails { reason, .. } => tracing::info!(tenant = %row.tenant, %reason, "it does not work yet"),
+    }
+    courier.store.note_finding(&row.tenant, &row.version, &finding).await?;
+    courier.tenants.forget(&row.tenant);
+    Ok(())
+}
