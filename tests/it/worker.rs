@@ -184,7 +184,7 @@ async fn a_second_worker_on_the_same_file_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from_others() {
-    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let stage = Stage::with_tenants(&["acme"]).await;
     stage
         .account("acme")
         .set_faults([Rule::always(Fault::throttled(Some(RetryAfter::Seconds(200)))).on(Method::Post, PathKind::Cases)]);

@@ -18,8 +18,9 @@ use testmo_courier::store::shelf::{Filter, Shelved};
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_courier::worker;
-use testmo_sim::AccountHandle;
+use testmo_sim::faults::{Fault, PathKind, Rule};
 use testmo_sim::world::AccountSpec;
+use testmo_sim::{AccountHandle, Method};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -263,6 +264,11 @@ pub(crate) fn tenant_id(text: &str) -> TenantId {
 /// The API key of a tenant's user at the stand-in.
 pub(crate) fn key_of(tenant: &str) -> String {
     format!("testmo_api_secret_of_{tenant}")
+}
+
+/// A fault of the request that creates cases.
+pub(crate) fn on_create(fault: Fault) -> Rule {
+    Rule::always(fault).on(Method::Post, PathKind::Cases)
 }
 
 /// A batch with `count` cases named after it.

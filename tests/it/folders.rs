@@ -1,0 +1,75 @@
+//! Does every batch go to the folder it asks for, and is that created once?
+
+use serde_json::json;
+use testmo_courier::batch::Reason;
+use testmo_courier::store::shelf::ShelfState;
+use testmo_sim::Method;
+use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
+
+use crate::support::stage::{Stage, batch, on_create, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_a_path_are_created_once_however_many_batches_ask_for_them() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    for n in 0..8 {
+        let mut wish = batch("acme", &format!("b-{n}"), 2);
+        wish["folder_path"] = json!(["Checkout", " Payment "]);
+        stage.publish(&wish).await;
+    }
+    for n in 0..8 {
+        assert_eq!(stage.event_of(&format!("acme/b-{n}")).await["data"]["outcome"], "delivered");
+    }
+    let there = stage.account("acme").cases();
+    let paths: std::collections::BTreeSet<_> = there.iter().map(|case| case.folder.clone()).collect();
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    assert!(paths.first().unwrap().ends_with("/Checkout/Payment"), "{paths:?}");
+    assert_eq!(stage.account("acme").view().projects[0].folders.len(), 3);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_whose_creation_ends_unclear_is_looked_for_before_it_is_created_again() {
+    for fault in [Fault::status(503), Fault::status_after_commit(503), Fault::status_after_commit(500)] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([Rule::always(fault).on(Method::Post, PathKind::Folders).times(1)]);
+        stage.start_worker();
+        let mut wish = batch("acme", "b-1", 2);
+        wish["folder_path"] = json!(["Checkout"]);
+        stage.publish(&wish).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").view().projects[0].folders.len(), 2);
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_not_under_the_tenants_own_is_refused_until_it_is_mended() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let mut wish = batch("acme", "b-1", 2);
+    wish["folder_id"] = json!(999);
+    stage.publish(&wish).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::FolderMissing));
+    assert!(stage.account("acme").cases().is_empty());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_has_vanished_is_resolved_anew() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(1)))).times(1)]);
+    stage.start_worker();
+    let mut wish = batch("acme", "b-1", 2);
+    wish["folder_path"] = json!(["Checkout"]);
+    stage.publish(&wish).await;
+    let origin = stage.testmo.origin("acme");
+    until(async || stage.store.gate(&origin).await.unwrap().is_some()).await;
+    let folder = stage.account("acme").view().projects[0].folders.iter().map(|folder| folder.id).max().unwrap();
+    stage.account("acme").delete_folder(folder);
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    let there = stage.account("acme").cases();
+    assert!(there[0].folder.ends_with("/Checkout") && there[0].folder_id != folder);
+    stage.end().await;
+}

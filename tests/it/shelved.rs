@@ -1,0 +1,204 @@
+//! What becomes of what does not arrive, and does it come back? One test for each row of the settlement table.
+
+use serde_json::json;
+use testmo_courier::batch::Reason;
+use testmo_courier::store::shelf::ShelfState;
+use testmo_sim::Method;
+use testmo_sim::faults::{Fault, RetryAfter};
+use testmo_sim::model::Role;
+
+use crate::support::broker::Broker;
+use crate::support::stage::{Stage, batch, key_of, names, on_create, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_message_is_dead_with_its_place_and_holds_nobody_up() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish_bytes(r#"{"schema_version": 1, "#).await;
+    let mut faulty = batch("acme", "b-2", 2);
+    faulty["cases"][1]["name"] = json!(7);
+    stage.publish(&faulty).await;
+    stage.publish(&batch("acme", "b-3", 2)).await;
+    assert_eq!(stage.event_of("").await["data"]["reason"], "not_json");
+    let event = stage.event_of("acme/b-2").await;
+    assert_eq!(event["data"]["reason"], "invalid_message");
+    assert_eq!(event["data"]["faults"][0]["pointer"], "/cases/1/name");
+    assert_eq!(stage.event_of("acme/b-3").await["data"]["outcome"], "delivered");
+    let shelf = stage.shelf().await;
+    assert_eq!(shelf.len(), 2);
+    assert!(shelf.iter().all(|row| row.state == ShelfState::Dead));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_with_a_wrong_routing_key_is_found_on_the_shelf() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let body = batch("acme", "b-1", 1).to_string();
+    stage.publish_to("nonsense", body.clone().into_bytes()).await.unwrap();
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["reason"], "undeliverable");
+    let shelf = stage.shelf().await;
+    assert_eq!(shelf[0].content.body, body.as_bytes());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_an_unknown_tenant_waits_until_the_tenant_is_known() {
+    let mut stage = Stage::with_tenants(&["acme", "late"]).await;
+    stage.store.remove_tenant(&"late".parse().unwrap()).await.unwrap();
+    stage.start_worker();
+    stage.publish(&batch("late", "b-1", 2)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::UnknownTenant));
+    assert!(stage.connect("late", "late", &key_of("late")).await);
+    assert_eq!(stage.event_of("late/b-1").await["data"]["outcome"], "delivered");
+    assert_eq!(stage.account("late").case_names(), names("b-1", 2));
+    stage.shelf_until(<[_]>::is_empty).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_stops_its_tenant_alone_and_a_new_one_brings_the_work_back() {
+    let mut stage = Stage::with_tenants(&["acme", "other"]).await;
+    stage.account("acme").revoke(1);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.publish(&batch("other", "b-2", 2)).await;
+    assert_eq!(stage.event_of("other/b-2").await["data"]["outcome"], "delivered");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::KeyRefused));
+    let calls = stage.account("acme").requests().len();
+    stage.publish(&batch("acme", "b-3", 2)).await;
+    stage.shelf_until(|shelf| shelf.len() == 2).await;
+    assert_eq!(stage.account("acme").requests().len(), calls, "no call with a key that is known to be refused");
+    stage.account("acme").give_key(1, "testmo_api_new");
+    assert!(stage.connect("acme", "acme", "testmo_api_new").await);
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    assert_eq!(stage.event_of("acme/b-3").await["data"]["outcome"], "delivered");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_account_is_left_alone_until_it_has_room() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(1)))).times(1)]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 5)).await;
+    let origin = stage.testmo.origin("acme");
+    until(async || stage.store.gate(&origin).await.unwrap().is_some()).await;
+    stage.publish(&batch("acme", "b-2", 5)).await;
+    stage.event_of("acme/b-1").await;
+    stage.event_of("acme/b-2").await;
+    let requests = stage.account("acme").requests();
+    let creates: Vec<_> = requests.iter().filter(|request| request.method == Method::Post).collect();
+    let refused = creates[0].answered_at.unwrap().0;
+    let in_the_pause = creates.iter().filter(|r| (refused + 1..refused + 950).contains(&r.received_at.0)).count();
+    assert_eq!(in_the_pause, 0, "{creates:?}");
+    assert_eq!(stage.account("acme").cases().len(), 10);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_testmo_refuses_is_dead_and_the_others_arrive() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let mut partly = batch("acme", "b-1", 4);
+    partly["cases"][2]["fields"] = json!({"custom_unknown": 1});
+    stage.publish(&partly).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], "com.sqai-suite.testmo.batch.partially_delivered.v1");
+    assert_eq!(event["data"]["cases"][2]["outcome"], "refused");
+    assert_eq!(event["data"]["cases"][2]["said"][0]["field"], "custom_unknown");
+    assert_eq!(stage.account("acme").case_names(), ["b-1 case 1", "b-1 case 2", "b-1 case 4"]);
+    let shelf = stage.shelf().await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::CaseRefused));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_required_field_that_the_mapping_lacks_waits_for_the_connection() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.required_fields = vec!["custom_priority".into()]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::ConnectionRejected));
+    assert!(shelf[0].content.detail.as_deref().unwrap().contains("custom_priority"));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_too_large_is_halved_and_a_case_that_is_too_large_alone_is_refused() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.body_limit_bytes = 3_000);
+    stage.start_worker();
+    let mut large = batch("acme", "b-1", 30);
+    large["cases"][10]["description"] = json!("long ".repeat(1_000));
+    stage.publish(&large).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "partial");
+    assert_eq!(event["data"]["cases"][10]["reason"], "case_too_large");
+    let mut wanted = names("b-1", 30);
+    wanted.remove(10);
+    assert_eq!(stage.account("acme").case_names(), wanted);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_refused_for_its_own_reason_fails_the_batch() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let mut bad = batch("acme", "b-1", 2);
+    bad["cases"][0]["fields"] = json!({"custom_one": 1});
+    bad["cases"][1]["fields"] = json!({"custom_two": 1});
+    stage.publish(&bad).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], "com.sqai-suite.testmo.batch.failed.v1");
+    assert_eq!(event["data"]["reason"], "all_refused");
+    assert_eq!(stage.shelf().await[0].state, ShelfState::Dead);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_write_permission_waits_until_it_is_mended() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_role(1, Role::Read);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::Forbidden));
+    stage.account("acme").set_role(1, Role::Write);
+    assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_testmos_stops_the_tenant() {
+    for fault in [Fault::Redirect { location: "/login".into() }, Fault::Html { after_commit: false }] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(fault)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 2)).await;
+        let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+        assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::NotTestmo));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stays_ill_parks_the_batch_and_gives_it_up_after_the_horizon() {
+    let settings =
+        [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([on_create(Fault::status(503))]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!((&event["data"]["outcome"], &event["data"]["reason"]), (&json!("failed"), &json!("retries_exhausted")));
+    assert_eq!(stage.shelf_until(|shelf| shelf[0].state == ShelfState::Dead).await.len(), 1);
+    assert!(stage.account("acme").cases().is_empty());
+    stage.end().await;
+}

@@ -1,0 +1,62 @@
+//! Is nothing created twice, and nothing lost, when it is not clear how a request ended?
+
+use testmo_sim::faults::{CommitTime, CutAt, Fault};
+
+use crate::support::stage::{Stage, batch, names, on_create};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_the_server_are_tried_again_without_creating_anything_twice() {
+    for fault in
+        [Fault::status(503), Fault::status_after_commit(503), Fault::status(500), Fault::status_after_commit(500)]
+    {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(fault).times(2)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        let event = stage.event_of("acme/b-1").await;
+        assert_eq!(event["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_creates_nothing_twice() {
+    for commit in [CommitTime::BeforeDelay, CommitTime::AfterDelay] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::Slow { ms: 2_500, commit }).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        let event = stage.event_of("acme/b-1").await;
+        assert_eq!(event["data"]["outcome"], "delivered");
+        assert_eq!(event["data"]["cases"][0]["outcome"], "adopted");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_creates_nothing_twice() {
+    for at in [CutAt::BeforeCommit, CutAt::AfterCommit, CutAt::HalfBody] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::Cut { at }).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_be_read_whole_creates_nothing_twice() {
+    for fault in [Fault::Garbage, Fault::DropLast] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(fault).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
