@@ -120,7 +120,14 @@ impl Courier {
         let detail = excerpt(&detail, LONGEST_DETAIL);
         let hash = raw_hash(&parcel.body);
         let (tenant, key) = whose.map_or((None, None), |(tenant, key)| (Some(tenant), key));
-        let event = event::of_message(key.as_ref(), &hash, reason, &faults, self.clock.now());
+        let event = event::of_message(
+            tenant.as_ref(),
+            key.as_ref().map(|key| &key.batch),
+            &hash,
+            reason,
+            &faults,
+            self.clock.now(),
+        );
         let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
         tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
         let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };
