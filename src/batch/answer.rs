@@ -64,7 +64,7 @@ pub struct Refusals {
 }
 
 /// One field that Testmo refused.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct FieldRefusal {
     /// The field, such as `tags`; empty where none is named.
     pub field: String,

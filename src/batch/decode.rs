@@ -6,12 +6,19 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::fingerprint::in_key_order;
-use super::message::{Batch, Case, FolderWish, MAX_CASES, Priority, SCHEMA_VERSION, Script, Source, Step};
-use super::reader::{Fault, Reader};
+use super::json::parse;
+use super::message::{
+    Batch, Case, FolderWish, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
+    MAX_WORD, Priority, SCHEMA_VERSION, Script, Source, Step, key_by_position,
+};
+use super::reader::{Fault, Faults, Reader, whole};
+use super::text::one_line;
 use super::{BatchId, BatchKey, TenantId};
 
 /// The most faults that are named of one message.
 pub const MAX_FAULTS: usize = 100;
+/// So many are told on one line.
+const FAULTS_OF_DETAIL: usize = 10;
 
 /// Why a message is not a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +27,7 @@ pub enum Undecodable {
     NotJson(Fault),
     /// It is JSON, but breaks the contract; the identity is kept where it could be read.
     Schema {
-        /// Every fault found, at most [`MAX_FAULTS`].
+        /// Every fault found; of more than [`MAX_FAULTS`] the last one says how many are left out.
         faults: Vec<Fault>,
         /// Whose batch it says it is, if that much is readable.
         key: Option<BatchKey>,
@@ -37,40 +44,37 @@ impl Undecodable {
             Self::Schema { faults, .. } => faults,
         }
     }
+
+    /// The first faults on one line, for the shelf and the log.
+    pub fn detail(&self) -> String {
+        let faults = self.faults();
+        let mut told: Vec<String> = faults.iter().take(FAULTS_OF_DETAIL).map(ToString::to_string).collect();
+        if faults.len() > FAULTS_OF_DETAIL {
+            told.push("and more".into());
+        }
+        told.join("; ")
+    }
 }
 
 /// Reads and checks a message.
 ///
 /// # Errors
-/// With every fault of it, in the order of the document.
+/// With every fault of it: repeated keys first, then in the order of the contract.
 pub fn decode(bytes: &[u8]) -> Result<Batch, Undecodable> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| Undecodable::NotJson(not_json(&error)))?;
-    let mut faults = Vec::new();
+    decode_naming(bytes, MAX_FAULTS)
+}
+
+/// The same, naming up to `most` faults.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_naming(bytes: &[u8], most: usize) -> Result<Batch, Undecodable> {
+    let mut faults = Faults::naming(most);
+    let value = parse(bytes, &mut faults).map_err(Undecodable::NotJson)?;
     let (batch, key, tenant) = read_batch(&mut Reader::root(&value, &mut faults));
     match batch {
         Some(batch) if faults.is_empty() => Ok(batch),
-        Some(_) | None => {
-            faults.truncate(MAX_FAULTS);
-            Err(Undecodable::Schema { faults, key, tenant })
-        }
-    }
-}
-
-fn not_json(error: &serde_json::Error) -> Fault {
-    Fault {
-        pointer: String::new(),
-        what: format!("not valid JSON at line {}, column {}: {}", error.line(), error.column(), category(error)),
-        remedy: "publish one JSON object, encoded as UTF-8".into(),
-    }
-}
-
-/// The parser's own words quote the input, which may hold anything; its category does not.
-fn category(error: &serde_json::Error) -> &'static str {
-    match error.classify() {
-        serde_json::error::Category::Io => "it could not be read",
-        serde_json::error::Category::Syntax => "a syntax error",
-        serde_json::error::Category::Data => "a value of an unexpected form",
-        serde_json::error::Category::Eof => "it ends too early",
+        Some(_) | None => Err(Undecodable::Schema { faults: faults.list(), key, tenant }),
     }
 }
 
@@ -89,7 +93,7 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
         "folder_id",
         "cases",
     ]);
-    let version = r.required("schema_version", |r| match r.value().as_u64() {
+    let version = r.required("schema_version", |r| match whole(r.value()) {
         Some(SCHEMA_VERSION) => Some(()),
         Some(_) | None => r.fault("is not a schema version this worker reads", "send 1"),
     });
@@ -124,13 +128,14 @@ fn read_source(r: &mut Reader<'_>) -> Option<Source> {
         return None;
     }
     r.only_keys(&["key", "title", "link", "generator"]);
-    let mut text = |key| r.optional(key, |r| r.line(2_000));
+    let mut text = |key| r.optional(key, |r| r.line(MAX_SOURCE));
     Some(Source { key: text("key"), title: text("title"), link: text("link"), generator: text("generator") })
 }
 
 fn read_folder(r: &mut Reader<'_>) -> FolderWish {
     let path = r.optional("folder_path", |r| {
-        let names = r.list(1, 20, "a list of 1 to 20 folder names, from the top", |r| r.line(200))?;
+        let form = format_args!("a list of 1 to {MAX_FOLDERS} folder names, from the top");
+        let names = r.list(1, MAX_FOLDERS, form, |r| r.line(MAX_WORD))?;
         Some(FolderWish::Path(names))
     });
     let id = r.optional("folder_id", |r| r.positive().map(FolderWish::Id));
@@ -147,18 +152,38 @@ fn read_folder(r: &mut Reader<'_>) -> FolderWish {
 }
 
 fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
-    let cases = r.list(1, MAX_CASES, "a list of 1 to 1000 cases", read_case)?;
-    let mut seen: HashMap<String, usize> = HashMap::with_capacity(cases.len());
-    for (index, case) in cases.iter().enumerate() {
-        if let Some(first) = seen.insert(case.key(index), index) {
-            r.at_index(index, |r| {
-                r.at("external_id", |r| -> Option<()> {
-                    r.fault(&format!("is that of case {first} too"), "give every case of a batch an id of its own")
-                })
-            });
+    let cases = r.list(1, MAX_CASES, format_args!("a list of 1 to {MAX_CASES} cases"), read_case);
+    if r.value().as_array().is_some_and(|items| items.len() <= MAX_CASES) {
+        fault_repeated_keys(r);
+    }
+    cases
+}
+
+/// Looks at the document, not at the cases that could be read, so that a fault of one hides no fault of another.
+fn fault_repeated_keys(r: &mut Reader<'_>) {
+    let items = r.value().as_array().map(Vec::as_slice).unwrap_or_default();
+    let external_id = |item: &Value| item.get("external_id").and_then(Value::as_str).map(one_line);
+    let mut seen: HashMap<String, usize> = HashMap::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate().filter(|(_, item)| item.is_object()) {
+        if external_id(item).is_none() {
+            seen.insert(key_by_position(index), index);
         }
     }
-    Some(cases)
+    for (index, item) in items.iter().enumerate() {
+        let Some(id) = external_id(item).filter(|id| !id.is_empty()) else { continue };
+        if let Some(first) = seen.get(&id) {
+            r.at_index(index, |r| {
+                r.at("external_id", |r| -> Option<()> {
+                    r.fault(
+                        format_args!("is that of /cases/{first} too"),
+                        "give every case of a batch an id of its own",
+                    )
+                })
+            });
+        } else {
+            seen.insert(id, index);
+        }
+    }
 }
 
 fn read_case(r: &mut Reader<'_>) -> Option<Case> {
@@ -178,10 +203,10 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
         "estimate_seconds",
         "fields",
     ]);
-    let external_id = r.optional("external_id", |r| r.line(255));
-    let name = r.required("name", |r| r.line(1_000));
-    let description = r.optional("description", |r| r.prose());
-    let preconditions = r.optional("preconditions", |r| r.prose());
+    let external_id = r.optional("external_id", |r| r.exact_line(MAX_EXTERNAL_ID));
+    let name = r.required("name", |r| r.line(MAX_NAME));
+    let description = r.optional("description", |r| r.prose_if_any());
+    let preconditions = r.optional("preconditions", |r| r.prose_if_any());
     let script = read_script(r);
     let priority = r.optional("priority", |r| {
         let text = r.text()?;
@@ -190,8 +215,8 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
             None => r.fault("is not a priority", "send critical, high, normal or low"),
         }
     });
-    let tags = r.optional("tags", |r| r.list(0, 50, "a list of at most 50 tags", |r| r.line(200)));
-    let issues = r.optional("issues", |r| r.list(0, 50, "a list of at most 50 issue ids", |r| r.line(200)));
+    let tags = r.optional("tags", |r| read_words(r, "tags"));
+    let issues = r.optional("issues", |r| read_words(r, "issue ids"));
     let estimate_seconds = r.optional("estimate_seconds", |r| r.positive());
     let fields = r.optional("fields", read_fields);
     Some(Case {
@@ -208,9 +233,14 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
     })
 }
 
+fn read_words(r: &mut Reader<'_>, what: &str) -> Option<Vec<String>> {
+    r.list(0, MAX_TAGS, format_args!("a list of at most {MAX_TAGS} {what}"), |r| r.line(MAX_WORD))
+}
+
 fn read_script(r: &mut Reader<'_>) -> Script {
-    let steps = r.optional("steps", |r| r.list(0, 500, "a list of at most 500 steps", read_step));
-    let gherkin = r.optional("gherkin", |r| r.prose());
+    let steps =
+        r.optional("steps", |r| r.list(0, MAX_STEPS, format_args!("a list of at most {MAX_STEPS} steps"), read_step));
+    let gherkin = r.optional("gherkin", |r| r.prose_if_any());
     match (steps, gherkin) {
         (Some(steps), Some(_)) if !steps.is_empty() => {
             r.at("gherkin", |r| -> Option<()> { r.fault("stands beside steps", "send one of steps and gherkin") });
@@ -228,8 +258,8 @@ fn read_step(r: &mut Reader<'_>) -> Option<Step> {
     }
     r.only_keys(&["action", "data", "expected"]);
     let action = r.required("action", |r| r.prose());
-    let data = r.optional("data", |r| r.prose());
-    let expected = r.optional("expected", |r| r.prose());
+    let data = r.optional("data", |r| r.prose_if_any());
+    let expected = r.optional("expected", |r| r.prose_if_any());
     Some(Step { action: action?, data, expected })
 }
 

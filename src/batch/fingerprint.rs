@@ -9,6 +9,9 @@ use super::{BatchKey, hex};
 
 /// The algorithm: raised when the same batch would hash differently.
 const VERSION: &str = "1";
+/// How a mark begins, and how many hexadecimal digits follow.
+const MARK: &str = "sqai-";
+const MARK_DIGITS: usize = 12;
 
 /// Hash over the canonical cases and the folder wish, with its algorithm version.
 pub fn fingerprint(batch: &Batch) -> String {
@@ -35,7 +38,14 @@ pub fn mark(key: &BatchKey) -> String {
     hash.update(key.tenant.as_str());
     hash.update([0]);
     hash.update(key.batch.as_str());
-    format!("sqai-{}", &hex(&hash.finalize())[..12])
+    format!("{MARK}{}", &hex(&hash.finalize())[..MARK_DIGITS])
+}
+
+/// Whether a tag could be the mark of some batch: texts that were copied from Testmo may hold one.
+pub fn is_mark(tag: &str) -> bool {
+    tag.strip_prefix(MARK).is_some_and(|rest| {
+        rest.len() == MARK_DIGITS && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
 }
 
 /// The same fields with keys in order, at every depth, so that equal fields hash alike.
@@ -95,6 +105,7 @@ mod tests {
     fn a_mark_is_a_tag_that_testmo_takes_as_it_is() {
         let mark = mark(&"acme/b-1".parse().unwrap());
         assert_eq!(mark.len(), 17);
+        assert!(is_mark(&mark) && !is_mark("sqai-smoke") && !is_mark("sqai-0123456789aX"));
         assert!(mark.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
         assert_ne!(mark, super::mark(&"acme/b-2".parse().unwrap()));
     }

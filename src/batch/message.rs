@@ -1,5 +1,6 @@
 //! What does a generator hand over? The batch as values, once it has been read and checked.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -9,6 +10,22 @@ use super::BatchKey;
 pub const SCHEMA_VERSION: u64 = 1;
 /// The most cases in one batch.
 pub const MAX_CASES: usize = 1_000;
+/// The most characters of a case's name.
+pub const MAX_NAME: usize = 1_000;
+/// The most characters of an external id.
+pub const MAX_EXTERNAL_ID: usize = 255;
+/// The most steps of a case.
+pub const MAX_STEPS: usize = 500;
+/// The most tags of a case, and the most issues.
+pub const MAX_TAGS: usize = 50;
+/// The most characters of a tag, an issue or a folder name.
+pub const MAX_WORD: usize = 200;
+/// The most folders in a path.
+pub const MAX_FOLDERS: usize = 20;
+/// The most characters of each part of a source.
+pub const MAX_SOURCE: usize = 2_000;
+/// The largest number of the contract: up to here every language's numbers are exact.
+pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 /// A tenant's generated cases, read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +43,7 @@ pub struct Batch {
 }
 
 /// What a batch was generated from; each part may be missing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Source {
     /// The key of the story or ticket, such as `SHOP-142`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +120,7 @@ pub struct Step {
 }
 
 /// How urgent a case is, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// The most urgent.
@@ -131,12 +148,17 @@ impl Priority {
     }
 }
 
+/// What a case without an id of its own is called: `#n`, by its position from 1.
+pub fn key_by_position(index: usize) -> String {
+    format!("#{}", index + 1)
+}
+
 impl Case {
     /// The key of this case within its batch: its external id, or `#n` by its position from 1.
     pub fn key(&self, index: usize) -> String {
         match &self.external_id {
             Some(id) => id.clone(),
-            None => format!("#{}", index + 1),
+            None => key_by_position(index),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod decode;
 pub mod event;
 mod fingerprint;
 mod identity;
+mod json;
 pub mod ledger;
 pub mod mapping;
 pub mod message;
@@ -15,15 +16,17 @@ mod reader;
 pub mod reason;
 pub mod reconcile;
 pub mod render;
+mod text;
 pub mod verdict;
 
-pub use fingerprint::{fingerprint, mark, raw_hash};
+pub use fingerprint::{fingerprint, is_mark, mark, raw_hash};
 pub use identity::{BatchId, BatchKey, MAX_BATCH_ID, MAX_TENANT_ID, NotAnId, TenantId};
 pub use message::Batch;
 pub use pack::{MAX_CASES_PER_PUSH, fitting, push_body};
 pub use reader::Fault;
 pub use reason::Reason;
 pub use render::RenderedCase;
+pub use text::{excerpt, one_line};
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {

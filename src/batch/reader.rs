@@ -1,12 +1,23 @@
 //! Where in a document is a fault? A cursor over JSON that knows its pointer and gathers every fault.
 
+use std::fmt::{self, Display};
+
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::message::MAX_NUMBER;
+use super::text::{excerpt, is_blank, one_line};
+
+/// The most characters of a key that a pointer shows.
+const LONGEST_KEY: usize = 64;
+/// The most characters of a pointer.
+const LONGEST_POINTER: usize = 512;
+
 /// One thing wrong with a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fault {
-    /// Where, as a JSON pointer (RFC 6901); empty for the whole document.
+    /// Where, as a JSON pointer (RFC 6901); empty for the whole message. Very long keys are cut and end with `…`.
     pub pointer: String,
     /// What is wrong there.
     pub what: String,
@@ -14,23 +25,98 @@ pub struct Fault {
     pub remedy: String,
 }
 
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let place = if self.pointer.is_empty() { "the message" } else { &self.pointer };
-        write!(f, "{place} {}: {}", self.what, self.remedy)
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.place(), self.what, self.remedy)
+    }
+}
+
+impl Fault {
+    /// The pointer, or words where it is empty.
+    pub fn place(&self) -> &str {
+        if self.pointer.is_empty() { "the message" } else { &self.pointer }
+    }
+}
+
+/// The faults of a message: so many are named, the others counted, so that no message makes a long story.
+#[derive(Debug)]
+pub(super) struct Faults {
+    named: Vec<Fault>,
+    most: usize,
+    more: usize,
+}
+
+impl Faults {
+    pub(super) fn naming(most: usize) -> Self {
+        Self { named: Vec::new(), most, more: 0 }
+    }
+
+    pub(super) fn add(&mut self, place: &Place<'_>, what: &dyn Display, remedy: &dyn Display) {
+        if self.named.len() == self.most {
+            self.more += 1;
+            return;
+        }
+        self.named.push(Fault { pointer: place.pointer(), what: what.to_string(), remedy: remedy.to_string() });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
+    /// Those that are named, and one that says how many are not.
+    pub(super) fn list(mut self) -> Vec<Fault> {
+        if self.more > 0 {
+            let what = format!("has {} more faults", self.more);
+            let remedy = "mend those that are named, then check it again".into();
+            self.named.push(Fault { pointer: String::new(), what, remedy });
+        }
+        self.named
+    }
+}
+
+/// The way from the root of a document to a place in it; costs nothing until a pointer is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'p> {
+    Root,
+    Key(&'p Place<'p>, &'p str),
+    Index(&'p Place<'p>, usize),
+}
+
+impl Place<'_> {
+    pub(super) fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        self.write(&mut pointer);
+        excerpt(&pointer, LONGEST_POINTER)
+    }
+
+    fn write(&self, pointer: &mut String) {
+        match self {
+            Self::Root => {}
+            Self::Key(above, key) => {
+                above.write(pointer);
+                let cut = key.char_indices().nth(LONGEST_KEY).map_or(*key, |(end, _)| &key[..end]);
+                let rest = if cut.len() < key.len() { "…" } else { "" };
+                let shown: String = cut.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                *pointer += &format!("/{}{rest}", shown.replace('~', "~0").replace('/', "~1"));
+            }
+            Self::Index(above, index) => {
+                above.write(pointer);
+                *pointer += &format!("/{index}");
+            }
+        }
     }
 }
 
 /// A place in a document.
 pub(super) struct Reader<'a> {
     value: &'a Value,
-    pointer: String,
-    faults: &'a mut Vec<Fault>,
+    place: Place<'a>,
+    faults: &'a mut Faults,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn root(value: &'a Value, faults: &'a mut Vec<Fault>) -> Self {
-        Self { value, pointer: String::new(), faults }
+    pub(super) fn root(value: &'a Value, faults: &'a mut Faults) -> Self {
+        Self { value, place: Place::Root, faults }
     }
 
     pub(super) fn value(&self) -> &'a Value {
@@ -42,13 +128,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a fault here; the `None` is for the caller to return.
-    pub(super) fn fault<T>(&mut self, what: &str, remedy: &str) -> Option<T> {
-        self.faults.push(Fault { pointer: self.pointer.clone(), what: what.into(), remedy: remedy.into() });
+    pub(super) fn fault<T>(&mut self, what: impl Display, remedy: impl Display) -> Option<T> {
+        self.faults.add(&self.place, &what, &remedy);
         None
     }
 
-    pub(super) fn fault_of(&mut self, error: &dyn std::fmt::Display) {
-        let _: Option<()> = self.fault("is not an id", &error.to_string());
+    pub(super) fn fault_of(&mut self, error: &dyn Display) {
+        let _: Option<()> = self.fault("is not an id", error);
     }
 
     pub(super) fn expect_object(&mut self) -> bool {
@@ -62,29 +148,28 @@ impl<'a> Reader<'a> {
     pub(super) fn only_keys(&mut self, known: &[&str]) {
         let Some(object) = self.value.as_object() else { return };
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            let remedy = format!("leave it out, or use one of: {}", known.join(", "));
-            self.at(key, |r| -> Option<()> { r.fault("is not a key of the contract", &remedy) });
+            self.at(key, |r| -> Option<()> {
+                r.fault("is not a key of the contract", format_args!("leave it out, or use one of: {}", Listed(known)))
+            });
         }
     }
 
     /// Reads below `key`, wherever that leads.
     pub(super) fn at<T>(&mut self, key: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         let value = self.value.get(key).unwrap_or(&Value::Null);
-        let pointer = format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"));
-        read(&mut Reader { value, pointer, faults: self.faults })
+        read(&mut Reader { value, place: Place::Key(&self.place, key), faults: self.faults })
     }
 
     pub(super) fn at_index<T>(&mut self, index: usize, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         let value = self.value.get(index).unwrap_or(&Value::Null);
-        let pointer = format!("{}/{index}", self.pointer);
-        read(&mut Reader { value, pointer, faults: self.faults })
+        read(&mut Reader { value, place: Place::Index(&self.place, index), faults: self.faults })
     }
 
     pub(super) fn required<T>(&mut self, key: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         if self.value.get(key).is_some() {
             self.at(key, read)
         } else {
-            self.at(key, |r| r.fault("is missing", "every message needs it"))
+            self.at(key, |r| r.fault("is missing", "add it: it is required"))
         }
     }
 
@@ -104,26 +189,40 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A trimmed text of 1 to `most` characters.
+    /// A text of 1 to `most` characters on one line, trimmed; control characters within become blanks.
     pub(super) fn line(&mut self, most: usize) -> Option<String> {
-        let text = self.text()?.trim();
+        let text = one_line(self.text()?);
         let length = text.chars().count();
         if length == 0 || length > most {
             return self.fault(
-                &format!("has {length} characters"),
-                &format!("send 1 to {most} characters, blanks at the ends not counted"),
+                format_args!("has {length} characters"),
+                format_args!("send 1 to {most} characters, blanks at the ends not counted"),
             );
         }
-        Some(text.into())
+        Some(text)
     }
 
-    /// A text of any length; an empty one is none.
+    /// A line that is told back as it came, so nothing within may be changed.
+    pub(super) fn exact_line(&mut self, most: usize) -> Option<String> {
+        if self.text()?.trim_matches(is_blank).contains(char::is_control) {
+            return self.fault("holds a control character", "send it without line breaks, tabs and the like");
+        }
+        self.line(most)
+    }
+
+    /// A text of any length.
     pub(super) fn prose(&mut self) -> Option<String> {
         Some(self.text()?.to_owned())
     }
 
+    /// A text of any length; one of blanks alone is none.
+    pub(super) fn prose_if_any(&mut self) -> Option<String> {
+        self.prose().filter(|text| !text.chars().all(is_blank))
+    }
+
+    /// A whole number that every JSON parser keeps exactly; JSON has no other form for 12 than for 12.0.
     pub(super) fn positive(&mut self) -> Option<u64> {
-        match self.value.as_u64().filter(|n| (1..=i64::MAX as u64).contains(n)) {
+        match whole(self.value).filter(|n| (1..=MAX_NUMBER).contains(n)) {
             Some(n) => Some(n),
             None => self.fault("is not a positive whole number", "send a number such as 12, without quotes"),
         }
@@ -133,16 +232,80 @@ impl<'a> Reader<'a> {
         &mut self,
         least: usize,
         most: usize,
-        form: &str,
+        form: impl Display,
         mut read: impl FnMut(&mut Reader<'_>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let Some(items) = self.value.as_array() else {
-            return self.fault("is not a list", &format!("send {form}"));
+            return self.fault("is not a list", format_args!("send {form}"));
         };
         if items.len() < least || items.len() > most {
-            return self.fault(&format!("has {} entries", items.len()), &format!("send {form}"));
+            return self.fault(format_args!("has {} entries", items.len()), format_args!("send {form}"));
         }
         let read: Vec<_> = (0..items.len()).map(|i| self.at_index(i, &mut read)).collect();
         read.into_iter().collect()
+    }
+}
+
+/// A number without a fraction, however it is written.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+    let exact = |n: f64| (n.fract() == 0.0 && (0.0..=MAX_NUMBER as f64).contains(&n)).then_some(n as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(exact))
+}
+
+/// Words with commas between them, put together only when they are shown.
+struct Listed<'a>(&'a [&'a str]);
+
+impl Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_bounded_and_commands_no_terminal() {
+        let long = "k".repeat(1_000_000);
+        let key = Place::Key(&Place::Root, &long);
+        assert_eq!(key.pointer(), format!("/{}…", "k".repeat(64)));
+        assert_eq!(Place::Key(&Place::Root, "a\x1b[2J/~").pointer(), "/a\u{fffd}[2J~1~0");
+        fn deep(above: &Place<'_>, key: &str, left: usize) -> String {
+            if left == 0 { above.pointer() } else { deep(&Place::Key(above, key), key, left - 1) }
+        }
+        assert_eq!(deep(&Place::Root, &long, 100).chars().count(), LONGEST_POINTER + 1);
+    }
+
+    #[test]
+    fn what_is_not_named_is_counted() {
+        let mut faults = Faults::naming(2);
+        for _ in 0..5 {
+            faults.add(&Place::Root, &"is odd", &"mend it");
+        }
+        let list = faults.list();
+        assert_eq!(list.len(), 3);
+        assert_eq!(
+            list[2].to_string(),
+            "the message has 3 more faults: mend those that are named, then check it again"
+        );
+    }
+
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        for (value, number) in [
+            (json!(12), Some(12)),
+            (json!(12.0), Some(12)),
+            (json!(1e3), Some(1000)),
+            (json!(1.5), None),
+            (json!(-1), None),
+            (json!(1e300), None),
+            (json!("12"), None),
+        ] {
+            assert_eq!(whole(&value), number, "{value}");
+        }
     }
 }

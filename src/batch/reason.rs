@@ -92,7 +92,7 @@ reasons! {
     /// 401.
     KeyRefused "key_refused" Connection:
         "Testmo refused the API key (401 Unauthorized): it was copied incorrectly, or it was revoked.",
-        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch then goes out by itself.";
+        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch then goes out by itself. Revoke keys that are no longer used.";
     /// 403.
     Forbidden "forbidden" Connection:
         "The user of the API key may not create test cases in this project (403 Forbidden).",
@@ -169,6 +169,21 @@ reasons! {
     UnclearElsewhere "unclear_elsewhere" Person:
         "A request whose answer was lost went to another Testmo account than the tenant's present one.",
         "Look there by hand, then replay or discard the batch.";
+}
+
+impl schemars::JsonSchema for Reason {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Reason".into()
+    }
+
+    /// The known codes, and any other text: readers of events must bear reasons that come later.
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let codes: Vec<&str> = Self::ALL.iter().map(|reason| reason.code()).collect();
+        schemars::json_schema!({
+            "description": "Why something did not arrive; see docs/reasons.md. More may be added, so expect others too.",
+            "anyOf": [{"enum": codes}, {"type": "string"}],
+        })
+    }
 }
 
 impl std::fmt::Display for Reason {

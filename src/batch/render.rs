@@ -132,9 +132,21 @@ fn origin_note(source: &Source) -> Option<String> {
 
 /// Plain text as the HTML of Testmo's rich text: escaped, a paragraph for each block, a break for each line.
 pub fn rich_text(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    let blocks = text.split("\n\n").map(|block| block.trim_matches('\n')).filter(|block| !block.trim().is_empty());
-    blocks.map(|block| format!("<p>{}</p>", escape(block).replace('\n', "<br />"))).collect()
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut html = String::with_capacity(text.len() + 16);
+    let mut open = false;
+    for line in text.split('\n').map(escape) {
+        if line.trim().is_empty() {
+            html.push_str(if open { "</p>" } else { "" });
+            open = false;
+        } else {
+            html.push_str(if open { "<br />" } else { "<p>" });
+            html.push_str(&line);
+            open = true;
+        }
+    }
+    html.push_str(if open { "</p>" } else { "" });
+    html
 }
 
 fn escape(text: &str) -> String {
@@ -144,7 +156,7 @@ fn escape(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '\n' | '\t' => out.push(c),
+            '\t' => out.push(c),
             c if c.is_control() => {}
             c => out.push(c),
         }
@@ -154,7 +166,8 @@ fn escape(text: &str) -> String {
 
 fn tags(of_case: &[String], of_tenant: &[String], mark: Option<&str>) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
-    let all = of_case.iter().chain(of_tenant).filter_map(|text| tag(text)).chain(mark.map(Into::into));
+    let of_case = of_case.iter().filter_map(|text| tag(text)).filter(|tag| !fingerprint::is_mark(tag));
+    let all = of_case.chain(of_tenant.iter().filter_map(|text| tag(text))).chain(mark.map(Into::into));
     for tag in all {
         if !tags.contains(&tag) {
             tags.push(tag);
@@ -192,10 +205,18 @@ mod tests {
             ("&amp;", "<p>&amp;amp;</p>"),
             ("  \n\n ", ""),
             ("bell\u{7}", "<p>bell</p>"),
+            ("one\rtwo\r\rthree", "<p>one<br />two</p><p>three</p>"),
+            ("one\n \t\ntwo\n\u{7}\nthree", "<p>one</p><p>two</p><p>three</p>"),
             ("日本語 🎉", "<p>日本語 🎉</p>"),
         ] {
             assert_eq!(rich_text(text), html);
         }
+    }
+
+    #[test]
+    fn no_case_carries_the_mark_of_another_batch() {
+        let of_case = ["sqai-0123456789ab".to_owned(), "SQAI 0123456789ab".into(), "sqai-team".into()];
+        assert_eq!(tags(&of_case, &[], Some("sqai-ccef28df1a44")), ["sqai-team", "sqai-ccef28df1a44"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::batch::decode::{Undecodable, decode};
 use crate::batch::event::{self, Telling};
 use crate::batch::ledger::{BatchState, CaseState};
 use crate::batch::verdict::PatienceLimits;
-use crate::batch::{BatchKey, Fault, Reason, TenantId, raw_hash};
+use crate::batch::{BatchKey, Fault, Reason, TenantId, excerpt, raw_hash};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -25,6 +25,9 @@ use crate::testmo::Client;
 pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(300);
 /// The pause between attempts to reach a store that does not answer.
 pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The most characters of a detail on the shelf.
+const LONGEST_DETAIL: usize = 8_000;
 
 /// The worker's neighbours and rules.
 pub(super) struct Courier {
@@ -93,7 +96,7 @@ impl Courier {
     }
 
     async fn shelve_broken(&self, parcel: Parcel, broken: Undecodable) -> Result<Arrival, StoreError> {
-        let detail: Vec<String> = broken.faults().iter().map(ToString::to_string).collect();
+        let detail = broken.detail();
         let (reason, key, tenant, faults) = match broken {
             Undecodable::NotJson(fault) => (Reason::NotJson, None, None, vec![fault]),
             Undecodable::Schema { faults, key, tenant } => (Reason::InvalidMessage, key, tenant, faults),
@@ -102,7 +105,7 @@ impl Courier {
             Some(key) => Some((key.tenant.clone(), Some(key))),
             None => tenant.map(|tenant| (tenant, None)),
         };
-        self.shelve_message(parcel, reason, whose, faults, detail.join("\n")).await
+        self.shelve_message(parcel, reason, whose, faults, detail).await
     }
 
     /// Shelves a message whose batch must not be touched: broken, too large, or in conflict.
@@ -114,9 +117,17 @@ impl Courier {
         faults: Vec<Fault>,
         detail: String,
     ) -> Result<Arrival, StoreError> {
+        let detail = excerpt(&detail, LONGEST_DETAIL);
         let hash = raw_hash(&parcel.body);
         let (tenant, key) = whose.map_or((None, None), |(tenant, key)| (Some(tenant), key));
-        let event = event::of_message(key.as_ref(), &hash, reason, &faults, self.clock.now());
+        let event = event::of_message(
+            tenant.as_ref(),
+            key.as_ref().map(|key| &key.batch),
+            &hash,
+            reason,
+            &faults,
+            self.clock.now(),
+        );
         let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
         tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
         let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };

@@ -11,7 +11,7 @@ use super::desk::Origin;
 use super::dispatch::News;
 use super::entry::Parcel;
 use crate::amqp::{Delivery, Event, Intake, Message};
-use crate::batch::Reason;
+use crate::batch::{Reason, excerpt};
 use crate::store::StoreError;
 use crate::store::shelf::Shelved;
 
@@ -26,6 +26,9 @@ const MOST_CRASHES_ALONE: u32 = 3;
 
 /// Headers of the generator that are kept with a shelved message; everything else is dropped.
 const KEPT_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+
+/// The most characters of a header that is kept.
+const LONGEST_HEADER: usize = 8_000;
 
 /// Takes batches from the queue until the intake is stopped.
 pub(super) async fn take_cases(courier: Arc<Courier>, mut intake: Intake, news: mpsc::Sender<News>) {
@@ -169,6 +172,7 @@ fn parcel_of(message: Message, now: i64) -> Parcel {
         ("type", message.kind),
     ];
     headers.extend(properties.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    headers.values_mut().for_each(|value| *value = excerpt(value, LONGEST_HEADER));
     Parcel {
         body: Arc::new(message.body),
         headers,

@@ -1,0 +1,342 @@
+//! What became of a batch, or of a message that is none?
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::super::answer::FieldRefusal;
+use super::super::ledger::{BatchRecord, BatchState, CaseState};
+use super::super::message::{Source, key_by_position};
+use super::super::reader::Fault;
+use super::super::reason::Reason;
+use super::super::text::excerpt;
+use super::super::{BatchId, TenantId};
+use super::{DEFERRED, DELIVERED, Event, FAILED, LONGEST_TEXT, PARTIALLY_DELIVERED, Why, event, event_id};
+
+/// What is told of a batch that reached a terminal state.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Settled {
+    /// Whose batch it is.
+    pub tenant_id: String,
+    /// Which one of the tenant's.
+    pub batch_id: String,
+    /// Counts the settlements of this batch; 1 is the first.
+    pub revision: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it was generated from.
+    pub source: Source,
+    /// Its cases, in order.
+    pub cases: Vec<SettledCase>,
+    /// Why not everything arrived.
+    #[serde(flatten)]
+    pub why: Option<Why>,
+}
+
+/// How a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every case is in Testmo.
+    Delivered,
+    /// Some cases are in Testmo, the others will not be.
+    Partial,
+    /// No case is in Testmo.
+    Failed,
+    /// A person gave it up.
+    Discarded,
+    /// A person had its cases removed.
+    Undone,
+}
+
+/// What is told of one case.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SettledCase {
+    /// Its position in the batch, from 1.
+    pub position: usize,
+    /// The generator's own id of it, if it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// What became of it.
+    pub outcome: CaseOutcome,
+    /// Its id in Testmo, where it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub testmo_id: Option<u64>,
+    /// Where people see it, where it is in Testmo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Why it was refused, where it was.
+    #[serde(flatten)]
+    pub refused: Option<Refused>,
+}
+
+/// What became of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseOutcome {
+    /// In Testmo.
+    Created,
+    /// In Testmo, found there after an answer was lost.
+    Adopted,
+    /// Refused for good.
+    Refused,
+    /// Its request was carried out, but it is not found in Testmo any more.
+    Unclear,
+    /// Never sent.
+    NotSent,
+}
+
+/// Why a case was refused.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Refused {
+    /// The reason as a word that stays the same; see docs/reasons.md.
+    pub reason: Reason,
+    /// What to do, for people.
+    pub remedy: &'static str,
+    /// Testmo's words about each field.
+    pub said: Vec<FieldRefusal>,
+}
+
+/// What is told of a message that never became work: broken, too large, undeliverable, in conflict.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Unworkable {
+    /// Whose message it is, where that could be read.
+    pub tenant_id: Option<String>,
+    /// Which batch it claims to be, where that could be read.
+    pub batch_id: Option<String>,
+    /// Always `failed`.
+    #[schemars(extend("const" = "failed"))]
+    pub outcome: &'static str,
+    /// A hash of the message's bytes, by which the shelf knows it.
+    pub message_hash: String,
+    /// What is wrong with it; of more than 100 faults the last entry says how many are left out.
+    pub faults: Vec<Fault>,
+    /// Why it never became work.
+    #[serde(flatten)]
+    pub why: Why,
+}
+
+/// What is told of a batch that waits for long: once, however often it is put off again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Deferred {
+    /// Whose batch it is.
+    pub tenant_id: String,
+    /// Which one of the tenant's.
+    pub batch_id: String,
+    /// What it waits for.
+    #[serde(flatten)]
+    pub why: Why,
+    /// When it is expected to go on, as RFC 3339; absent where nobody can know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub expected_until: Option<String>,
+}
+
+/// What the event of a settlement says beside the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// What the batch was generated from.
+    pub source: &'a Source,
+    /// When it is told, in milliseconds since 1970.
+    pub now: i64,
+    /// Why not everything arrived.
+    pub reason: Option<Reason>,
+    /// More about the reason.
+    pub detail: Option<&'a str>,
+}
+
+/// The event of a batch that reached a terminal state; `None` while it is open.
+pub fn of_settlement(record: &BatchRecord, telling: &Telling<'_>) -> Option<Event> {
+    let (kind, outcome) = match record.state {
+        BatchState::Open => return None,
+        BatchState::Delivered => (DELIVERED, Outcome::Delivered),
+        BatchState::Partial => (PARTIALLY_DELIVERED, Outcome::Partial),
+        BatchState::Failed => (FAILED, Outcome::Failed),
+        BatchState::Discarded => (FAILED, Outcome::Discarded),
+        BatchState::Undone => (FAILED, Outcome::Undone),
+    };
+    let (tenant, batch) = (&record.key.tenant, &record.key.batch);
+    let data = Settled {
+        tenant_id: tenant.to_string(),
+        batch_id: batch.to_string(),
+        revision: record.revision,
+        outcome,
+        source: telling.source.clone(),
+        cases: (0..record.cases.len()).map(|index| case(record, index)).collect(),
+        why: telling.reason.map(|reason| Why::new(reason, telling.detail)),
+    };
+    let id = event_id(&[tenant.as_str(), batch.as_str(), &record.revision.to_string(), kind]);
+    Some(event(id, kind, Some(tenant), Some(batch), data, telling.now))
+}
+
+/// The event of a message that never became work, with what could be read of whose it is; `now` is in milliseconds
+/// since 1970.
+pub fn of_message(
+    tenant: Option<&TenantId>,
+    batch: Option<&BatchId>,
+    raw_hash: &str,
+    reason: Reason,
+    faults: &[Fault],
+    now: i64,
+) -> Event {
+    let data = Unworkable {
+        tenant_id: tenant.map(ToString::to_string),
+        batch_id: batch.map(ToString::to_string),
+        outcome: "failed",
+        message_hash: raw_hash.into(),
+        faults: faults.to_vec(),
+        why: Why::new(reason, None),
+    };
+    event(event_id(&["message", raw_hash, reason.code(), FAILED]), FAILED, tenant, batch, data, now)
+}
+
+/// The event of a batch that waits for long; the same id for every delay of one revision. `expected_until` and `now`
+/// are in milliseconds since 1970.
+pub fn deferred(
+    record: &BatchRecord,
+    reason: Reason,
+    detail: Option<&str>,
+    expected_until: Option<i64>,
+    now: i64,
+) -> Event {
+    let (tenant, batch) = (&record.key.tenant, &record.key.batch);
+    let until = expected_until.and_then(|at| Timestamp::from_millisecond(at).ok());
+    let data = Deferred {
+        tenant_id: tenant.to_string(),
+        batch_id: batch.to_string(),
+        why: Why::new(reason, detail),
+        expected_until: until.map(|at| at.to_string()),
+    };
+    let id = event_id(&[tenant.as_str(), batch.as_str(), &record.revision.to_string(), DEFERRED]);
+    event(id, DEFERRED, Some(tenant), Some(batch), data, now)
+}
+
+fn case(record: &BatchRecord, index: usize) -> SettledCase {
+    let case = &record.cases[index];
+    let (outcome, id) = match &case.state {
+        CaseState::Created(id) => (CaseOutcome::Created, Some(*id)),
+        CaseState::Adopted(id) => (CaseOutcome::Adopted, Some(*id)),
+        CaseState::Refused(_) => (CaseOutcome::Refused, None),
+        CaseState::Lost => (CaseOutcome::Unclear, None),
+        CaseState::Waiting | CaseState::Claimed => (CaseOutcome::NotSent, None),
+    };
+    let refused = match &case.state {
+        CaseState::Refused(refusal) => Some(Refused {
+            reason: refusal.reason,
+            remedy: refusal.reason.remedy(),
+            said: refusal.said.iter().map(bounded).collect(),
+        }),
+        CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Lost | CaseState::Waiting | CaseState::Claimed => {
+            None
+        }
+    };
+    SettledCase {
+        position: index + 1,
+        external_id: Some(case.key.clone()).filter(|key| *key != key_by_position(index)),
+        outcome,
+        testmo_id: id,
+        link: id.and_then(|id| link(record, index, id)),
+        refused,
+    }
+}
+
+fn bounded(said: &FieldRefusal) -> FieldRefusal {
+    FieldRefusal { field: excerpt(&said.field, LONGEST_TEXT), message: excerpt(&said.message, LONGEST_TEXT) }
+}
+
+/// Where people see a case in Testmo's web pages; the form is known from third-party clients.
+pub fn link(record: &BatchRecord, index: usize, id: u64) -> Option<String> {
+    let target = record.targets.get(record.cases[index].target)?;
+    Some(format!("{}/repositories/{}?group_id={}&case_id={id}", target.account, target.project, target.folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ledger::{OpenPush, Refusal, Target};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn partial() -> BatchRecord {
+        let keys = ["TC-1".to_owned(), "#2".to_owned()];
+        let mut record = BatchRecord::fresh("acme.eu/b-1".parse().unwrap(), "1:x".into(), keys);
+        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
+        record.claim(&[0, 1], push, &target);
+        let said = vec![super::super::super::answer::FieldRefusal { field: "tags".into(), message: "invalid".into() }];
+        record.not_created(vec![(1, Refusal { reason: Reason::CaseRefused, said })]);
+        record.created(&[(0, 3721)]);
+        record.state = record.outcome().unwrap();
+        record
+    }
+
+    #[test]
+    fn an_event_reads_like_this() {
+        let source = Source { key: Some("SHOP-1".into()), ..Source::default() };
+        let telling = Telling { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: None };
+        let event = of_settlement(&partial(), &telling).unwrap();
+        let body: Value = serde_json::from_str(&event.body).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
+        assert_eq!(event.routing_key, "acme~eu.com.sqai-suite.testmo.batch.partially_delivered.v1");
+    }
+
+    #[test]
+    fn words_of_others_are_bounded_and_on_one_line() {
+        let source = Source::default();
+        let long = "x\x1b[2J\n".repeat(10_000);
+        let telling = Telling { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: Some(&long) };
+        let event = of_settlement(&partial(), &telling).unwrap();
+        assert!(event.body.len() < 4_000);
+        let body: Value = serde_json::from_str(&event.body).unwrap();
+        assert!(!body["data"]["detail"].as_str().unwrap().contains(char::is_control));
+    }
+
+    #[test]
+    fn the_ids_that_were_given_before_stay() {
+        let source = Source::default();
+        let telling = Telling { source: &source, now: 0, reason: None, detail: None };
+        let settled = of_settlement(&partial(), &telling).unwrap();
+        assert_eq!(settled.id, "95468873-799d-56de-9b90-f066afb2c9f8");
+        let broken = of_message(None, None, "0123", Reason::NotJson, &[], 0);
+        assert_eq!(broken.id, "5e701d46-3ad6-58f3-b842-5d6ed47f96d5");
+        assert_eq!(broken.routing_key, format!("unknown.{FAILED}"));
+    }
+
+    #[test]
+    fn a_broken_message_is_told_to_its_tenant_even_without_a_batch() {
+        let tenant = TenantId::new("acme").unwrap();
+        let event = of_message(Some(&tenant), None, "0123", Reason::InvalidMessage, &[], 0);
+        assert_eq!((event.subject.as_str(), event.routing_key), ("acme", format!("acme.{FAILED}")));
+        let body: Value = serde_json::from_str(&event.body).unwrap();
+        assert_eq!(body["data"]["tenant_id"], "acme");
+        assert_eq!(body["data"]["batch_id"], Value::Null);
+    }
+
+    #[test]
+    fn a_batch_is_deferred_once_in_each_revision() {
+        let record = partial();
+        let at = |record, reason, now| deferred(record, reason, None, Some(3_600_000), now);
+        let first = at(&record, Reason::KeyRefused, 0);
+        assert_eq!(at(&record, Reason::Throttled, 9).id, first.id);
+        assert_ne!(at(&BatchRecord { revision: 2, ..partial() }, Reason::KeyRefused, 0).id, first.id);
+        let body: Value = serde_json::from_str(&first.body).unwrap();
+        assert_eq!(body["data"]["expected_until"], "1970-01-01T01:00:00Z");
+        assert_eq!(body["data"]["reason"], "key_refused");
+    }
+
+    #[test]
+    fn the_id_depends_on_batch_revision_and_type_alone() {
+        let source = Source::default();
+        let at = |now| Telling { source: &source, now, reason: None, detail: None };
+        let first = of_settlement(&partial(), &at(0)).unwrap();
+        assert_eq!(of_settlement(&partial(), &at(99)).unwrap().id, first.id);
+        let again = BatchRecord { revision: 2, ..partial() };
+        assert_ne!(of_settlement(&again, &at(0)).unwrap().id, first.id);
+    }
+
+    #[test]
+    fn an_open_batch_has_no_event() {
+        let telling = Telling { source: &Source::default(), now: 0, reason: None, detail: None };
+        assert!(of_settlement(&BatchRecord { state: BatchState::Open, ..partial() }, &telling).is_none());
+    }
+}

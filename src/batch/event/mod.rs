@@ -1,0 +1,142 @@
+//! What is told of batches, connections and keys? CloudEvents 1.0 in structured JSON, the same bytes however often they
+//! are sent.
+
+mod batch;
+mod tenant;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+pub use self::batch::{
+    CaseOutcome, Deferred, Outcome, Settled, SettledCase, Telling, Unworkable, deferred, link, of_message,
+    of_settlement,
+};
+pub use self::tenant::{
+    ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
+    connection_restored, key_expired, key_expiring,
+};
+use super::reason::Reason;
+use super::text::excerpt;
+use super::{BatchId, TenantId};
+
+/// The media type of a structured CloudEvent.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+
+/// Every case is in Testmo.
+pub const DELIVERED: &str = "com.sqai-suite.testmo.batch.delivered.v1";
+/// Some cases are in Testmo, the others will not be.
+pub const PARTIALLY_DELIVERED: &str = "com.sqai-suite.testmo.batch.partially_delivered.v1";
+/// No case is in Testmo.
+pub const FAILED: &str = "com.sqai-suite.testmo.batch.failed.v1";
+/// The batch waits for longer than people would expect.
+pub const DEFERRED: &str = "com.sqai-suite.testmo.batch.deferred.v1";
+/// The tenant's connection stopped working.
+pub const CONNECTION_FAILED: &str = "com.sqai-suite.testmo.connection.failed.v1";
+/// The tenant's connection works again.
+pub const CONNECTION_RESTORED: &str = "com.sqai-suite.testmo.connection.restored.v1";
+/// The tenant's API key is about to expire.
+pub const KEY_EXPIRING: &str = "com.sqai-suite.testmo.key.expiring.v1";
+/// The tenant's API key has expired.
+pub const KEY_EXPIRED: &str = "com.sqai-suite.testmo.key.expired.v1";
+
+/// Namespace of event ids: any constant will do, as long as it never changes.
+const NAMESPACE: Uuid = Uuid::from_u128(0x7ad9_6a1c_0c5e_4b7e_9d55_3f1b_8d2f_6e10);
+/// The most characters of a text from outside.
+const LONGEST_TEXT: usize = 1_000;
+
+/// A finished event, ready to be stored and sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its id: equal for what is to be told once.
+    pub id: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// Its routing key: the tenant as one word, then the type.
+    pub routing_key: String,
+    /// The tenant, and the batch, it is about, as far as known.
+    pub subject: String,
+    /// The JSON text.
+    pub body: String,
+}
+
+/// The envelope of every event, by CloudEvents 1.0.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Envelope<D> {
+    /// The version of CloudEvents.
+    pub specversion: &'static str,
+    /// Equal for equal events: a reader that has seen it can skip the event.
+    pub id: String,
+    /// Where it comes from.
+    pub source: &'static str,
+    /// What kind of event it is.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// When it was made, as RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
+    pub time: String,
+    /// The media type of `data`.
+    pub datacontenttype: &'static str,
+    /// `TENANT/BATCH`, or `TENANT` where it is about no batch; absent where that is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// What is told.
+    pub data: D,
+}
+
+/// Why something did not arrive or does not work, and what to do.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Why {
+    /// The reason as a word that stays the same; see docs/reasons.md.
+    pub reason: Reason,
+    /// What is wrong, for people.
+    pub cause: &'static str,
+    /// What to do, for people.
+    pub remedy: &'static str,
+    /// More about the reason, at most 1,000 characters on one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Why {
+    fn new(reason: Reason, detail: Option<&str>) -> Self {
+        let detail = detail.map(|text| excerpt(text, LONGEST_TEXT));
+        Self { reason, cause: reason.cause(), remedy: reason.remedy(), detail }
+    }
+}
+
+/// Puts data into its envelope; `now` is in milliseconds since 1970.
+fn event(
+    id: String,
+    kind: &'static str,
+    tenant: Option<&TenantId>,
+    batch: Option<&BatchId>,
+    data: impl Serialize,
+    now: i64,
+) -> Event {
+    let word = tenant.map_or_else(|| "unknown".into(), TenantId::routing_word);
+    let subject = match (tenant, batch) {
+        (Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
+        (Some(tenant), None) => tenant.to_string(),
+        (None, _) => String::new(),
+    };
+    let envelope = Envelope {
+        specversion: "1.0",
+        id: id.clone(),
+        source: "/testmo-courier",
+        kind,
+        time: Timestamp::from_millisecond(now).unwrap_or_default().to_string(),
+        datacontenttype: "application/json",
+        subject: subject.clone(),
+        data,
+    };
+    // Every key of these types is a string, so that they always have a JSON form.
+    let body = serde_json::to_string(&envelope).unwrap_or_default();
+    Event { id, kind, routing_key: format!("{word}.{kind}"), subject, body }
+}
+
+/// The parts are joined by a character that none of them holds, so that different parts never meet in one id.
+fn event_id(parts: &[&str]) -> String {
+    Uuid::new_v5(&NAMESPACE, parts.join("\n").as_bytes()).to_string()
+}

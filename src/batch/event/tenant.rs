@@ -1,0 +1,212 @@
+//! What is told of a tenant's connection and of its API key?
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::super::TenantId;
+use super::super::reason::Reason;
+use super::{CONNECTION_FAILED, CONNECTION_RESTORED, Event, KEY_EXPIRED, KEY_EXPIRING, Why, event, event_id};
+
+const RENEW: &str = "Generate a new API key on the user profile page in Testmo and enter it for this connection together \
+    with its expiration date; for integrations a separate API user is recommended. Then revoke the old key and others \
+    that are no longer used.";
+const REPLACE: &str = "Generate a new API key on the user profile page in Testmo and enter it for this connection together \
+    with its expiration date; for integrations a separate API user is recommended. What waits then goes out by itself. \
+    Revoke keys that are no longer used.";
+
+/// What is told when a tenant's connection stops working.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ConnectionFailed {
+    /// Whose connection it is.
+    pub tenant_id: String,
+    /// What is wrong with it.
+    #[serde(flatten)]
+    pub why: Why,
+}
+
+/// What is told when a tenant's connection works again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ConnectionRestored {
+    /// Whose connection it is.
+    pub tenant_id: String,
+    /// How many batches had waited for it and now go out.
+    pub batches: u64,
+}
+
+/// What is told some days before a tenant's API key expires.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct KeyExpiring {
+    /// Whose key it is.
+    pub tenant_id: String,
+    /// The last day of the key, such as `2026-12-31`.
+    #[schemars(extend("format" = "date"))]
+    pub expires_on: String,
+    /// How many days are left: 14, 7 or 1.
+    #[schemars(extend("enum" = [14, 7, 1]))]
+    pub days_left: u8,
+    /// What to do, for people.
+    pub remedy: &'static str,
+}
+
+/// What is told when a tenant's API key has expired.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct KeyExpired {
+    /// Whose key it is.
+    pub tenant_id: String,
+    /// The last day of the key, such as `2026-12-31`.
+    #[schemars(extend("format" = "date"))]
+    pub expires_on: String,
+    /// What to do, for people.
+    pub remedy: &'static str,
+}
+
+/// When people are reminded of a key that expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DaysLeft {
+    /// One day before.
+    One,
+    /// A week before.
+    Seven,
+    /// Two weeks before.
+    Fourteen,
+}
+
+impl DaysLeft {
+    /// Every reminder, the first one first.
+    pub const ALL: [Self; 3] = [Self::Fourteen, Self::Seven, Self::One];
+
+    /// The number of days.
+    pub fn days(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Seven => 7,
+            Self::Fourteen => 14,
+        }
+    }
+
+    /// The reminder that is due so many days before a key expires; `None` while there is time, and on its last day.
+    pub fn due(days_left: i32) -> Option<Self> {
+        match days_left {
+            1 => Some(Self::One),
+            2..=7 => Some(Self::Seven),
+            8..=14 => Some(Self::Fourteen),
+            _ => None,
+        }
+    }
+}
+
+/// Which change of whose connection is told.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionChange<'a> {
+    /// Whose connection it is.
+    pub tenant: &'a TenantId,
+    /// The version that failed or works.
+    pub version: &'a str,
+    /// When it was seen to change, in milliseconds since 1970.
+    pub at: i64,
+}
+
+impl ConnectionChange<'_> {
+    fn event(&self, kind: &'static str, data: impl Serialize) -> Event {
+        let id = event_id(&["connection", self.tenant.as_str(), self.version, &self.at.to_string(), kind]);
+        event(id, kind, Some(self.tenant), None, data, self.at)
+    }
+}
+
+/// The event of a connection that stopped working.
+pub fn connection_failed(change: ConnectionChange<'_>, reason: Reason, detail: Option<&str>) -> Event {
+    let data = ConnectionFailed { tenant_id: change.tenant.to_string(), why: Why::new(reason, detail) };
+    change.event(CONNECTION_FAILED, data)
+}
+
+/// The event of a connection that works again, for which so many batches had waited.
+pub fn connection_restored(change: ConnectionChange<'_>, batches: u64) -> Event {
+    change.event(CONNECTION_RESTORED, ConnectionRestored { tenant_id: change.tenant.to_string(), batches })
+}
+
+/// The reminder of a key that expires; `now` is in milliseconds since 1970.
+pub fn key_expiring(tenant: &TenantId, expires_on: Date, left: DaysLeft, now: i64) -> Event {
+    let data = KeyExpiring {
+        tenant_id: tenant.to_string(),
+        expires_on: expires_on.to_string(),
+        days_left: left.days(),
+        remedy: RENEW,
+    };
+    let id = key_event_id(tenant, expires_on, left.days(), KEY_EXPIRING);
+    event(id, KEY_EXPIRING, Some(tenant), None, data, now)
+}
+
+/// The event of a key that has expired; `now` is in milliseconds since 1970.
+pub fn key_expired(tenant: &TenantId, expires_on: Date, now: i64) -> Event {
+    let data = KeyExpired { tenant_id: tenant.to_string(), expires_on: expires_on.to_string(), remedy: REPLACE };
+    let id = key_event_id(tenant, expires_on, 0, KEY_EXPIRED);
+    event(id, KEY_EXPIRED, Some(tenant), None, data, now)
+}
+
+fn key_event_id(tenant: &TenantId, expires_on: Date, days_left: u8, kind: &str) -> String {
+    event_id(&["key", tenant.as_str(), &expires_on.to_string(), &days_left.to_string(), kind])
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn tenant() -> TenantId {
+        TenantId::new("acme.eu").unwrap()
+    }
+
+    fn data(event: &Event) -> Value {
+        serde_json::from_str::<Value>(&event.body).unwrap()["data"].take()
+    }
+
+    #[test]
+    fn events_of_connections_and_keys_read_like_this() {
+        let tenant = tenant();
+        let change = ConnectionChange { tenant: &tenant, version: "v1", at: 1_000 };
+        let events = [
+            connection_failed(change, Reason::KeyRefused, Some("Testmo answered 401 Unauthorized\n")),
+            connection_restored(change, 3),
+            key_expiring(&tenant, date(2026, 12, 31), DaysLeft::Seven, 0),
+            key_expired(&tenant, date(2026, 12, 31), 0),
+        ];
+        let told: Vec<String> =
+            events.iter().map(|event| format!("{}\n{}\n{:#}", event.routing_key, event.subject, data(event))).collect();
+        insta::assert_snapshot!(told.join("\n\n"));
+    }
+
+    #[test]
+    fn each_change_of_a_connection_is_told_once() {
+        let tenant = tenant();
+        let change = |version, at| ConnectionChange { tenant: &tenant, version, at };
+        let failed = |change| connection_failed(change, Reason::KeyRefused, None).id;
+        let first = failed(change("v1", 5));
+        assert_eq!(connection_failed(change("v1", 5), Reason::Forbidden, Some("x")).id, first);
+        let restored = connection_restored(change("v1", 5), 1).id;
+        for other in [failed(change("v1", 6)), failed(change("v2", 5)), restored] {
+            assert_ne!(other, first);
+        }
+    }
+
+    #[test]
+    fn each_reminder_of_a_key_is_told_once() {
+        let (tenant, day) = (tenant(), date(2026, 12, 31));
+        let mut ids: Vec<String> = DaysLeft::ALL.map(|left| key_expiring(&tenant, day, left, 0).id).into();
+        ids.push(key_expired(&tenant, day, 0).id);
+        ids.push(key_expired(&tenant, date(2027, 1, 1), 0).id);
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
+        assert_eq!(key_expiring(&tenant, day, DaysLeft::One, 99).id, ids[2]);
+    }
+
+    #[test]
+    fn a_reminder_that_was_missed_is_made_up_for_until_the_next_one() {
+        let due = |days| DaysLeft::due(days).map(DaysLeft::days);
+        assert_eq!(
+            [15, 14, 10, 7, 3, 1, 0, -2].map(due),
+            [None, Some(14), Some(14), Some(7), Some(7), Some(1), None, None]
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! What of a text from outside may stand in events, on the shelf and in one line? Nothing that commands a terminal.
+
+/// A text on one line: control characters become blanks, blanks at the ends are dropped.
+pub fn one_line(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    text.trim_matches(is_blank).chars().map(visible).collect()
+}
+
+/// The same, cut to so many characters; where something is missing it ends with `…`.
+pub fn excerpt(text: &str, most: usize) -> String {
+    let line = one_line(text);
+    match line.char_indices().nth(most) {
+        None => line,
+        Some((end, _)) => format!("{}…", &line[..end]),
+    }
+}
+
+/// Whether a character shows nothing where it stands at the end of a text; U+FEFF is a blank in other languages.
+pub(super) fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c == '\u{feff}'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_becomes_one_bounded_line() {
+        assert_eq!(excerpt(" a\x1b[2Jb\nc\u{feff}\u{85} ", 20), "a [2Jb c");
+        assert_eq!(excerpt("überlang", 4), "über…");
+        assert_eq!(excerpt("kurz", 4), "kurz");
+    }
+}
