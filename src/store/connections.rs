@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::sql::{self, Bound, Columns};
-use super::{Store, StoreError};
+use super::{Store, StoreError, outbox};
+use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
 use crate::batch::mapping::Mapping;
 use crate::batch::verdict::recheck_after;
 use crate::batch::{Reason, TenantId};
@@ -81,6 +83,18 @@ pub enum Finding {
 }
 
 impl ConnectionRow {
+    /// The connection with what a look at it found at `now`, in milliseconds on the store's clock.
+    pub fn judged(self, finding: Finding, now: i64) -> Self {
+        let works = matches!(finding, Finding::Works { .. });
+        Self {
+            verified_version: works.then(|| self.version.clone()),
+            verified_at: works.then_some(now),
+            checked_at: Some(now),
+            finding: Some(finding),
+            ..self
+        }
+    }
+
     /// Whether it may be used: its present content was seen to work.
     pub fn is_verified(&self) -> bool {
         self.verified_version.as_deref() == Some(self.version.as_str())
@@ -120,43 +134,24 @@ impl Store {
             Bound::Int(self.now()),
         ];
         let mut conn = self.pool.acquire().await?;
-        sql::execute(&mut conn, sql, bounds).await?;
-        Ok(())
+        sql::execute(&mut conn, "BEGIN IMMEDIATE", vec![]).await?;
+        let stored = replace(&mut conn, self.now(), sql, bounds, row).await;
+        sql::execute(&mut conn, if stored.is_ok() { "COMMIT" } else { "ROLLBACK" }, vec![]).await?;
+        stored
     }
 
-    /// Notes what a look at a version of a connection found; a connection changed meanwhile is left alone.
+    /// Notes what a look at a version of a connection found, and has it told when that is a change; a connection
+    /// changed meanwhile is left alone.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
-        let works = matches!(finding, Finding::Works { .. });
-        let recheck_at = self.recheck_at(tenant, finding).await?;
-        let sql = "UPDATE connections SET checked_at = $3, finding = $4, recheck_at = $6, \
-                   rechecks = CASE WHEN $5 = 1 THEN 0 ELSE rechecks + 1 END, \
-                   verified_version = CASE WHEN $5 = 1 THEN version ELSE NULL END, \
-                   verified_at = CASE WHEN $5 = 1 THEN $3 ELSE verified_at END \
-                   WHERE tenant_id = $1 AND version = $2";
-        let bounds = vec![
-            Bound::Text(tenant.as_str().into()),
-            Bound::Text(version.into()),
-            Bound::Int(self.now()),
-            Bound::MaybeText(finding_text(Some(finding))),
-            Bound::Int(i64::from(works)),
-            Bound::MaybeInt(recheck_at),
-        ];
+        let now = self.now();
         let mut conn = self.pool.acquire().await?;
-        sql::execute(&mut conn, sql, bounds).await?;
-        Ok(())
-    }
-
-    async fn recheck_at(&self, tenant: &TenantId, finding: &Finding) -> Result<Option<i64>, StoreError> {
-        let Finding::Fails { reason, .. } = finding else { return Ok(None) };
-        let mut conn = self.pool.acquire().await?;
-        let sql = "SELECT rechecks FROM connections WHERE tenant_id = $1";
-        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-        let times = rows.first().map_or(Ok(0), |row| row.whole("rechecks"))?;
-        let wait = recheck_after(*reason, times).and_then(|wait| i64::try_from(wait.as_millis()).ok());
-        Ok(wait.map(|wait| self.now().saturating_add(wait)))
+        sql::execute(&mut conn, "BEGIN IMMEDIATE", vec![]).await?;
+        let noted = note(&mut conn, now, tenant, version, finding).await;
+        sql::execute(&mut conn, if noted.is_ok() { "COMMIT" } else { "ROLLBACK" }, vec![]).await?;
+        noted
     }
 
     /// Takes up to `most` failed connections that are to be looked at again now; nobody else is given them for `lease`.
@@ -229,6 +224,85 @@ impl Store {
         sql::execute(&mut conn, sql, vec![Bound::Text(name.into()), Bound::Text(value.into())]).await?;
         Ok(())
     }
+}
+
+/// Carries out the statement that enters `row`, and has it told if a connection that failed works now.
+async fn replace(
+    conn: &mut AnyConnection,
+    now: i64,
+    sql: &'static str,
+    bounds: Vec<Bound>,
+    row: &ConnectionRow,
+) -> Result<(), StoreError> {
+    let known = "SELECT * FROM connections WHERE tenant_id = $1";
+    let rows = sql::fetch(conn, known, vec![Bound::Text(row.tenant.as_str().into())]).await?;
+    let before = rows.first().map(connection).transpose()?;
+    sql::execute(conn, sql, bounds).await?;
+    match &row.finding {
+        Some(finding @ Finding::Works { .. }) if row.is_verified() => {
+            tell_change(conn, now, before.as_ref(), &row.version, finding).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn note(
+    conn: &mut AnyConnection,
+    now: i64,
+    tenant: &TenantId,
+    version: &str,
+    finding: &Finding,
+) -> Result<(), StoreError> {
+    let key = || Bound::Text(tenant.as_str().into());
+    let sql = "SELECT * FROM connections WHERE tenant_id = $1 AND version = $2";
+    let rows = sql::fetch(conn, sql, vec![key(), Bound::Text(version.into())]).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let (before, times) = (connection(row)?, row.whole("rechecks")?);
+    let recheck_at = match finding {
+        Finding::Works { .. } => None,
+        Finding::Fails { reason, .. } => recheck_after(*reason, times)
+            .and_then(|wait| i64::try_from(wait.as_millis()).ok())
+            .map(|wait| now.saturating_add(wait)),
+    };
+    let works = matches!(finding, Finding::Works { .. });
+    let sql = "UPDATE connections SET checked_at = $3, finding = $4, recheck_at = $6, \
+               rechecks = CASE WHEN $5 = 1 THEN 0 ELSE rechecks + 1 END, \
+               verified_version = CASE WHEN $5 = 1 THEN version ELSE NULL END, \
+               verified_at = CASE WHEN $5 = 1 THEN $3 ELSE verified_at END \
+               WHERE tenant_id = $1 AND version = $2";
+    let bounds = vec![
+        key(),
+        Bound::Text(version.into()),
+        Bound::Int(now),
+        Bound::MaybeText(finding_text(Some(finding))),
+        Bound::Int(i64::from(works)),
+        Bound::MaybeInt(recheck_at),
+    ];
+    sql::execute(conn, sql, bounds).await?;
+    tell_change(conn, now, Some(&before), version, finding).await
+}
+
+/// Stores the event of a connection that stopped working, or works again for what waits.
+async fn tell_change(
+    conn: &mut AnyConnection,
+    now: i64,
+    before: Option<&ConnectionRow>,
+    version: &str,
+    finding: &Finding,
+) -> Result<(), StoreError> {
+    let Some(before) = before else { return Ok(()) };
+    let change = ConnectionChange { tenant: &before.tenant, version, at: now };
+    let event = match finding {
+        Finding::Fails { reason, detail } if before.is_verified() => connection_failed(change, *reason, Some(detail)),
+        Finding::Works { .. } if !before.is_verified() && matches!(before.finding, Some(Finding::Fails { .. })) => {
+            let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked' \
+                       AND waits_for = 'connection'";
+            let rows = sql::fetch(conn, sql, vec![Bound::Text(before.tenant.as_str().into())]).await?;
+            connection_restored(change, rows.first().map_or(Ok(0), |row| row.whole("n"))?)
+        }
+        Finding::Fails { .. } | Finding::Works { .. } => return Ok(()),
+    };
+    outbox::put(conn, now, vec![&event]).await
 }
 
 fn finding_text(finding: Option<&Finding>) -> Option<String> {

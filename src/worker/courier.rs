@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::entry::{Entry, Parcel};
 use crate::batch::decode::{Undecodable, decode};
-use crate::batch::event::{self, Telling};
-use crate::batch::ledger::{BatchState, CaseState};
+use crate::batch::event::{self, Event, Telling};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::batch::verdict::PatienceLimits;
 use crate::batch::{BatchKey, Fault, Reason, TenantId, excerpt, raw_hash};
 use crate::clock::Clock;
@@ -23,6 +23,8 @@ use crate::testmo::Client;
 
 /// How long a worker holds on to what is in hand while the store does not answer.
 pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(300);
+/// A batch that waits longer than this is told of.
+const LONG_WAIT: Duration = Duration::from_secs(300);
 /// The pause between attempts to reach a store that does not answer.
 pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -82,13 +84,16 @@ impl Courier {
             }
             Resolution::NotReady { reason, detail, version } => {
                 let fingerprint = crate::batch::fingerprint(&batch);
+                let record = BatchRecord::fresh(batch.key.clone(), fingerprint.clone(), batch.case_keys());
+                let events = self.deferral(&record, reason, detail.as_deref(), Until::Connection);
                 let shelving = Shelving {
                     connection: version,
                     detail,
                     ..shelving_of(&parcel, ShelfIdentity::Batch(batch.key, fingerprint), reason, Until::Connection)
                 };
                 let unshelve = parcel.suspect_lease();
-                self.put(Change { shelve: Some(shelving), unshelve, ..Change::default() }).await?;
+                self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
+                self.announce.notify_one();
                 self.count_shelved(reason, "parked");
                 Ok(Arrival::Shelved)
             }
@@ -161,9 +166,11 @@ impl Courier {
         detail: Option<String>,
         until: Until,
     ) -> Result<(), StoreError> {
+        let events = self.deferral(&entry.record, reason, detail.as_deref(), until);
         let shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
-        self.put(Change { shelve: Some(shelving), unshelve: entry.parcel.suspect_lease(), ..Change::default() })
-            .await?;
+        let unshelve = entry.parcel.suspect_lease();
+        self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
+        self.announce.notify_one();
         tracing::info!(batch = %entry.identity.key, %reason, ?until, "batch parked");
         self.count_shelved(reason, "parked");
         Ok(())
@@ -229,6 +236,18 @@ impl Courier {
                 Ok(changed) => return Ok(changed),
             }
         }
+    }
+
+    /// The event of a batch that waits for long, which is told once however often it waits.
+    fn deferral(&self, record: &BatchRecord, reason: Reason, detail: Option<&str>, until: Until) -> Vec<Event> {
+        let now = self.clock.now();
+        let expected = match until {
+            Until::After(wait) if wait <= LONG_WAIT => return Vec::new(),
+            Until::After(wait) => i64::try_from(wait.as_millis()).ok().map(|wait| now.saturating_add(wait)),
+            Until::Connection => None,
+            Until::Person => return Vec::new(),
+        };
+        vec![event::deferred(record, reason, detail, expected, now)]
     }
 
     fn shelving(&self, entry: &Entry, reason: Reason, until: Until) -> Shelving {

@@ -12,6 +12,7 @@ mod deliver;
 mod desk;
 mod dispatch;
 mod entry;
+mod expiry;
 mod intake;
 mod locate;
 mod recheck;
@@ -157,6 +158,7 @@ async fn work(courier: Arc<Courier>, listener: TcpListener, stop: CancellationTo
     tasks.spawn(intake::take_undeliverable(courier.clone(), unrouted, "it fits no queue"));
     tasks.spawn(intake::take_off_shelf(courier.clone(), news, stop.clone()));
     tasks.spawn(recheck::recheck(courier.clone(), stop.clone()));
+    tasks.spawn(expiry::remind(courier.clone(), stop.clone()));
     let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, stop.clone()));
 
     stop.cancelled().await;

@@ -51,6 +51,7 @@ async fn a_batch_of_an_unknown_tenant_waits_until_the_tenant_is_known() {
     stage.publish(&batch("late", "b-1", 2)).await;
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::UnknownTenant));
+    assert_eq!(stage.event_of("late/b-1").await["type"], "com.sqai-suite.testmo.batch.deferred.v1");
     assert!(stage.connect("late", "late", &key_of("late")).await);
     assert_eq!(stage.event_of("late/b-1").await["data"]["outcome"], "delivered");
     assert_eq!(stage.account("late").case_names(), names("b-1", 2));
@@ -73,7 +74,18 @@ async fn a_refused_key_stops_its_tenant_alone_and_a_new_one_brings_the_work_back
     stage.shelf_until(|shelf| shelf.len() == 2).await;
     assert_eq!(stage.account("acme").requests().len(), calls, "no call with a key that is known to be refused");
     stage.account("acme").give_key(1, "testmo_api_new");
+    for batch in ["acme/b-1", "acme/b-3"] {
+        let event = stage.event_of(batch).await;
+        assert_eq!(event["type"], "com.sqai-suite.testmo.batch.deferred.v1");
+        assert_eq!(event["data"]["reason"], "key_refused");
+    }
+    let failed = stage.event_of("acme").await;
+    assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
+    assert!(failed["data"]["remedy"].as_str().unwrap().contains("user profile page"));
     assert!(stage.connect("acme", "acme", "testmo_api_new").await);
+    let restored = stage.event_of("acme").await;
+    assert_eq!(restored["type"], "com.sqai-suite.testmo.connection.restored.v1");
+    assert_eq!(restored["data"]["batches"], 2);
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
     assert_eq!(stage.event_of("acme/b-3").await["data"]["outcome"], "delivered");
     stage.end().await;
@@ -168,6 +180,7 @@ async fn a_role_without_write_permission_waits_until_it_is_mended() {
     stage.publish(&batch("acme", "b-1", 2)).await;
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::Forbidden));
+    assert_eq!(stage.event_of("acme/b-1").await["type"], "com.sqai-suite.testmo.batch.deferred.v1");
     stage.account("acme").set_role(1, Role::Write);
     assert!(stage.connect("acme", "acme", &key_of("acme")).await);
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");

@@ -248,3 +248,31 @@ async fn a_worker_without_its_master_key_says_what_to_do() {
     assert!(told.contains("master key") && told.contains("testmo-courier init"), "{told}");
     stage.end().await;
 }
+
+fn in_days(days: i64) -> String {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+    then.to_string()[..10].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_told_that_its_key_expires_without_any_traffic_and_once() {
+    let mut stage = Stage::with_tenants(&["acme", "birch"]).await;
+    for (tenant, date) in [("acme", in_days(5)), ("birch", in_days(-2))] {
+        let mut row = stage.store.connection(&tenant.parse().unwrap()).await.unwrap().unwrap();
+        row.expires_on = Some(date);
+        stage.store.set_connection(&row).await.unwrap();
+    }
+    stage.start_worker();
+    let expiring = stage.event_of("acme").await;
+    assert_eq!(expiring["type"], "com.sqai-suite.testmo.key.expiring.v1");
+    assert_eq!(expiring["data"]["days_left"], 7);
+    assert!(expiring["data"]["remedy"].as_str().unwrap().contains("revoke the old key"));
+    assert_eq!(stage.event_of("birch").await["type"], "com.sqai-suite.testmo.key.expired.v1");
+    stage.stop_worker().await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.event_of("acme/b-1").await;
+    stage.stop_worker().await;
+    assert_eq!(stage.heard("acme") + stage.heard("birch"), 0, "each reminder is told once");
+    stage.end().await;
+}

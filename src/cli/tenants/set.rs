@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::civil::Date;
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::mapping::Mapping;
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::tenants::{self, Entered};
 use testmo_courier::testmo::{Access, Origin};
 
@@ -71,7 +71,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let Place { project, folder, .. } = place;
     let finding = tenants::verify(&desk.client()?, &access, project, folder).await;
     let entered = Entered { tenant: arguments.tenant, access, expires_on, project, folder, mapping };
-    let row = judged(desk.tenants.enter(entered)?, finding.clone(), desk.store.now());
+    let row = desk.tenants.enter(entered)?.judged(finding.clone(), desk.store.now());
     desk.store.set_connection(&row).await?;
     let works = tell(&row.tenant, &finding, out)?;
     if let Some(day) = &row.expires_on {
@@ -160,17 +160,5 @@ fn access_of(
             Ok((Access { origin, key }, true))
         }
         Some(_) | None => Ok((Access { origin, key: source.read("the API key is needed")? }, true)),
-    }
-}
-
-/// A connection with what a look at it found.
-fn judged(row: ConnectionRow, finding: Finding, now: i64) -> ConnectionRow {
-    let works = matches!(finding, Finding::Works { .. });
-    ConnectionRow {
-        verified_version: works.then(|| row.version.clone()),
-        verified_at: works.then_some(now),
-        checked_at: Some(now),
-        finding: Some(finding),
-        ..row
     }
 }

@@ -146,11 +146,10 @@ impl Stage {
             folder: 1,
             mapping: Mapping::default(),
         };
-        let row = self.tenants.enter(entered).expect("a sealed key");
-        self.store.set_connection(&row).await.expect("a store");
         let finding = verify(&self.client, &access, 1, 1).await;
-        self.store.note_finding(&row.tenant, &row.version, &finding).await.expect("a store");
-        matches!(finding, testmo_courier::store::connections::Finding::Works { .. })
+        let row = self.tenants.enter(entered).expect("a sealed key").judged(finding, self.store.now());
+        self.store.set_connection(&row).await.expect("a store");
+        row.is_verified()
     }
 
     /// The tenant's account at the stand-in.
@@ -228,6 +227,11 @@ impl Stage {
             }
         })
         .await
+    }
+
+    /// How many events about a subject were heard and not asked for.
+    pub(crate) fn heard(&self, subject: &str) -> usize {
+        self.heard.get(subject).map_or(0, Vec::len)
     }
 
     /// What is on the shelf.

@@ -1,0 +1,93 @@
+//! Whose API key expires soon? Each tenant is told 14, 7 and 1 days before, and when it has happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+
+use super::courier::Courier;
+use crate::batch::TenantId;
+use crate::batch::event::{DaysLeft, Event, key_expired, key_expiring};
+use crate::store::StoreError;
+use crate::store::ledger::Change;
+
+/// How often the keys are looked through. An event is stored once, so looking often costs nothing but the look.
+const LOOK: Duration = Duration::from_secs(600);
+
+/// Looks through the keys until `stop`.
+pub(super) async fn remind(courier: Arc<Courier>, stop: CancellationToken) {
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = look.tick() => {}
+        }
+        if let Err(error) = tell_all(&courier).await {
+            tracing::warn!(%error, "expiring keys cannot be told of");
+        }
+    }
+}
+
+async fn tell_all(courier: &Courier) -> Result<(), StoreError> {
+    let now = courier.clock.now();
+    let due = |(tenant, expires_on): (TenantId, String)| reminder(&tenant, expires_on.parse().ok()?, now);
+    let keys = courier.store.connections().await?.into_iter();
+    let events: Vec<Event> = keys.filter_map(|row| Some((row.tenant, row.expires_on?))).filter_map(due).collect();
+    if !events.is_empty() {
+        courier.store.change(Change { events, ..Change::default() }).await?;
+        courier.announce.notify_one();
+    }
+    Ok(())
+}
+
+/// The event that is due for a key at `now`, in milliseconds since 1970. The key is good throughout its last day (UTC).
+fn reminder(tenant: &TenantId, expires_on: Date, now: i64) -> Option<Event> {
+    let today = TimeZone::UTC.to_datetime(Timestamp::from_millisecond(now).ok()?).date();
+    let left = today.until(expires_on).ok()?.get_days();
+    if left < 0 {
+        return Some(key_expired(tenant, expires_on, now));
+    }
+    DaysLeft::due(left).map(|due| key_expiring(tenant, expires_on, due, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reminders_are_due_at_14_7_and_1_days_and_after_the_last_day() {
+        let tenant: TenantId = "acme".parse().unwrap();
+        let now = "2026-11-23T23:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+        let kind = |date: &str| {
+            let event = reminder(&tenant, date.parse().unwrap(), now)?;
+            let body: serde_json::Value = serde_json::from_str(&event.body).unwrap();
+            Some((event.kind.rsplit('.').nth(1).unwrap().to_owned(), body["data"]["days_left"].as_u64()))
+        };
+        for (date, expected) in [
+            ("2026-12-08", None),
+            ("2026-12-07", Some(("expiring", Some(14)))),
+            ("2026-12-01", Some(("expiring", Some(14)))),
+            ("2026-11-30", Some(("expiring", Some(7)))),
+            ("2026-11-25", Some(("expiring", Some(7)))),
+            ("2026-11-24", Some(("expiring", Some(1)))),
+            ("2026-11-23", None),
+            ("2026-11-22", Some(("expired", None))),
+            ("2020-01-01", Some(("expired", None))),
+        ] {
+            let expected = expected.map(|(kind, days)| (kind.to_owned(), days));
+            assert_eq!(kind(date), expected, "{date}");
+        }
+    }
+
+    #[test]
+    fn the_same_reminder_has_the_same_id_on_the_next_day() {
+        let tenant: TenantId = "acme".parse().unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let date = "2026-12-05".parse().unwrap();
+        let first = reminder(&tenant, date, at("2026-11-23T00:00:00Z")).unwrap();
+        assert_eq!(reminder(&tenant, date, at("2026-11-24T00:00:00Z")).unwrap().id, first.id);
+    }
+}
