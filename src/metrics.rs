@@ -75,7 +75,13 @@ impl Metrics {
                 "Batches by what became of them. One that was parked counts again when it comes back.",
                 "settlement",
             )?,
-            cases: counters(&registry, "cases_total", "Test cases by what became of them.", "outcome")?,
+            cases: counters(
+                &registry,
+                "cases_total",
+                "Test cases by what became of them: adopted ones were found in Testmo after a lost answer, unclear ones \
+                 are not found any more.",
+                "outcome",
+            )?,
             pushes: counters(
                 &registry,
                 "pushes_total",
