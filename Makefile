@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test fmt lint docs unit deny clean
+.PHONY: help demo demo-stop monitoring test fmt lint docs unit deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -9,6 +9,9 @@ demo: ## watch batches travel from RabbitMQ into a stand-in of Testmo (KEEP=1 le
 
 demo-stop: ## end what `make demo KEEP=1` left running
 	@tests/demo/run.sh stop
+
+monitoring: ## alerts and dashboard, tried with a private Prometheus and a worker under load
+	@tests/monitoring/run.sh
 
 test: ## everything that is checked, with all set-up
 	@tests/env/suite.sh

@@ -1,4 +1,7 @@
-//! What can be watched? Every series the worker offers, each at zero from the start.
+//! What can be watched? Every series the worker offers, each there from the start; `docs/metrics.md` is made from it.
+
+#[cfg(test)]
+mod tests;
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
@@ -15,6 +18,10 @@ pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"
 pub const ANNOUNCEMENTS: [&str; 2] = ["confirmed", "not_taken"];
 /// The connections to the broker.
 pub const BROKER_LINKS: [&str; 2] = ["intake", "events"];
+/// When keys expire, each state without the ones before it. A key is good for the whole of its last day, in UTC.
+pub const KEY_STATES: [&str; 6] = ["expired", "within_1_day", "within_7_days", "within_14_days", "later", "no_date"];
+/// Whether a tenant's connection gets work.
+pub const CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
 
 /// Everything that is counted.
 #[derive(Clone, Debug)]
@@ -48,19 +55,39 @@ pub struct Metrics {
     pub store_up: IntGauge,
     /// Origins that are reached without TLS.
     pub insecure_origins: IntGauge,
+    /// API keys by when they expire.
+    pub keys: IntGaugeVec,
+    /// Connections by whether they get work.
+    pub connections: IntGaugeVec,
 }
 
 impl Metrics {
-    /// All series at zero.
+    /// All series at zero, and those of the process as they are.
     ///
     /// # Errors
     /// When two series have one name, which is a defect.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let metrics = Self {
-            batches: counters(&registry, "batches_total", "Batches by what became of them.", "settlement")?,
-            cases: counters(&registry, "cases_total", "Test cases by what became of them.", "outcome")?,
-            pushes: counters(&registry, "pushes_total", "Requests that create cases, by class of answer.", "answer")?,
+            batches: counters(
+                &registry,
+                "batches_total",
+                "Batches by what became of them. One that was parked counts again when it comes back.",
+                "settlement",
+            )?,
+            cases: counters(
+                &registry,
+                "cases_total",
+                "Test cases by what became of them: adopted ones were found in Testmo after a lost answer, unclear ones \
+                 are not found any more.",
+                "outcome",
+            )?,
+            pushes: counters(
+                &registry,
+                "pushes_total",
+                "Requests that create cases, by Testmo's answer: 2xx for success, else the status or what went wrong.",
+                "answer",
+            )?,
             push_seconds: histogram(
                 &registry,
                 "push_duration_seconds",
@@ -70,18 +97,46 @@ impl Metrics {
             delivery_seconds: histogram(
                 &registry,
                 "publish_to_delivered_seconds",
-                "From the publishing of a batch to all its cases being in Testmo.",
+                "From the publishing of a batch to all its cases being in Testmo; AMQP's time stamp has full seconds.",
                 &[0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0],
             )?,
             batches_in_hand: gauge(&registry, "batches_in_hand", "Batches that this worker holds.")?,
             pushes_in_flight: gauge(&registry, "pushes_in_flight", "Requests that are under way.")?,
             shelved: counters(&registry, "shelved_total", "Batches put on the shelf, by reason.", "reason")?,
-            shelf: gauges(&registry, "shelf_batches", "Batches on the shelf.", &["state", "reason"])?,
+            shelf: gauges(
+                &registry,
+                "shelf_batches",
+                "Batches on the shelf: parked ones come back by themselves, dead ones wait for a person.",
+                &["state", "reason"],
+            )?,
             events: counters(&registry, "events_total", "Events by whether the broker took them.", "result")?,
             events_waiting: gauge(&registry, "events_waiting", "Events that the broker has not confirmed yet.")?,
-            broker_up: gauges(&registry, "broker_up", "Whether a connection to the broker is up.", &["connection"])?,
-            store_up: gauge(&registry, "store_up", "Whether the store answers.")?,
-            insecure_origins: gauge(&registry, "insecure_origins", "Origins that may be reached without TLS.")?,
+            broker_up: gauges(
+                &registry,
+                "broker_up",
+                "1 while a connection to the broker is up: the one for batches, the one for events.",
+                &["connection"],
+            )?,
+            store_up: gauge(&registry, "store_up", "1 while the store answers.")?,
+            insecure_origins: gauge(
+                &registry,
+                "insecure_origins",
+                "Origins that the configuration lets be reached without TLS.",
+            )?,
+            keys: gauges(
+                &registry,
+                "keys",
+                "API keys by when they expire, counted every 30 s; each state without those before it. A key is good \
+                 for the whole of its last day, in UTC; within_1_day is today or tomorrow.",
+                &["state"],
+            )?,
+            connections: gauges(
+                &registry,
+                "connections",
+                "Connections of tenants, counted every 30 s; unverified ones get no work: Testmo refused them, or \
+                 nobody has seen them work since they were changed.",
+                &["state"],
+            )?,
             registry,
         };
         metrics.show_zeros()?;
@@ -97,9 +152,10 @@ impl Metrics {
         each(&self.pushes, &Trouble::CLASSES);
         each(&self.shelved, &reasons);
         each(&self.events, &ANNOUNCEMENTS);
-        for link in BROKER_LINKS {
-            drop(self.broker_up.with_label_values(&[link]));
-        }
+        let each = |vec: &IntGaugeVec, values: &[&str]| values.iter().for_each(|v| drop(vec.with_label_values(&[*v])));
+        each(&self.broker_up, &BROKER_LINKS);
+        each(&self.keys, &KEY_STATES);
+        each(&self.connections, &CONNECTION_STATES);
         for state in ["parked", "dead"] {
             for reason in &reasons {
                 drop(self.shelf.with_label_values(&[state, *reason]));
@@ -109,7 +165,10 @@ impl Metrics {
             .const_label("version", env!("CARGO_PKG_VERSION"));
         let build = IntGauge::with_opts(build)?;
         build.set(1);
-        self.registry.register(Box::new(build))
+        self.registry.register(Box::new(build))?;
+        #[cfg(target_os = "linux")]
+        self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(())
     }
 
     /// Every series in Prometheus' text format.
@@ -145,14 +204,4 @@ fn opts(name: &str, help: &str) -> Opts {
 fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> Result<T, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_series_is_there_at_zero_from_the_start() {
-        insta::assert_snapshot!(Metrics::new().unwrap().render().unwrap());
-    }
 }

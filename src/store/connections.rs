@@ -82,6 +82,17 @@ pub enum Finding {
     },
 }
 
+/// How many connections are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionCount {
+    /// The day on which their keys expire, as `YYYY-MM-DD`.
+    pub expires_on: Option<String>,
+    /// Whether they may be used.
+    pub verified: bool,
+    /// How many.
+    pub count: i64,
+}
+
 impl ConnectionRow {
     /// The connection with what a look at it found at `now`, in milliseconds on the store's clock.
     pub fn judged(self, finding: Finding, now: i64) -> Self {
@@ -188,6 +199,26 @@ impl Store {
         let mut conn = self.pool.acquire().await?;
         let rows = sql::fetch(&mut conn, "SELECT * FROM connections ORDER BY tenant_id", vec![]).await?;
         rows.iter().map(connection).collect()
+    }
+
+    /// How many connections there are, by the day on which their keys expire and whether they may be used.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {
+        let sql = "SELECT expires_on, verified, COUNT(*) AS n FROM (SELECT expires_on, \
+                   CASE WHEN verified_version = version THEN 1 ELSE 0 END AS verified FROM connections) AS c \
+                   GROUP BY expires_on, verified ORDER BY expires_on, verified";
+        let mut conn = self.pool.acquire().await?;
+        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
+        let count = |row: &AnyRow| {
+            Ok(ConnectionCount {
+                expires_on: row.maybe_text("expires_on")?,
+                verified: row.int("verified")? == 1,
+                count: row.int("n")?,
+            })
+        };
+        rows.iter().map(count).collect()
     }
 
     /// Removes a tenant's connection and everything on the shelf for it.

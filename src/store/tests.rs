@@ -3,7 +3,7 @@ use super::shelf::{Filter, Identity, Shelving, Until};
 use super::*;
 use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionRow, Finding, SealedKey};
+use crate::store::connections::{ConnectionCount, ConnectionRow, Finding, SealedKey};
 
 struct Fixture {
     store: Store,
@@ -99,6 +99,31 @@ async fn a_claim_needs_a_verified_current_connection() {
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::ConnectionChanged));
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     assert!(granted(&f.store.claim(claim).await.unwrap()));
+}
+
+#[tokio::test]
+async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used() {
+    let f = fixture().await;
+    assert_eq!(f.store.connection_counts().await.unwrap(), []);
+    for (name, verified, expires_on) in
+        [("a", true, None), ("b", true, Some("2027-01-01")), ("c", true, Some("2027-01-01")), ("d", false, None)]
+    {
+        let row = ConnectionRow {
+            tenant: name.parse().unwrap(),
+            expires_on: expires_on.map(Into::into),
+            ..connection("v1", verified)
+        };
+        f.store.set_connection(&row).await.unwrap();
+    }
+    // One that was changed after it was verified.
+    let changed = ConnectionRow { tenant: "e".parse().unwrap(), version: "v2".into(), ..connection("v1", true) };
+    f.store.set_connection(&changed).await.unwrap();
+    let mut counts = f.store.connection_counts().await.unwrap();
+    counts.sort_by_key(|count| (count.expires_on.clone(), count.verified));
+    let count =
+        |day: Option<&str>, verified, count| ConnectionCount { expires_on: day.map(Into::into), verified, count };
+    let day = Some("2027-01-01");
+    assert_eq!(counts, [count(None, false, 1), count(None, true, 1), count(day, false, 1), count(day, true, 2)]);
 }
 
 #[tokio::test]

@@ -268,6 +268,8 @@ impl Courier {
         let state = entry.record.state.name();
         self.metrics.batches.with_label_values(&[state]).inc();
         let cases = entry.record.cases.len();
+        let lost = entry.record.cases.iter().filter(|case| case.state == CaseState::Lost).count();
+        self.metrics.cases.with_label_values(&["unclear"]).inc_by(lost as u64);
         match reason {
             None => {
                 tracing::info!(batch = %entry.identity.key, cases, "batch delivered");

@@ -7,6 +7,7 @@
 //! batch; the process never ends because a neighbour is away.
 
 mod announce;
+mod census;
 mod courier;
 mod deliver;
 mod desk;
@@ -146,6 +147,7 @@ async fn work(courier: Arc<Courier>, listener: TcpListener, stop: CancellationTo
         intake: cases.status(),
         events: publisher.status(),
         controls: controls.to_vec(),
+        counted_at: None,
     };
     let (news, heard) = mpsc::channel(16);
     tasks.spawn(admin::serve(listener, courier.metrics.clone(), readiness, close.child_token()));

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::census;
 use super::courier::Courier;
 use crate::admin::Readiness;
 use crate::amqp::{IntakeControl, Status};
@@ -15,6 +17,8 @@ use crate::store::StoreError;
 const LOOK: Duration = Duration::from_secs(2);
 /// How long the store may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How often the connections are counted: it reads all of them, and they change by the day.
+const CENSUS: Duration = Duration::from_secs(30);
 
 pub(super) struct Watched {
     pub(super) courier: Arc<Courier>,
@@ -22,6 +26,8 @@ pub(super) struct Watched {
     pub(super) intake: Receiver<Status>,
     pub(super) events: Receiver<Status>,
     pub(super) controls: Vec<IntakeControl>,
+    /// When the connections were last counted.
+    pub(super) counted_at: Option<Instant>,
 }
 
 /// Watches until `stop`.
@@ -47,7 +53,7 @@ impl Watched {
         }
     }
 
-    async fn look_at_store(&self) {
+    async fn look_at_store(&mut self) {
         let counted = tokio::time::timeout(ANSWER, self.count()).await;
         let up = matches!(counted, Ok(Ok(())));
         self.courier.metrics.store_up.set(i64::from(up));
@@ -58,7 +64,7 @@ impl Watched {
         }
     }
 
-    async fn count(&self) -> Result<(), StoreError> {
+    async fn count(&mut self) -> Result<(), StoreError> {
         let metrics = &self.courier.metrics;
         self.courier.store.ping().await?;
         metrics.events_waiting.set(self.courier.store.unsent_count().await?);
@@ -69,6 +75,10 @@ impl Watched {
                 let count = here.map_or(0, |count| count.count);
                 metrics.shelf.with_label_values(&[state, reason.code()]).set(count);
             }
+        }
+        if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
+            census::show(&self.courier.store.connection_counts().await?, self.courier.clock.now(), metrics);
+            self.counted_at = Some(Instant::now());
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs one private RabbitMQ node on loopback for whoever holds this script's standard input.
 #
-#   broker.sh [--dir DIR] [--port PORT] [--management]
+#   broker.sh [--dir DIR] [--port PORT] [--management] [--metrics]
 #
-# Prints `ready amqp=URL port=PORT pid=VM dir=DIR [management=URL]` once the node speaks AMQP, then obeys lines:
+# Prints `ready amqp=URL port=PORT pid=VM dir=DIR [management=URL] [metrics=URL]` once the node speaks AMQP, then obeys lines:
 #
 #   kill              SIGKILL the VM                         answers `killed`
 #   stop              shut the node down cleanly             answers `stopped`
@@ -18,7 +18,7 @@ set -uo pipefail
 
 # The programs themselves: the ones in /usr/sbin insist on the user rabbitmq and its folders.
 readonly server_bin=/usr/lib/rabbitmq/bin
-dir='' wanted_port='' management=''
+dir='' wanted_port='' management='' metrics=''
 
 # shellcheck source=tests/env/ports.sh
 source "$(dirname "$0")/ports.sh"
@@ -33,6 +33,7 @@ while (($#)); do
     --dir) dir=${2:?--dir needs a folder} && shift 2 ;;
     --port) wanted_port=${2:?--port needs a number} && shift 2 ;;
     --management) management=yes && shift ;;
+    --metrics) metrics=yes && shift ;;
     *) die "unknown argument: $1" ;;
     esac
 done
@@ -45,7 +46,7 @@ elif [[ -e $dir ]]; then
 fi
 mkdir -p "$dir" && dir=$(cd "$dir" && pwd) || exit 1
 
-vm='' epmd='' port=0 dist_port=0 epmd_port=0 http_port=0 environment=()
+vm='' epmd='' port=0 dist_port=0 epmd_port=0 http_port=0 metrics_port=0 environment=()
 
 # The VM leads a session of its own, so the group holds its helper processes too.
 kill_vm() {
@@ -103,8 +104,11 @@ write_settings() {
         echo 'vm_memory_high_watermark.relative = 0.9'
         [[ -z $management ]] || echo "management.tcp.ip = 127.0.0.1"
         [[ -z $management ]] || echo "management.tcp.port = $http_port"
+        [[ -z $metrics ]] || echo "prometheus.tcp.ip = 127.0.0.1"
+        [[ -z $metrics ]] || echo "prometheus.tcp.port = $metrics_port"
     } >"$dir/rabbitmq.conf"
-    echo "[${management:+rabbitmq_management}]." >"$dir/enabled_plugins"
+    local plugins=(${management:+rabbitmq_management} ${metrics:+rabbitmq_prometheus})
+    echo "[$(IFS=, && echo "${plugins[*]}")]." >"$dir/enabled_plugins"
     environment=(
         HOME="$dir/home"
         ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_CRASH_DUMP_BYTES=0
@@ -150,7 +154,7 @@ start_vm() {
 
 first_start() {
     for _ in {1..5}; do
-        port=${wanted_port:-$(free_port)} dist_port=$(free_port) epmd_port=$(free_port) http_port=$(free_port)
+        port=${wanted_port:-$(free_port)} dist_port=$(free_port) epmd_port=$(free_port) http_port=$(free_port) metrics_port=$(free_port)
         write_settings
         start_epmd && start_vm && return 0
         kill_vm
@@ -160,7 +164,7 @@ first_start() {
 }
 
 announce() {
-    echo "ready amqp=amqp://guest:guest@127.0.0.1:$port/%2f port=$port pid=$vm dir=$dir${management:+ management=http://127.0.0.1:$http_port}"
+    echo "ready amqp=amqp://guest:guest@127.0.0.1:$port/%2f port=$port pid=$vm dir=$dir${management:+ management=http://127.0.0.1:$http_port}${metrics:+ metrics=http://127.0.0.1:$metrics_port}"
 }
 
 give_up() {

@@ -9,4 +9,5 @@ mod layering;
 mod shelved;
 mod support;
 mod unclear;
+mod watching;
 mod worker;

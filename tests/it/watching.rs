@@ -1,0 +1,166 @@
+//! Do dashboard, alerts and runbooks speak of what there is? They are data that no compiler reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+const DASHBOARD: &str = "deploy/grafana/dashboards/courier.json";
+const ALERTS: &str = "deploy/prometheus/alerts.yml";
+
+/// What each runbook answers.
+const HEADINGS: [&str; 4] = ["## Who is hurt", "## Look", "## Do", "## Resolves"];
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn files_in(folder: &str) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(path(folder)).expect("a folder").flatten();
+    let name = |entry: &fs::DirEntry| format!("{folder}/{}", entry.file_name().display());
+    entries.map(|entry| (name(&entry), text(&name(&entry)))).collect()
+}
+
+/// The dashboard, the alerts, their tests and the runbooks.
+fn watching() -> BTreeMap<String, String> {
+    let mut files = files_in("deploy/prometheus/tests");
+    files.extend(files_in("docs/runbooks"));
+    files.extend([DASHBOARD, ALERTS].map(|name| (name.to_owned(), text(name))));
+    files
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+}
+
+/// The cells of the rows of `docs/metrics.md` that have so many.
+fn rows(cells: usize) -> Vec<Vec<String>> {
+    let page = text("docs/metrics.md");
+    let row = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect();
+    page.lines().filter(|line| line.starts_with("| `")).map(row).filter(|row: &Vec<_>| row.len() == cells).collect()
+}
+
+fn series() -> BTreeSet<String> {
+    let of_row = |row: &Vec<String>| {
+        let endings: &[&str] = if row[1] == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+        endings.iter().map(|ending| format!("{}{ending}", row[0])).collect::<Vec<_>>()
+    };
+    rows(4).iter().flat_map(of_row).collect()
+}
+
+fn panels() -> Vec<Value> {
+    let dashboard: Value = serde_json::from_str(&text(DASHBOARD)).expect("JSON");
+    dashboard["panels"].as_array().expect("panels").clone()
+}
+
+fn alerts() -> BTreeSet<String> {
+    let text = text(ALERTS);
+    text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(Into::into).collect()
+}
+
+#[test]
+fn every_series_that_is_asked_for_is_documented() {
+    let known = series();
+    assert!(known.contains("testmo_courier_push_duration_seconds_bucket") && known.contains("process_open_fds"));
+    for (file, text) in watching() {
+        for word in words(&text).filter(|word| word.starts_with("testmo_courier_") || word.starts_with("process_")) {
+            assert!(known.contains(word), "{file}: docs/metrics.md has no {word}");
+        }
+    }
+}
+
+#[test]
+fn every_value_of_a_label_that_is_asked_for_is_documented() {
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows(3) {
+        known.entry(row[0].clone()).or_default().extend(row[2].split(", ").map(Into::into));
+    }
+    let mut seen = 0;
+    for (file, text) in watching() {
+        let text = text.replace("\\\"", "\"");
+        for (label, values) in &known {
+            for operator in ["=\"", "=~\"", "!=\"", "!~\""] {
+                let asked = format!("{label}{operator}");
+                // `alertstate` ends like `state`, and is none of ours.
+                let alone = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+                for at in text.match_indices(&asked).map(|(at, _)| at).filter(alone) {
+                    for value in text[at + asked.len()..].split('"').next().unwrap_or_default().split('|') {
+                        seen += 1;
+                        assert!(values.contains(value), "{file}: docs/metrics.md has no {label}=\"{value}\"");
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} values were found");
+}
+
+#[test]
+fn every_alert_has_its_words_its_runbook_and_its_test() {
+    let (alerts, rules) = (alerts(), text(ALERTS));
+    assert_eq!(alerts.len(), 9);
+    for (alert, rule) in rules.split("- alert: ").skip(1).map(|rule| (rule.lines().next().unwrap_or_default(), rule)) {
+        for key in ["expr: ", "severity: ", "summary: ", "description: ", &format!("runbook: docs/runbooks/{alert}.md")]
+        {
+            assert!(rule.contains(key), "{alert} has no {key}");
+        }
+        let tested = text(&format!("deploy/prometheus/tests/{alert}.yml"));
+        assert!(tested.contains("value: 1") && tested.contains("exp_samples: []"), "{alert} is tested one way only");
+    }
+    let pages = files_in("docs/runbooks");
+    let expected: BTreeSet<String> = alerts.iter().map(|alert| format!("docs/runbooks/{alert}.md")).collect();
+    assert_eq!(pages.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    for (page, text) in pages {
+        assert!(HEADINGS.iter().all(|heading| text.contains(heading)), "{page} lacks one of {HEADINGS:?}");
+    }
+}
+
+#[test]
+fn every_panel_and_runbook_that_is_spoken_of_exists() {
+    let titles: BTreeSet<String> =
+        panels().iter().filter_map(|panel| panel["title"].as_str()).map(Into::into).collect();
+    let (mut all, mut seen) = (watching(), 0);
+    all.remove(ALERTS);
+    for (file, text) in all {
+        for word in words(&text).filter(|word| word.len() > 7 && word.starts_with("Courier")) {
+            assert!(alerts().contains(word), "{file}: there is no {word}");
+        }
+        // Titles stand between single asterisks; queries multiply with blanks around.
+        for title in text.split('*').skip(1).step_by(2).filter(|title| title.starts_with(char::is_uppercase)) {
+            seen += 1;
+            assert!(titles.contains(&title.replace('\n', " ")), "{file}: there is no panel {title}");
+        }
+    }
+    assert!(seen > 5, "only {seen} titles were found");
+}
+
+#[test]
+fn every_panel_says_what_to_do_and_covers_no_other() {
+    let panels = panels();
+    let ids: BTreeSet<u64> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len());
+    let mut covered = BTreeMap::new();
+    for panel in &panels {
+        let title = panel["title"].as_str().unwrap_or_default();
+        let at = |key: &str| panel["gridPos"][key].as_u64().expect("a position");
+        for cell in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+            assert!(cell.0 < 24, "{title} is wider than the dashboard");
+            assert_eq!(covered.insert(cell, title), None, "under {title}");
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        let description = panel["description"].as_str().unwrap_or_default();
+        assert!(description.ends_with('.'), "{title} has no description");
+        for target in panel["targets"].as_array().expect("queries") {
+            let query = target["expr"].as_str().expect("a query");
+            let ours = query.contains("testmo_courier_") || query.contains("process_");
+            assert!(!ours || query.contains(r#"{job=~"$job", instance=~"$instance""#), "{title} ignores the choice");
+        }
+    }
+}
