@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use testmo_courier::batch::BatchKey;
+use testmo_courier::batch::event::{CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, KEY_EXPIRED, KEY_EXPIRING};
 
 use super::out::{Colour, Out, visible};
 use super::table::counted;
@@ -23,6 +24,9 @@ pub(crate) struct Outcome {
     detail: Option<String>,
     faults: Vec<Fault>,
     cases: Vec<Case>,
+    batches: Option<usize>,
+    expires_on: Option<String>,
+    days_left: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -54,7 +58,21 @@ struct Fault {
 
 #[derive(Deserialize)]
 struct Envelope {
+    #[serde(rename = "type")]
+    kind: String,
     data: Outcome,
+}
+
+/// The word for events that tell of no outcome yet.
+fn word_of(kind: &str) -> &'static str {
+    match kind {
+        DEFERRED => "deferred",
+        CONNECTION_FAILED => "stopped",
+        CONNECTION_RESTORED => "restored",
+        KEY_EXPIRING => "expiring",
+        KEY_EXPIRED => "expired",
+        _ => "",
+    }
 }
 
 impl Case {
@@ -80,7 +98,16 @@ impl Case {
 impl Outcome {
     /// Reads an event's body; `None` when it is not one of ours.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Envelope>(body).ok().map(|envelope| envelope.data)
+        let Envelope { kind, mut data } = serde_json::from_slice(body).ok()?;
+        if data.outcome.is_empty() {
+            data.outcome = word_of(&kind).to_owned();
+        }
+        Some(data)
+    }
+
+    /// Whether nothing more is to be expected of its batch.
+    pub(crate) fn is_final(&self) -> bool {
+        self.outcome != word_of(DEFERRED)
     }
 
     /// The batch it is about, as far as known.
@@ -103,8 +130,8 @@ impl Outcome {
 
     fn headline(&self, out: &Out) -> String {
         let colour = match self.outcome.as_str() {
-            "delivered" => Colour::Green,
-            "partial" => Colour::Amber,
+            "delivered" | "restored" => Colour::Green,
+            "partial" | "deferred" | "expiring" => Colour::Amber,
             _ => Colour::Red,
         };
         let arrived = self.cases.iter().filter(|case| case.arrived()).count();
@@ -115,7 +142,12 @@ impl Outcome {
         };
         let link = self.cases.iter().find_map(|case| case.link.clone());
         let word = out.paint(colour, &format!("{:<10}", visible(&self.outcome)));
-        let rest = [Some(self.name()), Some(cases), self.reason.clone(), link].into_iter().flatten();
+        let back = self.batches.map(|batches| format!("{} out", counted(batches, "batch goes", "batches go")));
+        let key = self.expires_on.as_ref().map(|date| match self.days_left {
+            Some(days) => format!("the API key expires on {date}, in at most {}", counted(days, "day", "days")),
+            None => format!("the API key expired on {date}"),
+        });
+        let rest = [Some(self.name()), Some(cases), back, key, self.reason.clone(), link].into_iter().flatten();
         let rest: Vec<String> = rest.filter(|part| !part.is_empty()).collect();
         format!("{word}  {}", visible(&rest.join("  ")))
     }
@@ -124,8 +156,9 @@ impl Outcome {
     fn name(&self) -> String {
         match (&self.tenant_id, &self.batch_id, &self.message_hash) {
             (Some(tenant), Some(batch), _) => format!("{tenant}/{batch}"),
+            (Some(tenant), None, None) => tenant.clone(),
             (_, _, Some(hash)) => format!("message {}", hash.chars().take(12).collect::<String>()),
-            (_, _, None) => "an unknown batch".into(),
+            (None, _, None) => "an unknown batch".into(),
         }
     }
 
@@ -182,6 +215,28 @@ mod tests {
             "faults": [{"pointer": "/cases/0/name", "what": "is missing", "remedy": "every message needs it"}],
         }));
         insta::assert_snapshot!([delivered, partial, failed].join("\n"));
+    }
+
+    #[test]
+    fn news_of_waits_connections_and_keys_read_like_this() {
+        let told = |kind: &str, data: serde_json::Value| {
+            let body = json!({"specversion": "1.0", "type": kind, "data": data}).to_string();
+            Outcome::read(body.as_bytes()).unwrap().lines(&Out::stdout(true)).join("\n")
+        };
+        let why =
+            json!({"tenant_id": "acme", "batch_id": "b-1", "reason": "key_refused", "cause": "C.", "remedy": "R."});
+        let of_tenant = json!({"tenant_id": "acme", "reason": "key_refused", "cause": "C.", "remedy": "R."});
+        let expiring = json!({"tenant_id": "acme", "expires_on": "2026-12-31", "days_left": 7, "remedy": "R."});
+        insta::assert_snapshot!(
+            [
+                told(DEFERRED, why),
+                told(CONNECTION_FAILED, of_tenant),
+                told(CONNECTION_RESTORED, json!({"tenant_id": "acme", "batches": 2})),
+                told(KEY_EXPIRING, expiring),
+                told(KEY_EXPIRED, json!({"tenant_id": "acme", "expires_on": "2026-12-31", "remedy": "R."})),
+            ]
+            .join("\n")
+        );
     }
 
     #[test]

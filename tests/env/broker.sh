@@ -184,12 +184,13 @@ ctl() {
         "$server_bin/rabbitmqctl" "$@" </dev/null 2>&1
 }
 
-# Starting rabbitmqctl costs a second; erl_call, where the Erlang package has it, some milliseconds.
+# Starting rabbitmqctl costs a second; erl_call, where the Erlang package has it, some milliseconds. A node refuses a
+# second caller of the same name while it still parts from the first one, so each call has a name of its own (-r).
 erl_call=$(compgen -G '/usr/lib/erlang/erts-*/bin/erl_call' | head -n 1)
 evaluate() { # EXPRESSION that yields ok
     if [[ -n $erl_call ]]; then
         local out
-        out=$(env "${environment[@]}" "$erl_call" -c "$(<"$dir/home/.erlang.cookie")" -n "courier$port@localhost" -e <<<"$1" 2>&1)
+        out=$(env "${environment[@]}" "$erl_call" -r -c "$(<"$dir/home/.erlang.cookie")" -n "courier$port@localhost" -e <<<"$1" 2>&1)
         [[ $out == '{ok, ok}' ]] || { echo "$out" && return 1; }
     else
         ctl -q eval "$1" | grep -vx ok

@@ -61,8 +61,9 @@ async fn a_batch_that_cannot_be_delivered_now_is_told_as_open() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
     let unknown = file(&stage, "unknown.json", &batch("nobody", "b-1", 1).to_string());
-    let (code, said) = run(&stage, &["publish", "--wait", "--timeout", "500ms", &unknown]).await;
+    let (code, said) = run(&stage, &["publish", "--wait", "--timeout", "3s", &unknown]).await;
     assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("deferred    nobody/b-1  unknown_tenant"), "{said}");
     assert!(said.contains("open        nobody/b-1") && said.contains("shelf list"), "{said}");
     stage.shelf_until(|shelf| shelf.len() == 1).await;
     let (code, said) = run(&stage, &["shelf", "list", "--plain"]).await;

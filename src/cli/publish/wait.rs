@@ -29,6 +29,12 @@ pub(super) async fn outcomes(
             return Err(overdue(&open, limit, out)?);
         };
         let Some(outcome) = Outcome::read(&message?.body) else { continue };
+        if !outcome.is_final() {
+            if open.iter().any(|letter| speaks_of(&outcome, letter)) {
+                bar.suspend(|| outcome.lines(out).iter().try_for_each(|line| out.line(line)))?;
+            }
+            continue;
+        }
         let waited_for = open.len();
         open.retain(|letter| !speaks_of(&outcome, letter));
         if open.len() < waited_for {
@@ -84,7 +90,7 @@ mod tests {
     use super::*;
 
     fn outcome(data: serde_json::Value) -> Outcome {
-        Outcome::read(json!({"data": data}).to_string().as_bytes()).unwrap()
+        Outcome::read(json!({"type": "x", "data": data}).to_string().as_bytes()).unwrap()
     }
 
     #[test]
