@@ -20,7 +20,7 @@ CMD ["--listen", "0.0.0.0:8080", "--allow-any-address"]
 FROM debian:bookworm-slim AS courier
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
+    && apt-get clean && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 courier \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/testmo-courier courier \
     && install -d -m 700 -o courier -g courier /var/lib/testmo-courier

@@ -7,6 +7,10 @@ use url::{Host, Url};
 /// them; RabbitMQ's own default of 60 s would mean two minutes.
 const HEARTBEAT_SECONDS: u16 = 10;
 
+/// Bytes in a frame where the URL does not say: what RabbitMQ proposes anyhow. Said beforehand, lapin makes its buffers
+/// once; learning it from the broker it makes them anew and touches all of them, 8 MB for each connection.
+const FRAME_BYTES: u32 = 131_072;
+
 /// A broker address that was understood.
 #[derive(Clone)]
 pub(super) struct Address {
@@ -23,6 +27,7 @@ impl Address {
             uri.authority.host = host.to_string();
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        uri.query.frame_max.get_or_insert(FRAME_BYTES);
         Some(Self { uri })
     }
 
@@ -57,6 +62,12 @@ mod tests {
     fn a_heartbeat_is_added_unless_the_url_has_one() {
         assert_eq!(parsed("amqp://h").uri().query.heartbeat, Some(10));
         assert_eq!(parsed("amqp://h/v?heartbeat=3").uri().query.heartbeat, Some(3));
+    }
+
+    #[test]
+    fn the_size_of_frames_is_said_beforehand() {
+        assert_eq!(parsed("amqp://h").uri().query.frame_max, Some(131_072));
+        assert_eq!(parsed("amqp://h/v?frame_max=8192").uri().query.frame_max, Some(8_192));
     }
 
     #[test]
