@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop monitoring test fmt lint docs unit deny clean
+FUZZ_SECONDS ?= 60
+.PHONY: help demo demo-stop monitoring test fmt lint docs unit fuzz deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -28,6 +29,12 @@ lint: ## formatting and clippy, as `make test` checks them
 
 docs: ## the code's documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+fuzz: ## feed the decoder odd bytes for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is not installed: cargo install --locked cargo-fuzz"; exit 2; }
+	mkdir -p fuzz/corpus/decode
+	cargo +nightly fuzz run decode fuzz/corpus/decode tests/demo/batches -- \
+		-dict=fuzz/decode.dict -max_len=65536 -max_total_time=$(FUZZ_SECONDS)
 
 deny: ## licences, advisories and sources of the dependencies
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \

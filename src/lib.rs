@@ -11,6 +11,7 @@
 //! | [`testmo`] | how is Testmo spoken to? |
 //! | [`tenants`] | how is each tenant's Testmo reached, and how are keys kept? |
 //! | [`amqp`] | how do messages come from and go to RabbitMQ? |
+//! | [`contract`] | what may generators and readers of events rely on? |
 //! | [`admin`] | what do machines ask a running worker? |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | how is it set up, watched and heard; what time is it? |
 //!
@@ -24,6 +25,7 @@ pub mod amqp;
 pub mod batch;
 pub mod clock;
 pub mod config;
+pub mod contract;
 pub mod lane;
 pub mod metrics;
 pub mod store;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::reader::{Fault, Faults, Place};
@@ -107,10 +108,16 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         while let Some(key) = entries.next_key::<String>()? {
             let place = Place::Key(self.place, &key);
             let value = entries.next_value_seed(Node { place: &place, faults: &mut *self.faults })?;
-            if object.contains_key(&key) {
-                self.faults.add(&place, &"stands there more than once", &"write every key of an object once");
+            match object.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(mut entry) => {
+                    let place = Place::Key(self.place, entry.key());
+                    self.faults.add(&place, &"stands there more than once", &"write every key of an object once");
+                    entry.insert(value);
+                }
             }
-            object.insert(key, value);
         }
         Ok(object.into())
     }

@@ -9,6 +9,7 @@ mod fingerprint;
 mod identity;
 mod json;
 pub mod ledger;
+pub mod lint;
 pub mod mapping;
 pub mod message;
 mod pack;

@@ -148,9 +148,8 @@ impl<'a> Reader<'a> {
     pub(super) fn only_keys(&mut self, known: &[&str]) {
         let Some(object) = self.value.as_object() else { return };
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            self.at(key, |r| -> Option<()> {
-                r.fault("is not a key of the contract", format_args!("leave it out, or use one of: {}", Listed(known)))
-            });
+            let remedy = format_args!("leave it out, or use one of: {}", Listed(known));
+            self.faults.add(&Place::Key(&self.place, key), &"is not a key of the contract", &remedy);
         }
     }
 

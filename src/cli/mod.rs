@@ -7,11 +7,14 @@ mod events;
 mod failure;
 mod health;
 mod init;
+mod letter;
+mod lint;
 mod moment;
 mod out;
 mod outcome;
 mod publish;
 mod run;
+mod schema;
 mod settings;
 mod shelf;
 mod signals;
@@ -75,6 +78,11 @@ enum Command {
     /// Enter, verify and look at the tenants' Testmo connections
     #[command(subcommand)]
     Tenants(tenants::Command),
+    /// Check messages without publishing them
+    Lint(lint::Arguments),
+    /// Print what messages and events look like, for programs
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Publish batches of test cases
     Publish(publish::Arguments),
     /// Watch what becomes of batches
@@ -119,6 +127,8 @@ async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Run => run::execute(&files).await,
         Command::Topology(command) => topology::execute(command, &files, out).await,
         Command::Tenants(command) => tenants::execute(command, &files, out).await,
+        Command::Lint(arguments) => lint::execute(&arguments, out),
+        Command::Schema(command) => schema::execute(command, out),
         Command::Publish(arguments) => publish::execute(arguments, &files, out).await,
         Command::Events(command) => events::execute(command, &files, out).await,
         Command::Batches(command) => batches::execute(command, &files, out).await,

@@ -229,6 +229,42 @@ async fn a_tenant_is_removed_only_when_that_is_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_can_be_checked_where_there_is_nothing_else() {
+    let folder = Folder::empty();
+    let head = r#"{"schema_version":1,"batch_id":"b","tenant_id":"t","generated_at":"2026-11-23T09:30:00Z""#;
+    let fine = format!(r#"{head}","cases":[{{"external_id":"A","name":"a","gherkin":"Feature: a"}}]}}"#);
+    let odd = format!(r#"{head}","cases":[{{"name":"<b>a</b>","tags":["Smoke Test"]}}]}}"#);
+    let broken = format!(r#"{head}","cases":[{{"name":""}},{{"nam":1}}]}}"#);
+    for (name, text) in [("fine.json", &fine), ("odd.json", &odd), ("broken.json", &broken)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+        .courier(&["lint", "fine.json", "odd.json"])
+        .is(0, &["fine.json: fine", "odd.json: 4 warnings", "`smoke-test`"]);
+    let told = ["broken.json: 3 faults", "/cases/0/name", "/cases/1/nam ", "/cases/1/name", "→ send 1 to 1000"];
+    folder.courier(&["lint", "fine.json", "broken.json"]).is(1, &told);
+    folder.courier_reading("{", &["lint", "-"]).is(1, &["standard input: 1 fault", "is not valid JSON: EOF"]);
+    folder.courier(&["lint", "none.json"]).is(2, &["none.json cannot be read"]);
+    let end = folder.courier(&["lint", "--json", "odd.json", "broken.json"]);
+    let told: serde_json::Value = serde_json::from_str(&end.out).unwrap();
+    assert_eq!(end.code, Some(1));
+    assert_eq!((&told[0]["batch"], told[0]["warnings"].as_array().map(Vec::len)), (&"t/b".into(), Some(4)));
+    assert_eq!(told[1]["faults"][0]["pointer"], "/cases/0/name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schemas_are_printed_as_they_are_committed() {
+    let folder = Folder::empty();
+    for (name, file) in [
+        ("batch", include_str!("../../docs/schemas/batch.schema.json")),
+        ("events", include_str!("../../docs/schemas/events.schema.json")),
+        ("asyncapi", include_str!("../../docs/schemas/asyncapi.json")),
+    ] {
+        assert_eq!(folder.courier(&["schema", name]).out, file);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn output_that_nobody_reads_ends_quietly() {
     let folder = Folder::empty();
     let mut command = folder.command(&["publish", "-"]);

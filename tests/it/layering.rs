@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name of ours.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("batch", &[]),
     ("clock", &[]),
     ("config", &[]),
+    ("contract", &["batch"]),
     ("lane", &["batch"]),
     ("metrics", &["batch"]),
     ("amqp", &["config"]),

@@ -3,6 +3,7 @@
 mod amqp;
 mod cli;
 mod cli_broker;
+mod contract;
 mod deliver;
 mod folders;
 mod layering;

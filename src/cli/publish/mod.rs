@@ -1,6 +1,5 @@
 //! `publish`: how does a batch get from a file onto the queue, and what becomes of it?
 
-mod letter;
 mod wait;
 
 use std::path::PathBuf;
@@ -13,18 +12,19 @@ use testmo_courier::config::Amqp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::letter::Letter;
 use super::desk::configuration;
 use super::events::{duration, pattern};
 use super::failure::Failure;
-use super::out::{Colour, Out, visible};
+use super::letter::{self, Letter};
+use super::lint::tell;
+use super::out::Out;
 use super::table::counted;
 
 /// The routing key that the documentation gives to generators.
 const ROUTING_KEY: &str = "batch";
 
 const EXAMPLES: &str = "\
-Every file is checked first; when one of them has a fault, nothing is published.
+Every file is checked first, as `lint` does; when one of them has a fault, nothing is published.
 
 Examples:
   testmo-courier publish batch.json
@@ -69,12 +69,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
 fn refuse_faulty(letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
     let faulty: Vec<_> = letters.iter().filter(|letter| !letter.faults.is_empty()).collect();
     for letter in &faulty {
-        let faults = counted(letter.faults.len(), "fault", "faults");
-        out.line(format_args!("{}: {}", letter.name, out.paint(Colour::Red, &faults)))?;
-        for fault in &letter.faults {
-            let place = if fault.pointer.is_empty() { "the message" } else { &fault.pointer };
-            out.line(format_args!("  {}  {}\n    → {}", visible(place), visible(&fault.what), visible(&fault.remedy)))?;
-        }
+        tell(letter, out)?;
     }
     if faulty.is_empty() {
         return Ok(());

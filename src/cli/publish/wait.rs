@@ -7,10 +7,10 @@ use testmo_courier::amqp::Tail;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::failure::Failure;
+use super::super::letter::Letter;
 use super::super::out::Out;
 use super::super::outcome::Outcome;
 use super::super::table::counted;
-use super::letter::Letter;
 
 /// Prints the outcome of each letter as it comes.
 pub(super) async fn outcomes(

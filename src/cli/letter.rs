@@ -1,4 +1,4 @@
-//! What is in a file that is to be published: which batch, and which faults?
+//! What is in a file with a message: which batch, which faults, and what else should its author know?
 
 use std::fmt;
 use std::fs;
@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use testmo_courier::amqp::Outgoing;
-use testmo_courier::batch::decode::{Undecodable, decode};
+use testmo_courier::batch::lint::{Findings, lint};
 use testmo_courier::batch::{BatchKey, Fault, TenantId, raw_hash};
 
-use super::super::failure::Failure;
-use super::super::table::counted;
+use super::failure::Failure;
+use super::table::counted;
 
 /// A message before it is published.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Letter {
     pub(super) hash: String,
     /// What keeps it from being a batch.
     pub(super) faults: Vec<Fault>,
+    /// What will look otherwise in Testmo than it was written.
+    pub(super) warnings: Vec<Fault>,
     cases: usize,
     body: Vec<u8>,
 }
@@ -30,12 +32,8 @@ pub(super) struct Letter {
 impl Letter {
     pub(super) fn new(name: String, body: Vec<u8>) -> Self {
         let hash = raw_hash(&body);
-        let (key, cases, faults) = match decode(&body) {
-            Ok(batch) => (Some(batch.key), batch.cases.len(), Vec::new()),
-            Err(Undecodable::NotJson(fault)) => (None, 0, vec![fault]),
-            Err(Undecodable::Schema { faults, key, .. }) => (key, 0, faults),
-        };
-        Self { name, key, hash, faults, cases, body }
+        let Findings { key, cases, faults, warnings, tenant: _ } = lint(&body);
+        Self { name, key, hash, faults, warnings, cases, body }
     }
 
     /// The message, as a generator would publish it; `now` is in milliseconds since 1970.

@@ -1,0 +1,292 @@
+//! What should its author know of a message? Every fault, and what will look otherwise in Testmo than it was written.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::decode::{Undecodable, decode_naming};
+use super::fingerprint::is_mark;
+use super::message::{Batch, Case, Script};
+use super::reader::Fault;
+use super::render::tag;
+use super::text::{excerpt, is_blank};
+use super::{BatchKey, TenantId};
+
+/// Whoever asks wants to see everything; a message with more faults than this is no batch gone wrong.
+const MOST_FAULTS: usize = 10_000;
+/// The most characters of a text that is quoted.
+const LONGEST_QUOTE: usize = 60;
+
+/// HTML elements that texts for Testmo are likely to be marked up with.
+const ELEMENTS: [&str; 24] = [
+    "a",
+    "b",
+    "blockquote",
+    "br",
+    "code",
+    "div",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "i",
+    "img",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "span",
+    "strong",
+    "table",
+    "td",
+    "tr",
+    "u",
+    "ul",
+];
+
+/// What was found in a message.
+#[derive(Debug)]
+pub struct Findings {
+    /// Whose batch it is, as far as that can be read.
+    pub key: Option<BatchKey>,
+    /// The tenant alone, if only that is readable.
+    pub tenant: Option<TenantId>,
+    /// How many cases it has; 0 where it cannot be read.
+    pub cases: usize,
+    /// What keeps it from being a batch.
+    pub faults: Vec<Fault>,
+    /// What is no fault, but may be a surprise; only of a message without faults.
+    pub warnings: Vec<Fault>,
+}
+
+/// Looks at a message.
+pub fn lint(bytes: &[u8]) -> Findings {
+    match decode_naming(bytes, MOST_FAULTS) {
+        Ok(batch) => Findings {
+            cases: batch.cases.len(),
+            warnings: warnings(&batch),
+            tenant: Some(batch.key.tenant.clone()),
+            key: Some(batch.key),
+            faults: Vec::new(),
+        },
+        Err(Undecodable::NotJson(fault)) => {
+            Findings { key: None, tenant: None, cases: 0, faults: vec![fault], warnings: Vec::new() }
+        }
+        Err(Undecodable::Schema { faults, key, tenant }) => {
+            Findings { key, tenant, cases: 0, faults, warnings: Vec::new() }
+        }
+    }
+}
+
+fn warnings(batch: &Batch) -> Vec<Fault> {
+    let mut found = Vec::new();
+    warn_of_missing_ids(batch, &mut found);
+    warn_of_equal_names(batch, &mut found);
+    warn_of_tags(batch, &mut found);
+    for (index, case) in batch.cases.iter().enumerate() {
+        warn_of_empty_steps(case, index, &mut found);
+        warn_of_markup(case, index, &mut found);
+    }
+    found
+}
+
+fn warning(pointer: String, what: String, remedy: &str) -> Fault {
+    Fault { pointer, what, remedy: remedy.into() }
+}
+
+fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Fault>) {
+    let missing = |case: &&Case| case.external_id.is_none();
+    let Some(first) = batch.cases.iter().position(|case| missing(&case)) else { return };
+    let (count, all) = (batch.cases.iter().filter(missing).count(), batch.cases.len());
+    let what = format!("has no external_id, as {count} of {all} cases: events will call it #{}", first + 1);
+    found.push(warning(format!("/cases/{first}"), what, "send the generator's own id, to find the case in events"));
+}
+
+/// Names need not be unique in Testmo, but people cannot tell such cases apart.
+fn warn_of_equal_names(batch: &Batch, found: &mut Vec<Fault>) {
+    let mut first_of: HashMap<&str, usize> = HashMap::new();
+    for (index, case) in batch.cases.iter().enumerate() {
+        match first_of.entry(&case.name) {
+            Entry::Vacant(place) => {
+                place.insert(index);
+            }
+            Entry::Occupied(first) => {
+                let what = format!("is the name of /cases/{} too", first.get());
+                found.push(warning(format!("/cases/{index}/name"), what, "leave it, or tell the cases apart by name"));
+            }
+        }
+    }
+}
+
+/// One warning for each text, however many cases carry it.
+fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
+    let mut places: HashMap<&str, (String, usize)> = HashMap::new();
+    let mut order = Vec::new();
+    for (index, case) in batch.cases.iter().enumerate() {
+        for (position, text) in case.tags.iter().enumerate() {
+            match places.entry(text) {
+                Entry::Occupied(mut known) => known.get_mut().1 += 1,
+                Entry::Vacant(place) => {
+                    place.insert((format!("/cases/{index}/tags/{position}"), 0));
+                    order.push(text.as_str());
+                }
+            }
+        }
+    }
+    for text in order {
+        let Some(becomes) = fate(text) else { continue };
+        let (pointer, others) = &places[text];
+        let elsewhere = if *others > 0 { format!(", here and in {others} more places") } else { String::new() };
+        let what = format!("`{}` {becomes}{elsewhere}", excerpt(text, LONGEST_QUOTE));
+        found.push(warning(pointer.clone(), what, "write 1 to 32 of a-z, 0-9, _ and - to have it as it is"));
+    }
+}
+
+/// What becomes of a tag; `None` if it stays as it is.
+fn fate(text: &str) -> Option<String> {
+    match tag(text) {
+        None => Some("is left out: it holds nothing that Testmo takes in a tag".into()),
+        Some(tag) if is_mark(&tag) => Some("is left out: it has the form of the tag that marks a batch".into()),
+        Some(tag) if tag == text => None,
+        Some(tag) => Some(format!("is sent as `{tag}`")),
+    }
+}
+
+fn warn_of_empty_steps(case: &Case, index: usize, found: &mut Vec<Fault>) {
+    match &case.script {
+        Script::None => {
+            let what = "has neither steps nor gherkin".into();
+            found.push(warning(format!("/cases/{index}"), what, "send one of them, so that people can run the case"));
+        }
+        Script::Steps(steps) => {
+            for (position, _) in steps.iter().enumerate().filter(|(_, step)| step.action.chars().all(is_blank)) {
+                let pointer = format!("/cases/{index}/steps/{position}/action");
+                found.push(warning(pointer, "is blank".into(), "say what is to be done, or leave the step out"));
+            }
+        }
+        Script::Gherkin(_) => {}
+    }
+}
+
+fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
+    let mut look = |place: &str, text: &str| {
+        if let Some(markup) = markup(text) {
+            let what = format!("holds `{}`, which will be shown as it is", excerpt(markup, LONGEST_QUOTE));
+            found.push(warning(
+                format!("/cases/{index}/{place}"),
+                what,
+                "send plain text; blank lines make paragraphs",
+            ));
+        }
+    };
+    look("name", &case.name);
+    for (place, text) in [("description", &case.description), ("preconditions", &case.preconditions)] {
+        look(place, text.as_deref().unwrap_or_default());
+    }
+    if let Script::Steps(steps) = &case.script {
+        for (position, step) in steps.iter().enumerate() {
+            look(&format!("steps/{position}/action"), &step.action);
+            look(&format!("steps/{position}/data"), step.data.as_deref().unwrap_or_default());
+            look(&format!("steps/{position}/expected"), step.expected.as_deref().unwrap_or_default());
+        }
+    }
+}
+
+/// The first markup in a text: HTML of known elements, character references, and what is unmistakable of Markdown.
+fn markup(text: &str) -> Option<&str> {
+    element(text).or_else(|| reference(text)).or_else(|| markdown(text))
+}
+
+/// `<name …>` or `</name>`; a placeholder such as `<amount>` is none. The first few are looked at, and not for long, so
+/// that a text of many `<` takes no longer than others.
+fn element(text: &str) -> Option<&str> {
+    text.match_indices('<').take(100).find_map(|(at, _)| {
+        let inside = text[at + 1..].trim_start_matches('/');
+        let name_end = inside.find(|c: char| !c.is_ascii_alphanumeric())?;
+        let known = ELEMENTS.iter().any(|element| element.eq_ignore_ascii_case(&inside[..name_end]));
+        let attributes = matches!(inside.as_bytes()[name_end], b'>' | b'/' | b' ');
+        let end = inside.char_indices().take(200).find(|(_, c)| *c == '>').map(|(end, _)| end)?;
+        let all = at..text.len() - inside.len() + end + 1;
+        (known && attributes).then(|| &text[all])
+    })
+}
+
+fn reference(text: &str) -> Option<&str> {
+    text.match_indices('&').find_map(|(at, _)| {
+        let known = ["&amp;", "&lt;", "&gt;", "&quot;", "&nbsp;", "&#39;"];
+        known.into_iter().find(|reference| text[at..].starts_with(reference))
+    })
+}
+
+fn markdown(text: &str) -> Option<&str> {
+    if let Some(at) = text.find("```") {
+        return Some(&text[at..at + 3]);
+    }
+    let heading = |line: &&str| line.trim_start_matches('#').starts_with(' ') && line.starts_with('#');
+    let bold = |line: &&str| line.match_indices("**").nth(1).is_some();
+    text.lines().find(|line| heading(line) || bold(line) || line.contains("](http"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn told(cases: Value) -> Vec<String> {
+        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+            "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
+        let findings = lint(message.to_string().as_bytes());
+        assert_eq!(findings.faults, []);
+        findings.warnings.iter().map(|found| format!("{} {}", found.pointer, found.what)).collect()
+    }
+
+    #[test]
+    fn a_message_as_it_should_be_has_nothing_to_tell() {
+        let case = json!({"external_id": "A", "name": "Enter <amount> & pay", "tags": ["smoke", "a_b-c"],
+            "description": "If a < b, 2 * 3 ** 4, then x > y; C# and #1", "steps": [{"action": "Enter <url>"}]});
+        assert_eq!(told(json!([case, {"external_id": "B", "name": "b", "gherkin": "# x\nFeature: <b>"}])), [""; 0]);
+    }
+
+    #[test]
+    fn what_will_look_otherwise_in_testmo_is_told() {
+        let cases = json!([
+            {"external_id": "A", "name": "Pay", "tags": ["Smoke Test", "→", "sqai-0123456789ab"], "steps": []},
+            {"name": "Pay", "tags": ["Smoke Test"], "description": "Use <B>bold</B>", "preconditions": "a &amp; b",
+             "steps": [{"action": " "}, {"action": "x", "data": "# Data", "expected": "**now**"}]},
+        ]);
+        assert_eq!(
+            told(cases),
+            [
+                "/cases/1 has no external_id, as 1 of 2 cases: events will call it #2",
+                "/cases/1/name is the name of /cases/0 too",
+                "/cases/0/tags/0 `Smoke Test` is sent as `smoke-test`, here and in 1 more places",
+                "/cases/0/tags/1 `→` is left out: it holds nothing that Testmo takes in a tag",
+                "/cases/0/tags/2 `sqai-0123456789ab` is left out: it has the form of the tag that marks a batch",
+                "/cases/0 has neither steps nor gherkin",
+                "/cases/1/steps/0/action is blank",
+                "/cases/1/description holds `<B>`, which will be shown as it is",
+                "/cases/1/preconditions holds `&amp;`, which will be shown as it is",
+                "/cases/1/steps/1/data holds `# Data`, which will be shown as it is",
+                "/cases/1/steps/1/expected holds `**now**`, which will be shown as it is",
+            ]
+        );
+    }
+
+    #[test]
+    fn all_faults_are_named() {
+        let cases: Vec<Value> = (0..1_000).map(|_| json!({})).collect();
+        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+            "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
+        let findings = lint(message.to_string().as_bytes());
+        assert_eq!(findings.faults.len(), 1_000);
+        assert_eq!(findings.key.unwrap().to_string(), "acme/b-1");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_search_for_markup_panic(text in "([<>/&#*`\\]( \n]|br|é|\\PC){0,40}") {
+            markup(&text);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `schema`: what do messages and events look like, for programs that check them or generate code?
+
+use clap::Subcommand;
+use testmo_courier::contract::{asyncapi, batch_schema, events_schema};
+
+use super::failure::Failure;
+use super::out::Out;
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print the JSON Schema of the message that generators publish
+    Batch,
+    /// Print the JSON Schema of all events
+    Events,
+    /// Print exchanges, routing keys, messages and events as an AsyncAPI document
+    Asyncapi,
+}
+
+pub(super) fn execute(command: Command, out: &mut Out) -> Result<(), Failure> {
+    out.json(&match command {
+        Command::Batch => batch_schema(),
+        Command::Events => events_schema(),
+        Command::Asyncapi => asyncapi(),
+    })
+}

@@ -1,0 +1,145 @@
+//! How do messages and events travel? The exchanges, routing keys and messages as an AsyncAPI 3.0 document.
+
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::events::{KINDS, Kind};
+use super::message::{BatchMessage, batch_example};
+use crate::batch::event::CONTENT_TYPE;
+
+/// The version of AsyncAPI's description of AMQP 0-9-1.
+const BINDING: &str = "0.3.0";
+
+/// The AsyncAPI document, with the exchanges' default names.
+pub fn asyncapi() -> Value {
+    let messages: Map<String, Value> = KINDS.iter().map(|kind| (kind.name.to_owned(), event_message(kind))).collect();
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let mut all_messages = messages;
+    all_messages.insert("Batch".into(), batch_message());
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "testmo-courier",
+            "version": "1.0.0",
+            "description": "Carries batches of generated test cases from RabbitMQ into Testmo, and tells what became of \
+                each. Docs: docs/publishing.md.",
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "cases": {
+                "address": "batch",
+                "title": "Batches of test cases",
+                "description": "Routing key `batch`, or `batch.` and anything. A message with another one is shelved.",
+                "messages": references("#/components/messages/", &["Batch"]),
+                "bindings": exchange("testmo.cases"),
+            },
+            "events": {
+                "address": "{tenant}.{type}",
+                "title": "What became of batches, connections and keys",
+                "description": "Bind a queue with `acme.#` for one tenant or `#` for all; for `acme.eu` with `acme~eu.#`.",
+                "parameters": {
+                    "tenant": {"description": "The tenant with `~` for dots, or `unknown` where it could not be read."},
+                    "type": {
+                        "description": "The type of the event.",
+                        "enum": KINDS.iter().map(|kind| kind.kind).collect::<Vec<_>>(),
+                    },
+                },
+                "messages": references("#/components/messages/", &names),
+                "bindings": exchange("testmo.events"),
+            },
+        },
+        "operations": {
+            "receiveBatch": {
+                "action": "receive",
+                "channel": {"$ref": "#/channels/cases"},
+                "summary": "Takes a batch and brings its cases into Testmo.",
+                "description": "Publish with confirms; publish again if no confirm comes, a batch is pushed once.",
+                "messages": [{"$ref": "#/channels/cases/messages/Batch"}],
+                "bindings": {"amqp": {"deliveryMode": 2, "mandatory": true, "ack": true, "bindingVersion": BINDING}},
+            },
+            "sendEvent": {
+                "action": "send",
+                "channel": {"$ref": "#/channels/events"},
+                "summary": "Tells what became of a batch, a connection or a key.",
+                "description": "At least once: the same event has the same id and the same body.",
+                "messages": names.iter().map(|name| reference("#/channels/events/messages/", name)).collect::<Vec<_>>(),
+                "bindings": {"amqp": {"deliveryMode": 2, "bindingVersion": BINDING}},
+            },
+        },
+        "components": {
+            "messages": all_messages,
+            "messageTraits": {
+                "batch": {
+                    "contentType": "application/json",
+                    "headers": {
+                        "type": "object",
+                        "description": "Of all headers these are kept with a shelved message; none is required.",
+                        "properties": {
+                            "traceparent": {"type": "string"},
+                            "tracestate": {"type": "string"},
+                            "baggage": {"type": "string"},
+                        },
+                    },
+                },
+                "event": {
+                    "contentType": CONTENT_TYPE,
+                    "externalDocs": {
+                        "description": "CloudEvents 1.0, structured JSON",
+                        "url": "https://cloudevents.io",
+                    },
+                },
+            },
+            "schemas": schemas(),
+        },
+    })
+}
+
+/// AsyncAPI's own schemas are a superset of draft 07.
+fn schemas() -> Map<String, Value> {
+    let settings = || SchemaSettings::draft07().with(|s| s.definitions_path = "/components/schemas".into());
+    let mut reading: SchemaGenerator = settings().into_generator();
+    reading.subschema_for::<BatchMessage>();
+    let mut schemas = reading.take_definitions(true);
+    let mut writing = settings().for_serialize().into_generator();
+    let kinds: Vec<_> = KINDS.iter().map(|kind| (kind.name.to_owned(), kind.schema(&mut writing))).collect();
+    schemas.extend(writing.take_definitions(true));
+    // Envelopes hold data types by reference, whose names differ from theirs by the suffix.
+    schemas.extend(kinds.into_iter().map(|(name, schema)| (format!("{name}Event"), schema)));
+    schemas
+}
+
+fn batch_message() -> Value {
+    json!({
+        "name": "Batch",
+        "title": "A batch of test cases",
+        "summary": "At most 8 MB; message id and time stamp are welcome, not required.",
+        "payload": {"$ref": "#/components/schemas/BatchMessage"},
+        "traits": [{"$ref": "#/components/messageTraits/batch"}],
+        "examples": [{"name": "cases", "payload": batch_example()}],
+    })
+}
+
+fn event_message(kind: &Kind) -> Value {
+    json!({
+        "name": kind.kind,
+        "title": kind.name,
+        "summary": kind.when,
+        "payload": {"$ref": format!("#/components/schemas/{}Event", kind.name)},
+        "traits": [{"$ref": "#/components/messageTraits/event"}],
+        "examples": [{"name": kind.name, "payload": kind.example()}],
+    })
+}
+
+fn exchange(name: &str) -> Value {
+    let exchange = json!({"name": name, "type": "topic", "durable": true, "autoDelete": false});
+    json!({"amqp": {"is": "routingKey", "exchange": exchange, "bindingVersion": BINDING}})
+}
+
+fn references(path: &str, names: &[&str]) -> Map<String, Value> {
+    names.iter().map(|name| ((*name).to_owned(), reference(path, name))).collect()
+}
+
+fn reference(path: &str, name: &str) -> Value {
+    json!({"$ref": format!("{path}{name}")})
+}

@@ -1,0 +1,177 @@
+//! What is told, and how does it look? Every type of event with its schema and an example.
+
+use jiff::civil::date;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::batch::event::{
+    self, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Envelope, Event, KeyExpired,
+    KeyExpiring, Settled, Telling, Unworkable,
+};
+use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
+use crate::batch::message::Source;
+use crate::batch::{Reason, TenantId, answer::FieldRefusal};
+
+/// When the examples happen: 2026-11-23T09:30:04Z, in milliseconds since 1970.
+const MOMENT: i64 = 1_795_426_204_000;
+
+/// A type of event.
+pub struct Kind {
+    /// Its name in the schemas.
+    pub name: &'static str,
+    /// Its CloudEvents type.
+    pub kind: &'static str,
+    /// When it is sent.
+    pub when: &'static str,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    example: fn() -> Option<Event>,
+}
+
+/// Every type of event there is.
+pub const KINDS: [Kind; 8] = [
+    Kind {
+        name: "BatchDelivered",
+        kind: event::DELIVERED,
+        when: "Every case of a batch is in Testmo.",
+        schema: Envelope::<Settled>::json_schema,
+        example: || settled(&[], None),
+    },
+    Kind {
+        name: "BatchPartiallyDelivered",
+        kind: event::PARTIALLY_DELIVERED,
+        when: "Some cases of a batch are in Testmo; the others will not be.",
+        schema: Envelope::<Settled>::json_schema,
+        example: || settled(&[1], Some(Reason::CaseRefused)),
+    },
+    Kind {
+        name: "BatchFailed",
+        kind: event::FAILED,
+        when: "No case of a batch is in Testmo, or a message is broken.",
+        schema: Envelope::<BatchFailed>::json_schema,
+        example: broken,
+    },
+    Kind {
+        name: "BatchDeferred",
+        kind: event::DEFERRED,
+        when: "A batch is expected to wait for more than 5 minutes; told once of a batch.",
+        schema: Envelope::<Deferred>::json_schema,
+        example: || Some(event::deferred(&record(), Reason::ServerError, None, Some(MOMENT + 1_800_000), MOMENT)),
+    },
+    Kind {
+        name: "ConnectionFailed",
+        kind: event::CONNECTION_FAILED,
+        when: "A tenant's connection stopped working; its batches wait.",
+        schema: Envelope::<ConnectionFailed>::json_schema,
+        example: || {
+            let detail = Some("Testmo answered 401 Unauthorized");
+            of_connection(|change| event::connection_failed(change, Reason::KeyRefused, detail))
+        },
+    },
+    Kind {
+        name: "ConnectionRestored",
+        kind: event::CONNECTION_RESTORED,
+        when: "A tenant's connection works again; its batches go out.",
+        schema: Envelope::<ConnectionRestored>::json_schema,
+        example: || of_connection(|change| event::connection_restored(change, 3)),
+    },
+    Kind {
+        name: "KeyExpiring",
+        kind: event::KEY_EXPIRING,
+        when: "A tenant's API key expires in 14, 7 or 1 days.",
+        schema: Envelope::<KeyExpiring>::json_schema,
+        example: || of_key(|tenant| event::key_expiring(tenant, date(2026, 11, 30), DaysLeft::Seven, MOMENT)),
+    },
+    Kind {
+        name: "KeyExpired",
+        kind: event::KEY_EXPIRED,
+        when: "A tenant's API key has expired.",
+        schema: Envelope::<KeyExpired>::json_schema,
+        example: || of_key(|tenant| event::key_expired(tenant, date(2026, 11, 22), MOMENT)),
+    },
+];
+
+/// What is told of a batch or message of which nothing arrived.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "says that an event holds the one or the other")]
+enum BatchFailed {
+    Settled(Settled),
+    Unworkable(Unworkable),
+}
+
+impl Kind {
+    /// An event of this type, as JSON.
+    pub fn example(&self) -> Value {
+        let event = (self.example)();
+        event.and_then(|event| serde_json::from_str(&event.body).ok()).unwrap_or_default()
+    }
+
+    /// The schema of the whole event, and what it needs of `generator`'s definitions.
+    pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Value {
+        let mut schema: Value = (self.schema)(generator).into();
+        schema["title"] = json!(self.name);
+        schema["description"] = json!(self.when);
+        schema["properties"]["type"] = json!({"description": "What kind of event it is.", "const": self.kind});
+        schema["properties"]["specversion"] = json!({"description": "The version of CloudEvents.", "const": "1.0"});
+        schema
+    }
+}
+
+/// The JSON Schema (2020-12) of all events.
+pub fn events_schema() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    // Some data types are named as their kind of event, hence the suffix.
+    let kinds: Map<String, Value> =
+        KINDS.iter().map(|kind| (format!("{}Event", kind.name), kind.schema(&mut generator))).collect();
+    let one_of: Vec<Value> = kinds.keys().map(|name| json!({"$ref": format!("#/$defs/{name}")})).collect();
+    let mut definitions = generator.take_definitions(true);
+    definitions.extend(kinds);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Events of testmo-courier",
+        "description": "CloudEvents 1.0 in structured JSON. Members may be added; bear those that you do not know.",
+        "oneOf": one_of,
+        "$defs": definitions,
+    })
+}
+
+/// A batch of two cases that were pushed.
+fn record() -> BatchRecord {
+    let key = "acme/shop-142-1".parse().expect("an example's key is well-formed");
+    let mut record = BatchRecord::fresh(key, String::new(), ["TC-1".to_owned(), "TC-2".to_owned()]);
+    let push = OpenPush { id: String::new(), connection: String::new(), mark: None, committed: false };
+    let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
+    record.claim(&[0, 1], push, &target);
+    record
+}
+
+fn settled(refused: &[usize], reason: Option<Reason>) -> Option<Event> {
+    let mut record = record();
+    let said = FieldRefusal { field: "custom_risk".into(), message: "The selected value is invalid.".into() };
+    let refusal = Refusal { reason: Reason::CaseRefused, said: vec![said] };
+    record.not_created(refused.iter().map(|index| (*index, refusal.clone())).collect());
+    let created = (0..2).filter(|index| !refused.contains(index));
+    record.created(&created.map(|index| (index, 3_721 + index as u64)).collect::<Vec<_>>());
+    record.state = record.outcome()?;
+    let source = Source { key: Some("SHOP-142".into()), ..Source::default() };
+    event::of_settlement(&record, &Telling { source: &source, now: MOMENT, reason, detail: None })
+}
+
+fn broken() -> Option<Event> {
+    let bytes =
+        br#"{"schema_version":1,"tenant_id":"acme","batch_id":"shop-142-2","generated_at":"2026-11-23T09:30:00Z",
+        "cases":[{"nam":"Pay with a saved card"}]}"#;
+    let faults = crate::batch::decode::decode(bytes).err()?.faults().to_vec();
+    let key: crate::batch::BatchKey = "acme/shop-142-2".parse().ok()?;
+    let hash = crate::batch::raw_hash(bytes);
+    Some(event::of_message(Some(&key.tenant), Some(&key.batch), &hash, Reason::InvalidMessage, &faults, MOMENT))
+}
+
+fn of_connection(make: impl Fn(ConnectionChange<'_>) -> Event) -> Option<Event> {
+    of_key(|tenant| make(ConnectionChange { tenant, version: "1", at: MOMENT }))
+}
+
+fn of_key(make: impl Fn(&TenantId) -> Event) -> Option<Event> {
+    TenantId::new("acme").ok().map(|tenant| make(&tenant))
+}

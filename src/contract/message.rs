@@ -1,0 +1,247 @@
+//! What does a generator write? The message as a type, of which the schema is made.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::batch::message::{
+    MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_NUMBER, MAX_SOURCE, MAX_STEPS, MAX_TAGS, MAX_WORD, Priority,
+    SCHEMA_VERSION,
+};
+use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
+
+/// A batch of generated test cases for one tenant.
+///
+/// Beyond this schema: an external id stands once in a batch, and no object repeats a key.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, extend("not" = both("folder_path", json!("array"), "folder_id", json!("integer"))))]
+pub struct BatchMessage {
+    /// The version of this contract.
+    pub schema_version: Version,
+    /// Unique for the tenant, such as a UUID; the same batch is pushed once, however often it is published.
+    pub batch_id: BatchIdText,
+    /// Whose cases these are.
+    pub tenant_id: TenantIdText,
+    /// When they were generated.
+    pub generated_at: Moment,
+    /// What they were generated from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<BatchSource>,
+    /// Names of folders below the tenant's folder, from the top. Without it and `folder_id` the cases go to the
+    /// tenant's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minItems" = 1, "maxItems" = MAX_FOLDERS))]
+    pub folder_path: Option<Vec<Line<MAX_WORD>>>,
+    /// Instead of the path: a folder that is the tenant's or lies below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder_id: Option<Number>,
+    /// The test cases, in the order in which they are to stand in Testmo.
+    #[schemars(extend("minItems" = 1, "maxItems" = MAX_CASES))]
+    pub cases: Vec<BatchCase>,
+}
+
+/// What a batch was generated from.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BatchSource {
+    /// The key of the story or ticket, such as `SHOP-142`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Line<MAX_SOURCE>>,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Line<MAX_SOURCE>>,
+    /// Where people find it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<Line<MAX_SOURCE>>,
+    /// What generated the cases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator: Option<Line<MAX_SOURCE>>,
+}
+
+/// One generated test case.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, extend("not" = steps_and_gherkin()))]
+pub struct BatchCase {
+    /// The generator's own id, told back in events; stands once in a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<ExactLine<MAX_EXTERNAL_ID>>,
+    /// What people see in lists; blanks at the ends are dropped.
+    pub name: Line<MAX_NAME>,
+    /// What it is about: plain text, blank lines make paragraphs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// What must hold before: plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preconditions: Option<Text>,
+    /// What to do, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxItems" = MAX_STEPS))]
+    pub steps: Option<Vec<BatchStep>>,
+    /// Instead of steps: a feature in Gherkin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gherkin: Option<Text>,
+    /// How urgent it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Tags; sent in lower case, with `-` for what Testmo does not take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxItems" = MAX_TAGS))]
+    pub tags: Option<Vec<Line<MAX_WORD>>>,
+    /// Display ids of issues, such as `SHOP-142`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxItems" = MAX_TAGS))]
+    pub issues: Option<Vec<Line<MAX_WORD>>>,
+    /// How long it takes a person, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate_seconds: Option<Number>,
+    /// Further custom fields by column; they never override those that the tenant's mapping fills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("propertyNames" = json!({"pattern": "^custom_[a-z0-9_]+$"})))]
+    pub fields: Option<Map<String, Value>>,
+}
+
+/// One step of a case.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BatchStep {
+    /// What to do.
+    pub action: Text,
+    /// With which data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Text>,
+    /// What is expected then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Text>,
+}
+
+/// A type of the contract that JSON Schema describes by more than its kind.
+macro_rules! forms {
+    ($($(#[doc = $doc:literal])+ $name:ident $(<$most:ident>)? ($inner:ty): $schema:tt;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, Serialize)]
+        pub struct $name $(<const $most: usize>)? (pub $inner);
+
+        impl $(<const $most: usize>)? JsonSchema for $name $(<$most>)? {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )+};
+}
+
+// `[^\x00]` is any character but U+0000, line breaks too, in the regular expressions of every common language.
+forms! {
+    /// The version of the contract.
+    Version(u64): {"const": SCHEMA_VERSION};
+    /// A batch id.
+    BatchIdText(String): {"type": "string", "minLength": 1, "maxLength": MAX_BATCH_ID, "pattern": "^[!-~]+$"};
+    /// A tenant id.
+    TenantIdText(String):
+        {"type": "string", "minLength": 1, "maxLength": MAX_TENANT_ID, "pattern": "^[A-Za-z0-9._:@-]+$"};
+    /// A time with its zone, as RFC 3339.
+    Moment(String): {
+        "type": "string",
+        "format": "date-time",
+        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$",
+    };
+    /// A text that shows something; control characters become blanks.
+    Line<MOST>(String): {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MOST,
+        "pattern": r"^[\s\x01-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
+    };
+    /// A text that is told back as it came, without control characters.
+    ExactLine<MOST>(String): {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MOST,
+        "pattern": r"^\s*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+    };
+    /// Plain text of any length.
+    Text(String): {"type": "string", "pattern": r"^[^\x00]*$"};
+    /// A positive whole number.
+    Number(u64): {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER};
+}
+
+/// What must not stand together in one object; `null` is as good as absent.
+fn both(one: &str, kind_of_one: Value, other: &str, kind_of_other: Value) -> Value {
+    json!({
+        "required": [one, other],
+        "properties": {one: {"type": kind_of_one}, other: {"type": kind_of_other}},
+    })
+}
+
+/// No steps and blank Gherkin are as good as absent.
+fn steps_and_gherkin() -> Value {
+    let mut together = both("steps", json!("array"), "gherkin", json!("string"));
+    together["properties"]["steps"]["minItems"] = json!(1);
+    together["properties"]["gherkin"]["pattern"] = json!(r"[^\s\x00-\x1f\x7f-\x9f]");
+    together
+}
+
+/// A batch with everything in it.
+pub fn batch_example() -> BatchMessage {
+    fn line<const MOST: usize>(text: &str) -> Option<Line<MOST>> {
+        Some(Line(text.into()))
+    }
+    let text = |text: &str| Some(Text(text.into()));
+    let step = BatchStep {
+        action: Text("Open the basket and choose the saved card".into()),
+        data: text("4242 4242 4242 4242"),
+        expected: text("The card ends in 4242"),
+    };
+    let by_steps = BatchCase {
+        external_id: Some(ExactLine("TC-1".into())),
+        name: Line("Pay with a saved card".into()),
+        description: text("The card was saved with an earlier order."),
+        preconditions: text("The customer is signed in."),
+        steps: Some(vec![step]),
+        gherkin: None,
+        priority: Some(Priority::High),
+        tags: Some(line("checkout").into_iter().collect()),
+        issues: Some(line("SHOP-142").into_iter().collect()),
+        estimate_seconds: Some(Number(180)),
+        fields: Some([("custom_risk".to_owned(), json!(3))].into_iter().collect()),
+    };
+    let by_gherkin = BatchCase {
+        external_id: Some(ExactLine("TC-2".into())),
+        name: Line("A card that has expired is refused".into()),
+        description: None,
+        preconditions: None,
+        steps: None,
+        gherkin: text(
+            "Scenario: expired card\n  Given a saved card of last year\n  When I pay\n  Then I am told why not",
+        ),
+        priority: None,
+        tags: None,
+        issues: None,
+        estimate_seconds: None,
+        fields: None,
+    };
+    BatchMessage {
+        schema_version: Version(SCHEMA_VERSION),
+        batch_id: BatchIdText("shop-142-1".into()),
+        tenant_id: TenantIdText("acme".into()),
+        generated_at: Moment("2026-11-23T09:30:00Z".into()),
+        source: Some(BatchSource {
+            key: line("SHOP-142"),
+            title: line("Pay with a saved card"),
+            link: line("https://tickets.example/SHOP-142"),
+            generator: line("casewright 3.2"),
+        }),
+        folder_path: Some(vec![Line("Checkout".into()), Line("Payment".into())]),
+        folder_id: None,
+        cases: vec![by_steps, by_gherkin],
+    }
+}

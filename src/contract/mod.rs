@@ -1,0 +1,28 @@
+//! What may generators and readers of events rely on? The message and the events as JSON Schema and AsyncAPI, made from
+//! the Rust types.
+//!
+//! Invariant: nothing here is needed to carry a batch; `batch::decode` reads messages by itself, so that it can name
+//! every fault, and `tests/it/contract.rs` holds both together.
+
+mod asyncapi;
+mod events;
+mod message;
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+pub use self::asyncapi::asyncapi;
+pub use self::events::{KINDS, Kind, events_schema};
+pub use self::message::{BatchCase, BatchMessage, BatchSource, BatchStep, batch_example};
+
+/// The JSON Schema (2020-12) of the message that generators publish.
+pub fn batch_schema() -> Value {
+    let schema: Value = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<BatchMessage>().into();
+    // What it is stands first, for people.
+    let mut first: Value =
+        ["$schema", "title", "description"].map(|key| (key, schema[key].clone())).into_iter().collect();
+    if let (Value::Object(first), Value::Object(rest)) = (&mut first, schema) {
+        first.extend(rest);
+    }
+    first
+}
