@@ -143,7 +143,7 @@ start_worker() {
 
 # The demo's batches: eight good or waiting ones, one of them twice, and two broken ones.
 publish_batches() {
-    courier publish "$batches"/0[1-8]-*.json "$batches"/01-*.json || die "Publishing did not work."
+    courier publish "$batches"/0[1-8]-*.json "$batches"/01-*.json "$batches"/11-*.json || die "Publishing did not work."
     courier publish --raw "$batches"/09-*.json "$batches"/10-*.json || die "Publishing did not work."
 }
 
