@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help demo demo-stop monitoring test fmt lint docs unit fuzz deny clean
+FROM ?= 1
+SEEDS ?= 4
+.PHONY: help demo demo-stop monitoring chaos test fmt lint docs unit fuzz deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -13,6 +15,12 @@ demo-stop: ## end what `make demo KEEP=1` left running
 
 monitoring: ## alerts and dashboard, tried with a private Prometheus and a worker under load
 	@tests/monitoring/run.sh
+
+chaos: ## break everything around a worker by SEEDS (4) plans, starting at seed FROM (1), and check what is left
+	@tests/env/install.sh rabbitmq-server
+	cargo build --workspace --bins --locked
+	target/debug/testmo-chaos --from $(FROM) --seeds $(SEEDS) --program target/debug/testmo-courier \
+		--results target/chaos-results.txt
 
 test: ## everything that is checked, with all set-up
 	@tests/env/suite.sh
