@@ -232,9 +232,9 @@ async fn a_tenant_is_removed_only_when_that_is_meant() {
 async fn a_message_can_be_checked_where_there_is_nothing_else() {
     let folder = Folder::empty();
     let head = r#"{"schema_version":1,"batch_id":"b","tenant_id":"t","generated_at":"2026-11-23T09:30:00Z""#;
-    let fine = format!(r#"{head}","cases":[{{"external_id":"A","name":"a","gherkin":"Feature: a"}}]}}"#);
-    let odd = format!(r#"{head}","cases":[{{"name":"<b>a</b>","tags":["Smoke Test"]}}]}}"#);
-    let broken = format!(r#"{head}","cases":[{{"name":""}},{{"nam":1}}]}}"#);
+    let fine = format!(r#"{head},"cases":[{{"external_id":"A","name":"a","gherkin":"Feature: a"}}]}}"#);
+    let odd = format!(r#"{head},"cases":[{{"name":"<b>a</b>","tags":["Smoke Test"]}}]}}"#);
+    let broken = format!(r#"{head},"cases":[{{"name":""}},{{"nam":1}}]}}"#);
     for (name, text) in [("fine.json", &fine), ("odd.json", &odd), ("broken.json", &broken)] {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
