@@ -261,6 +261,51 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
+    /// Opens a settled batch again, because a person wants what did not arrive to be tried anew; tells whether there
+    /// was a reason to. What is in Testmo stays. A lost case is looked for before it is pushed, if it was sent to
+    /// `account`, the tenant's present one; elsewhere only the person could look.
+    pub fn reopen(&mut self, account: Option<&str>) -> bool {
+        match self.state {
+            BatchState::Partial | BatchState::Failed => {}
+            BatchState::Open | BatchState::Delivered | BatchState::Discarded | BatchState::Undone => return false,
+        }
+        for case in &mut self.cases {
+            match case.state {
+                CaseState::Refused(_) => case.state = CaseState::Waiting,
+                CaseState::Lost => {
+                    let sent_to = self.targets.get(case.target).map(|target| target.account.as_str());
+                    case.state = CaseState::Waiting;
+                    case.doubt = account.is_none_or(|account| sent_to == Some(account));
+                    self.doubt_since = Some(self.first_seen_at);
+                }
+                CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) => {}
+            }
+        }
+        self.resolve_if_clear();
+        self.state = BatchState::Open;
+        self.settled_at = None;
+        self.revision += 1;
+        self.epoch += 1;
+        true
+    }
+
+    /// Gives an open batch up at `now`, because a person wants it; tells whether it was open. No push of it may be
+    /// under way; whether one that has ended created its cases is never found out.
+    pub fn discard(&mut self, now: i64) -> bool {
+        if self.state != BatchState::Open {
+            return false;
+        }
+        for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
+            (case.state, case.doubt) = (CaseState::Waiting, true);
+        }
+        self.open_push = None;
+        self.state = BatchState::Discarded;
+        self.settled_at = Some(now);
+        self.revision += 1;
+        self.epoch += 1;
+        true
+    }
+
     /// The terminal state that the cases make, or `None` while one is open.
     pub fn outcome(&self) -> Option<BatchState> {
         let (mut arrived, mut not) = (0, 0);
@@ -396,6 +441,63 @@ mod tests {
         record.unclear(5);
         record.give_up_doubtful();
         assert_eq!(record.outcome(), Some(BatchState::Failed));
+    }
+
+    /// A case that was created, one that was refused, and one that was created and then lost.
+    fn partial() -> BatchRecord {
+        let mut record = BatchRecord { first_seen_at: 3, ..claimed(3) };
+        record.created(&[(0, 10)]);
+        record.unclear(5);
+        record.looked(&[], false);
+        record.cases[1].state = CaseState::Refused(Box::new(refusal()));
+        record.state = record.outcome().unwrap();
+        record.settled_at = Some(9);
+        record
+    }
+
+    #[test]
+    fn a_batch_that_is_opened_again_tries_what_did_not_arrive_and_nothing_else() {
+        use CaseState::{Created, Waiting};
+        for (account, doubted) in [(None, true), (Some("https://a.testmo.net"), true), (Some("https://b"), false)] {
+            let mut record = partial();
+            let (epoch, revision) = (record.epoch, record.revision);
+            assert!(record.reopen(account));
+            let states: Vec<_> = record.cases.iter().map(|case| (case.state.clone(), case.doubt)).collect();
+            assert_eq!(states, [(Created(10), false), (Waiting, false), (Waiting, doubted)]);
+            assert_eq!((record.state, record.settled_at, record.outcome()), (BatchState::Open, None, None));
+            assert_eq!((record.epoch, record.revision), (epoch + 1, revision + 1));
+            assert_eq!(record.doubt_since, doubted.then_some(3), "{account:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_failed_over_an_unclear_end_is_looked_for_when_it_is_opened_again() {
+        let mut record = claimed(2);
+        record.unclear(5);
+        record.state = BatchState::Failed;
+        assert!(record.reopen(None));
+        assert_eq!((record.doubtful().count(), record.doubt_since), (2, Some(5)));
+        assert!(record.open_push.is_some());
+    }
+
+    #[test]
+    fn only_what_failed_is_opened_again_and_only_what_is_open_is_discarded() {
+        for state in BatchState::ALL {
+            let mut record = BatchRecord { state, ..record(1) };
+            let failed = matches!(state, BatchState::Partial | BatchState::Failed);
+            assert_eq!(record.clone().reopen(None), failed, "{state:?}");
+            assert_eq!(record.discard(7), state == BatchState::Open, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_discarded_batch_has_no_push_and_says_what_is_not_known() {
+        let mut record = claimed(2);
+        record.created(&[(0, 10)]);
+        assert!(record.discard(7));
+        assert_eq!((record.state, record.settled_at, record.revision), (BatchState::Discarded, Some(7), 2));
+        assert_eq!(record.open_push, None);
+        assert_eq!(record.doubtful().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

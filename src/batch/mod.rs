@@ -13,12 +13,14 @@ pub mod lint;
 pub mod mapping;
 pub mod message;
 mod pack;
+pub mod preview;
 mod reader;
 pub mod reason;
 pub mod reconcile;
 pub mod render;
 mod text;
 pub mod verdict;
+pub mod written;
 
 pub use fingerprint::{fingerprint, is_mark, mark, raw_hash};
 pub use identity::{BatchId, BatchKey, MAX_BATCH_ID, MAX_TENANT_ID, NotAnId, TenantId};

@@ -64,14 +64,19 @@ impl fmt::Display for Letter {
 
 /// Reads every file before anything is published.
 pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<Letter>, Failure> {
-    let read = |file: &PathBuf| {
-        let body = bytes(file).map_err(|error| {
-            Failure::usage(format!("{} cannot be read ({error})", file.display()), "name files with one batch each")
-        })?;
+    let letter = |file: &PathBuf| {
+        let body = read(file)?;
         let name = if is_stdin(file) { "standard input".into() } else { file.display().to_string() };
         Ok(Letter::new(name, body))
     };
-    files.iter().map(read).collect()
+    files.iter().map(letter).collect()
+}
+
+/// Reads a file with one batch, or the standard input.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    bytes(file).map_err(|error| {
+        Failure::usage(format!("{} cannot be read ({error})", file.display()), "name files with one batch each")
+    })
 }
 
 fn bytes(file: &Path) -> io::Result<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! What can be asked for on the command line? One file per command; here they are named and chosen.
 
+mod ask;
 mod batches;
 mod config;
 mod desk;
@@ -13,6 +14,7 @@ mod moment;
 mod out;
 mod outcome;
 mod publish;
+mod replay;
 mod run;
 mod schema;
 mod settings;
@@ -91,9 +93,13 @@ enum Command {
     /// Look at the batches that were worked on
     #[command(subcommand)]
     Batches(batches::Command),
-    /// Look at the batches that cannot be delivered now
+    /// Look at the batches that cannot be delivered now, and give them up
     #[command(subcommand)]
     Shelf(shelf::Command),
+    /// List what does not come back by itself: the same as `shelf list --state dead`
+    DeadLetters(shelf::DeadLetters),
+    /// Try again what is on the shelf
+    Replay(replay::Arguments),
     /// Check or show the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -133,6 +139,8 @@ async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Events(command) => events::execute(command, &files, out).await,
         Command::Batches(command) => batches::execute(command, &files, out).await,
         Command::Shelf(command) => shelf::execute(command, &files, out).await,
+        Command::DeadLetters(arguments) => shelf::dead_letters(arguments, &files, out).await,
+        Command::Replay(arguments) => replay::execute(arguments, &files, out).await,
         Command::Config(command) => config::execute(&command, &files, out),
         Command::Health(arguments) => health::execute(&arguments, &files, out),
     }

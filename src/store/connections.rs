@@ -10,6 +10,7 @@ use super::{Store, StoreError, outbox};
 use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
 use crate::batch::mapping::Mapping;
 use crate::batch::verdict::recheck_after;
+use crate::batch::written::WrittenMapping;
 use crate::batch::{Reason, TenantId};
 
 /// A connection as it is stored.
@@ -29,8 +30,10 @@ pub struct ConnectionRow {
     pub project: u64,
     /// The folder.
     pub folder: u64,
-    /// How cases become Testmo's.
-    pub mapping: Mapping,
+    /// How cases become Testmo's, as it was written.
+    pub mapping: WrittenMapping,
+    /// The same by ids and columns, once the names in it are known.
+    pub resolved: Option<Mapping>,
     /// The version that was last seen to work.
     pub verified_version: Option<String>,
     /// When that was, in milliseconds on the store's clock.
@@ -120,13 +123,15 @@ impl Store {
     pub async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, \
                    expires_on, project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, \
-                   changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+                   changed_at, resolved_mapping) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                    ON CONFLICT (tenant_id) DO UPDATE SET version = excluded.version, origin = excluded.origin, \
                    key_nonce = excluded.key_nonce, key_ciphertext = excluded.key_ciphertext, \
                    key_bound_to = excluded.key_bound_to, expires_on = excluded.expires_on, \
                    project_id = excluded.project_id, folder_id = excluded.folder_id, mapping = excluded.mapping, \
                    verified_version = excluded.verified_version, verified_at = excluded.verified_at, \
-                   checked_at = excluded.checked_at, finding = excluded.finding, changed_at = excluded.changed_at";
+                   checked_at = excluded.checked_at, finding = excluded.finding, changed_at = excluded.changed_at, \
+                   resolved_mapping = excluded.resolved_mapping";
         let bounds = vec![
             Bound::Text(row.tenant.as_str().into()),
             Bound::Text(row.version.clone()),
@@ -143,6 +148,7 @@ impl Store {
             Bound::MaybeInt(row.checked_at),
             Bound::MaybeText(finding_text(row.finding.as_ref())),
             Bound::Int(self.now()),
+            Bound::MaybeText(row.resolved.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok())),
         ];
         let mut conn = self.pool.acquire().await?;
         sql::execute(&mut conn, "BEGIN IMMEDIATE", vec![]).await?;
@@ -343,6 +349,9 @@ fn finding_text(finding: Option<&Finding>) -> Option<String> {
 fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
     let finding = row.maybe_text("finding")?;
     let finding = finding.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("finding")));
+    let resolved = row.maybe_text("resolved_mapping")?;
+    let resolved =
+        resolved.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("resolved_mapping")));
     Ok(ConnectionRow {
         tenant: row.parsed("tenant_id")?,
         version: row.text("version")?,
@@ -356,6 +365,7 @@ fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
         project: row.whole("project_id")?,
         folder: row.whole("folder_id")?,
         mapping: row.json("mapping")?,
+        resolved: resolved.transpose()?,
         verified_version: row.maybe_text("verified_version")?,
         verified_at: row.maybe_int("verified_at")?,
         checked_at: row.maybe_int("checked_at")?,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::shelf::{self, Shelving};
+use super::shelf::{self, ByHand, Shelving};
 use super::sql::{self, Bound, Columns, Kind};
 use super::{Store, StoreError, accounts, outbox};
 use crate::batch::event::Event;
@@ -105,6 +105,8 @@ pub struct Change {
     pub shelve: Option<Shelving>,
     /// What comes off the shelf: id and generation.
     pub unshelve: Option<(i64, i64)>,
+    /// What a person wants of something on the shelf; without it, nothing of the change is stored.
+    pub by_hand: Option<ByHand>,
     /// Events to be announced.
     pub events: Vec<Event>,
     /// An account to be left alone, and for how long.
@@ -118,7 +120,7 @@ pub struct Change {
 pub enum Changed {
     /// All of it is stored.
     Done,
-    /// None of it: somebody else has changed the batch.
+    /// None of it: somebody else has changed the batch, or what a person had seen on the shelf.
     Fenced,
 }
 
@@ -369,12 +371,23 @@ async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> 
 
 /// Stores every change whose record is where it started from.
 pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change]) -> Result<Vec<Changed>, StoreError> {
-    let moved = store_batches(conn, now, changes).await?;
+    let mut held = Vec::with_capacity(changes.len());
+    for change in changes {
+        held.push(match &change.by_hand {
+            Some(by_hand) => shelf::hold(conn, now, by_hand).await?,
+            None => true,
+        });
+    }
+    let possible: Vec<&Change> = changes.iter().zip(&held).filter(|(_, held)| **held).map(|(c, _)| c).collect();
+    let moved = store_batches(conn, now, &possible).await?;
     let done = |change: &&Change| change.batch.as_ref().is_none_or(|b| moved.contains(&b.record.key));
-    let stored: Vec<&Change> = changes.iter().filter(done).collect();
+    let stored: Vec<&Change> = possible.into_iter().filter(done).collect();
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
     for (id, generation) in stored.iter().filter_map(|c| c.unshelve) {
         shelf::remove(conn, id, generation).await?;
+    }
+    for by_hand in stored.iter().filter_map(|c| c.by_hand.as_ref()) {
+        shelf::handle(conn, now, by_hand).await?;
     }
     for shelving in stored.iter().filter_map(|c| c.shelve.as_ref()) {
         shelf::put(conn, now, shelving).await?;
@@ -384,15 +397,16 @@ pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change
         accounts::close_gate(conn, now, account, *wait).await?;
     }
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
-    let answer = |change: &Change| if done(&change) { Changed::Done } else { Changed::Fenced };
-    Ok(changes.iter().map(answer).collect())
+    let answer =
+        |(change, held): (&Change, &bool)| if *held && done(&change) { Changed::Done } else { Changed::Fenced };
+    Ok(changes.iter().zip(&held).map(answer).collect())
 }
 
 /// Gives the keys whose stored epoch was the expected one.
 async fn store_batches(
     conn: &mut AnyConnection,
     now: i64,
-    changes: &[Change],
+    changes: &[&Change],
 ) -> Result<HashSet<BatchKey>, StoreError> {
     let mut seen = HashSet::new();
     // Two changes of one batch in one group cannot both start from the stored epoch: the first one wins.

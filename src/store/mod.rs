@@ -3,6 +3,7 @@
 //! Invariant: no transaction is open while anything but the database is waited for.
 
 pub mod accounts;
+pub mod by_hand;
 pub mod connections;
 pub mod folders;
 mod group;

@@ -7,7 +7,6 @@ use sqlx::AnyConnection;
 
 use super::sql::{self, Bound, Columns, Kind};
 use super::{Store, StoreError};
-use crate::batch::BatchKey;
 use crate::batch::event::Event;
 
 /// An event as it is stored.
@@ -95,17 +94,6 @@ impl Store {
         let mut conn = self.pool.acquire().await?;
         let sql = "UPDATE outbox SET sent_at = NULL, due_at = $2 WHERE event_id = $1 AND sent_at IS NOT NULL";
         sql::execute(&mut conn, sql, vec![Bound::Text(id.into()), Bound::Int(self.now())]).await?;
-        Ok(())
-    }
-
-    /// Has the stored events of a settled batch announced once more.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn announce_again(&self, key: &BatchKey) -> Result<(), StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        let sql = "UPDATE outbox SET sent_at = NULL, due_at = $2 WHERE subject = $1";
-        sql::execute(&mut conn, sql, vec![Bound::Text(key.to_string()), Bound::Int(self.now())]).await?;
         Ok(())
     }
 }

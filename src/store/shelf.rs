@@ -78,6 +78,16 @@ pub struct Shelved {
     pub leased: bool,
 }
 
+impl Shelved {
+    /// Whose it is, as far as known.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match &self.content.identity {
+            Identity::Batch(key, _) => Some(&key.tenant),
+            Identity::Raw(_, tenant, _) => tenant.as_ref(),
+        }
+    }
+}
+
 /// An id on the shelf: printed as eight hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShelfId(pub i64);
@@ -149,6 +159,32 @@ pub struct Filter {
     pub reason: Option<Reason>,
     /// Those in a state.
     pub state: Option<ShelfState>,
+    /// Those of a batch, together with its tenant.
+    pub batch: Option<BatchId>,
+    /// Those put there at or after a time, in milliseconds on the store's clock.
+    pub since: Option<i64>,
+    /// Those put there before a time, likewise.
+    pub until: Option<i64>,
+}
+
+/// What a person wants of a row that nobody has in hand and that is as the person saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// Which row.
+    pub id: ShelfId,
+    /// Its generation.
+    pub generation: i64,
+    /// What is wanted.
+    pub wish: Wish,
+}
+
+/// What can be wanted of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// That it comes back at once, with all its patience.
+    Replay,
+    /// That it goes.
+    Discard,
 }
 
 /// A connection mends what waits for it when it is verified and is another one, or was verified since.
@@ -223,17 +259,36 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn shelf(&self, filter: &Filter, most: u32) -> Result<Vec<Shelved>, StoreError> {
-        let sql = "SELECT * FROM shelf WHERE ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR reason = $2) \
-                   AND ($3 IS NULL OR state = $3) ORDER BY arrived_at, id LIMIT $4";
+        let rows = self.matching("*", filter, most).await?;
+        rows.iter().map(|row| shelved(row, self.now())).collect()
+    }
+
+    /// The ids of what is on the shelf, oldest first: to take the rows one by one, whose messages may be large.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelf_ids(&self, filter: &Filter) -> Result<Vec<ShelfId>, StoreError> {
+        let rows = self.matching("id", filter, u32::MAX).await?;
+        rows.iter().map(|row| row.int("id").map(ShelfId)).collect()
+    }
+
+    async fn matching(&self, columns: &str, filter: &Filter, most: u32) -> Result<Vec<AnyRow>, StoreError> {
+        let sql = format!(
+            "SELECT {columns} FROM shelf WHERE ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR reason = $2) \
+             AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR batch_id = $4) AND ($5 IS NULL OR shelved_at >= $5) \
+             AND ($6 IS NULL OR shelved_at < $6) ORDER BY arrived_at, id LIMIT $7"
+        );
         let bounds = vec![
             Bound::MaybeText(filter.tenant.as_ref().map(|t| t.as_str().to_owned())),
             Bound::MaybeText(filter.reason.map(|r| r.code().to_owned())),
             Bound::MaybeText(filter.state.map(|s| s.name().to_owned())),
+            Bound::MaybeText(filter.batch.as_ref().map(|b| b.as_str().to_owned())),
+            Bound::MaybeInt(filter.since),
+            Bound::MaybeInt(filter.until),
             Bound::Int(i64::from(most)),
         ];
         let mut conn = self.pool.acquire().await?;
-        let rows = sql::fetch(&mut conn, sql, bounds).await?;
-        rows.iter().map(|row| shelved(row, self.now())).collect()
+        sql::fetch(&mut conn, sql, bounds).await
     }
 
     /// One row of the shelf.
@@ -322,6 +377,29 @@ pub(super) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving)
 pub(super) async fn remove(conn: &mut AnyConnection, id: i64, generation: i64) -> Result<(), StoreError> {
     let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2";
     sql::execute(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
+    Ok(())
+}
+
+/// Keeps a row from others until the transaction ends, if it is as a person saw it and in nobody's hand.
+pub(super) async fn hold(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<bool, StoreError> {
+    let sql = "UPDATE shelf SET generation = generation WHERE id = $1 AND generation = $2 \
+               AND (lease_until IS NULL OR lease_until <= $3)";
+    let bounds = vec![Bound::Int(by_hand.id.0), Bound::Int(by_hand.generation), Bound::Int(now)];
+    Ok(sql::execute(conn, sql, bounds).await? == 1)
+}
+
+/// Does with a row that is held what a person wants of it. What has stopped workers is tried apart from others again.
+pub(super) async fn handle(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<(), StoreError> {
+    let id = Bound::Int(by_hand.id.0);
+    match by_hand.wish {
+        Wish::Discard => sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?,
+        Wish::Replay => {
+            let sql = "UPDATE shelf SET generation = generation + 1, state = 'parked', waits_for = 'time', \
+                       due_at = $2, parks = 0, failing_since = NULL, lease_until = NULL, holder = NULL, \
+                       reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END WHERE id = $1";
+            sql::execute(conn, sql, vec![id, Bound::Int(now)]).await?
+        }
+    };
     Ok(())
 }
 

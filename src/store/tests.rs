@@ -29,6 +29,7 @@ fn connection(version: &str, verified: bool) -> ConnectionRow {
         project: 1,
         folder: 2,
         mapping: Default::default(),
+        resolved: Some(Default::default()),
         verified_version: verified.then(|| version.into()),
         verified_at: verified.then_some(1),
         checked_at: None,
@@ -242,8 +243,8 @@ async fn events_are_kept_until_they_are_sent_and_stored_once() {
     assert_eq!(unsent.len(), 2);
     f.store.mark_sent(&[unsent[0].id.clone(), unsent[1].id.clone()]).await.unwrap();
     assert!(f.store.unsent(10).await.unwrap().is_empty());
-    f.store.announce_again(&"acme/b".parse().unwrap()).await.unwrap();
-    assert_eq!(f.store.unsent(10).await.unwrap().len(), 2);
+    f.store.announce_event_again("2").await.unwrap();
+    assert_eq!(f.store.unsent(10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -375,4 +376,60 @@ async fn a_clock_that_is_behind_is_noticed() {
     f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }).await.unwrap();
     f.clock.set(1_000_000 - 60_000);
     assert_eq!(f.store.clock_lag().await.unwrap(), Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all() {
+    use super::shelf::{ByHand, ShelfState, Wish};
+    let f = fixture().await;
+    let failed = BatchRecord { state: BatchState::Failed, epoch: 1, ..fresh("b1") };
+    let put = Change {
+        batch: Some(Revised { record: failed.clone(), from_epoch: 0 }),
+        shelve: Some(Shelving { parks: 7, failing_since: Some(1), ..shelving("b1", Until::Person) }),
+        ..Change::default()
+    };
+    assert_eq!(f.store.change(put).await.unwrap(), Changed::Done);
+    let row = async || f.store.shelf(&Filter::default(), 10).await.unwrap().remove(0);
+    let dead = row().await;
+    let replay = |generation, from_epoch| {
+        let mut record = failed.clone();
+        record.reopen(None);
+        let by_hand = ByHand { id: dead.id, generation, wish: Wish::Replay };
+        let batch = Some(Revised { record, from_epoch });
+        f.store.change(Change { batch, by_hand: Some(by_hand), ..Change::default() })
+    };
+    // A row that was put anew, and a record that went on, each keep the other from being changed.
+    assert_eq!(replay(dead.generation + 1, 1).await.unwrap(), Changed::Fenced);
+    assert_eq!(replay(dead.generation, 9).await.unwrap(), Changed::Fenced);
+    assert_eq!((row().await.state, row().await.generation), (ShelfState::Dead, dead.generation));
+    let stored = async || f.store.batch(&failed.key).await.unwrap().unwrap().record;
+    assert_eq!(stored().await.state, BatchState::Failed);
+
+    assert_eq!(replay(dead.generation, 1).await.unwrap(), Changed::Done);
+    assert_eq!((stored().await.state, stored().await.revision), (BatchState::Open, 2));
+    let leased = f.store.lease_due("w", Duration::from_secs(5), 10).await.unwrap().remove(0);
+    assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
+    let discard = ByHand { id: leased.id, generation: leased.generation, wish: Wish::Discard };
+    let discard = || f.store.change(Change { by_hand: Some(discard), ..Change::default() });
+    assert_eq!(discard().await.unwrap(), Changed::Fenced, "a worker has it in hand");
+    f.clock.set(1_005_000);
+    assert_eq!(discard().await.unwrap(), Changed::Done);
+    assert!(f.store.shelf_ids(&Filter::default()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_shelf_is_searched_by_batch_and_time() {
+    let f = fixture().await;
+    for (batch, at) in [("b1", 1_000_000), ("b2", 1_001_000)] {
+        f.clock.set(at);
+        let shelve = Some(shelving(batch, Until::Person));
+        f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
+    }
+    let count = async |filter: Filter| f.store.shelf_ids(&filter).await.unwrap().len();
+    let batch =
+        Filter { tenant: Some(tenant()), batch: Some(crate::batch::BatchId::new("b2").unwrap()), ..Filter::default() };
+    assert_eq!(count(batch).await, 1);
+    assert_eq!(count(Filter { since: Some(1_000_001), ..Filter::default() }).await, 1);
+    assert_eq!(count(Filter { until: Some(1_001_000), ..Filter::default() }).await, 1);
+    assert_eq!(count(Filter { since: Some(1_000_000), until: Some(1_001_001), ..Filter::default() }).await, 2);
 }

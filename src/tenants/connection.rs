@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 
 use super::keyring::{KeyError, Keyring};
+use super::verify::Examined;
 use crate::batch::mapping::Mapping;
+use crate::batch::written::WrittenMapping;
 use crate::batch::{Reason, TenantId};
 use crate::store::connections::{ConnectionRow, Finding};
 use crate::store::{Store, StoreError};
@@ -112,6 +114,9 @@ impl Tenants {
                 Some(Finding::Works { .. }) | None => not_ready(Reason::Unverified, None),
             };
         }
+        let Some(mapping) = row.resolved.clone() else {
+            return not_ready(Reason::Unverified, Some("the names in the mapping are not known yet".into()));
+        };
         match self.access(&row) {
             Ok(access) => Resolution::Ready(Arc::new(Connection {
                 tenant: row.tenant,
@@ -119,7 +124,7 @@ impl Tenants {
                 access,
                 project: row.project,
                 folder: row.folder,
-                mapping: row.mapping,
+                mapping,
             })),
             Err((reason, detail)) => not_ready(reason, Some(detail)),
         }
@@ -137,12 +142,49 @@ impl Tenants {
     }
 
     /// The version of a connection: equal for equal content, and telling nothing of the key.
-    pub fn version_of(&self, access: &Access, project: u64, folder: u64, mapping: &Mapping) -> String {
+    ///
+    /// It is the mapping by ids and columns that counts: where a name comes to mean another id, the version is another.
+    /// Only a mapping whose names are not known yet counts as it is written.
+    fn version_of(
+        &self,
+        access: &Access,
+        project: u64,
+        folder: u64,
+        written: &WrittenMapping,
+        resolved: Option<&Mapping>,
+    ) -> String {
         use secrecy::ExposeSecret;
-        let mapping = serde_json::to_string(mapping).unwrap_or_default();
+        let mapping = match resolved {
+            Some(resolved) => serde_json::to_string(resolved),
+            None => serde_json::to_string(written).map(|written| format!("written {written}")),
+        };
+        let mapping = mapping.unwrap_or_default();
         let parts =
             [access.origin.as_str(), access.key.expose_secret(), &project.to_string(), &folder.to_string(), &mapping];
         self.keyring.keyed_digest(parts.join("\0").as_bytes())[..16].to_owned()
+    }
+
+    /// Notes what a look at a stored connection found. Where names in its mapping have come to mean something else,
+    /// that makes another version of it; a connection that was entered meanwhile is left alone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<(), StoreError> {
+        let Examined { finding, mapping, .. } = examined;
+        let other = mapping.as_ref().filter(|mapping| row.resolved.as_ref() != Some(mapping));
+        match (other, self.access(row)) {
+            (Some(mapping), Ok(access)) => {
+                let version = self.version_of(&access, row.project, row.folder, &row.mapping, Some(mapping));
+                let renewed = ConnectionRow { version, resolved: Some(mapping.clone()), ..row.clone() };
+                let stored = self.store.connection(&row.tenant).await?;
+                if stored.is_some_and(|stored| stored.version == row.version) {
+                    self.store.set_connection(&renewed.judged(finding.clone(), self.store.now())).await?;
+                }
+            }
+            (Some(_) | None, _) => self.store.note_finding(&row.tenant, &row.version, finding).await?,
+        }
+        self.forget(&row.tenant);
+        Ok(())
     }
 
     /// The keys' keeper.
@@ -160,8 +202,8 @@ impl Tenants {
     /// # Errors
     /// When the key cannot be encrypted.
     pub fn enter(&self, entered: Entered) -> Result<ConnectionRow, KeyError> {
-        let Entered { tenant, access, expires_on, project, folder, mapping } = entered;
-        let version = self.version_of(&access, project, folder, &mapping);
+        let Entered { tenant, access, expires_on, project, folder, mapping, resolved } = entered;
+        let version = self.version_of(&access, project, folder, &mapping, resolved.as_ref());
         let key = self.keyring.seal(&tenant, access.origin.as_str(), &access.key)?;
         Ok(ConnectionRow {
             tenant,
@@ -172,6 +214,7 @@ impl Tenants {
             project,
             folder,
             mapping,
+            resolved,
             verified_version: None,
             verified_at: None,
             checked_at: None,
@@ -194,8 +237,10 @@ pub struct Entered {
     pub project: u64,
     /// The folder.
     pub folder: u64,
-    /// How cases become Testmo's.
-    pub mapping: Mapping,
+    /// How cases become Testmo's, as it is written.
+    pub mapping: WrittenMapping,
+    /// The same by ids and columns, once that is known; before, no batch goes out.
+    pub resolved: Option<Mapping>,
 }
 
 impl Entered {

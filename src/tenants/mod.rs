@@ -8,4 +8,4 @@ mod verify;
 
 pub use connection::{Connection, Entered, Resolution, ResolveError, Tenants};
 pub use keyring::{KeyError, Keyring};
-pub use verify::{descend, lies_under, path_of, verify};
+pub use verify::{Examined, descend, examine, lies_under, path_of, verify};

@@ -2,7 +2,9 @@
 
 use crate::batch::Reason;
 use crate::batch::answer::Trouble;
+use crate::batch::mapping::Mapping;
 use crate::batch::verdict::reason_of;
+use crate::batch::written::{Catalogue, Needs, WrittenMapping, unfilled};
 use crate::store::connections::Finding;
 use crate::testmo::{Access, Client, Folder};
 
@@ -34,6 +36,69 @@ async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Re
 
 fn fails(trouble: &Trouble, doing: &str) -> Finding {
     Finding::Fails { reason: reason_of(trouble), detail: format!("{doing}: {trouble}") }
+}
+
+/// What was found out about a connection and its mapping.
+#[derive(Debug)]
+pub struct Examined {
+    /// Whether the connection works, names in its mapping included.
+    pub finding: Finding,
+    /// The mapping by ids and columns, once its names are known.
+    pub mapping: Option<Mapping>,
+    /// Labels of required custom fields that the mapping does not fill, as far as Testmo tells.
+    pub unfilled: Vec<String>,
+}
+
+impl Examined {
+    /// Testmo could not even be asked.
+    pub fn failed(reason: Reason, detail: String) -> Self {
+        Self { finding: Finding::Fails { reason, detail }, mapping: None, unfilled: Vec::new() }
+    }
+}
+
+/// Looks at a connection, and finds out what the names in its mapping stand for.
+pub async fn examine(
+    client: &Client,
+    access: &Access,
+    project: u64,
+    folder: u64,
+    written: &WrittenMapping,
+) -> Examined {
+    let finding = verify(client, access, project, folder).await;
+    if let Finding::Fails { .. } = finding {
+        return Examined { finding, mapping: written.resolve(&Catalogue::default()).ok(), unfilled: Vec::new() };
+    }
+    match read_mapping(client, access, project, written).await {
+        Ok((mapping, unfilled)) => Examined { finding, mapping: Some(mapping), unfilled },
+        Err(finding) => Examined { finding, mapping: None, unfilled: Vec::new() },
+    }
+}
+
+async fn read_mapping(
+    client: &Client,
+    access: &Access,
+    project: u64,
+    written: &WrittenMapping,
+) -> Result<(Mapping, Vec<String>), Finding> {
+    let needs = written.needs();
+    // The fields also tell of required ones; without names they are no reason to call a connection broken.
+    let there = match client.catalogue(access, project, Needs { fields: true, ..needs }).await {
+        Ok(there) => there,
+        Err(_) if needs == (Needs { templates: false, states: false, fields: false }) => Catalogue::default(),
+        Err(trouble) => {
+            return Err(fails(&trouble, &format!("listing the templates, fields and states of project {project}")));
+        }
+    };
+    match written.resolve(&there) {
+        Ok(mapping) => {
+            let unfilled = unfilled(&mapping, &there).into_iter().map(str::to_owned).collect();
+            Ok((mapping, unfilled))
+        }
+        Err(faults) => {
+            let detail = format!("in the mapping: {}", faults.join("; "));
+            Err(Finding::Fails { reason: Reason::ConnectionRejected, detail })
+        }
+    }
 }
 
 /// The names from the top to a folder, joined by slashes.

@@ -2,9 +2,10 @@
 
 use super::classify::{Answer, redirect_of};
 use super::client::{Access, Client};
-use super::wire::{Created, Folder, ListedCase, One, Page, Project, User, created_id};
+use super::wire::{Created, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_id};
 use crate::batch::answer::{PushEnd, Trouble};
 use crate::batch::reconcile::{CLOCK_MARGIN_MS, Row};
+use crate::batch::written::{Catalogue, Needs};
 
 /// The most pages of one list: a bound on what a broken answer can cost.
 const MOST_PAGES: usize = 1_000;
@@ -42,20 +43,47 @@ impl Client {
     /// # Errors
     /// With what the answer means instead.
     pub async fn folders(&self, access: &Access, project: u64) -> Result<Vec<Folder>, Trouble> {
-        let mut folders = Vec::new();
-        let mut page = 1;
+        self.list(access, &format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc"))
+            .await
+    }
+
+    /// What names in a mapping can stand for, as far as this Testmo lists it; only what is needed is asked for.
+    ///
+    /// # Errors
+    /// With what an answer means instead; lists that a tenant lacks, or that the key's user may not see, are `None`.
+    pub async fn catalogue(&self, access: &Access, project: u64, needs: Needs) -> Result<Catalogue, Trouble> {
+        let named = async |wanted: bool, list: &str| {
+            if !wanted {
+                return Ok(None);
+            }
+            let items = self.list(access, &format!("/projects/{project}/{list}?per_page=100")).await;
+            let items = if_listed(items)?;
+            Ok(items.map(|items| items.into_iter().filter_map(NamedItem::of_cases).collect()))
+        };
+        let templates = named(needs.templates, "templates").await?;
+        let states = named(needs.states, "states").await?;
+        let fields = if needs.fields {
+            if_listed(self.list(access, &format!("/projects/{project}/fields?per_page=100")).await)?
+        } else {
+            None
+        };
+        let fields = fields.map(|fields| fields.into_iter().filter_map(ListedField::of_cases).collect());
+        Ok(Catalogue { templates, states, fields })
+    }
+
+    /// Every page of a list; `path` has a query already.
+    async fn list<T: serde::de::DeserializeOwned>(&self, access: &Access, path: &str) -> Result<Vec<T>, Trouble> {
+        let (mut all, mut page) = (Vec::new(), 1);
         for _ in 0..MOST_PAGES {
-            let path =
-                format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc&page={page}");
-            let answer = self.get(access, &path).await?;
-            let listed: Page<Folder> = content(&answer)?;
-            folders.extend(listed.result);
+            let answer = self.get(access, &format!("{path}&page={page}")).await?;
+            let listed: Page<T> = content(&answer)?;
+            all.extend(listed.result);
             match listed.next_page {
                 Some(next) => page = next,
-                None => return Ok(folders),
+                None => return Ok(all),
             }
         }
-        Err(Trouble::Unreadable("the list of folders has no end".into()))
+        Err(Trouble::Unreadable("a list has no end".into()))
     }
 
     /// Creates a folder, and gives its id.
@@ -121,6 +149,15 @@ impl Client {
             }
         }
         Err(Trouble::Unreadable("the list of cases has no end".into()))
+    }
+}
+
+/// The lists are new in Testmo, and tenants can lack them: then there is no such route.
+fn if_listed<T>(listed: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
+    match listed {
+        Ok(listed) => Ok(Some(listed)),
+        Err(Trouble::Missing | Trouble::NotTestmo | Trouble::Forbidden) => Ok(None),
+        Err(trouble) => Err(trouble),
     }
 }
 

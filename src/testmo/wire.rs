@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::batch::reconcile::Row;
+use crate::batch::written::{Field, Item};
 
 /// `GET /user`: not wrapped in `result`.
 #[derive(Debug, Deserialize)]
@@ -44,6 +45,61 @@ pub struct Folder {
     pub name: String,
     /// The folder it is in; none at the top.
     pub parent_id: Option<u64>,
+}
+
+/// A template or a state, by its name; states tell what they are of.
+#[derive(Debug, Deserialize)]
+pub(super) struct NamedItem {
+    id: u64,
+    name: String,
+    entity: Option<String>,
+}
+
+/// A custom field. Whether it has to be filled is not documented, and read where it is told.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListedField {
+    name: String,
+    column_name: Option<String>,
+    entity: Option<String>,
+    is_active: Option<bool>,
+    is_required: Option<bool>,
+    options: Option<Vec<ListedOption>>,
+}
+
+/// An option of a dropdown, whose text is called `value` in recordings.
+#[derive(Debug, Deserialize)]
+struct ListedOption {
+    id: u64,
+    #[serde(alias = "name")]
+    value: String,
+}
+
+/// What of Testmo's things a list is about; filters that a tenant lacks are ignored, so it is looked at here again.
+const OF_CASES: &str = "repository_case";
+
+fn is_of_cases(entity: Option<&String>) -> bool {
+    entity.is_none_or(|entity| entity == OF_CASES)
+}
+
+impl NamedItem {
+    /// The item, if it is of cases.
+    pub(super) fn of_cases(self) -> Option<Item> {
+        is_of_cases(self.entity.as_ref()).then_some(Item { id: self.id, name: self.name })
+    }
+}
+
+impl ListedField {
+    /// The field, if cases can have it.
+    pub(super) fn of_cases(self) -> Option<Field> {
+        let usable = is_of_cases(self.entity.as_ref()) && self.is_active != Some(false);
+        let options = self.options.unwrap_or_default();
+        Some(Field {
+            column: self.column_name.filter(|_| usable)?,
+            label: self.name,
+            options: options.into_iter().map(|option| Item { id: option.id, name: option.value }).collect(),
+            required: self.is_required == Some(true),
+        })
+    }
 }
 
 /// The answer to a create request: one entry for each case, in the order of the request.
@@ -122,6 +178,21 @@ mod tests {
             "expands": {"tags": [{"id": 7, "name": "a"}]}});
         let page: Page<ListedCase> = serde_json::from_value(page).unwrap();
         assert_eq!(page.rows().unwrap()[0].tags, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn fields_are_read_in_every_form() {
+        let fields = json!([
+            {"id": 1, "name": "Type", "column_name": "custom_type", "options": [{"id": 4, "value": "Security"}]},
+            {"id": 2, "name": "Note", "column_name": "custom_note", "entity": "run", "options": null},
+            {"id": 3, "name": "Old", "column_name": "custom_old", "is_active": false},
+            {"id": 4, "name": "Odd", "column_name": null},
+            {"id": 5, "name": "Risk", "column_name": "custom_risk", "entity": "repository_case", "is_required": true,
+             "options": [{"id": 1, "name": "Great"}]}]);
+        let fields: Vec<ListedField> = serde_json::from_value(fields).unwrap();
+        let read: Vec<Field> = fields.into_iter().filter_map(ListedField::of_cases).collect();
+        let seen: Vec<_> = read.iter().map(|f| (f.column.as_str(), f.options[0].name.as_str(), f.required)).collect();
+        assert_eq!(seen, [("custom_type", "Security", false), ("custom_risk", "Great", true)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::courier::{Courier, STORE_PATIENCE, STORE_PAUSE, reason_of_outcome};
 use super::entry::{Entry, Step};
 use super::retry;
 use crate::batch::answer::{PushEnd, Trouble};
+use crate::batch::event;
 use crate::batch::ledger::{BatchState, CaseState, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::reconcile::{Found, Wanted, find};
@@ -419,7 +420,9 @@ impl Courier {
             return Ok(Flow::Over);
         }
         if record.state != BatchState::Open {
-            self.store.announce_again(&entry.identity.key).await?;
+            if let Some(event) = event::settlement_id(&record) {
+                self.store.announce_event_again(&event).await?;
+            }
             if let Some((id, generation)) = entry.parcel.lease {
                 self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }).await?;
             }

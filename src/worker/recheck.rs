@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::Courier;
 use crate::store::StoreError;
 use crate::store::connections::{ConnectionRow, Finding};
-use crate::tenants::verify;
+use crate::tenants::{Examined, examine};
 
 /// How long a connection belongs to the worker that looks at it.
 const LEASE: Duration = Duration::from_secs(300);
@@ -46,15 +46,13 @@ async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError
         tracing::debug!(tenant = %row.tenant, ?wait, "the account takes nothing; the connection is looked at later");
         return Ok(());
     }
-    let finding = match courier.tenants.access(&row) {
-        Ok(access) => verify(&courier.client, &access, row.project, row.folder).await,
-        Err((reason, detail)) => Finding::Fails { reason, detail },
+    let examined = match courier.tenants.access(&row) {
+        Ok(access) => examine(&courier.client, &access, row.project, row.folder, &row.mapping).await,
+        Err((reason, detail)) => Examined::failed(reason, detail),
     };
-    match &finding {
+    match &examined.finding {
         Finding::Works { .. } => tracing::info!(tenant = %row.tenant, "the tenant's connection works again"),
         Finding::Fails { reason, .. } => tracing::info!(tenant = %row.tenant, %reason, "it does not work yet"),
     }
-    courier.store.note_finding(&row.tenant, &row.version, &finding).await?;
-    courier.tenants.forget(&row.tenant);
-    Ok(())
+    courier.tenants.note(&row, &examined).await
 }

@@ -275,3 +275,74 @@ async fn output_that_nobody_reads_ends_quietly() {
     let end = End::from(child.wait_with_output().unwrap());
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_can_say_the_names_that_testmo_shows() {
+    let (folder, server) = with_testmo().await;
+    let mapping = r#"{"template": "Case (steps)", "gherkin_template": "Case (BDD)", "state": "Draft",
+        "description": "Description", "priority": {"column": "Priority", "values": {"critical": "High", "low": 3}},
+        "fixed": {"Priority": "Normal"}}"#;
+    std::fs::write(folder.path().join("mapping.json"), mapping).unwrap();
+    folder.set(KEY, &["--mapping", "mapping.json"]).is(0, &["green"]);
+    let shown = folder.courier(&["tenants", "show", "acme"]);
+    shown.is(0, &["\"state\": \"Draft\"", "by ids and columns", "\"template_id\": 2", "\"custom_priority\": 2"]);
+
+    std::fs::write(folder.path().join("wrong.json"), r#"{"state": "Drafft", "steps": "Stepps"}"#).unwrap();
+    let told = ["red", "\"Drafft\"; there is \"Draft\", \"Review\"", "`steps`", "\"Steps\"", "Saved as not verified"];
+    folder.courier(&["tenants", "set", "acme", "--mapping", "wrong.json"]).is(1, &told);
+    let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/batches/01-shop-vouchers-de.json");
+    folder.courier(&["tenants", "preview", "acme", batch]).is(1, &["names in the mapping are not known yet"]);
+
+    // Where Testmo lists nothing, names cannot be looked up; ids and columns do without.
+    server.account("acme").change_settings(|settings| settings.states_route = false);
+    std::fs::write(folder.path().join("state.json"), r#"{"state": "Draft"}"#).unwrap();
+    let told = ["does not list its states", "write the id"];
+    folder.courier(&["tenants", "set", "acme", "--mapping", "state.json"]).is(1, &told);
+    server.account("acme").change_settings(|settings| settings.fields_route = false);
+    std::fs::write(folder.path().join("ids.json"), r#"{"state": 1, "template_id": 2}"#).unwrap();
+    folder.courier(&["tenants", "set", "acme", "--mapping", "ids.json"]).is(0, &["green"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_comes_to_mean_something_else_makes_another_version() {
+    let (folder, server) = with_testmo().await;
+    std::fs::write(folder.path().join("mapping.json"), r#"{"state": "Draft"}"#).unwrap();
+    folder.set(KEY, &["--mapping", "mapping.json"]).is(0, &["green"]);
+    let version = |end: &End| {
+        let shown: serde_json::Value = serde_json::from_str(&end.out).unwrap();
+        (shown["version"].clone(), shown["mapping_by_ids"]["state_id"].clone())
+    };
+    let before = version(&folder.courier(&["tenants", "show", "acme", "--json"]));
+    server.account("acme").with(|station| station.account.states[0].id = 77);
+    folder.courier(&["tenants", "verify", "acme"]).is(0, &["green"]);
+    let after = version(&folder.courier(&["tenants", "show", "acme", "--json"]));
+    assert_eq!((before.1, after.1), (serde_json::json!(1), serde_json::json!(77)));
+    assert_ne!(before.0, after.0);
+    server.account("acme").with(|station| station.account.states.clear());
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "there is no \"Draft\""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_shows_what_a_batch_would_become_and_sends_nothing() {
+    let (folder, server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green"]);
+    let asked = server.account("acme").requests().len();
+    let batch = r#"{"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme", "generated_at": "2026-11-23T09:30:00Z",
+        "folder_path": ["Checkout"], "cases": [{"name": "Pay", "steps": [{"action": "Open <it>", "expected": "Seen"}],
+        "tags": ["Smoke Test"], "issues": ["A-1"]}, {"name": "Leave"}]}"#;
+    let shown = folder.courier_reading(batch, &["tenants", "preview", "acme", "-"]);
+    let parts =
+        ["below it Checkout", "1: 2 cases (", "1. <p>Open &lt;it&gt;</p>", "expected  <p>Seen</p>", "case 2 of 2"];
+    shown.is(0, &parts);
+    shown.is(0, &["\"Smoke Test\" is sent as smoke-test", "issues: the mapping names no integration_id"]);
+    assert_eq!(server.account("acme").requests().len(), asked);
+
+    let online =
+        folder.courier_reading(batch, &["tenants", "preview", "acme", "-", "--online", "--json", "--case", "2"]);
+    online.is(0, &["to be created: Checkout", "\"position\": 2"]);
+    assert!(!online.out.contains("\"position\": 1"), "{online:?}");
+    let requests = server.account("acme").requests();
+    assert!(requests[asked..].iter().all(|request| request.method == testmo_sim::Method::Get), "{requests:?}");
+    folder.courier_reading(batch, &["tenants", "preview", "acme", "-", "--case", "3"]).is(2, &["from 1 to 2"]);
+    folder.courier_reading("{", &["tenants", "preview", "acme", "-"]).is(1, &["is not a batch"]);
+}

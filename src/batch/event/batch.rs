@@ -80,7 +80,7 @@ pub enum CaseOutcome {
     Adopted,
     /// Refused for good.
     Refused,
-    /// Its request was carried out, but it is not found in Testmo any more.
+    /// It may have been created: an answer was lost, and it is not found in Testmo, or was not looked for any more.
     Unclear,
     /// Never sent.
     NotSent,
@@ -147,14 +147,7 @@ pub struct Telling<'a> {
 
 /// The event of a batch that reached a terminal state; `None` while it is open.
 pub fn of_settlement(record: &BatchRecord, telling: &Telling<'_>) -> Option<Event> {
-    let (kind, outcome) = match record.state {
-        BatchState::Open => return None,
-        BatchState::Delivered => (DELIVERED, Outcome::Delivered),
-        BatchState::Partial => (PARTIALLY_DELIVERED, Outcome::Partial),
-        BatchState::Failed => (FAILED, Outcome::Failed),
-        BatchState::Discarded => (FAILED, Outcome::Discarded),
-        BatchState::Undone => (FAILED, Outcome::Undone),
-    };
+    let (kind, outcome) = end_of(record.state)?;
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
     let data = Settled {
         tenant_id: tenant.to_string(),
@@ -165,8 +158,25 @@ pub fn of_settlement(record: &BatchRecord, telling: &Telling<'_>) -> Option<Even
         cases: (0..record.cases.len()).map(|index| case(record, index)).collect(),
         why: telling.reason.map(|reason| Why::new(reason, telling.detail)),
     };
-    let id = event_id(&[tenant.as_str(), batch.as_str(), &record.revision.to_string(), kind]);
-    Some(event(id, kind, Some(tenant), Some(batch), data, telling.now))
+    Some(event(settlement_id(record)?, kind, Some(tenant), Some(batch), data, telling.now))
+}
+
+/// The id of the event of a batch that reached a terminal state; `None` while it is open.
+pub fn settlement_id(record: &BatchRecord) -> Option<String> {
+    let (kind, _) = end_of(record.state)?;
+    let (tenant, batch) = (&record.key.tenant, &record.key.batch);
+    Some(event_id(&[tenant.as_str(), batch.as_str(), &record.revision.to_string(), kind]))
+}
+
+fn end_of(state: BatchState) -> Option<(&'static str, Outcome)> {
+    match state {
+        BatchState::Open => None,
+        BatchState::Delivered => Some((DELIVERED, Outcome::Delivered)),
+        BatchState::Partial => Some((PARTIALLY_DELIVERED, Outcome::Partial)),
+        BatchState::Failed => Some((FAILED, Outcome::Failed)),
+        BatchState::Discarded => Some((FAILED, Outcome::Discarded)),
+        BatchState::Undone => Some((FAILED, Outcome::Undone)),
+    }
 }
 
 /// The event of a message that never became work, with what could be read of whose it is; `now` is in milliseconds
@@ -217,8 +227,9 @@ fn case(record: &BatchRecord, index: usize) -> SettledCase {
         CaseState::Created(id) => (CaseOutcome::Created, Some(*id)),
         CaseState::Adopted(id) => (CaseOutcome::Adopted, Some(*id)),
         CaseState::Refused(_) => (CaseOutcome::Refused, None),
-        CaseState::Lost => (CaseOutcome::Unclear, None),
-        CaseState::Waiting | CaseState::Claimed => (CaseOutcome::NotSent, None),
+        CaseState::Lost | CaseState::Claimed => (CaseOutcome::Unclear, None),
+        CaseState::Waiting if case.doubt => (CaseOutcome::Unclear, None),
+        CaseState::Waiting => (CaseOutcome::NotSent, None),
     };
     let refused = match &case.state {
         CaseState::Refused(refusal) => Some(Refused {
@@ -332,6 +343,18 @@ mod tests {
         assert_eq!(of_settlement(&partial(), &at(99)).unwrap().id, first.id);
         let again = BatchRecord { revision: 2, ..partial() };
         assert_ne!(of_settlement(&again, &at(0)).unwrap().id, first.id);
+    }
+
+    #[test]
+    fn a_case_that_may_have_arrived_is_unclear() {
+        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
+        let mut record = BatchRecord::fresh("acme/b-1".parse().unwrap(), "1:x".into(), ["a", "b"].map(str::to_owned));
+        record.claim(&[0], push, &target);
+        record.unclear(5);
+        record.discard(6);
+        let outcomes = [0, 1].map(|index| case(&record, index).outcome);
+        assert_eq!(outcomes, [CaseOutcome::Unclear, CaseOutcome::NotSent]);
     }
 
     #[test]

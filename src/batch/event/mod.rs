@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub use self::batch::{
     CaseOutcome, Deferred, Outcome, Settled, SettledCase, Telling, Unworkable, deferred, link, of_message,
-    of_settlement,
+    of_settlement, settlement_id,
 };
 pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,

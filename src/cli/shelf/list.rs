@@ -1,9 +1,7 @@
 //! `shelf list`: what is on the shelf?
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
-use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved, Until};
 
@@ -11,6 +9,7 @@ use super::super::failure::Failure;
 use super::super::moment::{relative, rfc3339};
 use super::super::out::Out;
 use super::super::table::{Form, List, shortened};
+use super::selection::{Filters, Traits};
 use super::{due, name};
 
 /// So much of a detail stands in a list; `show` has all of it.
@@ -21,20 +20,29 @@ What is parked comes back by itself; what is dead waits for a person.
 
 Examples:
   testmo-courier shelf list --state dead
-  testmo-courier shelf list --tenant acme --reason key_refused --json";
+  testmo-courier shelf list --tenant acme --reason key_refused --json
+  testmo-courier shelf list --since 2h";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Only what belongs to this tenant
-    #[arg(long)]
-    tenant: Option<TenantId>,
-    /// Only what is there for this reason, such as key_refused
-    #[arg(long, value_parser = reasons(), hide_possible_values = true)]
-    reason: Option<Reason>,
-    /// Only what is parked or dead
-    #[arg(long, value_parser = states())]
-    state: Option<ShelfState>,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    extent: Extent,
+}
+
+/// The same, for what is dead.
+#[derive(Args, Debug)]
+pub(crate) struct DeadLetters {
+    #[command(flatten)]
+    traits: Traits,
+    #[command(flatten)]
+    extent: Extent,
+}
+
+#[derive(Args, Debug)]
+struct Extent {
     /// The most entries
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
@@ -42,22 +50,21 @@ pub(crate) struct Arguments {
     form: Form,
 }
 
-fn reasons() -> impl TypedValueParser<Value = Reason> {
-    PossibleValuesParser::new(Reason::ALL.iter().map(|reason| reason.code())).try_map(|code| code.parse::<Reason>())
-}
-
-fn states() -> impl TypedValueParser<Value = ShelfState> {
-    let all = [ShelfState::Parked, ShelfState::Dead].map(ShelfState::name);
-    PossibleValuesParser::new(all).try_map(|name| name.parse::<ShelfState>())
-}
-
 pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let Arguments { tenant, reason, state, limit, form } = arguments;
-    let entries = store.shelf(&Filter { tenant, reason, state }, limit).await?;
-    if form.json {
+    print(&arguments.filters.filter(store.now()), &arguments.extent, store, out).await
+}
+
+pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mut Out) -> Result<(), Failure> {
+    let filter = arguments.traits.filter(Some(ShelfState::Dead), store.now());
+    print(&filter, &arguments.extent, store, out).await
+}
+
+async fn print(filter: &Filter, extent: &Extent, store: &Store, out: &mut Out) -> Result<(), Failure> {
+    let entries = store.shelf(filter, extent.limit).await?;
+    if extent.form.json {
         return out.json(&entries.iter().map(|entry| object(entry, store.now())).collect());
     }
-    table(&entries, store.now()).write(out, form.plain, "Nothing like that is on the shelf.")
+    table(&entries, store.now()).write(out, extent.form.plain, "Nothing like that is on the shelf.")
 }
 
 pub(super) fn table(entries: &[Shelved], now: i64) -> List {
@@ -109,6 +116,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use testmo_courier::batch::Reason;
     use testmo_courier::store::shelf::{ShelfId, Shelving};
 
     use super::*;

@@ -1,6 +1,9 @@
 //! `shelf`: which batches cannot be delivered now, why, and what is to be done?
 
+mod discard;
 mod list;
+mod plan;
+mod selection;
 mod show;
 
 use std::path::PathBuf;
@@ -8,6 +11,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use testmo_courier::store::shelf::{Identity, Shelved, Until};
 
+pub(super) use self::list::DeadLetters;
+pub(super) use self::plan::Plan;
+pub(super) use self::selection::Selection;
 use super::desk::{configuration, store};
 use super::failure::Failure;
 use super::moment::relative;
@@ -17,8 +23,10 @@ use super::out::Out;
 pub(super) enum Command {
     /// List what is on the shelf, oldest first
     List(list::Arguments),
-    /// Show one entry with its cause, its remedy and its message
+    /// Show entries with their cause, their remedy and their message
     Show(show::Arguments),
+    /// Give up what is not to be delivered any more
+    Discard(discard::Arguments),
 }
 
 pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
@@ -26,7 +34,17 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) 
     match command {
         Command::List(arguments) => list::execute(arguments, &store, out).await,
         Command::Show(arguments) => show::execute(&arguments, &store, out).await,
+        Command::Discard(arguments) => discard::execute(arguments, &store, out).await,
     }
+}
+
+/// `dead-letters`: another name for `shelf list --state dead`.
+pub(super) async fn dead_letters(
+    arguments: list::DeadLetters,
+    files: &[PathBuf],
+    out: &mut Out,
+) -> Result<(), Failure> {
+    list::dead_letters(arguments, &store(&configuration(files)?).await?, out).await
 }
 
 /// Which batch an entry is, as far as that could be read.

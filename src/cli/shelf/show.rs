@@ -1,53 +1,64 @@
-//! `shelf show`: what is known of one entry, and what does its message say?
+//! `shelf show`: what is known of an entry, and what does its message say?
 
 use clap::Args;
 use serde_json::{Value, json};
 use testmo_courier::store::Store;
-use testmo_courier::store::shelf::{ShelfId, Shelved};
+use testmo_courier::store::shelf::Shelved;
 
 use super::super::failure::Failure;
 use super::super::moment::both;
 use super::super::out::{Out, visible};
 use super::super::table::facts;
+use super::selection::{Which, named};
 use super::{due, list, name};
 
 const EXAMPLES: &str = "\
 Examples:
   testmo-courier shelf show 0000001a
+  testmo-courier shelf show acme/shop-142-1
   testmo-courier shelf show 0000001a --body > batch.json";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The id, as `shelf list` prints it
-    id: ShelfId,
-    /// Print the message's bytes as they came, and nothing else
+    /// The entries: ids as `shelf list` prints them, or batches as TENANT/BATCH
+    #[arg(required = true, value_name = "ID")]
+    names: Vec<Which>,
+    /// Print the message's bytes as they came, and nothing else; of one entry only
     #[arg(long, conflicts_with = "json")]
     body: bool,
-    /// Print JSON, for programs
+    /// Print JSON, for programs: an object, or a list of several
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let found = store.shelved(arguments.id).await?;
-    let entry = found.ok_or_else(|| {
-        Failure::finding(
-            format!("nothing with the id {} is on the shelf", arguments.id),
-            "it may have been delivered meanwhile; `testmo-courier shelf list` shows what is there",
-        )
-    })?;
-    if arguments.body {
-        return out.bytes(&entry.content.body);
+    let mut entries = Vec::new();
+    for id in named(&arguments.names, store).await? {
+        entries.extend(store.shelved(id).await?);
     }
-    if arguments.json {
-        let mut value = list::object(&entry, store.now());
-        value["headers"] = json!(entry.content.headers);
-        value["body"] = serde_json::from_slice(&entry.content.body)
-            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
-        return out.json(&value);
+    let now = store.now();
+    match entries.as_slice() {
+        [entry] if arguments.body => out.bytes(&entry.content.body),
+        _ if arguments.body => {
+            let ids: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
+            Err(Failure::usage(format!("these are several entries: {}", ids.join(", ")), "give the id of one of them"))
+        }
+        [entry] if arguments.json => out.json(&object(entry, now)),
+        several if arguments.json => out.json(&several.iter().map(|entry| object(entry, now)).collect()),
+        several => {
+            let texts: Vec<String> = several.iter().map(|entry| described(entry, now)).collect();
+            out.text(&texts.join("\n"))
+        }
     }
-    out.text(&described(&entry, store.now()))
+}
+
+fn object(entry: &Shelved, now: i64) -> Value {
+    let mut value = list::object(entry, now);
+    value["headers"] = json!(entry.content.headers);
+    value["body"] = serde_json::from_slice(&entry.content.body)
+        .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
+    value
 }
 
 fn described(entry: &Shelved, now: i64) -> String {

@@ -105,6 +105,7 @@ pub(super) fn object(row: &ConnectionRow, now: i64) -> Value {
         "last_success_at": row.last_success_at.and_then(rfc3339),
         "version": row.version,
         "mapping": row.mapping,
+        "mapping_by_ids": row.resolved,
     })
 }
 
@@ -128,7 +129,8 @@ pub(super) mod tests {
             expires_on: expires_on.map(Into::into),
             project: 3,
             folder: 428,
-            mapping: Mapping::default(),
+            mapping: Mapping::default().into(),
+            resolved: Some(Mapping::default()),
             verified_version: works.then(|| "0123456789abcdef".into()),
             verified_at: works.then_some(NOW - 86_400_000),
             checked_at: Some(NOW - 60_000),

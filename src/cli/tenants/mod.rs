@@ -3,6 +3,7 @@
 mod api_key;
 mod light;
 mod list;
+mod preview;
 mod remove;
 mod set;
 mod show;
@@ -25,6 +26,8 @@ pub(super) enum Command {
     List(list::Arguments),
     /// Show all of a connection but its key
     Show(show::Arguments),
+    /// Show what a batch would become in the tenant's Testmo
+    Preview(preview::Arguments),
     /// Remove a tenant's connection
     Remove(remove::Arguments),
 }
@@ -35,6 +38,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) 
         Command::Verify(arguments) => verify::execute(arguments, files, out).await,
         Command::List(arguments) => list::execute(arguments, files, out).await,
         Command::Show(arguments) => show::execute(arguments, files, out).await,
+        Command::Preview(arguments) => preview::execute(arguments, files, out).await,
         Command::Remove(arguments) => remove::execute(arguments, files, out).await,
     }
 }

@@ -1,6 +1,5 @@
 //! `tenants remove`: how does a tenant leave, without batches being thrown away by mistake?
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,6 +7,7 @@ use testmo_courier::batch::TenantId;
 use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{Filter, ShelfState};
 
+use super::super::ask::agreed;
 use super::super::desk::{configuration, known, store};
 use super::super::failure::Failure;
 use super::super::out::Out;
@@ -61,7 +61,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
 }
 
 async fn load_of(store: &Store, tenant: &TenantId) -> Result<Load, Failure> {
-    let dead = Filter { tenant: Some(tenant.clone()), state: Some(ShelfState::Dead), reason: None };
+    let dead = Filter { tenant: Some(tenant.clone()), state: Some(ShelfState::Dead), ..Filter::default() };
     Ok(Load { parked: store.parked_of(tenant).await?, dead: store.shelf(&dead, u32::MAX).await?.len() })
 }
 
@@ -75,14 +75,4 @@ impl std::fmt::Display for Load {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} parked, {} dead", self.parked, self.dead)
     }
-}
-
-fn agreed(out: &mut Out) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("there is no terminal to ask on", "give --yes to go on without being asked"));
-    }
-    out.text("Go on? Type yes: ")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(Failure::from_output)?;
-    Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }

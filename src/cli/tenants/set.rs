@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::civil::Date;
 use testmo_courier::batch::TenantId;
-use testmo_courier::batch::mapping::Mapping;
+use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::store::connections::ConnectionRow;
-use testmo_courier::tenants::{self, Entered};
+use testmo_courier::tenants::{self, Entered, Examined};
 use testmo_courier::testmo::{Access, Origin};
 
 use super::super::desk::Desk;
@@ -16,7 +16,7 @@ use super::super::failure::Failure;
 use super::super::moment::{day_of, days_left, expiry};
 use super::super::out::Out;
 use super::api_key::KeySource;
-use super::verify::tell;
+use super::verify::{tell, tell_unfilled};
 
 const EXAMPLES: &str = "\
 The API key is asked for without being shown; it is never given on the command line. Of a connection that is there
@@ -25,6 +25,7 @@ already, whatever is left out stays as it is; a new address always needs its key
 Examples:
   testmo-courier tenants set acme --base-url https://acme.testmo.net --project 3 --folder 428
   testmo-courier tenants set acme --folder 430
+  testmo-courier tenants set acme --mapping mapping.json
   testmo-courier tenants set acme --new-key --expires 2027-06-30
   testmo-courier tenants set acme --key-stdin < key.txt";
 
@@ -69,11 +70,13 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let expires_on = expiry_of(&arguments, had.as_ref(), today)?;
     let (access, key_is_new) = access_of(&arguments.key, &desk, had.as_ref(), origin)?;
     let Place { project, folder, .. } = place;
-    let finding = tenants::verify(&desk.client()?, &access, project, folder).await;
-    let entered = Entered { tenant: arguments.tenant, access, expires_on, project, folder, mapping };
+    let examined = tenants::examine(&desk.client()?, &access, project, folder, &mapping).await;
+    let Examined { finding, mapping: resolved, unfilled } = examined;
+    let entered = Entered { tenant: arguments.tenant, access, expires_on, project, folder, mapping, resolved };
     let row = desk.tenants.enter(entered)?.judged(finding.clone(), desk.store.now());
     desk.store.set_connection(&row).await?;
     let works = tell(&row.tenant, &finding, out)?;
+    tell_unfilled(&unfilled, out)?;
     if let Some(day) = &row.expires_on {
         out.line(format_args!("       the API key expires on {}", expiry(day, today)))?;
     }
@@ -117,11 +120,11 @@ impl Place {
     }
 }
 
-fn mapping_of(file: Option<&Path>, had: Option<&ConnectionRow>) -> Result<Mapping, Failure> {
+fn mapping_of(file: Option<&Path>, had: Option<&ConnectionRow>) -> Result<WrittenMapping, Failure> {
     let Some(file) = file else { return Ok(had.map(|row| row.mapping.clone()).unwrap_or_default()) };
     let wrong = |why: String| Failure::usage(format!("the mapping in {} cannot be used", file.display()), why);
     let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    Mapping::from_json(&text).map_err(wrong)
+    WrittenMapping::from_json(&text).map_err(wrong)
 }
 
 /// The day on which the key expires; one that is past cannot be entered, nor kept for a new key.

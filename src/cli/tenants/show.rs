@@ -32,9 +32,18 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     }
     let waiting = store.parked_of(&row.tenant).await?;
     out.text(&described(&row, waiting, &store))?;
-    let mapping = serde_json::to_string_pretty(&row.mapping).unwrap_or_default();
-    out.line("\nmapping")?;
-    mapping.lines().try_for_each(|line| out.line(visible(line)))
+    let mut mappings = vec![("mapping", serde_json::to_string_pretty(&row.mapping))];
+    match &row.resolved {
+        Some(resolved) if row.mapping != resolved.clone().into() => {
+            mappings.push(("mapping by ids and columns", serde_json::to_string_pretty(resolved)));
+        }
+        Some(_) | None => {}
+    }
+    for (heading, mapping) in mappings {
+        out.line(format_args!("\n{heading}"))?;
+        mapping.unwrap_or_default().lines().try_for_each(|line| out.line(visible(line)))?;
+    }
+    Ok(())
 }
 
 fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {

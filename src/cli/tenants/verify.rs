@@ -6,7 +6,7 @@ use clap::Args;
 use testmo_courier::batch::reason::Class;
 use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::connections::{ConnectionRow, Finding};
-use testmo_courier::tenants;
+use testmo_courier::tenants::{self, Examined};
 use testmo_courier::testmo::Client;
 
 use super::super::desk::Desk;
@@ -14,7 +14,8 @@ use super::super::failure::Failure;
 use super::super::out::{Colour, Out, visible};
 
 const EXAMPLES: &str = "\
-Asks Testmo who the key belongs to, and whether the project and the folder are there; nothing is changed in Testmo.
+Asks Testmo who the key belongs to, whether the project and the folder are there, and what the names in the mapping
+stand for; nothing is changed in Testmo.
 Batches that wait for a connection go out as soon as it is verified.
 
 Examples:
@@ -44,19 +45,29 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     }
     let mut all_work = true;
     for row in &rows {
-        let finding = look(&desk, &client, row).await;
-        desk.store.note_finding(&row.tenant, &row.version, &finding).await?;
+        let examined = look(&desk, &client, row).await;
+        desk.tenants.note(row, &examined).await?;
+        let Examined { finding, unfilled, .. } = examined;
         all_work &= tell(&row.tenant, &finding, out)?;
+        tell_unfilled(&unfilled, out)?;
     }
     if all_work { Ok(()) } else { Err(Failure::Told) }
 }
 
-/// Whether a stored connection works.
-async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Finding {
+/// Whether a stored connection works, and what its mapping means now.
+async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Examined {
     match desk.tenants.access(row) {
-        Ok(access) => tenants::verify(client, &access, row.project, row.folder).await,
-        Err((reason, detail)) => Finding::Fails { reason, detail },
+        Ok(access) => tenants::examine(client, &access, row.project, row.folder, &row.mapping).await,
+        Err((reason, detail)) => Examined::failed(reason, detail),
     }
+}
+
+/// Says which required fields stay empty: cases have to bring them, or Testmo refuses them.
+pub(super) fn tell_unfilled(labels: &[String], out: &mut Out) -> Result<(), Failure> {
+    labels.iter().try_for_each(|label| {
+        let (mark, label) = (out.paint(Colour::Amber, "note"), visible(label));
+        out.line(format_args!("       {mark}: nothing in the mapping fills the required field \"{label}\""))
+    })
 }
 
 /// Says what a look found; gives whether the connection works.

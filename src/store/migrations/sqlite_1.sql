@@ -11,6 +11,7 @@ CREATE TABLE connections (
     project_id        BIGINT NOT NULL,
     folder_id         BIGINT NOT NULL,
     mapping           TEXT NOT NULL,
+    resolved_mapping  TEXT,
     verified_version  TEXT,
     verified_at       BIGINT,
     checked_at        BIGINT,

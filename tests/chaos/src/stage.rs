@@ -153,6 +153,7 @@ async fn connect(
         project: 1,
         folder: 1,
         mapping: Default::default(),
+        resolved: Some(Default::default()),
     };
     let row = tenants.enter(entered)?;
     store.set_connection(&row).await?;

@@ -11,6 +11,7 @@ use testmo_courier::amqp::{Outgoing, PublishError, Publisher, Tail};
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::mapping::Mapping;
+use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Config, Sources, load};
 use testmo_courier::store::Store;
@@ -144,7 +145,8 @@ impl Stage {
             expires_on: None,
             project: 1,
             folder: 1,
-            mapping: Mapping::default(),
+            mapping: WrittenMapping::default(),
+            resolved: Some(Mapping::default()),
         };
         let finding = verify(&self.client, &access, 1, 1).await;
         let row = self.tenants.enter(entered).expect("a sealed key").judged(finding, self.store.now());

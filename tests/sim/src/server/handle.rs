@@ -112,6 +112,11 @@ impl AccountHandle {
         self.with(|station| station.account.remove_folder(id))
     }
 
+    /// Removes a case, as if a person did it. Returns whether it existed.
+    pub fn delete_case(&self, id: u64) -> bool {
+        self.with(|station| station.account.cases.remove(id).is_some())
+    }
+
     /// Removes a project with everything in it. Returns whether it existed.
     pub fn delete_project(&self, id: u64) -> bool {
         self.with(|station| station.account.remove_project(id))

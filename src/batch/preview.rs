@@ -1,0 +1,169 @@
+//! What would a batch become? Its cases as they would be sent, with what is changed or left out, and its requests.
+
+use serde_json::{Map, Value};
+
+use super::mapping::Mapping;
+use super::message::{Batch, Case, Script};
+use super::render::{self, RenderedCase};
+use super::{fitting, push_body};
+
+/// A case as it would be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CasePreview {
+    /// The entry of the request, but for its folder.
+    pub sent: RenderedCase,
+    /// The same as a value.
+    pub entry: Map<String, Value>,
+    /// The case's tags that are sent otherwise, or not at all.
+    pub tags: Vec<ChangedTag>,
+    /// What of the case is not sent.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A tag that is not sent as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedTag {
+    /// As it was written.
+    pub written: String,
+    /// As it is sent; `None` when nothing of it is.
+    pub sent: Option<String>,
+}
+
+/// A part of a case that is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its key in the contract.
+    pub what: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// A request that would be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestSize {
+    /// The cases in it.
+    pub cases: usize,
+    /// The bytes of its body.
+    pub bytes: usize,
+}
+
+/// Every case of a batch, in order.
+pub fn preview(batch: &Batch, mapping: &Mapping) -> Vec<CasePreview> {
+    let rendered = render::render(batch, mapping);
+    let one = |(case, sent): (&Case, RenderedCase)| {
+        let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
+        let tags = changed_tags(case, &entry);
+        let left_out = left_out(case, mapping, &entry);
+        CasePreview { sent, entry, tags, left_out }
+    };
+    batch.cases.iter().zip(rendered).map(one).collect()
+}
+
+/// The requests that would carry these cases, if none of them is refused or too large for Testmo.
+pub fn requests(folder: u64, cases: &[RenderedCase], most_cases: usize, most_bytes: usize) -> Vec<RequestSize> {
+    let (mut sizes, mut rest) = (Vec::new(), cases);
+    while !rest.is_empty() {
+        let (next, later) = rest.split_at(fitting(folder, rest, most_cases, most_bytes));
+        sizes.push(RequestSize { cases: next.len(), bytes: push_body(folder, next).len() });
+        rest = later;
+    }
+    sizes
+}
+
+fn changed_tags(case: &Case, entry: &Map<String, Value>) -> Vec<ChangedTag> {
+    let is_sent = |tag: &String| {
+        let tags = entry.get("tags").and_then(Value::as_array);
+        tags.is_some_and(|tags| tags.iter().any(|sent| sent == tag.as_str()))
+    };
+    let changed = |written: &String| {
+        let sent = render::tag(written).filter(is_sent);
+        (sent.as_ref() != Some(written)).then(|| ChangedTag { written: written.clone(), sent })
+    };
+    case.tags.iter().filter_map(changed).collect()
+}
+
+fn left_out(case: &Case, mapping: &Mapping, entry: &Map<String, Value>) -> Vec<LeftOut> {
+    let no_column = "the mapping names no column for it";
+    let nowhere = mapping.gherkin.is_none() && mapping.description.is_none();
+    let option = mapping.priority.as_ref().map(|p| case.priority.is_some_and(|name| p.values.contains_key(&name)));
+    let parts = [
+        ("description", case.description.is_some() && mapping.description.is_none(), no_column),
+        ("preconditions", case.preconditions.is_some() && mapping.preconditions.is_none(), no_column),
+        ("steps", matches!(case.script, Script::Steps(_)) && mapping.steps.is_none(), no_column),
+        ("gherkin", matches!(case.script, Script::Gherkin(_)) && nowhere, no_column),
+        ("priority", case.priority.is_some() && option.is_none(), no_column),
+        ("priority", case.priority.is_some() && option == Some(false), "the mapping has no option for it"),
+        ("issues", !case.issues.is_empty() && mapping.integration_id.is_none(), "the mapping names no integration_id"),
+        (
+            "estimate_seconds",
+            case.estimate_seconds.is_some() && !mapping.estimate,
+            "the mapping does not say that estimates are sent",
+        ),
+    ];
+    let parts = parts.into_iter().filter(|(_, is_left_out, _)| *is_left_out);
+    let parts = parts.map(|(what, _, why)| LeftOut { what: what.into(), why });
+    let overridden = case.fields.iter().filter(|(column, value)| entry.get(*column) != Some(*value));
+    let why = "the mapping fills this column, and goes first";
+    parts.chain(overridden.map(|(column, _)| LeftOut { what: format!("fields.{column}"), why })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::decode::decode;
+    use super::*;
+
+    fn batch(case: Value) -> Batch {
+        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+                             "generated_at": "2026-11-23T09:30:00Z", "cases": [case]});
+        decode(message.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_changed_or_left_out_is_told_with_its_cause() {
+        let case = json!({"name": "a", "description": "d", "preconditions": "p", "steps": [{"action": "s"}],
+                          "priority": "low", "tags": ["Smoke Test", "auth", "→"], "issues": ["A-1"],
+                          "estimate_seconds": 5, "fields": {"custom_risk": 3, "custom_type": 9}});
+        let mut mapping = Mapping {
+            steps: None,
+            preconditions: None,
+            description: None,
+            fixed: json!({"custom_type": 4}).as_object().unwrap().clone(),
+            ..Mapping::default()
+        };
+        mapping.priority.as_mut().unwrap().values.clear();
+        let seen = &preview(&batch(case), &mapping)[0];
+        let what: Vec<&str> = seen.left_out.iter().map(|left| left.what.as_str()).collect();
+        assert_eq!(
+            what,
+            ["description", "preconditions", "steps", "priority", "issues", "estimate_seconds", "fields.custom_type"]
+        );
+        let tags: Vec<_> = seen.tags.iter().map(|tag| (tag.written.as_str(), tag.sent.as_deref())).collect();
+        assert_eq!(tags, [("Smoke Test", Some("smoke-test")), ("→", None)]);
+        assert_eq!(seen.entry["custom_risk"], 3);
+    }
+
+    #[test]
+    fn nothing_is_left_out_of_what_the_mapping_knows() {
+        let full = json!({"name": "a", "description": "d", "preconditions": "p", "steps": [{"action": "s"}],
+                          "priority": "low", "tags": ["auth"], "issues": ["A-1"], "estimate_seconds": 5});
+        let mapping = Mapping { estimate: true, integration_id: Some(1), ..Mapping::default() };
+        let seen = &preview(&batch(full), &mapping)[0];
+        assert_eq!((seen.left_out.as_slice(), seen.tags.as_slice()), (&[][..], &[][..]));
+        let gherkin = &preview(&batch(json!({"name": "a", "gherkin": "Feature: x"})), &mapping)[0];
+        assert_eq!(gherkin.left_out, []);
+    }
+
+    #[test]
+    fn requests_are_cut_as_the_worker_cuts_them() {
+        let entry = format!(r#"{{"name":"{}"}}"#, "x".repeat(80));
+        let case = RenderedCase { key: "k".into(), name: "x".into(), entry };
+        let cases = vec![case; 5];
+        let sizes = requests(1, &cases, 2, 10_000);
+        assert_eq!(sizes.iter().map(|size| size.cases).collect::<Vec<_>>(), [2, 2, 1]);
+        assert_eq!(sizes[0].bytes, push_body(1, &cases[..2]).len());
+        assert_eq!(requests(1, &cases, 100, 250).len(), 3);
+        assert_eq!(requests(1, &[], 100, 250), []);
+    }
+}

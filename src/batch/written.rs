@@ -1,0 +1,454 @@
+//! What does a mapping say as people write it? Ids and columns, or the names that a tenant's Testmo gives them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::decode::is_custom_column;
+use super::mapping::{Mapping, PriorityColumn};
+use super::message::Priority;
+use super::render::tag;
+
+/// A mapping as it is written; without names it says what [`Mapping`] says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenMapping {
+    /// Template of cases with steps or text; the project's default when absent.
+    #[serde(alias = "template_id", skip_serializing_if = "Option::is_none")]
+    pub template: Option<Named>,
+    /// Template of cases in Gherkin; `template` when absent.
+    #[serde(alias = "gherkin_template_id", skip_serializing_if = "Option::is_none")]
+    pub gherkin_template: Option<Named>,
+    /// State that new cases get; the project's default when absent.
+    #[serde(alias = "state_id", skip_serializing_if = "Option::is_none")]
+    pub state: Option<Named>,
+    /// Column or label of the steps; `null` leaves them out.
+    pub steps: Option<String>,
+    /// Column or label of the preconditions; `null` leaves them out.
+    pub preconditions: Option<String>,
+    /// Column or label of the description; `null` leaves it out.
+    pub description: Option<String>,
+    /// Column or label of Gherkin text; without one it goes into the description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gherkin: Option<String>,
+    /// Column and values of the priority; `null` leaves it out.
+    pub priority: Option<WrittenPriority>,
+    /// Whether the description ends with what the case was generated from.
+    pub origin_note: bool,
+    /// Values for custom fields that are the same in every case, by column or label.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub fixed: Map<String, Value>,
+    /// Tags that every case gets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Whether every case carries the tag of its batch.
+    pub mark: bool,
+    /// Whether `estimate_seconds` is sent.
+    pub estimate: bool,
+    /// The issue integration that display ids belong to; issues are left out without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integration_id: Option<u64>,
+    /// The project of that integration; GitHub and GitLab need it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_project_id: Option<u64>,
+}
+
+/// Something in Testmo, by its id or by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected an id or a name")]
+pub enum Named {
+    /// The id.
+    Id(u64),
+    /// The name that people see.
+    Name(String),
+}
+
+/// Where a priority goes and which option each name is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenPriority {
+    /// The column or label.
+    pub column: String,
+    /// The option of each name; a name without one is left out.
+    pub values: BTreeMap<Priority, Named>,
+}
+
+/// What there is at a tenant's Testmo; a part is `None` where it is not listed, as some tenants lack the routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    /// The project's templates.
+    pub templates: Option<Vec<Item>>,
+    /// The states of cases.
+    pub states: Option<Vec<Item>>,
+    /// The custom fields of cases.
+    pub fields: Option<Vec<Field>>,
+}
+
+/// Something with an id and a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The id.
+    pub id: u64,
+    /// The name that people see.
+    pub name: String,
+}
+
+/// A custom field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The key in cases, `custom_...`: frozen when the field was made.
+    pub column: String,
+    /// Today's label.
+    pub label: String,
+    /// The options of a dropdown.
+    pub options: Vec<Item>,
+    /// Whether a case has to fill it, where Testmo tells.
+    pub required: bool,
+}
+
+/// Which parts of a [`Catalogue`] a mapping needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The templates.
+    pub templates: bool,
+    /// The states.
+    pub states: bool,
+    /// The fields.
+    pub fields: bool,
+}
+
+impl Default for WrittenMapping {
+    fn default() -> Self {
+        Mapping::default().into()
+    }
+}
+
+impl From<Mapping> for WrittenMapping {
+    fn from(mapping: Mapping) -> Self {
+        let priority = |PriorityColumn { column, values }| WrittenPriority {
+            column,
+            values: values.into_iter().map(|(name, option)| (name, Named::Id(option))).collect(),
+        };
+        Self {
+            template: mapping.template_id.map(Named::Id),
+            gherkin_template: mapping.gherkin_template_id.map(Named::Id),
+            state: mapping.state_id.map(Named::Id),
+            steps: mapping.steps,
+            preconditions: mapping.preconditions,
+            description: mapping.description,
+            gherkin: mapping.gherkin,
+            priority: mapping.priority.map(priority),
+            origin_note: mapping.origin_note,
+            fixed: mapping.fixed,
+            tags: mapping.tags,
+            mark: mapping.mark,
+            estimate: mapping.estimate,
+            integration_id: mapping.integration_id,
+            connection_project_id: mapping.connection_project_id,
+        }
+    }
+}
+
+impl WrittenMapping {
+    /// Reads a mapping from JSON.
+    ///
+    /// # Errors
+    /// One sentence that names the place and the remedy.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let mapping: Self =
+            serde_path_to_error::deserialize(&mut json).map_err(|e| format!("at {}: {}", e.path(), e.inner()))?;
+        json.end().map_err(|error| error.to_string())?;
+        match mapping.tags.iter().find(|t| tag(t).as_deref() != Some(t)) {
+            Some(wrong) => Err(format!("`{wrong}` is not a tag: write 1 to 32 of a-z, 0-9, _ and -")),
+            None => Ok(mapping),
+        }
+    }
+
+    /// What has to be asked for before the names are known.
+    pub fn needs(&self) -> Needs {
+        let named = |one: &Option<Named>| matches!(one, Some(Named::Name(_)));
+        let texts = [&self.steps, &self.preconditions, &self.description, &self.gherkin];
+        let columns =
+            texts.into_iter().flatten().chain(self.priority.as_ref().map(|p| &p.column)).chain(self.fixed.keys());
+        let options = self.priority.iter().flat_map(|p| p.values.values());
+        Needs {
+            templates: named(&self.template) || named(&self.gherkin_template),
+            states: named(&self.state),
+            fields: columns.into_iter().any(|column| !is_custom_column(column))
+                || options.into_iter().any(|option| matches!(option, Named::Name(_))),
+        }
+    }
+
+    /// The mapping by ids and columns.
+    ///
+    /// # Errors
+    /// With a sentence for every name that does not exist, and the names that do.
+    pub fn resolve(&self, there: &Catalogue) -> Result<Mapping, Vec<String>> {
+        let mut lookup = Lookup { there, faults: Vec::new() };
+        let mut column = |key: &str, text: &Option<String>| text.as_ref().map(|text| lookup.column(key, text));
+        let [steps, preconditions, description, gherkin] = [
+            column("steps", &self.steps),
+            column("preconditions", &self.preconditions),
+            column("description", &self.description),
+            column("gherkin", &self.gherkin),
+        ];
+        let mapping = Mapping {
+            template_id: lookup.item("template", self.template.as_ref(), "templates", there.templates.as_deref()),
+            gherkin_template_id: lookup.item(
+                "gherkin_template",
+                self.gherkin_template.as_ref(),
+                "templates",
+                there.templates.as_deref(),
+            ),
+            state_id: lookup.item("state", self.state.as_ref(), "states", there.states.as_deref()),
+            steps,
+            preconditions,
+            description,
+            gherkin,
+            priority: self.priority.as_ref().map(|priority| lookup.priority(priority)),
+            origin_note: self.origin_note,
+            fixed: lookup.fixed(&self.fixed),
+            tags: self.tags.clone(),
+            mark: self.mark,
+            estimate: self.estimate,
+            integration_id: self.integration_id,
+            connection_project_id: self.connection_project_id,
+        };
+        if lookup.faults.is_empty() { Ok(mapping) } else { Err(lookup.faults) }
+    }
+}
+
+/// The labels of required fields that no part of a mapping fills.
+pub fn unfilled<'a>(mapping: &Mapping, there: &'a Catalogue) -> Vec<&'a str> {
+    let texts = [&mapping.steps, &mapping.preconditions, &mapping.description, &mapping.gherkin];
+    let filled = |column: &String| {
+        texts.into_iter().flatten().any(|own| own == column)
+            || mapping.priority.as_ref().is_some_and(|priority| priority.column == *column)
+            || mapping.fixed.contains_key(column)
+    };
+    let fields = there.fields.iter().flatten();
+    fields.filter(|field| field.required && !filled(&field.column)).map(|field| field.label.as_str()).collect()
+}
+
+/// Finds names, and gathers those that are not there.
+struct Lookup<'a> {
+    there: &'a Catalogue,
+    faults: Vec<String>,
+}
+
+impl Lookup<'_> {
+    fn item(&mut self, key: &str, wanted: Option<&Named>, list: &str, there: Option<&[Item]>) -> Option<u64> {
+        match wanted? {
+            Named::Id(id) => Some(*id),
+            Named::Name(name) => match there {
+                Some(there) => self.pick(key, name, there, |item| &item.name).map(|item| item.id),
+                None => self.unlisted(key, name, list, "id"),
+            },
+        }
+    }
+
+    /// The column of a text that is one, or that is a label; the text itself where nothing is found.
+    fn column(&mut self, key: &str, text: &str) -> String {
+        if is_custom_column(text) {
+            return text.to_owned();
+        }
+        let found = match self.there.fields.as_deref() {
+            Some(fields) => self.pick(key, text, fields, |field| &field.label).map(|field| field.column.clone()),
+            None => self.unlisted(key, text, "fields", "column, custom_ and then a-z, 0-9 or _,"),
+        };
+        found.unwrap_or_else(|| text.to_owned())
+    }
+
+    fn priority(&mut self, written: &WrittenPriority) -> PriorityColumn {
+        let column = self.column("priority.column", &written.column);
+        let mut values = BTreeMap::new();
+        for (priority, wanted) in &written.values {
+            let key = format!("priority.values.{}", priority.name());
+            let option = match wanted {
+                Named::Id(id) => Some(*id),
+                Named::Name(name) => self.option(&key, &column, name),
+            };
+            values.extend(option.map(|option| (*priority, option)));
+        }
+        PriorityColumn { column, values }
+    }
+
+    fn option(&mut self, key: &str, column: &str, name: &str) -> Option<u64> {
+        let Some(fields) = self.there.fields.as_deref() else { return self.unlisted(key, name, "fields", "id") };
+        match fields.iter().find(|field| field.column == column) {
+            Some(field) => self.pick(key, name, &field.options, |option| &option.name).map(|option| option.id),
+            None if is_custom_column(column) => {
+                self.faults.push(format!("`{key}`: this Testmo has no field with the column `{column}`"));
+                None
+            }
+            // The label was not found, which has been said.
+            None => None,
+        }
+    }
+
+    fn fixed(&mut self, written: &Map<String, Value>) -> Map<String, Value> {
+        let mut fixed = Map::new();
+        for (text, value) in written {
+            let key = format!("fixed.{text}");
+            let column = self.column(&key, text);
+            let value = self.value(&key, &column, value);
+            if fixed.insert(column.clone(), value).is_some() {
+                self.faults.push(format!("`{key}`: the field {column} stands there twice"));
+            }
+        }
+        fixed
+    }
+
+    /// A fixed value, with the names of options as ids; in a field without options a text is a text.
+    fn value(&mut self, key: &str, column: &str, value: &Value) -> Value {
+        let has_options = |field: &&Field| field.column == column && !field.options.is_empty();
+        if !self.there.fields.iter().flatten().any(|field| has_options(&field)) {
+            return value.clone();
+        }
+        match value {
+            Value::String(name) => self.option(key, column, name).map_or(Value::Null, Value::from),
+            Value::Array(values) => values.iter().map(|value| self.value(key, column, value)).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.clone(),
+        }
+    }
+
+    /// The one that is called so; where none is, the one whose name differs only in capitals.
+    fn pick<'t, T>(&mut self, key: &str, name: &str, there: &'t [T], name_of: impl Fn(&T) -> &String) -> Option<&'t T> {
+        let (exact, folded) = (name.trim(), name.trim().to_lowercase());
+        let mut found: Vec<&T> = there.iter().filter(|one| name_of(one).trim() == exact).collect();
+        if found.is_empty() {
+            found = there.iter().filter(|one| name_of(one).trim().to_lowercase() == folded).collect();
+        }
+        if let [one] = found.as_slice() {
+            return Some(one);
+        }
+        let names: Vec<String> = there.iter().map(|one| format!("\"{}\"", name_of(one).trim())).collect();
+        let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
+        self.faults.push(if found.is_empty() {
+            format!("`{key}`: there is no \"{exact}\"; there is {names}")
+        } else {
+            format!("`{key}`: several are called \"{exact}\"; write the id or the column instead")
+        });
+        None
+    }
+
+    fn unlisted<T>(&mut self, key: &str, name: &str, list: &str, instead: &str) -> Option<T> {
+        self.faults
+            .push(format!("`{key}`: this Testmo does not list its {list}; write the {instead} instead of \"{name}\""));
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn items(names: &[&str]) -> Vec<Item> {
+        names.iter().zip(1..).map(|(name, id)| Item { id, name: (*name).into() }).collect()
+    }
+
+    fn field(column: &str, label: &str, options: &[&str]) -> Field {
+        Field { column: column.into(), label: label.into(), options: items(options), required: false }
+    }
+
+    fn catalogue() -> Catalogue {
+        Catalogue {
+            templates: Some(items(&["Case (text)", "Case (steps)", "Case (BDD)"])),
+            states: Some(items(&["Draft", "Active"])),
+            fields: Some(vec![
+                field("custom_priority", "Priority", &["High", "Normal", "Low"]),
+                field("custom_requirements", "Test Data", &[]),
+                field("custom_type", "Type", &["Functional", "Security"]),
+                field("custom_twin_1", "Twin", &[]),
+                field("custom_twin_2", "Twin", &[]),
+            ]),
+        }
+    }
+
+    fn written(value: Value) -> WrittenMapping {
+        WrittenMapping::from_json(&value.to_string()).unwrap()
+    }
+
+    #[test]
+    fn without_names_a_mapping_is_the_same_for_people_and_worker() {
+        assert_eq!(written(json!({})), WrittenMapping::default());
+        let by_ids = json!({"template_id": 2, "gherkin_template_id": 4, "state_id": 1, "steps": null,
+                            "priority": {"column": "custom_p", "values": {"high": 7}}, "fixed": {"custom_type": "text"}});
+        let mapping = written(by_ids.clone()).resolve(&Catalogue::default()).unwrap();
+        assert_eq!(mapping, serde_json::from_value(by_ids).unwrap());
+        assert_eq!(written(serde_json::to_value(WrittenMapping::from(mapping.clone())).unwrap()), mapping.into());
+    }
+
+    #[test]
+    fn names_become_ids_and_columns() {
+        let written = written(json!({
+            "template": "Case (steps)", "gherkin_template": "case (bdd)", "state": " Draft ", "description": "Test Data",
+            "priority": {"column": "Priority", "values": {"critical": "High", "low": 3}},
+            "fixed": {"Type": "Security", "custom_twin_1": "text", "custom_type_2": ["Functional"]},
+        }));
+        assert_eq!(written.needs(), Needs { templates: true, states: true, fields: true });
+        let mapping = written.resolve(&catalogue()).unwrap();
+        assert_eq!((mapping.template_id, mapping.gherkin_template_id, mapping.state_id), (Some(2), Some(3), Some(1)));
+        assert_eq!(mapping.description.as_deref(), Some("custom_requirements"));
+        let priority = mapping.priority.unwrap();
+        assert_eq!(priority.column, "custom_priority");
+        assert_eq!(priority.values, [(Priority::Critical, 1), (Priority::Low, 3)].into());
+        let fixed = json!({"custom_type": 2, "custom_twin_1": "text", "custom_type_2": ["Functional"]});
+        assert_eq!(Value::Object(mapping.fixed), fixed);
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_told_with_those_that_are() {
+        for (value, parts) in [
+            (json!({"state": "Drafft"}), &["`state`", "\"Drafft\"", "\"Draft\", \"Active\""][..]),
+            (json!({"template": "x"}), &["`template`", "\"Case (text)\""]),
+            (json!({"steps": "Steps"}), &["`steps`", "\"Test Data\""]),
+            (json!({"steps": "Twin"}), &["`steps`", "several"]),
+            (json!({"priority": {"column": "Priority", "values": {"low": "Least"}}}), &["values.low", "\"Low\""]),
+            (json!({"priority": {"column": "custom_x", "values": {"low": "Low"}}}), &["custom_x"]),
+            (json!({"fixed": {"Type": "Odd"}}), &["fixed.Type", "\"Functional\", \"Security\""]),
+            (json!({"fixed": {"Type": 1, "custom_type": 2}}), &["twice"]),
+        ] {
+            let faults = written(value.clone()).resolve(&catalogue()).unwrap_err();
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert!(parts.iter().all(|part| faults[0].contains(part)), "{value}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_listed_ids_and_columns_have_to_be_written() {
+        let value = json!({"template": "a", "state": "b", "steps": "c",
+                           "priority": {"column": "custom_priority", "values": {"low": "Low"}}});
+        let faults = written(value).resolve(&Catalogue::default()).unwrap_err();
+        assert_eq!(faults.len(), 4, "{faults:?}");
+        assert!(faults.iter().all(|fault| fault.contains("does not list its")), "{faults:?}");
+    }
+
+    #[test]
+    fn required_fields_that_nothing_fills_are_named() {
+        let mut there = catalogue();
+        there.fields.iter_mut().flatten().for_each(|field| field.required = true);
+        let mapping = Mapping { gherkin: Some("custom_twin_2".into()), ..Mapping::default() };
+        assert_eq!(unfilled(&mapping, &there), ["Test Data", "Type", "Twin"]);
+        assert!(unfilled(&mapping, &Catalogue::default()).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_mapping_is_refused_with_its_place() {
+        for (text, place) in [
+            (r#"{"step": "x"}"#, "step"),
+            (r#"{"template": [1]}"#, "an id or a name"),
+            (r#"{"template": 1, "template_id": 2}"#, "duplicate"),
+            (r#"{"priority": {"column": "custom_p", "values": {"urgent": 1}}}"#, "priority.values"),
+            (r#"{"tags": ["Two Words"]}"#, "Two Words"),
+            (r#"{} {}"#, "trailing"),
+        ] {
+            let error = WrittenMapping::from_json(text).unwrap_err();
+            assert!(error.contains(place), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What may a person do with what is on the shelf? Replay it or discard it: shelf and ledger in one change.
+
+use std::time::Duration;
+
+use super::ledger::{Change, Revised, Stored};
+use super::shelf::{ByHand, Identity, Shelved, Wish};
+use super::{Store, StoreError};
+use crate::batch::decode::decode;
+use crate::batch::event::{self, Telling};
+use crate::batch::ledger::{BatchRecord, BatchState};
+use crate::batch::{Batch, Reason, fingerprint};
+
+/// A replay that may be stored by [`Store::change`].
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// What is to be stored.
+    pub change: Change,
+    /// Whether the tenant has no verified connection, so that the batch waits for one.
+    pub waits: bool,
+}
+
+/// Why something on the shelf cannot be replayed or discarded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Hindrance {
+    /// A worker has it.
+    #[error("a worker has it in hand: wait until it is delivered or back on the shelf")]
+    InHand,
+    /// A request with its cases may be under way.
+    #[error("a request with its cases may be under way: try again in {} s", wait.as_secs() + 1)]
+    Pushing {
+        /// For so long.
+        wait: Duration,
+    },
+    /// The message is not a batch.
+    #[error("it is not a batch: {0}")]
+    NotABatch(String),
+    /// The message is larger than the worker takes.
+    #[error("it has {bytes} bytes, and the worker takes {most}: publish the cases in several smaller batches")]
+    TooLarge {
+        /// So large it is.
+        bytes: usize,
+        /// So large it may be.
+        most: usize,
+    },
+    /// The ledger knows another batch of the same id.
+    #[error("another batch of this id was received before: publish the cases under a batch_id of their own")]
+    Conflict,
+    /// Nothing of it is left to do.
+    #[error("all its cases are in Testmo already: it can be discarded")]
+    Delivered,
+    /// A person gave the batch up.
+    #[error("the batch was {} before: publish the cases under another batch_id", .0.name())]
+    GivenUp(BatchState),
+}
+
+impl Store {
+    /// What replaying a row would store; nothing is stored yet.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn replaying(&self, row: &Shelved, most_bytes: usize) -> Result<Result<Replay, Hindrance>, StoreError> {
+        let batch = match readable(row, most_bytes) {
+            Ok(batch) => batch,
+            Err(hindrance) => return Ok(Err(hindrance)),
+        };
+        let connection = self.connection(&batch.key.tenant).await?;
+        let stored = self.batch(&batch.key).await?;
+        let account = connection.as_ref().map(|row| row.origin.as_str());
+        let waits = connection.as_ref().is_none_or(|row| !row.is_verified());
+        Ok(replay(row, &batch, stored, account).map(|change| Replay { change, waits }))
+    }
+
+    /// What discarding a row would store; nothing is stored yet.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn discarding(&self, row: &Shelved) -> Result<Result<Change, Hindrance>, StoreError> {
+        let batch = own_batch(row);
+        let stored = match &batch {
+            Some(batch) => self.batch(&batch.key).await?,
+            None => None,
+        };
+        Ok(discard(row, batch.as_ref(), stored, self.now()))
+    }
+}
+
+/// The batch that a row holds.
+fn readable(row: &Shelved, most_bytes: usize) -> Result<Batch, Hindrance> {
+    let bytes = row.content.body.len();
+    if bytes > most_bytes {
+        return Err(Hindrance::TooLarge { bytes, most: most_bytes });
+    }
+    decode(&row.content.body).map_err(|broken| {
+        let faults = broken.faults();
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        let more = if faults.len() > 1 { format!(" (and {} more)", faults.len() - 1) } else { String::new() };
+        Hindrance::NotABatch(first + &more)
+    })
+}
+
+/// The batch that goes with a row: a copy in conflict, or one that was sent astray, speaks for no other row.
+fn own_batch(row: &Shelved) -> Option<Batch> {
+    let is_own = match (&row.content.identity, row.content.reason) {
+        (Identity::Batch(..), _) | (_, Reason::Suspect | Reason::CrashLoop) => true,
+        (Identity::Raw(..), _) => false,
+    };
+    decode(&row.content.body).ok().filter(|_| is_own)
+}
+
+fn untouched(row: &Shelved, wish: Wish) -> Result<Change, Hindrance> {
+    if row.leased {
+        return Err(Hindrance::InHand);
+    }
+    Ok(Change { by_hand: Some(ByHand { id: row.id, generation: row.generation, wish }), ..Change::default() })
+}
+
+fn replay(row: &Shelved, batch: &Batch, stored: Option<Stored>, account: Option<&str>) -> Result<Change, Hindrance> {
+    let change = untouched(row, Wish::Replay)?;
+    let Some(Stored { mut record, .. }) = stored else { return Ok(change) };
+    if record.fingerprint != fingerprint(batch) {
+        return Err(Hindrance::Conflict);
+    }
+    match record.state {
+        BatchState::Open => Ok(change),
+        BatchState::Delivered => Err(Hindrance::Delivered),
+        state @ (BatchState::Discarded | BatchState::Undone) => Err(Hindrance::GivenUp(state)),
+        BatchState::Partial | BatchState::Failed => {
+            let from_epoch = record.epoch;
+            record.reopen(account);
+            Ok(Change { batch: Some(Revised { record, from_epoch }), ..change })
+        }
+    }
+}
+
+fn discard(row: &Shelved, batch: Option<&Batch>, stored: Option<Stored>, now: i64) -> Result<Change, Hindrance> {
+    let change = untouched(row, Wish::Discard)?;
+    let Some(batch) = batch else { return Ok(change) };
+    let (mut record, from_epoch) = match stored {
+        Some(stored) if stored.record.fingerprint != fingerprint(batch) => return Ok(change),
+        Some(stored) => {
+            if let Some(wait) = under_way(&stored, now) {
+                return Err(Hindrance::Pushing { wait });
+            }
+            let epoch = stored.record.epoch;
+            (stored.record, epoch)
+        }
+        // Nothing was sent yet; it is noted all the same, so that the batch is known when it is published again.
+        None => (BatchRecord::fresh(batch.key.clone(), fingerprint(batch), batch.case_keys()), 0),
+    };
+    if !record.discard(now) {
+        return Ok(change);
+    }
+    let telling = Telling { source: &batch.source, now, reason: None, detail: None };
+    let events = event::of_settlement(&record, &telling).into_iter().collect();
+    Ok(Change { batch: Some(Revised { record, from_epoch }), events, ..change })
+}
+
+/// For how long a request with cases of an open batch may still be under way.
+fn under_way(stored: &Stored, now: i64) -> Option<Duration> {
+    let left = stored.lease_until.filter(|_| stored.record.open_push.is_some())? - now;
+    u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::super::shelf::{ShelfId, ShelfState, Shelving, Until};
+    use super::*;
+    use crate::batch::ledger::{OpenPush, Target};
+
+    const MOST: usize = 10_000;
+
+    fn message() -> Vec<u8> {
+        let value = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+                           "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "a"}, {"name": "b"}]});
+        value.to_string().into_bytes()
+    }
+
+    fn batch() -> Batch {
+        decode(&message()).unwrap()
+    }
+
+    fn row(identity: Identity, reason: Reason, body: Vec<u8>) -> Shelved {
+        let content = Shelving {
+            identity,
+            reason,
+            detail: None,
+            until: Until::Person,
+            account: None,
+            connection: None,
+            parks: 0,
+            failing_since: None,
+            arrived_at: 1,
+            published_at: None,
+            headers: BTreeMap::new(),
+            body,
+        };
+        Shelved {
+            id: ShelfId(1),
+            generation: 4,
+            state: ShelfState::Dead,
+            content,
+            due_at: 1,
+            shelved_at: 1,
+            leased: false,
+        }
+    }
+
+    fn own() -> Shelved {
+        row(Identity::Batch(batch().key, fingerprint(&batch())), Reason::RetriesExhausted, message())
+    }
+
+    fn raw(reason: Reason) -> Shelved {
+        row(Identity::Raw("h".into(), None, None), reason, message())
+    }
+
+    fn record(state: BatchState) -> BatchRecord {
+        let fresh = BatchRecord::fresh(batch().key, fingerprint(&batch()), batch().case_keys());
+        BatchRecord { state, epoch: 6, ..fresh }
+    }
+
+    fn stored(record: BatchRecord) -> Stored {
+        Stored { record, claimed_at: None, lease_until: None }
+    }
+
+    fn pushing(lease_until: i64) -> Stored {
+        let mut record = record(BatchState::Open);
+        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        record.claim(&[0, 1], push, &Target { account: "https://a".into(), project: 1, folder: 1 });
+        Stored { lease_until: Some(lease_until), ..stored(record) }
+    }
+
+    #[test]
+    fn only_what_can_succeed_is_replayed() {
+        use BatchState::{Delivered, Discarded, Failed, Open, Partial};
+        let other = BatchRecord { fingerprint: "1:other".into(), ..record(Failed) };
+        let table = [
+            (own(), None, Ok(None)),
+            (raw(Reason::Undeliverable), None, Ok(None)),
+            (own(), Some(record(Open)), Ok(None)),
+            (own(), Some(record(Failed)), Ok(Some((7, 2)))),
+            (own(), Some(record(Partial)), Ok(Some((7, 2)))),
+            (own(), Some(record(Delivered)), Err(Hindrance::Delivered)),
+            (own(), Some(record(Discarded)), Err(Hindrance::GivenUp(Discarded))),
+            (raw(Reason::BatchConflict), Some(other), Err(Hindrance::Conflict)),
+            (Shelved { leased: true, ..own() }, None, Err(Hindrance::InHand)),
+        ];
+        for (row, record, expected) in table {
+            let told = format!("{} {record:?}", row.content.reason);
+            let change = replay(&row, &batch(), record.map(stored), None);
+            let outcome = change.map(|change| {
+                assert_eq!(change.by_hand, Some(ByHand { id: ShelfId(1), generation: 4, wish: Wish::Replay }));
+                change.batch.map(|b| (b.record.epoch, b.record.revision))
+            });
+            assert_eq!(outcome, expected, "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_batch_says_why() {
+        let broken = row(Identity::Raw("h".into(), None, None), Reason::NotJson, b"{".to_vec());
+        let error = readable(&broken, MOST).unwrap_err().to_string();
+        assert!(error.starts_with("it is not a batch") && error.contains("line 1"), "{error}");
+        assert_eq!(readable(&own(), 10).unwrap_err(), Hindrance::TooLarge { bytes: message().len(), most: 10 });
+    }
+
+    #[test]
+    fn an_open_or_unknown_batch_is_known_as_discarded_and_a_settled_or_other_one_stays() {
+        use BatchState::{Failed, Open};
+        let other = BatchRecord { fingerprint: "1:other".into(), ..record(Open) };
+        let table = [
+            (own(), None, true),
+            (own(), Some(stored(record(Open))), true),
+            (own(), Some(pushing(1_000)), true),
+            (own(), Some(stored(record(Failed))), false),
+            (raw(Reason::CrashLoop), Some(stored(record(Open))), true),
+            (raw(Reason::Undeliverable), Some(stored(record(Open))), false),
+            (raw(Reason::BatchConflict), Some(stored(other)), false),
+        ];
+        for (row, stored, gives_up) in table {
+            let change = discard(&row, own_batch(&row).as_ref(), stored, 1_000).unwrap();
+            assert_eq!(change.events.len(), usize::from(gives_up), "{}", row.content.reason);
+            let state = change.batch.map(|b| b.record.state);
+            assert_eq!(state, gives_up.then_some(BatchState::Discarded), "{}", row.content.reason);
+            assert!(change.events.iter().all(|event| event.body.contains(r#""outcome":"discarded""#)));
+        }
+    }
+
+    #[test]
+    fn nothing_is_discarded_while_it_may_be_on_its_way() {
+        let pushing = |until| discard(&own(), Some(&batch()), Some(pushing(until)), 1_000);
+        assert_eq!(
+            pushing(3_500).unwrap_err().to_string(),
+            "a request with its cases may be under way: try again in 3 s"
+        );
+        assert!(pushing(1_000).is_ok());
+        let in_hand = Shelved { leased: true, ..own() };
+        assert_eq!(discard(&in_hand, None, None, 1_000).unwrap_err(), Hindrance::InHand);
+    }
+}

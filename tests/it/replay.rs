@@ -1,0 +1,183 @@
+//! Does a person's second try deliver what is missing, and nothing twice? And does what was given up stay so?
+
+use serde_json::{Value, json};
+use testmo_courier::batch::Reason;
+use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::store::shelf::ShelfState;
+use testmo_sim::Method;
+use testmo_sim::faults::{Fault, PathKind, Rule};
+use testmo_sim::world::RequestRecord;
+
+use crate::support::broker::Broker;
+use crate::support::process::command;
+use crate::support::stage::{Stage, batch, key_of, names, patient};
+
+/// A command without a terminal: its exit code, and all that it said.
+async fn courier(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = command(stage);
+    command.args(arguments);
+    let output = patient(tokio::task::spawn_blocking(move || command.output())).await;
+    let output = output.expect("a thread").expect("the program");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+#[track_caller]
+fn says((code, said): (Option<i32>, String), expected: i32, parts: &[&str]) {
+    assert_eq!(code, Some(expected), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+}
+
+fn on_create(fault: Fault) -> Rule {
+    Rule::always(fault).on(Method::Post, PathKind::Cases)
+}
+
+/// What is told of an outcome: its word, its revision, and the outcome of each case.
+fn told(event: &Value) -> (&str, u64, Vec<&str>) {
+    let data = &event["data"];
+    let cases = data["cases"].as_array().into_iter().flatten().filter_map(|case| case["outcome"].as_str());
+    (data["outcome"].as_str().unwrap_or("none"), data["revision"].as_u64().unwrap_or(0), cases.collect())
+}
+
+/// The next event that tells the end of a batch, and not that it waits.
+async fn end_of(stage: &mut Stage, subject: &str) -> Value {
+    loop {
+        let event = stage.event_of(subject).await;
+        if event["data"].get("outcome").is_some() {
+            return event;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_was_given_up_is_replayed_and_delivered() {
+    let settings =
+        [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([on_create(Fault::status(503))]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "retries_exhausted");
+    stage.account("acme").clear_faults();
+    let dead = courier(&stage, &["dead-letters", "--since", "1h"]).await;
+    says(dead, 0, &["dead", "retries_exhausted", "acme/b-1"]);
+    says(courier(&stage, &["replay", "--state", "dead"]).await, 2, &["To be tried again: 1 batch", "--yes"]);
+    says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 0, &["acme", "Replayed 1 batch"]);
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(told(&event), ("delivered", 2, vec!["created", "created"]));
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
+    stage.shelf_until(|shelf| shelf.is_empty()).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_was_refused_is_accepted_later_and_the_others_are_not_created_again() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.name_max_chars = 20);
+    stage.start_worker();
+    let mut long = batch("acme", "b-1", 3);
+    long["cases"][1]["name"] = json!("A name of more than twenty characters");
+    stage.publish(&long).await;
+    assert_eq!(told(&stage.event_of("acme/b-1").await), ("partial", 1, vec!["created", "refused", "created"]));
+    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["case_refused"]);
+    // Nothing was mended, so the same case is refused again.
+    assert_eq!(told(&stage.event_of("acme/b-1").await), ("partial", 2, vec!["created", "refused", "created"]));
+    stage.account("acme").change_settings(|settings| settings.name_max_chars = 100);
+    let id = stage.shelf_until(|shelf| shelf.iter().any(|row| row.state == ShelfState::Dead)).await[0].id.to_string();
+    let (code, said) = courier(&stage, &["replay", &id, "--yes", "--json"]).await;
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((code, &said["replayed"][0]["id"], &said["left_alone"]), (Some(0), &json!(id), &json!([])));
+    assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 3, vec!["created"; 3]));
+    let there = stage.account("acme").case_names();
+    assert_eq!(there, ["b-1 case 1", "b-1 case 3", "A name of more than twenty characters"]);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_succeed_is_left_alone_with_its_cause() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.event_of("acme/b-1").await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "batch_conflict");
+    stage.publish_bytes("{").await;
+    stage.event_of("").await;
+    let parts = ["Left alone: 2 entries", "another batch of this id", "not valid JSON"];
+    says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 1, &parts);
+    let reasons: Vec<Reason> = stage.shelf().await.iter().map(|row| row.content.reason).collect();
+    assert_eq!(reasons, [Reason::BatchConflict, Reason::NotJson]);
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 1));
+    says(courier(&stage, &["replay", "00000abc", "--yes"]).await, 1, &["nothing with the id 00000abc"]);
+    says(courier(&stage, &["replay", "--yes"]).await, 2, &["it is not said what is meant"]);
+    says(courier(&stage, &["replay", "acme/b-1", "--state", "dead"]).await, 2, &["ids and filters"]);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_sent_astray_is_replayed_as_the_batch_it_is() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish_to("bach", batch("acme", "b-1", 2).to_string().into_bytes()).await.unwrap();
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::Undeliverable));
+    stage.event_of("acme/b-1").await;
+    says(courier(&stage, &["replay", "--reason", "undeliverable", "--yes"]).await, 0, &["Replayed 1 batch"]);
+    assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 1, vec!["created"; 2]));
+    stage.shelf_until(|shelf| shelf.is_empty()).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_was_lost_is_looked_for_before_it_is_created_again() {
+    let settings = [("COURIER_TESTMO__SETTLE_ANSWERED", "1s")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let acme = stage.account("acme");
+    acme.set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    acme.until(|station| station.account.cases.iter().len() == 3).await;
+    // A person takes it away before the worker has looked.
+    assert!(acme.delete_case(acme.cases()[1].id));
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(told(&event), ("partial", 1, vec!["adopted", "unclear", "adopted"]));
+    let before = acme.requests().len();
+    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["unclear_in_testmo"]);
+    assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 2, vec!["adopted", "created", "adopted"]));
+    assert_eq!(acme.case_names(), ["b-1 case 1", "b-1 case 3", "b-1 case 2"]);
+    let later: Vec<RequestRecord> = acme.requests().into_iter().skip(before).collect();
+    let methods: Vec<Method> = later.iter().map(|request| request.method).collect();
+    assert_eq!(methods, [Method::Get, Method::Post], "{later:?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_was_discarded_is_not_pushed_when_it_comes_again() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").revoke(1);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.publish(&batch("nobody", "b-2", 1)).await;
+    stage.shelf_until(|shelf| shelf.len() == 2).await;
+    says(courier(&stage, &["shelf", "discard", "acme/b-1"]).await, 2, &["key_refused", "acme/b-1", "--yes"]);
+    let both = courier(&stage, &["shelf", "discard", "acme/b-1", "nobody/b-2", "--yes"]).await;
+    says(both, 0, &["Discarded 2 entries"]);
+    let event = end_of(&mut stage, "acme/b-1").await;
+    assert_eq!(event["type"], "com.sqai-suite.testmo.batch.failed.v1");
+    assert_eq!(told(&event), ("discarded", 2, vec!["not_sent"; 2]));
+    assert_eq!(told(&end_of(&mut stage, "nobody/b-2").await).0, "discarded");
+    assert!(stage.shelf().await.is_empty());
+
+    stage.account("acme").give_key(1, &key_of("acme"));
+    assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let again = end_of(&mut stage, "acme/b-1").await;
+    assert_eq!((&again["id"], &again["data"]), (&event["id"], &event["data"]));
+    assert!(stage.account("acme").cases().is_empty());
+    let stored = stage.store.batch(&"acme/b-1".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(stored.record.state, BatchState::Discarded);
+    says(courier(&stage, &["shelf", "list"]).await, 0, &["Nothing like that"]);
+    stage.end().await;
+}
