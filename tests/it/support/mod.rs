@@ -2,4 +2,5 @@
 
 pub(crate) mod broker;
 pub(crate) mod process;
+pub(crate) mod script;
 pub(crate) mod stage;
