@@ -7,6 +7,7 @@ mod contract;
 mod deliver;
 mod folders;
 mod layering;
+mod replicas;
 mod shelved;
 mod support;
 mod unclear;
