@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 /// A source of the time of day.
 #[derive(Clone, Debug)]
@@ -11,6 +12,11 @@ pub struct Clock(Source);
 enum Source {
     System,
     Set(Arc<AtomicI64>),
+    /// The time at which the machine's steady clock was at `started`.
+    Led {
+        started: Instant,
+        time: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
@@ -24,10 +30,18 @@ impl Clock {
         Self(Source::Set(Arc::new(AtomicI64::new(ms))))
     }
 
-    /// Sets a standing clock; the machine's own is left alone.
+    /// A clock that goes by another one: [set](Self::set) to it again and again, it goes on by itself in between,
+    /// whatever the machine's own time of day is.
+    pub fn led_from(ms: i64) -> Self {
+        Self(Source::Led { started: Instant::now(), time: Arc::new(AtomicI64::new(ms)) })
+    }
+
+    /// Sets a standing or a led clock; the machine's own is left alone.
     pub fn set(&self, ms: i64) {
-        if let Source::Set(now) = &self.0 {
-            now.store(ms, Ordering::SeqCst);
+        match &self.0 {
+            Source::System => {}
+            Source::Set(now) => now.store(ms, Ordering::SeqCst),
+            Source::Led { started, time } => time.store(ms - elapsed(*started), Ordering::SeqCst),
         }
     }
 
@@ -36,6 +50,29 @@ impl Clock {
         match &self.0 {
             Source::System => jiff::Timestamp::now().as_millisecond(),
             Source::Set(now) => now.load(Ordering::SeqCst),
+            Source::Led { started, time } => time.load(Ordering::SeqCst) + elapsed(*started),
         }
+    }
+}
+
+fn elapsed(since: Instant) -> i64 {
+    i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_led_clock_goes_on_from_where_it_was_set() {
+        let clock = Clock::led_from(5);
+        clock.set(1_000_000);
+        let now = clock.now();
+        assert!((1_000_000..1_005_000).contains(&now), "{now}");
+        let later = Instant::now();
+        while elapsed(later) < 3 {
+            std::thread::yield_now();
+        }
+        assert!(clock.now() >= now + 3);
     }
 }

@@ -119,10 +119,15 @@ impl From<ConfigError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Missing(_) => Self::Usage(Words::split(error)),
-            StoreError::InUse(_) => Self::Unreachable(Words::split(error)),
+            StoreError::Missing(_) | StoreError::NoDatabase(_) => Self::Usage(Words::split(error)),
+            StoreError::InUse(_)
+            | StoreError::Away(_)
+            | StoreError::Refused(_)
+            | StoreError::Full(_)
+            | StoreError::Forbidden(_)
+            | StoreError::Newer => Self::Unreachable(Words::split(error)),
             StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {
-                Self::unreachable(error, "check store.url, the file's owner and the room on its disk")
+                Self::unreachable(error, "check store.url, who owns the store, and the room on its disk")
             }
         }
     }
@@ -208,7 +213,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_exit_code() {
         let unreachable = ConnectError::Unreachable { target: "amqp://h".into(), cause: "refused".into() };
-        let table: [(Failure, u8); 8] = [
+        let table: [(Failure, u8); 9] = [
             (Failure::Unread, 0),
             (Failure::Told, 1),
             (PublishError::TooLarge { bytes: 2, limit: 1 }.into(), 1),
@@ -217,6 +222,7 @@ mod tests {
             (ConnectError::Address.into(), 2),
             (unreachable.into(), 3),
             (StoreError::Closed.into(), 3),
+            (StoreError::Away("refused".into()).into(), 3),
         ];
         for (failure, code) in table {
             assert_eq!(failure.exit_code(), code, "{failure:?}");

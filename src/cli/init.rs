@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use testmo_courier::clock::Clock;
 use testmo_courier::config::Config;
-use testmo_courier::store::{Store, sqlite_file};
+use testmo_courier::store::{Place, Store};
 use testmo_courier::tenants::Keyring;
 use testmo_courier::worker::MASTER_KEY_FACT;
 
@@ -23,22 +23,25 @@ Next:
 /// Makes what is missing, and leaves alone what is there.
 pub(super) async fn execute(files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
     let config = configuration(files)?;
-    let (store_file, key_file) = (sqlite_file(&config.store.url), config.keys.master_key_file.clone());
-    let had = (store_file.exists(), key_file.exists());
-    require_folder(&store_file, "store.url")?;
+    let (place, key_file) = (Place::of(&config.store), config.keys.master_key_file.clone());
+    if let Place::File(file) = &place {
+        require_folder(file, "store.url")?;
+    }
+    let had_key = key_file.exists();
     require_folder(&key_file, "keys.master_key_file")?;
     // The store first: it tells whether a missing key has to be put back.
     let store = Store::open(&config.store, true, Clock::system()).await?;
-    let keyring = if had.1 { Keyring::load(&key_file)? } else { fresh_key(&config, &store).await? };
-    check_master_key(&config, &store, &keyring).await?;
+    let keyring = if had_key { Keyring::load(&key_file)? } else { fresh_key(&config, &store).await? };
+    // Of two machines that begin at once, one is told here that its key is not the store's.
     store.keep_fact(MASTER_KEY_FACT, &keyring.check_word()).await?;
+    check_master_key(&config, &store, &keyring).await?;
     store.close().await;
     let word = |had| if had { "was there already" } else { "made" };
     out.text(&facts(&[
-        ("store", format!("{} ({})", store_file.display(), word(had.0))),
-        ("master key", format!("{} ({})", key_file.display(), word(had.1))),
+        ("store", format!("{place} ({})", word(!store.was_made()))),
+        ("master key", format!("{} ({})", key_file.display(), word(had_key))),
     ]))?;
-    if !had.1 {
+    if !had_key {
         out.line("Keep a copy of the master key elsewhere: without it the API keys in the store cannot be read.")?;
     }
     out.text(NEXT)
@@ -51,7 +54,7 @@ async fn fresh_key(config: &Config, store: &Store) -> Result<Keyring, Failure> {
         return Ok(Keyring::create(path)?);
     }
     let remedy = match entered {
-        0 => "put it back; if it is lost, remove the store's file, in which no connection is entered, and begin anew",
+        0 => "put it back; if it is lost, begin anew with an empty store: no connection is entered in this one",
         _ => "put it back from your copy; without it every API key has to be entered again into a new store",
     };
     Err(Failure::usage(format!("the store is there, but its master key is not at {}", path.display()), remedy))

@@ -46,6 +46,8 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),
         ("store", "url") => text(&redacted(&store.url)),
+        ("store", "connections") => number(store.connections),
+        ("store", "retention") => time(store.retention),
         ("keys", "master_key_file") => text(&keys.master_key_file.display().to_string()),
         ("push", "max_cases") => number(push.max_cases),
         ("push", "max_bytes") => number(push.max_bytes),

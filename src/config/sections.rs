@@ -55,6 +55,8 @@ pub struct Amqp {
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Store {
     pub url: String,
+    pub connections: u32,
+    pub retention: Duration,
 }
 
 /// `[keys]`
@@ -162,7 +164,11 @@ const SOON: Duration = Duration::from_millis(1);
 pub(super) fn read(r: &mut Reader<'_>) -> Config {
     Config {
         amqp: read_amqp(r),
-        store: Store { url: read_store_url(r) },
+        store: Store {
+            url: read_store_url(r),
+            connections: r.whole("store.connections", 2..=200),
+            retention: r.time("store.retention", SECOND..=HOUR * 24 * 3_650),
+        },
         keys: Keys { master_key_file: PathBuf::from(r.text("keys.master_key_file")) },
         testmo: read_testmo(r),
         push: Push {
@@ -219,10 +225,18 @@ fn read_amqp(r: &mut Reader<'_>) -> Amqp {
 
 fn read_store_url(r: &mut Reader<'_>) -> String {
     let url = r.text("store.url");
-    if url.strip_prefix("sqlite:").is_none_or(|path| path.trim_start_matches('/').is_empty()) {
-        r.problem("store.url", "the path of an SQLite file, such as sqlite:testmo-courier.db");
+    let fits = match url.strip_prefix("sqlite:") {
+        Some(path) => !path.trim_start_matches('/').is_empty(),
+        None => is_server(&url) && url::Url::parse(&url).is_ok(),
+    };
+    if !fits {
+        r.problem("store.url", "sqlite:FILE, or postgres://USER:PASSWORD@HOST:5432/DATABASE");
     }
     url
+}
+
+fn is_server(url: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 fn read_testmo(r: &mut Reader<'_>) -> Testmo {
@@ -287,15 +301,27 @@ impl Testmo {
     }
 }
 
-/// A URL with its password, if any, replaced by stars.
+/// A URL with its passwords, if any, replaced by stars: PostgreSQL takes one among the parameters too.
 pub fn redacted(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => match parsed.set_password(Some("***")) {
-            Ok(()) => parsed.to_string(),
-            Err(()) => "***".into(),
-        },
-        Ok(parsed) => parsed.to_string(),
-        Err(_) => "***".into(),
+    let Ok(mut parsed) = url::Url::parse(url) else { return "***".into() };
+    if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
+        return "***".into();
+    }
+    if parsed.query_pairs().any(|(name, _)| name == "password") {
+        let pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+        let shown = |(name, value): (String, String)| {
+            let value = if name == "password" { "***".to_owned() } else { value };
+            (name, value)
+        };
+        parsed.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(shown));
+    }
+    parsed.into()
+}
+
+impl Store {
+    /// Whether it is a database on a server, which several workers can share.
+    pub fn is_shared(&self) -> bool {
+        is_server(&self.url)
     }
 }
 

@@ -66,4 +66,16 @@ fn no_password_is_ever_printed() {
     let config = load_with(&[("AMQP_URL", "amqp://u:hunter2@h/v")]).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(config.amqp.redacted_url(), "amqp://u:***@h/v");
+    for url in ["postgres://u:hunter2@h/d", "postgresql:///d?host=/run&password=hunter2&sslmode=require"] {
+        let config = load_with(&[("DATABASE_URL", url)]).unwrap();
+        assert!(config.store.is_shared());
+        let shown = redacted(&config.store.url);
+        assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+    let told = problems(&[("DATABASE_URL", "mysql://u:hunter2@h/d")]);
+    assert_eq!(
+        told,
+        ["the environment: `store.url` has to be sqlite:FILE, or postgres://USER:PASSWORD@HOST:5432/DATABASE"]
+    );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use super::sql::{self, Bound, Columns, Kind};
+use super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{Store, StoreError};
 
 impl Store {
@@ -15,9 +15,9 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn gate(&self, account: &str) -> Result<Option<Duration>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let (mut conn, now) = self.conn_at().await?;
         let until = gates(&mut conn, HashSet::from([account])).await?.remove(account);
-        let wait = until.and_then(|until| u64::try_from(until - self.now()).ok()).filter(|ms| *ms > 0);
+        let wait = until.and_then(|until| u64::try_from(until - now).ok()).filter(|ms| *ms > 0);
         Ok(wait.map(Duration::from_millis))
     }
 }
@@ -31,7 +31,7 @@ pub(super) async fn gates(
     let sql = format!(
         "SELECT a.account, a.gate_until FROM accounts a JOIN {} ON a.account = r.account \
          WHERE a.gate_until IS NOT NULL",
-        sql::rows(&[("account", Kind::Text)])
+        Dialect::of(conn).rows(&[("account", Kind::Text)])
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await?;
     rows.iter().map(|row| Ok((row.text("account")?, row.int("gate_until")?))).collect()

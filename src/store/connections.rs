@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::sql::{self, Bound, Columns};
+use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError, outbox};
 use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
 use crate::batch::mapping::Mapping;
@@ -121,6 +121,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
         let sql = "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, \
                    expires_on, project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, \
                    changed_at, resolved_mapping) \
@@ -147,14 +148,12 @@ impl Store {
             Bound::MaybeInt(row.verified_at),
             Bound::MaybeInt(row.checked_at),
             Bound::MaybeText(finding_text(row.finding.as_ref())),
-            Bound::Int(self.now()),
+            Bound::Int(transaction.now),
             Bound::MaybeText(row.resolved.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok())),
         ];
-        let mut conn = self.pool.acquire().await?;
-        sql::execute(&mut conn, "BEGIN IMMEDIATE", vec![]).await?;
-        let stored = replace(&mut conn, self.now(), sql, bounds, row).await;
-        sql::execute(&mut conn, if stored.is_ok() { "COMMIT" } else { "ROLLBACK" }, vec![]).await?;
-        stored
+        let now = transaction.now;
+        replace(transaction.conn()?, now, sql, bounds, row).await?;
+        transaction.commit().await
     }
 
     /// Notes what a look at a version of a connection found, and has it told when that is a change; a connection
@@ -163,12 +162,10 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
-        let now = self.now();
-        let mut conn = self.pool.acquire().await?;
-        sql::execute(&mut conn, "BEGIN IMMEDIATE", vec![]).await?;
-        let noted = note(&mut conn, now, tenant, version, finding).await;
-        sql::execute(&mut conn, if noted.is_ok() { "COMMIT" } else { "ROLLBACK" }, vec![]).await?;
-        noted
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let now = transaction.now;
+        note(transaction.conn()?, now, tenant, version, finding).await?;
+        transaction.commit().await
     }
 
     /// Takes up to `most` failed connections that are to be looked at again now; nobody else is given them for `lease`.
@@ -176,12 +173,15 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
-        let now = self.now();
+        let (mut conn, now) = self.conn_at().await?;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-        let sql = "UPDATE connections SET recheck_at = $1 WHERE tenant_id IN (SELECT tenant_id FROM connections \
-                   WHERE recheck_at <= $2 ORDER BY recheck_at LIMIT $3) RETURNING *";
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT tenant_id AS due_id FROM connections WHERE recheck_at <= $2 \
+             ORDER BY recheck_at LIMIT $3 {}) \
+             UPDATE connections SET recheck_at = $1 FROM due WHERE tenant_id = due_id RETURNING *",
+            Dialect::of(&conn).skip_taken()
+        );
         let bounds = vec![Bound::Int(until), Bound::Int(now), Bound::Int(i64::from(most))];
-        let mut conn = self.pool.acquire().await?;
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
         rows.iter().map(connection).collect()
     }
@@ -191,7 +191,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let sql = "SELECT * FROM connections WHERE tenant_id = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
         rows.first().map(connection).transpose()
@@ -202,7 +202,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let rows = sql::fetch(&mut conn, "SELECT * FROM connections ORDER BY tenant_id", vec![]).await?;
         rows.iter().map(connection).collect()
     }
@@ -215,7 +215,7 @@ impl Store {
         let sql = "SELECT expires_on, verified, COUNT(*) AS n FROM (SELECT expires_on, \
                    CASE WHEN verified_version = version THEN 1 ELSE 0 END AS verified FROM connections) AS c \
                    GROUP BY expires_on, verified ORDER BY expires_on, verified";
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let rows = sql::fetch(&mut conn, sql, vec![]).await?;
         let count = |row: &AnyRow| {
             Ok(ConnectionCount {
@@ -232,12 +232,11 @@ impl Store {
     /// # Errors
     /// When the store does not answer; nothing is removed then.
     pub async fn remove_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
         for sql in ["DELETE FROM shelf WHERE tenant_id = $1", "DELETE FROM connections WHERE tenant_id = $1"] {
-            sql::execute(&mut transaction, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+            sql::execute(transaction.conn()?, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
         }
-        transaction.commit().await?;
-        Ok(())
+        transaction.commit().await
     }
 
     /// A fact that was kept under a name.
@@ -245,7 +244,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn fact(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let sql = "SELECT value FROM facts WHERE name = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(name.into())]).await?;
         rows.first().map(|row| row.text("value")).transpose()
@@ -256,7 +255,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn keep_fact(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let sql = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
         sql::execute(&mut conn, sql, vec![Bound::Text(name.into()), Bound::Text(value.into())]).await?;
         Ok(())
@@ -271,7 +270,7 @@ async fn replace(
     bounds: Vec<Bound>,
     row: &ConnectionRow,
 ) -> Result<(), StoreError> {
-    let known = "SELECT * FROM connections WHERE tenant_id = $1";
+    let known = format!("SELECT * FROM connections WHERE tenant_id = $1 {}", Dialect::of(conn).keep());
     let rows = sql::fetch(conn, known, vec![Bound::Text(row.tenant.as_str().into())]).await?;
     let before = rows.first().map(connection).transpose()?;
     sql::execute(conn, sql, bounds).await?;
@@ -291,7 +290,7 @@ async fn note(
     finding: &Finding,
 ) -> Result<(), StoreError> {
     let key = || Bound::Text(tenant.as_str().into());
-    let sql = "SELECT * FROM connections WHERE tenant_id = $1 AND version = $2";
+    let sql = format!("SELECT * FROM connections WHERE tenant_id = $1 AND version = $2 {}", Dialect::of(conn).keep());
     let rows = sql::fetch(conn, sql, vec![key(), Bound::Text(version.into())]).await?;
     let Some(row) = rows.first() else { return Ok(()) };
     let (before, times) = (connection(row)?, row.whole("rechecks")?);

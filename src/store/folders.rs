@@ -38,14 +38,13 @@ impl Store {
         holder: &str,
         lease: Duration,
     ) -> Result<FolderClaim, StoreError> {
-        let now = self.now();
+        let (mut conn, now) = self.conn_at().await?;
         let sql = "INSERT INTO folder_claims (account, project_id, parent_id, name, holder, lease_until) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account, project_id, parent_id, name) DO UPDATE \
                    SET holder = excluded.holder, lease_until = excluded.lease_until \
                    WHERE folder_claims.lease_until <= $7 RETURNING holder";
         let mut bounds = key_of(folder);
         bounds.extend([Bound::Text(holder.into()), Bound::Int(after(now, lease)), Bound::Int(now)]);
-        let mut conn = self.pool.acquire().await?;
         if !sql::fetch(&mut conn, sql, bounds).await?.is_empty() {
             return Ok(FolderClaim::Granted);
         }
@@ -60,14 +59,14 @@ impl Store {
     /// # Errors
     /// When the store does not answer; the lease then runs out.
     pub async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let (mut conn, now) = self.conn_at().await?;
         let mut bounds = key_of(folder);
         bounds.push(Bound::Text(holder.into()));
         if settle.is_zero() {
             let sql = format!("DELETE FROM folder_claims WHERE {KEY} AND holder = $5");
             sql::execute(&mut conn, sql, bounds).await?;
         } else {
-            bounds.push(Bound::Int(after(self.now(), settle)));
+            bounds.push(Bound::Int(after(now, settle)));
             let sql = format!("UPDATE folder_claims SET lease_until = $6 WHERE {KEY} AND holder = $5");
             sql::execute(&mut conn, sql, bounds).await?;
         }

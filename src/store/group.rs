@@ -1,19 +1,23 @@
 //! How do many concurrent pushes share one commit? A queue whose waiting requests go into one transaction.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use sqlx::AnyConnection;
-use sqlx::AnyPool;
+use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::StoreError;
 use super::ledger::{self, Change, Changed, Claim, Claimed};
-use super::{StoreError, sql};
+use super::sql::Transaction;
 use crate::clock::Clock;
 
 /// The most requests in one transaction.
 const LARGEST_GROUP: usize = 256;
+/// How often a group is carried out again because replicas got into each other's way.
+const MOST_RETRIES: u32 = 5;
+/// The pause before the first of these; each further one is that much longer.
+const PAUSE: Duration = Duration::from_millis(20);
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -75,7 +79,7 @@ async fn serve(pool: AnyPool, clock: Clock, mut requests: mpsc::Receiver<Request
     }
 }
 
-/// Carries out the whole group in one transaction; if that fails, each request alone, so that one bad request
+/// Carries out the whole group in one transaction; if that fails by a request, each alone, so that one bad request
 /// does not fail its neighbours.
 async fn settle_group(
     pool: &AnyPool,
@@ -90,12 +94,9 @@ async fn settle_group(
             answer_all(claim_answers, claimed.into_iter().map(Ok));
             answer_all(change_answers, changed.into_iter().map(Ok));
         }
-        Err(error) if claims.len() + changes.len() == 1 => {
-            if claims.is_empty() {
-                answer_all(change_answers, [Err(error)]);
-            } else {
-                answer_all(claim_answers, [Err(error)]);
-            }
+        Err(error) if claims.len() + changes.len() == 1 || !error.is_of_request() => {
+            answer_all(claim_answers, std::iter::repeat_with(|| Err(error.clone())));
+            answer_all(change_answers, std::iter::repeat_with(|| Err(error.clone())));
         }
         Err(_) => {
             for (change, answer) in changes.into_iter().zip(change_answers) {
@@ -130,20 +131,39 @@ async fn transact(
     claims: &[Claim],
     changes: &[Change],
 ) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
-    let mut conn = pool.acquire().await?;
-    sql::execute(&mut conn, "BEGIN IMMEDIATE", vec![]).await?;
-    let done = carry_out(&mut conn, clock.now(), claims, changes).await;
-    let ended = match &done {
-        Ok(_) => sql::execute(&mut conn, "COMMIT", vec![]).await,
-        Err(_) => sql::execute(&mut conn, "ROLLBACK", vec![]).await,
-    };
-    if ended.is_err() {
-        // A connection whose transaction did not end must not be used by the next one.
-        drop(conn.detach());
+    for tries in 1..=MOST_RETRIES {
+        match attempt(pool, clock, claims, changes).await {
+            Err(error) if error.is_contention() => {
+                tracing::debug!(%error, "replicas got into each other's way");
+                tokio::time::sleep(PAUSE * tries).await;
+            }
+            end => return end,
+        }
     }
-    let done = done?;
-    ended?;
-    Ok(done)
+    attempt(pool, clock, claims, changes).await
+}
+
+async fn attempt(
+    pool: &AnyPool,
+    clock: &Clock,
+    claims: &[Claim],
+    changes: &[Change],
+) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
+    let mut transaction = Transaction::begin(pool, clock).await?;
+    let now = transaction.now;
+    match carry_out(transaction.conn()?, now, claims, changes).await {
+        Ok(done) => {
+            transaction.commit().await?;
+            Ok(done)
+        }
+        Err(error) => {
+            if error.is_of_request() {
+                // SQLite may have undone it by itself, as it does where the disk is full.
+                drop(transaction.roll_back().await);
+            }
+            Err(error)
+        }
+    }
 }
 
 async fn carry_out(
@@ -152,6 +172,7 @@ async fn carry_out(
     claims: &[Claim],
     changes: &[Change],
 ) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
+    ledger::lock(conn, now, claims, changes).await?;
     let changed = ledger::change(conn, now, changes).await?;
     let claimed = ledger::claim(conn, now, claims).await?;
     Ok((claimed, changed))

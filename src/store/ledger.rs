@@ -1,8 +1,10 @@
 //! Who may create which cases, and what became of them? Claims and changes, many in one transaction.
 //!
 //! Invariant: a record is changed only where its stored epoch is the one that the change started from.
+//!
+//! Replicas that share a database lock the rows of their batches first, and always in the order of their keys.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::shelf::{self, ByHand, Shelving};
-use super::sql::{self, Bound, Columns, Kind};
+use super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{Store, StoreError, accounts, outbox};
 use crate::batch::event::Event;
 use crate::batch::ledger::{BatchRecord, Target};
@@ -146,8 +148,17 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn batch(&self, key: &BatchKey) -> Result<Option<Stored>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         Ok(load(&mut conn, HashSet::from([key])).await?.remove(key))
+    }
+
+    /// What is stored of a batch, and the time on the store's clock when it was read.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+        let (mut conn, now) = self.conn_at().await?;
+        Ok((load(&mut conn, HashSet::from([key])).await?.remove(key), now))
     }
 
     /// The latest batches by arrival, newest first.
@@ -155,8 +166,8 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<Stored>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        let sql = "SELECT * FROM batches WHERE ($1 IS NULL OR tenant_id = $1) \
+        let mut conn = self.conn().await?;
+        let sql = "SELECT * FROM batches WHERE epoch > 0 AND ($1 IS NULL OR tenant_id = $1) \
                    ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $2";
         let tenant = Bound::MaybeText(tenant.map(|t| t.as_str().to_owned()));
         let rows = sql::fetch(&mut conn, sql, vec![tenant, Bound::Int(i64::from(most))]).await?;
@@ -169,7 +180,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
         let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let sql = "SELECT DISTINCT b.* FROM pushes p \
                    JOIN push_parts pp ON pp.push_id = p.push_id \
                    JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id \
@@ -201,6 +212,50 @@ fn ids_in(record: &BatchRecord, account: &str) -> Vec<u64> {
 
 fn signed(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+/// Where replicas share the store: locks the row of every batch of a group, and makes an empty one, of epoch 0, for a
+/// batch that is not stored yet, so that of two replicas one waits for the other.
+pub(super) async fn lock(
+    conn: &mut AnyConnection,
+    now: i64,
+    claims: &[Claim],
+    changes: &[Change],
+) -> Result<(), StoreError> {
+    let dialect = Dialect::of(conn);
+    if !dialect.is_shared() {
+        return Ok(());
+    }
+    let revised = claims.iter().flat_map(|c| &c.batches).chain(changes.iter().filter_map(|c| c.batch.as_ref()));
+    let (mut all, mut fresh) = (BTreeSet::new(), BTreeMap::new());
+    for revised in revised {
+        all.insert(&revised.record.key);
+        if revised.from_epoch == 0 {
+            fresh.entry(&revised.record.key).or_insert(revised.record.fingerprint.as_str());
+        }
+    }
+    let row = |key: &BatchKey, fingerprint: &str| json!({"tenant": key.tenant.as_str(), "batch": key.batch.as_str(), "fingerprint": fingerprint});
+    let columns = [("tenant", Kind::Text), ("batch", Kind::Text), ("fingerprint", Kind::Text)];
+    if !fresh.is_empty() {
+        let sql = format!(
+            "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, \
+             first_seen_at) SELECT tenant, batch, fingerprint, 'open', 1, 0, '[]', '[]', $2 FROM {} \
+             ORDER BY tenant COLLATE \"C\", batch COLLATE \"C\" ON CONFLICT (tenant_id, batch_id) DO NOTHING",
+            dialect.rows(&columns)
+        );
+        let rows: Vec<Value> = fresh.into_iter().map(|(key, fingerprint)| row(key, fingerprint)).collect();
+        sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+    }
+    if !all.is_empty() {
+        let sql = format!(
+            "SELECT 1 FROM batches b JOIN {} ON b.tenant_id = r.tenant AND b.batch_id = r.batch \
+             ORDER BY b.tenant_id, b.batch_id FOR UPDATE OF b",
+            dialect.rows(&columns)
+        );
+        let rows: Vec<Value> = all.into_iter().map(|key| row(key, "")).collect();
+        sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+    }
+    Ok(())
 }
 
 /// Decides every claim and stores those that are granted.
@@ -263,7 +318,7 @@ async fn current_connections(
     let sql = format!(
         "SELECT c.tenant_id, c.version FROM connections c JOIN {} ON c.tenant_id = r.tenant \
          WHERE c.verified_version = c.version",
-        sql::rows(&[("tenant", Kind::Text)])
+        Dialect::of(conn).rows(&[("tenant", Kind::Text)])
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await?;
     rows.iter().map(|row| Ok((row.text("tenant_id")?, row.text("version")?))).collect()
@@ -320,9 +375,11 @@ async fn store_claims(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> 
          SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
          doubt_since, $2, lease_until, $2, settled_at FROM {} WHERE true \
          ON CONFLICT (tenant_id, batch_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, \
+         fingerprint = CASE WHEN batches.epoch = 0 THEN excluded.fingerprint ELSE batches.fingerprint END, \
+         first_seen_at = CASE WHEN batches.epoch = 0 THEN excluded.first_seen_at ELSE batches.first_seen_at END, \
          targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
          doubt_since = excluded.doubt_since, claimed_at = excluded.claimed_at, lease_until = excluded.lease_until",
-        sql::rows(&BATCH_COLUMNS)
+        Dialect::of(conn).rows(&BATCH_COLUMNS)
     );
     sql::execute(conn, sql, vec![Bound::from(batches.as_slice()), Bound::Int(now)]).await?;
     store_pushes(conn, now, claims).await
@@ -354,7 +411,7 @@ async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> 
         "INSERT INTO pushes (push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, holder, \
          claimed_at) SELECT push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, holder, \
          $2 FROM {}",
-        sql::rows(&columns)
+        Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(pushes.as_slice()), Bound::Int(now)]).await?;
     let part = |claim: &Claim, key: &BatchKey| json!({"tenant_id": key.tenant.as_str(), "batch_id": key.batch.as_str(), "push_id": claim.push});
@@ -363,7 +420,7 @@ async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> 
     let columns = [("tenant_id", Kind::Text), ("batch_id", Kind::Text), ("push_id", Kind::Text)];
     let sql = format!(
         "INSERT INTO push_parts (tenant_id, batch_id, push_id) SELECT tenant_id, batch_id, push_id FROM {}",
-        sql::rows(&columns)
+        Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(parts.as_slice())]).await?;
     Ok(())
@@ -383,7 +440,7 @@ pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change
     let done = |change: &&Change| change.batch.as_ref().is_none_or(|b| moved.contains(&b.record.key));
     let stored: Vec<&Change> = possible.into_iter().filter(done).collect();
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
-    for (id, generation) in stored.iter().filter_map(|c| c.unshelve) {
+    for (id, generation) in stored.iter().filter_map(|c| c.unshelve).collect::<BTreeSet<_>>() {
         shelf::remove(conn, id, generation).await?;
     }
     for by_hand in stored.iter().filter_map(|c| c.by_hand.as_ref()) {
@@ -393,7 +450,7 @@ pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change
         shelf::put(conn, now, shelving).await?;
     }
     outbox::put(conn, now, stored.iter().flat_map(|c| &c.events).collect()).await?;
-    for (account, wait) in stored.iter().filter_map(|c| c.gate.as_ref()) {
+    for (account, wait) in stored.iter().filter_map(|c| c.gate.as_ref()).collect::<BTreeSet<_>>() {
         accounts::close_gate(conn, now, account, *wait).await?;
     }
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
@@ -420,7 +477,7 @@ async fn store_batches(
              cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, settled_at = r.settled_at \
              FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
-            sql::rows(&BATCH_COLUMNS)
+            Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
         let rows: Vec<Value> = known.into_iter().map(|revised| row_of(revised, None)).collect();
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
@@ -432,8 +489,12 @@ async fn store_batches(
              open_push, doubt_since, first_seen_at, settled_at) \
              SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
              doubt_since, $2, settled_at FROM {} WHERE true \
-             ON CONFLICT (tenant_id, batch_id) DO NOTHING RETURNING tenant_id, batch_id",
-            sql::rows(&BATCH_COLUMNS)
+             ON CONFLICT (tenant_id, batch_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
+             state = excluded.state, revision = excluded.revision, epoch = excluded.epoch, \
+             targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
+             doubt_since = excluded.doubt_since, first_seen_at = excluded.first_seen_at, \
+             settled_at = excluded.settled_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
+            Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
         let rows: Vec<Value> = new.into_iter().map(|revised| row_of(revised, None)).collect();
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
@@ -457,22 +518,30 @@ async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -
     let sql = format!(
         "UPDATE pushes SET answer = r.answer, ended_at = $2, first_id = COALESCE(r.first_id, pushes.first_id), \
          last_id = COALESCE(r.last_id, pushes.last_id) FROM {} WHERE pushes.push_id = r.push_id",
-        sql::rows(&columns)
+        Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
     Ok(())
 }
+
+/// A success is noted at most so often, so that replicas do not wait for each other over it.
+const SUCCESS_GRAIN_MS: i64 = 1_000;
 
 async fn note_successes(conn: &mut AnyConnection, now: i64, tenants: HashSet<&TenantId>) -> Result<(), StoreError> {
     if tenants.is_empty() {
         return Ok(());
     }
     let rows: Vec<Value> = tenants.into_iter().map(|t| json!({"tenant": t.as_str()})).collect();
+    let dialect = Dialect::of(conn);
     let sql = format!(
-        "UPDATE connections SET last_success_at = $2 FROM {} WHERE connections.tenant_id = r.tenant",
-        sql::rows(&[("tenant", Kind::Text)])
+        "UPDATE connections SET last_success_at = $2 FROM (SELECT c.tenant_id AS due FROM connections c \
+         JOIN {} ON c.tenant_id = r.tenant WHERE c.last_success_at IS NULL OR c.last_success_at <= $3 {}) AS d \
+         WHERE tenant_id = due",
+        dialect.rows(&[("tenant", Kind::Text)]),
+        dialect.skip_taken()
     );
-    sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+    let bounds = vec![Bound::from(rows.as_slice()), Bound::Int(now), Bound::Int(now - SUCCESS_GRAIN_MS)];
+    sql::execute(conn, sql, bounds).await?;
     Ok(())
 }
 
@@ -480,8 +549,8 @@ async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<Hash
     let rows: Vec<Value> =
         keys.into_iter().map(|k| json!({"tenant": k.tenant.as_str(), "batch": k.batch.as_str()})).collect();
     let sql = format!(
-        "SELECT b.* FROM {} JOIN batches b ON b.tenant_id = r.tenant AND b.batch_id = r.batch",
-        sql::rows(&[("tenant", Kind::Text), ("batch", Kind::Text)])
+        "SELECT b.* FROM {} JOIN batches b ON b.tenant_id = r.tenant AND b.batch_id = r.batch WHERE b.epoch > 0",
+        Dialect::of(conn).rows(&[("tenant", Kind::Text), ("batch", Kind::Text)])
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     rows.iter().map(|row| stored(row).map(|s| (s.record.key.clone(), s))).collect()

@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::StoreError;
 
-/// Held for as long as a worker uses an SQLite file.
+/// Held for as long as a worker uses an SQLite file; a database on a server needs none.
 #[derive(Debug)]
 pub struct FileLock {
     _file: File,
@@ -18,7 +19,7 @@ impl FileLock {
     /// When another worker holds it, or the lock file cannot be made.
     pub fn take(file: &Path) -> Result<Self, StoreError> {
         let path = file.with_extension("lock");
-        let failed = |error: std::io::Error| StoreError::Database(sqlx::Error::Io(error));
+        let failed = |error: std::io::Error| StoreError::Database(Arc::new(sqlx::Error::Io(error)));
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _file: lock }),

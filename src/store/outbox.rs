@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
-use super::sql::{self, Bound, Columns, Kind};
+use super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{Store, StoreError};
 use crate::batch::event::Event;
 
@@ -22,47 +23,63 @@ pub struct Announcement {
     pub body: String,
     /// When it was stored, in milliseconds on the store's clock.
     pub created_at: i64,
+    /// Which time of announcing it this is: [`Store::announce_event_again`] makes it another one.
+    pub due_at: i64,
 }
+
+/// How long events that a replica has taken are left to it.
+const TAKEN_FOR_MS: i64 = 120_000;
 
 impl Store {
     /// Events that are to be announced now, oldest first.
     ///
+    /// Where replicas share the store, each event is given to one of them; after a crash of that one it is due again.
+    ///
     /// # Errors
     /// When the store does not answer.
     pub async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        let sql = "SELECT event_id, kind, routing_key, body, created_at FROM outbox \
+        let (mut conn, now) = self.conn_at().await?;
+        let due = "SELECT event_id AS due_id, kind, routing_key, body, created_at, due_at FROM outbox \
                    WHERE sent_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2";
-        let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(self.now()), Bound::Int(i64::from(most))]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Announcement {
-                    id: row.text("event_id")?,
-                    kind: row.text("kind")?,
-                    routing_key: row.text("routing_key")?,
-                    body: row.text("body")?,
-                    created_at: row.int("created_at")?,
-                })
-            })
-            .collect()
+        let mut bounds = vec![Bound::Int(now), Bound::Int(i64::from(most))];
+        let dialect = Dialect::of(&conn);
+        let sql = if dialect.is_shared() {
+            bounds.push(Bound::Int(now.saturating_add(TAKEN_FOR_MS)));
+            format!(
+                "WITH due AS MATERIALIZED ({due} {}) UPDATE outbox SET due_at = $3 FROM due WHERE event_id = due_id \
+                 RETURNING due_id, outbox.kind, outbox.routing_key, outbox.body, outbox.created_at, outbox.due_at",
+                dialect.skip_taken()
+            )
+        } else {
+            // One worker announces, so there is nothing to write down.
+            due.to_owned()
+        };
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        let mut unsent: Vec<Announcement> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
+        unsent.sort_by_key(|event| event.created_at);
+        Ok(unsent)
     }
 
-    /// Marks events as confirmed by the broker.
+    /// Marks events as confirmed by the broker, unless they are to be announced again by now.
     ///
     /// # Errors
     /// When the store does not answer; they are then announced again.
-    pub async fn mark_sent(&self, ids: &[String]) -> Result<(), StoreError> {
-        self.set_for(ids, "sent_at", self.now()).await
+    pub async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {
+        self.set_for(sent, "sent_at", self.now()).await
     }
 
-    async fn set_for(&self, ids: &[String], column: &'static str, value: i64) -> Result<(), StoreError> {
-        if ids.is_empty() {
+    async fn set_for(&self, events: &[Announcement], column: &'static str, value: i64) -> Result<(), StoreError> {
+        if events.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
-        let ids = sql::rows(&[("id", Kind::Text)]);
-        let sql = format!("UPDATE outbox SET {column} = $2 FROM {ids} WHERE outbox.event_id = r.id");
-        let mut conn = self.pool.acquire().await?;
+        let mut rows: Vec<&Announcement> = events.iter().collect();
+        rows.sort_by_key(|event| &event.id);
+        let rows: Vec<Value> = rows.into_iter().map(|e| json!({"id": e.id, "due": e.due_at})).collect();
+        let mut conn = self.conn().await?;
+        let events = Dialect::of(&conn).rows(&[("id", Kind::Text), ("due", Kind::Int)]);
+        let sql = format!(
+            "UPDATE outbox SET {column} = $2 FROM {events} WHERE outbox.event_id = r.id AND outbox.due_at = r.due"
+        );
         sql::execute(&mut conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(value)]).await?;
         Ok(())
     }
@@ -71,9 +88,9 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; they are then announced again at once.
-    pub async fn postpone(&self, ids: &[String], pause: Duration) -> Result<(), StoreError> {
+    pub async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
         let due_at = self.now().saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
-        self.set_for(ids, "due_at", due_at).await
+        self.set_for(events, "due_at", due_at).await
     }
 
     /// How many events the broker has not confirmed.
@@ -81,29 +98,44 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn unsent_count(&self) -> Result<i64, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let sql = "SELECT COUNT(*) AS n FROM outbox WHERE sent_at IS NULL";
         sql::fetch(&mut conn, sql, vec![]).await?.first().map_or(Ok(0), |row| row.int("n"))
     }
 
-    /// Has one event announced once more, if it was announced before.
+    /// Has one event announced once more, even if it is just being announced.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        let sql = "UPDATE outbox SET sent_at = NULL, due_at = $2 WHERE event_id = $1 AND sent_at IS NOT NULL";
-        sql::execute(&mut conn, sql, vec![Bound::Text(id.into()), Bound::Int(self.now())]).await?;
+        let (mut conn, now) = self.conn_at().await?;
+        let sql = format!("UPDATE outbox SET {DUE_AGAIN} WHERE event_id = $1");
+        sql::execute(&mut conn, sql, vec![Bound::Text(id.into()), Bound::Int(now)]).await?;
         Ok(())
     }
 }
 
+/// Due now, but never at the time it was due at before: whoever is just announcing it does not mark it as sent then.
+const DUE_AGAIN: &str = "sent_at = NULL, due_at = CASE WHEN due_at = $2 THEN $2 - 1 ELSE $2 END";
+
+fn announcement(row: &AnyRow) -> Result<Announcement, StoreError> {
+    Ok(Announcement {
+        id: row.text("due_id")?,
+        kind: row.text("kind")?,
+        routing_key: row.text("routing_key")?,
+        body: row.text("body")?,
+        created_at: row.int("created_at")?,
+        due_at: row.int("due_at")?,
+    })
+}
+
 /// Stores events; one that is stored already stays as it is.
-pub(super) async fn put(conn: &mut AnyConnection, now: i64, events: Vec<&Event>) -> Result<(), StoreError> {
+pub(super) async fn put(conn: &mut AnyConnection, now: i64, mut events: Vec<&Event>) -> Result<(), StoreError> {
     let row = |event: &Event| {
         json!({"event_id": event.id, "kind": event.kind, "routing_key": event.routing_key,
                "subject": event.subject, "body": event.body})
     };
+    events.sort_by_key(|event| &event.id);
     let rows: Vec<Value> = events.into_iter().map(row).collect();
     if rows.is_empty() {
         return Ok(());
@@ -118,7 +150,7 @@ pub(super) async fn put(conn: &mut AnyConnection, now: i64, events: Vec<&Event>)
     let sql = format!(
         "INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at) \
          SELECT event_id, kind, routing_key, subject, body, $2, $2 FROM {} WHERE true ON CONFLICT (event_id) DO NOTHING",
-        sql::rows(&columns)
+        Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
     Ok(())

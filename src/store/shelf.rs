@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::sql::{self, Bound, Columns};
+use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
 use crate::batch::{BatchId, BatchKey, Reason, TenantId};
 
@@ -192,22 +192,27 @@ const MENDED: &str = "EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = sh
     AND c.verified_version = c.version \
     AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
 
+/// What replicas take turns at when they lease a suspect.
+const SUSPECTS: i64 = 0x0073_7573_7065_6374;
+
 impl Store {
     /// Leases up to `most` parked batches that are due, in order of arrival, to `holder`.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn lease_due(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<Shelved>, StoreError> {
-        let now = self.now();
+        let (mut conn, now) = self.conn_at().await?;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let sql = format!(
-            "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1 WHERE id IN \
-             (SELECT id FROM shelf WHERE state = 'parked' AND reason <> 'suspect' AND (lease_until IS NULL OR lease_until <= $3) \
+            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf \
+             WHERE state = 'parked' AND reason <> 'suspect' AND (lease_until IS NULL OR lease_until <= $3) \
              AND ((waits_for = 'time' AND due_at <= $3) OR (waits_for = 'connection' AND {MENDED})) \
-             ORDER BY arrived_at, id LIMIT $4) RETURNING *"
+             ORDER BY arrived_at, id LIMIT $4 {}) \
+             UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1 \
+             FROM due WHERE id = due_id RETURNING *",
+            Dialect::of(&conn).skip_taken()
         );
         let bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now), Bound::Int(i64::from(most))];
-        let mut conn = self.pool.acquire().await?;
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
         let mut leased: Vec<Shelved> = rows.iter().map(|row| shelved(row, now)).collect::<Result<_, _>>()?;
         leased.sort_by_key(|s| (s.content.arrived_at, s.id));
@@ -219,15 +224,21 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
-        let now = self.now();
+        let waiting = "SELECT 1 FROM shelf WHERE state = 'parked' AND reason = 'suspect' LIMIT 1";
+        if sql::fetch(&mut *self.conn().await?, waiting, vec![]).await?.is_empty() {
+            return Ok(None);
+        }
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let now = transaction.now;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let sql = "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1, parks = parks + 1 \
                    WHERE id = (SELECT id FROM shelf WHERE state = 'parked' AND reason = 'suspect' \
                    AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.reason = 'suspect' AND s.lease_until > $3) \
                    ORDER BY arrived_at, id LIMIT 1) RETURNING *";
         let bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now)];
-        let mut conn = self.pool.acquire().await?;
-        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        sql::take_turns(transaction.conn()?, SUSPECTS).await?;
+        let rows = sql::fetch(transaction.conn()?, sql, bounds).await?;
+        transaction.commit().await?;
         rows.first().map(|row| shelved(row, now)).transpose()
     }
 
@@ -236,7 +247,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
         sql::execute(&mut conn, sql, vec![]).await
     }
@@ -246,7 +257,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer; the leases then run out.
     pub async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         for (id, generation) in leases {
             let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE id = $1 AND generation = $2";
             sql::execute(&mut conn, sql, vec![Bound::Int(id.0), Bound::Int(*generation)]).await?;
@@ -287,7 +298,7 @@ impl Store {
             Bound::MaybeInt(filter.until),
             Bound::Int(i64::from(most)),
         ];
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         sql::fetch(&mut conn, sql, bounds).await
     }
 
@@ -296,7 +307,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn shelved(&self, id: ShelfId) -> Result<Option<Shelved>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let rows = sql::fetch(&mut conn, "SELECT * FROM shelf WHERE id = $1", vec![Bound::Int(id.0)]).await?;
         rows.first().map(|row| shelved(row, self.now())).transpose()
     }
@@ -307,7 +318,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         let sql = "SELECT state, reason, COUNT(*) AS n FROM shelf GROUP BY state, reason ORDER BY state, reason";
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let rows = sql::fetch(&mut conn, sql, vec![]).await?;
         let count = |row: &AnyRow| {
             Ok(ShelfCount { state: row.parsed("state")?, reason: row.parsed("reason")?, count: row.int("n")? })
@@ -321,7 +332,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn parked_of(&self, tenant: &TenantId) -> Result<i64, StoreError> {
         let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked'";
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.conn().await?;
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
         rows.first().map_or(Ok(0), |row| row.int("n"))
     }

@@ -1,28 +1,84 @@
-//! How does one statement serve many rows, and both databases?
+//! How does one statement serve many rows, and both databases? The one place that knows how they differ.
+
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Row};
 
 use super::StoreError;
+use crate::clock::Clock;
+
+/// A statement that takes longer is given up, so that a database that vanished without a word is noticed.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The database's time in milliseconds since 1970.
+const POSTGRES_TIME: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
+
+impl Dialect {
+    pub(super) fn of(conn: &AnyConnection) -> Self {
+        if conn.backend_name() == "PostgreSQL" { Self::Postgres } else { Self::Sqlite }
+    }
+
+    /// A statement's row set: JSON rows bound as parameter `$1`, named `r`, with these columns.
+    ///
+    /// One parameter carries any number of rows, so a group of pushes costs as many statements as one.
+    pub(super) fn rows(self, columns: &[(&str, Kind)]) -> String {
+        let in_sqlite = |(name, kind): &(&str, Kind)| match kind {
+            Kind::Text => format!("value->>'{name}' AS {name}"),
+            Kind::Int => format!("CAST(value->>'{name}' AS BIGINT) AS {name}"),
+        };
+        let in_postgres = |(name, kind): &(&str, Kind)| match kind {
+            Kind::Text => format!("{name} TEXT"),
+            Kind::Int => format!("{name} BIGINT"),
+        };
+        match self {
+            Self::Sqlite => {
+                let columns: Vec<String> = columns.iter().map(in_sqlite).collect();
+                format!("(SELECT {} FROM json_each($1)) AS r", columns.join(", "))
+            }
+            Self::Postgres => {
+                let columns: Vec<String> = columns.iter().map(in_postgres).collect();
+                format!("json_to_recordset(CAST($1 AS JSON)) AS r({})", columns.join(", "))
+            }
+        }
+    }
+
+    /// The end of a `SELECT` whose rows this statement takes: rows that another replica is just taking are left to it.
+    pub(super) fn skip_taken(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// The end of a `SELECT` whose rows this transaction changes: others wait for it.
+    pub(super) fn keep(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE",
+        }
+    }
+
+    /// Whether several workers can use the store at once. The lock on a file keeps them apart.
+    pub(super) fn is_shared(self) -> bool {
+        self == Self::Postgres
+    }
+}
 
 /// What a column of a row set holds.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Text,
     Int,
-}
-
-/// A statement's row set: JSON rows bound as parameter `$1`, named `r`, with these columns.
-///
-/// One parameter carries any number of rows, so a group of pushes costs as many statements as one.
-pub(super) fn rows(columns: &[(&str, Kind)]) -> String {
-    let column = |(name, kind): &(&str, Kind)| match kind {
-        Kind::Text => format!("value->>'{name}' AS {name}"),
-        Kind::Int => format!("CAST(value->>'{name}' AS BIGINT) AS {name}"),
-    };
-    let columns: Vec<String> = columns.iter().map(column).collect();
-    format!("(SELECT {} FROM json_each($1)) AS r", columns.join(", "))
 }
 
 /// A value for one parameter.
@@ -43,12 +99,17 @@ impl From<&[Value]> for Bound {
 fn query(sql: String, parameters: Vec<Bound>) -> sqlx::query::Query<'static, Any, AnyArguments> {
     let query = sqlx::query(AssertSqlSafe(sql));
     parameters.into_iter().fold(query, |query, parameter| match parameter {
-        Bound::Text(text) => query.bind(text),
+        Bound::Text(text) => query.bind(without_nul(text)),
         Bound::Int(number) => query.bind(number),
         Bound::MaybeInt(number) => query.bind(number),
-        Bound::MaybeText(text) => query.bind(text),
+        Bound::MaybeText(text) => query.bind(text.map(without_nul)),
         Bound::Blob(bytes) => query.bind(bytes),
     })
+}
+
+/// PostgreSQL keeps no NUL in a text; one that came in a message must not keep the message from being stored.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 /// Runs a statement and tells how many rows it changed.
@@ -57,7 +118,7 @@ pub(super) async fn execute(
     sql: impl Into<String>,
     parameters: Vec<Bound>,
 ) -> Result<u64, StoreError> {
-    Ok(query(sql.into(), parameters).execute(conn).await?.rows_affected())
+    Ok(in_time(query(sql.into(), parameters).execute(conn)).await?.rows_affected())
 }
 
 /// Runs a statement and gives the rows it returns.
@@ -66,7 +127,93 @@ pub(super) async fn fetch(
     sql: impl Into<String>,
     parameters: Vec<Bound>,
 ) -> Result<Vec<AnyRow>, StoreError> {
-    Ok(query(sql.into(), parameters).fetch_all(conn).await?)
+    in_time(query(sql.into(), parameters).fetch_all(conn)).await
+}
+
+async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(LONGEST, statement).await {
+        Ok(end) => Ok(end?),
+        Err(_) => Err(StoreError::Away(format!("no answer within {LONGEST:?}"))),
+    }
+}
+
+/// The store's time: the database's where several workers share it, which is asked; the clock's otherwise.
+pub(super) async fn time(conn: &mut AnyConnection, clock: &Clock) -> Result<i64, StoreError> {
+    match Dialect::of(conn) {
+        Dialect::Sqlite => Ok(clock.now()),
+        Dialect::Postgres => lead(clock, &fetch(conn, POSTGRES_TIME, vec![]).await?),
+    }
+}
+
+/// Sets the clock to the time that the database told.
+fn lead(clock: &Clock, told: &[AnyRow]) -> Result<i64, StoreError> {
+    let now = told.first().map_or(Err(StoreError::malformed("now")), |row| row.int("now"))?;
+    clock.set(now);
+    Ok(now)
+}
+
+/// A transaction that changes something. One that is dropped takes its connection with it, and so is undone.
+pub(super) struct Transaction {
+    conn: Option<PoolConnection<Any>>,
+    /// When it began, in milliseconds on the store's clock.
+    pub(super) now: i64,
+}
+
+impl Transaction {
+    /// Begins one; on PostgreSQL the same message also fetches the time.
+    pub(super) async fn begin(pool: &AnyPool, clock: &Clock) -> Result<Self, StoreError> {
+        let conn = pool.acquire().await?;
+        let dialect = Dialect::of(&conn);
+        let mut begun = Self { conn: Some(conn), now: 0 };
+        begun.now = match dialect {
+            Dialect::Sqlite => {
+                execute(begun.conn()?, "BEGIN IMMEDIATE", vec![]).await?;
+                clock.now()
+            }
+            Dialect::Postgres => {
+                let both = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {POSTGRES_TIME}")));
+                lead(clock, &in_time(both.fetch_all(begun.conn()?)).await?)?
+            }
+        };
+        Ok(begun)
+    }
+
+    /// Its connection.
+    pub(super) fn conn(&mut self) -> Result<&mut AnyConnection, StoreError> {
+        self.conn.as_deref_mut().ok_or(StoreError::Closed)
+    }
+
+    /// Makes what was done in it last. After an error it may last or not.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.end("COMMIT").await
+    }
+
+    /// Undoes it and keeps the connection.
+    pub(super) async fn roll_back(self) -> Result<(), StoreError> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, how: &'static str) -> Result<(), StoreError> {
+        execute(self.conn()?, how, vec![]).await?;
+        drop(self.conn.take());
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            drop(conn.detach());
+        }
+    }
+}
+
+/// Keeps other replicas that ask for the same `turn` waiting until this transaction ends.
+pub(super) async fn take_turns(conn: &mut AnyConnection, turn: i64) -> Result<(), StoreError> {
+    if Dialect::of(conn).is_shared() {
+        execute(conn, "SELECT pg_advisory_xact_lock($1)", vec![Bound::Int(turn)]).await?;
+    }
+    Ok(())
 }
 
 /// Columns by name, in the forms that the store keeps.

@@ -1,22 +1,112 @@
 use super::ledger::{Change, Changed, Claim, Claimed, PushEnded, Revised};
 use super::shelf::{Filter, Identity, Shelving, Until};
+use super::sql::Bound;
 use super::*;
 use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
 use crate::batch::{Reason, TenantId};
 use crate::store::connections::{ConnectionCount, ConnectionRow, Finding, SealedKey};
 
+#[allow(dead_code, reason = "these tests hurt no server")]
+#[path = "../../tests/it/support/postgres.rs"]
+mod postgres;
+#[path = "../../tests/it/support/script.rs"]
+mod script;
+
+/// Tests that run on an SQLite file and on a PostgreSQL database.
+macro_rules! on_both {
+    ($($name:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(super::fixture().await).await })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $name() { super::$name(super::on_server().await).await })*
+        }
+    };
+}
+
+on_both! {
+    a_claim_needs_a_verified_current_connection,
+    connections_are_counted_by_expiry_and_by_whether_they_may_be_used,
+    of_two_claims_for_a_batch_one_is_granted_and_the_other_learns_what_is_stored,
+    a_change_that_started_from_another_epoch_changes_nothing,
+    no_claim_is_granted_while_the_gate_is_closed,
+    what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again,
+    what_waits_for_a_time_comes_back_in_order_of_arrival,
+    events_are_kept_until_they_are_sent_and_stored_once,
+    many_requests_at_once_are_each_answered,
+    one_bad_request_does_not_fail_its_neighbours,
+    a_store_is_opened_again_with_everything_in_it,
+    a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone,
+    suspects_are_leased_one_at_a_time_and_counted,
+    a_folder_is_claimed_by_one_and_free_again_after_the_settle_time,
+    a_clock_that_is_behind_is_noticed,
+    an_event_that_is_due_again_while_it_is_announced_is_announced_again,
+    a_text_with_a_nul_is_stored,
+    what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all,
+    the_shelf_is_searched_by_batch_and_time,
+    what_was_settled_for_long_loses_its_weight_but_is_still_known,
+    pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear,
+    ids_that_a_look_may_still_ask_for_are_kept,
+}
+
 struct Fixture {
     store: Store,
+    config: config::Store,
     clock: Clock,
     _dir: tempfile::TempDir,
 }
 
+/// A store in a file, whose clock stands.
 async fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
+    let config = config_of(&format!("sqlite:{}", dir.path().join("a b.db").display()));
     let clock = Clock::standing_at(1_000_000);
-    let config = config::Store { url: format!("sqlite:{}", dir.path().join("a b.db").display()) };
     let store = Store::open(&config, true, clock.clone()).await.unwrap();
-    Fixture { store, clock, _dir: dir }
+    Fixture { store, config, clock, _dir: dir }
+}
+
+/// A store on a server, whose clock stands. The worker's own is far behind, which must not matter.
+async fn on_server() -> Fixture {
+    let url = postgres::Postgres::shared().database();
+    let name = url.rsplit('/').next().unwrap();
+    let function = "CREATE FUNCTION test.clock_timestamp() RETURNS timestamptz LANGUAGE sql \
+                    AS 'SELECT to_timestamp(ms / 1000.0) FROM test.clock'";
+    run(
+        &url,
+        &format!(
+            "CREATE SCHEMA test; CREATE TABLE test.clock AS SELECT 1000000::bigint AS ms; {function}; \
+             ALTER DATABASE {name} SET search_path = test, pg_catalog"
+        ),
+    )
+    .await;
+    let (config, clock) = (config_of(&url), Clock::standing_at(7));
+    let store = Store::open(&config, true, clock.clone()).await.unwrap();
+    Fixture { store, config, clock, _dir: tempfile::tempdir().unwrap() }
+}
+
+/// Runs statements in the database of a URL.
+async fn run(url: &str, statements: &str) {
+    use sqlx::Connection;
+    sqlx::any::install_default_drivers();
+    let mut conn = sqlx::AnyConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+}
+
+impl Fixture {
+    async fn set_time(&self, ms: i64) {
+        if self.config.is_shared() {
+            let mut conn = self.store.conn().await.unwrap();
+            sql::execute(&mut conn, "UPDATE test.clock SET ms = $1", vec![Bound::Int(ms)]).await.unwrap();
+        } else {
+            self.clock.set(ms);
+        }
+    }
+}
+
+fn config_of(url: &str) -> config::Store {
+    let environment = [("DATABASE_URL".to_owned(), url.to_owned())].into();
+    config::load(&config::Sources { files: vec![], environment }).unwrap().store
 }
 
 fn connection(version: &str, verified: bool) -> ConnectionRow {
@@ -68,6 +158,16 @@ fn claim_of(push: &str, record: &BatchRecord) -> Claim {
     }
 }
 
+fn event(id: &str) -> crate::batch::event::Event {
+    crate::batch::event::Event {
+        id: id.into(),
+        kind: crate::batch::event::DELIVERED,
+        routing_key: "k".into(),
+        subject: "acme/b".into(),
+        body: "{}".into(),
+    }
+}
+
 fn granted(claimed: &Claimed) -> bool {
     matches!(claimed, Claimed::Granted { .. })
 }
@@ -89,9 +189,7 @@ fn shelving(batch: &str, until: Until) -> Shelving {
     }
 }
 
-#[tokio::test]
-async fn a_claim_needs_a_verified_current_connection() {
-    let f = fixture().await;
+async fn a_claim_needs_a_verified_current_connection(f: Fixture) {
     let claim = claim_of("p1", &fresh("b"));
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::ConnectionChanged));
     f.store.set_connection(&connection("v1", false)).await.unwrap();
@@ -102,9 +200,7 @@ async fn a_claim_needs_a_verified_current_connection() {
     assert!(granted(&f.store.claim(claim).await.unwrap()));
 }
 
-#[tokio::test]
-async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used() {
-    let f = fixture().await;
+async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used(f: Fixture) {
     assert_eq!(f.store.connection_counts().await.unwrap(), []);
     for (name, verified, expires_on) in
         [("a", true, None), ("b", true, Some("2027-01-01")), ("c", true, Some("2027-01-01")), ("d", false, None)]
@@ -127,9 +223,7 @@ async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used() {
     assert_eq!(counts, [count(None, false, 1), count(None, true, 1), count(day, false, 1), count(day, true, 2)]);
 }
 
-#[tokio::test]
-async fn of_two_claims_for_a_batch_one_is_granted_and_the_other_learns_what_is_stored() {
-    let f = fixture().await;
+async fn of_two_claims_for_a_batch_one_is_granted_and_the_other_learns_what_is_stored(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let both = tokio::join!(f.store.claim(claim_of("p1", &fresh("b"))), f.store.claim(claim_of("p2", &fresh("b"))));
     let answers = [both.0.unwrap(), both.1.unwrap()];
@@ -140,9 +234,7 @@ async fn of_two_claims_for_a_batch_one_is_granted_and_the_other_learns_what_is_s
     assert_eq!(stored[0].record.first_seen_at, now);
 }
 
-#[tokio::test]
-async fn a_change_that_started_from_another_epoch_changes_nothing() {
-    let f = fixture().await;
+async fn a_change_that_started_from_another_epoch_changes_nothing(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let claim = claim_of("p1", &fresh("b"));
     let mut record = claim.batches[0].record.clone();
@@ -166,9 +258,7 @@ async fn a_change_that_started_from_another_epoch_changes_nothing() {
     assert_eq!(f.store.held_ids("https://other.testmo.net", &[10]).await.unwrap(), [].into());
 }
 
-#[tokio::test]
-async fn no_claim_is_granted_while_the_gate_is_closed() {
-    let f = fixture().await;
+async fn no_claim_is_granted_while_the_gate_is_closed(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let gate = |secs| Change { gate: Some((target().account, Duration::from_secs(secs))), ..Change::default() };
     f.store.change(gate(60)).await.unwrap();
@@ -176,13 +266,11 @@ async fn no_claim_is_granted_while_the_gate_is_closed() {
     let claim = claim_of("p1", &fresh("b"));
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::Gated { until: 1_060_000, .. }));
     assert_eq!(f.store.gate(&target().account).await.unwrap(), Some(Duration::from_secs(60)));
-    f.clock.set(1_060_000);
+    f.set_time(1_060_000).await;
     assert!(granted(&f.store.claim(claim).await.unwrap()));
 }
 
-#[tokio::test]
-async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again() {
-    let f = fixture().await;
+async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     f.store.change(Change { shelve: Some(shelving("b", Until::Connection)), ..Change::default() }).await.unwrap();
     let lease = |f: &Fixture| {
@@ -192,7 +280,7 @@ async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_i
     assert!(lease(&f).await.is_empty());
     f.store.set_connection(&connection("v2", false)).await.unwrap();
     assert!(lease(&f).await.is_empty(), "another one, but not verified");
-    f.clock.set(1_000_500);
+    f.set_time(1_000_500).await;
     f.store.set_connection(&connection("v1", false)).await.unwrap();
     let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
     f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
@@ -210,46 +298,33 @@ async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_i
     assert!(f.store.shelved(again[0].id).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn what_waits_for_a_time_comes_back_in_order_of_arrival() {
-    let f = fixture().await;
+async fn what_waits_for_a_time_comes_back_in_order_of_arrival(f: Fixture) {
     for (batch, arrived_at) in [("late", 20), ("early", 10)] {
         let shelve = Shelving { arrived_at, ..shelving(batch, Until::After(Duration::from_secs(5))) };
         f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
     }
     assert!(f.store.lease_due("w", Duration::from_secs(1), 10).await.unwrap().is_empty());
-    f.clock.set(1_005_000);
+    f.set_time(1_005_000).await;
     let leased = f.store.lease_due("w", Duration::from_secs(1), 10).await.unwrap();
     let order: Vec<i64> = leased.iter().map(|s| s.content.arrived_at).collect();
     assert_eq!(order, [10, 20]);
-    f.clock.set(1_006_000);
+    f.set_time(1_006_000).await;
     assert_eq!(f.store.lease_due("w", Duration::from_secs(1), 1).await.unwrap()[0].content.arrived_at, 10);
 }
 
-#[tokio::test]
-async fn events_are_kept_until_they_are_sent_and_stored_once() {
-    let f = fixture().await;
-    let event = |id: &str| crate::batch::event::Event {
-        id: id.into(),
-        kind: crate::batch::event::DELIVERED,
-        routing_key: "k".into(),
-        subject: "acme/b".into(),
-        body: "{}".into(),
-    };
+async fn events_are_kept_until_they_are_sent_and_stored_once(f: Fixture) {
     for _ in 0..2 {
         f.store.change(Change { events: vec![event("1"), event("2")], ..Change::default() }).await.unwrap();
     }
     let unsent = f.store.unsent(10).await.unwrap();
     assert_eq!(unsent.len(), 2);
-    f.store.mark_sent(&[unsent[0].id.clone(), unsent[1].id.clone()]).await.unwrap();
+    f.store.mark_sent(&unsent).await.unwrap();
     assert!(f.store.unsent(10).await.unwrap().is_empty());
     f.store.announce_event_again("2").await.unwrap();
     assert_eq!(f.store.unsent(10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn many_requests_at_once_are_each_answered() {
-    let f = fixture().await;
+async fn many_requests_at_once_are_each_answered(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let claims = (0..300).map(|n| f.store.claim(claim_of(&format!("p{n}"), &fresh(&format!("b{n}")))));
     let answers = futures_util::future::join_all(claims).await;
@@ -257,9 +332,7 @@ async fn many_requests_at_once_are_each_answered() {
     assert_eq!(f.store.latest_batches(Some(&tenant()), 1_000).await.unwrap().len(), 300);
 }
 
-#[tokio::test]
-async fn one_bad_request_does_not_fail_its_neighbours() {
-    let f = fixture().await;
+async fn one_bad_request_does_not_fail_its_neighbours(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     f.store.claim(claim_of("p1", &fresh("b1"))).await.unwrap();
     let same_push_again = f.store.claim(claim_of("p1", &fresh("b2")));
@@ -269,18 +342,14 @@ async fn one_bad_request_does_not_fail_its_neighbours() {
     assert!(granted(&good.unwrap()));
 }
 
-#[tokio::test]
-async fn a_store_is_opened_again_with_everything_in_it() {
-    let f = fixture().await;
+async fn a_store_is_opened_again_with_everything_in_it(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     f.store.close().await;
-    let config = config::Store { url: format!("sqlite:{}", f._dir.path().join("a b.db").display()) };
-    let again = Store::open(&config, false, f.clock.clone()).await.unwrap();
+    let again = Store::open(&f.config, false, f.clock.clone()).await.unwrap();
     let row = again.connection(&tenant()).await.unwrap().unwrap();
     assert!(row.is_verified());
     assert_eq!(row.finding, connection("v1", true).finding);
-    let missing = config::Store { url: "sqlite:/nowhere/x.db".into() };
-    assert!(matches!(Store::open(&missing, false, f.clock).await, Err(StoreError::Missing(_))));
+    assert!(f.store.was_made() && !again.was_made());
 }
 
 #[test]
@@ -293,30 +362,26 @@ fn a_file_has_one_worker() {
     FileLock::take(&file).unwrap();
 }
 
-#[tokio::test]
-async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone() {
-    let f = fixture().await;
+async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
     let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
     assert_eq!(take().await, 0);
-    f.clock.set(1_000_000 + 5 * 60_000);
+    f.set_time(1_000_000 + 5 * 60_000).await;
     assert_eq!((take().await, take().await), (1, 0));
     f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
-    f.clock.set(1_000_000 + 14 * 60_000);
+    f.set_time(1_000_000 + 14 * 60_000).await;
     assert_eq!(take().await, 0, "the pauses grow");
-    f.clock.set(1_000_000 + 15 * 60_000);
+    f.set_time(1_000_000 + 15 * 60_000).await;
     assert_eq!(take().await, 1);
     let refused = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
     f.store.note_finding(&tenant(), "v1", &refused).await.unwrap();
-    f.clock.set(1_000_000 + 999 * 60_000);
+    f.set_time(1_000_000 + 999 * 60_000).await;
     assert_eq!(take().await, 0, "no call with a key that is known to be refused");
 }
 
-#[tokio::test]
-async fn suspects_are_leased_one_at_a_time_and_counted() {
-    let f = fixture().await;
+async fn suspects_are_leased_one_at_a_time_and_counted(f: Fixture) {
     for hash in ["a", "b"] {
         let identity = Identity::Raw(hash.into(), None, None);
         let shelve =
@@ -332,17 +397,15 @@ async fn suspects_are_leased_one_at_a_time_and_counted() {
     assert_eq!((again.id, again.content.parks), (first.id, 2));
 }
 
-#[tokio::test]
-async fn a_folder_is_claimed_by_one_and_free_again_after_the_settle_time() {
+async fn a_folder_is_claimed_by_one_and_free_again_after_the_settle_time(f: Fixture) {
     use crate::store::folders::{FolderClaim, NewFolder};
-    let f = fixture().await;
     let new = NewFolder { account: "a".into(), project: 1, parent: 2, name: "n".into() };
     let claim = async |holder| f.store.claim_folder(&new, holder, Duration::from_secs(60)).await.unwrap();
     assert_eq!(claim("w1").await, FolderClaim::Granted);
     assert_eq!(claim("w2").await, FolderClaim::Busy(Duration::from_secs(60)));
     f.store.free_folder(&new, "w1", Duration::from_secs(5)).await.unwrap();
     assert_eq!(claim("w1").await, FolderClaim::Busy(Duration::from_secs(5)));
-    f.clock.set(1_005_000);
+    f.set_time(1_005_000).await;
     assert_eq!(claim("w2").await, FolderClaim::Granted);
     f.store.free_folder(&new, "w1", Duration::ZERO).await.unwrap();
     assert_eq!(claim("w3").await, FolderClaim::Busy(Duration::from_secs(60)), "only its holder frees it");
@@ -369,19 +432,15 @@ async fn a_full_store_says_so_and_changes_nothing() {
     assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_clock_that_is_behind_is_noticed() {
-    let f = fixture().await;
+async fn a_clock_that_is_behind_is_noticed(f: Fixture) {
     assert_eq!(f.store.clock_lag().await.unwrap(), Duration::ZERO);
     f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }).await.unwrap();
-    f.clock.set(1_000_000 - 60_000);
+    f.set_time(1_000_000 - 60_000).await;
     assert_eq!(f.store.clock_lag().await.unwrap(), Duration::from_secs(60));
 }
 
-#[tokio::test]
-async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all() {
+async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixture) {
     use super::shelf::{ByHand, ShelfState, Wish};
-    let f = fixture().await;
     let failed = BatchRecord { state: BatchState::Failed, epoch: 1, ..fresh("b1") };
     let put = Change {
         batch: Some(Revised { record: failed.clone(), from_epoch: 0 }),
@@ -412,16 +471,14 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all() {
     let discard = ByHand { id: leased.id, generation: leased.generation, wish: Wish::Discard };
     let discard = || f.store.change(Change { by_hand: Some(discard), ..Change::default() });
     assert_eq!(discard().await.unwrap(), Changed::Fenced, "a worker has it in hand");
-    f.clock.set(1_005_000);
+    f.set_time(1_005_000).await;
     assert_eq!(discard().await.unwrap(), Changed::Done);
     assert!(f.store.shelf_ids(&Filter::default()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn the_shelf_is_searched_by_batch_and_time() {
-    let f = fixture().await;
+async fn the_shelf_is_searched_by_batch_and_time(f: Fixture) {
     for (batch, at) in [("b1", 1_000_000), ("b2", 1_001_000)] {
-        f.clock.set(at);
+        f.set_time(at).await;
         let shelve = Some(shelving(batch, Until::Person));
         f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
     }
@@ -432,4 +489,294 @@ async fn the_shelf_is_searched_by_batch_and_time() {
     assert_eq!(count(Filter { since: Some(1_000_001), ..Filter::default() }).await, 1);
     assert_eq!(count(Filter { until: Some(1_001_000), ..Filter::default() }).await, 1);
     assert_eq!(count(Filter { since: Some(1_000_000), until: Some(1_001_001), ..Filter::default() }).await, 2);
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_missing_and_says_what_to_do() {
+    let url = postgres::Postgres::shared().database();
+    for url in ["sqlite:/nowhere/x.db", &url] {
+        let error = Store::open(&config_of(url), false, Clock::system()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Missing(_)), "{error}");
+        assert!(error.to_string().contains("testmo-courier init"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn each_way_to_fail_to_reach_a_server_is_told_apart_without_the_password() {
+    let url = postgres::Postgres::shared().database();
+    let name = url.rsplit('/').next().unwrap();
+    run(
+        &url,
+        "CREATE ROLE poor LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 0; CREATE ROLE weak LOGIN PASSWORD 'hunter2'; \
+         REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    )
+    .await;
+    let as_user = |user: &str| {
+        let place = url.rsplit_once('@').unwrap().1;
+        format!("postgres://{user}@{place}")
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let table = [
+        (format!("postgres://u:hunter2@{free}/x"), "check that it runs"),
+        (as_user("nobody:hunter2"), "check user and password"),
+        (as_user("weak:hunter3"), "check user and password"),
+        (as_user("weak:hunter2").replace(name, "elsewhere"), "createdb"),
+        (as_user("poor:hunter2"), "max_connections"),
+        (as_user("weak:hunter2"), "owner of the database"),
+        (format!("{url}?sslmode=verify-full"), "TLS"),
+    ];
+    for (url, remedy) in table {
+        let error = Store::open(&config_of(&url), true, Clock::system()).await.unwrap_err();
+        assert!(error.to_string().contains(remedy), "{url}: {error}");
+        assert!(!format!("{error} {error:?}").contains("hunter"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_prepare_the_tables_once() {
+    let config = config_of(&postgres::Postgres::shared().database());
+    let open = || Store::open(&config, true, Clock::system());
+    let stores = futures_util::future::join_all((0..5).map(|_| open())).await;
+    for store in stores {
+        let store = store.unwrap();
+        store.ping().await.unwrap();
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_left_alone() {
+    let f = on_server().await;
+    let mut conn = f.store.conn().await.unwrap();
+    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+               VALUES (99, 'x', true, '', 0)";
+    sql::execute(&mut conn, sql, vec![]).await.unwrap();
+    let again = Store::open(&f.config, false, Clock::system()).await;
+    assert!(matches!(again, Err(StoreError::Newer)), "{again:?}");
+}
+
+/// Another replica on the same database.
+async fn replica(f: &Fixture) -> Store {
+    Store::open(&f.config, false, Clock::standing_at(9_999_999_999)).await.unwrap()
+}
+
+#[tokio::test]
+async fn of_replicas_that_claim_the_same_batches_in_any_order_each_batch_is_granted_to_one() {
+    let f = on_server().await;
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let replicas = [replica(&f).await, replica(&f).await, replica(&f).await];
+    for round in 0..10 {
+        let mut claims = Vec::new();
+        for (n, store) in replicas.iter().enumerate() {
+            for batch in 0..40 {
+                // Each replica has its own order.
+                let batch = (batch * [1, 39, 7][n]) % 40;
+                let claim = claim_of(&format!("p{round}-{batch}-{n}"), &fresh(&format!("b{round}-{batch}")));
+                claims.push(async move { (batch, store.claim(claim).await.unwrap()) });
+            }
+        }
+        let answers = futures_util::future::join_all(claims).await;
+        for batch in 0..40 {
+            let won = answers.iter().filter(|(of, answer)| *of == batch && granted(answer)).count();
+            assert_eq!(won, 1, "batch {batch} of round {round}");
+        }
+    }
+    assert_eq!(f.store.latest_batches(None, 1_000).await.unwrap().len(), 400);
+}
+
+#[tokio::test]
+async fn of_replicas_that_change_the_same_record_one_succeeds() {
+    let f = on_server().await;
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let replicas = [replica(&f).await, replica(&f).await];
+    for n in 0..30 {
+        let claim = claim_of(&format!("p{n}"), &fresh(&format!("b{n}")));
+        let mut record = claim.batches[0].record.clone();
+        f.store.claim(claim).await.unwrap();
+        record.created(&[(0, 10), (1, 11)]);
+        let change = || Change {
+            batch: Some(Revised { record: record.clone(), from_epoch: 1 }),
+            gate: Some((format!("account {}", n % 3), Duration::from_secs(1))),
+            success: Some(tenant()),
+            ..Change::default()
+        };
+        let both = tokio::join!(replicas[0].change(change()), replicas[1].change(change()));
+        let answers = [both.0.unwrap(), both.1.unwrap()];
+        assert_eq!(answers.iter().filter(|answer| **answer == Changed::Done).count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_was_refused_a_claim_is_not_known() {
+    let f = on_server().await;
+    f.store.set_connection(&connection("v2", true)).await.unwrap();
+    let claim = claim_of("p1", &fresh("b"));
+    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::ConnectionChanged));
+    assert!(f.store.batch(&fresh("b").key).await.unwrap().is_none());
+    assert!(f.store.latest_batches(None, 9).await.unwrap().is_empty());
+    f.set_time(1_000_005).await;
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    assert!(granted(&f.store.claim(claim).await.unwrap()));
+    assert_eq!(f.store.batch(&fresh("b").key).await.unwrap().unwrap().record.first_seen_at, 1_000_005);
+}
+
+#[tokio::test]
+async fn replicas_share_what_is_due_and_each_row_goes_to_one() {
+    let f = on_server().await;
+    let replicas = [replica(&f).await, replica(&f).await, replica(&f).await];
+    for n in 0..60 {
+        let shelve = shelving(&format!("b{n}"), Until::After(Duration::ZERO));
+        let events = vec![event(&format!("e{n}"))];
+        f.store.change(Change { shelve: Some(shelve), events, ..Change::default() }).await.unwrap();
+    }
+    let lease = |store: &Store| {
+        let store = store.clone();
+        async move { store.lease_due("w", Duration::from_secs(60), 25).await.unwrap().len() }
+    };
+    let leased = futures_util::future::join_all(replicas.iter().map(lease)).await;
+    let mut all: usize = leased.iter().sum();
+    assert!(leased.iter().all(|count| *count <= 25), "{leased:?}");
+    all += lease(&f.store).await + lease(&f.store).await;
+    assert_eq!(all, 60);
+    let unsent = futures_util::future::join_all(replicas.iter().map(|store| store.unsent(40))).await;
+    let mut ids: Vec<String> = unsent.into_iter().flat_map(Result::unwrap).map(|event| event.id).collect();
+    ids.extend(f.store.unsent(100).await.unwrap().into_iter().map(|event| event.id));
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 60);
+    assert!(f.store.unsent(100).await.unwrap().is_empty(), "each is taken once");
+    f.set_time(1_000_000 + 120_000).await;
+    assert_eq!(f.store.unsent(100).await.unwrap().len(), 60, "whoever took them is gone");
+}
+
+#[tokio::test]
+async fn replicas_lease_one_suspect_between_them() {
+    let f = on_server().await;
+    let replicas = [replica(&f).await, replica(&f).await, replica(&f).await];
+    for hash in ["a", "b", "c"] {
+        let identity = Identity::Raw(hash.into(), None, None);
+        let shelve = Shelving { identity, reason: Reason::Suspect, ..shelving("x", Until::After(Duration::ZERO)) };
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    }
+    let leases = replicas.iter().map(|store| store.lease_suspect("w", Duration::from_secs(9)));
+    let leases = futures_util::future::join_all(leases).await;
+    assert_eq!(leases.into_iter().filter(|lease| lease.as_ref().unwrap().is_some()).count(), 1);
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
+    let f = on_server().await;
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let mut hung = sql::Transaction::begin(&f.store.pool, &f.store.clock).await.unwrap();
+    let claims = [claim_of("p1", &fresh("b"))];
+    ledger::lock(hung.conn().unwrap(), 1, &claims, &[]).await.unwrap();
+    let claim = f.store.claim(claim_of("p2", &fresh("b")));
+    let mut claim = std::pin::pin!(claim);
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut claim).await.is_err(), "it waits for the lock");
+    drop(hung);
+    assert!(granted(&claim.await.unwrap()));
+}
+
+async fn an_event_that_is_due_again_while_it_is_announced_is_announced_again(f: Fixture) {
+    f.store.change(Change { events: vec![event("e")], ..Change::default() }).await.unwrap();
+    let taken = f.store.unsent(1).await.unwrap();
+    f.store.announce_event_again("e").await.unwrap();
+    f.store.mark_sent(&taken).await.unwrap();
+    assert_eq!(f.store.unsent(1).await.unwrap().len(), 1);
+}
+
+async fn a_text_with_a_nul_is_stored(f: Fixture) {
+    let shelve = Shelving { detail: Some("a\0b".into()), ..shelving("b", Until::Person) };
+    let event = crate::batch::event::Event { body: "{\"a\":\"\\u0000\"}".into(), ..event("e") };
+    f.store.change(Change { shelve: Some(shelve), events: vec![event], ..Change::default() }).await.unwrap();
+    assert_eq!(f.store.shelf(&Filter::default(), 1).await.unwrap()[0].content.detail.as_deref(), Some("a\u{fffd}b"));
+    assert_eq!(f.store.unsent(1).await.unwrap()[0].body, "{\"a\":\"\\u0000\"}");
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A batch that was settled at the present time.
+async fn settle(f: &Fixture, batch: &str, change: impl FnOnce(&mut BatchRecord)) -> BatchRecord {
+    let claim = claim_of(&format!("push of {batch}"), &fresh(batch));
+    let mut record = claim.batches[0].record.clone();
+    let Claimed::Granted { at } = f.store.claim(claim).await.unwrap() else { panic!() };
+    record.created(&[(0, 10), (1, 11)]);
+    (record.state, record.settled_at) = (BatchState::Delivered, Some(at));
+    change(&mut record);
+    let ended = Some(PushEnded { push: format!("push of {batch}"), answer: "2xx", ids: Some((10, 11)) });
+    let batch = Some(Revised { record: record.clone(), from_epoch: 1 });
+    f.store.change(Change { batch, ended, ..Change::default() }).await.unwrap();
+    record
+}
+
+async fn what_was_settled_for_long_loses_its_weight_but_is_still_known(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let old = settle(&f, "old", |_| {}).await;
+    f.store.change(Change { events: vec![event("sent")], ..Change::default() }).await.unwrap();
+    f.store.mark_sent(&f.store.unsent(1).await.unwrap()).await.unwrap();
+    f.store.change(Change { events: vec![event("unsent")], ..Change::default() }).await.unwrap();
+    f.set_time(1_000_000 + 86_400_000 * 20).await;
+    let recent = settle(&f, "recent", |_| {}).await;
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned::default());
+    f.set_time(1_000_000 + 86_400_000 * 31).await;
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned { batches: 1, events: 1 });
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned::default());
+    let known = f.store.batch(&old.key).await.unwrap().unwrap().record;
+    assert_eq!((known.fingerprint, known.state, known.revision), (old.fingerprint, old.state, old.revision));
+    assert_eq!((known.settled_at, known.epoch), (old.settled_at, old.epoch + 1));
+    assert!(known.cases.is_empty() && known.targets.is_empty());
+    let Claimed::Stale { stored, .. } = f.store.claim(claim_of("p", &fresh("old"))).await.unwrap() else { panic!() };
+    assert_eq!(stored[0].record.state, BatchState::Delivered);
+    assert_eq!(f.store.batch(&recent.key).await.unwrap().unwrap().record.cases, recent.cases);
+    assert_eq!(f.store.unsent_count().await.unwrap(), 1);
+    let mut conn = f.store.conn().await.unwrap();
+    for (table, left) in [("pushes", 1), ("push_parts", 1), ("outbox", 1)] {
+        let rows = sql::fetch(&mut conn, format!("SELECT COUNT(*) AS n FROM {table}"), vec![]).await.unwrap();
+        assert_eq!(rows[0].int("n").unwrap(), left, "{table}");
+    }
+}
+
+async fn pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear(f: Fixture) {
+    use crate::batch::ledger::CaseState;
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    for n in 0..5 {
+        settle(&f, &format!("b{n}"), |_| {}).await;
+    }
+    settle(&f, "shelved", |_| {}).await;
+    f.store.change(Change { shelve: Some(shelving("shelved", Until::Person)), ..Change::default() }).await.unwrap();
+    settle(&f, "lost", |record| record.cases[0].state = CaseState::Lost).await;
+    f.store.claim(claim_of("open", &fresh("open"))).await.unwrap();
+    f.set_time(1_000_000 + 86_400_000 * 31).await;
+    let mut steps = Vec::new();
+    for _ in 0..4 {
+        steps.push(f.store.prune(DAY * 30, 2).await.unwrap().batches);
+    }
+    assert_eq!(steps, [2, 2, 1, 0]);
+    for batch in ["shelved", "lost", "open"] {
+        assert_eq!(f.store.batch(&fresh(batch).key).await.unwrap().unwrap().record.cases.len(), 2, "{batch}");
+    }
+}
+
+async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    f.set_time(10_000_000).await;
+    let claim = claim_of("doubtful", &fresh("doubtful"));
+    let mut record = claim.batches[0].record.clone();
+    f.store.claim(claim).await.unwrap();
+    record.unclear(10_000_000);
+    let batch = Some(Revised { record: record.clone(), from_epoch: 1 });
+    f.store.change(Change { batch, ..Change::default() }).await.unwrap();
+    settle(&f, "later", |_| {}).await;
+    f.set_time(10_000_000 + 86_400_000 * 31).await;
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 0);
+    record.looked(&[], false);
+    record.claim(
+        &[0, 1],
+        OpenPush { id: "x".into(), connection: "v1".into(), mark: None, committed: false },
+        &target(),
+    );
+    record.created(&[(0, 20), (1, 21)]);
+    let batch = Some(Revised { record, from_epoch: 2 });
+    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done);
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);
 }

@@ -60,10 +60,10 @@ async fn announce_some(courier: &Courier, publisher: &Publisher) -> Result<usize
     let results = join_all(events.iter().map(|event| publisher.publish(outgoing(courier, event)))).await;
     for (event, result) in events.into_iter().zip(results) {
         match result {
-            Ok(()) => sent.push(event.id),
+            Ok(()) => sent.push(event),
             Err(error) => {
                 tell(&error, &event);
-                postponed.push(event.id);
+                postponed.push(event);
             }
         }
     }

@@ -108,13 +108,13 @@ impl Courier {
                 Ok(Followed::Stored)
             }
             Flow::Again(reason, detail, least) => self.again(entry, reason, detail, least).await,
-            Flow::Reload => match self.store.batch(&entry.identity.key).await? {
-                Some(stored) => {
-                    let flow = self.catch_up(entry, stored, self.store.now()).await?;
+            Flow::Reload => match self.store.batch_at(&entry.identity.key).await? {
+                (Some(stored), now) => {
+                    let flow = self.catch_up(entry, stored, now).await?;
                     // Boxed, as catching up can lead here again.
                     Box::pin(self.follow(entry, flow)).await
                 }
-                None => Ok(Followed::More(Some(STORE_PAUSE))),
+                (None, _) => Ok(Followed::More(Some(STORE_PAUSE))),
             },
         }
     }

@@ -16,6 +16,7 @@ mod entry;
 mod expiry;
 mod intake;
 mod locate;
+mod prune;
 mod recheck;
 mod retry;
 mod watch;
@@ -36,7 +37,7 @@ use crate::amqp::{Intake, Publisher, Subscription};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::store::{FileLock, Store, StoreError, sqlite_file};
+use crate::store::{FileLock, Place, Store, StoreError};
 use crate::tenants::{KeyError, Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client, NoClient};
 
@@ -80,14 +81,19 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let listener = TcpListener::bind(config.observe.listen)
         .await
         .map_err(|source| RunError::Listen { address: config.observe.listen, source })?;
-    let _lock = FileLock::take(&sqlite_file(&config.store.url))?;
-    let clock = Clock::system();
-    let store = Store::open(&config.store, false, clock.clone()).await?;
+    let lock = match Place::of(&config.store) {
+        Place::File(file) => Some(FileLock::take(&file)?),
+        Place::Server(_) => None,
+    };
+    let store = Store::open(&config.store, false, Clock::system()).await?;
+    let clock = store.clock();
     let keyring = Keyring::load(&config.keys.master_key_file)?;
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
     }
-    store.reclaim_leases().await?;
+    if lock.is_some() {
+        store.reclaim_leases().await?;
+    }
     warn_of_a_clock_behind(&store).await?;
     warn_of_insecure_origins(&config, &metrics);
     let courier = Arc::new(Courier {
@@ -161,6 +167,7 @@ async fn work(courier: Arc<Courier>, listener: TcpListener, stop: CancellationTo
     tasks.spawn(intake::take_off_shelf(courier.clone(), news, stop.clone()));
     tasks.spawn(recheck::recheck(courier.clone(), stop.clone()));
     tasks.spawn(expiry::remind(courier.clone(), stop.clone()));
+    tasks.spawn(prune::prune(courier.clone(), stop.clone()));
     let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, stop.clone()));
 
     stop.cancelled().await;

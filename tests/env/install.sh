@@ -31,10 +31,12 @@ exec 9<"$0"
 flock 9
 
 readonly policy=/usr/sbin/policy-rc.d mark='# temporary, by testmo-courier'
+readonly clusters=/etc/postgresql-common/createcluster.conf
 scratch=$(mktemp -d)
 clean_up() {
     # Only our own: an administrator's policy stays as it is.
     ! grep -qsxF "$mark" "$policy" || rm -f "$policy"
+    [[ ! -e $scratch/clusters ]] || cp -p "$scratch/clusters" "$clusters"
     rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -54,10 +56,21 @@ apt() {
     apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null >"$scratch/log" 2>&1
 }
 
+# The server's package makes a cluster of its own, unless this file of another package says no; nobody asked for one.
+without_cluster() {
+    apt install -y --no-install-recommends postgresql-common || return 1
+    [[ -e $clusters ]] || return 0
+    cp -p "$clusters" "$scratch/clusters"
+    echo "create_main_cluster = false $mark" >>"$clusters"
+}
+
 echo "Installing ${missing[*]} ..."
 enabled_units >"$scratch/before"
 # One broken source in the list need not matter to these packages.
 apt update || echo "apt-get update had trouble; trying on." >&2
+if [[ " ${missing[*]} " == *" postgresql "* ]] && ! without_cluster; then
+    echo "PostgreSQL's package will make a cluster of its own, which is not started." >&2
+fi
 if ! apt install -y --no-install-recommends "${missing[@]}"; then
     cat "$scratch/log" >&2
     echo "Could not install ${missing[*]}; the command was:" >&2

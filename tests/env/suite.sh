@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
 # Tests never touch a server that is already there, nor a person's settings.
-unset AMQP_URL DATABASE_URL "${!COURIER_@}" MAKEFLAGS MFLAGS MAKELEVEL
+unset AMQP_URL DATABASE_URL "${!COURIER_@}" "${!PG@}" MAKEFLAGS MFLAGS MAKELEVEL
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/courier-suite.XXXXXX") || exit 1
 # Traversable, because a server that refuses to run as root runs as somebody else.
@@ -88,7 +88,7 @@ nothing_left() {
 
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }
 
-if ! stage install tests/env/install.sh rabbitmq-server; then
+if ! stage install tests/env/install.sh rabbitmq-server postgresql; then
     echo "0 passed, 0 failed"
     exit 2
 fi

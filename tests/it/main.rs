@@ -8,6 +8,7 @@ mod deliver;
 mod folders;
 mod layering;
 mod replay;
+mod replicas;
 mod shelved;
 mod support;
 mod unclear;

@@ -1,9 +1,9 @@
 //! How does a test get a RabbitMQ of its own? One private node for all, and one of its own for those that hurt it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
+
+use super::script::{Script, word};
 
 /// A quorum queue loses confirmed messages when its only node is killed within a second after the first
 /// declaration. It is a property of RabbitMQ, and the only reason to wait.
@@ -15,12 +15,6 @@ pub(crate) struct Broker {
     script: Mutex<Script>,
 }
 
-struct Script {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
 impl Broker {
     /// One node for all tests that do not hurt it; each has its own virtual host.
     pub(crate) fn shared() -> &'static Self {
@@ -29,18 +23,9 @@ impl Broker {
     }
 
     pub(crate) fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/env/broker.sh");
-        let mut child = Command::new(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{script}: {error}"));
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("the script's output"));
-        let mut script = Script { child, input, output };
-        let ready = script.line();
-        let port = ready.split_whitespace().find_map(|word| word.strip_prefix("port=")?.parse().ok());
-        Self { port: port.unwrap_or_else(|| panic!("the broker did not start: {ready}")), script: Mutex::new(script) }
+        let (script, ready) = Script::start("broker.sh", &[]);
+        let port = word(&ready, "port").parse().expect("a port");
+        Self { port, script: Mutex::new(script) }
     }
 
     pub(crate) fn url(&self, vhost: &str) -> String {
@@ -96,44 +81,5 @@ impl Broker {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl Script {
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("an answer of the script");
-        line.trim_end().to_owned()
-    }
-
-    fn ask(&mut self, command: &str) -> String {
-        writeln!(self.input.as_mut().expect("the script's input"), "{command}").expect("a script that listens");
-        self.line()
-    }
-
-    /// Everything up to the closing `ok`, which no output may hold as a line.
-    fn expect_ok(&mut self, command: &str) -> String {
-        let mut lines = vec![self.ask(command)];
-        loop {
-            match lines.last().map(String::as_str) {
-                Some("ok") => break,
-                Some(line) if line.starts_with("failed") => panic!("{command}: {}", lines.join("\n")),
-                Some(_) | None => {
-                    let line = self.line();
-                    lines.push(line);
-                }
-            }
-        }
-        lines.pop();
-        lines.join("\n")
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let script = self.script.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        drop(script.input.take());
-        // The script removes its folder and ends; whatever it says then is of no interest.
-        drop(script.child.wait());
     }
 }

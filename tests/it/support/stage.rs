@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::broker::Broker;
+use super::postgres::Postgres;
 
 /// The longest that any awaited event may take; a restarted broker needs up to ten seconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,13 +63,20 @@ pub(crate) struct Stage {
     publisher: Publisher,
     events: Tail,
     heard: HashMap<String, Vec<Value>>,
-    worker: Option<(JoinHandle<Result<(), worker::RunError>>, CancellationToken)>,
+    workers: Vec<(JoinHandle<Result<(), worker::RunError>>, CancellationToken)>,
 }
 
 impl Stage {
     /// A stage on the broker that all tests share, with tenants of these names.
     pub(crate) async fn with_tenants(tenants: &[&str]) -> Self {
         Self::on(Broker::shared(), tenants, &[]).await
+    }
+
+    /// A stage whose store is a database of this server.
+    pub(crate) async fn on_postgres(server: &Postgres, tenants: &[&str], settings: &[(&str, &str)]) -> Self {
+        let url = server.database();
+        let settings = [settings, &[("COURIER_STORE__URL", url.as_str())]].concat();
+        Self::on(Broker::shared(), tenants, &settings).await
     }
 
     /// A stage with further settings: `COURIER_…` and their values.
@@ -126,7 +134,7 @@ impl Stage {
             store,
             dir,
             heard: HashMap::new(),
-            worker: None,
+            workers: Vec::new(),
         };
         for tenant in tenants {
             stage.testmo.create(tenant, AccountSpec::with_one_folder(&key_of(tenant))).expect("an account");
@@ -159,16 +167,16 @@ impl Stage {
         self.testmo.account(tenant)
     }
 
-    /// Starts a worker in this process.
+    /// Starts a worker in this process; on PostgreSQL there can be several.
     pub(crate) fn start_worker(&mut self) {
         let stop = CancellationToken::new();
         let task = self.links.spawn(worker::run(self.config.clone(), stop.clone()));
-        self.worker = Some((task, stop));
+        self.workers.push((task, stop));
     }
 
-    /// Stops the worker as SIGTERM would.
+    /// Stops the workers as SIGTERM would.
     pub(crate) async fn stop_worker(&mut self) {
-        if let Some((task, stop)) = self.worker.take() {
+        for (task, stop) in std::mem::take(&mut self.workers) {
             stop.cancel();
             patient(task).await.expect("a worker that does not panic").expect("a worker that could run");
         }

@@ -1,0 +1,126 @@
+//! Why did the store not do what was asked, and what is there to do about it?
+
+use std::sync::Arc;
+
+use sqlx::migrate::MigrateError;
+
+/// Why the store did not do what was asked. No password is in any of its texts.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no store at the configured place.
+    #[error("there is no store at {0}: run `testmo-courier init`, or check store.url")]
+    Missing(String),
+    /// Another worker uses the file.
+    #[error("{0} is in use by another worker: stop it, or give each worker a store of its own")]
+    InUse(String),
+    /// The database does not answer.
+    #[error("the store does not answer ({0}): check that it runs, and host and port in store.url")]
+    Away(String),
+    /// The database does not know the user or its password.
+    #[error("the store refuses the user ({0}): check user and password in store.url")]
+    Refused(String),
+    /// The server does not have the database.
+    #[error("the server has no such database ({0}): create it with `createdb`, or check store.url")]
+    NoDatabase(String),
+    /// The server is out of connections.
+    #[error(
+        "the server has no connection left ({0}): lower store.connections of the workers, or raise the server's \
+         max_connections"
+    )]
+    Full(String),
+    /// The user may not do what is needed.
+    #[error("the user of the store may not do what is needed ({0}): make it the owner of the database")]
+    Forbidden(String),
+    /// The store's tables are those of a later version.
+    #[error("the store was made by a newer version: run that version, or a newer one")]
+    Newer,
+    /// The database failed otherwise.
+    #[error("the store failed: {0}")]
+    Database(Arc<sqlx::Error>),
+    /// The tables could not be brought to this version.
+    #[error("the store's tables could not be prepared: {0}")]
+    Migration(Arc<MigrateError>),
+    /// A stored value is not what this version writes.
+    #[error("the store holds a value of `{0}` that this version cannot read")]
+    Malformed(String),
+    /// The store is being closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub(crate) fn malformed(what: &str) -> Self {
+        Self::Malformed(what.into())
+    }
+
+    /// Whether another transaction was in the way, so that the same one may succeed right after.
+    pub(super) fn is_contention(&self) -> bool {
+        // PostgreSQL's serialization_failure and deadlock_detected.
+        matches!(self, Self::Database(error) if matches!(code(error).as_deref(), Some("40001" | "40P01")))
+    }
+
+    /// Whether what was asked is the cause, and not the way to the database.
+    pub(super) fn is_of_request(&self) -> bool {
+        match self {
+            Self::Database(_) | Self::Malformed(_) => true,
+            Self::Missing(_)
+            | Self::InUse(_)
+            | Self::Away(_)
+            | Self::Refused(_)
+            | Self::NoDatabase(_)
+            | Self::Full(_)
+            | Self::Forbidden(_)
+            | Self::Newer
+            | Self::Migration(_)
+            | Self::Closed => false,
+        }
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
+}
+
+impl From<sqlx::Error> for StoreError {
+    /// By the SQLSTATE of PostgreSQL, whose first two characters are the class; SQLite's codes are shorter.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum is not exhaustive; what has no remedy of its own is told as it is"
+    )]
+    fn from(error: sqlx::Error) -> Self {
+        if let Some(code) = code(&error).filter(|code| code.len() == 5) {
+            let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
+            return match (code.get(..2), code.as_str()) {
+                (_, "28000" | "28P01") => Self::Refused(said),
+                (_, "3D000") => Self::NoDatabase(said),
+                (_, "53300") => Self::Full(said),
+                (_, "42501" | "3F000") => Self::Forbidden(said),
+                (Some("08" | "57"), _) => Self::Away(said),
+                _ => Self::Database(Arc::new(error)),
+            };
+        }
+        match &error {
+            sqlx::Error::Io(cause) => Self::Away(cause.to_string()),
+            sqlx::Error::Protocol(cause) => Self::Away(cause.clone()),
+            sqlx::Error::Tls(cause) => Self::Away(format!("TLS: {cause}")),
+            sqlx::Error::PoolTimedOut => Self::Away("no connection to be had".into()),
+            sqlx::Error::WorkerCrashed => Self::Away("the connection broke".into()),
+            sqlx::Error::PoolClosed => Self::Closed,
+            _ => Self::Database(Arc::new(error)),
+        }
+    }
+}
+
+impl From<MigrateError> for StoreError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum is not exhaustive; what has no remedy of its own is told as it is"
+    )]
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(_) => Self::Newer,
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            other => Self::Migration(Arc::new(other)),
+        }
+    }
+}

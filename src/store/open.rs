@@ -1,0 +1,160 @@
+//! How is a store opened? Its connections, and its tables as this version needs them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr};
+use url::Url;
+
+use super::StoreError;
+use super::sql::{self, Columns, Dialect};
+use crate::clock::Clock;
+use crate::config;
+
+/// How long a connection may take to be had.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The most connections to an SQLite file, whose writers wait for each other anyway.
+const TO_A_FILE: u32 = 4;
+/// A connection that was idle for longer is tried before it is used.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// Where a store is; prints without its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An SQLite file, which one worker uses.
+    File(PathBuf),
+    /// A PostgreSQL database, which several workers can share; its URL without the password.
+    Server(String),
+}
+
+pub(super) struct Opened {
+    pub(super) pool: AnyPool,
+    pub(super) clock: Clock,
+    pub(super) made: bool,
+}
+
+impl Place {
+    /// Where the configured store is.
+    pub fn of(config: &config::Store) -> Self {
+        if config.is_shared() {
+            return Self::Server(config::redacted(&config.url));
+        }
+        let path = config.url.strip_prefix("sqlite:").unwrap_or(&config.url);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        Self::File(Path::new(path.split('?').next().unwrap_or(path)).to_path_buf())
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Server(url) => f.write_str(url),
+        }
+    }
+}
+
+pub(super) async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Opened, StoreError> {
+    sqlx::any::install_default_drivers();
+    match Place::of(config) {
+        Place::File(file) => open_file(&config.url, &file, create, clock).await,
+        Place::Server(place) => open_server(config, place, create).await,
+    }
+}
+
+async fn open_file(url: &str, file: &Path, create: bool, clock: Clock) -> Result<Opened, StoreError> {
+    let made = !file.exists();
+    if made && !create {
+        return Err(StoreError::Missing(file.display().to_string()));
+    }
+    let mode = if create { "rwc" } else { "rw" };
+    let options = options(&format!("{}?mode={mode}", url.split('?').next().unwrap_or(url)))?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(TO_A_FILE)
+        .test_before_acquire(false)
+        .acquire_timeout(CONNECT)
+        .after_connect(|conn, _| Box::pin(prepare_file(conn)))
+        .connect_with(options)
+        .await?;
+    migrator(Dialect::Sqlite).run(&pool).await?;
+    Ok(Opened { pool, clock, made })
+}
+
+async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
+    let options = options(&named(&config.url))?;
+    // By hand, as a pool waits for a server that refuses, and then does not tell why it did.
+    let connecting = tokio::time::timeout(CONNECT, AnyConnection::connect_with(&options)).await;
+    let mut conn = connecting.map_err(|_| StoreError::Away(format!("no connection within {CONNECT:?}")))??;
+    let made = !has_tables(&mut conn).await?;
+    if made && !create {
+        return Err(StoreError::Missing(place));
+    }
+    // Under an advisory lock of the database, so that replicas that start at once do it one after the other.
+    migrator(Dialect::Postgres).run_direct(None, &mut conn, false).await?;
+    let clock = Clock::led_from(0);
+    sql::time(&mut conn, &clock).await?;
+    conn.close().await?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(config.connections)
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(
+                async move { if meta.idle_for > TRUSTED_FOR { conn.ping().await.map(|()| true) } else { Ok(true) } },
+            )
+        })
+        .acquire_timeout(CONNECT)
+        .after_connect(|conn, _| Box::pin(prepare_server(conn)))
+        .connect_lazy_with(options);
+    Ok(Opened { pool, clock, made })
+}
+
+fn options(url: &str) -> Result<AnyConnectOptions, StoreError> {
+    let url = Url::parse(url).map_err(|error| sqlx::Error::Configuration(error.into()))?;
+    Ok(AnyConnectOptions::from_url(&url)?.disable_statement_logging())
+}
+
+/// The URL with a name by which the server's own lists show the connections.
+fn named(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut parsed) if !parsed.query_pairs().any(|(key, _)| key == "application_name") => {
+            parsed.query_pairs_mut().append_pair("application_name", "testmo-courier");
+            parsed.into()
+        }
+        Ok(_) | Err(_) => url.to_owned(),
+    }
+}
+
+async fn has_tables(conn: &mut AnyConnection) -> Result<bool, StoreError> {
+    let sql = "SELECT COUNT(to_regclass('_sqlx_migrations')) AS n";
+    let rows = sql::fetch(conn, sql, vec![]).await?;
+    Ok(rows.first().map_or(Ok(0), |row| row.int("n"))? > 0)
+}
+
+/// WAL with full sync survives a power cut; the wait is for another process that writes, such as a command.
+async fn prepare_file(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for pragma in ["busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY"] {
+        sqlx::query(AssertSqlSafe(format!("PRAGMA {pragma}"))).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// A replica that hangs must not hold the others up with what it has locked.
+async fn prepare_server(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let settings = "SET default_transaction_isolation = 'read committed'; \
+                    SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '30s'";
+    sqlx::raw_sql(settings).execute(conn).await?;
+    Ok(())
+}
+
+fn migrator(dialect: Dialect) -> Migrator {
+    let scripts = match dialect {
+        Dialect::Sqlite => [include_str!("migrations/sqlite_1.sql"), include_str!("migrations/sqlite_2.sql")],
+        Dialect::Postgres => [include_str!("migrations/postgres_1.sql"), include_str!("migrations/postgres_2.sql")],
+    };
+    let migration = |(version, script): (i64, &'static str)| {
+        Migration::new(version, "tables".into(), MigrationType::Simple, script.into_sql_str(), false)
+    };
+    Migrator { migrations: (1..).zip(scripts).map(migration).collect(), ..Migrator::DEFAULT }
+}

@@ -1,0 +1,91 @@
+//! What of settled work is still worth keeping? After a while, only that it was done.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::any::AnyRow;
+
+use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
+use super::{Store, StoreError};
+
+/// What a step of pruning took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Batches of which only key, fingerprint, state and revision are left.
+    pub batches: u64,
+    /// Events that had been sent.
+    pub events: u64,
+}
+
+/// A look into Testmo takes rows as its own that are older than the doubt by a margin for clocks; ids that other
+/// batches hold are kept for as long as such a look can come.
+const DOUBT_MARGIN_MS: i64 = 3_600_000;
+
+impl Store {
+    /// Takes away what was settled before `retention`, at most `most` batches and events, and tells how many.
+    ///
+    /// What is left of a batch still tells a duplicate of it. A batch stays whole while it has a row on the shelf, or a
+    /// case of which it is not clear whether it is in Testmo.
+    ///
+    /// # Errors
+    /// When the store does not answer; nothing is taken away then.
+    pub async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let now = transaction.now;
+        let conn = transaction.conn()?;
+        let dialect = Dialect::of(conn);
+        let before = now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
+        let bounds = || vec![Bound::Int(before), Bound::Int(i64::from(most))];
+        let settled = format!(
+            "SELECT tenant_id, batch_id FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
+             AND settled_at < $1 AND state <> 'open' AND open_push IS NULL AND doubt_since IS NULL \
+             AND settled_at < COALESCE((SELECT MIN(doubt_since) FROM batches WHERE doubt_since IS NOT NULL) \
+             - {DOUBT_MARGIN_MS}, $1) AND cases NOT LIKE '%\"s\":\"lost\"%' AND NOT EXISTS (SELECT 1 FROM shelf s \
+             WHERE s.tenant_id = batches.tenant_id AND s.batch_id = batches.batch_id) \
+             ORDER BY settled_at LIMIT $2 {}",
+            dialect.skip_taken()
+        );
+        let batches = texts(&sql::fetch(conn, settled, bounds()).await?, &["tenant_id", "batch_id"])?;
+        if !batches.is_empty() {
+            let rows = dialect.rows(&[("tenant_id", Kind::Text), ("batch_id", Kind::Text)]);
+            let sql = format!(
+                "UPDATE batches SET cases = '[]', targets = '[]', epoch = epoch + 1, pruned_at = $2 FROM {rows} \
+                 WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id"
+            );
+            sql::execute(conn, sql, vec![Bound::from(batches.as_slice()), Bound::Int(now)]).await?;
+            let sql = format!(
+                "DELETE FROM push_parts WHERE (tenant_id, batch_id) IN (SELECT r.tenant_id, r.batch_id FROM {rows}) \
+                 RETURNING push_id"
+            );
+            let parts = sql::fetch(conn, sql, vec![Bound::from(batches.as_slice())]).await?;
+            // A push of several batches stays until the last of them is pruned.
+            let sql = format!(
+                "DELETE FROM pushes WHERE push_id IN (SELECT r.push_id FROM {}) \
+                 AND NOT EXISTS (SELECT 1 FROM push_parts p WHERE p.push_id = pushes.push_id)",
+                dialect.rows(&[("push_id", Kind::Text)])
+            );
+            sql::execute(conn, sql, vec![Bound::from(texts(&parts, &["push_id"])?.as_slice())]).await?;
+        }
+        // A reminder that a key expires is told once, which its row sees to; there are four to a key.
+        let sql = format!(
+            "DELETE FROM outbox WHERE event_id IN (SELECT event_id FROM outbox WHERE created_at < $1 \
+             AND sent_at IS NOT NULL AND kind NOT LIKE '%.key.%' ORDER BY created_at LIMIT $2 {})",
+            dialect.skip_taken()
+        );
+        let events = sql::execute(conn, sql, bounds()).await?;
+        transaction.commit().await?;
+        Ok(Pruned { batches: batches.len() as u64, events })
+    }
+}
+
+/// Rows as they are bound again.
+fn texts(rows: &[AnyRow], columns: &[&str]) -> Result<Vec<Value>, StoreError> {
+    let value = |row: &AnyRow| {
+        let mut object = json!({});
+        for column in columns {
+            object[*column] = row.text(column)?.into();
+        }
+        Ok(object)
+    };
+    rows.iter().map(value).collect()
+}

@@ -1,0 +1,54 @@
+//! How does a test get a PostgreSQL of its own? One private server for all, and one of its own for those that hurt it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::script::{Script, word};
+
+/// A private server on loopback; `tests/env/postgres.sh` removes it when this process ends, however it ends.
+pub(crate) struct Postgres {
+    url: String,
+    script: Mutex<Script>,
+}
+
+impl Postgres {
+    /// One server for all tests that do not hurt it; each has its own database.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    pub(crate) fn start() -> Self {
+        let (script, ready) = Script::start("postgres.sh", &["--no-fsync"]);
+        Self { url: word(&ready, "url").to_owned(), script: Mutex::new(script) }
+    }
+
+    /// The URL of a fresh, empty database.
+    pub(crate) fn database(&self) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("db{}", NUMBER.fetch_add(1, Ordering::SeqCst));
+        self.lock().expect_ok(&format!("database {name}"));
+        self.url(&name)
+    }
+
+    /// The URL of a database by name.
+    pub(crate) fn url(&self, database: &str) -> String {
+        let server = self.url.rsplit_once('/').map_or(self.url.as_str(), |(server, _)| server);
+        format!("{server}/{database}")
+    }
+
+    /// kill -9, every process of the server.
+    pub(crate) fn kill(&self) {
+        assert_eq!(self.lock().ask("kill"), "killed");
+    }
+
+    /// Starts the server again after [`kill`](Self::kill).
+    pub(crate) fn boot(&self) {
+        let answer = self.lock().ask("start");
+        assert!(answer.starts_with("ready "), "{answer}");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

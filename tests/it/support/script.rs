@@ -1,0 +1,72 @@
+//! How does a test hold a private server? Through a script that serves it for as long as this process lives.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A running script that obeys lines.
+pub(crate) struct Script {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Script {
+    /// Starts one of `tests/env`, and gives its first line.
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> (Self, String) {
+        let path = format!("{}/tests/env/{name}", env!("CARGO_MANIFEST_DIR"));
+        let mut child = Command::new(&path)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("the script's output"));
+        let mut script = Self { child, input, output };
+        let ready = script.line();
+        assert!(ready.starts_with("ready "), "{name} did not start: {ready}");
+        (script, ready)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("an answer of the script");
+        line.trim_end().to_owned()
+    }
+
+    pub(crate) fn ask(&mut self, command: &str) -> String {
+        writeln!(self.input.as_mut().expect("the script's input"), "{command}").expect("a script that listens");
+        self.line()
+    }
+
+    /// Everything up to the closing `ok`, which no output may hold as a line.
+    pub(crate) fn expect_ok(&mut self, command: &str) -> String {
+        let mut lines = vec![self.ask(command)];
+        loop {
+            match lines.last().map(String::as_str) {
+                Some("ok") => break,
+                Some(line) if line.starts_with("failed") => panic!("{command}: {}", lines.join("\n")),
+                Some(_) | None => {
+                    let line = self.line();
+                    lines.push(line);
+                }
+            }
+        }
+        lines.pop();
+        lines.join("\n")
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        // The script removes its folder and ends; whatever it says then is of no interest.
+        drop(self.child.wait());
+    }
+}
+
+/// The value of `name=value` in a line of a script.
+pub(crate) fn word<'a>(line: &'a str, name: &str) -> &'a str {
+    let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("no {name} in {line}"))
+}
