@@ -124,6 +124,8 @@ fn replay(row: &Shelved, batch: &Batch, stored: Option<Stored>, account: Option<
         BatchState::Open => Ok(change),
         BatchState::Delivered => Err(Hindrance::Delivered),
         state @ (BatchState::Discarded | BatchState::Undone) => Err(Hindrance::GivenUp(state)),
+        // Which of its cases arrived is not known any more.
+        state @ (BatchState::Partial | BatchState::Failed) if record.cases.is_empty() => Err(Hindrance::GivenUp(state)),
         BatchState::Partial | BatchState::Failed => {
             let from_epoch = record.epoch;
             record.reopen(account);
@@ -237,6 +239,7 @@ mod tests {
     fn only_what_can_succeed_is_replayed() {
         use BatchState::{Delivered, Discarded, Failed, Open, Partial};
         let other = BatchRecord { fingerprint: "1:other".into(), ..record(Failed) };
+        let pruned = BatchRecord { cases: vec![], ..record(Partial) };
         let table = [
             (own(), None, Ok(None)),
             (raw(Reason::Undeliverable), None, Ok(None)),
@@ -245,6 +248,7 @@ mod tests {
             (own(), Some(record(Partial)), Ok(Some((7, 2)))),
             (own(), Some(record(Delivered)), Err(Hindrance::Delivered)),
             (own(), Some(record(Discarded)), Err(Hindrance::GivenUp(Discarded))),
+            (raw(Reason::Undeliverable), Some(pruned), Err(Hindrance::GivenUp(Partial))),
             (raw(Reason::BatchConflict), Some(other), Err(Hindrance::Conflict)),
             (Shelved { leased: true, ..own() }, None, Err(Hindrance::InHand)),
         ];
