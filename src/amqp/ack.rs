@@ -59,6 +59,9 @@ impl AckHandle {
         call: &'static str,
         telling: impl Future<Output = lapin::Result<bool>>,
     ) -> Result<(), AckLost> {
+        if self.broken.is_cancelled() {
+            return Err(AckLost { cause: "its session is over".to_owned() });
+        }
         let cause = match limited(call, self.limit, telling).await {
             Ok(true) => return Ok(()),
             Ok(false) => "its session is over".to_owned(),

@@ -97,6 +97,8 @@ impl Consumption {
             Ok(mut session) => {
                 let end = self.consume(&link, &mut session).await;
                 if let Err(error) = &end {
+                    // What is announced as lost cannot be acknowledged, although the connection is still closing.
+                    session.broken.cancel();
                     // Before the loss is announced, so that nobody takes the old state for a new session.
                     self.board.down(error.to_string(), error.remedy());
                 }
