@@ -1,5 +1,6 @@
 //! What time is it? The one place that reads the clock, so that tests and simulations can set it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Source {
     System,
     Set(Arc<AtomicI64>),
@@ -17,6 +18,7 @@ enum Source {
         started: Instant,
         time: Arc<AtomicI64>,
     },
+    Read(Arc<dyn Fn() -> i64 + Send + Sync>),
 }
 
 impl Clock {
@@ -36,10 +38,15 @@ impl Clock {
         Self(Source::Led { started: Instant::now(), time: Arc::new(AtomicI64::new(ms)) })
     }
 
-    /// Sets a standing or a led clock; the machine's own is left alone.
+    /// A clock that is read by a function, which gives milliseconds since 1970.
+    pub fn read_by(read: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self(Source::Read(Arc::new(read)))
+    }
+
+    /// Sets a standing or a led clock; any other is left alone.
     pub fn set(&self, ms: i64) {
         match &self.0 {
-            Source::System => {}
+            Source::System | Source::Read(_) => {}
             Source::Set(now) => now.store(ms, Ordering::SeqCst),
             Source::Led { started, time } => time.store(ms - elapsed(*started), Ordering::SeqCst),
         }
@@ -51,7 +58,19 @@ impl Clock {
             Source::System => jiff::Timestamp::now().as_millisecond(),
             Source::Set(now) => now.load(Ordering::SeqCst),
             Source::Led { started, time } => time.load(Ordering::SeqCst) + elapsed(*started),
+            Source::Read(read) => read(),
         }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Set(_) => "Set",
+            Self::Led { .. } => "Led",
+            Self::Read(_) => "Read",
+        })
     }
 }
 

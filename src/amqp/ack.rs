@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Acker, Channel};
 use tokio_util::sync::CancellationToken;
@@ -11,8 +12,31 @@ use super::call::limited;
 
 /// The right to acknowledge one delivery. Dropped unused, the message stays with this worker until
 /// the session ends, and is then delivered again.
+#[derive(Debug)]
 #[must_use = "a delivery that is not acknowledged counts against the prefetch limit"]
-pub struct AckHandle {
+pub struct AckHandle(Box<dyn Acknowledge>);
+
+/// How a broker is told what became of one delivery; the seam at which simulations put another broker.
+#[async_trait]
+pub trait Acknowledge: fmt::Debug + Send + Sync {
+    /// Tells it.
+    ///
+    /// # Errors
+    /// When the session is over or the broker does not read; the message will come again.
+    async fn tell(&self, end: DeliveryEnd) -> Result<(), AckLost>;
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    /// It is done with.
+    Done,
+    /// It goes back to its queue.
+    GivenBack,
+}
+
+/// A delivery of a lapin channel.
+pub(super) struct OfChannel {
     acker: Acker,
     /// Closing a channel drops acknowledgements that are not written yet, and a channel is closed
     /// with its last clone.
@@ -30,8 +54,9 @@ pub struct AckLost {
 }
 
 impl AckHandle {
-    pub(super) fn new(acker: Acker, channel: Channel, limit: Duration, broken: CancellationToken) -> Self {
-        Self { acker, channel, limit, broken }
+    /// The handle of a delivery.
+    pub fn new(delivery: impl Acknowledge + 'static) -> Self {
+        Self(Box::new(delivery))
     }
 
     /// Tells the broker that the message is done with. `Ok` means written to the connection: a
@@ -40,8 +65,7 @@ impl AckHandle {
     /// # Errors
     /// When the session is over or the broker does not read; the message will come again.
     pub async fn ack(self) -> Result<(), AckLost> {
-        let telling = self.acker.ack(BasicAckOptions::default());
-        self.settle("basic.ack", telling).await
+        self.0.tell(DeliveryEnd::Done).await
     }
 
     /// Gives the message back, for another worker or later. RabbitMQ before 4.3 counts it as a
@@ -50,8 +74,26 @@ impl AckHandle {
     /// # Errors
     /// When the session is over or the broker does not read; the message will come again anyhow.
     pub async fn give_back(self) -> Result<(), AckLost> {
-        let telling = self.acker.nack(BasicNackOptions { requeue: true, ..Default::default() });
-        self.settle("basic.nack", telling).await
+        self.0.tell(DeliveryEnd::GivenBack).await
+    }
+}
+
+#[async_trait]
+impl Acknowledge for OfChannel {
+    async fn tell(&self, end: DeliveryEnd) -> Result<(), AckLost> {
+        match end {
+            DeliveryEnd::Done => self.settle("basic.ack", self.acker.ack(BasicAckOptions::default())).await,
+            DeliveryEnd::GivenBack => {
+                let options = BasicNackOptions { requeue: true, ..Default::default() };
+                self.settle("basic.nack", self.acker.nack(options)).await
+            }
+        }
+    }
+}
+
+impl OfChannel {
+    pub(super) fn new(acker: Acker, channel: Channel, limit: Duration, broken: CancellationToken) -> Self {
+        Self { acker, channel, limit, broken }
     }
 
     async fn settle(
@@ -75,9 +117,9 @@ impl AckHandle {
     }
 }
 
-impl fmt::Debug for AckHandle {
+impl fmt::Debug for OfChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AckHandle")
+        f.debug_struct("OfChannel")
             .field("channel", &self.channel.id())
             .field("usable", &self.acker.usable())
             .finish_non_exhaustive()

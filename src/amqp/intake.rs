@@ -85,6 +85,11 @@ impl Intake {
         Self { events, control: IntakeControl { mode }, status }
     }
 
+    /// An intake of what comes out of a channel in place of a broker.
+    pub fn of(events: mpsc::Receiver<Event>, status: watch::Receiver<Status>) -> Self {
+        Self { events, control: IntakeControl { mode: watch::Sender::new(Mode::Taking) }, status }
+    }
+
     /// The next news; `None` after [`IntakeControl::stop`] or closing, once all were given out.
     /// Nothing is lost if the wait is given up.
     pub async fn next(&mut self) -> Option<Event> {
@@ -132,7 +137,8 @@ impl IntakeControl {
 }
 
 impl Generation {
-    pub(super) fn next() -> Self {
+    /// A number that no session has had.
+    pub fn fresh() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }

@@ -37,7 +37,7 @@ mod status;
 mod tail;
 pub mod topology;
 
-pub use ack::{AckHandle, AckLost};
+pub use ack::{AckHandle, AckLost, Acknowledge, DeliveryEnd};
 pub use call::CallError;
 pub use declare::{Finding, Problem, check, declare};
 pub use intake::{Delivery, Event, Generation, Intake, IntakeControl, Subscription};
@@ -45,7 +45,7 @@ pub use link::{ConnectError, Link, connect_once};
 pub use message::Message;
 pub use outgoing::{HeaderValue, Outgoing};
 pub use publish_error::{PublishError, PublishFault};
-pub use publisher::Publisher;
+pub use publisher::{Publish, Publisher};
 pub use status::Status;
 pub use tail::{Tail, TailError};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,29 @@ pub struct Publisher {
     stop: CancellationToken,
     publish_timeout: Duration,
     max_message_bytes: usize,
+}
+
+/// A way to have messages stored by a broker; the seam at which simulations put another broker.
+#[async_trait]
+pub trait Publish: Send + Sync {
+    /// Publishes one message, as [`Publisher::publish`] does.
+    ///
+    /// # Errors
+    /// When it is not certain that the broker has stored it.
+    async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError>;
+    /// The state of the connection.
+    fn status(&self) -> watch::Receiver<Status>;
+}
+
+#[async_trait]
+impl Publish for Publisher {
+    async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        Self::publish(self, outgoing).await
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        Self::status(self)
+    }
 }
 
 /// One message on its way to a channel.

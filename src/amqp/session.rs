@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::ack::AckHandle;
+use super::ack::{AckHandle, OfChannel};
 use super::address::Address;
 use super::call::{CallError, limited};
 use super::declare::{Finding, declare, short};
@@ -123,7 +123,7 @@ impl Consumption {
         }
         Ok(Session {
             channel: link.channel().await?,
-            generation: Generation::next(),
+            generation: Generation::fresh(),
             broken: CancellationToken::new(),
             consumer: None,
             handed_over: 0,
@@ -244,7 +244,12 @@ impl Session {
                     message: Message::read(&mut delivery),
                     redelivered: delivery.redelivered,
                     generation: self.generation,
-                    handle: AckHandle::new(delivery.acker, self.channel.clone(), self.limit, self.broken.clone()),
+                    handle: AckHandle::new(OfChannel::new(
+                        delivery.acker,
+                        self.channel.clone(),
+                        self.limit,
+                        self.broken.clone(),
+                    )),
                 })));
                 Ok(())
             }

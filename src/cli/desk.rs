@@ -1,6 +1,7 @@
 //! What does a command work with? The configuration, the store and the tenants' keys, opened and checked once.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
@@ -37,7 +38,7 @@ impl Desk {
         let store = store(&config).await?;
         let keyring = Keyring::load(&config.keys.master_key_file)?;
         check_master_key(&config, &store, &keyring).await?;
-        let tenants = Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo));
+        let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
         Ok(Self { config, store, tenants })
     }
 

@@ -15,6 +15,7 @@ pub mod outbox;
 mod prune;
 pub mod shelf;
 mod sql;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ pub use self::error::StoreError;
 pub use self::lock::FileLock;
 pub use self::open::Place;
 pub use self::prune::Pruned;
+pub use self::storage::Storage;
 
 /// The store.
 #[derive(Clone, Debug)]

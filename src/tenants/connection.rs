@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::keyring::{KeyError, Keyring};
 use super::verify::Examined;
@@ -12,7 +13,7 @@ use crate::batch::mapping::Mapping;
 use crate::batch::written::WrittenMapping;
 use crate::batch::{Reason, TenantId};
 use crate::store::connections::{ConnectionRow, Finding};
-use crate::store::{Store, StoreError};
+use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
 
 /// How long a connection is remembered. A claim checks its version, so an outdated one does no harm.
@@ -62,7 +63,7 @@ pub enum ResolveError {
 /// The tenants' connections.
 #[derive(Clone, Debug)]
 pub struct Tenants {
-    store: Store,
+    store: Arc<dyn Storage>,
     keyring: Keyring,
     policy: AddressPolicy,
     remembered: Arc<Mutex<HashMap<TenantId, (Instant, Resolution)>>>,
@@ -70,7 +71,7 @@ pub struct Tenants {
 
 impl Tenants {
     /// The connections in a store, whose keys are encrypted with `keyring`.
-    pub fn new(store: Store, keyring: Keyring, policy: AddressPolicy) -> Self {
+    pub fn new(store: Arc<dyn Storage>, keyring: Keyring, policy: AddressPolicy) -> Self {
         Self { store, keyring, policy, remembered: Arc::default() }
     }
 

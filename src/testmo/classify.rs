@@ -14,12 +14,15 @@ const LONGEST_WORDS: usize = 500;
 
 /// An answer as it came.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Vec<u8>,
     /// When it came, in milliseconds since 1970 on our clock.
-    pub(super) at: i64,
+    pub at: i64,
 }
 
 impl Answer {

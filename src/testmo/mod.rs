@@ -6,10 +6,12 @@ pub mod address;
 mod calls;
 mod classify;
 mod client;
+mod http;
 mod resolver;
 mod wire;
 
 pub use address::{AddressPolicy, AddressRefused, Origin};
 pub use calls::Look;
-pub use client::{Access, Client, NoClient};
+pub use classify::Answer;
+pub use client::{Access, Call, Client, NoClient, Transport};
 pub use wire::Folder;

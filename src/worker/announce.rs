@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
-use crate::amqp::{Outgoing, PublishError, Publisher};
+use crate::amqp::{Outgoing, Publish, PublishError};
 use crate::batch::event::CONTENT_TYPE;
 use crate::store::StoreError;
 use crate::store::outbox::Announcement;
@@ -20,14 +20,15 @@ const AT_ONCE: u32 = 200;
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Announces what is stored until `stop`, and then once more.
-pub(super) async fn announce(courier: Arc<Courier>, publisher: Publisher, stop: CancellationToken) {
+pub(super) async fn announce(courier: Arc<Courier>, publisher: Arc<dyn Publish>, stop: CancellationToken) {
     let mut reachable = publisher.status();
     while !stop.is_cancelled() {
         let up = reachable.borrow_and_update().is_up();
         if up {
-            empty(&courier, &publisher).await;
+            empty(&courier, &*publisher).await;
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = courier.announce.notified() => {}
             _ = reachable.changed() => {}
@@ -35,11 +36,11 @@ pub(super) async fn announce(courier: Arc<Courier>, publisher: Publisher, stop: 
         }
     }
     if reachable.borrow().is_up() {
-        empty(&courier, &publisher).await;
+        empty(&courier, &*publisher).await;
     }
 }
 
-async fn empty(courier: &Courier, publisher: &Publisher) {
+async fn empty(courier: &Courier, publisher: &dyn Publish) {
     loop {
         match announce_some(courier, publisher).await {
             Ok(0) => return,
@@ -53,7 +54,7 @@ async fn empty(courier: &Courier, publisher: &Publisher) {
 }
 
 /// Announces up to [`AT_ONCE`] events and tells how many there were.
-async fn announce_some(courier: &Courier, publisher: &Publisher) -> Result<usize, StoreError> {
+async fn announce_some(courier: &Courier, publisher: &dyn Publish) -> Result<usize, StoreError> {
     let events = courier.store.unsent(AT_ONCE).await?;
     let (mut sent, mut postponed) = (Vec::new(), Vec::new());
     let count = events.len();

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::store::ledger::{Change, Changed, Revised};
 use crate::store::shelf::{Identity as ShelfIdentity, Shelving, Until};
-use crate::store::{Store, StoreError};
+use crate::store::{Storage, StoreError};
 use crate::tenants::{Resolution, ResolveError, Tenants};
 use crate::testmo::Client;
 
@@ -34,7 +34,7 @@ const LONGEST_DETAIL: usize = 8_000;
 /// The worker's neighbours and rules.
 pub(super) struct Courier {
     pub(super) config: Config,
-    pub(super) store: Store,
+    pub(super) store: Arc<dyn Storage>,
     pub(super) tenants: Tenants,
     pub(super) client: Client,
     pub(super) metrics: Metrics,

@@ -70,11 +70,12 @@ impl Dispatch {
             self.start_pushes();
             let wake_at = self.lanes.wake_at().unwrap_or_else(|| Instant::now() + SWEEP);
             tokio::select! {
+            biased;
                 () = stop.cancelled() => {}
-                Some(news) = news.recv() => self.hear(news),
+                _ = sweep.tick() => self.sweep(),
                 Some(ended) = self.pushes.join_next_with_id() => self.ended(ended),
                 Some(renewed) = self.renewed.1.recv() => self.renewed(renewed),
-                _ = sweep.tick() => self.sweep(),
+                Some(news) = news.recv() => self.hear(news),
                 () = sleep_until(wake_at) => {}
             }
             self.courier.metrics.batches_in_hand.set(i64::try_from(self.desk.len()).unwrap_or(i64::MAX));
@@ -220,6 +221,7 @@ impl Dispatch {
         tracing::info!(under_way = self.pushes.len(), in_hand = self.desk.len(), "stopping");
         while !self.pushes.is_empty() {
             tokio::select! {
+                biased;
                 Some(ended) = self.pushes.join_next_with_id() => self.ended(ended),
                 () = sleep_until(deadline) => {
                     tracing::warn!(under_way = self.pushes.len(), "the drain time is over; claims stay until their leases end");

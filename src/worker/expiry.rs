@@ -22,6 +22,7 @@ pub(super) async fn remind(courier: Arc<Courier>, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = look.tick() => {}
         }

@@ -89,6 +89,7 @@ pub(super) async fn take_off_shelf(courier: Arc<Courier>, news: mpsc::Sender<New
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = poll.tick() => {}
         }

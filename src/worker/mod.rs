@@ -33,11 +33,11 @@ use tokio_util::task::TaskTracker;
 use self::courier::Courier;
 use self::dispatch::Dispatch;
 use crate::admin::{self, Readiness};
-use crate::amqp::{Intake, Publisher, Subscription};
+use crate::amqp::{Intake, Publish, Publisher, Subscription};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::store::{FileLock, Place, Store, StoreError};
+use crate::store::{FileLock, Place, Storage, Store, StoreError};
 use crate::tenants::{KeyError, Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client, NoClient};
 
@@ -86,7 +86,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         Place::Server(_) => None,
     };
     let store = Store::open(&config.store, false, Clock::system()).await?;
-    let clock = store.clock();
     let keyring = Keyring::load(&config.keys.master_key_file)?;
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
@@ -96,18 +95,47 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     }
     warn_of_a_clock_behind(&store).await?;
     warn_of_insecure_origins(&config, &metrics);
-    let courier = Arc::new(Courier {
-        tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
-        client: Client::new(&config.testmo, clock.clone())?,
-        holder: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
-        announce: Arc::new(Notify::new()),
-        metrics,
-        clock,
-        store,
-        config,
-    });
-    work(courier, listener, stop).await;
+    let client = Client::new(&config.testmo, store.clock())?;
+    let (links, close) = (TaskTracker::new(), CancellationToken::new());
+    let amqp = &config.amqp;
+    let start = |queue: &str, prefetch| {
+        let subscription = Subscription { queue: queue.to_owned(), prefetch };
+        Intake::start(amqp, subscription, &links, close.child_token())
+    };
+    let readiness = Readiness::default();
+    let neighbours = Neighbours {
+        cases: start(&amqp.cases_queue, amqp.prefetch),
+        dead: start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH),
+        unrouted: start(&amqp.unrouted_queue, UNDELIVERABLE_PREFETCH),
+        publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
+        store: Arc::new(store),
+        client,
+        close: close.clone(),
+    };
+    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), close.child_token()));
+    work(config, keyring, metrics, readiness, neighbours, stop).await;
+    links.close();
+    links.wait().await;
+    tracing::info!("stopped");
     Ok(())
+}
+
+/// What a worker has around it.
+pub struct Neighbours {
+    /// Where batches come from.
+    pub cases: Intake,
+    /// Where messages come from that the broker gave up on.
+    pub dead: Intake,
+    /// Where messages come from that fit no queue.
+    pub unrouted: Intake,
+    /// Where events go.
+    pub publisher: Arc<dyn Publish>,
+    /// Where everything is kept.
+    pub store: Arc<dyn Storage>,
+    /// The way to Testmo.
+    pub client: Client,
+    /// Closes what leads to the broker, once everything has been said to it.
+    pub close: CancellationToken,
 }
 
 /// The name under which the store knows its master key again.
@@ -133,30 +161,37 @@ async fn warn_of_a_clock_behind(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn work(courier: Arc<Courier>, listener: TcpListener, stop: CancellationToken) {
-    let (links, tasks) = (TaskTracker::new(), TaskTracker::new());
-    let close = CancellationToken::new();
-    let amqp = &courier.config.amqp;
-    let start = |queue: &str, prefetch| {
-        let subscription = Subscription { queue: queue.to_owned(), prefetch };
-        Intake::start(amqp, subscription, &links, close.child_token())
-    };
-    let cases = start(&amqp.cases_queue, amqp.prefetch);
-    let dead = start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH);
-    let unrouted = start(&amqp.unrouted_queue, UNDELIVERABLE_PREFETCH);
-    let publisher = Publisher::start(amqp, &links, close.child_token());
+/// Works with what there is around until `stop` is cancelled, then drains; closes the store at the end.
+pub async fn work(
+    config: Config,
+    keyring: Keyring,
+    metrics: Metrics,
+    readiness: Readiness,
+    neighbours: Neighbours,
+    stop: CancellationToken,
+) {
+    let Neighbours { cases, dead, unrouted, publisher, store, client, close } = neighbours;
+    let courier = Arc::new(Courier {
+        tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
+        client,
+        holder: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
+        announce: Arc::new(Notify::new()),
+        metrics,
+        clock: store.clock(),
+        store,
+        config,
+    });
+    let tasks = TaskTracker::new();
     let controls = [cases.control(), dead.control(), unrouted.control()];
-    let readiness = Readiness::default();
     let watched = watch::Watched {
         courier: courier.clone(),
-        readiness: readiness.clone(),
+        readiness,
         intake: cases.status(),
         events: publisher.status(),
         controls: controls.to_vec(),
         counted_at: None,
     };
     let (news, heard) = mpsc::channel(16);
-    tasks.spawn(admin::serve(listener, courier.metrics.clone(), readiness, close.child_token()));
     tasks.spawn(watch::watch(watched, close.child_token()));
     let announcing = TaskTracker::new();
     let announced = CancellationToken::new();
@@ -179,10 +214,7 @@ async fn work(courier: Arc<Courier>, listener: TcpListener, stop: CancellationTo
     announcing.close();
     announcing.wait().await;
     close.cancel();
-    for tracker in [links, tasks] {
-        tracker.close();
-        tracker.wait().await;
-    }
+    tasks.close();
+    tasks.wait().await;
     courier.store.close().await;
-    tracing::info!("stopped");
 }

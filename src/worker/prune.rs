@@ -21,10 +21,12 @@ pub(super) async fn prune(courier: Arc<Courier>, stop: CancellationToken) {
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = look.tick() => {}
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             pruned = prune_all(&courier) => match pruned {
                 Ok((0, 0)) => {}

@@ -21,10 +21,12 @@ pub(super) async fn recheck(courier: Arc<Courier>, stop: CancellationToken) {
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = poll.tick() => {}
         }
         let looked = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             looked = look_at_due(&courier) => looked,
         };

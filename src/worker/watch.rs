@@ -35,6 +35,7 @@ pub(super) async fn watch(mut watched: Watched, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = look.tick() => watched.look_at_store().await,
             Ok(()) = watched.intake.changed() => {}

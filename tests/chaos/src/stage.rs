@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -64,7 +65,7 @@ impl Stage {
         let store = Store::open(&config.store, true, Clock::system()).await?;
         let client = Client::new(&config.testmo, Clock::system())?;
         let keyring = Keyring::create(&config.keys.master_key_file)?;
-        let tenants = Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo));
+        let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
         for tenant in TENANTS {
             let key = format!("key-of-{tenant}");
             testmo.create(tenant, AccountSpec::with_one_folder(&key)).map_err(|e| anyhow::anyhow!("{e}"))?;

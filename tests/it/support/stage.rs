@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -121,7 +122,7 @@ impl Stage {
         testmo_courier::amqp::declare(&link, &topology).await.expect("a topology");
         link.close().await;
         let mut stage = Self {
-            tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
+            tenants: Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo)),
             publisher: Publisher::start(&config.amqp, &links, close.clone()),
             events: Tail::open(&config.amqp, "#").await.expect("the events"),
             client,

@@ -1,0 +1,166 @@
+//! What does a worker ask of its store? The seam at which simulations and benchmarks put another one.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::connections::{ConnectionCount, ConnectionRow, Finding};
+use super::folders::{FolderClaim, NewFolder};
+use super::ledger::{Change, Changed, Claim, Claimed, Stored};
+use super::outbox::Announcement;
+use super::prune::Pruned;
+use super::shelf::{ShelfCount, ShelfId, Shelved};
+use super::{Store, StoreError};
+use crate::batch::{BatchKey, TenantId};
+use crate::clock::Clock;
+
+/// A store as a worker sees it. Each call is atomic; what each means, and when it fails, stands at the method of
+/// [`Store`] that has its name.
+#[async_trait]
+#[expect(missing_docs, reason = "each method is told of where the store has it")]
+pub trait Storage: Debug + Send + Sync {
+    fn clock(&self) -> Clock;
+    fn now(&self) -> i64 {
+        self.clock().now()
+    }
+    async fn ping(&self) -> Result<(), StoreError>;
+    async fn close(&self);
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
+    async fn change(&self, change: Change) -> Result<Changed, StoreError>;
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError>;
+    async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError>;
+    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError>;
+
+    async fn gate(&self, account: &str) -> Result<Option<Duration>, StoreError>;
+
+    async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError>;
+    async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError>;
+
+    async fn lease_due(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<Shelved>, StoreError>;
+    async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError>;
+    async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError>;
+    async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError>;
+
+    async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError>;
+    async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError>;
+    async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError>;
+    async fn unsent_count(&self) -> Result<i64, StoreError>;
+    async fn announce_event_again(&self, id: &str) -> Result<(), StoreError>;
+
+    async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError>;
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError>;
+    async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError>;
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError>;
+    async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError>;
+    async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError>;
+}
+
+#[async_trait]
+impl Storage for Store {
+    fn clock(&self) -> Clock {
+        Self::clock(self)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Self::ping(self).await
+    }
+
+    async fn close(&self) {
+        Self::close(self).await;
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        Self::claim(self, claim).await
+    }
+
+    async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+        Self::change(self, change).await
+    }
+
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+        Self::batch_at(self, key).await
+    }
+
+    async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
+        Self::held_ids(self, account, ids).await
+    }
+
+    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
+        Self::prune(self, retention, most).await
+    }
+
+    async fn gate(&self, account: &str) -> Result<Option<Duration>, StoreError> {
+        Self::gate(self, account).await
+    }
+
+    async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError> {
+        Self::claim_folder(self, new, holder, lease).await
+    }
+
+    async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError> {
+        Self::free_folder(self, folder, holder, settle).await
+    }
+
+    async fn lease_due(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<Shelved>, StoreError> {
+        Self::lease_due(self, holder, lease, most).await
+    }
+
+    async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
+        Self::lease_suspect(self, holder, lease).await
+    }
+
+    async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
+        Self::release(self, leases).await
+    }
+
+    async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
+        Self::shelf_counts(self).await
+    }
+
+    async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError> {
+        Self::unsent(self, most).await
+    }
+
+    async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {
+        Self::mark_sent(self, sent).await
+    }
+
+    async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
+        Self::postpone(self, events, pause).await
+    }
+
+    async fn unsent_count(&self) -> Result<i64, StoreError> {
+        Self::unsent_count(self).await
+    }
+
+    async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
+        Self::announce_event_again(self, id).await
+    }
+
+    async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
+        Self::connection(self, tenant).await
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        Self::connections(self).await
+    }
+
+    async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {
+        Self::connection_counts(self).await
+    }
+
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
+        Self::set_connection(self, row).await
+    }
+
+    async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
+        Self::note_finding(self, tenant, version, finding).await
+    }
+
+    async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+        Self::take_rechecks(self, lease, most).await
+    }
+}

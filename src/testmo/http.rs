@@ -1,0 +1,152 @@
+//! How does one request go out and its answer come in? Vetted, limited in time and size, and told apart by what
+//! happened on the wire.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use http_body::{Body, Frame, SizeHint};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, RequestBuilder};
+use secrecy::ExposeSecret;
+
+use super::classify::Answer;
+use super::client::{Access, Call, Transport};
+use super::resolver::{ResolveError, VettedResolver};
+use crate::batch::answer::Trouble;
+use crate::clock::Clock;
+use crate::config;
+
+/// HTTPS to vetted addresses, and whatever the operator has listed.
+#[derive(Debug)]
+pub(super) struct Http {
+    public: reqwest::Client,
+    /// For origins that the operator has listed, which no vetting would let through.
+    listed: reqwest::Client,
+    clock: Clock,
+    max_answer_bytes: usize,
+}
+
+impl Http {
+    pub(super) fn new(config: &config::Testmo, clock: Clock) -> Result<Self, reqwest::Error> {
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("testmo-courier/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .no_proxy()
+                .referer(false)
+                .connect_timeout(config.connect_timeout)
+                .timeout(config.request_timeout)
+        };
+        Ok(Self {
+            public: builder().https_only(true).dns_resolver(Arc::new(VettedResolver)).build()?,
+            listed: builder().build()?,
+            clock,
+            max_answer_bytes: config.max_answer_bytes,
+        })
+    }
+
+    fn request(&self, method: Method, access: &Access, path: &str) -> RequestBuilder {
+        let client = if access.origin.is_insecure() { &self.listed } else { &self.public };
+        let request = client
+            .request(method, format!("{}/api/v1{path}", access.origin))
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        match HeaderValue::from_str(&format!("Bearer {}", access.key.expose_secret())) {
+            Ok(mut bearer) => {
+                bearer.set_sensitive(true);
+                request.header(AUTHORIZATION, bearer)
+            }
+            // A key with a line break cannot stand in a header: Testmo then answers 401, which tells the tenant.
+            Err(_) => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder, begun: Option<&AtomicBool>) -> Result<Answer, Trouble> {
+        let sent = || begun.is_none_or(|begun| begun.load(Ordering::SeqCst));
+        let mut response = request.send().await.map_err(|error| wire_trouble(&error, sent()))?;
+        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| wire_trouble(&error, true))? {
+            if body.len() + chunk.len() > self.max_answer_bytes {
+                return Err(Trouble::Unreadable(format!("it is longer than {} bytes", self.max_answer_bytes)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, headers, body, at: self.clock.now() })
+    }
+}
+
+#[async_trait]
+impl Transport for Http {
+    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, Trouble> {
+        let Some(body) = call.body else {
+            return self.send(self.request(Method::GET, access, call.path), None).await;
+        };
+        let begun = Arc::new(AtomicBool::new(false));
+        let body = Observed { rest: Some(body.into()), begun: begun.clone() };
+        let request = self
+            .request(Method::POST, access, call.path)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(reqwest::Body::wrap(body));
+        self.send(request, Some(&begun)).await
+    }
+}
+
+/// What broke, told apart by whether the request had begun to be written.
+fn wire_trouble(error: &reqwest::Error, begun: bool) -> Trouble {
+    let sources = || std::iter::successors(std::error::Error::source(error), |error| error.source());
+    if !begun || error.is_connect() {
+        for source in sources() {
+            match source.downcast_ref::<ResolveError>() {
+                Some(ResolveError::Unknown) => return Trouble::UnknownHost,
+                Some(refused @ ResolveError::NotPublic(_)) => return Trouble::AddressRefused(refused.to_string()),
+                None => {}
+            }
+            if let Some(tls) = tls_error(source) {
+                return Trouble::Tls(tls.to_string());
+            }
+        }
+        return Trouble::Unreachable(last_words(sources()));
+    }
+    if error.is_timeout() { Trouble::TimedOut } else { Trouble::Broken(last_words(sources())) }
+}
+
+fn tls_error<'a>(source: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let io = source.downcast_ref::<std::io::Error>();
+    io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref()).or_else(|| source.downcast_ref())
+}
+
+/// The innermost cause: the outer ones repeat the URL.
+fn last_words<'a>(sources: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
+    sources.last().map_or_else(|| "no cause is known".into(), ToString::to_string)
+}
+
+/// A body that tells when its first byte was asked for: before that, nothing can have arrived.
+struct Observed {
+    rest: Option<axum::body::Bytes>,
+    begun: Arc<AtomicBool>,
+}
+
+impl Body for Observed {
+    type Data = axum::body::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.begun.store(true, Ordering::SeqCst);
+        Poll::Ready(self.rest.take().map(|rest| Ok(Frame::data(rest))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.as_ref().map_or(0, |rest| rest.len() as u64))
+    }
+}
