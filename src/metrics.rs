@@ -4,7 +4,8 @@
 mod tests;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 
 use crate::batch::Reason;
@@ -18,6 +19,8 @@ pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"
 pub const ANNOUNCEMENTS: [&str; 2] = ["confirmed", "not_taken"];
 /// The connections to the broker.
 pub const BROKER_LINKS: [&str; 2] = ["intake", "events"];
+/// Whether a lane sends.
+pub const LANE_STATES: [&str; 2] = ["open", "gated"];
 /// When keys expire, each state without the ones before it. A key is good for the whole of its last day, in UTC.
 pub const KEY_STATES: [&str; 6] = ["expired", "within_1_day", "within_7_days", "within_14_days", "later", "no_date"];
 /// Whether a tenant's connection gets work.
@@ -35,6 +38,16 @@ pub struct Metrics {
     pub pushes: IntCounterVec,
     /// How long such a request took, in seconds.
     pub push_seconds: Histogram,
+    /// How many cases such a request had.
+    pub cases_per_push: Histogram,
+    /// Requests of any kind that were answered with 429.
+    pub throttled: IntCounter,
+    /// Lanes with work, by state.
+    pub lanes: IntGaugeVec,
+    /// How long what waits will take, in seconds, for the tenants with the most.
+    pub drain_seconds: GaugeVec,
+    /// The memory that waiting batches take, in bytes.
+    pub waiting_bytes: IntGauge,
     /// From publishing to delivered, in seconds; AMQP's time stamp has full seconds.
     pub delivery_seconds: Histogram,
     /// Batches in the worker's hand.
@@ -94,6 +107,35 @@ impl Metrics {
                 "How long a request that creates cases took.",
                 &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
             )?,
+            cases_per_push: histogram(
+                &registry,
+                "cases_per_push",
+                "How many cases a request that creates cases had.",
+                &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0],
+            )?,
+            throttled: register(
+                &registry,
+                IntCounter::with_opts(opts("throttled_total", "Requests of any kind that Testmo answered with 429."))?,
+            )?,
+            lanes: gauges(
+                &registry,
+                "lanes",
+                "Lanes of this worker, one for each Testmo account with work: open ones send; gated ones wait, as Testmo \
+                 asked for a pause or fails.",
+                &["state"],
+            )?,
+            drain_seconds: register(
+                &registry,
+                GaugeVec::new(
+                    opts(
+                        "drain_seconds",
+                        "How long what waits in this worker and on the shelf will take at the present rate, for the \
+                         ten tenants with the most; the longest of all others is `other`.",
+                    ),
+                    &["tenant"],
+                )?,
+            )?,
+            waiting_bytes: gauge(&registry, "waiting_bytes", "Memory that batches waiting in this worker take.")?,
             delivery_seconds: histogram(
                 &registry,
                 "publish_to_delivered_seconds",
@@ -153,6 +195,7 @@ impl Metrics {
         each(&self.shelved, &reasons);
         each(&self.events, &ANNOUNCEMENTS);
         let each = |vec: &IntGaugeVec, values: &[&str]| values.iter().for_each(|v| drop(vec.with_label_values(&[*v])));
+        each(&self.lanes, &LANE_STATES);
         each(&self.broker_up, &BROKER_LINKS);
         each(&self.keys, &KEY_STATES);
         each(&self.connections, &CONNECTION_STATES);

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -36,12 +37,22 @@ impl Readiness {
     }
 }
 
-/// Serves `/metrics`, `/livez` and `/readyz` until `stop`.
-pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness, stop: CancellationToken) {
+/// Whoever is asked for the lanes, and answers with JSON.
+pub type Lanes = mpsc::Sender<oneshot::Sender<serde_json::Value>>;
+
+/// Serves `/metrics`, `/livez`, `/readyz` and `/lanes` until `stop`.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    readiness: Readiness,
+    lanes: Lanes,
+    stop: CancellationToken,
+) {
     let app = Router::new()
         .route("/metrics", get(show_metrics).with_state(metrics))
         .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready).with_state(readiness));
+        .route("/readyz", get(ready).with_state(readiness))
+        .route("/lanes", get(show_lanes).with_state(lanes));
     let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     // A client that keeps its connection open must not keep the worker from stopping.
     tokio::select! {
@@ -56,6 +67,16 @@ async fn show_metrics(State(metrics): State<Metrics>) -> Response {
     match metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn show_lanes(State(lanes): State<Lanes>) -> Response {
+    let (answer, shown) = oneshot::channel();
+    // A worker that stops answers nobody.
+    drop(lanes.send(answer).await);
+    match shown.await {
+        Ok(view) => axum::Json(view).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the worker is stopping\n").into_response(),
     }
 }
 

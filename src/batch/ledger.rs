@@ -197,6 +197,13 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
+    /// Notes that the open push is known to have been carried out, although no case of this batch was named.
+    pub fn carried_out(&mut self) {
+        if let Some(push) = &mut self.open_push {
+            push.committed = true;
+        }
+    }
+
     /// Records an end that created nothing: `refused` cases are done with, the others wait again.
     pub fn not_created(&mut self, refused: Vec<(usize, Refusal)>) {
         for (position, refusal) in refused {

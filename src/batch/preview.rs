@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::mapping::Mapping;
 use super::message::{Batch, Case, Script};
 use super::render::{self, RenderedCase};
-use super::{fitting, push_body};
+use super::{fitting, push_body, size_in_push};
 
 /// A case as it would be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +63,10 @@ pub fn preview(batch: &Batch, mapping: &Mapping) -> Vec<CasePreview> {
 pub fn requests(folder: u64, cases: &[RenderedCase], most_cases: usize, most_bytes: usize) -> Vec<RequestSize> {
     let (mut sizes, mut rest) = (Vec::new(), cases);
     while !rest.is_empty() {
-        let (next, later) = rest.split_at(fitting(folder, rest, most_cases, most_bytes));
-        sizes.push(RequestSize { cases: next.len(), bytes: push_body(folder, next).len() });
+        let bytes: Vec<usize> = rest.iter().map(|case| size_in_push(folder, case)).collect();
+        let (next, later) = rest.split_at(fitting(&bytes, most_cases, most_bytes, true));
+        let body = push_body(next.iter().map(|case| (folder, case)));
+        sizes.push(RequestSize { cases: next.len(), bytes: body.len() });
         rest = later;
     }
     sizes
@@ -162,7 +164,7 @@ mod tests {
         let cases = vec![case; 5];
         let sizes = requests(1, &cases, 2, 10_000);
         assert_eq!(sizes.iter().map(|size| size.cases).collect::<Vec<_>>(), [2, 2, 1]);
-        assert_eq!(sizes[0].bytes, push_body(1, &cases[..2]).len());
+        assert_eq!(sizes[0].bytes, push_body(cases[..2].iter().map(|case| (1, case))).len());
         assert_eq!(requests(1, &cases, 100, 250).len(), 3);
         assert_eq!(requests(1, &[], 100, 250), []);
     }

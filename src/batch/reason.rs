@@ -141,6 +141,10 @@ reasons! {
     NoRoom "no_room" Account:
         "More batches of this account wait than the worker holds in memory.",
         "Nothing to do: the batch goes out in its turn.";
+    /// A person paused the lane.
+    Paused "paused" Account:
+        "An operator has paused the sending of this tenant's batches, or of all batches of its Testmo account.",
+        "Nothing to do: the batch goes out by itself when the operator resumes.";
     /// Testmo refused one case.
     CaseRefused "case_refused" Case:
         "Testmo refused the case.",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answer::{FieldRefusal, PushEnd, Refusals, Trouble};
+use super::pace::Signal;
 use super::reason::Reason;
 use super::render::RenderedCase;
 
@@ -86,6 +87,29 @@ pub fn after_failed_folder(trouble: &Trouble) -> Next {
     after_failed_look(trouble)
 }
 
+/// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
+pub const DEFAULT_GATE: Duration = Duration::from_secs(60);
+
+/// What the end of a request tells of its account; `None` where it tells nothing.
+pub fn signal_of(trouble: Option<&Trouble>) -> Option<Signal> {
+    let Some(trouble) = trouble else { return Some(Signal::Answered) };
+    match trouble {
+        Trouble::Throttled { retry_after } => Some(Signal::Throttled(retry_after.unwrap_or(DEFAULT_GATE))),
+        Trouble::Server { .. } | Trouble::TimedOut | Trouble::Broken(_) | Trouble::Unreachable(_) => {
+            Some(Signal::Failed)
+        }
+        Trouble::KeyRefused
+        | Trouble::Forbidden
+        | Trouble::Missing
+        | Trouble::TooLarge
+        | Trouble::Invalid(_)
+        | Trouble::Rejected { .. }
+        | Trouble::Unreadable(_) => Some(Signal::Answered),
+        // These are about the address, which other tenants of the account may have right.
+        Trouble::AddressRefused(_) | Trouble::UnknownHost | Trouble::Tls(_) | Trouble::NotTestmo => None,
+    }
+}
+
 /// How many refusals of whole requests in a row, without a case arriving between them, it takes until not the cases
 /// but the connection is to blame: bisecting `sent` cases for one bad one takes half as many.
 pub fn most_refusals(sent: usize) -> u32 {
@@ -142,6 +166,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::CrashLoop
         | Reason::BatchConflict
         | Reason::NoRoom
+        | Reason::Paused
         | Reason::CaseRefused
         | Reason::CaseTooLarge
         | Reason::Rejected

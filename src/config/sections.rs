@@ -86,7 +86,10 @@ pub struct Testmo {
 pub struct Push {
     pub max_cases: usize,
     pub max_bytes: usize,
+    pub pack: bool,
     pub concurrency: usize,
+    pub account_limit: u32,
+    pub in_flight: usize,
 }
 
 /// `[retry]`
@@ -115,6 +118,7 @@ pub struct Shelf {
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Worker {
     pub drain: Duration,
+    pub memory: usize,
     pub longest_wait: Duration,
 }
 
@@ -174,12 +178,16 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         push: Push {
             max_cases: r.whole("push.max_cases", 1..=100),
             max_bytes: r.whole("push.max_bytes", 1_000..=100_000_000),
+            pack: r.truth("push.pack"),
             concurrency: r.whole("push.concurrency", 1..=1_000),
+            account_limit: r.whole("push.account_limit", 1..=10_000),
+            in_flight: r.whole("push.in_flight", 1..=10_000),
         },
         retry: read_retry(r),
         shelf: Shelf { poll: r.time("shelf.poll", SOON..=HOUR), lease: r.time("shelf.lease", SECOND..=HOUR * 24) },
         worker: Worker {
             drain: r.time("worker.drain", SOON..=HOUR),
+            memory: r.whole("worker.memory", 1_000_000..=100_000_000_000),
             longest_wait: r.time("worker.longest_wait", SOON..=SECOND * 600),
         },
         observe: Observe {

@@ -1,54 +1,333 @@
-//! May a request go to this account now? The gate that a 429 closes, for every worker and command.
+//! What may be sent to an account now? Its pace and what people ordered, shared by every worker and command.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use super::sql::{self, Bound, Columns, Dialect, Kind};
+use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
+use crate::batch::TenantId;
+use crate::batch::pace::{Pace, Permission, Signal};
 
-impl Store {
-    /// How long an account is to be left alone from now on; `None` when a request may go out.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn gate(&self, account: &str) -> Result<Option<Duration>, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
-        let until = gates(&mut conn, HashSet::from([account])).await?.remove(account);
-        let wait = until.and_then(|until| u64::try_from(until - now).ok()).filter(|ms| *ms > 0);
-        Ok(wait.map(Duration::from_millis))
+/// What a request told of its account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The account.
+    pub account: String,
+    /// What it told.
+    pub signal: Signal,
+    /// How many requests at once are configured for it.
+    pub ceiling: u32,
+}
+
+/// Leave to send one request that creates nothing; times are milliseconds on the store's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// It may be sent.
+    Granted,
+    /// Not for so long.
+    Wait(Pause),
+    /// The circuit breaker is open, and the caller alone may find out whether the account is well again.
+    Probe,
+    /// A person has paused the account or the tenant.
+    Paused,
+}
+
+/// Why nothing is sent to an account, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// For so long from now on.
+    pub wait: Duration,
+    /// Whether the circuit breaker is open; else the account has asked for the pause.
+    pub broken: bool,
+}
+
+/// What a person ordered for a tenant or an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// For whom.
+    pub lane: OrderedLane,
+    /// Whether nothing is sent.
+    pub paused: bool,
+    /// The most requests at once, by all workers.
+    pub most: Option<u32>,
+}
+
+/// Whom an order is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OrderedLane {
+    /// One tenant.
+    Tenant(TenantId),
+    /// Every tenant of an account, by its canonical origin.
+    Account(String),
+}
+
+impl Pause {
+    fn until(until: i64, now: i64, broken: bool) -> Self {
+        Self { wait: Duration::from_millis(u64::try_from(until - now).unwrap_or(0)), broken }
     }
 }
 
-/// When the gate of each account opens, in milliseconds on the store's clock; accounts never gated are left out.
-pub(super) async fn gates(
-    conn: &mut AnyConnection,
-    accounts: HashSet<&str>,
-) -> Result<HashMap<String, i64>, StoreError> {
-    let wanted: Vec<Value> = accounts.into_iter().map(|a| json!({"account": a})).collect();
-    let sql = format!(
-        "SELECT a.account, a.gate_until FROM accounts a JOIN {} ON a.account = r.account \
-         WHERE a.gate_until IS NOT NULL",
-        Dialect::of(conn).rows(&[("account", Kind::Text)])
-    );
-    let rows = sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await?;
-    rows.iter().map(|row| Ok((row.text("account")?, row.int("gate_until")?))).collect()
+impl OrderedLane {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Tenant(_) => "tenant",
+            Self::Account(_) => "account",
+        }
+    }
+
+    /// The tenant's or the account's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tenant(tenant) => tenant.as_str(),
+            Self::Account(account) => account,
+        }
+    }
 }
 
-/// Closes a gate for `wait` from now; a gate is never opened earlier than it was closed for.
-pub(super) async fn close_gate(
-    conn: &mut AnyConnection,
+impl Store {
+    /// Asks for leave to send a request that creates nothing to an account, for a tenant; a probe has to be over
+    /// within `lease`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn permit(&self, account: &str, tenant: &TenantId, lease: Duration) -> Result<Permit, StoreError> {
+        let (mut conn, now) = self.conn_at().await?;
+        let known = Known::load(&mut conn, now, BTreeSet::from([account])).await?;
+        if known.is_paused(account, tenant) {
+            return Ok(Permit::Paused);
+        }
+        let wait = |until, broken| Permit::Wait(Pause::until(until, now, broken));
+        match known.pace(account).permission(now, 1) {
+            Permission::Granted { .. } => Ok(Permit::Granted),
+            Permission::Gated { until } => Ok(wait(until, false)),
+            Permission::Broken { until } if until > now => Ok(wait(until, true)),
+            Permission::Broken { .. } => {
+                drop(conn);
+                self.take_probe(account, lease).await
+            }
+        }
+    }
+
+    async fn take_probe(&self, account: &str, lease: Duration) -> Result<Permit, StoreError> {
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let now = transaction.now;
+        lock(transaction.conn()?, BTreeSet::from([account])).await?;
+        let mut known = Known::load(transaction.conn()?, now, BTreeSet::from([account])).await?;
+        let taken = known.take_probe(account, now, lease);
+        known.store(transaction.conn()?).await?;
+        transaction.commit().await?;
+        Ok(if taken { Permit::Probe } else { Permit::Wait(Pause { wait: lease, broken: true }) })
+    }
+
+    /// How an account stands.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
+        let (mut conn, now) = self.conn_at().await?;
+        Ok(Known::load(&mut conn, now, BTreeSet::from([account])).await?.pace(account))
+    }
+
+    /// Everything that people have ordered.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn orders(&self) -> Result<Vec<Order>, StoreError> {
+        orders(&mut *self.conn().await?).await
+    }
+
+    /// Keeps an order in place of the one before; one that asks for nothing is forgotten. What was put on the shelf
+    /// because of a pause that is over is due at once.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn give_order(&self, order: &Order) -> Result<(), StoreError> {
+        let (mut conn, now) = self.conn_at().await?;
+        let mut bounds = vec![Bound::Text(order.lane.kind().into()), Bound::Text(order.lane.name().into())];
+        if !order.paused {
+            let sql = "UPDATE shelf SET due_at = $1 WHERE state = 'parked' AND reason = 'paused' \
+                       AND (($2 = 'tenant' AND tenant_id = $3) OR ($2 = 'account' AND account = $3))";
+            let name = Bound::Text(order.lane.name().into());
+            let released = vec![Bound::Int(now), Bound::Text(order.lane.kind().into()), name];
+            sql::execute(&mut conn, sql, released).await?;
+        }
+        if !order.paused && order.most.is_none() {
+            sql::execute(&mut conn, "DELETE FROM lane_orders WHERE kind = $1 AND name = $2", bounds).await?;
+            return Ok(());
+        }
+        bounds.extend([Bound::Int(i64::from(order.paused)), Bound::MaybeInt(order.most.map(i64::from))]);
+        let sql = "INSERT INTO lane_orders (kind, name, paused, most) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (kind, name) DO UPDATE SET paused = excluded.paused, most = excluded.most";
+        sql::execute(&mut conn, sql, bounds).await?;
+        Ok(())
+    }
+}
+
+async fn orders(conn: &mut AnyConnection) -> Result<Vec<Order>, StoreError> {
+    let rows = sql::fetch(conn, "SELECT * FROM lane_orders ORDER BY kind, name", vec![]).await?;
+    let order = |row: &sqlx::any::AnyRow| {
+        let lane = match row.text("kind")?.as_str() {
+            "tenant" => OrderedLane::Tenant(row.parsed("name")?),
+            "account" => OrderedLane::Account(row.text("name")?),
+            _ => return Err(StoreError::malformed("kind")),
+        };
+        let most = row.maybe_int("most")?.map(|most| u32::try_from(most).unwrap_or(u32::MAX));
+        Ok(Order { lane, paused: row.int("paused")? != 0, most })
+    };
+    rows.iter().map(order).collect()
+}
+
+/// What is known of some accounts, as of one moment; the decisions on it are pure.
+#[derive(Debug, Default)]
+pub(super) struct Known {
     now: i64,
-    account: &str,
-    wait: Duration,
-) -> Result<(), StoreError> {
-    let until = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-    let sql = "INSERT INTO accounts (account, gate_until, gate_set_at) VALUES ($1, $2, $3) \
-               ON CONFLICT (account) DO UPDATE SET gate_set_at = excluded.gate_set_at, gate_until = \
-               CASE WHEN accounts.gate_until > excluded.gate_until THEN accounts.gate_until \
-               ELSE excluded.gate_until END";
-    sql::execute(conn, sql, vec![Bound::Text(account.into()), Bound::Int(until), Bound::Int(now)]).await?;
+    paces: BTreeMap<String, Pace>,
+    changed: BTreeSet<String>,
+    /// Requests under way, by account and tenant.
+    under_way: HashMap<(String, String), u32>,
+    orders: Vec<Order>,
+}
+
+impl Known {
+    pub(super) async fn load(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
+        let wanted: Vec<Value> = accounts.into_iter().map(|account| json!({"account": account})).collect();
+        let rows = Dialect::of(conn).rows(&[("account", Kind::Text)]);
+        let sql = format!("SELECT a.account, a.pace FROM accounts a JOIN {rows} ON a.account = r.account");
+        let mut known = Self { now, ..Self::default() };
+        for row in sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await? {
+            known.paces.insert(row.text("account")?, row.json("pace")?);
+        }
+        let sql = format!(
+            "SELECT p.account, p.tenant_id, COUNT(*) AS n FROM {rows} JOIN pushes p ON p.account = r.account \
+             WHERE p.ended_at IS NULL AND p.lease_until > $2 GROUP BY p.account, p.tenant_id"
+        );
+        for row in sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice()), Bound::Int(now)]).await? {
+            known.under_way.insert((row.text("account")?, row.text("tenant_id")?), row.whole("n")?);
+        }
+        known.orders = orders(conn).await?;
+        Ok(known)
+    }
+
+    fn pace(&self, account: &str) -> Pace {
+        self.paces.get(account).cloned().unwrap_or_default()
+    }
+
+    fn orders_for<'a>(&'a self, account: &'a str, tenant: &'a TenantId) -> impl Iterator<Item = &'a Order> {
+        self.orders.iter().filter(move |order| match &order.lane {
+            OrderedLane::Tenant(of) => of == tenant,
+            OrderedLane::Account(of) => of == account,
+        })
+    }
+
+    fn is_paused(&self, account: &str, tenant: &TenantId) -> bool {
+        self.orders_for(account, tenant).any(|order| order.paused)
+    }
+
+    /// Leave for one more request that creates cases, which counts as under way from then on.
+    pub(super) fn ask(&mut self, account: &str, tenant: &TenantId, ceiling: u32, lease: Duration) -> Answer {
+        if self.is_paused(account, tenant) {
+            return Answer::Paused;
+        }
+        let limit = match self.pace(account).permission(self.now, ceiling) {
+            Permission::Granted { limit } => limit,
+            Permission::Gated { until } => return Answer::Wait(Pause::until(until, self.now, false)),
+            Permission::Broken { until } if until > self.now => {
+                return Answer::Wait(Pause::until(until, self.now, true));
+            }
+            Permission::Broken { .. } => {
+                let taken = self.take_probe(account, self.now, lease);
+                let until = self.pace(account).breaker_until.unwrap_or(self.now);
+                return if taken { Answer::Probe } else { Answer::Wait(Pause::until(until, self.now, true)) };
+            }
+        };
+        let of_tenant = |known: &Self| {
+            let key = (account.to_owned(), tenant.as_str().to_owned());
+            known.under_way.get(&key).copied().unwrap_or(0)
+        };
+        let of_account: u32 = self.under_way.iter().filter(|((of, _), _)| of == account).map(|(_, n)| n).sum();
+        let full = self.orders_for(account, tenant).any(|order| match &order.lane {
+            OrderedLane::Tenant(_) => order.most.is_some_and(|most| of_tenant(self) >= most),
+            OrderedLane::Account(_) => order.most.is_some_and(|most| of_account >= most),
+        });
+        if full || of_account >= limit {
+            return Answer::Full { limit };
+        }
+        *self.under_way.entry((account.to_owned(), tenant.as_str().to_owned())).or_default() += 1;
+        Answer::Granted { limit }
+    }
+
+    fn take_probe(&mut self, account: &str, now: i64, lease: Duration) -> bool {
+        let mut pace = self.pace(account);
+        let taken = pace.take_probe(now, lease);
+        if taken {
+            self.set(account, pace);
+        }
+        taken
+    }
+
+    /// Takes in what requests told.
+    pub(super) fn hear(&mut self, heard: &Heard) {
+        let mut pace = self.pace(&heard.account);
+        if pace.hear(heard.signal, self.now, heard.ceiling) {
+            self.set(&heard.account, pace);
+        }
+    }
+
+    fn set(&mut self, account: &str, pace: Pace) {
+        self.paces.insert(account.to_owned(), pace);
+        self.changed.insert(account.to_owned());
+    }
+
+    /// Stores what was changed.
+    pub(super) async fn store(&mut self, conn: &mut AnyConnection) -> Result<(), StoreError> {
+        let row = |account: &String| json!({"account": account, "pace": json!(self.pace(account)).to_string()});
+        let rows: Vec<Value> = self.changed.iter().map(row).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO accounts (account, pace) SELECT account, pace FROM {} WHERE true \
+             ON CONFLICT (account) DO UPDATE SET pace = excluded.pace",
+            Dialect::of(conn).rows(&[("account", Kind::Text), ("pace", Kind::Text)])
+        );
+        sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+        self.changed.clear();
+        Ok(())
+    }
+}
+
+/// The answer to a wish to send a request that creates cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Granted { limit: u32 },
+    Full { limit: u32 },
+    Wait(Pause),
+    Probe,
+    Paused,
+}
+
+/// Where replicas share the store: makes and locks the rows of accounts, in their order, so that no two replicas count
+/// what is under way at the same time.
+pub(super) async fn lock(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<(), StoreError> {
+    let dialect = Dialect::of(conn);
+    if !dialect.is_shared() || accounts.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = accounts.into_iter().map(|account| json!({"account": account})).collect();
+    let wanted = dialect.rows(&[("account", Kind::Text)]);
+    let sql = format!(
+        "INSERT INTO accounts (account) SELECT r.account FROM {wanted} \
+         WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.account = r.account) \
+         ORDER BY r.account COLLATE \"C\" ON CONFLICT (account) DO NOTHING"
+    );
+    sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+    let sql = format!(
+        "SELECT 1 FROM accounts a JOIN {wanted} ON a.account = r.account \
+         ORDER BY a.account COLLATE \"C\" FOR UPDATE OF a"
+    );
+    sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     Ok(())
 }

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::accounts::{self, Answer, Heard, Known, Pause};
 use super::shelf::{self, ByHand, Shelving};
 use super::sql::{self, Bound, Columns, Dialect, Kind};
-use super::{Store, StoreError, accounts, outbox};
+use super::{Store, StoreError, outbox};
 use crate::batch::event::Event;
-use crate::batch::ledger::{BatchRecord, Target};
+use crate::batch::ledger::{BatchRecord, CaseState};
 use crate::batch::{BatchId, BatchKey, TenantId};
 
 /// A record as it is to be stored, and the epoch that has to be stored before.
@@ -36,10 +37,10 @@ pub struct Claim {
     pub tenant: TenantId,
     /// The version of that connection, which has to be the current, verified one.
     pub connection: String,
-    /// Where it sends.
-    pub target: Target,
-    /// How many cases it sends.
-    pub cases: usize,
+    /// The account it sends to.
+    pub account: String,
+    /// How many requests at once are configured for that.
+    pub ceiling: u32,
     /// Who sends.
     pub holder: String,
     /// How long the claim holds.
@@ -51,21 +52,31 @@ pub struct Claim {
 /// The answer to a [`Claim`]; times are milliseconds on the store's clock.
 #[derive(Clone, Debug)]
 pub enum Claimed {
-    /// Granted, with the permit for one request.
+    /// Granted, with the permit for one request, but for what is named.
     Granted {
         /// When.
         at: i64,
+        /// How many requests at once the account bears.
+        limit: u32,
+        /// Batches that are not as the claim believes, and are not part of it.
+        stale: Vec<Stored>,
+        /// Batches that another claim of the same moment got, and are not part of it.
+        contested: Vec<BatchKey>,
     },
-    /// The account takes nothing yet.
-    Gated {
-        /// Until when.
-        until: i64,
-        /// When this was answered.
-        now: i64,
+    /// The account bears no more requests at once.
+    Full {
+        /// How many it bears.
+        limit: u32,
     },
+    /// The account takes nothing yet: its gate is closed, or its circuit breaker is open.
+    Wait(Pause),
+    /// The circuit breaker is open, and the claimant alone may find out whether the account is well again.
+    Probe,
+    /// A person has paused the account or the tenant.
+    Paused,
     /// The connection is not the current, verified one.
     ConnectionChanged,
-    /// These batches are not as the claim believes.
+    /// None of the batches is as the claim believes.
     Stale {
         /// How they are.
         stored: Vec<Stored>,
@@ -83,6 +94,15 @@ pub struct Stored {
     pub claimed_at: Option<i64>,
     /// Until when its open push belongs to its holder.
     pub lease_until: Option<i64>,
+}
+
+/// What is known of a push as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// Whether one of its cases is known to be created: then all of them were.
+    pub committed: bool,
+    /// Its batches.
+    pub batches: Vec<BatchKey>,
 }
 
 /// How a push ended, for its history.
@@ -111,8 +131,8 @@ pub struct Change {
     pub by_hand: Option<ByHand>,
     /// Events to be announced.
     pub events: Vec<Event>,
-    /// An account to be left alone, and for how long.
-    pub gate: Option<(String, Duration)>,
+    /// What a request told of its account; that is so whatever becomes of the rest of the change.
+    pub heard: Option<Heard>,
     /// A tenant for whom something arrived.
     pub success: Option<TenantId>,
 }
@@ -172,6 +192,23 @@ impl Store {
         let tenant = Bound::MaybeText(tenant.map(|t| t.as_str().to_owned()));
         let rows = sql::fetch(&mut conn, sql, vec![tenant, Bound::Int(i64::from(most))]).await?;
         rows.iter().map(stored).collect()
+    }
+
+    /// Whether a push is known to have created cases, and which batches it was for.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn company(&self, push: &str) -> Result<Company, StoreError> {
+        let mut conn = self.conn().await?;
+        let sql = "SELECT pp.tenant_id, pp.batch_id, p.first_id FROM push_parts pp \
+                   JOIN pushes p ON p.push_id = pp.push_id WHERE pp.push_id = $1";
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(push.into())]).await?;
+        let mut company = Company::default();
+        for row in &rows {
+            company.committed |= row.maybe_int("first_id")?.is_some();
+            company.batches.push(key_of(row)?);
+        }
+        Ok(company)
     }
 
     /// Which of `ids` the ledger holds for cases of an account.
@@ -255,7 +292,8 @@ pub(super) async fn lock(
         let rows: Vec<Value> = all.into_iter().map(|key| row(key, "")).collect();
         sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     }
-    Ok(())
+    let heard = changes.iter().filter_map(|change| change.heard.as_ref()).map(|heard| heard.account.as_str());
+    accounts::lock(conn, claims.iter().map(|claim| claim.account.as_str()).chain(heard).collect()).await
 }
 
 /// Decides every claim and stores those that are granted.
@@ -263,24 +301,48 @@ pub(super) async fn claim(conn: &mut AnyConnection, now: i64, claims: &[Claim]) 
     if claims.is_empty() {
         return Ok(Vec::new());
     }
-    let gates = accounts::gates(conn, claims.iter().map(|c| c.target.account.as_str()).collect()).await?;
+    let mut known = Known::load(conn, now, claims.iter().map(|claim| claim.account.as_str()).collect()).await?;
     let current = current_connections(conn, claims).await?;
     let stored = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
     let mut taken = HashSet::new();
-    let mut answers = Vec::with_capacity(claims.len());
-    for claim in claims {
-        answers.push(decide(claim, now, &gates, &current, &stored, &mut taken));
-    }
-    let granted: Vec<&Claim> =
-        claims.iter().zip(&answers).filter(|(_, a)| matches!(a, Claimed::Granted { .. })).map(|(c, _)| c).collect();
+    let answers: Vec<Claimed> =
+        claims.iter().map(|claim| decide(claim, now, &mut known, &current, &stored, &mut taken)).collect();
+    let granted: Vec<Granted<'_>> =
+        claims.iter().zip(&answers).filter_map(|(claim, answer)| Granted::of(claim, answer)).collect();
     store_claims(conn, now, &granted).await?;
+    known.store(conn).await?;
     Ok(answers)
+}
+
+/// A claim, and those of its batches that are part of it.
+struct Granted<'a> {
+    claim: &'a Claim,
+    batches: Vec<&'a Revised>,
+}
+
+impl<'a> Granted<'a> {
+    fn of(claim: &'a Claim, answer: &Claimed) -> Option<Self> {
+        let Claimed::Granted { stale, contested, .. } = answer else { return None };
+        let out = |key: &BatchKey| contested.contains(key) || stale.iter().any(|stored| stored.record.key == *key);
+        let batches = claim.batches.iter().filter(|revised| !out(&revised.record.key)).collect();
+        Some(Self { claim, batches })
+    }
+
+    fn cases(&self) -> usize {
+        let claimed =
+            |revised: &&Revised| revised.record.cases.iter().filter(|case| case.state == CaseState::Claimed).count();
+        self.batches.iter().map(claimed).sum()
+    }
+
+    fn lease_until(&self, now: i64) -> i64 {
+        now + i64::try_from(self.claim.lease.as_millis()).unwrap_or(i64::MAX / 2)
+    }
 }
 
 fn decide<'a>(
     claim: &'a Claim,
     now: i64,
-    gates: &HashMap<String, i64>,
+    known: &mut Known,
     current: &HashSet<(String, String)>,
     stored: &HashMap<BatchKey, Stored>,
     taken: &mut HashSet<&'a BatchKey>,
@@ -288,25 +350,33 @@ fn decide<'a>(
     if !current.contains(&(claim.tenant.as_str().to_owned(), claim.connection.clone())) {
         return Claimed::ConnectionChanged;
     }
-    if let Some(until) = gates.get(&claim.target.account).copied().filter(|until| *until > now) {
-        return Claimed::Gated { until, now };
+    let (mut stale, mut contested, mut fitting) = (Vec::new(), Vec::new(), Vec::new());
+    for revised in &claim.batches {
+        let key = &revised.record.key;
+        match stored.get(key) {
+            _ if taken.contains(key) => contested.push(key.clone()),
+            None if revised.from_epoch == 0 => fitting.push(key),
+            Some(s) if s.record.epoch == revised.from_epoch && s.record.fingerprint == revised.record.fingerprint => {
+                fitting.push(key);
+            }
+            Some(other) => stale.push(other.clone()),
+            // It was pruned away, or never stored: whoever believes otherwise reads it anew.
+            None => contested.push(key.clone()),
+        }
     }
-    let fits = |revised: &Revised| match stored.get(&revised.record.key) {
-        None => revised.from_epoch == 0,
-        Some(s) => s.record.epoch == revised.from_epoch && s.record.fingerprint == revised.record.fingerprint,
-    };
-    let stale: Vec<Stored> = claim
-        .batches
-        .iter()
-        .filter(|revised| !fits(revised))
-        .filter_map(|revised| stored.get(&revised.record.key).cloned())
-        .collect();
-    let contested = claim.batches.iter().any(|revised| taken.contains(&revised.record.key));
-    if !stale.is_empty() || contested || !claim.batches.iter().all(fits) {
+    if fitting.is_empty() {
         return Claimed::Stale { stored: stale, now };
     }
-    taken.extend(claim.batches.iter().map(|revised| &revised.record.key));
-    Claimed::Granted { at: now }
+    match known.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
+        Answer::Granted { limit } => {
+            taken.extend(fitting);
+            Claimed::Granted { at: now, limit, stale, contested }
+        }
+        Answer::Full { limit } => Claimed::Full { limit },
+        Answer::Wait(pause) => Claimed::Wait(pause),
+        Answer::Probe => Claimed::Probe,
+        Answer::Paused => Claimed::Paused,
+    }
 }
 
 async fn current_connections(
@@ -360,15 +430,13 @@ fn row_of(revised: &Revised, lease_until: Option<i64>) -> Value {
     })
 }
 
-async fn store_claims(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> Result<(), StoreError> {
+async fn store_claims(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]) -> Result<(), StoreError> {
     if claims.is_empty() {
         return Ok(());
     }
-    let lease_until = |claim: &Claim| now + i64::try_from(claim.lease.as_millis()).unwrap_or(i64::MAX / 2);
-    let batches: Vec<Value> = claims
-        .iter()
-        .flat_map(|claim| claim.batches.iter().map(|revised| row_of(revised, Some(lease_until(claim)))))
-        .collect();
+    let row = |granted: &Granted<'_>, revised: &Revised| row_of(revised, Some(granted.lease_until(now)));
+    let batches: Vec<Value> =
+        claims.iter().flat_map(|granted| granted.batches.iter().map(|revised| row(granted, revised))).collect();
     let sql = format!(
         "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
          doubt_since, claimed_at, lease_until, first_seen_at, settled_at) \
@@ -385,15 +453,19 @@ async fn store_claims(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> 
     store_pushes(conn, now, claims).await
 }
 
-async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> Result<(), StoreError> {
-    let names = |claim: &Claim| -> Vec<String> { claim.batches.iter().map(|b| b.record.key.to_string()).collect() };
+async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]) -> Result<(), StoreError> {
+    let names =
+        |granted: &Granted<'_>| -> Vec<String> { granted.batches.iter().map(|b| b.record.key.to_string()).collect() };
     let pushes: Vec<Value> = claims
         .iter()
-        .map(|claim| {
-            json!({"push_id": claim.push, "account": claim.target.account, "project_id": claim.target.project,
-                   "folder_id": claim.target.folder, "tenant_id": claim.tenant.as_str(),
-                   "connection": claim.connection, "batches": json!(names(claim)).to_string(),
-                   "cases": claim.cases, "holder": claim.holder})
+        .filter_map(|granted| {
+            let claim = granted.claim;
+            // Its batches can go to several folders; each record has its own.
+            let target = granted.batches.first()?.record.target()?;
+            Some(json!({"push_id": claim.push, "account": claim.account, "project_id": target.project,
+                        "folder_id": target.folder, "tenant_id": claim.tenant.as_str(),
+                        "connection": claim.connection, "batches": json!(names(granted)).to_string(),
+                        "cases": granted.cases(), "holder": claim.holder, "lease_until": granted.lease_until(now)}))
         })
         .collect();
     let columns = [
@@ -406,17 +478,20 @@ async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[&Claim]) -> 
         ("batches", Kind::Text),
         ("cases", Kind::Int),
         ("holder", Kind::Text),
+        ("lease_until", Kind::Int),
     ];
     let sql = format!(
         "INSERT INTO pushes (push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, holder, \
-         claimed_at) SELECT push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, holder, \
-         $2 FROM {}",
+         lease_until, claimed_at) SELECT push_id, account, project_id, folder_id, tenant_id, connection, batches, \
+         cases, holder, lease_until, $2 FROM {}",
         Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(pushes.as_slice()), Bound::Int(now)]).await?;
-    let part = |claim: &Claim, key: &BatchKey| json!({"tenant_id": key.tenant.as_str(), "batch_id": key.batch.as_str(), "push_id": claim.push});
-    let parts: Vec<Value> =
-        claims.iter().flat_map(|claim| claim.batches.iter().map(|b| part(claim, &b.record.key))).collect();
+    let part = |granted: &Granted<'_>, key: &BatchKey| json!({"tenant_id": key.tenant.as_str(), "batch_id": key.batch.as_str(), "push_id": granted.claim.push});
+    let parts: Vec<Value> = claims
+        .iter()
+        .flat_map(|granted| granted.batches.iter().map(|revised| part(granted, &revised.record.key)))
+        .collect();
     let columns = [("tenant_id", Kind::Text), ("batch_id", Kind::Text), ("push_id", Kind::Text)];
     let sql = format!(
         "INSERT INTO push_parts (tenant_id, batch_id, push_id) SELECT tenant_id, batch_id, push_id FROM {}",
@@ -450,13 +525,22 @@ pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change
         shelf::put(conn, now, shelving).await?;
     }
     outbox::put(conn, now, stored.iter().flat_map(|c| &c.events).collect()).await?;
-    for (account, wait) in stored.iter().filter_map(|c| c.gate.as_ref()).collect::<BTreeSet<_>>() {
-        accounts::close_gate(conn, now, account, *wait).await?;
-    }
+    hear(conn, now, changes).await?;
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
     let answer =
         |(change, held): (&Change, &bool)| if *held && done(&change) { Changed::Done } else { Changed::Fenced };
     Ok(changes.iter().zip(&held).map(answer).collect())
+}
+
+/// Takes in what requests told of their accounts, also where the rest of a change is not stored.
+async fn hear(conn: &mut AnyConnection, now: i64, changes: &[Change]) -> Result<(), StoreError> {
+    let heard: Vec<&Heard> = changes.iter().filter_map(|change| change.heard.as_ref()).collect();
+    if heard.is_empty() {
+        return Ok(());
+    }
+    let mut known = Known::load(conn, now, heard.iter().map(|heard| heard.account.as_str()).collect()).await?;
+    heard.into_iter().for_each(|heard| known.hear(heard));
+    known.store(conn).await
 }
 
 /// Gives the keys whose stored epoch was the expected one.
@@ -510,7 +594,9 @@ async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -
         json!({"push_id": end.push, "answer": end.answer,
                "first_id": end.ids.map(|ids| ids.0), "last_id": end.ids.map(|ids| ids.1)})
     };
-    let rows: Vec<Value> = ends.into_iter().map(row).collect();
+    // Each batch of a push tells of its end.
+    let ends: BTreeMap<&str, &PushEnded> = ends.into_iter().map(|end| (end.push.as_str(), end)).collect();
+    let rows: Vec<Value> = ends.into_values().map(row).collect();
     if rows.is_empty() {
         return Ok(());
     }

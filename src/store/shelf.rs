@@ -139,6 +139,19 @@ impl std::str::FromStr for ShelfState {
     }
 }
 
+/// A tenant with parked batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The account of its present connection.
+    pub account: Option<String>,
+    /// Whether some of them are due.
+    pub is_due: bool,
+    /// Whether some of them wait for room, so that newer ones have to queue behind them.
+    pub is_skimmed: bool,
+}
+
 /// How many are on the shelf for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShelfCount {
@@ -187,34 +200,87 @@ pub enum Wish {
     Discard,
 }
 
-/// A connection mends what waits for it when it is verified and is another one, or was verified since.
-const MENDED: &str = "EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id \
-    AND c.verified_version = c.version \
-    AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
+/// What is due at `$1` and in nobody's hand. A tenant without a verified connection has nothing that it mends.
+const DUE: &str = "shelf.state = 'parked' AND shelf.reason <> 'suspect' \
+    AND (shelf.lease_until IS NULL OR shelf.lease_until <= $1) \
+    AND ((shelf.waits_for = 'time' AND shelf.due_at <= $1) OR (shelf.waits_for = 'connection' \
+    AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
+    AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))))";
 
 /// What replicas take turns at when they lease a suspect.
 const SUSPECTS: i64 = 0x0073_7573_7065_6374;
 
 impl Store {
-    /// Leases up to `most` parked batches that are due, in order of arrival, to `holder`.
+    /// Tenants with parked batches, those first that have waited longest, at most `most` of them.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn lease_due(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<Shelved>, StoreError> {
+    pub async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
         let (mut conn, now) = self.conn_at().await?;
-        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        // Walks from tenant to tenant by the index, whatever the number of their batches.
         let sql = format!(
-            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf \
-             WHERE state = 'parked' AND reason <> 'suspect' AND (lease_until IS NULL OR lease_until <= $3) \
-             AND ((waits_for = 'time' AND due_at <= $3) OR (waits_for = 'connection' AND {MENDED})) \
-             ORDER BY arrived_at, id LIMIT $4 {}) \
-             UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1 \
-             FROM due WHERE id = due_id RETURNING *",
-            Dialect::of(&conn).skip_taken()
+            "WITH RECURSIVE parked(tenant) AS (\
+             SELECT MIN(tenant_id) FROM shelf WHERE state = 'parked' \
+             UNION ALL SELECT (SELECT MIN(s.tenant_id) FROM shelf s WHERE s.state = 'parked' \
+             AND s.tenant_id > parked.tenant) FROM parked WHERE parked.tenant IS NOT NULL) \
+             SELECT p.tenant, c.origin, \
+             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {DUE}) THEN 1 ELSE 0 END \
+             AS is_due, \
+             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
+             AND reason IN ('no_room', 'throttled', 'paused')) THEN 1 ELSE 0 END AS is_skimmed, \
+             (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
+             FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
+             ORDER BY since, p.tenant LIMIT $2"
         );
-        let bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now), Bound::Int(i64::from(most))];
-        let rows = sql::fetch(&mut conn, sql, bounds).await?;
-        let mut leased: Vec<Shelved> = rows.iter().map(|row| shelved(row, now)).collect::<Result<_, _>>()?;
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(now), Bound::Int(i64::from(most))]).await?;
+        let due = |row: &AnyRow| {
+            Ok(Due {
+                tenant: row.parsed("tenant")?,
+                account: row.maybe_text("origin")?,
+                is_due: row.int("is_due")? != 0,
+                is_skimmed: row.int("is_skimmed")? != 0,
+            })
+        };
+        rows.iter().map(due).collect()
+    }
+
+    /// Leases parked batches that are due to `holder`: of each tenant at most as many as asked for, in order of
+    /// arrival.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lease_due(
+        &self,
+        holder: &str,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+    ) -> Result<Vec<Shelved>, StoreError> {
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let now = transaction.now;
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let conn = transaction.conn()?;
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {DUE} \
+             ORDER BY arrived_at, id LIMIT $5 {}) \
+             UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
+             FROM due WHERE id = due_id RETURNING *",
+            Dialect::of(conn).skip_taken()
+        );
+        let mut leased: Vec<Shelved> = Vec::new();
+        for (tenant, most) in asks {
+            let bounds = vec![
+                Bound::Int(now),
+                Bound::Int(until),
+                Bound::Text(holder.into()),
+                Bound::Text(tenant.as_str().into()),
+                Bound::Int(i64::from(*most)),
+            ];
+            let rows = sql::fetch(conn, sql.clone(), bounds).await?;
+            for row in &rows {
+                leased.push(shelved(row, now)?);
+            }
+        }
+        transaction.commit().await?;
         leased.sort_by_key(|s| (s.content.arrived_at, s.id));
         Ok(leased)
     }
@@ -324,6 +390,19 @@ impl Store {
             Ok(ShelfCount { state: row.parsed("state")?, reason: row.parsed("reason")?, count: row.int("n")? })
         };
         rows.iter().map(count).collect()
+    }
+
+    /// The tenants with the most batches that wait on the shelf for room, and how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let sql = "SELECT tenant_id, COUNT(*) AS n FROM shelf WHERE state = 'parked' \
+                   AND reason IN ('no_room', 'throttled', 'paused') AND tenant_id IS NOT NULL \
+                   GROUP BY tenant_id ORDER BY n DESC, tenant_id LIMIT $1";
+        let mut conn = self.conn().await?;
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(i64::from(most))]).await?;
+        rows.iter().map(|row| Ok((row.parsed("tenant_id")?, row.whole("n")?))).collect()
     }
 
     /// How many batches of a tenant are on the shelf and come back by themselves.

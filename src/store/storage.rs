@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::accounts::{Order, Permit};
 use super::connections::{ConnectionCount, ConnectionRow, Finding};
 use super::folders::{FolderClaim, NewFolder};
-use super::ledger::{Change, Changed, Claim, Claimed, Stored};
+use super::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use super::outbox::Announcement;
 use super::prune::Pruned;
-use super::shelf::{ShelfCount, ShelfId, Shelved};
+use super::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use super::{Store, StoreError};
 use crate::batch::{BatchKey, TenantId};
 use crate::clock::Clock;
@@ -34,14 +35,23 @@ pub trait Storage: Debug + Send + Sync {
     async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError>;
     async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError>;
 
-    async fn gate(&self, account: &str) -> Result<Option<Duration>, StoreError>;
+    async fn company(&self, push: &str) -> Result<Company, StoreError>;
+    async fn permit(&self, account: &str, tenant: &TenantId, lease: Duration) -> Result<Permit, StoreError>;
+    async fn orders(&self) -> Result<Vec<Order>, StoreError>;
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError>;
     async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError>;
 
-    async fn lease_due(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<Shelved>, StoreError>;
+    async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError>;
+    async fn lease_due(
+        &self,
+        holder: &str,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+    ) -> Result<Vec<Shelved>, StoreError>;
     async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError>;
     async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError>;
+    async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError>;
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError>;
 
     async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError>;
@@ -92,8 +102,16 @@ impl Storage for Store {
         Self::prune(self, retention, most).await
     }
 
-    async fn gate(&self, account: &str) -> Result<Option<Duration>, StoreError> {
-        Self::gate(self, account).await
+    async fn company(&self, push: &str) -> Result<Company, StoreError> {
+        Self::company(self, push).await
+    }
+
+    async fn permit(&self, account: &str, tenant: &TenantId, lease: Duration) -> Result<Permit, StoreError> {
+        Self::permit(self, account, tenant, lease).await
+    }
+
+    async fn orders(&self) -> Result<Vec<Order>, StoreError> {
+        Self::orders(self).await
     }
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError> {
@@ -104,8 +122,17 @@ impl Storage for Store {
         Self::free_folder(self, folder, holder, settle).await
     }
 
-    async fn lease_due(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<Shelved>, StoreError> {
-        Self::lease_due(self, holder, lease, most).await
+    async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
+        Self::due(self, most).await
+    }
+
+    async fn lease_due(
+        &self,
+        holder: &str,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+    ) -> Result<Vec<Shelved>, StoreError> {
+        Self::lease_due(self, holder, lease, asks).await
     }
 
     async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
@@ -114,6 +141,10 @@ impl Storage for Store {
 
     async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
         Self::release(self, leases).await
+    }
+
+    async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        Self::skimmed(self, most).await
     }
 
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {

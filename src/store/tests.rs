@@ -1,8 +1,10 @@
+use super::accounts::{Heard, Order, OrderedLane, Pause, Permit};
 use super::ledger::{Change, Changed, Claim, Claimed, PushEnded, Revised};
-use super::shelf::{Filter, Identity, Shelving, Until};
+use super::shelf::{Due, Filter, Identity, Shelving, Until};
 use super::sql::Bound;
 use super::*;
 use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
+use crate::batch::pace::Signal;
 use crate::batch::{Reason, TenantId};
 use crate::store::connections::{ConnectionCount, ConnectionRow, Finding, SealedKey};
 
@@ -30,6 +32,11 @@ on_both! {
     of_two_claims_for_a_batch_one_is_granted_and_the_other_learns_what_is_stored,
     a_change_that_started_from_another_epoch_changes_nothing,
     no_claim_is_granted_while_the_gate_is_closed,
+    no_more_requests_are_under_way_than_the_account_bears,
+    an_account_that_fails_again_and_again_is_probed_by_one,
+    what_people_order_holds_until_they_order_otherwise,
+    of_several_batches_in_a_claim_only_those_that_fit_are_granted,
+    tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for,
     what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again,
     what_waits_for_a_time_comes_back_in_order_of_arrival,
     events_are_kept_until_they_are_sent_and_stored_once,
@@ -48,6 +55,8 @@ on_both! {
     pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear,
     ids_that_a_look_may_still_ask_for_are_kept,
 }
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Fixture {
     store: Store,
@@ -150,8 +159,8 @@ fn claim_of(push: &str, record: &BatchRecord) -> Claim {
         push: push.into(),
         tenant: tenant(),
         connection: "v1".into(),
-        target: target(),
-        cases: waiting.len(),
+        account: target().account,
+        ceiling: 1_000,
         holder: "w1".into(),
         lease: Duration::from_secs(10),
         batches: vec![Revised { record, from_epoch }],
@@ -258,16 +267,133 @@ async fn a_change_that_started_from_another_epoch_changes_nothing(f: Fixture) {
     assert_eq!(f.store.held_ids("https://other.testmo.net", &[10]).await.unwrap(), [].into());
 }
 
+fn heard(signal: Signal) -> Change {
+    Change { heard: Some(Heard { account: target().account, signal, ceiling: 4 }), ..Change::default() }
+}
+
 async fn no_claim_is_granted_while_the_gate_is_closed(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
-    let gate = |secs| Change { gate: Some((target().account, Duration::from_secs(secs))), ..Change::default() };
-    f.store.change(gate(60)).await.unwrap();
-    f.store.change(gate(1)).await.unwrap();
+    for seconds in [60, 1] {
+        f.store.change(heard(Signal::Throttled(Duration::from_secs(seconds)))).await.unwrap();
+    }
     let claim = claim_of("p1", &fresh("b"));
-    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::Gated { until: 1_060_000, .. }));
-    assert_eq!(f.store.gate(&target().account).await.unwrap(), Some(Duration::from_secs(60)));
+    let pause = Pause { wait: Duration::from_secs(60), broken: false };
+    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::Wait(wait) if wait == pause));
+    let permit = async || f.store.permit(&target().account, &tenant(), Duration::from_secs(5)).await.unwrap();
+    assert_eq!(permit().await, Permit::Wait(pause));
     f.set_time(1_060_000).await;
     assert!(granted(&f.store.claim(claim).await.unwrap()));
+    assert_eq!(permit().await, Permit::Granted);
+}
+
+async fn no_more_requests_are_under_way_than_the_account_bears(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let claim = |n: u32| Claim { ceiling: 2, ..claim_of(&format!("p{n}"), &fresh(&format!("b{n}"))) };
+    let answers = futures_util::future::join_all((0..5).map(|n| f.store.claim(claim(n)))).await;
+    let count = |answers: &[Claimed]| answers.iter().filter(|answer| granted(answer)).count();
+    let answers: Vec<Claimed> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(count(&answers), 2);
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Claimed::Full { limit: 2 })).count(), 3);
+    let ended = |n: usize| Some(PushEnded { push: format!("p{n}"), answer: "2xx", ids: None });
+    let first = answers.iter().position(granted).unwrap();
+    f.store.change(Change { ended: ended(first), ..Change::default() }).await.unwrap();
+    assert!(granted(&f.store.claim(claim(10)).await.unwrap()));
+    assert!(!granted(&f.store.claim(claim(11)).await.unwrap()));
+    // What a worker left behind counts for as long as its lease.
+    f.set_time(1_010_000).await;
+    assert!(granted(&f.store.claim(claim(12)).await.unwrap()));
+    // After a gate one goes first.
+    f.set_time(1_100_000).await;
+    f.store.change(heard(Signal::Throttled(Duration::ZERO))).await.unwrap();
+    assert!(granted(&f.store.claim(claim(20)).await.unwrap()));
+    assert!(matches!(f.store.claim(claim(21)).await.unwrap(), Claimed::Full { limit: 1 }));
+}
+
+async fn an_account_that_fails_again_and_again_is_probed_by_one(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    for _ in 0..8 {
+        f.store.change(heard(Signal::Failed)).await.unwrap();
+    }
+    let (account, owner) = (target().account, tenant());
+    let claim = || f.store.claim(claim_of("p1", &fresh("b")));
+    let permit = || f.store.permit(&account, &owner, Duration::from_secs(60));
+    let broken = |seconds| Pause { wait: Duration::from_secs(seconds), broken: true };
+    assert!(matches!(claim().await.unwrap(), Claimed::Wait(pause) if pause == broken(5)));
+    assert_eq!(permit().await.unwrap(), Permit::Wait(broken(5)));
+    f.set_time(1_005_000).await;
+    assert_eq!(permit().await.unwrap(), Permit::Probe);
+    assert!(matches!(claim().await.unwrap(), Claimed::Wait(pause) if pause == broken(60)));
+    f.store.change(heard(Signal::ProbeFailed)).await.unwrap();
+    f.set_time(1_015_000).await;
+    assert!(matches!(claim().await.unwrap(), Claimed::Probe));
+    f.store.change(heard(Signal::Answered)).await.unwrap();
+    assert!(granted(&claim().await.unwrap()));
+}
+
+async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let (of_tenant, of_account) = (OrderedLane::Tenant(tenant()), OrderedLane::Account(target().account));
+    let order = |lane: &OrderedLane, paused, most| Order { lane: lane.clone(), paused, most };
+    let claim = |n: u32| f.store.claim(claim_of(&format!("p{n}"), &fresh(&format!("b{n}"))));
+    for lane in [&of_tenant, &of_account] {
+        f.store.give_order(&order(lane, true, None)).await.unwrap();
+        assert!(matches!(claim(1).await.unwrap(), Claimed::Paused));
+        let permit = f.store.permit(&target().account, &tenant(), Duration::from_secs(5)).await.unwrap();
+        assert_eq!(permit, Permit::Paused);
+        let shelve =
+            Shelving { reason: Reason::Paused, account: Some(target().account), ..shelving("b", Until::After(HOUR)) };
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        let due = async || f.store.lease_due("w", Duration::from_millis(1), &[(tenant(), 9)]).await.unwrap().len();
+        assert_eq!(due().await, 0);
+        f.store.give_order(&order(lane, false, None)).await.unwrap();
+        assert_eq!(due().await, 1, "it is due at once");
+    }
+    assert_eq!(f.store.orders().await.unwrap(), []);
+    f.store.give_order(&order(&of_tenant, false, Some(1))).await.unwrap();
+    assert_eq!(f.store.orders().await.unwrap(), [order(&of_tenant, false, Some(1))]);
+    assert!(granted(&claim(2).await.unwrap()));
+    assert!(matches!(claim(3).await.unwrap(), Claimed::Full { .. }));
+}
+
+async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    f.store.claim(claim_of("p1", &fresh("known"))).await.unwrap();
+    let parts = ["new", "known", "other"].map(|batch| claim_of("p2", &fresh(batch)).batches.remove(0));
+    let claim = Claim { batches: parts.into(), ..claim_of("p2", &fresh("new")) };
+    let Claimed::Granted { stale, contested, .. } = f.store.claim(claim).await.unwrap() else { panic!() };
+    assert_eq!((stale.len(), contested), (1, vec![]));
+    assert_eq!(stale[0].record.key, "acme/known".parse().unwrap());
+    let company = f.store.company("p2").await.unwrap();
+    let batches: Vec<String> = company.batches.iter().map(ToString::to_string).collect();
+    assert_eq!((company.committed, batches), (false, vec!["acme/new".to_owned(), "acme/other".into()]));
+    let ended = Some(PushEnded { push: "p2".into(), answer: "adopted", ids: Some((7, 8)) });
+    f.store.change(Change { ended, ..Change::default() }).await.unwrap();
+    assert!(f.store.company("p2").await.unwrap().committed);
+}
+
+async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    assert_eq!(f.store.due(9).await.unwrap(), []);
+    let put = async |key: &str, reason, until, arrived_at| {
+        let identity = Identity::Batch(key.parse().unwrap(), "1:f".into());
+        let shelve = Shelving { identity, reason, arrived_at, ..shelving("b", until) };
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    };
+    put("birch/1", Reason::NoRoom, Until::After(Duration::ZERO), 9).await;
+    put("birch/2", Reason::Throttled, Until::After(HOUR), 1).await;
+    put("acme/1", Reason::ServerError, Until::After(HOUR), 5).await;
+    put("cedar/1", Reason::AllRefused, Until::Person, 2).await;
+    let due = |name: &str, account: Option<&str>, is_due, is_skimmed| Due {
+        tenant: name.parse().unwrap(),
+        account: account.map(Into::into),
+        is_due,
+        is_skimmed,
+    };
+    let expected = [due("birch", None, true, true), due("acme", Some("https://acme.testmo.net"), false, false)];
+    assert_eq!(f.store.due(9).await.unwrap(), expected);
+    assert_eq!(f.store.skimmed(9).await.unwrap(), [("birch".parse().unwrap(), 2)]);
+    let asks = [("birch".parse().unwrap(), 9), (tenant(), 9)];
+    assert_eq!(f.store.lease_due("w", HOUR, &asks).await.unwrap().len(), 1);
 }
 
 async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again(f: Fixture) {
@@ -275,7 +401,7 @@ async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_i
     f.store.change(Change { shelve: Some(shelving("b", Until::Connection)), ..Change::default() }).await.unwrap();
     let lease = |f: &Fixture| {
         let store = f.store.clone();
-        async move { store.lease_due("w", Duration::from_secs(60), 10).await.unwrap() }
+        async move { store.lease_due("w", Duration::from_secs(60), &[(tenant(), 10)]).await.unwrap() }
     };
     assert!(lease(&f).await.is_empty());
     f.store.set_connection(&connection("v2", false)).await.unwrap();
@@ -303,13 +429,16 @@ async fn what_waits_for_a_time_comes_back_in_order_of_arrival(f: Fixture) {
         let shelve = Shelving { arrived_at, ..shelving(batch, Until::After(Duration::from_secs(5))) };
         f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
     }
-    assert!(f.store.lease_due("w", Duration::from_secs(1), 10).await.unwrap().is_empty());
+    assert!(f.store.lease_due("w", Duration::from_secs(1), &[(tenant(), 10)]).await.unwrap().is_empty());
     f.set_time(1_005_000).await;
-    let leased = f.store.lease_due("w", Duration::from_secs(1), 10).await.unwrap();
+    let leased = f.store.lease_due("w", Duration::from_secs(1), &[(tenant(), 10)]).await.unwrap();
     let order: Vec<i64> = leased.iter().map(|s| s.content.arrived_at).collect();
     assert_eq!(order, [10, 20]);
     f.set_time(1_006_000).await;
-    assert_eq!(f.store.lease_due("w", Duration::from_secs(1), 1).await.unwrap()[0].content.arrived_at, 10);
+    assert_eq!(
+        f.store.lease_due("w", Duration::from_secs(1), &[(tenant(), 1)]).await.unwrap()[0].content.arrived_at,
+        10
+    );
 }
 
 async fn events_are_kept_until_they_are_sent_and_stored_once(f: Fixture) {
@@ -388,7 +517,7 @@ async fn suspects_are_leased_one_at_a_time_and_counted(f: Fixture) {
             Shelving { identity, reason: Reason::Suspect, parks: 0, ..shelving("x", Until::After(Duration::ZERO)) };
         f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
     }
-    assert!(f.store.lease_due("w", Duration::from_secs(9), 10).await.unwrap().is_empty());
+    assert!(f.store.lease_due("w", Duration::from_secs(9), &[(tenant(), 10)]).await.unwrap().is_empty());
     let first = f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
     assert_eq!(first.content.parks, 1);
     assert!(f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().is_none());
@@ -466,7 +595,7 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
 
     assert_eq!(replay(dead.generation, 1).await.unwrap(), Changed::Done);
     assert_eq!((stored().await.state, stored().await.revision), (BatchState::Open, 2));
-    let leased = f.store.lease_due("w", Duration::from_secs(5), 10).await.unwrap().remove(0);
+    let leased = f.store.lease_due("w", Duration::from_secs(5), &[(tenant(), 10)]).await.unwrap().remove(0);
     assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
     let discard = ByHand { id: leased.id, generation: leased.generation, wish: Wish::Discard };
     let discard = || f.store.change(Change { by_hand: Some(discard), ..Change::default() });
@@ -596,7 +725,11 @@ async fn of_replicas_that_change_the_same_record_one_succeeds() {
         record.created(&[(0, 10), (1, 11)]);
         let change = || Change {
             batch: Some(Revised { record: record.clone(), from_epoch: 1 }),
-            gate: Some((format!("account {}", n % 3), Duration::from_secs(1))),
+            heard: Some(Heard {
+                account: format!("account {}", n % 3),
+                signal: Signal::Throttled(Duration::from_secs(1)),
+                ceiling: 4,
+            }),
             success: Some(tenant()),
             ..Change::default()
         };
@@ -631,7 +764,7 @@ async fn replicas_share_what_is_due_and_each_row_goes_to_one() {
     }
     let lease = |store: &Store| {
         let store = store.clone();
-        async move { store.lease_due("w", Duration::from_secs(60), 25).await.unwrap().len() }
+        async move { store.lease_due("w", Duration::from_secs(60), &[(tenant(), 25)]).await.unwrap().len() }
     };
     let leased = futures_util::future::join_all(replicas.iter().map(lease)).await;
     let mut all: usize = leased.iter().sum();
@@ -699,7 +832,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 async fn settle(f: &Fixture, batch: &str, change: impl FnOnce(&mut BatchRecord)) -> BatchRecord {
     let claim = claim_of(&format!("push of {batch}"), &fresh(batch));
     let mut record = claim.batches[0].record.clone();
-    let Claimed::Granted { at } = f.store.claim(claim).await.unwrap() else { panic!() };
+    let Claimed::Granted { at, .. } = f.store.claim(claim).await.unwrap() else { panic!() };
     record.created(&[(0, 10), (1, 11)]);
     (record.state, record.settled_at) = (BatchState::Delivered, Some(at));
     change(&mut record);

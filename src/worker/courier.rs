@@ -1,12 +1,14 @@
 //! What does every part of the worker need, and how is a batch received, shelved and settled with it?
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::entry::{Entry, Parcel};
+use super::lanes_view::Backlog;
+use super::locate::Folders;
 use crate::batch::decode::{Undecodable, decode};
 use crate::batch::event::{self, Event, Telling};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
@@ -41,6 +43,12 @@ pub(super) struct Courier {
     pub(super) clock: Clock,
     /// Who this worker is in claims and leases.
     pub(super) holder: String,
+    /// Folders that were found by path.
+    pub(super) folders: Folders,
+    /// Batches of each tenant that wait on the shelf for room, as last counted.
+    pub(super) shelved: Mutex<Backlog>,
+    /// Told when there is room for what is on the shelf.
+    pub(super) shelf_wanted: Arc<Notify>,
     /// Told when events were stored.
     pub(super) announce: Arc<Notify>,
 }
@@ -54,6 +62,11 @@ pub(super) enum Arrival {
 }
 
 impl Courier {
+    /// Batches of each tenant that wait on the shelf for room.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.shelved.lock().map(|shelved| shelved.clone()).unwrap_or_default()
+    }
+
     /// Puts a message that may have stopped workers aside, undecoded.
     pub(super) async fn put_aside(&self, parcel: Parcel) -> Result<(), StoreError> {
         let identity = ShelfIdentity::Raw(raw_hash(&parcel.body), None, None);
@@ -79,9 +92,7 @@ impl Courier {
             Err(ResolveError::Store(error)) => return Err(error),
         };
         match resolution {
-            Resolution::Ready(connection) => {
-                Ok(Arrival::Work(Box::new(Entry::new(&batch, parcel, connection, &self.config.push))))
-            }
+            Resolution::Ready(connection) => Ok(Arrival::Work(Box::new(Entry::new(&batch, parcel, connection)))),
             Resolution::NotReady { reason, detail, version } => {
                 let fingerprint = crate::batch::fingerprint(&batch);
                 let record = BatchRecord::fresh(batch.key.clone(), fingerprint.clone(), batch.case_keys());

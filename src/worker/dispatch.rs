@@ -1,46 +1,71 @@
 //! Who works on what, and when? One task that lines batches up, starts their pushes and tells where they came from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::courier::{Arrival, Courier};
-use super::deliver::Done;
+use super::deliver::{Done, News, Worked};
 use super::desk::{Desk, Origin};
 use super::entry::{Entry, Identity};
+use super::lanes_view;
 use crate::amqp::Generation;
-use crate::batch::Reason;
-use crate::lane::{Lanes, Place};
+use crate::batch::pace::Signal;
+use crate::batch::{Reason, TenantId};
+use crate::lane::{Lanes, Limits, Place};
+use crate::store::accounts::{Heard, Order, OrderedLane};
 use crate::store::ledger::Change;
-use crate::store::shelf::Until;
+use crate::store::shelf::{Due, Until};
 
 /// How often batches that wait too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long a lane waits before it asks again for a permit that other workers have used up.
+const HOLD: Duration = Duration::from_millis(50);
 
 /// What the dispatcher is told.
-pub(super) enum News {
+pub(super) enum Told {
     /// A batch to work on, and where it came from.
     Work(Box<Entry>, Box<Origin>),
     /// A session with the broker is over.
     Lost(Generation),
+    /// What people have ordered.
+    Orders(Vec<Order>),
+    /// Who has something on the shelf; answered with how much of it there is room for.
+    Shelf(Vec<Due>, oneshot::Sender<Vec<(TenantId, u32)>>),
 }
+
+/// A wish to see the lanes.
+pub type View = oneshot::Sender<serde_json::Value>;
 
 pub(super) struct Dispatch {
     courier: Arc<Courier>,
     lanes: Lanes<Box<Entry>>,
     desk: Desk,
-    pushes: JoinSet<Done>,
+    pushes: JoinSet<Worked>,
     /// What each task works on, as a task that panics cannot tell.
-    working_on: HashMap<Id, (Identity, String)>,
+    working_on: HashMap<Id, WorkingOn>,
     /// Shelving and acknowledging, which nobody waits for but shutdown.
     errands: TaskTracker,
     renewed: (mpsc::UnboundedSender<Renewed>, mpsc::UnboundedReceiver<Renewed>),
+    /// Why the gate of an account is closed.
+    closed_for: BTreeMap<Arc<str>, Reason>,
+    /// Tenants with batches on the shelf that only wait for room: newer ones queue behind these.
+    skimmed: BTreeSet<TenantId>,
+    /// Those of them that the store may not have told of yet.
+    just_skimmed: BTreeSet<TenantId>,
+    orders: Vec<Order>,
+}
+
+struct WorkingOn {
+    account: Arc<str>,
+    tenant: TenantId,
+    batches: Vec<Identity>,
 }
 
 /// What became of a batch that was resolved anew.
@@ -52,99 +77,222 @@ enum Renewed {
 
 impl Dispatch {
     pub(super) fn new(courier: Arc<Courier>) -> Self {
+        let (push, worker) = (&courier.config.push, &courier.config.worker);
+        let limits = Limits {
+            max_cases: push.max_cases,
+            max_bytes: push.max_bytes,
+            pack: push.pack,
+            concurrency: push.concurrency,
+            in_flight: push.in_flight,
+            memory: worker.memory,
+        };
         Self {
-            lanes: Lanes::new(courier.config.push.concurrency),
+            lanes: Lanes::new(limits),
             courier,
             desk: Desk::default(),
             pushes: JoinSet::new(),
             working_on: HashMap::new(),
             errands: TaskTracker::new(),
             renewed: mpsc::unbounded_channel(),
+            closed_for: BTreeMap::new(),
+            skimmed: BTreeSet::new(),
+            just_skimmed: BTreeSet::new(),
+            orders: Vec::new(),
         }
     }
 
     /// Works until `stop`, then lets what is under way finish within the drain time and gives back the rest.
-    pub(super) async fn run(mut self, mut news: mpsc::Receiver<News>, stop: CancellationToken) {
+    pub(super) async fn run(
+        mut self,
+        mut told: mpsc::Receiver<Told>,
+        mut views: mpsc::Receiver<View>,
+        stop: CancellationToken,
+    ) {
         let mut sweep = tokio::time::interval(SWEEP);
         while !stop.is_cancelled() {
             self.start_pushes();
             let wake_at = self.lanes.wake_at().unwrap_or_else(|| Instant::now() + SWEEP);
             tokio::select! {
-            biased;
+                biased;
                 () = stop.cancelled() => {}
                 _ = sweep.tick() => self.sweep(),
+                Some(view) = views.recv() => self.show(view),
                 Some(ended) = self.pushes.join_next_with_id() => self.ended(ended),
                 Some(renewed) = self.renewed.1.recv() => self.renewed(renewed),
-                Some(news) = news.recv() => self.hear(news),
+                Some(told) = told.recv() => self.hear(told),
                 () = sleep_until(wake_at) => {}
             }
             self.courier.metrics.batches_in_hand.set(i64::try_from(self.desk.len()).unwrap_or(i64::MAX));
         }
-        self.drain(news).await;
+        self.drain(told).await;
     }
 
-    fn hear(&mut self, news: News) {
-        match news {
-            News::Work(entry, origin) => {
-                if !self.desk.attach(&entry.identity, *origin) {
-                    self.join(entry, Place::Back);
-                }
-            }
-            News::Lost(generation) => {
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Work(entry, origin) => self.line_up(entry, *origin),
+            Told::Lost(generation) => {
                 self.desk.lose(generation);
                 let desk = &self.desk;
-                for entry in self.lanes.remove(Instant::now(), |entry| !desk.is_wanted(&entry.identity)) {
+                for (entry, _) in self.lanes.remove(Instant::now(), |entry| !desk.is_wanted(&entry.identity)) {
                     self.desk.release(&entry.identity);
                 }
+            }
+            Told::Orders(orders) => self.obey(orders),
+            Told::Shelf(due, room) => {
+                let skimmed = due.iter().filter(|due| due.is_skimmed).map(|due| due.tenant.clone());
+                self.skimmed = skimmed.chain(std::mem::take(&mut self.just_skimmed)).collect();
+                // Whoever asked is gone only when the worker stops.
+                drop(room.send(self.room_for(&due)));
             }
         }
     }
 
+    fn line_up(&mut self, entry: Box<Entry>, origin: Origin) {
+        let from_broker = matches!(origin, Origin::Delivery { .. });
+        if self.desk.attach(&entry.identity, origin) {
+            return;
+        }
+        let tenant = &entry.identity.key.tenant;
+        if self.is_paused(&entry) {
+            self.shelve(entry, Reason::Paused, PAUSED);
+        } else if from_broker && self.skimmed.contains(tenant) {
+            // What came before it is on the shelf, so it queues there.
+            self.just_skimmed.insert(tenant.clone());
+            self.shelve(entry, Reason::NoRoom, Duration::ZERO);
+        } else {
+            let account: Arc<str> = entry.account().into();
+            self.join(entry, Place::Back);
+            self.skim(&account);
+        }
+    }
+
+    fn room_for(&self, due: &[Due]) -> Vec<(TenantId, u32)> {
+        let now = Instant::now();
+        let room = |due: &Due| {
+            let room = self.lanes.room(due.account.as_deref().unwrap_or_default(), &due.tenant, now);
+            (due.tenant.clone(), u32::try_from(room).unwrap_or(u32::MAX))
+        };
+        due.iter().filter(|due| due.is_due).map(room).filter(|(_, room)| *room > 0).collect()
+    }
+
+    fn obey(&mut self, orders: Vec<Order>) {
+        self.orders = orders;
+        if !self.orders.iter().any(|order| order.paused) {
+            return;
+        }
+        let orders = &self.orders;
+        for (entry, _) in self.lanes.remove(Instant::now(), |entry| is_paused(orders, entry)) {
+            self.shelve(entry, Reason::Paused, PAUSED);
+        }
+    }
+
+    fn is_paused(&self, entry: &Entry) -> bool {
+        is_paused(&self.orders, entry)
+    }
+
     fn join(&mut self, entry: Box<Entry>, place: Place) {
-        let (account, tenant) = (entry.account().to_owned(), entry.identity.key.tenant.clone());
-        let since = entry.in_hand_since;
-        self.lanes.join(&account, &tenant, entry, since, place);
+        self.lanes.join(entry.ticket(), entry, place);
     }
 
     fn start_pushes(&mut self) {
         let now = Instant::now();
-        while let Some(entry) = self.lanes.next(now) {
-            let working_on = (entry.identity.clone(), entry.account().to_owned());
+        while let Some(pack) = self.lanes.next(now) {
+            let batches = pack.parts.iter().map(|(entry, _)| entry.identity.clone()).collect();
+            let working_on = WorkingOn { account: pack.account.clone(), tenant: pack.tenant.clone(), batches };
             let courier = self.courier.clone();
-            let task = self.pushes.spawn(async move { courier.deliver(entry).await });
+            let task = self.pushes.spawn(async move { courier.deliver(pack).await });
             self.working_on.insert(task.id(), working_on);
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, Done), JoinError>) {
-        let (task, done) = match ended {
-            Ok((task, done)) => (task, done),
+    fn ended(&mut self, ended: Result<(Id, Worked), JoinError>) {
+        let (task, worked) = match ended {
+            Ok((task, worked)) => (task, Some(worked)),
             Err(error) => {
-                tracing::error!(%error, "a defect stopped the work on a batch; it is given back");
-                (error.id(), Done::GiveBack)
+                tracing::error!(%error, "a defect stopped the work on some batches; they are given back");
+                (error.id(), None)
             }
         };
-        let Some((identity, account)) = self.working_on.remove(&task) else { return };
-        self.lanes.finished(&account);
+        let Some(WorkingOn { account, tenant, batches }) = self.working_on.remove(&task) else { return };
+        let now = Instant::now();
+        let Some(Worked { done, report, news }) = worked else {
+            self.lanes.finished(&account, &tenant, &Default::default(), now);
+            batches.iter().for_each(|identity| self.give_back(identity));
+            return;
+        };
+        self.learn(&account, news, now);
+        // The last one first, as those that go on join the front.
+        for done in done.into_iter().rev() {
+            self.done(done, now);
+        }
+        if self.lanes.finished(&account, &tenant, &report, now) {
+            self.slow_down(&account);
+        }
+        self.skim(&account);
+        if self.skimmed.contains(&tenant) && self.lanes.room(&account, &tenant, now) > 0 {
+            self.courier.shelf_wanted.notify_one();
+        }
+    }
+
+    fn done(&mut self, done: Done, now: Instant) {
         match done {
-            Done::Stored => self.finish(&identity),
-            Done::GiveBack => self.give_back(&identity),
-            Done::More { entry, .. } | Done::Gated { entry, .. } if !self.desk.is_wanted(&entry.identity) => {
-                self.desk.release(&identity);
+            Done::Stored(identity) => self.finish(&identity),
+            Done::GiveBack(identity) => self.give_back(&identity),
+            Done::More { entry, .. } if !self.desk.is_wanted(&entry.identity) => {
+                self.desk.release(&entry.identity);
             }
             Done::More { entry, after: None } => self.join(entry, Place::Front),
-            Done::More { entry, after: Some(pause) } => self.join(entry, Place::NotBefore(Instant::now() + pause)),
-            Done::Gated { entry, wait } => {
-                let now = Instant::now();
-                self.lanes.close_gate(&account, now + wait);
-                self.join(entry, Place::Front);
-                if wait > self.courier.config.worker.longest_wait {
-                    let waiting = self.lanes.drain(&account, now);
-                    self.shelve(waiting);
-                }
-            }
+            Done::More { entry, after: Some(pause) } => self.join(entry, Place::NotBefore(now + pause)),
             Done::Renew(entry) => self.renew(entry),
         }
+    }
+
+    fn learn(&mut self, account: &Arc<str>, news: Vec<News>, now: Instant) {
+        for news in news {
+            match news {
+                News::Limit(limit) => self.lanes.set_limit(account, limit),
+                News::Full(limit) => {
+                    self.lanes.set_limit(account, limit);
+                    self.lanes.hold(account, now + HOLD);
+                }
+                News::Closed(wait, reason) => {
+                    self.lanes.close_gate(account, now + wait, now);
+                    self.closed_for.insert(account.clone(), reason);
+                }
+            }
+        }
+    }
+
+    /// Has an account's limit lowered, as its answers take longer and longer.
+    fn slow_down(&self, account: &Arc<str>) {
+        tracing::info!(%account, "answers have become slow; fewer requests are sent at once");
+        let ceiling = self.courier.config.push.account_limit;
+        let heard = Some(Heard { account: account.to_string(), signal: Signal::Slow, ceiling });
+        let courier = self.courier.clone();
+        self.errands.spawn(async move {
+            if let Err(error) = courier.store.change(Change { heard, ..Change::default() }).await {
+                tracing::debug!(%error, "a limit could not be lowered");
+            }
+        });
+    }
+
+    /// Puts what cannot be sent soon onto the shelf, so that the prefetch window has room for others.
+    fn skim(&mut self, account: &Arc<str>) {
+        for (entry, gate) in self.lanes.surplus(account, Instant::now()) {
+            let reason = match self.closed_for.get(account) {
+                Some(reason) if !gate.is_zero() => *reason,
+                Some(_) | None => Reason::NoRoom,
+            };
+            let tenant = entry.identity.key.tenant.clone();
+            self.skimmed.insert(tenant.clone());
+            self.just_skimmed.insert(tenant);
+            self.shelve(entry, reason, gate);
+        }
+    }
+
+    fn show(&self, view: View) {
+        // Whoever wanted to see it may have gone.
+        drop(view.send(lanes_view::of(&self.lanes.view(Instant::now()), &self.courier.backlog())));
     }
 
     /// A batch whose connection has changed is resolved and rendered anew.
@@ -171,24 +319,32 @@ impl Dispatch {
     }
 
     fn sweep(&mut self) {
-        let overdue = self.lanes.overdue(Instant::now(), self.courier.config.worker.longest_wait);
-        self.shelve(overdue);
+        let now = Instant::now();
+        let overdue = self.lanes.overdue(now, self.courier.config.worker.longest_wait);
+        for (entry, gate) in overdue {
+            let reason = if gate.is_zero() { Reason::NoRoom } else { Reason::Throttled };
+            self.shelve(entry, reason, gate);
+        }
+        self.lanes.forget_idle(now);
+        for account in self.lanes.accounts() {
+            self.skim(&account);
+        }
+        let lanes = &self.lanes;
+        self.closed_for.retain(|account, _| lanes.has(account));
+        lanes_view::measure(&self.lanes.view(now), &self.courier.backlog(), &self.courier.metrics);
+        self.courier.metrics.waiting_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
     }
 
-    /// Puts batches that cannot start soon onto the shelf, so that the prefetch window has room for others.
-    fn shelve(&mut self, waiting: Vec<(Box<Entry>, Duration)>) {
-        for (entry, gate) in waiting {
-            let courier = self.courier.clone();
-            let renewed = self.renewed.0.clone();
-            self.errands.spawn(async move {
-                let reason = if gate.is_zero() { Reason::NoRoom } else { Reason::Throttled };
-                let identity = entry.identity.clone();
-                let stored = courier.park(&entry, reason, None, Until::After(gate)).await;
-                let news = if stored.is_ok() { Renewed::Stored(identity) } else { Renewed::Failed(identity) };
-                // The dispatcher is gone only when everything has been given back.
-                drop(renewed.send(news));
-            });
-        }
+    fn shelve(&self, entry: Box<Entry>, reason: Reason, wait: Duration) {
+        let courier = self.courier.clone();
+        let renewed = self.renewed.0.clone();
+        self.errands.spawn(async move {
+            let identity = entry.identity.clone();
+            let stored = courier.park(&entry, reason, None, Until::After(wait)).await;
+            let news = if stored.is_ok() { Renewed::Stored(identity) } else { Renewed::Failed(identity) };
+            // The dispatcher is gone only when everything has been given back.
+            drop(renewed.send(news));
+        });
     }
 
     /// Tells where a batch came from that it is done with.
@@ -216,7 +372,7 @@ impl Dispatch {
         self.errands.spawn(give_back(self.courier.clone(), origins));
     }
 
-    async fn drain(mut self, mut news: mpsc::Receiver<News>) {
+    async fn drain(mut self, mut told: mpsc::Receiver<Told>) {
         let deadline = Instant::now() + self.courier.config.worker.drain;
         tracing::info!(under_way = self.pushes.len(), in_hand = self.desk.len(), "stopping");
         while !self.pushes.is_empty() {
@@ -229,9 +385,9 @@ impl Dispatch {
                 }
             }
         }
-        news.close();
-        while let Some(news) = news.recv().await {
-            self.hear(news);
+        told.close();
+        while let Some(told) = told.recv().await {
+            self.hear(told);
         }
         self.errands.close();
         self.errands.wait().await;
@@ -242,6 +398,16 @@ impl Dispatch {
         give_back(self.courier.clone(), origins).await;
         self.errands.wait().await;
     }
+}
+
+/// How long what a person has paused stays on the shelf, unless the person lets it go on.
+pub(super) const PAUSED: Duration = Duration::from_secs(24 * 3_600);
+
+fn is_paused(orders: &[Order], entry: &Entry) -> bool {
+    orders.iter().filter(|order| order.paused).any(|order| match &order.lane {
+        OrderedLane::Tenant(tenant) => *tenant == entry.identity.key.tenant,
+        OrderedLane::Account(account) => account == entry.account(),
+    })
 }
 
 /// Gives deliveries back to the broker, and leases back to the shelf.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::batch::ledger::BatchRecord;
+use crate::batch::ledger::{BatchRecord, CaseState};
 use crate::batch::message::{FolderWish, Source};
-use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, fitting, mark, render};
-use crate::config;
+use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, mark, render, size_in_push};
+use crate::lane::{Class, Ticket, Work};
 use crate::store::shelf::ShelfId;
 use crate::tenants::Connection;
 
@@ -29,6 +29,8 @@ pub(super) struct Parcel {
     pub(super) lease: Option<(ShelfId, i64)>,
     /// Whether workers have stopped over it: its row then has no name, and goes when the batch gets one.
     pub(super) suspect: bool,
+    /// Whether a person or a failure has it tried again.
+    pub(super) again: bool,
 }
 
 impl Parcel {
@@ -39,7 +41,7 @@ impl Parcel {
 }
 
 /// What makes two deliveries the same work.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity {
     pub(super) key: BatchKey,
     pub(super) fingerprint: String,
@@ -62,14 +64,8 @@ pub(super) struct Entry {
     pub(super) stored_epoch: u64,
     /// When the open push was claimed, in milliseconds on the store's clock.
     pub(super) claimed_at: i64,
-    /// Whether Testmo was just looked at for what is in doubt.
-    pub(super) looked: bool,
     /// Rows of Testmo that may be cases which are not found: for a person to look at.
     pub(super) candidates: Vec<u64>,
-    /// The most cases in the next push; halves when a request is refused as a whole.
-    pub(super) most_cases: usize,
-    /// How many requests were refused as a whole since a case arrived.
-    pub(super) refusals: u32,
     /// Whether its folder was looked for anew, because it had vanished.
     pub(super) relocated: bool,
     /// How often it failed in a row in this process.
@@ -80,23 +76,13 @@ pub(super) struct Entry {
     pub(super) in_hand_since: Instant,
 }
 
-/// What is to be done next with a batch.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Find out which folder it goes to.
-    Locate,
-    /// Look into Testmo for what is in doubt.
-    Look,
-    /// Push the cases at these positions.
-    Push(Vec<usize>),
-    /// Every case has an end.
-    Settle,
-}
-
 impl Entry {
-    pub(super) fn new(batch: &Batch, parcel: Parcel, connection: Arc<Connection>, config: &config::Push) -> Self {
+    pub(super) fn new(batch: &Batch, parcel: Parcel, connection: Arc<Connection>) -> Self {
         let identity = Identity { key: batch.key.clone(), fingerprint: fingerprint(batch) };
         let record = BatchRecord::fresh(batch.key.clone(), identity.fingerprint.clone(), batch.case_keys());
+        // Nothing has to be asked for a batch that goes to the tenant's own folder. Where the ledger knows another one,
+        // the claim finds that out.
+        let folder = (batch.folder == FolderWish::Tenant).then_some(connection.folder);
         Self {
             identity,
             parcel,
@@ -104,14 +90,11 @@ impl Entry {
             wish: batch.folder.clone(),
             cases: render::render(batch, &connection.mapping),
             connection,
-            folder: None,
+            folder,
             record,
             stored_epoch: 0,
             claimed_at: 0,
-            looked: false,
             candidates: Vec::new(),
-            most_cases: config.max_cases,
-            refusals: 0,
             relocated: false,
             tries: 0,
             store_failing_since: None,
@@ -128,16 +111,32 @@ impl Entry {
         self.connection.mapping.mark.then(|| mark(&self.identity.key))
     }
 
-    pub(super) fn next_step(&self, config: &config::Push) -> Step {
-        if self.record.outcome().is_some() {
-            return Step::Settle;
+    /// What a lane has to know of it.
+    pub(super) fn ticket(&self) -> Ticket {
+        let again = self.parcel.again || self.tries > 0 || self.parcel.failing_since.is_some();
+        let rendered: usize = self.cases.iter().map(|case| case.entry.len() + case.name.len() + case.key.len()).sum();
+        Ticket {
+            account: self.account().into(),
+            tenant: self.identity.key.tenant.clone(),
+            version: self.connection.version.as_str().into(),
+            work: self.work(),
+            class: if again { Class::Again } else { Class::First },
+            arrived_at: self.parcel.arrived_at,
+            since: self.in_hand_since,
+            in_window: self.parcel.lease.is_none(),
+            bytes: self.parcel.body.len() + rendered,
         }
-        if !self.looked && self.record.doubtful().next().is_some() {
-            return Step::Look;
+    }
+
+    /// What is to be done with it: cases go out together with those of other batches, anything else it does alone.
+    fn work(&self) -> Work {
+        match self.folder {
+            Some(folder) if self.record.outcome().is_none() => {
+                let open = self.record.cases.iter().zip(&self.cases);
+                let open = open.filter(|(case, _)| matches!(case.state, CaseState::Waiting | CaseState::Claimed));
+                Work::Cases(open.map(|(_, case)| size_in_push(folder, case)).collect())
+            }
+            Some(_) | None => Work::Alone,
         }
-        let Some(folder) = self.folder else { return Step::Locate };
-        let waiting: Vec<usize> = self.record.waiting().take(self.most_cases).collect();
-        let fits = fitting(folder, waiting.iter().map(|i| &self.cases[*i]), self.most_cases, config.max_bytes);
-        Step::Push(waiting.into_iter().take(fits).collect())
     }
 }

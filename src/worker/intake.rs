@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::courier::{Arrival, Courier, STORE_PATIENCE, STORE_PAUSE};
 use super::desk::Origin;
-use super::dispatch::News;
+use super::dispatch::Told;
 use super::entry::Parcel;
 use crate::amqp::{Delivery, Event, Intake, Message};
 use crate::batch::{Reason, excerpt};
@@ -16,7 +16,9 @@ use crate::store::StoreError;
 use crate::store::shelf::Shelved;
 
 /// The most batches taken off the shelf at once.
-const MOST_LEASED: u32 = 100;
+const MOST_LEASED: u32 = 500;
+/// Of so many tenants at most is something taken off the shelf in one go; those that wait longest come first.
+const MOST_TENANTS: u32 = 1_000;
 
 /// How often a message was given back before it is tried apart from others: a worker that crashes over it gives it back,
 /// but so does a broker that restarts.
@@ -31,10 +33,10 @@ const KEPT_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 const LONGEST_HEADER: usize = 8_000;
 
 /// Takes batches from the queue until the intake is stopped.
-pub(super) async fn take_cases(courier: Arc<Courier>, mut intake: Intake, news: mpsc::Sender<News>) {
+pub(super) async fn take_cases(courier: Arc<Courier>, mut intake: Intake, news: mpsc::Sender<Told>) {
     while let Some(event) = intake.next().await {
         let told = match event {
-            Event::Lost(generation) => news.send(News::Lost(generation)).await,
+            Event::Lost(generation) => news.send(Told::Lost(generation)).await,
             Event::Delivery(delivery) => {
                 let Delivery { message, handle, generation, .. } = *delivery;
                 let suspect = message.delivery_count >= SUSPECT_DELIVERIES;
@@ -42,7 +44,7 @@ pub(super) async fn take_cases(courier: Arc<Courier>, mut intake: Intake, news: 
                 let arrival = patiently(|| take(&courier, parcel.clone(), suspect));
                 match arrival.await {
                     Ok(Arrival::Work(entry)) => {
-                        news.send(News::Work(entry, Box::new(Origin::Delivery { handle, generation }))).await
+                        news.send(Told::Work(entry, Box::new(Origin::Delivery { handle, generation }))).await
                     }
                     Ok(Arrival::Shelved) => {
                         acknowledge(handle).await;
@@ -83,40 +85,76 @@ pub(super) async fn take_undeliverable(courier: Arc<Courier>, mut intake: Intake
     }
 }
 
-/// Leases what is due on the shelf, as long as there is room for it.
-pub(super) async fn take_off_shelf(courier: Arc<Courier>, news: mpsc::Sender<News>, stop: CancellationToken) {
+/// Leases what is due on the shelf, as long as there is room for it, and sees what people have ordered.
+pub(super) async fn take_off_shelf(courier: Arc<Courier>, news: mpsc::Sender<Told>, stop: CancellationToken) {
     let mut poll = tokio::time::interval(courier.config.shelf.poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = poll.tick() => {}
-        }
-        let in_hand = u32::try_from(courier.metrics.batches_in_hand.get()).unwrap_or(0);
-        let room = u32::from(courier.config.amqp.prefetch).saturating_sub(in_hand).min(MOST_LEASED);
-        if room == 0 {
-            continue;
-        }
-        match lease_some(&courier, room).await {
-            Ok(leased) => {
-                for shelved in leased {
-                    take_leased(&courier, shelved, &news).await;
+            _ = poll.tick() => {
+                if let Err(error) = see_orders(&courier, &news).await {
+                    tracing::warn!(%error, "what people have ordered cannot be read");
+                }
+                if let Err(error) = take_suspect(&courier, &news).await {
+                    tracing::warn!(%error, "the shelf cannot be read");
                 }
             }
-            Err(error) => tracing::warn!(%error, "the shelf cannot be read"),
+            () = courier.shelf_wanted.notified() => {}
+        }
+        while !stop.is_cancelled() {
+            match take_due(&courier, &news).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the shelf cannot be read");
+                    break;
+                }
+            }
         }
     }
 }
 
-async fn lease_some(courier: &Courier, room: u32) -> Result<Vec<Shelved>, StoreError> {
-    let lease = courier.config.shelf.lease;
-    let mut leased = courier.store.lease_due(&courier.holder, lease, room).await?;
-    leased.extend(courier.store.lease_suspect(&courier.holder, lease).await?);
-    Ok(leased)
+async fn see_orders(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<(), StoreError> {
+    let orders = courier.store.orders().await?;
+    // The dispatcher is gone only when the worker stops.
+    drop(news.send(Told::Orders(orders)).await);
+    Ok(())
 }
 
-async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<News>) {
+async fn take_suspect(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<(), StoreError> {
+    if let Some(suspect) = courier.store.lease_suspect(&courier.holder, courier.config.shelf.lease).await? {
+        take_leased(courier, suspect, news).await;
+    }
+    Ok(())
+}
+
+/// Takes off the shelf what is due and what there is room for, and tells how much that was.
+async fn take_due(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<usize, StoreError> {
+    let due = courier.store.due(MOST_TENANTS).await?;
+    let (answer, asks) = oneshot::channel();
+    // The dispatcher is gone only when the worker stops.
+    drop(news.send(Told::Shelf(due, answer)).await);
+    let Ok(mut asks) = asks.await else { return Ok(0) };
+    let mut left = MOST_LEASED;
+    asks.retain_mut(|(_, most)| {
+        *most = (*most).min(left);
+        left -= *most;
+        *most > 0
+    });
+    if asks.is_empty() {
+        return Ok(0);
+    }
+    let leased = courier.store.lease_due(&courier.holder, courier.config.shelf.lease, &asks).await?;
+    let count = leased.len();
+    for shelved in leased {
+        take_leased(courier, shelved, news).await;
+    }
+    Ok(count)
+}
+
+async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<Told>) {
     let (id, generation) = (shelved.id, shelved.generation);
     let content = shelved.content;
     let parcel = Parcel {
@@ -128,6 +166,7 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<Ne
         failing_since: content.failing_since,
         lease: Some((id, generation)),
         suspect: content.reason == Reason::Suspect,
+        again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
     if parcel.suspect && parcel.parks > MOST_CRASHES_ALONE {
         let detail = format!("tried alone {MOST_CRASHES_ALONE} times");
@@ -140,7 +179,7 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<Ne
     match courier.arrive(Parcel { parks, ..parcel }).await {
         Ok(Arrival::Work(entry)) => {
             // The dispatcher is gone only when the worker stops; the lease then runs out.
-            drop(news.send(News::Work(entry, Box::new(Origin::Lease { id, generation }))).await);
+            drop(news.send(Told::Work(entry, Box::new(Origin::Lease { id, generation }))).await);
         }
         Ok(Arrival::Shelved) => {}
         Err(error) => tracing::warn!(%error, %id, "a shelved batch could not be taken; its lease runs out"),
@@ -183,6 +222,7 @@ fn parcel_of(message: Message, now: i64) -> Parcel {
         failing_since: None,
         lease: None,
         suspect: false,
+        again: false,
     }
 }
 

@@ -7,6 +7,7 @@
 //! batch; the process never ends because a neighbour is away.
 
 mod announce;
+mod ask;
 mod census;
 mod courier;
 mod deliver;
@@ -14,9 +15,13 @@ mod desk;
 mod dispatch;
 mod entry;
 mod expiry;
+mod follow;
 mod intake;
+mod lanes_view;
 mod locate;
+mod look;
 mod prune;
+mod push;
 mod recheck;
 mod retry;
 mod watch;
@@ -32,6 +37,7 @@ use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
 use self::dispatch::Dispatch;
+pub use self::dispatch::View;
 use crate::admin::{self, Readiness};
 use crate::amqp::{Intake, Publish, Publisher, Subscription};
 use crate::clock::Clock;
@@ -103,6 +109,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         Intake::start(amqp, subscription, &links, close.child_token())
     };
     let readiness = Readiness::default();
+    let (lanes, views) = mpsc::channel(4);
     let neighbours = Neighbours {
         cases: start(&amqp.cases_queue, amqp.prefetch),
         dead: start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH),
@@ -110,9 +117,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
         store: Arc::new(store),
         client,
+        views,
         close: close.clone(),
     };
-    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), close.child_token()));
+    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token()));
     work(config, keyring, metrics, readiness, neighbours, stop).await;
     links.close();
     links.wait().await;
@@ -134,6 +142,8 @@ pub struct Neighbours {
     pub store: Arc<dyn Storage>,
     /// The way to Testmo.
     pub client: Client,
+    /// Who wants to see the lanes.
+    pub views: mpsc::Receiver<View>,
     /// Closes what leads to the broker, once everything has been said to it.
     pub close: CancellationToken,
 }
@@ -170,11 +180,14 @@ pub async fn work(
     neighbours: Neighbours,
     stop: CancellationToken,
 ) {
-    let Neighbours { cases, dead, unrouted, publisher, store, client, close } = neighbours;
+    let Neighbours { cases, dead, unrouted, publisher, store, client, views, close } = neighbours;
     let courier = Arc::new(Courier {
         tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
         client,
         holder: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
+        folders: locate::Folders::default(),
+        shelved: Default::default(),
+        shelf_wanted: Arc::new(Notify::new()),
         announce: Arc::new(Notify::new()),
         metrics,
         clock: store.clock(),
@@ -203,7 +216,7 @@ pub async fn work(
     tasks.spawn(recheck::recheck(courier.clone(), stop.clone()));
     tasks.spawn(expiry::remind(courier.clone(), stop.clone()));
     tasks.spawn(prune::prune(courier.clone(), stop.clone()));
-    let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, stop.clone()));
+    let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, views, stop.clone()));
 
     stop.cancelled().await;
     controls.iter().for_each(crate::amqp::IntakeControl::stop);

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
 use crate::store::StoreError;
+use crate::store::accounts::Permit;
 use crate::store::connections::{ConnectionRow, Finding};
 use crate::tenants::{Examined, examine};
 
@@ -44,9 +45,13 @@ async fn look_at_due(courier: &Courier) -> Result<(), StoreError> {
 }
 
 async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError> {
-    if let Some(wait) = courier.store.gate(&row.origin).await? {
-        tracing::debug!(tenant = %row.tenant, ?wait, "the account takes nothing; the connection is looked at later");
-        return Ok(());
+    match courier.store.permit(&row.origin, &row.tenant, LEASE).await? {
+        // A probe is what the look is, too.
+        Permit::Granted | Permit::Probe => {}
+        Permit::Wait(_) | Permit::Paused => {
+            tracing::debug!(tenant = %row.tenant, "the account takes nothing; the connection is looked at later");
+            return Ok(());
+        }
     }
     let examined = match courier.tenants.access(&row) {
         Ok(access) => examine(&courier.client, &access, row.project, row.folder, &row.mapping).await,

@@ -19,6 +19,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often the connections are counted: it reads all of them, and they change by the day.
 const CENSUS: Duration = Duration::from_secs(30);
+/// Of so many tenants it is known how much waits on the shelf, those with the most.
+const BACKLOGS: u32 = 100;
 
 pub(super) struct Watched {
     pub(super) courier: Arc<Courier>,
@@ -79,6 +81,10 @@ impl Watched {
         }
         if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
             census::show(&self.courier.store.connection_counts().await?, self.courier.clock.now(), metrics);
+            let backlog = self.courier.store.skimmed(BACKLOGS).await?;
+            if let Ok(mut shelved) = self.courier.shelved.lock() {
+                *shelved = backlog.into_iter().collect();
+            }
             self.counted_at = Some(Instant::now());
         }
         Ok(())

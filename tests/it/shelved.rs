@@ -98,7 +98,7 @@ async fn a_throttled_account_is_left_alone_until_it_has_room() {
     stage.start_worker();
     stage.publish(&batch("acme", "b-1", 5)).await;
     let origin = stage.testmo.origin("acme");
-    until(async || stage.store.gate(&origin).await.unwrap().is_some()).await;
+    until(async || stage.store.pace(&origin).await.unwrap().gate_until > 0).await;
     stage.publish(&batch("acme", "b-2", 5)).await;
     stage.event_of("acme/b-1").await;
     stage.event_of("acme/b-2").await;

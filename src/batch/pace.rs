@@ -1,0 +1,253 @@
+//! What may be sent to an account now, and how much at once? Its gate, its limit and its circuit breaker, as one value.
+//!
+//! All workers and commands share the value: it is kept in the account's row of the store and changed there only.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How many failures in a row, over all workers, open the circuit breaker. Scattered ones change nothing.
+const SERIES: u32 = 8;
+/// How long it stays open the first time; doubles each time up to [`LONGEST_BREAK`].
+const FIRST_BREAK: Duration = Duration::from_secs(5);
+/// The longest time between two probes of an account that fails.
+const LONGEST_BREAK: Duration = Duration::from_secs(300);
+/// By how much of a request an answer raises a lowered limit, for each full round of the limit.
+const RAISE: f64 = 0.1;
+/// What is left of the limit when answers become slow.
+const SLOWED: f64 = 0.7;
+
+/// What the workers know of an account; times are milliseconds on the store's clock.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pace {
+    /// Nothing is sent before this; 0 when no 429 was ever answered.
+    pub gate_until: i64,
+    /// How many requests at once it bears, where that is less than what is configured.
+    pub limit: Option<f64>,
+    /// How many requests in a row failed.
+    pub failures: u32,
+    /// When the circuit breaker is open: when it is probed next.
+    pub breaker_until: Option<i64>,
+    /// How often in a row it was opened.
+    pub breaks: u32,
+}
+
+/// What a request told of its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// It was answered as quickly as ever; a refusal of its content is an answer too.
+    Answered,
+    /// It was answered, but answers take longer and longer.
+    Slow,
+    /// 429: nothing is to be sent for so long.
+    Throttled(Duration),
+    /// 5xx, no answer in time, or no connection.
+    Failed,
+    /// The probe of an open circuit breaker failed.
+    ProbeFailed,
+}
+
+/// Whether a request may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// It may, while fewer than so many are under way.
+    Granted {
+        /// The limit, at least 1.
+        limit: u32,
+    },
+    /// The account has asked for a pause until then.
+    Gated {
+        /// When it ends.
+        until: i64,
+    },
+    /// The circuit breaker is open; from then on a single probe may find out whether the account is well again.
+    Broken {
+        /// When it may be probed.
+        until: i64,
+    },
+}
+
+impl Pace {
+    /// Whether a request may go out at `now`, where `ceiling` requests at once are configured.
+    pub fn permission(&self, now: i64, ceiling: u32) -> Permission {
+        if self.gate_until > now {
+            return Permission::Gated { until: self.gate_until };
+        }
+        match self.breaker_until {
+            Some(until) => Permission::Broken { until },
+            None => Permission::Granted { limit: self.limit(ceiling) },
+        }
+    }
+
+    /// How many requests may be under way at once.
+    pub fn limit(&self, ceiling: u32) -> u32 {
+        let ceiling = ceiling.max(1);
+        // A limit lies between 1 and a ceiling, so nothing is cut off but the fraction.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and the ceiling")]
+        let limit = self.limit.map_or(ceiling, |limit| limit as u32);
+        limit.clamp(1, ceiling)
+    }
+
+    /// Takes in what a request told, at `now`; tells whether that changed anything.
+    pub fn hear(&mut self, signal: Signal, now: i64, ceiling: u32) -> bool {
+        let before = self.clone();
+        match signal {
+            Signal::Answered => {
+                self.recovered();
+                self.limit = self.limit.map(|limit| limit + RAISE / limit).filter(|limit| *limit < f64::from(ceiling));
+            }
+            Signal::Slow => {
+                self.recovered();
+                let limit = self.limit.unwrap_or_else(|| f64::from(ceiling));
+                self.limit = Some((limit * SLOWED).max(1.0));
+            }
+            Signal::Throttled(wait) => {
+                self.recovered();
+                // A gate never opens earlier than it was closed for. After it one request goes first, then a ramp.
+                self.gate_until = self.gate_until.max(after(now, wait));
+                self.limit = Some(1.0);
+            }
+            Signal::Failed => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures >= SERIES && self.breaker_until.is_none() {
+                    self.break_for_a_while(now);
+                }
+            }
+            Signal::ProbeFailed => self.break_for_a_while(now),
+        }
+        *self != before
+    }
+
+    /// Keeps others from probing while a probe is under way, for `lease`; tells whether the probe is the caller's.
+    pub fn take_probe(&mut self, now: i64, lease: Duration) -> bool {
+        let due = self.breaker_until.is_some_and(|until| until <= now) && self.gate_until <= now;
+        if due {
+            self.breaker_until = Some(after(now, lease));
+        }
+        due
+    }
+
+    fn break_for_a_while(&mut self, now: i64) {
+        let wait = FIRST_BREAK.saturating_mul(2_u32.saturating_pow(self.breaks.min(16)));
+        self.breaker_until = Some(after(now, wait.min(LONGEST_BREAK)));
+        self.breaks = self.breaks.saturating_add(1);
+    }
+
+    fn recovered(&mut self) {
+        self.failures = 0;
+        self.breaker_until = None;
+        self.breaks = 0;
+    }
+}
+
+fn after(now: i64, wait: Duration) -> i64 {
+    now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn heard(signals: &[Signal]) -> Pace {
+        let mut pace = Pace::default();
+        for signal in signals {
+            pace.hear(*signal, 0, 4);
+        }
+        pace
+    }
+
+    #[test]
+    fn a_healthy_account_bears_what_is_configured_and_is_not_written_down_again_and_again() {
+        let mut pace = Pace::default();
+        assert!(!pace.hear(Signal::Answered, 0, 4));
+        assert_eq!(pace.permission(0, 4), Permission::Granted { limit: 4 });
+    }
+
+    #[test]
+    fn after_a_429_nothing_goes_until_the_gate_opens_then_one_then_more() {
+        let mut pace = heard(&[Signal::Throttled(SECOND), Signal::Throttled(SECOND / 2)]);
+        assert_eq!(pace.permission(999, 4), Permission::Gated { until: 1_000 });
+        assert_eq!(pace.permission(1_000, 4), Permission::Granted { limit: 1 });
+        let mut limits = Vec::new();
+        for _ in 0..100 {
+            pace.hear(Signal::Answered, 2_000, 4);
+            limits.push(pace.limit(4));
+        }
+        assert_eq!((limits[0], limits[99]), (1, 4));
+        assert!(limits.is_sorted());
+        assert_eq!(pace.limit, None);
+    }
+
+    #[test]
+    fn scattered_failures_change_no_limit_and_a_series_opens_the_breaker() {
+        let mut pace = heard(&[Signal::Failed; 7]);
+        assert_eq!(pace.permission(0, 4), Permission::Granted { limit: 4 });
+        pace.hear(Signal::Answered, 0, 4);
+        assert_eq!(pace, Pace::default());
+        let mut pace = heard(&[Signal::Failed; 8]);
+        assert_eq!(pace.permission(0, 4), Permission::Broken { until: 5_000 });
+        // What was under way when it opened does not keep it open for longer.
+        pace.hear(Signal::Failed, 10, 4);
+        assert_eq!(pace.permission(10, 4), Permission::Broken { until: 5_000 });
+    }
+
+    #[test]
+    fn an_open_breaker_is_probed_by_one_at_a_time_and_less_and_less_often() {
+        let mut pace = heard(&[Signal::Failed; 8]);
+        assert!(!pace.take_probe(4_999, SECOND));
+        let mut now = 5_000;
+        for seconds in [10, 20, 40, 80, 160, 300, 300] {
+            assert!(pace.take_probe(now, SECOND));
+            assert!(!pace.take_probe(now, SECOND));
+            pace.hear(Signal::ProbeFailed, now, 4);
+            assert_eq!(pace.breaker_until, Some(now + seconds * 1_000));
+            now += seconds * 1_000;
+        }
+        pace.hear(Signal::Answered, now, 4);
+        assert_eq!(pace, Pace::default());
+    }
+
+    #[test]
+    fn slow_answers_lower_the_limit_step_by_step() {
+        let limits: Vec<u32> = (1..6).map(|n| heard(&vec![Signal::Slow; n]).limit(4)).collect();
+        assert_eq!(limits, [2, 1, 1, 1, 1]);
+    }
+
+    fn any_signal() -> impl Strategy<Value = Signal> {
+        prop_oneof![
+            Just(Signal::Answered),
+            Just(Signal::Slow),
+            Just(Signal::Failed),
+            (0u64..5_000).prop_map(|ms| Signal::Throttled(Duration::from_millis(ms))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_is_granted_before_every_gate_is_open_nor_above_the_ceiling(
+            signals in proptest::collection::vec((any_signal(), 0i64..1_000), 0..60), ceiling in 1u32..20,
+        ) {
+            let (mut pace, mut now, mut closed) = (Pace::default(), 0, 0);
+            for (signal, step) in signals {
+                now += step;
+                if let Signal::Throttled(wait) = signal {
+                    closed = closed.max(now + wait.as_millis() as i64);
+                }
+                pace.hear(signal, now, ceiling);
+                match pace.permission(now, ceiling) {
+                    Permission::Granted { limit } => {
+                        prop_assert!(closed <= now);
+                        prop_assert!((1..=ceiling).contains(&limit));
+                    }
+                    Permission::Gated { until } => prop_assert_eq!(until, closed),
+                    Permission::Broken { .. } => prop_assert!(pace.failures >= SERIES),
+                }
+            }
+        }
+    }
+}

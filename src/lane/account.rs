@@ -1,0 +1,335 @@
+//! What waits for one account? Tenants take turns by requests; what cannot be sent soon is surplus.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Limits;
+use super::queue::{Pick, Queue, Waiting};
+use super::throughput::Throughput;
+use super::ticket::{Place, PushOutcome, Report, Ticket};
+use crate::batch::TenantId;
+
+/// What is sent within this time waits in memory; the rest is surplus.
+const SOON: Duration = Duration::from_secs(2);
+/// The most that something waits for company.
+const LONGEST_GATHERING: Duration = Duration::from_secs(1);
+/// So many that wait for a time may do it within the broker's window.
+const MOST_PAUSING: usize = 10;
+/// The most batches to be taken off the shelf in one go for a tenant.
+const MOST_LEASED: usize = 100;
+
+/// Everything that waits for one account.
+#[derive(Debug)]
+pub(super) struct Lane<E> {
+    /// Tenants in the order of their turns; each has something in its queue.
+    turns: VecDeque<TenantId>,
+    queues: BTreeMap<TenantId, Queue<E>>,
+    /// What waits for a time, by that time and then by arrival.
+    later: BTreeMap<(Instant, u64), Waiting<E>>,
+    pub(super) in_flight: usize,
+    /// The shared limit, as the store last told.
+    pub(super) limit: Option<usize>,
+    /// Nothing starts before this: a gate, an open breaker.
+    gate: Option<Instant>,
+    /// Nothing starts before this, as other workers use up the limit; that is never for long.
+    hold: Option<Instant>,
+    throughput: Throughput,
+    /// Whether it stands among the lanes that may have something to start.
+    pub(super) is_ready: bool,
+    /// When it is to be looked at again.
+    pub(super) wake: Option<Instant>,
+}
+
+/// What a lane gives when it is its turn.
+pub(super) enum Turn<E> {
+    /// A tenant's entries, and how many requests in a row were refused as a whole.
+    Go(TenantId, Vec<(Waiting<E>, usize)>, u32),
+    /// Nothing before something ends, or before this time.
+    Wait(Option<Instant>),
+}
+
+impl<E> Lane<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            turns: VecDeque::new(),
+            queues: BTreeMap::new(),
+            later: BTreeMap::new(),
+            in_flight: 0,
+            limit: None,
+            gate: None,
+            hold: None,
+            throughput: Throughput::new(),
+            is_ready: false,
+            wake: None,
+        }
+    }
+
+    pub(super) fn join(&mut self, waiting: Waiting<E>, place: Place, arrival: u64, limits: &Limits) {
+        let tenant = waiting.ticket.tenant.clone();
+        if let Place::NotBefore(at) = place {
+            self.later.insert((at, arrival), waiting);
+            return;
+        }
+        let queue = self.queues.entry(tenant.clone()).or_insert_with(|| Queue::new(limits));
+        if queue.is_empty() {
+            self.turns.push_back(tenant);
+        }
+        if place == Place::Front { queue.push_front(waiting) } else { queue.push_back(waiting) }
+    }
+
+    /// What starts at `now`, if anything does.
+    pub(super) fn take(&mut self, now: Instant, limits: &Limits) -> Turn<E> {
+        if self.in_flight >= self.most(limits) {
+            return Turn::Wait(None);
+        }
+        if let Some(until) = self.closed_until(now) {
+            return Turn::Wait(Some(until));
+        }
+        self.wake_up(now, limits);
+        let next_later = self.later.keys().next().map(|(at, _)| *at);
+        let mut wait = next_later;
+        let patience = (self.throughput.usual() * 2).min(LONGEST_GATHERING);
+        self.forgive();
+        for _ in 0..self.turns.len() {
+            self.turns.rotate_left(1);
+            let Some(tenant) = self.turns.back().cloned() else { break };
+            let Some(queue) = self.queues.get_mut(&tenant) else { continue };
+            if queue.owed > 0 {
+                queue.owed -= 1;
+                // It is looked at again in the same round of turns.
+                wait = Some(now);
+                continue;
+            }
+            match queue.pick(limits, now, patience) {
+                Pick::Go(parts) => {
+                    queue.in_flight += 1;
+                    self.in_flight += 1;
+                    let refusals = queue.bisect.refusals();
+                    if queue.is_empty() {
+                        self.turns.pop_back();
+                    }
+                    return Turn::Go(tenant, parts, refusals);
+                }
+                Pick::Wait(until) => wait = [wait, until].into_iter().flatten().min(),
+                Pick::Nothing => {}
+            }
+        }
+        Turn::Wait(wait)
+    }
+
+    /// Nobody is left waiting while all owe turns.
+    fn forgive(&mut self) {
+        let queues = &self.queues;
+        let least = self.turns.iter().filter_map(|tenant| queues.get(tenant)).map(|queue| queue.owed).min();
+        if let Some(least) = least.filter(|least| *least > 0) {
+            self.queues.values_mut().for_each(|queue| queue.owed = queue.owed.saturating_sub(least));
+        }
+    }
+
+    fn most(&self, limits: &Limits) -> usize {
+        self.limit.map_or(limits.concurrency, |limit| limit.min(limits.concurrency)).max(1)
+    }
+
+    fn wake_up(&mut self, now: Instant, limits: &Limits) {
+        while self.later.keys().next().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, waiting)) = self.later.pop_first() else { break };
+            self.join(waiting, Place::Back, 0, limits);
+        }
+    }
+
+    /// Takes in how the work on a pack of a tenant went; tells whether answers have become slow.
+    pub(super) fn finished(&mut self, tenant: &TenantId, report: &Report, now: Instant) -> bool {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let mut slow = false;
+        if let Some(push) = report.push {
+            if push.end == PushOutcome::Created {
+                slow = self.throughput.note(push.cases, push.took, now);
+            }
+            if let Some(queue) = self.queues.get_mut(tenant) {
+                match push.end {
+                    PushOutcome::Created => queue.bisect.created(),
+                    PushOutcome::RefusedWhole => queue.bisect.refused(push.cases),
+                    PushOutcome::Other => {}
+                }
+            }
+        }
+        if let Some(queue) = self.queues.get_mut(tenant) {
+            queue.in_flight = queue.in_flight.saturating_sub(1);
+            queue.owed = queue.owed.saturating_add(report.requests.saturating_sub(1));
+            // A tenant alone owes nobody anything.
+            if queue.is_empty() && queue.in_flight == 0 && !queue.bisect.is_on() {
+                self.queues.remove(tenant);
+            }
+        }
+        slow
+    }
+
+    /// Lets nothing start until `until`; a gate never opens earlier than it was closed for.
+    pub(super) fn close_gate(&mut self, until: Instant, now: Instant) {
+        self.throughput.throttled(now);
+        self.gate = Some(self.gate.map_or(until, |gate| gate.max(until)));
+    }
+
+    /// Lets nothing start until `until`, as others use up the limit.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.hold = Some(until);
+    }
+
+    /// Until when nothing starts, if that is after `now`.
+    pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
+        [self.gate, self.hold].into_iter().flatten().max().filter(|until| *until > now)
+    }
+
+    /// Until when its gate is closed, if it is.
+    pub(super) fn gated_until(&self, now: Instant) -> Option<Instant> {
+        self.gate.filter(|until| *until > now)
+    }
+
+    /// A lane without work and without a gate is forgotten: it costs nothing.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.in_flight == 0 && self.turns.is_empty() && self.later.is_empty() && self.gated_until(now).is_none()
+    }
+
+    /// How many requests can be sent soon.
+    fn requests_soon(&self, now: Instant, limits: &Limits) -> usize {
+        let opens_in = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
+        let Some(left) = SOON.checked_sub(opens_in).filter(|left| !left.is_zero()) else { return 0 };
+        let requests = self.throughput.rate(self.most(limits), now) * left.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough count, at least 1")]
+        (requests.min(1e6) as usize).max(1)
+    }
+
+    /// How many requests each tenant with work can soon send.
+    fn share(&self, now: Instant, limits: &Limits) -> usize {
+        match self.requests_soon(now, limits) {
+            0 => 0,
+            requests => (requests / self.turns.len().max(1)).max(1),
+        }
+    }
+
+    /// Takes out what takes up the broker's window although it cannot be sent soon, the latest of each tenant.
+    pub(super) fn surplus(&mut self, now: Instant, limits: &Limits) -> Vec<Waiting<E>> {
+        let share = self.share(now, limits);
+        let mut out = Vec::new();
+        for queue in self.queues.values_mut().filter(|queue| queue.len() > share || share == 0) {
+            let (mut cases, mut entries) = (0, 0);
+            out.extend(queue.take_out(|waiting| {
+                cases += waiting.cases();
+                entries += 1;
+                let requests = if limits.pack { cases.div_ceil(limits.max_cases) } else { entries };
+                waiting.ticket.in_window && requests > share
+            }));
+        }
+        self.forget_empty_turns();
+        let pausing = if share == 0 { 0 } else { MOST_PAUSING };
+        let in_window = self.later.values().filter(|waiting| waiting.ticket.in_window).count();
+        for _ in pausing..in_window {
+            // The one that waits longest is given up first.
+            let last = self.later.iter().rev().find(|(_, waiting)| waiting.ticket.in_window).map(|(key, _)| *key);
+            out.extend(last.and_then(|key| self.later.remove(&key)));
+        }
+        out
+    }
+
+    /// How many more batches of a tenant there is room for.
+    pub(super) fn room(&self, tenant: &TenantId, now: Instant, limits: &Limits) -> usize {
+        let share = self.share(now, limits);
+        let allowed = share.saturating_mul(if limits.pack { limits.max_cases } else { 1 });
+        let waiting = self.queues.get(tenant).map_or(0, |q| if limits.pack { q.cases() } else { q.len() });
+        if waiting * 2 >= allowed { 0 } else { (allowed - waiting).min(MOST_LEASED) }
+    }
+
+    /// Takes out what `unwanted` says, with the time until which it would have waited.
+    pub(super) fn take_out(
+        &mut self,
+        now: Instant,
+        unwanted: impl Fn(&Waiting<E>) -> bool,
+    ) -> Vec<(Waiting<E>, Duration)> {
+        let gate = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
+        let mut out = Vec::new();
+        for queue in self.queues.values_mut() {
+            out.extend(queue.take_out(&unwanted).into_iter().map(|waiting| (waiting, gate)));
+        }
+        self.forget_empty_turns();
+        let later: Vec<(Instant, u64)> =
+            self.later.iter().filter(|(_, waiting)| unwanted(waiting)).map(|(key, _)| *key).collect();
+        for key in later {
+            let wait = gate.max(key.0.saturating_duration_since(now));
+            out.extend(self.later.remove(&key).map(|waiting| (waiting, wait)));
+        }
+        out
+    }
+
+    fn forget_empty_turns(&mut self) {
+        let queues = &self.queues;
+        self.turns.retain(|tenant| queues.get(tenant).is_some_and(|queue| !queue.is_empty()));
+        self.queues.retain(|_, queue| !queue.is_empty() || queue.in_flight > 0);
+    }
+
+    /// What it looks like from outside.
+    pub(super) fn view(&self, account: &Arc<str>, now: Instant, limits: &Limits) -> LaneView {
+        let rate = self.throughput.rate(self.most(limits), now);
+        let tenant = |(tenant, queue): (&TenantId, &Queue<E>)| {
+            let requests = if limits.pack { queue.cases().div_ceil(limits.max_cases) } else { queue.len() };
+            TenantView {
+                tenant: tenant.clone(),
+                batches: queue.len(),
+                cases: queue.cases(),
+                in_flight: queue.in_flight,
+                requests,
+            }
+        };
+        LaneView {
+            account: account.clone(),
+            in_flight: self.in_flight,
+            limit: self.most(limits),
+            gated_for: self.gated_until(now).map(|until| until - now),
+            pausing: self.later.len(),
+            requests_per_second: rate,
+            tenants: self.queues.iter().map(tenant).collect(),
+        }
+    }
+}
+
+/// How a lane stands.
+#[derive(Clone, Debug)]
+pub struct LaneView {
+    /// The account.
+    pub account: Arc<str>,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// The most requests at once.
+    pub limit: usize,
+    /// How long nothing starts, where its gate is closed.
+    pub gated_for: Option<Duration>,
+    /// Batches that wait for a time.
+    pub pausing: usize,
+    /// How fast it goes.
+    pub requests_per_second: f64,
+    /// Its tenants with work.
+    pub tenants: Vec<TenantView>,
+}
+
+/// How a tenant stands in a lane.
+#[derive(Clone, Debug)]
+pub struct TenantView {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Batches that wait.
+    pub batches: usize,
+    /// Cases that wait.
+    pub cases: usize,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Requests that these cases take.
+    pub requests: usize,
+}
+
+impl<E> Waiting<E> {
+    pub(super) fn new(ticket: Ticket, entry: E) -> Self {
+        Self { ticket, entry }
+    }
+}

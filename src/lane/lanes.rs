@@ -1,0 +1,199 @@
+//! Which account's turn is it? All lanes of a worker, with what they have under way and in memory.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Limits;
+use super::account::{Lane, LaneView, Turn};
+use super::queue::Waiting;
+use super::ticket::{Pack, Place, Report, Ticket};
+use crate::batch::TenantId;
+
+/// What waits, for all accounts.
+#[derive(Debug)]
+pub struct Lanes<E> {
+    lanes: BTreeMap<Arc<str>, Lane<E>>,
+    /// Accounts that may have something to start, in the order of their turns.
+    ready: VecDeque<Arc<str>>,
+    /// When other accounts are to be looked at again.
+    wakes: BTreeSet<(Instant, Arc<str>)>,
+    limits: Limits,
+    in_flight: usize,
+    arrivals: u64,
+    bytes: usize,
+}
+
+impl<E> Lanes<E> {
+    /// No lanes yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            ready: VecDeque::new(),
+            wakes: BTreeSet::new(),
+            limits,
+            in_flight: 0,
+            arrivals: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Lines up an entry.
+    pub fn join(&mut self, ticket: Ticket, entry: E, place: Place) {
+        self.arrivals += 1;
+        self.bytes += ticket.bytes;
+        let (account, arrival) = (ticket.account.clone(), self.arrivals);
+        let lane = self.lanes.entry(account.clone()).or_insert_with(Lane::new);
+        lane.join(Waiting::new(ticket, entry), place, arrival, &self.limits);
+        self.make_ready(&account);
+    }
+
+    /// What is to be worked on next, if anything starts at `now`; it counts as in flight until
+    /// [`finished`](Self::finished).
+    pub fn next(&mut self, now: Instant) -> Option<Pack<E>> {
+        while self.wakes.first().is_some_and(|(at, _)| *at <= now) {
+            let (_, account) = self.wakes.pop_first()?;
+            if let Some(lane) = self.lanes.get_mut(&account) {
+                lane.wake = None;
+            }
+            self.make_ready(&account);
+        }
+        while self.in_flight < self.limits.in_flight {
+            let account = self.ready.pop_front()?;
+            let Some(lane) = self.lanes.get_mut(&account) else { continue };
+            lane.is_ready = false;
+            match lane.take(now, &self.limits) {
+                Turn::Go(tenant, parts, refusals) => {
+                    self.in_flight += 1;
+                    self.bytes -= parts.iter().map(|(waiting, _)| waiting.ticket.bytes).sum::<usize>();
+                    self.make_ready(&account);
+                    let parts = parts.into_iter().map(|(waiting, count)| (waiting.entry, count)).collect();
+                    return Some(Pack { account, tenant, parts, refusals });
+                }
+                Turn::Wait(Some(until)) if until <= now => self.make_ready(&account),
+                Turn::Wait(until) => self.wake_lane(&account, until),
+            }
+        }
+        None
+    }
+
+    /// Tells how the work on a pack went; tells whether the account's answers have become slow.
+    pub fn finished(&mut self, account: &Arc<str>, tenant: &TenantId, report: &Report, now: Instant) -> bool {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let Some(lane) = self.lanes.get_mut(account) else { return false };
+        let slow = lane.finished(tenant, report, now);
+        self.make_ready(account);
+        slow
+    }
+
+    /// Lets nothing start for an account until `until`; a gate never opens earlier than it was closed for.
+    pub fn close_gate(&mut self, account: &Arc<str>, until: Instant, now: Instant) {
+        self.lanes.entry(account.clone()).or_insert_with(Lane::new).close_gate(until, now);
+        self.make_ready(account);
+    }
+
+    /// Lets nothing start for an account until `until`, as other workers use up its limit.
+    pub fn hold(&mut self, account: &Arc<str>, until: Instant) {
+        if let Some(lane) = self.lanes.get_mut(account) {
+            lane.hold(until);
+        }
+    }
+
+    /// Sets the limit that all workers share.
+    pub fn set_limit(&mut self, account: &Arc<str>, limit: u32) {
+        if let Some(lane) = self.lanes.get_mut(account) {
+            lane.limit = usize::try_from(limit).ok();
+        }
+    }
+
+    /// When something may start that may not now, if that depends on time alone.
+    pub fn wake_at(&self) -> Option<Instant> {
+        if self.in_flight >= self.limits.in_flight { None } else { self.wakes.first().map(|(at, _)| *at) }
+    }
+
+    /// Takes out what takes up the broker's window although it cannot be sent soon, with the time until it could.
+    pub fn surplus(&mut self, account: &Arc<str>, now: Instant) -> Vec<(E, Duration)> {
+        let Some(lane) = self.lanes.get_mut(account) else { return Vec::new() };
+        let out = lane.surplus(now, &self.limits);
+        let gate = lane.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
+        self.bytes -= out.iter().map(|waiting| waiting.ticket.bytes).sum::<usize>();
+        out.into_iter().map(|waiting| (waiting.entry, gate)).collect()
+    }
+
+    /// How many more batches of a tenant of an account there is room for.
+    pub fn room(&self, account: &str, tenant: &TenantId, now: Instant) -> usize {
+        if self.bytes >= self.limits.memory {
+            return 0;
+        }
+        let lane = self.lanes.get(account);
+        lane.map_or(self.limits.max_cases, |lane| lane.room(tenant, now, &self.limits))
+    }
+
+    /// The memory that waiting entries take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes out what has been waiting for longer than `longest`, with the time until its gate opens.
+    pub fn overdue(&mut self, now: Instant, longest: Duration) -> Vec<(E, Duration)> {
+        self.take_out(now, |waiting| now.saturating_duration_since(waiting.ticket.since) > longest)
+    }
+
+    /// Takes out what `unwanted` says.
+    pub fn remove(&mut self, now: Instant, unwanted: impl Fn(&E) -> bool) -> Vec<(E, Duration)> {
+        self.take_out(now, |waiting| unwanted(&waiting.entry))
+    }
+
+    /// How every lane stands.
+    pub fn view(&self, now: Instant) -> Vec<LaneView> {
+        self.lanes.iter().map(|(account, lane)| lane.view(account, now, &self.limits)).collect()
+    }
+
+    /// Whether anything is known of an account.
+    pub fn has(&self, account: &str) -> bool {
+        self.lanes.contains_key(account)
+    }
+
+    /// Accounts with something waiting or under way.
+    pub fn accounts(&self) -> Vec<Arc<str>> {
+        self.lanes.keys().cloned().collect()
+    }
+
+    /// Forgets lanes that have nothing to do: what the store knows of their accounts stays there.
+    pub fn forget_idle(&mut self, now: Instant) {
+        let wakes = &mut self.wakes;
+        self.lanes.retain(|account, lane| {
+            let keep = !lane.is_idle(now);
+            if let (false, Some(at)) = (keep, lane.wake) {
+                wakes.remove(&(at, account.clone()));
+            }
+            keep
+        });
+    }
+
+    fn take_out(&mut self, now: Instant, unwanted: impl Fn(&Waiting<E>) -> bool) -> Vec<(E, Duration)> {
+        let mut out = Vec::new();
+        for lane in self.lanes.values_mut() {
+            out.extend(lane.take_out(now, &unwanted));
+        }
+        self.bytes -= out.iter().map(|(waiting, _)| waiting.ticket.bytes).sum::<usize>();
+        out.into_iter().map(|(waiting, wait)| (waiting.entry, wait)).collect()
+    }
+
+    fn make_ready(&mut self, account: &Arc<str>) {
+        if let Some(lane) = self.lanes.get_mut(account).filter(|lane| !lane.is_ready) {
+            lane.is_ready = true;
+            self.ready.push_back(account.clone());
+        }
+    }
+
+    fn wake_lane(&mut self, account: &Arc<str>, until: Option<Instant>) {
+        let (Some(lane), Some(until)) = (self.lanes.get_mut(account), until) else { return };
+        if let Some(before) = lane.wake.replace(until) {
+            self.wakes.remove(&(before, account.clone()));
+        }
+        self.wakes.insert((until, account.clone()));
+    }
+}

@@ -1,0 +1,220 @@
+//! What does a tenant have waiting, and what of it goes into the next request?
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Limits;
+use super::bisect::Bisect;
+use super::ticket::{Class, Ticket, Work};
+use crate::batch::fitting;
+
+/// After so many turns of first tries it is the turn of what is tried again.
+const TURNS_OF_FIRST: u32 = 9;
+
+/// What a tenant has waiting in one account.
+#[derive(Debug)]
+pub(super) struct Queue<E> {
+    first: VecDeque<Waiting<E>>,
+    again: VecDeque<Waiting<E>>,
+    turns_of_first: u32,
+    /// How many turns it has had in advance: what took several requests.
+    pub(super) owed: u32,
+    /// Packs under way.
+    pub(super) in_flight: usize,
+    pub(super) bisect: Bisect,
+    /// Cases that wait.
+    cases: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting<E> {
+    pub(super) ticket: Ticket,
+    pub(super) entry: E,
+}
+
+/// What a queue gives when it is its turn.
+#[derive(Debug)]
+pub(super) enum Pick<E> {
+    /// These, each with how many of its cases go; 0 for one that goes alone.
+    Go(Vec<(Waiting<E>, usize)>),
+    /// Nothing yet: with what is under way, more may come that goes along. Until then, if it depends on time.
+    Wait(Option<Instant>),
+    /// There is nothing.
+    Nothing,
+}
+
+impl<E> Queue<E> {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            first: VecDeque::new(),
+            again: VecDeque::new(),
+            turns_of_first: 0,
+            owed: 0,
+            in_flight: 0,
+            bisect: Bisect::new(limits.max_cases),
+            cases: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.again.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.first.len() + self.again.len()
+    }
+
+    /// How many cases wait.
+    pub(super) fn cases(&self) -> usize {
+        self.cases
+    }
+
+    pub(super) fn push_back(&mut self, waiting: Waiting<E>) {
+        self.cases += waiting.cases();
+        match waiting.ticket.class {
+            Class::Again => self.again.push_back(waiting),
+            Class::First => {
+                let arrived_at = waiting.ticket.arrived_at;
+                let behind = self.first.iter().rposition(|other| other.ticket.arrived_at <= arrived_at);
+                self.first.insert(behind.map_or(0, |at| at + 1), waiting);
+            }
+        }
+    }
+
+    pub(super) fn push_front(&mut self, waiting: Waiting<E>) {
+        self.cases += waiting.cases();
+        self.of(waiting.ticket.class).push_front(waiting);
+    }
+
+    fn of(&mut self, class: Class) -> &mut VecDeque<Waiting<E>> {
+        match class {
+            Class::First => &mut self.first,
+            Class::Again => &mut self.again,
+        }
+    }
+
+    /// What goes next, if anything does at `now`; what waits together with something under way waits at most
+    /// `patience` for company.
+    pub(super) fn pick(&mut self, limits: &Limits, now: Instant, patience: Duration) -> Pick<E> {
+        if self.bisect.is_on() && self.in_flight > 0 {
+            return Pick::Wait(None);
+        }
+        let again = !self.again.is_empty() && (self.first.is_empty() || self.turns_of_first >= TURNS_OF_FIRST);
+        let (lead, other) = if again { (Class::Again, Class::First) } else { (Class::First, Class::Again) };
+        let Some(leader) = self.of(lead).front() else { return Pick::Nothing };
+        if leader.ticket.work == Work::Alone {
+            self.count_turn(lead);
+            let alone = self.of(lead).pop_front();
+            return Pick::Go(alone.into_iter().map(|waiting| (waiting, 0)).collect());
+        }
+        let (version, since) = (leader.ticket.version.clone(), leader.ticket.since);
+        let mut load = Load::new(limits, self.bisect.limit());
+        let chosen: Vec<Vec<usize>> = [lead, other].map(|class| load.choose(self.of(class), &version)).into();
+        let due = since + patience;
+        if limits.pack && self.in_flight > 0 && !load.is_full && due > now {
+            return Pick::Wait(Some(due));
+        }
+        self.count_turn(lead);
+        let mut parts = Vec::new();
+        for (class, takes) in [lead, other].into_iter().zip(chosen) {
+            self.take(class, &takes, &mut parts);
+        }
+        Pick::Go(parts)
+    }
+
+    fn count_turn(&mut self, class: Class) {
+        match class {
+            Class::First if self.again.is_empty() => self.turns_of_first = 0,
+            Class::First => self.turns_of_first += 1,
+            Class::Again => self.turns_of_first = 0,
+        }
+    }
+
+    /// Takes the entries out of whose cases some go; the numbers stand for the first entries of the queue.
+    fn take(&mut self, class: Class, takes: &[usize], parts: &mut Vec<(Waiting<E>, usize)>) {
+        let queue = self.of(class);
+        let mut passed = Vec::new();
+        let mut cases = 0;
+        for &count in takes {
+            let Some(waiting) = queue.pop_front() else { break };
+            if count > 0 {
+                cases += waiting.cases();
+                parts.push((waiting, count));
+            } else {
+                passed.push(waiting);
+            }
+        }
+        for waiting in passed.into_iter().rev() {
+            queue.push_front(waiting);
+        }
+        self.cases -= cases;
+    }
+
+    /// Takes out what `unwanted` says; it is asked in the order of the queue.
+    pub(super) fn take_out(&mut self, mut unwanted: impl FnMut(&Waiting<E>) -> bool) -> Vec<Waiting<E>> {
+        let mut out = Vec::new();
+        for class in [Class::First, Class::Again] {
+            let queue = self.of(class);
+            if queue.is_empty() {
+                continue;
+            }
+            let (take, keep): (VecDeque<_>, VecDeque<_>) = std::mem::take(queue).into_iter().partition(&mut unwanted);
+            *queue = keep;
+            out.extend(take);
+        }
+        self.cases -= out.iter().map(Waiting::cases).sum::<usize>();
+        out
+    }
+}
+
+impl<E> Waiting<E> {
+    pub(super) fn cases(&self) -> usize {
+        match &self.ticket.work {
+            Work::Alone => 1,
+            Work::Cases(sizes) => sizes.len(),
+        }
+    }
+}
+
+/// A request that is being filled.
+struct Load<'a> {
+    limits: &'a Limits,
+    most_cases: usize,
+    cases: usize,
+    bytes: usize,
+    /// Whether nothing more goes in.
+    is_full: bool,
+}
+
+impl<'a> Load<'a> {
+    fn new(limits: &'a Limits, most_cases: usize) -> Self {
+        Self { limits, most_cases, cases: 0, bytes: 0, is_full: false }
+    }
+
+    /// How many cases of each of the first entries of a queue go in. An entry that does not go whole is the last one,
+    /// so that order is kept.
+    fn choose<E>(&mut self, queue: &VecDeque<Waiting<E>>, version: &str) -> Vec<usize> {
+        let mut takes = Vec::new();
+        for waiting in queue {
+            if self.is_full {
+                break;
+            }
+            takes.push(match &waiting.ticket.work {
+                Work::Cases(sizes) if &*waiting.ticket.version == version => self.add(sizes),
+                Work::Cases(_) | Work::Alone => 0,
+            });
+        }
+        takes
+    }
+
+    fn add(&mut self, sizes: &[usize]) -> usize {
+        let left = self.most_cases - self.cases;
+        let count = fitting(sizes, left, self.limits.max_bytes.saturating_sub(self.bytes), self.cases == 0);
+        self.cases += count;
+        self.bytes += sizes[..count].iter().sum::<usize>();
+        self.is_full |= count < sizes.len() || self.cases >= self.most_cases || !self.limits.pack;
+        count
+    }
+}

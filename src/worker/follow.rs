@@ -1,0 +1,127 @@
+//! What follows a step for a batch: its turn again, a pause, the shelf, or the end?
+
+use std::time::Duration;
+
+use super::courier::{Courier, STORE_PAUSE};
+use super::deliver::{Flow, Followed, Part};
+use super::dispatch::PAUSED;
+use super::entry::Entry;
+use super::retry;
+use crate::batch::Reason;
+use crate::batch::event;
+use crate::batch::ledger::{BatchState, CaseRecord, CaseState};
+use crate::batch::verdict::{Patience, patience};
+use crate::store::StoreError;
+use crate::store::ledger::{Change, Changed, Stored};
+use crate::store::shelf::Until;
+
+impl Courier {
+    /// The jittered pause for all batches that failed in one piece of work.
+    pub(super) fn pause_of(&self, parts: &[Part]) -> Duration {
+        let failed = parts.iter().filter(|part| matches!(part.flow, Some(Flow::Again(..))));
+        let tries = failed.map(|part| part.entry.tries + 1).max();
+        tries.map_or(Duration::ZERO, |tries| retry::pause(&self.config.retry, tries))
+    }
+
+    /// Does what follows; `pause` is how long a batch that is tried again in this process waits at least.
+    pub(super) async fn follow(&self, entry: &mut Entry, flow: Flow, pause: Duration) -> Result<Followed, StoreError> {
+        match flow {
+            Flow::Over => Ok(Followed::Stored),
+            Flow::Turn => Ok(Followed::More(None)),
+            Flow::Pause(pause) => Ok(Followed::More(Some(pause))),
+            Flow::Renew => Ok(Followed::Renew),
+            Flow::Park(reason, detail) => {
+                self.park(entry, reason, detail, Until::Connection).await?;
+                Ok(Followed::Stored)
+            }
+            Flow::Paused => {
+                self.park(entry, Reason::Paused, None, Until::After(PAUSED)).await?;
+                Ok(Followed::Stored)
+            }
+            Flow::Again(reason, detail, least) => self.again(entry, reason, detail, least, pause).await,
+            Flow::Reload => match self.store.batch_at(&entry.identity.key).await? {
+                (Some(stored), now) => {
+                    let flow = self.catch_up(entry, stored, now).await?;
+                    // Boxed, as catching up can lead here again.
+                    Box::pin(self.follow(entry, flow, pause)).await
+                }
+                (None, _) => Ok(Followed::More(Some(STORE_PAUSE))),
+            },
+        }
+    }
+
+    /// One more failure: in this process, on the shelf, or given up.
+    async fn again(
+        &self,
+        entry: &mut Entry,
+        reason: Reason,
+        detail: Option<String>,
+        least: Duration,
+        pause: Duration,
+    ) -> Result<Followed, StoreError> {
+        entry.tries += 1;
+        let now = self.store.now();
+        let since = *entry.parcel.failing_since.get_or_insert(now);
+        let failing = Duration::from_millis(u64::try_from(now - since).unwrap_or(0));
+        match patience(entry.tries, entry.parcel.parks, failing, &self.patience_limits()) {
+            Patience::InProcess => {
+                let pause = pause.max(least);
+                tracing::info!(batch = %entry.identity.key, %reason, detail, ?pause, "trying again");
+                Ok(Followed::More(Some(pause)))
+            }
+            Patience::Shelf(wait) => {
+                entry.parcel.parks += 1;
+                self.park(entry, reason, detail, Until::After(wait.max(least))).await?;
+                Ok(Followed::Stored)
+            }
+            Patience::Exhausted => {
+                let arrived = |case: &CaseRecord| matches!(case.state, CaseState::Created(_) | CaseState::Adopted(_));
+                let partly = entry.record.cases.iter().any(arrived);
+                let state = if partly { BatchState::Partial } else { BatchState::Failed };
+                let changed = self.settle(entry, state, Some(Reason::RetriesExhausted), Change::default()).await?;
+                Ok(if changed == Changed::Done { Followed::Stored } else { Followed::More(Some(STORE_PAUSE)) })
+            }
+        }
+    }
+
+    /// The store knows the batch otherwise than this worker: as settled, as other work, or further on.
+    pub(super) async fn catch_up(&self, entry: &mut Entry, stored: Stored, now: i64) -> Result<Flow, StoreError> {
+        let Stored { record, claimed_at, lease_until } = stored;
+        if record.fingerprint != entry.identity.fingerprint {
+            let key = entry.identity.key.clone();
+            let whose = Some((key.tenant.clone(), Some(key)));
+            let detail = format!("the first batch of this id arrived at {}", record.first_seen_at);
+            self.shelve_message(entry.parcel.clone(), Reason::BatchConflict, whose, vec![], detail).await?;
+            return Ok(Flow::Over);
+        }
+        if record.state != BatchState::Open {
+            if let Some(event) = event::settlement_id(&record) {
+                self.store.announce_event_again(&event).await?;
+            }
+            if let Some((id, generation)) = entry.parcel.lease {
+                self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }).await?;
+            }
+            self.announce.notify_one();
+            self.metrics.batches.with_label_values(&["duplicate"]).inc();
+            tracing::info!(batch = %entry.identity.key, state = record.state.name(), "duplicate of a settled batch");
+            return Ok(Flow::Over);
+        }
+        let leased = lease_until.map_or(0, |until| until - now);
+        if record.open_push.is_some() && leased > 0 {
+            return Ok(Flow::Pause(Duration::from_millis(u64::try_from(leased).unwrap_or(0))));
+        }
+        entry.stored_epoch = record.epoch;
+        entry.claimed_at = claimed_at.unwrap_or(now);
+        entry.record = record;
+        // The folder is fixed once a push of the batch was claimed.
+        let connection = &entry.connection;
+        let fixed = entry.record.target().filter(|target| {
+            target.account == connection.access.origin.as_str() && target.project == connection.project
+        });
+        entry.folder = fixed.map(|target| target.folder).or(entry.folder);
+        if entry.record.open_push.is_some() {
+            entry.record.unclear(entry.claimed_at);
+        }
+        Ok(Flow::Turn)
+    }
+}

@@ -1,0 +1,129 @@
+//! How do the lanes look from outside? As JSON for `lanes`, and as metrics.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::batch::TenantId;
+use crate::lane::{LaneView, TenantView};
+use crate::metrics::Metrics;
+
+/// So many tenants are named in metrics, those with the most work; all others are one.
+const NAMED: usize = 10;
+
+/// Batches of each tenant that wait on the shelf for room.
+pub(super) type Backlog = BTreeMap<TenantId, u64>;
+
+/// The lanes as JSON: what waits where, and how long that takes at the present rate.
+pub(super) fn of(lanes: &[LaneView], backlog: &Backlog) -> Value {
+    let tenant = |lane: &LaneView, tenant: &TenantView| {
+        json!({
+            "tenant": tenant.tenant.as_str(),
+            "batches": tenant.batches,
+            "cases": tenant.cases,
+            "in_flight": tenant.in_flight,
+            "on_shelf": backlog.get(&tenant.tenant).copied().unwrap_or(0),
+            "drain_seconds": drain_seconds(lane, tenant, backlog),
+        })
+    };
+    let lane = |lane: &LaneView| {
+        json!({
+            "account": &*lane.account,
+            "state": state_of(lane),
+            "gated_seconds": lane.gated_for.map(|wait| wait.as_secs_f64()),
+            "in_flight": lane.in_flight,
+            "limit": lane.limit,
+            "pausing": lane.pausing,
+            "requests_per_second": lane.requests_per_second,
+            "tenants": lane.tenants.iter().map(|of| tenant(lane, of)).collect::<Vec<_>>(),
+        })
+    };
+    json!({"lanes": lanes.iter().map(lane).collect::<Vec<_>>()})
+}
+
+/// Sets the gauges of lanes.
+pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) {
+    for state in crate::metrics::LANE_STATES {
+        let count = lanes.iter().filter(|lane| state_of(lane) == state).count();
+        metrics.lanes.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    let mut drains: Vec<(&TenantId, f64)> = lanes
+        .iter()
+        .flat_map(|lane| lane.tenants.iter().map(move |of| (&of.tenant, drain_seconds(lane, of, backlog))))
+        .collect();
+    drains.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    metrics.drain_seconds.reset();
+    let (named, others) = drains.split_at(drains.len().min(NAMED));
+    for (tenant, seconds) in named {
+        metrics.drain_seconds.with_label_values(&[tenant.as_str()]).set(*seconds);
+    }
+    let longest = others.first().map_or(0.0, |(_, seconds)| *seconds);
+    metrics.drain_seconds.with_label_values(&["other"]).set(longest);
+}
+
+fn state_of(lane: &LaneView) -> &'static str {
+    if lane.gated_for.is_some() { "gated" } else { "open" }
+}
+
+/// What waits in memory and on the shelf, at the tenant's share of the present rate.
+fn drain_seconds(lane: &LaneView, tenant: &TenantView, backlog: &Backlog) -> f64 {
+    let shelved = backlog.get(&tenant.tenant).copied().unwrap_or(0) as f64;
+    let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);
+    let requests = tenant.requests as f64 + shelved / batches_per_request;
+    let share = lane.requests_per_second / (lane.tenants.len().max(1) as f64);
+    let gate = lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64());
+    if requests == 0.0 { 0.0 } else { gate + requests / share.max(1e-3) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn lane(account: &str, tenants: &[(&str, usize)]) -> LaneView {
+        let tenant = |(name, requests): &(&str, usize)| TenantView {
+            tenant: name.parse().unwrap(),
+            batches: requests * 4,
+            cases: requests * 100,
+            in_flight: 1,
+            requests: *requests,
+        };
+        LaneView {
+            account: account.into(),
+            in_flight: 1,
+            limit: 4,
+            gated_for: None,
+            pausing: 0,
+            requests_per_second: 10.0,
+            tenants: tenants.iter().map(tenant).collect(),
+        }
+    }
+
+    #[test]
+    fn what_waits_takes_as_long_as_the_tenants_share_of_the_rate_allows() {
+        let mut lane = lane("https://a.testmo.net", &[("acme", 20), ("birch", 0)]);
+        let backlog = Backlog::from([("acme".parse().unwrap(), 40)]);
+        // 20 requests in memory and 10 on the shelf, at 5 a second.
+        assert_eq!(of(&[lane.clone()], &backlog)["lanes"][0]["tenants"][0]["drain_seconds"], 6.0);
+        lane.gated_for = Some(Duration::from_secs(60));
+        let shown = of(&[lane], &backlog);
+        assert_eq!(shown["lanes"][0]["state"], "gated");
+        assert_eq!(shown["lanes"][0]["tenants"][0]["drain_seconds"], 66.0);
+        assert_eq!(shown["lanes"][0]["tenants"][1]["drain_seconds"], 0.0);
+    }
+
+    #[test]
+    fn only_the_tenants_with_the_most_work_are_named() {
+        let metrics = Metrics::new().unwrap();
+        let names: Vec<String> = (0..15).map(|n| format!("t{n:02}")).collect();
+        let tenants: Vec<(&str, usize)> = names.iter().enumerate().map(|(n, name)| (name.as_str(), n + 1)).collect();
+        for _ in 0..2 {
+            measure(&[lane("https://a.testmo.net", &tenants)], &Backlog::new(), &metrics);
+        }
+        let text = metrics.render().unwrap();
+        let named = text.lines().filter(|line| line.starts_with("testmo_courier_drain_seconds{")).count();
+        assert_eq!(named, 11);
+        assert!(text.contains("drain_seconds{tenant=\"t14\"}") && !text.contains("tenant=\"t04\""));
+    }
+}

@@ -1,0 +1,147 @@
+//! Is it there already? A look into Testmo for every case of which that is not known, one look for all that went to the
+//! same folder.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::courier::Courier;
+use super::deliver::{Flow, Job, Part};
+use super::entry::Entry;
+use crate::batch::ledger::Target;
+use crate::batch::mark;
+use crate::batch::reconcile::{Found, Row, Wanted, find};
+use crate::batch::verdict::after_failed_look;
+use crate::store::StoreError;
+use crate::store::ledger::{Change, Changed, PushEnded};
+use crate::testmo::Look;
+
+impl Courier {
+    /// Looks for what is in doubt, and settles batches for which that leaves nothing to do. A look is worth something
+    /// only if the push follows at once.
+    pub(super) async fn look_for_doubtful(&self, job: &mut Job) -> Result<(), StoreError> {
+        let mut targets: Vec<Target> = Vec::new();
+        for part in job.parts.iter_mut().filter(|part| is_doubtful(part)) {
+            let target = part.entry.record.target().cloned();
+            match target.filter(|target| target.account == part.entry.account()) {
+                Some(target) if targets.contains(&target) => {}
+                Some(target) => targets.push(target),
+                None => self.give_up_doubtful(part).await?,
+            }
+        }
+        for target in targets {
+            self.look_at(job, &target).await?;
+        }
+        for part in job.open().filter(|part| part.entry.record.outcome().is_some()) {
+            part.flow = Some(self.settle_known(&mut part.entry).await?);
+        }
+        Ok(())
+    }
+
+    /// What went to an account that is not the tenant's any more is never found out.
+    async fn give_up_doubtful(&self, part: &mut Part) -> Result<(), StoreError> {
+        part.entry.record.give_up_doubtful();
+        if self.store_revised(&mut part.entry, Change::default()).await? == Changed::Fenced {
+            part.flow = Some(Flow::Reload);
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self, job: &mut Job, target: &Target) -> Result<(), StoreError> {
+        let goes_there = |part: &&mut Part| is_doubtful(part) && part.entry.record.target() == Some(target);
+        let mut there: Vec<&mut Part> = job.parts.iter_mut().filter(goes_there).collect();
+        let Some(first) = there.first_mut() else { return Ok(()) };
+        let connection = first.entry.connection.clone();
+        let flow = match self.may_ask(&connection, &mut job.learnt).await? {
+            Some(flow) => Err(flow),
+            None => {
+                let since = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
+                job.learnt.requests += 1;
+                match self.client.look(&connection.access, target.project, target.folder, since).await {
+                    Ok(look) => Ok(look),
+                    Err(trouble) => {
+                        let next = after_failed_look(&trouble);
+                        Err(self.call_failed(&mut there[0].entry, &trouble, next, &mut job.learnt).await?)
+                    }
+                }
+            }
+        };
+        match flow {
+            Ok(look) => self.match_rows(there, target, &look).await,
+            Err(flow) => {
+                there.into_iter().for_each(|part| part.flow = Some(flow.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds out of each batch what is there. A row serves once, whichever batch it is for.
+    async fn match_rows(&self, there: Vec<&mut Part>, target: &Target, look: &Look) -> Result<(), StoreError> {
+        let ids: Vec<u64> = look.rows.iter().map(|row| row.id).collect();
+        let mut held = self.store.held_ids(&target.account, &ids).await?;
+        let mut carried_out: BTreeMap<String, bool> = BTreeMap::new();
+        for part in there {
+            let entry = &mut part.entry;
+            let push = entry.record.open_push.as_ref().map(|push| push.id.clone());
+            let known = match &push {
+                Some(push) => match carried_out.get(push) {
+                    Some(known) => *known,
+                    None => self.was_carried_out(push, &look.rows).await?,
+                },
+                None => false,
+            };
+            let found = self.found(entry, target, look, &mut held, known);
+            let ids = span(found.iter().map(|(_, id)| *id));
+            if let Some(push) = &push {
+                carried_out.insert(push.clone(), known || ids.is_some());
+            }
+            let ended = push.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
+            entry.record.looked(&found, known);
+            if self.store_revised(entry, Change { ended, ..Change::default() }).await? == Changed::Fenced {
+                part.flow = Some(Flow::Reload);
+                continue;
+            }
+            self.metrics.cases.with_label_values(&["adopted"]).inc_by(found.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn found(
+        &self,
+        entry: &mut Entry,
+        target: &Target,
+        look: &Look,
+        held: &mut HashSet<u64>,
+        committed: bool,
+    ) -> Vec<(usize, u64)> {
+        let mark = entry.record.open_push.as_ref().map_or_else(|| entry.mark(), |push| push.mark.clone());
+        let doubtful: Vec<usize> = entry.record.doubtful().collect();
+        let cases: Vec<(usize, &str)> = doubtful.iter().map(|i| (*i, entry.cases[*i].name.as_str())).collect();
+        let wanted =
+            Wanted { cases: &cases, mark: mark.as_deref(), folder: target.folder, not_before: look.since, held };
+        let Found { cases: found, left_over } = find(&wanted, &look.rows);
+        let (doubted, adopted) = (cases.len(), found.len());
+        tracing::info!(batch = %entry.identity.key, doubted, adopted, committed, ?left_over, "looked into Testmo");
+        held.extend(found.iter().map(|(_, id)| *id));
+        entry.candidates = left_over;
+        found
+    }
+
+    /// Whether a push is known to have created cases: by the ledger, or by a row of any of its batches.
+    async fn was_carried_out(&self, push: &str, rows: &[Row]) -> Result<bool, StoreError> {
+        let company = self.store.company(push).await?;
+        let marks: HashSet<String> = company.batches.iter().map(mark).collect();
+        Ok(company.committed || rows.iter().any(|row| row.tags.iter().any(|tag| marks.contains(tag))))
+    }
+}
+
+fn is_doubtful(part: &Part) -> bool {
+    part.flow.is_none() && part.entry.record.doubtful().next().is_some()
+}
+
+fn doubt_since(entry: &Entry) -> i64 {
+    entry.record.doubt_since.unwrap_or(entry.claimed_at)
+}
+
+/// The lowest and the highest of some ids.
+pub(super) fn span(ids: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
+    ids.fold(None, |span, id| Some(span.map_or((id, id), |(low, high): (u64, u64)| (low.min(id), high.max(id)))))
+}

@@ -1,0 +1,417 @@
+//! How does one request go out? Claimed with all its batches, sent in time, and recorded for each batch.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::courier::{Courier, STORE_PAUSE, reason_of_outcome};
+use super::deliver::{Flow, Job, Learnt, News, Part};
+use super::entry::Entry;
+use super::look::span;
+use crate::batch::answer::{FieldRefusal, PushEnd, Trouble};
+use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
+use crate::batch::message::FolderWish;
+use crate::batch::pace::Signal;
+use crate::batch::verdict::{DEFAULT_GATE, Next, after_push, most_refusals, reason_of, signal_of};
+use crate::batch::{Reason, RenderedCase, push_body};
+use crate::lane::{PushOutcome, PushReport};
+use crate::store::StoreError;
+use crate::store::accounts::{Heard, Pause};
+use crate::store::ledger::{Change, Changed, Claim, Claimed, PushEnded, Revised};
+use crate::tenants::Connection;
+
+/// A batch's share of a request.
+struct Share<'a> {
+    part: &'a mut Part,
+    /// Positions of its cases that go.
+    positions: Vec<usize>,
+    folder: u64,
+    /// The record with these cases claimed.
+    claimed: BatchRecord,
+}
+
+impl Courier {
+    /// Claims the cases, sends them in one request, and records what came of it.
+    pub(super) async fn push(&self, job: &mut Job) -> Result<(), StoreError> {
+        let push = Uuid::new_v4().simple().to_string();
+        let mut learnt = std::mem::take(&mut job.learnt);
+        let refusals = job.refusals;
+        let shares: Vec<Share<'_>> = job.open().filter_map(|part| share(part, &push)).collect();
+        let Some(first) = shares.first() else {
+            job.learnt = learnt;
+            return Ok(());
+        };
+        let connection = first.part.entry.connection.clone();
+        let asked = Instant::now();
+        let answer = self.store.claim(self.claim(&push, &connection, &shares)).await;
+        let worked = match answer {
+            Ok(Claimed::Granted { at, limit, stale, contested }) => {
+                learnt.news.push(News::Limit(limit));
+                let mut granted = Vec::new();
+                for share in shares {
+                    let key = &share.part.entry.identity.key;
+                    if let Some(stored) = stale.iter().find(|stored| stored.record.key == *key) {
+                        share.part.flow = Some(self.catch_up(&mut share.part.entry, stored.clone(), at).await?);
+                    } else if contested.contains(key) {
+                        share.part.flow = Some(Flow::Pause(STORE_PAUSE));
+                    } else {
+                        granted.push(take_over(share, at));
+                    }
+                }
+                self.send(granted, push, &connection, asked, refusals, &mut learnt).await
+            }
+            Ok(Claimed::Stale { stored, now }) => {
+                for share in shares {
+                    let key = &share.part.entry.identity.key;
+                    share.part.flow = Some(match stored.iter().find(|stored| stored.record.key == *key) {
+                        Some(stored) => self.catch_up(&mut share.part.entry, stored.clone(), now).await?,
+                        None => Flow::Pause(STORE_PAUSE),
+                    });
+                }
+                Ok(())
+            }
+            Ok(Claimed::Full { limit }) => {
+                learnt.news.push(News::Full(limit));
+                end_all(shares, &Flow::Turn);
+                Ok(())
+            }
+            Ok(Claimed::Wait(Pause { wait, broken })) => {
+                learnt.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
+                end_all(shares, &Flow::Turn);
+                Ok(())
+            }
+            Ok(Claimed::Probe) => {
+                let probed = self.probe(&connection, &mut learnt).await;
+                probed.map(|()| end_all(shares, &Flow::Turn))
+            }
+            Ok(Claimed::Paused) => {
+                end_all(shares, &Flow::Paused);
+                Ok(())
+            }
+            Ok(Claimed::ConnectionChanged) => {
+                end_all(shares, &Flow::Renew);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        job.learnt = learnt;
+        worked
+    }
+
+    fn claim(&self, push: &str, connection: &Connection, shares: &[Share<'_>]) -> Claim {
+        let revised =
+            |share: &Share<'_>| Revised { record: share.claimed.clone(), from_epoch: share.part.entry.stored_epoch };
+        Claim {
+            push: push.to_owned(),
+            tenant: connection.tenant.clone(),
+            connection: connection.version.clone(),
+            account: connection.access.origin.as_str().to_owned(),
+            ceiling: self.config.push.account_limit,
+            holder: self.holder.clone(),
+            lease: self.config.testmo.lease(),
+            batches: shares.iter().map(revised).collect(),
+        }
+    }
+
+    async fn send(
+        &self,
+        shares: Vec<Share<'_>>,
+        push: String,
+        connection: &Connection,
+        asked: Instant,
+        refusals: u32,
+        learnt: &mut Learnt,
+    ) -> Result<(), StoreError> {
+        if shares.is_empty() {
+            return Ok(());
+        }
+        // Whoever starts writing later could still be writing when the lease is over.
+        let testmo = &self.config.testmo;
+        if asked.elapsed() > testmo.lease() - testmo.connect_timeout - testmo.request_timeout - testmo.margin {
+            return self.let_go(shares).await;
+        }
+        let sent = sent_by(&shares);
+        let body = push_body(sent.iter().copied());
+        let started = Instant::now();
+        learnt.requests += 1;
+        self.metrics.pushes_in_flight.inc();
+        let end = self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
+        self.metrics.pushes_in_flight.dec();
+        let took = started.elapsed();
+        self.metrics.push_seconds.observe(took.as_secs_f64());
+        self.metrics.cases_per_push.observe(f64::from(u32::try_from(sent.len()).unwrap_or(u32::MAX)));
+        let answer = end.as_ref().err().map_or("2xx", Trouble::class);
+        self.metrics.pushes.with_label_values(&[answer]).inc();
+        let cases: Vec<&RenderedCase> = sent.iter().map(|(_, case)| *case).collect();
+        let sent = cases.len();
+        let next = judged(after_push(&end, &cases), shares.len(), sent, refusals, self.config.push.max_cases);
+        let outcome = match &next {
+            Next::Created => PushOutcome::Created,
+            Next::Halve { .. } => PushOutcome::RefusedWhole,
+            Next::TakeOut(_) | Next::Refuse(_) | Next::Look | Next::Again(_) | Next::Gate(_) | Next::Park(_) => {
+                PushOutcome::Other
+            }
+        };
+        learnt.push = Some(PushReport { cases: sent, took, end: outcome });
+        self.record(shares, push, &end, &next, connection, learnt).await
+    }
+
+    /// Gives claims back that were not used.
+    async fn let_go(&self, shares: Vec<Share<'_>>) -> Result<(), StoreError> {
+        for share in shares {
+            share.part.entry.record.not_created(vec![]);
+            let changed = self.store_revised(&mut share.part.entry, Change::default()).await?;
+            share.part.flow = Some(if changed == Changed::Done { Flow::Turn } else { Flow::Reload });
+        }
+        Ok(())
+    }
+
+    /// Records the end of a push for each of its batches; a batch of which it was the last push is settled in the same
+    /// transaction.
+    async fn record(
+        &self,
+        mut shares: Vec<Share<'_>>,
+        push: String,
+        end: &PushEnd,
+        next: &Next,
+        connection: &Connection,
+        learnt: &mut Learnt,
+    ) -> Result<(), StoreError> {
+        let answer = end.as_ref().err().map_or("2xx", Trouble::class);
+        let ids = span(end.iter().flatten().flatten().copied());
+        let ended = PushEnded { push, answer, ids };
+        let signal = signal_of(end.as_ref().err());
+        let mut heard = signal.map(|signal| self.heard(connection, signal));
+        if let Next::Gate(wait) = next {
+            learnt.close(wait.unwrap_or(DEFAULT_GATE), Reason::Throttled);
+            self.metrics.throttled.inc();
+        }
+        let mut recordings = Vec::new();
+        let sent = shares.iter().map(|share| share.positions.len()).sum();
+        let mut first = 0;
+        for share in &mut shares {
+            let count = share.positions.len();
+            let of_share = Slice { end, first, positions: &share.positions, sent };
+            let (flow, refused) = self.apply(&mut share.part.entry, &of_share, next);
+            first += count;
+            let created = of_share.created().count();
+            let change = Change { ended: Some(ended.clone()), heard: heard.take(), ..Change::default() };
+            recordings.push((share, flow, created, refused, change));
+        }
+        let stored = recordings.into_iter().map(|(share, flow, created, refused, change)| async move {
+            let flow = self.store_end(&mut share.part.entry, flow, change).await?;
+            if !matches!(flow, Flow::Reload) {
+                self.count_cases(created, refused);
+            }
+            share.part.flow = Some(flow);
+            Ok::<(), StoreError>(())
+        });
+        // At once, so that they share a transaction; each is stored by itself all the same.
+        for stored in join_all(stored).await {
+            stored?;
+        }
+        self.blame_connection(shares, learnt).await
+    }
+
+    /// Stores a batch's record, settled if it has an outcome.
+    async fn store_end(&self, entry: &mut Entry, flow: Flow, change: Change) -> Result<Flow, StoreError> {
+        if let (Some(state), Flow::Turn) = (entry.record.outcome(), &flow) {
+            let reason = reason_of_outcome(entry, state);
+            let changed = self.settle(entry, state, reason, change).await?;
+            return Ok(if changed == Changed::Done { Flow::Over } else { Flow::Reload });
+        }
+        let changed = self.store_revised(entry, change).await?;
+        Ok(if changed == Changed::Done { flow } else { Flow::Reload })
+    }
+
+    /// Finds out once for all batches whether the connection is to blame, where the answer said so.
+    async fn blame_connection(&self, shares: Vec<Share<'_>>, learnt: &mut Learnt) -> Result<(), StoreError> {
+        let mut verdict: Option<(Reason, Flow)> = None;
+        for share in shares {
+            let Some(Flow::Park(reason, detail)) = share.part.flow.clone() else { continue };
+            let entry = &mut share.part.entry;
+            let own = entry.wish != FolderWish::Tenant;
+            let flow = match &verdict {
+                Some((known, flow)) if *known == reason && !own => flow.clone(),
+                Some(_) | None => self.connection_failed(entry, reason, detail, learnt).await?,
+            };
+            if !own {
+                verdict = Some((reason, flow.clone()));
+            }
+            share.part.flow = Some(flow);
+        }
+        Ok(())
+    }
+
+    /// Applies an end to a batch's record, and tells what follows and how many cases were refused by it.
+    fn apply(&self, entry: &mut Entry, share: &Slice<'_>, next: &Next) -> (Flow, usize) {
+        let positions = share.positions;
+        let detail = share.end.as_ref().err().map(ToString::to_string);
+        let refusal = |reason, said| Refusal { reason, said };
+        let testmo = &self.config.testmo;
+        match next {
+            Next::Created => {
+                let ids: Vec<(usize, u64)> = share.created().collect();
+                entry.record.created(&ids);
+                (entry.tries, entry.parcel.failing_since, entry.parcel.parks) = (0, None, 0);
+                if ids.len() == positions.len() {
+                    return (Flow::Turn, 0);
+                }
+                if share.end.iter().flatten().any(Option::is_some) {
+                    entry.record.carried_out();
+                }
+                entry.record.unclear(entry.claimed_at);
+                (Flow::Pause(testmo.settle_unanswered), 0)
+            }
+            Next::TakeOut(refusals) => {
+                let refused: Vec<_> = positions
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(at, position)| {
+                        let said = refusals.entries.get(&(share.first + at))?;
+                        Some((*position, refusal(Reason::CaseRefused, said.clone())))
+                    })
+                    .collect();
+                let count = refused.len();
+                entry.record.not_created(refused);
+                (Flow::Turn, count)
+            }
+            Next::Halve { reason, said } if share.sent == 1 => {
+                entry.record.not_created(vec![(positions[0], refusal(*reason, said.clone()))]);
+                (Flow::Turn, 1)
+            }
+            Next::Halve { .. } => {
+                entry.record.not_created(vec![]);
+                (Flow::Turn, 0)
+            }
+            Next::Refuse(reason) => {
+                let said = vec![FieldRefusal { field: String::new(), message: detail.unwrap_or_default() }];
+                let refused = positions.iter().map(|at| (*at, refusal(*reason, said.clone()))).collect();
+                entry.record.not_created(refused);
+                (Flow::Turn, positions.len())
+            }
+            Next::Look => {
+                entry.record.unclear(entry.claimed_at);
+                let trouble = share.end.as_ref().err();
+                let settle = trouble.map_or(testmo.settle_unanswered, |trouble| {
+                    trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered)
+                });
+                (Flow::Again(trouble.map_or(Reason::Unclear, reason_of), detail, settle), 0)
+            }
+            Next::Again(reason) => {
+                entry.record.not_created(vec![]);
+                (Flow::Again(*reason, detail, Duration::ZERO), 0)
+            }
+            Next::Gate(_) => {
+                entry.record.not_created(vec![]);
+                (Flow::Turn, 0)
+            }
+            Next::Park(reason) => {
+                entry.record.not_created(vec![]);
+                if share.is_blamed() { (Flow::Park(*reason, detail), 0) } else { (Flow::Turn, 0) }
+            }
+        }
+    }
+
+    fn count_cases(&self, created: usize, refused: usize) {
+        self.metrics.cases.with_label_values(&["created"]).inc_by(created as u64);
+        self.metrics.cases.with_label_values(&["refused"]).inc_by(refused as u64);
+    }
+
+    pub(super) fn heard(&self, connection: &Connection, signal: Signal) -> Heard {
+        let account = connection.access.origin.as_str().to_owned();
+        Heard { account, signal, ceiling: self.config.push.account_limit }
+    }
+}
+
+/// A request that was refused without a word about which case is to blame is halved, until that has gone on for so long
+/// that not a case but the connection must be to blame. A refusal of an unknown kind counts against a single batch only.
+fn judged(next: Next, batches: usize, sent: usize, refusals: u32, max_cases: usize) -> Next {
+    match next {
+        Next::TakeOut(refused) if refused.entries.keys().all(|at| *at >= sent) => {
+            let said = refused.entries.into_values().flatten().collect();
+            judged(Next::Halve { reason: Reason::CaseRefused, said }, batches, sent, refusals, max_cases)
+        }
+        Next::Halve { .. } if refusals >= most_refusals(max_cases) => Next::Park(Reason::ConnectionRejected),
+        Next::Refuse(reason) if batches > 1 => Next::Halve { reason, said: Vec::new() },
+        next @ (Next::Created
+        | Next::TakeOut(_)
+        | Next::Halve { .. }
+        | Next::Refuse(_)
+        | Next::Look
+        | Next::Again(_)
+        | Next::Gate(_)
+        | Next::Park(_)) => next,
+    }
+}
+
+/// The part of an answer that is about one batch.
+struct Slice<'a> {
+    end: &'a PushEnd,
+    /// Where its cases begin in the request.
+    first: usize,
+    /// Their positions in the batch.
+    positions: &'a [usize],
+    /// How many cases the whole request had.
+    sent: usize,
+}
+
+impl Slice<'_> {
+    /// Positions and ids of the cases that have one.
+    fn created(&self) -> impl Iterator<Item = (usize, u64)> {
+        let ids = self.end.iter().flatten().skip(self.first);
+        self.positions.iter().zip(ids).filter_map(|(at, id)| Some((*at, (*id)?)))
+    }
+
+    /// Whether the refusal names a case of this batch, or no case at all.
+    fn is_blamed(&self) -> bool {
+        match self.end {
+            Err(Trouble::Invalid(refusals)) if !refusals.entries.is_empty() => {
+                let own = self.first..self.first + self.positions.len();
+                refusals.entries.keys().any(|at| own.contains(at))
+            }
+            Ok(_) | Err(_) => true,
+        }
+    }
+}
+
+/// What of a batch goes into the request that is made up.
+fn share<'a>(part: &'a mut Part, push: &str) -> Option<Share<'a>> {
+    let entry = &part.entry;
+    let positions: Vec<usize> = entry.record.waiting().take(part.count).collect();
+    let (Some(folder), false) = (entry.folder, positions.is_empty()) else {
+        part.flow = Some(Flow::Turn);
+        return None;
+    };
+    let connection = &entry.connection;
+    let target = Target { account: entry.account().to_owned(), project: connection.project, folder };
+    let open =
+        OpenPush { id: push.to_owned(), connection: connection.version.clone(), mark: entry.mark(), committed: false };
+    let mut claimed = entry.record.clone();
+    claimed.claim(&positions, open, &target);
+    Some(Share { part, positions, folder, claimed })
+}
+
+/// Believes a claim that was granted at `at`.
+fn take_over(mut share: Share<'_>, at: i64) -> Share<'_> {
+    let entry = &mut share.part.entry;
+    if entry.stored_epoch == 0 {
+        share.claimed.first_seen_at = at;
+    }
+    entry.stored_epoch = share.claimed.epoch;
+    entry.record = share.claimed.clone();
+    entry.claimed_at = at;
+    share
+}
+
+/// The cases that go, in order, each with its folder.
+fn sent_by<'s>(shares: &'s [Share<'_>]) -> Vec<(u64, &'s RenderedCase)> {
+    let of = |share: &'s Share<'_>| share.positions.iter().map(|at| (share.folder, &share.part.entry.cases[*at]));
+    shares.iter().flat_map(of).collect()
+}
+
+fn end_all(shares: Vec<Share<'_>>, flow: &Flow) {
+    shares.into_iter().for_each(|share| share.part.flow = Some(flow.clone()));
+}
