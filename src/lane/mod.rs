@@ -2,7 +2,7 @@
 //!
 //! Invariant: this is a value. It starts nothing, waits for nothing and reads no clock.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use crate::batch::TenantId;
 /// What waits, for all accounts.
 #[derive(Debug)]
 pub struct Lanes<E> {
-    lanes: HashMap<String, Lane<E>>,
+    lanes: BTreeMap<String, Lane<E>>,
     /// Accounts in the order of their turns.
     turns: VecDeque<String>,
     concurrency: usize,
@@ -23,7 +23,7 @@ pub struct Lanes<E> {
 struct Lane<E> {
     /// Tenants in the order of their turns; each has something in its queue.
     turns: VecDeque<TenantId>,
-    queues: HashMap<TenantId, VecDeque<Waiting<E>>>,
+    queues: BTreeMap<TenantId, VecDeque<Waiting<E>>>,
     /// What waits for a time, by that time and then by arrival.
     later: BTreeMap<(Instant, u64), (TenantId, Waiting<E>)>,
     in_flight: usize,
@@ -50,7 +50,7 @@ pub enum Place {
 impl<E> Lanes<E> {
     /// No lanes yet; each will have at most `concurrency` in flight.
     pub fn new(concurrency: usize) -> Self {
-        Self { lanes: HashMap::new(), turns: VecDeque::new(), concurrency, arrivals: 0 }
+        Self { lanes: BTreeMap::new(), turns: VecDeque::new(), concurrency, arrivals: 0 }
     }
 
     /// Lines up an entry, which has been waiting since `since`.
@@ -145,7 +145,7 @@ impl<E> Lanes<E> {
         }
         self.lanes.entry(account.to_owned()).or_insert_with(|| Lane {
             turns: VecDeque::new(),
-            queues: HashMap::new(),
+            queues: BTreeMap::new(),
             later: BTreeMap::new(),
             in_flight: 0,
             gate: None,

@@ -1,6 +1,6 @@
 //! Which deliveries does each batch in hand answer for? A batch that comes twice is worked on once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::entry::Identity;
 use crate::amqp::{AckHandle, Generation};
@@ -18,7 +18,7 @@ pub(super) enum Origin {
 /// What the worker has in hand.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    held: HashMap<Identity, Vec<Origin>>,
+    held: BTreeMap<Identity, Vec<Origin>>,
 }
 
 impl Desk {

@@ -39,7 +39,7 @@ impl Parcel {
 }
 
 /// What makes two deliveries the same work.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Identity {
     pub(super) key: BatchKey,
     pub(super) fingerprint: String,
