@@ -51,9 +51,12 @@ pub enum Event {
 
 /// What an intake is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub enum Mode {
+    /// Take messages.
     Taking,
+    /// Take none for now.
     Paused,
+    /// Take none any more.
     Stopped,
 }
 
@@ -108,6 +111,11 @@ impl Intake {
 }
 
 impl IntakeControl {
+    /// What is wanted, for whoever stands in for a broker.
+    pub fn mode(&self) -> watch::Receiver<Mode> {
+        self.mode.subscribe()
+    }
+
     /// Takes no more messages and gives back those not handed out. The session and its open
     /// deliveries stay. No effect after [`stop`](Self::stop).
     pub fn pause(&self) {

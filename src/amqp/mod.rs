@@ -40,7 +40,7 @@ pub mod topology;
 pub use ack::{AckHandle, AckLost, Acknowledge, DeliveryEnd};
 pub use call::CallError;
 pub use declare::{Finding, Problem, check, declare};
-pub use intake::{Delivery, Event, Generation, Intake, IntakeControl, Subscription};
+pub use intake::{Delivery, Event, Generation, Intake, IntakeControl, Mode, Subscription};
 pub use link::{ConnectError, Link, connect_once};
 pub use message::Message;
 pub use outgoing::{HeaderValue, Outgoing};

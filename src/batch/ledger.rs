@@ -228,21 +228,26 @@ impl BatchRecord {
 
     /// Records a look into Testmo that found these cases, by position.
     ///
-    /// A request is carried out whole or not at all: if any case in doubt is there (`committed`, or one of the found),
-    /// one that is not there was taken away by a person, and is never pushed again by itself.
+    /// A request is carried out whole or not at all: if any case of the open push is there (`committed`, or one of the
+    /// found), one of it that is not there was taken away by a person, and is never pushed again by itself. That tells
+    /// nothing of cases that wait in doubt from an earlier push: for those it takes one of their own.
     pub fn looked(&mut self, found: &[(usize, u64)], committed: bool) {
         let known = self.open_push.as_ref().is_some_and(|push| push.committed);
-        let committed = committed || known || !found.is_empty();
         let doubtful: Vec<usize> = self.doubtful().collect();
+        let is_claimed = |record: &Self, position: usize| record.cases[position].state == CaseState::Claimed;
+        let found_of_push = found.iter().any(|(position, _)| is_claimed(self, *position));
+        let found_of_earlier = found.iter().any(|(position, _)| !is_claimed(self, *position));
         for &(position, id) in found {
             self.cases[position].state = CaseState::Adopted(id);
             self.cases[position].doubt = false;
         }
         let is_found = |position: usize| found.iter().any(|(at, _)| *at == position);
         for position in doubtful.into_iter().filter(|position| !is_found(*position)) {
+            let of_push = is_claimed(self, position);
+            let carried_out = if of_push { committed || known || found_of_push } else { found_of_earlier };
             let case = &mut self.cases[position];
-            case.state = if committed { CaseState::Lost } else { CaseState::Waiting };
-            case.doubt = !committed;
+            case.state = if carried_out { CaseState::Lost } else { CaseState::Waiting };
+            case.doubt = !carried_out;
         }
         self.resolve_if_clear();
         self.epoch += 1;
@@ -410,6 +415,20 @@ mod tests {
         record.looked(&[(1, 11)], false);
         assert_eq!(record.waiting().count(), 0);
         assert_eq!(record.outcome(), Some(BatchState::Partial));
+    }
+
+    #[test]
+    fn what_waits_in_doubt_from_an_earlier_push_is_not_lost_because_a_smaller_one_is_found() {
+        let mut record = claimed(4);
+        record.unclear(5);
+        record.looked(&[], false);
+        record.claim(&[0, 1], push(), &target());
+        record.unclear(9);
+        record.looked(&[(0, 10), (1, 11)], false);
+        assert_eq!(record.waiting().collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(record.doubtful().collect::<Vec<_>>(), [2, 3]);
+        record.looked(&[(2, 12)], false);
+        assert_eq!(record.cases[3].state, CaseState::Lost, "of the earlier push a case is there");
     }
 
     #[test]
