@@ -295,9 +295,16 @@ impl Config {
 }
 
 impl Testmo {
-    /// How long a claim holds: nothing of its request can be committed after it.
+    /// How long a claim holds: nothing of its request can be committed after it, even if the request began as late as
+    /// it may and the worker was paused for the margin right before.
     pub fn lease(&self) -> Duration {
-        self.connect_timeout + self.request_timeout + self.settle_unanswered + self.margin
+        let begun_by = self.latest_start() + self.margin;
+        begun_by + self.connect_timeout + self.request_timeout + self.settle_unanswered
+    }
+
+    /// How long after its claim was asked for a request may still begin.
+    pub fn latest_start(&self) -> Duration {
+        self.margin
     }
 }
 

@@ -243,9 +243,8 @@ impl Courier {
                 };
             }
         }
-        // Whoever starts writing later could still be writing when the lease is over.
-        let testmo = &self.config.testmo;
-        if asked.elapsed() > testmo.lease() - testmo.connect_timeout - testmo.request_timeout - testmo.margin {
+        // What a request that began later created could still be unsettled when the lease is over.
+        if asked.elapsed() > self.config.testmo.latest_start() {
             entry.record.not_created(vec![]);
             let changed = self.store_revised(entry, Change::default()).await?;
             return Ok(if changed == Changed::Done { Flow::Turn } else { Flow::Reload });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::courier::Courier;
 use super::deliver::Flow;
 use super::entry::Entry;
@@ -66,7 +68,7 @@ impl Courier {
     async fn create(&self, entry: &mut Entry, new: NewFolder) -> Result<Flow, StoreError> {
         let connection = entry.connection.clone();
         let access = &connection.access;
-        let lease = self.config.testmo.lease();
+        let (lease, asked) = (self.config.testmo.lease(), Instant::now());
         if let FolderClaim::Busy(wait) = self.store.claim_folder(&new, &self.holder, lease).await? {
             return Ok(Flow::Pause(wait));
         }
@@ -77,6 +79,12 @@ impl Courier {
                 return self.call_failed(entry, &trouble, after_failed_look(&trouble)).await;
             }
         };
+        if !there && asked.elapsed() > self.config.testmo.latest_start() {
+            // What a request that began now created could still be unsettled when the lease is over.
+            self.store.free_folder(&new, &self.holder, Duration::ZERO).await?;
+            let detail = Some("the list of folders took too long to create one by it".to_owned());
+            return Ok(Flow::Again(Reason::NoAnswer, detail, Duration::ZERO));
+        }
         let created = if there { Ok(()) } else { self.send(entry, &new).await };
         match created {
             Ok(()) => {
