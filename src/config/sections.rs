@@ -20,6 +20,9 @@ pub struct Config {
     pub worker: Worker,
     pub observe: Observe,
     pub log: Log,
+    /// No setting: where a worker that is built for tests ends itself, as `COURIER_CRASH_AT` says.
+    #[cfg(debug_assertions)]
+    pub crash_at: Option<String>,
 }
 
 /// `[amqp]`
@@ -188,6 +191,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         },
         log: read_log(r),
+        #[cfg(debug_assertions)]
+        crash_at: None,
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
+use super::crash::{self, Point};
 use crate::amqp::{Outgoing, PublishError, Publisher};
 use crate::batch::event::CONTENT_TYPE;
 use crate::store::StoreError;
@@ -66,6 +67,9 @@ async fn announce_some(courier: &Courier, publisher: &Publisher) -> Result<usize
                 postponed.push(event);
             }
         }
+    }
+    if !sent.is_empty() {
+        crash::after(Point::Announce);
     }
     courier.metrics.events.with_label_values(&["confirmed"]).inc_by(sent.len() as u64);
     courier.metrics.events.with_label_values(&["not_taken"]).inc_by(postponed.len() as u64);

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::courier::{Courier, STORE_PATIENCE, STORE_PAUSE, reason_of_outcome};
+use super::crash::{self, Point};
 use super::entry::{Entry, Step};
 use super::retry;
 use crate::batch::answer::{PushEnd, Trouble};
@@ -170,6 +171,7 @@ impl Courier {
             Ok(look) => look,
             Err(trouble) => return self.call_failed(entry, &trouble, after_failed_look(&trouble)).await,
         };
+        crash::after(Point::Look);
         let ids: Vec<u64> = look.rows.iter().map(|row| row.id).collect();
         let held = self.store.held_ids(&target.account, &ids).await?;
         let mark = entry.record.open_push.as_ref().map_or_else(|| entry.mark(), |push| push.mark.clone());
@@ -243,6 +245,7 @@ impl Courier {
                 };
             }
         }
+        crash::after(Point::Claim);
         // What a request that began later created could still be unsettled when the lease is over.
         if asked.elapsed() > self.config.testmo.latest_start() {
             entry.record.not_created(vec![]);
@@ -254,6 +257,7 @@ impl Courier {
         self.metrics.pushes_in_flight.inc();
         let end = self.client.create_cases(&connection.access, connection.project, body, positions.len()).await;
         self.metrics.pushes_in_flight.dec();
+        crash::after(Point::Push);
         self.metrics.push_seconds.observe(started.elapsed().as_secs_f64());
         self.record(entry, positions, push, end).await
     }
@@ -286,6 +290,7 @@ impl Courier {
         if self.store_revised(entry, change).await? == Changed::Fenced {
             return Ok(Flow::Reload);
         }
+        crash::after(Point::Record);
         self.count_cases(ids.len(), refused);
         if let Flow::Park(reason, detail) = flow {
             return self.connection_failed(entry, reason, detail).await;
