@@ -55,7 +55,10 @@ async fn empty(courier: &Courier, publisher: &Publisher) {
 
 /// Announces up to [`AT_ONCE`] events and tells how many there were.
 async fn announce_some(courier: &Courier, publisher: &Publisher) -> Result<usize, StoreError> {
-    let events = courier.store.unsent(AT_ONCE).await?;
+    let amqp = &courier.config.amqp;
+    // Should it take even longer, another replica sends a copy, which is allowed.
+    let taken_for = 2 * (amqp.publish_timeout + amqp.confirm_timeout);
+    let events = courier.store.unsent(AT_ONCE, taken_for).await?;
     let (mut sent, mut postponed) = (Vec::new(), Vec::new());
     let count = events.len();
     let results = join_all(events.iter().map(|event| publisher.publish(outgoing(courier, event)))).await;
