@@ -35,12 +35,12 @@ async fn crash_at(point: &str, cases: usize, faults: Vec<Fault>, settings: &[(&s
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["outcome"], "delivered");
     until(async || Broker::shared().depth(&stage.vhost, "testmo.cases") == 0).await;
-    until(async || stage.store.unsent_count().await.unwrap() == 0).await;
+    until(async || stage.store.unsent_count().await.expect("a store") == 0).await;
     drop(process);
     assert_eq!(stage.account("acme").case_names(), names("b-1", cases));
     assert!(stage.shelf().await.is_empty());
-    let outcome = |case: &Value| case["outcome"].as_str().unwrap().to_owned();
-    let outcomes = event["data"]["cases"].as_array().unwrap().iter().map(outcome).collect();
+    let outcome = |case: &Value| case["outcome"].as_str().expect("an outcome").to_owned();
+    let outcomes = event["data"]["cases"].as_array().expect("its cases").iter().map(outcome).collect();
     let pushes = stage.account("acme").requests().iter().filter(|r| r.method == Method::Post).count();
     (stage, Aftermath { event, outcomes, pushes })
 }
