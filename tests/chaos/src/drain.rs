@@ -28,15 +28,23 @@ pub(crate) type Heard = BTreeMap<String, Vec<Value>>;
 pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Heard> {
     let mut heard = Heard::new();
     let deadline = Instant::now() + DRAIN;
+    let mut told = Vec::new();
     loop {
         stage.look_after_workers()?;
         hear(stage, &mut heard).await?;
-        let left = match left(plan, stage, &heard).await {
+        let mut left = match left(plan, stage, &heard).await {
             Ok(left) => left,
             Err(error) => vec![format!("the store does not answer: {error}")],
         };
-        // Asking the queues costs a second each.
-        if left.is_empty() && in_queues(stage).await? == 0 {
+        if left.is_empty() {
+            // Only now, as asking the queues costs a second each.
+            left = in_queues(stage).await?;
+        }
+        if left != told {
+            stage.timeline.note(format!("left: {}", left.join("; ")));
+            told.clone_from(&left);
+        }
+        if left.is_empty() {
             break;
         }
         ensure!(Instant::now() < deadline, "not drained in time: {}", left.join("; "));
@@ -51,7 +59,7 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Hear
     }
     hear(stage, &mut heard).await?;
     let queued = in_queues(stage).await?;
-    ensure!(queued == 0, "{queued} messages are left in the queues");
+    ensure!(queued.is_empty(), "{} after the workers stopped", queued.join("; "));
     stage.timeline.note("drained");
     Ok(heard)
 }
@@ -114,11 +122,15 @@ fn is_expected(plan: &Plan, row: &Shelved) -> bool {
     row.state == ShelfState::Dead && row.content.reason == Reason::CaseRefused && plan.batches.iter().any(of_plan)
 }
 
-async fn in_queues(stage: &Stage) -> anyhow::Result<u64> {
+/// Which queues hold messages, delivered or not.
+async fn in_queues(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let amqp = &stage.config.amqp;
-    let mut queued = 0;
+    let mut queued = Vec::new();
     for queue in [&amqp.cases_queue, &amqp.dead_queue, &amqp.unrouted_queue] {
-        queued += stage.broker.depth(&stage.vhost, queue).await?;
+        let depth = stage.broker.depth(&stage.vhost, queue).await?;
+        if depth > 0 {
+            queued.push(format!("{depth} messages are in {queue}"));
+        }
     }
     Ok(queued)
 }

@@ -39,6 +39,9 @@ struct Arguments {
     /// Plans that are over soon.
     #[arg(long)]
     short: bool,
+    /// Tell what happened in plans that pass, too, and keep the workers' logs.
+    #[arg(long)]
+    verbose: bool,
     /// The worker to run, built for tests.
     #[arg(long)]
     program: PathBuf,
@@ -96,7 +99,7 @@ async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Res
     if let Some(results) = &arguments.results {
         std::fs::File::options().create(true).append(true).open(results)?.write_all(line.as_bytes())?;
     }
-    if !broken.is_empty() {
+    if !broken.is_empty() || arguments.verbose {
         let short = if plan.form.short { " --short" } else { "" };
         let (kept, program) = (dir.keep(), arguments.program.display());
         let told = format!(

@@ -106,17 +106,12 @@ impl Neighbour {
     }
 
     pub(crate) async fn close_connections(&self) -> anyhow::Result<()> {
-        self.script.lock().await.run("ctl close_all_connections chaos").await.map(drop)
+        self.script.lock().await.run("close-connections").await.map(drop)
     }
 
     /// How many messages a queue of the broker holds, those included that somebody has not acknowledged.
     pub(crate) async fn depth(&self, vhost: &str, queue: &str) -> anyhow::Result<u64> {
-        // The listed figures are some seconds old; the queue itself is asked.
-        let expression = format!(
-            "{{ok,Q}}=rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{vhost}\">>,queue,<<\"{queue}\">>)),\
-             {{ok,{{_,N}},_}}=ra:leader_query(amqqueue:get_pid(Q),fun(S)->rabbit_fifo:query_messages_total(S)end),N."
-        );
-        let told = self.script.lock().await.run(&format!("ctl -q eval {expression}")).await?;
+        let told = self.script.lock().await.run(&format!("depth {vhost} {queue}")).await?;
         told.trim().parse().with_context(|| format!("a number, not {told}"))
     }
 }
