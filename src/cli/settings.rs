@@ -41,7 +41,7 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
 /// A value in TOML, by its dotted key.
 fn value(config: &Config, name: &str) -> Option<String> {
     let (section, key) = name.split_once('.')?;
-    let Config { amqp: _, store, keys, testmo, push, retry, shelf, worker, observe, log } = config;
+    let Config { store, keys, testmo, push, retry, shelf, worker, observe, log, .. } = config;
     let value = match (section, key) {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),

@@ -20,6 +20,9 @@ pub struct Config {
     pub worker: Worker,
     pub observe: Observe,
     pub log: Log,
+    /// No setting: where a worker that is built for tests ends itself, as `COURIER_CRASH_AT` says.
+    #[cfg(debug_assertions)]
+    pub crash_at: Option<String>,
 }
 
 /// `[amqp]`
@@ -196,6 +199,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         },
         log: read_log(r),
+        #[cfg(debug_assertions)]
+        crash_at: None,
     }
 }
 
@@ -303,9 +308,16 @@ impl Config {
 }
 
 impl Testmo {
-    /// How long a claim holds: nothing of its request can be committed after it.
+    /// How long a claim holds: nothing of its request can be committed after it, even if the request began as late as
+    /// it may and the worker was paused for the margin right before.
     pub fn lease(&self) -> Duration {
-        self.connect_timeout + self.request_timeout + self.settle_unanswered + self.margin
+        let begun_by = self.latest_start() + self.margin;
+        begun_by + self.connect_timeout + self.request_timeout + self.settle_unanswered
+    }
+
+    /// How long after its claim was asked for a request may still begin.
+    pub fn latest_start(&self) -> Duration {
+        self.margin
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn load_with(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -78,4 +80,13 @@ fn no_password_is_ever_printed() {
         told,
         ["the environment: `store.url` has to be sqlite:FILE, or postgres://USER:PASSWORD@HOST:5432/DATABASE"]
     );
+}
+
+#[test]
+fn a_request_that_began_as_late_as_it_may_has_settled_before_its_claim_ends() {
+    let testmo = load_with(&[]).unwrap().testmo;
+    let paused = testmo.margin;
+    let ended_by = testmo.latest_start() + paused + testmo.connect_timeout + testmo.request_timeout;
+    assert!(testmo.lease() >= ended_by + testmo.settle_unanswered);
+    assert!(testmo.latest_start() > Duration::ZERO);
 }

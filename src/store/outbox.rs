@@ -27,24 +27,22 @@ pub struct Announcement {
     pub due_at: i64,
 }
 
-/// How long events that a replica has taken are left to it.
-const TAKEN_FOR_MS: i64 = 120_000;
-
 impl Store {
     /// Events that are to be announced now, oldest first.
     ///
-    /// Where replicas share the store, each event is given to one of them; after a crash of that one it is due again.
+    /// Where replicas share the store, each event is given to one of them for `taken_for`; it is due again after that.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError> {
+    pub async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
         let (mut conn, now) = self.conn_at().await?;
         let due = "SELECT event_id AS due_id, kind, routing_key, body, created_at, due_at FROM outbox \
                    WHERE sent_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2";
         let mut bounds = vec![Bound::Int(now), Bound::Int(i64::from(most))];
         let dialect = Dialect::of(&conn);
         let sql = if dialect.is_shared() {
-            bounds.push(Bound::Int(now.saturating_add(TAKEN_FOR_MS)));
+            let taken_for = i64::try_from(taken_for.as_millis()).unwrap_or(i64::MAX);
+            bounds.push(Bound::Int(now.saturating_add(taken_for)));
             format!(
                 "WITH due AS MATERIALIZED ({due} {}) UPDATE outbox SET due_at = $3 FROM due WHERE event_id = due_id \
                  RETURNING due_id, outbox.kind, outbox.routing_key, outbox.body, outbox.created_at, outbox.due_at",

@@ -54,7 +54,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError>;
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError>;
 
-    async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError>;
+    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError>;
     async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError>;
     async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError>;
     async fn unsent_count(&self) -> Result<i64, StoreError>;
@@ -151,8 +151,8 @@ impl Storage for Store {
         Self::shelf_counts(self).await
     }
 
-    async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError> {
-        Self::unsent(self, most).await
+    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
+        Self::unsent(self, most, taken_for).await
     }
 
     async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {

@@ -441,16 +441,19 @@ async fn what_waits_for_a_time_comes_back_in_order_of_arrival(f: Fixture) {
     );
 }
 
+/// How long events belong to whoever has taken them.
+const TAKEN: Duration = Duration::from_secs(120);
+
 async fn events_are_kept_until_they_are_sent_and_stored_once(f: Fixture) {
     for _ in 0..2 {
         f.store.change(Change { events: vec![event("1"), event("2")], ..Change::default() }).await.unwrap();
     }
-    let unsent = f.store.unsent(10).await.unwrap();
+    let unsent = f.store.unsent(10, TAKEN).await.unwrap();
     assert_eq!(unsent.len(), 2);
     f.store.mark_sent(&unsent).await.unwrap();
-    assert!(f.store.unsent(10).await.unwrap().is_empty());
+    assert!(f.store.unsent(10, TAKEN).await.unwrap().is_empty());
     f.store.announce_event_again("2").await.unwrap();
-    assert_eq!(f.store.unsent(10).await.unwrap().len(), 1);
+    assert_eq!(f.store.unsent(10, TAKEN).await.unwrap().len(), 1);
 }
 
 async fn many_requests_at_once_are_each_answered(f: Fixture) {
@@ -771,15 +774,15 @@ async fn replicas_share_what_is_due_and_each_row_goes_to_one() {
     assert!(leased.iter().all(|count| *count <= 25), "{leased:?}");
     all += lease(&f.store).await + lease(&f.store).await;
     assert_eq!(all, 60);
-    let unsent = futures_util::future::join_all(replicas.iter().map(|store| store.unsent(40))).await;
+    let unsent = futures_util::future::join_all(replicas.iter().map(|store| store.unsent(40, TAKEN))).await;
     let mut ids: Vec<String> = unsent.into_iter().flat_map(Result::unwrap).map(|event| event.id).collect();
-    ids.extend(f.store.unsent(100).await.unwrap().into_iter().map(|event| event.id));
+    ids.extend(f.store.unsent(100, TAKEN).await.unwrap().into_iter().map(|event| event.id));
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 60);
-    assert!(f.store.unsent(100).await.unwrap().is_empty(), "each is taken once");
+    assert!(f.store.unsent(100, TAKEN).await.unwrap().is_empty(), "each is taken once");
     f.set_time(1_000_000 + 120_000).await;
-    assert_eq!(f.store.unsent(100).await.unwrap().len(), 60, "whoever took them is gone");
+    assert_eq!(f.store.unsent(100, TAKEN).await.unwrap().len(), 60, "whoever took them is gone");
 }
 
 #[tokio::test]
@@ -812,10 +815,10 @@ async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
 
 async fn an_event_that_is_due_again_while_it_is_announced_is_announced_again(f: Fixture) {
     f.store.change(Change { events: vec![event("e")], ..Change::default() }).await.unwrap();
-    let taken = f.store.unsent(1).await.unwrap();
+    let taken = f.store.unsent(1, TAKEN).await.unwrap();
     f.store.announce_event_again("e").await.unwrap();
     f.store.mark_sent(&taken).await.unwrap();
-    assert_eq!(f.store.unsent(1).await.unwrap().len(), 1);
+    assert_eq!(f.store.unsent(1, TAKEN).await.unwrap().len(), 1);
 }
 
 async fn a_text_with_a_nul_is_stored(f: Fixture) {
@@ -823,7 +826,7 @@ async fn a_text_with_a_nul_is_stored(f: Fixture) {
     let event = crate::batch::event::Event { body: "{\"a\":\"\\u0000\"}".into(), ..event("e") };
     f.store.change(Change { shelve: Some(shelve), events: vec![event], ..Change::default() }).await.unwrap();
     assert_eq!(f.store.shelf(&Filter::default(), 1).await.unwrap()[0].content.detail.as_deref(), Some("a\u{fffd}b"));
-    assert_eq!(f.store.unsent(1).await.unwrap()[0].body, "{\"a\":\"\\u0000\"}");
+    assert_eq!(f.store.unsent(1, TAKEN).await.unwrap()[0].body, "{\"a\":\"\\u0000\"}");
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -846,7 +849,7 @@ async fn what_was_settled_for_long_loses_its_weight_but_is_still_known(f: Fixtur
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let old = settle(&f, "old", |_| {}).await;
     f.store.change(Change { events: vec![event("sent")], ..Change::default() }).await.unwrap();
-    f.store.mark_sent(&f.store.unsent(1).await.unwrap()).await.unwrap();
+    f.store.mark_sent(&f.store.unsent(1, TAKEN).await.unwrap()).await.unwrap();
     f.store.change(Change { events: vec![event("unsent")], ..Change::default() }).await.unwrap();
     f.set_time(1_000_000 + 86_400_000 * 20).await;
     let recent = settle(&f, "recent", |_| {}).await;

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
+use super::crash::{self, Point};
 use crate::amqp::{Outgoing, Publish, PublishError};
 use crate::batch::event::CONTENT_TYPE;
 use crate::store::StoreError;
@@ -55,7 +56,10 @@ async fn empty(courier: &Courier, publisher: &dyn Publish) {
 
 /// Announces up to [`AT_ONCE`] events and tells how many there were.
 async fn announce_some(courier: &Courier, publisher: &dyn Publish) -> Result<usize, StoreError> {
-    let events = courier.store.unsent(AT_ONCE).await?;
+    let amqp = &courier.config.amqp;
+    // Should it take even longer, another replica sends a copy, which is allowed.
+    let taken_for = 2 * (amqp.publish_timeout + amqp.confirm_timeout);
+    let events = courier.store.unsent(AT_ONCE, taken_for).await?;
     let (mut sent, mut postponed) = (Vec::new(), Vec::new());
     let count = events.len();
     let results = join_all(events.iter().map(|event| publisher.publish(outgoing(courier, event)))).await;
@@ -67,6 +71,9 @@ async fn announce_some(courier: &Courier, publisher: &dyn Publish) -> Result<usi
                 postponed.push(event);
             }
         }
+    }
+    if !sent.is_empty() {
+        crash::after(Point::Announce);
     }
     courier.metrics.events.with_label_values(&["confirmed"]).inc_by(sent.len() as u64);
     courier.metrics.events.with_label_values(&["not_taken"]).inc_by(postponed.len() as u64);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::crash::{self, Point};
 use super::entry::{Entry, Parcel};
 use super::lanes_view::Backlog;
 use super::locate::Folders;
@@ -181,6 +182,7 @@ impl Courier {
         let shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
         let unshelve = entry.parcel.suspect_lease();
         self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
+        crash::after(Point::Park);
         self.announce.notify_one();
         tracing::info!(batch = %entry.identity.key, %reason, ?until, "batch parked");
         self.count_shelved(reason, "parked");
@@ -215,6 +217,7 @@ impl Courier {
         change.batch = Some(Revised { record: record.clone(), from_epoch: entry.stored_epoch });
         let changed = self.put(change).await?;
         if changed == Changed::Done {
+            crash::after(Point::Settle);
             entry.stored_epoch = record.epoch;
             entry.record = record;
             self.announce.notify_one();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::courier::{Arrival, Courier};
+use super::crash::{self, Point};
 use super::deliver::{Done, News, Worked};
 use super::desk::{Desk, Origin};
 use super::entry::{Entry, Identity};
@@ -360,6 +361,7 @@ impl Dispatch {
                         courier.store.change(change).await.map(drop).map_err(|error| error.to_string())
                     }
                 };
+                crash::after(Point::Ack);
                 if let Err(error) = told {
                     tracing::debug!(error, "a finished batch could not be told so; it comes again and is known");
                 }

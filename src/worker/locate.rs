@@ -84,7 +84,7 @@ impl Courier {
     async fn create(&self, entry: &mut Entry, new: NewFolder, learnt: &mut Learnt) -> Result<Flow, StoreError> {
         let connection = entry.connection.clone();
         let access = &connection.access;
-        let lease = self.config.testmo.lease();
+        let (lease, asked) = (self.config.testmo.lease(), Instant::now());
         if let FolderClaim::Busy(wait) = self.store.claim_folder(&new, &self.holder, lease).await? {
             return Ok(Flow::Pause(wait));
         }
@@ -96,6 +96,12 @@ impl Courier {
                 return self.call_failed(entry, &trouble, after_failed_look(&trouble), learnt).await;
             }
         };
+        if !there && asked.elapsed() > self.config.testmo.latest_start() {
+            // What a request that began now created could still be unsettled when the lease is over.
+            self.store.free_folder(&new, &self.holder, Duration::ZERO).await?;
+            let detail = Some("the list of folders took too long to create one by it".to_owned());
+            return Ok(Flow::Again(Reason::NoAnswer, detail, Duration::ZERO));
+        }
         let created = if there { Ok(()) } else { self.send_folder(entry, &new).await };
         match created {
             Ok(()) => {

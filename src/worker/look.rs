@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::courier::Courier;
+use super::crash::{self, Point};
 use super::deliver::{Flow, Job, Part};
 use super::entry::Entry;
 use crate::batch::ledger::Target;
@@ -64,6 +65,7 @@ impl Courier {
                 }
             }
         };
+        crash::after(Point::Look);
         match flow {
             Ok(look) => self.match_rows(there, target, &look).await,
             Err(flow) => {

@@ -10,6 +10,7 @@ mod announce;
 mod ask;
 mod census;
 mod courier;
+mod crash;
 mod deliver;
 mod desk;
 mod dispatch;
@@ -83,6 +84,8 @@ pub enum RunError {
 /// # Errors
 /// When it cannot start; once it runs, it only ends by `stop`.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
+    #[cfg(debug_assertions)]
+    config.crash_at.iter().for_each(|order| crash::order(order));
     let metrics = Metrics::new()?;
     let listener = TcpListener::bind(config.observe.listen)
         .await

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::courier::{Courier, STORE_PAUSE, reason_of_outcome};
+use super::crash::{self, Point};
 use super::deliver::{Flow, Job, Learnt, News, Part};
 use super::entry::Entry;
 use super::look::span;
@@ -127,9 +128,9 @@ impl Courier {
         if shares.is_empty() {
             return Ok(());
         }
-        // Whoever starts writing later could still be writing when the lease is over.
-        let testmo = &self.config.testmo;
-        if asked.elapsed() > testmo.lease() - testmo.connect_timeout - testmo.request_timeout - testmo.margin {
+        crash::after(Point::Claim);
+        // What a request that began later created could still be unsettled when the lease is over.
+        if asked.elapsed() > self.config.testmo.latest_start() {
             return self.let_go(shares).await;
         }
         let sent = sent_by(&shares);
@@ -139,6 +140,7 @@ impl Courier {
         self.metrics.pushes_in_flight.inc();
         let end = self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
         self.metrics.pushes_in_flight.dec();
+        crash::after(Point::Push);
         let took = started.elapsed();
         self.metrics.push_seconds.observe(took.as_secs_f64());
         self.metrics.cases_per_push.observe(f64::from(u32::try_from(sent.len()).unwrap_or(u32::MAX)));
@@ -212,6 +214,7 @@ impl Courier {
         for stored in join_all(stored).await {
             stored?;
         }
+        crash::after(Point::Record);
         self.blame_connection(shares, learnt).await
     }
 

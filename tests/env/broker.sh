@@ -10,6 +10,8 @@
 #   start             start it again, same data, same ports  answers `ready …`
 #   vhost NAME        create a virtual host for guest        answers `ok` or `failed N`
 #   drop-vhost NAME   delete it with all it holds            answers `ok` or `failed N`
+#   depth VHOST QUEUE  how many messages it holds, unacknowledged ones too  answers the number, then `ok` or `failed N`
+#   close-connections  of every client                       answers `ok` or `failed N`
 #   ctl WORD…         rabbitmqctl, split at blanks           answers its output, then `ok` or `failed N`
 #
 # End of input, or TERM, kills everything and removes DIR, so a caller that dies leaves nothing behind.
@@ -187,15 +189,21 @@ ctl() {
 # Starting rabbitmqctl costs a second; erl_call, where the Erlang package has it, some milliseconds. A node refuses a
 # second caller of the same name while it still parts from the first one, so each call has a name of its own (-r).
 erl_call=$(compgen -G '/usr/lib/erlang/erts-*/bin/erl_call' | head -n 1)
-evaluate() { # EXPRESSION that yields ok
+value_of() { # EXPRESSION, whose value is printed
     if [[ -n $erl_call ]]; then
         local out
         out=$(env "${environment[@]}" "$erl_call" -r -c "$(<"$dir/home/.erlang.cookie")" -n "courier$port@localhost" -e <<<"$1" 2>&1)
-        [[ $out == '{ok, ok}' ]] || { echo "$out" && return 1; }
+        [[ $out == '{ok, '*'}' ]] || { echo "$out" && return 1; }
+        out=${out#'{ok, '}
+        echo "${out%'}'}"
     else
-        ctl -q eval "$1" | grep -vx ok
-        return "${PIPESTATUS[0]}"
+        ctl -q eval "$1"
     fi
+}
+
+evaluate() { # EXPRESSION that yields ok
+    local out
+    out=$(value_of "$1") && [[ $out == ok ]] || { echo "$out" && return 1; }
 }
 
 add_vhost() {
@@ -204,6 +212,15 @@ add_vhost() {
 
 drop_vhost() {
     evaluate "rabbit_vhost:delete(<<\"$1\">>, <<\"guest\">>), ok."
+}
+
+# The listed figures are some seconds old, so the queue itself is asked.
+depth() { # VHOST QUEUE
+    value_of "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"$1\">>, queue, <<\"$2\">>)), {ok, {_, N}, _} = ra:leader_query(amqqueue:get_pid(Q), fun(S) -> rabbit_fifo:query_messages_total(S) end), N."
+}
+
+close_connections() {
+    evaluate "[rabbit_networking:close_connection(C, \"closed on order\") || C <- rabbit_networking:connections()], ok."
 }
 
 first_start || give_up
@@ -223,6 +240,8 @@ while read -r verb rest; do
         ;;
     vhost) add_vhost "${words[0]}"; answer ;;
     drop-vhost) drop_vhost "${words[0]}"; answer ;;
+    depth) depth "${words[@]}"; answer ;;
+    close-connections) close_connections; answer ;;
     ctl) ctl "${words[@]}"; answer ;;
     *) echo "failed: unknown command $verb" ;;
     esac

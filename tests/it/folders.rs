@@ -4,7 +4,7 @@ use serde_json::json;
 use testmo_courier::batch::Reason;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_sim::Method;
-use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
+use testmo_sim::faults::{CommitTime, Fault, PathKind, RetryAfter, Rule};
 
 use crate::support::stage::{Stage, batch, on_create, until};
 
@@ -41,6 +41,24 @@ async fn a_folder_whose_creation_ends_unclear_is_looked_for_before_it_is_created
         assert_eq!(stage.account("acme").view().projects[0].folders.len(), 2);
         stage.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_not_created_by_a_list_that_came_too_late_for_the_claim() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let late = Fault::Slow { ms: 700, commit: CommitTime::BeforeDelay };
+    stage.account("acme").set_faults([Rule::always(late).on(Method::Get, PathKind::Folders).times(2)]);
+    stage.start_worker();
+    let mut wish = batch("acme", "b-1", 2);
+    wish["folder_path"] = json!(["Checkout"]);
+    stage.publish(&wish).await;
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    let requests = stage.account("acme").requests();
+    let created = requests.iter().position(|r| r.method == Method::Post && r.path.ends_with("/folders")).unwrap();
+    let last_list = &requests[created - 1];
+    assert!(last_list.fault.is_none() && last_list.path.contains("/folders"), "{last_list:?}");
+    assert_eq!(stage.account("acme").view().projects[0].folders.len(), 2);
+    stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,8 @@ mod amqp;
 mod cli;
 mod cli_broker;
 mod contract;
+#[cfg(debug_assertions)]
+mod crashes;
 mod deliver;
 mod folders;
 mod layering;

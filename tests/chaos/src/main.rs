@@ -1,22 +1,28 @@
 //! Breaks everything around real workers by seeded plans, and checks that nothing is lost and nothing is twice.
 
-mod broker;
+mod batches;
 mod check;
+mod drain;
+mod draw;
+mod neighbour;
+mod people;
 mod plan;
 mod proxy;
 mod run;
 mod stage;
+mod timeline;
+mod worker;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 
-use crate::broker::Broker;
-use crate::plan::Plan;
-use crate::stage::Stage;
+use crate::neighbour::Neighbour;
+use crate::plan::{Form, Plan};
+use crate::stage::{Ground, Stage};
 
 /// Runs seeded plans of trouble against real workers.
 #[derive(Debug, Parser)]
@@ -27,12 +33,24 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 10)]
     seeds: u64,
-    /// The worker to run.
+    /// 1 for one worker on SQLite, 3 for three on PostgreSQL; without it each seed is run in both forms.
+    #[arg(long, value_parser = ["1", "3"])]
+    replicas: Option<String>,
+    /// Plans that are over soon.
+    #[arg(long)]
+    short: bool,
+    /// Tell what happened in plans that pass, too, and keep the workers' logs.
+    #[arg(long)]
+    verbose: bool,
+    /// The worker to run, built for tests.
     #[arg(long)]
     program: PathBuf,
     /// A file to which each result is appended.
     #[arg(long)]
     results: Option<PathBuf>,
+    /// What the results say of the worker's version.
+    #[arg(long, default_value = "unknown")]
+    revision: String,
 }
 
 #[tokio::main]
@@ -40,47 +58,79 @@ async fn main() -> anyhow::Result<ExitCode> {
     // It fails only where a provider was installed before, and nothing runs before this.
     drop(rustls::crypto::ring::default_provider().install_default());
     let arguments = Arguments::parse();
-    let mut broker = Broker::start().await?;
-    let mut failed = 0;
+    let forms: &[usize] = match arguments.replicas.as_deref() {
+        Some("1") => &[1],
+        Some(_) => &[3],
+        None => &[1, 3],
+    };
+    let postgres = if forms.contains(&3) { Some(Neighbour::postgres().await?) } else { None };
+    let ground = Ground { broker: Neighbour::broker().await?, postgres };
+    let (mut passed, mut failed) = (0, 0);
     for seed in arguments.from..arguments.from + arguments.seeds {
-        let started = Instant::now();
-        let verdict = match one(seed, &arguments, &mut broker).await {
-            Ok(broken) if broken.is_empty() => "ok".to_owned(),
-            Ok(broken) => broken.join("\n    "),
-            Err(error) => format!("{error:#}"),
-        };
-        failed += u32::from(verdict != "ok");
-        let line = format!("seed {seed}: {verdict} ({:.0} s)\n", started.elapsed().as_secs_f64());
-        std::io::stdout().write_all(line.as_bytes())?;
-        if let Some(results) = &arguments.results {
-            std::fs::File::options().create(true).append(true).open(results)?.write_all(line.as_bytes())?;
+        for replicas in forms {
+            let form = Form { replicas: *replicas, short: arguments.short, late: false };
+            let is_good = one(&Plan::of(seed, form), &arguments, &ground).await?;
+            *if is_good { &mut passed } else { &mut failed } += 1;
         }
     }
-    let summary = format!("{} passed, {failed} failed\n", arguments.seeds - u64::from(failed));
-    std::io::stdout().write_all(summary.as_bytes())?;
+    std::io::stdout().write_all(format!("{passed} plans passed, {failed} failed\n").as_bytes())?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs one plan; a failure leaves the worker's log and prints how to run it again.
-async fn one(seed: u64, arguments: &Arguments, broker: &mut Broker) -> anyhow::Result<Vec<String>> {
+/// Runs one plan, and tells and notes how it ended; a failure leaves the workers' logs, and says how to run it again.
+async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Result<bool> {
     let dir = tempfile::tempdir()?;
-    let plan = Plan::of(seed, 1);
-    let mut stage = Stage::set(dir.path(), broker, seed, &arguments.program).await?;
-    // A quorum queue needs two seconds before its broker may be killed; plans begin with less trouble than that.
-    let outcome = match run::run(&plan, &mut stage, broker).await {
-        Ok(record) => check::check(&stage, &record).await.map(|broken| (broken, record.timeline)),
-        Err(error) => Err(error),
+    let began = Instant::now();
+    let (broken, told) = match attempt(plan, dir.path(), arguments, ground).await {
+        Ok(end) => end,
+        Err(error) => (vec![format!("{error:#}")], String::new()),
     };
-    stage.strike().await;
-    let is_good = matches!(&outcome, Ok((broken, _)) if broken.is_empty());
-    if !is_good {
-        let kept = dir.keep();
-        let mut told = format!("seed {} failed; run it again with --from {} --seeds 1\n", plan.seed, plan.seed);
-        told.push_str(&format!("  the worker's log: {}\n", kept.join("worker.log").display()));
-        for (at, what) in outcome.as_ref().map_or(&[][..], |(_, timeline)| timeline.as_slice()) {
-            told.push_str(&format!("  {at:>6} ms  {what}\n"));
-        }
+    let (seed, replicas) = (plan.seed, plan.form.replicas);
+    let cases: usize = plan.batches.iter().map(|batch| batch.cases).sum();
+    let seconds = began.elapsed().as_secs();
+    let verdict = if broken.is_empty() { "ok".to_owned() } else { broken.join("\n    ") };
+    let line = format!(
+        "{} seed {seed} with {replicas}: {verdict} ({} batches, {cases} cases, {} actions, {seconds} s)\n",
+        arguments.revision,
+        plan.batches.len(),
+        plan.actions.len()
+    );
+    std::io::stdout().write_all(line.as_bytes())?;
+    if let Some(results) = &arguments.results {
+        std::fs::File::options().create(true).append(true).open(results)?.write_all(line.as_bytes())?;
+    }
+    if !broken.is_empty() || arguments.verbose {
+        let short = if plan.form.short { " --short" } else { "" };
+        let (kept, program) = (dir.keep(), arguments.program.display());
+        let told = format!(
+            "{told}the workers' logs are in {}\nrun it again with: testmo-chaos --program {program} --from {seed} --seeds 1 \
+             --replicas {replicas}{short}\n",
+            kept.display()
+        );
         std::io::stderr().write_all(told.as_bytes())?;
     }
-    outcome.map(|(broken, _)| broken)
+    Ok(broken.is_empty())
+}
+
+/// What does not hold after a plan, and what happened.
+async fn attempt(
+    plan: &Plan,
+    dir: &Path,
+    arguments: &Arguments,
+    ground: &Ground,
+) -> anyhow::Result<(Vec<String>, String)> {
+    let mut stage = Stage::set(dir, ground, plan, &arguments.program).await?;
+    let broken = match through(plan, &mut stage).await {
+        Ok(broken) => broken,
+        Err(error) => vec![format!("{error:#}")],
+    };
+    let told = stage.told();
+    stage.strike().await?;
+    Ok((broken, told))
+}
+
+async fn through(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Vec<String>> {
+    run::run(plan, stage).await?;
+    let heard = drain::drain(plan, stage).await?;
+    check::check(plan, stage, &heard).await
 }

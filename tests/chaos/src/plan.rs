@@ -1,33 +1,71 @@
-//! What happens in one run? A list of actions with their times, drawn from a seed.
+//! What happens in one run? A list of actions with their times.
 
 use std::time::Duration;
 
-use fastrand::Rng;
+use crate::batches::Batch;
 
 /// The names of the tenants, each with a Testmo account of its own.
 pub(crate) const TENANTS: [&str; 3] = ["amber", "birch", "cedar"];
 
-/// Something that is done to the worker or one of its neighbours.
-#[derive(Clone, Debug, PartialEq)]
+/// A quorum queue on a single node loses confirmed messages when that node is killed sooner after the declaration.
+pub(crate) const QUEUE_SETTLES: Duration = Duration::from_secs(2);
+
+/// The actions of one run with their times, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) form: Form,
+    pub(crate) batches: Vec<Batch>,
+    /// Where each worker crashes in its first life.
+    pub(crate) orders: Vec<Option<Crash>>,
+    /// What 429 says of the wait, for each tenant's account.
+    pub(crate) waits: [Wait; TENANTS.len()],
+    pub(crate) actions: Vec<(Duration, Action)>,
+}
+
+/// What kind of plan it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    /// One worker on SQLite, or several on PostgreSQL.
+    pub(crate) replicas: usize,
+    /// Whether it is over soon.
+    pub(crate) short: bool,
+    /// Whether Testmo commits later than the settle time allows.
+    pub(crate) late: bool,
+}
+
+/// Something that is done to the workers or one of their neighbours.
+#[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// Publish a batch, perhaps one that was published before.
-    Publish { tenant: &'static str, batch: usize, cases: usize },
-    /// kill -9 and start again after a while.
-    Kill { worker: usize, away: Duration },
+    Publish { batch: usize },
+    /// kill -9 and start again after a while, perhaps with the order to crash.
+    Kill { worker: usize, away: Duration, then: Option<Crash> },
     /// SIGTERM, wait for the end, start again.
-    Restart { worker: usize },
+    Restart { worker: usize, then: Option<Crash> },
     /// SIGSTOP, and SIGCONT after a while.
     Pause { worker: usize, away: Duration },
     /// The broker closes every connection.
     CloseConnections,
     /// kill -9 of the broker, and start it again.
     KillBroker,
-    /// Every connection between the worker and a neighbour breaks.
-    Cut { link: Link },
-    /// Nothing passes between the worker and a neighbour for a while.
+    /// The database ends, cleanly or by kill -9, and starts again.
+    RestartStore { cleanly: bool },
+    /// Every connection between the workers and a neighbour breaks, and new ones too for a while.
+    Cut { link: Link, away: Duration },
+    /// Nothing passes between the workers and a neighbour for a while.
     Stall { link: Link, away: Duration },
     /// Testmo misbehaves some times.
-    Misbehave { tenant: &'static str, how: Misbehaviour, times: u32 },
+    Misbehave { tenant: usize, on: Call, how: Misbehaviour, times: u32 },
+    /// A key is revoked, and after a while works again, and is verified by a person.
+    RevokeKey { tenant: usize, away: Duration },
+}
+
+/// An order to crash: at which passing of which point of a batch's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Crash {
+    pub(crate) point: &'static str,
+    pub(crate) passing: u32,
 }
 
 /// A connection that goes through a proxy.
@@ -35,13 +73,23 @@ pub(crate) enum Action {
 pub(crate) enum Link {
     Broker,
     Testmo,
+    Store,
+}
+
+/// Which calls Testmo answers badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Create,
+    Look,
+    NewFolder,
+    ListFolders,
 }
 
 /// What Testmo does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misbehaviour {
     Error { status: u16, after_commit: bool },
-    Throttle { seconds: u64 },
+    Throttle,
     Late { ms: u64, commit_late: bool },
     CutBefore,
     CutAfter,
@@ -50,74 +98,23 @@ pub(crate) enum Misbehaviour {
     DropLast,
 }
 
-/// The actions of one run with their times, in order.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) actions: Vec<(Duration, Action)>,
+/// What a 429 says of the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Seconds(u64),
+    Date(u64),
+    /// Nothing, so that the worker waits as long as Testmo's documentation asks for.
+    Untold,
 }
 
-impl Plan {
-    /// The plan of a seed for `workers` replicas; every fourth kills the broker.
-    pub(crate) fn of(seed: u64, workers: usize) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        let length = rng.u64(8_000..20_000);
-        let mut actions = Vec::new();
-        let batches = rng.usize(20..60);
-        for batch in 0..batches {
-            let tenant = TENANTS[rng.usize(..TENANTS.len())];
-            let cases = if rng.u8(..10) == 0 { rng.usize(100..300) } else { rng.usize(1..30) };
-            let publish = Action::Publish { tenant, batch, cases };
-            let at = rng.u64(..length);
-            if rng.u8(..5) == 0 {
-                actions.push((at + rng.u64(..4_000), publish.clone()));
-            }
-            actions.push((at, publish));
-        }
-        for _ in 0..rng.usize(3..14) {
-            let at = rng.u64(500..length);
-            actions.push((at, trouble(&mut rng, workers)));
-        }
-        if seed % 4 == 3 {
-            // The queues were declared before the plan began, longer ago than a quorum queue needs.
-            actions.push((rng.u64(length / 4..length), Action::KillBroker));
-        }
-        actions.sort_by_key(|(at, _)| *at);
-        let timed = |(at, action)| (Duration::from_millis(at), action);
-        Self { seed, actions: actions.into_iter().map(timed).collect() }
-    }
-}
-
-fn trouble(rng: &mut Rng, workers: usize) -> Action {
-    let worker = rng.usize(..workers);
-    let link = if rng.bool() { Link::Broker } else { Link::Testmo };
-    match rng.u8(..12) {
-        0..=2 => Action::Kill { worker, away: ms(rng, 0..2_000) },
-        3 => Action::Restart { worker },
-        4 => Action::Pause { worker, away: ms(rng, 50..900) },
-        5 => Action::CloseConnections,
-        6 => Action::Cut { link },
-        // Longer than a request may take would be a commit beyond the settle time.
-        7 => Action::Stall { link, away: ms(rng, 100..900) },
-        _ => {
-            let tenant = TENANTS[rng.usize(..TENANTS.len())];
-            Action::Misbehave { tenant, how: misbehaviour(rng), times: rng.u32(1..4) }
+impl Wait {
+    /// How long an account has to be left alone at least.
+    pub(crate) fn at_least(self) -> Duration {
+        match self {
+            Self::Seconds(seconds) => Duration::from_secs(seconds),
+            // A date has no fractions of seconds.
+            Self::Date(seconds) => Duration::from_secs(seconds.saturating_sub(1)),
+            Self::Untold => Duration::from_secs(60),
         }
     }
-}
-
-fn misbehaviour(rng: &mut Rng) -> Misbehaviour {
-    match rng.u8(..9) {
-        0 | 1 => Misbehaviour::Error { status: [500, 502, 503, 504][rng.usize(..4)], after_commit: rng.bool() },
-        2 => Misbehaviour::Throttle { seconds: rng.u64(1..3) },
-        3 | 4 => Misbehaviour::Late { ms: rng.u64(800..1_800), commit_late: rng.bool() },
-        5 => Misbehaviour::CutBefore,
-        6 => Misbehaviour::CutAfter,
-        7 => Misbehaviour::HalfAnswer,
-        _ => [Misbehaviour::Garbage, Misbehaviour::DropLast][rng.usize(..2)],
-    }
-}
-
-fn ms(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
-    Duration::from_millis(rng.u64(range))
 }

@@ -1,8 +1,9 @@
-//! How does a network fail? A TCP proxy on loopback whose connections can be cut and stalled.
+//! How does a network fail? A TCP proxy on loopback whose connections can be cut, refused and stalled.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -10,8 +11,17 @@ use tokio_util::task::TaskTracker;
 /// A proxy to one address.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    cuts: watch::Sender<u64>,
-    stalled: watch::Sender<bool>,
+    weather: watch::Sender<Weather>,
+}
+
+/// How it is between two neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    Fair,
+    /// Connections stay, and nothing passes.
+    Stalled,
+    /// Connections break, and new ones are closed at once.
+    Down,
 }
 
 impl Proxy {
@@ -19,47 +29,53 @@ impl Proxy {
     pub(crate) async fn to(target: SocketAddr, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (cuts, stalled) = (watch::Sender::new(0), watch::Sender::new(false));
-        let (cut, stall, inner) = (cuts.subscribe(), stalled.subscribe(), tasks.clone());
+        let weather = watch::Sender::new(Weather::Fair);
+        let (seen, inner) = (weather.subscribe(), tasks.clone());
         tasks.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                inner.spawn(pass(client, target, cut.clone(), stall.clone()));
+                if *seen.borrow() != Weather::Down {
+                    inner.spawn(pass(client, target, seen.clone()));
+                }
+                if seen.has_changed().is_err() {
+                    return;
+                }
             }
         });
-        Ok(Self { address, cuts, stalled })
+        Ok(Self { address, weather })
     }
 
-    /// Breaks every connection there is.
+    /// Breaks every connection there is, and closes new ones at once until it is [open](Self::open) again.
     pub(crate) fn cut(&self) {
-        self.cuts.send_modify(|cuts| *cuts += 1);
+        self.weather.send_replace(Weather::Down);
     }
 
-    /// Lets nothing pass, or everything again.
-    pub(crate) fn stall(&self, stalled: bool) {
-        self.stalled.send_replace(stalled);
+    /// Lets nothing pass until it is [open](Self::open) again.
+    pub(crate) fn stall(&self) {
+        self.weather.send_replace(Weather::Stalled);
+    }
+
+    pub(crate) fn open(&self) {
+        self.weather.send_replace(Weather::Fair);
     }
 }
 
-async fn pass(client: TcpStream, target: SocketAddr, mut cut: watch::Receiver<u64>, stall: watch::Receiver<bool>) {
+async fn pass(client: TcpStream, target: SocketAddr, weather: watch::Receiver<Weather>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
-    cut.mark_unchanged();
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
+    let mut cut = weather.clone();
     tokio::select! {
-        _ = cut.changed() => {}
-        () = copy(client_in, server_out, stall.clone()) => {}
-        () = copy(server_in, client_out, stall) => {}
+        _ = cut.wait_for(|now| *now == Weather::Down) => {}
+        () = copy(client_in, server_out, weather.clone()) => {}
+        () = copy(server_in, client_out, weather) => {}
     }
 }
 
-async fn copy(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut stall: watch::Receiver<bool>,
-) {
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if stall.wait_for(|stalled| !stalled).await.is_err() || to.write_all(&buffer[..read]).await.is_err() {
+        let passes = weather.wait_for(|now| *now == Weather::Fair).await.is_ok();
+        if !passes || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }

@@ -1,137 +1,198 @@
-//! How is a plan carried out? Action by action at its time, then everything is healed and drained.
+//! How is a plan carried out? Action by action at its time, while whatever takes long goes on beside.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Value, json};
-use testmo_courier::amqp::{Event, Outgoing};
+use testmo_courier::amqp::Outgoing;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::broker::Broker;
-use crate::plan::{Action, Link, Misbehaviour, Plan, TENANTS};
+use crate::people::People;
+use crate::plan::{Action, Call, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
 use crate::stage::Stage;
 
-/// What was published and what was heard.
-#[derive(Debug, Default)]
-pub(crate) struct Record {
-    /// By tenant and batch, the names of its cases.
-    pub(crate) published: BTreeMap<(String, String), Vec<String>>,
-    /// By subject, the bodies of every event.
-    pub(crate) heard: BTreeMap<String, Vec<Value>>,
-    /// What happened when, in milliseconds from the start.
-    pub(crate) timeline: Vec<(u128, String)>,
-}
+/// How often everything is looked after.
+const TICK: Duration = Duration::from_millis(20);
+/// The longest that a message may not be taken by the broker.
+const PUBLISHING: Duration = Duration::from_secs(60);
+/// The id of the user at the stand-in whose key the worker has.
+const USER: u64 = 1;
 
-/// The longest that draining may take.
-const DRAIN: Duration = Duration::from_secs(90);
+/// What takes its time, such as a server that starts again.
+type Errands = JoinSet<anyhow::Result<()>>;
 
-/// Carries out a plan, heals everything and waits until every batch is settled and announced.
-pub(crate) async fn run(plan: &Plan, stage: &mut Stage, broker: &mut Broker) -> anyhow::Result<Record> {
-    let mut record = Record::default();
-    let start = Instant::now();
-    let mut due: Vec<(Instant, Undo)> = Vec::new();
-    for (at, action) in &plan.actions {
-        loop {
-            due.sort_by_key(|(at, _)| *at);
-            match due.first() {
-                Some((when, _)) if *when <= start + *at => {
-                    let (when, undo) = due.remove(0);
-                    sleep_until(when).await;
-                    undo.carry_out(stage).await?;
-                }
-                Some(_) | None => break,
-            }
-        }
-        sleep_until(start + *at).await;
-        record.timeline.push((start.elapsed().as_millis(), format!("{action:?}")));
-        if let Some((after, undo)) = carry_out(action, stage, broker, &mut record).await? {
-            due.push((Instant::now() + after, undo));
-        }
-    }
-    for (_, undo) in due {
-        undo.carry_out(stage).await?;
-    }
-    heal(stage).await?;
-    record.timeline.push((start.elapsed().as_millis(), "healed".into()));
-    drain(stage, &mut record).await?;
-    record.timeline.push((start.elapsed().as_millis(), "drained".into()));
-    Ok(record)
-}
-
-enum Undo {
-    Start(usize),
+/// What is to be done at a time.
+enum Due {
+    Act(Action),
     Continue(usize),
-    Flow(Link),
+    Open(Link),
+    GiveKey(usize),
 }
 
-impl Undo {
-    async fn carry_out(self, stage: &mut Stage) -> anyhow::Result<()> {
-        match self {
-            Self::Start(worker) => {
-                if stage.workers[worker].child.is_none() {
-                    stage.workers[worker].start()?;
-                }
+/// Carries out a plan to its end, and then heals everything.
+pub(crate) async fn run(plan: &Plan, stage: &mut Stage) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let acts = plan.actions.iter().enumerate().map(|(n, (at, action))| ((*at, n), Due::Act(action.clone())));
+    let mut agenda: BTreeMap<(Duration, usize), Due> = acts.collect();
+    let mut errands = Errands::new();
+    while !agenda.is_empty() || !errands.is_empty() {
+        while let Some(first) = agenda.first_entry().filter(|first| first.key().0 <= start.elapsed()) {
+            let number = first.key().1;
+            if let Some((after, next)) = carry_out(first.remove(), plan, stage, &mut errands).await? {
+                agenda.insert((start.elapsed() + after, number), next);
             }
-            Self::Continue(worker) => stage.workers[worker].signal("CONT").await,
-            Self::Flow(link) => proxy(stage, link).stall(false),
         }
-        Ok(())
+        stage.look_after_workers()?;
+        while let Some(done) = errands.try_join_next() {
+            done??;
+            // A server that was started again was away until now.
+            stage.note_store_trouble();
+        }
+        sleep(TICK).await;
     }
-}
-
-fn proxy(stage: &Stage, link: Link) -> &crate::proxy::Proxy {
-    match link {
-        Link::Broker => &stage.broker_proxy,
-        Link::Testmo => &stage.testmo_proxy,
-    }
+    heal(stage).await;
+    Ok(())
 }
 
 async fn carry_out(
-    action: &Action,
+    due: Due,
+    plan: &Plan,
     stage: &mut Stage,
-    broker: &mut Broker,
-    record: &mut Record,
-) -> anyhow::Result<Option<(Duration, Undo)>> {
+    errands: &mut Errands,
+) -> anyhow::Result<Option<(Duration, Due)>> {
+    let action = match due {
+        Due::Act(action) => action,
+        Due::Continue(worker) => {
+            stage.workers[worker].signal("CONT").await;
+            return Ok(None);
+        }
+        Due::Open(link) => {
+            stage.link(link)?.open();
+            stage.note_trouble_of(link);
+            return Ok(None);
+        }
+        Due::GiveKey(tenant) => {
+            let tenant = TENANTS[tenant];
+            stage.testmo.account(tenant).give_key(USER, &People::key_of(tenant));
+            let people = stage.people.clone();
+            errands.spawn(async move { people.mend(tenant).await });
+            return Ok(None);
+        }
+    };
+    stage.timeline.note(told(&action, plan));
+    act(action, plan, stage, errands).await
+}
+
+fn told(action: &Action, plan: &Plan) -> String {
+    let Action::Publish { batch } = action else { return format!("{action:?}") };
+    let batch = &plan.batches[*batch];
+    format!("publish {} with {} cases", batch.subject(), batch.cases)
+}
+
+async fn act(
+    action: Action,
+    plan: &Plan,
+    stage: &mut Stage,
+    errands: &mut Errands,
+) -> anyhow::Result<Option<(Duration, Due)>> {
     match action {
-        Action::Publish { tenant, batch, cases } => publish(stage, record, tenant, *batch, *cases).await?,
-        Action::Kill { worker, away } => {
-            stage.workers[*worker].kill().await;
-            return Ok(Some((*away, Undo::Start(*worker))));
-        }
-        Action::Restart { worker } => {
-            if stage.workers[*worker].child.is_some() {
-                stage.workers[*worker].signal("CONT").await;
-                stage.workers[*worker].end(Duration::from_secs(30)).await?;
-                stage.workers[*worker].start()?;
-            }
-        }
+        Action::Publish { batch } => publish(stage, plan.batches[batch].body(), errands),
+        Action::Kill { worker, away, then } => stage.workers[worker].kill(away, then).await,
+        Action::Restart { worker, then } => stage.workers[worker].restart(then).await,
         Action::Pause { worker, away } => {
-            stage.workers[*worker].signal("STOP").await;
-            return Ok(Some((*away, Undo::Continue(*worker))));
+            stage.workers[worker].signal("STOP").await;
+            return Ok(Some((away, Due::Continue(worker))));
         }
-        Action::CloseConnections => broker.close_connections().await?,
-        Action::KillBroker => broker.kill_and_boot().await?,
-        Action::Cut { link } => proxy(stage, *link).cut(),
+        Action::CloseConnections => {
+            let broker = stage.broker.clone();
+            errands.spawn(async move { broker.close_connections().await });
+        }
+        Action::KillBroker => {
+            let (broker, earliest) = (stage.broker.clone(), stage.declared_at + QUEUE_SETTLES);
+            errands.spawn(async move {
+                sleep_until(earliest).await;
+                broker.kill_and_boot().await
+            });
+        }
+        Action::RestartStore { cleanly } => {
+            let server = stage.postgres.clone().context("a store on a server")?;
+            stage.note_store_trouble();
+            errands.spawn(
+                async move { if cleanly { server.stop_and_boot().await } else { server.kill_and_boot().await } },
+            );
+        }
+        Action::Cut { link, away } => {
+            stage.link(link)?.cut();
+            stage.note_trouble_of(link);
+            return Ok(Some((away, Due::Open(link))));
+        }
         Action::Stall { link, away } => {
-            proxy(stage, *link).stall(true);
-            return Ok(Some((*away, Undo::Flow(*link))));
+            stage.link(link)?.stall();
+            stage.note_trouble_of(link);
+            return Ok(Some((away, Due::Open(link))));
         }
-        Action::Misbehave { tenant, how, times } => {
-            let rule = Rule::always(fault(*how)).on(Method::Post, PathKind::Cases).times(*times);
-            stage.testmo.account(tenant).add_fault(rule);
+        Action::Misbehave { tenant, on, how, times } => {
+            let rule = on.rule(fault(how, plan.waits[tenant])).times(times);
+            stage.testmo.account(TENANTS[tenant]).add_fault(rule);
+        }
+        Action::RevokeKey { tenant, away } => {
+            stage.testmo.account(TENANTS[tenant]).revoke(USER);
+            return Ok(Some((away, Due::GiveKey(tenant))));
         }
     }
     Ok(None)
 }
 
-fn fault(how: Misbehaviour) -> Fault {
+/// As a generator does: again, until the broker has confirmed it.
+fn publish(stage: &Stage, body: Vec<u8>, errands: &mut Errands) {
+    let (publisher, exchange) = (stage.publisher.clone(), stage.config.amqp.cases_exchange.clone());
+    let outgoing = Outgoing { exchange, routing_key: "batch".into(), body, ..Outgoing::default() };
+    errands.spawn(async move {
+        let deadline = Instant::now() + PUBLISHING;
+        while let Err(error) = publisher.publish(outgoing.clone()).await {
+            anyhow::ensure!(Instant::now() < deadline, "publishing does not work any more: {error}");
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    });
+}
+
+async fn heal(stage: &mut Stage) {
+    stage.open_links();
+    stage.note_store_trouble();
+    for tenant in TENANTS {
+        stage.testmo.account(tenant).clear_faults();
+    }
+    for worker in &mut stage.workers {
+        worker.signal("CONT").await;
+    }
+    stage.timeline.note("healed");
+}
+
+impl Call {
+    fn rule(self, fault: Fault) -> Rule {
+        let (method, path) = match self {
+            Self::Create => (Method::Post, PathKind::Cases),
+            Self::Look => (Method::Get, PathKind::Cases),
+            Self::NewFolder => (Method::Post, PathKind::Folders),
+            Self::ListFolders => (Method::Get, PathKind::Folders),
+        };
+        Rule::always(fault).on(method, path)
+    }
+}
+
+fn fault(how: Misbehaviour, wait: Wait) -> Fault {
     match how {
         Misbehaviour::Error { status, after_commit: false } => Fault::status(status),
         Misbehaviour::Error { status, after_commit: true } => Fault::status_after_commit(status),
-        Misbehaviour::Throttle { seconds } => Fault::throttled(Some(RetryAfter::Seconds(seconds))),
+        Misbehaviour::Throttle => Fault::throttled(match wait {
+            Wait::Seconds(seconds) => Some(RetryAfter::Seconds(seconds)),
+            Wait::Date(seconds) => Some(RetryAfter::DateIn(seconds)),
+            Wait::Untold => None,
+        }),
         Misbehaviour::Late { ms, commit_late: false } => Fault::Slow { ms, commit: CommitTime::BeforeDelay },
         Misbehaviour::Late { ms, commit_late: true } => Fault::Slow { ms, commit: CommitTime::AfterDelay },
         Misbehaviour::CutBefore => Fault::Cut { at: CutAt::BeforeCommit },
@@ -140,89 +201,4 @@ fn fault(how: Misbehaviour) -> Fault {
         Misbehaviour::Garbage => Fault::Garbage,
         Misbehaviour::DropLast => Fault::DropLast,
     }
-}
-
-async fn publish(stage: &Stage, record: &mut Record, tenant: &str, batch: usize, cases: usize) -> anyhow::Result<()> {
-    let id = format!("b-{batch}");
-    // Some names are equal within a batch, as generators write them.
-    let names: Vec<String> = (0..cases).map(|n| format!("{id} case {}", n - n % 7 / 6)).collect();
-    let case = |(n, name): (usize, &String)| json!({"external_id": format!("TC-{n}"), "name": name});
-    let body = json!({"schema_version": 1, "batch_id": id, "tenant_id": tenant,
-        "generated_at": "2026-11-23T09:30:00Z", "cases": names.iter().enumerate().map(case).collect::<Vec<_>>()});
-    let outgoing = Outgoing {
-        exchange: stage.config.amqp.cases_exchange.clone(),
-        routing_key: "batch".into(),
-        body: body.to_string().into_bytes(),
-        ..Outgoing::default()
-    };
-    let deadline = Instant::now() + Duration::from_secs(60);
-    // As a generator does: again, until the broker has confirmed it.
-    while let Err(error) = stage.publisher.publish(outgoing.clone()).await {
-        anyhow::ensure!(Instant::now() < deadline, "publishing does not work any more: {error}");
-        sleep(Duration::from_millis(100)).await;
-    }
-    record.published.insert((tenant.to_owned(), id), names);
-    Ok(())
-}
-
-async fn heal(stage: &mut Stage) -> anyhow::Result<()> {
-    for link in [Link::Broker, Link::Testmo] {
-        proxy(stage, link).stall(false);
-    }
-    for tenant in TENANTS {
-        stage.testmo.account(tenant).clear_faults();
-    }
-    for worker in &mut stage.workers {
-        worker.signal("CONT").await;
-        if worker.child.is_none() {
-            worker.start()?;
-        }
-    }
-    Ok(())
-}
-
-/// Waits until nothing is left to be done anywhere.
-async fn drain(stage: &mut Stage, record: &mut Record) -> anyhow::Result<()> {
-    let deadline = Instant::now() + DRAIN;
-    loop {
-        hear(stage, record).await?;
-        let open = open(stage, record).await?;
-        if open.is_empty() {
-            return Ok(());
-        }
-        anyhow::ensure!(Instant::now() < deadline, "not drained in time: {}", open.join("; "));
-    }
-}
-
-/// Takes what events there are, for at most a short while.
-async fn hear(stage: &mut Stage, record: &mut Record) -> anyhow::Result<()> {
-    while let Ok(event) = timeout(Duration::from_millis(300), stage.events.next()).await {
-        let Event::Delivery(delivery) = event.context("the events have ended")? else { continue };
-        let body: Value = serde_json::from_slice(&delivery.message.body)?;
-        let subject = body["subject"].as_str().unwrap_or_default().to_owned();
-        record.heard.entry(subject).or_default().push(body);
-        // An event that is not acknowledged comes again, and is counted as a copy.
-        drop(delivery.handle.ack().await);
-    }
-    Ok(())
-}
-
-async fn open(stage: &Stage, record: &Record) -> anyhow::Result<Vec<String>> {
-    let mut open = Vec::new();
-    for (tenant, id) in record.published.keys() {
-        let key = format!("{tenant}/{id}");
-        let stored = stage.store.batch(&key.parse()?).await?;
-        match stored.map(|stored| stored.record.state.name()) {
-            None => open.push(format!("{key} is not known")),
-            Some("open") => open.push(format!("{key} is open")),
-            Some(_) if !record.heard.contains_key(&key) => open.push(format!("{key} is not announced")),
-            Some(_) => {}
-        }
-    }
-    let shelf = stage.store.shelf(&Default::default(), 10).await?;
-    open.extend(shelf.iter().map(|row| format!("{} is on the shelf for {}", row.id, row.content.reason)));
-    if stage.store.unsent_count().await? > 0 {
-        open.push("events wait in the outbox".into());
-    }
-    Ok(open)
 }

@@ -1,112 +1,188 @@
-//! What does a run work with? Real worker processes, a broker behind a proxy, a stand-in for Testmo behind another.
+//! What does a run work with? Real worker processes, and their neighbours behind proxies.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use secrecy::SecretString;
 use testmo_courier::amqp::{self, Intake, Publisher, Subscription};
-use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
-use testmo_courier::config::{Config, Sources, load};
+use testmo_courier::config::{self, Config, Sources, load};
 use testmo_courier::store::Store;
-use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
-use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::world::AccountSpec;
-use tokio::process::{Child, Command};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::Broker;
-use crate::plan::TENANTS;
+use crate::neighbour::Neighbour;
+use crate::people::People;
+use crate::plan::{Link, Plan, TENANTS};
 use crate::proxy::Proxy;
+use crate::timeline::Timeline;
+use crate::worker::Worker;
 
-/// The queue in which the harness keeps every event.
+/// The queue in which every event is kept.
 const EVENTS: &str = "chaos.events";
 
-/// A worker that is started again when it is killed.
-pub(crate) struct Worker {
-    pub(crate) child: Option<Child>,
-    environment: BTreeMap<String, String>,
-    program: PathBuf,
-    log: PathBuf,
+/// How long after trouble was noted the store may be out of reach.
+const STORE_BACK: Duration = Duration::from_secs(15);
+
+/// The servers that runs share, each with a part of its own.
+pub(crate) struct Ground {
+    pub(crate) broker: Neighbour,
+    pub(crate) postgres: Option<Neighbour>,
 }
 
 /// Everything of one run.
 pub(crate) struct Stage {
     pub(crate) testmo: testmo_sim::Server,
-    pub(crate) broker_proxy: Proxy,
-    pub(crate) testmo_proxy: Proxy,
+    pub(crate) broker: Neighbour,
+    pub(crate) postgres: Option<Neighbour>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) store: Store,
+    pub(crate) people: Arc<People>,
     pub(crate) publisher: Publisher,
     pub(crate) events: Intake,
     pub(crate) config: Config,
+    pub(crate) timeline: Timeline,
+    /// When the queues were declared.
+    pub(crate) declared_at: Instant,
+    /// When the store was last known to be out of reach.
+    pub(crate) store_trouble: Option<Instant>,
+    pub(crate) vhost: String,
+    /// Where the store is reached directly.
+    pub(crate) store_url: String,
+    broker_proxy: Proxy,
+    testmo_proxy: Proxy,
+    store_proxy: Option<Proxy>,
     tasks: TaskTracker,
     close: CancellationToken,
 }
 
 impl Stage {
-    pub(crate) async fn set(dir: &Path, broker: &mut Broker, seed: u64, program: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn set(dir: &Path, ground: &Ground, plan: &Plan, program: &Path) -> anyhow::Result<Self> {
         let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
-        let vhost = format!("chaos{seed}");
-        broker.add_vhost(&vhost).await?;
+        let name = format!("chaos_{}_{}", plan.form.replicas, plan.seed);
+        let (broker, postgres) = (ground.broker.clone(), ground.postgres.clone().filter(|_| plan.form.replicas > 1));
+        broker.make("vhost", &name).await?;
         let testmo = testmo_sim::Server::start().await?;
-        let broker_proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], broker.port)), &tasks).await?;
+        let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let broker_proxy = Proxy::to(local(broker.port()?), &tasks).await?;
         let testmo_proxy = Proxy::to(testmo.address(), &tasks).await?;
-        let origin = |tenant: &str| format!("http://{}/{tenant}", testmo_proxy.address);
-        let amqp_url = |port: u16| format!("amqp://guest:guest@127.0.0.1:{port}/{vhost}");
-        let environment = environment(dir, &TENANTS.map(origin).join(","), &amqp_url(broker_proxy.address.port()));
-        let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
-        let store = Store::open(&config.store, true, Clock::system()).await?;
-        let client = Client::new(&config.testmo, Clock::system())?;
-        let keyring = Keyring::create(&config.keys.master_key_file)?;
-        let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
-        for tenant in TENANTS {
-            let key = format!("key-of-{tenant}");
-            testmo.create(tenant, AccountSpec::with_one_folder(&key)).map_err(|e| anyhow::anyhow!("{e}"))?;
-            connect(&tenants, &store, &client, tenant, &origin(tenant), &key).await?;
+        let (mut store_proxy, mut urls) =
+            (None, [0; 2].map(|_| format!("sqlite:{}", dir.join("courier.db").display())));
+        if let Some(server) = &postgres {
+            server.make("database", &name).await?;
+            let proxy = Proxy::to(local(server.port()?), &tasks).await?;
+            urls = [server.database_url(&name, server.port()?)?, server.database_url(&name, proxy.address.port())?];
+            store_proxy = Some(proxy);
         }
-        // The harness itself speaks to the broker directly: what it publishes and hears is not in question.
-        let direct = testmo_courier::config::Amqp { url: amqp_url(broker.port), ..config.amqp.clone() };
+        // The harness speaks to the broker and the store directly: what it says and hears is not in question.
+        let [direct_store, workers_store] = urls;
+        let origins = TENANTS.map(|tenant| format!("http://{}/{tenant}", testmo_proxy.address));
+        let amqp_url = |port: u16| format!("amqp://guest:guest@127.0.0.1:{port}/{name}");
+        let mut environment = environment(dir, &origins.join(","), &amqp_url(broker_proxy.address.port()));
+        environment.insert("COURIER_STORE__URL".into(), workers_store);
+        let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
+        let direct = config::Store { url: direct_store.clone(), ..config.store.clone() };
+        let store = Store::open(&direct, true, Clock::system()).await?;
+        let people = Arc::new(People::new(store.clone(), &config)?);
+        for (tenant, origin) in TENANTS.iter().zip(&origins) {
+            testmo.create(tenant, AccountSpec::with_one_folder(&People::key_of(tenant)))?;
+            people.enter(tenant, origin).await?;
+        }
+        let direct = config::Amqp { url: amqp_url(broker.port()?), ..config.amqp.clone() };
         declare(&direct).await?;
+        let declared_at = Instant::now();
         let publisher = Publisher::start(&direct, &tasks, close.clone());
         let subscription = Subscription { queue: EVENTS.into(), prefetch: 500 };
         let events = Intake::start(&direct, subscription, &tasks, close.clone());
-        let worker = Worker { child: None, environment, program: program.to_owned(), log: dir.join("worker.log") };
-        let mut stage = Self {
+        let timeline = Timeline::begin();
+        let worker = |(n, crash): (usize, &Option<_>)| {
+            let log = dir.join(format!("worker-{n}.log"));
+            let (environment, program) = (environment.clone(), PathBuf::from(program));
+            Worker::waiting(n.to_string(), environment, program, log, crash.clone(), timeline.clone())
+        };
+        let workers = plan.orders.iter().enumerate().map(worker).collect();
+        Ok(Self {
             testmo,
-            broker_proxy,
-            testmo_proxy,
-            workers: vec![worker],
+            broker,
+            postgres,
+            workers,
             store,
+            people,
             publisher,
             events,
             config,
+            timeline,
+            declared_at,
+            store_trouble: None,
+            vhost: name,
+            store_url: direct_store,
+            broker_proxy,
+            testmo_proxy,
+            store_proxy,
             tasks,
             close,
-        };
-        for worker in &mut stage.workers {
-            worker.start()?;
-        }
-        Ok(stage)
+        })
     }
 
-    pub(crate) async fn strike(mut self) {
+    pub(crate) fn link(&self, link: Link) -> anyhow::Result<&Proxy> {
+        match link {
+            Link::Broker => Ok(&self.broker_proxy),
+            Link::Testmo => Ok(&self.testmo_proxy),
+            Link::Store => self.store_proxy.as_ref().context("a store that is reached over the network"),
+        }
+    }
+
+    pub(crate) fn open_links(&self) {
+        for proxy in [Some(&self.broker_proxy), Some(&self.testmo_proxy), self.store_proxy.as_ref()] {
+            proxy.into_iter().for_each(Proxy::open);
+        }
+    }
+
+    /// Notes that the store is, or was until now, out of the workers' reach.
+    pub(crate) fn note_store_trouble(&mut self) {
+        self.store_trouble = Some(Instant::now());
+    }
+
+    pub(crate) fn note_trouble_of(&mut self, link: Link) {
+        if link == Link::Store {
+            self.note_store_trouble();
+        }
+    }
+
+    /// Starts workers that are due, and fails where one ended that nobody has hurt.
+    pub(crate) fn look_after_workers(&mut self) -> anyhow::Result<()> {
+        let back_by = self.store_trouble.map(|noted| noted + STORE_BACK);
+        self.workers.iter_mut().try_for_each(|worker| worker.look_after(|start| back_by >= Some(start)))
+    }
+
+    /// What happened, and what the accounts saw.
+    pub(crate) fn told(&self) -> String {
+        let seen = TENANTS.map(|tenant| (tenant, self.testmo.account(tenant).requests()));
+        self.timeline.told(&seen)
+    }
+
+    pub(crate) async fn strike(mut self) -> anyhow::Result<()> {
         for worker in &mut self.workers {
-            worker.kill().await;
+            worker.kill(Duration::ZERO, None).await;
         }
         self.close.cancel();
         self.store.close().await;
         self.testmo.stop().await;
         self.tasks.close();
+        self.broker.make("drop-vhost", &self.vhost).await?;
+        match &self.postgres {
+            Some(server) => server.make("drop-database", &self.vhost).await,
+            None => Ok(()),
+        }
     }
 }
 
+/// Settings with which what takes minutes in production takes seconds.
 fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, String> {
     let path = |name: &str| dir.join(name).display().to_string();
     [
@@ -116,7 +192,7 @@ fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, St
         ("COURIER_AMQP__RPC_TIMEOUT", "2s".into()),
         ("COURIER_AMQP__PUBLISH_TIMEOUT", "2s".into()),
         ("COURIER_AMQP__CONFIRM_TIMEOUT", "3s".into()),
-        ("COURIER_STORE__URL", format!("sqlite:{}", path("courier.db"))),
+        ("COURIER_STORE__CONNECTIONS", "4".into()),
         ("COURIER_KEYS__MASTER_KEY_FILE", path("courier.key")),
         ("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origins.to_owned()),
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "500ms".into()),
@@ -138,32 +214,7 @@ fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, St
     .into()
 }
 
-async fn connect(
-    tenants: &Tenants,
-    store: &Store,
-    client: &Client,
-    tenant: &str,
-    origin: &str,
-    key: &str,
-) -> anyhow::Result<()> {
-    let access = Access { origin: tenants.policy().check(origin)?, key: SecretString::from(key) };
-    let entered = Entered {
-        tenant: TenantId::new(tenant)?,
-        access: access.clone(),
-        expires_on: None,
-        project: 1,
-        folder: 1,
-        mapping: Default::default(),
-        resolved: Some(Default::default()),
-    };
-    let row = tenants.enter(entered)?;
-    store.set_connection(&row).await?;
-    let finding = verify(client, &access, 1, 1).await;
-    store.note_finding(&row.tenant, &row.version, &finding).await?;
-    Ok(())
-}
-
-async fn declare(config: &testmo_courier::config::Amqp) -> anyhow::Result<()> {
+async fn declare(config: &config::Amqp) -> anyhow::Result<()> {
     use amqp::topology::{Argument, ArgumentValue, Object, topology};
     let mut objects = topology(config);
     let quorum = Argument { name: "x-queue-type", value: ArgumentValue::Text("quorum".into()) };
@@ -178,45 +229,4 @@ async fn declare(config: &testmo_courier::config::Amqp) -> anyhow::Result<()> {
     link.close().await;
     anyhow::ensure!(findings.is_empty(), "{findings:?}");
     Ok(())
-}
-
-impl Worker {
-    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
-        let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
-        let child = Command::new(&self.program)
-            .arg("run")
-            .env_clear()
-            .envs(&self.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| self.program.display().to_string())?;
-        self.child = Some(child);
-        Ok(())
-    }
-
-    pub(crate) async fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
-            drop(child.kill().await);
-        }
-    }
-
-    pub(crate) async fn signal(&self, name: &str) {
-        if let Some(pid) = self.child.as_ref().and_then(Child::id) {
-            drop(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().await);
-        }
-    }
-
-    /// SIGTERM; a worker that does not end in time is a finding.
-    pub(crate) async fn end(&mut self, limit: Duration) -> anyhow::Result<()> {
-        self.signal("TERM").await;
-        if let Some(mut child) = self.child.take() {
-            let status = tokio::time::timeout(limit, child.wait()).await.context("the worker does not stop")??;
-            anyhow::ensure!(status.success(), "the worker ended with {status}");
-        }
-        Ok(())
-    }
 }

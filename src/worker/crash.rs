@@ -1,0 +1,101 @@
+//! Does the worker end itself here? Only where it is built for tests, and was told to by `COURIER_CRASH_AT`.
+//!
+//! Invariant: a release build holds nothing of this. What a crash at each point leaves stands in
+//! `docs/architecture.md`; a kill from outside hits these points too seldom to show it.
+
+/// A point of a batch's path, right after something that a crash must not undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Point {
+    /// Its cases are claimed, and nothing was sent.
+    Claim,
+    /// A create request has ended, and nothing of it is recorded.
+    Push,
+    /// What became of a push is recorded, and the batch goes on.
+    Record,
+    /// Testmo was looked at, and nothing of it is recorded.
+    Look,
+    /// It is settled, not acknowledged, and its event waits in the outbox.
+    Settle,
+    /// It is on the shelf, and not acknowledged.
+    Park,
+    /// It is acknowledged.
+    Ack,
+    /// Its event is confirmed by the broker, and not marked as sent.
+    Announce,
+}
+
+#[cfg(not(debug_assertions))]
+pub(super) fn after(_: Point) {}
+
+#[cfg(debug_assertions)]
+pub(super) use self::ordered::{after, order};
+
+#[cfg(debug_assertions)]
+mod ordered {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::Point;
+
+    /// What this process was told; a crash ends all of it, so there is one order for all.
+    static ORDER: OnceLock<Order> = OnceLock::new();
+
+    #[derive(Debug)]
+    struct Order {
+        at: Point,
+        passings_left: AtomicU32,
+    }
+
+    const POINTS: [(&str, Point); 8] = [
+        ("after_claim", Point::Claim),
+        ("after_push", Point::Push),
+        ("after_record", Point::Record),
+        ("after_look", Point::Look),
+        ("after_settle", Point::Settle),
+        ("after_park", Point::Park),
+        ("after_ack", Point::Ack),
+        ("after_announce", Point::Announce),
+    ];
+
+    /// Takes an order such as `after_claim:3`: to end at the third passing of a point.
+    ///
+    /// # Panics
+    /// When it cannot be read: a test that orders no crash by mistake would prove nothing.
+    pub(in crate::worker) fn order(text: &str) {
+        let order = parse(text).unwrap_or_else(|| panic!("COURIER_CRASH_AT cannot be {text:?}"));
+        // Several workers of one process, as in tests, share the first order.
+        drop(ORDER.set(order));
+    }
+
+    fn parse(text: &str) -> Option<Order> {
+        let (name, passings) = text.split_once(':')?;
+        let at = POINTS.iter().find(|(known, _)| *known == name)?.1;
+        let passings = passings.parse().ok().filter(|passings| *passings > 0)?;
+        Some(Order { at, passings_left: AtomicU32::new(passings) })
+    }
+
+    /// Ends the process as a crash would, if it was ordered to end at this passing of this point.
+    pub(in crate::worker) fn after(point: Point) {
+        let Some(order) = ORDER.get().filter(|order| order.at == point) else { return };
+        if order.passings_left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            tracing::error!(?point, "ending here, as ordered");
+            std::process::abort();
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn an_order_names_a_point_and_a_passing() {
+            for (name, point) in POINTS {
+                let order = parse(&format!("{name}:3")).unwrap();
+                assert_eq!((order.at, order.passings_left.into_inner()), (point, 3));
+            }
+            for wrong in ["after_claim", "after_claim:", "after_claim:0", "after_lunch:1", "after_claim:x", ""] {
+                assert!(parse(wrong).is_none(), "{wrong}");
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Is each valid case in Testmo exactly once, in its folder, with its content, in order, and nothing else?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use testmo_sim::world::CaseView;
+
+use crate::batches::{Batch, Row};
+use crate::plan::{Plan, TENANTS};
+use crate::stage::Stage;
+
+/// The most cases that are named of a batch.
+const NAMED: usize = 5;
+
+/// What the accounts hold, by tenant and batch, in order of ids.
+pub(super) struct There {
+    cases: BTreeMap<(String, String), Vec<CaseView>>,
+    folders: Vec<(&'static str, Vec<String>)>,
+}
+
+impl There {
+    pub(super) fn of(stage: &Stage) -> Self {
+        let (mut cases, mut folders) = (BTreeMap::<_, Vec<CaseView>>::new(), Vec::new());
+        for tenant in TENANTS {
+            let account = stage.testmo.account(tenant);
+            for case in account.cases() {
+                let batch = case.name.split(' ').next().unwrap_or_default().to_owned();
+                cases.entry((tenant.to_owned(), batch)).or_default().push(case);
+            }
+            let paths = account.view().projects.into_iter().flat_map(|project| project.folders);
+            folders.push((tenant, paths.map(|folder| folder.path).collect()));
+        }
+        Self { cases, folders }
+    }
+
+    /// The cases of a batch, in order of ids.
+    pub(super) fn of_batch(&self, batch: &Batch) -> &[CaseView] {
+        self.cases.get(&(batch.tenant.to_owned(), batch.id())).map_or(&[], Vec::as_slice)
+    }
+}
+
+pub(super) fn check(plan: &Plan, there: &There) -> anyhow::Result<Vec<String>> {
+    let mut broken = Vec::new();
+    let mut known = BTreeSet::new();
+    for batch in &plan.batches {
+        known.insert((batch.tenant.to_owned(), batch.id()));
+        let found: Vec<Row> = there.of_batch(batch).iter().map(row).collect();
+        let wanted = batch.rows()?;
+        if found != wanted {
+            broken.push(format!("{}: {}", batch.subject(), difference(&wanted, &found)));
+        }
+    }
+    let strangers = there.cases.keys().filter(|key| !known.contains(*key));
+    broken.extend(strangers.map(|(tenant, batch)| format!("{tenant}: cases of {batch}, which was never published")));
+    for (tenant, paths) in &there.folders {
+        let distinct: BTreeSet<&String> = paths.iter().collect();
+        if distinct.len() != paths.len() {
+            broken.push(format!("{tenant}: a folder was created twice: {paths:?}"));
+        }
+    }
+    Ok(broken)
+}
+
+fn row(case: &CaseView) -> Row {
+    let texts = |step: &Value| json!([step["text1"], step["text3"]]);
+    let steps = case.custom.get("custom_steps").and_then(Value::as_array);
+    Row {
+        name: case.name.clone(),
+        folder: case.folder.clone(),
+        tags: case.tags.clone(),
+        steps: steps.into_iter().flatten().map(texts).collect(),
+    }
+}
+
+fn difference(wanted: &[Row], found: &[Row]) -> String {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    for row in wanted {
+        *counts.entry(format!("{row:?}")).or_default() += 1;
+    }
+    for row in found {
+        *counts.entry(format!("{row:?}")).or_default() -= 1;
+    }
+    let named = |wanted: fn(i64) -> bool| -> Vec<&String> {
+        counts.iter().filter(|(_, count)| wanted(**count)).map(|(row, _)| row).take(NAMED).collect()
+    };
+    let (lost, twice) = (named(|count| count > 0), named(|count| count < 0));
+    if lost.is_empty() && twice.is_empty() {
+        return "in another order".into();
+    }
+    format!("{} of {} cases; lost {lost:?}; too many {twice:?}", found.len(), wanted.len())
+}

@@ -1,0 +1,57 @@
+//! Has each batch one terminal outcome per revision, told at least once, always in the same words, and with true ids?
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::cases::There;
+use crate::batches::Batch;
+use crate::drain::{Heard, is_terminal};
+use crate::plan::Plan;
+
+pub(super) fn check(plan: &Plan, there: &There, heard: &Heard) -> Vec<String> {
+    let mut broken = copies_that_differ(heard);
+    for batch in &plan.batches {
+        let about = heard.get(&batch.subject()).map_or(&[][..], Vec::as_slice);
+        let told: Vec<&Value> = about.iter().filter(|event| is_terminal(event)).collect();
+        broken.extend(of_batch(batch, there, &told).into_iter().map(|what| format!("{}: {what}", batch.subject())));
+    }
+    broken
+}
+
+fn copies_that_differ(heard: &Heard) -> Vec<String> {
+    let mut first: BTreeMap<&str, &Value> = BTreeMap::new();
+    let mut broken = Vec::new();
+    for event in heard.values().flatten() {
+        let id = event["id"].as_str().unwrap_or_default();
+        if *first.entry(id).or_insert(event) != event {
+            broken.push(format!("copies of event {id} about {} differ", event["subject"]));
+        }
+    }
+    broken
+}
+
+fn of_batch(batch: &Batch, there: &There, told: &[&Value]) -> Vec<String> {
+    let mut broken = Vec::new();
+    let Some(last) = told.last() else { return vec!["no event tells how it ended".into()] };
+    let mut ids: BTreeMap<u64, &Value> = BTreeMap::new();
+    for event in told {
+        let revision = event["data"]["revision"].as_u64().unwrap_or_default();
+        if *ids.entry(revision).or_insert(&event["id"]) != &event["id"] {
+            broken.push(format!("revision {revision} has several outcomes"));
+        }
+    }
+    if last["data"]["outcome"] != batch.outcome() {
+        broken.push(format!("told as {}, not as {}", last["data"]["outcome"], batch.outcome()));
+    }
+    let cases = last["data"]["cases"].as_array().map_or(&[][..], Vec::as_slice);
+    let told: Vec<Option<u64>> = cases.iter().map(|case| case["testmo_id"].as_u64()).collect();
+    let mut wanted = vec![None; batch.cases];
+    for (at, row) in batch.arriving().zip(there.of_batch(batch)) {
+        wanted[at] = Some(row.id);
+    }
+    if told != wanted {
+        broken.push(format!("the ids that were told are {told:?}, those in Testmo {wanted:?}"));
+    }
+    broken
+}

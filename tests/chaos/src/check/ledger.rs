@@ -1,0 +1,31 @@
+//! Is nothing left claimed, leased, open or parked in the store?
+
+use testmo_courier::store::shelf::Filter;
+
+use crate::plan::Plan;
+use crate::stage::Stage;
+
+/// More than any plan has.
+const ALL: u32 = 10_000;
+
+pub(super) async fn check(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let mut broken = Vec::new();
+    let stored = stage.store.latest_batches(None, ALL).await?;
+    if stored.len() != plan.batches.len() {
+        broken.push(format!("the ledger knows {} of {} batches", stored.len(), plan.batches.len()));
+    }
+    for stored in stored {
+        let record = stored.record;
+        let batch = plan.batches.iter().find(|batch| batch.subject() == record.key.to_string());
+        if batch.map(|batch| batch.outcome()) != Some(record.state.name()) || record.open_push.is_some() {
+            let (state, push) = (record.state.name(), record.open_push);
+            broken.push(format!("{}: {state} in the ledger, with push {push:?}", record.key));
+        }
+    }
+    for row in stage.store.shelf(&Filter::default(), ALL).await? {
+        if row.leased {
+            broken.push(format!("{} is still leased from the shelf", row.id));
+        }
+    }
+    Ok(broken)
+}

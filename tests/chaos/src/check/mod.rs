@@ -1,0 +1,20 @@
+//! Was anything lost, twice, out of order or told differently? The stand-in's own record decides.
+
+mod cases;
+mod events;
+mod gate;
+mod ledger;
+
+use crate::drain::Heard;
+use crate::plan::Plan;
+use crate::stage::Stage;
+
+/// Every invariant that does not hold.
+pub(crate) async fn check(plan: &Plan, stage: &Stage, heard: &Heard) -> anyhow::Result<Vec<String>> {
+    let there = cases::There::of(stage);
+    let mut broken = cases::check(plan, &there)?;
+    broken.extend(events::check(plan, &there, heard));
+    broken.extend(ledger::check(plan, stage).await?);
+    broken.extend(gate::check(plan, stage).await?);
+    Ok(broken)
+}

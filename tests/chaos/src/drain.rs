@@ -1,0 +1,141 @@
+//! When is nothing left to be done? When every batch is settled and announced, and nothing waits anywhere.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use testmo_courier::amqp::Event;
+use testmo_courier::batch::Reason;
+use testmo_courier::store::StoreError;
+use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
+use tokio::time::{Instant, timeout};
+
+use crate::plan::{Plan, TENANTS};
+use crate::stage::Stage;
+
+/// The longest that draining may take: as long as an account may be throttled, and then some.
+const DRAIN: Duration = Duration::from_secs(150);
+/// How long no event has to come until all are heard.
+const SILENCE: Duration = Duration::from_millis(300);
+/// The longest that a request may still be under way at the stand-in.
+const LAST_REQUEST: Duration = Duration::from_secs(20);
+
+/// Every event that was heard, by its subject.
+pub(crate) type Heard = BTreeMap<String, Vec<Value>>;
+
+/// Waits until nothing is left to be done, and stops the workers.
+pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Heard> {
+    let mut heard = Heard::new();
+    let deadline = Instant::now() + DRAIN;
+    let mut told = Vec::new();
+    loop {
+        stage.look_after_workers()?;
+        hear(stage, &mut heard).await?;
+        let mut left = match left(plan, stage, &heard).await {
+            Ok(left) => left,
+            Err(error) => vec![format!("the store does not answer: {error}")],
+        };
+        if left.is_empty() {
+            // Only now, as asking the queues costs a second each.
+            left = in_queues(stage).await?;
+        }
+        if left != told {
+            stage.timeline.note(format!("left: {}", left.join("; ")));
+            told.clone_from(&left);
+        }
+        if left.is_empty() {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "not drained in time: {}", left.join("; "));
+    }
+    for worker in &mut stage.workers {
+        worker.end().await?;
+    }
+    for tenant in TENANTS {
+        let account = stage.testmo.account(tenant);
+        let quiet = account.until(|station| station.log.iter().all(|request| request.answered_at.is_some()));
+        timeout(LAST_REQUEST, quiet).await.context("a request is still under way")?;
+    }
+    hear(stage, &mut heard).await?;
+    let queued = in_queues(stage).await?;
+    ensure!(queued.is_empty(), "{} after the workers stopped", queued.join("; "));
+    stage.timeline.note("drained");
+    Ok(heard)
+}
+
+/// Takes what events there are.
+async fn hear(stage: &mut Stage, heard: &mut Heard) -> anyhow::Result<()> {
+    while let Ok(event) = timeout(SILENCE, stage.events.next()).await {
+        let Event::Delivery(delivery) = event.context("the events have ended")? else { continue };
+        let body: Value = serde_json::from_slice(&delivery.message.body)?;
+        let subject = body["subject"].as_str().unwrap_or_default().to_owned();
+        heard.entry(subject).or_default().push(body);
+        // An event that is not acknowledged comes again, and is counted as a copy.
+        drop(delivery.handle.ack().await);
+    }
+    Ok(())
+}
+
+/// What is left to be done, as far as the store and the events tell.
+async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, StoreError> {
+    let mut left = Vec::new();
+    for batch in &plan.batches {
+        let subject = batch.subject();
+        let Ok(key) = batch.key() else { continue };
+        let stored = stage.store.batch(&key).await?;
+        match stored.map(|stored| stored.record.state.name()) {
+            None => left.push(format!("{subject} is not known")),
+            Some("open") => left.push(format!("{subject} is open")),
+            Some(_) if !heard.get(&subject).is_some_and(|events| events.iter().any(is_terminal)) => {
+                left.push(format!("{subject} is not announced"));
+            }
+            Some(_) => {}
+        }
+    }
+    for row in stage.store.shelf(&Filter::default(), 1_000).await? {
+        if !is_expected(plan, &row) {
+            left.push(format!("{} of {:?} is on the shelf for {}", row.id, row.content.identity, row.content.reason));
+        }
+        if row.content.reason == Reason::KeyRefused {
+            mend(stage, &row).await;
+        }
+    }
+    if stage.store.unsent_count().await? > 0 {
+        left.push("events wait in the outbox".into());
+    }
+    Ok(left)
+}
+
+/// A worker may have noticed a revoked key after a person had looked: the person looks again.
+async fn mend(stage: &Stage, row: &Shelved) {
+    if let Some(tenant) = row.tenant() {
+        let mended = stage.people.mend(tenant.as_str()).await;
+        stage.timeline.note(format!("{tenant} was verified again: {mended:?}"));
+    }
+}
+
+/// Whether a row is of a batch with a case that is refused: it waits for a person.
+fn is_expected(plan: &Plan, row: &Shelved) -> bool {
+    let Identity::Batch(key, _) = &row.content.identity else { return false };
+    let of_plan = |batch: &crate::batches::Batch| batch.subject() == key.to_string() && batch.refused.is_some();
+    row.state == ShelfState::Dead && row.content.reason == Reason::CaseRefused && plan.batches.iter().any(of_plan)
+}
+
+/// Which queues hold messages, delivered or not.
+async fn in_queues(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let amqp = &stage.config.amqp;
+    let mut queued = Vec::new();
+    for queue in [&amqp.cases_queue, &amqp.dead_queue, &amqp.unrouted_queue] {
+        let depth = stage.broker.depth(&stage.vhost, queue).await?;
+        if depth > 0 {
+            queued.push(format!("{depth} messages are in {queue}"));
+        }
+    }
+    Ok(queued)
+}
+
+/// Whether an event tells how a batch ended.
+pub(crate) fn is_terminal(event: &Value) -> bool {
+    event["data"]["revision"].is_number()
+}

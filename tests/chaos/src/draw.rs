@@ -1,0 +1,155 @@
+//! Which plan belongs to a seed? Drawn so that the assumptions that the promises rest on hold.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::batches::Batch;
+use crate::plan::{Action, Call, Crash, Form, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
+
+const POINTS: [&str; 8] = [
+    "after_claim",
+    "after_push",
+    "after_record",
+    "after_look",
+    "after_settle",
+    "after_park",
+    "after_ack",
+    "after_announce",
+];
+
+/// Pauses of a worker, and stalls of the way to Testmo, are shorter than this: longer ones would be a commit beyond the
+/// settle time, or a pause beyond the margin.
+const LONGEST_PAUSE: u64 = 900;
+/// Two of them follow each other no sooner, for they would add up.
+const APART: Duration = Duration::from_secs(3);
+
+impl Plan {
+    /// The plan of a seed; every fourth kills the broker.
+    pub(crate) fn of(seed: u64, form: Form) -> Self {
+        let mut rng = Rng::with_seed(seed.wrapping_mul(2).wrapping_add(u64::from(form.replicas > 1)));
+        let length = if form.short { rng.u64(4_000..6_000) } else { rng.u64(8_000..30_000) };
+        let batches: Vec<Batch> = {
+            let count = if form.short { rng.usize(8..15) } else { rng.usize(20..60) };
+            (0..count).map(|number| batch(&mut rng, number)).collect()
+        };
+        let mut actions = Vec::new();
+        for number in 0..batches.len() {
+            let at = rng.u64(..length);
+            actions.push((at, Action::Publish { batch: number }));
+            if rng.u8(..5) == 0 {
+                actions.push((at + rng.u64(..4_000), Action::Publish { batch: number }));
+            }
+        }
+        let troubles = if form.short { 3..6 } else { 4..12 + 2 * form.replicas };
+        for _ in 0..rng.usize(troubles) {
+            actions.push((rng.u64(500..length), trouble(&mut rng, form)));
+        }
+        if form.late {
+            for _ in 0..rng.usize(1..4) {
+                let how = Misbehaviour::Late { ms: rng.u64(5_000..8_000), commit_late: true };
+                let tenant = rng.usize(..TENANTS.len());
+                actions.push((rng.u64(..length), Action::Misbehave { tenant, on: Call::Create, how, times: 1 }));
+            }
+        }
+        if seed % 4 == 3 {
+            let settled = u64::try_from(QUEUE_SETTLES.as_millis()).unwrap_or(u64::MAX);
+            actions.push((rng.u64(settled..length.max(settled + 1_000)), Action::KillBroker));
+        }
+        actions.sort_by_key(|(at, _)| *at);
+        let timed = |(at, action)| (Duration::from_millis(at), action);
+        let orders = (0..form.replicas).map(|_| crash(&mut rng)).collect();
+        let waits = TENANTS.map(|_| wait(&mut rng, form.short));
+        let actions = apart(actions.into_iter().map(timed).collect());
+        Self { seed, form, batches, orders, waits, actions }
+    }
+}
+
+fn batch(rng: &mut Rng, number: usize) -> Batch {
+    let cases = if rng.u8(..10) == 0 { rng.usize(100..300) } else { rng.usize(1..30) };
+    // One that is refused among others, which is not the connection's fault.
+    let refused = (rng.u8(..10) == 0 && (4..60).contains(&cases)).then(|| rng.usize(..cases));
+    let folder: &[&str] = match rng.u8(..6) {
+        0 => &["Checkout"],
+        1 => &["Checkout", "Payment"],
+        _ => &[],
+    };
+    Batch { tenant: TENANTS[rng.usize(..TENANTS.len())], number, cases, refused, folder }
+}
+
+fn trouble(rng: &mut Rng, form: Form) -> Action {
+    let worker = rng.usize(..form.replicas);
+    let link = match rng.u8(..if form.replicas > 1 { 3 } else { 2 }) {
+        0 => Link::Broker,
+        1 => Link::Testmo,
+        _ => Link::Store,
+    };
+    match rng.u8(..if form.replicas > 1 { 18 } else { 16 }) {
+        0..=3 => Action::Kill { worker, away: ms(rng, 0..2_000), then: crash(rng) },
+        4 => Action::Restart { worker, then: crash(rng) },
+        5 => Action::Pause { worker, away: ms(rng, 50..LONGEST_PAUSE) },
+        6 => Action::CloseConnections,
+        7 => Action::Cut { link, away: ms(rng, 0..1_500) },
+        8 | 9 => {
+            let longest = if link == Link::Testmo { LONGEST_PAUSE } else { 4_000 };
+            Action::Stall { link, away: ms(rng, 100..longest) }
+        }
+        10 => Action::RevokeKey { tenant: rng.usize(..TENANTS.len()), away: ms(rng, 200..2_500) },
+        11..=15 => {
+            let tenant = rng.usize(..TENANTS.len());
+            let on = match rng.u8(..10) {
+                0 | 1 => Call::Look,
+                2 => Call::NewFolder,
+                3 => Call::ListFolders,
+                _ => Call::Create,
+            };
+            Action::Misbehave { tenant, on, how: misbehaviour(rng), times: rng.u32(1..4) }
+        }
+        _ => Action::RestartStore { cleanly: rng.bool() },
+    }
+}
+
+fn crash(rng: &mut Rng) -> Option<Crash> {
+    let crash = Crash { point: POINTS[rng.usize(..POINTS.len())], passing: rng.u32(1..8) };
+    rng.bool().then_some(crash)
+}
+
+fn wait(rng: &mut Rng, short: bool) -> Wait {
+    match rng.u8(..12) {
+        0 if !short => Wait::Untold,
+        0..=4 => Wait::Date(rng.u64(2..4)),
+        _ => Wait::Seconds(rng.u64(1..4)),
+    }
+}
+
+fn misbehaviour(rng: &mut Rng) -> Misbehaviour {
+    match rng.u8(..10) {
+        0 | 1 => Misbehaviour::Error { status: [500, 502, 503, 504][rng.usize(..4)], after_commit: rng.bool() },
+        2 | 3 => Misbehaviour::Throttle,
+        4 | 5 => Misbehaviour::Late { ms: rng.u64(800..1_800), commit_late: rng.bool() },
+        6 => Misbehaviour::CutBefore,
+        7 => Misbehaviour::CutAfter,
+        8 => Misbehaviour::HalfAnswer,
+        _ => [Misbehaviour::Garbage, Misbehaviour::DropLast][rng.usize(..2)],
+    }
+}
+
+fn ms(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(rng.u64(range))
+}
+
+/// Leaves out pauses and stalls that would add up with one before.
+fn apart(mut actions: Vec<(Duration, Action)>) -> Vec<(Duration, Action)> {
+    let mut last: Option<Duration> = None;
+    actions.retain(|(at, action)| {
+        if !matches!(action, Action::Pause { .. } | Action::Stall { link: Link::Testmo, .. }) {
+            return true;
+        }
+        let follows_late_enough = last.is_none_or(|last| *at >= last + APART);
+        if follows_late_enough {
+            last = Some(*at);
+        }
+        follows_late_enough
+    });
+    actions
+}

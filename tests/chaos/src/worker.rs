@@ -1,0 +1,154 @@
+//! How is a worker started, hurt and started again? As whoever runs it would: it is started again whenever it ends.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout};
+
+use crate::plan::Crash;
+use crate::timeline::Timeline;
+
+/// The longest that a worker may take to stop: its drain time, and what its links take to close.
+const LONGEST_STOP: Duration = Duration::from_secs(30);
+/// How long after a crash or a start that failed it is started again.
+const RESTART: Duration = Duration::from_millis(500);
+/// A worker that is younger may not have come to listen to signals.
+const DEAF: Duration = Duration::from_secs(2);
+
+const SIGTERM: i32 = 15;
+const SIGABRT: i32 = 6;
+
+/// A worker, through all its lives.
+pub(crate) struct Worker {
+    name: String,
+    life: Life,
+    environment: BTreeMap<String, String>,
+    program: PathBuf,
+    log: PathBuf,
+    timeline: Timeline,
+}
+
+enum Life {
+    Running { child: Child, crash: Option<Crash>, since: Instant },
+    Stopping { child: Child, crash: Option<Crash>, since: Instant, by: Instant, then: Option<Crash> },
+    Away { until: Instant, then: Option<Crash> },
+}
+
+impl Worker {
+    /// A worker that starts at the next look, perhaps with the order to crash.
+    pub(crate) fn waiting(
+        name: String,
+        environment: BTreeMap<String, String>,
+        program: PathBuf,
+        log: PathBuf,
+        crash: Option<Crash>,
+        timeline: Timeline,
+    ) -> Self {
+        let life = Life::Away { until: Instant::now(), then: crash };
+        Self { name, life, environment, program, log, timeline }
+    }
+
+    fn spawn(&self, crash: Option<&Crash>) -> anyhow::Result<Child> {
+        let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
+        // The kernel ends the worker when this process dies, even by SIGKILL.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(&self.program).arg("run").env_clear().envs(&self.environment);
+        if let Some(Crash { point, passing }) = crash {
+            command.env("COURIER_CRASH_AT", format!("{point}:{passing}"));
+        }
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+        command.spawn().context("setpriv, of util-linux")
+    }
+
+    /// SIGKILL, and a new life after a while.
+    pub(crate) async fn kill(&mut self, away: Duration, then: Option<Crash>) {
+        let next = Life::Away { until: Instant::now() + away, then };
+        match std::mem::replace(&mut self.life, next) {
+            // It may have ended by itself.
+            Life::Running { mut child, .. } | Life::Stopping { mut child, .. } => drop(child.kill().await),
+            Life::Away { until, then } => self.life = Life::Away { until, then },
+        }
+    }
+
+    /// SIGTERM, and a new life when it has ended.
+    pub(crate) async fn restart(&mut self, next: Option<Crash>) {
+        self.signal("CONT").await;
+        self.signal("TERM").await;
+        let away = Life::Away { until: Instant::now(), then: None };
+        self.life = match std::mem::replace(&mut self.life, away) {
+            Life::Running { child, crash, since } => {
+                Life::Stopping { child, crash, since, by: Instant::now() + LONGEST_STOP, then: next }
+            }
+            other @ (Life::Stopping { .. } | Life::Away { .. }) => other,
+        };
+    }
+
+    pub(crate) async fn signal(&self, name: &str) {
+        let child = match &self.life {
+            Life::Running { child, .. } | Life::Stopping { child, .. } => child,
+            Life::Away { .. } => return,
+        };
+        if let Some(pid) = child.id() {
+            // It may have ended meanwhile.
+            drop(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().await);
+        }
+    }
+
+    /// Notices what became of it, and starts it when it is time; an end that nobody ordered is an error, unless the
+    /// store was in trouble when it started.
+    pub(crate) fn look_after(&mut self, store_in_trouble: impl Fn(Instant) -> bool) -> anyhow::Result<()> {
+        match &mut self.life {
+            Life::Running { child, crash, since } => {
+                let Some(status) = child.try_wait()? else { return Ok(()) };
+                let ordered = status.signal() == Some(SIGABRT) && crash.is_some();
+                let could_not_start = status.code().is_some_and(|code| code != 0) && store_in_trouble(*since);
+                let crash = crash.take();
+                ensure!(ordered || could_not_start, "worker {} ended by itself with {status}", self.name);
+                let how = if ordered { format!("crashed as ordered, {crash:?}") } else { format!("{status}") };
+                self.timeline.note(format!("worker {}: {how}", self.name));
+                self.life = Life::Away { until: Instant::now() + RESTART, then: None };
+            }
+            Life::Stopping { child, crash, since, by, then } => {
+                let Some(status) = child.try_wait()? else {
+                    ensure!(Instant::now() < *by, "worker {} does not stop", self.name);
+                    return Ok(());
+                };
+                stopped(&self.name, status, crash.as_ref(), *since)?;
+                self.timeline.note(format!("worker {}: stopped", self.name));
+                self.life = Life::Away { until: Instant::now(), then: then.take() };
+            }
+            Life::Away { until, then } => {
+                if Instant::now() >= *until {
+                    let crash = then.take();
+                    let child = self.spawn(crash.as_ref())?;
+                    self.timeline.note(format!("worker {}: started, to crash {crash:?}", self.name));
+                    self.life = Life::Running { child, crash, since: Instant::now() };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// SIGTERM for good.
+    pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
+        self.restart(None).await;
+        let away = Life::Away { until: Instant::now(), then: None };
+        let Life::Stopping { mut child, crash, since, .. } = std::mem::replace(&mut self.life, away) else {
+            return Ok(());
+        };
+        let Ok(status) = timeout(LONGEST_STOP, child.wait()).await else { bail!("worker {} does not stop", self.name) };
+        stopped(&self.name, status?, crash.as_ref(), since)
+    }
+}
+
+fn stopped(name: &str, status: ExitStatus, crash: Option<&Crash>, since: Instant) -> anyhow::Result<()> {
+    let crashed = status.signal() == Some(SIGABRT) && crash.is_some();
+    let deaf = status.signal() == Some(SIGTERM) && since.elapsed() < DEAF + LONGEST_STOP;
+    ensure!(status.success() || crashed || deaf, "worker {name} was to stop and ended with {status}");
+    Ok(())
+}
