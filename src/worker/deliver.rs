@@ -371,7 +371,11 @@ impl Courier {
                 (Flow::Gate(wait), 0)
             }
             Next::Park(reason) => {
-                entry.record.not_created(vec![]);
+                if end.as_ref().err().is_some_and(Trouble::may_have_committed) {
+                    entry.record.unclear(entry.claimed_at);
+                } else {
+                    entry.record.not_created(vec![]);
+                }
                 (Flow::Park(reason, detail), 0)
             }
         }

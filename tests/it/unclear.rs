@@ -1,8 +1,9 @@
 //! Is nothing created twice, and nothing lost, when it is not clear how a request ended?
 
+use testmo_courier::batch::Reason;
 use testmo_sim::faults::{CommitTime, CutAt, Fault};
 
-use crate::support::stage::{Stage, batch, names, on_create};
+use crate::support::stage::{Stage, batch, key_of, names, on_create};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_the_server_are_tried_again_without_creating_anything_twice() {
@@ -56,6 +57,24 @@ async fn an_answer_that_cannot_be_read_whole_creates_nothing_twice() {
         stage.start_worker();
         stage.publish(&batch("acme", "b-1", 5)).await;
         assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_place_of_the_answer_creates_nothing_twice() {
+    for after_commit in [false, true] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::Html { after_commit }).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "not_testmo");
+        assert_eq!(stage.shelf().await[0].content.reason, Reason::NotTestmo);
+        assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+        let event = stage.event_of("acme/b-1").await;
+        assert_eq!(event["data"]["outcome"], "delivered");
+        assert_eq!(event["data"]["cases"][0]["outcome"], if after_commit { "adopted" } else { "created" });
         assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
         stage.end().await;
     }
