@@ -5,6 +5,7 @@ mod cli;
 mod cli_broker;
 mod contract;
 mod deliver;
+mod ends;
 mod folders;
 mod layering;
 mod replay;
