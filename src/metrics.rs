@@ -8,7 +8,7 @@ use prometheus::{
 };
 
 use crate::batch::Reason;
-use crate::batch::answer::Trouble;
+use crate::batch::answer::{EchoDifference, Trouble};
 
 /// What became of a batch that was in hand.
 pub const SETTLEMENTS: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
@@ -35,6 +35,8 @@ pub struct Metrics {
     pub pushes: IntCounterVec,
     /// How long such a request took, in seconds.
     pub push_seconds: Histogram,
+    /// Created cases that Testmo's answer shows otherwise than they were sent, by part.
+    pub echo_differences: IntCounterVec,
     /// From publishing to delivered, in seconds; AMQP's time stamp has full seconds.
     pub delivery_seconds: Histogram,
     /// Batches in the worker's hand.
@@ -94,6 +96,12 @@ impl Metrics {
                 "How long a request that creates cases took.",
                 &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
             )?,
+            echo_differences: counters(
+                &registry,
+                "echo_differences_total",
+                "Test cases that Testmo's answer shows otherwise than they were sent, by what differs.",
+                "part",
+            )?,
             delivery_seconds: histogram(
                 &registry,
                 "publish_to_delivered_seconds",
@@ -150,6 +158,7 @@ impl Metrics {
         each(&self.batches, &SETTLEMENTS);
         each(&self.cases, &CASE_OUTCOMES);
         each(&self.pushes, &Trouble::CLASSES);
+        each(&self.echo_differences, &EchoDifference::PARTS);
         each(&self.shelved, &reasons);
         each(&self.events, &ANNOUNCEMENTS);
         let each = |vec: &IntGaugeVec, values: &[&str]| values.iter().for_each(|v| drop(vec.with_label_values(&[*v])));

@@ -8,6 +8,29 @@ use super::render::RenderedCase;
 /// How a create request ended; the ids are by position of the request.
 pub type PushEnd = Result<Vec<Option<u64>>, Trouble>;
 
+/// How a create request ended, and how its answer shows the cases otherwise than they were sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pushed {
+    /// How it ended.
+    pub end: PushEnd,
+    /// Differences, by position of the request; none of them is a failure.
+    pub differing: Vec<EchoDifference>,
+}
+
+/// A part of a created case that Testmo's answer shows otherwise than it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchoDifference {
+    /// The case, by position of the request.
+    pub index: usize,
+    /// Which part: one of [`EchoDifference::PARTS`].
+    pub part: &'static str,
+}
+
+impl EchoDifference {
+    /// The parts that are compared.
+    pub const PARTS: [&'static str; 5] = ["name", "folder", "state", "tags", "steps"];
+}
+
 /// Why a call did not give what was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trouble {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::courier::{Courier, STORE_PATIENCE, STORE_PAUSE, reason_of_outcome};
 use super::entry::{Entry, Step};
 use super::retry;
-use crate::batch::answer::{PushEnd, Trouble};
+use crate::batch::answer::{PushEnd, Pushed, Trouble};
 use crate::batch::event;
 use crate::batch::ledger::{BatchState, CaseState, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
@@ -253,9 +253,13 @@ impl Courier {
         let body = push_body(folder, positions.iter().map(|i| &entry.cases[*i]));
         let started = Instant::now();
         self.metrics.pushes_in_flight.inc();
-        let end = self.client.create_cases(&connection.access, connection.project, body, positions.len()).await;
+        let Pushed { end, differing } =
+            self.client.create_cases(&connection.access, connection.project, body, positions.len()).await;
         self.metrics.pushes_in_flight.dec();
         self.metrics.push_seconds.observe(started.elapsed().as_secs_f64());
+        self.tell_differences(&differing, |index| {
+            format!("{} {}", entry.identity.key, entry.cases[positions[index]].key)
+        });
         self.record(entry, positions, push, end).await
     }
 

@@ -12,6 +12,7 @@ mod courier;
 mod deliver;
 mod desk;
 mod dispatch;
+mod echo;
 mod entry;
 mod expiry;
 mod intake;

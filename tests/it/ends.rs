@@ -45,7 +45,7 @@ async fn push_within(origin: &str, body: String, connect: &str, request: &str) -
     let origin = AddressPolicy::new(&config).check(origin).expect("an origin that may be called");
     let client = Client::new(&config, Clock::system()).expect("a client");
     let access = Access { origin, key: SecretString::from("testmo_api_secret") };
-    client.create_cases(&access, 1, body, 3).await
+    client.create_cases(&access, 1, body, 3).await.end
 }
 
 /// The trouble of a push to a server with a script, once the script was played.
