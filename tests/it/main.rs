@@ -7,6 +7,7 @@ mod contract;
 mod deliver;
 mod ends;
 mod folders;
+mod history;
 mod layering;
 mod replay;
 mod replicas;
