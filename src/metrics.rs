@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use crate::batch::Reason;
-use crate::batch::answer::Trouble;
+use crate::batch::answer::{EchoDifference, Trouble};
 
 /// What became of a batch that was in hand.
 pub const SETTLEMENTS: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
@@ -48,6 +48,8 @@ pub struct Metrics {
     pub drain_seconds: GaugeVec,
     /// The memory that waiting batches take, in bytes.
     pub waiting_bytes: IntGauge,
+    /// Created cases that Testmo's answer shows otherwise than they were sent, by part.
+    pub echo_differences: IntCounterVec,
     /// From publishing to delivered, in seconds; AMQP's time stamp has full seconds.
     pub delivery_seconds: Histogram,
     /// Batches in the worker's hand.
@@ -136,6 +138,12 @@ impl Metrics {
                 )?,
             )?,
             waiting_bytes: gauge(&registry, "waiting_bytes", "Memory that batches waiting in this worker take.")?,
+            echo_differences: counters(
+                &registry,
+                "echo_differences_total",
+                "Test cases that Testmo's answer shows otherwise than they were sent, by what differs.",
+                "part",
+            )?,
             delivery_seconds: histogram(
                 &registry,
                 "publish_to_delivered_seconds",
@@ -192,6 +200,7 @@ impl Metrics {
         each(&self.batches, &SETTLEMENTS);
         each(&self.cases, &CASE_OUTCOMES);
         each(&self.pushes, &Trouble::CLASSES);
+        each(&self.echo_differences, &EchoDifference::PARTS);
         each(&self.shelved, &reasons);
         each(&self.events, &ANNOUNCEMENTS);
         let each = |vec: &IntGaugeVec, values: &[&str]| values.iter().for_each(|v| drop(vec.with_label_values(&[*v])));

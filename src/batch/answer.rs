@@ -8,6 +8,29 @@ use super::render::RenderedCase;
 /// How a create request ended; the ids are by position of the request.
 pub type PushEnd = Result<Vec<Option<u64>>, Trouble>;
 
+/// How a create request ended, and how its answer shows the cases otherwise than they were sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pushed {
+    /// How it ended.
+    pub end: PushEnd,
+    /// Differences, by position of the request; none of them is a failure.
+    pub differing: Vec<EchoDifference>,
+}
+
+/// A part of a created case that Testmo's answer shows otherwise than it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchoDifference {
+    /// The case, by position of the request.
+    pub index: usize,
+    /// Which part: one of [`EchoDifference::PARTS`].
+    pub part: &'static str,
+}
+
+impl EchoDifference {
+    /// The parts that are compared.
+    pub const PARTS: [&'static str; 5] = ["name", "folder", "state", "tags", "steps"];
+}
+
 /// Why a call did not give what was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trouble {
@@ -26,7 +49,10 @@ pub enum Trouble {
     /// 404: the project or folder is not there, or hidden from the key's user.
     Missing,
     /// A redirect or a page of HTML: this is not Testmo's API.
-    NotTestmo,
+    NotTestmo {
+        /// The status.
+        status: u16,
+    },
     /// 413: the request is too large.
     TooLarge,
     /// 422: Testmo refused the whole request.
@@ -77,6 +103,8 @@ impl Trouble {
     pub fn may_have_committed(&self) -> bool {
         match self {
             Self::Server { .. } | Self::TimedOut | Self::Broken(_) | Self::Unreadable(_) => true,
+            // A proxy may show its own page in place of what Testmo answered.
+            Self::NotTestmo { status } => (200..300).contains(status),
             Self::AddressRefused(_)
             | Self::UnknownHost
             | Self::Unreachable(_)
@@ -84,7 +112,6 @@ impl Trouble {
             | Self::KeyRefused
             | Self::Forbidden
             | Self::Missing
-            | Self::NotTestmo
             | Self::TooLarge
             | Self::Invalid(_)
             | Self::Throttled { .. }
@@ -116,7 +143,7 @@ impl Trouble {
             Self::KeyRefused => "401",
             Self::Forbidden => "403",
             Self::Missing => "404",
-            Self::NotTestmo => "not_testmo",
+            Self::NotTestmo { .. } => "not_testmo",
             Self::TooLarge => "413",
             Self::Invalid(_) => "422",
             Self::Throttled { .. } => "429",
@@ -160,7 +187,7 @@ impl std::fmt::Display for Trouble {
             Self::KeyRefused => f.write_str("Testmo answered 401 Unauthorized"),
             Self::Forbidden => f.write_str("Testmo answered 403 Forbidden"),
             Self::Missing => f.write_str("Testmo answered 404 Not Found"),
-            Self::NotTestmo => f.write_str("the answer is not one of Testmo's API"),
+            Self::NotTestmo { .. } => f.write_str("the answer is not one of Testmo's API"),
             Self::TooLarge => f.write_str("Testmo answered 413 Content Too Large"),
             Self::Invalid(refusals) => write!(f, "Testmo answered 422: {}", refusals.summary()),
             Self::Throttled { retry_after: Some(wait) } => {
@@ -238,6 +265,8 @@ mod tests {
             (Trouble::TimedOut, late),
             (Trouble::Broken(String::new()), late),
             (Trouble::Unreadable(String::new()), late),
+            (Trouble::NotTestmo { status: 200 }, late),
+            (Trouble::NotTestmo { status: 302 }, Duration::ZERO),
             (Trouble::KeyRefused, Duration::ZERO),
         ] {
             assert_eq!(trouble.settle_time(soon, late), expected, "{trouble}");

@@ -29,7 +29,7 @@ pub enum Next {
     Again(Reason),
     /// Nothing was created; the account takes nothing until the pause is over.
     Gate(Option<Duration>),
-    /// Nothing was created; the batch waits until the connection is mended.
+    /// The batch waits until the connection is mended; if anything may have been created, it is looked for then.
     Park(Reason),
 }
 
@@ -52,7 +52,7 @@ pub fn after_push(end: &PushEnd, sent: &[&RenderedCase]) -> Next {
         Trouble::KeyRefused
         | Trouble::Forbidden
         | Trouble::Missing
-        | Trouble::NotTestmo
+        | Trouble::NotTestmo { .. }
         | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
         Trouble::UnknownHost | Trouble::Tls(_) | Trouble::Unreachable(_) => Next::Again(reason_of(trouble)),
         Trouble::Server { .. } | Trouble::TimedOut | Trouble::Broken(_) | Trouble::Unreadable(_) => Next::Look,
@@ -66,7 +66,7 @@ pub fn after_failed_look(trouble: &Trouble) -> Next {
         Trouble::KeyRefused
         | Trouble::Forbidden
         | Trouble::Missing
-        | Trouble::NotTestmo
+        | Trouble::NotTestmo { .. }
         | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
         Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. } => Next::Again(Reason::Unclear),
         Trouble::UnknownHost
@@ -106,7 +106,7 @@ pub fn signal_of(trouble: Option<&Trouble>) -> Option<Signal> {
         | Trouble::Rejected { .. }
         | Trouble::Unreadable(_) => Some(Signal::Answered),
         // These are about the address, which other tenants of the account may have right.
-        Trouble::AddressRefused(_) | Trouble::UnknownHost | Trouble::Tls(_) | Trouble::NotTestmo => None,
+        Trouble::AddressRefused(_) | Trouble::UnknownHost | Trouble::Tls(_) | Trouble::NotTestmo { .. } => None,
     }
 }
 
@@ -124,7 +124,7 @@ pub fn reason_of(trouble: &Trouble) -> Reason {
         Trouble::KeyRefused => Reason::KeyRefused,
         Trouble::Forbidden => Reason::Forbidden,
         Trouble::Missing => Reason::TargetMissing,
-        Trouble::NotTestmo => Reason::NotTestmo,
+        Trouble::NotTestmo { .. } => Reason::NotTestmo,
         Trouble::TooLarge => Reason::CaseTooLarge,
         Trouble::Invalid(_) => Reason::CaseRefused,
         Trouble::Throttled { .. } => Reason::Throttled,
@@ -252,7 +252,8 @@ mod tests {
             (Err(Trouble::KeyRefused), Next::Park(Reason::KeyRefused)),
             (Err(Trouble::Forbidden), Next::Park(Reason::Forbidden)),
             (Err(Trouble::Missing), Next::Park(Reason::TargetMissing)),
-            (Err(Trouble::NotTestmo), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 200 }), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 302 }), Next::Park(Reason::NotTestmo)),
             (Err(Trouble::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
             (Err(Trouble::UnknownHost), Next::Again(Reason::Unreachable)),
             (Err(Trouble::Unreachable(String::new())), Next::Again(Reason::Unreachable)),

@@ -34,6 +34,11 @@ impl List {
         self.rows.push(cells.iter().map(|cell| visible(cell).into_owned()).collect());
     }
 
+    /// Whether there is no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Writes the list, or `otherwise` in its place when it is empty and people read it.
     pub(crate) fn write(&self, out: &mut Out, plain: bool, otherwise: &str) -> Result<(), Failure> {
         match (plain, self.rows.is_empty()) {

@@ -602,7 +602,8 @@ async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -
     }
     let columns = [("push_id", Kind::Text), ("answer", Kind::Text), ("first_id", Kind::Int), ("last_id", Kind::Int)];
     let sql = format!(
-        "UPDATE pushes SET answer = r.answer, ended_at = $2, first_id = COALESCE(r.first_id, pushes.first_id), \
+        "UPDATE pushes SET answer = CASE WHEN r.answer = 'adopted' THEN COALESCE(pushes.answer || ', ', '') || r.answer \
+         ELSE r.answer END, ended_at = $2, first_id = COALESCE(r.first_id, pushes.first_id), \
          last_id = COALESCE(r.last_id, pushes.last_id) FROM {} WHERE pushes.push_id = r.push_id",
         Dialect::of(conn).rows(&columns)
     );

@@ -8,6 +8,7 @@ pub mod connections;
 mod error;
 pub mod folders;
 mod group;
+pub mod history;
 pub mod ledger;
 mod lock;
 mod open;

@@ -54,6 +54,7 @@ on_both! {
     what_was_settled_for_long_loses_its_weight_but_is_still_known,
     pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear,
     ids_that_a_look_may_still_ask_for_are_kept,
+    the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it,
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -915,4 +916,31 @@ async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     let batch = Some(Revised { record, from_epoch: 2 });
     assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done);
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);
+}
+
+async fn the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let key = &fresh("b").key;
+    assert!(f.store.history(key).await.unwrap().pushes.is_empty());
+    let claim = claim_of("p1", &fresh("b"));
+    let mut record = claim.batches[0].record.clone();
+    assert!(granted(&f.store.claim(claim).await.unwrap()));
+    record.unclear(1_000_000);
+    let ended = |answer, ids| Some(PushEnded { push: "p1".into(), answer, ids });
+    let batch = |record: &BatchRecord| Some(Revised { record: record.clone(), from_epoch: record.epoch - 1 });
+    f.store.change(Change { batch: batch(&record), ended: ended("5xx", None), ..Change::default() }).await.unwrap();
+    f.set_time(1_000_500).await;
+    record.looked(&[(0, 10), (1, 11)], false);
+    let about = crate::batch::event::Event { subject: "acme/b".into(), ..event("e1") };
+    let events = vec![about, crate::batch::event::Event { subject: "acme/b2".into(), ..event("e2") }];
+    let adopted =
+        Change { batch: batch(&record), ended: ended("adopted", Some((10, 11))), events, ..Change::default() };
+    assert_eq!(f.store.change(adopted).await.unwrap(), Changed::Done);
+    settle(&f, "b2", |_| {}).await;
+    let history = f.store.history(key).await.unwrap();
+    let pushes: Vec<_> =
+        history.pushes.iter().map(|p| (p.id.as_str(), p.claimed_at, p.ended_at, p.answer.as_deref(), p.ids)).collect();
+    assert_eq!(pushes, [("p1", 1_000_000, Some(1_000_500), Some("5xx, adopted"), Some((10, 11)))]);
+    let events: Vec<_> = history.events.iter().map(|e| (e.id.as_str(), e.created_at, e.sent_at)).collect();
+    assert_eq!(events, [("e1", 1_000_500, None)]);
 }

@@ -2,8 +2,9 @@
 
 use super::classify::{Answer, redirect_of};
 use super::client::{Access, Client};
+use super::echo::differences;
 use super::wire::{Created, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_id};
-use crate::batch::answer::{PushEnd, Trouble};
+use crate::batch::answer::{Pushed, Trouble};
 use crate::batch::reconcile::{CLOCK_MARGIN_MS, Row};
 use crate::batch::written::{Catalogue, Needs};
 
@@ -99,15 +100,30 @@ impl Client {
     }
 
     /// Creates cases; `body` is the whole request and holds `sent` of them.
-    pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> PushEnd {
+    pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> Pushed {
+        match self.entries(access, project, body.clone(), sent).await {
+            Ok(entries) => {
+                let mut ids: Vec<Option<u64>> = entries.iter().map(created_id).collect();
+                ids.resize(sent, None);
+                Pushed { end: Ok(ids), differing: differences(&body, &entries) }
+            }
+            Err(trouble) => Pushed { end: Err(trouble), differing: Vec::new() },
+        }
+    }
+
+    async fn entries(
+        &self,
+        access: &Access,
+        project: u64,
+        body: String,
+        sent: usize,
+    ) -> Result<Vec<serde_json::Value>, Trouble> {
         let answer = self.post(access, &format!("/projects/{project}/cases"), body).await?;
         let created: Created = content(&answer)?;
         if created.result.len() > sent {
             return Err(Trouble::Unreadable(format!("{} entries for {sent} cases", created.result.len())));
         }
-        let mut ids: Vec<Option<u64>> = created.result.iter().map(created_id).collect();
-        ids.resize(sent, None);
-        Ok(ids)
+        Ok(created.result)
     }
 
     /// The cases of a folder that were created since `since`, in milliseconds on our clock, less a margin for clocks.
@@ -156,14 +172,14 @@ impl Client {
 fn if_listed<T>(listed: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     match listed {
         Ok(listed) => Ok(Some(listed)),
-        Err(Trouble::Missing | Trouble::NotTestmo | Trouble::Forbidden) => Ok(None),
+        Err(Trouble::Missing | Trouble::NotTestmo { .. } | Trouble::Forbidden) => Ok(None),
         Err(trouble) => Err(trouble),
     }
 }
 
 fn content<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, Trouble> {
     let content = answer.content();
-    if let (Err(Trouble::NotTestmo), Some(to)) = (&content, redirect_of(answer)) {
+    if let (Err(Trouble::NotTestmo { .. }), Some(to)) = (&content, redirect_of(answer)) {
         tracing::debug!(to, "Testmo's address redirects");
     }
     content

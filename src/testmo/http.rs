@@ -114,9 +114,13 @@ fn wire_trouble(error: &reqwest::Error, begun: bool) -> Trouble {
     if error.is_timeout() { Trouble::TimedOut } else { Trouble::Broken(last_words(sources())) }
 }
 
+/// The layers below wrap an I/O error in another, and such an error names as its source not what it wraps, but the
+/// source of that.
 fn tls_error<'a>(source: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let io = source.downcast_ref::<std::io::Error>();
-    io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref()).or_else(|| source.downcast_ref())
+    match source.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => source.downcast_ref(),
+    }
 }
 
 /// The innermost cause: the outer ones repeat the URL.
@@ -148,5 +152,33 @@ impl Body for Observed {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.rest.as_ref().map_or(0, |rest| rest.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::dns::{Name, Resolve, Resolving};
+
+    use super::*;
+
+    /// A resolver that finds nothing, as where no name server knows a name.
+    struct NobodyKnows;
+
+    impl Resolve for NobodyKnows {
+        fn resolve(&self, _: Name) -> Resolving {
+            Box::pin(async { Err(ResolveError::Unknown.into()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_name_that_nobody_knows_is_told_so_and_is_clear() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder().dns_resolver(Arc::new(NobodyKnows)).build().unwrap();
+        let error = client.post("https://acme.testmo.net").send().await.unwrap_err();
+        // Whether the body had begun does not matter, where no connection came about.
+        for begun in [false, true] {
+            let trouble = wire_trouble(&error, begun);
+            assert_eq!((&trouble, trouble.may_have_committed()), (&Trouble::UnknownHost, false));
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod address;
 mod calls;
 mod classify;
 mod client;
+mod echo;
 mod http;
 mod resolver;
 mod wire;

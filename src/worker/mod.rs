@@ -14,6 +14,7 @@ mod crash;
 mod deliver;
 mod desk;
 mod dispatch;
+mod echo;
 mod entry;
 mod expiry;
 mod follow;

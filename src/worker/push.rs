@@ -11,7 +11,7 @@ use super::crash::{self, Point};
 use super::deliver::{Flow, Job, Learnt, News, Part};
 use super::entry::Entry;
 use super::look::span;
-use crate::batch::answer::{FieldRefusal, PushEnd, Trouble};
+use crate::batch::answer::{FieldRefusal, PushEnd, Pushed, Trouble};
 use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::pace::Signal;
@@ -138,7 +138,8 @@ impl Courier {
         let started = Instant::now();
         learnt.requests += 1;
         self.metrics.pushes_in_flight.inc();
-        let end = self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
+        let Pushed { end, differing } =
+            self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
         self.metrics.pushes_in_flight.dec();
         crash::after(Point::Push);
         let took = started.elapsed();
@@ -146,6 +147,7 @@ impl Courier {
         self.metrics.cases_per_push.observe(f64::from(u32::try_from(sent.len()).unwrap_or(u32::MAX)));
         let answer = end.as_ref().err().map_or("2xx", Trouble::class);
         self.metrics.pushes.with_label_values(&[answer]).inc();
+        self.tell_differences(&differing, |index| name_of(&shares, index));
         let cases: Vec<&RenderedCase> = sent.iter().map(|(_, case)| *case).collect();
         let sent = cases.len();
         let next = judged(after_push(&end, &cases), shares.len(), sent, refusals, self.config.push.max_cases);
@@ -312,7 +314,11 @@ impl Courier {
                 (Flow::Turn, 0)
             }
             Next::Park(reason) => {
-                entry.record.not_created(vec![]);
+                if share.end.as_ref().err().is_some_and(Trouble::may_have_committed) {
+                    entry.record.unclear(entry.claimed_at);
+                } else {
+                    entry.record.not_created(vec![]);
+                }
                 if share.is_blamed() { (Flow::Park(*reason, detail), 0) } else { (Flow::Turn, 0) }
             }
         }
@@ -407,6 +413,15 @@ fn take_over(mut share: Share<'_>, at: i64) -> Share<'_> {
     entry.record = share.claimed.clone();
     entry.claimed_at = at;
     share
+}
+
+/// The batch and the key of a case, by its position in the request.
+fn name_of(shares: &[Share<'_>], index: usize) -> String {
+    let of = |share: &Share<'_>| {
+        let entry = &share.part.entry;
+        share.positions.iter().map(|at| format!("{} {}", entry.identity.key, entry.cases[*at].key)).collect::<Vec<_>>()
+    };
+    shares.iter().flat_map(of).nth(index).unwrap_or_default()
 }
 
 /// The cases that go, in order, each with its folder.

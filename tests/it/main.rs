@@ -7,7 +7,9 @@ mod contract;
 #[cfg(debug_assertions)]
 mod crashes;
 mod deliver;
+mod ends;
 mod folders;
+mod history;
 mod layering;
 mod replay;
 mod replicas;

@@ -1,8 +1,10 @@
 //! Is nothing created twice, and nothing lost, when it is not clear how a request ended?
 
+use testmo_courier::batch::Reason;
 use testmo_sim::faults::{CommitTime, CutAt, Fault};
 
-use crate::support::stage::{Stage, batch, names, on_create};
+use crate::support::process::Process;
+use crate::support::stage::{Stage, batch, key_of, names, on_create};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_the_server_are_tried_again_without_creating_anything_twice() {
@@ -59,4 +61,42 @@ async fn an_answer_that_cannot_be_read_whole_creates_nothing_twice() {
         assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
         stage.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_place_of_the_answer_creates_nothing_twice() {
+    for after_commit in [false, true] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::Html { after_commit }).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 5)).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "not_testmo");
+        assert_eq!(stage.shelf().await[0].content.reason, Reason::NotTestmo);
+        assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+        let event = stage.event_of("acme/b-1").await;
+        assert_eq!(event["data"]["outcome"], "delivered");
+        assert_eq!(event["data"]["cases"][0]["outcome"], if after_commit { "adopted" } else { "created" });
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::Reorder).times(1)]);
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    stage.publish(&batch("acme", "b-2", 3)).await;
+    assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
+    assert_eq!(stage.account("acme").cases().len(), 6);
+    let counted = |part: &str| process.metric(&format!("testmo_courier_echo_differences_total{{part=\"{part}\"}}"));
+    assert_eq!((counted("name"), counted("tags"), counted("steps")), (Some(2.0), Some(0.0), Some(0.0)));
+    let output = process.output();
+    let warnings: Vec<&str> = output.lines().filter(|line| line.contains("otherwise than they were sent")).collect();
+    assert_eq!(warnings.len(), 1, "{output}");
+    assert!(warnings[0].contains("acme/b-1 TC-1"), "{output}");
+    drop(process);
+    stage.end().await;
 }

@@ -84,7 +84,7 @@ pub(super) fn table(entries: &[Shelved], now: i64) -> List {
 }
 
 /// An entry for programs, without its message.
-pub(super) fn object(entry: &Shelved, now: i64) -> Value {
+pub(crate) fn object(entry: &Shelved, now: i64) -> Value {
     let content = &entry.content;
     let (tenant, batch, hash) = match &content.identity {
         Identity::Batch(key, _) => (Some(key.tenant.as_str()), Some(key.batch.as_str()), None),

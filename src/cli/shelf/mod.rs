@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use testmo_courier::store::shelf::{Identity, Shelved, Until};
 
-pub(super) use self::list::DeadLetters;
+pub(super) use self::list::{DeadLetters, object};
 pub(super) use self::plan::Plan;
 pub(super) use self::selection::Selection;
 use super::desk::{configuration, store};
@@ -58,7 +58,7 @@ fn name(entry: &Shelved) -> String {
 }
 
 /// When an entry comes back.
-fn due(entry: &Shelved, now: i64) -> String {
+pub(super) fn due(entry: &Shelved, now: i64) -> String {
     match entry.content.until {
         _ if entry.leased => "being worked on".into(),
         Until::After(_) if entry.due_at <= now => "as soon as there is room".into(),

@@ -86,7 +86,27 @@ impl Drop for Process {
 
 /// The program with a stage's settings and none of this process's.
 pub(crate) fn command(stage: &Stage) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_testmo-courier"));
-    command.env_clear().envs(&stage.environment).stdin(Stdio::null());
+    let mut command = bare_command();
+    command.envs(&stage.environment).stdin(Stdio::null());
     command
+}
+
+/// The program without any settings.
+pub(crate) fn bare_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_testmo-courier"));
+    command.env_clear();
+    command
+}
+
+/// Runs a command that reads `input`: its exit code, and all that it said.
+pub(crate) fn run_reading(mut command: Command, input: &str) -> (Option<i32>, String) {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    tokio::task::block_in_place(|| {
+        let mut child = command.spawn().expect("the program");
+        // A command that does not read its input may have ended before.
+        drop(child.stdin.take().expect("its input").write_all(input.as_bytes()));
+        let output = child.wait_with_output().expect("its end");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).expect("text"))
+    })
 }

@@ -1,20 +1,18 @@
 //! `batches list`: which batches were worked on, and where are their cases?
 
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::{Value, json};
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::event::link;
 use testmo_courier::batch::ledger::{BatchRecord, CaseState};
+use testmo_courier::store::Store;
 
-use super::desk::{configuration, store};
-use super::failure::Failure;
-use super::moment::{relative, rfc3339};
-use super::out::Out;
-use super::table::{Form, List};
+use super::super::failure::Failure;
+use super::super::moment::{relative, rfc3339};
+use super::super::out::Out;
+use super::super::table::{Form, List};
 
-const LIST_EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 A batch is listed from the time at which its first case was sent; before that it waits with the worker or on the
 shelf.
 
@@ -22,15 +20,9 @@ Examples:
   testmo-courier batches list
   testmo-courier batches list --tenant acme --limit 5 --json";
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// List the latest batches, newest first
-    List(ListArguments),
-}
-
 #[derive(Args, Debug)]
-#[command(after_help = LIST_EXAMPLES)]
-pub(super) struct ListArguments {
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
     /// Only batches of this tenant
     #[arg(long)]
     tenant: Option<TenantId>,
@@ -41,9 +33,7 @@ pub(super) struct ListArguments {
     form: Form,
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
-    let Command::List(arguments) = command;
-    let store = store(&configuration(files)?).await?;
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
     let latest = store.latest_batches(arguments.tenant.as_ref(), arguments.limit).await?;
     let records: Vec<&BatchRecord> = latest.iter().map(|stored| &stored.record).collect();
     if arguments.form.json {
@@ -66,7 +56,8 @@ fn table(records: &[&BatchRecord], now: i64) -> List {
     list
 }
 
-fn object(record: &BatchRecord) -> Value {
+/// A batch for programs, without its single cases.
+pub(super) fn object(record: &BatchRecord) -> Value {
     let tally = Tally::of(record);
     json!({
         "tenant_id": record.key.tenant.as_str(),

@@ -1,0 +1,28 @@
+//! `batches`: what became of the batches that were received?
+
+mod list;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::desk::{configuration, store};
+use super::failure::Failure;
+use super::out::Out;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the latest batches, newest first
+    List(list::Arguments),
+    /// Show a batch with its cases, its pushes, and what was told of it
+    Show(show::Arguments),
+}
+
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let store = store(&configuration(files)?).await?;
+    match command {
+        Command::List(arguments) => list::execute(&arguments, &store, out).await,
+        Command::Show(arguments) => show::execute(&arguments, &store, out).await,
+    }
+}

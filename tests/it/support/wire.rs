@@ -1,0 +1,130 @@
+//! How does a test say what happens on the wire, byte by byte? A server that does with each connection what it is told.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::stage::patient;
+
+/// A server for so many connections, one after the other; what it does with each is its script.
+pub(crate) struct Wire {
+    pub(crate) address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Wire {
+    pub(crate) fn start(connections: usize, mut script: impl FnMut(TcpStream) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let thread = std::thread::spawn(move || {
+            for _ in 0..connections {
+                script(listener.accept().expect("a connection").0);
+            }
+        });
+        Self { address, thread }
+    }
+
+    /// A server that reads a request whole, and then does what `script` says.
+    pub(crate) fn after_request(mut script: impl FnMut(&mut TcpStream) + Send + 'static) -> Self {
+        Self::start(1, move |mut stream| {
+            read_request(&mut stream);
+            script(&mut stream);
+        })
+    }
+
+    /// A server that answers a request with these bytes.
+    pub(crate) fn answering(answer: String) -> Self {
+        Self::after_request(move |stream| send(stream, &answer))
+    }
+
+    /// Waits until every connection was served; a script that failed fails the test.
+    pub(crate) async fn end(self) {
+        let ended = patient(tokio::task::spawn_blocking(|| self.thread.join())).await;
+        ended.expect("a thread").expect("a script that was played to its end");
+    }
+}
+
+/// An answer with its length.
+pub(crate) fn answer(status: &str, kind: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+pub(crate) fn send(stream: &mut impl Write, bytes: &str) {
+    // A client that has gone has ended its side of the test already.
+    drop(stream.write_all(bytes.as_bytes()));
+}
+
+/// Reads up to the last byte of a request with a length.
+pub(crate) fn read_request(stream: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4_096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok()
+            });
+            if body.len() >= length.unwrap_or(0) {
+                return text.into_owned();
+            }
+        }
+        match stream.read(&mut chunk).expect("a request") {
+            0 => panic!("the request ended early"),
+            n => bytes.extend_from_slice(&chunk[..n]),
+        }
+    }
+}
+
+/// Holds the connection until the client has given it up.
+pub(crate) fn hold(stream: &mut TcpStream) {
+    // A reset is as good an end as any.
+    drop(std::io::copy(stream, &mut std::io::sink()));
+}
+
+/// Resets the connection: what is closed with bytes that nobody read is reset, not ended.
+pub(crate) fn reset(stream: TcpStream) {
+    assert!(stream.peek(&mut [0]).expect("something to read") > 0);
+    drop(stream);
+}
+
+/// An authority that signs certificates for servers.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// Its certificate, as a client that trusts it wants it.
+    pub(crate) pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// What a server of this name shows.
+    pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let config = ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("protocol versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key);
+        config.expect("a server's configuration").into()
+    }
+}
+
+/// The same connection, encrypted; the handshake happens with the first byte.
+pub(crate) fn encrypted(stream: TcpStream, config: &Arc<ServerConfig>) -> StreamOwned<ServerConnection, TcpStream> {
+    let session = ServerConnection::new(config.clone()).expect("a session");
+    StreamOwned::new(session, stream)
+}
