@@ -26,7 +26,10 @@ pub enum Trouble {
     /// 404: the project or folder is not there, or hidden from the key's user.
     Missing,
     /// A redirect or a page of HTML: this is not Testmo's API.
-    NotTestmo,
+    NotTestmo {
+        /// The status.
+        status: u16,
+    },
     /// 413: the request is too large.
     TooLarge,
     /// 422: Testmo refused the whole request.
@@ -77,6 +80,8 @@ impl Trouble {
     pub fn may_have_committed(&self) -> bool {
         match self {
             Self::Server { .. } | Self::TimedOut | Self::Broken(_) | Self::Unreadable(_) => true,
+            // A page that tells of success may stand before a Testmo that has carried the request out.
+            Self::NotTestmo { status } => (200..300).contains(status),
             Self::AddressRefused(_)
             | Self::UnknownHost
             | Self::Unreachable(_)
@@ -84,7 +89,6 @@ impl Trouble {
             | Self::KeyRefused
             | Self::Forbidden
             | Self::Missing
-            | Self::NotTestmo
             | Self::TooLarge
             | Self::Invalid(_)
             | Self::Throttled { .. }
@@ -116,7 +120,7 @@ impl Trouble {
             Self::KeyRefused => "401",
             Self::Forbidden => "403",
             Self::Missing => "404",
-            Self::NotTestmo => "not_testmo",
+            Self::NotTestmo { .. } => "not_testmo",
             Self::TooLarge => "413",
             Self::Invalid(_) => "422",
             Self::Throttled { .. } => "429",
@@ -160,7 +164,7 @@ impl std::fmt::Display for Trouble {
             Self::KeyRefused => f.write_str("Testmo answered 401 Unauthorized"),
             Self::Forbidden => f.write_str("Testmo answered 403 Forbidden"),
             Self::Missing => f.write_str("Testmo answered 404 Not Found"),
-            Self::NotTestmo => f.write_str("the answer is not one of Testmo's API"),
+            Self::NotTestmo { status } => write!(f, "the answer ({status}) is not one of Testmo's API"),
             Self::TooLarge => f.write_str("Testmo answered 413 Content Too Large"),
             Self::Invalid(refusals) => write!(f, "Testmo answered 422: {}", refusals.summary()),
             Self::Throttled { retry_after: Some(wait) } => {

@@ -30,6 +30,8 @@ pub enum Next {
     Gate(Option<Duration>),
     /// Nothing was created; the batch waits until the connection is mended.
     Park(Reason),
+    /// The same, but it is not known whether anything was created: before the next push comes a look.
+    ParkUnclear(Reason),
 }
 
 /// Decides what follows the end of a request that sent these cases.
@@ -48,10 +50,11 @@ pub fn after_push(end: &PushEnd, sent: &[&RenderedCase]) -> Next {
         Trouble::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
         Trouble::Rejected { .. } => Next::Refuse(Reason::Rejected),
         Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
+        Trouble::NotTestmo { .. } if trouble.may_have_committed() => Next::ParkUnclear(reason_of(trouble)),
         Trouble::KeyRefused
         | Trouble::Forbidden
         | Trouble::Missing
-        | Trouble::NotTestmo
+        | Trouble::NotTestmo { .. }
         | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
         Trouble::UnknownHost | Trouble::Tls(_) | Trouble::Unreachable(_) => Next::Again(reason_of(trouble)),
         Trouble::Server { .. } | Trouble::TimedOut | Trouble::Broken(_) | Trouble::Unreadable(_) => Next::Look,
@@ -65,7 +68,7 @@ pub fn after_failed_look(trouble: &Trouble) -> Next {
         Trouble::KeyRefused
         | Trouble::Forbidden
         | Trouble::Missing
-        | Trouble::NotTestmo
+        | Trouble::NotTestmo { .. }
         | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
         Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. } => Next::Again(Reason::Unclear),
         Trouble::UnknownHost
@@ -100,7 +103,7 @@ pub fn reason_of(trouble: &Trouble) -> Reason {
         Trouble::KeyRefused => Reason::KeyRefused,
         Trouble::Forbidden => Reason::Forbidden,
         Trouble::Missing => Reason::TargetMissing,
-        Trouble::NotTestmo => Reason::NotTestmo,
+        Trouble::NotTestmo { .. } => Reason::NotTestmo,
         Trouble::TooLarge => Reason::CaseTooLarge,
         Trouble::Invalid(_) => Reason::CaseRefused,
         Trouble::Throttled { .. } => Reason::Throttled,
@@ -227,7 +230,8 @@ mod tests {
             (Err(Trouble::KeyRefused), Next::Park(Reason::KeyRefused)),
             (Err(Trouble::Forbidden), Next::Park(Reason::Forbidden)),
             (Err(Trouble::Missing), Next::Park(Reason::TargetMissing)),
-            (Err(Trouble::NotTestmo), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 302 }), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 200 }), Next::ParkUnclear(Reason::NotTestmo)),
             (Err(Trouble::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
             (Err(Trouble::UnknownHost), Next::Again(Reason::Unreachable)),
             (Err(Trouble::Unreachable(String::new())), Next::Again(Reason::Unreachable)),
@@ -245,8 +249,17 @@ mod tests {
 
     #[test]
     fn whatever_may_have_committed_is_looked_for_and_nothing_else() {
-        for trouble in [Trouble::TimedOut, Trouble::KeyRefused, Trouble::TooLarge, Trouble::Server { status: 500 }] {
-            let looks = after_push(&Err(trouble.clone()), &[]) == Next::Look;
+        let page = |status| Trouble::NotTestmo { status };
+        for trouble in [
+            Trouble::TimedOut,
+            Trouble::KeyRefused,
+            Trouble::TooLarge,
+            Trouble::Server { status: 500 },
+            page(200),
+            page(302),
+            page(404),
+        ] {
+            let looks = matches!(after_push(&Err(trouble.clone()), &[]), Next::Look | Next::ParkUnclear(_));
             assert_eq!(looks, trouble.may_have_committed(), "{trouble}");
         }
     }

@@ -156,14 +156,14 @@ impl Client {
 fn if_listed<T>(listed: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     match listed {
         Ok(listed) => Ok(Some(listed)),
-        Err(Trouble::Missing | Trouble::NotTestmo | Trouble::Forbidden) => Ok(None),
+        Err(Trouble::Missing | Trouble::NotTestmo { .. } | Trouble::Forbidden) => Ok(None),
         Err(trouble) => Err(trouble),
     }
 }
 
 fn content<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, Trouble> {
     let content = answer.content();
-    if let (Err(Trouble::NotTestmo), Some(to)) = (&content, redirect_of(answer)) {
+    if let (Err(Trouble::NotTestmo { .. }), Some(to)) = (&content, redirect_of(answer)) {
         tracing::debug!(to, "Testmo's address redirects");
     }
     content

@@ -45,8 +45,15 @@ impl Answer {
     }
 
     fn is_json(&self) -> bool {
-        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        kind.starts_with("application/json") || kind.starts_with("application/problem+json")
+        self.kind().starts_with("application/json") || self.kind().starts_with("application/problem+json")
+    }
+
+    fn is_html(&self) -> bool {
+        self.kind().starts_with("text/html")
+    }
+
+    fn kind(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -55,15 +62,16 @@ fn trouble(answer: &Answer) -> Option<Trouble> {
         201 => return None,
         200..=299 if answer.is_json() => return None,
         // A page of HTML in place of the API: a login page or another host.
-        200..=399 => Trouble::NotTestmo,
+        status @ 200..=399 => Trouble::NotTestmo { status },
         401 => Trouble::KeyRefused,
         403 => Trouble::Forbidden,
         404 if answer.is_json() => Trouble::Missing,
-        404 => Trouble::NotTestmo,
+        404 => Trouble::NotTestmo { status: 404 },
         413 => Trouble::TooLarge,
         422 => Trouble::Invalid(refusals(&answer.body)),
         429 => Trouble::Throttled { retry_after: retry_after(answer) },
         status @ 500..=599 => Trouble::Server { status },
+        status if answer.is_html() => Trouble::NotTestmo { status },
         status => Trouble::Rejected { status },
     })
 }
@@ -139,13 +147,15 @@ mod tests {
         let table = [
             (answer(200, &[JSON], "{}"), None),
             (answer(201, &[], "{}"), None),
-            (answer(200, &[html], "<html>"), Some(Trouble::NotTestmo)),
-            (answer(302, &[], ""), Some(Trouble::NotTestmo)),
+            (answer(200, &[html], "<html>"), Some(Trouble::NotTestmo { status: 200 })),
+            (answer(302, &[], ""), Some(Trouble::NotTestmo { status: 302 })),
             (answer(400, &[JSON], "{}"), Some(Trouble::Rejected { status: 400 })),
             (answer(401, &[JSON], "{}"), Some(Trouble::KeyRefused)),
             (answer(403, &[html], ""), Some(Trouble::Forbidden)),
             (answer(404, &[JSON], "{}"), Some(Trouble::Missing)),
-            (answer(404, &[html], ""), Some(Trouble::NotTestmo)),
+            (answer(404, &[html], ""), Some(Trouble::NotTestmo { status: 404 })),
+            (answer(405, &[html], ""), Some(Trouble::NotTestmo { status: 405 })),
+            (answer(405, &[], ""), Some(Trouble::Rejected { status: 405 })),
             (answer(413, &[], ""), Some(Trouble::TooLarge)),
             (answer(429, &[], ""), Some(Trouble::Throttled { retry_after: None })),
             (answer(500, &[], ""), Some(Trouble::Server { status: 500 })),

@@ -374,6 +374,10 @@ impl Courier {
                 entry.record.not_created(vec![]);
                 (Flow::Park(reason, detail), 0)
             }
+            Next::ParkUnclear(reason) => {
+                entry.record.unclear(entry.claimed_at);
+                (Flow::Park(reason, detail), 0)
+            }
         }
     }
 

@@ -113,7 +113,7 @@ impl Courier {
         let detail = Some(trouble.to_string());
         Ok(match next {
             Next::Gate(wait) => self.close_gate(entry, wait).await?,
-            Next::Park(reason) => self.connection_failed(entry, reason, detail).await?,
+            Next::Park(reason) | Next::ParkUnclear(reason) => self.connection_failed(entry, reason, detail).await?,
             Next::Again(reason) => Flow::Again(reason, detail, Duration::ZERO),
             Next::Created | Next::TakeOut(_) | Next::Halve { .. } | Next::Refuse(_) | Next::Look => {
                 Flow::Again(reason_of(trouble), detail, Duration::ZERO)

@@ -189,13 +189,25 @@ async fn a_role_without_write_permission_waits_until_it_is_mended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_testmos_stops_the_tenant() {
-    for fault in [Fault::Redirect { location: "/login".into() }, Fault::Html { after_commit: false }] {
+    for fault in [
+        Fault::Redirect { location: "/login".into() },
+        Fault::Html { after_commit: false },
+        Fault::Html { after_commit: true },
+        Fault::Status { status: 405, after_commit: false, retry_after: None, html: true, delay_ms: 0 },
+    ] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         stage.account("acme").set_faults([on_create(fault)]);
         stage.start_worker();
         stage.publish(&batch("acme", "b-1", 2)).await;
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
         assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::NotTestmo));
+        let failed = stage.event_of("acme").await;
+        assert!(failed["data"]["remedy"].as_str().unwrap().contains("Check the instance URL"), "{failed}");
+        // Whatever the page hid, it is found before anything is sent again.
+        stage.account("acme").clear_faults();
+        assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+        stage.delivered("acme/b-1").await;
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
         stage.end().await;
     }
 }

@@ -239,6 +239,17 @@ impl Stage {
         .await
     }
 
+    /// Waits for the event that a batch is delivered, over those that it waits.
+    pub(crate) async fn delivered(&mut self, subject: &str) -> Value {
+        loop {
+            let event = self.event_of(subject).await;
+            if event["data"]["outcome"] == "delivered" {
+                return event;
+            }
+            assert_eq!(event["type"], "com.sqai-suite.testmo.batch.deferred.v1", "{event}");
+        }
+    }
+
     /// How many events about a subject were heard and not asked for.
     pub(crate) fn heard(&self, subject: &str) -> usize {
         self.heard.get(subject).map_or(0, Vec::len)
