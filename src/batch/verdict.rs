@@ -6,6 +6,9 @@ use super::answer::{FieldRefusal, PushEnd, Refusals, Trouble};
 use super::reason::Reason;
 use super::render::RenderedCase;
 
+/// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
+pub const DEFAULT_GATE: Duration = Duration::from_secs(60);
+
 /// What follows the end of a create request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
@@ -114,6 +117,11 @@ pub fn reason_of(trouble: &Trouble) -> Reason {
     }
 }
 
+/// The reason that a look at a connection failed: one whose host was never reached is mistyped, so far as is known.
+pub fn reason_of_look(trouble: &Trouble) -> Reason {
+    if matches!(trouble, Trouble::UnknownHost | Trouble::Tls(_)) { Reason::WrongHost } else { reason_of(trouble) }
+}
+
 /// How long until a connection that failed is looked at again by itself, after it was looked at `times` times.
 ///
 /// A refused key is never tried again, and one that was never entered right is for the one who enters it; what people
@@ -122,6 +130,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
     match reason {
         Reason::Forbidden
         | Reason::TargetMissing
+        | Reason::WrongHost
         | Reason::NotTestmo
         | Reason::AddressRefused
         | Reason::Throttled

@@ -20,6 +20,15 @@ impl Store {
         let wait = until.and_then(|until| u64::try_from(until - now).ok()).filter(|ms| *ms > 0);
         Ok(wait.map(Duration::from_millis))
     }
+
+    /// Has an account left alone for `wait` from now.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn close_gate(&self, account: &str, wait: Duration) -> Result<(), StoreError> {
+        let (mut conn, now) = self.conn_at().await?;
+        close_gate(&mut conn, now, account, wait).await
+    }
 }
 
 /// When the gate of each account opens, in milliseconds on the store's clock; accounts never gated are left out.

@@ -187,6 +187,10 @@ impl Tenants {
         Ok(())
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The keys' keeper.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::address::Origin;
 use super::classify::Answer;
-use super::resolver::{ResolveError, VettedResolver};
+use super::resolver::{ListedResolver, ResolveError, VettedResolver};
 use crate::batch::answer::Trouble;
 use crate::clock::Clock;
 use crate::config;
@@ -60,7 +60,7 @@ impl Client {
         };
         Ok(Self {
             public: builder().https_only(true).dns_resolver(Arc::new(VettedResolver)).build()?,
-            listed: builder().build()?,
+            listed: builder().dns_resolver(Arc::new(ListedResolver)).build()?,
             clock,
             max_answer_bytes: config.max_answer_bytes,
         })
@@ -131,9 +131,12 @@ fn wire_trouble(error: &reqwest::Error, begun: bool) -> Trouble {
     if error.is_timeout() { Trouble::TimedOut } else { Trouble::Broken(last_words(sources())) }
 }
 
+/// An I/O error does not count what it wraps among its causes, and wraps others of its kind.
 fn tls_error<'a>(source: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let io = source.downcast_ref::<std::io::Error>();
-    io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref()).or_else(|| source.downcast_ref())
+    match source.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().and_then(|inner| tls_error(inner)),
+        None => source.downcast_ref(),
+    }
 }
 
 /// The innermost cause: the outer ones repeat the URL.

@@ -13,7 +13,9 @@ use crate::batch::event;
 use crate::batch::ledger::{BatchState, CaseState, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::reconcile::{Found, Wanted, find};
-use crate::batch::verdict::{Next, Patience, after_failed_look, after_push, most_refusals, patience, reason_of};
+use crate::batch::verdict::{
+    DEFAULT_GATE, Next, Patience, after_failed_look, after_push, most_refusals, patience, reason_of,
+};
 use crate::batch::{Reason, RenderedCase, push_body};
 use crate::store::StoreError;
 use crate::store::connections::Finding;
@@ -400,8 +402,12 @@ impl Courier {
             (entry.folder, entry.relocated) = (None, true);
             return Ok(Flow::Turn);
         }
-        if reason == Reason::KeyRefused && self.client.user(&connection.access).await != Err(Trouble::KeyRefused) {
-            return Ok(Flow::Again(Reason::KeyRefused, detail, Duration::ZERO));
+        if reason == Reason::KeyRefused {
+            match self.client.user(&connection.access).await {
+                Err(Trouble::KeyRefused) => {}
+                Err(Trouble::Throttled { retry_after }) => return self.close_gate(entry, retry_after).await,
+                Ok(_) | Err(_) => return Ok(Flow::Again(Reason::KeyRefused, detail, Duration::ZERO)),
+            }
         }
         let of_this_batch = reason == Reason::ConnectionRejected || entry.wish != FolderWish::Tenant;
         if !of_this_batch || reason == Reason::KeyRefused {
@@ -449,9 +455,6 @@ impl Courier {
         Ok(Flow::On)
     }
 }
-
-/// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
-const DEFAULT_GATE: Duration = Duration::from_secs(60);
 
 enum Followed {
     On,

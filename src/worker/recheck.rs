@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::Courier;
 use crate::store::StoreError;
 use crate::store::connections::{ConnectionRow, Finding};
-use crate::tenants::{Examined, examine};
+use crate::tenants::Examined;
 
 /// How long a connection belongs to the worker that looks at it.
 const LEASE: Duration = Duration::from_secs(300);
@@ -47,7 +47,7 @@ async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError
         return Ok(());
     }
     let examined = match courier.tenants.access(&row) {
-        Ok(access) => examine(&courier.client, &access, row.project, row.folder, &row.mapping).await,
+        Ok(access) => courier.tenants.examine(&courier.client, &access, row.project, row.folder, &row.mapping).await?,
         Err((reason, detail)) => Examined::failed(reason, detail),
     };
     match &examined.finding {

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
-use testmo_courier::store::shelf::ShelfState;
+use testmo_courier::store::shelf::{ShelfState, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, RetryAfter};
 use testmo_sim::model::Role;
 
 use crate::support::broker::Broker;
+use crate::support::process::command;
 use crate::support::stage::{Stage, batch, key_of, names, on_create, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +185,52 @@ async fn a_role_without_write_permission_waits_until_it_is_mended() {
     stage.account("acme").set_role(1, Role::Write);
     assert!(stage.connect("acme", "acme", &key_of("acme")).await);
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_finds_nothing_wrong_is_not_told_as_mended_before_a_case_has_arrived() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_role(1, Role::Read);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let failed = stage.event_of("acme").await;
+    assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
+    assert!(failed["data"]["remedy"].as_str().unwrap().contains("write permission"), "{failed}");
+    let creates = |stage: &Stage| stage.account("acme").requests().iter().filter(|r| r.method == Method::Post).count();
+    for role in [Role::Read, Role::Write] {
+        stage.shelf_until(|shelf| shelf.len() == 1 && !shelf[0].leased).await;
+        let before = creates(&stage);
+        stage.account("acme").set_role(1, role);
+        // The user may read, so this look finds nothing wrong either way.
+        let verified = command(&stage).args(["tenants", "verify", "acme"]).output().unwrap();
+        assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+        until(async || creates(&stage) > before).await;
+    }
+    stage.delivered("acme/b-1").await;
+    let restored = stage.event_of("acme").await;
+    assert_eq!(restored["type"], "com.sqai-suite.testmo.connection.restored.v1");
+    assert_eq!(restored["data"]["batches"], 1);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_never_reached_is_the_connections_trouble() {
+    let lost = format!("http://{}.invalid/lost", "a".repeat(64));
+    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", lost.as_str())];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    assert!(!stage.connect_to("lost", &lost, &key_of("acme")).await);
+    stage.start_worker();
+    stage.publish(&batch("lost", "b-1", 2)).await;
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    stage.delivered("acme/b-2").await;
+    let deferred = stage.event_of("lost/b-1").await;
+    assert_eq!(deferred["data"]["reason"], "wrong_host");
+    assert!(deferred["data"]["remedy"].as_str().unwrap().contains("typing errors"), "{deferred}");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, Until::Connection));
+    assert!(stage.connect("lost", "acme", &key_of("acme")).await);
+    stage.delivered("lost/b-1").await;
     stage.end().await;
 }
 

@@ -96,6 +96,10 @@ async fn folders(row: &ConnectionRow, files: &[PathBuf]) -> Result<Vec<Folder>, 
     let desk = Desk::open(files).await?;
     let mend = || format!("testmo-courier tenants verify {}", row.tenant);
     let access = desk.tenants.access(row).map_err(|(_, why)| Failure::finding(why, mend()))?;
+    if let Some(wait) = desk.store.gate(&row.origin).await? {
+        let seconds = wait.as_secs() + 1;
+        return Err(Failure::finding("Testmo asked for a pause", format!("try again in {seconds} s")));
+    }
     let listed = desk.client()?.folders(&access, row.project).await;
     listed.map_err(|trouble| Failure::finding(format!("the folders cannot be read: {trouble}"), mend()))
 }
