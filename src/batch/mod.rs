@@ -3,6 +3,7 @@
 //! Invariant: nothing here waits, reads a clock, draws a random number, or names another module of this package.
 
 pub mod answer;
+pub mod bisect;
 pub mod decode;
 pub mod event;
 mod fingerprint;

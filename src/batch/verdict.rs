@@ -48,8 +48,10 @@ pub fn after_push(end: &PushEnd, sent: &[&RenderedCase]) -> Next {
             Next::Park(Reason::TargetMissing)
         }
         Trouble::Invalid(refusals) if refusals.of_connection(sent).is_some() => Next::Park(Reason::ConnectionRejected),
-        Trouble::Invalid(refusals) if !refusals.entries.is_empty() => Next::TakeOut(refusals.clone()),
-        Trouble::Invalid(refusals) => Next::Halve { reason: Reason::CaseRefused, said: refusals.whole.clone() },
+        Trouble::Invalid(refusals) => match refusals.of_entries(sent.len()) {
+            Some(refusals) => Next::TakeOut(refusals),
+            None => Next::Halve { reason: Reason::CaseRefused, said: refusals.all() },
+        },
         Trouble::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
         Trouble::Rejected { .. } => Next::Refuse(Reason::Rejected),
         Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
@@ -90,12 +92,6 @@ pub fn after_failed_folder(trouble: &Trouble) -> Next {
         return Next::Park(Reason::FolderMissing);
     }
     after_failed_look(trouble)
-}
-
-/// How many refusals of whole requests in a row, without a case arriving between them, it takes until not the cases
-/// but the connection is to blame: bisecting `sent` cases for one bad one takes half as many.
-pub fn most_refusals(sent: usize) -> u32 {
-    2 * sent.max(2).ilog2() + 2
 }
 
 /// The reason that people are told for a trouble.
@@ -233,6 +229,13 @@ mod tests {
                 Err(Trouble::Invalid(whole.clone())),
                 Next::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
             ),
+            // Where causes mix, what the connection supplies goes first.
+            (Err(Trouble::Invalid(entries(&[(0, "tags"), (1, "state_id")]))), Next::Park(Reason::ConnectionRejected)),
+            (
+                Err(Trouble::Invalid(entries(&[(3, "tags"), (usize::MAX, "tags")]))),
+                Next::Halve { reason: Reason::CaseRefused, said: vec![field("tags"), field("tags")] },
+            ),
+            (Err(Trouble::Invalid(entries(&[(2, "tags"), (3, "tags")]))), Next::TakeOut(entries(&[(2, "tags")]))),
             (Err(Trouble::TooLarge), Next::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
             (Err(Trouble::Rejected { status: 418 }), Next::Refuse(Reason::Rejected)),
             (Err(Trouble::Throttled { retry_after: wait }), Next::Gate(wait)),

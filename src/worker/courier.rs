@@ -336,9 +336,21 @@ pub(super) fn reason_of_outcome(entry: &Entry, state: BatchState) -> Option<Reas
         BatchState::Delivered => None,
         _ if lost && elsewhere => Some(Reason::UnclearElsewhere),
         _ if lost => Some(Reason::UnclearInTestmo),
-        BatchState::Failed => Some(Reason::AllRefused),
+        BatchState::Failed => Some(common_refusal(entry).unwrap_or(Reason::AllRefused)),
         BatchState::Open | BatchState::Partial | BatchState::Discarded | BatchState::Undone => {
-            Some(Reason::CaseRefused)
+            Some(common_refusal(entry).unwrap_or(Reason::CaseRefused))
         }
     }
+}
+
+/// The reason that every refused case shares, if it says more than that Testmo refused it.
+fn common_refusal(entry: &Entry) -> Option<Reason> {
+    let mut reasons = entry.record.cases.iter().filter_map(|case| match &case.state {
+        CaseState::Refused(refusal) => Some(refusal.reason),
+        CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Lost => {
+            None
+        }
+    });
+    let first = reasons.next().filter(|reason| *reason != Reason::CaseRefused)?;
+    reasons.all(|reason| reason == first).then_some(first)
 }

@@ -13,9 +13,7 @@ use crate::batch::event;
 use crate::batch::ledger::{BatchState, CaseState, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::reconcile::{Found, Wanted, find};
-use crate::batch::verdict::{
-    DEFAULT_GATE, Next, Patience, after_failed_look, after_push, most_refusals, patience, reason_of,
-};
+use crate::batch::verdict::{DEFAULT_GATE, Next, Patience, after_failed_look, after_push, patience, reason_of};
 use crate::batch::{Reason, RenderedCase, push_body};
 use crate::store::StoreError;
 use crate::store::connections::Finding;
@@ -313,7 +311,7 @@ impl Courier {
             Next::Created => {
                 entry.record.created(ids);
                 (entry.tries, entry.parcel.failing_since, entry.parcel.parks) = (0, None, 0);
-                entry.refusals = 0;
+                entry.bisection.arrived();
                 entry.most_cases = (entry.most_cases * 2).min(self.config.push.max_cases);
                 if ids.len() == sent {
                     return (Flow::Turn, 0);
@@ -327,22 +325,26 @@ impl Courier {
                 let refused: Vec<_> = refusals.entries.into_iter().filter_map(of_entry).collect();
                 let count = refused.len();
                 entry.record.not_created(refused);
-                if count == 0 { (halve(entry, sent), 0) } else { (Flow::Turn, count) }
+                (Flow::Turn, count)
             }
-            Next::Halve { .. } if entry.refusals >= most_refusals(self.config.push.max_cases) => {
-                entry.record.not_created(vec![]);
-                (Flow::Park(Reason::ConnectionRejected, detail), 0)
-            }
-            Next::Halve { reason, said } if sent == 1 => {
-                entry.refusals += 1;
+            Next::Halve { reason, said } => {
+                // Only what is too large is the case's own fault for certain.
+                let undeserved = (reason == Reason::CaseRefused).then(|| entry.bisection.refused(sent)).flatten();
+                if let Some(undeserved) = undeserved {
+                    entry.record.reprieve(&undeserved);
+                    entry.record.not_created(vec![]);
+                    return (Flow::Park(Reason::ConnectionRejected, detail), 0);
+                }
+                if sent > 1 {
+                    entry.record.not_created(vec![]);
+                    return (halve(entry, sent), 0);
+                }
+                if reason == Reason::CaseRefused {
+                    entry.bisection.refused_alone(positions[0]);
+                }
                 entry.record.not_created(vec![(positions[0], refusal(reason, said))]);
                 entry.most_cases = (entry.most_cases * 2).min(self.config.push.max_cases);
                 (Flow::Turn, 1)
-            }
-            Next::Halve { .. } => {
-                entry.refusals += 1;
-                entry.record.not_created(vec![]);
-                (halve(entry, sent), 0)
             }
             Next::Refuse(reason) => {
                 let said = vec![crate::batch::answer::FieldRefusal {

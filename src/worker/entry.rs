@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::batch::bisect::Bisection;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::{FolderWish, Source};
 use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, fitting, mark, render};
@@ -68,8 +69,8 @@ pub(super) struct Entry {
     pub(super) candidates: Vec<u64>,
     /// The most cases in the next push; halves when a request is refused as a whole.
     pub(super) most_cases: usize,
-    /// How many requests were refused as a whole since a case arrived.
-    pub(super) refusals: u32,
+    /// The search for what is refused, when requests are refused as a whole.
+    pub(super) bisection: Bisection,
     /// Whether its folder was looked for anew, because it had vanished.
     pub(super) relocated: bool,
     /// How often it failed in a row in this process.
@@ -111,7 +112,7 @@ impl Entry {
             looked: false,
             candidates: Vec::new(),
             most_cases: config.max_cases,
-            refusals: 0,
+            bisection: Bisection::default(),
             relocated: false,
             tries: 0,
             store_failing_since: None,
