@@ -167,7 +167,12 @@ impl Courier {
         until: Until,
     ) -> Result<(), StoreError> {
         let events = self.deferral(&entry.record, reason, detail.as_deref(), until);
-        let shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
+        let mut shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
+        if let (Reason::Throttled, Until::After(pause)) = (reason, until) {
+            let mut parcel = entry.parcel.clone();
+            parcel.rested(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
+            shelving.failing_since = parcel.failing_since;
+        }
         let unshelve = entry.parcel.suspect_lease();
         self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
         self.announce.notify_one();

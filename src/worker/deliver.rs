@@ -101,7 +101,13 @@ impl Courier {
             Flow::Over => Ok(Followed::Stored),
             Flow::Turn => Ok(Followed::More(None)),
             Flow::Pause(pause) => Ok(Followed::More(Some(pause))),
-            Flow::Gate(wait) => Ok(Followed::Gated(wait)),
+            Flow::Gate(wait) => {
+                // A longer pause is spent on the shelf, which counts it.
+                if wait <= self.config.worker.longest_wait {
+                    entry.parcel.rested(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+                }
+                Ok(Followed::Gated(wait))
+            }
             Flow::Renew => Ok(Followed::Renew),
             Flow::Park(reason, detail) => {
                 self.park(entry, reason, detail, Until::Connection).await?;

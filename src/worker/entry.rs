@@ -33,6 +33,11 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
+    /// Counts time in which nothing was tried, or Testmo asked for a pause, as no time of failing.
+    pub(super) fn rested(&mut self, ms: i64) {
+        self.failing_since = self.failing_since.map(|since| since.saturating_add(ms.max(0)));
+    }
+
     /// The row to be removed when the batch is shelved under its own name.
     pub(super) fn suspect_lease(&self) -> Option<(i64, i64)> {
         self.lease.filter(|_| self.suspect).map(|(id, generation)| (id.0, generation))

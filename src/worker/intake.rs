@@ -118,7 +118,7 @@ async fn lease_some(courier: &Courier, room: u32) -> Result<Vec<Shelved>, StoreE
 async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<News>) {
     let (id, generation) = (shelved.id, shelved.generation);
     let content = shelved.content;
-    let parcel = Parcel {
+    let mut parcel = Parcel {
         body: Arc::new(content.body),
         headers: content.headers,
         published_at: content.published_at,
@@ -128,6 +128,8 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<Ne
         lease: Some((id, generation)),
         suspect: content.reason == Reason::Suspect,
     };
+    // What waits for a connection is due at once; what waits for longer than it had to, waited for a worker.
+    parcel.rested(courier.store.now() - shelved.due_at);
     if parcel.suspect && parcel.parks > MOST_CRASHES_ALONE {
         let detail = format!("tried alone {MOST_CRASHES_ALONE} times");
         if let Err(error) = courier.shelve_message(parcel, Reason::CrashLoop, None, vec![], detail).await {

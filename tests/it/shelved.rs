@@ -1,8 +1,14 @@
 //! What becomes of what does not arrive, and does it come back? One test for each row of the settlement table.
 
+use std::time::Duration;
+
 use serde_json::json;
-use testmo_courier::batch::Reason;
-use testmo_courier::store::shelf::{ShelfState, Until};
+use testmo_courier::batch::decode::decode;
+use testmo_courier::batch::{Reason, fingerprint};
+use testmo_courier::clock::Clock;
+use testmo_courier::store::Store;
+use testmo_courier::store::ledger::Change;
+use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, RetryAfter};
 use testmo_sim::model::Role;
@@ -342,6 +348,45 @@ async fn an_answer_that_is_not_testmos_stops_the_tenant() {
         assert!(stage.connect("acme", "acme", &key_of("acme")).await);
         stage.delivered("acme/b-1").await;
         assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
+    const DAY: i64 = 86_400_000;
+    for (reason, until, failing) in [
+        // It waited three days for its connection, or for a worker.
+        (Reason::KeyRefused, Until::Connection, 3 * DAY + 60_000),
+        (Reason::ServerError, Until::After(Duration::ZERO), 3 * DAY + 60_000),
+    ] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::status(503))]);
+        let now = stage.store.now();
+        let before = Store::open(&stage.config.store, false, Clock::standing_at(now - 3 * DAY)).await.unwrap();
+        let body = batch("acme", "b-1", 2).to_string().into_bytes();
+        let fingerprint = fingerprint(&decode(&body).unwrap());
+        let shelve = Shelving {
+            identity: Identity::Batch("acme/b-1".parse().unwrap(), fingerprint),
+            reason,
+            detail: None,
+            until,
+            account: None,
+            connection: None,
+            parks: 9,
+            failing_since: Some(now - failing),
+            arrived_at: 1,
+            published_at: None,
+            headers: Default::default(),
+            body,
+        };
+        before.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        before.close().await;
+        stage.start_worker();
+        let shelf = stage.shelf_until(|shelf| shelf[0].content.parks == 10).await;
+        assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::ServerError));
+        let failing = stage.store.now() - shelf[0].content.failing_since.unwrap();
+        assert!((60_000..DAY).contains(&failing), "{failing} ms");
         stage.end().await;
     }
 }
