@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::aside::aside;
 use super::entry::{Entry, Parcel};
 use crate::batch::decode::{Undecodable, decode};
 use crate::batch::event::{self, Event, Telling};
@@ -70,7 +71,8 @@ impl Courier {
             let detail = format!("{} bytes, at most {}", parcel.body.len(), self.config.amqp.max_message_bytes);
             return self.shelve_message(parcel, Reason::TooLarge, None, vec![], detail).await;
         }
-        let batch = match decode(&parcel.body) {
+        let (bytes, body) = (parcel.body.len(), parcel.body.clone());
+        let batch = match aside(bytes, move || decode(&body)).await {
             Ok(batch) => batch,
             Err(broken) => return self.shelve_broken(parcel, broken).await,
         };
@@ -80,7 +82,9 @@ impl Courier {
         };
         match resolution {
             Resolution::Ready(connection) => {
-                Ok(Arrival::Work(Box::new(Entry::new(&batch, parcel, connection, &self.config.push))))
+                let push = self.config.push.clone();
+                let entry = aside(bytes, move || Entry::new(&batch, parcel, connection, &push)).await;
+                Ok(Arrival::Work(Box::new(entry)))
             }
             Resolution::NotReady { reason, detail, version } => {
                 let fingerprint = crate::batch::fingerprint(&batch);
@@ -148,7 +152,8 @@ impl Courier {
 
     /// Shelves what the broker could not deliver to the worker.
     pub(super) async fn shelve_undeliverable(&self, parcel: Parcel, detail: String) -> Result<(), StoreError> {
-        let whose = match decode(&parcel.body) {
+        let body = parcel.body.clone();
+        let whose = match aside(body.len(), move || decode(&body)).await {
             Ok(batch) => Some((batch.key.tenant.clone(), Some(batch.key))),
             Err(Undecodable::Schema { key: Some(key), .. }) => Some((key.tenant.clone(), Some(key))),
             Err(Undecodable::Schema { tenant, .. }) => tenant.map(|tenant| (tenant, None)),
