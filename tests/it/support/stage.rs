@@ -13,7 +13,7 @@ use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::mapping::Mapping;
 use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::clock::Clock;
-use testmo_courier::config::{Config, Sources, load};
+use testmo_courier::config::{Amqp, Config, Sources, load};
 use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{Filter, Shelved};
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
@@ -128,7 +128,12 @@ impl Stage {
         link.close().await;
         let mut stage = Self {
             tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
-            publisher: Publisher::start(&config.amqp, &links, close.clone()),
+            // A generator in another language may send more than the worker takes.
+            publisher: Publisher::start(
+                &Amqp { max_message_bytes: usize::MAX, ..config.amqp.clone() },
+                &links,
+                close.clone(),
+            ),
             events: Tail::open(&config.amqp, "#").await.expect("the events"),
             client,
             links,
