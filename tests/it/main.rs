@@ -6,6 +6,7 @@ mod cli_broker;
 mod contract;
 mod deliver;
 mod folders;
+mod hardship;
 mod hostile;
 mod layering;
 mod replay;
