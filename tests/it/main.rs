@@ -9,6 +9,7 @@ mod folders;
 mod hardship;
 mod hostile;
 mod layering;
+mod pages;
 mod replay;
 mod replicas;
 mod shelved;

@@ -10,7 +10,7 @@ use testmo_courier::store::Store;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
 use testmo_sim::Method;
-use testmo_sim::faults::{Fault, RetryAfter};
+use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::model::Role;
 
 use crate::support::broker::Broker;
@@ -99,23 +99,36 @@ async fn a_refused_key_stops_its_tenant_alone_and_a_new_one_brings_the_work_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_account_is_left_alone_until_it_has_room() {
-    let mut stage = Stage::with_tenants(&["acme"]).await;
-    stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(1)))).times(1)]);
-    stage.start_worker();
-    stage.publish(&batch("acme", "b-1", 5)).await;
-    let origin = stage.testmo.origin("acme");
-    until(async || stage.store.gate(&origin).await.unwrap().is_some()).await;
-    stage.publish(&batch("acme", "b-2", 5)).await;
-    stage.event_of("acme/b-1").await;
-    stage.event_of("acme/b-2").await;
-    let requests = stage.account("acme").requests();
-    let creates: Vec<_> = requests.iter().filter(|request| request.method == Method::Post).collect();
-    let refused = creates[0].answered_at.unwrap().0;
-    let in_the_pause = creates.iter().filter(|r| (refused + 1..refused + 950).contains(&r.received_at.0)).count();
-    assert_eq!(in_the_pause, 0, "{creates:?}");
-    assert_eq!(stage.account("acme").cases().len(), 10);
-    stage.end().await;
+async fn a_throttled_account_is_left_alone_by_all_its_tenants_until_it_has_room() {
+    let get = |fault: Fault, path| Rule::always(fault).on(Method::Get, path).times(1);
+    let (seconds, date) = (Some(RetryAfter::Seconds(1)), Some(RetryAfter::DateIn(2)));
+    for faults in [
+        vec![on_create(Fault::throttled(seconds)).times(1)],
+        vec![on_create(Fault::throttled(date)).times(1)],
+        // Looking for a folder, and for what an unclear end left.
+        vec![get(Fault::throttled(date), PathKind::Folders)],
+        vec![on_create(Fault::status(503)).times(1), get(Fault::throttled(seconds), PathKind::Cases)],
+    ] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        assert!(stage.connect("second", "acme", &key_of("acme")).await);
+        stage.account("acme").set_faults(faults.clone());
+        stage.start_worker();
+        let mut first = batch("acme", "b-1", 5);
+        first["folder_path"] = json!(["Checkout"]);
+        stage.publish(&first).await;
+        let origin = stage.testmo.origin("acme");
+        until(async || stage.store.gate(&origin).await.unwrap().is_some()).await;
+        stage.publish(&batch("second", "b-2", 5)).await;
+        stage.delivered("acme/b-1").await;
+        stage.delivered("second/b-2").await;
+        let requests = stage.account("acme").requests();
+        let refused = requests.iter().find(|request| request.status == Some(429)).expect("a refusal");
+        let refused = refused.answered_at.unwrap().0;
+        let in_the_pause = requests.iter().filter(|r| (refused + 1..refused + 950).contains(&r.received_at.0)).count();
+        assert_eq!(in_the_pause, 0, "{faults:?}: {requests:?}");
+        assert_eq!(stage.account("acme").cases().len(), 10);
+        stage.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -326,3 +326,9 @@ pub(crate) fn batch(tenant: &str, id: &str, count: usize) -> Value {
 pub(crate) fn names(id: &str, count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("{id} case {n}")).collect()
 }
+
+/// The day so many days from now, as `2026-12-31`.
+pub(crate) fn in_days(days: i64) -> String {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+    then.to_string()[..10].to_owned()
+}
