@@ -124,12 +124,22 @@ impl Publisher {
             None => answer.await,
         };
         match answer {
+            Ok(Err(PublishError::Unknown { cause })) => Err(self.unknown(cause)),
             Ok(result) => result,
             Err(_) if claim.take() => Err(self.unavailable()),
             Err(_) => Err(PublishError::Unknown {
                 cause: "the channel was given up while the message was under way".to_owned(),
             }),
         }
+    }
+
+    /// Silence that the broker has announced has its reason told, too.
+    fn unknown(&self, cause: String) -> PublishError {
+        let cause = match &*self.status.borrow() {
+            Status::Blocked { reason } => format!("{cause}; it takes no messages: {reason}"),
+            Status::Connecting | Status::Up | Status::Down { .. } | Status::Closed => cause,
+        };
+        PublishError::Unknown { cause }
     }
 
     fn unavailable(&self) -> PublishError {

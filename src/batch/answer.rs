@@ -187,7 +187,7 @@ impl std::fmt::Display for Trouble {
             Self::KeyRefused => f.write_str("Testmo answered 401 Unauthorized"),
             Self::Forbidden => f.write_str("Testmo answered 403 Forbidden"),
             Self::Missing => f.write_str("Testmo answered 404 Not Found"),
-            Self::NotTestmo { .. } => f.write_str("the answer is not one of Testmo's API"),
+            Self::NotTestmo { status } => write!(f, "the answer ({status}) is not one of Testmo's API"),
             Self::TooLarge => f.write_str("Testmo answered 413 Content Too Large"),
             Self::Invalid(refusals) => write!(f, "Testmo answered 422: {}", refusals.summary()),
             Self::Throttled { retry_after: Some(wait) } => {
@@ -209,8 +209,19 @@ impl Refusals {
         first.map(|r| format!("{}: {}", r.field, r.message)).unwrap_or_else(|| "no field named".into())
     }
 
+    /// Those of the `sent` entries; `None` when it names none of them.
+    pub fn of_entries(&self, sent: usize) -> Option<Self> {
+        let entries: BTreeMap<_, _> = self.entries.range(..sent).map(|(at, said)| (*at, said.clone())).collect();
+        (!entries.is_empty()).then(|| Self { entries, whole: self.whole.clone() })
+    }
+
+    /// Everything that was said, whatever it is about.
+    pub fn all(&self) -> Vec<FieldRefusal> {
+        self.entries.values().flatten().chain(&self.whole).cloned().collect()
+    }
+
     /// The refusal that the tenant's connection has caused: of what the connection supplies, of a required field that
-    /// was not sent at all, or of one field in every one of several entries.
+    /// was not sent at all, or of one field that fails in every one of several entries.
     pub fn of_connection(&self, sent: &[&RenderedCase]) -> Option<&FieldRefusal> {
         let supplied = |r: &FieldRefusal| matches!(r.field.as_str(), "folder_id" | "template_id" | "state_id");
         let not_sent = |index: usize, r: &FieldRefusal| {
@@ -221,9 +232,9 @@ impl Refusals {
                 return Some(refusal);
             }
         }
-        let first = self.entries.values().next()?.first()?;
-        let alike = self.entries.values().all(|of_entry| of_entry.iter().any(|r| r.field == first.field));
-        (sent.len() > 1 && self.entries.len() == sent.len() && alike).then_some(first)
+        let everywhere = |r: &&FieldRefusal| self.entries.values().all(|of| of.iter().any(|o| o.field == r.field));
+        let every_entry = sent.len() > 1 && self.entries.len() == sent.len();
+        self.entries.values().next().filter(|_| every_entry)?.iter().find(everywhere)
     }
 }
 
@@ -252,6 +263,18 @@ mod tests {
             let of_connection = refusals(refused).of_connection(&vec![&case; sent]).is_some();
             assert_eq!(of_connection, expected, "{refused:?} of {sent}");
         }
+    }
+
+    #[test]
+    fn a_field_that_fails_everywhere_is_found_beside_others() {
+        let case = RenderedCase { key: "k".into(), name: "a".into(), entry: "{}".into() };
+        let mut refused = refusals(&[(0, "tags"), (1, "name")]);
+        assert_eq!(refused.of_connection(&[&case; 2]), None);
+        for of_entry in refused.entries.values_mut() {
+            of_entry.push(FieldRefusal { field: "issues".into(), message: "m".into() });
+        }
+        assert_eq!(refused.of_connection(&[&case; 2]).unwrap().field, "issues");
+        assert_eq!(refused.of_connection(&[&case; 3]), None);
     }
 
     #[test]

@@ -217,6 +217,14 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
+    /// Has refused cases wait again, because it was not they who deserved it.
+    pub fn reprieve(&mut self, positions: &[usize]) {
+        for &position in positions {
+            self.cases[position].state = CaseState::Waiting;
+        }
+        self.epoch += 1;
+    }
+
     /// Records an unclear end of the push that was claimed at `claimed_at`.
     pub fn unclear(&mut self, claimed_at: i64) {
         self.doubt_since = Some(self.doubt_since.map_or(claimed_at, |since| since.min(claimed_at)));

@@ -101,6 +101,10 @@ reasons! {
     TargetMissing "target_missing" Connection:
         "The project or the folder does not exist in Testmo, or the key's user cannot see it (404 Not Found).",
         "Check the project id and the folder id of the connection, and that the key's user has access to the project.";
+    /// The name is not known, or the certificate is another's, and it never was otherwise.
+    WrongHost "wrong_host" Connection:
+        "The host in the instance URL is not known, or its certificate is not one of that host.",
+        "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net. It is looked at again by itself.";
     /// HTML, a redirect.
     NotTestmo "not_testmo" Connection:
         "The base URL answers, but not as Testmo's API does.",

@@ -7,6 +7,9 @@ use super::pace::Signal;
 use super::reason::Reason;
 use super::render::RenderedCase;
 
+/// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
+pub const DEFAULT_GATE: Duration = Duration::from_secs(60);
+
 /// What follows the end of a create request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
@@ -31,6 +34,8 @@ pub enum Next {
     Gate(Option<Duration>),
     /// The batch waits until the connection is mended; if anything may have been created, it is looked for then.
     Park(Reason),
+    /// The same, but it is not known whether anything was created: before the next push comes a look.
+    ParkUnclear(Reason),
 }
 
 /// Decides what follows the end of a request that sent these cases.
@@ -44,11 +49,14 @@ pub fn after_push(end: &PushEnd, sent: &[&RenderedCase]) -> Next {
             Next::Park(Reason::TargetMissing)
         }
         Trouble::Invalid(refusals) if refusals.of_connection(sent).is_some() => Next::Park(Reason::ConnectionRejected),
-        Trouble::Invalid(refusals) if !refusals.entries.is_empty() => Next::TakeOut(refusals.clone()),
-        Trouble::Invalid(refusals) => Next::Halve { reason: Reason::CaseRefused, said: refusals.whole.clone() },
+        Trouble::Invalid(refusals) => match refusals.of_entries(sent.len()) {
+            Some(refusals) => Next::TakeOut(refusals),
+            None => Next::Halve { reason: Reason::CaseRefused, said: refusals.all() },
+        },
         Trouble::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
         Trouble::Rejected { .. } => Next::Refuse(Reason::Rejected),
         Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
+        Trouble::NotTestmo { .. } if trouble.may_have_committed() => Next::ParkUnclear(reason_of(trouble)),
         Trouble::KeyRefused
         | Trouble::Forbidden
         | Trouble::Missing
@@ -87,9 +95,6 @@ pub fn after_failed_folder(trouble: &Trouble) -> Next {
     after_failed_look(trouble)
 }
 
-/// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
-pub const DEFAULT_GATE: Duration = Duration::from_secs(60);
-
 /// What the end of a request tells of its account; `None` where it tells nothing.
 pub fn signal_of(trouble: Option<&Trouble>) -> Option<Signal> {
     let Some(trouble) = trouble else { return Some(Signal::Answered) };
@@ -110,10 +115,10 @@ pub fn signal_of(trouble: Option<&Trouble>) -> Option<Signal> {
     }
 }
 
-/// How many refusals of whole requests in a row, without a case arriving between them, it takes until not the cases
-/// but the connection is to blame: bisecting `sent` cases for one bad one takes half as many.
+/// How many refusals of whole requests in a row, none of which names a case, it takes until the connection is to blame:
+/// halving `sent` cases down to one bad case takes at most half as many and one.
 pub fn most_refusals(sent: usize) -> u32 {
-    2 * sent.max(2).ilog2() + 2
+    sent.saturating_mul(sent).max(8).ilog2()
 }
 
 /// The reason that people are told for a trouble.
@@ -135,6 +140,11 @@ pub fn reason_of(trouble: &Trouble) -> Reason {
     }
 }
 
+/// The reason that a look at a connection failed: one whose host was never reached is mistyped, so far as is known.
+pub fn reason_of_look(trouble: &Trouble) -> Reason {
+    if matches!(trouble, Trouble::UnknownHost | Trouble::Tls(_)) { Reason::WrongHost } else { reason_of(trouble) }
+}
+
 /// How long until a connection that failed is looked at again by itself, after it was looked at `times` times.
 ///
 /// A refused key is never tried again, and one that was never entered right is for the one who enters it; what people
@@ -143,6 +153,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
     match reason {
         Reason::Forbidden
         | Reason::TargetMissing
+        | Reason::WrongHost
         | Reason::NotTestmo
         | Reason::AddressRefused
         | Reason::Throttled
@@ -246,14 +257,21 @@ mod tests {
                 Err(Trouble::Invalid(whole.clone())),
                 Next::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
             ),
+            // Where causes mix, what the connection supplies goes first.
+            (Err(Trouble::Invalid(entries(&[(0, "tags"), (1, "state_id")]))), Next::Park(Reason::ConnectionRejected)),
+            (
+                Err(Trouble::Invalid(entries(&[(3, "tags"), (usize::MAX, "tags")]))),
+                Next::Halve { reason: Reason::CaseRefused, said: vec![field("tags"), field("tags")] },
+            ),
+            (Err(Trouble::Invalid(entries(&[(2, "tags"), (3, "tags")]))), Next::TakeOut(entries(&[(2, "tags")]))),
             (Err(Trouble::TooLarge), Next::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
             (Err(Trouble::Rejected { status: 418 }), Next::Refuse(Reason::Rejected)),
             (Err(Trouble::Throttled { retry_after: wait }), Next::Gate(wait)),
             (Err(Trouble::KeyRefused), Next::Park(Reason::KeyRefused)),
             (Err(Trouble::Forbidden), Next::Park(Reason::Forbidden)),
             (Err(Trouble::Missing), Next::Park(Reason::TargetMissing)),
-            (Err(Trouble::NotTestmo { status: 200 }), Next::Park(Reason::NotTestmo)),
             (Err(Trouble::NotTestmo { status: 302 }), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 200 }), Next::ParkUnclear(Reason::NotTestmo)),
             (Err(Trouble::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
             (Err(Trouble::UnknownHost), Next::Again(Reason::Unreachable)),
             (Err(Trouble::Unreachable(String::new())), Next::Again(Reason::Unreachable)),
@@ -271,8 +289,17 @@ mod tests {
 
     #[test]
     fn whatever_may_have_committed_is_looked_for_and_nothing_else() {
-        for trouble in [Trouble::TimedOut, Trouble::KeyRefused, Trouble::TooLarge, Trouble::Server { status: 500 }] {
-            let looks = after_push(&Err(trouble.clone()), &[]) == Next::Look;
+        let page = |status| Trouble::NotTestmo { status };
+        for trouble in [
+            Trouble::TimedOut,
+            Trouble::KeyRefused,
+            Trouble::TooLarge,
+            Trouble::Server { status: 500 },
+            page(200),
+            page(302),
+            page(404),
+        ] {
+            let looks = matches!(after_push(&Err(trouble.clone()), &[]), Next::Look | Next::ParkUnclear(_));
             assert_eq!(looks, trouble.may_have_committed(), "{trouble}");
         }
     }

@@ -124,6 +124,7 @@ impl From<StoreError> for Failure {
             | StoreError::Away(_)
             | StoreError::Refused(_)
             | StoreError::Full(_)
+            | StoreError::NoRoom(_)
             | StoreError::Forbidden(_)
             | StoreError::Newer => Self::Unreachable(Words::split(error)),
             StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {

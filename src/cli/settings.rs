@@ -48,6 +48,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("store", "url") => text(&redacted(&store.url)),
         ("store", "connections") => number(store.connections),
         ("store", "retention") => time(store.retention),
+        ("store", "max_file_bytes") => store.max_file_bytes.to_string(),
         ("keys", "master_key_file") => text(&keys.master_key_file.display().to_string()),
         ("push", "max_cases") => number(push.max_cases),
         ("push", "max_bytes") => number(push.max_bytes),

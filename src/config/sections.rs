@@ -60,6 +60,7 @@ pub struct Store {
     pub url: String,
     pub connections: u32,
     pub retention: Duration,
+    pub max_file_bytes: u64,
 }
 
 /// `[keys]`
@@ -175,6 +176,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             url: read_store_url(r),
             connections: r.whole("store.connections", 2..=200),
             retention: r.time("store.retention", SECOND..=HOUR * 24 * 3_650),
+            max_file_bytes: r.whole("store.max_file_bytes", 0..=1 << 46),
         },
         keys: Keys { master_key_file: PathBuf::from(r.text("keys.master_key_file")) },
         testmo: read_testmo(r),

@@ -45,8 +45,8 @@ pub(super) struct Lane<E> {
 
 /// What a lane gives when it is its turn.
 pub(super) enum Turn<E> {
-    /// A tenant's entries, and how many requests in a row were refused as a whole.
-    Go(TenantId, Vec<(Waiting<E>, usize)>, u32),
+    /// A tenant's entries, and whether one more refusal of them as a whole is one too many.
+    Go(TenantId, Vec<(Waiting<E>, usize)>, bool),
     /// Nothing before something ends, or before this time.
     Wait(Option<Instant>),
 }
@@ -107,11 +107,11 @@ impl<E> Lane<E> {
                 Pick::Go(parts) => {
                     queue.in_flight += 1;
                     self.in_flight += 1;
-                    let refusals = queue.bisect.refusals();
+                    let last = queue.bisect.is_exhausted_by(parts.iter().map(|(_, count)| count).sum());
                     if queue.is_empty() {
                         self.turns.pop_back();
                     }
-                    return Turn::Go(tenant, parts, refusals);
+                    return Turn::Go(tenant, parts, last);
                 }
                 Pick::Wait(until) => wait = [wait, until].into_iter().flatten().min(),
                 Pick::Nothing => {}
@@ -151,7 +151,7 @@ impl<E> Lane<E> {
             if let Some(queue) = self.queues.get_mut(tenant) {
                 match push.end {
                     PushOutcome::Created => queue.bisect.created(),
-                    PushOutcome::RefusedWhole => queue.bisect.refused(push.cases),
+                    PushOutcome::RefusedWhole { counts } => queue.bisect.refused(push.cases, counts),
                     PushOutcome::Other => {}
                 }
             }

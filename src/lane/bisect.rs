@@ -1,5 +1,7 @@
 //! Which case does Testmo mean when it refuses a whole request? Half of it is sent next, then half of that.
 
+use crate::batch::verdict::most_refusals;
+
 /// The state of a tenant's search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bisect {
@@ -7,11 +9,13 @@ pub(super) struct Bisect {
     limit: usize,
     most: usize,
     refusals: u32,
+    /// The most cases of a refused request since cases last arrived.
+    largest: usize,
 }
 
 impl Bisect {
     pub(super) fn new(most: usize) -> Self {
-        Self { limit: most, most, refusals: 0 }
+        Self { limit: most, most, refusals: 0, largest: 0 }
     }
 
     /// The most cases in the next request.
@@ -19,9 +23,9 @@ impl Bisect {
         self.limit
     }
 
-    /// How many requests in a row were refused as a whole.
-    pub(super) fn refusals(&self) -> u32 {
-        self.refusals
+    /// Whether one more refusal of a request of `sent` cases is one too many for a bad case or two.
+    pub(super) fn is_exhausted_by(&self, sent: usize) -> bool {
+        self.refusals + 1 >= most_refusals(self.largest.max(sent))
     }
 
     /// Whether a search is on: then requests go one after the other, as each depends on the one before.
@@ -31,13 +35,17 @@ impl Bisect {
 
     /// Cases arrived.
     pub(super) fn created(&mut self) {
-        self.refusals = 0;
+        (self.refusals, self.largest) = (0, 0);
         self.widen();
     }
 
-    /// A request of `sent` cases was refused as a whole.
-    pub(super) fn refused(&mut self, sent: usize) {
-        self.refusals += 1;
+    /// A request of `sent` cases was refused as a whole; `counts` unless it is the cases' own fault for certain, as
+    /// when they are too large.
+    pub(super) fn refused(&mut self, sent: usize, counts: bool) {
+        if counts {
+            self.refusals += 1;
+            self.largest = self.largest.max(sent);
+        }
         if sent > 1 {
             self.limit = (sent / 2).max(1);
         } else {
@@ -56,23 +64,43 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::batch::verdict::most_refusals;
+
+    #[test]
+    fn when_every_request_is_refused_it_is_the_connection() {
+        for count in 2..=100 {
+            let (mut bisect, mut waiting, mut requests) = (Bisect::new(100), count, 1);
+            while !bisect.is_exhausted_by(bisect.limit().min(waiting)) {
+                let sent = bisect.limit().min(waiting);
+                bisect.refused(sent, true);
+                waiting -= usize::from(sent == 1);
+                requests += 1;
+            }
+            assert_eq!(requests, most_refusals(count));
+        }
+    }
+
+    #[test]
+    fn cases_that_are_too_large_are_never_the_connections_fault() {
+        let mut bisect = Bisect::new(100);
+        for _ in 0..50 {
+            assert!(!bisect.is_exhausted_by(100));
+            bisect.refused(100, false);
+        }
+    }
 
     proptest! {
         #[test]
-        fn the_bad_cases_are_found_alone_and_never_taken_for_a_bad_connection(
-            cases in 1usize..150, bad in proptest::collection::btree_set(0usize..150, 1..3),
-        ) {
+        fn a_bad_case_is_found_alone_and_never_taken_for_a_bad_connection(cases in 1usize..150, bad in 0usize..150) {
             let mut bisect = Bisect::new(100);
             let (mut waiting, mut refused): (Vec<usize>, Vec<usize>) = ((0..cases).collect(), vec![]);
             let mut requests = 0;
             while !waiting.is_empty() {
                 requests += 1;
                 let sent = waiting.len().min(bisect.limit());
-                let hit = waiting[..sent].iter().any(|case| bad.contains(case));
-                prop_assert!(!hit || bisect.refusals() < most_refusals(100));
+                let hit = waiting[..sent].iter().contains(&bad);
+                prop_assert!(!hit || !bisect.is_exhausted_by(sent));
                 if hit {
-                    bisect.refused(sent);
+                    bisect.refused(sent, true);
                     if sent == 1 {
                         refused.push(waiting.remove(0));
                     }
@@ -81,7 +109,7 @@ mod tests {
                     waiting.drain(..sent);
                 }
             }
-            prop_assert_eq!(refused, bad.into_iter().filter(|case| *case < cases).collect::<Vec<_>>());
+            prop_assert_eq!(refused, (0..cases).filter(|case| *case == bad).collect::<Vec<_>>());
             prop_assert!(requests <= 60, "{} requests", requests);
         }
     }

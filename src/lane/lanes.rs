@@ -65,12 +65,12 @@ impl<E> Lanes<E> {
             let Some(lane) = self.lanes.get_mut(&account) else { continue };
             lane.is_ready = false;
             match lane.take(now, &self.limits) {
-                Turn::Go(tenant, parts, refusals) => {
+                Turn::Go(tenant, parts, last_try) => {
                     self.in_flight += 1;
                     self.bytes -= parts.iter().map(|(waiting, _)| waiting.ticket.bytes).sum::<usize>();
                     self.make_ready(&account);
                     let parts = parts.into_iter().map(|(waiting, count)| (waiting.entry, count)).collect();
-                    return Some(Pack { account, tenant, parts, refusals });
+                    return Some(Pack { account, tenant, parts, last_try });
                 }
                 Turn::Wait(Some(until)) if until <= now => self.make_ready(&account),
                 Turn::Wait(until) => self.wake_lane(&account, until),

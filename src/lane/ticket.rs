@@ -67,8 +67,9 @@ pub struct Pack<E> {
     pub tenant: TenantId,
     /// The entries in order, each with how many of its cases go; 0 for one that is worked on alone.
     pub parts: Vec<(E, usize)>,
-    /// How many requests of the tenant in a row were refused as a whole.
-    pub refusals: u32,
+    /// Whether so many requests of the tenant in a row were refused as a whole that one more puts the blame on the
+    /// connection.
+    pub last_try: bool,
 }
 
 /// How the work on a pack went.
@@ -97,7 +98,10 @@ pub enum PushOutcome {
     /// Cases were created.
     Created,
     /// It was refused as a whole, without a word about which case is to blame.
-    RefusedWhole,
+    RefusedWhole {
+        /// Whether it may be the connection's fault.
+        counts: bool,
+    },
     /// Anything else.
     Other,
 }

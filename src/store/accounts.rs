@@ -88,15 +88,20 @@ impl OrderedLane {
 }
 
 impl Store {
-    /// Asks for leave to send a request that creates nothing to an account, for a tenant; a probe has to be over
-    /// within `lease`.
+    /// Asks for leave to send a request that creates nothing to an account, for a tenant, or by order of a person whom
+    /// no pause of a tenant stops; a probe has to be over within `lease`.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn permit(&self, account: &str, tenant: &TenantId, lease: Duration) -> Result<Permit, StoreError> {
+    pub async fn permit(
+        &self,
+        account: &str,
+        tenant: Option<&TenantId>,
+        lease: Duration,
+    ) -> Result<Permit, StoreError> {
         let (mut conn, now) = self.conn_at().await?;
         let known = Known::load(&mut conn, now, BTreeSet::from([account])).await?;
-        if known.is_paused(account, tenant) {
+        if tenant.is_some_and(|tenant| known.is_paused(account, tenant)) {
             return Ok(Permit::Paused);
         }
         let wait = |until, broken| Permit::Wait(Pause::until(until, now, broken));

@@ -9,6 +9,7 @@ use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError, outbox};
 use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
 use crate::batch::mapping::Mapping;
+use crate::batch::reason::Class;
 use crate::batch::verdict::recheck_after;
 use crate::batch::written::WrittenMapping;
 use crate::batch::{Reason, TenantId};
@@ -113,6 +114,25 @@ impl ConnectionRow {
     pub fn is_verified(&self) -> bool {
         self.verified_version.as_deref() == Some(self.version.as_str())
     }
+
+    /// The connection, still verified if nothing but the date of its key was changed and its Testmo was just not well.
+    fn kept_verified(self, before: Option<&Self>) -> Self {
+        match before {
+            Some(before) if before.is_verified() && before.version == self.version && passes(self.finding.as_ref()) => {
+                let Self { verified_version, verified_at, finding, .. } = before.clone();
+                Self { verified_version, verified_at, finding, ..self }
+            }
+            Some(_) | None => self,
+        }
+    }
+}
+
+/// Whether a look failed over something that passes by itself, and so says nothing against a connection that worked.
+fn passes(finding: Option<&Finding>) -> bool {
+    match finding {
+        Some(Finding::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
+        Some(Finding::Works { .. }) | None => false,
+    }
 }
 
 impl Store {
@@ -122,17 +142,25 @@ impl Store {
     /// When the store does not answer.
     pub async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
         let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let now = transaction.now;
+        let before = kept(transaction.conn()?, &row.tenant, None).await?.map(|(before, _)| before);
+        let row = &row.clone().kept_verified(before.as_ref());
+        let (recheck_at, rechecks) = match &row.finding {
+            Some(Finding::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
+            Some(_) | None => (None, 0),
+        };
         let sql = "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, \
                    expires_on, project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, \
-                   changed_at, resolved_mapping) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+                   changed_at, resolved_mapping, recheck_at, rechecks) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
                    ON CONFLICT (tenant_id) DO UPDATE SET version = excluded.version, origin = excluded.origin, \
                    key_nonce = excluded.key_nonce, key_ciphertext = excluded.key_ciphertext, \
                    key_bound_to = excluded.key_bound_to, expires_on = excluded.expires_on, \
                    project_id = excluded.project_id, folder_id = excluded.folder_id, mapping = excluded.mapping, \
                    verified_version = excluded.verified_version, verified_at = excluded.verified_at, \
                    checked_at = excluded.checked_at, finding = excluded.finding, changed_at = excluded.changed_at, \
-                   resolved_mapping = excluded.resolved_mapping";
+                   resolved_mapping = excluded.resolved_mapping, recheck_at = excluded.recheck_at, \
+                   rechecks = excluded.rechecks";
         let bounds = vec![
             Bound::Text(row.tenant.as_str().into()),
             Bound::Text(row.version.clone()),
@@ -148,16 +176,24 @@ impl Store {
             Bound::MaybeInt(row.verified_at),
             Bound::MaybeInt(row.checked_at),
             Bound::MaybeText(finding_text(row.finding.as_ref())),
-            Bound::Int(transaction.now),
+            Bound::Int(now),
             Bound::MaybeText(row.resolved.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok())),
+            Bound::MaybeInt(recheck_at),
+            Bound::Int(rechecks),
         ];
-        let now = transaction.now;
-        replace(transaction.conn()?, now, sql, bounds, row).await?;
+        sql::execute(transaction.conn()?, sql, bounds).await?;
+        if let (Some(before), true) = (before, row.is_verified()) {
+            tell_restored(transaction.conn()?, now, &before, &row.version).await?;
+        }
         transaction.commit().await
     }
 
     /// Notes what a look at a version of a connection found, and has it told when that is a change; a connection
     /// changed meanwhile is left alone.
+    ///
+    /// A verified connection stays so when its Testmo is just not well. One that failed and is found to work gets the
+    /// work that waits for it, but is told to be restored only once a case has arrived: a look reads, and so cannot
+    /// tell whether the key's user may write.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -262,24 +298,25 @@ impl Store {
     }
 }
 
-/// Carries out the statement that enters `row`, and has it told if a connection that failed works now.
-async fn replace(
+/// A tenant's connection, if it is there in this version, and how often it was found to fail since it was told to
+/// work; nobody else changes it before the transaction ends.
+async fn kept(
     conn: &mut AnyConnection,
-    now: i64,
-    sql: &'static str,
-    bounds: Vec<Bound>,
-    row: &ConnectionRow,
-) -> Result<(), StoreError> {
-    let known = format!("SELECT * FROM connections WHERE tenant_id = $1 {}", Dialect::of(conn).keep());
-    let rows = sql::fetch(conn, known, vec![Bound::Text(row.tenant.as_str().into())]).await?;
-    let before = rows.first().map(connection).transpose()?;
-    sql::execute(conn, sql, bounds).await?;
-    match &row.finding {
-        Some(finding @ Finding::Works { .. }) if row.is_verified() => {
-            tell_change(conn, now, before.as_ref(), &row.version, finding).await
-        }
-        Some(_) | None => Ok(()),
-    }
+    tenant: &TenantId,
+    version: Option<&str>,
+) -> Result<Option<(ConnectionRow, u32)>, StoreError> {
+    let sql = format!(
+        "SELECT * FROM connections WHERE tenant_id = $1 AND ($2 IS NULL OR version = $2) {}",
+        Dialect::of(conn).keep()
+    );
+    let bounds = vec![Bound::Text(tenant.as_str().into()), Bound::MaybeText(version.map(Into::into))];
+    let rows = sql::fetch(conn, sql, bounds).await?;
+    rows.first().map(|row| Ok((connection(row)?, row.whole("rechecks")?))).transpose()
+}
+
+fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
+    let wait = recheck_after(reason, times)?;
+    Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
 }
 
 async fn note(
@@ -289,56 +326,81 @@ async fn note(
     version: &str,
     finding: &Finding,
 ) -> Result<(), StoreError> {
-    let key = || Bound::Text(tenant.as_str().into());
-    let sql = format!("SELECT * FROM connections WHERE tenant_id = $1 AND version = $2 {}", Dialect::of(conn).keep());
-    let rows = sql::fetch(conn, sql, vec![key(), Bound::Text(version.into())]).await?;
-    let Some(row) = rows.first() else { return Ok(()) };
-    let (before, times) = (connection(row)?, row.whole("rechecks")?);
-    let recheck_at = match finding {
-        Finding::Works { .. } => None,
-        Finding::Fails { reason, .. } => recheck_after(*reason, times)
-            .and_then(|wait| i64::try_from(wait.as_millis()).ok())
-            .map(|wait| now.saturating_add(wait)),
+    let Some((before, fails)) = kept(conn, tenant, Some(version)).await? else { return Ok(()) };
+    let key = || vec![Bound::Text(tenant.as_str().into()), Bound::Int(now)];
+    if before.is_verified() && passes(Some(finding)) {
+        sql::execute(conn, "UPDATE connections SET checked_at = $2 WHERE tenant_id = $1", key()).await?;
+        return Ok(());
+    }
+    let set = |verified| {
+        format!(
+            "UPDATE connections SET checked_at = $2, finding = $3, recheck_at = $4, rechecks = $5, {verified} \
+             WHERE tenant_id = $1"
+        )
     };
-    let works = matches!(finding, Finding::Works { .. });
-    let sql = "UPDATE connections SET checked_at = $3, finding = $4, recheck_at = $6, \
-               rechecks = CASE WHEN $5 = 1 THEN 0 ELSE rechecks + 1 END, \
-               verified_version = CASE WHEN $5 = 1 THEN version ELSE NULL END, \
-               verified_at = CASE WHEN $5 = 1 THEN $3 ELSE verified_at END \
-               WHERE tenant_id = $1 AND version = $2";
-    let bounds = vec![
-        key(),
-        Bound::Text(version.into()),
-        Bound::Int(now),
-        Bound::MaybeText(finding_text(Some(finding))),
-        Bound::Int(i64::from(works)),
-        Bound::MaybeInt(recheck_at),
-    ];
-    sql::execute(conn, sql, bounds).await?;
-    tell_change(conn, now, Some(&before), version, finding).await
+    let with = |recheck_at, fails: u32| {
+        let finding = Bound::MaybeText(finding_text(Some(finding)));
+        key().into_iter().chain([finding, Bound::MaybeInt(recheck_at), Bound::Int(fails.into())]).collect()
+    };
+    match finding {
+        Finding::Works { .. } => {
+            let is_proven = fails == 0 || waiting(conn, tenant).await? == 0;
+            let bounds = with(None, if is_proven { 0 } else { fails });
+            sql::execute(conn, set("verified_version = version, verified_at = $2"), bounds).await?;
+            if is_proven { tell_restored(conn, now, &before, version).await } else { Ok(()) }
+        }
+        Finding::Fails { reason, detail } => {
+            let bounds = with(recheck_at(*reason, fails, now), fails.saturating_add(1));
+            sql::execute(conn, set("verified_version = NULL"), bounds).await?;
+            // Where it was found to work but that was not told, its failing again is no news.
+            if !before.is_verified() || fails > 0 {
+                return Ok(());
+            }
+            let change = ConnectionChange { tenant, version, at: now };
+            outbox::put(conn, now, vec![&connection_failed(change, *reason, Some(detail))]).await
+        }
+    }
 }
 
-/// Stores the event of a connection that stopped working, or works again for what waits.
-async fn tell_change(
+/// Notes that cases of tenants have arrived: what was told to fail and was found to work is told to be restored.
+pub(super) async fn proven(conn: &mut AnyConnection, now: i64, tenants: &[TenantId]) -> Result<(), StoreError> {
+    for tenant in tenants {
+        let Some((row, fails)) = kept(conn, tenant, None).await? else { continue };
+        if fails == 0 || !row.is_verified() {
+            continue;
+        }
+        let sql = "UPDATE connections SET rechecks = 0 WHERE tenant_id = $1";
+        sql::execute(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+        tell(conn, now, tenant, &row.version).await?;
+    }
+    Ok(())
+}
+
+/// Stores the event that a connection works again, if it did not before.
+async fn tell_restored(
     conn: &mut AnyConnection,
     now: i64,
-    before: Option<&ConnectionRow>,
+    before: &ConnectionRow,
     version: &str,
-    finding: &Finding,
 ) -> Result<(), StoreError> {
-    let Some(before) = before else { return Ok(()) };
-    let change = ConnectionChange { tenant: &before.tenant, version, at: now };
-    let event = match finding {
-        Finding::Fails { reason, detail } if before.is_verified() => connection_failed(change, *reason, Some(detail)),
-        Finding::Works { .. } if !before.is_verified() && matches!(before.finding, Some(Finding::Fails { .. })) => {
-            let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked' \
-                       AND waits_for = 'connection'";
-            let rows = sql::fetch(conn, sql, vec![Bound::Text(before.tenant.as_str().into())]).await?;
-            connection_restored(change, rows.first().map_or(Ok(0), |row| row.whole("n"))?)
-        }
-        Finding::Fails { .. } | Finding::Works { .. } => return Ok(()),
-    };
+    if before.is_verified() || !matches!(before.finding, Some(Finding::Fails { .. })) {
+        return Ok(());
+    }
+    tell(conn, now, &before.tenant, version).await
+}
+
+async fn tell(conn: &mut AnyConnection, now: i64, tenant: &TenantId, version: &str) -> Result<(), StoreError> {
+    let batches = waiting(conn, tenant).await?;
+    let event = connection_restored(ConnectionChange { tenant, version, at: now }, batches);
     outbox::put(conn, now, vec![&event]).await
+}
+
+/// How many batches of a tenant wait for its connection.
+async fn waiting(conn: &mut AnyConnection, tenant: &TenantId) -> Result<u64, StoreError> {
+    let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked' \
+               AND waits_for = 'connection'";
+    let rows = sql::fetch(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+    rows.first().map_or(Ok(0), |row| row.whole("n"))
 }
 
 fn finding_text(finding: Option<&Finding>) -> Option<String> {

@@ -28,6 +28,9 @@ pub enum StoreError {
          max_connections"
     )]
     Full(String),
+    /// The disk is full, or the database has reached its limit.
+    #[error("the store has no room left ({0}): free space on its disk, or raise store.max_file_bytes")]
+    NoRoom(String),
     /// The user may not do what is needed.
     #[error("the user of the store may not do what is needed ({0}): make it the owner of the database")]
     Forbidden(String),
@@ -62,7 +65,8 @@ impl StoreError {
     /// Whether what was asked is the cause, and not the way to the database.
     pub(super) fn is_of_request(&self) -> bool {
         match self {
-            Self::Database(_) | Self::Malformed(_) => true,
+            // A smaller request may fit.
+            Self::Database(_) | Self::Malformed(_) | Self::NoRoom(_) => true,
             Self::Missing(_)
             | Self::InUse(_)
             | Self::Away(_)
@@ -81,6 +85,9 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
 }
 
+/// SQLite's result code for a full disk, or a file at its limit.
+const SQLITE_FULL: &str = "13";
+
 impl From<sqlx::Error> for StoreError {
     /// By the SQLSTATE of PostgreSQL, whose first two characters are the class; SQLite's codes are shorter.
     #[expect(
@@ -94,10 +101,14 @@ impl From<sqlx::Error> for StoreError {
                 (_, "28000" | "28P01") => Self::Refused(said),
                 (_, "3D000") => Self::NoDatabase(said),
                 (_, "53300") => Self::Full(said),
+                (_, "53100") => Self::NoRoom(said),
                 (_, "42501" | "3F000") => Self::Forbidden(said),
                 (Some("08" | "57"), _) => Self::Away(said),
                 _ => Self::Database(Arc::new(error)),
             };
+        }
+        if code(&error).as_deref() == Some(SQLITE_FULL) {
+            return Self::NoRoom(error.as_database_error().map(|said| said.message().to_owned()).unwrap_or_default());
         }
         match &error {
             sqlx::Error::Io(cause) => Self::Away(cause.to_string()),

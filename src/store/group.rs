@@ -1,5 +1,6 @@
 //! How do many concurrent pushes share one commit? A queue whose waiting requests go into one transaction.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ enum Request {
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     queue: Arc<Mutex<Option<mpsc::Sender<Request>>>>,
+    no_room: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
@@ -39,7 +41,7 @@ impl Group {
         let tasks = TaskTracker::new();
         tasks.spawn(serve(pool, clock, requests));
         tasks.close();
-        Self { queue: Arc::new(Mutex::new(Some(queue))), tasks }
+        Self { queue: Arc::new(Mutex::new(Some(queue))), no_room: Arc::default(), tasks }
     }
 
     pub(super) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
@@ -54,7 +56,21 @@ impl Group {
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or(StoreError::Closed)?;
         let (answer, answered) = oneshot::channel();
         queue.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        let answer = answered.await.map_err(|_| StoreError::Closed)?;
+        if let Err(StoreError::NoRoom(_)) = &answer {
+            self.no_room.store(true, Ordering::SeqCst);
+        }
+        answer
+    }
+
+    /// Whether something could not be stored for want of room, since there was some.
+    pub(super) fn had_no_room(&self) -> bool {
+        self.no_room.load(Ordering::SeqCst)
+    }
+
+    /// Notes that there is room.
+    pub(super) fn has_room(&self) {
+        self.no_room.store(false, Ordering::SeqCst);
     }
 
     pub(super) async fn close(&self) {

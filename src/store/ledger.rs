@@ -14,7 +14,7 @@ use sqlx::any::AnyRow;
 use super::accounts::{self, Answer, Heard, Known, Pause};
 use super::shelf::{self, ByHand, Shelving};
 use super::sql::{self, Bound, Columns, Dialect, Kind};
-use super::{Store, StoreError, outbox};
+use super::{Store, StoreError, connections, outbox};
 use crate::batch::event::Event;
 use crate::batch::ledger::{BatchRecord, CaseState};
 use crate::batch::{BatchId, BatchKey, TenantId};
@@ -515,6 +515,8 @@ pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change
     let done = |change: &&Change| change.batch.as_ref().is_none_or(|b| moved.contains(&b.record.key));
     let stored: Vec<&Change> = possible.into_iter().filter(done).collect();
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
+    // Before anything leaves the shelf, as it counts what had waited for a connection.
+    note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
     for (id, generation) in stored.iter().filter_map(|c| c.unshelve).collect::<BTreeSet<_>>() {
         shelf::remove(conn, id, generation).await?;
     }
@@ -526,7 +528,6 @@ pub(super) async fn change(conn: &mut AnyConnection, now: i64, changes: &[Change
     }
     outbox::put(conn, now, stored.iter().flat_map(|c| &c.events).collect()).await?;
     hear(conn, now, changes).await?;
-    note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
     let answer =
         |(change, held): (&Change, &bool)| if *held && done(&change) { Changed::Done } else { Changed::Fenced };
     Ok(changes.iter().zip(&held).map(answer).collect())
@@ -622,14 +623,16 @@ async fn note_successes(conn: &mut AnyConnection, now: i64, tenants: HashSet<&Te
     let dialect = Dialect::of(conn);
     let sql = format!(
         "UPDATE connections SET last_success_at = $2 FROM (SELECT c.tenant_id AS due FROM connections c \
-         JOIN {} ON c.tenant_id = r.tenant WHERE c.last_success_at IS NULL OR c.last_success_at <= $3 {}) AS d \
-         WHERE tenant_id = due",
+         JOIN {} ON c.tenant_id = r.tenant WHERE c.last_success_at IS NULL OR c.last_success_at <= $3 \
+         OR c.rechecks > 0 {}) AS d WHERE tenant_id = due RETURNING tenant_id, rechecks",
         dialect.rows(&[("tenant", Kind::Text)]),
         dialect.skip_taken()
     );
     let bounds = vec![Bound::from(rows.as_slice()), Bound::Int(now), Bound::Int(now - SUCCESS_GRAIN_MS)];
-    sql::execute(conn, sql, bounds).await?;
-    Ok(())
+    let noted = sql::fetch(conn, sql, bounds).await?;
+    let on_trial = noted.iter().filter(|row| row.int("rechecks").is_ok_and(|fails| fails > 0));
+    let on_trial: Vec<TenantId> = on_trial.map(|row| row.parsed("tenant_id")).collect::<Result<_, _>>()?;
+    connections::proven(conn, now, &on_trial).await
 }
 
 async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<HashMap<BatchKey, Stored>, StoreError> {

@@ -25,7 +25,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool};
 
-use self::sql::Columns;
+use self::sql::{Bound, Columns};
 use crate::clock::Clock;
 use crate::config;
 
@@ -42,6 +42,17 @@ pub struct Store {
     clock: Clock,
     group: group::Group,
     made: bool,
+}
+
+/// What is written to find out whether there is room; a change is seldom larger.
+const ROOM: usize = 1_000_000;
+
+async fn try_for_room(conn: &mut PoolConnection<Any>) -> Result<(), StoreError> {
+    let text = Bound::Text("x".repeat(ROOM));
+    let sql = "INSERT INTO facts (name, value) VALUES ('room', $1) ON CONFLICT (name) DO UPDATE SET value = $1";
+    sql::execute(conn, sql, vec![text]).await?;
+    sql::execute(conn, "DELETE FROM facts WHERE name = 'room'", vec![]).await?;
+    Ok(())
 }
 
 impl Store {
@@ -83,13 +94,17 @@ impl Store {
         Ok((conn, now))
     }
 
-    /// Whether the store answers.
+    /// Whether the store answers; and, if it had no room of late, whether it has some again.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let (mut conn, _) = self.conn_at().await?;
         sql::fetch(&mut conn, "SELECT 1 AS one", vec![]).await?;
+        if self.group.had_no_room() {
+            try_for_room(&mut conn).await?;
+            self.group.has_room();
+        }
         Ok(())
     }
 

@@ -17,6 +17,8 @@ use crate::config;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The most connections to an SQLite file, whose writers wait for each other anyway.
 const TO_A_FILE: u32 = 4;
+/// The size of a page of an SQLite file, in bytes.
+const PAGE: u64 = 4_096;
 /// A connection that was idle for longer is tried before it is used.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
@@ -59,23 +61,25 @@ impl std::fmt::Display for Place {
 pub(super) async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Opened, StoreError> {
     sqlx::any::install_default_drivers();
     match Place::of(config) {
-        Place::File(file) => open_file(&config.url, &file, create, clock).await,
+        Place::File(file) => open_file(config, &file, create, clock).await,
         Place::Server(place) => open_server(config, place, create).await,
     }
 }
 
-async fn open_file(url: &str, file: &Path, create: bool, clock: Clock) -> Result<Opened, StoreError> {
+async fn open_file(config: &config::Store, file: &Path, create: bool, clock: Clock) -> Result<Opened, StoreError> {
     let made = !file.exists();
     if made && !create {
         return Err(StoreError::Missing(file.display().to_string()));
     }
     let mode = if create { "rwc" } else { "rw" };
+    let url = &config.url;
     let options = options(&format!("{}?mode={mode}", url.split('?').next().unwrap_or(url)))?;
+    let most = config.max_file_bytes;
     let pool = AnyPoolOptions::new()
         .max_connections(TO_A_FILE)
         .test_before_acquire(false)
         .acquire_timeout(CONNECT)
-        .after_connect(|conn, _| Box::pin(prepare_file(conn)))
+        .after_connect(move |conn, _| Box::pin(prepare_file(conn, most)))
         .connect_with(options)
         .await?;
     migrator(Dialect::Sqlite).run(&pool).await?;
@@ -133,7 +137,11 @@ async fn has_tables(conn: &mut AnyConnection) -> Result<bool, StoreError> {
 }
 
 /// WAL with full sync survives a power cut; the wait is for another process that writes, such as a command.
-async fn prepare_file(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
+async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64) -> Result<(), sqlx::Error> {
+    if most_bytes > 0 {
+        let sql = format!("PRAGMA max_page_count = {}", most_bytes / PAGE);
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+    }
     for pragma in ["busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY"] {
         sqlx::query(AssertSqlSafe(format!("PRAGMA {pragma}"))).execute(&mut *conn).await?;
     }

@@ -36,7 +36,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError>;
 
     async fn company(&self, push: &str) -> Result<Company, StoreError>;
-    async fn permit(&self, account: &str, tenant: &TenantId, lease: Duration) -> Result<Permit, StoreError>;
+    async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError>;
     async fn orders(&self) -> Result<Vec<Order>, StoreError>;
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError>;
@@ -106,7 +106,7 @@ impl Storage for Store {
         Self::company(self, push).await
     }
 
-    async fn permit(&self, account: &str, tenant: &TenantId, lease: Duration) -> Result<Permit, StoreError> {
+    async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
         Self::permit(self, account, tenant, lease).await
     }
 

@@ -1,7 +1,7 @@
 use super::accounts::{Heard, Order, OrderedLane, Pause, Permit};
 use super::ledger::{Change, Changed, Claim, Claimed, PushEnded, Revised};
 use super::shelf::{Due, Filter, Identity, Shelving, Until};
-use super::sql::Bound;
+use super::sql::{Bound, Columns};
 use super::*;
 use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
 use crate::batch::pace::Signal;
@@ -44,6 +44,10 @@ on_both! {
     one_bad_request_does_not_fail_its_neighbours,
     a_store_is_opened_again_with_everything_in_it,
     a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone,
+    a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_its_key_is_refused,
+    a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked,
+    a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_failing_before_is_no_news,
+    a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once,
     suspects_are_leased_one_at_a_time_and_counted,
     a_folder_is_claimed_by_one_and_free_again_after_the_settle_time,
     a_clock_that_is_behind_is_noticed,
@@ -280,7 +284,7 @@ async fn no_claim_is_granted_while_the_gate_is_closed(f: Fixture) {
     let claim = claim_of("p1", &fresh("b"));
     let pause = Pause { wait: Duration::from_secs(60), broken: false };
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::Wait(wait) if wait == pause));
-    let permit = async || f.store.permit(&target().account, &tenant(), Duration::from_secs(5)).await.unwrap();
+    let permit = async || f.store.permit(&target().account, Some(&tenant()), Duration::from_secs(5)).await.unwrap();
     assert_eq!(permit().await, Permit::Wait(pause));
     f.set_time(1_060_000).await;
     assert!(granted(&f.store.claim(claim).await.unwrap()));
@@ -317,7 +321,7 @@ async fn an_account_that_fails_again_and_again_is_probed_by_one(f: Fixture) {
     }
     let (account, owner) = (target().account, tenant());
     let claim = || f.store.claim(claim_of("p1", &fresh("b")));
-    let permit = || f.store.permit(&account, &owner, Duration::from_secs(60));
+    let permit = || f.store.permit(&account, Some(&owner), Duration::from_secs(60));
     let broken = |seconds| Pause { wait: Duration::from_secs(seconds), broken: true };
     assert!(matches!(claim().await.unwrap(), Claimed::Wait(pause) if pause == broken(5)));
     assert_eq!(permit().await.unwrap(), Permit::Wait(broken(5)));
@@ -339,7 +343,7 @@ async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
     for lane in [&of_tenant, &of_account] {
         f.store.give_order(&order(lane, true, None)).await.unwrap();
         assert!(matches!(claim(1).await.unwrap(), Claimed::Paused));
-        let permit = f.store.permit(&target().account, &tenant(), Duration::from_secs(5)).await.unwrap();
+        let permit = f.store.permit(&target().account, Some(&tenant()), Duration::from_secs(5)).await.unwrap();
         assert_eq!(permit, Permit::Paused);
         let shelve =
             Shelving { reason: Reason::Paused, account: Some(target().account), ..shelving("b", Until::After(HOUR)) };
@@ -512,6 +516,109 @@ async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker
     f.store.note_finding(&tenant(), "v1", &refused).await.unwrap();
     f.set_time(1_000_000 + 999 * 60_000).await;
     assert_eq!(take().await, 0, "no call with a key that is known to be refused");
+}
+
+async fn a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_its_key_is_refused(f: Fixture) {
+    let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
+    for (n, (reason, looked_at)) in [
+        (Reason::Forbidden, 1),
+        (Reason::TargetMissing, 1),
+        (Reason::WrongHost, 1),
+        (Reason::Throttled, 1),
+        (Reason::KeyRefused, 0),
+        (Reason::ConnectionRejected, 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let finding = Some(Finding::Fails { reason, detail: "d".into() });
+        f.store.set_connection(&ConnectionRow { finding, ..connection(&n.to_string(), false) }).await.unwrap();
+        assert_eq!(take().await, 0, "{reason}");
+        f.set_time(1_000_000 + (i64::try_from(n).unwrap() + 1) * 5 * 60_000).await;
+        assert_eq!(take().await, looked_at, "{reason}");
+    }
+}
+
+async fn a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked(f: Fixture) {
+    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let entered = ConnectionRow { finding: Some(works.clone()), ..connection("v1", true) };
+    f.store.set_connection(&entered).await.unwrap();
+    let row = async || f.store.connection(&tenant()).await.unwrap().unwrap();
+    for reason in [Reason::ServerError, Reason::Throttled, Reason::NoAnswer, Reason::Unreachable, Reason::WrongHost] {
+        let fails = Finding::Fails { reason, detail: "d".into() };
+        f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+        assert!(row().await.is_verified(), "{reason}");
+        // A person gives its key another date just then.
+        let dated = ConnectionRow { expires_on: Some("2027-01-01".into()), ..entered.clone() };
+        f.store.set_connection(&dated.judged(fails.clone(), 7)).await.unwrap();
+        assert!(row().await.is_verified(), "{reason}");
+        assert_eq!((row().await.finding, row().await.expires_on.as_deref()), (Some(works.clone()), Some("2027-01-01")));
+        f.store.set_connection(&connection("v2", false).judged(fails, 7)).await.unwrap();
+        assert!(!row().await.is_verified(), "other content has not worked yet");
+        f.store.set_connection(&entered).await.unwrap();
+    }
+}
+
+/// What was announced of connections so far: `failed`, or `restored` with the number of batches.
+async fn told_of_connections(store: &Store) -> Vec<String> {
+    let mut conn = store.conn().await.unwrap();
+    let sql = "SELECT body FROM outbox WHERE kind LIKE '%.connection.%' ORDER BY created_at";
+    let rows = sql::fetch(&mut conn, sql, vec![]).await.unwrap();
+    let told = |row: &sqlx::any::AnyRow| {
+        let body: serde_json::Value = serde_json::from_str(&row.text("body").unwrap()).unwrap();
+        let word = body["type"].as_str().unwrap().rsplit('.').nth(1).unwrap().to_owned();
+        match body["data"]["batches"].as_u64() {
+            Some(batches) => format!("{word} {batches}"),
+            None => word,
+        }
+    };
+    rows.iter().map(told).collect()
+}
+
+async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_failing_before_is_no_news(f: Fixture) {
+    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    for (n, batch) in ["b1", "b2"].iter().enumerate() {
+        let shelving = Shelving { arrived_at: i64::try_from(n).unwrap(), ..shelving(batch, Until::Connection) };
+        f.store.change(Change { shelve: Some(shelving), ..Change::default() }).await.unwrap();
+    }
+    let mut minutes = 0;
+    for (n, pause) in [5, 10, 20, 40].into_iter().enumerate() {
+        f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+        assert_eq!(told_of_connections(&f.store).await, ["failed"], "time {n}");
+        f.set_time(1_000_000 + (minutes + pause) * 60_000 - 1).await;
+        assert!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().is_empty(), "{pause} minutes");
+        minutes += pause;
+        f.set_time(1_000_000 + minutes * 60_000).await;
+        assert_eq!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len(), 1, "{pause} minutes");
+        // Reading is allowed, so the look finds nothing wrong and the work goes out.
+        f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+        assert!(f.store.connection(&tenant()).await.unwrap().unwrap().is_verified());
+        assert_eq!(f.store.lease_due("w", Duration::from_secs(0), &[(tenant(), 9)]).await.unwrap().len(), 2);
+    }
+    f.set_time(1_000_000 + minutes * 60_000 + 1_000).await;
+    let leased = f.store.lease_due("w", Duration::from_secs(9), &[(tenant(), 1)]).await.unwrap().remove(0);
+    let arrived =
+        Change { unshelve: Some((leased.id.0, leased.generation)), success: Some(tenant()), ..Change::default() };
+    f.store.change(arrived.clone()).await.unwrap();
+    f.store.change(arrived).await.unwrap();
+    assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2"]);
+    f.set_time(1_000_000 + minutes * 60_000 + 2_000).await;
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2", "failed"]);
+}
+
+async fn a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once(f: Fixture) {
+    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.set_time(1_000_001).await;
+    f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+    f.set_time(1_000_002).await;
+    f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+    assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 0"]);
 }
 
 async fn suspects_are_leased_one_at_a_time_and_counted(f: Fixture) {

@@ -188,6 +188,10 @@ impl Tenants {
         Ok(())
     }
 
+    pub(super) fn store(&self) -> &dyn Storage {
+        &*self.store
+    }
+
     /// The keys' keeper.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring

@@ -4,8 +4,9 @@
 
 mod connection;
 mod keyring;
+mod paced;
 mod verify;
 
 pub use connection::{Connection, Entered, Resolution, ResolveError, Tenants};
 pub use keyring::{KeyError, Keyring};
-pub use verify::{Examined, descend, examine, lies_under, path_of, verify};
+pub use verify::{Examined, descend, lies_under, path_of, verify};

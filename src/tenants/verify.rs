@@ -1,21 +1,28 @@
 //! Does a connection work? Looks the way a person would: who am I, is the project there, is the folder there.
 
+use std::time::Duration;
+
 use crate::batch::Reason;
 use crate::batch::answer::Trouble;
 use crate::batch::mapping::Mapping;
-use crate::batch::verdict::reason_of;
+use crate::batch::verdict::{DEFAULT_GATE, reason_of_look};
 use crate::batch::written::{Catalogue, Needs, WrittenMapping, unfilled};
 use crate::store::connections::Finding;
 use crate::testmo::{Access, Client, Folder};
 
 /// Looks at a connection with three reads.
 pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64) -> Finding {
-    match look(client, access, project, folder).await {
-        Ok(finding) | Err(finding) => finding,
-    }
+    look(client, access, project, folder).await.unwrap_or_else(|ended| ended.finding)
 }
 
-async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Result<Finding, Finding> {
+/// A look that ended before all was seen.
+struct Ended {
+    finding: Finding,
+    /// How long the account asked to be left alone.
+    pause: Option<Duration>,
+}
+
+async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Result<Finding, Ended> {
     let user = client.user(access).await.map_err(|trouble| fails(&trouble, "asking who the key belongs to"))?;
     let name = client
         .project(access, project)
@@ -27,15 +34,20 @@ async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Re
         .map_err(|trouble| fails(&trouble, &format!("listing the folders of project {project}")))?;
     match path_of(&folders, folder) {
         Some(path) => Ok(Finding::Works { user, project: name, folder: path }),
-        None => Err(Finding::Fails {
-            reason: Reason::TargetMissing,
-            detail: format!("project \"{name}\" has no folder {folder}"),
-        }),
+        None => Err(Ended::because(Reason::TargetMissing, format!("project \"{name}\" has no folder {folder}"))),
     }
 }
 
-fn fails(trouble: &Trouble, doing: &str) -> Finding {
-    Finding::Fails { reason: reason_of(trouble), detail: format!("{doing}: {trouble}") }
+impl Ended {
+    fn because(reason: Reason, detail: String) -> Self {
+        Self { finding: Finding::Fails { reason, detail }, pause: None }
+    }
+}
+
+fn fails(trouble: &Trouble, doing: &str) -> Ended {
+    let pause =
+        if let Trouble::Throttled { retry_after } = trouble { Some(retry_after.unwrap_or(DEFAULT_GATE)) } else { None };
+    Ended { pause, ..Ended::because(reason_of_look(trouble), format!("{doing}: {trouble}")) }
 }
 
 /// What was found out about a connection and its mapping.
@@ -47,30 +59,38 @@ pub struct Examined {
     pub mapping: Option<Mapping>,
     /// Labels of required custom fields that the mapping does not fill, as far as Testmo tells.
     pub unfilled: Vec<String>,
+    /// How long the account asks to be left alone, if it does.
+    pub pause: Option<Duration>,
 }
 
 impl Examined {
     /// Testmo could not even be asked.
     pub fn failed(reason: Reason, detail: String) -> Self {
-        Self { finding: Finding::Fails { reason, detail }, mapping: None, unfilled: Vec::new() }
+        Self { finding: Finding::Fails { reason, detail }, mapping: None, unfilled: Vec::new(), pause: None }
+    }
+
+    /// The look ended early; without names, what the mapping stands for is known all the same.
+    fn ended(ended: Ended, written: &WrittenMapping) -> Self {
+        let mapping = written.resolve(&Catalogue::default()).ok();
+        Self { finding: ended.finding, mapping, unfilled: Vec::new(), pause: ended.pause }
     }
 }
 
 /// Looks at a connection, and finds out what the names in its mapping stand for.
-pub async fn examine(
+pub(super) async fn examine(
     client: &Client,
     access: &Access,
     project: u64,
     folder: u64,
     written: &WrittenMapping,
 ) -> Examined {
-    let finding = verify(client, access, project, folder).await;
-    if let Finding::Fails { .. } = finding {
-        return Examined { finding, mapping: written.resolve(&Catalogue::default()).ok(), unfilled: Vec::new() };
-    }
+    let finding = match look(client, access, project, folder).await {
+        Ok(finding) => finding,
+        Err(ended) => return Examined::ended(ended, written),
+    };
     match read_mapping(client, access, project, written).await {
-        Ok((mapping, unfilled)) => Examined { finding, mapping: Some(mapping), unfilled },
-        Err(finding) => Examined { finding, mapping: None, unfilled: Vec::new() },
+        Ok((mapping, unfilled)) => Examined { finding, mapping: Some(mapping), unfilled, pause: None },
+        Err(Ended { finding, pause }) => Examined { finding, mapping: None, unfilled: Vec::new(), pause },
     }
 }
 
@@ -79,7 +99,7 @@ async fn read_mapping(
     access: &Access,
     project: u64,
     written: &WrittenMapping,
-) -> Result<(Mapping, Vec<String>), Finding> {
+) -> Result<(Mapping, Vec<String>), Ended> {
     let needs = written.needs();
     // The fields also tell of required ones; without names they are no reason to call a connection broken.
     let there = match client.catalogue(access, project, Needs { fields: true, ..needs }).await {
@@ -95,8 +115,7 @@ async fn read_mapping(
             Ok((mapping, unfilled))
         }
         Err(faults) => {
-            let detail = format!("in the mapping: {}", faults.join("; "));
-            Err(Finding::Fails { reason: Reason::ConnectionRejected, detail })
+            Err(Ended::because(Reason::ConnectionRejected, format!("in the mapping: {}", faults.join("; "))))
         }
     }
 }

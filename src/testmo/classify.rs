@@ -48,8 +48,15 @@ impl Answer {
     }
 
     fn is_json(&self) -> bool {
-        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        kind.starts_with("application/json") || kind.starts_with("application/problem+json")
+        self.kind().starts_with("application/json") || self.kind().starts_with("application/problem+json")
+    }
+
+    fn is_html(&self) -> bool {
+        self.kind().starts_with("text/html")
+    }
+
+    fn kind(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -67,6 +74,7 @@ fn trouble(answer: &Answer) -> Option<Trouble> {
         422 => Trouble::Invalid(refusals(&answer.body)),
         429 => Trouble::Throttled { retry_after: retry_after(answer) },
         status @ 500..=599 => Trouble::Server { status },
+        status if answer.is_html() => Trouble::NotTestmo { status },
         status => Trouble::Rejected { status },
     })
 }
@@ -149,6 +157,8 @@ mod tests {
             (answer(403, &[html], ""), Some(Trouble::Forbidden)),
             (answer(404, &[JSON], "{}"), Some(Trouble::Missing)),
             (answer(404, &[html], ""), Some(Trouble::NotTestmo { status: 404 })),
+            (answer(405, &[html], ""), Some(Trouble::NotTestmo { status: 405 })),
+            (answer(405, &[], ""), Some(Trouble::Rejected { status: 405 })),
             (answer(413, &[], ""), Some(Trouble::TooLarge)),
             (answer(429, &[], ""), Some(Trouble::Throttled { retry_after: None })),
             (answer(500, &[], ""), Some(Trouble::Server { status: 500 })),

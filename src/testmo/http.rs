@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 
 use super::classify::Answer;
 use super::client::{Access, Call, Transport};
-use super::resolver::{ResolveError, VettedResolver};
+use super::resolver::{ListedResolver, ResolveError, VettedResolver};
 use crate::batch::answer::Trouble;
 use crate::clock::Clock;
 use crate::config;
@@ -43,7 +43,7 @@ impl Http {
         };
         Ok(Self {
             public: builder().https_only(true).dns_resolver(Arc::new(VettedResolver)).build()?,
-            listed: builder().build()?,
+            listed: builder().dns_resolver(Arc::new(ListedResolver)).build()?,
             clock,
             max_answer_bytes: config.max_answer_bytes,
         })

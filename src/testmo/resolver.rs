@@ -10,6 +10,10 @@ use super::address::is_public;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct VettedResolver;
 
+/// A resolver for origins that the operator has listed, which may lead anywhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListedResolver;
+
 /// Why a name leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ResolveError {
@@ -21,13 +25,23 @@ pub(super) enum ResolveError {
 
 impl Resolve for VettedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let found: Vec<SocketAddr> = found.map_err(|_| ResolveError::Unknown)?.collect();
-            let addresses = vet(found)?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
+        Box::pin(async move { Ok(addrs(vet(look_up(&name).await?)?)) })
     }
+}
+
+impl Resolve for ListedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move { Ok(addrs(look_up(&name).await?)) })
+    }
+}
+
+async fn look_up(name: &Name) -> Result<Vec<SocketAddr>, ResolveError> {
+    let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+    Ok(found.map_err(|_| ResolveError::Unknown)?.collect())
+}
+
+fn addrs(found: Vec<SocketAddr>) -> Addrs {
+    Box::new(found.into_iter())
 }
 
 /// One address that is not public spoils the name: whoever answers so is not to be trusted with a key.

@@ -9,7 +9,7 @@ use crate::batch::Reason;
 use crate::batch::answer::Trouble;
 use crate::batch::message::FolderWish;
 use crate::batch::pace::Signal;
-use crate::batch::verdict::{DEFAULT_GATE, Next, reason_of, signal_of};
+use crate::batch::verdict::{DEFAULT_GATE, Next, after_failed_look, reason_of, signal_of};
 use crate::store::StoreError;
 use crate::store::accounts::{Pause, Permit};
 use crate::store::connections::Finding;
@@ -29,7 +29,7 @@ impl Courier {
         let testmo = &self.config.testmo;
         let lease = testmo.connect_timeout + testmo.request_timeout;
         let account = connection.access.origin.as_str();
-        Ok(match self.store.permit(account, &connection.tenant, lease).await? {
+        Ok(match self.store.permit(account, Some(&connection.tenant), lease).await? {
             Permit::Granted => None,
             Permit::Wait(Pause { wait, broken }) => {
                 learnt.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
@@ -79,7 +79,9 @@ impl Courier {
                 learnt.close(wait.unwrap_or(DEFAULT_GATE), Reason::Throttled);
                 Flow::Turn
             }
-            Next::Park(reason) => self.connection_failed(entry, reason, detail, learnt).await?,
+            Next::Park(reason) | Next::ParkUnclear(reason) => {
+                self.connection_failed(entry, reason, detail, learnt).await?
+            }
             Next::Again(reason) => Flow::Again(reason, detail, Duration::ZERO),
             Next::Created | Next::TakeOut(_) | Next::Halve { .. } | Next::Refuse(_) | Next::Look => {
                 Flow::Again(reason_of(trouble), detail, Duration::ZERO)
@@ -107,8 +109,13 @@ impl Courier {
                 return Ok(flow);
             }
             learnt.requests += 1;
-            if self.client.user(&connection.access).await != Err(Trouble::KeyRefused) {
-                return Ok(Flow::Again(Reason::KeyRefused, detail, Duration::ZERO));
+            match self.client.user(&connection.access).await {
+                Err(Trouble::KeyRefused) => {}
+                Err(trouble @ Trouble::Throttled { .. }) => {
+                    let next = after_failed_look(&trouble);
+                    return Box::pin(self.call_failed(entry, &trouble, next, learnt)).await;
+                }
+                Ok(_) | Err(_) => return Ok(Flow::Again(Reason::KeyRefused, detail, Duration::ZERO)),
             }
         }
         let of_this_batch = reason == Reason::ConnectionRejected || entry.wish != FolderWish::Tenant;

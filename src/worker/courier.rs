@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::aside::aside;
 use super::crash::{self, Point};
 use super::entry::{Entry, Parcel};
 use super::lanes_view::Backlog;
@@ -84,7 +85,8 @@ impl Courier {
             let detail = format!("{} bytes, at most {}", parcel.body.len(), self.config.amqp.max_message_bytes);
             return self.shelve_message(parcel, Reason::TooLarge, None, vec![], detail).await;
         }
-        let batch = match decode(&parcel.body) {
+        let (bytes, body) = (parcel.body.len(), parcel.body.clone());
+        let batch = match aside(bytes, move || decode(&body)).await {
             Ok(batch) => batch,
             Err(broken) => return self.shelve_broken(parcel, broken).await,
         };
@@ -93,7 +95,10 @@ impl Courier {
             Err(ResolveError::Store(error)) => return Err(error),
         };
         match resolution {
-            Resolution::Ready(connection) => Ok(Arrival::Work(Box::new(Entry::new(&batch, parcel, connection)))),
+            Resolution::Ready(connection) => {
+                let entry = aside(bytes, move || Entry::new(&batch, parcel, connection)).await;
+                Ok(Arrival::Work(Box::new(entry)))
+            }
             Resolution::NotReady { reason, detail, version } => {
                 let fingerprint = crate::batch::fingerprint(&batch);
                 let record = BatchRecord::fresh(batch.key.clone(), fingerprint.clone(), batch.case_keys());
@@ -160,7 +165,8 @@ impl Courier {
 
     /// Shelves what the broker could not deliver to the worker.
     pub(super) async fn shelve_undeliverable(&self, parcel: Parcel, detail: String) -> Result<(), StoreError> {
-        let whose = match decode(&parcel.body) {
+        let body = parcel.body.clone();
+        let whose = match aside(body.len(), move || decode(&body)).await {
             Ok(batch) => Some((batch.key.tenant.clone(), Some(batch.key))),
             Err(Undecodable::Schema { key: Some(key), .. }) => Some((key.tenant.clone(), Some(key))),
             Err(Undecodable::Schema { tenant, .. }) => tenant.map(|tenant| (tenant, None)),
@@ -179,7 +185,12 @@ impl Courier {
         until: Until,
     ) -> Result<(), StoreError> {
         let events = self.deferral(&entry.record, reason, detail.as_deref(), until);
-        let shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
+        let mut shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
+        if let (Reason::Throttled, Until::After(pause)) = (reason, until) {
+            let mut parcel = entry.parcel.clone();
+            parcel.rested(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
+            shelving.failing_since = parcel.failing_since;
+        }
         let unshelve = entry.parcel.suspect_lease();
         self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
         crash::after(Point::Park);
@@ -350,9 +361,21 @@ pub(super) fn reason_of_outcome(entry: &Entry, state: BatchState) -> Option<Reas
         BatchState::Delivered => None,
         _ if lost && elsewhere => Some(Reason::UnclearElsewhere),
         _ if lost => Some(Reason::UnclearInTestmo),
-        BatchState::Failed => Some(Reason::AllRefused),
+        BatchState::Failed => Some(common_refusal(entry).unwrap_or(Reason::AllRefused)),
         BatchState::Open | BatchState::Partial | BatchState::Discarded | BatchState::Undone => {
-            Some(Reason::CaseRefused)
+            Some(common_refusal(entry).unwrap_or(Reason::CaseRefused))
         }
     }
+}
+
+/// The reason that every refused case shares, if it says more than that Testmo refused it.
+fn common_refusal(entry: &Entry) -> Option<Reason> {
+    let mut reasons = entry.record.cases.iter().filter_map(|case| match &case.state {
+        CaseState::Refused(refusal) => Some(refusal.reason),
+        CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Lost => {
+            None
+        }
+    });
+    let first = reasons.next().filter(|reason| *reason != Reason::CaseRefused)?;
+    reasons.all(|reason| reason == first).then_some(first)
 }

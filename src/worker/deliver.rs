@@ -79,8 +79,8 @@ pub(super) struct Job {
     pub(super) parts: Vec<Part>,
     /// What was learnt, and what it took.
     pub(super) learnt: Learnt,
-    /// How many requests of the tenant in a row were refused as a whole.
-    pub(super) refusals: u32,
+    /// Whether one more refusal as a whole puts the blame on the connection.
+    pub(super) last_try: bool,
 }
 
 /// What was learnt by a piece of work, and what it took.
@@ -110,7 +110,7 @@ impl Courier {
     pub(super) async fn deliver(&self, pack: Pack<Box<Entry>>) -> Worked {
         let alone = pack.parts.iter().all(|(_, count)| *count == 0);
         let parts = pack.parts.into_iter().map(|(entry, count)| Part { entry, count, flow: None }).collect();
-        let mut job = Job { parts, learnt: Learnt::default(), refusals: pack.refusals };
+        let mut job = Job { parts, learnt: Learnt::default(), last_try: pack.last_try };
         let worked = if alone { self.prepare(&mut job).await } else { self.push_all(&mut job).await };
         self.finish(job, worked.err()).await
     }

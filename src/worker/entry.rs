@@ -34,6 +34,11 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
+    /// Counts time in which nothing was tried, or Testmo asked for a pause, as no time of failing.
+    pub(super) fn rested(&mut self, ms: i64) {
+        self.failing_since = self.failing_since.map(|since| since.saturating_add(ms.max(0)));
+    }
+
     /// The row to be removed when the batch is shelved under its own name.
     pub(super) fn suspect_lease(&self) -> Option<(i64, i64)> {
         self.lease.filter(|_| self.suspect).map(|(id, generation)| (id.0, generation))
@@ -66,6 +71,9 @@ pub(super) struct Entry {
     pub(super) claimed_at: i64,
     /// Rows of Testmo that may be cases which are not found: for a person to look at.
     pub(super) candidates: Vec<u64>,
+    /// Positions of cases that were refused when they were sent alone, since a case last arrived: perhaps not they are
+    /// to blame.
+    pub(super) refused_alone: Vec<usize>,
     /// Whether its folder was looked for anew, because it had vanished.
     pub(super) relocated: bool,
     /// How often it failed in a row in this process.
@@ -95,6 +103,7 @@ impl Entry {
             stored_epoch: 0,
             claimed_at: 0,
             candidates: Vec::new(),
+            refused_alone: Vec::new(),
             relocated: false,
             tries: 0,
             store_failing_since: None,

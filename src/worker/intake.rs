@@ -157,7 +157,7 @@ async fn take_due(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<usize,
 async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<Told>) {
     let (id, generation) = (shelved.id, shelved.generation);
     let content = shelved.content;
-    let parcel = Parcel {
+    let mut parcel = Parcel {
         body: Arc::new(content.body),
         headers: content.headers,
         published_at: content.published_at,
@@ -168,6 +168,10 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<To
         suspect: content.reason == Reason::Suspect,
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
+    // What waits for a connection is due at once; what waits for longer than it had to, waited for a worker.
+    // What a person had paused waited for that person.
+    let since = if content.reason == Reason::Paused { shelved.shelved_at } else { shelved.due_at };
+    parcel.rested(courier.store.now() - since);
     if parcel.suspect && parcel.parks > MOST_CRASHES_ALONE {
         let detail = format!("tried alone {MOST_CRASHES_ALONE} times");
         if let Err(error) = courier.shelve_message(parcel, Reason::CrashLoop, None, vec![], detail).await {

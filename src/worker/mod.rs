@@ -7,6 +7,7 @@
 //! batch; the process never ends because a neighbour is away.
 
 mod announce;
+mod aside;
 mod ask;
 mod census;
 mod courier;

@@ -15,7 +15,7 @@ use crate::batch::answer::{FieldRefusal, PushEnd, Pushed, Trouble};
 use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::pace::Signal;
-use crate::batch::verdict::{DEFAULT_GATE, Next, after_push, most_refusals, reason_of, signal_of};
+use crate::batch::verdict::{DEFAULT_GATE, Next, after_push, reason_of, signal_of};
 use crate::batch::{Reason, RenderedCase, push_body};
 use crate::lane::{PushOutcome, PushReport};
 use crate::store::StoreError;
@@ -38,7 +38,7 @@ impl Courier {
     pub(super) async fn push(&self, job: &mut Job) -> Result<(), StoreError> {
         let push = Uuid::new_v4().simple().to_string();
         let mut learnt = std::mem::take(&mut job.learnt);
-        let refusals = job.refusals;
+        let last_try = job.last_try;
         let shares: Vec<Share<'_>> = job.open().filter_map(|part| share(part, &push)).collect();
         let Some(first) = shares.first() else {
             job.learnt = learnt;
@@ -61,7 +61,7 @@ impl Courier {
                         granted.push(take_over(share, at));
                     }
                 }
-                self.send(granted, push, &connection, asked, refusals, &mut learnt).await
+                self.send(granted, push, &connection, asked, last_try, &mut learnt).await
             }
             Ok(Claimed::Stale { stored, now }) => {
                 for share in shares {
@@ -122,7 +122,7 @@ impl Courier {
         push: String,
         connection: &Connection,
         asked: Instant,
-        refusals: u32,
+        last_try: bool,
         learnt: &mut Learnt,
     ) -> Result<(), StoreError> {
         if shares.is_empty() {
@@ -150,13 +150,17 @@ impl Courier {
         self.tell_differences(&differing, |index| name_of(&shares, index));
         let cases: Vec<&RenderedCase> = sent.iter().map(|(_, case)| *case).collect();
         let sent = cases.len();
-        let next = judged(after_push(&end, &cases), shares.len(), sent, refusals, self.config.push.max_cases);
+        let next = judged(after_push(&end, &cases), shares.len(), last_try);
         let outcome = match &next {
             Next::Created => PushOutcome::Created,
-            Next::Halve { .. } => PushOutcome::RefusedWhole,
-            Next::TakeOut(_) | Next::Refuse(_) | Next::Look | Next::Again(_) | Next::Gate(_) | Next::Park(_) => {
-                PushOutcome::Other
-            }
+            Next::Halve { reason, .. } => PushOutcome::RefusedWhole { counts: *reason == Reason::CaseRefused },
+            Next::TakeOut(_)
+            | Next::Refuse(_)
+            | Next::Look
+            | Next::Again(_)
+            | Next::Gate(_)
+            | Next::Park(_)
+            | Next::ParkUnclear(_) => PushOutcome::Other,
         };
         learnt.push = Some(PushReport { cases: sent, took, end: outcome });
         self.record(shares, push, &end, &next, connection, learnt).await
@@ -261,6 +265,7 @@ impl Courier {
                 let ids: Vec<(usize, u64)> = share.created().collect();
                 entry.record.created(&ids);
                 (entry.tries, entry.parcel.failing_since, entry.parcel.parks) = (0, None, 0);
+                entry.refused_alone.clear();
                 if ids.len() == positions.len() {
                     return (Flow::Turn, 0);
                 }
@@ -284,6 +289,9 @@ impl Courier {
                 (Flow::Turn, count)
             }
             Next::Halve { reason, said } if share.sent == 1 => {
+                if *reason == Reason::CaseRefused {
+                    entry.refused_alone.push(positions[0]);
+                }
                 entry.record.not_created(vec![(positions[0], refusal(*reason, said.clone()))]);
                 (Flow::Turn, 1)
             }
@@ -314,12 +322,18 @@ impl Courier {
                 (Flow::Turn, 0)
             }
             Next::Park(reason) => {
-                if share.end.as_ref().err().is_some_and(Trouble::may_have_committed) {
-                    entry.record.unclear(entry.claimed_at);
-                } else {
+                if !share.is_blamed() {
                     entry.record.not_created(vec![]);
+                    return (Flow::Turn, 0);
                 }
-                if share.is_blamed() { (Flow::Park(*reason, detail), 0) } else { (Flow::Turn, 0) }
+                // Where the connection is to blame, the cases that were refused alone were not.
+                entry.record.reprieve(&std::mem::take(&mut entry.refused_alone));
+                entry.record.not_created(vec![]);
+                (Flow::Park(*reason, detail), 0)
+            }
+            Next::ParkUnclear(reason) => {
+                entry.record.unclear(entry.claimed_at);
+                (Flow::Park(*reason, detail), 0)
             }
         }
     }
@@ -335,15 +349,11 @@ impl Courier {
     }
 }
 
-/// A request that was refused without a word about which case is to blame is halved, until that has gone on for so long
+/// Requests that are refused without a word about which case is to blame are halved, until that has gone on for so long
 /// that not a case but the connection must be to blame. A refusal of an unknown kind counts against a single batch only.
-fn judged(next: Next, batches: usize, sent: usize, refusals: u32, max_cases: usize) -> Next {
+fn judged(next: Next, batches: usize, last_try: bool) -> Next {
     match next {
-        Next::TakeOut(refused) if refused.entries.keys().all(|at| *at >= sent) => {
-            let said = refused.entries.into_values().flatten().collect();
-            judged(Next::Halve { reason: Reason::CaseRefused, said }, batches, sent, refusals, max_cases)
-        }
-        Next::Halve { .. } if refusals >= most_refusals(max_cases) => Next::Park(Reason::ConnectionRejected),
+        Next::Halve { reason: Reason::CaseRefused, .. } if last_try => Next::Park(Reason::ConnectionRejected),
         Next::Refuse(reason) if batches > 1 => Next::Halve { reason, said: Vec::new() },
         next @ (Next::Created
         | Next::TakeOut(_)
@@ -352,7 +362,8 @@ fn judged(next: Next, batches: usize, sent: usize, refusals: u32, max_cases: usi
         | Next::Look
         | Next::Again(_)
         | Next::Gate(_)
-        | Next::Park(_)) => next,
+        | Next::Park(_)
+        | Next::ParkUnclear(_)) => next,
     }
 }
 

@@ -7,9 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
 use crate::store::StoreError;
-use crate::store::accounts::Permit;
 use crate::store::connections::{ConnectionRow, Finding};
-use crate::tenants::{Examined, examine};
+use crate::tenants::Examined;
 
 /// How long a connection belongs to the worker that looks at it.
 const LEASE: Duration = Duration::from_secs(300);
@@ -45,16 +44,8 @@ async fn look_at_due(courier: &Courier) -> Result<(), StoreError> {
 }
 
 async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError> {
-    match courier.store.permit(&row.origin, &row.tenant, LEASE).await? {
-        // A probe is what the look is, too.
-        Permit::Granted | Permit::Probe => {}
-        Permit::Wait(_) | Permit::Paused => {
-            tracing::debug!(tenant = %row.tenant, "the account takes nothing; the connection is looked at later");
-            return Ok(());
-        }
-    }
     let examined = match courier.tenants.access(&row) {
-        Ok(access) => examine(&courier.client, &access, row.project, row.folder, &row.mapping).await,
+        Ok(access) => courier.tenants.examine(&courier.client, &access, row.project, row.folder, &row.mapping).await?,
         Err((reason, detail)) => Examined::failed(reason, detail),
     };
     match &examined.finding {

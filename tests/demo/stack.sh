@@ -98,7 +98,10 @@ write_settings() {
     port=$(free_port) || exit 1
     metrics=127.0.0.1:$port
     printf -v origins '"%s", ' "$simulator_url"/{lindenshop,northbank,asklepios,hatif,tanuki,voltara}
+    # Everything, so that it serves a person who types commands later; the folder is nobody else's.
     cat >"$dir/courier.toml" <<END
+[amqp]
+url = "$AMQP_URL"
 [store]
 url = "${DATABASE_URL:-sqlite:$dir/courier.db}"
 [keys]

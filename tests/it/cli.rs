@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
-use testmo_sim::Server;
+use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::world::AccountSpec;
+use testmo_sim::{Method, Server};
 
 const KEY: &str = "testmo_api_s3cret";
 
@@ -204,6 +205,38 @@ async fn a_wrong_key_is_saved_as_not_verified_and_replacing_it_reminds_of_the_ol
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_testmo_that_wants_a_pause_is_not_asked_again_and_a_connection_that_worked_goes_on() {
+    for wait in [RetryAfter::Seconds(100), RetryAfter::DateIn(100)] {
+        let (folder, server) = with_testmo().await;
+        folder.set(KEY, &[]).is(0, &["green"]);
+        let acme = server.account("acme");
+        acme.set_faults([Rule::always(Fault::throttled(Some(wait))).on(Method::Get, PathKind::Project)]);
+        let told = ["429", "tenants verify acme", "It worked before, so batches still go out."];
+        folder.courier(&["tenants", "verify", "acme"]).is(1, &told);
+        acme.clear_faults();
+        let asked = acme.requests().len();
+        folder.courier(&["tenants", "verify", "acme"]).is(1, &["asked for a pause", "s of it are left"]);
+        folder.courier(&["tenants", "set", "acme", "--expires", "2999-12-31"]).is(1, &["asked for a pause"]);
+        assert_eq!(acme.requests().len(), asked, "nothing is asked during the pause");
+        folder.courier(&["tenants", "list"]).is(0, &["green  acme", "2999-12-31"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_not_known_or_is_another_is_a_typing_error_until_it_has_worked() {
+    // It answers, but knows nothing of TLS.
+    let plain = Server::start().await.expect("a stand-in");
+    let label = "a".repeat(64);
+    for origin in [plain.origin("acme").replace("http:", "https:"), format!("http://{label}.invalid/acme")] {
+        let folder = Folder { origin: Some(origin), ..Folder::with_store() };
+        let told = ["red", "The host in the instance URL is not known", "typing errors", "Saved as not verified"];
+        folder.set(KEY, &[]).is(1, &told);
+        folder.courier(&["tenants", "verify", "acme"]).is(1, &["Batches wait: a running worker looks again"]);
+        folder.courier(&["tenants", "list"]).is(0, &["red    acme", "wrong_host"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_never_goes_to_another_address_than_it_was_entered_for() {
     let (mut folder, server) = with_testmo().await;
     let elsewhere = server.create("other", AccountSpec::with_one_folder(KEY)).unwrap();
@@ -342,7 +375,7 @@ async fn a_preview_shows_what_a_batch_would_become_and_sends_nothing() {
     online.is(0, &["to be created: Checkout", "\"position\": 2"]);
     assert!(!online.out.contains("\"position\": 1"), "{online:?}");
     let requests = server.account("acme").requests();
-    assert!(requests[asked..].iter().all(|request| request.method == testmo_sim::Method::Get), "{requests:?}");
+    assert!(requests[asked..].iter().all(|request| request.method == Method::Get), "{requests:?}");
     folder.courier_reading(batch, &["tenants", "preview", "acme", "-", "--case", "3"]).is(2, &["from 1 to 2"]);
     folder.courier_reading("{", &["tenants", "preview", "acme", "-"]).is(1, &["is not a batch"]);
 }

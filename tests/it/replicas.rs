@@ -7,7 +7,7 @@ use testmo_sim::faults::{CommitTime, Fault};
 
 use crate::support::postgres::Postgres;
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, names, on_create, until};
+use crate::support::stage::{Stage, batch, in_days, names, on_create, until};
 
 async fn two_workers(settings: &[(&str, &str)]) -> Stage {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], settings).await;
@@ -49,6 +49,34 @@ async fn two_replicas_deliver_everything_once_and_announce_it_once() {
     stage.event_of("acme/last").await;
     let twice: Vec<usize> = (0..30).filter(|n| stage.heard(&format!("acme/b-{n}")) > 0).collect();
     assert!(twice.is_empty(), "events of {twice:?} came twice");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_tell_once_that_a_key_expires_or_has_expired() {
+    let tenants = ["oak", "elm", "ash", "fir"];
+    let mut stage = Stage::on_postgres(Postgres::shared(), &tenants, &[]).await;
+    for (tenant, days) in tenants.iter().zip([14, 7, 1, -1]) {
+        let mut row = stage.store.connection(&tenant.parse().unwrap()).await.unwrap().unwrap();
+        row.expires_on = Some(in_days(days));
+        stage.store.set_connection(&row).await.unwrap();
+    }
+    stage.start_worker();
+    stage.start_worker();
+    for (tenant, days) in tenants.iter().zip([Some(14), Some(7), Some(1), None]) {
+        let event = stage.event_of(tenant).await;
+        let kind = if days.is_some() { "key.expiring" } else { "key.expired" };
+        assert_eq!(event["type"], format!("com.sqai-suite.testmo.{kind}.v1"));
+        assert_eq!(event["data"]["days_left"].as_u64(), days);
+        let remedy = event["data"]["remedy"].as_str().unwrap();
+        for part in ["user profile page", "separate API user", "no longer used"] {
+            assert!(remedy.contains(part), "{part:?} is not in {remedy}");
+        }
+    }
+    until(async || stage.store.unsent_count().await.unwrap() == 0).await;
+    stage.publish(&batch("oak", "last", 1)).await;
+    stage.delivered("oak/last").await;
+    assert_eq!(tenants.map(|tenant| stage.heard(tenant)), [0; 4], "told again");
     stage.end().await;
 }
 

@@ -1,13 +1,20 @@
 //! What becomes of what does not arrive, and does it come back? One test for each row of the settlement table.
 
+use std::time::Duration;
+
 use serde_json::json;
-use testmo_courier::batch::Reason;
-use testmo_courier::store::shelf::ShelfState;
+use testmo_courier::batch::decode::decode;
+use testmo_courier::batch::{Reason, fingerprint};
+use testmo_courier::clock::Clock;
+use testmo_courier::store::Store;
+use testmo_courier::store::ledger::Change;
+use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
 use testmo_sim::Method;
-use testmo_sim::faults::{Fault, RetryAfter};
+use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::model::Role;
 
 use crate::support::broker::Broker;
+use crate::support::process::{Process, command};
 use crate::support::stage::{Stage, batch, key_of, names, on_create, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,23 +99,36 @@ async fn a_refused_key_stops_its_tenant_alone_and_a_new_one_brings_the_work_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_account_is_left_alone_until_it_has_room() {
-    let mut stage = Stage::with_tenants(&["acme"]).await;
-    stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(1)))).times(1)]);
-    stage.start_worker();
-    stage.publish(&batch("acme", "b-1", 5)).await;
-    let origin = stage.testmo.origin("acme");
-    until(async || stage.store.pace(&origin).await.unwrap().gate_until > 0).await;
-    stage.publish(&batch("acme", "b-2", 5)).await;
-    stage.event_of("acme/b-1").await;
-    stage.event_of("acme/b-2").await;
-    let requests = stage.account("acme").requests();
-    let creates: Vec<_> = requests.iter().filter(|request| request.method == Method::Post).collect();
-    let refused = creates[0].answered_at.unwrap().0;
-    let in_the_pause = creates.iter().filter(|r| (refused + 1..refused + 950).contains(&r.received_at.0)).count();
-    assert_eq!(in_the_pause, 0, "{creates:?}");
-    assert_eq!(stage.account("acme").cases().len(), 10);
-    stage.end().await;
+async fn a_throttled_account_is_left_alone_by_all_its_tenants_until_it_has_room() {
+    let get = |fault: Fault, path| Rule::always(fault).on(Method::Get, path).times(1);
+    let (seconds, date) = (Some(RetryAfter::Seconds(1)), Some(RetryAfter::DateIn(2)));
+    for faults in [
+        vec![on_create(Fault::throttled(seconds)).times(1)],
+        vec![on_create(Fault::throttled(date)).times(1)],
+        // Looking for a folder, and for what an unclear end left.
+        vec![get(Fault::throttled(date), PathKind::Folders)],
+        vec![on_create(Fault::status(503)).times(1), get(Fault::throttled(seconds), PathKind::Cases)],
+    ] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        assert!(stage.connect("second", "acme", &key_of("acme")).await);
+        stage.account("acme").set_faults(faults.clone());
+        stage.start_worker();
+        let mut first = batch("acme", "b-1", 5);
+        first["folder_path"] = json!(["Checkout"]);
+        stage.publish(&first).await;
+        let origin = stage.testmo.origin("acme");
+        until(async || stage.store.pace(&origin).await.unwrap().gate_until > 0).await;
+        stage.publish(&batch("second", "b-2", 5)).await;
+        stage.delivered("acme/b-1").await;
+        stage.delivered("second/b-2").await;
+        let requests = stage.account("acme").requests();
+        let refused = requests.iter().find(|request| request.status == Some(429)).expect("a refusal");
+        let refused = refused.answered_at.unwrap().0;
+        let in_the_pause = requests.iter().filter(|r| (refused + 1..refused + 950).contains(&r.received_at.0)).count();
+        assert_eq!(in_the_pause, 0, "{faults:?}: {requests:?}");
+        assert_eq!(stage.account("acme").cases().len(), 10);
+        stage.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,6 +178,93 @@ async fn a_request_that_is_too_large_is_halved_and_a_case_that_is_too_large_alon
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn cases_that_are_each_too_large_are_each_refused() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.body_limit_bytes = 2_000);
+    stage.start_worker();
+    let mut large = batch("acme", "b-1", 20);
+    for at in 0..19 {
+        large["cases"][at]["description"] = json!("long ".repeat(1_000));
+    }
+    stage.publish(&large).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "partial");
+    for at in 0..19 {
+        assert_eq!(event["data"]["cases"][at]["reason"], "case_too_large", "{at}");
+    }
+    assert_eq!(stage.account("acme").case_names(), ["b-1 case 20"]);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_names_no_case_is_halved_until_the_others_arrive() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::status(422)).times(4)]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 8)).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "partial");
+    assert_eq!(event["data"]["cases"][0]["reason"], "case_refused");
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 8)[1..]);
+    let requests = stage.account("acme").requests();
+    let sent: Vec<usize> = requests.iter().map(|r| r.case_names.len()).filter(|sent| *sent > 0).collect();
+    assert_eq!(sent, [8, 4, 2, 1, 2, 4, 1]);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_everything_is_refused_the_connection_is_to_blame_and_no_case_is_given_up() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::status(422))]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 100)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::ConnectionRejected));
+    let creates = stage.account("acme").requests().iter().filter(|r| r.method == Method::Post).count();
+    assert_eq!(creates, 13, "twice the logarithm of 100");
+    stage.account("acme").clear_faults();
+    assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+    stage.delivered("acme/b-1").await;
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 100));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_refusal_of_every_case_is_the_connections() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.tag_max_chars = 3);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::ConnectionRejected));
+    assert!(shelf[0].content.detail.as_deref().unwrap().contains("tags"), "{shelf:?}");
+    let deferred = stage.event_of("acme/b-1").await;
+    assert_eq!(deferred["type"], "com.sqai-suite.testmo.batch.deferred.v1");
+    assert_eq!(deferred["data"]["reason"], "connection_rejected");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_refusal_that_nobody_knows_is_dead_with_its_status() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::status(409)).times(1)]);
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], "com.sqai-suite.testmo.batch.failed.v1");
+    assert_eq!(event["data"]["cases"][1]["reason"], "rejected");
+    assert!(event["data"]["cases"][1]["said"][0]["message"].as_str().unwrap().contains("409"), "{event}");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::Rejected));
+    // What the alert on dead letters and the dashboard's errors by cause go by.
+    until(async || process.metric("testmo_courier_shelf_batches{reason=\"rejected\",state=\"dead\"}") == Some(1.0))
+        .await;
+    assert_eq!(process.metric("testmo_courier_pushes_total{answer=\"4xx\"}"), Some(1.0));
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_case_refused_for_its_own_reason_fails_the_batch() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
@@ -188,14 +295,111 @@ async fn a_role_without_write_permission_waits_until_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_finds_nothing_wrong_is_not_told_as_mended_before_a_case_has_arrived() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_role(1, Role::Read);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let failed = stage.event_of("acme").await;
+    assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
+    assert!(failed["data"]["remedy"].as_str().unwrap().contains("write permission"), "{failed}");
+    let creates = |stage: &Stage| stage.account("acme").requests().iter().filter(|r| r.method == Method::Post).count();
+    for role in [Role::Read, Role::Write] {
+        stage.shelf_until(|shelf| shelf.len() == 1 && !shelf[0].leased).await;
+        let before = creates(&stage);
+        stage.account("acme").set_role(1, role);
+        // The user may read, so this look finds nothing wrong either way.
+        let verified = command(&stage).args(["tenants", "verify", "acme"]).output().unwrap();
+        assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+        until(async || creates(&stage) > before).await;
+    }
+    stage.delivered("acme/b-1").await;
+    let restored = stage.event_of("acme").await;
+    assert_eq!(restored["type"], "com.sqai-suite.testmo.connection.restored.v1");
+    assert_eq!(restored["data"]["batches"], 1);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_never_reached_is_the_connections_trouble() {
+    let lost = format!("http://{}.invalid/lost", "a".repeat(64));
+    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", lost.as_str())];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    assert!(!stage.connect_to("lost", &lost, &key_of("acme")).await);
+    stage.start_worker();
+    stage.publish(&batch("lost", "b-1", 2)).await;
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    stage.delivered("acme/b-2").await;
+    let deferred = stage.event_of("lost/b-1").await;
+    assert_eq!(deferred["data"]["reason"], "wrong_host");
+    assert!(deferred["data"]["remedy"].as_str().unwrap().contains("typing errors"), "{deferred}");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, Until::Connection));
+    assert!(stage.connect("lost", "acme", &key_of("acme")).await);
+    stage.delivered("lost/b-1").await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_testmos_stops_the_tenant() {
-    for fault in [Fault::Redirect { location: "/login".into() }, Fault::Html { after_commit: false }] {
+    for fault in [
+        Fault::Redirect { location: "/login".into() },
+        Fault::Html { after_commit: false },
+        Fault::Html { after_commit: true },
+        Fault::Status { status: 405, after_commit: false, retry_after: None, html: true, delay_ms: 0 },
+    ] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         stage.account("acme").set_faults([on_create(fault)]);
         stage.start_worker();
         stage.publish(&batch("acme", "b-1", 2)).await;
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
         assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::NotTestmo));
+        let failed = stage.event_of("acme").await;
+        assert!(failed["data"]["remedy"].as_str().unwrap().contains("Check the instance URL"), "{failed}");
+        // Whatever the page hid, it is found before anything is sent again.
+        stage.account("acme").clear_faults();
+        assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+        stage.delivered("acme/b-1").await;
+        assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
+    const DAY: i64 = 86_400_000;
+    for (reason, until, failing) in [
+        // It waited three days for its connection, or for a worker.
+        (Reason::KeyRefused, Until::Connection, 3 * DAY + 60_000),
+        (Reason::ServerError, Until::After(Duration::ZERO), 3 * DAY + 60_000),
+    ] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::status(503))]);
+        let now = stage.store.now();
+        let before = Store::open(&stage.config.store, false, Clock::standing_at(now - 3 * DAY)).await.unwrap();
+        let body = batch("acme", "b-1", 2).to_string().into_bytes();
+        let fingerprint = fingerprint(&decode(&body).unwrap());
+        let shelve = Shelving {
+            identity: Identity::Batch("acme/b-1".parse().unwrap(), fingerprint),
+            reason,
+            detail: None,
+            until,
+            account: None,
+            connection: None,
+            parks: 9,
+            failing_since: Some(now - failing),
+            arrived_at: 1,
+            published_at: None,
+            headers: Default::default(),
+            body,
+        };
+        before.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        before.close().await;
+        stage.start_worker();
+        let shelf = stage.shelf_until(|shelf| shelf[0].content.parks == 10).await;
+        assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::ServerError));
+        let failing = stage.store.now() - shelf[0].content.failing_since.unwrap();
+        assert!((60_000..DAY).contains(&failing), "{failing} ms");
         stage.end().await;
     }
 }

@@ -8,7 +8,7 @@ use testmo_sim::faults::{CommitTime, Fault, PathKind, RetryAfter, Rule};
 
 use crate::support::broker::{Broker, QUEUE_SETTLES};
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, key_of, names, until};
+use crate::support::stage::{Stage, batch, in_days, key_of, names, until};
 
 fn slow_create(ms: u64) -> Rule {
     Rule::always(Fault::Slow { ms, commit: CommitTime::AfterDelay }).on(Method::Post, PathKind::Cases)
@@ -247,11 +247,6 @@ async fn a_worker_without_its_master_key_says_what_to_do() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("master key") && told.contains("testmo-courier init"), "{told}");
     stage.end().await;
-}
-
-fn in_days(days: i64) -> String {
-    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
-    then.to_string()[..10].to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

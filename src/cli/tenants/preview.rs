@@ -1,6 +1,7 @@
 //! `tenants preview`: what would a batch become in a tenant's Testmo?
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use testmo_courier::batch::decode::decode;
 use testmo_courier::batch::message::FolderWish;
 use testmo_courier::batch::preview::{CasePreview, RequestSize, preview, requests};
 use testmo_courier::batch::{Batch, RenderedCase, TenantId};
+use testmo_courier::store::accounts::{Pause, Permit};
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::tenants::{descend, lies_under, path_of};
 use testmo_courier::testmo::Folder;
@@ -96,6 +98,10 @@ async fn folders(row: &ConnectionRow, files: &[PathBuf]) -> Result<Vec<Folder>, 
     let desk = Desk::open(files).await?;
     let mend = || format!("testmo-courier tenants verify {}", row.tenant);
     let access = desk.tenants.access(row).map_err(|(_, why)| Failure::finding(why, mend()))?;
+    if let Permit::Wait(Pause { wait, .. }) = desk.store.permit(&row.origin, None, Duration::ZERO).await? {
+        let seconds = wait.as_secs() + 1;
+        return Err(Failure::finding("Testmo takes no requests now", format!("try again in {seconds} s")));
+    }
     let listed = desk.client()?.folders(&access, row.project).await;
     listed.map_err(|trouble| Failure::finding(format!("the folders cannot be read: {trouble}"), mend()))
 }

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::store::connections::ConnectionRow;
-use testmo_courier::tenants::{self, Entered, Examined};
+use testmo_courier::tenants::{Entered, Examined};
 use testmo_courier::testmo::{Access, Origin};
 
 use super::super::desk::Desk;
@@ -16,7 +16,7 @@ use super::super::failure::Failure;
 use super::super::moment::{day_of, days_left, expiry};
 use super::super::out::Out;
 use super::api_key::KeySource;
-use super::verify::{tell, tell_unfilled};
+use super::verify::{tell, tell_unfilled, tell_what_follows};
 
 const EXAMPLES: &str = "\
 The API key is asked for without being shown; it is never given on the command line. Of a connection that is there
@@ -70,8 +70,11 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let expires_on = expiry_of(&arguments, had.as_ref(), today)?;
     let (access, key_is_new) = access_of(&arguments.key, &desk, had.as_ref(), origin)?;
     let Place { project, folder, .. } = place;
-    let examined = tenants::examine(&desk.client()?, &access, project, folder, &mapping).await;
-    let Examined { finding, mapping: resolved, unfilled } = examined;
+    let examined = desk.tenants.examine(&desk.client()?, &access, project, folder, &mapping).await?;
+    let Examined { finding, mapping: resolved, unfilled, .. } = examined;
+    // What its names stood for holds until Testmo says otherwise.
+    let same = had.as_ref().filter(|row| row.origin == access.origin.as_str() && row.project == project);
+    let resolved = resolved.or_else(|| same.filter(|row| row.mapping == mapping)?.resolved.clone());
     let entered = Entered { tenant: arguments.tenant, access, expires_on, project, folder, mapping, resolved };
     let row = desk.tenants.enter(entered)?.judged(finding.clone(), desk.store.now());
     desk.store.set_connection(&row).await?;
@@ -86,7 +89,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if works {
         return Ok(());
     }
-    out.line("       Saved as not verified: batches wait until it is mended.")?;
+    tell_what_follows(&desk, &row.tenant, &finding, "Saved as not verified. ", out).await?;
     Err(Failure::Told)
 }
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::batch::reason::Class;
+use testmo_courier::batch::verdict::recheck_after;
 use testmo_courier::batch::{Reason, TenantId};
+use testmo_courier::store::StoreError;
 use testmo_courier::store::connections::{ConnectionRow, Finding};
-use testmo_courier::tenants::{self, Examined};
+use testmo_courier::tenants::Examined;
 use testmo_courier::testmo::Client;
 
 use super::super::desk::Desk;
@@ -45,21 +47,45 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     }
     let mut all_work = true;
     for row in &rows {
-        let examined = look(&desk, &client, row).await;
+        let examined = look(&desk, &client, row).await?;
         desk.tenants.note(row, &examined).await?;
         let Examined { finding, unfilled, .. } = examined;
-        all_work &= tell(&row.tenant, &finding, out)?;
+        let works = tell(&row.tenant, &finding, out)?;
         tell_unfilled(&unfilled, out)?;
+        if !works {
+            tell_what_follows(&desk, &row.tenant, &finding, "", out).await?;
+        }
+        all_work &= works;
     }
     if all_work { Ok(()) } else { Err(Failure::Told) }
 }
 
 /// Whether a stored connection works, and what its mapping means now.
-async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Examined {
+async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Result<Examined, StoreError> {
     match desk.tenants.access(row) {
-        Ok(access) => tenants::examine(client, &access, row.project, row.folder, &row.mapping).await,
-        Err((reason, detail)) => Examined::failed(reason, detail),
+        Ok(access) => desk.tenants.examine(client, &access, row.project, row.folder, &row.mapping).await,
+        Err((reason, detail)) => Ok(Examined::failed(reason, detail)),
     }
+}
+
+/// Says what a connection that does not work means for batches.
+pub(super) async fn tell_what_follows(
+    desk: &Desk,
+    tenant: &TenantId,
+    finding: &Finding,
+    saved: &str,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let row = desk.connection(tenant).await?;
+    let Finding::Fails { reason, .. } = finding else { return Ok(()) };
+    if row.is_verified() {
+        return out.line("       It worked before, so batches still go out.");
+    }
+    let until = match recheck_after(*reason, 0) {
+        Some(_) => "a running worker looks again by itself, in 5 minutes and then less often",
+        None => "it has to be mended",
+    };
+    out.line(format_args!("       {saved}Batches wait: {until}."))
 }
 
 /// Says which required fields stay empty: cases have to bring them, or Testmo refuses them.

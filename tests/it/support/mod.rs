@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub(crate) mod broker;
+pub(crate) mod hostile;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod script;

@@ -14,7 +14,7 @@ use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::mapping::Mapping;
 use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::clock::Clock;
-use testmo_courier::config::{Config, Sources, load};
+use testmo_courier::config::{Amqp, Config, Sources, load};
 use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{Filter, Shelved};
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
@@ -80,7 +80,7 @@ impl Stage {
         Self::on(Broker::shared(), tenants, &settings).await
     }
 
-    /// A stage with further settings: `COURIER_…` and their values.
+    /// A stage with further settings: `COURIER_…` and their values. Origins come on top of those of the tenants.
     pub(crate) async fn on(broker: &Broker, tenants: &[&str], settings: &[(&str, &str)]) -> Self {
         // As `main` does; only the first test of the process can.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -110,7 +110,13 @@ impl Stage {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
-        environment.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        for (key, value) in settings {
+            let value = match environment.get(*key) {
+                Some(origins) if *key == "COURIER_TESTMO__ALLOW_INSECURE_ORIGINS" => format!("{origins},{value}"),
+                Some(_) | None => (*value).to_owned(),
+            };
+            environment.insert((*key).to_owned(), value);
+        }
         let config = load(&Sources { files: vec![], environment: environment.clone() }).expect("a configuration");
         let store = Store::open(&config.store, true, Clock::system()).await.expect("a store");
         let keyring = Keyring::create(&config.keys.master_key_file).expect("a master key");
@@ -123,7 +129,12 @@ impl Stage {
         link.close().await;
         let mut stage = Self {
             tenants: Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo)),
-            publisher: Publisher::start(&config.amqp, &links, close.clone()),
+            // A generator in another language may send more than the worker takes.
+            publisher: Publisher::start(
+                &Amqp { max_message_bytes: usize::MAX, ..config.amqp.clone() },
+                &links,
+                close.clone(),
+            ),
             events: Tail::open(&config.amqp, "#").await.expect("the events"),
             client,
             links,
@@ -146,7 +157,12 @@ impl Stage {
 
     /// Enters a connection to an account and verifies it; tells whether it works.
     pub(crate) async fn connect(&mut self, tenant: &str, account: &str, key: &str) -> bool {
-        let origin = self.tenants.policy().check(&self.testmo.origin(account)).expect("a listed origin");
+        self.connect_to(tenant, &self.testmo.origin(account), key).await
+    }
+
+    /// The same, at any origin that is listed.
+    pub(crate) async fn connect_to(&mut self, tenant: &str, origin: &str, key: &str) -> bool {
+        let origin = self.tenants.policy().check(origin).expect("a listed origin");
         let access = Access { origin, key: SecretString::from(key) };
         let entered = Entered {
             tenant: tenant_id(tenant),
@@ -240,6 +256,17 @@ impl Stage {
         .await
     }
 
+    /// Waits for the event that a batch is delivered, over those that it waits.
+    pub(crate) async fn delivered(&mut self, subject: &str) -> Value {
+        loop {
+            let event = self.event_of(subject).await;
+            if event["data"]["outcome"] == "delivered" {
+                return event;
+            }
+            assert_eq!(event["type"], "com.sqai-suite.testmo.batch.deferred.v1", "{event}");
+        }
+    }
+
     /// How many events about a subject were heard and not asked for.
     pub(crate) fn heard(&self, subject: &str) -> usize {
         self.heard.get(subject).map_or(0, Vec::len)
@@ -299,4 +326,10 @@ pub(crate) fn batch(tenant: &str, id: &str, count: usize) -> Value {
 /// The names of a batch's cases, in order.
 pub(crate) fn names(id: &str, count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("{id} case {n}")).collect()
+}
+
+/// The day so many days from now, as `2026-12-31`.
+pub(crate) fn in_days(days: i64) -> String {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+    then.to_string()[..10].to_owned()
 }

@@ -1,0 +1,58 @@
+//! May a connection be looked at now? The account's gate holds for looks as for pushes, and a look can close it.
+
+use std::time::Duration;
+
+use super::connection::Tenants;
+use super::verify::{Examined, examine};
+use crate::batch::Reason;
+use crate::batch::pace::Signal;
+use crate::batch::reason::Class;
+use crate::batch::written::WrittenMapping;
+use crate::store::StoreError;
+use crate::store::accounts::{Heard, Pause, Permit};
+use crate::store::connections::Finding;
+use crate::store::ledger::Change;
+use crate::testmo::{Access, Client};
+
+/// How long a look may take that finds out whether a failing account is well again.
+const PROBE: Duration = Duration::from_secs(120);
+
+impl Tenants {
+    /// Looks at a connection, and finds out what the names in its mapping stand for; asks nothing while the account
+    /// wants to be left alone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn examine(
+        &self,
+        client: &Client,
+        access: &Access,
+        project: u64,
+        folder: u64,
+        written: &WrittenMapping,
+    ) -> Result<Examined, StoreError> {
+        let account = access.origin.as_str();
+        let permit = self.store().permit(account, None, PROBE).await?;
+        if let Permit::Wait(Pause { wait, broken }) = permit {
+            let seconds = wait.as_secs() + 1;
+            let (reason, why) = if broken {
+                (Reason::ServerError, "Testmo has failed again and again, and is left alone for a while")
+            } else {
+                (Reason::Throttled, "Testmo asked for a pause")
+            };
+            return Ok(Examined::failed(reason, format!("{why}: {seconds} s are left, so it was not asked")));
+        }
+        let examined = examine(client, access, project, folder, written).await;
+        let signal = match (&examined.finding, examined.pause) {
+            (_, Some(pause)) => Some(Signal::Throttled(pause)),
+            (Finding::Fails { reason, .. }, None) if reason.class() == Class::Account => Some(Signal::ProbeFailed),
+            (Finding::Fails { .. } | Finding::Works { .. }, None) => Some(Signal::Answered),
+        };
+        // But for a pause, a look that was no probe tells nothing that a push would not tell.
+        if let Some(signal) = signal.filter(|_| permit == Permit::Probe || examined.pause.is_some()) {
+            let heard = Some(Heard { account: account.to_owned(), signal, ceiling: u32::MAX });
+            self.store().change(Change { heard, ..Change::default() }).await?;
+        }
+        Ok(examined)
+    }
+}

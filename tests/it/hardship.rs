@@ -1,0 +1,136 @@
+//! Does the worker say clearly what is wrong with its surroundings, and is nothing lost meanwhile?
+
+use serde_json::json;
+use testmo_courier::batch::Reason;
+use testmo_courier::clock::Clock;
+use testmo_courier::store::Store;
+use testmo_courier::store::ledger::Change;
+use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+
+use crate::support::broker::Broker;
+use crate::support::process::{Process, command};
+use crate::support::stage::{Stage, batch, key_of, names, until};
+
+const NO_BATCH: &str = "not a batch, but large";
+
+/// A batch of an unknown tenant, which takes room on the shelf.
+fn large(id: &str) -> serde_json::Value {
+    let mut large = batch("nobody", id, 1);
+    large["cases"][0]["description"] = json!("x".repeat(100_000));
+    large
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    // What somebody can discard later.
+    let filling = Shelving {
+        identity: Identity::Raw("filling".into(), None, None),
+        reason: Reason::NotJson,
+        detail: Some(NO_BATCH.into()),
+        until: Until::Person,
+        account: None,
+        connection: None,
+        parks: 0,
+        failing_since: None,
+        arrived_at: 1,
+        published_at: None,
+        headers: Default::default(),
+        body: vec![b'x'; 5_000_000],
+    };
+    stage.store.change(Change { shelve: Some(filling), ..Change::default() }).await.unwrap();
+    // What was just written may be in the file, or still in the log beside it.
+    let file = std::fs::metadata(stage.path("courier.db")).unwrap().len();
+    let limit = if file < 5_000_000 { file + 5_000_000 } else { file } + 300_000;
+    stage.environment.insert("COURIER_STORE__MAX_FILE_BYTES".into(), limit.to_string());
+    let process = Process::start(&stage).await;
+    for n in 0..6 {
+        stage.publish(&large(&format!("b-{n}"))).await;
+    }
+    until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: store"))).await;
+    assert_eq!(process.metric("testmo_courier_store_up"), Some(0.0));
+    let said = process.output();
+    assert!(said.contains("the store has no room left") && said.contains("free space on its disk"), "{said}");
+    let before = stage.shelf().await.len();
+    assert!((1..7).contains(&before), "{before} of 7 are on the shelf");
+
+    let filling = stage.shelf().await.into_iter().find(|row| row.content.detail.as_deref() == Some(NO_BATCH)).unwrap();
+    let discarded = command(&stage).args(["shelf", "discard", &filling.id.to_string(), "--yes"]).output().unwrap();
+    assert!(discarded.status.success(), "{discarded:?}");
+    stage.shelf_until(|shelf| shelf.len() == 6).await;
+    stage.publish(&batch("acme", "b-9", 2)).await;
+    stage.delivered("acme/b-9").await;
+    assert_eq!(process.metric("testmo_courier_store_up"), Some(1.0));
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_short_of_memory_is_named_and_what_waits_goes_out_afterwards() {
+    let broker = Broker::start();
+    let mut stage = Stage::on(&broker, &["acme"], &[("COURIER_AMQP__CONFIRM_TIMEOUT", "1s")]).await;
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.delivered("acme/b-1").await;
+    stage.publish(&batch("late", "b-2", 2)).await;
+    assert_eq!(stage.event_of("late/b-2").await["data"]["reason"], "unknown_tenant");
+    broker.ctl(&["set_vm_memory_high_watermark", "0.00001"]);
+    // The cases arrive and are stored; only the event has to wait.
+    assert!(stage.connect("late", "acme", &key_of("acme")).await);
+    stage.settled("late/b-2").await;
+    until(async || process.metric("testmo_courier_broker_up{connection=\"events\"}") == Some(0.0)).await;
+    let ready = process.get("/readyz").unwrap();
+    assert!(ready.contains("not ready: events"), "{ready}");
+    let said = process.output();
+    assert!(said.contains("memory"), "{said}");
+    let file = stage.path("b-3.json");
+    std::fs::write(&file, batch("acme", "b-3", 1).to_string()).unwrap();
+    let output = command(&stage).arg("publish").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("memory"), "{told}");
+
+    broker.ctl(&["set_vm_memory_high_watermark", "0.4"]);
+    stage.delivered("late/b-2").await;
+    stage.publish_at_last(&batch("acme", "b-4", 2)).await;
+    stage.delivered("acme/b-4").await;
+    let mut there = stage.account("acme").case_names();
+    there.retain(|name| !name.starts_with("b-3"));
+    assert_eq!(there, [names("b-1", 2), names("b-2", 2), names("b-4", 2)].concat());
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    // A worker whose clock was right, while this machine's is an hour behind, has parked something.
+    let later = stage.store.now() + 3_600_000;
+    let ahead = Store::open(&stage.config.store, false, Clock::standing_at(later)).await.unwrap();
+    let parked = Shelving {
+        identity: Identity::Batch("nobody/b-1".parse().unwrap(), "1:f".into()),
+        reason: Reason::UnknownTenant,
+        detail: None,
+        until: Until::Connection,
+        account: None,
+        connection: None,
+        parks: 0,
+        failing_since: None,
+        arrived_at: later,
+        published_at: None,
+        headers: Default::default(),
+        body: batch("nobody", "b-1", 1).to_string().into_bytes(),
+    };
+    ahead.change(Change { shelve: Some(parked), ..Change::default() }).await.unwrap();
+    ahead.close().await;
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    stage.delivered("acme/b-2").await;
+    let said = process.output();
+    assert!(said.contains("clock is behind") && said.contains("set it right"), "{said}");
+    assert_eq!(stage.shelf().await[0].state, ShelfState::Parked);
+    assert!(stage.connect("nobody", "acme", &key_of("acme")).await);
+    stage.delivered("nobody/b-1").await;
+    drop(process);
+    stage.end().await;
+}
