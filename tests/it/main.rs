@@ -13,6 +13,7 @@ mod replay;
 mod replicas;
 mod shelved;
 mod support;
+mod twice;
 mod unclear;
 mod watching;
 mod worker;
