@@ -150,8 +150,16 @@ async fn prepare_server(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
 
 fn migrator(dialect: Dialect) -> Migrator {
     let scripts = match dialect {
-        Dialect::Sqlite => [include_str!("migrations/sqlite_1.sql"), include_str!("migrations/sqlite_2.sql")],
-        Dialect::Postgres => [include_str!("migrations/postgres_1.sql"), include_str!("migrations/postgres_2.sql")],
+        Dialect::Sqlite => [
+            include_str!("migrations/sqlite_1.sql"),
+            include_str!("migrations/sqlite_2.sql"),
+            include_str!("migrations/sqlite_3.sql"),
+        ],
+        Dialect::Postgres => [
+            include_str!("migrations/postgres_1.sql"),
+            include_str!("migrations/postgres_2.sql"),
+            include_str!("migrations/postgres_3.sql"),
+        ],
     };
     let migration = |(version, script): (i64, &'static str)| {
         Migration::new(version, "tables".into(), MigrationType::Simple, script.into_sql_str(), false)

@@ -182,14 +182,17 @@ impl Courier {
         tracing::info!(batch = %entry.identity.key, doubted, adopted, ?left_over, "looked into Testmo");
         let push = entry.record.open_push.as_ref().map(|push| push.id.clone());
         entry.record.looked(&found, false);
+        let twice = self.note_duplicates(&mut entry.record, mark.as_deref(), &held, &look.rows);
+        let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
         let ended = push.zip(span(found.iter().map(|(_, id)| *id))).map(|(push, ids)| PushEnded {
             push,
             answer: "adopted",
             ids: Some(ids),
         });
-        if self.store_revised(entry, Change { ended, ..Change::default() }).await? == Changed::Fenced {
+        if self.store_revised(entry, Change { ended, events, ..Change::default() }).await? == Changed::Fenced {
             return Ok(Flow::Reload);
         }
+        self.count_duplicates(&entry.identity.key, twice);
         self.metrics.cases.with_label_values(&["adopted"]).inc_by(adopted as u64);
         entry.looked = true;
         entry.candidates = left_over;
@@ -455,7 +458,7 @@ impl Courier {
 }
 
 /// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
-const DEFAULT_GATE: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_GATE: Duration = Duration::from_secs(60);
 
 enum Followed {
     On,

@@ -16,6 +16,7 @@ mod echo;
 mod entry;
 mod expiry;
 mod intake;
+mod last_look;
 mod locate;
 mod prune;
 mod recheck;
@@ -202,6 +203,7 @@ pub async fn work(
     tasks.spawn(intake::take_undeliverable(courier.clone(), unrouted, "it fits no queue"));
     tasks.spawn(intake::take_off_shelf(courier.clone(), news, stop.clone()));
     tasks.spawn(recheck::recheck(courier.clone(), stop.clone()));
+    tasks.spawn(last_look::look_once_more(courier.clone(), stop.clone()));
     tasks.spawn(expiry::remind(courier.clone(), stop.clone()));
     tasks.spawn(prune::prune(courier.clone(), stop.clone()));
     let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, stop.clone()));

@@ -8,6 +8,7 @@ mod deliver;
 mod ends;
 mod folders;
 mod history;
+mod late;
 mod layering;
 mod replay;
 mod replicas;
