@@ -50,6 +50,8 @@ pub struct Metrics {
     pub waiting_bytes: IntGauge,
     /// Created cases that Testmo's answer shows otherwise than they were sent, by part.
     pub echo_differences: IntCounterVec,
+    /// Rows that stand for a case once more.
+    pub duplicates_detected: IntCounter,
     /// From publishing to delivered, in seconds; AMQP's time stamp has full seconds.
     pub delivery_seconds: Histogram,
     /// Batches in the worker's hand.
@@ -143,6 +145,14 @@ impl Metrics {
                 "echo_differences_total",
                 "Test cases that Testmo's answer shows otherwise than they were sent, by what differs.",
                 "part",
+            )?,
+            duplicates_detected: register(
+                &registry,
+                IntCounter::with_opts(opts(
+                    "duplicates_detected_total",
+                    "Test cases found in Testmo once more than they should be, because it carried out a request long \
+                     after the worker had given it up.",
+                ))?,
             )?,
             delivery_seconds: histogram(
                 &registry,

@@ -30,6 +30,9 @@ pub struct BatchRecord {
     pub open_push: Option<OpenPush>,
     /// Since when rows of doubtful cases may stand in Testmo, in milliseconds on the store's clock.
     pub doubt_since: Option<i64>,
+    /// Since when rows of a request that was given up may still turn up, likewise: its cases were sent again when a
+    /// look had found none of them, and nobody has looked since they arrived.
+    pub late_since: Option<i64>,
     /// When it was first claimed, in milliseconds on the store's clock.
     pub first_seen_at: i64,
     /// When it reached its present terminal state, likewise.
@@ -80,6 +83,9 @@ pub struct CaseRecord {
     /// Which of the batch's targets it went to.
     #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
     pub target: usize,
+    /// Rows in Testmo that stand for it once more: those of a request that was carried out after it was given up.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
@@ -130,7 +136,7 @@ pub struct OpenPush {
 impl BatchRecord {
     /// The record of a batch that no push was ever claimed for.
     pub fn fresh(key: BatchKey, fingerprint: String, case_keys: impl IntoIterator<Item = String>) -> Self {
-        let case = |key| CaseRecord { key, state: CaseState::Waiting, doubt: false, target: 0 };
+        let case = |key| CaseRecord { key, state: CaseState::Waiting, doubt: false, target: 0, duplicates: Vec::new() };
         Self {
             key,
             fingerprint,
@@ -141,6 +147,7 @@ impl BatchRecord {
             cases: case_keys.into_iter().map(case).collect(),
             open_push: None,
             doubt_since: None,
+            late_since: None,
             first_seen_at: 0,
             settled_at: None,
         }
@@ -245,6 +252,12 @@ impl BatchRecord {
         let is_claimed = |record: &Self, position: usize| record.cases[position].state == CaseState::Claimed;
         let found_of_push = found.iter().any(|(position, _)| is_claimed(self, *position));
         let found_of_earlier = found.iter().any(|(position, _)| !is_claimed(self, *position));
+        // Without a mark, a late row cannot be told from one that a person made.
+        let marked = self.open_push.as_ref().is_some_and(|push| push.mark.is_some());
+        let nothing_is_there = found.is_empty() && !committed && !known;
+        if marked && nothing_is_there && !doubtful.is_empty() {
+            self.late_since = self.late_since.into_iter().chain(self.doubt_since).min();
+        }
         for &(position, id) in found {
             self.cases[position].state = CaseState::Adopted(id);
             self.cases[position].doubt = false;
@@ -258,6 +271,27 @@ impl BatchRecord {
             case.doubt = !carried_out;
         }
         self.resolve_if_clear();
+        self.epoch += 1;
+    }
+
+    /// The cases that are in Testmo, with their positions.
+    pub fn arrived(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.cases.iter().enumerate().filter_map(|(position, case)| match case.state {
+            CaseState::Created(id) | CaseState::Adopted(id) => Some((position, id)),
+            CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
+        })
+    }
+
+    /// Notes rows that stand for cases once more, by position. It goes with another change, which raises the epoch.
+    pub fn duplicated(&mut self, duplicates: &[(usize, u64)]) {
+        for &(position, id) in duplicates {
+            self.cases[position].duplicates.push(id);
+        }
+    }
+
+    /// Records that Testmo was looked at once more after all had arrived: what turns up later is not noticed.
+    pub fn last_looked(&mut self) {
+        self.late_since = None;
         self.epoch += 1;
     }
 
@@ -440,11 +474,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
+        let marked = OpenPush { mark: Some("sqai-1".into()), ..push() };
+        let mut record = record(2);
+        record.claim(&[0, 1], marked.clone(), &target());
+        record.unclear(5);
+        record.looked(&[], false);
+        assert_eq!((record.late_since, record.doubt_since), (Some(5), Some(5)));
+        record.claim(&[0, 1], marked.clone(), &target());
+        record.unclear(9);
+        record.looked(&[(0, 10), (1, 11)], false);
+        assert_eq!((record.late_since, record.doubt_since), (Some(5), None));
+        let epoch = record.epoch;
+        record.last_looked();
+        assert_eq!((record.late_since, record.epoch), (None, epoch + 1));
+
+        let mut found_at_once = super::tests::record(1);
+        found_at_once.claim(&[0], marked, &target());
+        found_at_once.unclear(5);
+        found_at_once.looked(&[(0, 10)], false);
+        assert_eq!(found_at_once.late_since, None);
+    }
+
+    #[test]
     fn a_push_that_is_not_found_goes_again_but_stays_in_doubt() {
         let mut record = claimed(2);
         record.unclear(5);
         record.looked(&[], false);
         assert_eq!(record.waiting().count(), 2);
+        assert_eq!(record.late_since, None, "without a mark nobody looks for late rows");
         assert_eq!(record.doubtful().count(), 2);
         assert_eq!(record.doubt_since, Some(5));
         record.claim(&[0, 1], push(), &target());

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod decode;
+pub mod duplicates;
 pub mod event;
 mod fingerprint;
 mod identity;

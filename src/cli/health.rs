@@ -15,7 +15,7 @@ use super::out::{Colour, Out, visible};
 /// A worker that takes longer is not well.
 const LIMIT: Duration = Duration::from_secs(2);
 /// More of an answer is not read.
-const MOST_BYTES: u64 = 64 * 1024;
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
 The exit code is 0 when the worker is ready and 3 otherwise.
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
     let url = match &arguments.url {
         Some(url) => url.clone(),
-        None => readiness(configuration(files)?.observe.listen)?,
+        None => address_of(configuration(files)?.observe.listen, "/readyz")?,
     };
     let (status, body) = ask(&url).map_err(|error| {
         Failure::unreachable(
@@ -53,18 +53,19 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -
     ))
 }
 
-fn readiness(listen: SocketAddr) -> Result<Url, Failure> {
+/// Where the worker on this machine answers.
+pub(super) fn address_of(listen: SocketAddr, path: &str) -> Result<Url, Failure> {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    let url = format!("http://{}/readyz", SocketAddr::new(ip, listen.port()));
+    let url = format!("http://{}{path}", SocketAddr::new(ip, listen.port()));
     url.parse().map_err(|_| Failure::usage("observe.listen is not an address", "check it"))
 }
 
 /// The status and the body of what a URL answers.
-fn ask(url: &Url) -> io::Result<(u16, String)> {
+pub(super) fn ask(url: &Url) -> io::Result<(u16, String)> {
     let until = Instant::now() + LIMIT;
     let left = || {
         let left = until.saturating_duration_since(Instant::now());
@@ -119,7 +120,7 @@ mod tests {
             ("[::]:9464", "http://[::1]:9464/readyz"),
             ("10.1.2.3:80", "http://10.1.2.3/readyz"),
         ] {
-            assert_eq!(readiness(listen.parse().unwrap()).unwrap().as_str(), url);
+            assert_eq!(address_of(listen.parse().unwrap(), "/readyz").unwrap().as_str(), url);
         }
     }
 

@@ -8,6 +8,7 @@ mod events;
 mod failure;
 mod health;
 mod init;
+mod lanes;
 mod letter;
 mod lint;
 mod moment;
@@ -100,6 +101,8 @@ enum Command {
     DeadLetters(shelf::DeadLetters),
     /// Try again what is on the shelf
     Replay(replay::Arguments),
+    /// Look at what waits for which Testmo, and pause or slow it down
+    Lanes(lanes::Arguments),
     /// Check or show the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -141,6 +144,7 @@ async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Shelf(command) => shelf::execute(command, &files, out).await,
         Command::DeadLetters(arguments) => shelf::dead_letters(arguments, &files, out).await,
         Command::Replay(arguments) => replay::execute(arguments, &files, out).await,
+        Command::Lanes(arguments) => lanes::execute(arguments, &files, out).await,
         Command::Config(command) => config::execute(&command, &files, out),
         Command::Health(arguments) => health::execute(&arguments, &files, out),
     }

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use testmo_courier::batch::BatchKey;
-use testmo_courier::batch::event::{CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, KEY_EXPIRED, KEY_EXPIRING};
+use testmo_courier::batch::event::{
+    CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING,
+};
 
 use super::out::{Colour, Out, visible};
 use super::table::counted;
@@ -39,6 +41,7 @@ struct Case {
     reason: Option<String>,
     remedy: Option<String>,
     said: Vec<Said>,
+    duplicate_link: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -67,6 +70,7 @@ struct Envelope {
 fn word_of(kind: &str) -> &'static str {
     match kind {
         DEFERRED => "deferred",
+        DUPLICATED => "duplicated",
         CONNECTION_FAILED => "stopped",
         CONNECTION_RESTORED => "restored",
         KEY_EXPIRING => "expiring",
@@ -85,6 +89,9 @@ impl Case {
     }
 
     fn told(&self) -> String {
+        if let (Some(link), Some(duplicate)) = (&self.link, &self.duplicate_link) {
+            return format!("{}  {link}  and  {duplicate}", self.name());
+        }
         let said = self.said.iter().map(|said| format!("{}: {}", said.field, said.message));
         let mut why: Vec<String> = said.collect();
         if why.is_empty() {
@@ -107,7 +114,7 @@ impl Outcome {
 
     /// Whether nothing more is to be expected of its batch.
     pub(crate) fn is_final(&self) -> bool {
-        self.outcome != word_of(DEFERRED)
+        self.outcome != word_of(DEFERRED) && self.outcome != word_of(DUPLICATED)
     }
 
     /// The batch it is about, as far as known.
@@ -131,13 +138,13 @@ impl Outcome {
     fn headline(&self, out: &Out) -> String {
         let colour = match self.outcome.as_str() {
             "delivered" | "restored" => Colour::Green,
-            "partial" | "deferred" | "expiring" => Colour::Amber,
+            "partial" | "deferred" | "duplicated" | "expiring" => Colour::Amber,
             _ => Colour::Red,
         };
         let arrived = self.cases.iter().filter(|case| case.arrived()).count();
         let cases = match self.cases.len() {
             0 => String::new(),
-            all if all == arrived => counted(all, "case", "cases"),
+            all if all == arrived || self.outcome == word_of(DUPLICATED) => counted(all, "case", "cases"),
             all => format!("{arrived} of {}", counted(all, "case", "cases")),
         };
         let link = self.cases.iter().find_map(|case| case.link.clone());
@@ -225,11 +232,15 @@ mod tests {
         };
         let why =
             json!({"tenant_id": "acme", "batch_id": "b-1", "reason": "key_refused", "cause": "C.", "remedy": "R."});
+        let twice = json!({"tenant_id": "acme", "batch_id": "b-1", "cause": "C.", "remedy": "R.", "cases": [
+            {"position": 1, "external_id": "TC-1", "testmo_id": 1, "link": "http://one", "duplicate_id": 9,
+             "duplicate_link": "http://other"}]});
         let of_tenant = json!({"tenant_id": "acme", "reason": "key_refused", "cause": "C.", "remedy": "R."});
         let expiring = json!({"tenant_id": "acme", "expires_on": "2026-12-31", "days_left": 7, "remedy": "R."});
         insta::assert_snapshot!(
             [
                 told(DEFERRED, why),
+                told(DUPLICATED, twice),
                 told(CONNECTION_FAILED, of_tenant),
                 told(CONNECTION_RESTORED, json!({"tenant_id": "acme", "batches": 2})),
                 told(KEY_EXPIRING, expiring),

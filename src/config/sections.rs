@@ -80,6 +80,7 @@ pub struct Testmo {
     pub request_timeout: Duration,
     pub settle_answered: Duration,
     pub settle_unanswered: Duration,
+    pub last_look: Duration,
     pub margin: Duration,
     pub max_answer_bytes: usize,
 }
@@ -263,6 +264,7 @@ fn read_testmo(r: &mut Reader<'_>) -> Testmo {
         request_timeout: r.time("testmo.request_timeout", longest.clone()),
         settle_answered: r.time("testmo.settle_answered", longest.clone()),
         settle_unanswered: r.time("testmo.settle_unanswered", SOON..=HOUR),
+        last_look: r.time("testmo.last_look", SOON..=HOUR * 24),
         margin: r.time("testmo.margin", longest),
         max_answer_bytes: r.whole("testmo.max_answer_bytes", 100_000..=1_073_741_824),
     }

@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::batch::event::{
-    self, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Envelope, Event, KeyExpired,
-    KeyExpiring, Settled, Telling, Unworkable,
+    self, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated, Envelope, Event,
+    KeyExpired, KeyExpiring, Settled, Telling, Unworkable,
 };
 use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::Source;
@@ -29,7 +29,7 @@ pub struct Kind {
 }
 
 /// Every type of event there is.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 9] = [
     Kind {
         name: "BatchDelivered",
         kind: event::DELIVERED,
@@ -57,6 +57,18 @@ pub const KINDS: [Kind; 8] = [
         when: "A batch is expected to wait for more than 5 minutes; told once of a batch.",
         schema: Envelope::<Deferred>::json_schema,
         example: || Some(event::deferred(&record(), Reason::ServerError, None, Some(MOMENT + 1_800_000), MOMENT)),
+    },
+    Kind {
+        name: "CaseDuplicated",
+        kind: event::DUPLICATED,
+        when: "Cases of a batch were found in Testmo twice, because Testmo carried out a request that was given up long \
+               before.",
+        schema: Envelope::<Duplicated>::json_schema,
+        example: || {
+            let mut record = record();
+            record.created(&[(0, 3_721), (1, 3_722)]);
+            Some(event::duplicated(&record, &[(0, 3_801), (1, 3_802)], MOMENT))
+        },
     },
     Kind {
         name: "ConnectionFailed",

@@ -97,7 +97,7 @@ mod tests {
             while !waiting.is_empty() {
                 requests += 1;
                 let sent = waiting.len().min(bisect.limit());
-                let hit = waiting[..sent].iter().contains(&bad);
+                let hit = waiting[..sent].contains(&bad);
                 prop_assert!(!hit || !bisect.is_exhausted_by(sent));
                 if hit {
                     bisect.refused(sent, true);

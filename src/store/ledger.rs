@@ -394,7 +394,7 @@ async fn current_connections(
     rows.iter().map(|row| Ok((row.text("tenant_id")?, row.text("version")?))).collect()
 }
 
-const BATCH_COLUMNS: [(&str, Kind); 13] = [
+const BATCH_COLUMNS: [(&str, Kind); 14] = [
     ("tenant_id", Kind::Text),
     ("batch_id", Kind::Text),
     ("fingerprint", Kind::Text),
@@ -406,6 +406,7 @@ const BATCH_COLUMNS: [(&str, Kind); 13] = [
     ("cases", Kind::Text),
     ("open_push", Kind::Text),
     ("doubt_since", Kind::Int),
+    ("late_since", Kind::Int),
     ("settled_at", Kind::Int),
     ("lease_until", Kind::Int),
 ];
@@ -425,6 +426,7 @@ fn row_of(revised: &Revised, lease_until: Option<i64>) -> Value {
         "cases": text(json!(record.cases)),
         "open_push": record.open_push.as_ref().map(|push| json!(push).to_string()),
         "doubt_since": record.doubt_since,
+        "late_since": record.late_since,
         "settled_at": record.settled_at,
         "lease_until": lease_until,
     })
@@ -559,7 +561,8 @@ async fn store_batches(
     if !known.is_empty() {
         let sql = format!(
             "UPDATE batches SET state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
-             cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, settled_at = r.settled_at \
+             cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
+             settled_at = r.settled_at \
              FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
@@ -652,7 +655,7 @@ fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {
     Ok(BatchKey::new(tenant, batch))
 }
 
-fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
+pub(super) fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
     let open_push = row.maybe_text("open_push")?;
     let open_push = open_push
         .map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("open_push")))
@@ -667,6 +670,7 @@ fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
         cases: row.json("cases")?,
         open_push,
         doubt_since: row.maybe_int("doubt_since")?,
+        late_since: row.maybe_int("late_since")?,
         first_seen_at: row.int("first_seen_at")?,
         settled_at: row.maybe_int("settled_at")?,
     };

@@ -9,6 +9,7 @@ mod error;
 pub mod folders;
 mod group;
 pub mod history;
+mod last_look;
 pub mod ledger;
 mod lock;
 mod open;

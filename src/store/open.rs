@@ -162,11 +162,13 @@ fn migrator(dialect: Dialect) -> Migrator {
             include_str!("migrations/sqlite_1.sql"),
             include_str!("migrations/sqlite_2.sql"),
             include_str!("migrations/sqlite_3.sql"),
+            include_str!("migrations/sqlite_4.sql"),
         ],
         Dialect::Postgres => [
             include_str!("migrations/postgres_1.sql"),
             include_str!("migrations/postgres_2.sql"),
             include_str!("migrations/postgres_3.sql"),
+            include_str!("migrations/postgres_4.sql"),
         ],
     };
     let migration = |(version, script): (i64, &'static str)| {

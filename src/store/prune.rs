@@ -24,8 +24,8 @@ const DOUBT_MARGIN_MS: i64 = 3_600_000;
 impl Store {
     /// Takes away what was settled before `retention`, at most `most` batches and events, and tells how many.
     ///
-    /// What is left of a batch still tells a duplicate of it. A batch stays whole while it has a row on the shelf, or a
-    /// case of which it is not clear whether it is in Testmo.
+    /// What is left of a batch still tells a duplicate of it. A batch stays whole while it has a row on the shelf, a case of
+    /// which it is not clear whether it is in Testmo, or a last look to come.
     ///
     /// # Errors
     /// When the store does not answer; nothing is taken away then.
@@ -39,6 +39,7 @@ impl Store {
         let settled = format!(
             "SELECT tenant_id, batch_id FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
              AND settled_at < $1 AND state <> 'open' AND open_push IS NULL AND doubt_since IS NULL \
+             AND (late_since IS NULL OR state NOT IN ('delivered', 'partial')) \
              AND settled_at < COALESCE((SELECT MIN(doubt_since) FROM batches WHERE doubt_since IS NOT NULL) \
              - {DOUBT_MARGIN_MS}, $1) AND cases NOT LIKE '%\"s\":\"lost\"%' AND NOT EXISTS (SELECT 1 FROM shelf s \
              WHERE s.tenant_id = batches.tenant_id AND s.batch_id = batches.batch_id) \

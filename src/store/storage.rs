@@ -33,6 +33,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn change(&self, change: Change) -> Result<Changed, StoreError>;
     async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError>;
     async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError>;
+    async fn take_last_looks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError>;
     async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError>;
 
     async fn company(&self, push: &str) -> Result<Company, StoreError>;
@@ -96,6 +97,10 @@ impl Storage for Store {
 
     async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
         Self::held_ids(self, account, ids).await
+    }
+
+    async fn take_last_looks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError> {
+        Self::take_last_looks(self, after, lease, most).await
     }
 
     async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {

@@ -58,6 +58,7 @@ on_both! {
     what_was_settled_for_long_loses_its_weight_but_is_still_known,
     pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear,
     ids_that_a_look_may_still_ask_for_are_kept,
+    a_last_look_is_due_once_its_batch_has_arrived_and_until_it_was_made,
     the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it,
 }
 
@@ -1050,4 +1051,32 @@ async fn the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it(f: Fixt
     assert_eq!(pushes, [("p1", 1_000_000, Some(1_000_500), Some("5xx, adopted"), Some((10, 11)))]);
     let events: Vec<_> = history.events.iter().map(|e| (e.id.as_str(), e.created_at, e.sent_at)).collect();
     assert_eq!(events, [("e1", 1_000_500, None)]);
+}
+
+async fn a_last_look_is_due_once_its_batch_has_arrived_and_until_it_was_made(f: Fixture) {
+    let (after, lease) = (Duration::from_secs(300), Duration::from_secs(600));
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    settle(&f, "clear", |_| {}).await;
+    let mut late = settle(&f, "late", |record| record.late_since = Some(7)).await;
+    settle(&f, "failed", |record| (record.late_since, record.state) = (Some(7), BatchState::Failed)).await;
+    let due = async |ms: i64| {
+        f.set_time(ms).await;
+        let taken = f.store.take_last_looks(after, lease, 9).await.unwrap();
+        taken.into_iter().map(|stored| stored.record).collect::<Vec<_>>()
+    };
+    assert_eq!(due(1_299_999).await, []);
+    let taken = due(1_300_000).await;
+    assert_eq!((taken.len(), &taken[0].key, taken[0].late_since), (1, &late.key, Some(7)));
+    assert_eq!(due(1_899_999).await, [], "somebody is at it");
+    assert_eq!(due(1_900_000).await.len(), 1, "whoever was at it is gone");
+    f.set_time(1_000_000 + 86_400_000 * 31).await;
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 2, "it stays until it was looked for");
+    let from_epoch = late.epoch;
+    late.duplicated(&[(1, 20)]);
+    late.last_looked();
+    let batch = Some(Revised { record: late.clone(), from_epoch });
+    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done);
+    assert_eq!(due(1_000_000 + 86_400_000 * 32).await, []);
+    assert_eq!(f.store.batch(&late.key).await.unwrap().unwrap().record.cases[1].duplicates, [20]);
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);
 }

@@ -90,6 +90,7 @@ impl Courier {
                 },
                 None => false,
             };
+            let pushed_mark = entry.record.open_push.as_ref().map(|push| push.mark.clone());
             let found = self.found(entry, target, look, &mut held, known);
             let ids = span(found.iter().map(|(_, id)| *id));
             if let Some(push) = &push {
@@ -97,10 +98,15 @@ impl Courier {
             }
             let ended = push.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
             entry.record.looked(&found, known);
-            if self.store_revised(entry, Change { ended, ..Change::default() }).await? == Changed::Fenced {
+            let mark = mark_of(entry, &pushed_mark);
+            let twice = self.note_duplicates(&mut entry.record, mark.as_deref(), &held, &look.rows);
+            let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
+            let change = Change { ended, events, ..Change::default() };
+            if self.store_revised(entry, change).await? == Changed::Fenced {
                 part.flow = Some(Flow::Reload);
                 continue;
             }
+            self.count_duplicates(&entry.identity.key, twice);
             self.metrics.cases.with_label_values(&["adopted"]).inc_by(found.len() as u64);
         }
         Ok(())
@@ -114,7 +120,7 @@ impl Courier {
         held: &mut HashSet<u64>,
         committed: bool,
     ) -> Vec<(usize, u64)> {
-        let mark = entry.record.open_push.as_ref().map_or_else(|| entry.mark(), |push| push.mark.clone());
+        let mark = mark_of(entry, &entry.record.open_push.as_ref().map(|push| push.mark.clone()));
         let doubtful: Vec<usize> = entry.record.doubtful().collect();
         let cases: Vec<(usize, &str)> = doubtful.iter().map(|i| (*i, entry.cases[*i].name.as_str())).collect();
         let wanted =
@@ -137,6 +143,11 @@ impl Courier {
 
 fn is_doubtful(part: &Part) -> bool {
     part.flow.is_none() && part.entry.record.doubtful().next().is_some()
+}
+
+/// The tag of a batch's cases: that of its open push, if there is one.
+fn mark_of(entry: &Entry, pushed: &Option<Option<String>>) -> Option<String> {
+    pushed.clone().unwrap_or_else(|| entry.mark())
 }
 
 fn doubt_since(entry: &Entry) -> i64 {

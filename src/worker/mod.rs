@@ -21,6 +21,7 @@ mod expiry;
 mod follow;
 mod intake;
 mod lanes_view;
+mod last_look;
 mod locate;
 mod look;
 mod prune;
@@ -219,6 +220,7 @@ pub async fn work(
     tasks.spawn(intake::take_undeliverable(courier.clone(), unrouted, "it fits no queue"));
     tasks.spawn(intake::take_off_shelf(courier.clone(), news, stop.clone()));
     tasks.spawn(recheck::recheck(courier.clone(), stop.clone()));
+    tasks.spawn(last_look::look_once_more(courier.clone(), stop.clone()));
     tasks.spawn(expiry::remind(courier.clone(), stop.clone()));
     tasks.spawn(prune::prune(courier.clone(), stop.clone()));
     let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, views, stop.clone()));

@@ -2,6 +2,7 @@
 //! are sent.
 
 mod batch;
+mod duplicate;
 mod tenant;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ pub use self::batch::{
     CaseOutcome, Deferred, Outcome, Settled, SettledCase, Telling, Unworkable, deferred, link, of_message,
     of_settlement, settlement_id,
 };
+pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
 pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
     connection_restored, key_expired, key_expiring,
@@ -32,6 +34,8 @@ pub const PARTIALLY_DELIVERED: &str = "com.sqai-suite.testmo.batch.partially_del
 pub const FAILED: &str = "com.sqai-suite.testmo.batch.failed.v1";
 /// The batch waits for longer than people would expect.
 pub const DEFERRED: &str = "com.sqai-suite.testmo.batch.deferred.v1";
+/// Cases stand in Testmo twice.
+pub const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 /// The tenant's connection stopped working.
 pub const CONNECTION_FAILED: &str = "com.sqai-suite.testmo.connection.failed.v1";
 /// The tenant's connection works again.

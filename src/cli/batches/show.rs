@@ -99,7 +99,7 @@ impl Known {
     }
 
     fn cases(&self, record: &BatchRecord) -> List {
-        let mut list = List::new(&["case", "state", "id", "link or reason"]);
+        let mut list = List::new(&["case", "state", "id", "link or reason", "there once more"]);
         for (index, case) in record.cases.iter().enumerate() {
             let id = id_of(&case.state);
             let place = id.and_then(|id| link(record, index, id)).or_else(|| reason_of(&case.state));
@@ -108,6 +108,7 @@ impl Known {
                 self.word_of(record, index).into(),
                 id.map(|id| id.to_string()).unwrap_or_default(),
                 place.unwrap_or_default(),
+                case.duplicates.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
             ]);
         }
         list
@@ -209,6 +210,7 @@ impl Known {
             "testmo_id": id,
             "link": id.and_then(|id| link(record, index, id)),
             "reason": reason_of(&case.state),
+            "duplicate_ids": case.duplicates,
         })
     }
 }
@@ -329,6 +331,7 @@ mod tests {
         let said = vec![FieldRefusal { field: "tags".into(), message: "invalid\u{1b}[2J".into() }];
         record.not_created(vec![(1, Refusal { reason: Reason::CaseRefused, said })]);
         record.created(&[(0, 3_721), (2, 3_722)]);
+        record.duplicated(&[(2, 3_801)]);
         BatchRecord { state: BatchState::Partial, settled_at: Some(NOW - 600_000), ..record }
     }
 

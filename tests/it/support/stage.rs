@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use testmo_courier::amqp::{Outgoing, PublishError, Publisher, Tail};
 use testmo_courier::batch::TenantId;
-use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::batch::ledger::{BatchRecord, BatchState};
 use testmo_courier::batch::mapping::Mapping;
 use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::clock::Clock;
@@ -237,6 +237,12 @@ impl Stage {
             stored.is_some_and(|stored| stored.record.state == BatchState::Delivered)
         };
         until(delivered).await;
+    }
+
+    /// What the ledger has of a batch.
+    pub(crate) async fn record(&self, subject: &str) -> BatchRecord {
+        let key = subject.parse().expect("a batch");
+        self.store.batch(&key).await.expect("a store").expect("a batch that was sent").record
     }
 
     /// The next event about a subject; `""` for messages whose batch is not known.

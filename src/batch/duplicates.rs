@@ -1,0 +1,92 @@
+//! Which rows of Testmo stand for a case once more? Those of a request that was carried out after it was given up.
+
+use std::collections::{HashMap, HashSet};
+
+use super::ledger::BatchRecord;
+use super::reconcile::Row;
+
+/// The rows that carry the batch's mark and the name of a case that arrived, and that the ledger holds for none, by
+/// position of that case.
+///
+/// The name is the one that the case has in Testmo by now; a case that is not among the rows any more has no
+/// duplicate. Equal names are paired in order of their ids. `held` are ids that the ledger holds for any case of the
+/// account.
+pub fn duplicates(record: &BatchRecord, mark: &str, held: &HashSet<u64>, rows: &[Row]) -> Vec<(usize, u64)> {
+    let arrived: HashMap<u64, usize> = record.arrived().map(|(position, id)| (id, position)).collect();
+    let told: HashSet<u64> = record.cases.iter().flat_map(|case| &case.duplicates).copied().collect();
+    let mut in_order: Vec<&Row> = rows.iter().collect();
+    in_order.sort_by_key(|row| row.id);
+    in_order.dedup_by_key(|row| row.id);
+    let mut positions: HashMap<&str, Vec<usize>> = HashMap::new();
+    for row in &in_order {
+        if let Some(position) = arrived.get(&row.id) {
+            positions.entry(row.name.trim()).or_default().push(*position);
+        }
+    }
+    let is_new = |row: &&Row| !arrived.contains_key(&row.id) && !told.contains(&row.id) && !held.contains(&row.id);
+    let is_marked = |row: &&Row| row.tags.iter().any(|tag| tag == mark);
+    let mut paired: HashMap<&str, usize> = HashMap::new();
+    let mut found = Vec::new();
+    for row in in_order.into_iter().filter(is_marked).filter(is_new) {
+        let Some(alike) = positions.get(row.name.trim()) else { continue };
+        let nth = paired.entry(row.name.trim()).or_default();
+        found.push((alike[*nth % alike.len()], row.id));
+        *nth += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::{OpenPush, Target};
+    use super::*;
+
+    fn delivered(ids: &[u64]) -> BatchRecord {
+        let keys = (1..=ids.len()).map(|n| format!("#{n}"));
+        let mut record = BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), keys);
+        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: Some("m".into()), committed: false };
+        let all: Vec<usize> = (0..ids.len()).collect();
+        record.claim(&all, push, &Target { account: "https://a".into(), project: 1, folder: 2 });
+        record.created(&ids.iter().copied().enumerate().collect::<Vec<_>>());
+        record
+    }
+
+    fn row(id: u64, name: &str, tag: &str) -> Row {
+        Row { id, name: name.into(), folder: 2, tags: vec![tag.into()], created_at: 1_000 }
+    }
+
+    fn found(record: &BatchRecord, held: &[u64], rows: &[Row]) -> Vec<(usize, u64)> {
+        duplicates(record, "m", &held.iter().copied().collect(), rows)
+    }
+
+    #[test]
+    fn a_second_set_of_rows_is_paired_with_the_cases_by_name() {
+        let rows = [row(23, "c", "m"), row(22, "a ", "m"), row(21, "b", "m"), row(11, "b", "m"), row(10, "a", "m")];
+        assert_eq!(found(&delivered(&[10, 11]), &[], &rows), [(1, 21), (0, 22)]);
+    }
+
+    #[test]
+    fn equal_names_are_paired_in_order_however_many_rows_there_are() {
+        let rows: Vec<Row> = [10, 11, 20, 21, 30].map(|id| row(id, "a", "m")).into();
+        assert_eq!(found(&delivered(&[10, 11]), &[], &rows), [(0, 20), (1, 21), (0, 30)]);
+    }
+
+    #[test]
+    fn rows_without_the_mark_or_that_the_ledger_holds_are_nobodys_duplicates() {
+        let rows = [row(10, "a", "m"), row(20, "a", "other"), row(21, "a", "m")];
+        assert_eq!(found(&delivered(&[10]), &[21], &rows), []);
+    }
+
+    #[test]
+    fn a_case_that_is_not_there_any_more_has_no_duplicate() {
+        assert_eq!(found(&delivered(&[10]), &[], &[row(20, "a", "m")]), []);
+        assert_eq!(found(&delivered(&[10]), &[], &[row(10, "renamed", "m"), row(20, "a", "m")]), []);
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again() {
+        let mut record = delivered(&[10]);
+        record.duplicated(&[(0, 20)]);
+        assert_eq!(found(&record, &[], &[row(10, "a", "m"), row(20, "a", "m"), row(21, "a", "m")]), [(0, 21)]);
+    }
+}

@@ -1,0 +1,108 @@
+//! What is told when cases stand in Testmo twice?
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::super::ledger::BatchRecord;
+use super::super::message::key_by_position;
+use super::{DUPLICATED, Event, event, event_id, link};
+
+const CAUSE: &str = "Testmo carried out a request long after the worker had given it up, looked for its cases in vain \
+                     and sent them again.";
+const REMEDY: &str = "Compare the two in Testmo, and delete the one that nobody has worked on. Where that is the first \
+                      one, tell whoever uses its id.";
+
+/// What is told when cases stand in Testmo twice.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Duplicated {
+    /// Whose batch it is.
+    pub tenant_id: String,
+    /// Which one of the tenant's.
+    pub batch_id: String,
+    /// What happened, for people.
+    pub cause: &'static str,
+    /// What to do, for people.
+    pub remedy: &'static str,
+    /// The cases that were found twice; one that was found three times is here twice.
+    pub cases: Vec<DuplicatedCase>,
+}
+
+/// A case that stands in Testmo twice.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DuplicatedCase {
+    /// Its position in the batch, from 1.
+    pub position: usize,
+    /// The generator's own id of it, if it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Its id in Testmo, as it was told when the batch was delivered.
+    pub testmo_id: u64,
+    /// Where people see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// The id under which it is there once more.
+    pub duplicate_id: u64,
+    /// Where people see that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_link: Option<String>,
+}
+
+/// The event of rows that stand for cases once more, by position; equal rows make an equal id. `now` is in
+/// milliseconds since 1970.
+pub fn duplicated(record: &BatchRecord, duplicates: &[(usize, u64)], now: i64) -> Event {
+    let (tenant, batch) = (&record.key.tenant, &record.key.batch);
+    let arrived: Vec<(usize, u64)> = record.arrived().collect();
+    let case = |&(index, duplicate): &(usize, u64)| {
+        let (_, id) = *arrived.iter().find(|(position, _)| *position == index)?;
+        Some(DuplicatedCase {
+            position: index + 1,
+            external_id: Some(record.cases[index].key.clone()).filter(|key| *key != key_by_position(index)),
+            testmo_id: id,
+            link: link(record, index, id),
+            duplicate_id: duplicate,
+            duplicate_link: link(record, index, duplicate),
+        })
+    };
+    let data = Duplicated {
+        tenant_id: tenant.to_string(),
+        batch_id: batch.to_string(),
+        cause: CAUSE,
+        remedy: REMEDY,
+        cases: duplicates.iter().filter_map(case).collect(),
+    };
+    let mut ids: Vec<String> = duplicates.iter().map(|(_, id)| id.to_string()).collect();
+    ids.sort();
+    let id = event_id(&[tenant.as_str(), batch.as_str(), &ids.join(" "), DUPLICATED]);
+    event(id, DUPLICATED, Some(tenant), Some(batch), data, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ledger::{OpenPush, Target};
+    use super::*;
+
+    fn delivered() -> BatchRecord {
+        let keys = ["TC-1".to_owned(), "#2".to_owned()];
+        let mut record = BatchRecord::fresh("acme/b-1".parse().unwrap(), "1:x".into(), keys);
+        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
+        record.claim(&[0, 1], push, &target);
+        record.created(&[(0, 10), (1, 11)]);
+        record
+    }
+
+    #[test]
+    fn an_event_of_duplicates_reads_like_this() {
+        let event = duplicated(&delivered(), &[(0, 20), (1, 21)], 0);
+        let body: serde_json::Value = serde_json::from_str(&event.body).unwrap();
+        insta::assert_snapshot!(format!("{body:#}"));
+    }
+
+    #[test]
+    fn the_same_rows_are_told_under_the_same_id() {
+        let id = |duplicates: &[(usize, u64)], now| duplicated(&delivered(), duplicates, now).id;
+        let first = id(&[(0, 20), (1, 21)], 0);
+        assert_eq!(id(&[(1, 21), (0, 20)], 9), first);
+        assert_ne!(id(&[(0, 20)], 0), first);
+    }
+}

@@ -1,0 +1,252 @@
+//! `lanes`: what waits for which Testmo in a running worker, and how is a lane paused or slowed down for all workers?
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use testmo_courier::batch::TenantId;
+use testmo_courier::store::accounts::{Order, OrderedLane};
+use testmo_courier::testmo::AddressPolicy;
+use url::Url;
+
+use super::desk::{configuration, store};
+use super::failure::Failure;
+use super::health::{address_of, ask};
+use super::out::Out;
+use super::table::{Form, List};
+
+const EXAMPLES: &str = "\
+A lane is what waits for one Testmo account in one worker; the tenants of an account take turns in it. Without a command
+the lanes of the worker on this machine are listed. An order holds for all workers until another one is given.
+
+Examples:
+  testmo-courier lanes --watch
+  testmo-courier lanes pause acme
+  testmo-courier lanes resume acme
+  testmo-courier lanes limit https://acme.testmo.net 2
+  testmo-courier lanes limit acme none";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// List again every two seconds, until interrupted
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    /// What to ask instead of /lanes at observe.listen
+    #[arg(long)]
+    url: Option<Url>,
+    #[command(flatten)]
+    form: Form,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send nothing for a tenant, or to an account; what comes waits on the shelf
+    Pause(Lane),
+    /// Let a tenant or an account go on
+    Resume(Lane),
+    /// Allow at most so many requests at once, by all workers together
+    Limit {
+        #[command(flatten)]
+        lane: Lane,
+        /// A number from 1 on, or `none`
+        #[arg(value_parser = most)]
+        most: Most,
+    },
+    /// List what was ordered
+    Orders(Form),
+}
+
+#[derive(Args, Debug)]
+struct Lane {
+    /// A tenant, or the base URL of an account
+    #[arg(value_name = "TENANT|URL")]
+    lane: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Most(Option<u32>);
+
+fn most(text: &str) -> Result<Most, String> {
+    match text {
+        "none" => Ok(Most(None)),
+        _ => match text.parse::<u32>() {
+            Ok(most) if most > 0 => Ok(Most(Some(most))),
+            Ok(_) | Err(_) => Err("it takes a number from 1 on, or `none`; `lanes pause` sends nothing at all".into()),
+        },
+    }
+}
+
+/// How often a watched list is made anew.
+const WATCH: Duration = Duration::from_secs(2);
+
+pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let Some(command) = arguments.command else { return show(&arguments, files, out).await };
+    let config = configuration(files)?;
+    let store = store(&config).await?;
+    let (lane, change): (_, fn(Order, Most) -> Order) = match &command {
+        Command::Orders(form) => return list(&store.orders().await?, *form, out),
+        Command::Pause(lane) => (lane, |order, _| Order { paused: true, ..order }),
+        Command::Resume(lane) => (lane, |order, _| Order { paused: false, ..order }),
+        Command::Limit { lane, .. } => (lane, |order, most| Order { most: most.0, ..order }),
+    };
+    let wanted = if let Command::Limit { most, .. } = &command { *most } else { Most(None) };
+    let lane = named(&lane.lane, &AddressPolicy::new(&config.testmo))?;
+    let known = match &lane {
+        OrderedLane::Tenant(tenant) => store.connection(tenant).await?.is_some(),
+        OrderedLane::Account(account) => store.connections().await?.iter().any(|row| row.origin == *account),
+    };
+    if !known {
+        return Err(Failure::finding(
+            format!("no connection is entered for {}", lane.name()),
+            "`testmo-courier tenants list` shows who there is",
+        ));
+    }
+    let before = store.orders().await?.into_iter().find(|order| order.lane == lane);
+    let order = change(before.unwrap_or(Order { lane, paused: false, most: None }), wanted);
+    store.give_order(&order).await?;
+    out.line(described(&order))
+}
+
+/// A base URL is an account, anything else a tenant.
+fn named(text: &str, policy: &AddressPolicy) -> Result<OrderedLane, Failure> {
+    if text.contains("://") {
+        let origin = policy.check(text);
+        let origin = origin.map_err(|refused| Failure::usage(refused.to_string(), "give the account's base URL"))?;
+        return Ok(OrderedLane::Account(origin.as_str().to_owned()));
+    }
+    let tenant = TenantId::new(text).map_err(|why| Failure::usage(why.to_string(), "give a tenant or a base URL"))?;
+    Ok(OrderedLane::Tenant(tenant))
+}
+
+fn described(order: &Order) -> String {
+    let name = order.lane.name();
+    let limit = order.most.map(|most| format!("at most {most} requests at once"));
+    match (order.paused, limit) {
+        (true, limit) => {
+            let limit = limit.map(|limit| format!(", then {limit}")).unwrap_or_default();
+            format!("{name} is paused: what comes waits on the shelf until `lanes resume {name}`{limit}")
+        }
+        (false, Some(limit)) => format!("{name} goes on, with {limit}"),
+        (false, None) => format!("{name} goes on, as configured"),
+    }
+}
+
+fn list(orders: &[Order], form: Form, out: &mut Out) -> Result<(), Failure> {
+    if form.json {
+        let order =
+            |order: &Order| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
+        return out.json(&serde_json::json!({"orders": orders.iter().map(order).collect::<Vec<_>>()}));
+    }
+    let mut list = List::new(&["LANE", "PAUSED", "LIMIT"]);
+    for order in orders {
+        let limit = order.most.map_or_else(|| "-".to_owned(), |most| most.to_string());
+        list.add(vec![order.lane.name().to_owned(), if order.paused { "yes" } else { "no" }.into(), limit]);
+    }
+    list.write(out, form.plain, "Nothing was ordered: every lane goes as configured.")
+}
+
+async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+    let url = match &arguments.url {
+        Some(url) => url.clone(),
+        None => address_of(configuration(files)?.observe.listen, "/lanes")?,
+    };
+    loop {
+        let lanes = lanes_at(&url)?;
+        if arguments.form.json {
+            return out.json(&lanes);
+        }
+        if arguments.watch {
+            // Clears the terminal and begins at its top.
+            out.text("\u{1b}[2J\u{1b}[H")?;
+        }
+        table(&lanes).write(out, arguments.form.plain, "Nothing waits: every lane is empty.")?;
+        if !arguments.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(WATCH).await;
+    }
+}
+
+fn lanes_at(url: &Url) -> Result<Value, Failure> {
+    let unreachable = |why: String| {
+        Failure::unreachable(
+            format!("{url} does not answer ({why})"),
+            "start the worker with `testmo-courier run`, or check observe.listen",
+        )
+    };
+    let (status, body) = ask(url).map_err(|error| unreachable(error.to_string()))?;
+    if status != 200 {
+        return Err(unreachable(format!("it says {status}")));
+    }
+    serde_json::from_str(&body).map_err(|_| unreachable("it does not answer as a worker does".into()))
+}
+
+fn table(lanes: &Value) -> List {
+    let mut list = List::new(&["ACCOUNT", "STATE", "AT ONCE", "TENANT", "BATCHES", "CASES", "ON SHELF", "DONE IN"]);
+    for lane in lanes["lanes"].as_array().into_iter().flatten() {
+        let state = match lane["gated_seconds"].as_f64() {
+            Some(seconds) => format!("gated {}", time(seconds)),
+            None => lane["state"].as_str().unwrap_or("?").to_owned(),
+        };
+        let at_once = format!("{}/{}", lane["in_flight"], lane["limit"]);
+        let account = lane["account"].as_str().unwrap_or("?").to_owned();
+        for tenant in lane["tenants"].as_array().into_iter().flatten() {
+            list.add(vec![
+                account.clone(),
+                state.clone(),
+                at_once.clone(),
+                tenant["tenant"].as_str().unwrap_or("?").to_owned(),
+                tenant["batches"].to_string(),
+                tenant["cases"].to_string(),
+                tenant["on_shelf"].to_string(),
+                time(tenant["drain_seconds"].as_f64().unwrap_or(0.0)),
+            ]);
+        }
+    }
+    list
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 {
+        return if seconds > 0.0 { "<1s" } else { "0s" }.to_owned();
+    }
+    let whole = Duration::from_secs_f64(seconds.min(1e9)).as_secs();
+    humantime_serde::re::humantime::format_duration(Duration::from_secs(whole)).to_string().replace(' ', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_read_like_this() {
+        let lanes = serde_json::json!({"lanes": [
+            {"account": "https://acme.testmo.net", "state": "gated", "gated_seconds": 61.4, "in_flight": 0, "limit": 1,
+             "tenants": [{"tenant": "acme", "batches": 3, "cases": 15, "on_shelf": 4200, "drain_seconds": 4261.0}]},
+            {"account": "https://birch.testmo.net", "state": "open", "gated_seconds": null, "in_flight": 2, "limit": 4,
+             "tenants": [{"tenant": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "drain_seconds": 0.2}]}]});
+        insta::assert_snapshot!(table(&lanes).columns().join("\n"));
+    }
+
+    #[test]
+    fn an_order_says_what_follows() {
+        let order = |paused, most| {
+            described(&Order { lane: OrderedLane::Account("https://a.testmo.net".into()), paused, most })
+        };
+        let said = [order(true, None), order(true, Some(2)), order(false, Some(2)), order(false, None)];
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(most("3").map(|most| most.0), Ok(Some(3)));
+        assert_eq!(most("none").map(|most| most.0), Ok(None));
+        for wrong in ["0", "-1", "many", ""] {
+            assert!(most(wrong).is_err(), "{wrong}");
+        }
+    }
+}

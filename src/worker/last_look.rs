@@ -1,0 +1,174 @@
+//! Did a request that was given up create its cases after all? Where cases were sent again after an unclear end, there is
+//! one more look some time after they have arrived. What is found twice is told; nothing is removed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::courier::Courier;
+use crate::batch::answer::Trouble;
+use crate::batch::duplicates::duplicates;
+use crate::batch::event::{self, Event};
+use crate::batch::ledger::BatchRecord;
+use crate::batch::pace::Signal;
+use crate::batch::reconcile::Row;
+use crate::batch::verdict::signal_of;
+use crate::batch::{BatchKey, mark};
+use crate::store::StoreError;
+use crate::store::accounts::{Heard, Permit};
+use crate::store::ledger::{Change, Changed, Revised};
+use crate::testmo::Access;
+
+/// The most batches looked for in one go.
+const AT_ONCE: u32 = 20;
+
+/// Looks once more for each batch that is due, until `stop`.
+pub(super) async fn look_once_more(courier: Arc<Courier>, stop: CancellationToken) {
+    let mut poll = tokio::time::interval(courier.config.shelf.poll);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = poll.tick() => {}
+        }
+        let looked = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            looked = look_for_due(&courier) => looked,
+        };
+        if let Err(error) = looked {
+            tracing::warn!(%error, "what turned up late cannot be looked for");
+        }
+    }
+}
+
+async fn look_for_due(courier: &Courier) -> Result<(), StoreError> {
+    let testmo = &courier.config.testmo;
+    // A look that fails is due again after its lease.
+    let lease = testmo.last_look.max(testmo.lease());
+    for due in courier.store.take_last_looks(testmo.last_look, lease, AT_ONCE).await? {
+        courier.look_last(due.record).await?;
+    }
+    Ok(())
+}
+
+impl Courier {
+    async fn look_last(&self, mut record: BatchRecord) -> Result<(), StoreError> {
+        let from_epoch = record.epoch;
+        let rows = match self.late_rows(&record).await? {
+            Some(rows) => rows,
+            None if self.is_too_old(&record) => {
+                tracing::warn!(batch = %record.key, "what turned up late could not be looked for, and is not any more");
+                Vec::new()
+            }
+            None => return Ok(()),
+        };
+        let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
+        let held = match record.target() {
+            Some(target) => self.store.held_ids(&target.account, &ids).await?,
+            None => HashSet::new(),
+        };
+        let key = record.key.clone();
+        let event = self.note_duplicates(&mut record, Some(&mark(&key)), &held, &rows);
+        record.last_looked();
+        let batch = Some(Revised { record, from_epoch });
+        let found = event.as_ref().map_or(0, |(_, count)| *count);
+        let events = event.into_iter().map(|(event, _)| event).collect();
+        // Where somebody else has changed the batch, it is due again when it is settled.
+        if self.store.change(Change { batch, events, ..Change::default() }).await? == Changed::Done {
+            self.count_duplicates(&key, found);
+        }
+        Ok(())
+    }
+
+    /// The rows that were created in the batch's folders since its first unclear end; `None` where they cannot be
+    /// looked at now.
+    async fn late_rows(&self, record: &BatchRecord) -> Result<Option<Vec<Row>>, StoreError> {
+        let (Some(since), Some(target)) = (record.late_since, record.target()) else { return Ok(Some(Vec::new())) };
+        let connection = self.store.connection(&record.key.tenant).await?;
+        let usable = connection.filter(|row| row.is_verified() && row.origin == target.account);
+        let Some(Ok(access)) = usable.map(|row| self.tenants.access(&row)) else { return Ok(None) };
+        let lease = self.config.testmo.connect_timeout + self.config.testmo.request_timeout;
+        let permit = self.store.permit(&target.account, Some(&record.key.tenant), lease).await?;
+        if !matches!(permit, Permit::Granted | Permit::Probe) {
+            return Ok(None);
+        }
+        let there = record.targets.iter().filter(|other| other.account == target.account);
+        let folders: HashSet<(u64, u64)> = there.map(|target| (target.project, target.folder)).collect();
+        let mut rows = Vec::new();
+        for (project, folder) in folders {
+            match self.client.look(&access, project, folder, since).await {
+                Ok(look) => rows.extend(look.rows),
+                Err(trouble) => {
+                    self.last_look_failed(record, &access, &trouble, permit).await?;
+                    return Ok(None);
+                }
+            }
+        }
+        if permit == Permit::Probe {
+            self.tell_of_account(&access, Signal::Answered).await?;
+        }
+        Ok(Some(rows))
+    }
+
+    async fn last_look_failed(
+        &self,
+        record: &BatchRecord,
+        access: &Access,
+        trouble: &Trouble,
+        permit: Permit,
+    ) -> Result<(), StoreError> {
+        tracing::info!(batch = %record.key, %trouble, "what turned up late is looked for later");
+        match signal_of(Some(trouble)) {
+            Some(Signal::Failed) | None if permit == Permit::Probe => {
+                self.tell_of_account(access, Signal::ProbeFailed).await
+            }
+            Some(signal) => self.tell_of_account(access, signal).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell_of_account(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
+        let ceiling = self.config.push.account_limit;
+        let heard = Some(Heard { account: access.origin.to_string(), signal, ceiling });
+        self.store.change(Change { heard, ..Change::default() }).await?;
+        Ok(())
+    }
+
+    /// Whether Testmo could not be looked at for as long as a batch may fail.
+    fn is_too_old(&self, record: &BatchRecord) -> bool {
+        let since = record.settled_at.map_or(0, |at| self.store.now() - at);
+        Duration::from_millis(u64::try_from(since).unwrap_or(0))
+            > self.config.retry.horizon + self.config.testmo.last_look
+    }
+
+    /// Notes rows that stand for cases once more; gives the event that tells of them, and how many there are.
+    ///
+    /// Without a mark nothing is said: a person may have made a case of the same name.
+    pub(super) fn note_duplicates(
+        &self,
+        record: &mut BatchRecord,
+        mark: Option<&str>,
+        held: &HashSet<u64>,
+        rows: &[Row],
+    ) -> Option<(Event, usize)> {
+        let found = duplicates(record, mark?, held, rows);
+        if found.is_empty() {
+            return None;
+        }
+        record.duplicated(&found);
+        Some((event::duplicated(record, &found, self.clock.now()), found.len()))
+    }
+
+    /// Counts what was noted, once it is stored.
+    pub(super) fn count_duplicates(&self, batch: &BatchKey, found: usize) {
+        if found > 0 {
+            self.metrics.duplicates_detected.inc_by(found as u64);
+            tracing::error!(%batch, found, "cases stand in Testmo twice: it carried out a request after it was given up");
+            self.announce.notify_one();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What if Testmo carries a request out late? Within the settle time nothing is created twice; beyond it, what is there
+//! twice is found and told, once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use testmo_courier::batch::mark;
+use testmo_courier::clock::Clock;
+use testmo_courier::testmo::{Access, AddressPolicy, Client};
+use testmo_sim::Method;
+use testmo_sim::faults::{CommitTime, Fault};
+
+use crate::support::broker::Broker;
+use crate::support::postgres::Postgres;
+use crate::support::process::Process;
+use crate::support::stage::{Stage, batch, key_of, names, on_create, until};
+
+const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
+
+/// Times that are so short that a test can wait for them.
+const QUICK: [(&str, &str); 4] = [
+    ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
+    ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
+    ("COURIER_TESTMO__SETTLE_UNANSWERED", "300ms"),
+    ("COURIER_TESTMO__LAST_LOOK", "3s"),
+];
+
+fn with(settings: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    [&QUICK[..], settings].concat()
+}
+
+/// How many requests of a kind there were about cases.
+fn requests(stage: &Stage, method: Method) -> usize {
+    let requests = stage.account("acme").requests();
+    requests.iter().filter(|request| request.method == method && request.path.contains("/cases")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_carried_out_after_the_settle_time_is_told_once_with_both_ids() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &QUICK).await;
+    let late = Fault::Slow { ms: 4_000, commit: CommitTime::AfterDelay };
+    stage.account("acme").set_faults([on_create(late).times(1)]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    let delivered = stage.event_of("acme/b-1").await;
+    assert_eq!(delivered["data"]["outcome"], "delivered");
+    // The worker is gone when it happens: what is to be looked for is in the store.
+    stage.stop_worker().await;
+    stage.account("acme").until(|station| station.account.cases.iter().len() == 6).await;
+    stage.start_worker();
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], DUPLICATED);
+    let ids: BTreeSet<u64> = stage.account("acme").cases().iter().map(|case| case.id).collect();
+    let mut told = BTreeSet::new();
+    for (n, case) in event["data"]["cases"].as_array().unwrap().iter().enumerate() {
+        let first = &delivered["data"]["cases"][n];
+        assert_eq!(case["external_id"], first["external_id"]);
+        assert_eq!((&case["testmo_id"], &case["link"]), (&first["testmo_id"], &first["link"]));
+        let duplicate = case["duplicate_id"].as_u64().unwrap();
+        assert!(case["duplicate_link"].as_str().unwrap().ends_with(&format!("case_id={duplicate}")), "{case}");
+        told.extend([case["testmo_id"].as_u64().unwrap(), duplicate]);
+    }
+    assert_eq!(told, ids);
+    assert!(event["data"]["remedy"].as_str().unwrap().contains("delete"));
+
+    stage.publish(&batch("acme", "b-2", 1)).await;
+    assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
+    stage.stop_worker().await;
+    assert_eq!(stage.heard("acme/b-1"), 0, "it is told once");
+    let due = stage.store.take_last_looks(Duration::ZERO, Duration::ZERO, 9).await.unwrap();
+    assert!(due.is_empty(), "nobody looks a second time");
+    assert_eq!(stage.record("acme/b-1").await.late_since, None);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
+    let settings = with(&[
+        ("COURIER_TESTMO__SETTLE_UNANSWERED", "2s"),
+        ("COURIER_TESTMO__LAST_LOOK", "1h"),
+        ("COURIER_PUSH__MAX_CASES", "1"),
+    ]);
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let acme = stage.account("acme");
+    // The first push is sent again as nothing of it is found; the third, which is of another case, has no answer.
+    let silent = Fault::Slow { ms: 1_000, commit: CommitTime::BeforeDelay };
+    acme.set_faults([on_create(Fault::status(504)).times(1), on_create(silent).from_nth(2).times(1)]);
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let pushes = |station: &testmo_sim::world::Station| {
+        station.log.iter().filter(|request| request.method == Method::Post).count()
+    };
+    acme.until(|station| pushes(station) == 3).await;
+    create_late(&stage, "b-1 case 1").await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["type"], DUPLICATED, "{event}");
+    assert_eq!(event["data"]["cases"].as_array().unwrap().len(), 1);
+    assert_eq!(event["data"]["cases"][0]["external_id"], "TC-1");
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    assert_eq!(process.metric("testmo_courier_duplicates_detected_total"), Some(1.0));
+    let twice = event["data"]["cases"][0]["duplicate_id"].as_u64().unwrap();
+    assert_eq!(stage.record("acme/b-1").await.cases[0].duplicates, [twice]);
+    drop(process);
+    stage.end().await;
+}
+
+/// Creates a case of `acme/b-1` as a request would that is carried out late.
+async fn create_late(stage: &Stage, name: &str) {
+    let config = &stage.config.testmo;
+    let origin = AddressPolicy::new(config).check(&stage.testmo.origin("acme")).expect("a listed origin");
+    let client = Client::new(config, Clock::system()).expect("a client");
+    let tag = mark(&"acme/b-1".parse().expect("a batch"));
+    let body = json!({"cases": [{"folder_id": 1, "name": name, "tags": [tag]}]}).to_string();
+    let access = Access { origin, key: SecretString::from(key_of("acme")) };
+    client.create_cases(&access, 1, body, 1).await.end.expect("a case");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
+    // Some wait at once, so that fifty of these take no longer than a few.
+    let settings = with(&[
+        ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
+        ("COURIER_TESTMO__SETTLE_UNANSWERED", "3s"),
+        ("COURIER_PUSH__CONCURRENCY", "10"),
+        ("COURIER_RETRY__FIRST_PARK", "100ms"),
+    ]);
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let late = Fault::Slow { ms: 1_500, commit: CommitTime::AfterDelay };
+    stage.account("acme").set_faults([on_create(late).times(50)]);
+    stage.start_worker();
+    for n in 0..50 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;
+    }
+    for n in 0..50 {
+        let event = stage.event_of(&format!("acme/b-{n}")).await;
+        let outcomes = [0, 1].map(|case| event["data"]["cases"][case]["outcome"].clone());
+        assert_eq!((&event["data"]["outcome"], outcomes), (&json!("delivered"), [0, 1].map(|_| json!("adopted"))));
+    }
+    stage.stop_worker().await;
+    let mut there = stage.account("acme").case_names();
+    let mut wanted: Vec<String> = (0..50).flat_map(|n| names(&format!("b-{n}"), 2)).collect();
+    there.sort();
+    wanted.sort();
+    assert_eq!(there, wanted);
+    assert_eq!(requests(&stage, Method::Post), 50, "each was sent once");
+    for n in 0..50 {
+        assert_eq!(stage.record(&format!("acme/b-{n}")).await.late_since, None, "there is nothing left to look for");
+        assert_eq!(stage.heard(&format!("acme/b-{n}")), 0);
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_replicas_one_looks_once_more_and_says_nothing_where_there_is_nothing() {
+    let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
+    let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([on_create(Fault::status(504)).times(1)]);
+    stage.start_worker();
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 3)).await;
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    until(async || stage.record("acme/b-1").await.late_since.is_none()).await;
+    stage.stop_worker().await;
+    assert_eq!(requests(&stage, Method::Get), 2, "one look before it was sent again, one after it had arrived");
+    assert_eq!(stage.heard("acme/b-1"), 0);
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 3));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_look_that_fails_is_made_up_for() {
+    let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let acme = stage.account("acme");
+    let on_look = testmo_sim::faults::Rule::always(Fault::status(503));
+    let on_look = on_look.on(Method::Get, testmo_sim::faults::PathKind::Cases);
+    acme.set_faults([on_create(Fault::status(504)).times(1), on_look.from_nth(2).times(1)]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    until(async || stage.record("acme/b-1").await.late_since.is_none()).await;
+    assert_eq!(requests(&stage, Method::Get), 3);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_mark_a_case_that_a_person_made_is_no_duplicate() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &QUICK).await;
+    let mut row = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap();
+    row.resolved.as_mut().unwrap().mark = false;
+    stage.store.set_connection(&row).await.unwrap();
+    stage.account("acme").set_faults([on_create(Fault::status(504)).times(1)]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    let event: Value = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "delivered");
+    assert!(stage.account("acme").cases()[0].tags.is_empty());
+    assert_eq!(stage.record("acme/b-1").await.late_since, None, "nobody looks for what cannot be told apart");
+    stage.end().await;
+}
