@@ -12,6 +12,7 @@ use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::model::Role;
+use testmo_sim::world::AccountSpec;
 
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
@@ -291,6 +292,76 @@ async fn a_role_without_write_permission_waits_until_it_is_mended() {
     stage.account("acme").set_role(1, Role::Write);
     assert!(stage.connect("acme", "acme", &key_of("acme")).await);
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_or_a_folder_that_is_gone_waits_for_the_connection() {
+    for of_project in [true, false] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        let acme = stage.account("acme");
+        assert!(if of_project { acme.delete_project(1) } else { acme.delete_folder(1) });
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 2)).await;
+        let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+        assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::TargetMissing));
+        assert_eq!((shelf[0].content.until, shelf[0].content.failing_since), (Until::Connection, None));
+        let failed = stage.event_of("acme").await;
+        assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "target_missing");
+        // Somebody makes them again.
+        acme.create(AccountSpec::with_one_folder(&key_of("acme"))).expect("an account");
+        assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+        stage.delivered("acme/b-1").await;
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_time() {
+    // Nobody listens where somebody did.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let origin = format!("http://{gone}/gone");
+    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin.as_str()), ("COURIER_RETRY__FIRST_PARK", "6m")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.connect_as_proven("gone", &origin).await;
+    stage.start_worker();
+    stage.publish(&batch("gone", "b-1", 2)).await;
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    stage.delivered("acme/b-2").await;
+    let deferred = stage.event_of("gone/b-1").await;
+    assert_eq!(deferred["type"], "com.sqai-suite.testmo.batch.deferred.v1");
+    assert_eq!(deferred["data"]["reason"], "unreachable");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::Unreachable));
+    assert!(matches!(shelf[0].content.until, Until::After(_)), "{shelf:?}");
+    assert!(shelf[0].content.parks == 1 && shelf[0].content.failing_since.is_some(), "an attempt is counted");
+    let connection = stage.store.connection(&"gone".parse().unwrap()).await.unwrap().unwrap();
+    assert!(connection.is_verified(), "it has worked before");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
+    let settings = [("COURIER_WORKER__LONGEST_WAIT", "1s"), ("COURIER_PUSH__CONCURRENCY", "1")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").change_settings(|settings| settings.latency_ms = 700);
+    let process = Process::start(&stage).await;
+    for n in 0..6 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 150)).await;
+    }
+    for n in 0..6 {
+        stage.delivered(&format!("acme/b-{n}")).await;
+    }
+    let no_room = process.metric("testmo_courier_shelved_total{reason=\"no_room\"}").unwrap();
+    assert!(no_room >= 1.0, "nothing waited for room");
+    stage.shelf_until(<[_]>::is_empty).await;
+    let mut there = stage.account("acme").case_names();
+    there.sort();
+    let mut wanted: Vec<String> = (0..6).flat_map(|n| names(&format!("b-{n}"), 150)).collect();
+    wanted.sort();
+    assert_eq!(there, wanted);
+    drop(process);
     stage.end().await;
 }
 
