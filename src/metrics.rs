@@ -1,5 +1,7 @@
 //! What can be watched? Every series the worker offers, each there from the start; `docs/metrics.md` is made from it.
 
+#[cfg(target_os = "linux")]
+mod process;
 #[cfg(test)]
 mod tests;
 
@@ -229,7 +231,7 @@ impl Metrics {
         build.set(1);
         self.registry.register(Box::new(build))?;
         #[cfg(target_os = "linux")]
-        self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        self.registry.register(Box::new(process::Process::this()))?;
         Ok(())
     }
 
