@@ -5,8 +5,9 @@ use testmo_courier::batch::Reason;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, RetryAfter, Rule};
+use testmo_sim::world::{AccountSpec, FolderSpec};
 
-use crate::support::stage::{Stage, batch, on_create, until};
+use crate::support::stage::{Stage, batch, key_of, on_create, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_of_a_path_are_created_once_however_many_batches_ask_for_them() {
@@ -25,6 +26,24 @@ async fn folders_of_a_path_are_created_once_however_many_batches_ask_for_them() 
     assert_eq!(paths.len(), 1, "{paths:?}");
     assert!(paths.first().unwrap().ends_with("/Checkout/Payment"), "{paths:?}");
     assert_eq!(stage.account("acme").view().projects[0].folders.len(), 3);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_listed_on_a_later_page_is_found_and_not_created_again() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let mut spec = AccountSpec::with_one_folder(&key_of("acme"));
+    let folder = |n: u64| FolderSpec { id: Some(100 + n), name: format!("F-{n}"), folders: vec![] };
+    spec.projects[0].folders[0].folders = (0..250).map(folder).collect();
+    stage.account("acme").create(spec).expect("an account");
+    assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+    stage.start_worker();
+    let mut wish = batch("acme", "b-1", 2);
+    wish["folder_path"] = json!(["F-249"]);
+    stage.publish(&wish).await;
+    stage.delivered("acme/b-1").await;
+    assert_eq!(stage.account("acme").cases()[0].folder_id, 349);
+    assert_eq!(stage.account("acme").view().projects[0].folders.len(), 251);
     stage.end().await;
 }
 
