@@ -11,6 +11,7 @@ use testmo_courier::store::StoreError;
 use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
 use tokio::time::{Instant, timeout};
 
+use crate::check::late;
 use crate::plan::{Plan, TENANTS};
 use crate::stage::Stage;
 
@@ -36,6 +37,10 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Hear
             Ok(left) => left,
             Err(error) => vec![format!("the store does not answer: {error}")],
         };
+        if plan.form.late {
+            left.extend(late::check(plan, stage, &heard)?);
+            left.extend(under_way(stage));
+        }
         if left.is_empty() {
             // Only now, as asking the queues costs a second each.
             left = in_queues(stage).await?;
@@ -133,6 +138,13 @@ async fn in_queues(stage: &Stage) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(queued)
+}
+
+/// Requests that the stand-in may still carry out.
+fn under_way(stage: &Stage) -> Vec<String> {
+    let is_open = |tenant| stage.testmo.account(tenant).requests().iter().any(|request| request.answered_at.is_none());
+    let open = TENANTS.into_iter().filter(|tenant| is_open(tenant));
+    open.map(|tenant| format!("a request to {tenant} is under way")).collect()
 }
 
 /// Whether an event tells how a batch ended.

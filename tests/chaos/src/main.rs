@@ -39,6 +39,9 @@ struct Arguments {
     /// Plans that are over soon.
     #[arg(long)]
     short: bool,
+    /// Plans in which Testmo commits later than the settle time allows: duplicates have to be told of.
+    #[arg(long)]
+    late: bool,
     /// Tell what happened in plans that pass, too, and keep the workers' logs.
     #[arg(long)]
     verbose: bool,
@@ -68,7 +71,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let (mut passed, mut failed) = (0, 0);
     for seed in arguments.from..arguments.from + arguments.seeds {
         for replicas in forms {
-            let form = Form { replicas: *replicas, short: arguments.short, late: false };
+            let form = Form { replicas: *replicas, short: arguments.short, late: arguments.late };
             let is_good = one(&Plan::of(seed, form), &arguments, &ground).await?;
             *if is_good { &mut passed } else { &mut failed } += 1;
         }
@@ -88,9 +91,14 @@ async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Res
     let (seed, replicas) = (plan.seed, plan.form.replicas);
     let cases: usize = plan.batches.iter().map(|batch| batch.cases).sum();
     let seconds = began.elapsed().as_secs();
+    let kind = match (plan.form.late, plan.form.short) {
+        (true, _) => "late",
+        (false, true) => "short",
+        (false, false) => "whole",
+    };
     let verdict = if broken.is_empty() { "ok".to_owned() } else { broken.join("\n    ") };
     let line = format!(
-        "{} seed {seed} with {replicas}: {verdict} ({} batches, {cases} cases, {} actions, {seconds} s)\n",
+        "{} {kind} seed {seed} with {replicas}: {verdict} ({} batches, {cases} cases, {} actions, {seconds} s)\n",
         arguments.revision,
         plan.batches.len(),
         plan.actions.len()
@@ -101,10 +109,11 @@ async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Res
     }
     if !broken.is_empty() || arguments.verbose {
         let short = if plan.form.short { " --short" } else { "" };
+        let late = if plan.form.late { " --late" } else { "" };
         let (kept, program) = (dir.keep(), arguments.program.display());
         let told = format!(
             "{told}the workers' logs are in {}\nrun it again with: testmo-chaos --program {program} --from {seed} --seeds 1 \
-             --replicas {replicas}{short}\n",
+             --replicas {replicas}{short}{late}\n",
             kept.display()
         );
         std::io::stderr().write_all(told.as_bytes())?;
@@ -120,12 +129,14 @@ async fn attempt(
     ground: &Ground,
 ) -> anyhow::Result<(Vec<String>, String)> {
     let mut stage = Stage::set(dir, ground, plan, &arguments.program).await?;
-    let broken = match through(plan, &mut stage).await {
+    let mut broken = match through(plan, &mut stage).await {
         Ok(broken) => broken,
         Err(error) => vec![format!("{error:#}")],
     };
     let told = stage.told();
-    stage.strike().await?;
+    if let Err(error) = stage.strike().await {
+        broken.push(format!("{error:#}"));
+    }
     Ok((broken, told))
 }
 

@@ -1,5 +1,6 @@
 //! What do people do? They enter connections, and look after those whose key was refused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -26,7 +27,7 @@ pub(crate) struct People {
 impl People {
     pub(crate) fn new(store: Store, config: &Config) -> anyhow::Result<Self> {
         let keyring = Keyring::create(&config.keys.master_key_file)?;
-        let tenants = Tenants::new(std::sync::Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
+        let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
         Ok(Self { tenants, client: Client::new(&config.testmo, Clock::system())?, store })
     }
 

@@ -34,14 +34,26 @@ enum Due {
 
 /// Carries out a plan to its end, and then heals everything.
 pub(crate) async fn run(plan: &Plan, stage: &mut Stage) -> anyhow::Result<()> {
+    let mut errands = Errands::new();
+    let end = go_through(plan, stage, &mut errands).await;
+    // Servers are shared by plans: none is left half restarted.
+    let mut late = Ok(());
+    while let Some(done) = errands.join_next().await {
+        late = late.and(done?);
+    }
+    end.and(late)?;
+    heal(stage).await;
+    Ok(())
+}
+
+async fn go_through(plan: &Plan, stage: &mut Stage, errands: &mut Errands) -> anyhow::Result<()> {
     let start = Instant::now();
     let acts = plan.actions.iter().enumerate().map(|(n, (at, action))| ((*at, n), Due::Act(action.clone())));
     let mut agenda: BTreeMap<(Duration, usize), Due> = acts.collect();
-    let mut errands = Errands::new();
     while !agenda.is_empty() || !errands.is_empty() {
         while let Some(first) = agenda.first_entry().filter(|first| first.key().0 <= start.elapsed()) {
             let number = first.key().1;
-            if let Some((after, next)) = carry_out(first.remove(), plan, stage, &mut errands).await? {
+            if let Some((after, next)) = carry_out(first.remove(), plan, stage, errands).await? {
                 agenda.insert((start.elapsed() + after, number), next);
             }
         }
@@ -53,7 +65,6 @@ pub(crate) async fn run(plan: &Plan, stage: &mut Stage) -> anyhow::Result<()> {
         }
         sleep(TICK).await;
     }
-    heal(stage).await;
     Ok(())
 }
 

@@ -61,7 +61,8 @@ pub(super) fn check(plan: &Plan, there: &There) -> anyhow::Result<Vec<String>> {
     Ok(broken)
 }
 
-fn row(case: &CaseView) -> Row {
+/// A case as far as it is compared.
+pub(super) fn row(case: &CaseView) -> Row {
     let texts = |step: &Value| json!([step["text1"], step["text3"]]);
     let steps = case.custom.get("custom_steps").and_then(Value::as_array);
     Row {
@@ -73,19 +74,20 @@ fn row(case: &CaseView) -> Row {
 }
 
 fn difference(wanted: &[Row], found: &[Row]) -> String {
-    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for row in wanted {
-        *counts.entry(format!("{row:?}")).or_default() += 1;
+        *counts.entry(&row.name).or_default() += 1;
     }
     for row in found {
-        *counts.entry(format!("{row:?}")).or_default() -= 1;
+        *counts.entry(&row.name).or_default() -= 1;
     }
-    let named = |wanted: fn(i64) -> bool| -> Vec<&String> {
-        counts.iter().filter(|(_, count)| wanted(**count)).map(|(row, _)| row).take(NAMED).collect()
+    let named = |wanted: fn(i64) -> bool| -> Vec<&str> {
+        counts.iter().filter(|(_, count)| wanted(**count)).map(|(name, _)| *name).take(NAMED).collect()
     };
     let (lost, twice) = (named(|count| count > 0), named(|count| count < 0));
     if lost.is_empty() && twice.is_empty() {
-        return "in another order".into();
+        let first = wanted.iter().zip(found).find(|(wanted, found)| wanted != found);
+        return format!("in another order, or otherwise than was sent: {first:?}");
     }
     format!("{} of {} cases; lost {lost:?}; too many {twice:?}", found.len(), wanted.len())
 }

@@ -14,7 +14,11 @@ pub(super) fn check(plan: &Plan, there: &There, heard: &Heard) -> Vec<String> {
     for batch in &plan.batches {
         let about = heard.get(&batch.subject()).map_or(&[][..], Vec::as_slice);
         let told: Vec<&Value> = about.iter().filter(|event| is_terminal(event)).collect();
-        broken.extend(of_batch(batch, there, &told).into_iter().map(|what| format!("{}: {what}", batch.subject())));
+        let mut broken_here = of_batch(batch, &told);
+        if !plan.form.late {
+            broken_here.extend(untrue_ids(batch, there, &told));
+        }
+        broken.extend(broken_here.into_iter().map(|what| format!("{}: {what}", batch.subject())));
     }
     broken
 }
@@ -31,7 +35,7 @@ fn copies_that_differ(heard: &Heard) -> Vec<String> {
     broken
 }
 
-fn of_batch(batch: &Batch, there: &There, told: &[&Value]) -> Vec<String> {
+fn of_batch(batch: &Batch, told: &[&Value]) -> Vec<String> {
     let mut broken = Vec::new();
     let Some(last) = told.last() else { return vec!["no event tells how it ended".into()] };
     let mut ids: BTreeMap<u64, &Value> = BTreeMap::new();
@@ -44,14 +48,20 @@ fn of_batch(batch: &Batch, there: &There, told: &[&Value]) -> Vec<String> {
     if last["data"]["outcome"] != batch.outcome() {
         broken.push(format!("told as {}, not as {}", last["data"]["outcome"], batch.outcome()));
     }
-    let cases = last["data"]["cases"].as_array().map_or(&[][..], Vec::as_slice);
+    broken
+}
+
+/// Ids are told once and for all: where cases were created twice, those of either time are true.
+fn untrue_ids(batch: &Batch, there: &There, told: &[&Value]) -> Option<String> {
+    let cases = told.last()?["data"]["cases"].as_array().map_or(&[][..], Vec::as_slice);
     let told: Vec<Option<u64>> = cases.iter().map(|case| case["testmo_id"].as_u64()).collect();
     let mut wanted = vec![None; batch.cases];
     for (at, row) in batch.arriving().zip(there.of_batch(batch)) {
         wanted[at] = Some(row.id);
     }
-    if told != wanted {
-        broken.push(format!("the ids that were told are {told:?}, those in Testmo {wanted:?}"));
+    let untrue = told.iter().zip(&wanted).position(|(told, wanted)| told != wanted);
+    match untrue {
+        Some(at) => Some(format!("case {at} was told as {:?}, and is {:?} in Testmo", told[at], wanted[at])),
+        None => (told.len() != wanted.len()).then(|| format!("{} of {} cases were told of", told.len(), wanted.len())),
     }
-    broken
 }

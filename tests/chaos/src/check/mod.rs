@@ -3,6 +3,7 @@
 mod cases;
 mod events;
 mod gate;
+pub(crate) mod late;
 mod ledger;
 
 use crate::drain::Heard;
@@ -12,7 +13,7 @@ use crate::stage::Stage;
 /// Every invariant that does not hold.
 pub(crate) async fn check(plan: &Plan, stage: &Stage, heard: &Heard) -> anyhow::Result<Vec<String>> {
     let there = cases::There::of(stage);
-    let mut broken = cases::check(plan, &there)?;
+    let mut broken = if plan.form.late { late::check(plan, stage, heard)? } else { cases::check(plan, &there)? };
     broken.extend(events::check(plan, &there, heard));
     broken.extend(ledger::check(plan, stage).await?);
     broken.extend(gate::check(plan, stage).await?);

@@ -1,0 +1,54 @@
+//! Where Testmo committed later than the settle time allows: is each case that stands there once more told of by name?
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::cases::{There, row};
+use crate::batches::Batch;
+use crate::drain::{Heard, is_terminal};
+use crate::plan::Plan;
+use crate::stage::Stage;
+
+/// The type of the event that names cases which stand in Testmo twice.
+const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
+
+/// What is wrong with the cases of a plan, duplicates that are told of excepted.
+pub(crate) fn check(plan: &Plan, stage: &Stage, heard: &Heard) -> anyhow::Result<Vec<String>> {
+    let there = There::of(stage);
+    let mut broken = Vec::new();
+    for batch in &plan.batches {
+        let about = heard.get(&batch.subject()).map_or(&[][..], Vec::as_slice);
+        broken.extend(of_batch(batch, &there, about)?.into_iter().map(|what| format!("{}: {what}", batch.subject())));
+    }
+    Ok(broken)
+}
+
+fn of_batch(batch: &Batch, there: &There, about: &[Value]) -> anyhow::Result<Vec<String>> {
+    let mut broken = Vec::new();
+    let Some(last) = about.iter().rfind(|event| is_terminal(event)) else {
+        return Ok(vec!["no event tells how it ended".into()]);
+    };
+    let told = last["data"]["cases"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut surplus: BTreeMap<u64, _> = there.of_batch(batch).iter().map(|case| (case.id, row(case))).collect();
+    let mut arrived = BTreeMap::new();
+    for (at, wanted) in batch.arriving().zip(batch.rows()?) {
+        let id = told.get(at).and_then(|case| case["testmo_id"].as_u64());
+        match id.and_then(|id| Some((id, surplus.remove(&id)?))) {
+            Some((id, found)) if found == wanted => drop(arrived.insert(id, wanted)),
+            other => broken.push(format!("case {at} was told as {id:?}, where there is {other:?}")),
+        }
+    }
+    let duplicated = about.iter().filter(|event| event["type"] == DUPLICATED);
+    for named in duplicated.flat_map(|event| event["data"]["cases"].as_array().into_iter().flatten()) {
+        let (Some(first), Some(again)) = (named["testmo_id"].as_u64(), named["duplicate_id"].as_u64()) else {
+            continue;
+        };
+        match surplus.remove(&again) {
+            Some(found) if arrived.get(&first) == Some(&found) => {}
+            other => broken.push(format!("{again} was told to be {first} once more, and is {other:?}")),
+        }
+    }
+    broken.extend(surplus.keys().map(|id| format!("{id} is there once more, and nobody tells of it")));
+    Ok(broken)
+}

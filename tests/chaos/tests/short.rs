@@ -1,0 +1,37 @@
+//! Do short plans of trouble pass? A few of them with every run of the tests; `make chaos` runs whole ones.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// Plans rest on time limits, so they take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn passes(seed: &str, replicas: &str) {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let chaos = Path::new(env!("CARGO_BIN_EXE_testmo-chaos"));
+    let worker = chaos.with_file_name("testmo-courier");
+    let missing = "the worker is not built: test the whole workspace, or type `cargo build --workspace --bins` before";
+    assert!(worker.exists(), "{missing}");
+    let arguments = ["--short", "--from", seed, "--seeds", "1", "--replicas", replicas];
+    let output = Command::new(chaos).args(arguments).arg("--program").arg(worker).output().expect("a program to run");
+    drop(turn);
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("1 plans passed, 0 failed"), "{told}");
+}
+
+#[test]
+fn one_worker_on_sqlite_loses_nothing_and_repeats_nothing() {
+    passes("1", "1");
+}
+
+#[test]
+fn three_workers_on_postgresql_lose_nothing_and_repeat_nothing() {
+    passes("2", "3");
+}
+
+#[test]
+fn three_workers_whose_broker_is_killed_lose_nothing_and_repeat_nothing() {
+    passes("3", "3");
+}
