@@ -6,7 +6,7 @@ COPY . .
 # The caches keep what the dependencies were compiled to, so a change of the source compiles only the source.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --workspace --bins \
+    cargo build --release --locked --package testmo-courier --package testmo-sim --bins \
     && install -D -t /out target/release/testmo-courier target/release/testmo-sim
 
 # A stand-in for Testmo, to try the worker with: docker build --target simulator

@@ -1,0 +1,106 @@
+//! How are messages put into a virtual host, counted, and read back? Through a connection of the harness's own.
+
+use std::collections::VecDeque;
+
+use anyhow::Context;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use testmo_courier::amqp;
+use testmo_courier::amqp::topology::{Argument, ArgumentValue, Object, topology};
+use testmo_courier::config;
+
+use crate::message::Draft;
+
+/// The queue in which events are kept, bound to everything.
+pub(crate) const EVENTS: &str = "bench.events";
+/// How many messages may be published without having been confirmed.
+const WINDOW: usize = 2_000;
+
+/// A connection to a virtual host that has the project's exchanges and queues.
+pub(crate) struct Bus {
+    connection: Connection,
+    channel: Channel,
+    /// What publishing goes through; a passive declaration that fails would take it along.
+    publishing: Channel,
+    names: config::Amqp,
+}
+
+impl Bus {
+    /// Declares what the worker would, and the queue for events.
+    pub(crate) async fn open(amqp: &config::Amqp) -> anyhow::Result<Self> {
+        let mut objects = topology(amqp);
+        let quorum = Argument { name: "x-queue-type", value: ArgumentValue::Text("quorum".into()) };
+        objects.push(Object::Queue { name: EVENTS.into(), arguments: vec![quorum] });
+        objects.push(Object::Binding {
+            exchange: amqp.events_exchange.clone(),
+            queue: EVENTS.into(),
+            routing_key: "#".into(),
+        });
+        let link = amqp::connect_once(amqp, "bench").await?;
+        let findings = amqp::declare(&link, &objects).await?;
+        link.close().await;
+        anyhow::ensure!(findings.is_empty(), "{findings:?}");
+        let connection = Connection::connect(&amqp.url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        let publishing = connection.create_channel().await?;
+        publishing.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { connection, channel, publishing, names: amqp.clone() })
+    }
+
+    /// Publishes messages, many at a time, and waits until the broker has them all.
+    pub(crate) async fn fill(&self, drafts: impl Iterator<Item = Draft>) -> anyhow::Result<()> {
+        let mut waiting = VecDeque::with_capacity(WINDOW);
+        for draft in drafts {
+            waiting.push_back(self.send(&draft).await?);
+            if waiting.len() == WINDOW
+                && let Some(first) = waiting.pop_front()
+            {
+                first.await?;
+            }
+        }
+        for confirm in waiting {
+            confirm.await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes one message, and gives what becomes its confirm.
+    pub(crate) async fn send(&self, draft: &Draft) -> anyhow::Result<lapin::PublisherConfirm> {
+        let (exchange, options) = (self.names.cases_exchange.as_str().into(), BasicPublishOptions::default());
+        let sent =
+            self.publishing.basic_publish(exchange, "batch".into(), options, &draft.body, draft.properties.clone());
+        Ok(sent.await?)
+    }
+
+    /// How many batches are ready to be consumed.
+    pub(crate) async fn batches_ready(&self) -> anyhow::Result<usize> {
+        self.ready(&self.names.cases_queue).await
+    }
+
+    /// How many events were published, while nobody consumes them.
+    pub(crate) async fn events_ready(&self) -> anyhow::Result<usize> {
+        self.ready(EVENTS).await
+    }
+
+    /// The events as they come; they are gone once they are read.
+    pub(crate) async fn events(&self) -> anyhow::Result<Consumer> {
+        let channel = self.connection.create_channel().await?;
+        channel.basic_qos(1_000, BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        Ok(channel.basic_consume(EVENTS.into(), "bench".into(), options, FieldTable::default()).await?)
+    }
+
+    pub(crate) async fn close(self) {
+        // It may be closed already, by the broker.
+        drop(self.connection.close(200, "done".into()).await);
+    }
+
+    async fn ready(&self, queue: &str) -> anyhow::Result<usize> {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = self.channel.queue_declare(queue.into(), passive, FieldTable::default()).await;
+        Ok(usize::try_from(queue.context("the depth of a queue")?.message_count())?)
+    }
+}

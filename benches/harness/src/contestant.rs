@@ -1,0 +1,178 @@
+//! Who takes part, how is each started, and what has it used when it is over?
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+
+use crate::message::Form;
+use crate::usage::{self, Usage};
+
+/// How long a contestant may take to end by itself.
+const ENDS: Duration = Duration::from_secs(5);
+
+/// Somebody who consumes batches.
+#[derive(Clone, Debug)]
+pub(crate) struct Contestant {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
+    /// In which form it gets its batches.
+    pub(crate) form: Form,
+    /// Whether it publishes an event for each batch.
+    pub(crate) announces: bool,
+    /// The program and its arguments.
+    command: Vec<PathBuf>,
+    environment: Vec<(&'static str, PathBuf)>,
+}
+
+/// What a contestant is compared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// What is measured.
+    Worker,
+    /// Another way to do the same job.
+    Peer,
+    /// The least code that could do the job.
+    Floor,
+    /// The broker's share of the job alone.
+    Ceiling,
+}
+
+/// Where the contestants are.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) worker: PathBuf,
+    /// The folder with what `make bench` installed and built.
+    pub(crate) installed: PathBuf,
+}
+
+/// A contestant that runs; it is killed with all its processes when this is dropped.
+pub(crate) struct Running {
+    name: &'static str,
+    child: Child,
+    group: u32,
+    log: PathBuf,
+}
+
+/// Everybody, whether it is installed or not.
+pub(crate) fn all(places: &Places) -> Vec<Contestant> {
+    let peers = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../peers"));
+    let Places { worker, installed } = places;
+    let python = |file: &str| vec![installed.join("venv/bin/python"), peers.join(file)];
+    let built = |name: &str| vec![installed.join("peers/release").join(name)];
+    let celery = ["-A", "celery_peer", "worker", "--pool=gevent", "--without-gossip", "--without-mingle"];
+    let celery = [&celery[..], &["--without-heartbeat", "--loglevel=WARNING"]].concat();
+    let celery = [installed.join("venv/bin/celery")].into_iter().chain(celery.into_iter().map(PathBuf::from));
+    let one = |name, role, command| Contestant {
+        name,
+        role,
+        form: Form::Plain,
+        announces: true,
+        command,
+        environment: vec![],
+    };
+    vec![
+        one("testmo-courier", Role::Worker, vec![worker.clone()]),
+        one("aio-pika + aiohttp", Role::Peer, python("aio_pika_peer.py")),
+        one("FastStream + aiohttp", Role::Peer, python("faststream_peer.py")),
+        Contestant {
+            form: Form::Celery,
+            environment: vec![("PYTHONPATH", peers.to_owned())],
+            ..one("Celery + requests", Role::Peer, celery.collect())
+        },
+        Contestant {
+            environment: vec![("NODE_PATH", installed.join("node/node_modules"))],
+            ..one("rascal + undici", Role::Peer, vec!["node".into(), peers.join("rascal_peer.cjs")])
+        },
+        one("omniqueue, serial", Role::Peer, built("omniqueue-peer")),
+        Contestant { announces: false, ..one("floor: lapin + reqwest", Role::Floor, built("floor")) },
+        one("ceiling: AMQP only", Role::Ceiling, built("ceiling")),
+    ]
+}
+
+impl Contestant {
+    /// What of it is not installed.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let modules = self.environment.iter().map(|(_, path)| path);
+        let wanted = self.command.iter().chain(modules).find(|path| path.is_absolute() && !path.exists())?;
+        Some(format!("{} is not there", wanted.display()))
+    }
+
+    /// Starts it with these arguments and this environment, writing its log into a folder.
+    pub(crate) fn start(
+        &self,
+        dir: &Path,
+        arguments: &[String],
+        variables: &[(&str, String)],
+    ) -> anyhow::Result<Running> {
+        let log = dir.join("contestant.log");
+        let file = File::create(&log)?;
+        // The kernel ends it when the harness is killed and can no longer do it.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .args(&self.command)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", dir)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(self.environment.iter().map(|(name, path)| (name, path)))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .with_context(|| self.name.to_owned())?;
+        let group = child.id().context("its process id")?;
+        Ok(Running { name: self.name, child, group, log })
+    }
+}
+
+impl Running {
+    /// What it has used so far.
+    pub(crate) fn usage(&self) -> Usage {
+        usage::of_group(self.group)
+    }
+
+    /// Fails, with the end of its log, if it has ended.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => anyhow::bail!("{} ended with {status}\n{}", self.name, self.tail()),
+        }
+    }
+
+    /// The end of its log.
+    pub(crate) fn tail(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// Asks it to end, and kills what does not; tells whether it ended by itself.
+    pub(crate) async fn end(mut self) -> bool {
+        self.signal(Signal::TERM);
+        let ended = tokio::time::timeout(ENDS, self.child.wait()).await;
+        ended.is_ok_and(|status| status.is_ok_and(|status| status.signal().is_none()))
+    }
+
+    fn signal(&self, signal: Signal) {
+        let group = i32::try_from(self.group).ok().and_then(Pid::from_raw);
+        // There may be nobody left.
+        group.map_or(Ok(()), |group| kill_process_group(group, signal)).ok();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}

@@ -1,0 +1,163 @@
+//! Measures the worker: against peers that consume the same messages, and by what a tenant feels.
+
+mod alone;
+mod bus;
+mod contestant;
+mod listener;
+mod machine;
+mod measure;
+mod message;
+mod neighbours;
+mod output;
+mod report;
+mod rows;
+mod script;
+mod stage;
+mod stats;
+mod target;
+mod usage;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::contestant::Places;
+use crate::machine::Machine;
+use crate::neighbours::Neighbours;
+use crate::output::progress;
+use crate::report::Results;
+use crate::rows::{Bench, Limits};
+use crate::target::order::Manner;
+
+/// Measures the worker.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Measure rows, and write what came of it.
+    Run(RunArguments),
+    /// Be the target: a process that the harness starts and orders about.
+    #[command(hide = true)]
+    Target,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// Only this row; can be given several times.
+    #[arg(long = "row", value_parser = clap::value_parser!(u8).range(1..=7))]
+    rows: Vec<u8>,
+    /// The worker that is measured.
+    #[arg(long, default_value = "target/release/testmo-courier")]
+    worker: PathBuf,
+    /// Where the peers were installed and built.
+    #[arg(long, default_value = "target/bench")]
+    installed: PathBuf,
+    /// The folder to which results.json and results.md are written.
+    #[arg(long, default_value = "docs/benchmarks")]
+    out: PathBuf,
+    /// Only contestants in whose name one of these stands, besides the worker.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Runs of each row, instead of its own number.
+    #[arg(long)]
+    runs: Option<usize>,
+    /// How many messages a contestant may hold without having acknowledged them.
+    #[arg(long, default_value_t = 500)]
+    prefetch: usize,
+    /// How many requests a contestant may have under way.
+    #[arg(long, default_value_t = 16)]
+    in_flight: usize,
+    /// Small and short, to try the harness; the figures mean nothing.
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = match Arguments::parse().what {
+        What::Target => return target::main().map(|()| ExitCode::SUCCESS),
+        What::Run(arguments) => arguments,
+    };
+    // It fails only where a provider was installed before, and nothing runs before this.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(run(arguments));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
+}
+
+async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let rows = if arguments.rows.is_empty() { rows::ALL.to_vec() } else { arguments.rows.clone() };
+    let mut neighbours = Neighbours::start(rows.contains(&rows::ON_POSTGRES)).await?;
+    // Whoever runs is killed when this is dropped; the neighbours end in order, however it ends.
+    let ended = tokio::select! {
+        ended = measure(&arguments, &rows, &mut neighbours) => ended,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("told to end")),
+    };
+    neighbours.end().await;
+    ended
+}
+
+async fn measure(arguments: &RunArguments, rows: &[u8], neighbours: &mut Neighbours) -> anyhow::Result<ExitCode> {
+    // Contestants run in folders of their own.
+    let places = Places {
+        worker: std::path::absolute(&arguments.worker)?,
+        installed: std::path::absolute(&arguments.installed)?,
+    };
+    let wanted =
+        |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|part| name.contains(part.as_str()));
+    let (mut contestants, mut missing) = (Vec::new(), Vec::new());
+    for contestant in contestant::all(&places) {
+        match contestant.missing() {
+            _ if contestant.role != contestant::Role::Worker && !wanted(contestant.name) => {}
+            Some(what) => missing.push((contestant.name, what)),
+            None => contestants.push(contestant),
+        }
+    }
+    for (name, what) in &missing {
+        progress(&format!("{name} is missing: {what}"));
+    }
+    neighbours.behave(Manner::default()).await?;
+    let span = Duration::from_secs(if arguments.quick { 1 } else { 3 });
+    let machine = Machine::look(&places, alone::measure(&neighbours.origin("alone"), span).await?);
+    for (name, fact) in machine.facts() {
+        progress(&format!("{name:<24} {fact}"));
+    }
+    let RunArguments { quick, runs, prefetch, in_flight, .. } = *arguments;
+    let limits = Limits { quick, runs, prefetch, in_flight };
+    let mut bench = Bench { neighbours, contestants, missing, limits };
+    let mut failed = 0;
+    for row in rows {
+        let began = Instant::now();
+        progress(&format!("\n== row {row}"));
+        match rows::measure(&mut bench, *row).await {
+            Ok(mut result) => {
+                result.quick = quick;
+                result.taken_at = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+                result.revision = machine::revision();
+                progress(&result.told());
+                // After each row, so that a later one that fails takes nothing with it.
+                let mut results = Results::read(&arguments.out)?;
+                results.machine = machine.clone();
+                results.rows.insert(*row, result);
+                results.write(&arguments.out)?;
+            }
+            Err(error) => {
+                failed += 1;
+                progress(&format!("row {row} could not be measured: {error:#}"));
+            }
+        }
+        progress(&format!("== row {row}: {:.0} s", began.elapsed().as_secs_f64()));
+    }
+    progress(&format!("written to {}", arguments.out.display()));
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

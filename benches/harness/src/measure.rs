@@ -1,0 +1,190 @@
+//! How fast is a contestant? Batches wait in the queue, it is started, and the time runs from its first request.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::bus::Bus;
+use crate::contestant::{Contestant, Role};
+use crate::message::{Draft, Form, draft};
+use crate::neighbours::Neighbours;
+use crate::stage::{Stage, Wishes};
+use crate::target::order::{Manner, Report};
+use crate::usage::Usage;
+use crate::worker::{API_KEY, FOLDER, PROJECT};
+
+/// How often it is looked whether a measurement is over.
+const LOOK: Duration = Duration::from_millis(25);
+/// How long a contestant may take from its start to its first request.
+const STARTS: Duration = Duration::from_secs(30);
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) batches: usize,
+    /// Cases of each.
+    pub(crate) cases: usize,
+    /// Tenants, each with an account of its own; they publish in turn, so many batches at a time.
+    pub(crate) tenants: usize,
+    pub(crate) burst: usize,
+    /// The most cases in a request of the worker; `None` for its default.
+    pub(crate) max_cases: Option<usize>,
+    /// A measurement is over after this time, or with the batches.
+    pub(crate) span: Duration,
+    pub(crate) prefetch: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) manner: Manner,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    /// Batches done: with their event, where the contestant publishes one.
+    pub(crate) batches: f64,
+    pub(crate) seconds: f64,
+    pub(crate) cases_per_second: f64,
+    /// Processor time of the contestant for 1,000 batches, in seconds.
+    pub(crate) cpu_per_1000: f64,
+    /// The same of the broker.
+    pub(crate) broker_cpu_per_1000: f64,
+    /// The same of the target.
+    pub(crate) target_cpu_per_1000: f64,
+    /// The most memory that it had, in bytes.
+    pub(crate) peak_memory: u64,
+    /// What the target saw.
+    pub(crate) report: Report,
+}
+
+impl Job {
+    /// The tenants, which are called like their accounts.
+    pub(crate) fn tenants(&self) -> Vec<String> {
+        (0..self.tenants).map(|number| format!("t{number:05}")).collect()
+    }
+
+    /// Every batch in the order of its publication.
+    fn drafts(&self, form: Form) -> impl Iterator<Item = Draft> {
+        let (tenants, burst, cases) = (self.tenants(), self.burst, self.cases);
+        (0..self.batches).map(move |number| draft(form, &tenants[number / burst % tenants.len()], number, cases))
+    }
+
+    /// What the worker is told.
+    pub(crate) fn wishes(&self) -> Wishes {
+        Wishes {
+            store_url: None,
+            prefetch: self.prefetch,
+            in_flight: self.in_flight,
+            max_cases: self.max_cases,
+            tenants: self.tenants(),
+        }
+    }
+}
+
+/// Measures one contestant once.
+pub(crate) async fn measure(neighbours: &mut Neighbours, contestant: &Contestant, job: &Job) -> anyhow::Result<Sample> {
+    neighbours.behave(job.manner.clone()).await?;
+    let mut stage = Stage::set(neighbours, &job.wishes()).await?;
+    stage.bus.fill(job.drafts(contestant.form)).await?;
+    start(&mut stage, contestant, job)?;
+    let watched = watch(neighbours, contestant, job, &mut stage).await;
+    stage.strike(neighbours).await?;
+    watched
+}
+
+fn start(stage: &mut Stage, contestant: &Contestant, job: &Job) -> anyhow::Result<()> {
+    if contestant.role == Role::Worker {
+        return stage.start_worker(contestant);
+    }
+    let settings = settings(stage, job);
+    stage.start(contestant, &[], &settings)
+}
+
+/// What peers are told.
+fn settings(stage: &Stage, job: &Job) -> Vec<(&'static str, String)> {
+    let origin = stage.origins.first().map_or("", String::as_str);
+    let amqp = &stage.setup.config.amqp;
+    vec![
+        ("AMQP_URL", amqp.url.clone()),
+        ("CASES_QUEUE", amqp.cases_queue.clone()),
+        ("EVENTS_EXCHANGE", amqp.events_exchange.clone()),
+        ("CASES_URL", format!("{origin}/api/v1/projects/{PROJECT}/cases")),
+        ("API_KEY", API_KEY.to_owned()),
+        ("FOLDER_ID", FOLDER.to_string()),
+        ("PREFETCH", job.prefetch.to_string()),
+        ("IN_FLIGHT", job.in_flight.to_string()),
+    ]
+}
+
+/// What tells how far a contestant is.
+struct Sight<'a> {
+    contestant: &'a Contestant,
+    cases: usize,
+    bus: &'a Bus,
+}
+
+impl Sight<'_> {
+    /// Since when it has been at work, if it has begun; `idle` is when it had not.
+    async fn begun(&self, neighbours: &mut Neighbours, idle: Instant) -> anyhow::Result<Option<Instant>> {
+        if self.contestant.role == Role::Ceiling {
+            return Ok((self.bus.events_ready().await? > 0).then_some(idle));
+        }
+        let first = neighbours.report().await?.first_create;
+        Ok(first.and_then(|at| Instant::now().checked_sub(since(at))))
+    }
+
+    /// How many batches are done.
+    async fn done(&self, neighbours: &mut Neighbours) -> anyhow::Result<f64> {
+        let created = neighbours.report().await?.cases as f64 / self.cases as f64;
+        if !self.contestant.announces {
+            return Ok(created);
+        }
+        let announced = self.bus.events_ready().await? as f64;
+        Ok(if self.contestant.role == Role::Ceiling { announced } else { announced.min(created) })
+    }
+}
+
+async fn watch(
+    neighbours: &mut Neighbours,
+    contestant: &Contestant,
+    job: &Job,
+    stage: &mut Stage,
+) -> anyhow::Result<Sample> {
+    let Stage { bus, running, .. } = stage;
+    let running = running.first_mut().context("a contestant that runs")?;
+    let sight = Sight { contestant, cases: job.cases, bus };
+    let deadline = Instant::now() + STARTS;
+    let (start, before) = loop {
+        let (idle, before) = (Instant::now(), (running.usage(), neighbours.usage()));
+        if let Some(start) = sight.begun(neighbours, idle).await? {
+            break (start, before);
+        }
+        anyhow::ensure!(Instant::now() < deadline, "it does nothing:\n{}", running.tail());
+        running.check()?;
+        tokio::time::sleep(LOOK).await;
+    };
+    let mut done = sight.done(neighbours).await?;
+    while done < job.batches as f64 && start.elapsed() < job.span {
+        running.check()?;
+        tokio::time::sleep(LOOK).await;
+        done = sight.done(neighbours).await?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let (after, report) = ((running.usage(), neighbours.usage()), neighbours.report().await?);
+    let per_1000 = |from: Usage, to: Usage| (to.cpu - from.cpu) * 1000.0 / done.max(1.0);
+    Ok(Sample {
+        batches: done,
+        seconds,
+        cases_per_second: done * job.cases as f64 / seconds,
+        cpu_per_1000: per_1000(before.0, after.0),
+        broker_cpu_per_1000: per_1000(before.1.broker, after.1.broker),
+        target_cpu_per_1000: per_1000(before.1.target, after.1.target),
+        peak_memory: after.0.peak_memory,
+        report,
+    })
+}
+
+/// How long ago a time of the target's is.
+fn since(at: i64) -> Duration {
+    let now = jiff::Timestamp::now().as_microsecond();
+    Duration::from_micros(u64::try_from(now - at).unwrap_or(0))
+}

@@ -1,0 +1,172 @@
+//! Row 4: do quiet tenants feel a tenant that floods the queue and is throttled?
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::Bench;
+use crate::bus::Bus;
+use crate::listener::Listener;
+use crate::message::{Form, batch_id, draft};
+use crate::output::{count, milliseconds, progress, times};
+use crate::report::{Check, RowResult};
+use crate::stage::{Stage, Wishes};
+use crate::stats::{median, percentile};
+use crate::target::order::Manner;
+
+/// The tenant that floods.
+const FLOODER: &str = "flood";
+/// The quiet ones.
+const QUIET: usize = 200;
+/// Cases of a batch.
+const CASES: usize = 5;
+/// The pause that the flooding account is told. A longer one than five minutes would be announced for each batch.
+const GATE_SECONDS: u64 = 240;
+/// Between two batches of quiet tenants.
+const PACE: Duration = Duration::from_millis(10);
+/// How long it is waited for what is not delivered.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long skimming may take.
+const SKIMS: Duration = Duration::from_secs(60);
+
+/// What one life of a worker gave.
+#[derive(Debug, Serialize)]
+struct Life {
+    /// Batches of the flood taken off the queue in a second, if there was one.
+    skimmed_per_second: Option<f64>,
+    /// Whether all of it was taken.
+    skimmed: bool,
+    /// From publish to delivered, in milliseconds.
+    p50: f64,
+    p99: f64,
+    /// Batches of quiet tenants that were not delivered in time; they count with the time that was waited.
+    late: usize,
+}
+
+pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
+    let runs = bench.limits.runs(3);
+    let flood = bench.limits.size(50_000, 3_000);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for run in 1..=runs {
+        for (size, lives) in [(0, &mut without), (flood, &mut with)] {
+            let life = live(bench, size).await?;
+            let skimmed = life.skimmed_per_second.map(|rate| format!(", {} skimmed a second", count(rate)));
+            progress(&format!(
+                "run {run}: flood of {size}: p99 {}{}",
+                milliseconds(life.p99),
+                skimmed.unwrap_or_default()
+            ));
+            lives.push(life);
+        }
+    }
+    let scenario = format!("one tenant floods {} batches and is gated, {QUIET} quiet tenants", count(flood as f64));
+    let mut row = RowResult::new(4, &scenario, runs);
+    row.header =
+        ["", "quiet tenants' p50", "p99", "not delivered in time", "skimmed in a second"].map(str::to_owned).into();
+    row.lines = vec![line("without the flood", &without), line("once the flood is skimmed", &with)];
+    let p99 = |lives: &[Life]| median(&lives.iter().map(|life| life.p99).collect::<Vec<_>>());
+    let ratio = p99(&with).zip(p99(&without)).map(|(with, without)| with / without);
+    let skimmed = with.iter().all(|life| life.skimmed);
+    row.checks.push(Check::judged(
+        "quiet tenants' p99 over the same without the flood, at most 1.5 x",
+        ratio.map(|ratio| (times(ratio), skimmed && ratio <= 1.5)),
+    ));
+    let rate = median(&with.iter().filter_map(|life| life.skimmed_per_second).collect::<Vec<_>>());
+    row.checks.push(Check::judged(
+        "batches of the flood skimmed in a second, at least 5,000",
+        rate.map(|rate| (count(rate), skimmed && rate >= 5_000.0)),
+    ));
+    if !skimmed {
+        row.notes.push(format!("The flood was not skimmed within {} s.", SKIMS.as_secs()));
+    }
+    row.notes.push(format!(
+        "The flood waits in the queue when the worker starts; it is skimmed once the queue is empty. Then a quiet \
+         tenant publishes every {} ms, in turn. The flooding account answers 429 with Retry-After {GATE_SECONDS}.",
+        PACE.as_millis()
+    ));
+    row.samples = [("without".to_owned(), json!(without)), ("with".to_owned(), json!(with))].into();
+    Ok(row)
+}
+
+/// A worker's life: it skims the flood, and then serves the quiet tenants.
+async fn live(bench: &mut Bench<'_>, flood: usize) -> anyhow::Result<Life> {
+    let worker = bench.worker()?;
+    let closed = [(FLOODER.to_owned(), GATE_SECONDS)].into();
+    bench.neighbours.behave(Manner { closed, ..Manner::default() }).await?;
+    let quiet: Vec<String> = (0..QUIET).map(|number| format!("q{number:03}")).collect();
+    let wishes = Wishes {
+        store_url: None,
+        prefetch: bench.limits.prefetch,
+        in_flight: bench.limits.in_flight,
+        max_cases: None,
+        tenants: quiet.iter().cloned().chain([FLOODER.to_owned()]).collect(),
+    };
+    let mut stage = Stage::set(bench.neighbours, &wishes).await?;
+    stage.bus.fill((0..flood).map(|number| draft(Form::Plain, FLOODER, number, CASES))).await?;
+    let listener = Listener::start(stage.bus.events().await?);
+    stage.start_worker(&worker)?;
+    let (skimmed, rate) = if flood == 0 { (true, None) } else { skim(&mut stage, flood).await? };
+    // Every tenant once, so that nobody is met for the first time while it is measured.
+    say(&stage.bus, &listener, &quiet, 0..QUIET).await?;
+    let measured = bench.limits.size(1_000, 200);
+    let delays = say(&stage.bus, &listener, &quiet, QUIET..QUIET + measured).await?;
+    stage.check()?;
+    stage.strike(bench.neighbours).await?;
+    let late = delays.iter().filter(|delay| delay.is_none()).count();
+    let delays: Vec<f64> = delays.into_iter().map(|delay| delay.unwrap_or(PATIENCE).as_secs_f64() * 1e3).collect();
+    let at = |percent| percentile(&delays, percent).unwrap_or(f64::NAN);
+    Ok(Life { skimmed_per_second: rate, skimmed, p50: at(50.0), p99: at(99.0), late })
+}
+
+/// Waits until the queue is empty, and tells whether it became so and how fast it went.
+async fn skim(stage: &mut Stage, flood: usize) -> anyhow::Result<(bool, Option<f64>)> {
+    let deadline = Instant::now() + SKIMS;
+    let (mut began, mut left) = (Instant::now(), flood);
+    while left > 0 && Instant::now() < deadline {
+        stage.check()?;
+        if left == flood {
+            began = Instant::now();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        left = stage.bus.batches_ready().await?;
+    }
+    Ok((left == 0, Some((flood - left) as f64 / began.elapsed().as_secs_f64())))
+}
+
+/// Lets tenants publish in turn, and gives the time from publish to delivered of each batch, if it was delivered.
+async fn say(
+    bus: &Bus,
+    listener: &Listener,
+    tenants: &[String],
+    numbers: std::ops::Range<usize>,
+) -> anyhow::Result<Vec<Option<Duration>>> {
+    let (mut sent, mut subjects, mut confirms) = (Vec::new(), Vec::new(), Vec::new());
+    let mut pace = tokio::time::interval(PACE);
+    for number in numbers {
+        pace.tick().await;
+        let tenant = &tenants[number % tenants.len()];
+        let draft = draft(Form::Plain, tenant, number, CASES);
+        sent.push(Instant::now());
+        confirms.push(bus.send(&draft).await?);
+        subjects.push(format!("{tenant}/{}", batch_id(number)));
+    }
+    for confirm in confirms {
+        confirm.await?;
+    }
+    let arrived = listener.delivered(&subjects, Instant::now() + PATIENCE).await;
+    Ok(sent.into_iter().zip(arrived).map(|(sent, at)| at.map(|at| at - sent)).collect())
+}
+
+fn line(name: &str, lives: &[Life]) -> Vec<String> {
+    let middle = |of: fn(&Life) -> f64| median(&lives.iter().map(of).collect::<Vec<_>>()).map(milliseconds);
+    let late: usize = lives.iter().map(|life| life.late).sum();
+    let rate = median(&lives.iter().filter_map(|life| life.skimmed_per_second).collect::<Vec<_>>());
+    vec![
+        name.to_owned(),
+        middle(|life| life.p50).unwrap_or_default(),
+        middle(|life| life.p99).unwrap_or_default(),
+        late.to_string(),
+        rate.map_or_else(|| "–".to_owned(), count),
+    ]
+}

@@ -1,0 +1,109 @@
+//! Row 6: how much later than a bare POST is a batch delivered, when nothing else is going on?
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::Bench;
+use crate::listener::Listener;
+use crate::message::{Form, batch_id, draft};
+use crate::output::{milliseconds, progress};
+use crate::report::{Check, RowResult};
+use crate::stage::{Stage, Wishes};
+use crate::stats::{median, percentile};
+use crate::target::order::Manner;
+use crate::worker::{API_KEY, FOLDER, PROJECT};
+
+/// The tenant.
+const TENANT: &str = "acme";
+/// Cases of a batch.
+const CASES: usize = 5;
+/// So much more than a bare POST a batch may take, in milliseconds.
+const MORE: f64 = 5.0;
+/// Between two measurements, so that the system is idle again.
+const REST: Duration = Duration::from_millis(20);
+/// Measurements that are thrown away, in which connections are opened.
+const WARM_UP: usize = 10;
+
+pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
+    let worker = bench.worker()?;
+    bench.neighbours.behave(Manner::default()).await?;
+    let wishes = Wishes {
+        store_url: None,
+        prefetch: bench.limits.prefetch,
+        in_flight: bench.limits.in_flight,
+        max_cases: None,
+        tenants: vec![TENANT.to_owned()],
+    };
+    let mut stage = Stage::set(bench.neighbours, &wishes).await?;
+    let listener = Listener::start(stage.bus.events().await?);
+    stage.start_worker(&worker)?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let url = format!("{}/api/v1/projects/{PROJECT}/cases", bench.neighbours.origin("bare"));
+    let measured = bench.limits.size(400, 50);
+    let (mut bare, mut created, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..WARM_UP + measured {
+        tokio::time::sleep(REST).await;
+        let posted = post(&client, &url, number).await?;
+        tokio::time::sleep(REST).await;
+        let began = jiff::Timestamp::now().as_microsecond();
+        let taken = deliver(&stage, &listener, number).await?;
+        let at = bench.neighbours.report().await?.last_case.context("a case")?;
+        if number >= WARM_UP {
+            bare.push(posted.as_secs_f64() * 1e3);
+            created.push((at - began) as f64 / 1e3);
+            delivered.push(taken.as_secs_f64() * 1e3);
+        }
+    }
+    stage.strike(bench.neighbours).await?;
+    let mut row = RowResult::new(6, "one batch into an idle system", 1);
+    row.header = ["", "p50", "p99"].map(str::to_owned).into();
+    row.lines = vec![
+        line("bare POST, answered", &bare),
+        line("batch, publish to created in Testmo", &created),
+        line("batch, publish to delivered (event received)", &delivered),
+    ];
+    let more = median(&delivered).zip(median(&bare)).map(|(batch, bare)| batch - bare);
+    progress(&format!("{} more than a bare POST", more.map(milliseconds).unwrap_or_default()));
+    row.checks.push(Check::judged(
+        &format!("p50 of publish to delivered over a bare POST, at most {MORE} ms more"),
+        more.map(|more| (format!("{} more", milliseconds(more)), more <= MORE)),
+    ));
+    row.notes.push(format!(
+        "{measured} batches and as many POSTs of the same size, in turn, each after {} ms of rest: one run of \
+         interleaved measurements.",
+        REST.as_millis()
+    ));
+    row.samples =
+        [("bare", bare), ("created", created), ("delivered", delivered)].map(|(k, v)| (k.to_owned(), json!(v))).into();
+    Ok(row)
+}
+
+async fn post(client: &reqwest::Client, url: &str, number: usize) -> anyhow::Result<Duration> {
+    let name = |case: usize| format!("Bare case {case} of request {number}");
+    let step = json!({"text1": "<p>Choose the card that ends in 4242</p>", "text3": "<p>The bank asks</p>"});
+    let case = |case| json!({"name": name(case), "folder_id": FOLDER, "custom_steps": [step, step, step]});
+    let body = json!({"cases": (0..CASES).map(case).collect::<Vec<_>>()});
+    let began = Instant::now();
+    let answer = client.post(url).bearer_auth(API_KEY).json(&body).send().await?;
+    let answer = answer.error_for_status()?;
+    answer.bytes().await?;
+    Ok(began.elapsed())
+}
+
+async fn deliver(stage: &Stage, listener: &Listener, number: usize) -> anyhow::Result<Duration> {
+    let draft = draft(Form::Plain, TENANT, number, CASES);
+    let subject = format!("{TENANT}/{}", batch_id(number));
+    let began = Instant::now();
+    let confirm = stage.bus.send(&draft).await?;
+    let arrived = listener.delivered(&[subject], began + Duration::from_secs(30)).await;
+    confirm.await?;
+    let at = arrived.first().copied().flatten();
+    Ok(at.with_context(|| format!("a batch was not delivered:\n{}", stage.tail().unwrap_or_default()))? - began)
+}
+
+fn line(name: &str, figures: &[f64]) -> Vec<String> {
+    let at = |percent| percentile(figures, percent).map(milliseconds).unwrap_or_default();
+    vec![name.to_owned(), at(50.0), at(99.0)]
+}

@@ -1,0 +1,80 @@
+//! Which scenarios are measured? One file for each, rows 1 and 2 sharing one.
+
+mod buckets;
+mod flood;
+mod latency;
+mod replicas;
+mod tenants;
+mod throughput;
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::contestant::{Contestant, Role};
+use crate::neighbours::Neighbours;
+use crate::report::RowResult;
+
+/// The rows that there are.
+pub(crate) const ALL: [u8; 7] = [1, 2, 3, 4, 5, 6, 7];
+/// The one row for which PostgreSQL is started.
+pub(crate) const ON_POSTGRES: u8 = 7;
+
+/// What a row is measured with.
+pub(crate) struct Bench<'a> {
+    pub(crate) neighbours: &'a mut Neighbours,
+    /// Everybody who is wanted and installed.
+    pub(crate) contestants: Vec<Contestant>,
+    /// Everybody who is wanted and not installed, and what is not there.
+    pub(crate) missing: Vec<(&'static str, String)>,
+    pub(crate) limits: Limits,
+}
+
+/// How large and how long a measurement is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Small and short, to try the harness itself; the figures mean nothing.
+    pub(crate) quick: bool,
+    /// Runs of every row, instead of its own number.
+    pub(crate) runs: Option<usize>,
+    pub(crate) prefetch: usize,
+    pub(crate) in_flight: usize,
+}
+
+impl Limits {
+    /// How often a row is measured: `usually`, unless it was said otherwise.
+    fn runs(&self, usually: usize) -> usize {
+        self.runs.unwrap_or(if self.quick { 1 } else { usually })
+    }
+
+    /// A size, or a small one where it has to be quick.
+    fn size(&self, usually: usize, quick: usize) -> usize {
+        if self.quick { quick } else { usually }
+    }
+
+    /// The longest that a measurement may take that depends on the contestant's speed.
+    fn span(&self) -> Duration {
+        Duration::from_secs(if self.quick { 4 } else { 15 })
+    }
+}
+
+impl Bench<'_> {
+    fn worker(&self) -> anyhow::Result<Contestant> {
+        let worker = self.contestants.iter().find(|contestant| contestant.role == Role::Worker);
+        worker.cloned().context("the worker is needed, and is not there or not wanted")
+    }
+}
+
+/// Measures one row.
+pub(crate) async fn measure(bench: &mut Bench<'_>, row: u8) -> anyhow::Result<RowResult> {
+    match row {
+        1 => throughput::at_once(bench).await,
+        2 => throughput::slow_and_faulty(bench).await,
+        3 => buckets::run(bench).await,
+        4 => flood::run(bench).await,
+        5 => tenants::run(bench).await,
+        6 => latency::run(bench).await,
+        7 => replicas::run(bench).await,
+        other => anyhow::bail!("there is no row {other}"),
+    }
+}

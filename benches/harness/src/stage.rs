@@ -1,0 +1,95 @@
+//! What is set up for one measurement? A virtual host of its own, a worker's store, and whoever runs.
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use crate::bus::Bus;
+use crate::contestant::{Contestant, Running};
+use crate::neighbours::Neighbours;
+use crate::worker::{Settings, Setup};
+
+/// The virtual host of every measurement; there is one at a time.
+const VHOST: &str = "bench";
+
+/// What a row wants of the worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Wishes {
+    /// `None` for an SQLite file.
+    pub(crate) store_url: Option<String>,
+    pub(crate) prefetch: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) max_cases: Option<usize>,
+    /// Tenants, which are called like their accounts.
+    pub(crate) tenants: Vec<String>,
+}
+
+/// Everything of one measurement; dropping it kills whoever runs.
+pub(crate) struct Stage {
+    // Before the folder, so that nobody runs in it when it is removed.
+    pub(crate) running: Vec<Running>,
+    pub(crate) bus: Bus,
+    pub(crate) setup: Setup,
+    pub(crate) origins: Vec<String>,
+    settings: Settings,
+    dir: TempDir,
+}
+
+impl Stage {
+    pub(crate) async fn set(neighbours: &mut Neighbours, wishes: &Wishes) -> anyhow::Result<Self> {
+        neighbours.drop_vhost_if_there(VHOST).await;
+        let dir = tempfile::tempdir()?;
+        let origins: Vec<String> = wishes.tenants.iter().map(|tenant| neighbours.origin(tenant)).collect();
+        let settings = Settings {
+            amqp_url: neighbours.add_vhost(VHOST).await?,
+            store_url: wishes.store_url.clone(),
+            prefetch: wishes.prefetch,
+            in_flight: wishes.in_flight,
+            max_cases: wishes.max_cases,
+            tenants: wishes.tenants.iter().cloned().zip(origins.clone()).collect(),
+        };
+        let setup = Setup::make(&dir.path().join("0"), &settings).await?;
+        let bus = Bus::open(&setup.config.amqp).await?;
+        Ok(Self { running: vec![], bus, setup, origins, settings, dir })
+    }
+
+    /// Starts a contestant.
+    pub(crate) fn start(
+        &mut self,
+        contestant: &Contestant,
+        arguments: &[String],
+        variables: &[(&str, String)],
+    ) -> anyhow::Result<()> {
+        self.running.push(contestant.start(&self.setup.dir, arguments, variables)?);
+        Ok(())
+    }
+
+    /// Starts a worker; a further one shares the store of the first.
+    pub(crate) fn start_worker(&mut self, worker: &Contestant) -> anyhow::Result<()> {
+        if self.running.is_empty() {
+            let arguments = self.setup.arguments();
+            return self.start(worker, &arguments, &[]);
+        }
+        let setup = self.setup.join(&self.dir.path().join(self.running.len().to_string()), &self.settings)?;
+        self.running.push(worker.start(&setup.dir, &setup.arguments(), &[])?);
+        Ok(())
+    }
+
+    /// Fails if somebody has ended by itself.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        self.running.iter_mut().try_for_each(Running::check)
+    }
+
+    /// The end of the first one's log.
+    pub(crate) fn tail(&self) -> anyhow::Result<String> {
+        Ok(self.running.first().context("nobody runs")?.tail())
+    }
+
+    /// Ends everybody and removes everything.
+    pub(crate) async fn strike(self, neighbours: &mut Neighbours) -> anyhow::Result<()> {
+        for running in self.running {
+            running.end().await;
+        }
+        self.bus.close().await;
+        neighbours.drop_vhost(VHOST).await
+    }
+}

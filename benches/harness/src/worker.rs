@@ -1,0 +1,118 @@
+//! How is the worker set up for a measurement? As `init` and `tenants set` would, with its own defaults but for what a
+//! row says.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use secrecy::SecretString;
+use testmo_courier::batch::TenantId;
+use testmo_courier::clock::Clock;
+use testmo_courier::config::{Config, Sources, load};
+use testmo_courier::store::Store;
+use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::tenants::{Entered, Keyring, Tenants};
+use testmo_courier::testmo::{Access, AddressPolicy};
+
+/// The key that the target takes, as it takes any.
+pub(crate) const API_KEY: &str = "bench-key";
+/// The project and the folder in which the target lets cases be created.
+pub(crate) const PROJECT: u64 = 1;
+pub(crate) const FOLDER: u64 = 1;
+
+/// What a worker needs before it is started.
+pub(crate) struct Setup {
+    /// A folder of its own.
+    pub(crate) dir: PathBuf,
+    pub(crate) config: Config,
+}
+
+/// What differs from the defaults.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) amqp_url: String,
+    /// `None` for an SQLite file in the worker's folder.
+    pub(crate) store_url: Option<String>,
+    pub(crate) prefetch: usize,
+    /// Requests at once to one account.
+    pub(crate) in_flight: usize,
+    /// Cases in a request; `None` for the default.
+    pub(crate) max_cases: Option<usize>,
+    /// The tenants, each with its origin.
+    pub(crate) tenants: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// Writes the configuration and enters the tenants, whose connections count as verified.
+    pub(crate) async fn make(dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        let setup = Self::configure(dir, settings)?;
+        let config = &setup.config;
+        let store = Store::open(&config.store, true, Clock::system()).await?;
+        let keyring = Keyring::create(&config.keys.master_key_file)?;
+        let tenants = Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo));
+        for (tenant, origin) in &settings.tenants {
+            store.set_connection(&verified(&tenants, tenant, origin, store.now())?).await?;
+        }
+        store.close().await;
+        Ok(setup)
+    }
+
+    /// The same for a further worker on the same store, in a folder of its own.
+    pub(crate) fn join(&self, dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        let setup = Self::configure(dir, settings)?;
+        let (from, to) = (&self.config.keys.master_key_file, &setup.config.keys.master_key_file);
+        std::fs::copy(from, to).with_context(|| from.display().to_string())?;
+        Ok(setup)
+    }
+
+    fn configure(dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let file = dir.join("courier.toml");
+        std::fs::write(&file, text(dir, settings))?;
+        let config = load(&Sources { files: vec![file], ..Sources::default() })?;
+        Ok(Self { dir: dir.to_owned(), config })
+    }
+
+    /// The arguments with which the worker runs.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let file = self.dir.join("courier.toml");
+        ["--config".to_owned(), file.display().to_string(), "run".to_owned()].into()
+    }
+}
+
+const STORE: &str = "courier.db";
+const KEY: &str = "courier.key";
+
+fn text(dir: &Path, settings: &Settings) -> String {
+    let path = |name: &str| dir.join(name).display().to_string();
+    let store = settings.store_url.clone().unwrap_or_else(|| format!("sqlite:{}", path(STORE)));
+    let origins: Vec<&str> = settings.tenants.iter().map(|(_, origin)| origin.as_str()).collect();
+    let mut text = format!(
+        "[amqp]\nurl = {:?}\nprefetch = {}\n[store]\nurl = {store:?}\n[keys]\nmaster_key_file = {:?}\n\
+         [testmo]\nallow_insecure_origins = {origins:?}\n[observe]\nlisten = \"127.0.0.1:0\"\n\
+         [push]\nconcurrency = {}\n",
+        settings.amqp_url,
+        settings.prefetch,
+        path(KEY),
+        settings.in_flight
+    );
+    if let Some(cases) = settings.max_cases {
+        text.push_str(&format!("max_cases = {cases}\n"));
+    }
+    text
+}
+
+/// A connection as it is stored after a look that found everything in order.
+fn verified(tenants: &Tenants, tenant: &str, origin: &str, now: i64) -> anyhow::Result<ConnectionRow> {
+    let access = Access { origin: tenants.policy().check(origin)?, key: SecretString::from(API_KEY) };
+    let row = tenants.enter(Entered {
+        tenant: TenantId::new(tenant)?,
+        access,
+        expires_on: None,
+        project: PROJECT,
+        folder: FOLDER,
+        mapping: Default::default(),
+        resolved: Some(Default::default()),
+    })?;
+    let finding = Finding::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
+    Ok(row.judged(finding, now))
+}
