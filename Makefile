@@ -2,7 +2,7 @@
 FUZZ_SECONDS ?= 60
 FROM ?= 1
 SEEDS ?= 4
-.PHONY: help demo demo-stop monitoring chaos test fmt lint docs unit fuzz deny clean
+.PHONY: help demo demo-stop monitoring chaos bench test fmt lint docs unit fuzz deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -21,6 +21,9 @@ chaos: ## break everything around a worker by SEEDS (4) plans, starting at seed 
 	cargo build --workspace --bins --locked
 	target/debug/testmo-chaos --from $(FROM) --seeds $(SEEDS) --program target/debug/testmo-courier \
 		--results target/chaos-results.txt
+
+bench: ## measure the worker and its peers, in less than an hour (ROW=n for one row)
+	@benches/run.sh $(if $(ROW),--row $(ROW))
 
 test: ## everything that is checked, with all set-up
 	@tests/env/suite.sh

@@ -35,6 +35,8 @@ pub(crate) struct Contestant {
 pub(crate) enum Role {
     /// What is measured.
     Worker,
+    /// The same without a store.
+    Storeless,
     /// Another way to do the same job.
     Peer,
     /// The least code that could do the job.
@@ -93,6 +95,18 @@ pub(crate) fn all(places: &Places) -> Vec<Contestant> {
         Contestant { announces: false, ..one("floor: lapin + reqwest", Role::Floor, built("floor")) },
         one("ceiling: AMQP only", Role::Ceiling, built("ceiling")),
     ]
+}
+
+/// The worker without a store, which is this program itself.
+pub(crate) fn storeless() -> anyhow::Result<Contestant> {
+    Ok(Contestant {
+        name: "testmo-courier without a store",
+        role: Role::Storeless,
+        form: Form::Plain,
+        announces: true,
+        command: vec![std::env::current_exe()?, "storeless".into()],
+        environment: vec![],
+    })
 }
 
 impl Contestant {

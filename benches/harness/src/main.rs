@@ -14,6 +14,7 @@ mod rows;
 mod script;
 mod stage;
 mod stats;
+mod storeless;
 mod target;
 mod usage;
 mod worker;
@@ -47,12 +48,18 @@ enum What {
     /// Be the target: a process that the harness starts and orders about.
     #[command(hide = true)]
     Target,
+    /// Be the worker without a store.
+    #[command(hide = true)]
+    Storeless {
+        /// The worker's configuration.
+        config: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
     /// Only this row; can be given several times.
-    #[arg(long = "row", value_parser = clap::value_parser!(u8).range(1..=7))]
+    #[arg(long = "row", value_parser = clap::value_parser!(u8).range(1..=8))]
     rows: Vec<u8>,
     /// The worker that is measured.
     #[arg(long, default_value = "target/release/testmo-courier")]
@@ -81,14 +88,20 @@ struct RunArguments {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let arguments = match Arguments::parse().what {
-        What::Target => return target::main().map(|()| ExitCode::SUCCESS),
-        What::Run(arguments) => arguments,
-    };
+    match Arguments::parse().what {
+        What::Run(arguments) => in_runtime(run(arguments)),
+        What::Target => target::main().map(|()| ExitCode::SUCCESS),
+        What::Storeless { config } => {
+            in_runtime(async move { storeless::run(&config).await.map(|()| ExitCode::SUCCESS) })
+        }
+    }
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     // It fails only where a provider was installed before, and nothing runs before this.
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let code = runtime.block_on(run(arguments));
+    let code = runtime.block_on(work);
     runtime.shutdown_timeout(Duration::from_secs(1));
     code
 }
@@ -96,7 +109,7 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let rows = if arguments.rows.is_empty() { rows::ALL.to_vec() } else { arguments.rows.clone() };
-    let mut neighbours = Neighbours::start(rows.contains(&rows::ON_POSTGRES)).await?;
+    let mut neighbours = Neighbours::start(rows.iter().any(|row| rows::ON_POSTGRES.contains(row))).await?;
     // Whoever runs is killed when this is dropped; the neighbours end in order, however it ends.
     let ended = tokio::select! {
         ended = measure(&arguments, &rows, &mut neighbours) => ended,

@@ -17,7 +17,7 @@ use crate::worker::{API_KEY, FOLDER, PROJECT};
 /// How often it is looked whether a measurement is over.
 const LOOK: Duration = Duration::from_millis(25);
 /// How long a contestant may take from its start to its first request.
-const STARTS: Duration = Duration::from_secs(30);
+const STARTS: Duration = Duration::from_secs(60);
 
 /// What is measured.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub(crate) struct Job {
     /// Tenants, each with an account of its own; they publish in turn, so many batches at a time.
     pub(crate) tenants: usize,
     pub(crate) burst: usize,
-    /// The most cases in a request of the worker; `None` for its default.
-    pub(crate) max_cases: Option<usize>,
+    /// Where the worker keeps its things; `None` for an SQLite file.
+    pub(crate) store_url: Option<String>,
     /// A measurement is over after this time, or with the batches.
     pub(crate) span: Duration,
     pub(crate) prefetch: usize,
@@ -42,6 +42,8 @@ pub(crate) struct Job {
 pub(crate) struct Sample {
     /// Batches done: with their event, where the contestant publishes one.
     pub(crate) batches: f64,
+    /// Batches whose cases were created.
+    pub(crate) batches_created: f64,
     pub(crate) seconds: f64,
     pub(crate) cases_per_second: f64,
     /// Processor time of the contestant for 1,000 batches, in seconds.
@@ -54,6 +56,14 @@ pub(crate) struct Sample {
     pub(crate) peak_memory: u64,
     /// What the target saw.
     pub(crate) report: Report,
+}
+
+impl Sample {
+    /// How many batches a create request that was carried out held.
+    pub(crate) fn batches_in_a_request(&self) -> f64 {
+        let served = self.report.answers.get(&201).copied().unwrap_or(0);
+        self.batches_created / served.max(1) as f64
+    }
 }
 
 impl Job {
@@ -71,10 +81,10 @@ impl Job {
     /// What the worker is told.
     pub(crate) fn wishes(&self) -> Wishes {
         Wishes {
-            store_url: None,
+            store_url: self.store_url.clone(),
             prefetch: self.prefetch,
             in_flight: self.in_flight,
-            max_cases: self.max_cases,
+            max_cases: None,
             tenants: self.tenants(),
         }
     }
@@ -92,11 +102,17 @@ pub(crate) async fn measure(neighbours: &mut Neighbours, contestant: &Contestant
 }
 
 fn start(stage: &mut Stage, contestant: &Contestant, job: &Job) -> anyhow::Result<()> {
-    if contestant.role == Role::Worker {
-        return stage.start_worker(contestant);
+    match contestant.role {
+        Role::Worker => stage.start_worker(contestant),
+        Role::Storeless => {
+            let file = stage.setup.file().display().to_string();
+            stage.start(contestant, &[file], &[])
+        }
+        Role::Peer | Role::Floor | Role::Ceiling => {
+            let settings = settings(stage, job);
+            stage.start(contestant, &[], &settings)
+        }
     }
-    let settings = settings(stage, job);
-    stage.start(contestant, &[], &settings)
 }
 
 /// What peers are told.
@@ -173,6 +189,7 @@ async fn watch(
     let per_1000 = |from: Usage, to: Usage| (to.cpu - from.cpu) * 1000.0 / done.max(1.0);
     Ok(Sample {
         batches: done,
+        batches_created: report.cases as f64 / job.cases as f64,
         seconds,
         cases_per_second: done * job.cases as f64 / seconds,
         cpu_per_1000: per_1000(before.0, after.0),

@@ -2,6 +2,7 @@
 //! row says.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::SecretString;
@@ -48,7 +49,7 @@ impl Setup {
         let config = &setup.config;
         let store = Store::open(&config.store, true, Clock::system()).await?;
         let keyring = Keyring::create(&config.keys.master_key_file)?;
-        let tenants = Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo));
+        let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
         for (tenant, origin) in &settings.tenants {
             store.set_connection(&verified(&tenants, tenant, origin, store.now())?).await?;
         }
@@ -66,7 +67,7 @@ impl Setup {
 
     fn configure(dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let file = dir.join("courier.toml");
+        let file = dir.join(FILE);
         std::fs::write(&file, text(dir, settings))?;
         let config = load(&Sources { files: vec![file], ..Sources::default() })?;
         Ok(Self { dir: dir.to_owned(), config })
@@ -74,11 +75,16 @@ impl Setup {
 
     /// The arguments with which the worker runs.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let file = self.dir.join("courier.toml");
-        ["--config".to_owned(), file.display().to_string(), "run".to_owned()].into()
+        ["--config".to_owned(), self.file().display().to_string(), "run".to_owned()].into()
+    }
+
+    /// The worker's configuration.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.join(FILE)
     }
 }
 
+const FILE: &str = "courier.toml";
 const STORE: &str = "courier.db";
 const KEY: &str = "courier.key";
 

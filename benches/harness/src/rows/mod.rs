@@ -4,6 +4,7 @@ mod buckets;
 mod flood;
 mod latency;
 mod replicas;
+mod store;
 mod tenants;
 mod throughput;
 
@@ -16,9 +17,9 @@ use crate::neighbours::Neighbours;
 use crate::report::RowResult;
 
 /// The rows that there are.
-pub(crate) const ALL: [u8; 7] = [1, 2, 3, 4, 5, 6, 7];
-/// The one row for which PostgreSQL is started.
-pub(crate) const ON_POSTGRES: u8 = 7;
+pub(crate) const ALL: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+/// The rows for which PostgreSQL is started.
+pub(crate) const ON_POSTGRES: [u8; 2] = [7, 8];
 
 /// What a row is measured with.
 pub(crate) struct Bench<'a> {
@@ -75,6 +76,7 @@ pub(crate) async fn measure(bench: &mut Bench<'_>, row: u8) -> anyhow::Result<Ro
         5 => tenants::run(bench).await,
         6 => latency::run(bench).await,
         7 => replicas::run(bench).await,
+        8 => store::run(bench).await,
         other => anyhow::bail!("there is no row {other}"),
     }
 }

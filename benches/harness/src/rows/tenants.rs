@@ -25,7 +25,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
         cases: 5,
         tenants,
         burst: BURST,
-        max_cases: None,
+        store_url: None,
         span: limits.span() * SPANS,
         prefetch: limits.prefetch,
         in_flight: limits.in_flight,
@@ -71,11 +71,10 @@ fn speed(samples: &[Sample]) -> Option<f64> {
 
 fn line(tenants: usize, samples: &[Sample]) -> Vec<String> {
     let middle = |of: fn(&Sample) -> f64| median(&samples.iter().map(of).collect::<Vec<_>>()).unwrap_or(f64::NAN);
-    let per_request = middle(|s| s.report.cases as f64 / 5.0 / s.report.answers.get(&201).copied().unwrap_or(1) as f64);
     vec![
         count(tenants as f64),
         count(middle(|sample| sample.cases_per_second)),
-        format!("{per_request:.1}"),
+        format!("{:.1}", middle(Sample::batches_in_a_request)),
         format!("{:.2}", middle(|sample| sample.cpu_per_1000)),
         megabytes(middle(|sample| sample.peak_memory as f64)),
     ]

@@ -52,7 +52,7 @@ async fn contest(bench: &mut Bench<'_>, manner: Manner, wanted: impl Fn(Role) ->
         cases: CASES,
         tenants: 1,
         burst: 1,
-        max_cases: None,
+        store_url: None,
         span: limits.span(),
         prefetch: limits.prefetch,
         in_flight: limits.in_flight,
@@ -116,10 +116,6 @@ fn line(outcome: &Outcome) -> Vec<String> {
     let middle = |figure: fn(&Sample) -> f64| median(&figures(outcome, figure));
     let speeds = figures(outcome, |sample| sample.cases_per_second);
     let (slowest, fastest) = (speeds.iter().copied().reduce(f64::min), speeds.iter().copied().reduce(f64::max));
-    let per_request = |sample: &Sample| {
-        let served = sample.report.answers.get(&201).copied().unwrap_or(0);
-        sample.report.cases as f64 / CASES as f64 / served.max(1) as f64
-    };
     let posts = outcome.contestant.role != Role::Ceiling;
     let told = |figure: Option<f64>, form: fn(f64) -> String| figure.map_or_else(|| "–".to_owned(), form);
     let if_posts = |figure: Option<f64>, form| told(figure.filter(|_| posts), form);
@@ -128,8 +124,9 @@ fn line(outcome: &Outcome) -> Vec<String> {
         told(median(&speeds), count),
         told(slowest, count),
         told(fastest, count),
-        if_posts(middle(per_request), |n| format!("{n:.1}")),
-        if_posts(middle(|sample| sample.report.most_at_once as f64), count),
+        if_posts(middle(Sample::batches_in_a_request), |n| format!("{n:.1}")),
+        // A target that answers at once is never at two requests at a time.
+        if_posts(middle(|sample| sample.report.most_at_once as f64).filter(|most| *most > 1.0), count),
         told(middle(|sample| sample.cpu_per_1000), |n| format!("{n:.2}")),
         told(middle(|sample| sample.peak_memory as f64), megabytes),
         told(middle(|sample| sample.broker_cpu_per_1000), |n| format!("{n:.2}")),

@@ -1,0 +1,209 @@
+//! What would the worker do without a store? A worker whose store keeps nothing: every claim is granted, every change
+//! is done, and events wait in memory until they are announced.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use testmo_courier::admin::{self, Readiness};
+use testmo_courier::amqp::{Intake, Publisher, Subscription};
+use testmo_courier::batch::{BatchKey, TenantId};
+use testmo_courier::clock::Clock;
+use testmo_courier::config::{Sources, load};
+use testmo_courier::metrics::Metrics;
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
+use testmo_courier::store::folders::{FolderClaim, NewFolder};
+use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Stored};
+use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::shelf::{ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::{Pruned, Storage, Store, StoreError};
+use testmo_courier::telemetry;
+use testmo_courier::tenants::Keyring;
+use testmo_courier::testmo::Client;
+use testmo_courier::worker::{Neighbours, work};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// As the worker has it for what is not batches.
+const UNDELIVERABLE_PREFETCH: u16 = 20;
+
+/// Runs the worker as `testmo-courier run` does, but for its store, until it is told to end.
+pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
+    let config = load(&Sources { files: vec![file.to_owned()], ..Sources::default() })?;
+    telemetry::start(&config.log);
+    let made = Store::open(&config.store, false, Clock::system()).await?;
+    let store = Storeless::with(made.connections().await?);
+    made.close().await;
+    let keyring = Keyring::load(&config.keys.master_key_file)?;
+    let client = Client::new(&config.testmo, store.clock())?;
+    let (metrics, readiness) = (Metrics::new()?, Readiness::default());
+    let (links, close, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let amqp = &config.amqp;
+    let start = |queue: &str, prefetch| {
+        let subscription = Subscription { queue: queue.to_owned(), prefetch };
+        Intake::start(amqp, subscription, &links, close.child_token())
+    };
+    let neighbours = Neighbours {
+        cases: start(&amqp.cases_queue, amqp.prefetch),
+        dead: start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH),
+        unrouted: start(&amqp.unrouted_queue, UNDELIVERABLE_PREFETCH),
+        publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
+        store: Arc::new(store),
+        client,
+        close: close.clone(),
+    };
+    let listener = TcpListener::bind(config.observe.listen).await?;
+    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), close.child_token()));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let told = stop.clone();
+    links.spawn(async move {
+        terminate.recv().await;
+        told.cancel();
+    });
+    work(config, keyring, metrics, readiness, neighbours, stop).await;
+    links.close();
+    links.wait().await;
+    Ok(())
+}
+
+/// A store that keeps nothing but the connections it was given and the events that wait.
+#[derive(Debug)]
+struct Storeless {
+    clock: Clock,
+    connections: HashMap<TenantId, ConnectionRow>,
+    outbox: Mutex<Vec<Announcement>>,
+}
+
+impl Storeless {
+    fn with(rows: Vec<ConnectionRow>) -> Self {
+        let connections = rows.into_iter().map(|row| (row.tenant.clone(), row)).collect();
+        Self { clock: Clock::system(), connections, outbox: Mutex::default() }
+    }
+
+    fn outbox(&self) -> std::sync::MutexGuard<'_, Vec<Announcement>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Storage for Storeless {
+    fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+
+    async fn claim(&self, _: Claim) -> Result<Claimed, StoreError> {
+        Ok(Claimed::Granted { at: self.now() })
+    }
+
+    async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+        let now = self.now();
+        let announced = |event: testmo_courier::batch::event::Event| Announcement {
+            id: event.id,
+            kind: event.kind.to_owned(),
+            routing_key: event.routing_key,
+            body: event.body,
+            created_at: now,
+            due_at: now,
+        };
+        self.outbox().extend(change.events.into_iter().map(announced));
+        Ok(Changed::Done)
+    }
+
+    async fn batch_at(&self, _: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+        Ok((None, self.now()))
+    }
+
+    async fn held_ids(&self, _: &str, _: &[u64]) -> Result<HashSet<u64>, StoreError> {
+        Ok(HashSet::new())
+    }
+
+    async fn prune(&self, _: Duration, _: u32) -> Result<Pruned, StoreError> {
+        Ok(Pruned::default())
+    }
+
+    async fn gate(&self, _: &str) -> Result<Option<Duration>, StoreError> {
+        Ok(None)
+    }
+
+    async fn claim_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<FolderClaim, StoreError> {
+        Ok(FolderClaim::Granted)
+    }
+
+    async fn free_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn lease_due(&self, _: &str, _: Duration, _: u32) -> Result<Vec<Shelved>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn lease_suspect(&self, _: &str, _: Duration) -> Result<Option<Shelved>, StoreError> {
+        Ok(None)
+    }
+
+    async fn release(&self, _: &[(ShelfId, i64)]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut outbox = self.outbox();
+        let many = outbox.len().min(most);
+        Ok(outbox.drain(..many).collect())
+    }
+
+    async fn mark_sent(&self, _: &[Announcement]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn postpone(&self, events: &[Announcement], _: Duration) -> Result<(), StoreError> {
+        self.outbox().extend_from_slice(events);
+        Ok(())
+    }
+
+    async fn unsent_count(&self) -> Result<i64, StoreError> {
+        Ok(i64::try_from(self.outbox().len()).unwrap_or(i64::MAX))
+    }
+
+    async fn announce_event_again(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
+        Ok(self.connections.get(tenant).cloned())
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        Ok(self.connections.values().cloned().collect())
+    }
+
+    async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn set_connection(&self, _: &ConnectionRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn note_finding(&self, _: &TenantId, _: &str, _: &Finding) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn take_rechecks(&self, _: Duration, _: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+        Ok(Vec::new())
+    }
+}
