@@ -16,11 +16,12 @@ demo-stop: ## end what `make demo KEEP=1` left running
 monitoring: ## alerts and dashboard, tried with a private Prometheus and a worker under load
 	@tests/monitoring/run.sh
 
-chaos: ## break everything around a worker by SEEDS (4) plans, starting at seed FROM (1), and check what is left
-	@tests/env/install.sh rabbitmq-server
+chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1), with REPLICAS 1, 3 or both (LATE=1: late commits)
+	@tests/env/install.sh rabbitmq-server postgresql
 	cargo build --workspace --bins --locked
-	target/debug/testmo-chaos --from $(FROM) --seeds $(SEEDS) --program target/debug/testmo-courier \
-		--results target/chaos-results.txt
+	target/debug/testmo-chaos --from $(FROM) --seeds $(SEEDS) $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(LATE),--late) \
+		--program target/debug/testmo-courier --results target/chaos-results.txt \
+		--revision "$$(git describe --always --dirty 2>/dev/null || echo unknown)"
 
 bench: ## measure the worker and its peers, in less than an hour (ROW=n for one row)
 	@benches/run.sh $(if $(ROW),--row $(ROW))

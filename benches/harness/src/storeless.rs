@@ -13,11 +13,12 @@ use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::metrics::Metrics;
+use testmo_courier::store::accounts::{Order, Permit};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
 use testmo_courier::store::folders::{FolderClaim, NewFolder};
-use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Stored};
+use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use testmo_courier::store::outbox::Announcement;
-use testmo_courier::store::shelf::{ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::{Pruned, Storage, Store, StoreError};
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -25,6 +26,7 @@ use testmo_courier::testmo::Client;
 use testmo_courier::worker::{Neighbours, work};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +49,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         let subscription = Subscription { queue: queue.to_owned(), prefetch };
         Intake::start(amqp, subscription, &links, close.child_token())
     };
+    let (lanes, views) = mpsc::channel(4);
     let neighbours = Neighbours {
         cases: start(&amqp.cases_queue, amqp.prefetch),
         dead: start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH),
@@ -54,10 +57,11 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
         store: Arc::new(store),
         client,
+        views,
         close: close.clone(),
     };
     let listener = TcpListener::bind(config.observe.listen).await?;
-    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), close.child_token()));
+    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token()));
     let mut terminate = signal(SignalKind::terminate())?;
     let told = stop.clone();
     links.spawn(async move {
@@ -101,8 +105,8 @@ impl Storage for Storeless {
 
     async fn close(&self) {}
 
-    async fn claim(&self, _: Claim) -> Result<Claimed, StoreError> {
-        Ok(Claimed::Granted { at: self.now() })
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        Ok(Claimed::Granted { at: self.now(), limit: claim.ceiling, stale: vec![], contested: vec![] })
     }
 
     async fn change(&self, change: Change) -> Result<Changed, StoreError> {
@@ -131,8 +135,20 @@ impl Storage for Storeless {
         Ok(Pruned::default())
     }
 
-    async fn gate(&self, _: &str) -> Result<Option<Duration>, StoreError> {
-        Ok(None)
+    async fn company(&self, _: &str) -> Result<Company, StoreError> {
+        Ok(Company::default())
+    }
+
+    async fn take_last_looks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<Stored>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn permit(&self, _: &str, _: Option<&TenantId>, _: Duration) -> Result<Permit, StoreError> {
+        Ok(Permit::Granted)
+    }
+
+    async fn orders(&self) -> Result<Vec<Order>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn claim_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<FolderClaim, StoreError> {
@@ -143,7 +159,15 @@ impl Storage for Storeless {
         Ok(())
     }
 
-    async fn lease_due(&self, _: &str, _: Duration, _: u32) -> Result<Vec<Shelved>, StoreError> {
+    async fn due(&self, _: u32) -> Result<Vec<Due>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn skimmed(&self, _: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn lease_due(&self, _: &str, _: Duration, _: &[(TenantId, u32)]) -> Result<Vec<Shelved>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -159,7 +183,7 @@ impl Storage for Storeless {
         Ok(Vec::new())
     }
 
-    async fn unsent(&self, most: u32) -> Result<Vec<Announcement>, StoreError> {
+    async fn unsent(&self, most: u32, _: Duration) -> Result<Vec<Announcement>, StoreError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut outbox = self.outbox();
         let many = outbox.len().min(most);
