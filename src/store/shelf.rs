@@ -417,7 +417,8 @@ impl Store {
     }
 }
 
-/// Puts something onto the shelf; what is there already under the same identity is put anew.
+/// Puts something onto the shelf; what is there already under the same identity is put anew. But what is dead stays so
+/// until a person acts: a copy that came later and only waits must not take its place, and then be found to be known.
 pub(super) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
     let (identity, tenant, batch) = match &shelving.identity {
         Identity::Batch(key, fingerprint) => {
@@ -439,7 +440,8 @@ pub(super) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving)
                reason = excluded.reason, detail = excluded.detail, account = excluded.account, \
                connection = excluded.connection, waits_for = excluded.waits_for, due_at = excluded.due_at, \
                parks = excluded.parks, failing_since = excluded.failing_since, shelved_at = excluded.shelved_at, \
-               lease_until = NULL, holder = NULL, body = excluded.body";
+               lease_until = NULL, holder = NULL, body = excluded.body \
+               WHERE shelf.state <> 'dead' OR excluded.state = 'dead'";
     let bounds = vec![
         Bound::Text(identity),
         Bound::Text(state.name().into()),

@@ -54,6 +54,7 @@ on_both! {
     an_event_that_is_due_again_while_it_is_announced_is_announced_again,
     a_text_with_a_nul_is_stored,
     what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all,
+    what_is_dead_stays_so_when_a_copy_of_it_is_parked,
     the_shelf_is_searched_by_batch_and_time,
     what_was_settled_for_long_loses_its_weight_but_is_still_known,
     pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear,
@@ -715,6 +716,27 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
     f.set_time(1_005_000).await;
     assert_eq!(discard().await.unwrap(), Changed::Done);
     assert!(f.store.shelf_ids(&Filter::default()).await.unwrap().is_empty());
+}
+
+async fn what_is_dead_stays_so_when_a_copy_of_it_is_parked(f: Fixture) {
+    use super::shelf::ShelfState;
+    let put = |until, detail: &str| {
+        let shelve = Shelving { detail: Some(detail.into()), ..shelving("b", until) };
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() })
+    };
+    for (until, detail) in [
+        (Until::After(Duration::ZERO), "parked"),
+        (Until::Person, "dead"),
+        (Until::After(Duration::ZERO), "copy"),
+        (Until::Connection, "copy"),
+    ] {
+        assert_eq!(put(until, detail).await.unwrap(), Changed::Done);
+    }
+    let row = f.store.shelf(&Filter::default(), 9).await.unwrap().remove(0);
+    assert_eq!((row.state, row.content.detail.as_deref()), (ShelfState::Dead, Some("dead")));
+    put(Until::Person, "dead again").await.unwrap();
+    let row = f.store.shelf(&Filter::default(), 9).await.unwrap().remove(0);
+    assert_eq!(row.content.detail.as_deref(), Some("dead again"));
 }
 
 async fn the_shelf_is_searched_by_batch_and_time(f: Fixture) {

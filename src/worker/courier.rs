@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::aside::aside;
 use super::crash::{self, Point};
-use super::entry::{Entry, Parcel};
+use super::entry::{Entry, Identity, Parcel};
+use super::intake::patiently;
 use super::lanes_view::Backlog;
 use super::locate::Folders;
 use crate::batch::decode::{Undecodable, decode};
@@ -101,6 +102,9 @@ impl Courier {
             }
             Resolution::NotReady { reason, detail, version } => {
                 let fingerprint = crate::batch::fingerprint(&batch);
+                if self.is_known(&batch.key, &fingerprint, &parcel).await? {
+                    return Ok(Arrival::Shelved);
+                }
                 let record = BatchRecord::fresh(batch.key.clone(), fingerprint.clone(), batch.case_keys());
                 let events = self.deferral(&record, reason, detail.as_deref(), Until::Connection);
                 let shelving = Shelving {
@@ -184,6 +188,10 @@ impl Courier {
         detail: Option<String>,
         until: Until,
     ) -> Result<(), StoreError> {
+        let Identity { key, fingerprint } = &entry.identity;
+        if entry.stored_epoch == 0 && patiently(|| self.is_known(key, fingerprint, &entry.parcel)).await? {
+            return Ok(());
+        }
         let events = self.deferral(&entry.record, reason, detail.as_deref(), until);
         let mut shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
         if let (Reason::Throttled, Until::After(pause)) = (reason, until) {
@@ -235,6 +243,30 @@ impl Courier {
             self.count_settled(entry, reason);
         }
         Ok(changed)
+    }
+
+    /// Whether a batch is settled already, which is then told again: a copy of it has nothing to wait for.
+    async fn is_known(&self, key: &BatchKey, fingerprint: &str, parcel: &Parcel) -> Result<bool, StoreError> {
+        let (stored, _) = self.store.batch_at(key).await?;
+        let settled = |record: &BatchRecord| record.state != BatchState::Open && record.fingerprint == fingerprint;
+        match stored.map(|stored| stored.record).filter(settled) {
+            Some(record) => self.tell_again(&record, parcel).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Announces the outcome of a settled batch to whoever has published it again, and lets go of the copy.
+    pub(super) async fn tell_again(&self, record: &BatchRecord, parcel: &Parcel) -> Result<(), StoreError> {
+        if let Some(event) = event::settlement_id(record) {
+            self.store.announce_event_again(&event).await?;
+        }
+        if let Some((id, generation)) = parcel.lease {
+            self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }).await?;
+        }
+        self.announce.notify_one();
+        self.metrics.batches.with_label_values(&["duplicate"]).inc();
+        tracing::info!(batch = %record.key, state = record.state.name(), "duplicate of a settled batch");
+        Ok(())
     }
 
     /// Stores the entry's record with a change.

@@ -8,7 +8,6 @@ use super::dispatch::PAUSED;
 use super::entry::Entry;
 use super::retry;
 use crate::batch::Reason;
-use crate::batch::event;
 use crate::batch::ledger::{BatchState, CaseRecord, CaseState};
 use crate::batch::verdict::{Patience, patience};
 use crate::store::StoreError;
@@ -95,16 +94,7 @@ impl Courier {
             return Ok(Flow::Over);
         }
         if record.state != BatchState::Open {
-            if let Some(event) = event::settlement_id(&record) {
-                self.store.announce_event_again(&event).await?;
-            }
-            if let Some((id, generation)) = entry.parcel.lease {
-                self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }).await?;
-            }
-            self.announce.notify_one();
-            self.metrics.batches.with_label_values(&["duplicate"]).inc();
-            tracing::info!(batch = %entry.identity.key, state = record.state.name(), "duplicate of a settled batch");
-            return Ok(Flow::Over);
+            return self.tell_again(&record, &entry.parcel).await.map(|()| Flow::Over);
         }
         let leased = lease_until.map_or(0, |until| until - now);
         if record.open_push.is_some() && leased > 0 {

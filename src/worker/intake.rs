@@ -191,7 +191,9 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<To
 }
 
 /// Tries until the store answers, for as long as the worker is patient with it.
-async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(attempt: impl Fn() -> F) -> Result<T, StoreError> {
+pub(super) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<T, StoreError> {
     let since = tokio::time::Instant::now();
     loop {
         match attempt().await {

@@ -92,6 +92,8 @@ impl Courier {
                 Ok(())
             }
             Ok(Claimed::ConnectionChanged) => {
+                // What is remembered of it would lead here again.
+                self.tenants.forget(&connection.tenant);
                 end_all(shares, &Flow::Renew);
                 Ok(())
             }
