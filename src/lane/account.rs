@@ -16,8 +16,6 @@ use crate::batch::TenantId;
 const SOON: Duration = Duration::from_secs(2);
 /// The most that something waits for company.
 const LONGEST_GATHERING: Duration = Duration::from_secs(1);
-/// So many that wait for a time may do it within the broker's window.
-const MOST_PAUSING: usize = 10;
 /// The most batches to be taken off the shelf in one go for a tenant.
 const MOST_LEASED: usize = 100;
 
@@ -210,26 +208,30 @@ impl<E> Lane<E> {
         }
     }
 
-    /// Takes out what takes up the broker's window although it cannot be sent soon, the latest of each tenant.
-    pub(super) fn surplus(&mut self, now: Instant, limits: &Limits) -> Vec<Waiting<E>> {
+    /// Takes out what takes up the broker's window although it cannot be sent soon, the latest of each tenant, with the
+    /// time until it could be.
+    pub(super) fn surplus(&mut self, now: Instant, limits: &Limits) -> Vec<(Waiting<E>, Duration)> {
         let share = self.share(now, limits);
+        let gate = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
         let mut out = Vec::new();
         for queue in self.queues.values_mut().filter(|queue| queue.len() > share || share == 0) {
             let (mut cases, mut entries) = (0, 0);
-            out.extend(queue.take_out(|waiting| {
+            let surplus = queue.take_out(|waiting| {
                 cases += waiting.cases();
                 entries += 1;
                 let requests = if limits.pack { cases.div_ceil(limits.max_cases) } else { entries };
                 waiting.ticket.in_window && requests > share
-            }));
+            });
+            out.extend(surplus.into_iter().map(|waiting| (waiting, gate)));
         }
         self.forget_empty_turns();
-        let pausing = if share == 0 { 0 } else { MOST_PAUSING };
+        let pausing = if share == 0 { 0 } else { limits.pausing };
         let in_window = self.later.values().filter(|waiting| waiting.ticket.in_window).count();
         for _ in pausing..in_window {
             // The one that waits longest is given up first.
             let last = self.later.iter().rev().find(|(_, waiting)| waiting.ticket.in_window).map(|(key, _)| *key);
-            out.extend(last.and_then(|key| self.later.remove(&key)));
+            let Some((key, waiting)) = last.and_then(|key| self.later.remove_entry(&key)) else { break };
+            out.push((waiting, gate.max(key.0.saturating_duration_since(now))));
         }
         out
     }

@@ -117,9 +117,8 @@ impl<E> Lanes<E> {
     pub fn surplus(&mut self, account: &Arc<str>, now: Instant) -> Vec<(E, Duration)> {
         let Some(lane) = self.lanes.get_mut(account) else { return Vec::new() };
         let out = lane.surplus(now, &self.limits);
-        let gate = lane.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
-        self.bytes -= out.iter().map(|waiting| waiting.ticket.bytes).sum::<usize>();
-        out.into_iter().map(|waiting| (waiting.entry, gate)).collect()
+        self.bytes -= out.iter().map(|(waiting, _)| waiting.ticket.bytes).sum::<usize>();
+        out.into_iter().map(|(waiting, wait)| (waiting.entry, wait)).collect()
     }
 
     /// How many more batches of a tenant of an account there is room for.

@@ -37,6 +37,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// The most requests at once, from this worker.
     pub in_flight: usize,
+    /// How many entries of a lane may wait for a time although the broker counts them.
+    pub pausing: usize,
     /// The most memory that waiting entries may take before nothing more is taken off the shelf, in bytes.
     pub memory: usize,
 }

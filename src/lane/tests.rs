@@ -12,7 +12,7 @@ use crate::batch::TenantId;
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMITS: Limits =
-    Limits { max_cases: 10, max_bytes: 1_000, pack: true, concurrency: 2, in_flight: 8, memory: 100_000 };
+    Limits { max_cases: 10, max_bytes: 1_000, pack: true, concurrency: 2, in_flight: 8, pausing: 10, memory: 100_000 };
 const ONE_BY_ONE: Limits = Limits { pack: false, ..LIMITS };
 
 fn tenant(name: &str) -> TenantId {
@@ -231,8 +231,8 @@ fn only_few_may_wait_for_a_time_within_the_window() {
         let at = now + SECOND * (entry + 1);
         lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, Place::NotBefore(at));
     }
-    let surplus: BTreeSet<u32> = lanes.surplus(&"a".into(), now).into_iter().map(|(entry, _)| entry).collect();
-    assert_eq!(surplus, (10..15).collect());
+    let surplus: BTreeSet<(u32, Duration)> = lanes.surplus(&"a".into(), now).into_iter().collect();
+    assert_eq!(surplus, (10..15).map(|entry| (entry, SECOND * (entry + 1))).collect());
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub struct Stored {
 pub struct Company {
     /// Whether one of its cases is known to be created: then all of them were.
     pub committed: bool,
-    /// Its batches.
+    /// Batches whose open push it still is. What stands in Testmo for one of these, and is held by none, came of it.
     pub batches: Vec<BatchKey>,
 }
 
@@ -194,19 +194,22 @@ impl Store {
         rows.iter().map(stored).collect()
     }
 
-    /// Whether a push is known to have created cases, and which batches it was for.
+    /// Whether a push is known to have created cases, and of which batches it is still the open one.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn company(&self, push: &str) -> Result<Company, StoreError> {
         let mut conn = self.conn().await?;
-        let sql = "SELECT pp.tenant_id, pp.batch_id, p.first_id FROM push_parts pp \
-                   JOIN pushes p ON p.push_id = pp.push_id WHERE pp.push_id = $1";
+        let sql = "SELECT b.*, p.first_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
+                   JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id WHERE pp.push_id = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(push.into())]).await?;
         let mut company = Company::default();
         for row in &rows {
             company.committed |= row.maybe_int("first_id")?.is_some();
-            company.batches.push(key_of(row)?);
+            let record = stored(row)?.record;
+            if record.open_push.is_some_and(|open| open.id == push) {
+                company.batches.push(record.key);
+            }
         }
         Ok(company)
     }

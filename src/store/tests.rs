@@ -376,6 +376,16 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
     let ended = Some(PushEnded { push: "p2".into(), answer: "adopted", ids: Some((7, 8)) });
     f.store.change(Change { ended, ..Change::default() }).await.unwrap();
     assert!(f.store.company("p2").await.unwrap().committed);
+    let Some(mut moved_on) = f.store.batch(&"acme/new".parse().unwrap()).await.unwrap().map(|s| s.record) else {
+        panic!()
+    };
+    let from_epoch = moved_on.epoch;
+    moved_on.not_created(vec![]);
+    f.store
+        .change(Change { batch: Some(Revised { record: moved_on, from_epoch }), ..Change::default() })
+        .await
+        .unwrap();
+    assert_eq!(f.store.company("p2").await.unwrap().batches, ["acme/other".parse().unwrap()]);
 }
 
 async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f: Fixture) {

@@ -36,11 +36,14 @@ impl Tenants {
         if let Permit::Wait(Pause { wait, broken }) = permit {
             let seconds = wait.as_secs() + 1;
             let (reason, why) = if broken {
-                (Reason::ServerError, "Testmo has failed again and again, and is left alone for a while")
+                (Reason::ServerError, "Testmo has failed again and again, so it has a pause")
             } else {
                 (Reason::Throttled, "Testmo asked for a pause")
             };
-            return Ok(Examined::failed(reason, format!("{why}: {seconds} s are left, so it was not asked")));
+            return Ok(Examined::failed(
+                reason,
+                format!("{why}, and {seconds} s of it are left; it was not asked again"),
+            ));
         }
         let examined = examine(client, access, project, folder, written).await;
         let signal = match (&examined.finding, examined.pause) {

@@ -85,6 +85,7 @@ impl Dispatch {
             pack: push.pack,
             concurrency: push.concurrency,
             in_flight: push.in_flight,
+            pausing: usize::from(courier.config.amqp.prefetch / 4).max(1),
             memory: worker.memory,
         };
         Self {
@@ -279,15 +280,15 @@ impl Dispatch {
 
     /// Puts what cannot be sent soon onto the shelf, so that the prefetch window has room for others.
     fn skim(&mut self, account: &Arc<str>) {
-        for (entry, gate) in self.lanes.surplus(account, Instant::now()) {
+        for (entry, wait) in self.lanes.surplus(account, Instant::now()) {
             let reason = match self.closed_for.get(account) {
-                Some(reason) if !gate.is_zero() => *reason,
+                Some(reason) if !wait.is_zero() => *reason,
                 Some(_) | None => Reason::NoRoom,
             };
             let tenant = entry.identity.key.tenant.clone();
             self.skimmed.insert(tenant.clone());
             self.just_skimmed.insert(tenant);
-            self.shelve(entry, reason, gate);
+            self.shelve(entry, reason, wait);
         }
     }
 

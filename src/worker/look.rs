@@ -86,7 +86,7 @@ impl Courier {
             let known = match &push {
                 Some(push) => match carried_out.get(push) {
                     Some(known) => *known,
-                    None => self.was_carried_out(push, &look.rows).await?,
+                    None => self.was_carried_out(push, &look.rows, &held).await?,
                 },
                 None => false,
             };
@@ -133,11 +133,13 @@ impl Courier {
         found
     }
 
-    /// Whether a push is known to have created cases: by the ledger, or by a row of any of its batches.
-    async fn was_carried_out(&self, push: &str, rows: &[Row]) -> Result<bool, StoreError> {
+    /// Whether a push is known to have created cases: by the ledger, or by a row of a batch that waits for nothing but
+    /// to know that.
+    async fn was_carried_out(&self, push: &str, rows: &[Row], held: &HashSet<u64>) -> Result<bool, StoreError> {
         let company = self.store.company(push).await?;
         let marks: HashSet<String> = company.batches.iter().map(mark).collect();
-        Ok(company.committed || rows.iter().any(|row| row.tags.iter().any(|tag| marks.contains(tag))))
+        let came_of_it = |row: &Row| !held.contains(&row.id) && row.tags.iter().any(|tag| marks.contains(tag));
+        Ok(company.committed || rows.iter().any(came_of_it))
     }
 }
 

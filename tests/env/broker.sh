@@ -192,7 +192,11 @@ erl_call=$(compgen -G '/usr/lib/erlang/erts-*/bin/erl_call' | head -n 1)
 value_of() { # EXPRESSION, whose value is printed
     if [[ -n $erl_call ]]; then
         local out
-        out=$(env "${environment[@]}" "$erl_call" -r -c "$(<"$dir/home/.erlang.cookie")" -n "courier$port@localhost" -e <<<"$1" 2>&1)
+        # A machine that is busy enough lets the connection itself take too long; nothing was evaluated then.
+        for _ in {1..20}; do
+            out=$(env "${environment[@]}" "$erl_call" -r -c "$(<"$dir/home/.erlang.cookie")" -n "courier$port@localhost" -e <<<"$1" 2>&1)
+            [[ $out == *'failed to connect to node'* ]] || break
+        done
         [[ $out == '{ok, '*'}' ]] || { echo "$out" && return 1; }
         out=${out#'{ok, '}
         echo "${out%'}'}"

@@ -124,6 +124,7 @@ async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
         ("COURIER_TESTMO__SETTLE_UNANSWERED", "3s"),
         ("COURIER_PUSH__CONCURRENCY", "10"),
+        ("COURIER_PUSH__PACK", "false"),
         ("COURIER_RETRY__FIRST_PARK", "100ms"),
     ]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;

@@ -12,6 +12,7 @@ mod folders;
 mod hardship;
 mod history;
 mod hostile;
+mod lanes;
 mod late;
 mod layering;
 mod pages;

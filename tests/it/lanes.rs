@@ -1,0 +1,158 @@
+//! Do many batches share a request, does every tenant get its turns, and is what cannot be sent soon out of the way?
+
+use serde_json::{Value, json};
+use testmo_courier::batch::Reason;
+use testmo_courier::store::accounts::{Order, OrderedLane};
+use testmo_sim::Method;
+use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
+use testmo_sim::world::RequestRecord;
+
+use crate::support::broker::Broker;
+use crate::support::stage::{Stage, batch, names, on_create, tenant_id, until};
+
+fn creates(stage: &Stage, tenant: &str) -> Vec<RequestRecord> {
+    let requests = stage.account(tenant).requests();
+    requests.into_iter().filter(|r| r.method == Method::Post && r.path.contains("/cases")).collect()
+}
+
+fn ids(event: &Value) -> Vec<u64> {
+    event["data"]["cases"].as_array().unwrap().iter().map(|case| case["testmo_id"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_wait_share_requests_and_each_learns_its_own_ids_in_order() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    // The first request is under way for long enough that the others wait together.
+    let slow = Fault::Slow { ms: 800, commit: CommitTime::BeforeDelay };
+    stage.account("acme").set_faults([on_create(slow).times(1)]);
+    for n in 0..30 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 5)).await;
+    }
+    stage.start_worker();
+    for n in 0..30 {
+        let event = stage.delivered(&format!("acme/b-{n}")).await;
+        let ids = ids(&event);
+        assert!(ids.is_sorted() && ids.len() == 5, "{ids:?}");
+        let there = stage.account("acme").cases();
+        let found: Vec<String> =
+            ids.iter().map(|id| there.iter().find(|case| case.id == *id).unwrap().name.clone()).collect();
+        assert_eq!(found, names(&format!("b-{n}"), 5));
+    }
+    assert_eq!(stage.account("acme").cases().len(), 150);
+    assert!(creates(&stage, "acme").len() <= 8, "{} requests for 150 cases", creates(&stage, "acme").len());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_case_harms_no_other_batch_of_its_request() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let slow = Fault::Slow { ms: 500, commit: CommitTime::BeforeDelay };
+    stage.account("acme").set_faults([on_create(slow).times(1)]);
+    stage.publish(&batch("acme", "b-0", 1)).await;
+    let mut faulty = batch("acme", "b-1", 3);
+    faulty["cases"][1]["fields"] = json!({"custom_unknown": 1});
+    for batch in [batch("acme", "b-2", 3), faulty, batch("acme", "b-3", 3)] {
+        stage.publish(&batch).await;
+    }
+    stage.start_worker();
+    for id in ["b-2", "b-3"] {
+        stage.delivered(&format!("acme/{id}")).await;
+    }
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["outcome"], "partial");
+    assert_eq!(event["data"]["cases"][1]["outcome"], "refused");
+    assert_eq!(stage.account("acme").cases().len(), 1 + 3 + 2 + 3);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_several_batches_that_ends_unclear_is_looked_for_once_and_creates_nothing_twice() {
+    for fault in [Fault::status(503), Fault::status_after_commit(503)] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        let slow = Fault::Slow { ms: 500, commit: CommitTime::BeforeDelay };
+        stage.account("acme").set_faults([on_create(slow).times(1), on_create(fault).times(1)]);
+        for n in 0..12 {
+            stage.publish(&batch("acme", &format!("b-{n}"), 3)).await;
+        }
+        stage.start_worker();
+        for n in 0..12 {
+            stage.delivered(&format!("acme/b-{n}")).await;
+        }
+        assert_eq!(stage.account("acme").cases().len(), 36);
+        let looks = stage.account("acme").requests();
+        let looks = looks.iter().filter(|r| r.method == Method::Get && r.path.contains("/cases")).count();
+        assert!((1..=2).contains(&looks), "{looks} looks for one unclear end");
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_floods_and_is_gated_leaves_the_window_to_others_and_comes_back_in_order() {
+    let prefetch = [("COURIER_AMQP__PREFETCH", "10"), ("COURIER_PUSH__MAX_CASES", "5")];
+    let mut stage = Stage::on(Broker::shared(), &["flood", "quiet"], &prefetch).await;
+    // As many requests as go out at once.
+    stage.account("flood").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(8)))).times(4)]);
+    for n in 0..60 {
+        stage.publish(&batch("flood", &format!("b-{n:02}"), 5)).await;
+    }
+    stage.publish(&batch("quiet", "q-1", 2)).await;
+    stage.start_worker();
+    stage.delivered("quiet/q-1").await;
+    assert!(stage.account("flood").cases().is_empty(), "the quiet tenant did not wait for the gate");
+    let shelf = stage.shelf_until(|shelf| shelf.len() >= 50).await;
+    let waits = [Reason::Throttled, Reason::NoRoom];
+    assert!(shelf.iter().all(|row| waits.contains(&row.content.reason)), "{shelf:?}");
+    for n in 0..60 {
+        stage.delivered(&format!("flood/b-{n:02}")).await;
+    }
+    let order: Vec<String> = stage.account("flood").cases().into_iter().map(|case| case.name[..4].to_owned()).collect();
+    assert_eq!(order.len(), 300);
+    // Batches that arrived in the same moment may change places, and several requests go at once in the end.
+    assert!(order[..75].iter().all(|batch| batch.as_str() < "b-40"), "{order:?}");
+    stage.shelf_until(<[_]>::is_empty).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_has_paused_waits_on_the_shelf_until_it_may_go_on() {
+    let mut stage = Stage::with_tenants(&["acme", "other"]).await;
+    let order = |lane: OrderedLane, paused| Order { lane, paused, most: None };
+    let lanes = [OrderedLane::Tenant(tenant_id("acme")), OrderedLane::Account(stage.testmo.origin("acme"))];
+    stage.start_worker();
+    for (n, lane) in lanes.into_iter().enumerate() {
+        stage.store.give_order(&order(lane.clone(), true)).await.unwrap();
+        let (paused, other) = (format!("b-{n}"), format!("o-{n}"));
+        stage.publish(&batch("acme", &paused, 2)).await;
+        stage.publish(&batch("other", &other, 2)).await;
+        stage.delivered(&format!("other/{other}")).await;
+        let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+        assert_eq!(shelf[0].content.reason, Reason::Paused);
+        assert_eq!(stage.event_of(&format!("acme/{paused}")).await["data"]["reason"], "paused");
+        stage.store.give_order(&order(lane, false)).await.unwrap();
+        stage.delivered(&format!("acme/{paused}")).await;
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_fails_again_and_again_is_left_alone_and_probed_until_it_is_well() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::status(503)).times(30)]);
+    stage.start_worker();
+    for n in 0..6 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;
+    }
+    let origin = stage.testmo.origin("acme");
+    until(async || stage.store.pace(&origin).await.unwrap().breaker_until.is_some()).await;
+    let tried = creates(&stage, "acme").len();
+    assert!(tried < 30, "{tried} requests before the breaker opened");
+    stage.account("acme").clear_faults();
+    for n in 0..6 {
+        stage.delivered(&format!("acme/b-{n}")).await;
+    }
+    assert_eq!(stage.account("acme").cases().len(), 12);
+    let probes = stage.account("acme").requests();
+    assert!(probes.iter().any(|r| r.path.contains("/user")), "a request that changes nothing goes first");
+    assert_eq!(stage.store.pace(&origin).await.unwrap().breaker_until, None);
+    stage.end().await;
+}
