@@ -28,6 +28,8 @@ pub(crate) struct Contestant {
     /// The program and its arguments.
     command: Vec<PathBuf>,
     environment: Vec<(&'static str, PathBuf)>,
+    /// The folder for its log.
+    logs: PathBuf,
 }
 
 /// What a contestant is compared as.
@@ -77,6 +79,7 @@ pub(crate) fn all(places: &Places) -> Vec<Contestant> {
         announces: true,
         command,
         environment: vec![],
+        logs: logs_of(places),
     };
     vec![
         one("testmo-courier", Role::Worker, vec![worker.clone()]),
@@ -98,7 +101,7 @@ pub(crate) fn all(places: &Places) -> Vec<Contestant> {
 }
 
 /// The worker without a store, which is this program itself.
-pub(crate) fn storeless() -> anyhow::Result<Contestant> {
+pub(crate) fn storeless(worker: &Contestant) -> anyhow::Result<Contestant> {
     Ok(Contestant {
         name: "testmo-courier without a store",
         role: Role::Storeless,
@@ -106,7 +109,13 @@ pub(crate) fn storeless() -> anyhow::Result<Contestant> {
         announces: true,
         command: vec![std::env::current_exe()?, "storeless".into()],
         environment: vec![],
+        logs: worker.logs.clone(),
     })
+}
+
+/// Where logs are kept until the next measurement of the same contestant.
+pub(crate) fn logs_of(places: &Places) -> PathBuf {
+    places.installed.join("logs")
 }
 
 impl Contestant {
@@ -117,14 +126,16 @@ impl Contestant {
         Some(format!("{} is not there", wanted.display()))
     }
 
-    /// Starts it with these arguments and this environment, writing its log into a folder.
+    /// Starts it with these arguments and this environment, in a folder.
     pub(crate) fn start(
         &self,
         dir: &Path,
         arguments: &[String],
         variables: &[(&str, String)],
     ) -> anyhow::Result<Running> {
-        let log = dir.join("contestant.log");
+        let letters = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let log = self.logs.join(format!("{}.log", self.name.chars().map(letters).collect::<String>()));
+        std::fs::create_dir_all(&self.logs)?;
         let file = File::create(&log)?;
         // The kernel ends it when the harness is killed and can no longer do it.
         let child = Command::new("setpriv")

@@ -171,6 +171,7 @@ async fn measure(arguments: &RunArguments, rows: &[u8], neighbours: &mut Neighbo
         }
         progress(&format!("== row {row}: {:.0} s", began.elapsed().as_secs_f64()));
     }
-    progress(&format!("written to {}", arguments.out.display()));
+    let logs = contestant::logs_of(&places);
+    progress(&format!("written to {}; logs of the contestants: {}", arguments.out.display(), logs.display()));
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

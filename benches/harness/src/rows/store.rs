@@ -38,7 +38,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
         samples: vec![],
     };
     let mut cases = [
-        case("a store that does nothing", &storeless()?, false, None),
+        case("a store that does nothing", &storeless(&worker)?, false, None),
         case("SQLite", &worker, false, Some(0.85)),
         case("PostgreSQL", &worker, true, Some(0.7)),
     ];

@@ -97,7 +97,7 @@ fn table(bench: &Bench, number: u8, scenario: &str, outcomes: &[Outcome]) -> Row
     ]
     .map(str::to_owned)
     .into();
-    row.lines = outcomes.iter().map(line).collect();
+    row.lines = outcomes.iter().map(|outcome| line(outcome, number == 2)).collect();
     for (name, what) in &bench.missing {
         row.lines.push([(*name).to_owned(), "missing".to_owned()].into());
         row.notes.push(format!("{name} was not measured: {what}."));
@@ -112,7 +112,8 @@ fn table(bench: &Bench, number: u8, scenario: &str, outcomes: &[Outcome]) -> Row
     row
 }
 
-fn line(outcome: &Outcome) -> Vec<String> {
+/// Only where a request takes time can several be under way.
+fn line(outcome: &Outcome, takes_time: bool) -> Vec<String> {
     let middle = |figure: fn(&Sample) -> f64| median(&figures(outcome, figure));
     let speeds = figures(outcome, |sample| sample.cases_per_second);
     let (slowest, fastest) = (speeds.iter().copied().reduce(f64::min), speeds.iter().copied().reduce(f64::max));
@@ -125,8 +126,7 @@ fn line(outcome: &Outcome) -> Vec<String> {
         told(slowest, count),
         told(fastest, count),
         if_posts(middle(Sample::batches_in_a_request), |n| format!("{n:.1}")),
-        // A target that answers at once is never at two requests at a time.
-        if_posts(middle(|sample| sample.report.most_at_once as f64).filter(|most| *most > 1.0), count),
+        if_posts(middle(|sample| sample.report.most_at_once as f64).filter(|_| takes_time), count),
         told(middle(|sample| sample.cpu_per_1000), |n| format!("{n:.2}")),
         told(middle(|sample| sample.peak_memory as f64), megabytes),
         told(middle(|sample| sample.broker_cpu_per_1000), |n| format!("{n:.2}")),
