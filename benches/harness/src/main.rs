@@ -87,14 +87,19 @@ struct RunArguments {
     quick: bool,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().what {
+fn main() -> ExitCode {
+    let ended = match Arguments::parse().what {
         What::Run(arguments) => in_runtime(run(arguments)),
         What::Target => target::main().map(|()| ExitCode::SUCCESS),
         What::Storeless { config } => {
             in_runtime(async move { storeless::run(&config).await.map(|()| ExitCode::SUCCESS) })
         }
-    }
+    };
+    // In a line, whatever the environment says about backtraces.
+    ended.unwrap_or_else(|error| {
+        progress(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {

@@ -14,7 +14,7 @@ const BURST: usize = 10;
 /// The most memory that may be resident.
 const MOST_MEMORY: u64 = 64 * 1024 * 1024;
 /// How many times as long as other measurements one of these may take, as there are more batches.
-const SPANS: u32 = 6;
+const SPANS: u32 = 4;
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     let worker = bench.worker()?;
