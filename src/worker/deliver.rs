@@ -15,8 +15,10 @@ use crate::store::ledger::{Change, Changed};
 
 /// What a batch in hand came to.
 pub(super) enum Done {
-    /// It is stored as finished or shelved: its deliveries can be acknowledged.
-    Stored(Identity),
+    /// It is stored as finished: its deliveries can be acknowledged, and nothing of it is left on the shelf.
+    Settled(Identity),
+    /// It is on the shelf: its deliveries can be acknowledged.
+    Shelved(Identity),
     /// There is more to do, in its turn or after a pause.
     More { entry: Box<Entry>, after: Option<Duration> },
     /// Its connection has changed: it has to be resolved and rendered anew.
@@ -168,7 +170,8 @@ impl Courier {
 
 /// What follows, before the batch itself is handed on.
 pub(super) enum Followed {
-    Stored,
+    Settled,
+    Shelved,
     More(Option<Duration>),
     Renew,
 }
@@ -176,7 +179,8 @@ pub(super) enum Followed {
 impl Followed {
     fn of(self, entry: Box<Entry>) -> Done {
         match self {
-            Self::Stored => Done::Stored(entry.identity),
+            Self::Settled => Done::Settled(entry.identity),
+            Self::Shelved => Done::Shelved(entry.identity),
             Self::More(after) => Done::More { entry, after },
             Self::Renew => Done::Renew(entry),
         }

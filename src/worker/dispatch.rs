@@ -69,10 +69,17 @@ struct WorkingOn {
     batches: Vec<Identity>,
 }
 
+/// Where a batch that is done with is kept.
+#[derive(Clone, Copy)]
+enum Kept {
+    Nowhere,
+    OnShelf,
+}
+
 /// What became of a batch that was resolved anew.
 enum Renewed {
     Work(Box<Entry>),
-    Stored(Identity),
+    Shelved(Identity),
     Failed(Identity),
 }
 
@@ -238,7 +245,8 @@ impl Dispatch {
 
     fn done(&mut self, done: Done, now: Instant) {
         match done {
-            Done::Stored(identity) => self.finish(&identity),
+            Done::Settled(identity) => self.finish(&identity, Kept::Nowhere),
+            Done::Shelved(identity) => self.finish(&identity, Kept::OnShelf),
             Done::GiveBack(identity) => self.give_back(&identity),
             Done::More { entry, .. } if !self.desk.is_wanted(&entry.identity) => {
                 self.desk.release(&entry.identity);
@@ -304,7 +312,7 @@ impl Dispatch {
             let identity = entry.identity.clone();
             let news = match courier.arrive(entry.parcel).await {
                 Ok(Arrival::Work(entry)) => Renewed::Work(entry),
-                Ok(Arrival::Shelved) => Renewed::Stored(identity),
+                Ok(Arrival::Shelved) => Renewed::Shelved(identity),
                 Err(_) => Renewed::Failed(identity),
             };
             // The dispatcher is gone only when everything has been given back.
@@ -315,7 +323,7 @@ impl Dispatch {
     fn renewed(&mut self, renewed: Renewed) {
         match renewed {
             Renewed::Work(entry) => self.join(entry, Place::Back),
-            Renewed::Stored(identity) => self.finish(&identity),
+            Renewed::Shelved(identity) => self.finish(&identity, Kept::OnShelf),
             Renewed::Failed(identity) => self.give_back(&identity),
         }
     }
@@ -343,23 +351,30 @@ impl Dispatch {
         self.errands.spawn(async move {
             let identity = entry.identity.clone();
             let stored = courier.park(&entry, reason, None, Until::After(wait)).await;
-            let news = if stored.is_ok() { Renewed::Stored(identity) } else { Renewed::Failed(identity) };
+            let news = if stored.is_ok() { Renewed::Shelved(identity) } else { Renewed::Failed(identity) };
             // The dispatcher is gone only when everything has been given back.
             drop(renewed.send(news));
         });
     }
 
     /// Tells where a batch came from that it is done with.
-    fn finish(&mut self, identity: &Identity) {
+    ///
+    /// A lease can have been taken after the batch was shelved and before that was known here. Its row is then the very
+    /// one that keeps the batch, so a lease of what was shelved is given back, and the row comes off only with what was
+    /// settled.
+    fn finish(&mut self, identity: &Identity, kept: Kept) {
         for origin in self.desk.release(identity) {
             let courier = self.courier.clone();
             self.errands.spawn(async move {
-                let told = match origin {
-                    Origin::Delivery { handle, .. } => handle.ack().await.map_err(|error| error.to_string()),
+                let told = match (origin, kept) {
+                    (Origin::Delivery { handle, .. }, _) => handle.ack().await.map_err(|error| error.to_string()),
                     // A row that was shelved anew is of another generation and stays.
-                    Origin::Lease { id, generation } => {
+                    (Origin::Lease { id, generation }, Kept::Nowhere) => {
                         let change = Change { unshelve: Some((id.0, generation)), ..Change::default() };
                         courier.store.change(change).await.map(drop).map_err(|error| error.to_string())
+                    }
+                    (Origin::Lease { id, generation }, Kept::OnShelf) => {
+                        courier.store.release(&[(id, generation)]).await.map_err(|error| error.to_string())
                     }
                 };
                 crash::after(Point::Ack);

@@ -25,17 +25,17 @@ impl Courier {
     /// Does what follows; `pause` is how long a batch that is tried again in this process waits at least.
     pub(super) async fn follow(&self, entry: &mut Entry, flow: Flow, pause: Duration) -> Result<Followed, StoreError> {
         match flow {
-            Flow::Over => Ok(Followed::Stored),
+            Flow::Over => Ok(Followed::Settled),
             Flow::Turn => Ok(Followed::More(None)),
             Flow::Pause(pause) => Ok(Followed::More(Some(pause))),
             Flow::Renew => Ok(Followed::Renew),
             Flow::Park(reason, detail) => {
                 self.park(entry, reason, detail, Until::Connection).await?;
-                Ok(Followed::Stored)
+                Ok(Followed::Shelved)
             }
             Flow::Paused => {
                 self.park(entry, Reason::Paused, None, Until::After(PAUSED)).await?;
-                Ok(Followed::Stored)
+                Ok(Followed::Shelved)
             }
             Flow::Again(reason, detail, least) => self.again(entry, reason, detail, least, pause).await,
             Flow::Reload => match self.store.batch_at(&entry.identity.key).await? {
@@ -71,14 +71,14 @@ impl Courier {
             Patience::Shelf(wait) => {
                 entry.parcel.parks += 1;
                 self.park(entry, reason, detail, Until::After(wait.max(least))).await?;
-                Ok(Followed::Stored)
+                Ok(Followed::Shelved)
             }
             Patience::Exhausted => {
                 let arrived = |case: &CaseRecord| matches!(case.state, CaseState::Created(_) | CaseState::Adopted(_));
                 let partly = entry.record.cases.iter().any(arrived);
                 let state = if partly { BatchState::Partial } else { BatchState::Failed };
                 let changed = self.settle(entry, state, Some(Reason::RetriesExhausted), Change::default()).await?;
-                Ok(if changed == Changed::Done { Followed::Stored } else { Followed::More(Some(STORE_PAUSE)) })
+                Ok(if changed == Changed::Done { Followed::Settled } else { Followed::More(Some(STORE_PAUSE)) })
             }
         }
     }
