@@ -60,6 +60,13 @@ unset "${!PG@}"
 postmaster='' port=0 password=''
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 
+# Until a process has gone, or only waits for somebody to ask how it ended, it holds on to the shared memory.
+gone() { # PID
+    local state
+    state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)
+    [[ -z $state || $state == [ZX] ]]
+}
+
 # Each backend leads a group of its own. A stopped postmaster starts no further ones while they are counted.
 kill_server() {
     [[ -n $postmaster ]] || return 0
@@ -70,6 +77,13 @@ kill_server() {
     kill -KILL "$postmaster" $children 2>/dev/null
     wait "$postmaster" 2>/dev/null
     postmaster=''
+    local child
+    for child in $children; do
+        for _ in {1..500}; do
+            gone "$child" && break
+            sleep 0.01
+        done
+    done
 }
 
 # SIGQUIT ends the server at once, but lets it give its shared memory back.
