@@ -85,11 +85,11 @@ impl Stage {
         let amqp_url = |port: u16| format!("amqp://guest:guest@127.0.0.1:{port}/{name}");
         let mut environment = environment(dir, &origins.join(","), &amqp_url(broker_proxy.address.port()));
         environment.insert("COURIER_STORE__URL".into(), workers_store);
+        let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
         if plan.form.late {
             // Later than the latest commit.
             environment.insert("COURIER_TESTMO__LAST_LOOK".into(), "10s".into());
         }
-        let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
         let direct = config::Store { url: direct_store.clone(), ..config.store.clone() };
         let store = Store::open(&direct, true, Clock::system()).await?;
         let people = Arc::new(People::new(store.clone(), &config)?);
