@@ -1,5 +1,6 @@
 //! How does one request go out? Claimed with all its batches, sent in time, and recorded for each batch.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,7 +17,7 @@ use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::pace::Signal;
 use crate::batch::verdict::{DEFAULT_GATE, Next, after_push, reason_of, signal_of};
-use crate::batch::{Reason, RenderedCase, push_body};
+use crate::batch::{BatchKey, Reason, RenderedCase, push_body};
 use crate::lane::{PushOutcome, PushReport};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Pause};
@@ -39,7 +40,8 @@ impl Courier {
         let push = Uuid::new_v4().simple().to_string();
         let mut learnt = std::mem::take(&mut job.learnt);
         let last_try = job.last_try;
-        let shares: Vec<Share<'_>> = job.open().filter_map(|part| share(part, &push)).collect();
+        let mut keys = HashSet::new();
+        let shares: Vec<Share<'_>> = job.open().filter_map(|part| share(part, &push, &mut keys)).collect();
         let Some(first) = shares.first() else {
             job.learnt = learnt;
             return Ok(());
@@ -399,9 +401,15 @@ impl Slice<'_> {
     }
 }
 
-/// What of a batch goes into the request that is made up.
-fn share<'a>(part: &'a mut Part, push: &str) -> Option<Share<'a>> {
+/// What of a batch goes into the request that is made up, which has the batches `keys` so far. Two messages in conflict
+/// over the id of one batch never go together, as the ledger has a single record for both: the second one waits until it
+/// can see that of the first.
+fn share<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Option<Share<'a>> {
     let entry = &part.entry;
+    if !keys.insert(entry.identity.key.clone()) {
+        part.flow = Some(Flow::Pause(STORE_PAUSE));
+        return None;
+    }
     let positions: Vec<usize> = entry.record.waiting().take(part.count).collect();
     let (Some(folder), false) = (entry.folder, positions.is_empty()) else {
         part.flow = Some(Flow::Turn);

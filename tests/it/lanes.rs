@@ -66,6 +66,26 @@ async fn a_refused_case_harms_no_other_batch_of_its_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_messages_in_conflict_over_an_id_never_go_together_and_the_first_one_stays() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let slow = Fault::Slow { ms: 500, commit: CommitTime::BeforeDelay };
+    stage.account("acme").set_faults([on_create(slow).times(1)]);
+    // They wait together behind the request that is under way.
+    for batch in [batch("acme", "b-0", 1), batch("acme", "b-1", 2), batch("acme", "b-1", 3), batch("acme", "b-2", 2)] {
+        stage.publish(&batch).await;
+    }
+    stage.start_worker();
+    stage.delivered("acme/b-2").await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!(shelf[0].content.reason, Reason::BatchConflict);
+    let cases: Vec<String> = stage.account("acme").cases().into_iter().map(|case| case.name).collect();
+    let of_both = cases.iter().filter(|name| names("b-1", 3).contains(name)).count();
+    assert!(of_both == 2 || of_both == 3, "one of the two, whole: {cases:?}");
+    assert_eq!(cases.len(), 1 + of_both + 2);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_several_batches_that_ends_unclear_is_looked_for_once_and_creates_nothing_twice() {
     for fault in [Fault::status(503), Fault::status_after_commit(503)] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
