@@ -16,7 +16,8 @@ fn creates(stage: &Stage, tenant: &str) -> Vec<RequestRecord> {
 }
 
 fn ids(event: &Value) -> Vec<u64> {
-    event["data"]["cases"].as_array().unwrap().iter().map(|case| case["testmo_id"].as_u64().unwrap()).collect()
+    let cases = event["data"]["cases"].as_array().expect("cases");
+    cases.iter().map(|case| case["testmo_id"].as_u64().expect("an id")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
