@@ -102,7 +102,7 @@ pub struct Company {
     /// Whether one of its cases is known to be created: then all of them were.
     pub committed: bool,
     /// Batches whose open push it still is. What stands in Testmo for one of these, and is held by none, came of it.
-    pub batches: Vec<BatchKey>,
+    pub waiting: Vec<BatchKey>,
 }
 
 /// How a push ended, for its history.
@@ -208,7 +208,7 @@ impl Store {
             company.committed |= row.maybe_int("first_id")?.is_some();
             let record = stored(row)?.record;
             if record.open_push.is_some_and(|open| open.id == push) {
-                company.batches.push(record.key);
+                company.waiting.push(record.key);
             }
         }
         Ok(company)

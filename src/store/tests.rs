@@ -371,7 +371,7 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
     assert_eq!((stale.len(), contested), (1, vec![]));
     assert_eq!(stale[0].record.key, "acme/known".parse().unwrap());
     let company = f.store.company("p2").await.unwrap();
-    let batches: Vec<String> = company.batches.iter().map(ToString::to_string).collect();
+    let batches: Vec<String> = company.waiting.iter().map(ToString::to_string).collect();
     assert_eq!((company.committed, batches), (false, vec!["acme/new".to_owned(), "acme/other".into()]));
     let ended = Some(PushEnded { push: "p2".into(), answer: "adopted", ids: Some((7, 8)) });
     f.store.change(Change { ended, ..Change::default() }).await.unwrap();
@@ -385,7 +385,7 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
         .change(Change { batch: Some(Revised { record: moved_on, from_epoch }), ..Change::default() })
         .await
         .unwrap();
-    assert_eq!(f.store.company("p2").await.unwrap().batches, ["acme/other".parse().unwrap()]);
+    assert_eq!(f.store.company("p2").await.unwrap().waiting, ["acme/other".parse().unwrap()]);
 }
 
 async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f: Fixture) {

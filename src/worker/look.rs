@@ -137,7 +137,7 @@ impl Courier {
     /// to know that.
     async fn was_carried_out(&self, push: &str, rows: &[Row], held: &HashSet<u64>) -> Result<bool, StoreError> {
         let company = self.store.company(push).await?;
-        let marks: HashSet<String> = company.batches.iter().map(mark).collect();
+        let marks: HashSet<String> = company.waiting.iter().map(mark).collect();
         let came_of_it = |row: &Row| !held.contains(&row.id) && row.tags.iter().any(|tag| marks.contains(tag));
         Ok(company.committed || rows.iter().any(came_of_it))
     }
