@@ -157,7 +157,8 @@ async fn what_a_person_has_paused_waits_on_the_shelf_until_it_may_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_fails_again_and_again_is_left_alone_and_probed_until_it_is_well() {
-    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let soon = [("COURIER_RETRY__FIRST_PARK", "200ms"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &soon).await;
     stage.account("acme").set_faults([on_create(Fault::status(503)).times(30)]);
     stage.start_worker();
     for n in 0..6 {
