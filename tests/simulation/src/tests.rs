@@ -1,0 +1,185 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use testmo_courier::store::accounts::{Order, OrderedLane};
+
+use crate::batches::{BatchPlan, CaseFate, CasePlan};
+use crate::plan::{Action, Kind, Limits, Plan, TenantPlan};
+use crate::weather::Rates;
+use crate::{Mutation, run, simulate};
+
+/// Runs plans on all cores, until so many have failed or there are no more; gives what was wrong with each, and how many
+/// requests of all plans carried cases of several batches.
+fn run_all(
+    seeds: std::ops::Range<u64>,
+    mutation: Option<Mutation>,
+    most: usize,
+) -> (BTreeMap<u64, Vec<String>>, usize) {
+    let (next, failed) = (AtomicU64::new(seeds.start), std::sync::Mutex::new(BTreeMap::new()));
+    let packs = AtomicUsize::new(0);
+    let job = || {
+        while crate::diary::lock(&failed).len() < most {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let outcome = simulate(seed, mutation, false);
+            packs.fetch_add(outcome.packs, Ordering::Relaxed);
+            if !outcome.broken.is_empty() {
+                crate::diary::lock(&failed).insert(seed, outcome.broken);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..available_parallelism().map_or(1, usize::from) {
+            scope.spawn(job);
+        }
+    });
+    (failed.into_inner().expect("what failed"), packs.into_inner())
+}
+
+#[test]
+fn two_thousand_plans_lose_nothing_and_make_nothing_twice() {
+    let (failed, packs) = run_all(1..2_001, None, 3);
+    let again: Vec<String> = failed.keys().map(|seed| format!("make simulate FROM={seed} PLANS=1")).collect();
+    assert!(failed.is_empty(), "{failed:#?}\nagain: {again:?}");
+    assert!(packs > 500, "only {packs} requests carried cases of several batches");
+}
+
+/// The test of the test: a simulation that notices nothing would prove nothing.
+#[test]
+fn every_known_bug_is_noticed() {
+    for mutation in Mutation::ALL {
+        let (failed, _) = run_all(1..501, Some(mutation), 1);
+        assert!(!failed.is_empty(), "{mutation:?} went unnoticed");
+    }
+}
+
+#[test]
+fn the_same_seed_runs_the_same_way() {
+    for seed in 1..25 {
+        let (first, again) = (simulate(seed, None, true), simulate(seed, None, true));
+        let differ = first.timeline.iter().zip(&again.timeline).find(|(a, b)| a != b);
+        assert_eq!(differ, None, "seed {seed}");
+        assert_eq!(first.timeline.len(), again.timeline.len(), "seed {seed}");
+    }
+}
+
+/// A plan in which nothing goes wrong, to be made one in which something does.
+fn calm() -> Plan {
+    let tenant = TenantPlan { name: "t0".into(), account: "north", folder: 1, mark: true, connected: true };
+    Plan {
+        seed: 1,
+        kind: Kind::Usual,
+        mutation: None,
+        replicas: 1,
+        tenants: vec![tenant],
+        batches: Vec::new(),
+        broken: Vec::new(),
+        actions: Vec::new(),
+        rates: Rates::default(),
+        limits: Limits {
+            max_cases: 10,
+            concurrency: 2,
+            account_limit: 4,
+            pack: true,
+            prefetch: 5,
+            tries: 3,
+            longest_wait: ms(30_000),
+        },
+        healed: ms(10_000),
+    }
+}
+
+fn batch(id: &str, at: u64) -> BatchPlan {
+    let case = CasePlan { name: format!("case of {id}"), fate: CaseFate::Taken };
+    let (cases, path) = (vec![case], Vec::new());
+    BatchPlan { tenant: 0, id: id.into(), cases, path, at: vec![ms(at)], after: None, astray: false }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn a_tenant_that_enters_another_key_lets_no_worker_run_in_circles() {
+    let batches = vec![batch("b1", 100), batch("b2", 700)];
+    let actions = vec![(ms(600), Action::Renew { tenant: 0 })];
+    let outcome = run::run(&Plan { batches, actions, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
+    let refused = outcome.timeline.iter().filter(|line| line.contains("ConnectionChanged")).count();
+    assert_eq!(refused, 1, "{:#?}", outcome.timeline);
+}
+
+/// A batch of two cases, of which Testmo takes the first.
+fn partly_refused(id: &str, at: &[u64]) -> BatchPlan {
+    let case = |name: String, fate| CasePlan { name, fate };
+    let refused = format!("refused {}", "x".repeat(512));
+    let cases = vec![case(format!("case of {id}"), CaseFate::Taken), case(refused, CaseFate::Refused)];
+    BatchPlan { cases, at: at.iter().copied().map(ms).collect(), ..batch(id, 0) }
+}
+
+#[test]
+fn a_copy_that_has_to_wait_does_not_take_the_refused_case_off_the_shelf() {
+    for wait in [Action::Answer { account: "north", status: Some(429) }, Action::Revoke { tenant: 0 }] {
+        // The second batch learns what is the matter, so that the copy of the first one has to wait.
+        let batches = vec![partly_refused("b1", &[0, 3_000]), batch("b2", 2_500)];
+        let actions = vec![(ms(2_000), wait.clone())];
+        let outcome = run::run(&Plan { batches, actions, ..calm() }, true);
+        assert!(outcome.broken.is_empty(), "{wait:?}: {:#?}\n{:#?}", outcome.broken, outcome.timeline);
+        let told = outcome
+            .timeline
+            .iter()
+            .filter(|line| line.contains("event com.sqai-suite.testmo.batch.partially_delivered"));
+        assert_eq!(told.count(), 2, "{wait:?}: whoever published the copy hears of it, too");
+    }
+}
+
+#[test]
+fn a_batch_that_is_leased_before_its_worker_knows_that_it_was_shelved_is_not_lost() {
+    let reach = |reachable| Action::Reach { account: "north", reachable };
+    let lag = |time| Action::Lag { time: ms(time) };
+    let actions = vec![(ms(0), reach(false)), (ms(0), lag(5_000)), (ms(9_000), lag(0)), (ms(9_000), reach(true))];
+    let limits = Limits { tries: 1, ..calm().limits };
+    let batches = vec![batch("b1", 100)];
+    let outcome = run::run(&Plan { batches, actions, limits, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+}
+
+#[test]
+fn a_batch_that_is_shelved_over_a_pause_that_is_over_comes_back() {
+    let lane = OrderedLane::Tenant("t0".parse().expect("a tenant"));
+    let order = |paused| Action::Order(Order { lane: lane.clone(), paused, most: None });
+    // The worker sees orders every three seconds.
+    let actions = vec![(ms(2_900), order(true)), (ms(3_100), order(false))];
+    let batches = vec![batch("b1", 3_500)];
+    let outcome = run::run(&Plan { batches, actions, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    assert!(outcome.timeline.iter().any(|line| line.contains("as paused")), "{:#?}", outcome.timeline);
+}
+
+#[test]
+fn a_request_that_failed_is_told_from_one_that_created_cases_of_the_same_batch_before() {
+    let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken };
+    let batches = vec![BatchPlan { cases: (0..40).map(case).collect(), ..batch("b1", 0) }];
+    let answer = |status| Action::Answer { account: "north", status };
+    // By then some of its requests are through, and others are not.
+    let actions = vec![(ms(1_000), answer(Some(503))), (ms(4_000), answer(None))];
+    let limits = Limits { max_cases: 1, tries: 9, ..calm().limits };
+    let outcome = run::run(&Plan { batches, actions, limits, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    assert!(outcome.timeline.iter().any(|line| line.contains("ended with 503")), "{:#?}", outcome.timeline);
+}
+
+#[test]
+fn many_batches_of_one_tenant_share_requests_and_of_two_in_conflict_one_arrives() {
+    let many = (0..12).map(|n| batch(&format!("b{n}"), 0));
+    let case = CasePlan { name: "in conflict".into(), fate: CaseFate::Taken };
+    let batches = many.chain([BatchPlan { cases: vec![case], ..batch("b3", 0) }]).collect();
+    let limits = Limits { prefetch: 20, ..calm().limits };
+    let outcome = run::run(&Plan { batches, limits, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    assert!(outcome.packs > 0 && outcome.pushes < 12, "{:#?}", outcome.timeline);
+}
