@@ -2,7 +2,9 @@
 FUZZ_SECONDS ?= 60
 FROM ?= 1
 SEEDS ?= 4
-.PHONY: help demo demo-stop monitoring chaos bench test fmt lint docs unit fuzz deny clean
+PLANS ?= 10000
+JOBS ?= 1
+.PHONY: help demo demo-stop monitoring chaos simulate bench test fmt lint docs unit fuzz deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -22,6 +24,9 @@ chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1),
 	target/debug/testmo-chaos --from $(FROM) --seeds $(SEEDS) $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(LATE),--late) \
 		--program target/debug/testmo-courier --results target/chaos-results.txt \
 		--revision "$$(git describe --always --dirty 2>/dev/null || echo unknown)"
+
+simulate: ## the worker's logic in paused time, broken by PLANS (10000) plans from seed FROM (1), JOBS (1) at once
+	nice -n 10 cargo run --release --locked -q -p testmo-simulation -- --from $(FROM) --plans $(PLANS) --jobs $(JOBS)
 
 bench: ## measure the worker and its peers, in less than an hour (ROW=n for one row)
 	@benches/run.sh $(if $(ROW),--row $(ROW))

@@ -1,0 +1,263 @@
+//! How does a broker behave that is nothing but queues in memory?
+//!
+//! The queues are quorum queues as RabbitMQ 3.10 to 4.2 keep them: what is given back, or was in the hands of a
+//! connection that is lost, goes back to the front with its count raised, and past the limit to the dead letters.
+
+mod events;
+mod pump;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use testmo_courier::amqp::{AckLost, Acknowledge, DeliveryEnd};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use self::events::{EventsOf, Heard};
+pub(crate) use self::pump::intake;
+use crate::diary::{Diary, lock};
+use crate::fuse::Fuse;
+use crate::mutation::Mutation;
+use crate::weather::Weather;
+
+/// Which of the queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    Cases,
+    Dead,
+    Unrouted,
+}
+
+/// The one broker of a run.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    state: Mutex<State>,
+    /// Told whenever there may be something to deliver, or it can be reached again or not any more. Whoever waits for
+    /// it is woken in the order of waiting, which a watch channel does not promise.
+    changed: Notify,
+    /// Whether it can be reached.
+    up: AtomicBool,
+    delivery_limit: u64,
+    mutation: Option<Mutation>,
+    diary: Arc<Diary>,
+    weather: Arc<Weather>,
+    under_way: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queues: [Letters; 3],
+    last_letter: u64,
+    last_session: u64,
+    sessions: BTreeMap<u64, Session>,
+    heard: Vec<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Letters {
+    ready: VecDeque<Letter>,
+    /// By number: whoever has it, and the letter.
+    unacked: BTreeMap<u64, (u64, Letter)>,
+}
+
+#[derive(Debug)]
+struct Session {
+    of: u64,
+    over: CancellationToken,
+}
+
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    pub(crate) number: u64,
+    pub(crate) body: Arc<Vec<u8>>,
+    pub(crate) exchange: &'static str,
+    pub(crate) returned: u64,
+}
+
+impl Broker {
+    pub(crate) fn new(
+        delivery_limit: u64,
+        mutation: Option<Mutation>,
+        diary: Arc<Diary>,
+        weather: Arc<Weather>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            up: AtomicBool::new(true),
+            delivery_limit,
+            mutation,
+            diary,
+            weather,
+            under_way: TaskTracker::new(),
+        })
+    }
+
+    /// Stores a message for good.
+    pub(crate) fn publish(&self, queue: Queue, exchange: &'static str, body: Vec<u8>) {
+        let mut state = lock(&self.state);
+        state.last_letter += 1;
+        let letter = Letter { number: state.last_letter, body: Arc::new(body), exchange, returned: 0 };
+        state.queues[queue as usize].ready.push_back(letter);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Ends every connection of a worker, or of all.
+    pub(crate) fn cut(&self, worker: Option<u64>) {
+        let state = lock(&self.state);
+        for session in state.sessions.values().filter(|session| worker.is_none_or(|worker| session.of == worker)) {
+            session.over.cancel();
+        }
+    }
+
+    /// Cannot be reached from now on, or can again.
+    pub(crate) fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Relaxed);
+        if !up {
+            self.cut(None);
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// How many messages are in the queues, in hands included.
+    pub(crate) fn left(&self) -> usize {
+        let state = lock(&self.state);
+        state.queues.iter().map(|queue| queue.ready.len() + queue.unacked.len()).sum()
+    }
+
+    /// Every event that was stored, in order.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        lock(&self.state).heard.clone()
+    }
+
+    fn open(&self, of: u64) -> (u64, CancellationToken) {
+        let mut state = lock(&self.state);
+        state.last_session += 1;
+        let (number, over) = (state.last_session, CancellationToken::new());
+        state.sessions.insert(number, Session { of, over: over.clone() });
+        (number, over)
+    }
+
+    /// What was in the hands of a session goes back, in its order.
+    fn end(&self, session: u64) {
+        let mut state = lock(&self.state);
+        if let Some(session) = state.sessions.remove(&session) {
+            session.over.cancel();
+        }
+        for queue in [Queue::Cases, Queue::Dead, Queue::Unrouted] {
+            let unacked = &state.queues[queue as usize].unacked;
+            let held: Vec<u64> = unacked.iter().filter(|(_, (of, _))| *of == session).map(|(n, _)| *n).collect();
+            for number in held.into_iter().rev() {
+                self.put_back(&mut state, queue, number);
+            }
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn put_back(&self, state: &mut State, queue: Queue, number: u64) {
+        let Some((_, mut letter)) = state.queues[queue as usize].unacked.remove(&number) else { return };
+        letter.returned += 1;
+        if queue == Queue::Cases && letter.returned > self.delivery_limit {
+            self.diary.note(|| format!("broker: message {number} goes to the dead letters"));
+            letter.returned = 0;
+            state.queues[Queue::Dead as usize].ready.push_back(letter);
+        } else {
+            state.queues[queue as usize].ready.push_front(letter);
+        }
+    }
+
+    /// The next message for a session that may have so many in its hands.
+    fn take(&self, queue: Queue, session: u64, prefetch: usize) -> Option<Letter> {
+        let mut state = lock(&self.state);
+        if !state.sessions.contains_key(&session) {
+            return None;
+        }
+        let letters = &mut state.queues[queue as usize];
+        if letters.unacked.values().filter(|(of, _)| *of == session).count() >= prefetch {
+            return None;
+        }
+        let letter = letters.ready.pop_front()?;
+        if self.mutation != Some(Mutation::AckEarly) {
+            letters.unacked.insert(letter.number, (session, letter.clone()));
+        }
+        Some(letter)
+    }
+
+    fn settle(&self, queue: Queue, session: u64, number: u64, end: DeliveryEnd) {
+        let mut state = lock(&self.state);
+        let is_there = state.queues[queue as usize].unacked.get(&number).is_some_and(|(of, _)| *of == session);
+        if !is_there || !state.sessions.contains_key(&session) {
+            return;
+        }
+        match end {
+            DeliveryEnd::Done => {
+                state.queues[queue as usize].unacked.remove(&number);
+            }
+            DeliveryEnd::GivenBack => self.put_back(&mut state, queue, number),
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+}
+
+/// The right to settle one delivery.
+struct Handle {
+    broker: Arc<Broker>,
+    queue: Queue,
+    session: u64,
+    number: u64,
+    over: CancellationToken,
+    fuse: Fuse,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handle({})", self.number)
+    }
+}
+
+#[async_trait]
+impl Acknowledge for Handle {
+    /// Written is not yet arrived: a connection that dies meanwhile takes the acknowledgement with it.
+    async fn tell(&self, end: DeliveryEnd) -> Result<(), AckLost> {
+        self.fuse.cross().await;
+        let lost = || AckLost { cause: "its session is over".to_owned() };
+        if self.over.is_cancelled() {
+            return Err(lost());
+        }
+        let (broker, weather) = (self.broker.clone(), &self.broker.weather);
+        let (queue, session, number) = (self.queue, self.session, self.number);
+        broker.diary.note(|| format!("broker: message {number} is told {end:?}"));
+        if weather.chance(weather.rates().ack) {
+            self.over.cancel();
+            return if weather.flip() { Err(lost()) } else { Ok(()) };
+        }
+        let takes = if weather.is_calm() { std::time::Duration::ZERO } else { weather.ms(0..5) };
+        if takes.is_zero() {
+            broker.settle(queue, session, number, end);
+        } else {
+            let over = self.over.clone();
+            self.broker.under_way.spawn(async move {
+                tokio::select! {
+                    biased;
+                    () = over.cancelled() => {}
+                    () = tokio::time::sleep(takes) => broker.settle(queue, session, number, end),
+                }
+            });
+        }
+        self.fuse.cross().await;
+        Ok(())
+    }
+}

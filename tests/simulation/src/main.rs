@@ -1,0 +1,120 @@
+//! `testmo-simulate`: runs many plans, and shows how each one that fails came about.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use testmo_simulation::{Outcome, simulate};
+
+/// Runs the worker's own logic in paused time between neighbours in memory, and breaks them by seeded plans.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// How many plans to run.
+    #[arg(long, default_value_t = 1_000)]
+    plans: u64,
+    /// How many at once.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// After so many that failed it ends.
+    #[arg(long, default_value_t = 1)]
+    failures: u64,
+    /// Show what the workers log, for a single plan.
+    #[arg(long)]
+    log: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.log {
+        let filter = tracing_subscriber::EnvFilter::new("testmo_courier=debug,testmo_simulation=debug");
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .without_time()
+            .with_ansi(false)
+            .init();
+    }
+    let began = Instant::now();
+    let (next, failures) = (AtomicU64::new(arguments.from), AtomicU64::new(0));
+    let end = arguments.from + arguments.plans;
+    let totals = std::thread::scope(|scope| {
+        let job = || {
+            let mut total = Total::default();
+            while failures.load(Ordering::Relaxed) < arguments.failures {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= end {
+                    break;
+                }
+                let outcome = simulate(seed, None, arguments.log);
+                total.add(&outcome);
+                if !outcome.broken.is_empty() {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                    report(seed, &outcome)?;
+                }
+            }
+            anyhow::Ok(total)
+        };
+        let jobs: Vec<_> = (0..arguments.jobs.max(1)).map(|_| scope.spawn(job)).collect();
+        jobs.into_iter()
+            .map(|job| job.join().map_err(|_| anyhow::anyhow!("a job panicked"))?)
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    let failed = failures.into_inner();
+    summary(&totals, failed, began.elapsed())?;
+    anyhow::ensure!(failed == 0, "{failed} plans failed");
+    Ok(())
+}
+
+/// What all plans of a job come to.
+#[derive(Default)]
+struct Total {
+    plans: u64,
+    cases: usize,
+    pushes: usize,
+    packs: usize,
+    simulated: Duration,
+}
+
+impl Total {
+    fn add(&mut self, outcome: &Outcome) {
+        self.plans += 1;
+        self.cases += outcome.cases;
+        self.pushes += outcome.pushes;
+        self.packs += outcome.packs;
+        self.simulated += outcome.simulated;
+    }
+}
+
+/// Shows what was wrong, and runs the plan once more to tell how it came about.
+fn report(seed: u64, outcome: &Outcome) -> anyhow::Result<()> {
+    let again = simulate(seed, None, true);
+    let mut out = std::io::stdout().lock();
+    again.timeline.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    writeln!(out, "\nseed {seed} failed:")?;
+    outcome.broken.iter().try_for_each(|what| writeln!(out, "  {what}"))?;
+    if again.broken != outcome.broken {
+        writeln!(out, "when it was run again, it ended otherwise: {:?}", again.broken)?;
+    }
+    writeln!(out, "again: make simulate FROM={seed} PLANS=1\n")?;
+    Ok(())
+}
+
+fn summary(totals: &[Total], failed: u64, took: Duration) -> anyhow::Result<()> {
+    let plans: u64 = totals.iter().map(|total| total.plans).sum();
+    let cases: usize = totals.iter().map(|total| total.cases).sum();
+    let pushes: usize = totals.iter().map(|total| total.pushes).sum();
+    let packs: usize = totals.iter().map(|total| total.packs).sum();
+    let hours: u64 = totals.iter().map(|total| total.simulated.as_secs()).sum::<u64>() / 3_600;
+    let told = format!(
+        "{plans} plans in {} s, {failed} failed: {cases} cases in Testmo, \
+         {pushes} create requests, {packs} of them for several batches, {hours} h of simulated time",
+        took.as_secs()
+    );
+    writeln!(std::io::stdout(), "{told}")?;
+    Ok(())
+}

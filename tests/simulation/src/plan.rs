@@ -1,0 +1,232 @@
+//! What happens in one run? Everything that is decided beforehand, drawn from the seed.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::batches::{BatchPlan, batches};
+use crate::mutation::Mutation;
+use crate::weather::Rates;
+
+/// The Testmo accounts there are.
+pub(crate) const ACCOUNTS: [&str; 2] = ["north", "south"];
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) kind: Kind,
+    pub(crate) mutation: Option<Mutation>,
+    pub(crate) replicas: usize,
+    pub(crate) tenants: Vec<TenantPlan>,
+    pub(crate) batches: Vec<BatchPlan>,
+    /// Messages that are no batches, with their times.
+    pub(crate) broken: Vec<(Duration, String)>,
+    pub(crate) actions: Vec<(Duration, Action)>,
+    pub(crate) rates: Rates,
+    pub(crate) limits: Limits,
+    /// When everything is healed.
+    pub(crate) healed: Duration,
+}
+
+/// What is special about a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Testmo keeps to the settle time.
+    Usual,
+    /// One message ends every worker that looks into it.
+    Poison,
+    /// Testmo also commits later than the settle time.
+    Late,
+    /// Many small batches come at once, so that requests carry cases of several.
+    Many,
+}
+
+/// A tenant and its connection.
+#[derive(Clone, Debug)]
+pub(crate) struct TenantPlan {
+    pub(crate) name: String,
+    pub(crate) account: &'static str,
+    pub(crate) folder: u64,
+    /// Whether its cases carry the tag of their batch.
+    pub(crate) mark: bool,
+    /// Whether it is connected from the beginning, or only when all is healed.
+    pub(crate) connected: bool,
+}
+
+/// Settings of the workers that differ from run to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_cases: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) account_limit: u32,
+    pub(crate) pack: bool,
+    pub(crate) prefetch: u16,
+    pub(crate) tries: u32,
+    pub(crate) longest_wait: Duration,
+}
+
+/// Something that is done to the workers or to their neighbours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The process is gone at once.
+    Kill { replica: usize },
+    /// The process is gone when it has called others, or was answered, so many times more.
+    KillAfter { replica: usize, crossings: u32 },
+    /// The process is asked to end, and starts again.
+    Restart { replica: usize },
+    /// The process stands still.
+    Freeze { replica: usize, time: Duration },
+    /// The broker ends every connection of a worker.
+    Cut { replica: usize },
+    /// The broker can be reached, or cannot.
+    Broker { up: bool },
+    /// The store answers, or does not.
+    Store { up: bool },
+    /// An account answers everything with a status, or answers honestly.
+    Answer { account: &'static str, status: Option<u16> },
+    /// An account can be reached, or cannot.
+    Reach { account: &'static str, reachable: bool },
+    /// Testmo takes no request with a tenant's key any more.
+    Revoke { tenant: usize },
+    /// The tenant enters a new key.
+    Renew { tenant: usize },
+    /// The store's clock is set, by milliseconds, as far as what is assumed allows.
+    Jump { ms: i64 },
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub(crate) fn of(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let kind = match rng.u8(..20) {
+            0 => Kind::Poison,
+            1 => Kind::Late,
+            2..=5 => Kind::Many,
+            _ => Kind::Usual,
+        };
+        let healed = Duration::from_millis(rng.u64(15_000..60_000));
+        let tenants: Vec<TenantPlan> = (0..rng.usize(1..4)).map(|n| tenant(&mut rng, n)).collect();
+        let batches = batches(&mut rng, &tenants, healed, kind == Kind::Many);
+        let replicas = rng.usize(1..4);
+        let broken = match rng.u8(..6) {
+            0 => vec![(ms(&mut rng, 0..10_000), format!("no batch {seed}"))],
+            _ => Vec::new(),
+        };
+        let mut plan = Self {
+            seed,
+            kind,
+            mutation,
+            replicas,
+            tenants,
+            batches,
+            broken,
+            actions: Vec::new(),
+            rates: rates(&mut rng, kind),
+            limits: limits(&mut rng, kind),
+            healed,
+        };
+        plan.draw_actions(&mut rng);
+        plan.actions.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    fn draw_actions(&mut self, rng: &mut Rng) {
+        // A message that was in hand when workers stopped three times and three times more is given up.
+        let mut kills = if self.kind == Kind::Poison { 0 } else { rng.u32(..3) };
+        // Both take from the same margin.
+        let freezes = rng.bool();
+        for _ in 0..rng.usize(1..9) {
+            let at = ms(rng, 100..millis(self.healed) * 3 / 4);
+            let replica = rng.usize(..self.replicas);
+            match rng.u8(..16) {
+                0..=1 if kills > 0 => {
+                    kills -= 1;
+                    self.actions.push((at, Action::Kill { replica }));
+                }
+                2..=5 if kills > 0 => {
+                    kills -= 1;
+                    self.actions.push((at, Action::KillAfter { replica, crossings: rng.u32(..40) }));
+                }
+                6 => self.actions.push((at, Action::Restart { replica })),
+                7 | 8 if freezes => {
+                    let time = ms(rng, 50..6_000);
+                    self.actions.push((at, Action::Freeze { replica, time }));
+                }
+                9 => self.actions.push((at, Action::Cut { replica })),
+                10 => self.for_a_while(rng, at, Action::Broker { up: false }, Action::Broker { up: true }),
+                11 => self.for_a_while(rng, at, Action::Store { up: false }, Action::Store { up: true }),
+                12 => {
+                    let account = ACCOUNTS[rng.usize(..2)];
+                    let status = Some([403, 404, 503][rng.usize(..3)]);
+                    let honest = Action::Answer { account, status: None };
+                    self.for_a_while(rng, at, Action::Answer { account, status }, honest);
+                }
+                13 => {
+                    let account = ACCOUNTS[rng.usize(..2)];
+                    let reach = |reachable| Action::Reach { account, reachable };
+                    self.for_a_while(rng, at, reach(false), reach(true));
+                }
+                14 => {
+                    let tenant = rng.usize(..self.tenants.len());
+                    self.for_a_while(rng, at, Action::Revoke { tenant }, Action::Renew { tenant });
+                }
+                // Where Testmo keeps to no time, the last look must not come early as well.
+                _ if !freezes && self.kind != Kind::Late => {
+                    let ms = if rng.bool() { rng.i64(0..60_000) } else { -rng.i64(0..60_000) };
+                    self.actions.push((at, Action::Jump { ms }));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn for_a_while(&mut self, rng: &mut Rng, at: Duration, begin: Action, end: Action) {
+        let until = at + ms(rng, 200..12_000);
+        self.actions.extend([(at, begin), (until, end)]);
+    }
+}
+
+fn tenant(rng: &mut Rng, number: usize) -> TenantPlan {
+    TenantPlan {
+        name: format!("t{number}"),
+        account: ACCOUNTS[usize::from(rng.u8(..10) < 3)],
+        folder: rng.u64(1..3),
+        mark: rng.u8(..3) > 0,
+        connected: rng.u8(..10) > 0,
+    }
+}
+
+fn rates(rng: &mut Rng, kind: Kind) -> Rates {
+    let mut upto = |most: u8| if rng.bool() { rng.u8(..=most) } else { 0 };
+    Rates {
+        store: upto(8),
+        create: upto(60),
+        look: upto(30),
+        confirm: upto(30),
+        ack: upto(5),
+        slow: upto(60),
+        too_late: if kind == Kind::Late { 50 } else { 0 },
+    }
+}
+
+fn limits(rng: &mut Rng, kind: Kind) -> Limits {
+    let most = if kind == Kind::Many { 3..16 } else { 1..7 };
+    Limits {
+        max_cases: rng.usize(most),
+        concurrency: rng.usize(1..4),
+        account_limit: rng.u32(1..6),
+        pack: rng.u8(..5) > 0,
+        prefetch: if kind == Kind::Many { rng.u16(5..30) } else { rng.u16(1..12) },
+        tries: rng.u32(1..5),
+        longest_wait: ms(rng, 5_000..60_000),
+    }
+}
+
+pub(crate) fn ms(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(rng.u64(range))
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

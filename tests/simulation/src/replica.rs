@@ -1,0 +1,140 @@
+//! How does a worker live in a run? Started, killed, frozen, asked to end, and started again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use testmo_courier::admin::Readiness;
+use testmo_courier::metrics::Metrics;
+use testmo_courier::testmo::Client;
+use testmo_courier::worker::{Neighbours, work};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::{EventsOf, Queue, intake};
+use crate::fuse::Fuse;
+use crate::stage::Stage;
+
+/// How long a worker may take to end when it is asked to: the drain time, and what its neighbours take.
+const LONGEST_END: Duration = Duration::from_secs(600);
+
+/// What is done to a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Kill,
+    KillAfter(Option<u32>),
+    Freeze(Duration),
+    Cut,
+    Restart,
+    End,
+}
+
+/// One place in which one worker runs at a time.
+pub(crate) struct Replica {
+    stage: Arc<Stage>,
+    index: u64,
+    started: u64,
+}
+
+/// A running worker.
+struct Running {
+    number: u64,
+    fuse: Fuse,
+    stop: CancellationToken,
+    close: CancellationToken,
+    end: JoinHandle<()>,
+}
+
+impl Replica {
+    pub(crate) fn new(stage: Arc<Stage>, index: u64) -> Self {
+        Self { stage, index, started: 0 }
+    }
+
+    /// Runs workers, one after the other, until one is asked to end for good.
+    pub(crate) async fn live(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        loop {
+            let mut running = self.start();
+            let last = loop {
+                tokio::select! {
+                    biased;
+                    () = running.fuse.blown() => break None,
+                    end = &mut running.end => {
+                        self.stage.complain(format!("w{} ended by itself: {end:?}", running.number));
+                        return;
+                    }
+                    order = orders.recv() => match order.unwrap_or(Order::End) {
+                        Order::Kill => running.fuse.blow(),
+                        Order::KillAfter(crossings) => running.fuse.blow_after(crossings),
+                        Order::Freeze(time) => running.fuse.freeze(Instant::now() + time),
+                        Order::Cut => self.stage.broker.cut(Some(running.number)),
+                        Order::Restart => break Some(false),
+                        Order::End => break Some(true),
+                    },
+                }
+            };
+            if let Some(last) = last {
+                running.stop.cancel();
+                self.wind_down(&mut running).await;
+                if last && !running.fuse.is_blown() {
+                    return;
+                }
+            }
+            // What a process that is gone leaves running in this one: it calls nobody, and so need not be waited for.
+            running.fuse.blow();
+            running.stop.cancel();
+            running.close.cancel();
+            running.end.abort();
+            self.stage.diary.note(|| format!("w{} is gone", running.number));
+            sleep(self.stage.weather.ms(100..8_000)).await;
+            if last == Some(true) {
+                return;
+            }
+        }
+    }
+
+    async fn wind_down(&self, running: &mut Running) {
+        self.stage.diary.note(|| format!("w{} is asked to end", running.number));
+        tokio::select! {
+            biased;
+            () = running.fuse.blown() => {}
+            end = &mut running.end => {
+                if let Err(error) = end {
+                    self.stage.complain(format!("w{}: {error}", running.number));
+                }
+            }
+            () = sleep(LONGEST_END) => {
+                self.stage.complain(format!("w{} does not end", running.number));
+            }
+        }
+    }
+
+    fn start(&mut self) -> Running {
+        self.started += 1;
+        let number = self.index * 100 + self.started;
+        let (stage, fuse) = (&self.stage, Fuse::new());
+        let (stop, close, links) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let (config, metrics) = (stage.config.clone(), Metrics::new().expect("metrics"));
+        let prefetch = usize::from(config.amqp.prefetch);
+        let intake = |queue, prefetch| {
+            intake(&stage.broker, queue, prefetch, (number, fuse.clone()), &links, close.child_token())
+        };
+        // Nobody wants to see the lanes.
+        let (_, views) = mpsc::channel(1);
+        let neighbours = Neighbours {
+            cases: intake(Queue::Cases, prefetch),
+            dead: intake(Queue::Dead, 20),
+            unrouted: intake(Queue::Unrouted, 20),
+            publisher: Arc::new(EventsOf::new(&stage.broker, fuse.clone(), &links, close.child_token())),
+            store: Arc::new(stage.store.of(number, fuse.clone())),
+            client: Client::over(Arc::new(stage.testmo.of(number, fuse.clone()))),
+            views,
+            close: close.clone(),
+        };
+        stage.diary.note(|| format!("w{number} starts"));
+        let working = work(config, stage.keyring.clone(), metrics, Readiness::default(), neighbours, stop.clone());
+        let end = links.spawn(working);
+        Running { number, fuse, stop, close, end }
+    }
+}

@@ -1,0 +1,221 @@
+//! How does one plan run? It is carried out, healed, drained and checked, in time that passes only when nothing is left
+//! to do.
+
+use std::cell::Cell;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::store::shelf::ShelfState;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::TaskTracker;
+
+use crate::broker::Queue;
+use crate::check::check;
+use crate::mutation::Mutation;
+use crate::plan::{ACCOUNTS, Action, Plan};
+use crate::replica::{Order, Replica};
+use crate::stage::{Stage, poison};
+use crate::store::ledger::awaits_last_look;
+
+/// How long it may take until all is done, once it is healed. A connection that failed by itself is looked at again
+/// after minutes, and each try of a suspect waits for the lease of the one before.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3 * 3_600);
+/// For how long nothing may be left to do until it is believed.
+const CERTAIN: u32 = 5;
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was not as it has to be; empty is good.
+    pub broken: Vec<String>,
+    /// What happened, if that was wanted.
+    pub timeline: Vec<String>,
+    /// How much time passed in the run.
+    pub simulated: Duration,
+    /// How many cases are in Testmo at the end.
+    pub cases: usize,
+    /// How many create requests were sent.
+    pub pushes: usize,
+    /// How many of them carried cases of several batches.
+    pub packs: usize,
+}
+
+thread_local! {
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts panics, which the runtime catches and the worker survives.
+fn count_panics() {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |told| {
+            PANICS.set(PANICS.get() + 1);
+            usual(told);
+        }));
+    });
+}
+
+/// Runs the plan of a seed, with a known bug put in or without; keeps a time line if that is wanted.
+pub fn simulate(seed: u64, mutation: Option<Mutation>, keeps_timeline: bool) -> Outcome {
+    run(&Plan::of(seed, mutation), keeps_timeline)
+}
+
+/// Runs a plan.
+pub(crate) fn run(plan: &Plan, keeps_timeline: bool) -> Outcome {
+    count_panics();
+    let before = PANICS.get();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let mut outcome = runtime.expect("a runtime").block_on(carry_out(plan, keeps_timeline));
+    let panics = PANICS.get() - before;
+    if panics > 0 {
+        outcome.broken.push(format!("{panics} defects stopped a task"));
+    }
+    outcome
+}
+
+async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
+    let stage = Arc::new(Stage::set(plan, keeps_timeline));
+    stage.diary.note(|| format!("{plan:#?}"));
+    let tasks = TaskTracker::new();
+    let mut orders = Vec::new();
+    for index in 0..plan.replicas {
+        let (order, ordered) = mpsc::unbounded_channel();
+        tasks.spawn(Replica::new(stage.clone(), index as u64 + 1).live(ordered));
+        orders.push(order);
+    }
+    let give = |replica: usize, order: Order| {
+        if orders[replica].send(order).is_err() {
+            stage.complain(format!("replica {replica} takes no orders"));
+        }
+    };
+    let publishing = publish(&stage, plan, &tasks);
+    let acting = async {
+        let began = Instant::now();
+        for (at, action) in &plan.actions {
+            sleep_until(began + *at).await;
+            stage.diary.note(|| format!("{action:?}"));
+            act(&stage, action, &give);
+        }
+        sleep_until(began + plan.healed).await;
+    };
+    tokio::join!(publishing, acting);
+    heal(&stage, plan);
+    (0..plan.replicas).for_each(|replica| give(replica, Order::KillAfter(None)));
+    if !is_drained(&stage, plan).await {
+        stage.complain("it does not come to an end".into());
+    }
+    (0..plan.replicas).for_each(|replica| give(replica, Order::End));
+    tasks.close();
+    tasks.wait().await;
+    stage.testmo.quiet().await;
+    if stage.store.was_hurried() {
+        stage.complain("a worker runs in circles: it asks the store again and again at one moment".into());
+    }
+    let mut broken = stage.complaints();
+    broken.extend(check(&stage, plan));
+    let (timeline, simulated) = (stage.diary.lines(), stage.diary.elapsed());
+    let (pushes, packs) = stage.store.at_once(|tables, _| {
+        let used = tables.grants.iter().filter(|grant| grant.used);
+        (used.clone().count(), used.filter(|grant| grant.shares.len() > 1).count())
+    });
+    Outcome { broken, timeline, simulated, cases: cases_in(&stage), pushes, packs }
+}
+
+fn cases_in(stage: &Stage) -> usize {
+    stage.testmo.world(|world| {
+        ACCOUNTS.iter().filter_map(|account| world.station(account)).map(|s| s.account.cases.iter().len()).sum()
+    })
+}
+
+/// Publishes everything, each at its time.
+async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker) {
+    let began = Instant::now();
+    let mut messages: Vec<(Duration, Queue, Vec<u8>)> = Vec::new();
+    for batch in &plan.batches {
+        let queue = if batch.astray { Queue::Unrouted } else { Queue::Cases };
+        let body = batch.body(&plan.tenants);
+        match batch.after {
+            None => messages.extend(batch.at.iter().map(|at| (*at, queue, body.clone()))),
+            Some(first) => {
+                let (stage, key) = (stage.clone(), plan.key_of(&plan.batches[first]));
+                tasks.spawn(async move {
+                    while !stage.store.at_once(|t, _| t.batch(&key).is_some_and(|b| b.record.state != BatchState::Open))
+                    {
+                        sleep(Duration::from_millis(500)).await;
+                    }
+                    stage.broker.publish(Queue::Cases, "testmo.cases", body);
+                });
+            }
+        }
+    }
+    messages.extend(plan.broken.iter().map(|(at, text)| (*at, Queue::Cases, text.clone().into_bytes())));
+    messages.extend(poison(plan).map(|body| (Duration::from_secs(3), Queue::Cases, body)));
+    messages.sort_by_key(|(at, ..)| *at);
+    for (at, queue, body) in messages {
+        sleep_until(began + at).await;
+        stage.broker.publish(queue, "testmo.cases", body);
+    }
+}
+
+fn act(stage: &Stage, action: &Action, give: &impl Fn(usize, Order)) {
+    match *action {
+        Action::Kill { replica } => give(replica, Order::Kill),
+        Action::KillAfter { replica, crossings } => give(replica, Order::KillAfter(Some(crossings))),
+        Action::Restart { replica } => give(replica, Order::Restart),
+        Action::Freeze { replica, time } => give(replica, Order::Freeze(time)),
+        Action::Cut { replica } => give(replica, Order::Cut),
+        Action::Broker { up } => stage.broker.set_up(up),
+        Action::Store { up } => stage.store.go_away(!up),
+        Action::Answer { account, status } => stage.testmo.answer_all(account, status),
+        Action::Reach { account, reachable } => stage.testmo.set_reachable(account, reachable),
+        Action::Revoke { tenant } => stage.revoke(tenant),
+        Action::Renew { tenant } => stage.renew(tenant),
+        Action::Jump { ms } => stage.jump(ms),
+    }
+}
+
+/// Takes back whatever is wrong, and has every tenant enter a key that works.
+fn heal(stage: &Stage, plan: &Plan) {
+    stage.diary.note(|| "all is healed".into());
+    stage.weather.calm_down();
+    stage.store.go_away(false);
+    stage.broker.set_up(true);
+    for account in ACCOUNTS {
+        stage.testmo.answer_all(account, None);
+        stage.testmo.set_reachable(account, true);
+    }
+    (0..plan.tenants.len()).for_each(|tenant| stage.renew(tenant));
+}
+
+/// Waits until nothing is left to do; false when that takes too long.
+async fn is_drained(stage: &Stage, plan: &Plan) -> bool {
+    let (limit, mut quiet) = (Instant::now() + LONGEST_DRAIN, 0);
+    while quiet < CERTAIN {
+        if Instant::now() > limit {
+            return false;
+        }
+        sleep(Duration::from_secs(1)).await;
+        quiet = if is_idle(stage, plan) { quiet + 1 } else { 0 };
+    }
+    true
+}
+
+fn is_idle(stage: &Stage, plan: &Plan) -> bool {
+    stage.broker.left() == 0
+        && stage.store.at_once(|tables, now| {
+            let parked = |row: &crate::store::tables::ShelfRow| row.state == ShelfState::Parked || row.is_leased(now);
+            let open = |entry: &crate::store::tables::BatchEntry| {
+                entry.stored.record.state == BatchState::Open || awaits_last_look(&entry.stored.record)
+            };
+            let echoed = |batch: &crate::batches::BatchPlan| {
+                batch.after.is_none() || tables.batch(&plan.key_of(batch)).is_some()
+            };
+            !tables.shelf.values().any(parked)
+                && !tables.batches.values().any(open)
+                && tables.unsent_count() == 0
+                && plan.batches.iter().all(echoed)
+        })
+}

@@ -1,0 +1,235 @@
+//! Who is there in a run? The neighbours, and the workers between them.
+
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use testmo_courier::batch::mapping::Mapping;
+use testmo_courier::batch::written::WrittenMapping;
+use testmo_courier::config::{Config, Sources, load};
+use testmo_courier::store::connections::Finding;
+use testmo_courier::tenants::{Entered, Keyring, Tenants};
+use testmo_courier::testmo::{Access, AddressPolicy};
+use testmo_sim::Time;
+use testmo_sim::model::Role;
+use testmo_sim::world::{AccountSpec, FolderSpec, ProjectSpec, UserSpec, World};
+
+use crate::batches::LARGEST_REQUEST;
+use crate::broker::Broker;
+use crate::diary::{Diary, lock};
+use crate::fuse::Fuse;
+use crate::plan::{ACCOUNTS, Kind, Plan, TenantPlan};
+use crate::store::tables::Tables;
+use crate::store::{MemoryStore, POISON};
+use crate::testmo::Testmo;
+use crate::weather::Weather;
+
+/// How often the broker hands a message out again.
+const DELIVERY_LIMIT: u64 = 50;
+
+/// Everything around the workers.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) config: Config,
+    pub(crate) keyring: Keyring,
+    pub(crate) diary: Arc<Diary>,
+    pub(crate) weather: Arc<Weather>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) testmo: Arc<Testmo>,
+    tenants: Tenants,
+    policy: AddressPolicy,
+    plans: Vec<TenantPlan>,
+    /// How many keys each tenant has had.
+    keys: Mutex<Vec<u32>>,
+    broken: Mutex<Vec<String>>,
+}
+
+static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
+    let settings = [
+        ("COURIER_AMQP__DELIVERY_LIMIT", "50"),
+        ("COURIER_TESTMO__CONNECT_TIMEOUT", "1s"),
+        ("COURIER_TESTMO__REQUEST_TIMEOUT", "4s"),
+        ("COURIER_TESTMO__SETTLE_ANSWERED", "500ms"),
+        ("COURIER_TESTMO__SETTLE_UNANSWERED", "5s"),
+        ("COURIER_TESTMO__MARGIN", "1s"),
+        // By then everything has come that ever comes.
+        ("COURIER_TESTMO__LAST_LOOK", "1m"),
+        ("COURIER_RETRY__FIRST_PARK", "2s"),
+        ("COURIER_RETRY__LONGEST_PARK", "20s"),
+        ("COURIER_SHELF__LEASE", "2m"),
+        ("COURIER_WORKER__DRAIN", "6s"),
+    ];
+    let environment = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let mut config = load(&Sources { files: vec![], environment }).expect("the defaults and these settings");
+    // Jitter would make two runs of a seed differ; how long the pauses are is the weather's to draw.
+    (config.retry.first_pause, config.retry.longest_pause) = (Duration::ZERO, Duration::ZERO);
+    config
+});
+
+/// The settings of all workers, as far as no plan changes them.
+pub(crate) fn config() -> Config {
+    DEFAULTS.clone()
+}
+
+/// Always the same master key, so that runs of a seed are alike in everything that is derived from it.
+static KEYRING: LazyLock<Keyring> = LazyLock::new(|| {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "5a".repeat(32)).expect("a written file");
+    Keyring::load(file.path()).expect("a master key")
+});
+
+impl Stage {
+    pub(crate) fn set(plan: &Plan, keeps_diary: bool) -> Self {
+        let mut config = config();
+        let limits = plan.limits;
+        (config.push.max_cases, config.push.concurrency) = (limits.max_cases, limits.concurrency);
+        (config.push.account_limit, config.push.pack) = (limits.account_limit, limits.pack);
+        (config.amqp.prefetch, config.retry.tries) = (limits.prefetch, limits.tries);
+        config.worker.longest_wait = limits.longest_wait;
+        let diary = Arc::new(Diary::begin(keeps_diary));
+        let weather = Arc::new(Weather::new(plan.seed ^ 0x5eed, plan.rates));
+        let tables = Tables { shared: plan.replicas > 1, mutation: plan.mutation, ..Tables::default() };
+        let store = MemoryStore::new(tables, diary.clone(), weather.clone());
+        let broker = Broker::new(DELIVERY_LIMIT, plan.mutation, diary.clone(), weather.clone());
+        let world = world(plan, diary.true_time());
+        let (keeps_to, limit) = (config.testmo.clone(), config.push.account_limit);
+        let (kept, mutation) = (store.clone(), plan.mutation);
+        let testmo = Testmo::new(world, keeps_to, limit, kept, mutation, diary.clone(), weather.clone());
+        let policy = AddressPolicy::new(&config.testmo);
+        let operator = Arc::new(store.of(0, Fuse::new()));
+        let stage = Self {
+            tenants: Tenants::new(operator, KEYRING.clone(), policy.clone()),
+            keyring: KEYRING.clone(),
+            policy,
+            plans: plan.tenants.clone(),
+            keys: Mutex::new(vec![0; plan.tenants.len()]),
+            config,
+            diary,
+            weather,
+            store,
+            broker,
+            testmo,
+            broken: Mutex::default(),
+        };
+        for (number, tenant) in plan.tenants.iter().enumerate() {
+            if tenant.connected {
+                stage.connect(number);
+            }
+        }
+        stage
+    }
+
+    /// The tenant enters its present key, and it is seen to work.
+    pub(crate) fn connect(&self, number: usize) {
+        let tenant = &self.plans[number];
+        let key = lock(&self.keys)[number];
+        let mapping = Mapping { mark: tenant.mark, ..Mapping::default() };
+        let origin = self.policy.check(&format!("https://{}.testmo.net", tenant.account)).expect("an origin");
+        let entered = Entered {
+            tenant: tenant.name.parse().expect("a tenant"),
+            access: Access { origin, key: SecretString::from(key_of(&tenant.name, key)) },
+            expires_on: None,
+            project: 1,
+            folder: tenant.folder,
+            mapping: WrittenMapping::default(),
+            resolved: Some(mapping),
+        };
+        let row = self.tenants.enter(entered).expect("a sealed key");
+        let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+        self.store.at_once(|tables, now| tables.set_connection(&row.judged(works, now), now));
+        self.diary.note(|| format!("{} is connected with key {key}", tenant.name));
+    }
+
+    /// Testmo takes no request with the tenant's key any more.
+    pub(crate) fn revoke(&self, number: usize) {
+        let account = self.plans[number].account;
+        self.testmo.world(|world| world.station_mut(account).map(|s| s.account.revoke_key(user_of(number))));
+    }
+
+    /// The tenant gets a new key and enters it.
+    pub(crate) fn renew(&self, number: usize) {
+        let tenant = &self.plans[number];
+        let key = {
+            let mut keys = lock(&self.keys);
+            keys[number] += 1;
+            key_of(&tenant.name, keys[number])
+        };
+        let renewed = |world: &mut World| {
+            world.station_mut(tenant.account).and_then(|s| s.account.renew_key(user_of(number), Some(key)))
+        };
+        self.testmo.world(renewed);
+        self.connect(number);
+    }
+
+    /// Sets the store's clock, as far as what is assumed allows: leases that end early may do so by the margin only.
+    pub(crate) fn jump(&self, ms: i64) {
+        let leased = self.store.at_once(|tables, now| {
+            let pushing =
+                tables.batches.values().any(|entry| entry.stored.lease_until.is_some_and(|until| until > now));
+            pushing || tables.folder_claims.values().any(|claimed| claimed.until > now)
+        });
+        let margin = i64::try_from(self.config.testmo.margin.as_millis()).unwrap_or(i64::MAX);
+        let bounded = if leased && ms > 0 { margin - 1 } else { ms };
+        // Once is all that the margin gives.
+        if !leased || ms < 0 || self.diary.spend_margin() {
+            self.diary.jump(bounded);
+            self.diary.note(|| format!("the store's clock jumps by {bounded} ms"));
+        }
+    }
+
+    /// Notes that something is not as it has to be.
+    pub(crate) fn complain(&self, what: String) {
+        self.diary.note(|| what.clone());
+        lock(&self.broken).push(what);
+    }
+
+    /// Everything that was not as it has to be.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        [lock(&self.broken).clone(), self.testmo.broken()].concat()
+    }
+}
+
+fn key_of(tenant: &str, number: u32) -> String {
+    format!("testmo_api_{tenant}_{number}")
+}
+
+fn user_of(tenant: usize) -> u64 {
+    tenant as u64 + 1
+}
+
+fn world(plan: &Plan, now: i64) -> World {
+    let mut world = World::default();
+    for (number, account) in ACCOUNTS.into_iter().enumerate() {
+        let user = |(n, tenant): (usize, &TenantPlan)| UserSpec {
+            id: Some(user_of(n)),
+            name: tenant.name.clone(),
+            token: key_of(&tenant.name, 0),
+            role: Role::Write,
+        };
+        let here = plan.tenants.iter().enumerate().filter(|(_, tenant)| tenant.account == account);
+        let folder = |id, name: &str| FolderSpec { id: Some(id), name: name.to_owned(), folders: Vec::new() };
+        let mut spec = AccountSpec {
+            users: here.map(user).collect(),
+            projects: vec![ProjectSpec {
+                id: Some(1),
+                name: "Shop".to_owned(),
+                folders: vec![folder(1, "Generated"), folder(2, "Other")],
+                ..ProjectSpec::default()
+            }],
+            ..AccountSpec::default()
+        };
+        spec.settings.body_limit_bytes = LARGEST_REQUEST;
+        // Clocks differ: this one by hours, of which the worker learns by the answers.
+        spec.settings.clock_skew_ms = [0, 5_000_000, -9_000_000][(plan.seed as usize + number) % 3];
+        world.put(account, spec, Time(now)).expect("an account");
+    }
+    world
+}
+
+/// The message that ends every worker that looks into it.
+pub(crate) fn poison(plan: &Plan) -> Option<Vec<u8>> {
+    let message = serde_json::json!({"schema_version": 1, "batch_id": "poison", "tenant_id": POISON,
+                                     "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "poison"}]});
+    (plan.kind == Kind::Poison).then(|| message.to_string().into_bytes())
+}

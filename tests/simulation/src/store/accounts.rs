@@ -1,0 +1,122 @@
+//! What may be sent to an account now? Its pace, what people ordered, and how much is under way.
+
+use std::time::Duration;
+
+use testmo_courier::batch::TenantId;
+use testmo_courier::batch::pace::{Pace, Permission, Signal};
+use testmo_courier::store::accounts::{Heard, Order, OrderedLane, Pause, Permit};
+use testmo_courier::store::shelf::ShelfState;
+
+use super::tables::{Gate, Push, Tables, after, tenant_of};
+
+/// The answer to a wish to send a request that creates cases.
+pub(super) enum Answer {
+    Granted { limit: u32 },
+    Full { limit: u32 },
+    Wait(Pause),
+    Probe,
+    Paused,
+}
+
+impl Tables {
+    pub(crate) fn pace(&self, account: &str) -> Pace {
+        self.paces.get(account).cloned().unwrap_or_default()
+    }
+
+    fn orders_for<'a>(&'a self, account: &'a str, tenant: &'a TenantId) -> impl Iterator<Item = &'a Order> {
+        self.orders.iter().filter(move |order| match &order.lane {
+            OrderedLane::Tenant(of) => of == tenant,
+            OrderedLane::Account(of) => of == account,
+        })
+    }
+
+    fn is_paused(&self, account: &str, tenant: &TenantId) -> bool {
+        self.orders_for(account, tenant).any(|order| order.paused)
+    }
+
+    /// Requests without an end whose lease is not over.
+    fn under_way<'a>(&'a self, account: &'a str, now: i64) -> impl Iterator<Item = &'a Push> {
+        let is_under_way = move |push: &&Push| push.account == account && !push.ended && push.lease_until > now;
+        self.pushes.values().filter(is_under_way)
+    }
+
+    pub(crate) fn permit(&mut self, account: &str, tenant: Option<&TenantId>, lease: Duration, now: i64) -> Permit {
+        if tenant.is_some_and(|tenant| self.is_paused(account, tenant)) {
+            return Permit::Paused;
+        }
+        match self.pace(account).permission(now, 1) {
+            Permission::Granted { .. } => Permit::Granted,
+            Permission::Gated { until } => Permit::Wait(pause(until, now, false)),
+            Permission::Broken { until } if until > now => Permit::Wait(pause(until, now, true)),
+            Permission::Broken { .. } if self.take_probe(account, now, lease) => Permit::Probe,
+            Permission::Broken { .. } => Permit::Wait(Pause { wait: lease, broken: true }),
+        }
+    }
+
+    /// Leave for one more request that creates cases.
+    pub(super) fn ask(&mut self, account: &str, tenant: &TenantId, ceiling: u32, lease: Duration, now: i64) -> Answer {
+        if self.is_paused(account, tenant) {
+            return Answer::Paused;
+        }
+        let limit = match self.pace(account).permission(now, ceiling) {
+            Permission::Granted { limit } => limit,
+            Permission::Gated { until } => return Answer::Wait(pause(until, now, false)),
+            Permission::Broken { until } if until > now => return Answer::Wait(pause(until, now, true)),
+            Permission::Broken { .. } if self.take_probe(account, now, lease) => return Answer::Probe,
+            Permission::Broken { .. } => {
+                let until = self.pace(account).breaker_until.unwrap_or(now);
+                return Answer::Wait(pause(until, now, true));
+            }
+        };
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let of_account = count(self.under_way(account, now).count());
+        let of_tenant = count(self.under_way(account, now).filter(|push| push.tenant == *tenant).count());
+        let full = self.orders_for(account, tenant).any(|order| {
+            let taken = if matches!(order.lane, OrderedLane::Tenant(_)) { of_tenant } else { of_account };
+            order.most.is_some_and(|most| taken >= most)
+        });
+        if full || of_account >= limit { Answer::Full { limit } } else { Answer::Granted { limit } }
+    }
+
+    fn take_probe(&mut self, account: &str, now: i64, lease: Duration) -> bool {
+        self.paces.entry(account.to_owned()).or_default().take_probe(now, lease)
+    }
+
+    pub(super) fn hear(&mut self, heard: &Heard, now: i64) {
+        self.paces.entry(heard.account.clone()).or_default().hear(heard.signal, now, heard.ceiling);
+        if let Signal::Throttled(wait) = heard.signal {
+            let (account, grants_before) = (heard.account.clone(), self.grants.len());
+            self.gates.push(Gate { account, until: after(now, wait), grants_before });
+        }
+    }
+
+    pub(crate) fn orders(&self) -> Vec<Order> {
+        self.orders.clone()
+    }
+
+    /// Keeps an order in place of the one before; what was put on the shelf because of a pause that is over is due.
+    pub(crate) fn give_order(&mut self, order: &Order, now: i64) {
+        if !order.paused {
+            for row in self.shelf.values_mut() {
+                let content = &row.content;
+                let is_meant = match &order.lane {
+                    OrderedLane::Tenant(tenant) => tenant_of(&content.identity) == Some(tenant),
+                    OrderedLane::Account(account) => content.account.as_ref() == Some(account),
+                };
+                let is_paused = content.reason == testmo_courier::batch::Reason::Paused;
+                if is_meant && is_paused && row.state == ShelfState::Parked {
+                    row.due_at = now;
+                }
+            }
+        }
+        self.orders.retain(|other| other.lane != order.lane);
+        if order.paused || order.most.is_some() {
+            self.orders.push(order.clone());
+        }
+        self.orders.sort_by_key(|order| (matches!(order.lane, OrderedLane::Tenant(_)), order.lane.name().to_owned()));
+    }
+}
+
+fn pause(until: i64, now: i64, broken: bool) -> Pause {
+    Pause { wait: Duration::from_millis(u64::try_from(until - now).unwrap_or(0)), broken }
+}

@@ -1,0 +1,168 @@
+//! What did each tenant enter, and was it seen to work? And who may create a folder?
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use testmo_courier::batch::event::{ConnectionChange, connection_failed, connection_restored};
+use testmo_courier::batch::reason::Class;
+use testmo_courier::batch::verdict::recheck_after;
+use testmo_courier::batch::{Reason, TenantId};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
+use testmo_courier::store::folders::{FolderClaim, NewFolder};
+
+use super::tables::{ConnectionEntry, FolderClaimed, FolderKey, Tables, after};
+
+/// A success is noted at most so often.
+const SUCCESS_GRAIN_MS: i64 = 1_000;
+
+impl Tables {
+    pub(crate) fn connection(&self, tenant: &TenantId) -> Option<ConnectionRow> {
+        self.connections.get(tenant).map(|entry| entry.row.clone())
+    }
+
+    pub(crate) fn connections(&self) -> Vec<ConnectionRow> {
+        self.connections.values().map(|entry| entry.row.clone()).collect()
+    }
+
+    pub(crate) fn connection_counts(&self) -> Vec<ConnectionCount> {
+        let mut counts = BTreeMap::new();
+        for ConnectionEntry { row, .. } in self.connections.values() {
+            *counts.entry((row.expires_on.clone(), row.is_verified())).or_insert(0) += 1;
+        }
+        let count = |((expires_on, verified), count)| ConnectionCount { expires_on, verified, count };
+        counts.into_iter().map(count).collect()
+    }
+
+    pub(crate) fn set_connection(&mut self, row: &ConnectionRow, now: i64) {
+        let before = self.connection(&row.tenant);
+        let row = kept_verified(row.clone(), before.as_ref());
+        let (recheck_at, rechecks) = match &row.finding {
+            Some(Finding::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
+            Some(_) | None => (None, 0),
+        };
+        let last_success_at = before.as_ref().and_then(|before| before.last_success_at);
+        let (version, is_verified) = (row.version.clone(), row.is_verified());
+        let entry = ConnectionEntry { row: ConnectionRow { last_success_at, ..row }, recheck_at, rechecks };
+        self.connections.insert(entry.row.tenant.clone(), entry);
+        if let Some(before) = before.filter(|_| is_verified) {
+            self.tell_restored(&before, &version, now);
+        }
+    }
+
+    pub(crate) fn note_finding(&mut self, tenant: &TenantId, version: &str, finding: &Finding, now: i64) {
+        let waiting = self.waiting_for(tenant);
+        let Some(entry) = self.connections.get_mut(tenant).filter(|entry| entry.row.version == version) else { return };
+        let (before, fails) = (entry.row.clone(), entry.rechecks);
+        entry.row.checked_at = Some(now);
+        if before.is_verified() && passes(Some(finding)) {
+            return;
+        }
+        entry.row.finding = Some(finding.clone());
+        match finding {
+            Finding::Works { .. } => {
+                let is_proven = fails == 0 || waiting == 0;
+                (entry.recheck_at, entry.rechecks) = (None, if is_proven { 0 } else { fails });
+                (entry.row.verified_version, entry.row.verified_at) = (Some(version.to_owned()), Some(now));
+                if is_proven {
+                    self.tell_restored(&before, version, now);
+                }
+            }
+            Finding::Fails { reason, detail } => {
+                (entry.recheck_at, entry.rechecks) = (recheck_at(*reason, fails, now), fails + 1);
+                entry.row.verified_version = None;
+                if before.is_verified() && fails == 0 {
+                    let change = ConnectionChange { tenant, version, at: now };
+                    self.put_events(&[connection_failed(change, *reason, Some(detail))], now);
+                }
+            }
+        }
+    }
+
+    /// Notes that a case of a tenant has arrived: what was told to fail and was found to work is told to be restored.
+    pub(crate) fn note_success(&mut self, tenant: &TenantId, now: i64) {
+        let Some(entry) = self.connections.get_mut(tenant) else { return };
+        let is_new = entry.row.last_success_at.is_none_or(|at| at <= now - SUCCESS_GRAIN_MS);
+        if !is_new && entry.rechecks == 0 {
+            return;
+        }
+        entry.row.last_success_at = Some(now);
+        if entry.rechecks > 0 && entry.row.is_verified() {
+            entry.rechecks = 0;
+            let version = entry.row.version.clone();
+            self.tell(tenant, &version, now);
+        }
+    }
+
+    /// Stores the event that a connection works again, if it did not before.
+    fn tell_restored(&mut self, before: &ConnectionRow, version: &str, now: i64) {
+        if !before.is_verified() && matches!(before.finding, Some(Finding::Fails { .. })) {
+            self.tell(&before.tenant, version, now);
+        }
+    }
+
+    fn tell(&mut self, tenant: &TenantId, version: &str, now: i64) {
+        let change = ConnectionChange { tenant, version, at: now };
+        let event = connection_restored(change, self.waiting_for(tenant));
+        self.put_events(&[event], now);
+    }
+
+    pub(crate) fn take_rechecks(&mut self, lease: Duration, most: u32, now: i64) -> Vec<ConnectionRow> {
+        let due = |entry: &&mut ConnectionEntry| entry.recheck_at.is_some_and(|at| at <= now);
+        let mut due: Vec<&mut ConnectionEntry> = self.connections.values_mut().filter(due).collect();
+        due.sort_by_key(|entry| entry.recheck_at);
+        due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        let take = |entry: &mut ConnectionEntry| {
+            entry.recheck_at = Some(after(now, lease));
+            entry.row.clone()
+        };
+        due.into_iter().map(take).collect()
+    }
+
+    pub(crate) fn claim_folder(&mut self, new: &NewFolder, holder: &str, lease: Duration, now: i64) -> FolderClaim {
+        match self.folder_claims.get(&key_of(new)).filter(|claimed| claimed.until > now) {
+            Some(claimed) => FolderClaim::Busy(Duration::from_millis(u64::try_from(claimed.until - now).unwrap_or(0))),
+            None => {
+                let claimed = FolderClaimed { holder: holder.to_owned(), until: after(now, lease) };
+                self.folder_claims.insert(key_of(new), claimed);
+                FolderClaim::Granted
+            }
+        }
+    }
+
+    pub(crate) fn free_folder(&mut self, folder: &NewFolder, holder: &str, settle: Duration, now: i64) {
+        let key = key_of(folder);
+        let Some(claimed) = self.folder_claims.get_mut(&key).filter(|claimed| claimed.holder == holder) else { return };
+        if settle.is_zero() {
+            self.folder_claims.remove(&key);
+        } else {
+            claimed.until = after(now, settle);
+        }
+    }
+}
+
+/// The connection, still verified if nothing but the date of its key was changed and its Testmo was just not well.
+fn kept_verified(row: ConnectionRow, before: Option<&ConnectionRow>) -> ConnectionRow {
+    match before {
+        Some(before) if before.is_verified() && before.version == row.version && passes(row.finding.as_ref()) => {
+            let ConnectionRow { verified_version, verified_at, finding, .. } = before.clone();
+            ConnectionRow { verified_version, verified_at, finding, ..row }
+        }
+        Some(_) | None => row,
+    }
+}
+
+/// Whether a look failed over something that passes by itself.
+fn passes(finding: Option<&Finding>) -> bool {
+    match finding {
+        Some(Finding::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
+        Some(Finding::Works { .. }) | None => false,
+    }
+}
+
+fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
+    recheck_after(reason, times).map(|wait| after(now, wait))
+}
+
+fn key_of(folder: &NewFolder) -> FolderKey {
+    (folder.account.clone(), folder.project, folder.parent, folder.name.clone())
+}

@@ -1,0 +1,266 @@
+//! Who may create which cases, and what became of them? Claims and changes, as the real store decides them.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use testmo_courier::batch::BatchKey;
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
+use testmo_courier::store::Pruned;
+use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, PushEnded, Revised, Stored};
+
+use super::accounts::Answer;
+use super::tables::{BatchEntry, Grant, Push, Share, Tables, after};
+use crate::mutation::Mutation;
+
+/// Ids are kept for as long as a look may ask for them.
+const DOUBT_MARGIN_MS: i64 = 3_600_000;
+
+impl Tables {
+    pub(crate) fn claim(&mut self, claim: &Claim, now: i64) -> Claimed {
+        let current = self.connections.get(&claim.tenant);
+        if !current.is_some_and(|entry| entry.row.is_verified() && entry.row.version == claim.connection) {
+            return Claimed::ConnectionChanged;
+        }
+        let (fitting, unfit): (Vec<&Revised>, Vec<&Revised>) =
+            claim.batches.iter().partition(|revised| self.fits(revised));
+        let stored = |revised: &&Revised| self.batches.get(&revised.record.key).map(|entry| entry.stored.clone());
+        let stale: Vec<Stored> = unfit.iter().filter_map(stored).collect();
+        if fitting.is_empty() {
+            return Claimed::Stale { stored: stale, now };
+        }
+        // What is not stored although the claim believes so was pruned away: it is read anew.
+        let unknown = unfit.iter().map(|revised| &revised.record.key).filter(|key| !self.batches.contains_key(key));
+        let contested = unknown.cloned().collect();
+        match self.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease, now) {
+            Answer::Granted { limit } => {
+                let fitting: Vec<Revised> = fitting.into_iter().cloned().collect();
+                self.grant(claim, &fitting, now);
+                Claimed::Granted { at: now, limit, stale, contested }
+            }
+            Answer::Full { limit } => Claimed::Full { limit },
+            Answer::Wait(pause) => Claimed::Wait(pause),
+            Answer::Probe => Claimed::Probe,
+            Answer::Paused => Claimed::Paused,
+        }
+    }
+
+    fn fits(&self, revised: &Revised) -> bool {
+        let Some(entry) = self.batches.get(&revised.record.key) else { return revised.from_epoch == 0 };
+        let stored = &entry.stored.record;
+        let same = stored.epoch == revised.from_epoch || self.has(Mutation::NoEpochCheck);
+        same && stored.fingerprint == revised.record.fingerprint
+    }
+
+    fn grant(&mut self, claim: &Claim, fitting: &[Revised], now: i64) {
+        let lease = if self.has(Mutation::ShortLease) { claim.lease / 8 } else { claim.lease };
+        let lease_until = after(now, lease);
+        for Revised { record, .. } in fitting {
+            let before = self.batches.get(&record.key);
+            let stored_before = before.map(|entry| &entry.stored.record);
+            let record = BatchRecord {
+                fingerprint: stored_before.unwrap_or(record).fingerprint.clone(),
+                revision: stored_before.unwrap_or(record).revision,
+                late_since: stored_before.and_then(|before| before.late_since),
+                first_seen_at: stored_before.map_or(now, |before| before.first_seen_at),
+                settled_at: stored_before.unwrap_or(record).settled_at,
+                ..record.clone()
+            };
+            let key = record.key.clone();
+            self.parts.insert((key.clone(), claim.push.clone()));
+            let stored = Stored { record, claimed_at: Some(now), lease_until: Some(lease_until) };
+            let (pruned, look_after) = before.map_or((false, 0), |entry| (entry.pruned, entry.look_after));
+            self.batches.insert(key, BatchEntry { stored, pruned, look_after });
+        }
+        let (account, tenant) = (claim.account.clone(), claim.tenant.clone());
+        let push = Push { account, tenant, lease_until, ended: false, ids: None };
+        self.pushes.insert(claim.push.clone(), push);
+        let share = |Revised { record, .. }: &Revised| Share {
+            batch: record.key.clone(),
+            folder: record.target().map_or(0, |target| target.folder),
+            cases: record.cases.iter().filter(|case| case.state == CaseState::Claimed).count(),
+        };
+        self.grants.push(Grant {
+            to: self.caller,
+            at: now,
+            lease_until,
+            account: claim.account.clone(),
+            shares: fitting.iter().map(share).collect(),
+            used: false,
+        });
+    }
+
+    /// Stores a change whole or not at all, and what a request told of its account in any case.
+    pub(crate) fn change(&mut self, change: &Change, now: i64) -> Changed {
+        let changed = self.store_change(change, now);
+        if let Some(heard) = &change.heard {
+            self.hear(heard, now);
+        }
+        changed
+    }
+
+    fn store_change(&mut self, change: &Change, now: i64) -> Changed {
+        if change.by_hand.as_ref().is_some_and(|by_hand| !self.is_untouched(by_hand, now)) {
+            return Changed::Fenced;
+        }
+        if change.batch.as_ref().is_some_and(|revised| !self.store_batch(revised, now)) {
+            return Changed::Fenced;
+        }
+        if let Some(ended) = &change.ended {
+            self.end_push(ended);
+        }
+        if let Some(tenant) = &change.success {
+            self.note_success(tenant, now);
+        }
+        if let Some((id, generation)) = change.unshelve {
+            self.unshelve(id, generation);
+        }
+        if let Some(by_hand) = &change.by_hand {
+            self.handle(by_hand, now);
+        }
+        if let Some(shelving) = &change.shelve {
+            self.put_on_shelf(shelving, now);
+        }
+        self.put_events(&change.events, now);
+        Changed::Done
+    }
+
+    /// Stores a record whose stored epoch is the one it started from; tells whether it was.
+    fn store_batch(&mut self, revised: &Revised, now: i64) -> bool {
+        let ignores_epochs = self.has(Mutation::NoEpochCheck);
+        let record = revised.record.clone();
+        match self.batches.get_mut(&record.key) {
+            None if revised.from_epoch == 0 => {
+                let record = BatchRecord { first_seen_at: now, late_since: None, ..record };
+                let stored = Stored { record, claimed_at: None, lease_until: None };
+                self.batches.insert(stored.record.key.clone(), BatchEntry { stored, pruned: false, look_after: 0 });
+                true
+            }
+            None => false,
+            Some(entry) => {
+                let before = &entry.stored.record;
+                let same = before.epoch == revised.from_epoch && revised.from_epoch > 0;
+                if !same && !ignores_epochs {
+                    return false;
+                }
+                entry.stored.record = BatchRecord {
+                    fingerprint: before.fingerprint.clone(),
+                    first_seen_at: before.first_seen_at,
+                    ..record
+                };
+                true
+            }
+        }
+    }
+
+    fn end_push(&mut self, ended: &PushEnded) {
+        if let Some(push) = self.pushes.get_mut(&ended.push) {
+            (push.ended, push.ids) = (true, ended.ids.or(push.ids));
+        }
+    }
+
+    /// Whether a push is known to have created cases, and for which batches its end is not known.
+    pub(crate) fn company(&self, push: &str) -> Company {
+        let parts = self.parts.iter().filter(|(_, of)| of == push);
+        let records: Vec<&BatchRecord> =
+            parts.filter_map(|(key, _)| Some(&self.batches.get(key)?.stored.record)).collect();
+        let created = self.pushes.get(push).is_some_and(|push| push.ids.is_some());
+        let waits = |record: &&&BatchRecord| record.open_push.as_ref().is_some_and(|open| open.id == push);
+        let waiting = records.iter().filter(waits).map(|record| record.key.clone()).collect();
+        Company { committed: created && !records.is_empty(), waiting }
+    }
+
+    /// Batches that are due for a last look, which nobody else is given for a while.
+    pub(crate) fn take_last_looks(
+        &mut self,
+        settled_for: Duration,
+        lease: Duration,
+        most: u32,
+        now: i64,
+    ) -> Vec<Stored> {
+        let settled_by = now.saturating_sub(i64::try_from(settled_for.as_millis()).unwrap_or(i64::MAX));
+        let is_due = |entry: &&mut BatchEntry| {
+            let record = &entry.stored.record;
+            awaits_last_look(record) && record.settled_at.is_some_and(|at| at <= settled_by) && entry.look_after <= now
+        };
+        let mut due: Vec<&mut BatchEntry> = self.batches.values_mut().filter(is_due).collect();
+        due.sort_by_key(|entry| entry.stored.record.settled_at);
+        due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        let take = |entry: &mut BatchEntry| {
+            entry.look_after = after(now, lease);
+            entry.stored.clone()
+        };
+        due.into_iter().map(take).collect()
+    }
+
+    pub(crate) fn batch(&self, key: &BatchKey) -> Option<Stored> {
+        self.batches.get(key).map(|entry| entry.stored.clone())
+    }
+
+    /// Which of `ids` the ledger holds for cases of an account: by the pushes whose ids lie around them.
+    pub(crate) fn held_ids(&self, account: &str, ids: &[u64]) -> HashSet<u64> {
+        let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return HashSet::new() };
+        if self.has(Mutation::AdoptHeld) {
+            return HashSet::new();
+        }
+        let around = |push: &Push| {
+            push.account == account && push.ids.is_some_and(|(first, last)| last >= *low && first <= *high)
+        };
+        let near = self.parts.iter().filter(|(_, push)| self.pushes.get(push).is_some_and(around));
+        let records = near.filter_map(|(key, _)| self.batches.get(key)).map(|entry| &entry.stored.record);
+        let held: HashSet<u64> = records.flat_map(|record| ids_in(record, account)).collect();
+        ids.iter().copied().filter(|id| held.contains(id)).collect()
+    }
+
+    pub(crate) fn prune(&mut self, retention: Duration, most: u32, now: i64) -> Pruned {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let before = now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
+        let doubt = self.batches.values().filter_map(|entry| entry.stored.record.doubt_since).min();
+        let limit = doubt.map_or(before, |since| before.min(since - DOUBT_MARGIN_MS));
+        let mut old: Vec<(i64, BatchKey)> = self
+            .batches
+            .values()
+            .filter(|entry| !entry.pruned && self.may_be_pruned(&entry.stored.record))
+            .filter_map(|entry| Some((entry.stored.record.settled_at?, entry.stored.record.key.clone())))
+            .filter(|(settled_at, _)| *settled_at < limit)
+            .collect();
+        old.sort();
+        old.truncate(most);
+        for (_, key) in &old {
+            if let Some(entry) = self.batches.get_mut(key) {
+                let record = &mut entry.stored.record;
+                (record.cases, record.targets) = (Vec::new(), Vec::new());
+                record.epoch += 1;
+                entry.pruned = true;
+            }
+            self.parts.retain(|(of, _)| of != key);
+        }
+        let parts = &self.parts;
+        self.pushes.retain(|push, _| parts.iter().any(|(_, of)| of == push));
+        Pruned { batches: old.len() as u64, events: self.prune_events(before, most) }
+    }
+
+    fn may_be_pruned(&self, record: &BatchRecord) -> bool {
+        let lost = record.cases.iter().any(|case| case.state == CaseState::Lost);
+        let clear = record.open_push.is_none() && record.doubt_since.is_none() && !lost && !awaits_last_look(record);
+        clear && record.state != BatchState::Open && !self.is_shelved(&record.key)
+    }
+}
+
+/// Whether rows of a request that was given up may turn up, for which nobody has looked yet.
+pub(crate) fn awaits_last_look(record: &BatchRecord) -> bool {
+    record.late_since.is_some() && matches!(record.state, BatchState::Delivered | BatchState::Partial)
+}
+
+fn ids_in(record: &BatchRecord, account: &str) -> Vec<u64> {
+    let there = |target: usize| record.targets.get(target).is_some_and(|t| t.account == account);
+    let id = |case: &testmo_courier::batch::ledger::CaseRecord| match case.state {
+        CaseState::Created(id) | CaseState::Adopted(id) if there(case.target) => Some(id),
+        CaseState::Created(_)
+        | CaseState::Adopted(_)
+        | CaseState::Waiting
+        | CaseState::Claimed
+        | CaseState::Refused(_)
+        | CaseState::Lost => None,
+    };
+    record.cases.iter().filter_map(id).collect()
+}

@@ -1,0 +1,407 @@
+//! How does a store behave that is nothing but values in memory? Each call is atomic, takes its time, and may fail.
+
+mod accounts;
+mod connections;
+pub(crate) mod ledger;
+mod outbox;
+mod shelf;
+pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use testmo_courier::batch::{BatchKey, TenantId};
+use testmo_courier::clock::Clock;
+use testmo_courier::store::accounts::{Order, Permit};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
+use testmo_courier::store::folders::{FolderClaim, NewFolder};
+use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
+use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::{Pruned, Storage, StoreError};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+
+use self::tables::Tables;
+use crate::diary::{Diary, clock_of, lock};
+use crate::fuse::Fuse;
+use crate::weather::{StoreEnd, Weather};
+
+/// A tenant whose very mention ends a worker, as a message would that it cannot digest.
+pub(crate) const POISON: &str = "poison";
+
+/// The one store of a run.
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    tables: Mutex<Tables>,
+    diary: Arc<Diary>,
+    weather: Arc<Weather>,
+    /// What was sent to it and goes on, whether anybody waits for it or not.
+    under_way: TaskTracker,
+    away: AtomicBool,
+    /// The present moment, and how many calls there were in it.
+    pace: Mutex<(Duration, u32)>,
+    hurried: AtomicBool,
+}
+
+/// More calls in a single millisecond than all workers together can have reason for.
+const TOO_MANY: u32 = 2_000;
+
+/// A worker's way to the store.
+#[derive(Clone)]
+pub(crate) struct StoreOf {
+    store: Arc<MemoryStore>,
+    worker: u64,
+    fuse: Fuse,
+}
+
+impl MemoryStore {
+    pub(crate) fn new(tables: Tables, diary: Arc<Diary>, weather: Arc<Weather>) -> Arc<Self> {
+        let (tables, under_way, pace) = (Mutex::new(tables), TaskTracker::new(), Mutex::default());
+        let (away, hurried) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { tables, diary, weather, under_way, away, pace, hurried })
+    }
+
+    /// Whether workers asked it again and again without any time passing.
+    pub(crate) fn was_hurried(&self) -> bool {
+        self.hurried.load(Ordering::Relaxed)
+    }
+
+    /// Counts a call; lets time pass where there are too many, so that a run goes on whose workers run in circles.
+    async fn pace(&self) {
+        let too_many = {
+            let mut pace = lock(&self.pace);
+            let now = self.diary.elapsed();
+            *pace = if pace.0 == now { (now, pace.1 + 1) } else { (now, 1) };
+            pace.1 > TOO_MANY
+        };
+        if too_many {
+            self.hurried.store(true, Ordering::Relaxed);
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The way to it for a worker with this number and fuse.
+    pub(crate) fn of(self: &Arc<Self>, worker: u64, fuse: Fuse) -> StoreOf {
+        StoreOf { store: self.clone(), worker, fuse }
+    }
+
+    /// Reads or changes it at once, past all weather: for people and for checks.
+    pub(crate) fn at_once<T>(&self, act: impl FnOnce(&mut Tables, i64) -> T) -> T {
+        let now = self.diary.now();
+        let mut tables = lock(&self.tables);
+        tables.caller = 0;
+        act(&mut tables, now)
+    }
+
+    /// Has it answer nobody, or everybody again.
+    pub(crate) fn go_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for StoreOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreOf({})", self.worker)
+    }
+}
+
+impl StoreOf {
+    async fn ask<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        act: impl FnOnce(&mut Tables, i64) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.fuse.cross().await;
+        let answer = self.fuse.hold(self.carry_out(call, act)).await;
+        self.fuse.cross().await;
+        answer
+    }
+
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        act: impl FnOnce(&mut Tables, i64) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (store, worker) = (self.store.clone(), self.worker);
+        store.pace().await;
+        if store.away.load(Ordering::Relaxed) {
+            sleep(store.weather.ms(1..2_000)).await;
+            return Err(StoreError::Away("it is away".into()));
+        }
+        let (end, before, after) = store.weather.store_call();
+        if end == StoreEnd::FailsBefore {
+            sleep(before).await;
+            store.diary.note(|| format!("w{worker} store {call}: failed, nothing done"));
+            return Err(StoreError::Away("it failed before".into()));
+        }
+        let act = move |store: &MemoryStore| {
+            let now = store.diary.now();
+            let mut tables = lock(&store.tables);
+            tables.caller = worker;
+            act(&mut tables, now)
+        };
+        let done = if before.is_zero() { act(&store) } else { self.later(before, act).await? };
+        if !after.is_zero() {
+            sleep(after).await;
+        }
+        if end == StoreEnd::FailsAfter {
+            store.diary.note(|| format!("w{worker} store {call}: done, but not told so"));
+            return Err(StoreError::Away("it failed after".into()));
+        }
+        Ok(done)
+    }
+
+    /// Carries something out after a while, although whoever asked may be gone by then.
+    async fn later<T: Send + 'static>(
+        &self,
+        after: Duration,
+        act: impl FnOnce(&MemoryStore) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (told, telling) = oneshot::channel();
+        let store = self.store.clone();
+        self.store.under_way.spawn(async move {
+            sleep(after).await;
+            // Whoever asked may not wait any more; what is done is done.
+            drop(told.send(act(&store)));
+        });
+        telling.await.map_err(|_| StoreError::Closed)
+    }
+}
+
+#[async_trait]
+impl Storage for StoreOf {
+    fn clock(&self) -> Clock {
+        clock_of(&self.store.diary)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.ask("ping", |_, _| ()).await
+    }
+
+    async fn close(&self) {}
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        let (diary, worker) = (self.store.diary.clone(), self.worker);
+        self.ask("claim", move |tables, now| {
+            let claimed = tables.claim(&claim, now);
+            diary.note(|| format!("w{worker} claim {}: {}", keys_of(&claim), answer_of(&claimed)));
+            claimed
+        })
+        .await
+    }
+
+    async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+        let (diary, worker) = (self.store.diary.clone(), self.worker);
+        self.ask("change", move |tables, now| {
+            let changed = tables.change(&change, now);
+            diary.note(|| format!("w{worker} change {}: {changed:?}", told_of(&change)));
+            changed
+        })
+        .await
+    }
+
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+        let key = key.clone();
+        self.ask("batch_at", move |tables, now| (tables.batch(&key), now)).await
+    }
+
+    async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
+        let (account, ids) = (account.to_owned(), ids.to_vec());
+        self.ask("held_ids", move |tables, _| tables.held_ids(&account, &ids)).await
+    }
+
+    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
+        self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
+    }
+
+    async fn take_last_looks(
+        &self,
+        settled_for: Duration,
+        lease: Duration,
+        most: u32,
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.ask("take_last_looks", move |tables, now| tables.take_last_looks(settled_for, lease, most, now)).await
+    }
+
+    async fn company(&self, push: &str) -> Result<Company, StoreError> {
+        let push = push.to_owned();
+        self.ask("company", move |tables, _| tables.company(&push)).await
+    }
+
+    async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
+        let (account, tenant) = (account.to_owned(), tenant.cloned());
+        let (diary, worker) = (self.store.diary.clone(), self.worker);
+        self.ask("permit", move |tables, now| {
+            let permit = tables.permit(&account, tenant.as_ref(), lease, now);
+            if permit != Permit::Granted {
+                diary.note(|| format!("w{worker} permit for {account}: {permit:?}"));
+            }
+            permit
+        })
+        .await
+    }
+
+    async fn orders(&self) -> Result<Vec<Order>, StoreError> {
+        self.ask("orders", |tables, _| tables.orders()).await
+    }
+
+    async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError> {
+        let (new, holder) = (new.clone(), holder.to_owned());
+        let (diary, worker) = (self.store.diary.clone(), self.worker);
+        self.ask("claim_folder", move |tables, now| {
+            let claim = tables.claim_folder(&new, &holder, lease, now);
+            diary.note(|| format!("w{worker} claim folder {} in {}: {claim:?}", new.name, new.parent));
+            claim
+        })
+        .await
+    }
+
+    async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError> {
+        let (folder, holder) = (folder.clone(), holder.to_owned());
+        self.ask("free_folder", move |tables, now| tables.free_folder(&folder, &holder, settle, now)).await
+    }
+
+    async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
+        self.ask("due", move |tables, now| tables.due(most, now)).await
+    }
+
+    async fn lease_due(
+        &self,
+        _holder: &str,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+    ) -> Result<Vec<Shelved>, StoreError> {
+        let asks = asks.to_vec();
+        self.ask("lease_due", move |tables, now| tables.lease_due(lease, &asks, now)).await
+    }
+
+    async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.ask("skimmed", move |tables, _| tables.skimmed(most)).await
+    }
+
+    async fn lease_suspect(&self, _holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
+        self.ask("lease_suspect", move |tables, now| tables.lease_suspect(lease, now)).await
+    }
+
+    async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
+        let leases = leases.to_vec();
+        self.ask("release", move |tables, _| tables.release(&leases)).await
+    }
+
+    async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
+        self.ask("shelf_counts", |tables, _| tables.shelf_counts()).await
+    }
+
+    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
+        self.ask("unsent", move |tables, now| tables.unsent(most, taken_for, now)).await
+    }
+
+    async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {
+        let sent = sent.to_vec();
+        self.ask("mark_sent", move |tables, _| tables.mark_sent(&sent)).await
+    }
+
+    async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.ask("postpone", move |tables, now| tables.postpone(&events, pause, now)).await
+    }
+
+    async fn unsent_count(&self) -> Result<i64, StoreError> {
+        self.ask("unsent_count", |tables, _| tables.unsent_count()).await
+    }
+
+    async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.ask("announce_event_again", move |tables, now| tables.announce_event_again(&id, now)).await
+    }
+
+    async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
+        if tenant.as_str() == POISON {
+            self.fuse.blow();
+        }
+        let tenant = tenant.clone();
+        self.ask("connection", move |tables, _| tables.connection(&tenant)).await
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        self.ask("connections", |tables, _| tables.connections()).await
+    }
+
+    async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {
+        self.ask("connection_counts", |tables, _| tables.connection_counts()).await
+    }
+
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
+        let row = row.clone();
+        self.ask("set_connection", move |tables, now| tables.set_connection(&row, now)).await
+    }
+
+    async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
+        let (tenant, version, finding) = (tenant.clone(), version.to_owned(), finding.clone());
+        let (diary, worker) = (self.store.diary.clone(), self.worker);
+        self.ask("note_finding", move |tables, now| {
+            diary.note(|| format!("w{worker} finds of {tenant}: {finding:?}"));
+            tables.note_finding(&tenant, &version, &finding, now);
+        })
+        .await
+    }
+
+    async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+        self.ask("take_rechecks", move |tables, now| tables.take_rechecks(lease, most, now)).await
+    }
+}
+
+fn keys_of(claim: &Claim) -> String {
+    let keys: Vec<String> = claim.batches.iter().map(|b| format!("{}@{}", b.record.key, b.from_epoch)).collect();
+    keys.join(", ")
+}
+
+fn answer_of(claimed: &Claimed) -> String {
+    match claimed {
+        Claimed::Stale { stored, .. } => format!("stale, stored are {:?}", epochs_of(stored)),
+        Claimed::Granted { at, limit, stale, contested } if stale.is_empty() && contested.is_empty() => {
+            format!("granted at {at}, of {limit}")
+        }
+        Claimed::Granted { at, limit, stale, contested } => {
+            format!("granted at {at}, of {limit}, but not {contested:?}, and stored are {:?}", epochs_of(stale))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn epochs_of(stored: &[Stored]) -> Vec<String> {
+    stored.iter().map(|stored| format!("{}@{}", stored.record.key, stored.record.epoch)).collect()
+}
+
+fn told_of(change: &Change) -> String {
+    let mut told = Vec::new();
+    if let Some(revised) = &change.batch {
+        let record = &revised.record;
+        told.push(format!("{}@{}->{} {}", record.key, revised.from_epoch, record.epoch, record.state.name()));
+    }
+    if let Some(ended) = &change.ended {
+        told.push(format!("push ended {} {:?}", ended.answer, ended.ids));
+    }
+    if let Some(shelving) = &change.shelve {
+        told.push(format!("shelve {:?} as {} until {:?}", shelving.identity, shelving.reason, shelving.until));
+    }
+    if let Some((id, generation)) = change.unshelve {
+        told.push(format!("unshelve {id}.{generation}"));
+    }
+    if let Some(heard) = &change.heard {
+        told.push(format!("{} told {:?}", heard.account, heard.signal));
+    }
+    if !change.events.is_empty() {
+        let kinds: Vec<&str> = change.events.iter().map(|event| event.kind).collect();
+        told.push(format!("events {kinds:?}"));
+    }
+    told.join(", ")
+}

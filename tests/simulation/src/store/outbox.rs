@@ -1,0 +1,86 @@
+//! Which events are still to be announced?
+
+use std::time::Duration;
+
+use testmo_courier::batch::event::Event;
+use testmo_courier::store::outbox::Announcement;
+
+use super::tables::{OutboxRow, Tables, after};
+
+impl Tables {
+    /// Stores events; one that is stored already stays as it is.
+    pub(crate) fn put_events(&mut self, events: &[Event], now: i64) {
+        for event in events {
+            self.announced += 1;
+            let row = OutboxRow {
+                number: self.announced,
+                event: Announcement {
+                    id: event.id.clone(),
+                    kind: event.kind.to_owned(),
+                    routing_key: event.routing_key.clone(),
+                    body: event.body.clone(),
+                    created_at: now,
+                    due_at: now,
+                },
+                sent: false,
+            };
+            self.outbox.entry(event.id.clone()).or_insert(row);
+        }
+    }
+
+    pub(crate) fn unsent(&mut self, most: u32, taken_for: Duration, now: i64) -> Vec<Announcement> {
+        let shared = self.shared;
+        let mut due: Vec<&mut OutboxRow> =
+            self.outbox.values_mut().filter(|row| !row.sent && row.event.due_at <= now).collect();
+        due.sort_by_key(|row| (row.event.due_at, row.number));
+        due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        due.sort_by_key(|row| (row.event.created_at, row.number));
+        let take = |row: &mut OutboxRow| {
+            if shared {
+                row.event.due_at = after(now, taken_for);
+            }
+            row.event.clone()
+        };
+        due.into_iter().map(take).collect()
+    }
+
+    /// The rows that are still to be announced as the announcements say.
+    fn rows_of<'a>(&'a mut self, events: &'a [Announcement]) -> impl Iterator<Item = &'a mut OutboxRow> {
+        let is_meant =
+            |row: &&mut OutboxRow| events.iter().any(|e| e.id == row.event.id && e.due_at == row.event.due_at);
+        self.outbox.values_mut().filter(is_meant)
+    }
+
+    pub(crate) fn mark_sent(&mut self, sent: &[Announcement]) {
+        self.rows_of(sent).for_each(|row| row.sent = true);
+    }
+
+    pub(crate) fn postpone(&mut self, events: &[Announcement], pause: Duration, now: i64) {
+        self.rows_of(events).for_each(|row| row.event.due_at = after(now, pause));
+    }
+
+    pub(crate) fn unsent_count(&self) -> i64 {
+        self.outbox.values().filter(|row| !row.sent).map(|_| 1).sum()
+    }
+
+    /// Due now, but never at the time it was due at before: whoever is just announcing it does not mark it as sent.
+    pub(crate) fn announce_event_again(&mut self, id: &str, now: i64) {
+        if let Some(row) = self.outbox.get_mut(id) {
+            row.sent = false;
+            row.event.due_at = if row.event.due_at == now { now - 1 } else { now };
+        }
+    }
+
+    pub(crate) fn prune_events(&mut self, before: i64, most: usize) -> u64 {
+        let old = |row: &&OutboxRow| row.event.created_at < before && row.sent && !row.event.kind.contains(".key.");
+        let mut ids: Vec<(i64, u64, String)> = self
+            .outbox
+            .values()
+            .filter(old)
+            .map(|row| (row.event.created_at, row.number, row.event.id.clone()))
+            .collect();
+        ids.sort();
+        ids.truncate(most);
+        ids.iter().filter(|(_, _, id)| self.outbox.remove(id).is_some()).map(|_| 1).sum()
+    }
+}

@@ -1,0 +1,233 @@
+//! Which batches are not to be worked on now? Parked until something, or dead until someone replays them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use testmo_courier::batch::{BatchKey, Reason, TenantId};
+use testmo_courier::store::shelf::{
+    ByHand, Due, Identity, ShelfCount, ShelfId, ShelfState, Shelved, Shelving, Until, Wish,
+};
+
+use super::tables::{ShelfRow, Tables, after, tenant_of};
+
+impl Tables {
+    pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) {
+        let (state, due_at) = match shelving.until {
+            Until::After(wait) => (ShelfState::Parked, after(now, wait)),
+            Until::Connection => (ShelfState::Parked, now),
+            Until::Person => (ShelfState::Dead, now),
+        };
+        // As in a database, a number is used up also where a row is put anew.
+        self.shelved += 1;
+        let there = self.shelf.values_mut().find(|row| is_same(&row.content.identity, &shelving.identity));
+        let Some(row) = there else {
+            let content = shelving.clone();
+            let row = ShelfRow { generation: 1, state, content, due_at, shelved_at: now, lease_until: None };
+            self.shelf.insert(self.shelved, row);
+            return;
+        };
+        // What is dead stays so until a person acts.
+        if row.state == ShelfState::Dead && state == ShelfState::Parked {
+            return;
+        }
+        let before = row.content.clone();
+        row.content = Shelving {
+            identity: before.identity,
+            arrived_at: before.arrived_at,
+            published_at: before.published_at,
+            headers: before.headers,
+            ..shelving.clone()
+        };
+        row.generation += 1;
+        (row.state, row.due_at, row.shelved_at, row.lease_until) = (state, due_at, now, None);
+    }
+
+    pub(crate) fn unshelve(&mut self, id: i64, generation: i64) {
+        if self.shelf.get(&id).is_some_and(|row| row.generation == generation) {
+            self.shelf.remove(&id);
+        }
+    }
+
+    /// Whether a row is as a person saw it, and in nobody's hand.
+    pub(crate) fn is_untouched(&self, by_hand: &ByHand, now: i64) -> bool {
+        let row = self.shelf.get(&by_hand.id.0).filter(|row| row.generation == by_hand.generation);
+        row.is_some_and(|row| !row.is_leased(now))
+    }
+
+    pub(crate) fn handle(&mut self, by_hand: &ByHand, now: i64) {
+        match by_hand.wish {
+            Wish::Discard => {
+                self.shelf.remove(&by_hand.id.0);
+            }
+            Wish::Replay => {
+                let Some(row) = self.shelf.get_mut(&by_hand.id.0) else { return };
+                row.generation += 1;
+                (row.state, row.due_at, row.lease_until) = (ShelfState::Parked, now, None);
+                (row.content.parks, row.content.failing_since) = (0, None);
+                row.content.until = Until::After(Duration::ZERO);
+                if row.content.reason == Reason::CrashLoop {
+                    row.content.reason = Reason::Suspect;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_shelved(&self, key: &BatchKey) -> bool {
+        self.shelf.values().any(|row| match &row.content.identity {
+            Identity::Batch(of, _) => of == key,
+            Identity::Raw(_, tenant, batch) => {
+                tenant.as_ref() == Some(&key.tenant) && batch.as_ref() == Some(&key.batch)
+            }
+        })
+    }
+
+    fn is_due(&self, row: &ShelfRow, now: i64) -> bool {
+        let due = match row.content.until {
+            Until::After(_) => row.due_at <= now,
+            Until::Connection => self.is_mended(row),
+            Until::Person => false,
+        };
+        due && row.state == ShelfState::Parked && row.content.reason != Reason::Suspect && !row.is_leased(now)
+    }
+
+    /// Tenants with parked batches, those first that have waited longest.
+    pub(crate) fn due(&self, most: u32, now: i64) -> Vec<Due> {
+        let mut tenants: BTreeMap<&TenantId, (i64, bool, bool)> = BTreeMap::new();
+        for row in self.shelf.values().filter(|row| row.state == ShelfState::Parked) {
+            let Some(tenant) = tenant_of(&row.content.identity) else { continue };
+            let (since, is_due, is_skimmed) = tenants.entry(tenant).or_insert((i64::MAX, false, false));
+            *since = row.content.arrived_at.min(*since);
+            *is_due |= self.is_due(row, now);
+            *is_skimmed |= waits_for_room(row);
+        }
+        let mut tenants: Vec<_> = tenants.into_iter().collect();
+        tenants.sort_by_key(|(tenant, (since, ..))| (*since, (*tenant).clone()));
+        tenants.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        let due = |(tenant, (_, is_due, is_skimmed)): (&TenantId, (i64, bool, bool))| Due {
+            tenant: tenant.clone(),
+            account: self.connections.get(tenant).map(|entry| entry.row.origin.clone()),
+            is_due,
+            is_skimmed,
+        };
+        tenants.into_iter().map(due).collect()
+    }
+
+    pub(crate) fn lease_due(&mut self, lease: Duration, asks: &[(TenantId, u32)], now: i64) -> Vec<Shelved> {
+        let mut leased = Vec::new();
+        for (tenant, most) in asks {
+            let is_meant = |row: &ShelfRow| tenant_of(&row.content.identity) == Some(tenant) && self.is_due(row, now);
+            let meant = self.shelf.iter().filter(|(_, row)| is_meant(row));
+            let mut ids: Vec<(i64, i64)> = meant.map(|(id, row)| (row.content.arrived_at, *id)).collect();
+            ids.sort_unstable();
+            ids.truncate(usize::try_from(*most).unwrap_or(usize::MAX));
+            leased.extend(ids.into_iter().filter_map(|(_, id)| self.lease(id, lease, now)));
+        }
+        leased.sort_by_key(|row| (row.content.arrived_at, row.id));
+        leased
+    }
+
+    /// The tenants with the most batches that wait for room, and how many.
+    pub(crate) fn skimmed(&self, most: u32) -> Vec<(TenantId, u64)> {
+        let mut counts: BTreeMap<&TenantId, u64> = BTreeMap::new();
+        for row in self.shelf.values().filter(|row| row.state == ShelfState::Parked && waits_for_room(row)) {
+            if let Some(tenant) = tenant_of(&row.content.identity) {
+                *counts.entry(tenant).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<(TenantId, u64)> = counts.into_iter().map(|(tenant, n)| (tenant.clone(), n)).collect();
+        counts.sort_by_key(|(tenant, n)| (std::cmp::Reverse(*n), tenant.clone()));
+        counts.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        counts
+    }
+
+    /// A connection mends what waits for it when it is verified and is another one, or was verified since.
+    fn is_mended(&self, row: &ShelfRow) -> bool {
+        let tenant = tenant_of(&row.content.identity);
+        let Some(entry) = tenant.and_then(|tenant| self.connections.get(tenant)) else { return false };
+        let connection = &entry.row;
+        let other = row.content.connection.as_ref().is_none_or(|failed| *failed != connection.version);
+        let since = connection.verified_at.is_some_and(|at| at > row.shelved_at);
+        connection.is_verified() && (other || since)
+    }
+
+    pub(crate) fn lease_suspect(&mut self, lease: Duration, now: i64) -> Option<Shelved> {
+        let suspect = |row: &&ShelfRow| row.content.reason == Reason::Suspect;
+        if self.shelf.values().filter(suspect).any(|row| row.lease_until.is_some_and(|until| until > now)) {
+            return None;
+        }
+        let parked = self.shelf.iter().filter(|(_, row)| suspect(row) && row.state == ShelfState::Parked);
+        let (_, id) = parked.map(|(id, row)| (row.content.arrived_at, *id)).min()?;
+        self.shelf.get_mut(&id)?.content.parks += 1;
+        self.lease(id, lease, now)
+    }
+
+    fn lease(&mut self, id: i64, lease: Duration, now: i64) -> Option<Shelved> {
+        let row = self.shelf.get_mut(&id)?;
+        row.lease_until = Some(after(now, lease));
+        row.generation += 1;
+        Some(row.told(id, now))
+    }
+
+    pub(crate) fn release(&mut self, leases: &[(ShelfId, i64)]) {
+        for (id, generation) in leases {
+            if let Some(row) = self.shelf.get_mut(&id.0).filter(|row| row.generation == *generation) {
+                row.lease_until = None;
+            }
+        }
+    }
+
+    pub(crate) fn shelf_counts(&self) -> Vec<ShelfCount> {
+        let mut counts = BTreeMap::new();
+        for row in self.shelf.values() {
+            let key = (row.state.name(), row.content.reason.code());
+            let counted = ShelfCount { state: row.state, reason: row.content.reason, count: 0 };
+            counts.entry(key).or_insert(counted).count += 1;
+        }
+        counts.into_values().collect()
+    }
+
+    /// How many batches of a tenant wait for its connection.
+    pub(crate) fn waiting_for(&self, tenant: &TenantId) -> u64 {
+        let waits = |row: &&ShelfRow| {
+            row.state == ShelfState::Parked
+                && row.content.until == Until::Connection
+                && tenant_of(&row.content.identity) == Some(tenant)
+        };
+        self.shelf.values().filter(waits).count() as u64
+    }
+}
+
+impl ShelfRow {
+    pub(crate) fn is_leased(&self, now: i64) -> bool {
+        self.lease_until.is_some_and(|until| until > now)
+    }
+
+    pub(crate) fn told(&self, id: i64, now: i64) -> Shelved {
+        let until = match self.content.until {
+            Until::After(_) => Until::After(Duration::from_millis(u64::try_from(self.due_at - now).unwrap_or(0))),
+            until @ (Until::Connection | Until::Person) => until,
+        };
+        Shelved {
+            id: ShelfId(id),
+            generation: self.generation,
+            state: self.state,
+            content: Shelving { until, ..self.content.clone() },
+            due_at: self.due_at,
+            shelved_at: self.shelved_at,
+            leased: self.is_leased(now),
+        }
+    }
+}
+
+fn waits_for_room(row: &ShelfRow) -> bool {
+    matches!(row.content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused)
+}
+
+/// Raw bytes are the same by their hash, whoever's they are thought to be.
+fn is_same(a: &Identity, b: &Identity) -> bool {
+    match (a, b) {
+        (Identity::Raw(a, ..), Identity::Raw(b, ..)) => a == b,
+        (Identity::Batch(..), Identity::Batch(..)) => a == b,
+        (Identity::Raw(..), Identity::Batch(..)) | (Identity::Batch(..), Identity::Raw(..)) => false,
+    }
+}

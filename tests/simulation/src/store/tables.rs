@@ -1,0 +1,140 @@
+//! What is in the store? Every table as a value, changed by one call at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use testmo_courier::batch::pace::Pace;
+use testmo_courier::batch::{BatchKey, TenantId};
+use testmo_courier::store::accounts::Order;
+use testmo_courier::store::connections::ConnectionRow;
+use testmo_courier::store::ledger::Stored;
+use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::shelf::{Identity, ShelfState, Shelving};
+
+use crate::mutation::Mutation;
+
+/// A folder to be created: account, project, parent, name.
+pub(crate) type FolderKey = (String, u64, u64, String);
+
+/// Everything that is kept. Times are milliseconds on the store's clock.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    /// Whether several workers share it, so that whoever takes an event keeps others from it.
+    pub(crate) shared: bool,
+    /// The defect that is put into it, if any.
+    pub(crate) mutation: Option<Mutation>,
+    pub(crate) connections: BTreeMap<TenantId, ConnectionEntry>,
+    pub(crate) paces: BTreeMap<String, Pace>,
+    pub(crate) orders: Vec<Order>,
+    pub(crate) batches: BTreeMap<BatchKey, BatchEntry>,
+    pub(crate) pushes: BTreeMap<String, Push>,
+    pub(crate) parts: BTreeSet<(BatchKey, String)>,
+    pub(crate) shelf: BTreeMap<i64, ShelfRow>,
+    pub(crate) shelved: i64,
+    pub(crate) folder_claims: BTreeMap<FolderKey, FolderClaimed>,
+    pub(crate) outbox: BTreeMap<String, OutboxRow>,
+    pub(crate) announced: u64,
+    /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
+    /// what the checks go by.
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) gates: Vec<Gate>,
+    /// Who makes the present call; 0 is nobody of the workers.
+    pub(crate) caller: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct ConnectionEntry {
+    pub(crate) row: ConnectionRow,
+    pub(crate) recheck_at: Option<i64>,
+    pub(crate) rechecks: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct BatchEntry {
+    pub(crate) stored: Stored,
+    pub(crate) pruned: bool,
+    /// Not before this is it given out for a last look again.
+    pub(crate) look_after: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) account: String,
+    pub(crate) tenant: TenantId,
+    pub(crate) lease_until: i64,
+    pub(crate) ended: bool,
+    pub(crate) ids: Option<(u64, u64)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ShelfRow {
+    pub(crate) generation: i64,
+    pub(crate) state: ShelfState,
+    pub(crate) content: Shelving,
+    pub(crate) due_at: i64,
+    pub(crate) shelved_at: i64,
+    pub(crate) lease_until: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct FolderClaimed {
+    pub(crate) holder: String,
+    pub(crate) until: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct OutboxRow {
+    /// Counts rows: events of the same moment go out in the order in which they were stored.
+    pub(crate) number: u64,
+    pub(crate) event: Announcement,
+    pub(crate) sent: bool,
+}
+
+/// The right to send one request, as it was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    /// To which worker.
+    pub(crate) to: u64,
+    pub(crate) at: i64,
+    pub(crate) lease_until: i64,
+    pub(crate) account: String,
+    /// What is to be sent of each batch.
+    pub(crate) shares: Vec<Share>,
+    /// Whether a request was seen that it allowed.
+    pub(crate) used: bool,
+}
+
+/// What of one batch a request is to carry.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    pub(crate) batch: BatchKey,
+    pub(crate) folder: u64,
+    pub(crate) cases: usize,
+}
+
+/// A pause that an account asked for, from when it was stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    pub(crate) account: String,
+    pub(crate) until: i64,
+    /// How many claims had been granted by then.
+    pub(crate) grants_before: usize,
+}
+
+impl Tables {
+    pub(crate) fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+}
+
+/// A time from now, in milliseconds.
+pub(crate) fn after(now: i64, wait: std::time::Duration) -> i64 {
+    now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Whose something on the shelf is, as far as known.
+pub(crate) fn tenant_of(identity: &Identity) -> Option<&TenantId> {
+    match identity {
+        Identity::Batch(key, _) => Some(&key.tenant),
+        Identity::Raw(_, tenant, _) => tenant.as_ref(),
+    }
+}

@@ -1,0 +1,397 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use testmo_courier::batch::event::{DELIVERED, Event};
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState, OpenPush, Refusal, Target};
+use testmo_courier::batch::{BatchKey, Reason, TenantId};
+use testmo_courier::clock::Clock;
+use testmo_courier::config::{Sources, load};
+use testmo_courier::store::Store;
+use testmo_courier::store::connections::{ConnectionRow, Finding, SealedKey};
+use testmo_courier::store::folders::NewFolder;
+use testmo_courier::store::ledger::{Change, Claim, PushEnded, Revised};
+use testmo_courier::store::shelf::{ByHand, Filter, Identity, ShelfId, Shelved, Shelving, Until, Wish};
+
+use super::tables::Tables;
+
+/// The same store twice: on SQLite and in memory.
+struct Both {
+    real: Store,
+    memory: Tables,
+    clock: Clock,
+    rng: Rng,
+    pushes: u32,
+    _folder: tempfile::TempDir,
+}
+
+impl Both {
+    async fn open(seed: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        let environment = [("DATABASE_URL".to_owned(), url)].into();
+        let config = load(&Sources { files: vec![], environment }).expect("a configuration");
+        let clock = Clock::standing_at(1_800_000_000_000);
+        let real = Store::open(&config.store, true, clock.clone()).await.expect("a store");
+        let rng = Rng::with_seed(seed);
+        Self { real, memory: Tables::default(), clock, rng, pushes: 0, _folder: folder }
+    }
+
+    fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.rng.usize(..all.len())].clone()
+    }
+
+    fn tenant(&mut self) -> TenantId {
+        self.one_of(&["a", "b"]).parse().expect("a tenant")
+    }
+
+    fn key(&mut self) -> BatchKey {
+        self.one_of(&["a/1", "a/2", "b/1"]).parse().expect("a key")
+    }
+
+    fn account(&mut self) -> String {
+        self.one_of(&["https://x.testmo.net", "https://y.testmo.net"]).to_owned()
+    }
+
+    fn wait(&mut self) -> Duration {
+        Duration::from_millis(self.rng.u64(0..20_000))
+    }
+
+    /// A record as a worker may want it stored: from what is stored, or from nothing, or from what was once.
+    fn revised(&mut self, step: fn(&mut BatchRecord, &mut Rng)) -> Revised {
+        let key = self.key();
+        let fresh = || BatchRecord::fresh(key.clone(), "1:f".into(), ["a".to_owned(), "b".to_owned()]);
+        let mut record = match self.memory.batch(&key) {
+            Some(stored) if self.rng.u8(..8) > 0 && !stored.record.cases.is_empty() => stored.record,
+            Some(_) | None => fresh(),
+        };
+        if self.rng.u8(..12) == 0 {
+            record.fingerprint = "1:other".into();
+        }
+        let from_epoch = if self.rng.u8(..10) == 0 { record.epoch + 1 } else { record.epoch };
+        step(&mut record, &mut self.rng);
+        Revised { record, from_epoch }
+    }
+
+    fn shelving(&mut self) -> Shelving {
+        let identity = match self.rng.u8(..3) {
+            0 => Identity::Raw(self.one_of(&["h", "g"]).into(), None, None),
+            _ => Identity::Batch(self.key(), self.one_of(&["1:f", "1:other"]).into()),
+        };
+        let until = [Until::After(self.wait()), Until::Connection, Until::Person];
+        Shelving {
+            identity,
+            reason: self.one_of(&[Reason::KeyRefused, Reason::Suspect, Reason::NoRoom, Reason::CrashLoop]),
+            detail: self.rng.bool().then(|| "d".into()),
+            until: self.one_of(&until),
+            account: None,
+            connection: self.one_of(&[None, Some("v1".into()), Some("v2".into())]),
+            parks: self.rng.u32(..3),
+            failing_since: self.rng.bool().then_some(5),
+            arrived_at: self.rng.i64(0..4),
+            published_at: self.rng.bool().then_some(6),
+            headers: [("h".to_owned(), self.one_of(&["1", "2"]).to_owned())].into(),
+            body: vec![self.rng.u8(..)],
+        }
+    }
+
+    fn connection(&mut self) -> ConnectionRow {
+        let version = self.one_of(&["v1", "v2"]);
+        let verified = self.rng.u8(..3) > 0;
+        ConnectionRow {
+            tenant: self.tenant(),
+            version: version.into(),
+            origin: self.account(),
+            key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into() },
+            expires_on: self.one_of(&[None, Some("2027-01-01".into())]),
+            project: 1,
+            folder: 2,
+            mapping: Default::default(),
+            resolved: Some(Default::default()),
+            verified_version: verified.then(|| version.into()),
+            verified_at: verified.then(|| self.clock.now()),
+            checked_at: None,
+            finding: Some(self.finding()),
+            last_success_at: None,
+        }
+    }
+
+    fn finding(&mut self) -> Finding {
+        match self.rng.u8(..3) {
+            0 => Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() },
+            1 => Finding::Fails { reason: Reason::Forbidden, detail: "d".into() },
+            _ => Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() },
+        }
+    }
+
+    /// The rows of the shelf, as both have them.
+    async fn shelf(&self) -> (Vec<Shelved>, Vec<Shelved>) {
+        let mut real = self.real.shelf(&Filter::default(), 1_000).await.expect("rows");
+        let told = |(id, row): (&i64, &super::tables::ShelfRow)| row.told(*id, self.clock.now());
+        let mut memory: Vec<Shelved> = self.memory.shelf.iter().map(told).collect();
+        real.sort_by_key(|row| row.id);
+        memory.sort_by_key(|row| row.id);
+        (real, memory)
+    }
+
+    /// One call, on both; gives what they answered.
+    async fn call(&mut self) -> (&'static str, String, String) {
+        match self.rng.u8(..20) {
+            0..=3 => self.claim().await,
+            4..=8 => self.change().await,
+            9 => {
+                let row = self.connection();
+                let now = self.clock.now();
+                let real = self.real.set_connection(&row).await.expect("stored");
+                ("set_connection", told(&real), told(&self.memory.set_connection(&row, now)))
+            }
+            10 => {
+                let (tenant, version, finding) = (self.tenant(), self.one_of(&["v1", "v2"]), self.finding());
+                let now = self.clock.now();
+                let real = self.real.note_finding(&tenant, version, &finding).await.expect("stored");
+                ("note_finding", told(&real), told(&self.memory.note_finding(&tenant, version, &finding, now)))
+            }
+            11 => {
+                let (lease, now) = (self.wait(), self.clock.now());
+                let mut real = self.real.take_rechecks(lease, 9).await.expect("taken");
+                let mut memory = self.memory.take_rechecks(lease, 9, now);
+                real.sort_by_key(|row| row.tenant.clone());
+                memory.sort_by_key(|row| row.tenant.clone());
+                ("take_rechecks", told(&real), told(&memory))
+            }
+            12 | 13 => {
+                let (lease, most, now) = (self.wait(), self.rng.u32(0..4), self.clock.now());
+                let real = self.real.lease_due("w", lease, most).await.expect("leased");
+                ("lease_due", told(&real), told(&self.memory.lease_due(lease, most, now)))
+            }
+            14 => {
+                let (lease, now) = (self.wait(), self.clock.now());
+                let real = self.real.lease_suspect("w", lease).await.expect("leased");
+                ("lease_suspect", told(&real), told(&self.memory.lease_suspect(lease, now)))
+            }
+            15 => {
+                let leases = [(ShelfId(self.rng.i64(1..6)), self.rng.i64(1..6))];
+                let real = self.real.release(&leases).await.expect("released");
+                ("release", told(&real), told(&self.memory.release(&leases)))
+            }
+            16 | 17 => self.outbox().await,
+            18 => self.folder().await,
+            _ => {
+                let (retention, most, now) = (self.wait(), self.rng.u32(1..4), self.clock.now());
+                let real = self.real.prune(retention, most).await.expect("pruned");
+                ("prune", told(&real), told(&self.memory.prune(retention, most, now)))
+            }
+        }
+    }
+
+    async fn claim(&mut self) -> (&'static str, String, String) {
+        self.pushes += 1;
+        let target = Target { account: self.account(), project: 1, folder: 2 };
+        let push = format!("p{}", self.pushes);
+        let mut revised = self.revised(|_, _| {});
+        let waiting: Vec<usize> = revised.record.waiting().collect();
+        let open = OpenPush { id: push.clone(), connection: "v1".into(), mark: None, committed: false };
+        revised.record.claim(&waiting, open, &target);
+        let claim = Claim {
+            push,
+            tenant: revised.record.key.tenant.clone(),
+            connection: self.one_of(&["v1", "v2"]).into(),
+            target,
+            cases: waiting.len(),
+            holder: "w".into(),
+            lease: self.wait(),
+            batches: vec![revised],
+        };
+        let now = self.clock.now();
+        let real = self.real.claim(claim.clone()).await.expect("an answer");
+        ("claim", told(&real), told(&self.memory.claim(&claim, now)))
+    }
+
+    async fn change(&mut self) -> (&'static str, String, String) {
+        let mut change = Change::default();
+        if self.rng.u8(..3) > 0 {
+            let revised = self.revised(end);
+            let ids = ids_of(&revised.record);
+            let ended = PushEnded { push: format!("p{}", self.pushes), answer: "2xx", ids };
+            change.ended = self.rng.bool().then_some(ended);
+            change.batch = Some(revised);
+        }
+        if self.rng.u8(..4) == 0 {
+            change.shelve = Some(self.shelving());
+        }
+        if self.rng.u8(..5) == 0 {
+            change.unshelve = Some((self.rng.i64(1..6), self.rng.i64(1..5)));
+        }
+        if self.rng.u8(..8) == 0 {
+            let wish = self.one_of(&[Wish::Replay, Wish::Discard]);
+            let (id, generation) = (ShelfId(self.rng.i64(1..6)), self.rng.i64(1..5));
+            change.by_hand = Some(ByHand { id, generation, wish });
+        }
+        if self.rng.u8(..3) == 0 {
+            let id = self.one_of(&["e1", "e2", "e3"]).to_owned();
+            let (kind, routing_key, subject, body) = (DELIVERED, "k".into(), "s".into(), "{}".into());
+            change.events = vec![Event { id, kind, routing_key, subject, body }];
+        }
+        if self.rng.u8(..6) == 0 {
+            change.gate = Some((self.account(), self.wait()));
+        }
+        if self.rng.u8(..4) == 0 {
+            change.success = Some(self.tenant());
+        }
+        let now = self.clock.now();
+        let real = self.real.change(change.clone()).await.expect("an answer");
+        ("change", told(&real), told(&self.memory.change(&change, now)))
+    }
+
+    async fn outbox(&mut self) -> (&'static str, String, String) {
+        let now = self.clock.now();
+        let mut real = self.real.unsent(100).await.expect("events");
+        let mut memory = self.memory.unsent(100, now);
+        real.sort_by_key(|event| event.id.clone());
+        memory.sort_by_key(|event| event.id.clone());
+        let answers = (told(&real), told(&memory));
+        let events = &real[..self.rng.usize(..=real.len())];
+        match self.rng.u8(..3) {
+            0 => {
+                self.real.mark_sent(events).await.expect("marked");
+                self.memory.mark_sent(events);
+            }
+            1 => {
+                let pause = self.wait();
+                self.real.postpone(events, pause).await.expect("postponed");
+                self.memory.postpone(events, pause, now);
+            }
+            _ => {
+                let id = self.one_of(&["e1", "e2", "e3"]);
+                self.real.announce_event_again(id).await.expect("due again");
+                self.memory.announce_event_again(id, now);
+            }
+        }
+        ("unsent", answers.0, answers.1)
+    }
+
+    async fn folder(&mut self) -> (&'static str, String, String) {
+        let (parent, account) = (self.rng.u64(1..3), self.account());
+        let new = NewFolder { account, project: 1, parent, name: "n".into() };
+        let (holder, wait, now) = (self.one_of(&["w", "v"]), self.wait(), self.clock.now());
+        if self.rng.bool() {
+            let settle = if self.rng.bool() { Duration::ZERO } else { wait };
+            let real = self.real.free_folder(&new, holder, settle).await.expect("freed");
+            return ("free_folder", told(&real), told(&self.memory.free_folder(&new, holder, settle, now)));
+        }
+        let real = self.real.claim_folder(&new, holder, wait).await.expect("an answer");
+        ("claim_folder", told(&real), told(&self.memory.claim_folder(&new, holder, wait, now)))
+    }
+
+    /// Everything that can be read, from both.
+    async fn everything(&mut self) -> Vec<(String, String)> {
+        let mut read = Vec::new();
+        for key in ["a/1", "a/2", "b/1"] {
+            let key: BatchKey = key.parse().expect("a key");
+            let (real, _) = self.real.batch_at(&key).await.expect("read");
+            read.push((told(&real), told(&self.memory.batch(&key))));
+        }
+        let (real, memory) = self.shelf().await;
+        read.push((told(&real), told(&memory)));
+        read.push((told(&self.real.shelf_counts().await.expect("read")), told(&self.memory.shelf_counts())));
+        read.push((told(&self.real.connections().await.expect("read")), told(&self.memory.connections())));
+        let counts = self.real.connection_counts().await.expect("read");
+        read.push((told(&counts), told(&self.memory.connection_counts())));
+        let unsent = self.real.unsent_count().await.expect("read");
+        read.push((told(&unsent), told(&self.memory.unsent_count())));
+        let (account, ids) = (self.account(), [1, 2, 3, 4, 5, 6]);
+        let mut held: Vec<u64> = self.real.held_ids(&account, &ids).await.expect("read").into_iter().collect();
+        let mut known: Vec<u64> = self.memory.held_ids(&account, &ids).into_iter().collect();
+        held.sort_unstable();
+        known.sort_unstable();
+        read.push((told(&held), told(&known)));
+        read
+    }
+}
+
+fn told(what: &impl std::fmt::Debug) -> String {
+    format!("{what:?}")
+}
+
+/// One of the ends that a push, a look or a settlement can have.
+fn end(record: &mut BatchRecord, rng: &mut Rng) {
+    match rng.u8(..7) {
+        0 => record.created(&[(0, rng.u64(1..7)), (1, rng.u64(1..7))]),
+        1 => record.created(&[(1, rng.u64(1..7))]),
+        2 => record.not_created(vec![(0, Refusal { reason: Reason::CaseRefused, said: vec![] })]),
+        3 => record.unclear(rng.i64(1_799_999_000_000..1_800_000_000_000)),
+        4 => record.looked(&[(0, rng.u64(1..7))], false),
+        5 => record.looked(&[], false),
+        _ => {
+            record.state = record.outcome().unwrap_or(BatchState::Failed);
+            record.settled_at = Some(rng.i64(1_799_999_900_000..1_800_000_000_000));
+            record.revision += 1;
+            record.epoch += 1;
+        }
+    }
+}
+
+fn ids_of(record: &BatchRecord) -> Option<(u64, u64)> {
+    let mut ids: Vec<u64> = Vec::new();
+    for case in &record.cases {
+        if let CaseState::Created(id) | CaseState::Adopted(id) = case.state {
+            ids.push(id);
+        }
+    }
+    Some((*ids.iter().min()?, *ids.iter().max()?))
+}
+
+#[tokio::test]
+async fn it_answers_as_the_store_on_sqlite_does_whatever_the_calls() {
+    for seed in 0..24 {
+        let mut both = Both::open(seed).await;
+        for step in 0..120 {
+            let (call, real, memory) = both.call().await;
+            assert_eq!(memory, real, "seed {seed}, step {step}: {call}");
+            for (real, memory) in both.everything().await {
+                assert_eq!(memory, real, "seed {seed}, after step {step}: {call}");
+            }
+            let jump = both.rng.i64(0..4_000);
+            both.clock.set(both.clock.now() + if both.rng.bool() { 0 } else { jump });
+        }
+        both.real.close().await;
+    }
+}
+
+#[test]
+fn where_workers_share_it_an_event_is_given_to_one_of_them_for_a_while() {
+    let mut tables = Tables { shared: true, ..Tables::default() };
+    let event =
+        Event { id: "e".into(), kind: DELIVERED, routing_key: "k".into(), subject: "s".into(), body: "{}".into() };
+    tables.put_events(&[event], 1_000);
+    let taken = tables.unsent(9, 1_000);
+    assert_eq!((taken.len(), tables.unsent(9, 1_000).len()), (1, 0));
+    assert_eq!(tables.unsent(9, 121_000).len(), 1, "whoever took it is gone");
+    tables.mark_sent(&taken);
+    assert_eq!(tables.unsent_count(), 1, "it was taken again since");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_is_done_although_whoever_asked_is_gone() {
+    use crate::diary::Diary;
+    use crate::fuse::Fuse;
+    use crate::weather::{Rates, Weather};
+    let (diary, weather) = (Arc::new(Diary::begin(false)), Arc::new(Weather::new(3, Rates::default())));
+    let store = super::MemoryStore::new(Tables::default(), diary, weather);
+    let (fuse, change) =
+        (Fuse::new(), Change { gate: Some(("x".into(), Duration::from_secs(9))), ..Change::default() });
+    let mut calls = 0;
+    while store.at_once(|tables, _| tables.gates.is_empty()) {
+        let of = store.of(1, fuse.clone());
+        let asked = testmo_courier::store::Storage::change(&of, change.clone());
+        // Given up before it is answered, as a process does that is killed.
+        drop(tokio::time::timeout(Duration::ZERO, asked).await);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        calls += 1;
+        assert!(calls < 100);
+    }
+    fuse.blow();
+    let late = store.of(1, fuse.clone());
+    let answer = tokio::time::timeout(Duration::from_secs(99), testmo_courier::store::Storage::ping(&late)).await;
+    assert!(answer.is_err(), "a process that is gone is not answered");
+}

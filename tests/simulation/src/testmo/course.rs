@@ -1,0 +1,138 @@
+//! What happens to one request on its way, at Testmo, and on the way back? Drawn from the weather.
+
+use std::time::Duration;
+
+use testmo_courier::config;
+
+use crate::weather::Weather;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// What a request is about, as far as faults tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It creates cases or a folder.
+    Creates,
+    /// It only reads.
+    Reads,
+}
+
+/// The fate of one request; times count from when it began to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Course {
+    /// When it takes effect at Testmo, if it ever does.
+    pub(crate) commits: Option<Duration>,
+    /// When the caller learns of an end; never before the time limit is over means that it times out.
+    pub(crate) ends: Duration,
+    /// What the caller learns.
+    pub(crate) end: End,
+}
+
+/// What a caller learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The honest answer.
+    Answer,
+    /// The honest answer without its last entry.
+    Short,
+    /// Bytes that are no JSON.
+    Garbled,
+    /// An answer of this status.
+    Status { status: u16, retry_after: Option<u64> },
+    /// The connection broke.
+    Cut,
+    /// No connection came about.
+    NoConnection,
+    /// The host name was not found.
+    NoHost,
+}
+
+impl Course {
+    /// Draws the fate of a request.
+    pub(crate) fn draw(weather: &Weather, config: &config::Testmo, purpose: Purpose) -> Self {
+        let rates = weather.rates();
+        let rate = if purpose == Purpose::Creates { rates.create } else { rates.look };
+        let latency = if weather.is_calm() {
+            weather.ms(5..20)
+        } else if weather.chance(rates.slow) {
+            weather.ms(1_000..millis(config.request_timeout) - 1)
+        } else {
+            weather.ms(2..200)
+        };
+        if weather.chance(rate) {
+            return Self::failing(weather, config, purpose, latency);
+        }
+        Self { commits: Some(latency), ends: latency, end: End::Answer }
+    }
+
+    fn failing(weather: &Weather, config: &config::Testmo, purpose: Purpose, latency: Duration) -> Self {
+        let limit = config.request_timeout;
+        let (settle, soon) = (config.settle_unanswered, config.settle_answered);
+        let too_late = purpose == Purpose::Creates && weather.chance(weather.rates().too_late);
+        // The latest that still keeps to the settle time, or well beyond it.
+        let within = |end: Duration, settle: Duration| {
+            if too_late {
+                end + settle + weather.ms(1..millis(settle) * 2)
+            } else {
+                (end + weather.ms(0..millis(settle))).saturating_sub(MS)
+            }
+        };
+        let maybe = |at: Duration| weather.flip().then_some(at);
+        let status = |status, retry_after| End::Status { status, retry_after };
+        let none = |end| Self { commits: None, ends: latency, end };
+        match weather.pick(16) {
+            // Silence; it takes effect before the caller gives up, after that, or never.
+            0..4 => {
+                let early = weather.ms(1..millis(limit));
+                let commits = if weather.flip() { maybe(early) } else { Some(within(limit, settle)) };
+                Self { commits, ends: limit * 2, end: End::Answer }
+            }
+            4..6 => Self { commits: maybe(within(latency, settle)), ends: latency, end: End::Cut },
+            6 => Self { commits: Some(latency), ends: latency + weather.ms(0..50), end: End::Cut },
+            7 => {
+                let commits = if weather.flip() { maybe(latency / 2) } else { Some(within(latency, soon)) };
+                Self { commits, ends: latency, end: status(if weather.flip() { 500 } else { 503 }, None) }
+            }
+            8 | 9 => {
+                let commits = if weather.flip() { maybe(latency / 2) } else { Some(within(latency, settle)) };
+                Self { commits, ends: latency, end: status(if weather.flip() { 502 } else { 504 }, None) }
+            }
+            10 => none(status(429, Some(u64::from(weather.pick(8))))),
+            11 => none(status(429, None)),
+            12 => Self { commits: Some(latency), ends: latency, end: End::Garbled },
+            13 if purpose == Purpose::Creates => Self { commits: Some(latency), ends: latency, end: End::Short },
+            13 | 14 => Self { ends: weather.ms(1..millis(config.connect_timeout)), ..none(End::NoConnection) },
+            _ => none(End::NoHost),
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weather::Rates;
+
+    #[test]
+    fn unless_it_is_asked_for_nothing_takes_effect_after_the_settle_time() {
+        let config = crate::stage::config().testmo;
+        for too_late in [0, 100] {
+            let rates = Rates { create: 100, slow: 50, too_late, ..Rates::default() };
+            let weather = Weather::new(7, rates);
+            let mut late = 0;
+            for _ in 0..10_000 {
+                let course = Course::draw(&weather, &config, Purpose::Creates);
+                let end = course.ends.min(config.request_timeout);
+                let settle = match course.end {
+                    End::Status { status: 500 | 503, .. } => config.settle_answered,
+                    _ => config.settle_unanswered,
+                };
+                late += u32::from(course.commits.is_some_and(|at| at >= end + settle));
+            }
+            assert_eq!(late > 0, too_late > 0, "{late} came too late");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! How does Testmo behave that is nothing but the stand-in's model of it? Requests go on without whoever sent them.
+
+mod course;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use testmo_courier::batch::answer::Trouble;
+use testmo_courier::batch::{is_mark, mark};
+use testmo_courier::clock::Clock;
+use testmo_courier::config;
+use testmo_courier::testmo::{Access, Answer, Call, Transport};
+use testmo_sim::faults::Delivery;
+use testmo_sim::world::World;
+use testmo_sim::{Method, Request, Response, Time};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+use self::course::{Course, End, Purpose};
+use crate::diary::{Diary, clock_of, lock};
+use crate::fuse::Fuse;
+use crate::mutation::Mutation;
+use crate::store::MemoryStore;
+use crate::store::tables::{Gate, Grant, Share};
+use crate::weather::Weather;
+
+/// Every Testmo account of a run.
+#[derive(Debug)]
+pub(crate) struct Testmo {
+    world: Mutex<World>,
+    phases: Mutex<Phases>,
+    config: config::Testmo,
+    store: Arc<MemoryStore>,
+    mutation: Option<Mutation>,
+    diary: Arc<Diary>,
+    weather: Arc<Weather>,
+    under_way: TaskTracker,
+    /// Create requests for cases that workers wait for, by account.
+    pushing: Mutex<BTreeMap<String, u32>>,
+    /// The most there may be of them at once.
+    account_limit: u32,
+    /// What should not have been asked.
+    broken: Mutex<Vec<String>>,
+}
+
+/// What is wrong with whole accounts for a while, until it is taken back.
+#[derive(Debug, Default)]
+struct Phases {
+    /// Accounts that answer everything with a status.
+    answering: Vec<(String, u16)>,
+    /// Accounts that cannot be reached.
+    unreachable: BTreeSet<String>,
+}
+
+/// A worker's way to Testmo.
+pub(crate) struct TestmoOf {
+    testmo: Arc<Testmo>,
+    worker: u64,
+    fuse: Fuse,
+}
+
+/// A request as it leaves a worker.
+struct Sent {
+    account: String,
+    request: Request,
+    course: Course,
+}
+
+impl Testmo {
+    pub(crate) fn new(
+        world: World,
+        config: config::Testmo,
+        account_limit: u32,
+        store: Arc<MemoryStore>,
+        mutation: Option<Mutation>,
+        diary: Arc<Diary>,
+        weather: Arc<Weather>,
+    ) -> Arc<Self> {
+        let (world, under_way) = (Mutex::new(world), TaskTracker::new());
+        let (phases, pushing, broken) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let parts =
+            Self { world, phases, config, store, mutation, diary, weather, under_way, pushing, account_limit, broken };
+        Arc::new(parts)
+    }
+
+    /// The way to it for a worker with this number and fuse.
+    pub(crate) fn of(self: &Arc<Self>, worker: u64, fuse: Fuse) -> TestmoOf {
+        TestmoOf { testmo: self.clone(), worker, fuse }
+    }
+
+    /// Reads or changes the accounts, as people do inside Testmo.
+    pub(crate) fn world<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        act(&mut lock(&self.world))
+    }
+
+    /// Answers everything to an account with a status, until that is taken back with `None`.
+    pub(crate) fn answer_all(&self, account: &str, status: Option<u16>) {
+        let answering = &mut lock(&self.phases).answering;
+        answering.retain(|(of, _)| of != account);
+        answering.extend(status.map(|status| (account.to_owned(), status)));
+    }
+
+    /// Cannot be reached from now on, or can again.
+    pub(crate) fn set_reachable(&self, account: &str, reachable: bool) {
+        let unreachable = &mut lock(&self.phases).unreachable;
+        if reachable {
+            unreachable.remove(account)
+        } else {
+            unreachable.insert(account.to_owned())
+        };
+    }
+
+    /// Waits until no request is under way any more.
+    pub(crate) async fn quiet(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+        self.under_way.reopen();
+    }
+
+    /// What should not have been asked.
+    pub(crate) fn broken(&self) -> Vec<String> {
+        lock(&self.broken).clone()
+    }
+
+    fn time(&self) -> Time {
+        Time(self.diary.true_time())
+    }
+
+    /// The status that the account's present phase answers with.
+    fn phase(&self, account: &str) -> Option<u16> {
+        let phases = lock(&self.phases);
+        phases.answering.iter().find(|(of, _)| of == account).map(|(_, status)| *status)
+    }
+
+    /// What the model answers to a request, which takes effect.
+    fn commit(&self, account: &str, request: &Request) -> Option<Response> {
+        let now = self.time();
+        let mut world = lock(&self.world);
+        let station = world.station_mut(account)?;
+        let ticket = station.begin(request, now);
+        let honest = station.commit(request, &ticket, now);
+        let delivery = ticket.course.deliver(honest);
+        station.finish(&ticket, &delivery, now);
+        match delivery {
+            Delivery::Whole(response) | Delivery::Half(response) => Some(response),
+            Delivery::Nothing => None,
+        }
+    }
+
+    /// A create request for cases needs a claim that was granted to this very worker for these very cases, that still
+    /// holds, and that was not granted while the account had asked for a pause.
+    fn check_claim(&self, worker: u64, account: &str, request: &Request) {
+        let now = self.diary.now();
+        let wrong = self.store.at_once(|tables, _| {
+            let fits = |grant: &Grant| {
+                grant.to == worker && !grant.used && host_of(&grant.account) == account && is_for(grant, request)
+            };
+            let Some(index) = tables.grants.iter().rposition(fits) else { return Some("without a claim".to_owned()) };
+            tables.grants[index].used = true;
+            let grant = &tables.grants[index];
+            let closed =
+                |gate: &Gate| gate.account == grant.account && gate.grants_before <= index && grant.at < gate.until;
+            if grant.lease_until <= now {
+                return Some(format!("whose claim of {} had run out at {}", grant.at, grant.lease_until));
+            }
+            let gate = tables.gates.iter().find(|gate| closed(gate))?;
+            Some(format!("by a claim of {}, while nothing was to be sent before {}", grant.at, gate.until))
+        });
+        if let Some(how) = wrong {
+            let names = request.case_names();
+            lock(&self.broken).push(format!("w{worker} sent {names:?} to {account} {how}"));
+        }
+    }
+}
+
+/// A create request for cases whose end a worker waits for.
+struct Pushing {
+    testmo: Arc<Testmo>,
+    account: String,
+}
+
+impl Pushing {
+    fn begin(testmo: Arc<Testmo>, account: &str) -> Self {
+        let count = {
+            let mut pushing = lock(&testmo.pushing);
+            let count = pushing.entry(account.to_owned()).or_default();
+            *count += 1;
+            *count
+        };
+        if count > testmo.account_limit {
+            lock(&testmo.broken)
+                .push(format!("{count} requests went to {account} at once, of {}", testmo.account_limit));
+        }
+        Self { testmo, account: account.to_owned() }
+    }
+}
+
+impl Drop for Pushing {
+    fn drop(&mut self) {
+        if let Some(count) = lock(&self.testmo.pushing).get_mut(&self.account) {
+            *count -= 1;
+        }
+    }
+}
+
+/// Whether a claim is for just what a request carries: as many cases of each batch, in order, each in its folder and,
+/// where it has the mark of a batch, with that of the right one.
+fn is_for(grant: &Grant, request: &Request) -> bool {
+    let Some(Value::Array(sent)) = request.field("cases") else { return false };
+    let claimed: Vec<&Share> = grant.shares.iter().flat_map(|share| vec![share; share.cases]).collect();
+    let is_of = |(share, case): (&&Share, &Value)| {
+        let is_mine = |tag: &Value| tag.as_str().is_none_or(|tag| !is_mark(tag) || tag == mark(&share.batch));
+        let marks = case["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+        case["folder_id"].as_u64() == Some(share.folder) && marks.iter().all(is_mine)
+    };
+    claimed.len() == sent.len() && claimed.iter().zip(sent).all(is_of)
+}
+
+impl std::fmt::Debug for TestmoOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TestmoOf({})", self.worker)
+    }
+}
+
+/// The account behind an origin: the first label of its host.
+pub(crate) fn host_of(origin: &str) -> &str {
+    let host = origin.strip_prefix("https://").unwrap_or(origin);
+    host.split('.').next().unwrap_or(host)
+}
+
+#[async_trait]
+impl Transport for TestmoOf {
+    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, Trouble> {
+        let account = host_of(access.origin.as_str()).to_owned();
+        let (method, purpose) = match call.body {
+            Some(_) => (Method::Post, Purpose::Creates),
+            None => (Method::Get, Purpose::Reads),
+        };
+        // What is assumed of a process: it does not stand still for longer than the margin just before it writes.
+        let longest = call.body.is_some().then_some(self.testmo.config.margin);
+        self.fuse.cross_within(longest).await;
+        let body = call.body.unwrap_or_default();
+        let token = Some(access.key.expose_secret().to_owned());
+        let target = format!("/api/v1{}", call.path);
+        let request = Request::read(method, &target, token, Some("application/json"), body.as_bytes());
+        let pushing = purpose == Purpose::Creates && call.path.ends_with("/cases");
+        let _pushing = pushing.then(|| {
+            self.testmo.check_claim(self.worker, &account, &request);
+            Pushing::begin(self.testmo.clone(), &account)
+        });
+        let course = Course::draw(&self.testmo.weather, &self.testmo.config, purpose);
+        let looks = purpose == Purpose::Reads && call.path.contains("/cases?");
+        let end = self.fuse.hold(self.send(Sent { account, request, course })).await;
+        self.fuse.cross().await;
+        let answer = end?;
+        let skips = looks && answer.status == 200 && self.testmo.mutation == Some(Mutation::SkipReconcile);
+        Ok(if skips {
+            Answer { body: br#"{"next_page":null,"total":0,"result":[],"expands":[]}"#.to_vec(), ..answer }
+        } else {
+            answer
+        })
+    }
+}
+
+impl TestmoOf {
+    async fn send(&self, sent: Sent) -> Result<Answer, Trouble> {
+        let testmo = &self.testmo;
+        let told =
+            format!("w{} {} {} {:?}", self.worker, sent.request.method.name(), sent.account, told_of(&sent.request));
+        let course = sent.course;
+        if lock(&testmo.phases).unreachable.contains(&sent.account) {
+            sleep(testmo.weather.ms(1..500)).await;
+            return Err(Trouble::Unreachable("nobody listens".into()));
+        }
+        testmo.diary.note(|| format!("{told}: {course:?}"));
+        match course.end {
+            End::NoHost => return Err(Trouble::UnknownHost),
+            End::NoConnection => {
+                sleep(course.ends).await;
+                return Err(Trouble::Unreachable("refused".into()));
+            }
+            End::Answer | End::Short | End::Garbled | End::Status { .. } | End::Cut => {}
+        }
+        let end = timeout(testmo.config.request_timeout, self.walk(sent)).await;
+        let end = end.unwrap_or(Err(Trouble::TimedOut));
+        testmo.diary.note(|| match &end {
+            Ok(answer) => format!("{told} ended with {}", answer.status),
+            Err(trouble) => format!("{told} ended: {trouble}"),
+        });
+        end
+    }
+
+    /// Has the request take effect when it is to, whether anybody waits for its end or not.
+    async fn walk(&self, sent: Sent) -> Result<Answer, Trouble> {
+        let Sent { account, request, course } = sent;
+        let phase = self.testmo.phase(&account);
+        let (told, telling) = oneshot::channel();
+        if let Some(at) = course.commits.filter(|_| phase.is_none()) {
+            let testmo = self.testmo.clone();
+            self.testmo.under_way.spawn(async move {
+                sleep(at).await;
+                let answer = testmo.commit(&account, &request);
+                if let Some(answer) = answer.as_ref().filter(|answer| !answer.created.is_empty()) {
+                    testmo.diary.note(|| format!("{account} created {:?}", answer.created));
+                }
+                // Whoever asked may not wait any more.
+                drop(told.send(answer));
+            });
+        } else {
+            drop(told);
+        }
+        sleep(course.ends).await;
+        let status = match (phase, course.end) {
+            (Some(status), _) => Some((status, None)),
+            (None, End::Status { status, retry_after }) => Some((status, retry_after)),
+            (None, End::Cut) => return Err(Trouble::Broken("cut".into())),
+            (None, _) => None,
+        };
+        if let Some((status, retry_after)) = status {
+            let answer = Response::message(status, "so it is");
+            let seconds = retry_after.map(|seconds| ("retry-after", seconds.to_string()));
+            let answer = seconds.map_or(answer.clone(), |(name, value)| answer.with_header(name, value));
+            return Ok(self.answer(answer.dated(self.testmo.time()), End::Answer));
+        }
+        let Ok(Some(answer)) = telling.await else { return std::future::pending().await };
+        Ok(self.answer(answer, course.end))
+    }
+
+    fn answer(&self, response: Response, end: End) -> Answer {
+        let header = |(name, value): &(&'static str, String)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        };
+        let headers: HeaderMap = response.headers.iter().filter_map(header).collect();
+        let is_created = response.status == 201;
+        let body = match end {
+            End::Garbled => br#"{"result":[{"id":"#.to_vec(),
+            End::Short if is_created => without_last(&response),
+            _ => response.body.to_vec(),
+        };
+        let clock: Clock = clock_of(&self.testmo.diary);
+        Answer { status: response.status, headers, body, at: clock.now() }
+    }
+}
+
+fn without_last(response: &Response) -> Vec<u8> {
+    let mut value = response.value();
+    if let Some(rows) = value["result"].as_array_mut() {
+        rows.pop();
+    }
+    value.to_string().into_bytes()
+}
+
+fn told_of(request: &Request) -> String {
+    let names = request.case_names();
+    if names.is_empty() { request.target().to_owned() } else { names.join(", ") }
+}
