@@ -150,25 +150,48 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn give_order(&self, order: &Order) -> Result<(), StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
-        let mut bounds = vec![Bound::Text(order.lane.kind().into()), Bound::Text(order.lane.name().into())];
-        if !order.paused {
-            let sql = "UPDATE shelf SET due_at = $1 WHERE state = 'parked' AND reason = 'paused' \
-                       AND (($2 = 'tenant' AND tenant_id = $3) OR ($2 = 'account' AND account = $3))";
-            let name = Bound::Text(order.lane.name().into());
-            let released = vec![Bound::Int(now), Bound::Text(order.lane.kind().into()), name];
-            sql::execute(&mut conn, sql, released).await?;
-        }
+        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let now = transaction.now;
+        let conn = transaction.conn()?;
+        let lane = || vec![Bound::Text(order.lane.kind().into()), Bound::Text(order.lane.name().into())];
         if !order.paused && order.most.is_none() {
-            sql::execute(&mut conn, "DELETE FROM lane_orders WHERE kind = $1 AND name = $2", bounds).await?;
-            return Ok(());
+            sql::execute(conn, "DELETE FROM lane_orders WHERE kind = $1 AND name = $2", lane()).await?;
+        } else {
+            let ordered = [Bound::Int(i64::from(order.paused)), Bound::MaybeInt(order.most.map(i64::from))];
+            let sql = "INSERT INTO lane_orders (kind, name, paused, most) VALUES ($1, $2, $3, $4) \
+                       ON CONFLICT (kind, name) DO UPDATE SET paused = excluded.paused, most = excluded.most";
+            sql::execute(conn, sql, lane().into_iter().chain(ordered).collect()).await?;
         }
-        bounds.extend([Bound::Int(i64::from(order.paused)), Bound::MaybeInt(order.most.map(i64::from))]);
-        let sql = "INSERT INTO lane_orders (kind, name, paused, most) VALUES ($1, $2, $3, $4) \
-                   ON CONFLICT (kind, name) DO UPDATE SET paused = excluded.paused, most = excluded.most";
-        sql::execute(&mut conn, sql, bounds).await?;
-        Ok(())
+        // After the order is changed: whoever shelves something over a pause keeps orders as they are until it is stored.
+        if !order.paused {
+            let sql = "UPDATE shelf SET due_at = $3 WHERE state = 'parked' AND reason = 'paused' \
+                       AND (($1 = 'tenant' AND tenant_id = $2) OR ($1 = 'account' AND account = $2))";
+            sql::execute(conn, sql, lane().into_iter().chain([Bound::Int(now)]).collect()).await?;
+        }
+        transaction.commit().await
     }
+}
+
+/// Where replicas share the store: keeps orders as they are until the transaction ends.
+pub(super) async fn keep_orders(conn: &mut AnyConnection) -> Result<(), StoreError> {
+    let dialect = Dialect::of(conn);
+    if dialect.is_shared() {
+        let sql = format!("SELECT 1 FROM lane_orders ORDER BY kind, name {}", dialect.keep());
+        sql::execute(conn, sql, vec![]).await?;
+    }
+    Ok(())
+}
+
+/// Whether a person has paused a tenant or an account.
+pub(super) async fn is_paused(
+    conn: &mut AnyConnection,
+    tenant: Option<&TenantId>,
+    account: Option<&str>,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM lane_orders WHERE paused = 1 AND ((kind = 'tenant' AND name = $1) \
+               OR (kind = 'account' AND name = $2))";
+    let bounds = vec![Bound::MaybeText(tenant.map(|t| t.as_str().into())), Bound::MaybeText(account.map(Into::into))];
+    Ok(!sql::fetch(conn, sql, bounds).await?.is_empty())
 }
 
 async fn orders(conn: &mut AnyConnection) -> Result<Vec<Order>, StoreError> {

@@ -17,7 +17,7 @@ use super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{Store, StoreError, connections, outbox};
 use crate::batch::event::Event;
 use crate::batch::ledger::{BatchRecord, CaseState};
-use crate::batch::{BatchId, BatchKey, TenantId};
+use crate::batch::{BatchId, BatchKey, Reason, TenantId};
 
 /// A record as it is to be stored, and the epoch that has to be stored before.
 #[derive(Clone, Debug)]
@@ -296,7 +296,10 @@ pub(super) async fn lock(
         sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     }
     let heard = changes.iter().filter_map(|change| change.heard.as_ref()).map(|heard| heard.account.as_str());
-    accounts::lock(conn, claims.iter().map(|claim| claim.account.as_str()).chain(heard).collect()).await
+    accounts::lock(conn, claims.iter().map(|claim| claim.account.as_str()).chain(heard).collect()).await?;
+    let mut shelved = changes.iter().filter_map(|change| change.shelve.as_ref());
+    // Before any row of the shelf, as whoever gives an order does it.
+    if shelved.any(|shelving| shelving.reason == Reason::Paused) { accounts::keep_orders(conn).await } else { Ok(()) }
 }
 
 /// Decides every claim and stores those that are granted.

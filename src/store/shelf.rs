@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
-use super::{Store, StoreError};
+use super::{Store, StoreError, accounts};
 use crate::batch::{BatchId, BatchKey, Reason, TenantId};
 
 /// What is put onto the shelf.
@@ -206,6 +206,9 @@ const DUE: &str = "shelf.state = 'parked' AND shelf.reason <> 'suspect' \
     AND ((shelf.waits_for = 'time' AND shelf.due_at <= $1) OR (shelf.waits_for = 'connection' \
     AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
     AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))))";
+
+/// What is shelved over a pause that is over comes back so soon.
+const PAUSE_IS_OVER_MS: i64 = 5_000;
 
 /// What replicas take turns at when they lease a suspect.
 const SUSPECTS: i64 = 0x0073_7573_7065_6374;
@@ -433,6 +436,10 @@ pub(super) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving)
         Until::Connection => (ShelfState::Parked, "connection", now),
         Until::Person => (ShelfState::Dead, "person", now),
     };
+    // Whoever shelves it over a pause may not have heard yet that the pause is over; after a while it has.
+    let stale = shelving.reason == Reason::Paused
+        && !accounts::is_paused(conn, tenant.as_ref(), shelving.account.as_deref()).await?;
+    let due_at = if stale { due_at.min(now.saturating_add(PAUSE_IS_OVER_MS)) } else { due_at };
     let sql = "INSERT INTO shelf (identity, generation, state, reason, detail, tenant_id, batch_id, account, \
                connection, waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, headers, body) \
                VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \

@@ -342,6 +342,7 @@ async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
     let (of_tenant, of_account) = (OrderedLane::Tenant(tenant()), OrderedLane::Account(target().account));
     let order = |lane: &OrderedLane, paused, most| Order { lane: lane.clone(), paused, most };
     let claim = |n: u32| f.store.claim(claim_of(&format!("p{n}"), &fresh(&format!("b{n}"))));
+    let mut now = 1_000_000;
     for lane in [&of_tenant, &of_account] {
         f.store.give_order(&order(lane, true, None)).await.unwrap();
         assert!(matches!(claim(1).await.unwrap(), Claimed::Paused));
@@ -349,11 +350,17 @@ async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
         assert_eq!(permit, Permit::Paused);
         let shelve =
             Shelving { reason: Reason::Paused, account: Some(target().account), ..shelving("b", Until::After(HOUR)) };
+        let late = shelve.clone();
         f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
         let due = async || f.store.lease_due("w", Duration::from_millis(1), &[(tenant(), 9)]).await.unwrap().len();
         assert_eq!(due().await, 0);
         f.store.give_order(&order(lane, false, None)).await.unwrap();
         assert_eq!(due().await, 1, "it is due at once");
+        f.store.change(Change { shelve: Some(late), ..Change::default() }).await.unwrap();
+        assert_eq!(due().await, 0);
+        now += 5_000;
+        f.set_time(now).await;
+        assert_eq!(due().await, 1, "whoever shelved it had not heard that the pause was over");
     }
     assert_eq!(f.store.orders().await.unwrap(), []);
     f.store.give_order(&order(&of_tenant, false, Some(1))).await.unwrap();
