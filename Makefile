@@ -26,7 +26,8 @@ chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1),
 		--revision "$$(git describe --always --dirty 2>/dev/null || echo unknown)"
 
 simulate: ## the worker's logic in paused time, broken by PLANS (10000) plans from seed FROM (1), JOBS (1) at once
-	nice -n 10 cargo run --release --locked -q -p testmo-simulation -- --from $(FROM) --plans $(PLANS) --jobs $(JOBS)
+	cargo build --profile simulation --package testmo-simulation --locked
+	target/simulation/testmo-simulate --from $(FROM) --plans $(PLANS) --jobs $(JOBS)
 
 bench: ## measure the worker and its peers, in less than an hour (ROW=n for one row)
 	@benches/run.sh $(if $(ROW),--row $(ROW))

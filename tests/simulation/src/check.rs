@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use testmo_courier::batch::decode::decode;
-use testmo_courier::batch::event::settlement_id;
+use testmo_courier::batch::event::{DUPLICATED, settlement_id};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::batch::{BatchKey, Reason, fingerprint, mark, raw_hash};
 use testmo_courier::store::shelf::Identity;
@@ -32,6 +32,7 @@ pub(crate) fn check(stage: &Stage, plan: &Plan) -> Vec<String> {
         check.shelf(&winners);
         check.folders(stage);
         check.events(stage, &winners);
+        check.duplicates(stage, &winners);
         check.broken
     })
 }
@@ -112,8 +113,7 @@ impl<'a> Check<'a> {
         }
         for (spot, missing) in counts.into_iter().filter(|(_, missing)| *missing != 0) {
             match (missing, self.plan.kind) {
-                // A commit beyond the settle time is the one way to a duplicate. That the worker notices it is told by
-                // an event, which names both rows: the events are the place to ask for it.
+                // A commit beyond the settle time is the one way to a duplicate, of which `duplicates` asks.
                 (..0, Kind::Late) => {}
                 (..0, Kind::Usual | Kind::Poison | Kind::Many) => {
                     self.broken.push(format!("{spot:?}: {} too many", -missing))
@@ -246,6 +246,45 @@ impl<'a> Check<'a> {
             if told != stored {
                 self.broken.push(format!("{key}: told were the rows {told:?}, stored are {stored:?}"));
             }
+        }
+    }
+}
+
+impl Check<'_> {
+    /// Each row that stands for a case once more is told, with the row that the ledger holds for the case; nothing else
+    /// is told to be one. Of a tenant whose cases carry no mark nothing is said: a person may have made the row.
+    fn duplicates(&mut self, stage: &Stage, winners: &[Winner<'_>]) {
+        let mut told: BTreeSet<(String, String, u64, u64)> = BTreeSet::new();
+        for event in stage.broker.heard().iter().filter(|event| event.kind == DUPLICATED) {
+            let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
+            let name = |field: &str| body["data"][field].as_str().unwrap_or_default().to_owned();
+            let id = |case: &Value, field: &str| case[field].as_u64().unwrap_or(0);
+            let cases = body["data"]["cases"].as_array().into_iter().flatten();
+            let of =
+                |case: &Value| (name("tenant_id"), name("batch_id"), id(case, "testmo_id"), id(case, "duplicate_id"));
+            told.extend(cases.map(of));
+        }
+        let mut expected = BTreeSet::new();
+        for Winner { batch, key, record } in winners {
+            let tenant = &self.plan.tenants[batch.tenant];
+            let (tag, arrived) = (mark(key), record.arrived().collect::<Vec<_>>());
+            let marked = self.rows.iter().filter(|((account, _), row)| {
+                tenant.mark && account.as_str() == tenant.account && row.tags.contains(&tag)
+            });
+            let twice = marked.map(|((_, id), _)| *id).filter(|id| arrived.iter().all(|(_, known)| known != id));
+            expected.extend(twice.map(|id| (key.tenant.to_string(), key.batch.to_string(), id)));
+            let known: BTreeSet<u64> = arrived.iter().map(|(_, id)| *id).collect();
+            let of_batch = |told: &&(String, String, u64, u64)| {
+                told.0 == key.tenant.as_str() && told.1 == key.batch.as_str() && !known.contains(&told.2)
+            };
+            if let Some(wrong) = told.iter().find(of_batch) {
+                self.broken.push(format!("{key}: row {} is told to stand for a case and does not", wrong.2));
+            }
+        }
+        let told: BTreeSet<(String, String, u64)> =
+            told.into_iter().map(|(tenant, batch, _, duplicate)| (tenant, batch, duplicate)).collect();
+        if told != expected {
+            self.broken.push(format!("told to stand in Testmo twice are {told:?}, and do {expected:?}"));
         }
     }
 }

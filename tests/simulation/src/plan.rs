@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use testmo_courier::batch::TenantId;
+use testmo_courier::store::accounts::{Order, OrderedLane};
 
 use crate::batches::{BatchPlan, batches};
 use crate::mutation::Mutation;
@@ -83,6 +85,8 @@ pub(crate) enum Action {
     Broker { up: bool },
     /// The store answers, or does not.
     Store { up: bool },
+    /// The store answers claims and changes so much later than they take effect.
+    Lag { time: Duration },
     /// An account answers everything with a status, or answers honestly.
     Answer { account: &'static str, status: Option<u16> },
     /// An account can be reached, or cannot.
@@ -91,6 +95,8 @@ pub(crate) enum Action {
     Revoke { tenant: usize },
     /// The tenant enters a new key.
     Renew { tenant: usize },
+    /// A person pauses or limits a lane, or takes that back.
+    Order(Order),
     /// The store's clock is set, by milliseconds, as far as what is assumed allows.
     Jump { ms: i64 },
 }
@@ -139,7 +145,7 @@ impl Plan {
         for _ in 0..rng.usize(1..9) {
             let at = ms(rng, 100..millis(self.healed) * 3 / 4);
             let replica = rng.usize(..self.replicas);
-            match rng.u8(..16) {
+            match rng.u8(..21) {
                 0..=1 if kills > 0 => {
                     kills -= 1;
                     self.actions.push((at, Action::Kill { replica }));
@@ -171,6 +177,20 @@ impl Plan {
                     let tenant = rng.usize(..self.tenants.len());
                     self.for_a_while(rng, at, Action::Revoke { tenant }, Action::Renew { tenant });
                 }
+                15..=17 => {
+                    let time = ms(rng, 100..5_000);
+                    self.for_a_while(rng, at, Action::Lag { time }, Action::Lag { time: Duration::ZERO });
+                }
+                18 | 19 => {
+                    let lane = match rng.bool() {
+                        true => OrderedLane::Tenant(self.tenants[rng.usize(..self.tenants.len())].id()),
+                        false => OrderedLane::Account(origin_of(ACCOUNTS[rng.usize(..2)])),
+                    };
+                    let paused = rng.bool();
+                    let most = if paused { None } else { Some(1) };
+                    let free = Order { lane: lane.clone(), paused: false, most: None };
+                    self.for_a_while(rng, at, Action::Order(Order { lane, paused, most }), Action::Order(free));
+                }
                 // Where Testmo keeps to no time, the last look must not come early as well.
                 _ if !freezes && self.kind != Kind::Late => {
                     let ms = if rng.bool() { rng.i64(0..60_000) } else { -rng.i64(0..60_000) };
@@ -185,6 +205,18 @@ impl Plan {
         let until = at + ms(rng, 200..12_000);
         self.actions.extend([(at, begin), (until, end)]);
     }
+}
+
+impl TenantPlan {
+    /// The tenant's identity.
+    pub(crate) fn id(&self) -> TenantId {
+        self.name.parse().expect("a tenant")
+    }
+}
+
+/// An account as workers know it.
+pub(crate) fn origin_of(account: &str) -> String {
+    format!("https://{account}.testmo.net")
 }
 
 fn tenant(rng: &mut Rng, number: usize) -> TenantPlan {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::store::accounts::Order as PersonsOrder;
 use testmo_courier::store::shelf::ShelfState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -169,10 +170,12 @@ fn act(stage: &Stage, action: &Action, give: &impl Fn(usize, Order)) {
         Action::Cut { replica } => give(replica, Order::Cut),
         Action::Broker { up } => stage.broker.set_up(up),
         Action::Store { up } => stage.store.go_away(!up),
+        Action::Lag { time } => stage.store.lag(time),
         Action::Answer { account, status } => stage.testmo.answer_all(account, status),
         Action::Reach { account, reachable } => stage.testmo.set_reachable(account, reachable),
         Action::Revoke { tenant } => stage.revoke(tenant),
         Action::Renew { tenant } => stage.renew(tenant),
+        Action::Order(ref order) => stage.store.at_once(|tables, now| tables.give_order(order, now)),
         Action::Jump { ms } => stage.jump(ms),
     }
 }
@@ -182,7 +185,13 @@ fn heal(stage: &Stage, plan: &Plan) {
     stage.diary.note(|| "all is healed".into());
     stage.weather.calm_down();
     stage.store.go_away(false);
+    stage.store.lag(Duration::ZERO);
     stage.broker.set_up(true);
+    stage.store.at_once(|tables, now| {
+        for order in tables.orders() {
+            tables.give_order(&PersonsOrder { paused: false, most: None, ..order }, now);
+        }
+    });
     for account in ACCOUNTS {
         stage.testmo.answer_all(account, None);
         stage.testmo.set_reachable(account, true);

@@ -18,7 +18,7 @@ use crate::batches::LARGEST_REQUEST;
 use crate::broker::Broker;
 use crate::diary::{Diary, lock};
 use crate::fuse::Fuse;
-use crate::plan::{ACCOUNTS, Kind, Plan, TenantPlan};
+use crate::plan::{ACCOUNTS, Kind, Plan, TenantPlan, origin_of};
 use crate::store::tables::Tables;
 use crate::store::{MemoryStore, POISON};
 use crate::testmo::Testmo;
@@ -54,7 +54,8 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
         ("COURIER_TESTMO__SETTLE_UNANSWERED", "5s"),
         ("COURIER_TESTMO__MARGIN", "1s"),
         // By then everything has come that ever comes.
-        ("COURIER_TESTMO__LAST_LOOK", "1m"),
+        ("COURIER_TESTMO__LAST_LOOK", "30s"),
+        ("COURIER_SHELF__POLL", "3s"),
         ("COURIER_RETRY__FIRST_PARK", "2s"),
         ("COURIER_RETRY__LONGEST_PARK", "20s"),
         ("COURIER_SHELF__LEASE", "2m"),
@@ -125,9 +126,9 @@ impl Stage {
         let tenant = &self.plans[number];
         let key = lock(&self.keys)[number];
         let mapping = Mapping { mark: tenant.mark, ..Mapping::default() };
-        let origin = self.policy.check(&format!("https://{}.testmo.net", tenant.account)).expect("an origin");
+        let origin = self.policy.check(&origin_of(tenant.account)).expect("an origin");
         let entered = Entered {
-            tenant: tenant.name.parse().expect("a tenant"),
+            tenant: tenant.id(),
             access: Access { origin, key: SecretString::from(key_of(&tenant.name, key)) },
             expires_on: None,
             project: 1,

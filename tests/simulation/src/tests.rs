@@ -1,16 +1,24 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
+
+use testmo_courier::store::accounts::{Order, OrderedLane};
 
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
 use crate::plan::{Action, Kind, Limits, Plan, TenantPlan};
 use crate::weather::Rates;
 use crate::{Mutation, run, simulate};
 
-/// Runs plans on all cores, until one of them is `wanted` or there are no more; gives what was wrong with each.
-fn run_all(seeds: std::ops::Range<u64>, mutation: Option<Mutation>, most: usize) -> BTreeMap<u64, Vec<String>> {
+/// Runs plans on all cores, until so many have failed or there are no more; gives what was wrong with each, and how many
+/// requests of all plans carried cases of several batches.
+fn run_all(
+    seeds: std::ops::Range<u64>,
+    mutation: Option<Mutation>,
+    most: usize,
+) -> (BTreeMap<u64, Vec<String>>, usize) {
     let (next, failed) = (AtomicU64::new(seeds.start), std::sync::Mutex::new(BTreeMap::new()));
+    let packs = AtomicUsize::new(0);
     let job = || {
         while crate::diary::lock(&failed).len() < most {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -18,6 +26,7 @@ fn run_all(seeds: std::ops::Range<u64>, mutation: Option<Mutation>, most: usize)
                 return;
             }
             let outcome = simulate(seed, mutation, false);
+            packs.fetch_add(outcome.packs, Ordering::Relaxed);
             if !outcome.broken.is_empty() {
                 crate::diary::lock(&failed).insert(seed, outcome.broken);
             }
@@ -28,21 +37,22 @@ fn run_all(seeds: std::ops::Range<u64>, mutation: Option<Mutation>, most: usize)
             scope.spawn(job);
         }
     });
-    failed.into_inner().expect("what failed")
+    (failed.into_inner().expect("what failed"), packs.into_inner())
 }
 
 #[test]
 fn two_thousand_plans_lose_nothing_and_make_nothing_twice() {
-    let failed = run_all(1..2_001, None, 3);
+    let (failed, packs) = run_all(1..2_001, None, 3);
     let again: Vec<String> = failed.keys().map(|seed| format!("make simulate FROM={seed} PLANS=1")).collect();
     assert!(failed.is_empty(), "{failed:#?}\nagain: {again:?}");
+    assert!(packs > 500, "only {packs} requests carried cases of several batches");
 }
 
 /// The test of the test: a simulation that notices nothing would prove nothing.
 #[test]
 fn every_known_bug_is_noticed() {
     for mutation in Mutation::ALL {
-        let failed = run_all(1..501, Some(mutation), 1);
+        let (failed, _) = run_all(1..501, Some(mutation), 1);
         assert!(!failed.is_empty(), "{mutation:?} went unnoticed");
     }
 }
@@ -125,4 +135,51 @@ fn a_copy_that_has_to_wait_does_not_take_the_refused_case_off_the_shelf() {
             .filter(|line| line.contains("event com.sqai-suite.testmo.batch.partially_delivered"));
         assert_eq!(told.count(), 2, "{wait:?}: whoever published the copy hears of it, too");
     }
+}
+
+#[test]
+fn a_batch_that_is_leased_before_its_worker_knows_that_it_was_shelved_is_not_lost() {
+    let reach = |reachable| Action::Reach { account: "north", reachable };
+    let lag = |time| Action::Lag { time: ms(time) };
+    let actions = vec![(ms(0), reach(false)), (ms(0), lag(5_000)), (ms(9_000), lag(0)), (ms(9_000), reach(true))];
+    let limits = Limits { tries: 1, ..calm().limits };
+    let batches = vec![batch("b1", 100)];
+    let outcome = run::run(&Plan { batches, actions, limits, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+}
+
+#[test]
+fn a_batch_that_is_shelved_over_a_pause_that_is_over_comes_back() {
+    let lane = OrderedLane::Tenant("t0".parse().expect("a tenant"));
+    let order = |paused| Action::Order(Order { lane: lane.clone(), paused, most: None });
+    // The worker sees orders every three seconds.
+    let actions = vec![(ms(2_900), order(true)), (ms(3_100), order(false))];
+    let batches = vec![batch("b1", 3_500)];
+    let outcome = run::run(&Plan { batches, actions, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    assert!(outcome.timeline.iter().any(|line| line.contains("as paused")), "{:#?}", outcome.timeline);
+}
+
+#[test]
+fn a_request_that_failed_is_told_from_one_that_created_cases_of_the_same_batch_before() {
+    let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken };
+    let batches = vec![BatchPlan { cases: (0..40).map(case).collect(), ..batch("b1", 0) }];
+    let answer = |status| Action::Answer { account: "north", status };
+    // By then some of its requests are through, and others are not.
+    let actions = vec![(ms(1_000), answer(Some(503))), (ms(4_000), answer(None))];
+    let limits = Limits { max_cases: 1, tries: 9, ..calm().limits };
+    let outcome = run::run(&Plan { batches, actions, limits, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    assert!(outcome.timeline.iter().any(|line| line.contains("ended with 503")), "{:#?}", outcome.timeline);
+}
+
+#[test]
+fn many_batches_of_one_tenant_share_requests_and_of_two_in_conflict_one_arrives() {
+    let many = (0..12).map(|n| batch(&format!("b{n}"), 0));
+    let case = CasePlan { name: "in conflict".into(), fate: CaseFate::Taken };
+    let batches = many.chain([BatchPlan { cases: vec![case], ..batch("b3", 0) }]).collect();
+    let limits = Limits { prefetch: 20, ..calm().limits };
+    let outcome = run::run(&Plan { batches, limits, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    assert!(outcome.packs > 0 && outcome.pushes < 12, "{:#?}", outcome.timeline);
 }

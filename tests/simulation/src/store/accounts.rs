@@ -31,7 +31,14 @@ impl Tables {
     }
 
     fn is_paused(&self, account: &str, tenant: &TenantId) -> bool {
-        self.orders_for(account, tenant).any(|order| order.paused)
+        self.is_ordered_to_pause(Some(tenant), Some(account))
+    }
+
+    pub(super) fn is_ordered_to_pause(&self, tenant: Option<&TenantId>, account: Option<&str>) -> bool {
+        self.orders.iter().filter(|order| order.paused).any(|order| match &order.lane {
+            OrderedLane::Tenant(of) => tenant == Some(of),
+            OrderedLane::Account(of) => account == Some(of),
+        })
     }
 
     /// Requests without an end whose lease is not over.

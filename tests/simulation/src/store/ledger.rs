@@ -158,15 +158,15 @@ impl Tables {
         }
     }
 
-    /// Whether a push is known to have created cases, and for which batches its end is not known.
+    /// Whether a push is known to have created cases, and of which batches it is still the open one.
     pub(crate) fn company(&self, push: &str) -> Company {
         let parts = self.parts.iter().filter(|(_, of)| of == push);
         let records: Vec<&BatchRecord> =
             parts.filter_map(|(key, _)| Some(&self.batches.get(key)?.stored.record)).collect();
         let created = self.pushes.get(push).is_some_and(|push| push.ids.is_some());
         let waits = |record: &&&BatchRecord| record.open_push.as_ref().is_some_and(|open| open.id == push);
-        let waiting = records.iter().filter(waits).map(|record| record.key.clone()).collect();
-        Company { committed: created && !records.is_empty(), waiting }
+        let batches = records.iter().filter(waits).map(|record| record.key.clone()).collect();
+        Company { committed: created && !records.is_empty(), batches }
     }
 
     /// Batches that are due for a last look, which nobody else is given for a while.

@@ -49,6 +49,8 @@ pub(crate) struct MemoryStore {
     /// The present moment, and how many calls there were in it.
     pace: Mutex<(Duration, u32)>,
     hurried: AtomicBool,
+    /// How much later than they take effect claims and changes are answered.
+    lag: Mutex<Duration>,
 }
 
 /// More calls in a single millisecond than all workers together can have reason for.
@@ -65,8 +67,13 @@ pub(crate) struct StoreOf {
 impl MemoryStore {
     pub(crate) fn new(tables: Tables, diary: Arc<Diary>, weather: Arc<Weather>) -> Arc<Self> {
         let (tables, under_way, pace) = (Mutex::new(tables), TaskTracker::new(), Mutex::default());
-        let (away, hurried) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { tables, diary, weather, under_way, away, pace, hurried })
+        let (away, hurried, lag) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
+        Arc::new(Self { tables, diary, weather, under_way, away, pace, hurried, lag })
+    }
+
+    /// Answers claims and changes so much later than they take effect.
+    pub(crate) fn lag(&self, lag: Duration) {
+        *lock(&self.lag) = lag;
     }
 
     /// Whether workers asked it again and again without any time passing.
@@ -149,8 +156,10 @@ impl StoreOf {
             act(&mut tables, now)
         };
         let done = if before.is_zero() { act(&store) } else { self.later(before, act).await? };
-        if !after.is_zero() {
-            sleep(after).await;
+        let lags = matches!(call, "change" | "claim" | "claim_folder");
+        let lag = if lags { *lock(&store.lag) } else { Duration::ZERO };
+        if !(after + lag).is_zero() {
+            sleep(after + lag).await;
         }
         if end == StoreEnd::FailsAfter {
             store.diary.note(|| format!("w{worker} store {call}: done, but not told so"));

@@ -10,6 +10,9 @@ use testmo_courier::store::shelf::{
 
 use super::tables::{ShelfRow, Tables, after, tenant_of};
 
+/// What is shelved over a pause that is over comes back so soon.
+const PAUSE_IS_OVER_MS: i64 = 5_000;
+
 impl Tables {
     pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) {
         let (state, due_at) = match shelving.until {
@@ -17,6 +20,9 @@ impl Tables {
             Until::Connection => (ShelfState::Parked, now),
             Until::Person => (ShelfState::Dead, now),
         };
+        let stale = shelving.reason == Reason::Paused
+            && !self.is_ordered_to_pause(tenant_of(&shelving.identity), shelving.account.as_deref());
+        let due_at = if stale { due_at.min(now + PAUSE_IS_OVER_MS) } else { due_at };
         // As in a database, a number is used up also where a row is put anew.
         self.shelved += 1;
         let there = self.shelf.values_mut().find(|row| is_same(&row.content.identity, &shelving.identity));

@@ -4,16 +4,21 @@ use std::time::Duration;
 use fastrand::Rng;
 use testmo_courier::batch::event::{DELIVERED, Event};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState, OpenPush, Refusal, Target};
+use testmo_courier::batch::pace::Signal;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::store::Store;
+use testmo_courier::store::accounts::{Heard, Order, OrderedLane};
 use testmo_courier::store::connections::{ConnectionRow, Finding, SealedKey};
 use testmo_courier::store::folders::NewFolder;
-use testmo_courier::store::ledger::{Change, Claim, PushEnded, Revised};
+use testmo_courier::store::ledger::{Change, Claim, Company, PushEnded, Revised};
 use testmo_courier::store::shelf::{ByHand, Filter, Identity, ShelfId, Shelved, Shelving, Until, Wish};
 
 use super::tables::Tables;
+
+/// How long events are left to a worker that has taken them.
+const TAKEN_FOR: Duration = Duration::from_secs(120);
 
 /// The same store twice: on SQLite and in memory.
 struct Both {
@@ -81,10 +86,16 @@ impl Both {
         let until = [Until::After(self.wait()), Until::Connection, Until::Person];
         Shelving {
             identity,
-            reason: self.one_of(&[Reason::KeyRefused, Reason::Suspect, Reason::NoRoom, Reason::CrashLoop]),
+            reason: self.one_of(&[
+                Reason::KeyRefused,
+                Reason::Suspect,
+                Reason::NoRoom,
+                Reason::CrashLoop,
+                Reason::Paused,
+            ]),
             detail: self.rng.bool().then(|| "d".into()),
             until: self.one_of(&until),
-            account: None,
+            account: self.rng.bool().then(|| self.account()),
             connection: self.one_of(&[None, Some("v1".into()), Some("v2".into())]),
             parks: self.rng.u32(..3),
             failing_since: self.rng.bool().then_some(5),
@@ -117,9 +128,10 @@ impl Both {
     }
 
     fn finding(&mut self) -> Finding {
-        match self.rng.u8(..3) {
+        match self.rng.u8(..4) {
             0 => Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() },
             1 => Finding::Fails { reason: Reason::Forbidden, detail: "d".into() },
+            2 => Finding::Fails { reason: Reason::ServerError, detail: "d".into() },
             _ => Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() },
         }
     }
@@ -136,7 +148,7 @@ impl Both {
 
     /// One call, on both; gives what they answered.
     async fn call(&mut self) -> (&'static str, String, String) {
-        match self.rng.u8(..20) {
+        match self.rng.u8(..24) {
             0..=3 => self.claim().await,
             4..=8 => self.change().await,
             9 => {
@@ -160,9 +172,10 @@ impl Both {
                 ("take_rechecks", told(&real), told(&memory))
             }
             12 | 13 => {
-                let (lease, most, now) = (self.wait(), self.rng.u32(0..4), self.clock.now());
-                let real = self.real.lease_due("w", lease, most).await.expect("leased");
-                ("lease_due", told(&real), told(&self.memory.lease_due(lease, most, now)))
+                let (lease, now) = (self.wait(), self.clock.now());
+                let asks = [(self.tenant(), self.rng.u32(0..4)), (self.tenant(), self.rng.u32(0..4))];
+                let real = self.real.lease_due("w", lease, &asks).await.expect("leased");
+                ("lease_due", told(&real), told(&self.memory.lease_due(lease, &asks, now)))
             }
             14 => {
                 let (lease, now) = (self.wait(), self.clock.now());
@@ -176,6 +189,31 @@ impl Both {
             }
             16 | 17 => self.outbox().await,
             18 => self.folder().await,
+            19 | 20 => {
+                let (account, lease, now) = (self.account(), self.wait(), self.clock.now());
+                let tenant = self.rng.bool().then(|| self.tenant());
+                let real = self.real.permit(&account, tenant.as_ref(), lease).await.expect("an answer");
+                ("permit", told(&real), told(&self.memory.permit(&account, tenant.as_ref(), lease, now)))
+            }
+            21 => {
+                let lane = if self.rng.bool() {
+                    OrderedLane::Tenant(self.tenant())
+                } else {
+                    OrderedLane::Account(self.account())
+                };
+                let (paused, most) = (self.rng.u8(..3) == 0, self.one_of(&[None, None, Some(1), Some(2)]));
+                let (order, now) = (Order { lane, paused, most }, self.clock.now());
+                let real = self.real.give_order(&order).await.expect("stored");
+                ("give_order", told(&real), told(&self.memory.give_order(&order, now)))
+            }
+            22 => {
+                let (after, lease, now) = (self.wait(), self.wait(), self.clock.now());
+                let mut real = self.real.take_last_looks(after, lease, 9).await.expect("taken");
+                let mut memory = self.memory.take_last_looks(after, lease, 9, now);
+                real.sort_by_key(|stored| stored.record.key.clone());
+                memory.sort_by_key(|stored| stored.record.key.clone());
+                ("take_last_looks", told(&real), told(&memory))
+            }
             _ => {
                 let (retention, most, now) = (self.wait(), self.rng.u32(1..4), self.clock.now());
                 let real = self.real.prune(retention, most).await.expect("pruned");
@@ -184,23 +222,33 @@ impl Both {
         }
     }
 
+    /// A claim of one batch or of several, never twice of one.
     async fn claim(&mut self) -> (&'static str, String, String) {
         self.pushes += 1;
-        let target = Target { account: self.account(), project: 1, folder: 2 };
+        let account = self.account();
         let push = format!("p{}", self.pushes);
-        let mut revised = self.revised(|_, _| {});
-        let waiting: Vec<usize> = revised.record.waiting().collect();
-        let open = OpenPush { id: push.clone(), connection: "v1".into(), mark: None, committed: false };
-        revised.record.claim(&waiting, open, &target);
+        let mut batches: Vec<Revised> = Vec::new();
+        for _ in 0..self.rng.u8(1..4) {
+            let mut revised = self.revised(|_, _| {});
+            if batches.iter().any(|other| other.record.key == revised.record.key) {
+                continue;
+            }
+            let waiting: Vec<usize> = revised.record.waiting().collect();
+            let mark = self.rng.bool().then(|| "m".to_owned());
+            let open = OpenPush { id: push.clone(), connection: "v1".into(), mark, committed: false };
+            let target = Target { account: account.clone(), project: 1, folder: self.rng.u64(2..4) };
+            revised.record.claim(&waiting, open, &target);
+            batches.push(revised);
+        }
         let claim = Claim {
             push,
-            tenant: revised.record.key.tenant.clone(),
+            tenant: batches[0].record.key.tenant.clone(),
             connection: self.one_of(&["v1", "v2"]).into(),
-            target,
-            cases: waiting.len(),
+            account,
+            ceiling: self.rng.u32(1..4),
             holder: "w".into(),
             lease: self.wait(),
-            batches: vec![revised],
+            batches,
         };
         let now = self.clock.now();
         let real = self.real.claim(claim.clone()).await.expect("an answer");
@@ -232,8 +280,17 @@ impl Both {
             let (kind, routing_key, subject, body) = (DELIVERED, "k".into(), "s".into(), "{}".into());
             change.events = vec![Event { id, kind, routing_key, subject, body }];
         }
-        if self.rng.u8(..6) == 0 {
-            change.gate = Some((self.account(), self.wait()));
+        if self.rng.u8(..3) == 0 {
+            let signal = [
+                Signal::Answered,
+                Signal::Slow,
+                Signal::Throttled(self.wait()),
+                Signal::Failed,
+                Signal::Failed,
+                Signal::ProbeFailed,
+            ];
+            let (account, signal, ceiling) = (self.account(), self.one_of(&signal), self.rng.u32(1..4));
+            change.heard = Some(Heard { account, signal, ceiling });
         }
         if self.rng.u8(..4) == 0 {
             change.success = Some(self.tenant());
@@ -245,8 +302,8 @@ impl Both {
 
     async fn outbox(&mut self) -> (&'static str, String, String) {
         let now = self.clock.now();
-        let mut real = self.real.unsent(100).await.expect("events");
-        let mut memory = self.memory.unsent(100, now);
+        let mut real = self.real.unsent(100, TAKEN_FOR).await.expect("events");
+        let mut memory = self.memory.unsent(100, TAKEN_FOR, now);
         real.sort_by_key(|event| event.id.clone());
         memory.sort_by_key(|event| event.id.clone());
         let answers = (told(&real), told(&memory));
@@ -305,6 +362,18 @@ impl Both {
         held.sort_unstable();
         known.sort_unstable();
         read.push((told(&held), told(&known)));
+        let now = self.clock.now();
+        read.push((told(&self.real.due(9).await.expect("read")), told(&self.memory.due(9, now))));
+        read.push((told(&self.real.skimmed(9).await.expect("read")), told(&self.memory.skimmed(9))));
+        read.push((told(&self.real.orders().await.expect("read")), told(&self.memory.orders())));
+        read.push((told(&self.real.pace(&account).await.expect("read")), told(&self.memory.pace(&account))));
+        let push = format!("p{}", self.pushes);
+        let sorted = |mut company: Company| {
+            company.batches.sort();
+            company
+        };
+        let real = sorted(self.real.company(&push).await.expect("read"));
+        read.push((told(&real), told(&sorted(self.memory.company(&push)))));
         read
     }
 }
@@ -315,13 +384,14 @@ fn told(what: &impl std::fmt::Debug) -> String {
 
 /// One of the ends that a push, a look or a settlement can have.
 fn end(record: &mut BatchRecord, rng: &mut Rng) {
-    match rng.u8(..7) {
+    match rng.u8(..8) {
         0 => record.created(&[(0, rng.u64(1..7)), (1, rng.u64(1..7))]),
         1 => record.created(&[(1, rng.u64(1..7))]),
         2 => record.not_created(vec![(0, Refusal { reason: Reason::CaseRefused, said: vec![] })]),
         3 => record.unclear(rng.i64(1_799_999_000_000..1_800_000_000_000)),
         4 => record.looked(&[(0, rng.u64(1..7))], false),
         5 => record.looked(&[], false),
+        6 => record.last_looked(),
         _ => {
             record.state = record.outcome().unwrap_or(BatchState::Failed);
             record.settled_at = Some(rng.i64(1_799_999_900_000..1_800_000_000_000));
@@ -364,9 +434,9 @@ fn where_workers_share_it_an_event_is_given_to_one_of_them_for_a_while() {
     let event =
         Event { id: "e".into(), kind: DELIVERED, routing_key: "k".into(), subject: "s".into(), body: "{}".into() };
     tables.put_events(&[event], 1_000);
-    let taken = tables.unsent(9, 1_000);
-    assert_eq!((taken.len(), tables.unsent(9, 1_000).len()), (1, 0));
-    assert_eq!(tables.unsent(9, 121_000).len(), 1, "whoever took it is gone");
+    let taken = tables.unsent(9, TAKEN_FOR, 1_000);
+    assert_eq!((taken.len(), tables.unsent(9, TAKEN_FOR, 1_000).len()), (1, 0));
+    assert_eq!(tables.unsent(9, TAKEN_FOR, 121_000).len(), 1, "whoever took it is gone");
     tables.mark_sent(&taken);
     assert_eq!(tables.unsent_count(), 1, "it was taken again since");
 }
@@ -378,10 +448,10 @@ async fn what_was_asked_is_done_although_whoever_asked_is_gone() {
     use crate::weather::{Rates, Weather};
     let (diary, weather) = (Arc::new(Diary::begin(false)), Arc::new(Weather::new(3, Rates::default())));
     let store = super::MemoryStore::new(Tables::default(), diary, weather);
-    let (fuse, change) =
-        (Fuse::new(), Change { gate: Some(("x".into(), Duration::from_secs(9))), ..Change::default() });
+    let heard = Heard { account: "x".into(), signal: Signal::Throttled(Duration::from_secs(9)), ceiling: 1 };
+    let (fuse, change) = (Fuse::new(), Change { heard: Some(heard), ..Change::default() });
     let mut calls = 0;
-    while store.at_once(|tables, _| tables.gates.is_empty()) {
+    while store.at_once(|tables, _| tables.paces.is_empty()) {
         let of = store.of(1, fuse.clone());
         let asked = testmo_courier::store::Storage::change(&of, change.clone());
         // Given up before it is answered, as a process does that is killed.
