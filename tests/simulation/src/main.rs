@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use testmo_simulation::{Outcome, simulate};
+use testmo_simulation::{Mutation, Outcome, simulate};
 
 /// Runs the worker's own logic in paused time between neighbours in memory, and breaks them by seeded plans.
 #[derive(Parser)]
@@ -23,6 +23,9 @@ struct Arguments {
     /// After so many that failed it ends.
     #[arg(long, default_value_t = 1)]
     failures: u64,
+    /// A known bug to put in, to see when it is noticed.
+    #[arg(long)]
+    bug: Option<Mutation>,
     /// Show what the workers log, for a single plan.
     #[arg(long)]
     log: bool,
@@ -50,11 +53,11 @@ fn main() -> anyhow::Result<()> {
                 if seed >= end {
                     break;
                 }
-                let outcome = simulate(seed, None, arguments.log);
+                let outcome = simulate(seed, arguments.bug, arguments.log);
                 total.add(&outcome);
                 if !outcome.broken.is_empty() {
                     failures.fetch_add(1, Ordering::Relaxed);
-                    report(seed, &outcome)?;
+                    report(seed, arguments.bug, &outcome)?;
                 }
             }
             anyhow::Ok(total)
@@ -91,8 +94,8 @@ impl Total {
 }
 
 /// Shows what was wrong, and runs the plan once more to tell how it came about.
-fn report(seed: u64, outcome: &Outcome) -> anyhow::Result<()> {
-    let again = simulate(seed, None, true);
+fn report(seed: u64, bug: Option<Mutation>, outcome: &Outcome) -> anyhow::Result<()> {
+    let again = simulate(seed, bug, true);
     let mut out = std::io::stdout().lock();
     again.timeline.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     writeln!(out, "\nseed {seed} failed:")?;
@@ -100,7 +103,9 @@ fn report(seed: u64, outcome: &Outcome) -> anyhow::Result<()> {
     if again.broken != outcome.broken {
         writeln!(out, "when it was run again, it ended otherwise: {:?}", again.broken)?;
     }
-    writeln!(out, "again: make simulate FROM={seed} PLANS=1\n")?;
+    if bug.is_none() {
+        writeln!(out, "again: make simulate FROM={seed} PLANS=1\n")?;
+    }
     Ok(())
 }
 

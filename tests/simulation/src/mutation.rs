@@ -1,7 +1,7 @@
 //! Which known bugs can be put back, to see whether the simulation notices?
 
 /// A bug, put in at the seams between the worker and its neighbours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mutation {
     /// A look into Testmo finds nothing, as if there had been none before pushing again.
     SkipReconcile,

@@ -5,11 +5,13 @@ use std::cell::Cell;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::store::accounts::Order as PersonsOrder;
 use testmo_courier::store::shelf::ShelfState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Queue;
@@ -92,7 +94,8 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
             stage.complain(format!("replica {replica} takes no orders"));
         }
     };
-    let publishing = publish(&stage, plan, &tasks);
+    let over = CancellationToken::new();
+    let publishing = publish(&stage, plan, &tasks, &over);
     let acting = async {
         let began = Instant::now();
         for (at, action) in &plan.actions {
@@ -108,6 +111,7 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     if !is_drained(&stage, plan).await {
         stage.complain("it does not come to an end".into());
     }
+    over.cancel();
     (0..plan.replicas).for_each(|replica| give(replica, Order::End));
     tasks.close();
     tasks.wait().await;
@@ -132,7 +136,7 @@ fn cases_in(stage: &Stage) -> usize {
 }
 
 /// Publishes everything, each at its time.
-async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker) {
+async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker, over: &CancellationToken) {
     let began = Instant::now();
     let mut messages: Vec<(Duration, Queue, Vec<u8>)> = Vec::new();
     for batch in &plan.batches {
@@ -142,12 +146,14 @@ async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker) {
             None => messages.extend(batch.at.iter().map(|at| (*at, queue, body.clone()))),
             Some(first) => {
                 let (stage, key) = (stage.clone(), plan.key_of(&plan.batches[first]));
+                let over = over.clone();
                 tasks.spawn(async move {
-                    while !stage.store.at_once(|t, _| t.batch(&key).is_some_and(|b| b.record.state != BatchState::Open))
-                    {
-                        sleep(Duration::from_millis(500)).await;
+                    tokio::select! {
+                        biased;
+                        // One that is lost is never settled.
+                        () = over.cancelled() => {}
+                        () = settled(&stage, &key) => stage.broker.publish(Queue::Cases, "testmo.cases", body),
                     }
-                    stage.broker.publish(Queue::Cases, "testmo.cases", body);
                 });
             }
         }
@@ -158,6 +164,13 @@ async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker) {
     for (at, queue, body) in messages {
         sleep_until(began + at).await;
         stage.broker.publish(queue, "testmo.cases", body);
+    }
+}
+
+/// Waits until a batch is settled.
+async fn settled(stage: &Stage, key: &BatchKey) {
+    while !stage.store.at_once(|tables, _| tables.batch(key).is_some_and(|b| b.record.state != BatchState::Open)) {
+        sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -219,8 +232,9 @@ fn is_idle(stage: &Stage, plan: &Plan) -> bool {
             let open = |entry: &crate::store::tables::BatchEntry| {
                 entry.stored.record.state == BatchState::Open || awaits_last_look(&entry.stored.record)
             };
+            let known = |batch: &crate::batches::BatchPlan| tables.batch(&plan.key_of(batch)).is_some();
             let echoed = |batch: &crate::batches::BatchPlan| {
-                batch.after.is_none() || tables.batch(&plan.key_of(batch)).is_some()
+                batch.after.is_none_or(|first| known(batch) || !known(&plan.batches[first]))
             };
             !tables.shelf.values().any(parked)
                 && !tables.batches.values().any(open)

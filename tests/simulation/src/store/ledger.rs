@@ -165,8 +165,8 @@ impl Tables {
             parts.filter_map(|(key, _)| Some(&self.batches.get(key)?.stored.record)).collect();
         let created = self.pushes.get(push).is_some_and(|push| push.ids.is_some());
         let waits = |record: &&&BatchRecord| record.open_push.as_ref().is_some_and(|open| open.id == push);
-        let batches = records.iter().filter(waits).map(|record| record.key.clone()).collect();
-        Company { committed: created && !records.is_empty(), batches }
+        let waiting = records.iter().filter(waits).map(|record| record.key.clone()).collect();
+        Company { committed: created && !records.is_empty(), waiting }
     }
 
     /// Batches that are due for a last look, which nobody else is given for a while.

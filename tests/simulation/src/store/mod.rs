@@ -382,7 +382,9 @@ fn answer_of(claimed: &Claimed) -> String {
         Claimed::Granted { at, limit, stale, contested } => {
             format!("granted at {at}, of {limit}, but not {contested:?}, and stored are {:?}", epochs_of(stale))
         }
-        other => format!("{other:?}"),
+        Claimed::Full { .. } | Claimed::Wait(_) | Claimed::Probe | Claimed::Paused | Claimed::ConnectionChanged => {
+            format!("{claimed:?}")
+        }
     }
 }
 

@@ -126,10 +126,8 @@ mod tests {
             for _ in 0..10_000 {
                 let course = Course::draw(&weather, &config, Purpose::Creates);
                 let end = course.ends.min(config.request_timeout);
-                let settle = match course.end {
-                    End::Status { status: 500 | 503, .. } => config.settle_answered,
-                    _ => config.settle_unanswered,
-                };
+                let answered = matches!(course.end, End::Status { status: 500 | 503, .. });
+                let settle = if answered { config.settle_answered } else { config.settle_unanswered };
                 late += u32::from(course.commits.is_some_and(|at| at >= end + settle));
             }
             assert_eq!(late > 0, too_late > 0, "{late} came too late");

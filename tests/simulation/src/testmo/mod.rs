@@ -340,7 +340,9 @@ impl TestmoOf {
         let body = match end {
             End::Garbled => br#"{"result":[{"id":"#.to_vec(),
             End::Short if is_created => without_last(&response),
-            _ => response.body.to_vec(),
+            End::Short | End::Answer | End::Status { .. } | End::Cut | End::NoConnection | End::NoHost => {
+                response.body.to_vec()
+            }
         };
         let clock: Clock = clock_of(&self.testmo.diary);
         Answer { status: response.status, headers, body, at: clock.now() }
