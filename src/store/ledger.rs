@@ -605,20 +605,35 @@ async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -
                "first_id": end.ids.map(|ids| ids.0), "last_id": end.ids.map(|ids| ids.1)})
     };
     // Each batch of a push tells of its end.
-    let ends: BTreeMap<&str, &PushEnded> = ends.into_iter().map(|end| (end.push.as_str(), end)).collect();
-    let rows: Vec<Value> = ends.into_values().map(row).collect();
+    let mut of_pushes: BTreeMap<&str, PushEnded> = BTreeMap::new();
+    for end in ends {
+        let ids = of_pushes.get(end.push.as_str()).and_then(|before| before.ids);
+        of_pushes.insert(&end.push, PushEnded { ids: around(ids, end.ids), ..end.clone() });
+    }
+    let rows: Vec<Value> = of_pushes.values().map(row).collect();
     if rows.is_empty() {
         return Ok(());
     }
     let columns = [("push_id", Kind::Text), ("answer", Kind::Text), ("first_id", Kind::Int), ("last_id", Kind::Int)];
     let sql = format!(
         "UPDATE pushes SET answer = CASE WHEN r.answer = 'adopted' THEN COALESCE(pushes.answer || ', ', '') || r.answer \
-         ELSE r.answer END, ended_at = $2, first_id = COALESCE(r.first_id, pushes.first_id), \
-         last_id = COALESCE(r.last_id, pushes.last_id) FROM {} WHERE pushes.push_id = r.push_id",
+         ELSE r.answer END, ended_at = $2, \
+         first_id = CASE WHEN r.first_id < COALESCE(pushes.first_id, r.first_id + 1) THEN r.first_id \
+         ELSE pushes.first_id END, \
+         last_id = CASE WHEN r.last_id > COALESCE(pushes.last_id, r.last_id - 1) THEN r.last_id \
+         ELSE pushes.last_id END FROM {} WHERE pushes.push_id = r.push_id",
         Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
     Ok(())
+}
+
+/// The first and last of the ids of two spans: a look finds a push's rows batch by batch, in any order.
+fn around(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (ids, None) | (None, ids) => ids,
+    }
 }
 
 /// A success is noted at most so often, so that replicas do not wait for each other over it.

@@ -36,6 +36,7 @@ on_both! {
     an_account_that_fails_again_and_again_is_probed_by_one,
     what_people_order_holds_until_they_order_otherwise,
     of_several_batches_in_a_claim_only_those_that_fit_are_granted,
+    rows_of_a_push_are_held_whichever_of_its_batches_are_found_first,
     tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for,
     what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again,
     what_waits_for_a_time_comes_back_in_order_of_arrival,
@@ -393,6 +394,31 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
         .await
         .unwrap();
     assert_eq!(f.store.company("p2").await.unwrap().waiting, ["acme/other".parse().unwrap()]);
+}
+
+async fn rows_of_a_push_are_held_whichever_of_its_batches_are_found_first(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let parts = ["a", "b", "c", "d"].map(|batch| claim_of("p", &fresh(batch)).batches.remove(0));
+    let claim = Claim { batches: parts.clone().into(), ..claim_of("p", &fresh("a")) };
+    assert!(granted(&f.store.claim(claim).await.unwrap()));
+    let [a, b, c, d] = [(0, 23), (1, 20), (2, 17), (3, 26)].map(|(part, first): (usize, u64)| {
+        let mut record = parts[part].record.clone();
+        record.created(&[(0, first), (1, first + 1)]);
+        let ended = Some(PushEnded { push: "p".into(), answer: "adopted", ids: Some((first, first + 1)) });
+        let batch = Some(Revised { record, from_epoch: 1 });
+        f.store.change(Change { batch, ended, ..Change::default() })
+    });
+    // One after the other, and both in one group.
+    assert_eq!(a.await.unwrap(), Changed::Done);
+    assert_eq!(b.await.unwrap(), Changed::Done);
+    let both = tokio::join!(c, d);
+    assert_eq!((both.0.unwrap(), both.1.unwrap()), (Changed::Done, Changed::Done));
+    let all: Vec<u64> = (15..30).collect();
+    let held = f.store.held_ids("https://acme.testmo.net", &all).await.unwrap();
+    assert_eq!(held, [17, 18, 20, 21, 23, 24, 26, 27].into());
+    for id in &held {
+        assert_eq!(f.store.held_ids("https://acme.testmo.net", &[*id]).await.unwrap(), [*id].into());
+    }
 }
 
 async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f: Fixture) {

@@ -101,6 +101,15 @@ impl Tenants {
         }
     }
 
+    /// Forgets that a tenant was not ready: the store has let go of what waited for its connection.
+    pub fn forget_unready(&self, tenant: &TenantId) {
+        if let Ok(mut remembered) = self.remembered.lock()
+            && matches!(remembered.get(tenant), Some((_, Resolution::NotReady { .. })))
+        {
+            remembered.remove(tenant);
+        }
+    }
+
     fn recall(&self, tenant: &TenantId) -> Option<Resolution> {
         let remembered = self.remembered.lock().ok()?;
         let (at, resolution) = remembered.get(tenant)?;

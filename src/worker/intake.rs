@@ -148,6 +148,8 @@ async fn take_due(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<usize,
     }
     let leased = courier.store.lease_due(&courier.holder, courier.config.shelf.lease, &asks).await?;
     let count = leased.len();
+    // By what was remembered before, it would go back at once, again and again.
+    asks.iter().for_each(|(tenant, _)| courier.tenants.forget_unready(tenant));
     for shelved in leased {
         take_leased(courier, shelved, news).await;
     }

@@ -195,6 +195,12 @@ fn key_of(tenant: &str, number: u32) -> String {
     format!("testmo_api_{tenant}_{number}")
 }
 
+/// Whether a key is one that the tenant has had.
+pub(crate) fn is_key_of(tenant: &str, key: &str) -> bool {
+    key.rsplit_once('_')
+        .is_some_and(|(name, number)| name.strip_prefix("testmo_api_") == Some(tenant) && number.parse::<u32>().is_ok())
+}
+
 fn user_of(tenant: usize) -> u64 {
     tenant as u64 + 1
 }

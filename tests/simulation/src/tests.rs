@@ -183,3 +183,15 @@ fn many_batches_of_one_tenant_share_requests_and_of_two_in_conflict_one_arrives(
     assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
     assert!(outcome.packs > 0 && outcome.pushes < 12, "{:#?}", outcome.timeline);
 }
+
+#[test]
+fn a_tenant_whose_connection_is_entered_late_lets_no_worker_run_in_circles() {
+    let tenant = TenantPlan { connected: false, ..calm().tenants.remove(0) };
+    let batches = (0..4).map(|n| batch(&format!("b{n}"), 2_900)).collect();
+    // The worker still remembers that there was none when it looks at its shelf, every three seconds.
+    let actions = vec![(ms(2_950), Action::Renew { tenant: 0 })];
+    let outcome = run::run(&Plan { tenants: vec![tenant], batches, actions, ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    let parked = outcome.timeline.iter().filter(|line| line.contains("as unknown_tenant")).count();
+    assert_eq!(parked, 4, "{:#?}", outcome.timeline);
+}

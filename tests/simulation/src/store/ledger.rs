@@ -154,7 +154,11 @@ impl Tables {
 
     fn end_push(&mut self, ended: &PushEnded) {
         if let Some(push) = self.pushes.get_mut(&ended.push) {
-            (push.ended, push.ids) = (true, ended.ids.or(push.ids));
+            push.ended = true;
+            push.ids = match (push.ids, ended.ids) {
+                (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+                (ids, None) | (None, ids) => ids,
+            };
         }
     }
 

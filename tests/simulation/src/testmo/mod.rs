@@ -25,6 +25,7 @@ use self::course::{Course, End, Purpose};
 use crate::diary::{Diary, clock_of, lock};
 use crate::fuse::Fuse;
 use crate::mutation::Mutation;
+use crate::stage::is_key_of;
 use crate::store::MemoryStore;
 use crate::store::tables::{Gate, Grant, Share};
 use crate::weather::Weather;
@@ -208,17 +209,18 @@ impl Drop for Pushing {
     }
 }
 
-/// Whether a claim is for just what a request carries: as many cases of each batch, in order, each in its folder and,
-/// where it has the mark of a batch, with that of the right one.
+/// Whether a claim is for just what a request carries: with the key of the batches' tenant as many cases of each, in
+/// order, each in its folder and, where it has the mark of a batch, with that of the right one.
 fn is_for(grant: &Grant, request: &Request) -> bool {
     let Some(Value::Array(sent)) = request.field("cases") else { return false };
     let claimed: Vec<&Share> = grant.shares.iter().flat_map(|share| vec![share; share.cases]).collect();
+    let by = |share: &&Share| request.token.as_deref().is_some_and(|key| is_key_of(share.batch.tenant.as_str(), key));
     let is_of = |(share, case): (&&Share, &Value)| {
         let is_mine = |tag: &Value| tag.as_str().is_none_or(|tag| !is_mark(tag) || tag == mark(&share.batch));
         let marks = case["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
         case["folder_id"].as_u64() == Some(share.folder) && marks.iter().all(is_mine)
     };
-    claimed.len() == sent.len() && claimed.iter().zip(sent).all(is_of)
+    claimed.len() == sent.len() && claimed.iter().all(by) && claimed.iter().zip(sent).all(is_of)
 }
 
 impl std::fmt::Debug for TestmoOf {
