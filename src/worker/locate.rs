@@ -111,7 +111,11 @@ impl Courier {
             }
             Err(trouble) => {
                 let testmo = &self.config.testmo;
-                let settle = trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered);
+                let settle = match trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered) {
+                    Duration::ZERO => Duration::ZERO,
+                    // As with any claim, the store's clock may run ahead by the margin.
+                    settle => settle + testmo.margin,
+                };
                 self.store.free_folder(&new, &self.holder, settle).await?;
                 let flow = self.call_failed(entry, &trouble, after_failed_folder(&trouble), learnt).await?;
                 if let Flow::Again(reason, detail, least) = flow {

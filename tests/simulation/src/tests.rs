@@ -195,3 +195,21 @@ fn a_tenant_whose_connection_is_entered_late_lets_no_worker_run_in_circles() {
     let parked = outcome.timeline.iter().filter(|line| line.contains("as unknown_tenant")).count();
     assert_eq!(parked, 4, "{:#?}", outcome.timeline);
 }
+
+/// Carries a plan out in many weathers, each drawn from another seed.
+fn holds_in_any_weather(plan: &Plan, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let outcome = run::run(&Plan { seed, ..plan.clone() }, false);
+        assert!(outcome.broken.is_empty(), "seed {seed} of {plan:#?}: {:#?}", outcome.broken);
+    }
+}
+
+#[test]
+fn a_folder_that_is_created_just_in_time_is_created_once_although_the_stores_clock_runs_ahead() {
+    let batches =
+        (0..3).map(|n| BatchPlan { path: vec!["Sprint".into()], ..batch(&format!("b{n}"), n * 900) }).collect();
+    let actions = (3..9).map(|second| (ms(second * 1_000), Action::Jump { ms: 60_000 })).collect();
+    let rates = Rates { create: 60, ..Rates::default() };
+    let plan = Plan { replicas: 3, batches, actions, rates, healed: ms(20_000), ..calm() };
+    holds_in_any_weather(&plan, 0..60);
+}
