@@ -282,6 +282,17 @@ impl BatchRecord {
         })
     }
 
+    /// Those of them that are in an account.
+    pub fn arrived_at(&self, account: &str) -> impl Iterator<Item = (usize, u64)> {
+        let is_there = move |target: usize| self.targets.get(target).is_some_and(|target| target.account == account);
+        self.arrived().filter(move |(position, _)| is_there(self.cases[*position].target))
+    }
+
+    /// Ids of the rows that are told to stand for cases once more.
+    pub fn told_twice(&self) -> impl Iterator<Item = u64> {
+        self.cases.iter().flat_map(|case| &case.duplicates).copied()
+    }
+
     /// Notes rows that stand for cases once more, by position. It goes with another change, which raises the epoch.
     pub fn duplicated(&mut self, duplicates: &[(usize, u64)]) {
         for &(position, id) in duplicates {

@@ -25,6 +25,9 @@ pub struct Row {
 pub struct Wanted<'a> {
     /// Positions and names of the cases, in the order in which they were sent.
     pub cases: &'a [(usize, &'a str)],
+    /// Positions and ids of the batch's cases that are known to be there, in the order of their positions. Cases are
+    /// created in order, so a row whose id is below that of a case before it is not theirs.
+    pub arrived: &'a [(usize, u64)],
     /// The tag that all of them carry, unless the tenant has switched it off.
     pub mark: Option<&'a str>,
     /// The folder they were sent to.
@@ -44,7 +47,8 @@ pub struct Found {
     pub left_over: Vec<u64>,
 }
 
-/// Matches wanted cases with rows: each row serves once, and equal names are paired in order of their ids.
+/// Matches wanted cases with rows: each row serves once, and ids ascend with the positions of the cases, those that are
+/// known to be there included.
 pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
     let mut fitting: Vec<&Row> = rows.iter().filter(|row| fits(wanted, row)).collect();
     fitting.sort_by_key(|row| row.id);
@@ -53,10 +57,16 @@ pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
     for row in &fitting {
         by_name.entry(row.name.trim()).or_default().push_back(row.id);
     }
-    let mut cases = Vec::new();
+    let (mut cases, mut arrived, mut last) = (Vec::new(), wanted.arrived.iter().peekable(), 0);
     for (position, name) in wanted.cases {
-        if let Some(id) = by_name.get_mut(name.trim()).and_then(VecDeque::pop_front) {
+        while let Some((_, id)) = arrived.next_if(|(before, _)| before < position) {
+            last = last.max(*id);
+        }
+        let Some(alike) = by_name.get_mut(name.trim()) else { continue };
+        alike.retain(|id| *id > last);
+        if let Some(id) = alike.pop_front() {
             cases.push((*position, id));
+            last = id;
         }
     }
     let taken: HashSet<u64> = cases.iter().map(|(_, id)| *id).collect();
@@ -84,8 +94,18 @@ mod tests {
     }
 
     fn look(cases: &[(usize, &str)], mark: Option<&str>, held: &[u64], rows: &[Row]) -> Found {
+        look_after(&[], cases, mark, held, rows)
+    }
+
+    fn look_after(
+        arrived: &[(usize, u64)],
+        cases: &[(usize, &str)],
+        mark: Option<&str>,
+        held: &[u64],
+        rows: &[Row],
+    ) -> Found {
         let held = held.iter().copied().collect();
-        find(&Wanted { cases, mark, folder: 2, not_before: 500, held: &held }, rows)
+        find(&Wanted { cases, arrived, mark, folder: 2, not_before: 500, held: &held }, rows)
     }
 
     #[test]
@@ -109,6 +129,16 @@ mod tests {
         let elsewhere = Row { folder: 3, ..row(11, "a", "m") };
         assert_eq!(look(&[(0, "a")], None, &[], std::slice::from_ref(&elsewhere)).cases, []);
         assert_eq!(look(&[(0, "a")], Some("m"), &[], &[elsewhere]).cases, [(0, 11)]);
+    }
+
+    #[test]
+    fn a_row_that_is_older_than_a_case_before_it_is_none_of_its() {
+        let rows = [row(9, "c", "m"), row(13, "c", "m")];
+        let found = look_after(&[(0, 11), (1, 12)], &[(2, "c")], None, &[11, 12], &rows);
+        assert_eq!(found, Found { cases: vec![(2, 13)], left_over: vec![9] });
+        assert_eq!(look_after(&[(3, 11)], &[(2, "c")], None, &[11], &rows).cases, [(2, 9)]);
+        let found = look(&[(0, "a"), (1, "c")], None, &[], &[row(9, "c", "m"), row(12, "a", "m"), row(13, "c", "m")]);
+        assert_eq!(found.cases, [(0, 12), (1, 13)]);
     }
 
     #[test]

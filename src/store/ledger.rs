@@ -97,12 +97,12 @@ pub struct Stored {
 }
 
 /// What is known of a push as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Company {
     /// Whether one of its cases is known to be created: then all of them were.
     pub committed: bool,
-    /// Batches whose open push it still is. What stands in Testmo for one of these, and is held by none, came of it.
-    pub waiting: Vec<BatchKey>,
+    /// Records of the batches whose open push it still is.
+    pub waiting: Vec<BatchRecord>,
 }
 
 /// How a push ended, for its history.
@@ -207,11 +207,30 @@ impl Store {
         for row in &rows {
             company.committed |= row.maybe_int("first_id")?.is_some();
             let record = stored(row)?.record;
-            if record.open_push.is_some_and(|open| open.id == push) {
-                company.waiting.push(record.key);
+            if record.open_push.as_ref().is_some_and(|open| open.id == push) {
+                company.waiting.push(record);
             }
         }
         Ok(company)
+    }
+
+    /// The last push of a batch to an account that is not `but`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn last_push(
+        &self,
+        batch: &BatchKey,
+        account: &str,
+        but: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let mut conn = self.conn().await?;
+        let sql = "SELECT p.push_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
+                   WHERE pp.tenant_id = $1 AND pp.batch_id = $2 AND p.account = $3 AND p.push_id <> $4 \
+                   ORDER BY p.claimed_at DESC, p.push_id LIMIT 1";
+        let texts = [batch.tenant.as_str(), batch.batch.as_str(), account, but.unwrap_or_default()];
+        let rows = sql::fetch(&mut conn, sql, texts.map(|text| Bound::Text(text.into())).into()).await?;
+        rows.first().map(|row| row.text("push_id")).transpose()
     }
 
     /// Which of `ids` the ledger holds for cases of an account.
@@ -229,25 +248,10 @@ impl Store {
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
         let mut held = HashSet::new();
         for row in &rows {
-            held.extend(ids_in(&stored(row)?.record, account));
+            held.extend(stored(row)?.record.arrived_at(account).map(|(_, id)| id));
         }
         Ok(ids.iter().copied().filter(|id| held.contains(id)).collect())
     }
-}
-
-fn ids_in(record: &BatchRecord, account: &str) -> Vec<u64> {
-    use crate::batch::ledger::CaseState;
-    let there = |target: usize| record.targets.get(target).is_some_and(|t| t.account == account);
-    let id = |case: &crate::batch::ledger::CaseRecord| match case.state {
-        CaseState::Created(id) | CaseState::Adopted(id) if there(case.target) => Some(id),
-        CaseState::Created(_)
-        | CaseState::Adopted(_)
-        | CaseState::Waiting
-        | CaseState::Claimed
-        | CaseState::Refused(_)
-        | CaseState::Lost => None,
-    };
-    record.cases.iter().filter_map(id).collect()
 }
 
 fn signed(id: u64) -> i64 {

@@ -37,6 +37,8 @@ pub trait Storage: Debug + Send + Sync {
     async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError>;
 
     async fn company(&self, push: &str) -> Result<Company, StoreError>;
+    async fn last_push(&self, batch: &BatchKey, account: &str, but: Option<&str>)
+    -> Result<Option<String>, StoreError>;
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError>;
     async fn orders(&self) -> Result<Vec<Order>, StoreError>;
 
@@ -109,6 +111,15 @@ impl Storage for Store {
 
     async fn company(&self, push: &str) -> Result<Company, StoreError> {
         Self::company(self, push).await
+    }
+
+    async fn last_push(
+        &self,
+        batch: &BatchKey,
+        account: &str,
+        but: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        Self::last_push(self, batch, account, but).await
     }
 
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {

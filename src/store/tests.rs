@@ -36,6 +36,7 @@ on_both! {
     an_account_that_fails_again_and_again_is_probed_by_one,
     what_people_order_holds_until_they_order_otherwise,
     of_several_batches_in_a_claim_only_those_that_fit_are_granted,
+    the_last_push_of_a_batch_is_known_by_account,
     rows_of_a_push_are_held_whichever_of_its_batches_are_found_first,
     tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for,
     what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again,
@@ -379,7 +380,7 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
     assert_eq!((stale.len(), contested), (1, vec![]));
     assert_eq!(stale[0].record.key, "acme/known".parse().unwrap());
     let company = f.store.company("p2").await.unwrap();
-    let batches: Vec<String> = company.waiting.iter().map(ToString::to_string).collect();
+    let batches: Vec<String> = company.waiting.iter().map(|record| record.key.to_string()).collect();
     assert_eq!((company.committed, batches), (false, vec!["acme/new".to_owned(), "acme/other".into()]));
     let ended = Some(PushEnded { push: "p2".into(), answer: "adopted", ids: Some((7, 8)) });
     f.store.change(Change { ended, ..Change::default() }).await.unwrap();
@@ -393,7 +394,27 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
         .change(Change { batch: Some(Revised { record: moved_on, from_epoch }), ..Change::default() })
         .await
         .unwrap();
-    assert_eq!(f.store.company("p2").await.unwrap().waiting, ["acme/other".parse().unwrap()]);
+    let waiting = f.store.company("p2").await.unwrap().waiting;
+    assert_eq!(waiting.iter().map(|record| record.key.to_string()).collect::<Vec<_>>(), ["acme/other"]);
+}
+
+async fn the_last_push_of_a_batch_is_known_by_account(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let (mut record, key) = (fresh("b"), "acme/b".parse().unwrap());
+    for (push, at) in [("p2", 1_000_001), ("p1", 1_000_002), ("p3", 1_000_003)] {
+        f.set_time(at).await;
+        let claim = claim_of(push, &record);
+        assert!(granted(&f.store.claim(claim.clone()).await.unwrap()));
+        (record, _) = (claim.batches[0].record.clone(), record);
+        record.not_created(vec![]);
+        let batch = Some(Revised { record: record.clone(), from_epoch: record.epoch - 1 });
+        let ended = Some(PushEnded { push: push.into(), answer: "429", ids: None });
+        assert_eq!(f.store.change(Change { batch, ended, ..Change::default() }).await.unwrap(), Changed::Done);
+    }
+    let last = async |account: &str, but| f.store.last_push(&key, account, but).await.unwrap();
+    assert_eq!(last("https://acme.testmo.net", None).await.as_deref(), Some("p3"));
+    assert_eq!(last("https://acme.testmo.net", Some("p3")).await.as_deref(), Some("p1"));
+    assert_eq!(last("https://other.testmo.net", None).await, None);
 }
 
 async fn rows_of_a_push_are_held_whichever_of_its_batches_are_found_first(f: Fixture) {

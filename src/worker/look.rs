@@ -7,7 +7,8 @@ use super::courier::Courier;
 use super::crash::{self, Point};
 use super::deliver::{Flow, Job, Part};
 use super::entry::Entry;
-use crate::batch::ledger::Target;
+use crate::batch::duplicates::duplicates;
+use crate::batch::ledger::{BatchRecord, CaseState, Target};
 use crate::batch::mark;
 use crate::batch::reconcile::{Found, Row, Wanted, find};
 use crate::batch::verdict::after_failed_look;
@@ -82,6 +83,8 @@ impl Courier {
         let mut carried_out: BTreeMap<String, bool> = BTreeMap::new();
         for part in there {
             let entry = &mut part.entry;
+            // A row that was told to stand for a case once more never stands for another one.
+            held.extend(entry.record.told_twice());
             let push = entry.record.open_push.as_ref().map(|push| push.id.clone());
             let known = match &push {
                 Some(push) => match carried_out.get(push) {
@@ -93,10 +96,17 @@ impl Courier {
             let pushed_mark = entry.record.open_push.as_ref().map(|push| push.mark.clone());
             let found = self.found(entry, target, look, &mut held, known);
             let ids = span(found.iter().map(|(_, id)| *id));
-            if let Some(push) = &push {
-                carried_out.insert(push.clone(), known || ids.is_some());
+            let of_push = found.iter().any(|(at, _)| entry.record.cases[*at].state == CaseState::Claimed);
+            // What an earlier push created says nothing of the open one, but is held all the same.
+            let came_of = match &push {
+                Some(push) if of_push => Some(push.clone()),
+                _ if ids.is_none() => None,
+                other => self.store.last_push(&entry.identity.key, &target.account, other.as_deref()).await?,
+            };
+            if let Some(push) = push {
+                carried_out.insert(push, known || of_push);
             }
-            let ended = push.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
+            let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
             entry.record.looked(&found, known);
             let mark = mark_of(entry, &pushed_mark);
             let twice = self.note_duplicates(&mut entry.record, mark.as_deref(), &held, &look.rows);
@@ -123,8 +133,9 @@ impl Courier {
         let mark = mark_of(entry, &entry.record.open_push.as_ref().map(|push| push.mark.clone()));
         let doubtful: Vec<usize> = entry.record.doubtful().collect();
         let cases: Vec<(usize, &str)> = doubtful.iter().map(|i| (*i, entry.cases[*i].name.as_str())).collect();
-        let wanted =
-            Wanted { cases: &cases, mark: mark.as_deref(), folder: target.folder, not_before: look.since, held };
+        let arrived: Vec<(usize, u64)> = entry.record.arrived_at(&target.account).collect();
+        let (mark, folder, not_before) = (mark.as_deref(), target.folder, look.since);
+        let wanted = Wanted { cases: &cases, arrived: &arrived, mark, folder, not_before, held };
         let Found { cases: found, left_over } = find(&wanted, &look.rows);
         let (doubted, adopted) = (cases.len(), found.len());
         tracing::info!(batch = %entry.identity.key, doubted, adopted, committed, ?left_over, "looked into Testmo");
@@ -134,12 +145,17 @@ impl Courier {
     }
 
     /// Whether a push is known to have created cases: by the ledger, or by a row of a batch that waits for nothing but
-    /// to know that.
+    /// to know that. A row that stands for a case once more came of another push, long after that was given up.
     async fn was_carried_out(&self, push: &str, rows: &[Row], held: &HashSet<u64>) -> Result<bool, StoreError> {
         let company = self.store.company(push).await?;
-        let marks: HashSet<String> = company.waiting.iter().map(mark).collect();
-        let came_of_it = |row: &Row| !held.contains(&row.id) && row.tags.iter().any(|tag| marks.contains(tag));
-        Ok(company.committed || rows.iter().any(came_of_it))
+        let came_of_it = |record: &BatchRecord| {
+            let tag = mark(&record.key);
+            let late = duplicates(record, &tag, held, rows).into_iter().map(|(_, id)| id);
+            let late: HashSet<u64> = late.chain(record.told_twice()).collect();
+            let is_new = |row: &Row| !held.contains(&row.id) && !late.contains(&row.id);
+            rows.iter().any(|row| row.tags.contains(&tag) && is_new(row))
+        };
+        Ok(company.committed || company.waiting.iter().any(came_of_it))
     }
 }
 

@@ -135,6 +135,10 @@ impl Storage for Storeless {
         Ok(Pruned::default())
     }
 
+    async fn last_push(&self, _: &BatchKey, _: &str, _: Option<&str>) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     async fn company(&self, _: &str) -> Result<Company, StoreError> {
         Ok(Company::default())
     }

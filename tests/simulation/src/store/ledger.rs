@@ -72,7 +72,7 @@ impl Tables {
             self.batches.insert(key, BatchEntry { stored, pruned, look_after });
         }
         let (account, tenant) = (claim.account.clone(), claim.tenant.clone());
-        let push = Push { account, tenant, lease_until, ended: false, ids: None };
+        let push = Push { account, tenant, claimed_at: now, lease_until, ended: false, ids: None };
         self.pushes.insert(claim.push.clone(), push);
         let share = |Revised { record, .. }: &Revised| Share {
             batch: record.key.clone(),
@@ -169,8 +169,16 @@ impl Tables {
             parts.filter_map(|(key, _)| Some(&self.batches.get(key)?.stored.record)).collect();
         let created = self.pushes.get(push).is_some_and(|push| push.ids.is_some());
         let waits = |record: &&&BatchRecord| record.open_push.as_ref().is_some_and(|open| open.id == push);
-        let waiting = records.iter().filter(waits).map(|record| record.key.clone()).collect();
+        let waiting = records.iter().filter(waits).map(|record| (*record).clone()).collect();
         Company { committed: created && !records.is_empty(), waiting }
+    }
+
+    /// The last push of a batch to an account that is not `but`.
+    pub(crate) fn last_push(&self, batch: &BatchKey, account: &str, but: Option<&str>) -> Option<String> {
+        let parts = self.parts.iter().filter(|(of, push)| of == batch && but != Some(push));
+        let pushes = parts.filter_map(|(_, id)| Some((id, self.pushes.get(id)?)));
+        let there = pushes.filter(|(_, push)| push.account == account);
+        there.min_by_key(|(id, push)| (std::cmp::Reverse(push.claimed_at), *id)).map(|(id, _)| id.clone())
     }
 
     /// Batches that are due for a last look, which nobody else is given for a while.
@@ -211,7 +219,7 @@ impl Tables {
         };
         let near = self.parts.iter().filter(|(_, push)| self.pushes.get(push).is_some_and(around));
         let records = near.filter_map(|(key, _)| self.batches.get(key)).map(|entry| &entry.stored.record);
-        let held: HashSet<u64> = records.flat_map(|record| ids_in(record, account)).collect();
+        let held: HashSet<u64> = records.flat_map(|record| record.arrived_at(account)).map(|(_, id)| id).collect();
         ids.iter().copied().filter(|id| held.contains(id)).collect()
     }
 
@@ -253,18 +261,4 @@ impl Tables {
 /// Whether rows of a request that was given up may turn up, for which nobody has looked yet.
 pub(crate) fn awaits_last_look(record: &BatchRecord) -> bool {
     record.late_since.is_some() && matches!(record.state, BatchState::Delivered | BatchState::Partial)
-}
-
-fn ids_in(record: &BatchRecord, account: &str) -> Vec<u64> {
-    let there = |target: usize| record.targets.get(target).is_some_and(|t| t.account == account);
-    let id = |case: &testmo_courier::batch::ledger::CaseRecord| match case.state {
-        CaseState::Created(id) | CaseState::Adopted(id) if there(case.target) => Some(id),
-        CaseState::Created(_)
-        | CaseState::Adopted(_)
-        | CaseState::Waiting
-        | CaseState::Claimed
-        | CaseState::Refused(_)
-        | CaseState::Lost => None,
-    };
-    record.cases.iter().filter_map(id).collect()
 }

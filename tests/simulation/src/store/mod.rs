@@ -245,6 +245,16 @@ impl Storage for StoreOf {
         self.ask("company", move |tables, _| tables.company(&push)).await
     }
 
+    async fn last_push(
+        &self,
+        batch: &BatchKey,
+        account: &str,
+        but: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let (batch, account, but) = (batch.clone(), account.to_owned(), but.map(ToOwned::to_owned));
+        self.ask("last_push", move |tables, _| tables.last_push(&batch, &account, but.as_deref())).await
+    }
+
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
         let (account, tenant) = (account.to_owned(), tenant.cloned());
         let (diary, worker) = (self.store.diary.clone(), self.worker);

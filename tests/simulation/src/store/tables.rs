@@ -60,6 +60,7 @@ pub(crate) struct BatchEntry {
 pub(crate) struct Push {
     pub(crate) account: String,
     pub(crate) tenant: TenantId,
+    pub(crate) claimed_at: i64,
     pub(crate) lease_until: i64,
     pub(crate) ended: bool,
     pub(crate) ids: Option<(u64, u64)>,

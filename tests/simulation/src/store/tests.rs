@@ -369,11 +369,14 @@ impl Both {
         read.push((told(&self.real.pace(&account).await.expect("read")), told(&self.memory.pace(&account))));
         let push = format!("p{}", self.pushes);
         let sorted = |mut company: Company| {
-            company.waiting.sort();
+            company.waiting.sort_by(|a, b| a.key.cmp(&b.key));
             company
         };
         let real = sorted(self.real.company(&push).await.expect("read"));
         read.push((told(&real), told(&sorted(self.memory.company(&push)))));
+        let (batch, but) = (self.key(), self.rng.bool().then_some(push.as_str()));
+        let last = self.real.last_push(&batch, &account, but).await.expect("read");
+        read.push((told(&last), told(&self.memory.last_push(&batch, &account, but))));
         read
     }
 }
