@@ -21,7 +21,7 @@ type Spot = (String, String, String);
 /// Everything that does not hold.
 pub(crate) fn check(stage: &Stage, plan: &Plan) -> Vec<String> {
     stage.store.at_once(|tables, _| {
-        let mut check = Check { plan, tables, rows: rows(stage), broken: Vec::new() };
+        let mut check = Check { plan, tables, rows: rows(stage), late: stage.testmo.late(), broken: Vec::new() };
         let left = stage.broker.left();
         if left > 0 {
             check.broken.push(format!("{left} messages are left in the queues"));
@@ -65,6 +65,8 @@ struct Check<'a> {
     plan: &'a Plan,
     tables: &'a Tables,
     rows: BTreeMap<(String, u64), CaseView>,
+    /// Rows that came when the settle time of their request was over.
+    late: BTreeSet<(String, u64)>,
     broken: Vec<String>,
 }
 
@@ -73,6 +75,8 @@ struct Winner<'a> {
     batch: &'a BatchPlan,
     key: BatchKey,
     record: &'a BatchRecord,
+    /// Positions of the cases that may be for a person to look for.
+    lost: BTreeSet<usize>,
 }
 
 impl<'a> Check<'a> {
@@ -86,10 +90,26 @@ impl<'a> Check<'a> {
                 continue;
             };
             if record.fingerprint == self.plan.fingerprint_of(batch) {
-                winners.push(Winner { batch, key, record });
+                let lost = self.lost(batch, &key, record);
+                winners.push(Winner { batch, key, record, lost });
             }
         }
         winners
+    }
+
+    /// Cases whose request cannot be told from an earlier one that Testmo carried out when the settle time was over.
+    /// When a row of that is adopted, the later request counts as carried out, and what of it is not there is left to a
+    /// person, visibly on the shelf. Nothing but a late row that was adopted for the same tenant excuses that.
+    fn lost(&self, batch: &BatchPlan, key: &BatchKey, record: &BatchRecord) -> BTreeSet<usize> {
+        let account = self.plan.tenants[batch.tenant].account;
+        let is_late = |state: &CaseState| matches!(state, CaseState::Adopted(id) if self.late.contains(&(account.to_owned(), *id)));
+        let of_tenant = self.tables.batches.iter().filter(|(of, _)| of.tenant == key.tenant);
+        if !of_tenant.flat_map(|(_, entry)| &entry.stored.record.cases).any(|case| is_late(&case.state)) {
+            return BTreeSet::new();
+        }
+        let cases = record.cases.iter().zip(&batch.cases).enumerate();
+        let lost = cases.filter(|(_, (told, case))| told.state == CaseState::Lost && case.fate == CaseFate::Taken);
+        lost.map(|(at, _)| at).collect()
     }
 
     fn place_of(&self, batch: &BatchPlan) -> (String, String) {
@@ -102,10 +122,11 @@ impl<'a> Check<'a> {
     /// Each case is there exactly once, in its folder, and nothing else is there.
     fn cases(&mut self, winners: &[Winner<'_>]) {
         let mut counts: BTreeMap<Spot, i64> = BTreeMap::new();
-        for Winner { batch, .. } in winners {
+        for Winner { batch, lost, .. } in winners {
             let (account, path) = self.place_of(batch);
-            for name in batch.taken() {
-                *counts.entry((account.clone(), path.clone(), name.to_owned())).or_default() += 1;
+            let cases = batch.cases.iter().enumerate();
+            for (_, case) in cases.filter(|(at, case)| case.fate == CaseFate::Taken && !lost.contains(at)) {
+                *counts.entry((account.clone(), path.clone(), case.name.clone())).or_default() += 1;
             }
         }
         for ((account, _), row) in &self.rows {
@@ -127,11 +148,11 @@ impl<'a> Check<'a> {
     fn records(&mut self, winners: &[Winner<'_>]) {
         let mut known = BTreeSet::new();
         for winner in winners {
-            let (Winner { batch, key, record }, (account, path)) = (winner, self.place_of(winner.batch));
+            let (Winner { batch, key, record, lost }, (account, path)) = (winner, self.place_of(winner.batch));
             let tenant = &self.plan.tenants[batch.tenant];
             let tag = tenant.mark.then(|| mark(key));
             let mut broken = Vec::new();
-            let expected = expected_state(batch);
+            let expected = expected_state(batch, lost.len());
             if record.state != expected {
                 broken.push(format!("is {}, not {}", record.state.name(), expected.name()));
             }
@@ -139,10 +160,11 @@ impl<'a> Check<'a> {
                 broken.push("has an open push or a doubt".to_owned());
             }
             let mut last = 0;
-            for (case, told) in batch.cases.iter().zip(&record.cases) {
+            for (at, (case, told)) in batch.cases.iter().zip(&record.cases).enumerate() {
                 let id = match (&told.state, case.fate) {
                     (CaseState::Created(id) | CaseState::Adopted(id), CaseFate::Taken) => *id,
                     (CaseState::Refused(_), CaseFate::Refused | CaseFate::TooLarge) => continue,
+                    (CaseState::Lost, CaseFate::Taken) if lost.contains(&at) => continue,
                     (state, fate) => {
                         broken.push(format!("case {} is {state:?}, but was to be {fate:?}", told.key));
                         continue;
@@ -174,10 +196,12 @@ impl<'a> Check<'a> {
         let raw = |body: &[u8]| format!("raw {}", raw_hash(body));
         for batch in &self.plan.batches {
             let (key, body) = (self.plan.key_of(batch), batch.body(&self.plan.tenants));
-            let wins = winners.iter().any(|winner| std::ptr::eq(winner.batch, batch));
-            let reason = match expected_state(batch) {
+            let winner = winners.iter().find(|winner| std::ptr::eq(winner.batch, batch));
+            let lost = winner.map_or(0, |winner| winner.lost.len());
+            let reason = match expected_state(batch, lost) {
                 _ if batch.astray => Some((raw(&body), Reason::Undeliverable)),
-                _ if !wins => Some((raw(&body), Reason::BatchConflict)),
+                _ if winner.is_none() => Some((raw(&body), Reason::BatchConflict)),
+                _ if lost > 0 => Some((key.to_string(), Reason::UnclearInTestmo)),
                 BatchState::Partial => Some((key.to_string(), refusal_of(batch, Reason::CaseRefused))),
                 BatchState::Failed => Some((key.to_string(), refusal_of(batch, Reason::AllRefused))),
                 BatchState::Delivered | BatchState::Open | BatchState::Discarded | BatchState::Undone => None,
@@ -251,42 +275,68 @@ impl<'a> Check<'a> {
 }
 
 impl Check<'_> {
-    /// Each row that stands for a case once more is told, with the row that the ledger holds for the case; nothing else
-    /// is told to be one. Of a tenant whose cases carry no mark nothing is said: a person may have made the row.
+    /// Each row that stands for a case once more is told by one event, with the row that the ledger holds for the case;
+    /// nothing else is told to be one. Of a tenant whose cases carry no mark nothing is said: a person may have made the
+    /// row. A row that has the name of a case which is left to a person may be that one, or not.
     fn duplicates(&mut self, stage: &Stage, winners: &[Winner<'_>]) {
-        let mut told: BTreeSet<(String, String, u64, u64)> = BTreeSet::new();
-        for event in stage.broker.heard().iter().filter(|event| event.kind == DUPLICATED) {
-            let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
-            let name = |field: &str| body["data"][field].as_str().unwrap_or_default().to_owned();
-            let id = |case: &Value, field: &str| case[field].as_u64().unwrap_or(0);
-            let cases = body["data"]["cases"].as_array().into_iter().flatten();
-            let of =
-                |case: &Value| (name("tenant_id"), name("batch_id"), id(case, "testmo_id"), id(case, "duplicate_id"));
-            told.extend(cases.map(of));
+        let mut told = told_twice(stage);
+        for (duplicate, events) in told.iter().filter(|(_, events)| events.len() > 1) {
+            self.broken.push(format!("{duplicate:?} is told to stand in Testmo twice by {events:?}"));
         }
         let mut expected = BTreeSet::new();
-        for Winner { batch, key, record } in winners {
-            let tenant = &self.plan.tenants[batch.tenant];
-            let (tag, arrived) = (mark(key), record.arrived().collect::<Vec<_>>());
-            let marked = self.rows.iter().filter(|((account, _), row)| {
-                tenant.mark && account.as_str() == tenant.account && row.tags.contains(&tag)
-            });
-            let twice = marked.map(|((_, id), _)| *id).filter(|id| arrived.iter().all(|(_, known)| known != id));
-            expected.extend(twice.map(|id| (key.tenant.to_string(), key.batch.to_string(), id)));
-            let known: BTreeSet<u64> = arrived.iter().map(|(_, id)| *id).collect();
-            let of_batch = |told: &&(String, String, u64, u64)| {
-                told.0 == key.tenant.as_str() && told.1 == key.batch.as_str() && !known.contains(&told.2)
+        for Winner { batch, key, record, lost } in winners {
+            let (tenant, tag) = (&self.plan.tenants[batch.tenant], mark(key));
+            let known: BTreeMap<u64, usize> = record.arrived().map(|(at, id)| (id, at)).collect();
+            let lost: BTreeSet<&str> = lost.iter().map(|at| batch.cases[*at].name.as_str()).collect();
+            let is_marked = |account: &str, row: &CaseView| {
+                tenant.mark && account == tenant.account && row.tags.contains(&tag) && !known.contains_key(&row.id)
             };
-            if let Some(wrong) = told.iter().find(of_batch) {
-                self.broken.push(format!("{key}: row {} is told to stand for a case and does not", wrong.2));
+            for ((_, id), row) in self.rows.iter().filter(|((account, _), row)| is_marked(account, row)) {
+                let twice = Twice { tenant: key.tenant.to_string(), batch: key.batch.to_string(), duplicate: *id };
+                if lost.contains(row.name.as_str()) {
+                    told.remove(&twice);
+                    continue;
+                }
+                let of = told.get(&twice).into_iter().flatten().find_map(|(_, id)| known.get(id));
+                if of.is_some_and(|at| batch.cases[*at].name != row.name) {
+                    self.broken.push(format!("{twice:?} is told with another case"));
+                }
+                if of.is_some() || !told.contains_key(&twice) {
+                    expected.insert(twice);
+                } else {
+                    self.broken.push(format!("{twice:?} is told with a row that is not known"));
+                }
             }
         }
-        let told: BTreeSet<(String, String, u64)> =
-            told.into_iter().map(|(tenant, batch, _, duplicate)| (tenant, batch, duplicate)).collect();
+        let told: BTreeSet<Twice> = told.into_keys().collect();
         if told != expected {
             self.broken.push(format!("told to stand in Testmo twice are {told:?}, and do {expected:?}"));
         }
     }
+}
+
+/// A row that stands for a case of a batch once more.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Twice {
+    tenant: String,
+    batch: String,
+    duplicate: u64,
+}
+
+/// What was told to stand in Testmo twice: by which events, and with which row that is known.
+fn told_twice(stage: &Stage) -> BTreeMap<Twice, BTreeSet<(String, u64)>> {
+    let mut told: BTreeMap<Twice, BTreeSet<(String, u64)>> = BTreeMap::new();
+    for event in stage.broker.heard().into_iter().filter(|event| event.kind == DUPLICATED) {
+        let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
+        let data = &body["data"];
+        let text = |field: &str| data[field].as_str().unwrap_or_default().to_owned();
+        for case in data["cases"].as_array().into_iter().flatten() {
+            let id = |field: &str| case[field].as_u64().unwrap_or(0);
+            let twice = Twice { tenant: text("tenant_id"), batch: text("batch_id"), duplicate: id("duplicate_id") };
+            told.entry(twice).or_default().insert((event.id.clone(), id("testmo_id")));
+        }
+    }
+    told
 }
 
 fn id_of(state: &CaseState) -> Option<u64> {
@@ -302,9 +352,9 @@ fn refusal_of(batch: &BatchPlan, otherwise: Reason) -> Reason {
     if refused.all(|case| case.fate == CaseFate::TooLarge) { Reason::CaseTooLarge } else { otherwise }
 }
 
-/// How a batch is to end.
-fn expected_state(batch: &BatchPlan) -> BatchState {
-    match batch.taken().len() {
+/// How a batch is to end, of which so many cases are left to a person.
+fn expected_state(batch: &BatchPlan, lost: usize) -> BatchState {
+    match batch.taken().len() - lost {
         0 => BatchState::Failed,
         taken if taken == batch.cases.len() => BatchState::Delivered,
         _ => BatchState::Partial,

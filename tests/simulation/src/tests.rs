@@ -213,3 +213,29 @@ fn a_folder_that_is_created_just_in_time_is_created_once_although_the_stores_clo
     let plan = Plan { replicas: 3, batches, actions, rates, healed: ms(20_000), ..calm() };
     holds_in_any_weather(&plan, 0..60);
 }
+
+/// A plan in which Testmo often commits when the settle time is over.
+fn late() -> Plan {
+    let rates = Rates { create: 60, too_late: 50, ..Rates::default() };
+    Plan { kind: Kind::Late, rates, healed: ms(40_000), ..calm() }
+}
+
+#[test]
+fn late_rows_of_one_batch_are_not_taken_for_those_of_another() {
+    let tenant = TenantPlan { mark: false, ..calm().tenants.remove(0) };
+    let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken };
+    let first = BatchPlan { cases: (0..3).map(case).collect(), ..batch("b0", 0) };
+    let echo = |n: usize| BatchPlan { id: format!("b{n}"), after: Some(n - 1), ..first.clone() };
+    let batches = vec![first.clone(), echo(1), echo(2)];
+    holds_in_any_weather(&Plan { tenants: vec![tenant], batches, ..late() }, 0..100);
+}
+
+#[test]
+fn late_rows_of_a_batch_with_equal_names_are_told_and_never_adopted_and_nothing_is_lost_over_them() {
+    let case = |n| CasePlan { name: format!("case {}", n % 3), fate: CaseFate::Taken };
+    let batches = vec![BatchPlan { cases: (0..9).map(case).collect(), ..batch("b1", 0) }];
+    for max_cases in [1, 2] {
+        let limits = Limits { max_cases, ..calm().limits };
+        holds_in_any_weather(&Plan { batches: batches.clone(), limits, ..late() }, 0..100);
+    }
+}

@@ -65,6 +65,14 @@ impl Course {
         Self { commits: Some(latency), ends: latency, end: End::Answer }
     }
 
+    /// Whether it takes effect when the settle time is over, of which nothing is promised.
+    pub(crate) fn is_late(&self, config: &config::Testmo) -> bool {
+        let end = self.ends.min(config.request_timeout);
+        let answered = matches!(self.end, End::Status { status: 500 | 503, .. });
+        let settle = if answered { config.settle_answered } else { config.settle_unanswered };
+        self.commits.is_some_and(|at| at >= end + settle)
+    }
+
     fn failing(weather: &Weather, config: &config::Testmo, purpose: Purpose, latency: Duration) -> Self {
         let limit = config.request_timeout;
         let (settle, soon) = (config.settle_unanswered, config.settle_answered);
@@ -125,10 +133,7 @@ mod tests {
             let mut late = 0;
             for _ in 0..10_000 {
                 let course = Course::draw(&weather, &config, Purpose::Creates);
-                let end = course.ends.min(config.request_timeout);
-                let answered = matches!(course.end, End::Status { status: 500 | 503, .. });
-                let settle = if answered { config.settle_answered } else { config.settle_unanswered };
-                late += u32::from(course.commits.is_some_and(|at| at >= end + settle));
+                late += u32::from(course.is_late(&config));
             }
             assert_eq!(late > 0, too_late > 0, "{late} came too late");
         }

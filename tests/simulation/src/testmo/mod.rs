@@ -45,6 +45,8 @@ pub(crate) struct Testmo {
     pushing: Mutex<BTreeMap<String, u32>>,
     /// The most there may be of them at once.
     account_limit: u32,
+    /// Cases that were created when the settle time of their request was over, by account and id.
+    late: Mutex<BTreeSet<(String, u64)>>,
     /// What should not have been asked.
     broken: Mutex<Vec<String>>,
 }
@@ -83,10 +85,21 @@ impl Testmo {
         weather: Arc<Weather>,
     ) -> Arc<Self> {
         let (world, under_way) = (Mutex::new(world), TaskTracker::new());
-        let (phases, pushing, broken) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let parts =
-            Self { world, phases, config, store, mutation, diary, weather, under_way, pushing, account_limit, broken };
-        Arc::new(parts)
+        let (phases, pushing) = (Mutex::default(), Mutex::default());
+        Arc::new(Self {
+            world,
+            phases,
+            config,
+            store,
+            mutation,
+            diary,
+            weather,
+            under_way,
+            pushing,
+            account_limit,
+            late: Mutex::default(),
+            broken: Mutex::default(),
+        })
     }
 
     /// The way to it for a worker with this number and fuse.
@@ -121,6 +134,11 @@ impl Testmo {
         self.under_way.close();
         self.under_way.wait().await;
         self.under_way.reopen();
+    }
+
+    /// Cases that were created when the settle time of their request was over, by account and id.
+    pub(crate) fn late(&self) -> BTreeSet<(String, u64)> {
+        lock(&self.late).clone()
     }
 
     /// What should not have been asked.
@@ -309,6 +327,9 @@ impl TestmoOf {
                 let answer = testmo.commit(&account, &request);
                 if let Some(answer) = answer.as_ref().filter(|answer| !answer.created.is_empty()) {
                     testmo.diary.note(|| format!("{account} created {:?}", answer.created));
+                    if course.is_late(&testmo.config) && !request.case_names().is_empty() {
+                        lock(&testmo.late).extend(answer.created.iter().map(|id| (account.clone(), *id)));
+                    }
                 }
                 // Whoever asked may not wait any more.
                 drop(told.send(answer));
