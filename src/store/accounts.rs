@@ -99,7 +99,7 @@ impl Store {
         tenant: Option<&TenantId>,
         lease: Duration,
     ) -> Result<Permit, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.reading_at().await?;
         let known = Known::load(&mut conn, now, BTreeSet::from([account])).await?;
         if tenant.is_some_and(|tenant| known.is_paused(account, tenant)) {
             return Ok(Permit::Paused);
@@ -117,7 +117,7 @@ impl Store {
     }
 
     async fn take_probe(&self, account: &str, lease: Duration) -> Result<Permit, StoreError> {
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         lock(transaction.conn()?, BTreeSet::from([account])).await?;
         let mut known = Known::load(transaction.conn()?, now, BTreeSet::from([account])).await?;
@@ -132,7 +132,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.reading_at().await?;
         Ok(Known::load(&mut conn, now, BTreeSet::from([account])).await?.pace(account))
     }
 
@@ -141,7 +141,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn orders(&self) -> Result<Vec<Order>, StoreError> {
-        orders(&mut *self.conn().await?).await
+        orders(&mut *self.reading().await?).await
     }
 
     /// Keeps an order in place of the one before; one that asks for nothing is forgotten. What was put on the shelf
@@ -150,7 +150,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn give_order(&self, order: &Order) -> Result<(), StoreError> {
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
         let lane = || vec![Bound::Text(order.lane.kind().into()), Bound::Text(order.lane.name().into())];

@@ -141,7 +141,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let before = kept(transaction.conn()?, &row.tenant, None).await?.map(|(before, _)| before);
         let row = &row.clone().kept_verified(before.as_ref());
@@ -198,7 +198,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         note(transaction.conn()?, now, tenant, version, finding).await?;
         transaction.commit().await
@@ -209,7 +209,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.writing_at().await?;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let sql = format!(
             "WITH due AS MATERIALIZED (SELECT tenant_id AS due_id FROM connections WHERE recheck_at <= $2 \
@@ -227,7 +227,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT * FROM connections WHERE tenant_id = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
         rows.first().map(connection).transpose()
@@ -238,7 +238,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, "SELECT * FROM connections ORDER BY tenant_id", vec![]).await?;
         rows.iter().map(connection).collect()
     }
@@ -251,7 +251,7 @@ impl Store {
         let sql = "SELECT expires_on, verified, COUNT(*) AS n FROM (SELECT expires_on, \
                    CASE WHEN verified_version = version THEN 1 ELSE 0 END AS verified FROM connections) AS c \
                    GROUP BY expires_on, verified ORDER BY expires_on, verified";
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, vec![]).await?;
         let count = |row: &AnyRow| {
             Ok(ConnectionCount {
@@ -268,7 +268,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer; nothing is removed then.
     pub async fn remove_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         for sql in ["DELETE FROM shelf WHERE tenant_id = $1", "DELETE FROM connections WHERE tenant_id = $1"] {
             sql::execute(transaction.conn()?, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
         }
@@ -280,7 +280,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn fact(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT value FROM facts WHERE name = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(name.into())]).await?;
         rows.first().map(|row| row.text("value")).transpose()
@@ -291,7 +291,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn keep_fact(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.writing().await?;
         let sql = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
         sql::execute(&mut conn, sql, vec![Bound::Text(name.into()), Bound::Text(value.into())]).await?;
         Ok(())

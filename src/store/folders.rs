@@ -38,7 +38,7 @@ impl Store {
         holder: &str,
         lease: Duration,
     ) -> Result<FolderClaim, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.writing_at().await?;
         let sql = "INSERT INTO folder_claims (account, project_id, parent_id, name, holder, lease_until) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account, project_id, parent_id, name) DO UPDATE \
                    SET holder = excluded.holder, lease_until = excluded.lease_until \
@@ -59,7 +59,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer; the lease then runs out.
     pub async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.writing_at().await?;
         let mut bounds = key_of(folder);
         bounds.push(Bound::Text(holder.into()));
         if settle.is_zero() {

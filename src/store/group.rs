@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::StoreError;
 use super::ledger::{self, Change, Changed, Claim, Claimed};
+use super::outbox::{self, Time};
 use super::sql::Transaction;
 use crate::clock::Clock;
 
@@ -26,6 +27,29 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Request {
     Claim(Box<Claim>, Answer<Claimed>),
     Change(Box<Change>, Answer<Changed>),
+    Sent(Vec<Time>, Answer<()>),
+}
+
+/// What one transaction carries out.
+#[derive(Debug, Default)]
+struct Work {
+    claims: Vec<Claim>,
+    changes: Vec<Change>,
+    sent: Vec<Vec<Time>>,
+}
+
+/// What came of it, in the same order.
+struct Done {
+    claims: Vec<Claimed>,
+    changes: Vec<Changed>,
+}
+
+/// Who waits for it, in the same order.
+#[derive(Default)]
+struct Answers {
+    claims: Vec<Answer<Claimed>>,
+    changes: Vec<Answer<Changed>>,
+    sent: Vec<Answer<()>>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +74,10 @@ impl Group {
 
     pub(super) async fn change(&self, change: Change) -> Result<Changed, StoreError> {
         self.ask(|answer| Request::Change(Box::new(change), answer)).await
+    }
+
+    pub(super) async fn sent(&self, sent: Vec<Time>) -> Result<(), StoreError> {
+        self.ask(|answer| Request::Sent(sent, answer)).await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
@@ -84,44 +112,54 @@ impl Group {
 async fn serve(pool: AnyPool, clock: Clock, mut requests: mpsc::Receiver<Request>) {
     let mut waiting = Vec::with_capacity(LARGEST_GROUP);
     while requests.recv_many(&mut waiting, LARGEST_GROUP).await > 0 {
-        let (mut claims, mut changes) = (Vec::new(), Vec::new());
+        let (mut work, mut answers) = (Work::default(), Answers::default());
         for request in waiting.drain(..) {
             match request {
-                Request::Claim(claim, answer) => claims.push((*claim, answer)),
-                Request::Change(change, answer) => changes.push((*change, answer)),
+                Request::Claim(claim, answer) => {
+                    work.claims.push(*claim);
+                    answers.claims.push(answer);
+                }
+                Request::Change(change, answer) => {
+                    work.changes.push(*change);
+                    answers.changes.push(answer);
+                }
+                Request::Sent(sent, answer) => {
+                    work.sent.push(sent);
+                    answers.sent.push(answer);
+                }
             }
         }
-        settle_group(&pool, &clock, claims, changes).await;
+        settle_group(&pool, &clock, work, answers).await;
     }
 }
 
 /// Carries out the whole group in one transaction; if that fails by a request, each alone, so that one bad request
 /// does not fail its neighbours.
-async fn settle_group(
-    pool: &AnyPool,
-    clock: &Clock,
-    claims: Vec<(Claim, Answer<Claimed>)>,
-    changes: Vec<(Change, Answer<Changed>)>,
-) {
-    let (claims, claim_answers): (Vec<_>, Vec<_>) = claims.into_iter().unzip();
-    let (changes, change_answers): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-    match transact(pool, clock, &claims, &changes).await {
-        Ok((claimed, changed)) => {
-            answer_all(claim_answers, claimed.into_iter().map(Ok));
-            answer_all(change_answers, changed.into_iter().map(Ok));
+async fn settle_group(pool: &AnyPool, clock: &Clock, work: Work, answers: Answers) {
+    let Answers { claims, changes, sent } = answers;
+    match transact(pool, clock, &work).await {
+        Ok(done) => {
+            answer_all(claims, done.claims.into_iter().map(Ok));
+            answer_all(changes, done.changes.into_iter().map(Ok));
+            answer_all(sent, std::iter::repeat(Ok(())));
         }
-        Err(error) if claims.len() + changes.len() == 1 || !error.is_of_request() => {
-            answer_all(claim_answers, std::iter::repeat_with(|| Err(error.clone())));
-            answer_all(change_answers, std::iter::repeat_with(|| Err(error.clone())));
+        Err(error) if claims.len() + changes.len() + sent.len() == 1 || !error.is_of_request() => {
+            answer_all(claims, std::iter::repeat_with(|| Err(error.clone())));
+            answer_all(changes, std::iter::repeat_with(|| Err(error.clone())));
+            answer_all(sent, std::iter::repeat_with(|| Err(error.clone())));
         }
         Err(_) => {
-            for (change, answer) in changes.into_iter().zip(change_answers) {
-                let alone = transact(pool, clock, &[], std::slice::from_ref(&change)).await;
-                answer_all([answer], [alone.and_then(|(_, changed)| only(changed))]);
+            for (events, answer) in work.sent.into_iter().zip(sent) {
+                let alone = transact(pool, clock, &Work { sent: vec![events], ..Work::default() }).await;
+                answer_all([answer], [alone.map(|_| ())]);
             }
-            for (claim, answer) in claims.into_iter().zip(claim_answers) {
-                let alone = transact(pool, clock, std::slice::from_ref(&claim), &[]).await;
-                answer_all([answer], [alone.and_then(|(claimed, _)| only(claimed))]);
+            for (change, answer) in work.changes.into_iter().zip(changes) {
+                let alone = transact(pool, clock, &Work { changes: vec![change], ..Work::default() }).await;
+                answer_all([answer], [alone.and_then(|done| only(done.changes))]);
+            }
+            for (claim, answer) in work.claims.into_iter().zip(claims) {
+                let alone = transact(pool, clock, &Work { claims: vec![claim], ..Work::default() }).await;
+                answer_all([answer], [alone.and_then(|done| only(done.claims))]);
             }
         }
     }
@@ -141,14 +179,9 @@ fn answer_all<T>(
     }
 }
 
-async fn transact(
-    pool: &AnyPool,
-    clock: &Clock,
-    claims: &[Claim],
-    changes: &[Change],
-) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
+async fn transact(pool: &AnyPool, clock: &Clock, work: &Work) -> Result<Done, StoreError> {
     for tries in 1..=MOST_RETRIES {
-        match attempt(pool, clock, claims, changes).await {
+        match attempt(pool, clock, work).await {
             Err(error) if error.is_contention() => {
                 tracing::debug!(%error, "replicas got into each other's way");
                 tokio::time::sleep(PAUSE * tries).await;
@@ -156,18 +189,13 @@ async fn transact(
             end => return end,
         }
     }
-    attempt(pool, clock, claims, changes).await
+    attempt(pool, clock, work).await
 }
 
-async fn attempt(
-    pool: &AnyPool,
-    clock: &Clock,
-    claims: &[Claim],
-    changes: &[Change],
-) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
+async fn attempt(pool: &AnyPool, clock: &Clock, work: &Work) -> Result<Done, StoreError> {
     let mut transaction = Transaction::begin(pool, clock).await?;
     let now = transaction.now;
-    match carry_out(transaction.conn()?, now, claims, changes).await {
+    match carry_out(transaction.conn()?, now, work).await {
         Ok(done) => {
             transaction.commit().await?;
             Ok(done)
@@ -182,14 +210,12 @@ async fn attempt(
     }
 }
 
-async fn carry_out(
-    conn: &mut AnyConnection,
-    now: i64,
-    claims: &[Claim],
-    changes: &[Change],
-) -> Result<(Vec<Claimed>, Vec<Changed>), StoreError> {
+async fn carry_out(conn: &mut AnyConnection, now: i64, work: &Work) -> Result<Done, StoreError> {
+    let Work { claims, changes, sent } = work;
     ledger::lock(conn, now, claims, changes).await?;
-    let changed = ledger::change(conn, now, changes).await?;
-    let claimed = ledger::claim(conn, now, claims).await?;
-    Ok((claimed, changed))
+    // Before a change can have one of them announced again.
+    outbox::sent(conn, now, sent.iter().flatten().cloned().collect()).await?;
+    let changes = ledger::change(conn, now, changes).await?;
+    let claims = ledger::claim(conn, now, claims).await?;
+    Ok(Done { claims, changes })
 }

@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn history(&self, key: &BatchKey) -> Result<History, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT p.* FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
                    WHERE pp.tenant_id = $1 AND pp.batch_id = $2 ORDER BY p.claimed_at, p.push_id";
         let names = vec![Bound::Text(key.tenant.as_str().into()), Bound::Text(key.batch.as_str().into())];

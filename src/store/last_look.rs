@@ -20,7 +20,7 @@ impl Store {
         lease: Duration,
         most: u32,
     ) -> Result<Vec<Stored>, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.writing_at().await?;
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let sql = format!(
             "WITH due AS MATERIALIZED (SELECT tenant_id AS due_tenant, batch_id AS due_batch FROM batches \

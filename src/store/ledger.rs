@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -168,7 +169,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn batch(&self, key: &BatchKey) -> Result<Option<Stored>, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         Ok(load(&mut conn, HashSet::from([key])).await?.remove(key))
     }
 
@@ -177,7 +178,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.reading_at().await?;
         Ok((load(&mut conn, HashSet::from([key])).await?.remove(key), now))
     }
 
@@ -186,7 +187,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<Stored>, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT * FROM batches WHERE epoch > 0 AND ($1 IS NULL OR tenant_id = $1) \
                    ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $2";
         let tenant = Bound::MaybeText(tenant.map(|t| t.as_str().to_owned()));
@@ -199,7 +200,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn company(&self, push: &str) -> Result<Company, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT b.*, p.first_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
                    JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id WHERE pp.push_id = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(push.into())]).await?;
@@ -224,7 +225,7 @@ impl Store {
         account: &str,
         but: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT p.push_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
                    WHERE pp.tenant_id = $1 AND pp.batch_id = $2 AND p.account = $3 AND p.push_id <> $4 \
                    ORDER BY p.claimed_at DESC, p.push_id LIMIT 1";
@@ -239,7 +240,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
         let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT DISTINCT b.* FROM pushes p \
                    JOIN push_parts pp ON pp.push_id = p.push_id \
                    JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id \
@@ -421,34 +422,59 @@ const BATCH_COLUMNS: [(&str, Kind); 14] = [
     ("lease_until", Kind::Int),
 ];
 
-fn row_of(revised: &Revised, lease_until: Option<i64>) -> Value {
-    let record = &revised.record;
-    let text = |value: Value| Value::String(value.to_string());
-    json!({
-        "tenant_id": record.key.tenant.as_str(),
-        "batch_id": record.key.batch.as_str(),
-        "fingerprint": record.fingerprint,
-        "state": record.state.name(),
-        "revision": record.revision,
-        "epoch": record.epoch,
-        "from_epoch": revised.from_epoch,
-        "targets": text(json!(record.targets)),
-        "cases": text(json!(record.cases)),
-        "open_push": record.open_push.as_ref().map(|push| json!(push).to_string()),
-        "doubt_since": record.doubt_since,
-        "late_since": record.late_since,
-        "settled_at": record.settled_at,
-        "lease_until": lease_until,
-    })
+#[derive(Serialize)]
+struct BatchRow<'a> {
+    tenant_id: &'a str,
+    batch_id: &'a str,
+    fingerprint: &'a str,
+    state: &'static str,
+    revision: u32,
+    epoch: u64,
+    from_epoch: u64,
+    targets: String,
+    cases: String,
+    open_push: Option<String>,
+    doubt_since: Option<i64>,
+    late_since: Option<i64>,
+    settled_at: Option<i64>,
+    lease_until: Option<i64>,
+}
+
+impl<'a> BatchRow<'a> {
+    fn of(revised: &'a Revised, lease_until: Option<i64>) -> Self {
+        let record = &revised.record;
+        Self {
+            tenant_id: record.key.tenant.as_str(),
+            batch_id: record.key.batch.as_str(),
+            fingerprint: &record.fingerprint,
+            state: record.state.name(),
+            revision: record.revision,
+            epoch: record.epoch,
+            from_epoch: revised.from_epoch,
+            targets: text(&record.targets),
+            cases: text(&record.cases),
+            open_push: record.open_push.as_ref().map(text),
+            doubt_since: record.doubt_since,
+            late_since: record.late_since,
+            settled_at: record.settled_at,
+            lease_until,
+        }
+    }
+}
+
+fn text(of: &impl Serialize) -> String {
+    serde_json::to_string(of).unwrap_or_default()
 }
 
 async fn store_claims(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]) -> Result<(), StoreError> {
     if claims.is_empty() {
         return Ok(());
     }
-    let row = |granted: &Granted<'_>, revised: &Revised| row_of(revised, Some(granted.lease_until(now)));
-    let batches: Vec<Value> =
-        claims.iter().flat_map(|granted| granted.batches.iter().map(|revised| row(granted, revised))).collect();
+    let mut batches = Vec::new();
+    for granted in claims {
+        let until = Some(granted.lease_until(now));
+        batches.extend(granted.batches.iter().map(|revised| BatchRow::of(revised, until)));
+    }
     let sql = format!(
         "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
          doubt_since, claimed_at, lease_until, first_seen_at, settled_at) \
@@ -577,7 +603,7 @@ async fn store_batches(
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
-        let rows: Vec<Value> = known.into_iter().map(|revised| row_of(revised, None)).collect();
+        let rows: Vec<BatchRow<'_>> = known.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
         moved = rows.iter().map(key_of).collect::<Result<_, _>>()?;
     }
@@ -594,7 +620,7 @@ async fn store_batches(
              settled_at = excluded.settled_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
-        let rows: Vec<Value> = new.into_iter().map(|revised| row_of(revised, None)).collect();
+        let rows: Vec<BatchRow<'_>> = new.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
         for row in &rows {
             moved.insert(key_of(row)?);

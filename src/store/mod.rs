@@ -39,7 +39,8 @@ pub use self::storage::Storage;
 /// The store.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: AnyPool,
+    readers: AnyPool,
+    writers: AnyPool,
     clock: Clock,
     group: group::Group,
     made: bool,
@@ -64,9 +65,9 @@ impl Store {
     /// # Errors
     /// When it is missing, cannot be opened, or is of a newer version.
     pub async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Self, StoreError> {
-        let open::Opened { pool, clock, made } = open::open(config, create, clock).await?;
-        let group = group::Group::start(pool.clone(), clock.clone());
-        Ok(Self { pool, clock, group, made })
+        let open::Opened { readers, writers, clock, made } = open::open(config, create, clock).await?;
+        let group = group::Group::start(writers.clone(), clock.clone());
+        Ok(Self { readers, writers, clock, group, made })
     }
 
     /// Whether there was no store before this one was opened.
@@ -84,13 +85,26 @@ impl Store {
         self.clock.now()
     }
 
-    async fn conn(&self) -> Result<PoolConnection<Any>, StoreError> {
-        Ok(self.pool.acquire().await?)
+    /// A connection to read by.
+    async fn reading(&self) -> Result<PoolConnection<Any>, StoreError> {
+        Ok(self.readers.acquire().await?)
     }
 
-    /// A connection, and the time, for what compares or stores times.
-    async fn conn_at(&self) -> Result<(PoolConnection<Any>, i64), StoreError> {
-        let mut conn = self.conn().await?;
+    /// A connection to read by, and the time, for what compares times.
+    async fn reading_at(&self) -> Result<(PoolConnection<Any>, i64), StoreError> {
+        let mut conn = self.reading().await?;
+        let now = sql::time(&mut conn, &self.clock).await?;
+        Ok((conn, now))
+    }
+
+    /// A connection to write by: to a file there is one, so that writers wait for each other in order.
+    async fn writing(&self) -> Result<PoolConnection<Any>, StoreError> {
+        Ok(self.writers.acquire().await?)
+    }
+
+    /// A connection to write by, and the time, for what stores times.
+    async fn writing_at(&self) -> Result<(PoolConnection<Any>, i64), StoreError> {
+        let mut conn = self.writing().await?;
         let now = sql::time(&mut conn, &self.clock).await?;
         Ok((conn, now))
     }
@@ -100,10 +114,11 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let (mut conn, _) = self.conn_at().await?;
+        let (mut conn, _) = self.reading_at().await?;
         sql::fetch(&mut conn, "SELECT 1 AS one", vec![]).await?;
+        drop(conn);
         if self.group.had_no_room() {
-            try_for_room(&mut conn).await?;
+            try_for_room(&mut self.writing().await?).await?;
             self.group.has_room();
         }
         Ok(())
@@ -114,7 +129,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn clock_lag(&self) -> Result<Duration, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.reading_at().await?;
         let sql = "SELECT MAX(at) AS at FROM (SELECT MAX(claimed_at) AS at FROM batches UNION ALL \
                    SELECT MAX(shelved_at) FROM shelf UNION ALL SELECT MAX(created_at) FROM outbox) AS seen";
         let rows = sql::fetch(&mut conn, sql, vec![]).await?;
@@ -125,6 +140,7 @@ impl Store {
     /// Finishes what was asked for and closes every connection.
     pub async fn close(&self) {
         self.group.close().await;
-        self.pool.close().await;
+        self.readers.close().await;
+        self.writers.close().await;
     }
 }

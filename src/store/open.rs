@@ -15,8 +15,10 @@ use crate::config;
 
 /// How long a connection may take to be had.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The most connections to an SQLite file, whose writers wait for each other anyway.
-const TO_A_FILE: u32 = 4;
+/// The connections that read an SQLite file. One more writes: whoever else did would make it read its pages again.
+const READERS_OF_A_FILE: u32 = 2;
+/// What the one that writes keeps of the file, in KiB: the pages that pushes under way come back to.
+const PAGES_KEPT: u32 = 8_192;
 /// The size of a page of an SQLite file, in bytes.
 const PAGE: u64 = 4_096;
 /// A connection that was idle for longer is tried before it is used.
@@ -32,7 +34,8 @@ pub enum Place {
 }
 
 pub(super) struct Opened {
-    pub(super) pool: AnyPool,
+    pub(super) readers: AnyPool,
+    pub(super) writers: AnyPool,
     pub(super) clock: Clock,
     pub(super) made: bool,
 }
@@ -75,15 +78,17 @@ async fn open_file(config: &config::Store, file: &Path, create: bool, clock: Clo
     let url = &config.url;
     let options = options(&format!("{}?mode={mode}", url.split('?').next().unwrap_or(url)))?;
     let most = config.max_file_bytes;
-    let pool = AnyPoolOptions::new()
-        .max_connections(TO_A_FILE)
-        .test_before_acquire(false)
-        .acquire_timeout(CONNECT)
-        .after_connect(move |conn, _| Box::pin(prepare_file(conn, most)))
-        .connect_with(options)
-        .await?;
-    migrator(Dialect::Sqlite).run(&pool).await?;
-    Ok(Opened { pool, clock, made })
+    let pool = |connections, kept| {
+        AnyPoolOptions::new()
+            .max_connections(connections)
+            .test_before_acquire(false)
+            .acquire_timeout(CONNECT)
+            .after_connect(move |conn, _| Box::pin(prepare_file(conn, most, kept)))
+            .connect_lazy_with(options.clone())
+    };
+    let (readers, writers) = (pool(READERS_OF_A_FILE, None), pool(1, Some(PAGES_KEPT)));
+    migrator(Dialect::Sqlite).run(&writers).await?;
+    Ok(Opened { readers, writers, clock, made })
 }
 
 async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
@@ -111,7 +116,7 @@ async fn open_server(config: &config::Store, place: String, create: bool) -> Res
         .acquire_timeout(CONNECT)
         .after_connect(|conn, _| Box::pin(prepare_server(conn)))
         .connect_lazy_with(options);
-    Ok(Opened { pool, clock, made })
+    Ok(Opened { readers: pool.clone(), writers: pool, clock, made })
 }
 
 fn options(url: &str) -> Result<AnyConnectOptions, StoreError> {
@@ -137,7 +142,11 @@ async fn has_tables(conn: &mut AnyConnection) -> Result<bool, StoreError> {
 }
 
 /// WAL with full sync survives a power cut; the wait is for another process that writes, such as a command.
-async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64) -> Result<(), sqlx::Error> {
+async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64, kept: Option<u32>) -> Result<(), sqlx::Error> {
+    if let Some(kib) = kept {
+        // Negative, it counts KiB instead of pages.
+        sqlx::query(AssertSqlSafe(format!("PRAGMA cache_size = -{kib}"))).execute(&mut *conn).await?;
+    }
     if most_bytes > 0 {
         let sql = format!("PRAGMA max_page_count = {}", most_bytes / PAGE);
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;

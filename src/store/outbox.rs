@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -27,6 +28,19 @@ pub struct Announcement {
     pub due_at: i64,
 }
 
+/// One time of announcing an event.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Time {
+    id: String,
+    due: i64,
+}
+
+impl Time {
+    fn of(event: &Announcement) -> Self {
+        Self { id: event.id.clone(), due: event.due_at }
+    }
+}
+
 impl Store {
     /// Events that are to be announced now, oldest first.
     ///
@@ -35,7 +49,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.writing_at().await?;
         let due = "SELECT event_id AS due_id, kind, routing_key, body, created_at, due_at FROM outbox \
                    WHERE sent_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2";
         let mut bounds = vec![Bound::Int(now), Bound::Int(i64::from(most))];
@@ -63,23 +77,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer; they are then announced again.
     pub async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {
-        self.set_for(sent, "sent_at", self.now()).await
-    }
-
-    async fn set_for(&self, events: &[Announcement], column: &'static str, value: i64) -> Result<(), StoreError> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let mut rows: Vec<&Announcement> = events.iter().collect();
-        rows.sort_by_key(|event| &event.id);
-        let rows: Vec<Value> = rows.into_iter().map(|e| json!({"id": e.id, "due": e.due_at})).collect();
-        let mut conn = self.conn().await?;
-        let events = Dialect::of(&conn).rows(&[("id", Kind::Text), ("due", Kind::Int)]);
-        let sql = format!(
-            "UPDATE outbox SET {column} = $2 FROM {events} WHERE outbox.event_id = r.id AND outbox.due_at = r.due"
-        );
-        sql::execute(&mut conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(value)]).await?;
-        Ok(())
+        if sent.is_empty() { Ok(()) } else { self.group.sent(sent.iter().map(Time::of).collect()).await }
     }
 
     /// Has events announced again after a pause, as the broker did not take them.
@@ -88,7 +86,7 @@ impl Store {
     /// When the store does not answer; they are then announced again at once.
     pub async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
         let due_at = self.now().saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
-        self.set_for(events, "due_at", due_at).await
+        set_for(&mut *self.writing().await?, events.iter().map(Time::of).collect(), "due_at", due_at).await
     }
 
     /// How many events the broker has not confirmed.
@@ -96,7 +94,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn unsent_count(&self) -> Result<i64, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let sql = "SELECT COUNT(*) AS n FROM outbox WHERE sent_at IS NULL";
         sql::fetch(&mut conn, sql, vec![]).await?.first().map_or(Ok(0), |row| row.int("n"))
     }
@@ -106,7 +104,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.writing_at().await?;
         let sql = format!("UPDATE outbox SET {DUE_AGAIN} WHERE event_id = $1");
         sql::execute(&mut conn, sql, vec![Bound::Text(id.into()), Bound::Int(now)]).await?;
         Ok(())
@@ -125,6 +123,29 @@ fn announcement(row: &AnyRow) -> Result<Announcement, StoreError> {
         created_at: row.int("created_at")?,
         due_at: row.int("due_at")?,
     })
+}
+
+/// Notes which events the broker has confirmed.
+pub(super) async fn sent(conn: &mut AnyConnection, now: i64, sent: Vec<Time>) -> Result<(), StoreError> {
+    set_for(conn, sent, "sent_at", now).await
+}
+
+async fn set_for(
+    conn: &mut AnyConnection,
+    mut events: Vec<Time>,
+    column: &'static str,
+    value: i64,
+) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    events.sort();
+    let rows = Bound::from(events.as_slice());
+    let events = Dialect::of(conn).rows(&[("id", Kind::Text), ("due", Kind::Int)]);
+    let sql =
+        format!("UPDATE outbox SET {column} = $2 FROM {events} WHERE outbox.event_id = r.id AND outbox.due_at = r.due");
+    sql::execute(conn, sql, vec![rows, Bound::Int(value)]).await?;
+    Ok(())
 }
 
 /// Stores events; one that is stored already stays as it is.

@@ -30,7 +30,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer; nothing is taken away then.
     pub async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
         let dialect = Dialect::of(conn);

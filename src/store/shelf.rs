@@ -219,7 +219,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
-        let (mut conn, now) = self.conn_at().await?;
+        let (mut conn, now) = self.reading_at().await?;
         // Walks from tenant to tenant by the index, whatever the number of their batches.
         let sql = format!(
             "WITH RECURSIVE parked(tenant) AS (\
@@ -258,7 +258,7 @@ impl Store {
         lease: Duration,
         asks: &[(TenantId, u32)],
     ) -> Result<Vec<Shelved>, StoreError> {
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let conn = transaction.conn()?;
@@ -294,10 +294,10 @@ impl Store {
     /// When the store does not answer.
     pub async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
         let waiting = "SELECT 1 FROM shelf WHERE state = 'parked' AND reason = 'suspect' LIMIT 1";
-        if sql::fetch(&mut *self.conn().await?, waiting, vec![]).await?.is_empty() {
+        if sql::fetch(&mut *self.reading().await?, waiting, vec![]).await?.is_empty() {
             return Ok(None);
         }
-        let mut transaction = Transaction::begin(&self.pool, &self.clock).await?;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let sql = "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1, parks = parks + 1 \
@@ -316,7 +316,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.writing().await?;
         let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
         sql::execute(&mut conn, sql, vec![]).await
     }
@@ -326,7 +326,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer; the leases then run out.
     pub async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.writing().await?;
         for (id, generation) in leases {
             let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE id = $1 AND generation = $2";
             sql::execute(&mut conn, sql, vec![Bound::Int(id.0), Bound::Int(*generation)]).await?;
@@ -367,7 +367,7 @@ impl Store {
             Bound::MaybeInt(filter.until),
             Bound::Int(i64::from(most)),
         ];
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         sql::fetch(&mut conn, sql, bounds).await
     }
 
@@ -376,7 +376,7 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn shelved(&self, id: ShelfId) -> Result<Option<Shelved>, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, "SELECT * FROM shelf WHERE id = $1", vec![Bound::Int(id.0)]).await?;
         rows.first().map(|row| shelved(row, self.now())).transpose()
     }
@@ -387,7 +387,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         let sql = "SELECT state, reason, COUNT(*) AS n FROM shelf GROUP BY state, reason ORDER BY state, reason";
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, vec![]).await?;
         let count = |row: &AnyRow| {
             Ok(ShelfCount { state: row.parsed("state")?, reason: row.parsed("reason")?, count: row.int("n")? })
@@ -403,7 +403,7 @@ impl Store {
         let sql = "SELECT tenant_id, COUNT(*) AS n FROM shelf WHERE state = 'parked' \
                    AND reason IN ('no_room', 'throttled', 'paused') AND tenant_id IS NOT NULL \
                    GROUP BY tenant_id ORDER BY n DESC, tenant_id LIMIT $1";
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(i64::from(most))]).await?;
         rows.iter().map(|row| Ok((row.parsed("tenant_id")?, row.whole("n")?))).collect()
     }
@@ -414,7 +414,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn parked_of(&self, tenant: &TenantId) -> Result<i64, StoreError> {
         let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked'";
-        let mut conn = self.conn().await?;
+        let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
         rows.first().map_or(Ok(0), |row| row.int("n"))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Serialize;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Row};
@@ -90,8 +90,8 @@ pub(super) enum Bound {
     Blob(Vec<u8>),
 }
 
-impl From<&[Value]> for Bound {
-    fn from(rows: &[Value]) -> Self {
+impl<T: Serialize> From<&[T]> for Bound {
+    fn from(rows: &[T]) -> Self {
         Self::Text(serde_json::to_string(rows).unwrap_or_default())
     }
 }

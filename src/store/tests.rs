@@ -114,7 +114,7 @@ async fn run(url: &str, statements: &str) {
 impl Fixture {
     async fn set_time(&self, ms: i64) {
         if self.config.is_shared() {
-            let mut conn = self.store.conn().await.unwrap();
+            let mut conn = self.store.writing().await.unwrap();
             sql::execute(&mut conn, "UPDATE test.clock SET ms = $1", vec![Bound::Int(ms)]).await.unwrap();
         } else {
             self.clock.set(ms);
@@ -627,7 +627,7 @@ async fn a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked
 
 /// What was announced of connections so far: `failed`, or `restored` with the number of batches.
 async fn told_of_connections(store: &Store) -> Vec<String> {
-    let mut conn = store.conn().await.unwrap();
+    let mut conn = store.writing().await.unwrap();
     let sql = "SELECT body FROM outbox WHERE kind LIKE '%.connection.%' ORDER BY created_at";
     let rows = sql::fetch(&mut conn, sql, vec![]).await.unwrap();
     let told = |row: &sqlx::any::AnyRow| {
@@ -724,8 +724,8 @@ async fn a_full_store_says_so_and_changes_nothing() {
     let f = fixture().await;
     // The limit is a connection's own, so every one that the pool can have gets it.
     let mut all = Vec::new();
-    for _ in 0..f.store.pool.options().get_max_connections() {
-        let mut conn = f.store.pool.acquire().await.unwrap();
+    for _ in 0..f.store.writers.options().get_max_connections() {
+        let mut conn = f.store.writers.acquire().await.unwrap();
         sql::execute(&mut conn, "PRAGMA max_page_count = 100", vec![]).await.unwrap();
         all.push(conn);
     }
@@ -874,7 +874,7 @@ async fn replicas_that_start_at_once_prepare_the_tables_once() {
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_left_alone() {
     let f = on_server().await;
-    let mut conn = f.store.conn().await.unwrap();
+    let mut conn = f.store.writing().await.unwrap();
     let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                VALUES (99, 'x', true, '', 0)";
     sql::execute(&mut conn, sql, vec![]).await.unwrap();
@@ -998,7 +998,7 @@ async fn replicas_lease_one_suspect_between_them() {
 async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
     let f = on_server().await;
     f.store.set_connection(&connection("v1", true)).await.unwrap();
-    let mut hung = sql::Transaction::begin(&f.store.pool, &f.store.clock).await.unwrap();
+    let mut hung = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
     let claims = [claim_of("p1", &fresh("b"))];
     ledger::lock(hung.conn().unwrap(), 1, &claims, &[]).await.unwrap();
     let claim = f.store.claim(claim_of("p2", &fresh("b")));
@@ -1060,7 +1060,7 @@ async fn what_was_settled_for_long_loses_its_weight_but_is_still_known(f: Fixtur
     assert_eq!(stored[0].record.state, BatchState::Delivered);
     assert_eq!(f.store.batch(&recent.key).await.unwrap().unwrap().record.cases, recent.cases);
     assert_eq!(f.store.unsent_count().await.unwrap(), 1);
-    let mut conn = f.store.conn().await.unwrap();
+    let mut conn = f.store.writing().await.unwrap();
     for (table, left) in [("pushes", 1), ("push_parts", 1), ("outbox", 1)] {
         let rows = sql::fetch(&mut conn, format!("SELECT COUNT(*) AS n FROM {table}"), vec![]).await.unwrap();
         assert_eq!(rows[0].int("n").unwrap(), left, "{table}");
