@@ -5,6 +5,8 @@ mod process;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector,
@@ -25,6 +27,8 @@ pub const BROKER_LINKS: [&str; 2] = ["intake", "events"];
 pub const LANE_STATES: [&str; 2] = ["open", "gated"];
 /// When keys expire, each state without the ones before it. A key is good for the whole of its last day, in UTC.
 pub const KEY_STATES: [&str; 6] = ["expired", "within_1_day", "within_7_days", "within_14_days", "later", "no_date"];
+/// Stands for all tenants that are not named; none can have this name.
+pub const OTHER_TENANTS: &str = "(others)";
 /// Whether a tenant's connection gets work.
 pub const CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
 
@@ -136,7 +140,7 @@ impl Metrics {
                     opts(
                         "drain_seconds",
                         "How long what waits in this worker and on the shelf will take at the present rate, for the \
-                         ten tenants with the most; the longest of all others is `other`.",
+                         ten tenants with the most; the longest of all others is `(others)`.",
                     ),
                     &["tenant"],
                 )?,
@@ -220,6 +224,7 @@ impl Metrics {
         each(&self.broker_up, &BROKER_LINKS);
         each(&self.keys, &KEY_STATES);
         each(&self.connections, &CONNECTION_STATES);
+        drop(self.drain_seconds.with_label_values(&[OTHER_TENANTS]));
         for state in ["parked", "dead"] {
             for reason in &reasons {
                 drop(self.shelf.with_label_values(&[state, *reason]));
@@ -233,6 +238,21 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         self.registry.register(Box::new(process::Process::this()))?;
         Ok(())
+    }
+
+    /// Shows how long what waits will take, in seconds, for these tenants and no others.
+    pub fn show_drains(&self, drains: &BTreeMap<&str, f64>) {
+        for family in self.drain_seconds.collect() {
+            for shown in family.get_metric().iter().flat_map(|metric| metric.get_label()).map(|label| label.value()) {
+                if !drains.contains_key(shown) {
+                    // It is there, as only this place removes any.
+                    drop(self.drain_seconds.remove_label_values(&[shown]));
+                }
+            }
+        }
+        for (tenant, seconds) in drains {
+            self.drain_seconds.with_label_values(&[*tenant]).set(*seconds);
+        }
     }
 
     /// Every series in Prometheus' text format.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::batch::TenantId;
 use crate::lane::{LaneView, TenantView};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, OTHER_TENANTS};
 
 /// So many tenants are named in metrics, those with the most work; all others are one.
 const NAMED: usize = 10;
@@ -52,13 +52,10 @@ pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) 
         .flat_map(|lane| lane.tenants.iter().map(move |of| (&of.tenant, drain_seconds(lane, of, backlog))))
         .collect();
     drains.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    metrics.drain_seconds.reset();
     let (named, others) = drains.split_at(drains.len().min(NAMED));
-    for (tenant, seconds) in named {
-        metrics.drain_seconds.with_label_values(&[tenant.as_str()]).set(*seconds);
-    }
     let longest = others.first().map_or(0.0, |(_, seconds)| *seconds);
-    metrics.drain_seconds.with_label_values(&["other"]).set(longest);
+    let named = named.iter().map(|(tenant, seconds)| (tenant.as_str(), *seconds));
+    metrics.show_drains(&named.chain([(OTHER_TENANTS, longest)]).collect());
 }
 
 fn state_of(lane: &LaneView) -> &'static str {
@@ -125,5 +122,17 @@ mod tests {
         let named = text.lines().filter(|line| line.starts_with("testmo_courier_drain_seconds{")).count();
         assert_eq!(named, 11);
         assert!(text.contains("drain_seconds{tenant=\"t14\"}") && !text.contains("tenant=\"t04\""));
+        measure(&[], &Backlog::new(), &metrics);
+        let text = metrics.render().unwrap();
+        let drains: Vec<&str> = text.lines().filter(|line| line.contains("_drain_seconds{")).collect();
+        assert_eq!(drains, ["testmo_courier_drain_seconds{tenant=\"(others)\"} 0"]);
+    }
+
+    #[test]
+    fn a_tenant_that_is_called_other_is_not_all_the_others() {
+        let metrics = Metrics::new().unwrap();
+        measure(&[lane("https://a.testmo.net", &[("other", 20)])], &Backlog::new(), &metrics);
+        assert!(metrics.render().unwrap().contains("drain_seconds{tenant=\"other\"} 2\n"));
+        assert!(crate::metrics::OTHER_TENANTS.parse::<TenantId>().is_err());
     }
 }
