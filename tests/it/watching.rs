@@ -58,6 +58,10 @@ fn panels() -> Vec<Value> {
     dashboard["panels"].as_array().expect("panels").clone()
 }
 
+fn query(target: Value) -> String {
+    target["expr"].as_str().expect("a query").to_owned()
+}
+
 fn alerts() -> BTreeSet<String> {
     let text = text(ALERTS);
     text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(Into::into).collect()
@@ -71,6 +75,18 @@ fn every_series_that_is_asked_for_is_documented() {
         for word in words(&text).filter(|word| word.starts_with("testmo_courier_") || word.starts_with("process_")) {
             assert!(known.contains(word), "{file}: docs/metrics.md has no {word}");
         }
+    }
+}
+
+#[test]
+fn every_series_of_the_worker_has_a_place_on_the_dashboard() {
+    let asked: Vec<String> =
+        panels().iter().flat_map(|panel| panel["targets"].as_array().cloned().unwrap_or_default()).map(query).collect();
+    let asked: BTreeSet<&str> = asked.iter().flat_map(|query| words(query)).collect();
+    let endings = ["", "_bucket", "_sum", "_count"];
+    for row in rows(4).iter().filter(|row| row[0].starts_with("testmo_courier_")) {
+        let shown = endings.iter().any(|ending| asked.contains(format!("{}{ending}", row[0]).as_str()));
+        assert!(shown, "no panel shows {}", row[0]);
     }
 }
 
