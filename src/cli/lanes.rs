@@ -141,7 +141,7 @@ fn list(orders: &[Order], form: Form, out: &mut Out) -> Result<(), Failure> {
             |order: &Order| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
         return out.json(&serde_json::json!({"orders": orders.iter().map(order).collect::<Vec<_>>()}));
     }
-    let mut list = List::new(&["LANE", "PAUSED", "LIMIT"]);
+    let mut list = List::new(&["lane", "paused", "limit"]);
     for order in orders {
         let limit = order.most.map_or_else(|| "-".to_owned(), |most| most.to_string());
         list.add(vec![order.lane.name().to_owned(), if order.paused { "yes" } else { "no" }.into(), limit]);
@@ -186,7 +186,7 @@ fn lanes_at(url: &Url) -> Result<Value, Failure> {
 }
 
 fn table(lanes: &Value) -> List {
-    let mut list = List::new(&["ACCOUNT", "STATE", "AT ONCE", "TENANT", "BATCHES", "CASES", "ON SHELF", "DONE IN"]);
+    let mut list = List::new(&["account", "state", "at once", "tenant", "batches", "cases", "on shelf", "done in"]);
     for lane in lanes["lanes"].as_array().into_iter().flatten() {
         let state = match lane["gated_seconds"].as_f64() {
             Some(seconds) => format!("gated {}", time(seconds)),

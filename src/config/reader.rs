@@ -26,8 +26,9 @@ impl<'a> Reader<'a> {
         for (key, value) in self.values {
             if !known.contains_key(key) {
                 let near = known.keys().min_by_key(|k| (distance(k, key), (*k).clone()));
-                let hint = near.map(|k| format!("; is `{k}` meant?")).unwrap_or_default();
-                self.problems.push(format!("{}unknown key `{key}`{hint}", origin(value)));
+                let near = near.filter(|k| distance(k, key) <= 1 + key.len() / 4);
+                let hint = near.map_or("`config show` lists those there are".into(), |k| format!("is `{k}` meant?"));
+                self.problems.push(format!("{}unknown key `{key}`; {hint}", origin(value)));
             }
         }
     }
@@ -74,8 +75,7 @@ impl<'a> Reader<'a> {
         match humantime_serde::re::humantime::parse_duration(&self.text(key)) {
             Ok(time) if range.contains(&time) => time,
             Ok(_) | Err(_) => {
-                let words = |t: &Duration| humantime_serde::re::humantime::format_duration(*t).to_string();
-                let (from, to) = (words(range.start()), words(range.end()));
+                let (from, to) = (in_words(*range.start()), in_words(*range.end()));
                 self.problem(key, &format!("a time from {from} to {to}, such as \"10s\" or \"5m\""));
                 Duration::ZERO
             }
@@ -107,6 +107,15 @@ impl<'a> Reader<'a> {
 
 fn origin(value: &Value) -> String {
     value.origin().map(|place| format!("{place}: ")).unwrap_or_default()
+}
+
+/// A time as it can be written; whole days are not told in years, whose length nobody knows.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds > 86_400 && time.subsec_nanos() == 0 && seconds.is_multiple_of(86_400) {
+        return format!("{}days", seconds / 86_400);
+    }
+    humantime_serde::re::humantime::format_duration(time).to_string()
 }
 
 /// How many letters differ, roughly: enough to find the key that was meant.

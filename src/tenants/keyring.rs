@@ -25,7 +25,8 @@ pub struct Keyring {
 pub enum KeyError {
     /// The file cannot be read or made.
     #[error(
-        "the master key file {path} cannot be used ({source}): run `testmo-courier init`, or check keys.master_key_file"
+        "the master key file {path} cannot be used ({source}): put the file back that `testmo-courier init` made, or \
+         check keys.master_key_file"
     )]
     File {
         /// Which file.

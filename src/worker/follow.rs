@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::courier::{Courier, STORE_PAUSE};
 use super::deliver::{Flow, Followed, Part};
 use super::dispatch::PAUSED;
@@ -89,7 +91,10 @@ impl Courier {
         if record.fingerprint != entry.identity.fingerprint {
             let key = entry.identity.key.clone();
             let whose = Some((key.tenant.clone(), Some(key)));
-            let detail = format!("the first batch of this id arrived at {}", record.first_seen_at);
+            let detail = match Timestamp::from_millisecond(record.first_seen_at) {
+                Ok(at) => format!("the first batch of this id arrived at {at:.0}"),
+                Err(_) => "the first batch of this id arrived before".into(),
+            };
             self.shelve_message(entry.parcel.clone(), Reason::BatchConflict, whose, vec![], detail).await?;
             return Ok(Flow::Over);
         }

@@ -124,7 +124,7 @@ async fn a_lost_or_exchanged_master_key_is_noticed() {
     folder.courier(&["init"]).is(2, &["is not the one"]);
     std::fs::remove_file(&file).unwrap();
     folder.courier(&["init"]).is(2, &["its master key is not at", "put it back"]);
-    folder.courier(&["run"]).is(2, &["master key file"]);
+    folder.courier(&["run"]).is(2, &["master key file", "put the file back that `testmo-courier init` made"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +133,9 @@ async fn every_mistake_in_the_configuration_is_told_at_once() {
     folder.courier(&["config", "check"]).is(0, &["ok"]);
     std::fs::write(folder.path().join("bad.toml"), "[retry]\ntries = 0\n[amqp]\nprefetchh = 1\n").unwrap();
     let told = ["`retry.tries`", "unknown key `amqp.prefetchh`; is `amqp.prefetch` meant?"];
+    folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
+    std::fs::write(folder.path().join("bad.toml"), "nope = 1\n[store]\nretention = \"soon\"\n").unwrap();
+    let told = ["unknown key `nope`; `config show` lists those there are", "a time from 1s to 3650days"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     folder.courier(&["config", "check", "--config", "none.toml"]).is(2, &["none.toml: cannot be read"]);
     folder.courier(&["config", "show"]).is(0, &["url = \"amqp://u:***@127.0.0.1:1/%2f\"", "[retry]"]);

@@ -46,6 +46,10 @@ async fn another_batch_under_the_same_id_is_refused_and_the_first_one_untouched(
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["reason"], "batch_conflict");
     assert_eq!(stage.account("acme").case_names(), names("b-1", 3));
-    assert_eq!(stage.shelf().await[0].content.reason, Reason::BatchConflict);
+    let shelved = stage.shelf().await.remove(0).content;
+    assert_eq!(shelved.reason, Reason::BatchConflict);
+    let detail = shelved.detail.unwrap();
+    let when = detail.strip_prefix("the first batch of this id arrived at ").unwrap_or_else(|| panic!("{detail}"));
+    assert_eq!(when.parse::<jiff::Timestamp>().unwrap().to_string(), when);
     stage.end().await;
 }
