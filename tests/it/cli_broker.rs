@@ -3,12 +3,13 @@
 use std::io;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, patient};
+use crate::support::stage::{Stage, batch, patient, until};
 
 /// A command that runs beside the tasks of the test.
 type Running = JoinHandle<io::Result<Output>>;
@@ -110,6 +111,42 @@ async fn the_topology_is_checked_and_declared() {
     assert!(said.contains("queue `testmo.other` does not exist"), "{said}");
     assert_eq!(output(&["topology", "declare"]).await.0, Some(0));
     assert_eq!(output(&["topology", "check"]).await.0, Some(0));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_is_there_for_programs_too() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    stage.publish(&batch("nobody", "b-2", 1)).await;
+    stage.publish_bytes(b"{".to_vec()).await;
+    stage.shelf_until(|shelf| shelf.len() == 2).await;
+    // A request that takes long keeps its lane in the list.
+    let slow = Fault::Slow { ms: 20_000, commit: CommitTime::AfterDelay };
+    stage.account("acme").set_faults([Rule::always(slow).on(Method::Post, PathKind::Cases)]);
+    stage.publish(&batch("acme", "b-3", 1)).await;
+    until(async || process.metric("testmo_courier_pushes_in_flight") == Some(1.0)).await;
+    assert_eq!(run(&stage, &["lanes", "limit", "acme", "2"]).await.0, Some(0));
+    let lanes = format!("http://{}/lanes", process.address);
+    let lists: [&[&str]; 6] = [
+        &["tenants", "list"],
+        &["batches", "list"],
+        &["shelf", "list"],
+        &["dead-letters"],
+        &["lanes", "orders"],
+        &["lanes", "--url", &lanes],
+    ];
+    for list in lists {
+        let (code, said) = run(&stage, &[list, &["--json"]].concat()).await;
+        let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{list:?}: {error}: {said}"));
+        let rows = json.as_array().or_else(|| json[if list.len() == 2 { "orders" } else { "lanes" }].as_array());
+        assert!(code == Some(0) && rows.is_some_and(|rows| !rows.is_empty()), "{list:?}: {said}");
+        let (code, said) = run(&stage, &[list, &["--plain"]].concat()).await;
+        assert!(code == Some(0) && said.contains('\t'), "{list:?}: {said}");
+    }
+    drop(process);
     stage.end().await;
 }
 

@@ -102,6 +102,35 @@ async fn a_broker_short_of_memory_is_named_and_what_waits_goes_out_afterwards() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topology_that_is_incomplete_is_named_and_what_waits_goes_out_once_it_is_mended() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    // The worker looks for a queue that nobody has declared, and may not declare it itself.
+    stage.environment.insert("COURIER_AMQP__CASES_QUEUE".into(), "testmo.other".into());
+    stage.environment.insert("COURIER_AMQP__DECLARE".into(), "false".into());
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let process = Process::launch(&stage);
+    until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: intake"))).await;
+    until(async || process.output().contains("no queue 'testmo.other'")).await;
+    let said = process.output();
+    assert!(said.contains("declare the topology, with a user that may configure it"), "{said}");
+    let declared = command(&stage).args(["topology", "declare"]).output().unwrap();
+    assert!(declared.status.success(), "{declared:?}");
+    // Both queues are bound now, and the worker finds its own by itself.
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    stage.delivered("acme/b-2").await;
+    drop(process);
+    // What went to the right queue before is still there, for a worker that has the right name.
+    stage.environment.remove("COURIER_AMQP__CASES_QUEUE");
+    let process = Process::start(&stage).await;
+    stage.delivered("acme/b-1").await;
+    let mut there = stage.account("acme").case_names();
+    there.sort();
+    assert_eq!(there, [names("b-1", 2), names("b-2", 2)].concat());
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     // A worker whose clock was right, while this machine's is an hour behind, has parked something.

@@ -100,7 +100,7 @@ fn every_command_that_is_spoken_of_is_one() {
             }
         }
     }
-    let groups = ["tenants", "batches", "shelf", "events", "topology", "config", "schema"];
+    let groups = ["tenants", "batches", "shelf", "events", "lanes", "topology", "config", "schema"];
     let mut tried = BTreeSet::new();
     for (command, sub, page) in seen {
         let sub = sub.filter(|_| groups.contains(&command.as_str()));

@@ -18,6 +18,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `testmo-courier run` for a stage, and waits until it is ready.
     pub(crate) async fn start(stage: &Stage) -> Self {
+        let process = Self::launch(stage);
+        until(async || process.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))).await;
+        process
+    }
+
+    /// Starts it without waiting for anything.
+    pub(crate) fn launch(stage: &Stage) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("its address");
         drop(free);
@@ -30,9 +37,7 @@ impl Process {
             .stderr(file)
             .spawn()
             .expect("the program");
-        let process = Self { child, address, output };
-        until(async || process.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))).await;
-        process
+        Self { child, address, output }
     }
 
     /// The whole answer to a GET, or nothing if nobody answers.
