@@ -1,5 +1,6 @@
 //! Do the commands that need a broker keep their word: what they wait for, what they print, how they exit?
 
+use std::collections::BTreeSet;
 use std::io;
 use std::process::{Command, Output, Stdio};
 
@@ -111,6 +112,39 @@ async fn the_topology_is_checked_and_declared() {
     assert!(said.contains("queue `testmo.other` does not exist"), "{said}");
     assert_eq!(output(&["topology", "declare"]).await.0, Some(0));
     assert_eq!(output(&["topology", "check"]).await.0, Some(0));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shelf_is_searched_by_tenant_reason_state_and_time() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.publish(&batch("nobody", "b-2", 1)).await;
+    stage.publish_bytes(b"{".to_vec()).await;
+    stage.shelf_until(|shelf| shelf.len() == 3).await;
+    let [conflict, unknown, broken] = ["batch_conflict", "unknown_tenant", "not_json"];
+    let searches: [(&[&str], &[&str]); 11] = [
+        (&["shelf", "list"], &[conflict, unknown, broken]),
+        (&["shelf", "list", "--tenant", "nobody"], &[unknown]),
+        (&["shelf", "list", "--tenant", "somebody"], &[]),
+        (&["shelf", "list", "--reason", "not_json"], &[broken]),
+        (&["shelf", "list", "--state", "parked"], &[unknown]),
+        (&["shelf", "list", "--state", "dead"], &[conflict, broken]),
+        (&["dead-letters"], &[conflict, broken]),
+        (&["dead-letters", "--tenant", "acme"], &[conflict]),
+        (&["shelf", "list", "--since", "1h"], &[conflict, unknown, broken]),
+        (&["shelf", "list", "--until", "1h"], &[]),
+        (&["shelf", "list", "--since", "2020-01-01", "--until", "2020-01-02"], &[]),
+    ];
+    for (search, expected) in searches {
+        let (code, said) = run(&stage, &[search, &["--plain"]].concat()).await;
+        let reasons = said.lines().filter_map(|line| line.split('\t').nth(2));
+        let found: BTreeSet<&str> = reasons.collect();
+        assert_eq!((code, found), (Some(0), expected.iter().copied().collect()), "{search:?}");
+    }
     stage.end().await;
 }
 
