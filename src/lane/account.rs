@@ -273,7 +273,7 @@ impl<E> Lane<E> {
 
     /// What it looks like from outside.
     pub(super) fn view(&self, account: &Arc<str>, now: Instant, limits: &Limits) -> LaneView {
-        let rate = self.throughput.rate(self.most(limits), now);
+        let most = self.most(limits);
         let tenant = |(tenant, queue): (&TenantId, &Queue<E>)| {
             let requests = if limits.pack { queue.cases().div_ceil(limits.max_cases) } else { queue.len() };
             TenantView {
@@ -287,10 +287,11 @@ impl<E> Lane<E> {
         LaneView {
             account: account.clone(),
             in_flight: self.in_flight,
-            limit: self.most(limits),
+            limit: most,
             gated_for: self.gated_until(now).map(|until| until - now),
             pausing: self.later.len(),
-            requests_per_second: rate,
+            requests_per_second: self.throughput.rate(most, now),
+            rate_to_tell: self.throughput.rate_to_tell(most, now),
             tenants: self.queues.iter().map(tenant).collect(),
         }
     }
@@ -311,6 +312,8 @@ pub struct LaneView {
     pub pausing: usize,
     /// How fast it goes.
     pub requests_per_second: f64,
+    /// The same, but not slower than was measured: what tenants are told by.
+    pub rate_to_tell: f64,
     /// Its tenants with work.
     pub tenants: Vec<TenantView>,
 }

@@ -150,6 +150,12 @@ impl<E> Lanes<E> {
         self.lanes.iter().map(|(account, lane)| lane.view(account, now, &self.limits)).collect()
     }
 
+    /// How the lane of an account stands, if there is one.
+    pub fn view_of(&self, account: &str, now: Instant) -> Option<LaneView> {
+        let (account, lane) = self.lanes.get_key_value(account)?;
+        Some(lane.view(account, now, &self.limits))
+    }
+
     /// Whether anything is known of an account.
     pub fn has(&self, account: &str) -> bool {
         self.lanes.contains_key(account)

@@ -11,6 +11,8 @@ const FIRST_GUESS: Duration = Duration::from_millis(200);
 const WEIGHT: f64 = 0.2;
 /// How far back requests are counted while an account is throttled.
 const SPAN: Duration = Duration::from_secs(10);
+/// From so many counted requests on, a throttled account's rate is something to tell people of.
+const MEASURED: usize = 3;
 /// Times of pushes of similar size are compared: one class per power of two.
 const SIZES: usize = 8;
 /// Answers are slow when they take so many times as long as the quickest of their size.
@@ -85,6 +87,17 @@ impl Throughput {
         }
     }
 
+    /// The rate that a wait is told by: where too few requests were counted, such as right after a gate was closed, what
+    /// `limit` at once come to. A wait may then be longer than told, but nobody is told of one that is none.
+    pub(super) fn rate_to_tell(&self, limit: usize, now: Instant) -> f64 {
+        let recently = |at: &&Instant| now.saturating_duration_since(**at) < SPAN;
+        let rate = self.rate(limit, now);
+        if self.ended.iter().filter(recently).count() >= MEASURED {
+            return rate;
+        }
+        rate.max(f64::from(u32::try_from(limit).unwrap_or(u32::MAX)) / self.usual().as_secs_f64())
+    }
+
     fn forget(&mut self, now: Instant) {
         // Only a throttled account's requests are counted, and those are few.
         let counted = self.throttled_at.is_some_and(|at| now.saturating_duration_since(at) < SPAN);
@@ -112,6 +125,19 @@ mod tests {
         }
         assert!((throughput.rate(4, start + Duration::from_secs(9)) - 0.8).abs() < 0.01);
         assert!((throughput.rate(4, start + Duration::from_secs(60)) - 80.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_gate_that_has_just_closed_says_nothing_of_how_fast_an_account_is() {
+        let start = Instant::now();
+        let mut throughput = Throughput::new();
+        throughput.throttled(start);
+        assert!((throughput.rate(4, start) - 0.1).abs() < 0.01);
+        assert!((throughput.rate_to_tell(4, start) - 20.0).abs() < 0.1);
+        for second in 1..=3 {
+            throughput.note(10, Duration::from_millis(200), start + Duration::from_secs(second));
+        }
+        assert!((throughput.rate_to_tell(4, start + Duration::from_secs(4)) - 0.3).abs() < 0.01);
     }
 
     #[test]

@@ -70,6 +70,14 @@ impl Courier {
         self.shelved.lock().map(|shelved| shelved.clone()).unwrap_or_default()
     }
 
+    /// Counts one more batch of a tenant that waits on the shelf for room, until all are counted anew; tells how many.
+    pub(super) fn one_more_waits(&self, tenant: &TenantId) -> u64 {
+        let Ok(mut shelved) = self.shelved.lock() else { return 0 };
+        let count = shelved.entry(tenant.clone()).or_default();
+        *count += 1;
+        *count
+    }
+
     /// Puts a message that may have stopped workers aside, undecoded.
     pub(super) async fn put_aside(&self, parcel: Parcel) -> Result<(), StoreError> {
         let identity = ShelfIdentity::Raw(raw_hash(&parcel.body), None, None);
@@ -188,11 +196,23 @@ impl Courier {
         detail: Option<String>,
         until: Until,
     ) -> Result<(), StoreError> {
+        self.park_expecting(entry, reason, detail, until, until).await
+    }
+
+    /// Shelves a batch that is due again before its turn is expected to come.
+    pub(super) async fn park_expecting(
+        &self,
+        entry: &Entry,
+        reason: Reason,
+        detail: Option<String>,
+        until: Until,
+        expected: Until,
+    ) -> Result<(), StoreError> {
         let Identity { key, fingerprint } = &entry.identity;
         if entry.stored_epoch == 0 && patiently(|| self.is_known(key, fingerprint, &entry.parcel)).await? {
             return Ok(());
         }
-        let events = self.deferral(&entry.record, reason, detail.as_deref(), until);
+        let events = self.deferral(&entry.record, reason, detail.as_deref(), expected);
         let mut shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
         if let (Reason::Throttled, Until::After(pause)) = (reason, until) {
             let mut parcel = entry.parcel.clone();

@@ -345,12 +345,22 @@ impl Dispatch {
         self.courier.metrics.waiting_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
     }
 
+    /// When the turn of a batch is expected to come that goes to the shelf, behind what waits there already.
+    fn expected(&self, entry: &Entry, wait: Duration) -> Duration {
+        let tenant = &entry.identity.key.tenant;
+        let on_shelf = self.courier.one_more_waits(tenant);
+        let lane = self.lanes.view_of(entry.account(), Instant::now());
+        lane.map_or(wait, |lane| lanes_view::drain(&lane, tenant, on_shelf).max(wait))
+    }
+
     fn shelve(&self, entry: Box<Entry>, reason: Reason, wait: Duration) {
+        let expected = if reason == Reason::Paused { wait } else { self.expected(&entry, wait) };
         let courier = self.courier.clone();
         let renewed = self.renewed.0.clone();
         self.errands.spawn(async move {
             let identity = entry.identity.clone();
-            let stored = courier.park(&entry, reason, None, Until::After(wait)).await;
+            let (until, expected) = (Until::After(wait), Until::After(expected));
+            let stored = courier.park_expecting(&entry, reason, None, until, expected).await;
             let news = if stored.is_ok() { Renewed::Shelved(identity) } else { Renewed::Failed(identity) };
             // The dispatcher is gone only when everything has been given back.
             drop(renewed.send(news));

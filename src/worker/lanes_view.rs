@@ -1,6 +1,7 @@
 //! How do the lanes look from outside? As JSON for `lanes`, and as metrics.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -22,8 +23,8 @@ pub(super) fn of(lanes: &[LaneView], backlog: &Backlog) -> Value {
             "batches": tenant.batches,
             "cases": tenant.cases,
             "in_flight": tenant.in_flight,
-            "on_shelf": backlog.get(&tenant.tenant).copied().unwrap_or(0),
-            "drain_seconds": drain_seconds(lane, tenant, backlog),
+            "on_shelf": on_shelf(backlog, &tenant.tenant),
+            "drain_seconds": drain_seconds(lane, tenant, on_shelf(backlog, &tenant.tenant), lane.requests_per_second),
         })
     };
     let lane = |lane: &LaneView| {
@@ -47,10 +48,11 @@ pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) 
         let count = lanes.iter().filter(|lane| state_of(lane) == state).count();
         metrics.lanes.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
-    let mut drains: Vec<(&TenantId, f64)> = lanes
-        .iter()
-        .flat_map(|lane| lane.tenants.iter().map(move |of| (&of.tenant, drain_seconds(lane, of, backlog))))
-        .collect();
+    let drain = |lane: &LaneView, of: &TenantView| {
+        drain_seconds(lane, of, on_shelf(backlog, &of.tenant), lane.requests_per_second)
+    };
+    let mut drains: Vec<(&TenantId, f64)> =
+        lanes.iter().flat_map(|lane| lane.tenants.iter().map(move |of| (&of.tenant, drain(lane, of)))).collect();
     drains.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let (named, others) = drains.split_at(drains.len().min(NAMED));
     let longest = others.first().map_or(0.0, |(_, seconds)| *seconds);
@@ -62,20 +64,32 @@ fn state_of(lane: &LaneView) -> &'static str {
     if lane.gated_for.is_some() { "gated" } else { "open" }
 }
 
-/// What waits in memory and on the shelf, at the tenant's share of the present rate.
-fn drain_seconds(lane: &LaneView, tenant: &TenantView, backlog: &Backlog) -> f64 {
-    let shelved = backlog.get(&tenant.tenant).copied().unwrap_or(0) as f64;
+fn on_shelf(backlog: &Backlog, tenant: &TenantId) -> u64 {
+    backlog.get(tenant).copied().unwrap_or(0)
+}
+
+/// How long what a tenant has in memory and on the shelf will take at least. Of a tenant that has nothing in memory it
+/// is not known how many requests its batches take, so for it this is the time until the gate opens.
+pub(super) fn drain(lane: &LaneView, tenant: &TenantId, on_shelf: u64) -> Duration {
+    let seconds = match lane.tenants.iter().find(|of| of.tenant == *tenant) {
+        Some(of) => drain_seconds(lane, of, on_shelf, lane.rate_to_tell),
+        None => lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64()),
+    };
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// What waits in memory and on the shelf, at the tenant's share of a rate in requests per second.
+fn drain_seconds(lane: &LaneView, tenant: &TenantView, on_shelf: u64, rate: f64) -> f64 {
+    let shelved = on_shelf as f64;
     let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);
     let requests = tenant.requests as f64 + shelved / batches_per_request;
-    let share = lane.requests_per_second / (lane.tenants.len().max(1) as f64);
+    let share = rate / (lane.tenants.len().max(1) as f64);
     let gate = lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64());
     if requests == 0.0 { 0.0 } else { gate + requests / share.max(1e-3) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn lane(account: &str, tenants: &[(&str, usize)]) -> LaneView {
@@ -93,6 +107,7 @@ mod tests {
             gated_for: None,
             pausing: 0,
             requests_per_second: 10.0,
+            rate_to_tell: 10.0,
             tenants: tenants.iter().map(tenant).collect(),
         }
     }
@@ -108,6 +123,18 @@ mod tests {
         assert_eq!(shown["lanes"][0]["state"], "gated");
         assert_eq!(shown["lanes"][0]["tenants"][0]["drain_seconds"], 66.0);
         assert_eq!(shown["lanes"][0]["tenants"][1]["drain_seconds"], 0.0);
+    }
+
+    #[test]
+    fn a_batch_is_expected_after_all_that_waits_before_it_and_not_before_the_gate_opens() {
+        let mut lane = lane("https://a.testmo.net", &[("acme", 20)]);
+        let expected = |lane: &LaneView, tenant: &str, on_shelf| drain(lane, &tenant.parse().unwrap(), on_shelf);
+        // 20 requests in memory, and 3,980 for 15,920 batches on the shelf, at 10 a second.
+        assert_eq!(expected(&lane, "acme", 15_920), Duration::from_secs(400));
+        assert_eq!(expected(&lane, "birch", 15_920), Duration::ZERO);
+        lane.gated_for = Some(Duration::from_secs(3_600));
+        assert_eq!(expected(&lane, "acme", 15_920), Duration::from_secs(4_000));
+        assert_eq!(expected(&lane, "birch", 15_920), Duration::from_secs(3_600));
     }
 
     #[test]

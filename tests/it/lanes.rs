@@ -135,6 +135,29 @@ async fn a_tenant_that_floods_and_is_gated_leaves_the_window_to_others_and_comes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_batch_that_comes_while_its_account_wants_a_long_pause_is_told_to_be_deferred_once() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(3_600))))]);
+    stage.start_worker();
+    // The first one learns of the pause, the next one meets it, and the others queue behind what is on the shelf.
+    for n in 0..4 {
+        let name = format!("acme/b-{n}");
+        stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;
+        let event = stage.event_of(&name).await;
+        assert_eq!(event["type"], "com.sqai-suite.testmo.batch.deferred.v1", "{event}");
+        assert!(["throttled", "no_room"].iter().any(|reason| event["data"]["reason"] == *reason), "{event}");
+        let until: jiff::Timestamp = event["data"]["expected_until"].as_str().unwrap().parse().unwrap();
+        assert!(until.as_millisecond() > stage.store.now() + 3_000_000, "{event}");
+        stage.shelf_until(|shelf| shelf.len() == n + 1).await;
+    }
+    assert_eq!(stage.account("acme").requests().iter().filter(|r| r.method == Method::Post).count(), 1);
+    for n in 0..4 {
+        assert_eq!(stage.heard(&format!("acme/b-{n}")), 0, "it is told once");
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_has_paused_waits_on_the_shelf_until_it_may_go_on() {
     let mut stage = Stage::with_tenants(&["acme", "other"]).await;
     let order = |lane: OrderedLane, paused| Order { lane, paused, most: None };

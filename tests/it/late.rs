@@ -137,7 +137,8 @@ async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
     for n in 0..50 {
         let event = stage.event_of(&format!("acme/b-{n}")).await;
         let outcomes = [0, 1].map(|case| event["data"]["cases"][case]["outcome"].clone());
-        assert_eq!((&event["data"]["outcome"], outcomes), (&json!("delivered"), [0, 1].map(|_| json!("adopted"))));
+        let wanted = [0, 1].map(|_| json!("adopted"));
+        assert_eq!((&event["data"]["outcome"], outcomes), (&json!("delivered"), wanted), "{event}");
     }
     stage.stop_worker().await;
     let mut there = stage.account("acme").case_names();
