@@ -156,6 +156,53 @@ fn every_panel_and_runbook_that_is_spoken_of_exists() {
 }
 
 #[test]
+fn promises_come_first_on_the_dashboard() {
+    let panels = panels();
+    let rows: Vec<&str> =
+        panels.iter().filter(|panel| panel["type"] == "row").filter_map(|row| row["title"].as_str()).collect();
+    let order =
+        ["The promises", "What waits, and why", "Errors by cause", "Testmo", "Neighbours and the worker itself"];
+    assert_eq!(rows, order);
+    let query = panels[1]["targets"][0]["expr"].as_str().unwrap_or_default();
+    assert!(query.contains("testmo_courier_publish_to_delivered_seconds"), "the first panel asks {query}");
+}
+
+/// What stands after `key` on the lines of a YAML file.
+fn values(file: &str, key: &str) -> Vec<String> {
+    text(file)
+        .lines()
+        .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key))
+        .map(Into::into)
+        .collect()
+}
+
+#[test]
+fn prometheus_and_grafana_are_provisioned_with_what_is_here() {
+    const COMPOSE: &str = "deploy/compose.yaml";
+    let volumes = values(COMPOSE, "volumes: [").join(" ");
+    for mount in volumes.split('"').filter(|part| part.starts_with('.')) {
+        let source = mount.split(':').next().unwrap_or_default();
+        assert!(path("deploy").join(source).exists(), "{COMPOSE} mounts {source}");
+    }
+    let mounted = |folder: &str, at: &str| assert!(volumes.contains(&format!("./{folder}:{at}:ro")), "{folder}: {at}");
+    mounted("prometheus", "/etc/prometheus");
+    mounted("grafana/provisioning", "/etc/grafana/provisioning");
+    let dashboards = values("deploy/grafana/provisioning/dashboards/courier.yaml", "path: ");
+    mounted("grafana/dashboards", &dashboards[0]);
+    let home = values(COMPOSE, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: ");
+    assert_eq!(home, [format!("{}/{}", dashboards[0], DASHBOARD.rsplit('/').next().unwrap_or_default())]);
+    assert_eq!(values("deploy/prometheus/prometheus.yml", "rule_files: "), ["[alerts.yml]"]);
+    // The names of services are those of hosts.
+    let source = values("deploy/grafana/provisioning/datasources/prometheus.yaml", "url: ");
+    assert_eq!(source, ["http://prometheus:9090"]);
+    let targets = values("deploy/prometheus/prometheus.yml", "targets: ").join(" ");
+    for host in ["prometheus", "courier", "rabbitmq"] {
+        assert!(text(COMPOSE).contains(&format!("\n  {host}:\n")), "{COMPOSE} has no {host}");
+        assert!(host == "prometheus" || targets.contains(&format!("\"{host}:")), "{host} is not scraped");
+    }
+}
+
+#[test]
 fn every_panel_says_what_to_do_and_covers_no_other() {
     let panels = panels();
     let ids: BTreeSet<u64> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
