@@ -9,6 +9,7 @@ mod crashes;
 mod deliver;
 mod ends;
 mod folders;
+mod fuzzed;
 mod hardship;
 mod history;
 mod hostile;

@@ -1,0 +1,41 @@
+//! What has to hold for any bytes? The tests of the package check it too, so that it builds with every change.
+
+use serde_json::Value;
+
+use super::batch::decode::{MAX_FAULTS, decode};
+use super::batch::mapping::Mapping;
+use super::batch::render::render;
+use super::batch::{Batch, fingerprint, push_body};
+
+/// Decodes `bytes`; panics where what comes out is not as it should be.
+pub(crate) fn check(bytes: &[u8]) {
+    match decode(bytes) {
+        Ok(batch) => check_batch(bytes, &batch),
+        Err(broken) => {
+            assert!(!broken.faults().is_empty() && broken.faults().len() <= MAX_FAULTS + 1);
+            for fault in broken.faults() {
+                let told = fault.to_string();
+                assert!(told.len() < 4_000 && !told.contains(char::is_control), "{fault:?}");
+            }
+        }
+    }
+}
+
+fn check_batch(bytes: &[u8], batch: &Batch) {
+    let keys = batch.case_keys();
+    assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
+    let cases = render(batch, &Mapping::default());
+    assert_eq!(cases.len(), batch.cases.len());
+    for case in &cases {
+        let entry: Value = serde_json::from_str(&case.entry).expect("an entry is JSON");
+        assert_eq!(entry["name"], case.name.as_str());
+    }
+    let body = push_body(cases.iter().map(|case| (1, case)));
+    let body: Value = serde_json::from_str(&body).expect("a body is JSON");
+    assert_eq!(body["cases"].as_array().map(Vec::len), Some(cases.len()));
+
+    let value: Value = serde_json::from_slice(bytes).expect("a batch is JSON");
+    let again = decode(&serde_json::to_vec(&value).expect("JSON")).expect("the same document is a batch");
+    assert_eq!(again, *batch);
+    assert_eq!(fingerprint(&again), fingerprint(batch));
+}
