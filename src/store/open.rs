@@ -165,15 +165,16 @@ async fn prepare_server(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-fn migrator(dialect: Dialect) -> Migrator {
+pub(super) fn migrator(dialect: Dialect) -> Migrator {
     let scripts = match dialect {
-        Dialect::Sqlite => [
+        Dialect::Sqlite => vec![
             include_str!("migrations/sqlite_1.sql"),
             include_str!("migrations/sqlite_2.sql"),
             include_str!("migrations/sqlite_3.sql"),
             include_str!("migrations/sqlite_4.sql"),
+            include_str!("migrations/sqlite_5.sql"),
         ],
-        Dialect::Postgres => [
+        Dialect::Postgres => vec![
             include_str!("migrations/postgres_1.sql"),
             include_str!("migrations/postgres_2.sql"),
             include_str!("migrations/postgres_3.sql"),

@@ -872,6 +872,43 @@ async fn replicas_that_start_at_once_prepare_the_tables_once() {
 }
 
 #[tokio::test]
+async fn what_an_older_version_stored_in_a_file_is_there_in_this_one() {
+    let Fixture { store, config, clock, _dir } = fixture().await;
+    // The tables as they were when long rows were sorted by their names.
+    let mut migrator = open::migrator(sql::Dialect::Sqlite);
+    migrator.migrations = migrator.migrations.iter().take(4).cloned().collect();
+    let mut conn = store.writing().await.unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+    for row in sql::fetch(&mut conn, tables, vec![]).await.unwrap() {
+        sql::execute(&mut conn, format!("DROP TABLE {}", row.text("name").unwrap()), vec![]).await.unwrap();
+    }
+    migrator.run_direct(None, &mut *conn, false).await.unwrap();
+    let record = fresh("b");
+    for sql in [
+        "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+         doubt_since, claimed_at, lease_until, first_seen_at, settled_at, pruned_at, late_since, look_after) \
+         VALUES ('acme', 'b', $1, 'delivered', 1, 3, '[]', '[]', NULL, 4, 5, 6, 7, 8, NULL, 9, 10)",
+        "INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at, sent_at) \
+         VALUES ('e1', 'k', 'r', $1, 'b1', 11, 12, NULL), ('e2', 'k', 'r', 's', 'b2', 11, 12, 13)",
+    ] {
+        sql::execute(&mut conn, sql, vec![Bound::Text(record.fingerprint.clone())]).await.unwrap();
+    }
+    drop(conn);
+    store.close().await;
+    let store = Store::open(&config, false, clock).await.unwrap();
+    let stored = store.batch(&record.key).await.unwrap().unwrap();
+    assert_eq!((stored.claimed_at, stored.lease_until), (Some(5), Some(6)));
+    let BatchRecord { fingerprint, epoch, doubt_since, first_seen_at, settled_at, late_since, .. } = stored.record;
+    assert_eq!(fingerprint, record.fingerprint);
+    assert_eq!((epoch, doubt_since, first_seen_at), (3, Some(4), 7));
+    assert_eq!((settled_at, late_since), (Some(8), Some(9)));
+    let unsent = store.unsent(9, TAKEN).await.unwrap();
+    let unsent: Vec<_> = unsent.iter().map(|e| (e.id.as_str(), e.body.as_str(), e.created_at, e.due_at)).collect();
+    assert_eq!(unsent, [("e1", "b1", 11, 12)]);
+    assert!(store.shelf(&Filter::default(), 9).await.unwrap().is_empty(), "the tables that stay are there, too");
+}
+
+#[tokio::test]
 async fn a_store_of_a_newer_version_is_left_alone() {
     let f = on_server().await;
     let mut conn = f.store.writing().await.unwrap();
