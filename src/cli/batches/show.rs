@@ -133,7 +133,8 @@ impl Known {
         let mut list = List::new(&["push", "sent", "known after", "cases", "answer", "ids"]);
         for push in &self.history.pushes {
             list.add(vec![
-                push.id.chars().take(8).collect(),
+                // The first digits are the time.
+                push.id.chars().skip(push.id.chars().count().saturating_sub(8)).collect(),
                 absolute(push.claimed_at),
                 push.ended_at.map(|at| format!("{} ms", at - push.claimed_at)).unwrap_or_default(),
                 push.cases.to_string(),
@@ -367,9 +368,9 @@ mod tests {
         let settled = of_settlement(&record, &telling).unwrap();
         History {
             pushes: vec![
-                push("0123456789abcdef", 700_000, None, None),
-                push("1123456789abcdef", 660_000, Some("422"), None),
-                push("2123456789abcdef", 600_000, Some("timeout, adopted"), Some((3_721, 3_722))),
+                push("0123456789abcde0", 700_000, None, None),
+                push("0123456789abcde1", 660_000, Some("422"), None),
+                push("0123456789abcde2", 600_000, Some("timeout, adopted"), Some((3_721, 3_722))),
             ],
             events: vec![told(&waits, 690_000, true), told(&settled, 600_000, false)],
         }
@@ -388,7 +389,7 @@ mod tests {
 
     #[test]
     fn batches_in_other_states_read_like_this() {
-        let pushes = vec![push("0123456789abcdef", 1_000, None, None)];
+        let pushes = vec![push("0123456789abcde0", 1_000, None, None)];
         let under_way = known(stored(claimed(), Some(NOW + 1)), History { pushes, ..History::default() });
         let in_doubt = known(stored(claimed(), Some(NOW)), History::default());
         let pruned = BatchRecord { cases: vec![], targets: vec![], ..partial() };
