@@ -271,8 +271,8 @@ impl<E> Lane<E> {
         self.queues.retain(|_, queue| !queue.is_empty() || queue.in_flight > 0);
     }
 
-    /// What it looks like from outside.
-    pub(super) fn view(&self, account: &Arc<str>, now: Instant, limits: &Limits) -> LaneView {
+    /// What it looks like from outside, with all tenants that have work or, at whatever number of them, with one.
+    pub(super) fn view(&self, account: &Arc<str>, only: Option<&TenantId>, now: Instant, limits: &Limits) -> LaneView {
         let most = self.most(limits);
         let tenant = |(tenant, queue): (&TenantId, &Queue<E>)| {
             let requests = if limits.pack { queue.cases().div_ceil(limits.max_cases) } else { queue.len() };
@@ -292,7 +292,11 @@ impl<E> Lane<E> {
             pausing: self.later.len(),
             requests_per_second: self.throughput.rate(most, now),
             rate_to_tell: self.throughput.rate_to_tell(most, now),
-            tenants: self.queues.iter().map(tenant).collect(),
+            sharing: self.queues.len(),
+            tenants: match only {
+                Some(only) => self.queues.get_key_value(only).map(tenant).into_iter().collect(),
+                None => self.queues.iter().map(tenant).collect(),
+            },
         }
     }
 }
@@ -314,7 +318,9 @@ pub struct LaneView {
     pub requests_per_second: f64,
     /// The same, but not slower than was measured: what tenants are told by.
     pub rate_to_tell: f64,
-    /// Its tenants with work.
+    /// How many tenants have work.
+    pub sharing: usize,
+    /// Those that were asked for.
     pub tenants: Vec<TenantView>,
 }
 

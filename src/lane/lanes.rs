@@ -147,13 +147,13 @@ impl<E> Lanes<E> {
 
     /// How every lane stands.
     pub fn view(&self, now: Instant) -> Vec<LaneView> {
-        self.lanes.iter().map(|(account, lane)| lane.view(account, now, &self.limits)).collect()
+        self.lanes.iter().map(|(account, lane)| lane.view(account, None, now, &self.limits)).collect()
     }
 
-    /// How the lane of an account stands, if there is one.
-    pub fn view_of(&self, account: &str, now: Instant) -> Option<LaneView> {
+    /// How the lane of an account stands for one of its tenants, if there is one.
+    pub fn view_for(&self, account: &str, tenant: &TenantId, now: Instant) -> Option<LaneView> {
         let (account, lane) = self.lanes.get_key_value(account)?;
-        Some(lane.view(account, now, &self.limits))
+        Some(lane.view(account, Some(tenant), now, &self.limits))
     }
 
     /// Whether anything is known of an account.

@@ -349,7 +349,7 @@ impl Dispatch {
     fn expected(&self, entry: &Entry, wait: Duration) -> Duration {
         let tenant = &entry.identity.key.tenant;
         let on_shelf = self.courier.one_more_waits(tenant);
-        let lane = self.lanes.view_of(entry.account(), Instant::now());
+        let lane = self.lanes.view_for(entry.account(), tenant, Instant::now());
         lane.map_or(wait, |lane| lanes_view::drain(&lane, tenant, on_shelf).max(wait))
     }
 

@@ -83,7 +83,7 @@ fn drain_seconds(lane: &LaneView, tenant: &TenantView, on_shelf: u64, rate: f64)
     let shelved = on_shelf as f64;
     let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);
     let requests = tenant.requests as f64 + shelved / batches_per_request;
-    let share = rate / (lane.tenants.len().max(1) as f64);
+    let share = rate / (lane.sharing.max(1) as f64);
     let gate = lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64());
     if requests == 0.0 { 0.0 } else { gate + requests / share.max(1e-3) }
 }
@@ -108,6 +108,7 @@ mod tests {
             pausing: 0,
             requests_per_second: 10.0,
             rate_to_tell: 10.0,
+            sharing: tenants.len(),
             tenants: tenants.iter().map(tenant).collect(),
         }
     }
