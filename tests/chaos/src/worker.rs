@@ -78,7 +78,10 @@ impl Worker {
     /// SIGTERM, and a new life when it has ended.
     pub(crate) async fn restart(&mut self, next: Option<Crash>) {
         self.signal("CONT").await;
-        self.signal("TERM").await;
+        // One that is stopping takes a second signal for an order to end at once.
+        if matches!(self.life, Life::Running { .. }) {
+            self.signal("TERM").await;
+        }
         let away = Life::Away { until: Instant::now(), then: None };
         self.life = match std::mem::replace(&mut self.life, away) {
             Life::Running { child, crash, since } => {

@@ -1,0 +1,67 @@
+//! How does a batch become a row?
+
+use serde::Serialize;
+
+use super::super::sql::Kind;
+use super::Revised;
+
+pub(super) const BATCH_COLUMNS: [(&str, Kind); 14] = [
+    ("tenant_id", Kind::Text),
+    ("batch_id", Kind::Text),
+    ("fingerprint", Kind::Text),
+    ("state", Kind::Text),
+    ("revision", Kind::Int),
+    ("epoch", Kind::Int),
+    ("from_epoch", Kind::Int),
+    ("targets", Kind::Text),
+    ("cases", Kind::Text),
+    ("open_push", Kind::Text),
+    ("doubt_since", Kind::Int),
+    ("late_since", Kind::Int),
+    ("settled_at", Kind::Int),
+    ("lease_until", Kind::Int),
+];
+
+#[derive(Serialize)]
+pub(super) struct BatchRow<'a> {
+    tenant_id: &'a str,
+    batch_id: &'a str,
+    fingerprint: &'a str,
+    state: &'static str,
+    revision: u32,
+    epoch: u64,
+    from_epoch: u64,
+    targets: String,
+    cases: String,
+    open_push: Option<String>,
+    doubt_since: Option<i64>,
+    late_since: Option<i64>,
+    settled_at: Option<i64>,
+    lease_until: Option<i64>,
+}
+
+impl<'a> BatchRow<'a> {
+    pub(super) fn of(revised: &'a Revised, lease_until: Option<i64>) -> Self {
+        let record = &revised.record;
+        Self {
+            tenant_id: record.key.tenant.as_str(),
+            batch_id: record.key.batch.as_str(),
+            fingerprint: &record.fingerprint,
+            state: record.state.name(),
+            revision: record.revision,
+            epoch: record.epoch,
+            from_epoch: revised.from_epoch,
+            targets: text(&record.targets),
+            cases: text(&record.cases),
+            open_push: record.open_push.as_ref().map(text),
+            doubt_since: record.doubt_since,
+            late_since: record.late_since,
+            settled_at: record.settled_at,
+            lease_until,
+        }
+    }
+}
+
+fn text(of: &impl Serialize) -> String {
+    serde_json::to_string(of).unwrap_or_default()
+}
