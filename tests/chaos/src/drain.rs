@@ -12,7 +12,7 @@ use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
 use tokio::time::{Instant, timeout};
 
 use crate::check::late;
-use crate::plan::{Plan, TENANTS};
+use crate::plan::{Action, Plan, TENANTS};
 use crate::stage::Stage;
 
 /// The longest that draining may take: as long as an account may be throttled, and then some.
@@ -21,6 +21,9 @@ const DRAIN: Duration = Duration::from_secs(150);
 const SILENCE: Duration = Duration::from_millis(300);
 /// The longest that a request may still be under way at the stand-in.
 const LAST_REQUEST: Duration = Duration::from_secs(20);
+
+/// So often a message that workers stopped over is tried alone.
+const MOST_CRASHES_ALONE: usize = 3;
 
 /// Every event that was heard, by its subject.
 pub(crate) type Heard = BTreeMap<String, Vec<Value>>;
@@ -105,6 +108,10 @@ async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, 
         if row.content.reason == Reason::KeyRefused {
             mend(stage, &row).await;
         }
+        // It was to blame for nothing: the plan ended the worker while it was tried alone.
+        if row.content.reason == Reason::CrashLoop && violent_ends(plan) > MOST_CRASHES_ALONE {
+            replay(stage, &row).await?;
+        }
     }
     if stage.store.unsent_count().await? > 0 {
         left.push("events wait in the outbox".into());
@@ -118,6 +125,29 @@ async fn mend(stage: &Stage, row: &Shelved) {
         let mended = stage.people.mend(tenant.as_str()).await;
         stage.timeline.note(format!("{tenant} was verified again: {mended:?}"));
     }
+}
+
+/// How often a plan ends a worker without asking it to stop.
+fn violent_ends(plan: &Plan) -> usize {
+    let crashes = plan.orders.iter().flatten().count();
+    let ends = |action: &Action| {
+        if let Action::Kill { then, .. } = action {
+            1 + usize::from(then.is_some())
+        } else {
+            usize::from(matches!(action, Action::Restart { then: Some(_), .. }))
+        }
+    };
+    crashes + plan.actions.iter().map(|(_, action)| ends(action)).sum::<usize>()
+}
+
+/// A person has it tried again.
+async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
+    let replayed = match stage.store.replaying(row, usize::MAX).await? {
+        Ok(replay) => format!("{:?}", stage.store.change(replay.change).await?),
+        Err(hindrance) => hindrance.to_string(),
+    };
+    stage.timeline.note(format!("{} was replayed: {replayed}", row.id));
+    Ok(())
 }
 
 /// Whether a row is of a batch with a case that is refused: it waits for a person.
