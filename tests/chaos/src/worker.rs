@@ -109,7 +109,7 @@ impl Worker {
             Life::Running { child, crash, since } => {
                 let Some(status) = child.try_wait()? else { return Ok(()) };
                 let ordered = status.signal() == Some(SIGABRT) && crash.is_some();
-                let could_not_start = status.code().is_some_and(|code| code != 0) && store_in_trouble(*since);
+                let could_not_start = failed(status) && store_in_trouble(*since);
                 let crash = crash.take();
                 ensure!(ordered || could_not_start, "worker {} ended by itself with {status}", self.name);
                 let how = if ordered { format!("crashed as ordered, {crash:?}") } else { format!("{status}") };
@@ -121,7 +121,10 @@ impl Worker {
                     ensure!(Instant::now() < *by, "worker {} does not stop", self.name);
                     return Ok(());
                 };
-                stopped(&self.name, status, crash.as_ref(), *since)?;
+                // The order can come while it starts without its store.
+                if !(failed(status) && store_in_trouble(*since)) {
+                    stopped(&self.name, status, crash.as_ref(), *since)?;
+                }
                 self.timeline.note(format!("worker {}: stopped", self.name));
                 self.life = Life::Away { until: Instant::now(), then: then.take() };
             }
@@ -147,6 +150,10 @@ impl Worker {
         let Ok(status) = timeout(LONGEST_STOP, child.wait()).await else { bail!("worker {} does not stop", self.name) };
         stopped(&self.name, status?, crash.as_ref(), since)
     }
+}
+
+fn failed(status: ExitStatus) -> bool {
+    status.code().is_some_and(|code| code != 0)
 }
 
 fn stopped(name: &str, status: ExitStatus, crash: Option<&Crash>, since: Instant) -> anyhow::Result<()> {
