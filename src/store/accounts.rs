@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
@@ -100,7 +101,7 @@ impl Store {
         lease: Duration,
     ) -> Result<Permit, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        let known = Known::load(&mut conn, now, BTreeSet::from([account])).await?;
+        let known = Known::read(&mut conn, now, BTreeSet::from([account])).await?;
         if tenant.is_some_and(|tenant| known.is_paused(account, tenant)) {
             return Ok(Permit::Paused);
         }
@@ -119,8 +120,7 @@ impl Store {
     async fn take_probe(&self, account: &str, lease: Duration) -> Result<Permit, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
-        lock(transaction.conn()?, BTreeSet::from([account])).await?;
-        let mut known = Known::load(transaction.conn()?, now, BTreeSet::from([account])).await?;
+        let mut known = Known::keep(transaction.conn()?, now, BTreeSet::from([account])).await?;
         let taken = known.take_probe(account, now, lease);
         known.store(transaction.conn()?).await?;
         transaction.commit().await?;
@@ -133,7 +133,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        Ok(Known::load(&mut conn, now, BTreeSet::from([account])).await?.pace(account))
+        Ok(Known::read(&mut conn, now, BTreeSet::from([account])).await?.pace(account))
     }
 
     /// Everything that people have ordered.
@@ -196,16 +196,17 @@ pub(super) async fn is_paused(
 
 async fn orders(conn: &mut AnyConnection) -> Result<Vec<Order>, StoreError> {
     let rows = sql::fetch(conn, "SELECT * FROM lane_orders ORDER BY kind, name", vec![]).await?;
-    let order = |row: &sqlx::any::AnyRow| {
-        let lane = match row.text("kind")?.as_str() {
-            "tenant" => OrderedLane::Tenant(row.parsed("name")?),
-            "account" => OrderedLane::Account(row.text("name")?),
-            _ => return Err(StoreError::malformed("kind")),
-        };
-        let most = row.maybe_int("most")?.map(|most| u32::try_from(most).unwrap_or(u32::MAX));
-        Ok(Order { lane, paused: row.int("paused")? != 0, most })
-    };
     rows.iter().map(order).collect()
+}
+
+fn order(row: &AnyRow) -> Result<Order, StoreError> {
+    let lane = match row.text("kind")?.as_str() {
+        "tenant" => OrderedLane::Tenant(row.parsed("name")?),
+        "account" => OrderedLane::Account(row.text("name")?),
+        _ => return Err(StoreError::malformed("kind")),
+    };
+    let most = row.maybe_int("most")?.map(|most| u32::try_from(most).unwrap_or(u32::MAX));
+    Ok(Order { lane, paused: row.int("paused")? != 0, most })
 }
 
 /// What is known of some accounts, as of one moment; the decisions on it are pure.
@@ -220,22 +221,61 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) async fn load(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
-        let wanted: Vec<Value> = accounts.into_iter().map(|account| json!({"account": account})).collect();
-        let rows = Dialect::of(conn).rows(&[("account", Kind::Text)]);
-        let sql = format!("SELECT a.account, a.pace FROM accounts a JOIN {rows} ON a.account = r.account");
-        let mut known = Self { now, ..Self::default() };
-        for row in sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await? {
-            known.paces.insert(row.text("account")?, row.json("pace")?);
+    /// What is known now; it can be otherwise at once.
+    async fn read(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
+        let paces = paces(conn, &rows_of(&accounts), "").await?;
+        Self::with(conn, now, accounts, paces).await
+    }
+
+    /// Whether anything would be stored of what requests told: mostly an account is well, and stays so.
+    pub(super) async fn is_news(conn: &mut AnyConnection, now: i64, heard: &[&Heard]) -> Result<bool, StoreError> {
+        if heard.is_empty() {
+            return Ok(false);
         }
+        let accounts = heard.iter().map(|heard| heard.account.as_str()).collect();
+        let mut known = Self { now, paces: paces(conn, &rows_of(&accounts), "").await?, ..Self::default() };
+        heard.iter().for_each(|heard| known.hear(heard));
+        Ok(!known.changed.is_empty())
+    }
+
+    /// What is known, which stays as it is until the transaction ends: replicas that share the store take turns, so
+    /// that no two count what is under way at the same time.
+    pub(super) async fn keep(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
+        let (dialect, rows) = (Dialect::of(conn), rows_of(&accounts));
+        let kept = dialect.keep();
+        let mut kept_paces = paces(conn, &rows, kept).await?;
+        if dialect.is_shared() && kept_paces.len() < accounts.len() {
+            let sql = format!(
+                "INSERT INTO accounts (account) SELECT r.account FROM {} ORDER BY r.account COLLATE \"C\" \
+                 ON CONFLICT (account) DO NOTHING",
+                dialect.rows(&[("account", Kind::Text)])
+            );
+            sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+            kept_paces = paces(conn, &rows, kept).await?;
+        }
+        Self::with(conn, now, accounts, kept_paces).await
+    }
+
+    async fn with(
+        conn: &mut AnyConnection,
+        now: i64,
+        accounts: BTreeSet<&str>,
+        paces: BTreeMap<String, Pace>,
+    ) -> Result<Self, StoreError> {
+        let mut known = Self { now, paces, ..Self::default() };
         let sql = format!(
-            "SELECT p.account, p.tenant_id, COUNT(*) AS n FROM {rows} JOIN pushes p ON p.account = r.account \
-             WHERE p.ended_at IS NULL AND p.lease_until > $2 GROUP BY p.account, p.tenant_id"
+            "SELECT p.account AS kind, p.tenant_id AS name, COUNT(*) AS n, 0 AS paused, NULL AS most FROM {} \
+             JOIN pushes p ON p.account = r.account WHERE p.ended_at IS NULL AND p.lease_until > $2 \
+             GROUP BY p.account, p.tenant_id \
+             UNION ALL SELECT kind, name, 0, paused, most FROM lane_orders",
+            Dialect::of(conn).rows(&[("account", Kind::Text)])
         );
-        for row in sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice()), Bound::Int(now)]).await? {
-            known.under_way.insert((row.text("account")?, row.text("tenant_id")?), row.whole("n")?);
+        for row in sql::fetch(conn, sql, vec![Bound::from(rows_of(&accounts).as_slice()), Bound::Int(now)]).await? {
+            match row.whole("n")? {
+                0 => known.orders.push(order(&row)?),
+                n => drop(known.under_way.insert((row.text("kind")?, row.text("name")?), n)),
+            }
         }
-        known.orders = orders(conn).await?;
         Ok(known)
     }
 
@@ -337,25 +377,15 @@ pub(super) enum Answer {
     Paused,
 }
 
-/// Where replicas share the store: makes and locks the rows of accounts, in their order, so that no two replicas count
-/// what is under way at the same time.
-pub(super) async fn lock(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<(), StoreError> {
-    let dialect = Dialect::of(conn);
-    if !dialect.is_shared() || accounts.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<Value> = accounts.into_iter().map(|account| json!({"account": account})).collect();
-    let wanted = dialect.rows(&[("account", Kind::Text)]);
+fn rows_of(accounts: &BTreeSet<&str>) -> Vec<Value> {
+    accounts.iter().map(|account| json!({"account": account})).collect()
+}
+
+async fn paces(conn: &mut AnyConnection, rows: &[Value], kept: &str) -> Result<BTreeMap<String, Pace>, StoreError> {
     let sql = format!(
-        "INSERT INTO accounts (account) SELECT r.account FROM {wanted} \
-         WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.account = r.account) \
-         ORDER BY r.account COLLATE \"C\" ON CONFLICT (account) DO NOTHING"
+        "SELECT a.account, a.pace FROM accounts a JOIN {} ON a.account = r.account ORDER BY a.account {kept}",
+        Dialect::of(conn).rows(&[("account", Kind::Text)])
     );
-    sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
-    let sql = format!(
-        "SELECT 1 FROM accounts a JOIN {wanted} ON a.account = r.account \
-         ORDER BY a.account COLLATE \"C\" FOR UPDATE OF a"
-    );
-    sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
-    Ok(())
+    let rows = sql::fetch(conn, sql, vec![Bound::from(rows)]).await?;
+    rows.iter().map(|row| Ok((row.text("account")?, row.json("pace")?))).collect()
 }

@@ -357,7 +357,7 @@ async fn note(
                 return Ok(());
             }
             let change = ConnectionChange { tenant, version, at: now };
-            outbox::put(conn, now, vec![&connection_failed(change, *reason, Some(detail))]).await
+            outbox::put(conn, now, vec![(&connection_failed(change, *reason, Some(detail)), None)]).await.map(drop)
         }
     }
 }
@@ -392,7 +392,7 @@ async fn tell_restored(
 async fn tell(conn: &mut AnyConnection, now: i64, tenant: &TenantId, version: &str) -> Result<(), StoreError> {
     let batches = waiting(conn, tenant).await?;
     let event = connection_restored(ConnectionChange { tenant, version, at: now }, batches);
-    outbox::put(conn, now, vec![&event]).await
+    outbox::put(conn, now, vec![(&event, None)]).await.map(drop)
 }
 
 /// How many batches of a tenant wait for its connection.

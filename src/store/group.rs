@@ -4,22 +4,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::StoreError;
+use super::accounts::{Heard, Known};
 use super::ledger::{self, Change, Changed, Claim, Claimed};
 use super::outbox::{self, Time};
-use super::sql::Transaction;
+use super::sql::{Dialect, Transaction};
 use crate::clock::Clock;
 
 /// The most requests in one transaction.
 const LARGEST_GROUP: usize = 256;
 /// How often a group is carried out again because replicas got into each other's way.
 const MOST_RETRIES: u32 = 5;
+/// How many groups may follow each other before others have a turn at the connection that writes to a file.
+const MOST_IN_A_ROW: u32 = 16;
 /// The pause before the first of these; each further one is that much longer.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long what the broker has confirmed waits for other changes to share a commit with.
+const LINGER: Duration = Duration::from_millis(20);
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -52,36 +59,59 @@ struct Answers {
     sent: Vec<Answer<()>>,
 }
 
+/// Where requests wait for their commit.
+#[derive(Clone, Debug)]
+struct Queues {
+    claims: mpsc::Sender<Request>,
+    changes: mpsc::Sender<Request>,
+    sent: mpsc::Sender<Request>,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Group {
-    queue: Arc<Mutex<Option<mpsc::Sender<Request>>>>,
+    queues: Arc<Mutex<Option<Queues>>>,
     no_room: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
 impl Group {
-    pub(super) fn start(pool: AnyPool, clock: Clock) -> Self {
-        let (queue, requests) = mpsc::channel(4 * LARGEST_GROUP);
+    pub(super) fn start(dialect: Dialect, pool: AnyPool, clock: Clock) -> Self {
         let tasks = TaskTracker::new();
-        tasks.spawn(serve(pool, clock, requests));
+        let queue = || {
+            let (queue, requests) = mpsc::channel(4 * LARGEST_GROUP);
+            tasks.spawn(serve(Writer { pool: pool.clone(), clock: clock.clone(), held: None }, requests));
+            queue
+        };
+        let claims = queue();
+        let queues = match dialect {
+            // One connection writes to a file, so whatever waits for it shares a commit.
+            Dialect::Sqlite => Queues { changes: claims.clone(), sent: claims.clone(), claims },
+            // Each of them is a chain of round trips, and none has to wait for the others.
+            Dialect::Postgres => Queues { changes: queue(), sent: queue(), claims },
+        };
         tasks.close();
-        Self { queue: Arc::new(Mutex::new(Some(queue))), no_room: Arc::default(), tasks }
+        Self { queues: Arc::new(Mutex::new(Some(queues))), no_room: Arc::default(), tasks }
     }
 
     pub(super) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
-        self.ask(|answer| Request::Claim(Box::new(claim), answer)).await
+        self.ask(|queues| queues.claims, |answer| Request::Claim(Box::new(claim), answer)).await
     }
 
     pub(super) async fn change(&self, change: Change) -> Result<Changed, StoreError> {
-        self.ask(|answer| Request::Change(Box::new(change), answer)).await
+        self.ask(|queues| queues.changes, |answer| Request::Change(Box::new(change), answer)).await
     }
 
     pub(super) async fn sent(&self, sent: Vec<Time>) -> Result<(), StoreError> {
-        self.ask(|answer| Request::Sent(sent, answer)).await
+        self.ask(|queues| queues.sent, |answer| Request::Sent(sent, answer)).await
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
-        let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or(StoreError::Closed)?;
+    async fn ask<T>(
+        &self,
+        which: impl FnOnce(Queues) -> mpsc::Sender<Request>,
+        request: impl FnOnce(Answer<T>) -> Request,
+    ) -> Result<T, StoreError> {
+        let queues = self.queues.lock().ok().and_then(|queues| queues.clone()).ok_or(StoreError::Closed)?;
+        let queue = which(queues);
         let (answer, answered) = oneshot::channel();
         queue.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
         let answer = answered.await.map_err(|_| StoreError::Closed)?;
@@ -102,16 +132,30 @@ impl Group {
     }
 
     pub(super) async fn close(&self) {
-        if let Ok(mut queue) = self.queue.lock() {
-            *queue = None;
+        if let Ok(mut queues) = self.queues.lock() {
+            *queues = None;
         }
         self.tasks.wait().await;
     }
 }
 
-async fn serve(pool: AnyPool, clock: Clock, mut requests: mpsc::Receiver<Request>) {
+/// What groups are written by.
+struct Writer {
+    pool: AnyPool,
+    clock: Clock,
+    /// The connection of the group before.
+    held: Option<PoolConnection<Any>>,
+}
+
+async fn serve(mut writer: Writer, mut requests: mpsc::Receiver<Request>) {
     let mut waiting = Vec::with_capacity(LARGEST_GROUP);
+    let mut in_a_row = 0;
     while requests.recv_many(&mut waiting, LARGEST_GROUP).await > 0 {
+        if waiting.iter().all(|request| matches!(request, Request::Sent(..))) {
+            // Nobody is in a hurry for these; they can go along with what comes next.
+            let more = requests.recv_many(&mut waiting, LARGEST_GROUP);
+            drop(tokio::time::timeout(LINGER, more).await);
+        }
         let (mut work, mut answers) = (Work::default(), Answers::default());
         for request in waiting.drain(..) {
             match request {
@@ -129,37 +173,78 @@ async fn serve(pool: AnyPool, clock: Clock, mut requests: mpsc::Receiver<Request
                 }
             }
         }
-        settle_group(&pool, &clock, work, answers).await;
+        writer.settle_group(work, answers).await;
+        in_a_row += 1;
+        if requests.is_empty() || in_a_row >= MOST_IN_A_ROW {
+            (writer.held, in_a_row) = (None, 0);
+        }
     }
 }
 
-/// Carries out the whole group in one transaction; if that fails by a request, each alone, so that one bad request
-/// does not fail its neighbours.
-async fn settle_group(pool: &AnyPool, clock: &Clock, work: Work, answers: Answers) {
-    let Answers { claims, changes, sent } = answers;
-    match transact(pool, clock, &work).await {
-        Ok(done) => {
-            answer_all(claims, done.claims.into_iter().map(Ok));
-            answer_all(changes, done.changes.into_iter().map(Ok));
-            answer_all(sent, std::iter::repeat(Ok(())));
-        }
-        Err(error) if claims.len() + changes.len() + sent.len() == 1 || !error.is_of_request() => {
-            answer_all(claims, std::iter::repeat_with(|| Err(error.clone())));
-            answer_all(changes, std::iter::repeat_with(|| Err(error.clone())));
-            answer_all(sent, std::iter::repeat_with(|| Err(error.clone())));
-        }
-        Err(_) => {
-            for (events, answer) in work.sent.into_iter().zip(sent) {
-                let alone = transact(pool, clock, &Work { sent: vec![events], ..Work::default() }).await;
-                answer_all([answer], [alone.map(|_| ())]);
+impl Writer {
+    /// Carries out the whole group in one transaction; if that fails by a request, each alone, so that one bad request
+    /// does not fail its neighbours.
+    async fn settle_group(&mut self, work: Work, answers: Answers) {
+        let Answers { claims, changes, sent } = answers;
+        match self.transact(&work).await {
+            Ok(done) => {
+                answer_all(claims, done.claims.into_iter().map(Ok));
+                answer_all(changes, done.changes.into_iter().map(Ok));
+                answer_all(sent, std::iter::repeat(Ok(())));
             }
-            for (change, answer) in work.changes.into_iter().zip(changes) {
-                let alone = transact(pool, clock, &Work { changes: vec![change], ..Work::default() }).await;
-                answer_all([answer], [alone.and_then(|done| only(done.changes))]);
+            Err(error) if claims.len() + changes.len() + sent.len() == 1 || !error.is_of_request() => {
+                answer_all(claims, std::iter::repeat_with(|| Err(error.clone())));
+                answer_all(changes, std::iter::repeat_with(|| Err(error.clone())));
+                answer_all(sent, std::iter::repeat_with(|| Err(error.clone())));
             }
-            for (claim, answer) in work.claims.into_iter().zip(claims) {
-                let alone = transact(pool, clock, &Work { claims: vec![claim], ..Work::default() }).await;
-                answer_all([answer], [alone.and_then(|done| only(done.claims))]);
+            Err(_) => {
+                for (events, answer) in work.sent.into_iter().zip(sent) {
+                    let alone = self.transact(&Work { sent: vec![events], ..Work::default() }).await;
+                    answer_all([answer], [alone.map(|_| ())]);
+                }
+                for (change, answer) in work.changes.into_iter().zip(changes) {
+                    let alone = self.transact(&Work { changes: vec![change], ..Work::default() }).await;
+                    answer_all([answer], [alone.and_then(|done| only(done.changes))]);
+                }
+                for (claim, answer) in work.claims.into_iter().zip(claims) {
+                    let alone = self.transact(&Work { claims: vec![claim], ..Work::default() }).await;
+                    answer_all([answer], [alone.and_then(|done| only(done.claims))]);
+                }
+            }
+        }
+    }
+
+    async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
+        for tries in 1..=MOST_RETRIES {
+            match self.attempt(work).await {
+                Err(error) if error.is_contention() => {
+                    tracing::debug!(%error, "replicas got into each other's way");
+                    tokio::time::sleep(PAUSE * tries).await;
+                }
+                end => return end,
+            }
+        }
+        self.attempt(work).await
+    }
+
+    async fn attempt(&mut self, work: &Work) -> Result<Done, StoreError> {
+        let conn = match self.held.take() {
+            Some(conn) => conn,
+            None => self.pool.acquire().await?,
+        };
+        let mut transaction = Transaction::begin_on(conn, &self.clock).await?;
+        let now = transaction.now;
+        match carry_out(transaction.conn()?, now, work).await {
+            Ok(done) => {
+                self.held = Some(transaction.commit_and_go_on().await?);
+                Ok(done)
+            }
+            Err(error) => {
+                if error.is_of_request() {
+                    // SQLite may have undone it by itself, as it does where the disk is full.
+                    drop(transaction.roll_back().await);
+                }
+                Err(error)
             }
         }
     }
@@ -179,43 +264,22 @@ fn answer_all<T>(
     }
 }
 
-async fn transact(pool: &AnyPool, clock: &Clock, work: &Work) -> Result<Done, StoreError> {
-    for tries in 1..=MOST_RETRIES {
-        match attempt(pool, clock, work).await {
-            Err(error) if error.is_contention() => {
-                tracing::debug!(%error, "replicas got into each other's way");
-                tokio::time::sleep(PAUSE * tries).await;
-            }
-            end => return end,
-        }
-    }
-    attempt(pool, clock, work).await
-}
-
-async fn attempt(pool: &AnyPool, clock: &Clock, work: &Work) -> Result<Done, StoreError> {
-    let mut transaction = Transaction::begin(pool, clock).await?;
-    let now = transaction.now;
-    match carry_out(transaction.conn()?, now, work).await {
-        Ok(done) => {
-            transaction.commit().await?;
-            Ok(done)
-        }
-        Err(error) => {
-            if error.is_of_request() {
-                // SQLite may have undone it by itself, as it does where the disk is full.
-                drop(transaction.roll_back().await);
-            }
-            Err(error)
-        }
-    }
-}
-
 async fn carry_out(conn: &mut AnyConnection, now: i64, work: &Work) -> Result<Done, StoreError> {
     let Work { claims, changes, sent } = work;
-    ledger::lock(conn, now, claims, changes).await?;
+    ledger::lock(conn, changes).await?;
     // Before a change can have one of them announced again.
     outbox::sent(conn, now, sent.iter().flatten().cloned().collect()).await?;
-    let changes = ledger::change(conn, now, changes).await?;
-    let claims = ledger::claim(conn, now, claims).await?;
-    Ok(Done { claims, changes })
+    let changed = ledger::change(conn, now, changes).await?;
+    let heard: Vec<&Heard> = changes.iter().filter_map(|change| change.heard.as_ref()).collect();
+    if claims.is_empty() && !Known::is_news(conn, now, &heard).await? {
+        return Ok(Done { claims: Vec::new(), changes: changed });
+    }
+    let accounts = heard.iter().map(|heard| &heard.account).chain(claims.iter().map(|claim| &claim.account));
+    // As late as can be, as other replicas that send to one of these accounts wait from here on.
+    let mut known = Known::keep(conn, now, accounts.map(String::as_str).collect()).await?;
+    // That is so whatever becomes of the change that told it.
+    heard.into_iter().for_each(|heard| known.hear(heard));
+    let claims = ledger::claim(conn, now, claims, &mut known).await?;
+    known.store(conn).await?;
+    Ok(Done { claims, changes: changed })
 }

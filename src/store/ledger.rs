@@ -15,6 +15,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::accounts::{Heard, Pause};
+use super::outbox::Announcement;
 use super::shelf::{ByHand, Shelving};
 use super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{Store, StoreError};
@@ -138,6 +139,8 @@ pub struct Change {
     pub by_hand: Option<ByHand>,
     /// Events to be announced.
     pub events: Vec<Event>,
+    /// For how long its events are for the caller alone to announce; without it they are due at once.
+    pub turn: Option<Duration>,
     /// What a request told of its account; that is so whatever becomes of the rest of the change.
     pub heard: Option<Heard>,
     /// A tenant for whom something arrived.
@@ -145,12 +148,19 @@ pub struct Change {
 }
 
 /// The answer to a [`Change`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// All of it is stored.
-    Done,
+    /// All of it is stored, and these of its events, which were not stored before, are the caller's to announce.
+    Done(Vec<Announcement>),
     /// None of it: somebody else has changed the batch, or what a person had seen on the shelf.
     Fenced,
+}
+
+impl Changed {
+    /// Whether all of it is stored.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
 }
 
 impl Store {

@@ -65,8 +65,8 @@ impl Store {
     /// # Errors
     /// When it is missing, cannot be opened, or is of a newer version.
     pub async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Self, StoreError> {
-        let open::Opened { readers, writers, clock, made } = open::open(config, create, clock).await?;
-        let group = group::Group::start(writers.clone(), clock.clone());
+        let open::Opened { dialect, readers, writers, clock, made } = open::open(config, create, clock).await?;
+        let group = group::Group::start(dialect, writers.clone(), clock.clone());
         Ok(Self { readers, writers, clock, group, made })
     }
 

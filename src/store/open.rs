@@ -34,6 +34,7 @@ pub enum Place {
 }
 
 pub(super) struct Opened {
+    pub(super) dialect: Dialect,
     pub(super) readers: AnyPool,
     pub(super) writers: AnyPool,
     pub(super) clock: Clock,
@@ -88,7 +89,7 @@ async fn open_file(config: &config::Store, file: &Path, create: bool, clock: Clo
     };
     let (readers, writers) = (pool(READERS_OF_A_FILE, None), pool(1, Some(PAGES_KEPT)));
     migrator(Dialect::Sqlite).run(&writers).await?;
-    Ok(Opened { readers, writers, clock, made })
+    Ok(Opened { dialect: Dialect::Sqlite, readers, writers, clock, made })
 }
 
 async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
@@ -116,7 +117,7 @@ async fn open_server(config: &config::Store, place: String, create: bool) -> Res
         .acquire_timeout(CONNECT)
         .after_connect(|conn, _| Box::pin(prepare_server(conn)))
         .connect_lazy_with(options);
-    Ok(Opened { readers: pool.clone(), writers: pool, clock, made })
+    Ok(Opened { dialect: Dialect::Postgres, readers: pool.clone(), writers: pool, clock, made })
 }
 
 fn options(url: &str) -> Result<AnyConnectOptions, StoreError> {

@@ -1,5 +1,6 @@
 //! Which events are still to be announced? Stored with the settlement, until the broker has confirmed them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::ledger::Change;
 use super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{Store, StoreError};
 use crate::batch::event::Event;
@@ -26,6 +28,20 @@ pub struct Announcement {
     pub created_at: i64,
     /// Which time of announcing it this is: [`Store::announce_event_again`] makes it another one.
     pub due_at: i64,
+}
+
+impl Announcement {
+    /// An event that is stored at `created_at`.
+    pub fn of(event: &Event, created_at: i64, due_at: i64) -> Self {
+        Self {
+            id: event.id.clone(),
+            kind: event.kind.to_owned(),
+            routing_key: event.routing_key.clone(),
+            body: event.body.clone(),
+            created_at,
+            due_at,
+        }
+    }
 }
 
 /// One time of announcing an event.
@@ -55,8 +71,7 @@ impl Store {
         let mut bounds = vec![Bound::Int(now), Bound::Int(i64::from(most))];
         let dialect = Dialect::of(&conn);
         let sql = if dialect.is_shared() {
-            let taken_for = i64::try_from(taken_for.as_millis()).unwrap_or(i64::MAX);
-            bounds.push(Bound::Int(now.saturating_add(taken_for)));
+            bounds.push(Bound::Int(after(now, taken_for)));
             format!(
                 "WITH due AS MATERIALIZED ({due} {}) UPDATE outbox SET due_at = $3 FROM due WHERE event_id = due_id \
                  RETURNING due_id, outbox.kind, outbox.routing_key, outbox.body, outbox.created_at, outbox.due_at",
@@ -85,7 +100,10 @@ impl Store {
     /// # Errors
     /// When the store does not answer; they are then announced again at once.
     pub async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
-        let due_at = self.now().saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
+        if events.is_empty() {
+            return Ok(());
+        }
+        let due_at = after(self.now(), pause);
         set_for(&mut *self.writing().await?, events.iter().map(Time::of).collect(), "due_at", due_at).await
     }
 
@@ -148,16 +166,43 @@ async fn set_for(
     Ok(())
 }
 
-/// Stores events; one that is stored already stays as it is.
-pub(super) async fn put(conn: &mut AnyConnection, now: i64, mut events: Vec<&Event>) -> Result<(), StoreError> {
-    let row = |event: &Event| {
+/// Events that were stored just now, and not before.
+#[derive(Debug, Default)]
+pub(super) struct Put {
+    now: i64,
+    fresh: HashSet<String>,
+}
+
+impl Put {
+    /// Those of them that whoever asked for a change announces itself.
+    pub(super) fn taken_by(&mut self, change: &Change) -> Vec<Announcement> {
+        // Another change of the same moment can have the same event.
+        let fresh: Vec<&Event> = change.events.iter().filter(|event| self.fresh.remove(&event.id)).collect();
+        let Some(turn) = change.turn else { return Vec::new() };
+        let (now, due_at) = (self.now, after(self.now, turn));
+        fresh.into_iter().map(|event| Announcement::of(event, now, due_at)).collect()
+    }
+}
+
+fn after(now: i64, turn: Duration) -> i64 {
+    now.saturating_add(i64::try_from(turn.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Stores events, each with the time for which it is somebody's to announce; one that is stored already stays as it is.
+pub(super) async fn put(
+    conn: &mut AnyConnection,
+    now: i64,
+    mut events: Vec<(&Event, Option<Duration>)>,
+) -> Result<Put, StoreError> {
+    let mut put = Put { now, ..Put::default() };
+    let row = |(event, turn): (&Event, Option<Duration>)| {
         json!({"event_id": event.id, "kind": event.kind, "routing_key": event.routing_key,
-               "subject": event.subject, "body": event.body})
+               "subject": event.subject, "body": event.body, "due_at": turn.map_or(now, |turn| after(now, turn))})
     };
-    events.sort_by_key(|event| &event.id);
+    events.sort_by_key(|(event, _)| &event.id);
     let rows: Vec<Value> = events.into_iter().map(row).collect();
     if rows.is_empty() {
-        return Ok(());
+        return Ok(put);
     }
     let columns = [
         ("event_id", Kind::Text),
@@ -165,12 +210,16 @@ pub(super) async fn put(conn: &mut AnyConnection, now: i64, mut events: Vec<&Eve
         ("routing_key", Kind::Text),
         ("subject", Kind::Text),
         ("body", Kind::Text),
+        ("due_at", Kind::Int),
     ];
     let sql = format!(
         "INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at) \
-         SELECT event_id, kind, routing_key, subject, body, $2, $2 FROM {} WHERE true ON CONFLICT (event_id) DO NOTHING",
+         SELECT event_id, kind, routing_key, subject, body, $2, due_at FROM {} WHERE true \
+         ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
         Dialect::of(conn).rows(&columns)
     );
-    sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
-    Ok(())
+    for row in sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await? {
+        put.fresh.insert(row.text("event_id")?);
+    }
+    Ok(put)
 }

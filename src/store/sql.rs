@@ -160,9 +160,13 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Begins one; on PostgreSQL the same message also fetches the time.
+    /// Begins one on a connection of a pool.
     pub(super) async fn begin(pool: &AnyPool, clock: &Clock) -> Result<Self, StoreError> {
-        let conn = pool.acquire().await?;
+        Self::begin_on(pool.acquire().await?, clock).await
+    }
+
+    /// Begins one; on PostgreSQL the same message also fetches the time.
+    pub(super) async fn begin_on(conn: PoolConnection<Any>, clock: &Clock) -> Result<Self, StoreError> {
         let dialect = Dialect::of(&conn);
         let mut begun = Self { conn: Some(conn), now: 0 };
         begun.now = match dialect {
@@ -185,18 +189,23 @@ impl Transaction {
 
     /// Makes what was done in it last. After an error it may last or not.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.commit_and_go_on().await.map(drop)
+    }
+
+    /// Makes it last, as [`Self::commit`] does, and gives the connection back: a pool tries each that it takes back,
+    /// which is a round trip.
+    pub(super) async fn commit_and_go_on(self) -> Result<PoolConnection<Any>, StoreError> {
         self.end("COMMIT").await
     }
 
     /// Undoes it and keeps the connection.
     pub(super) async fn roll_back(self) -> Result<(), StoreError> {
-        self.end("ROLLBACK").await
+        self.end("ROLLBACK").await.map(drop)
     }
 
-    async fn end(mut self, how: &'static str) -> Result<(), StoreError> {
+    async fn end(mut self, how: &'static str) -> Result<PoolConnection<Any>, StoreError> {
         execute(self.conn()?, how, vec![]).await?;
-        drop(self.conn.take());
-        Ok(())
+        self.conn.take().ok_or(StoreError::Closed)
     }
 }
 

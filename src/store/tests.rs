@@ -1,4 +1,4 @@
-use super::accounts::{Heard, Order, OrderedLane, Pause, Permit};
+use super::accounts::{Heard, Known, Order, OrderedLane, Pause, Permit};
 use super::ledger::{Change, Changed, Claim, Claimed, PushEnded, Revised};
 use super::shelf::{Due, Filter, Identity, Shelving, Until};
 use super::sql::{Bound, Columns};
@@ -53,6 +53,7 @@ on_both! {
     suspects_are_leased_one_at_a_time_and_counted,
     a_folder_is_claimed_by_one_and_free_again_after_the_settle_time,
     a_clock_that_is_behind_is_noticed,
+    an_event_is_its_storers_to_announce_for_a_while,
     an_event_that_is_due_again_while_it_is_announced_is_announced_again,
     a_text_with_a_nul_is_stored,
     what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all,
@@ -267,7 +268,7 @@ async fn a_change_that_started_from_another_epoch_changes_nothing(f: Fixture) {
     };
     assert_eq!(f.store.change(change(7)).await.unwrap(), Changed::Fenced);
     assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 0);
-    assert_eq!(f.store.change(change(1)).await.unwrap(), Changed::Done);
+    assert_eq!(f.store.change(change(1)).await.unwrap(), Changed::Done(vec![]));
     assert_eq!(f.store.change(change(1)).await.unwrap(), Changed::Fenced);
     let stored = f.store.batch(&record.key).await.unwrap().unwrap();
     assert_eq!(stored.record, BatchRecord { first_seen_at: 1_000_000, ..record });
@@ -409,7 +410,7 @@ async fn the_last_push_of_a_batch_is_known_by_account(f: Fixture) {
         record.not_created(vec![]);
         let batch = Some(Revised { record: record.clone(), from_epoch: record.epoch - 1 });
         let ended = Some(PushEnded { push: push.into(), answer: "429", ids: None });
-        assert_eq!(f.store.change(Change { batch, ended, ..Change::default() }).await.unwrap(), Changed::Done);
+        assert_eq!(f.store.change(Change { batch, ended, ..Change::default() }).await.unwrap(), Changed::Done(vec![]));
     }
     let last = async |account: &str, but| f.store.last_push(&key, account, but).await.unwrap();
     assert_eq!(last("https://acme.testmo.net", None).await.as_deref(), Some("p3"));
@@ -430,10 +431,10 @@ async fn rows_of_a_push_are_held_whichever_of_its_batches_are_found_first(f: Fix
         f.store.change(Change { batch, ended, ..Change::default() })
     });
     // One after the other, and both in one group.
-    assert_eq!(a.await.unwrap(), Changed::Done);
-    assert_eq!(b.await.unwrap(), Changed::Done);
+    assert_eq!(a.await.unwrap(), Changed::Done(vec![]));
+    assert_eq!(b.await.unwrap(), Changed::Done(vec![]));
     let both = tokio::join!(c, d);
-    assert_eq!((both.0.unwrap(), both.1.unwrap()), (Changed::Done, Changed::Done));
+    assert_eq!((both.0.unwrap(), both.1.unwrap()), (Changed::Done(vec![]), Changed::Done(vec![])));
     let all: Vec<u64> = (15..30).collect();
     let held = f.store.held_ids("https://acme.testmo.net", &all).await.unwrap();
     assert_eq!(held, [17, 18, 20, 21, 23, 24, 26, 27].into());
@@ -753,7 +754,7 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
         shelve: Some(Shelving { parks: 7, failing_since: Some(1), ..shelving("b1", Until::Person) }),
         ..Change::default()
     };
-    assert_eq!(f.store.change(put).await.unwrap(), Changed::Done);
+    assert_eq!(f.store.change(put).await.unwrap(), Changed::Done(vec![]));
     let row = async || f.store.shelf(&Filter::default(), 10).await.unwrap().remove(0);
     let dead = row().await;
     let replay = |generation, from_epoch| {
@@ -770,7 +771,7 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
     let stored = async || f.store.batch(&failed.key).await.unwrap().unwrap().record;
     assert_eq!(stored().await.state, BatchState::Failed);
 
-    assert_eq!(replay(dead.generation, 1).await.unwrap(), Changed::Done);
+    assert_eq!(replay(dead.generation, 1).await.unwrap(), Changed::Done(vec![]));
     assert_eq!((stored().await.state, stored().await.revision), (BatchState::Open, 2));
     let leased = f.store.lease_due("w", Duration::from_secs(5), &[(tenant(), 10)]).await.unwrap().remove(0);
     assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
@@ -778,7 +779,7 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
     let discard = || f.store.change(Change { by_hand: Some(discard), ..Change::default() });
     assert_eq!(discard().await.unwrap(), Changed::Fenced, "a worker has it in hand");
     f.set_time(1_005_000).await;
-    assert_eq!(discard().await.unwrap(), Changed::Done);
+    assert_eq!(discard().await.unwrap(), Changed::Done(vec![]));
     assert!(f.store.shelf_ids(&Filter::default()).await.unwrap().is_empty());
 }
 
@@ -794,7 +795,7 @@ async fn what_is_dead_stays_so_when_a_copy_of_it_is_parked(f: Fixture) {
         (Until::After(Duration::ZERO), "copy"),
         (Until::Connection, "copy"),
     ] {
-        assert_eq!(put(until, detail).await.unwrap(), Changed::Done);
+        assert_eq!(put(until, detail).await.unwrap(), Changed::Done(vec![]));
     }
     let row = f.store.shelf(&Filter::default(), 9).await.unwrap().remove(0);
     assert_eq!((row.state, row.content.detail.as_deref()), (ShelfState::Dead, Some("dead")));
@@ -970,7 +971,7 @@ async fn of_replicas_that_change_the_same_record_one_succeeds() {
         };
         let both = tokio::join!(replicas[0].change(change()), replicas[1].change(change()));
         let answers = [both.0.unwrap(), both.1.unwrap()];
-        assert_eq!(answers.iter().filter(|answer| **answer == Changed::Done).count(), 1);
+        assert_eq!(answers.iter().filter(|answer| answer.is_done()).count(), 1);
     }
 }
 
@@ -1037,12 +1038,30 @@ async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let mut hung = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
     let claims = [claim_of("p1", &fresh("b"))];
-    ledger::lock(hung.conn().unwrap(), 1, &claims, &[]).await.unwrap();
+    let accounts = [claims[0].account.as_str()].into();
+    let mut known = Known::keep(hung.conn().unwrap(), 1, accounts).await.unwrap();
+    let answers = ledger::claim(hung.conn().unwrap(), 1, &claims, &mut known).await.unwrap();
+    assert!(granted(&answers[0]));
     let claim = f.store.claim(claim_of("p2", &fresh("b")));
     let mut claim = std::pin::pin!(claim);
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut claim).await.is_err(), "it waits for the lock");
     drop(hung);
     assert!(granted(&claim.await.unwrap()));
+}
+
+async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {
+    let turn = Some(Duration::from_secs(5));
+    let change =
+        |names: &[&str]| Change { events: names.iter().map(|name| event(name)).collect(), turn, ..Change::default() };
+    let Changed::Done(taken) = f.store.change(change(&["e", "f"])).await.unwrap() else { panic!() };
+    assert_eq!(taken.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["e", "f"]);
+    assert_eq!(f.store.change(change(&["e"])).await.unwrap(), Changed::Done(vec![]), "it is stored already");
+    assert!(f.store.unsent(9, TAKEN).await.unwrap().is_empty());
+    f.store.mark_sent(&taken[..1]).await.unwrap();
+    f.set_time(1_000_000 + 5_000).await;
+    let due = f.store.unsent(9, TAKEN).await.unwrap();
+    assert_eq!(due.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["f"], "its storer is gone");
+    assert_eq!(due[0].body, taken[1].body);
 }
 
 async fn an_event_that_is_due_again_while_it_is_announced_is_announced_again(f: Fixture) {
@@ -1145,7 +1164,7 @@ async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     );
     record.created(&[(0, 20), (1, 21)]);
     let batch = Some(Revised { record, from_epoch: 2 });
-    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done);
+    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done(vec![]));
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);
 }
 
@@ -1166,7 +1185,7 @@ async fn the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it(f: Fixt
     let events = vec![about, crate::batch::event::Event { subject: "acme/b2".into(), ..event("e2") }];
     let adopted =
         Change { batch: batch(&record), ended: ended("adopted", Some((10, 11))), events, ..Change::default() };
-    assert_eq!(f.store.change(adopted).await.unwrap(), Changed::Done);
+    assert_eq!(f.store.change(adopted).await.unwrap(), Changed::Done(vec![]));
     settle(&f, "b2", |_| {}).await;
     let history = f.store.history(key).await.unwrap();
     let pushes: Vec<_> =
@@ -1198,7 +1217,7 @@ async fn a_last_look_is_due_once_its_batch_has_arrived_and_until_it_was_made(f: 
     late.duplicated(&[(1, 20)]);
     late.last_looked();
     let batch = Some(Revised { record: late.clone(), from_epoch });
-    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done);
+    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done(vec![]));
     assert_eq!(due(1_000_000 + 86_400_000 * 32).await, []);
     assert_eq!(f.store.batch(&late.key).await.unwrap().unwrap().record.cases[1].duplicates, [20]);
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);

@@ -1,9 +1,13 @@
-//! How do events reach the broker? From the outbox, again and again until the broker has confirmed each.
+//! How do events reach the broker? From the outbox, again and again until the broker has confirmed each; at first from
+//! memory, as whoever has stored an event has it at hand.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
@@ -16,70 +20,128 @@ use crate::store::outbox::Announcement;
 /// How often the outbox is looked through for what a crash or an outage left.
 const SWEEP: Duration = Duration::from_secs(5);
 /// The most events on their way at once.
-const AT_ONCE: u32 = 200;
+const AT_ONCE: usize = 500;
 /// How long an event that the broker did not take waits: nobody may be listening.
 const PAUSE: Duration = Duration::from_secs(30);
+/// The most events that wait in memory to be announced; more wait in the store.
+pub(super) const ROOM: usize = 4_000;
+/// For how long an event is for the worker alone that has stored it. After a crash it waits for so long.
+pub(super) const TURN: Duration = Duration::from_secs(5);
 
-/// Announces what is stored until `stop`, and then once more.
-pub(super) async fn announce(courier: Arc<Courier>, publisher: Arc<dyn Publish>, stop: CancellationToken) {
-    let mut reachable = publisher.status();
-    while !stop.is_cancelled() {
+/// Announces what is stored until `stop`, and then once more: what this worker stores comes by `stored`.
+pub(super) async fn announce(
+    courier: Arc<Courier>,
+    publisher: Arc<dyn Publish>,
+    mut stored: mpsc::Receiver<Announcement>,
+    stop: CancellationToken,
+) {
+    let mut announcer = Announcer { courier, publisher, marking: None };
+    let mut reachable = announcer.publisher.status();
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut taken = Vec::with_capacity(AT_ONCE);
+    loop {
         let up = reachable.borrow_and_update().is_up();
-        if up {
-            empty(&courier, &*publisher).await;
-        }
         tokio::select! {
             biased;
-            () = stop.cancelled() => {}
-            () = courier.announce.notified() => {}
+            () = stop.cancelled() => break,
             _ = reachable.changed() => {}
-            () = tokio::time::sleep(SWEEP) => {}
+            () = announcer.courier.announce.notified() => {}
+            _ = sweep.tick() => {}
+            _ = stored.recv_many(&mut taken, AT_ONCE), if up => {
+                announcer.announce_stored(&mut taken).await;
+                continue;
+            }
+        }
+        if reachable.borrow().is_up() {
+            announcer.empty().await;
         }
     }
+    // What is stored from now on is due for whoever asks.
+    stored.close();
     if reachable.borrow().is_up() {
-        empty(&courier, &*publisher).await;
+        while !stored.is_empty() {
+            taken.extend(std::iter::from_fn(|| stored.try_recv().ok()).take(AT_ONCE));
+            announcer.announce_stored(&mut taken).await;
+        }
+        announcer.empty().await;
     }
+    announcer.marked().await;
 }
 
-async fn empty(courier: &Courier, publisher: &dyn Publish) {
-    loop {
-        match announce_some(courier, publisher).await {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "events wait for the store");
+struct Announcer {
+    courier: Arc<Courier>,
+    publisher: Arc<dyn Publish>,
+    /// What came of the events before is stored while the next ones are on their way.
+    marking: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Announcer {
+    /// Announces what was handed over, but for what others may announce by now.
+    async fn announce_stored(&mut self, taken: &mut Vec<Announcement>) {
+        let now = self.courier.store.now();
+        let events = taken.drain(..).filter(|event| event.due_at > now).collect();
+        self.announce(events).await;
+    }
+
+    /// Announces every event that is due.
+    async fn empty(&mut self) {
+        loop {
+            // Else they would be due still.
+            if !self.marked().await {
                 return;
             }
-        }
-    }
-}
-
-/// Announces up to [`AT_ONCE`] events and tells how many there were.
-async fn announce_some(courier: &Courier, publisher: &dyn Publish) -> Result<usize, StoreError> {
-    let amqp = &courier.config.amqp;
-    // Should it take even longer, another replica sends a copy, which is allowed.
-    let taken_for = 2 * (amqp.publish_timeout + amqp.confirm_timeout);
-    let events = courier.store.unsent(AT_ONCE, taken_for).await?;
-    let (mut sent, mut postponed) = (Vec::new(), Vec::new());
-    let count = events.len();
-    let results = join_all(events.iter().map(|event| publisher.publish(outgoing(courier, event)))).await;
-    for (event, result) in events.into_iter().zip(results) {
-        match result {
-            Ok(()) => sent.push(event),
-            Err(error) => {
-                tell(&error, &event);
-                postponed.push(event);
+            let amqp = &self.courier.config.amqp;
+            // Should it take even longer, another replica sends a copy, which is allowed.
+            let taken_for = 2 * (amqp.publish_timeout + amqp.confirm_timeout);
+            let most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+            match self.courier.store.unsent(most, taken_for).await {
+                Ok(events) if events.is_empty() => return,
+                Ok(events) => self.announce(events).await,
+                Err(error) => {
+                    tracing::warn!(%error, "events wait for the store");
+                    return;
+                }
             }
         }
     }
-    if !sent.is_empty() {
-        crash::after(Point::Announce);
+
+    async fn announce(&mut self, events: Vec<Announcement>) {
+        let outgoing = events.iter().map(|event| self.publisher.publish(outgoing(&self.courier, event)));
+        let results = join_all(outgoing).await;
+        let (mut sent, mut postponed) = (Vec::new(), Vec::new());
+        for (event, result) in events.into_iter().zip(results) {
+            match result {
+                Ok(()) => sent.push(event),
+                Err(error) => {
+                    tell(&error, &event);
+                    postponed.push(event);
+                }
+            }
+        }
+        if !sent.is_empty() {
+            crash::after(Point::Announce);
+        }
+        self.courier.metrics.events.with_label_values(&["confirmed"]).inc_by(sent.len() as u64);
+        self.courier.metrics.events.with_label_values(&["not_taken"]).inc_by(postponed.len() as u64);
+        self.marked().await;
+        let courier = self.courier.clone();
+        self.marking = Some(tokio::spawn(async move {
+            courier.store.mark_sent(&sent).await?;
+            courier.store.postpone(&postponed, PAUSE).await
+        }));
     }
-    courier.metrics.events.with_label_values(&["confirmed"]).inc_by(sent.len() as u64);
-    courier.metrics.events.with_label_values(&["not_taken"]).inc_by(postponed.len() as u64);
-    courier.store.mark_sent(&sent).await?;
-    courier.store.postpone(&postponed, PAUSE).await?;
-    Ok(count)
+
+    /// Waits until it is stored what came of every event that was on its way, and tells whether it is.
+    async fn marked(&mut self) -> bool {
+        let Some(marking) = self.marking.take() else { return true };
+        match marking.await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::warn!(%error, "events wait for the store"),
+            Err(error) => tracing::error!(%error, "a defect kept from the store which events were announced"),
+        }
+        false
+    }
 }
 
 fn tell(error: &PublishError, event: &Announcement) {

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::announce;
 use super::aside::aside;
 use super::crash::{self, Point};
 use super::entry::{Entry, Identity, Parcel};
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::store::ledger::{Change, Changed, Revised};
+use crate::store::outbox::Announcement;
 use crate::store::shelf::{Identity as ShelfIdentity, Shelving, Until};
 use crate::store::{Storage, StoreError};
 use crate::tenants::{Resolution, ResolveError, Tenants};
@@ -52,8 +54,10 @@ pub(super) struct Courier {
     pub(super) shelved: Mutex<Backlog>,
     /// Told when there is room for what is on the shelf.
     pub(super) shelf_wanted: Arc<Notify>,
-    /// Told when events were stored.
+    /// Told when events were stored that are due for whoever asks.
     pub(super) announce: Arc<Notify>,
+    /// Takes events that were stored for this worker alone to announce.
+    pub(super) stored: mpsc::Sender<Announcement>,
 }
 
 /// What came of a parcel.
@@ -122,7 +126,6 @@ impl Courier {
                 };
                 let unshelve = parcel.suspect_lease();
                 self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
-                self.announce.notify_one();
                 self.count_shelved(reason, "parked");
                 Ok(Arrival::Shelved)
             }
@@ -222,7 +225,6 @@ impl Courier {
         let unshelve = entry.parcel.suspect_lease();
         self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
         crash::after(Point::Park);
-        self.announce.notify_one();
         tracing::info!(batch = %entry.identity.key, %reason, ?until, "batch parked");
         self.count_shelved(reason, "parked");
         Ok(())
@@ -255,11 +257,10 @@ impl Courier {
         }
         change.batch = Some(Revised { record: record.clone(), from_epoch: entry.stored_epoch });
         let changed = self.put(change).await?;
-        if changed == Changed::Done {
+        if changed.is_done() {
             crash::after(Point::Settle);
             entry.stored_epoch = record.epoch;
             entry.record = record;
-            self.announce.notify_one();
             self.count_settled(entry, reason);
         }
         Ok(changed)
@@ -293,14 +294,30 @@ impl Courier {
     pub(super) async fn store_revised(&self, entry: &mut Entry, change: Change) -> Result<Changed, StoreError> {
         let batch = Some(Revised { record: entry.record.clone(), from_epoch: entry.stored_epoch });
         let changed = self.put(Change { batch, ..change }).await?;
-        if changed == Changed::Done {
+        if changed.is_done() {
             entry.stored_epoch = entry.record.epoch;
         }
         Ok(changed)
     }
 
     /// Stores a change, trying again for as long as the worker is patient with its store: what it says has happened.
-    async fn put(&self, change: Change) -> Result<Changed, StoreError> {
+    /// Stores a change, patiently, and has its events announced.
+    async fn put(&self, mut change: Change) -> Result<Changed, StoreError> {
+        let count = change.events.len();
+        let room = if count == 0 { None } else { self.stored.try_reserve_many(count).ok() };
+        change.turn = room.is_some().then_some(announce::TURN);
+        let changed = self.store_patiently(change).await?;
+        match (room, &changed) {
+            (Some(room), Changed::Done(events)) => {
+                room.zip(events).for_each(|(place, event)| place.send(event.clone()))
+            }
+            (None, Changed::Done(_)) if count > 0 => self.announce.notify_one(),
+            (_, Changed::Done(_) | Changed::Fenced) => {}
+        }
+        Ok(changed)
+    }
+
+    async fn store_patiently(&self, change: Change) -> Result<Changed, StoreError> {
         let since = Instant::now();
         loop {
             match self.store.change(change.clone()).await {

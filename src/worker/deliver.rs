@@ -11,7 +11,7 @@ use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
 use crate::lane::{Pack, PushReport, Report};
 use crate::store::StoreError;
-use crate::store::ledger::{Change, Changed};
+use crate::store::ledger::Change;
 
 /// What a batch in hand came to.
 pub(super) enum Done {
@@ -140,7 +140,7 @@ impl Courier {
         let state = entry.record.outcome().unwrap_or(BatchState::Open);
         let reason = reason_of_outcome(entry, state);
         let changed = self.settle(entry, state, reason, Change::default()).await?;
-        Ok(if changed == Changed::Done { Flow::Over } else { Flow::Reload })
+        Ok(if changed.is_done() { Flow::Over } else { Flow::Reload })
     }
 
     /// Does what follows for each batch; where the store failed, nothing is known to follow.

@@ -13,7 +13,7 @@ use crate::batch::Reason;
 use crate::batch::ledger::{BatchState, CaseRecord, CaseState};
 use crate::batch::verdict::{Patience, patience};
 use crate::store::StoreError;
-use crate::store::ledger::{Change, Changed, Stored};
+use crate::store::ledger::{Change, Stored};
 use crate::store::shelf::Until;
 
 impl Courier {
@@ -80,7 +80,7 @@ impl Courier {
                 let partly = entry.record.cases.iter().any(arrived);
                 let state = if partly { BatchState::Partial } else { BatchState::Failed };
                 let changed = self.settle(entry, state, Some(Reason::RetriesExhausted), Change::default()).await?;
-                Ok(if changed == Changed::Done { Followed::Settled } else { Followed::More(Some(STORE_PAUSE)) })
+                Ok(if changed.is_done() { Followed::Settled } else { Followed::More(Some(STORE_PAUSE)) })
             }
         }
     }

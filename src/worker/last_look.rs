@@ -18,7 +18,7 @@ use crate::batch::verdict::signal_of;
 use crate::batch::{BatchKey, mark};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Permit};
-use crate::store::ledger::{Change, Changed, Revised};
+use crate::store::ledger::{Change, Revised};
 use crate::testmo::Access;
 
 /// The most batches looked for in one go.
@@ -78,7 +78,7 @@ impl Courier {
         let found = event.as_ref().map_or(0, |(_, count)| *count);
         let events = event.into_iter().map(|(event, _)| event).collect();
         // Where somebody else has changed the batch, it is due again when it is settled.
-        if self.store.change(Change { batch, events, ..Change::default() }).await? == Changed::Done {
+        if self.store.change(Change { batch, events, ..Change::default() }).await?.is_done() {
             self.count_duplicates(&key, found);
         }
         Ok(())

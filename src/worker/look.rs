@@ -13,7 +13,7 @@ use crate::batch::mark;
 use crate::batch::reconcile::{Found, Row, Wanted, find};
 use crate::batch::verdict::after_failed_look;
 use crate::store::StoreError;
-use crate::store::ledger::{Change, Changed, PushEnded};
+use crate::store::ledger::{Change, PushEnded};
 use crate::testmo::Look;
 
 impl Courier {
@@ -41,7 +41,7 @@ impl Courier {
     /// What went to an account that is not the tenant's any more is never found out.
     async fn give_up_doubtful(&self, part: &mut Part) -> Result<(), StoreError> {
         part.entry.record.give_up_doubtful();
-        if self.store_revised(&mut part.entry, Change::default()).await? == Changed::Fenced {
+        if !self.store_revised(&mut part.entry, Change::default()).await?.is_done() {
             part.flow = Some(Flow::Reload);
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Courier {
             let twice = self.note_duplicates(&mut entry.record, mark.as_deref(), &held, &look.rows);
             let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
             let change = Change { ended, events, ..Change::default() };
-            if self.store_revised(entry, change).await? == Changed::Fenced {
+            if !self.store_revised(entry, change).await?.is_done() {
                 part.flow = Some(Flow::Reload);
                 continue;
             }

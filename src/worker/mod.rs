@@ -187,6 +187,7 @@ pub async fn work(
     stop: CancellationToken,
 ) {
     let Neighbours { cases, dead, unrouted, publisher, store, client, views, close } = neighbours;
+    let (to_announce, stored) = mpsc::channel(announce::ROOM);
     let courier = Arc::new(Courier {
         tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
         client,
@@ -195,6 +196,7 @@ pub async fn work(
         shelved: Default::default(),
         shelf_wanted: Arc::new(Notify::new()),
         announce: Arc::new(Notify::new()),
+        stored: to_announce,
         metrics,
         clock: store.clock(),
         store,
@@ -214,7 +216,7 @@ pub async fn work(
     tasks.spawn(watch::watch(watched, close.child_token()));
     let announcing = TaskTracker::new();
     let announced = CancellationToken::new();
-    announcing.spawn(announce::announce(courier.clone(), publisher, announced.clone()));
+    announcing.spawn(announce::announce(courier.clone(), publisher, stored, announced.clone()));
     tasks.spawn(intake::take_cases(courier.clone(), cases, news.clone()));
     tasks.spawn(intake::take_undeliverable(courier.clone(), dead, "the broker gave up on it"));
     tasks.spawn(intake::take_undeliverable(courier.clone(), unrouted, "it fits no queue"));

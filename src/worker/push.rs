@@ -21,7 +21,7 @@ use crate::batch::{BatchKey, Reason, RenderedCase, push_body};
 use crate::lane::{PushOutcome, PushReport};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Pause};
-use crate::store::ledger::{Change, Changed, Claim, Claimed, PushEnded, Revised};
+use crate::store::ledger::{Change, Claim, Claimed, PushEnded, Revised};
 use crate::tenants::Connection;
 
 /// A batch's share of a request.
@@ -176,7 +176,7 @@ impl Courier {
         for share in shares {
             share.part.entry.record.not_created(vec![]);
             let changed = self.store_revised(&mut share.part.entry, Change::default()).await?;
-            share.part.flow = Some(if changed == Changed::Done { Flow::Turn } else { Flow::Reload });
+            share.part.flow = Some(if changed.is_done() { Flow::Turn } else { Flow::Reload });
         }
         Ok(())
     }
@@ -234,10 +234,10 @@ impl Courier {
         if let (Some(state), Flow::Turn) = (entry.record.outcome(), &flow) {
             let reason = reason_of_outcome(entry, state);
             let changed = self.settle(entry, state, reason, change).await?;
-            return Ok(if changed == Changed::Done { Flow::Over } else { Flow::Reload });
+            return Ok(if changed.is_done() { Flow::Over } else { Flow::Reload });
         }
         let changed = self.store_revised(entry, change).await?;
-        Ok(if changed == Changed::Done { flow } else { Flow::Reload })
+        Ok(if changed.is_done() { flow } else { Flow::Reload })
     }
 
     /// Finds out once for all batches whether the connection is to blame, where the answer said so.

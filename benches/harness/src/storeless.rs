@@ -30,6 +30,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Longer than any event waits, as nobody else would announce it.
+const TURN_MS: i64 = 600_000;
 /// As the worker has it for what is not batches.
 const UNDELIVERABLE_PREFETCH: u16 = 20;
 
@@ -111,16 +113,13 @@ impl Storage for Storeless {
 
     async fn change(&self, change: Change) -> Result<Changed, StoreError> {
         let now = self.now();
-        let announced = |event: testmo_courier::batch::event::Event| Announcement {
-            id: event.id,
-            kind: event.kind.to_owned(),
-            routing_key: event.routing_key,
-            body: event.body,
-            created_at: now,
-            due_at: now,
-        };
-        self.outbox().extend(change.events.into_iter().map(announced));
-        Ok(Changed::Done)
+        let events: Vec<Announcement> =
+            change.events.iter().map(|event| Announcement::of(event, now, now + TURN_MS)).collect();
+        if change.turn.is_some() {
+            return Ok(Changed::Done(events));
+        }
+        self.outbox().extend(events);
+        Ok(Changed::Done(Vec::new()))
     }
 
     async fn batch_at(&self, _: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {

@@ -121,7 +121,7 @@ impl Plan {
             let answers = join_all(changes.into_iter().map(|change| store.change(change))).await;
             for ((entry, waits), answer) in entries.into_iter().zip(answers) {
                 match answer? {
-                    Changed::Done => done.done.push((entry, waits)),
+                    Changed::Done(_) => done.done.push((entry, waits)),
                     Changed::Fenced => done.changed.push(entry),
                 }
             }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use super::super::accounts::{Heard, Known};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{StoreError, connections, outbox, shelf};
 use super::row::{BATCH_COLUMNS, BatchRow};
@@ -41,22 +40,12 @@ pub(in crate::store) async fn change(
     for shelving in stored.iter().filter_map(|c| c.shelve.as_ref()) {
         shelf::put(conn, now, shelving).await?;
     }
-    outbox::put(conn, now, stored.iter().flat_map(|c| &c.events).collect()).await?;
-    hear(conn, now, changes).await?;
-    let answer =
-        |(change, held): (&Change, &bool)| if *held && done(&change) { Changed::Done } else { Changed::Fenced };
-    Ok(changes.iter().zip(&held).map(answer).collect())
-}
-
-/// Takes in what requests told of their accounts, also where the rest of a change is not stored.
-async fn hear(conn: &mut AnyConnection, now: i64, changes: &[Change]) -> Result<(), StoreError> {
-    let heard: Vec<&Heard> = changes.iter().filter_map(|change| change.heard.as_ref()).collect();
-    if heard.is_empty() {
-        return Ok(());
-    }
-    let mut known = Known::load(conn, now, heard.iter().map(|heard| heard.account.as_str()).collect()).await?;
-    heard.into_iter().for_each(|heard| known.hear(heard));
-    known.store(conn).await
+    let events = stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.turn))).collect();
+    let mut put = outbox::put(conn, now, events).await?;
+    let mut answer = |(change, held): (&Change, &bool)| {
+        if *held && done(&change) { Changed::Done(put.taken_by(change)) } else { Changed::Fenced }
+    };
+    Ok(changes.iter().zip(&held).map(&mut answer).collect())
 }
 
 /// Gives the keys whose stored epoch was the expected one.
@@ -80,7 +69,8 @@ async fn store_batches(
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
-        let rows: Vec<BatchRow<'_>> = known.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
+        let mut rows: Vec<BatchRow<'_>> = known.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
+        rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
         moved = rows.iter().map(key_of).collect::<Result<_, _>>()?;
     }
@@ -97,7 +87,8 @@ async fn store_batches(
              settled_at = excluded.settled_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
-        let rows: Vec<BatchRow<'_>> = new.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
+        let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
+        rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
         for row in &rows {
             moved.insert(key_of(row)?);

@@ -9,7 +9,7 @@ use super::super::StoreError;
 use super::super::accounts::{Answer, Known};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Claim, Claimed, Revised, Stored, load};
+use super::{Claim, Claimed, Revised, Stored, key_of, load};
 use crate::batch::BatchKey;
 use crate::batch::ledger::CaseState;
 
@@ -18,21 +18,49 @@ pub(in crate::store) async fn claim(
     conn: &mut AnyConnection,
     now: i64,
     claims: &[Claim],
+    known: &mut Known,
 ) -> Result<Vec<Claimed>, StoreError> {
     if claims.is_empty() {
         return Ok(Vec::new());
     }
-    let mut known = Known::load(conn, now, claims.iter().map(|claim| claim.account.as_str()).collect()).await?;
     let current = current_connections(conn, claims).await?;
     let stored = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
     let mut taken = HashSet::new();
-    let answers: Vec<Claimed> =
-        claims.iter().map(|claim| decide(claim, now, &mut known, &current, &stored, &mut taken)).collect();
-    let granted: Vec<Granted<'_>> =
+    let mut answers: Vec<Claimed> =
+        claims.iter().map(|claim| decide(claim, now, known, &current, &stored, &mut taken)).collect();
+    let mut granted: Vec<Granted<'_>> =
         claims.iter().zip(&answers).filter_map(|(claim, answer)| Granted::of(claim, answer)).collect();
-    store_claims(conn, now, &granted).await?;
-    known.store(conn).await?;
+    if granted.is_empty() {
+        return Ok(answers);
+    }
+    let kept = store_batches(conn, now, &granted).await?;
+    for (claim, answer) in claims.iter().zip(&mut answers) {
+        lose(conn, now, claim, answer, &kept).await?;
+    }
+    granted.iter_mut().for_each(|granted| granted.batches.retain(|revised| kept.contains(&revised.record.key)));
+    granted.retain(|granted| !granted.batches.is_empty());
+    store_pushes(conn, now, &granted).await?;
     Ok(answers)
+}
+
+/// Takes back from a claim what another replica was quicker to store.
+async fn lose(
+    conn: &mut AnyConnection,
+    now: i64,
+    claim: &Claim,
+    answer: &mut Claimed,
+    kept: &HashSet<BatchKey>,
+) -> Result<(), StoreError> {
+    let Some(granted) = Granted::of(claim, answer) else { return Ok(()) };
+    let (won, lost): (Vec<&BatchKey>, Vec<&BatchKey>) =
+        granted.batches.iter().map(|revised| &revised.record.key).partition(|key| kept.contains(key));
+    if won.is_empty() {
+        let stored = load(conn, lost.into_iter().collect()).await?.into_values().collect();
+        *answer = Claimed::Stale { stored, now };
+    } else if let Claimed::Granted { contested, .. } = answer {
+        contested.extend(lost.into_iter().cloned());
+    }
+    Ok(())
 }
 
 /// A claim, and those of its batches that are part of it.
@@ -115,29 +143,47 @@ async fn current_connections(
     rows.iter().map(|row| Ok((row.text("tenant_id")?, row.text("version")?))).collect()
 }
 
-async fn store_claims(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]) -> Result<(), StoreError> {
-    if claims.is_empty() {
-        return Ok(());
-    }
-    let mut batches = Vec::new();
+/// Stores the records of claims and gives the keys of those whose stored epoch was the expected one.
+async fn store_batches(
+    conn: &mut AnyConnection,
+    now: i64,
+    claims: &[Granted<'_>],
+) -> Result<HashSet<BatchKey>, StoreError> {
+    let (mut new, mut known) = (Vec::new(), Vec::new());
     for granted in claims {
         let until = Some(granted.lease_until(now));
-        batches.extend(granted.batches.iter().map(|revised| BatchRow::of(revised, until)));
+        for revised in &granted.batches {
+            let rows = if revised.from_epoch == 0 { &mut new } else { &mut known };
+            rows.push(BatchRow::of(revised, until));
+        }
     }
-    let sql = format!(
+    let rows = Dialect::of(conn).rows(&BATCH_COLUMNS);
+    let mut kept = HashSet::new();
+    let insert = format!(
         "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
          doubt_since, claimed_at, lease_until, first_seen_at, settled_at) \
          SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
-         doubt_since, $2, lease_until, $2, settled_at FROM {} WHERE true \
+         doubt_since, $2, lease_until, $2, settled_at FROM {rows} WHERE true \
          ON CONFLICT (tenant_id, batch_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, \
-         fingerprint = CASE WHEN batches.epoch = 0 THEN excluded.fingerprint ELSE batches.fingerprint END, \
-         first_seen_at = CASE WHEN batches.epoch = 0 THEN excluded.first_seen_at ELSE batches.first_seen_at END, \
-         targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
-         doubt_since = excluded.doubt_since, claimed_at = excluded.claimed_at, lease_until = excluded.lease_until",
-        Dialect::of(conn).rows(&BATCH_COLUMNS)
+         fingerprint = excluded.fingerprint, first_seen_at = excluded.first_seen_at, targets = excluded.targets, \
+         cases = excluded.cases, open_push = excluded.open_push, doubt_since = excluded.doubt_since, \
+         claimed_at = excluded.claimed_at, lease_until = excluded.lease_until WHERE batches.epoch = 0 \
+         RETURNING tenant_id, batch_id"
     );
-    sql::execute(conn, sql, vec![Bound::from(batches.as_slice()), Bound::Int(now)]).await?;
-    store_pushes(conn, now, claims).await
+    let update = format!(
+        "UPDATE batches SET state = r.state, epoch = r.epoch, targets = r.targets, cases = r.cases, \
+         open_push = r.open_push, doubt_since = r.doubt_since, claimed_at = $2, lease_until = r.lease_until \
+         FROM {rows} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
+         AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id"
+    );
+    for (sql, mut rows) in [(insert, new), (update, known)] {
+        rows.sort_unstable_by_key(BatchRow::order);
+        if !rows.is_empty() {
+            let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+            kept.extend(rows.iter().map(key_of).collect::<Result<Vec<_>, _>>()?);
+        }
+    }
+    Ok(kept)
 }
 
 async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]) -> Result<(), StoreError> {

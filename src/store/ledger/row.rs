@@ -41,6 +41,11 @@ pub(super) struct BatchRow<'a> {
 }
 
 impl<'a> BatchRow<'a> {
+    /// The order in which rows are stored, so that replicas which store the same ones wait for each other in it.
+    pub(super) fn order(&self) -> (&'a str, &'a str) {
+        (self.tenant_id, self.batch_id)
+    }
+
     pub(super) fn of(revised: &'a Revised, lease_until: Option<i64>) -> Self {
         let record = &revised.record;
         Self {

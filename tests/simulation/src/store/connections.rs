@@ -72,7 +72,7 @@ impl Tables {
                 entry.row.verified_version = None;
                 if before.is_verified() && fails == 0 {
                     let change = ConnectionChange { tenant, version, at: now };
-                    self.put_events(&[connection_failed(change, *reason, Some(detail))], now);
+                    self.put_events(&[connection_failed(change, *reason, Some(detail))], None, now);
                 }
             }
         }
@@ -103,7 +103,7 @@ impl Tables {
     fn tell(&mut self, tenant: &TenantId, version: &str, now: i64) {
         let change = ConnectionChange { tenant, version, at: now };
         let event = connection_restored(change, self.waiting_for(tenant));
-        self.put_events(&[event], now);
+        self.put_events(&[event], None, now);
     }
 
     pub(crate) fn take_rechecks(&mut self, lease: Duration, most: u32, now: i64) -> Vec<ConnectionRow> {

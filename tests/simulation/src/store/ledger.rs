@@ -120,8 +120,7 @@ impl Tables {
         if let Some(shelving) = &change.shelve {
             self.put_on_shelf(shelving, now);
         }
-        self.put_events(&change.events, now);
-        Changed::Done
+        Changed::Done(self.put_events(&change.events, change.turn, now))
     }
 
     /// Stores a record whose stored epoch is the one it started from; tells whether it was.

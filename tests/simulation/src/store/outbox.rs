@@ -1,5 +1,6 @@
 //! Which events are still to be announced?
 
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use testmo_courier::batch::event::Event;
@@ -8,24 +9,20 @@ use testmo_courier::store::outbox::Announcement;
 use super::tables::{OutboxRow, Tables, after};
 
 impl Tables {
-    /// Stores events; one that is stored already stays as it is.
-    pub(crate) fn put_events(&mut self, events: &[Event], now: i64) {
+    /// Stores events; one that is stored already stays as it is. Gives those that are the caller's to announce for
+    /// `turn`.
+    pub(crate) fn put_events(&mut self, events: &[Event], turn: Option<Duration>, now: i64) -> Vec<Announcement> {
+        let mut taken = Vec::new();
         for event in events {
             self.announced += 1;
-            let row = OutboxRow {
-                number: self.announced,
-                event: Announcement {
-                    id: event.id.clone(),
-                    kind: event.kind.to_owned(),
-                    routing_key: event.routing_key.clone(),
-                    body: event.body.clone(),
-                    created_at: now,
-                    due_at: now,
-                },
-                sent: false,
-            };
-            self.outbox.entry(event.id.clone()).or_insert(row);
+            let Entry::Vacant(place) = self.outbox.entry(event.id.clone()) else { continue };
+            let event = Announcement::of(event, now, turn.map_or(now, |turn| after(now, turn)));
+            if turn.is_some() {
+                taken.push(event.clone());
+            }
+            place.insert(OutboxRow { number: self.announced, event, sent: false });
         }
+        taken
     }
 
     pub(crate) fn unsent(&mut self, most: u32, taken_for: Duration, now: i64) -> Vec<Announcement> {

@@ -279,6 +279,7 @@ impl Both {
             let id = self.one_of(&["e1", "e2", "e3"]).to_owned();
             let (kind, routing_key, subject, body) = (DELIVERED, "k".into(), "s".into(), "{}".into());
             change.events = vec![Event { id, kind, routing_key, subject, body }];
+            change.turn = self.rng.bool().then(|| self.wait());
         }
         if self.rng.u8(..3) == 0 {
             let signal = [
@@ -436,7 +437,7 @@ fn where_workers_share_it_an_event_is_given_to_one_of_them_for_a_while() {
     let mut tables = Tables { shared: true, ..Tables::default() };
     let event =
         Event { id: "e".into(), kind: DELIVERED, routing_key: "k".into(), subject: "s".into(), body: "{}".into() };
-    tables.put_events(&[event], 1_000);
+    tables.put_events(&[event], None, 1_000);
     let taken = tables.unsent(9, TAKEN_FOR, 1_000);
     assert_eq!((taken.len(), tables.unsent(9, TAKEN_FOR, 1_000).len()), (1, 0));
     assert_eq!(tables.unsent(9, TAKEN_FOR, 121_000).len(), 1, "whoever took it is gone");
