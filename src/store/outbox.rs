@@ -20,6 +20,8 @@ pub struct Announcement {
     pub id: String,
     /// Its type.
     pub kind: String,
+    /// What it is about, which with its id is its name in the store.
+    pub subject: String,
     /// Its routing key.
     pub routing_key: String,
     /// The JSON text.
@@ -36,6 +38,7 @@ impl Announcement {
         Self {
             id: event.id.clone(),
             kind: event.kind.to_owned(),
+            subject: event.subject.clone(),
             routing_key: event.routing_key.clone(),
             body: event.body.clone(),
             created_at,
@@ -47,13 +50,14 @@ impl Announcement {
 /// One time of announcing an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Time {
+    subject: String,
     id: String,
     due: i64,
 }
 
 impl Time {
     fn of(event: &Announcement) -> Self {
-        Self { id: event.id.clone(), due: event.due_at }
+        Self { subject: event.subject.clone(), id: event.id.clone(), due: event.due_at }
     }
 }
 
@@ -66,15 +70,15 @@ impl Store {
     /// When the store does not answer.
     pub async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
         let (mut conn, now) = self.writing_at().await?;
-        let due = "SELECT event_id AS due_id, kind, routing_key, body, created_at, due_at FROM outbox \
+        let due = "SELECT subject AS due_subject, event_id AS due_id, kind, routing_key, body, created_at, due_at FROM outbox \
                    WHERE sent_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2";
         let mut bounds = vec![Bound::Int(now), Bound::Int(i64::from(most))];
         let dialect = Dialect::of(&conn);
         let sql = if dialect.is_shared() {
             bounds.push(Bound::Int(after(now, taken_for)));
             format!(
-                "WITH due AS MATERIALIZED ({due} {}) UPDATE outbox SET due_at = $3 FROM due WHERE event_id = due_id \
-                 RETURNING due_id, outbox.kind, outbox.routing_key, outbox.body, outbox.created_at, outbox.due_at",
+                "WITH due AS MATERIALIZED ({due} {}) UPDATE outbox SET due_at = $3 FROM due \
+                 WHERE subject = due_subject AND event_id = due_id RETURNING due_subject, due_id, outbox.kind, outbox.routing_key, outbox.body, outbox.created_at, outbox.due_at",
                 dialect.skip_taken()
             )
         } else {
@@ -121,10 +125,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError> {
         let (mut conn, now) = self.writing_at().await?;
-        let sql = format!("UPDATE outbox SET {DUE_AGAIN} WHERE event_id = $1");
-        sql::execute(&mut conn, sql, vec![Bound::Text(id.into()), Bound::Int(now)]).await?;
+        let sql = format!("UPDATE outbox SET {DUE_AGAIN} WHERE subject = $1 AND event_id = $3");
+        let bounds = vec![Bound::Text(subject.into()), Bound::Int(now), Bound::Text(id.into())];
+        sql::execute(&mut conn, sql, bounds).await?;
         Ok(())
     }
 }
@@ -134,6 +139,7 @@ const DUE_AGAIN: &str = "sent_at = NULL, due_at = CASE WHEN due_at = $2 THEN $2 
 
 fn announcement(row: &AnyRow) -> Result<Announcement, StoreError> {
     Ok(Announcement {
+        subject: row.text("due_subject")?,
         id: row.text("due_id")?,
         kind: row.text("kind")?,
         routing_key: row.text("routing_key")?,
@@ -159,9 +165,11 @@ async fn set_for(
     }
     events.sort();
     let rows = Bound::from(events.as_slice());
-    let events = Dialect::of(conn).rows(&[("id", Kind::Text), ("due", Kind::Int)]);
-    let sql =
-        format!("UPDATE outbox SET {column} = $2 FROM {events} WHERE outbox.event_id = r.id AND outbox.due_at = r.due");
+    let events = Dialect::of(conn).rows(&[("subject", Kind::Text), ("id", Kind::Text), ("due", Kind::Int)]);
+    let sql = format!(
+        "UPDATE outbox SET {column} = $2 FROM {events} WHERE outbox.subject = r.subject AND outbox.event_id = r.id \
+         AND outbox.due_at = r.due"
+    );
     sql::execute(conn, sql, vec![rows, Bound::Int(value)]).await?;
     Ok(())
 }
@@ -199,7 +207,7 @@ pub(super) async fn put(
         json!({"event_id": event.id, "kind": event.kind, "routing_key": event.routing_key,
                "subject": event.subject, "body": event.body, "due_at": turn.map_or(now, |turn| after(now, turn))})
     };
-    events.sort_by_key(|(event, _)| &event.id);
+    events.sort_by_key(|(event, _)| (&event.subject, &event.id));
     let rows: Vec<Value> = events.into_iter().map(row).collect();
     if rows.is_empty() {
         return Ok(put);
@@ -215,7 +223,7 @@ pub(super) async fn put(
     let sql = format!(
         "INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at) \
          SELECT event_id, kind, routing_key, subject, body, $2, due_at FROM {} WHERE true \
-         ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
+         ON CONFLICT (subject, event_id) DO NOTHING RETURNING event_id",
         Dialect::of(conn).rows(&columns)
     );
     for row in sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await? {

@@ -69,7 +69,7 @@ impl Store {
         }
         // A reminder that a key expires is told once, which its row sees to; there are four to a key.
         let sql = format!(
-            "DELETE FROM outbox WHERE event_id IN (SELECT event_id FROM outbox WHERE created_at < $1 \
+            "DELETE FROM outbox WHERE (subject, event_id) IN (SELECT subject, event_id FROM outbox WHERE created_at < $1 \
              AND sent_at IS NOT NULL AND kind NOT LIKE '%.key.%' ORDER BY created_at LIMIT $2 {})",
             dialect.skip_taken()
         );

@@ -43,7 +43,7 @@ impl Dialect {
         match self {
             Self::Sqlite => {
                 let columns: Vec<String> = columns.iter().map(in_sqlite).collect();
-                format!("(SELECT {} FROM json_each($1)) AS r", columns.join(", "))
+                format!("(SELECT {} FROM jsonb_each($1)) AS r", columns.join(", "))
             }
             Self::Postgres => {
                 let columns: Vec<String> = columns.iter().map(in_postgres).collect();

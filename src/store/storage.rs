@@ -61,7 +61,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError>;
     async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError>;
     async fn unsent_count(&self) -> Result<i64, StoreError>;
-    async fn announce_event_again(&self, id: &str) -> Result<(), StoreError>;
+    async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError>;
 
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError>;
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError>;
@@ -183,8 +183,8 @@ impl Storage for Store {
         Self::unsent_count(self).await
     }
 
-    async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
-        Self::announce_event_again(self, id).await
+    async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError> {
+        Self::announce_event_again(self, subject, id).await
     }
 
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {

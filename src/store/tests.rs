@@ -524,7 +524,7 @@ async fn events_are_kept_until_they_are_sent_and_stored_once(f: Fixture) {
     assert_eq!(unsent.len(), 2);
     f.store.mark_sent(&unsent).await.unwrap();
     assert!(f.store.unsent(10, TAKEN).await.unwrap().is_empty());
-    f.store.announce_event_again("2").await.unwrap();
+    f.store.announce_event_again("acme/b", "2").await.unwrap();
     assert_eq!(f.store.unsent(10, TAKEN).await.unwrap().len(), 1);
 }
 
@@ -1067,7 +1067,7 @@ async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {
 async fn an_event_that_is_due_again_while_it_is_announced_is_announced_again(f: Fixture) {
     f.store.change(Change { events: vec![event("e")], ..Change::default() }).await.unwrap();
     let taken = f.store.unsent(1, TAKEN).await.unwrap();
-    f.store.announce_event_again("e").await.unwrap();
+    f.store.announce_event_again("acme/b", "e").await.unwrap();
     f.store.mark_sent(&taken).await.unwrap();
     assert_eq!(f.store.unsent(1, TAKEN).await.unwrap().len(), 1);
 }

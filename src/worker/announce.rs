@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ pub(super) async fn announce(
     mut stored: mpsc::Receiver<Announcement>,
     stop: CancellationToken,
 ) {
-    let mut announcer = Announcer { courier, publisher, marking: None };
+    let mut announcer = Announcer { courier, publisher, marking: JoinSet::new() };
     let mut reachable = announcer.publisher.status();
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,7 +73,7 @@ struct Announcer {
     courier: Arc<Courier>,
     publisher: Arc<dyn Publish>,
     /// What came of the events before is stored while the next ones are on their way.
-    marking: Option<JoinHandle<Result<(), StoreError>>>,
+    marking: JoinSet<Result<(), StoreError>>,
 }
 
 impl Announcer {
@@ -126,21 +126,24 @@ impl Announcer {
         self.courier.metrics.events.with_label_values(&["not_taken"]).inc_by(postponed.len() as u64);
         self.marked().await;
         let courier = self.courier.clone();
-        self.marking = Some(tokio::spawn(async move {
+        self.marking.spawn(async move {
             courier.store.mark_sent(&sent).await?;
             courier.store.postpone(&postponed, PAUSE).await
-        }));
+        });
     }
 
     /// Waits until it is stored what came of every event that was on its way, and tells whether it is.
     async fn marked(&mut self) -> bool {
-        let Some(marking) = self.marking.take() else { return true };
-        match marking.await {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => tracing::warn!(%error, "events wait for the store"),
-            Err(error) => tracing::error!(%error, "a defect kept from the store which events were announced"),
+        let mut all = true;
+        while let Some(end) = self.marking.join_next().await {
+            match end {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => tracing::warn!(%error, "events wait for the store"),
+                Err(error) => tracing::error!(%error, "a defect kept from the store which events were announced"),
+            }
+            all = false;
         }
-        false
+        all
     }
 }
 

@@ -169,10 +169,10 @@ impl Courier {
         tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
         let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
-        let told = event.id.clone();
+        let (subject, told) = (event.subject.clone(), event.id.clone());
         self.put(Change { shelve: Some(shelving), unshelve, events: vec![event], ..Change::default() }).await?;
         // The same bytes may have come before: whoever published them again waits for the event again.
-        self.store.announce_event_again(&told).await?;
+        self.store.announce_event_again(&subject, &told).await?;
         self.announce.notify_one();
         self.count_shelved(reason, "dead");
         Ok(Arrival::Shelved)
@@ -279,7 +279,7 @@ impl Courier {
     /// Announces the outcome of a settled batch to whoever has published it again, and lets go of the copy.
     pub(super) async fn tell_again(&self, record: &BatchRecord, parcel: &Parcel) -> Result<(), StoreError> {
         if let Some(event) = event::settlement_id(record) {
-            self.store.announce_event_again(&event).await?;
+            self.store.announce_event_again(&record.key.to_string(), &event).await?;
         }
         if let Some((id, generation)) = parcel.lease {
             self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }).await?;

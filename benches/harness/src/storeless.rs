@@ -206,7 +206,7 @@ impl Storage for Storeless {
         Ok(i64::try_from(self.outbox().len()).unwrap_or(i64::MAX))
     }
 
-    async fn announce_event_again(&self, _: &str) -> Result<(), StoreError> {
+    async fn announce_event_again(&self, _: &str, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
 

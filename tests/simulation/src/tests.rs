@@ -192,8 +192,12 @@ fn a_tenant_whose_connection_is_entered_late_lets_no_worker_run_in_circles() {
     let actions = vec![(ms(2_950), Action::Renew { tenant: 0 })];
     let outcome = run::run(&Plan { tenants: vec![tenant], batches, actions, ..calm() }, true);
     assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
-    let parked = outcome.timeline.iter().filter(|line| line.contains("as unknown_tenant")).count();
-    assert_eq!(parked, 4, "{:#?}", outcome.timeline);
+    let parked = |batch: &str| {
+        let is_told = |line: &&String| line.contains("as unknown_tenant") && line.contains(&format!("{batch:?}"));
+        outcome.timeline.iter().filter(is_told).count()
+    };
+    let parked = ["b0", "b1", "b2", "b3"].map(parked);
+    assert!(parked.iter().all(|times| *times <= 1) && parked.contains(&1), "{parked:?} {:#?}", outcome.timeline);
 }
 
 /// Carries a plan out in many weathers, each drawn from another seed.

@@ -56,12 +56,18 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
         .map(str::to_owned)
         .into();
     row.lines = cases.iter().map(line).collect();
-    let without = speed(&cases[0]);
     for case in &cases {
         let Some(reach) = case.reach else { continue };
-        let share = speed(case).zip(without).map(|(with, without)| with / without);
+        // Measurements that follow each other meet the same machine, which is shared with others.
+        let shares = case.samples.iter().zip(&cases[0].samples);
+        let shares: Vec<f64> = shares.map(|(with, without)| with.cases_per_second / without.cases_per_second).collect();
+        let share = median(&shares);
         row.checks.push(Check::judged(
-            &format!("cases/s on {} over a store that does nothing, at least {:.0} %", case.name, reach * 100.0),
+            &format!(
+                "cases/s on {} over a store that does nothing, in the same run, at least {:.0} %",
+                case.name,
+                reach * 100.0
+            ),
             share.map(|share| (format!("{:.0} %", share * 100.0), share >= reach)),
         ));
     }
@@ -94,10 +100,6 @@ async fn one(bench: &mut Bench<'_>, case: &Case) -> anyhow::Result<Sample> {
         bench.neighbours.drop_database(DATABASE).await?;
     }
     Ok(sample)
-}
-
-fn speed(case: &Case) -> Option<f64> {
-    median(&case.samples.iter().map(|sample| sample.cases_per_second).collect::<Vec<_>>())
 }
 
 fn line(case: &Case) -> Vec<String> {

@@ -211,7 +211,8 @@ impl Storage for StoreOf {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("change", move |tables, now| {
             let changed = tables.change(&change, now);
-            diary.note(|| format!("w{worker} change {}: {changed:?}", told_of(&change)));
+            let end = if changed.is_done() { "done" } else { "fenced" };
+            diary.note(|| format!("w{worker} change {}: {end}", told_of(&change)));
             changed
         })
         .await
@@ -337,7 +338,7 @@ impl Storage for StoreOf {
         self.ask("unsent_count", |tables, _| tables.unsent_count()).await
     }
 
-    async fn announce_event_again(&self, id: &str) -> Result<(), StoreError> {
+    async fn announce_event_again(&self, _: &str, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.ask("announce_event_again", move |tables, now| tables.announce_event_again(&id, now)).await
     }

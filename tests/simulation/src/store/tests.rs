@@ -321,7 +321,7 @@ impl Both {
             }
             _ => {
                 let id = self.one_of(&["e1", "e2", "e3"]);
-                self.real.announce_event_again(id).await.expect("due again");
+                self.real.announce_event_again("s", id).await.expect("due again");
                 self.memory.announce_event_again(id, now);
             }
         }
