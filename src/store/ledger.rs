@@ -150,7 +150,7 @@ pub struct Change {
 /// The answer to a [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// All of it is stored, and these of its events, which were not stored before, are the caller's to announce.
+    /// All of it is stored; with those of its events that were not stored before.
     Done(Vec<Announcement>),
     /// None of it: somebody else has changed the batch, or what a person had seen on the shelf.
     Fenced,

@@ -182,14 +182,16 @@ pub(super) struct Put {
 }
 
 impl Put {
-    /// Those of them that whoever asked for a change announces itself.
-    pub(super) fn taken_by(&mut self, change: &Change) -> Vec<Announcement> {
-        // Another change of the same moment can have the same event.
-        let fresh: Vec<&Event> = change.events.iter().filter(|event| self.fresh.remove(&event.id)).collect();
-        let Some(turn) = change.turn else { return Vec::new() };
-        let (now, due_at) = (self.now, after(self.now, turn));
-        fresh.into_iter().map(|event| Announcement::of(event, now, due_at)).collect()
+    /// Those of them that came with a change; another of the same moment can have the same event.
+    pub(super) fn take_for(&mut self, change: &Change) -> Vec<Announcement> {
+        let (now, due_at) = (self.now, due_at(self.now, change.turn));
+        let fresh = change.events.iter().filter(|event| self.fresh.remove(&event.id));
+        fresh.map(|event| Announcement::of(event, now, due_at)).collect()
     }
+}
+
+fn due_at(now: i64, turn: Option<Duration>) -> i64 {
+    turn.map_or(now, |turn| after(now, turn))
 }
 
 fn after(now: i64, turn: Duration) -> i64 {
@@ -205,7 +207,7 @@ pub(super) async fn put(
     let mut put = Put { now, ..Put::default() };
     let row = |(event, turn): (&Event, Option<Duration>)| {
         json!({"event_id": event.id, "kind": event.kind, "routing_key": event.routing_key,
-               "subject": event.subject, "body": event.body, "due_at": turn.map_or(now, |turn| after(now, turn))})
+               "subject": event.subject, "body": event.body, "due_at": due_at(now, turn)})
     };
     events.sort_by_key(|(event, _)| (&event.subject, &event.id));
     let rows: Vec<Value> = events.into_iter().map(row).collect();

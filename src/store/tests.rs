@@ -1185,7 +1185,7 @@ async fn the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it(f: Fixt
     let events = vec![about, crate::batch::event::Event { subject: "acme/b2".into(), ..event("e2") }];
     let adopted =
         Change { batch: batch(&record), ended: ended("adopted", Some((10, 11))), events, ..Change::default() };
-    assert_eq!(f.store.change(adopted).await.unwrap(), Changed::Done(vec![]));
+    assert!(f.store.change(adopted).await.unwrap().is_done());
     settle(&f, "b2", |_| {}).await;
     let history = f.store.history(key).await.unwrap();
     let pushes: Vec<_> =

@@ -1,6 +1,7 @@
 //! How do events reach the broker? From the outbox, again and again until the broker has confirmed each; at first from
 //! memory, as whoever has stored an event has it at hand.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,10 +108,18 @@ impl Announcer {
     }
 
     async fn announce(&mut self, events: Vec<Announcement>) {
-        let outgoing = events.iter().map(|event| self.publisher.publish(outgoing(&self.courier, event)));
-        let results = join_all(outgoing).await;
+        let (courier, publisher) = (&self.courier, &self.publisher);
+        let one_by_one = |events: Vec<Announcement>| async move {
+            let mut results = Vec::with_capacity(events.len());
+            for event in events {
+                let result = publisher.publish(outgoing(courier, &event)).await;
+                results.push((event, result));
+            }
+            results
+        };
+        let results = join_all(by_subject(events).into_values().map(one_by_one)).await;
         let (mut sent, mut postponed) = (Vec::new(), Vec::new());
-        for (event, result) in events.into_iter().zip(results) {
+        for (event, result) in results.into_iter().flatten() {
             match result {
                 Ok(()) => sent.push(event),
                 Err(error) => {
@@ -145,6 +154,15 @@ impl Announcer {
         }
         all
     }
+}
+
+/// What is told of one batch, in order: the broker's channels overtake each other.
+fn by_subject(events: Vec<Announcement>) -> BTreeMap<String, Vec<Announcement>> {
+    let mut by_subject = BTreeMap::<String, Vec<Announcement>>::new();
+    for event in events {
+        by_subject.entry(event.subject.clone()).or_default().push(event);
+    }
+    by_subject
 }
 
 fn tell(error: &PublishError, event: &Announcement) {

@@ -170,10 +170,12 @@ impl Courier {
         let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
         let (subject, told) = (event.subject.clone(), event.id.clone());
-        self.put(Change { shelve: Some(shelving), unshelve, events: vec![event], ..Change::default() }).await?;
-        // The same bytes may have come before: whoever published them again waits for the event again.
-        self.store.announce_event_again(&subject, &told).await?;
-        self.announce.notify_one();
+        let change = Change { shelve: Some(shelving), unshelve, events: vec![event], ..Change::default() };
+        if matches!(self.put(change).await?, Changed::Done(fresh) if fresh.is_empty()) {
+            // The same bytes came before: whoever published them again waits for the event again.
+            self.store.announce_event_again(&subject, &told).await?;
+            self.announce.notify_one();
+        }
         self.count_shelved(reason, "dead");
         Ok(Arrival::Shelved)
     }
@@ -300,8 +302,7 @@ impl Courier {
         Ok(changed)
     }
 
-    /// Stores a change, trying again for as long as the worker is patient with its store: what it says has happened.
-    /// Stores a change, patiently, and has its events announced.
+    /// Stores a change and has its events announced.
     async fn put(&self, mut change: Change) -> Result<Changed, StoreError> {
         let count = change.events.len();
         let room = if count == 0 { None } else { self.stored.try_reserve_many(count).ok() };
@@ -317,6 +318,7 @@ impl Courier {
         Ok(changed)
     }
 
+    /// Stores a change, trying again for as long as the worker is patient with its store: what it says has happened.
     async fn store_patiently(&self, change: Change) -> Result<Changed, StoreError> {
         let since = Instant::now();
         loop {

@@ -115,11 +115,10 @@ impl Storage for Storeless {
         let now = self.now();
         let events: Vec<Announcement> =
             change.events.iter().map(|event| Announcement::of(event, now, now + TURN_MS)).collect();
-        if change.turn.is_some() {
-            return Ok(Changed::Done(events));
+        if change.turn.is_none() {
+            self.outbox().extend(events.iter().cloned());
         }
-        self.outbox().extend(events);
-        Ok(Changed::Done(Vec::new()))
+        Ok(Changed::Done(events))
     }
 
     async fn batch_at(&self, _: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {

@@ -43,7 +43,7 @@ pub(in crate::store) async fn change(
     let events = stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.turn))).collect();
     let mut put = outbox::put(conn, now, events).await?;
     let mut answer = |(change, held): (&Change, &bool)| {
-        if *held && done(&change) { Changed::Done(put.taken_by(change)) } else { Changed::Fenced }
+        if *held && done(&change) { Changed::Done(put.take_for(change)) } else { Changed::Fenced }
     };
     Ok(changes.iter().zip(&held).map(&mut answer).collect())
 }

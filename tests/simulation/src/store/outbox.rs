@@ -9,20 +9,17 @@ use testmo_courier::store::outbox::Announcement;
 use super::tables::{OutboxRow, Tables, after};
 
 impl Tables {
-    /// Stores events; one that is stored already stays as it is. Gives those that are the caller's to announce for
-    /// `turn`.
+    /// Stores events; one that is stored already stays as it is. Gives those that were not stored before.
     pub(crate) fn put_events(&mut self, events: &[Event], turn: Option<Duration>, now: i64) -> Vec<Announcement> {
-        let mut taken = Vec::new();
+        let mut fresh = Vec::new();
         for event in events {
             self.announced += 1;
             let Entry::Vacant(place) = self.outbox.entry(event.id.clone()) else { continue };
             let event = Announcement::of(event, now, turn.map_or(now, |turn| after(now, turn)));
-            if turn.is_some() {
-                taken.push(event.clone());
-            }
+            fresh.push(event.clone());
             place.insert(OutboxRow { number: self.announced, event, sent: false });
         }
-        taken
+        fresh
     }
 
     pub(crate) fn unsent(&mut self, most: u32, taken_for: Duration, now: i64) -> Vec<Announcement> {
