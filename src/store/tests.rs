@@ -1049,6 +1049,38 @@ async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
     assert!(granted(&claim.await.unwrap()));
 }
 
+#[tokio::test]
+async fn a_claim_loses_what_another_replica_stores_at_the_same_moment() {
+    let f = on_server().await;
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    for (n, others) in [vec![], vec!["c"]].into_iter().enumerate() {
+        let name = format!("b{n}");
+        let mut quicker = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
+        let mut record = fresh(&name);
+        record.epoch = 1;
+        let change = Change { batch: Some(Revised { record, from_epoch: 0 }), ..Change::default() };
+        assert!(ledger::change(quicker.conn().unwrap(), 1, &[change]).await.unwrap()[0].is_done());
+        let mut wish = claim_of(&format!("p{n}"), &fresh(&name));
+        for other in &others {
+            wish.batches.extend(claim_of("p", &fresh(other)).batches);
+        }
+        let claim = f.store.claim(wish);
+        let mut claim = std::pin::pin!(claim);
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut claim).await.is_err(), "it waits for the row");
+        quicker.commit().await.unwrap();
+        let answer = claim.await.unwrap();
+        if others.is_empty() {
+            let Claimed::Stale { stored, .. } = answer else { panic!("{answer:?}") };
+            assert_eq!((stored.len(), stored[0].record.epoch), (1, 1));
+        } else {
+            let Claimed::Granted { stale, contested, .. } = answer else { panic!("{answer:?}") };
+            assert_eq!((stale.len(), contested), (0, vec![fresh(&name).key]));
+        }
+        assert_eq!(f.store.batch(&fresh(&name).key).await.unwrap().unwrap().record.epoch, 1);
+    }
+    assert!(f.store.history(&fresh("b0").key).await.unwrap().pushes.is_empty());
+}
+
 async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {
     let turn = Some(Duration::from_secs(5));
     let change =

@@ -55,7 +55,8 @@ async fn lose(
     let (won, lost): (Vec<&BatchKey>, Vec<&BatchKey>) =
         granted.batches.iter().map(|revised| &revised.record.key).partition(|key| kept.contains(key));
     if won.is_empty() {
-        let stored = load(conn, lost.into_iter().collect()).await?.into_values().collect();
+        let keys = claim.batches.iter().map(|revised| &revised.record.key).collect();
+        let stored = load(conn, keys).await?.into_values().collect();
         *answer = Claimed::Stale { stored, now };
     } else if let Claimed::Granted { contested, .. } = answer {
         contested.extend(lost.into_iter().cloned());
