@@ -120,7 +120,7 @@ impl Store {
     async fn take_probe(&self, account: &str, lease: Duration) -> Result<Permit, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
-        let mut known = Known::keep(transaction.conn()?, now, BTreeSet::from([account])).await?;
+        let mut known = Known::keep(transaction.conn()?, BTreeSet::from([account])).await?;
         let taken = known.take_probe(account, now, lease);
         known.store(transaction.conn()?).await?;
         transaction.commit().await?;
@@ -213,6 +213,7 @@ fn order(row: &AnyRow) -> Result<Order, StoreError> {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     now: i64,
+    accounts: BTreeSet<String>,
     paces: BTreeMap<String, Pace>,
     changed: BTreeSet<String>,
     /// Requests under way, by account and tenant.
@@ -224,7 +225,10 @@ impl Known {
     /// What is known now; it can be otherwise at once.
     async fn read(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
         let paces = paces(conn, &rows_of(&accounts), "").await?;
-        Self::with(conn, now, accounts, paces).await
+        let accounts = accounts.into_iter().map(str::to_owned).collect();
+        let mut known = Self { accounts, paces, ..Self::default() };
+        known.count(conn, now).await?;
+        Ok(known)
     }
 
     /// Whether anything would be stored of what requests told: mostly an account is well, and stays so.
@@ -233,14 +237,14 @@ impl Known {
             return Ok(false);
         }
         let accounts = heard.iter().map(|heard| heard.account.as_str()).collect();
-        let mut known = Self { now, paces: paces(conn, &rows_of(&accounts), "").await?, ..Self::default() };
-        heard.iter().for_each(|heard| known.hear(heard));
+        let mut known = Self { paces: paces(conn, &rows_of(&accounts), "").await?, ..Self::default() };
+        heard.iter().for_each(|heard| known.hear(heard, now));
         Ok(!known.changed.is_empty())
     }
 
-    /// What is known, which stays as it is until the transaction ends: replicas that share the store take turns, so
-    /// that no two count what is under way at the same time.
-    pub(super) async fn keep(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
+    /// The paces of accounts, which stay as they are until the transaction ends: replicas that share the store take
+    /// turns, so that no two count what is under way at the same time.
+    pub(super) async fn keep(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
         let (dialect, rows) = (Dialect::of(conn), rows_of(&accounts));
         let kept = dialect.keep();
         let mut kept_paces = paces(conn, &rows, kept).await?;
@@ -253,16 +257,12 @@ impl Known {
             sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
             kept_paces = paces(conn, &rows, kept).await?;
         }
-        Self::with(conn, now, accounts, kept_paces).await
+        let accounts = accounts.into_iter().map(str::to_owned).collect();
+        Ok(Self { accounts, paces: kept_paces, ..Self::default() })
     }
 
-    async fn with(
-        conn: &mut AnyConnection,
-        now: i64,
-        accounts: BTreeSet<&str>,
-        paces: BTreeMap<String, Pace>,
-    ) -> Result<Self, StoreError> {
-        let mut known = Self { now, paces, ..Self::default() };
+    /// Counts what is under way, and reads what people have ordered.
+    pub(super) async fn count(&mut self, conn: &mut AnyConnection, now: i64) -> Result<(), StoreError> {
         let sql = format!(
             "SELECT p.account AS kind, p.tenant_id AS name, COUNT(*) AS n, 0 AS paused, NULL AS most FROM {} \
              JOIN pushes p ON p.account = r.account WHERE p.ended_at IS NULL AND p.lease_until > $2 \
@@ -270,13 +270,15 @@ impl Known {
              UNION ALL SELECT kind, name, 0, paused, most FROM lane_orders",
             Dialect::of(conn).rows(&[("account", Kind::Text)])
         );
-        for row in sql::fetch(conn, sql, vec![Bound::from(rows_of(&accounts).as_slice()), Bound::Int(now)]).await? {
+        let accounts = rows_of(&self.accounts.iter().map(String::as_str).collect());
+        self.now = now;
+        for row in sql::fetch(conn, sql, vec![Bound::from(accounts.as_slice()), Bound::Int(now)]).await? {
             match row.whole("n")? {
-                0 => known.orders.push(order(&row)?),
-                n => drop(known.under_way.insert((row.text("kind")?, row.text("name")?), n)),
+                0 => self.orders.push(order(&row)?),
+                n => drop(self.under_way.insert((row.text("kind")?, row.text("name")?), n)),
             }
         }
-        Ok(known)
+        Ok(())
     }
 
     fn pace(&self, account: &str) -> Pace {
@@ -337,9 +339,9 @@ impl Known {
     }
 
     /// Takes in what requests told.
-    pub(super) fn hear(&mut self, heard: &Heard) {
+    pub(super) fn hear(&mut self, heard: &Heard, now: i64) {
         let mut pace = self.pace(&heard.account);
-        if pace.hear(heard.signal, self.now, heard.ceiling) {
+        if pace.hear(heard.signal, now, heard.ceiling) {
             self.set(&heard.account, pace);
         }
     }

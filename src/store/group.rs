@@ -1,5 +1,6 @@
 //! How do many concurrent pushes share one commit? A queue whose waiting requests go into one transaction.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::StoreError;
 use super::accounts::{Heard, Known};
 use super::ledger::{self, Change, Changed, Claim, Claimed};
 use super::outbox::{self, Time};
-use super::sql::{Dialect, Transaction};
+use super::sql::{self, Dialect, Transaction};
 use crate::clock::Clock;
 
 /// The most requests in one transaction.
@@ -234,7 +235,7 @@ impl Writer {
         };
         let mut transaction = Transaction::begin_on(conn, &self.clock).await?;
         let now = transaction.now;
-        match carry_out(transaction.conn()?, now, work).await {
+        match carry_out(transaction.conn()?, &self.clock, now, work).await {
             Ok(done) => {
                 self.held = Some(transaction.commit_and_go_on().await?);
                 Ok(done)
@@ -264,22 +265,31 @@ fn answer_all<T>(
     }
 }
 
-async fn carry_out(conn: &mut AnyConnection, now: i64, work: &Work) -> Result<Done, StoreError> {
+async fn carry_out(conn: &mut AnyConnection, clock: &Clock, begun: i64, work: &Work) -> Result<Done, StoreError> {
     let Work { claims, changes, sent } = work;
     ledger::lock(conn, changes).await?;
+    let heard: Vec<&Heard> = changes.iter().filter_map(|change| change.heard.as_ref()).collect();
+    let is_news = !claims.is_empty() || Known::is_news(conn, begun, &heard).await?;
+    let told: &[&Heard] = if is_news { &heard } else { &[] };
+    let claimed = claims.iter().map(|claim| &claim.account);
+    let accounts: BTreeSet<&str> = told.iter().map(|heard| &heard.account).chain(claimed).map(String::as_str).collect();
+    let (mut known, mut now) = (Known::default(), begun);
+    if !accounts.is_empty() {
+        // Before anything else, and then the time: what is told of an account and what is granted for it is stored in
+        // the order of its times.
+        known = Known::keep(conn, accounts).await?;
+        now = sql::time(conn, clock).await?;
+    }
     // Before a change can have one of them announced again.
     outbox::sent(conn, now, sent.iter().flatten().cloned().collect()).await?;
-    let changed = ledger::change(conn, now, changes).await?;
-    let heard: Vec<&Heard> = changes.iter().filter_map(|change| change.heard.as_ref()).collect();
-    if claims.is_empty() && !Known::is_news(conn, now, &heard).await? {
-        return Ok(Done { claims: Vec::new(), changes: changed });
-    }
-    let accounts = heard.iter().map(|heard| &heard.account).chain(claims.iter().map(|claim| &claim.account));
-    // As late as can be, as other replicas that send to one of these accounts wait from here on.
-    let mut known = Known::keep(conn, now, accounts.map(String::as_str).collect()).await?;
+    let changes = ledger::change(conn, now, changes).await?;
     // That is so whatever becomes of the change that told it.
-    heard.into_iter().for_each(|heard| known.hear(heard));
-    let claims = ledger::claim(conn, now, claims, &mut known).await?;
+    told.iter().for_each(|heard| known.hear(heard, now));
+    let mut granted = Vec::new();
+    if !claims.is_empty() {
+        known.count(conn, now).await?;
+        granted = ledger::claim(conn, now, claims, &mut known).await?;
+    }
     known.store(conn).await?;
-    Ok(Done { claims, changes: changed })
+    Ok(Done { claims: granted, changes })
 }

@@ -321,14 +321,16 @@ impl Store {
         sql::execute(&mut conn, sql, vec![]).await
     }
 
-    /// Gives back what was leased but not started.
+    /// Gives back what was leased but not started; a suspect was not tried then.
     ///
     /// # Errors
     /// When the store does not answer; the leases then run out.
     pub async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
         let mut conn = self.writing().await?;
         for (id, generation) in leases {
-            let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE id = $1 AND generation = $2";
+            let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL, \
+                       parks = CASE WHEN reason = 'suspect' AND parks > 0 AND lease_until IS NOT NULL THEN parks - 1 \
+                       ELSE parks END WHERE id = $1 AND generation = $2";
             sql::execute(&mut conn, sql, vec![Bound::Int(id.0), Bound::Int(*generation)]).await?;
         }
         Ok(())

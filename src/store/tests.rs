@@ -54,6 +54,7 @@ on_both! {
     a_folder_is_claimed_by_one_and_free_again_after_the_settle_time,
     a_clock_that_is_behind_is_noticed,
     an_event_is_its_storers_to_announce_for_a_while,
+    a_suspect_that_is_given_back_was_not_tried,
     an_event_that_is_due_again_while_it_is_announced_is_announced_again,
     a_text_with_a_nul_is_stored,
     what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all,
@@ -1039,7 +1040,8 @@ async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
     let mut hung = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
     let claims = [claim_of("p1", &fresh("b"))];
     let accounts = [claims[0].account.as_str()].into();
-    let mut known = Known::keep(hung.conn().unwrap(), 1, accounts).await.unwrap();
+    let mut known = Known::keep(hung.conn().unwrap(), accounts).await.unwrap();
+    known.count(hung.conn().unwrap(), 1).await.unwrap();
     let answers = ledger::claim(hung.conn().unwrap(), 1, &claims, &mut known).await.unwrap();
     assert!(granted(&answers[0]));
     let claim = f.store.claim(claim_of("p2", &fresh("b")));
@@ -1079,6 +1081,20 @@ async fn a_claim_loses_what_another_replica_stores_at_the_same_moment() {
         assert_eq!(f.store.batch(&fresh(&name).key).await.unwrap().unwrap().record.epoch, 1);
     }
     assert!(f.store.history(&fresh("b0").key).await.unwrap().pushes.is_empty());
+}
+
+async fn a_suspect_that_is_given_back_was_not_tried(f: Fixture) {
+    let identity = Identity::Raw("a".into(), None, None);
+    let shelve =
+        Shelving { identity, reason: Reason::Suspect, parks: 0, ..shelving("x", Until::After(Duration::ZERO)) };
+    f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    for _ in 0..3 {
+        let leased = f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
+        assert_eq!(leased.content.parks, 1);
+        for _ in 0..2 {
+            f.store.release(&[(leased.id, leased.generation)]).await.unwrap();
+        }
+    }
 }
 
 async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {

@@ -7,7 +7,8 @@ use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use serde_json::json;
 use testmo_courier::amqp;
 use testmo_courier::amqp::topology::{Argument, ArgumentValue, Object, topology};
 use testmo_courier::config;
@@ -73,6 +74,15 @@ impl Bus {
         let sent =
             self.publishing.basic_publish(exchange, "batch".into(), options, &draft.body, draft.properties.clone());
         Ok(sent.await?)
+    }
+
+    /// Publishes an event past every contestant, and gives what becomes its confirm.
+    pub(crate) async fn tell(&self, subject: &str) -> anyhow::Result<lapin::PublisherConfirm> {
+        let (exchange, options) = (self.names.events_exchange.as_str().into(), BasicPublishOptions::default());
+        let body = json!({"subject": subject, "type": "bench.batch.delivered.v1", "filler": "x".repeat(1_000)});
+        let properties = BasicProperties::default().with_delivery_mode(2);
+        let body = body.to_string();
+        Ok(self.publishing.basic_publish(exchange, "bench".into(), options, body.as_bytes(), properties).await?)
     }
 
     /// How many batches are ready to be consumed.

@@ -20,9 +20,6 @@ pub(in crate::store) async fn claim(
     claims: &[Claim],
     known: &mut Known,
 ) -> Result<Vec<Claimed>, StoreError> {
-    if claims.is_empty() {
-        return Ok(Vec::new());
-    }
     let current = current_connections(conn, claims).await?;
     let stored = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
     let mut taken = HashSet::new();

@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::Bench;
+use crate::contestant::{Contestant, Role, storeless};
 use crate::listener::Listener;
 use crate::message::{Form, batch_id, draft};
 use crate::output::{milliseconds, progress};
@@ -26,8 +27,54 @@ const REST: Duration = Duration::from_millis(20);
 /// Measurements that are thrown away, in which connections are opened.
 const WARM_UP: usize = 10;
 
+/// Milliseconds, one figure for each measurement.
+#[derive(Default)]
+struct Times {
+    bare: Vec<f64>,
+    /// An event past everybody: what the broker takes for a message.
+    hop: Vec<f64>,
+    created: Vec<f64>,
+    delivered: Vec<f64>,
+}
+
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     let worker = bench.worker()?;
+    let measured = bench.limits.size(400, 50);
+    let with = one_by_one(bench, &worker, measured).await?;
+    let without = one_by_one(bench, &storeless(&worker)?, measured).await?;
+    let mut row = RowResult::new(6, "one batch into an idle system", 1);
+    row.header = ["", "p50", "p99"].map(str::to_owned).into();
+    row.lines = vec![
+        line("bare POST, answered", &with.bare),
+        line("batch, publish to created in Testmo", &with.created),
+        line("batch, publish to delivered (event received)", &with.delivered),
+        line("the same by a worker without a store", &without.delivered),
+        line("one message through the broker, publish to received", &with.hop),
+    ];
+    let more = median(&with.delivered).zip(median(&with.bare)).map(|(batch, bare)| batch - bare);
+    progress(&format!("{} more than a bare POST", more.map(milliseconds).unwrap_or_default()));
+    row.checks.push(Check::judged(
+        &format!("p50 of publish to delivered over a bare POST, at most {MORE} ms more"),
+        more.map(|more| (format!("{} more", milliseconds(more)), more <= MORE)),
+    ));
+    row.notes.push(format!(
+        "{measured} batches and as many POSTs of the same size, in turn, each after {} ms of rest: one run of \
+         interleaved measurements. A batch is two messages for the broker, each of which it syncs to disk before it \
+         passes it on, and two commits for the store.",
+        REST.as_millis()
+    ));
+    let samples = [
+        ("bare", with.bare),
+        ("created", with.created),
+        ("delivered", with.delivered),
+        ("delivered without a store", without.delivered),
+        ("one message", with.hop),
+    ];
+    row.samples = samples.map(|(name, times)| (name.to_owned(), json!(times))).into();
+    Ok(row)
+}
+
+async fn one_by_one(bench: &mut Bench<'_>, worker: &Contestant, measured: usize) -> anyhow::Result<Times> {
     bench.neighbours.behave(Manner::default()).await?;
     let wishes = Wishes {
         store_url: None,
@@ -38,46 +85,33 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     };
     let mut stage = Stage::set(bench.neighbours, &wishes).await?;
     let listener = Listener::start(stage.bus.events().await?);
-    stage.start_worker(&worker)?;
+    if worker.role == Role::Storeless {
+        let file = stage.setup.file().display().to_string();
+        stage.start(worker, &[file], &[])?;
+    } else {
+        stage.start_worker(worker)?;
+    }
     let client = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{}/api/v1/projects/{PROJECT}/cases", bench.neighbours.origin("bare"));
-    let measured = bench.limits.size(400, 50);
-    let (mut bare, mut created, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
+    let mut times = Times::default();
     for number in 0..WARM_UP + measured {
         tokio::time::sleep(REST).await;
         let posted = post(&client, &url, number).await?;
+        tokio::time::sleep(REST).await;
+        let passed = pass(&stage, &listener, number).await?;
         tokio::time::sleep(REST).await;
         let began = jiff::Timestamp::now().as_microsecond();
         let taken = deliver(&stage, &listener, number).await?;
         let at = bench.neighbours.report().await?.last_case.context("a case")?;
         if number >= WARM_UP {
-            bare.push(posted.as_secs_f64() * 1e3);
-            created.push((at - began) as f64 / 1e3);
-            delivered.push(taken.as_secs_f64() * 1e3);
+            times.bare.push(posted.as_secs_f64() * 1e3);
+            times.hop.push(passed.as_secs_f64() * 1e3);
+            times.created.push((at - began) as f64 / 1e3);
+            times.delivered.push(taken.as_secs_f64() * 1e3);
         }
     }
     stage.strike(bench.neighbours).await?;
-    let mut row = RowResult::new(6, "one batch into an idle system", 1);
-    row.header = ["", "p50", "p99"].map(str::to_owned).into();
-    row.lines = vec![
-        line("bare POST, answered", &bare),
-        line("batch, publish to created in Testmo", &created),
-        line("batch, publish to delivered (event received)", &delivered),
-    ];
-    let more = median(&delivered).zip(median(&bare)).map(|(batch, bare)| batch - bare);
-    progress(&format!("{} more than a bare POST", more.map(milliseconds).unwrap_or_default()));
-    row.checks.push(Check::judged(
-        &format!("p50 of publish to delivered over a bare POST, at most {MORE} ms more"),
-        more.map(|more| (format!("{} more", milliseconds(more)), more <= MORE)),
-    ));
-    row.notes.push(format!(
-        "{measured} batches and as many POSTs of the same size, in turn, each after {} ms of rest: one run of \
-         interleaved measurements.",
-        REST.as_millis()
-    ));
-    row.samples =
-        [("bare", bare), ("created", created), ("delivered", delivered)].map(|(k, v)| (k.to_owned(), json!(v))).into();
-    Ok(row)
+    Ok(times)
 }
 
 async fn post(client: &reqwest::Client, url: &str, number: usize) -> anyhow::Result<Duration> {
@@ -90,6 +124,16 @@ async fn post(client: &reqwest::Client, url: &str, number: usize) -> anyhow::Res
     let answer = answer.error_for_status()?;
     answer.bytes().await?;
     Ok(began.elapsed())
+}
+
+/// How long the broker takes for one message.
+async fn pass(stage: &Stage, listener: &Listener, number: usize) -> anyhow::Result<Duration> {
+    let subject = format!("message {number}");
+    let began = Instant::now();
+    let confirm = stage.bus.tell(&subject).await?;
+    let arrived = listener.delivered(&[subject], began + Duration::from_secs(30)).await;
+    confirm.await?;
+    Ok(arrived.first().copied().flatten().context("a message that did not arrive")? - began)
 }
 
 async fn deliver(stage: &Stage, listener: &Listener, number: usize) -> anyhow::Result<Duration> {

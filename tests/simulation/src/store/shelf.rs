@@ -177,6 +177,9 @@ impl Tables {
     pub(crate) fn release(&mut self, leases: &[(ShelfId, i64)]) {
         for (id, generation) in leases {
             if let Some(row) = self.shelf.get_mut(&id.0).filter(|row| row.generation == *generation) {
+                if row.content.reason == Reason::Suspect && row.lease_until.is_some() {
+                    row.content.parks = row.content.parks.saturating_sub(1);
+                }
                 row.lease_until = None;
             }
         }
