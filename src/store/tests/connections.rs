@@ -1,0 +1,157 @@
+//! Which connections work, and what is told of them?
+
+use super::*;
+
+on_both! {
+    connections_are_counted_by_expiry_and_by_whether_they_may_be_used,
+    a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone,
+    a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_its_key_is_refused,
+    a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked,
+    a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_failing_before_is_no_news,
+    a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once,
+}
+
+async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used(f: Fixture) {
+    assert_eq!(f.store.connection_counts().await.unwrap(), []);
+    for (name, verified, expires_on) in
+        [("a", true, None), ("b", true, Some("2027-01-01")), ("c", true, Some("2027-01-01")), ("d", false, None)]
+    {
+        let row = ConnectionRow {
+            tenant: name.parse().unwrap(),
+            expires_on: expires_on.map(Into::into),
+            ..connection("v1", verified)
+        };
+        f.store.set_connection(&row).await.unwrap();
+    }
+    // One that was changed after it was verified.
+    let changed = ConnectionRow { tenant: "e".parse().unwrap(), version: "v2".into(), ..connection("v1", true) };
+    f.store.set_connection(&changed).await.unwrap();
+    let mut counts = f.store.connection_counts().await.unwrap();
+    counts.sort_by_key(|count| (count.expires_on.clone(), count.verified));
+    let count =
+        |day: Option<&str>, verified, count| ConnectionCount { expires_on: day.map(Into::into), verified, count };
+    let day = Some("2027-01-01");
+    assert_eq!(counts, [count(None, false, 1), count(None, true, 1), count(day, false, 1), count(day, true, 2)]);
+}
+
+async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
+    assert_eq!(take().await, 0);
+    f.set_time(1_000_000 + 5 * 60_000).await;
+    assert_eq!((take().await, take().await), (1, 0));
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.set_time(1_000_000 + 14 * 60_000).await;
+    assert_eq!(take().await, 0, "the pauses grow");
+    f.set_time(1_000_000 + 15 * 60_000).await;
+    assert_eq!(take().await, 1);
+    let refused = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
+    f.store.note_finding(&tenant(), "v1", &refused).await.unwrap();
+    f.set_time(1_000_000 + 999 * 60_000).await;
+    assert_eq!(take().await, 0, "no call with a key that is known to be refused");
+}
+
+async fn a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_its_key_is_refused(f: Fixture) {
+    let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
+    for (n, (reason, looked_at)) in [
+        (Reason::Forbidden, 1),
+        (Reason::TargetMissing, 1),
+        (Reason::WrongHost, 1),
+        (Reason::Throttled, 1),
+        (Reason::KeyRefused, 0),
+        (Reason::ConnectionRejected, 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let finding = Some(Finding::Fails { reason, detail: "d".into() });
+        f.store.set_connection(&ConnectionRow { finding, ..connection(&n.to_string(), false) }).await.unwrap();
+        assert_eq!(take().await, 0, "{reason}");
+        f.set_time(1_000_000 + (i64::try_from(n).unwrap() + 1) * 5 * 60_000).await;
+        assert_eq!(take().await, looked_at, "{reason}");
+    }
+}
+
+async fn a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked(f: Fixture) {
+    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let entered = ConnectionRow { finding: Some(works.clone()), ..connection("v1", true) };
+    f.store.set_connection(&entered).await.unwrap();
+    let row = async || f.store.connection(&tenant()).await.unwrap().unwrap();
+    for reason in [Reason::ServerError, Reason::Throttled, Reason::NoAnswer, Reason::Unreachable, Reason::WrongHost] {
+        let fails = Finding::Fails { reason, detail: "d".into() };
+        f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+        assert!(row().await.is_verified(), "{reason}");
+        // A person gives its key another date just then.
+        let dated = ConnectionRow { expires_on: Some("2027-01-01".into()), ..entered.clone() };
+        f.store.set_connection(&dated.judged(fails.clone(), 7)).await.unwrap();
+        assert!(row().await.is_verified(), "{reason}");
+        assert_eq!((row().await.finding, row().await.expires_on.as_deref()), (Some(works.clone()), Some("2027-01-01")));
+        f.store.set_connection(&connection("v2", false).judged(fails, 7)).await.unwrap();
+        assert!(!row().await.is_verified(), "other content has not worked yet");
+        f.store.set_connection(&entered).await.unwrap();
+    }
+}
+
+/// What was announced of connections so far: `failed`, or `restored` with the number of batches.
+async fn told_of_connections(store: &Store) -> Vec<String> {
+    let mut conn = store.writing().await.unwrap();
+    let sql = "SELECT body FROM outbox WHERE kind LIKE '%.connection.%' ORDER BY created_at";
+    let rows = sql::fetch(&mut conn, sql, vec![]).await.unwrap();
+    let told = |row: &sqlx::any::AnyRow| {
+        let body: serde_json::Value = serde_json::from_str(&row.text("body").unwrap()).unwrap();
+        let word = body["type"].as_str().unwrap().rsplit('.').nth(1).unwrap().to_owned();
+        match body["data"]["batches"].as_u64() {
+            Some(batches) => format!("{word} {batches}"),
+            None => word,
+        }
+    };
+    rows.iter().map(told).collect()
+}
+
+async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_failing_before_is_no_news(f: Fixture) {
+    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    for (n, batch) in ["b1", "b2"].iter().enumerate() {
+        let shelving = Shelving { arrived_at: i64::try_from(n).unwrap(), ..shelving(batch, Until::Connection) };
+        f.store.change(Change { shelve: Some(shelving), ..Change::default() }).await.unwrap();
+    }
+    let mut minutes = 0;
+    for (n, pause) in [5, 10, 20, 40].into_iter().enumerate() {
+        f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+        assert_eq!(told_of_connections(&f.store).await, ["failed"], "time {n}");
+        f.set_time(1_000_000 + (minutes + pause) * 60_000 - 1).await;
+        assert!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().is_empty(), "{pause} minutes");
+        minutes += pause;
+        f.set_time(1_000_000 + minutes * 60_000).await;
+        assert_eq!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len(), 1, "{pause} minutes");
+        // Reading is allowed, so the look finds nothing wrong and the work goes out.
+        f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+        assert!(f.store.connection(&tenant()).await.unwrap().unwrap().is_verified());
+        assert_eq!(f.store.lease_due("w", Duration::from_secs(0), &[(tenant(), 9)]).await.unwrap().len(), 2);
+    }
+    f.set_time(1_000_000 + minutes * 60_000 + 1_000).await;
+    let leased = f.store.lease_due("w", Duration::from_secs(9), &[(tenant(), 1)]).await.unwrap().remove(0);
+    let arrived =
+        Change { unshelve: Some((leased.id.0, leased.generation)), success: Some(tenant()), ..Change::default() };
+    f.store.change(arrived.clone()).await.unwrap();
+    f.store.change(arrived).await.unwrap();
+    assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2"]);
+    f.set_time(1_000_000 + minutes * 60_000 + 2_000).await;
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2", "failed"]);
+}
+
+async fn a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once(f: Fixture) {
+    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.set_time(1_000_001).await;
+    f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+    f.set_time(1_000_002).await;
+    f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+    assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 0"]);
+}

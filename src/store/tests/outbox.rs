@@ -1,0 +1,53 @@
+//! Which events are still to be announced?
+
+use super::*;
+
+on_both! {
+    events_are_kept_until_they_are_sent_and_stored_once,
+    an_event_is_its_storers_to_announce_for_a_while,
+    an_event_that_is_due_again_while_it_is_announced_is_announced_again,
+    a_text_with_a_nul_is_stored,
+}
+
+async fn events_are_kept_until_they_are_sent_and_stored_once(f: Fixture) {
+    for _ in 0..2 {
+        f.store.change(Change { events: vec![event("1"), event("2")], ..Change::default() }).await.unwrap();
+    }
+    let unsent = f.store.unsent(10, TAKEN).await.unwrap();
+    assert_eq!(unsent.len(), 2);
+    f.store.mark_sent(&unsent).await.unwrap();
+    assert!(f.store.unsent(10, TAKEN).await.unwrap().is_empty());
+    f.store.announce_event_again("acme/b", "2").await.unwrap();
+    assert_eq!(f.store.unsent(10, TAKEN).await.unwrap().len(), 1);
+}
+
+async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {
+    let turn = Some(Duration::from_secs(5));
+    let change =
+        |names: &[&str]| Change { events: names.iter().map(|name| event(name)).collect(), turn, ..Change::default() };
+    let Changed::Done(taken) = f.store.change(change(&["e", "f"])).await.unwrap() else { panic!() };
+    assert_eq!(taken.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["e", "f"]);
+    assert_eq!(f.store.change(change(&["e"])).await.unwrap(), Changed::Done(vec![]), "it is stored already");
+    assert!(f.store.unsent(9, TAKEN).await.unwrap().is_empty());
+    f.store.mark_sent(&taken[..1]).await.unwrap();
+    f.set_time(1_000_000 + 5_000).await;
+    let due = f.store.unsent(9, TAKEN).await.unwrap();
+    assert_eq!(due.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["f"], "its storer is gone");
+    assert_eq!(due[0].body, taken[1].body);
+}
+
+async fn an_event_that_is_due_again_while_it_is_announced_is_announced_again(f: Fixture) {
+    f.store.change(Change { events: vec![event("e")], ..Change::default() }).await.unwrap();
+    let taken = f.store.unsent(1, TAKEN).await.unwrap();
+    f.store.announce_event_again("acme/b", "e").await.unwrap();
+    f.store.mark_sent(&taken).await.unwrap();
+    assert_eq!(f.store.unsent(1, TAKEN).await.unwrap().len(), 1);
+}
+
+async fn a_text_with_a_nul_is_stored(f: Fixture) {
+    let shelve = Shelving { detail: Some("a\0b".into()), ..shelving("b", Until::Person) };
+    let event = crate::batch::event::Event { body: "{\"a\":\"\\u0000\"}".into(), ..event("e") };
+    f.store.change(Change { shelve: Some(shelve), events: vec![event], ..Change::default() }).await.unwrap();
+    assert_eq!(f.store.shelf(&Filter::default(), 1).await.unwrap()[0].content.detail.as_deref(), Some("a\u{fffd}b"));
+    assert_eq!(f.store.unsent(1, TAKEN).await.unwrap()[0].body, "{\"a\":\"\\u0000\"}");
+}
