@@ -1,0 +1,144 @@
+//! Who takes what is due on the shelf? Each row goes to one worker, for as long as its lease lasts.
+
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+
+use super::super::sql::{self, Bound, Columns, Dialect, Transaction};
+use super::super::{Store, StoreError};
+use super::{Due, ShelfId, Shelved, shelved};
+use crate::batch::TenantId;
+
+/// What is due at `$1` and in nobody's hand. A tenant without a verified connection has nothing that it mends.
+const DUE: &str = "shelf.state = 'parked' AND shelf.reason <> 'suspect' \
+    AND (shelf.lease_until IS NULL OR shelf.lease_until <= $1) \
+    AND ((shelf.waits_for = 'time' AND shelf.due_at <= $1) OR (shelf.waits_for = 'connection' \
+    AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
+    AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))))";
+
+/// What replicas take turns at when they lease a suspect.
+const SUSPECTS: i64 = 0x0073_7573_7065_6374;
+
+impl Store {
+    /// Tenants with parked batches, those first that have waited longest, at most `most` of them.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        // Walks from tenant to tenant by the index, whatever the number of their batches.
+        let sql = format!(
+            "WITH RECURSIVE parked(tenant) AS (\
+             SELECT MIN(tenant_id) FROM shelf WHERE state = 'parked' \
+             UNION ALL SELECT (SELECT MIN(s.tenant_id) FROM shelf s WHERE s.state = 'parked' \
+             AND s.tenant_id > parked.tenant) FROM parked WHERE parked.tenant IS NOT NULL) \
+             SELECT p.tenant, c.origin, \
+             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {DUE}) THEN 1 ELSE 0 END \
+             AS is_due, \
+             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
+             AND reason IN ('no_room', 'throttled', 'paused')) THEN 1 ELSE 0 END AS is_skimmed, \
+             (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
+             FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
+             ORDER BY since, p.tenant LIMIT $2"
+        );
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(now), Bound::Int(i64::from(most))]).await?;
+        let due = |row: &AnyRow| {
+            Ok(Due {
+                tenant: row.parsed("tenant")?,
+                account: row.maybe_text("origin")?,
+                is_due: row.int("is_due")? != 0,
+                is_skimmed: row.int("is_skimmed")? != 0,
+            })
+        };
+        rows.iter().map(due).collect()
+    }
+
+    /// Leases parked batches that are due to `holder`: of each tenant at most as many as asked for, in order of
+    /// arrival.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lease_due(
+        &self,
+        holder: &str,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+    ) -> Result<Vec<Shelved>, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let conn = transaction.conn()?;
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {DUE} \
+             ORDER BY arrived_at, id LIMIT $5 {}) \
+             UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
+             FROM due WHERE id = due_id RETURNING *",
+            Dialect::of(conn).skip_taken()
+        );
+        let mut leased: Vec<Shelved> = Vec::new();
+        for (tenant, most) in asks {
+            let bounds = vec![
+                Bound::Int(now),
+                Bound::Int(until),
+                Bound::Text(holder.into()),
+                Bound::Text(tenant.as_str().into()),
+                Bound::Int(i64::from(*most)),
+            ];
+            let rows = sql::fetch(conn, sql.clone(), bounds).await?;
+            for row in &rows {
+                leased.push(shelved(row, now)?);
+            }
+        }
+        transaction.commit().await?;
+        leased.sort_by_key(|s| (s.content.arrived_at, s.id));
+        Ok(leased)
+    }
+
+    /// Leases one suspect, if no other one is in anybody's hand; its `parks` count how often it was tried alone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
+        let waiting = "SELECT 1 FROM shelf WHERE state = 'parked' AND reason = 'suspect' LIMIT 1";
+        if sql::fetch(&mut *self.reading().await?, waiting, vec![]).await?.is_empty() {
+            return Ok(None);
+        }
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let sql = "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1, parks = parks + 1 \
+                   WHERE id = (SELECT id FROM shelf WHERE state = 'parked' AND reason = 'suspect' \
+                   AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.reason = 'suspect' AND s.lease_until > $3) \
+                   ORDER BY arrived_at, id LIMIT 1) RETURNING *";
+        let bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now)];
+        sql::take_turns(transaction.conn()?, SUSPECTS).await?;
+        let rows = sql::fetch(transaction.conn()?, sql, bounds).await?;
+        transaction.commit().await?;
+        rows.first().map(|row| shelved(row, now)).transpose()
+    }
+
+    /// Takes back every lease of workers before this one, which the lock on the file shows to be gone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
+        let mut conn = self.writing().await?;
+        let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
+        sql::execute(&mut conn, sql, vec![]).await
+    }
+
+    /// Gives back what was leased but not started; a suspect was not tried then.
+    ///
+    /// # Errors
+    /// When the store does not answer; the leases then run out.
+    pub async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
+        let mut conn = self.writing().await?;
+        for (id, generation) in leases {
+            let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL, \
+                       parks = CASE WHEN reason = 'suspect' AND parks > 0 AND lease_until IS NOT NULL THEN parks - 1 \
+                       ELSE parks END WHERE id = $1 AND generation = $2";
+            sql::execute(&mut conn, sql, vec![Bound::Int(id.0), Bound::Int(*generation)]).await?;
+        }
+        Ok(())
+    }
+}

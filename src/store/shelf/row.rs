@@ -1,0 +1,93 @@
+//! How does something get onto the shelf and off it? Within the transaction of the change that it belongs to.
+
+use sqlx::AnyConnection;
+
+use super::super::sql::{self, Bound};
+use super::super::{StoreError, accounts};
+use super::{ByHand, Identity, ShelfState, Shelving, Until, Wish};
+use crate::batch::Reason;
+
+/// What is shelved over a pause that is over comes back so soon.
+const PAUSE_IS_OVER_MS: i64 = 5_000;
+
+/// Puts something onto the shelf; what is there already under the same identity is put anew. But what is dead stays so
+/// until a person acts: a copy that came later and only waits must not take its place, and then be found to be known.
+pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
+    let (identity, tenant, batch) = match &shelving.identity {
+        Identity::Batch(key, fingerprint) => {
+            (format!("{key}/{fingerprint}"), Some(key.tenant.clone()), Some(key.batch.clone()))
+        }
+        Identity::Raw(hash, tenant, batch) => (format!("raw:{hash}"), tenant.clone(), batch.clone()),
+    };
+    let (state, waits_for, due_at) = match shelving.until {
+        Until::After(wait) => {
+            (ShelfState::Parked, "time", now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+        }
+        Until::Connection => (ShelfState::Parked, "connection", now),
+        Until::Person => (ShelfState::Dead, "person", now),
+    };
+    // Whoever shelves it over a pause may not have heard yet that the pause is over; after a while it has.
+    let stale = shelving.reason == Reason::Paused
+        && !accounts::is_paused(conn, tenant.as_ref(), shelving.account.as_deref()).await?;
+    let due_at = if stale { due_at.min(now.saturating_add(PAUSE_IS_OVER_MS)) } else { due_at };
+    let sql = "INSERT INTO shelf (identity, generation, state, reason, detail, tenant_id, batch_id, account, \
+               connection, waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, headers, body) \
+               VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+               ON CONFLICT (identity) DO UPDATE SET generation = shelf.generation + 1, state = excluded.state, \
+               reason = excluded.reason, detail = excluded.detail, account = excluded.account, \
+               connection = excluded.connection, waits_for = excluded.waits_for, due_at = excluded.due_at, \
+               parks = excluded.parks, failing_since = excluded.failing_since, shelved_at = excluded.shelved_at, \
+               lease_until = NULL, holder = NULL, body = excluded.body \
+               WHERE shelf.state <> 'dead' OR excluded.state = 'dead'";
+    let bounds = vec![
+        Bound::Text(identity),
+        Bound::Text(state.name().into()),
+        Bound::Text(shelving.reason.code().into()),
+        Bound::MaybeText(shelving.detail.clone()),
+        Bound::MaybeText(tenant.map(|t| t.as_str().to_owned())),
+        Bound::MaybeText(batch.map(|b| b.as_str().to_owned())),
+        Bound::MaybeText(shelving.account.clone()),
+        Bound::MaybeText(shelving.connection.clone()),
+        Bound::Text(waits_for.into()),
+        Bound::Int(due_at),
+        Bound::Int(i64::from(shelving.parks)),
+        Bound::MaybeInt(shelving.failing_since),
+        Bound::Int(shelving.arrived_at),
+        Bound::MaybeInt(shelving.published_at),
+        Bound::Int(now),
+        Bound::Text(serde_json::to_string(&shelving.headers).unwrap_or_default()),
+        Bound::Blob(shelving.body.clone()),
+    ];
+    sql::execute(conn, sql, bounds).await?;
+    Ok(())
+}
+
+/// Takes something off the shelf, unless it was put anew meanwhile.
+pub(in crate::store) async fn remove(conn: &mut AnyConnection, id: i64, generation: i64) -> Result<(), StoreError> {
+    let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2";
+    sql::execute(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
+    Ok(())
+}
+
+/// Keeps a row from others until the transaction ends, if it is as a person saw it and in nobody's hand.
+pub(in crate::store) async fn hold(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<bool, StoreError> {
+    let sql = "UPDATE shelf SET generation = generation WHERE id = $1 AND generation = $2 \
+               AND (lease_until IS NULL OR lease_until <= $3)";
+    let bounds = vec![Bound::Int(by_hand.id.0), Bound::Int(by_hand.generation), Bound::Int(now)];
+    Ok(sql::execute(conn, sql, bounds).await? == 1)
+}
+
+/// Does with a row that is held what a person wants of it. What has stopped workers is tried apart from others again.
+pub(in crate::store) async fn handle(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<(), StoreError> {
+    let id = Bound::Int(by_hand.id.0);
+    match by_hand.wish {
+        Wish::Discard => sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?,
+        Wish::Replay => {
+            let sql = "UPDATE shelf SET generation = generation + 1, state = 'parked', waits_for = 'time', \
+                       due_at = $2, parks = 0, failing_since = NULL, lease_until = NULL, holder = NULL, \
+                       reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END WHERE id = $1";
+            sql::execute(conn, sql, vec![id, Bound::Int(now)]).await?
+        }
+    };
+    Ok(())
+}
