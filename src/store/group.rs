@@ -46,6 +46,13 @@ struct Work {
     sent: Vec<Vec<Time>>,
 }
 
+impl Work {
+    /// Without it, what the broker has confirmed is announced once more, which is allowed.
+    fn is_only_sent(&self) -> bool {
+        self.claims.is_empty() && self.changes.is_empty()
+    }
+}
+
 /// What came of it, in the same order.
 struct Done {
     claims: Vec<Claimed>,
@@ -233,7 +240,7 @@ impl Writer {
             Some(conn) => conn,
             None => self.pool.acquire().await?,
         };
-        let mut transaction = Transaction::begin_on(conn, &self.clock).await?;
+        let mut transaction = Transaction::begin_on(conn, &self.clock, work.is_only_sent()).await?;
         let now = transaction.now;
         match carry_out(transaction.conn()?, &self.clock, now, work).await {
             Ok(done) => {

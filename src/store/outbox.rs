@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -198,19 +197,33 @@ fn after(now: i64, turn: Duration) -> i64 {
     now.saturating_add(i64::try_from(turn.as_millis()).unwrap_or(i64::MAX))
 }
 
+#[derive(Serialize)]
+struct EventRow<'a> {
+    event_id: &'a str,
+    kind: &'static str,
+    routing_key: &'a str,
+    subject: &'a str,
+    body: &'a str,
+    due_at: i64,
+}
+
 /// Stores events, each with the time for which it is somebody's to announce; one that is stored already stays as it is.
-pub(super) async fn put(
+pub(super) async fn put<'a>(
     conn: &mut AnyConnection,
     now: i64,
-    mut events: Vec<(&Event, Option<Duration>)>,
+    mut events: Vec<(&'a Event, Option<Duration>)>,
 ) -> Result<Put, StoreError> {
     let mut put = Put { now, ..Put::default() };
-    let row = |(event, turn): (&Event, Option<Duration>)| {
-        json!({"event_id": event.id, "kind": event.kind, "routing_key": event.routing_key,
-               "subject": event.subject, "body": event.body, "due_at": due_at(now, turn)})
+    let row = |(event, turn): (&'a Event, Option<Duration>)| EventRow {
+        event_id: &event.id,
+        kind: event.kind,
+        routing_key: &event.routing_key,
+        subject: &event.subject,
+        body: &event.body,
+        due_at: due_at(now, turn),
     };
     events.sort_by_key(|(event, _)| (&event.subject, &event.id));
-    let rows: Vec<Value> = events.into_iter().map(row).collect();
+    let rows: Vec<EventRow<'a>> = events.into_iter().map(row).collect();
     if rows.is_empty() {
         return Ok(put);
     }

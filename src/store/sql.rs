@@ -162,11 +162,16 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Begins one on a connection of a pool.
     pub(super) async fn begin(pool: &AnyPool, clock: &Clock) -> Result<Self, StoreError> {
-        Self::begin_on(pool.acquire().await?, clock).await
+        Self::begin_on(pool.acquire().await?, clock, false).await
     }
 
-    /// Begins one; on PostgreSQL the same message also fetches the time.
-    pub(super) async fn begin_on(conn: PoolConnection<Any>, clock: &Clock) -> Result<Self, StoreError> {
+    /// Begins one; on PostgreSQL the same message also fetches the time. Where the server may lose it in a crash, as it
+    /// only saves work, its commit does not wait for the disk.
+    pub(super) async fn begin_on(
+        conn: PoolConnection<Any>,
+        clock: &Clock,
+        may_be_lost: bool,
+    ) -> Result<Self, StoreError> {
         let dialect = Dialect::of(&conn);
         let mut begun = Self { conn: Some(conn), now: 0 };
         begun.now = match dialect {
@@ -175,7 +180,8 @@ impl Transaction {
                 clock.now()
             }
             Dialect::Postgres => {
-                let both = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {POSTGRES_TIME}")));
+                let how = if may_be_lost { "SET LOCAL synchronous_commit = off; " } else { "" };
+                let both = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {how}{POSTGRES_TIME}")));
                 lead(clock, &in_time(both.fetch_all(begun.conn()?)).await?)?
             }
         };

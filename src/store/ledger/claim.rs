@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
@@ -184,6 +185,13 @@ async fn store_batches(
     Ok(kept)
 }
 
+#[derive(Serialize)]
+struct Part<'a> {
+    tenant_id: &'a str,
+    batch_id: &'a str,
+    push_id: &'a str,
+}
+
 async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]) -> Result<(), StoreError> {
     let names =
         |granted: &Granted<'_>| -> Vec<String> { granted.batches.iter().map(|b| b.record.key.to_string()).collect() };
@@ -218,11 +226,12 @@ async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]
         Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(pushes.as_slice()), Bound::Int(now)]).await?;
-    let part = |granted: &Granted<'_>, key: &BatchKey| json!({"tenant_id": key.tenant.as_str(), "batch_id": key.batch.as_str(), "push_id": granted.claim.push});
-    let parts: Vec<Value> = claims
-        .iter()
-        .flat_map(|granted| granted.batches.iter().map(|revised| part(granted, &revised.record.key)))
-        .collect();
+    let mut parts = Vec::new();
+    for granted in claims {
+        let push_id = granted.claim.push.as_str();
+        let keys = granted.batches.iter().map(|revised| &revised.record.key);
+        parts.extend(keys.map(|key| Part { tenant_id: key.tenant.as_str(), batch_id: key.batch.as_str(), push_id }));
+    }
     let columns = [("tenant_id", Kind::Text), ("batch_id", Kind::Text), ("push_id", Kind::Text)];
     let sql = format!(
         "INSERT INTO push_parts (tenant_id, batch_id, push_id) SELECT tenant_id, batch_id, push_id FROM {}",
