@@ -103,11 +103,7 @@ pub(crate) async fn measure(neighbours: &mut Neighbours, contestant: &Contestant
 
 fn start(stage: &mut Stage, contestant: &Contestant, job: &Job) -> anyhow::Result<()> {
     match contestant.role {
-        Role::Worker => stage.start_worker(contestant),
-        Role::Storeless => {
-            let file = stage.setup.file().display().to_string();
-            stage.start(contestant, &[file], &[])
-        }
+        Role::Worker | Role::Storeless => stage.start_worker(contestant),
         Role::Peer | Role::Floor | Role::Ceiling => {
             let settings = settings(stage, job);
             stage.start(contestant, &[], &settings)

@@ -4,7 +4,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::bus::Bus;
-use crate::contestant::{Contestant, Running};
+use crate::contestant::{Contestant, Role, Running};
 use crate::neighbours::Neighbours;
 use crate::worker::{Settings, Setup};
 
@@ -63,8 +63,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts a worker; a further one shares the store of the first.
+    /// Starts a worker; a further one shares the store of the first, if it has any.
     pub(crate) fn start_worker(&mut self, worker: &Contestant) -> anyhow::Result<()> {
+        if worker.role == Role::Storeless {
+            let file = self.setup.file().display().to_string();
+            return self.start(worker, &[file], &[]);
+        }
         if self.running.is_empty() {
             let arguments = self.setup.arguments();
             return self.start(worker, &arguments, &[]);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::Bench;
-use crate::contestant::{Contestant, Role, storeless};
+use crate::contestant::{Contestant, storeless};
 use crate::listener::Listener;
 use crate::message::{Form, batch_id, draft};
 use crate::output::{milliseconds, progress};
@@ -85,12 +85,7 @@ async fn one_by_one(bench: &mut Bench<'_>, worker: &Contestant, measured: usize)
     };
     let mut stage = Stage::set(bench.neighbours, &wishes).await?;
     let listener = Listener::start(stage.bus.events().await?);
-    if worker.role == Role::Storeless {
-        let file = stage.setup.file().display().to_string();
-        stage.start(worker, &[file], &[])?;
-    } else {
-        stage.start_worker(worker)?;
-    }
+    stage.start_worker(worker)?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{}/api/v1/projects/{PROJECT}/cases", bench.neighbours.origin("bare"));
     let mut times = Times::default();
