@@ -124,13 +124,18 @@ impl Trouble {
     /// An answered 500 or 503 comes from a server that has ended its work; behind anything else it may still
     /// be at work for as long as a request may take.
     pub fn settle_time(&self, answered: Duration, unanswered: Duration) -> Duration {
-        if let Self::Server { status: 500 | 503 } = self {
+        if self.has_ended() {
             answered
         } else if self.may_have_committed() {
             unanswered
         } else {
             Duration::ZERO
         }
+    }
+
+    /// Whether Testmo itself said that it works on the request no more, though not whether it had carried it out.
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Self::Server { status: 500 | 503 })
     }
 
     /// The class that metrics and histories show.

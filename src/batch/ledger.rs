@@ -58,7 +58,7 @@ pub enum BatchState {
 }
 
 /// Where cases are created.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The account's canonical origin.
     pub account: String,

@@ -145,6 +145,8 @@ pub struct Change {
     pub heard: Option<Heard>,
     /// A tenant for whom something arrived.
     pub success: Option<TenantId>,
+    /// For how much longer the batch's open push belongs to its holder, once that knows more than when it claimed it.
+    pub lease: Option<Duration>,
 }
 
 /// The answer to a [`Change`].

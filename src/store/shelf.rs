@@ -152,7 +152,7 @@ pub struct Due {
     pub account: Option<String>,
     /// Whether some of them are due.
     pub is_due: bool,
-    /// Whether some of them wait for room, so that newer ones have to queue behind them.
+    /// Whether some of them wait for room to be tried for the first time, so that newer ones have to queue behind them.
     pub is_skimmed: bool,
 }
 

@@ -13,6 +13,7 @@ use super::entry::{Entry, Identity, Parcel};
 use super::intake::patiently;
 use super::lanes_view::Backlog;
 use super::locate::Folders;
+use super::sample::Samples;
 use crate::batch::decode::{Undecodable, decode};
 use crate::batch::event::{self, Event, Telling};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
@@ -50,6 +51,8 @@ pub(super) struct Courier {
     pub(super) holder: String,
     /// Folders that were found by path.
     pub(super) folders: Folders,
+    /// Cases that Testmo has to show.
+    pub(super) samples: Samples,
     /// Batches of each tenant that wait on the shelf for room, as last counted.
     pub(super) shelved: Mutex<Backlog>,
     /// Told when there is room for what is on the shelf.

@@ -26,6 +26,8 @@ use crate::store::shelf::{Due, Until};
 
 /// How often batches that wait too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+/// What is tried again within this time is looked for on the shelf every second.
+const LONGEST_SOON: Duration = Duration::from_secs(10);
 /// How long a lane waits before it asks again for a permit that other workers have used up.
 const HOLD: Duration = Duration::from_millis(50);
 
@@ -60,6 +62,8 @@ pub(super) struct Dispatch {
     skimmed: BTreeSet<TenantId>,
     /// Those of them that the store may not have told of yet.
     just_skimmed: BTreeSet<TenantId>,
+    /// Until when something is due on the shelf that is soon tried again.
+    back_soon: Option<Instant>,
     orders: Vec<Order>,
 }
 
@@ -92,7 +96,7 @@ impl Dispatch {
             pack: push.pack,
             concurrency: push.concurrency,
             in_flight: push.in_flight,
-            pausing: usize::from(courier.config.amqp.prefetch / 4).max(1),
+            pausing: usize::from(courier.config.amqp.prefetch / 2).max(1),
             memory: worker.memory,
         };
         Self {
@@ -106,6 +110,7 @@ impl Dispatch {
             closed_for: BTreeMap::new(),
             skimmed: BTreeSet::new(),
             just_skimmed: BTreeSet::new(),
+            back_soon: None,
             orders: Vec::new(),
         }
     }
@@ -293,9 +298,14 @@ impl Dispatch {
                 Some(reason) if !wait.is_zero() => *reason,
                 Some(_) | None => Reason::NoRoom,
             };
-            let tenant = entry.identity.key.tenant.clone();
-            self.skimmed.insert(tenant.clone());
-            self.just_skimmed.insert(tenant);
+            if entry.parcel.failing_since.is_some() {
+                // Nothing new has to queue behind what is tried again.
+                self.back_soon = self.back_soon.max(Some(Instant::now() + wait.min(LONGEST_SOON)));
+            } else {
+                let tenant = entry.identity.key.tenant.clone();
+                self.skimmed.insert(tenant.clone());
+                self.just_skimmed.insert(tenant);
+            }
             self.shelve(entry, reason, wait);
         }
     }
@@ -330,6 +340,11 @@ impl Dispatch {
 
     fn sweep(&mut self) {
         let now = Instant::now();
+        if let Some(until) = self.back_soon {
+            self.courier.shelf_wanted.notify_one();
+            // What was shelved a moment ago is due a moment later.
+            self.back_soon = self.back_soon.filter(|_| now < until + SWEEP);
+        }
         let overdue = self.lanes.overdue(now, self.courier.config.worker.longest_wait);
         for (entry, gate) in overdue {
             let reason = if gate.is_zero() { Reason::NoRoom } else { Reason::Throttled };

@@ -69,6 +69,9 @@ pub(super) struct Entry {
     pub(super) stored_epoch: u64,
     /// When the open push was claimed, in milliseconds on the store's clock.
     pub(super) claimed_at: i64,
+    /// When Testmo had answered that the last push of it, whose end is unclear, was worked on no more; none where nobody
+    /// said so.
+    pub(super) ended_at: Option<Instant>,
     /// Rows of Testmo that may be cases which are not found: for a person to look at.
     pub(super) candidates: Vec<u64>,
     /// Positions of cases that were refused when they were sent alone, since a case last arrived: perhaps not they are
@@ -102,6 +105,7 @@ impl Entry {
             record,
             stored_epoch: 0,
             claimed_at: 0,
+            ended_at: None,
             candidates: Vec::new(),
             refused_alone: Vec::new(),
             relocated: false,

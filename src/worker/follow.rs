@@ -107,6 +107,7 @@ impl Courier {
         }
         entry.stored_epoch = record.epoch;
         entry.claimed_at = claimed_at.unwrap_or(now);
+        entry.ended_at = record.open_push.as_ref().and_then(|push| self.samples.ended(&push.id));
         entry.record = record;
         // The folder is fixed once a push of the batch was claimed.
         let connection = &entry.connection;

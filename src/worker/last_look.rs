@@ -11,7 +11,7 @@ use super::courier::Courier;
 use crate::batch::answer::Trouble;
 use crate::batch::duplicates::duplicates;
 use crate::batch::event::{self, Event};
-use crate::batch::ledger::BatchRecord;
+use crate::batch::ledger::{BatchRecord, Target};
 use crate::batch::pace::Signal;
 use crate::batch::reconcile::Row;
 use crate::batch::verdict::signal_of;
@@ -19,7 +19,7 @@ use crate::batch::{BatchKey, mark};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Permit};
 use crate::store::ledger::{Change, Revised};
-use crate::testmo::Access;
+use crate::testmo::{Access, Look};
 
 /// The most batches looked for in one go.
 const AT_ONCE: u32 = 20;
@@ -96,11 +96,15 @@ impl Courier {
         if !matches!(permit, Permit::Granted | Permit::Probe) {
             return Ok(None);
         }
-        let there = record.targets.iter().filter(|other| other.account == target.account);
-        let folders: HashSet<(u64, u64)> = there.map(|target| (target.project, target.folder)).collect();
+        let mut there: Vec<&Target> = Vec::new();
+        for other in record.targets.iter().filter(|other| other.account == target.account) {
+            if !there.contains(&other) {
+                there.push(other);
+            }
+        }
         let mut rows = Vec::new();
-        for (project, folder) in folders {
-            match self.client.look(&access, project, folder, since).await {
+        for target in there {
+            match self.rows_in(record, target, &access, since).await {
                 Ok(look) => rows.extend(look.rows),
                 Err(trouble) => {
                     self.last_look_failed(record, &access, &trouble, permit).await?;
@@ -112,6 +116,24 @@ impl Courier {
             self.tell_of_account(&access, Signal::Answered).await?;
         }
         Ok(Some(rows))
+    }
+
+    /// Asks by the batch's tag, if its youngest case in the folder is then shown.
+    async fn rows_in(
+        &self,
+        record: &BatchRecord,
+        target: &Target,
+        access: &Access,
+        since: i64,
+    ) -> Result<Look, Trouble> {
+        let is_there = |position: usize| record.targets.get(record.cases[position].target) == Some(target);
+        let youngest = record.arrived().filter(|(position, _)| is_there(*position)).map(|(_, id)| id).max();
+        if let Some(sample) = youngest
+            && let Some(look) = self.look_by_tags(access, target, since, &[mark(&record.key)], sample).await?
+        {
+            return Ok(look);
+        }
+        self.client.look(access, target.project, target.folder, since, &[]).await
     }
 
     async fn last_look_failed(

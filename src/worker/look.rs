@@ -1,12 +1,14 @@
 //! Is it there already? A look into Testmo for every case of which that is not known, one look for all that went to the
 //! same folder.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::courier::Courier;
 use super::crash::{self, Point};
-use super::deliver::{Flow, Job, Part};
+use super::deliver::{Flow, Job, Learnt, Part};
 use super::entry::Entry;
+use super::sample::Sample;
+use crate::batch::answer::Trouble;
 use crate::batch::duplicates::duplicates;
 use crate::batch::ledger::{BatchRecord, CaseState, Target};
 use crate::batch::mark;
@@ -14,7 +16,7 @@ use crate::batch::reconcile::{Found, Row, Wanted, find};
 use crate::batch::verdict::after_failed_look;
 use crate::store::StoreError;
 use crate::store::ledger::{Change, PushEnded};
-use crate::testmo::Look;
+use crate::testmo::{Access, Look};
 
 impl Courier {
     /// Looks for what is in doubt, and settles batches for which that leaves nothing to do. A look is worth something
@@ -54,17 +56,13 @@ impl Courier {
         let connection = first.entry.connection.clone();
         let flow = match self.may_ask(&connection, &mut job.learnt).await? {
             Some(flow) => Err(flow),
-            None => {
-                let since = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
-                job.learnt.requests += 1;
-                match self.client.look(&connection.access, target.project, target.folder, since).await {
-                    Ok(look) => Ok(look),
-                    Err(trouble) => {
-                        let next = after_failed_look(&trouble);
-                        Err(self.call_failed(&mut there[0].entry, &trouble, next, &mut job.learnt).await?)
-                    }
+            None => match self.look_for(&there, target, &connection.access, &mut job.learnt).await? {
+                Ok(look) => Ok(look),
+                Err(trouble) => {
+                    let next = after_failed_look(&trouble);
+                    Err(self.call_failed(&mut there[0].entry, &trouble, next, &mut job.learnt).await?)
                 }
-            }
+            },
         };
         crash::after(Point::Look);
         match flow {
@@ -74,6 +72,50 @@ impl Courier {
                 Ok(())
             }
         }
+    }
+
+    /// Asks for the cases of these batches alone where that can be relied on, and for everything that was created in the
+    /// folder otherwise.
+    async fn look_for(
+        &self,
+        there: &[&mut Part],
+        target: &Target,
+        access: &Access,
+        learnt: &mut Learnt,
+    ) -> Result<Result<Look, Trouble>, StoreError> {
+        let since = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
+        // Where nobody said that a request has ended, its cases may be the youngest.
+        let ended = there.iter().map(|part| part.entry.ended_at).try_fold(None, |last, at| Some(last.max(Some(at?))));
+        let sample = ended.flatten().and_then(|ended| self.samples.younger_than(target, ended));
+        if let Some(sample) = sample
+            && let Some(tags) = self.tags_of(there, &sample).await?
+        {
+            learnt.requests += 1;
+            match self.look_by_tags(access, target, since, &tags, sample.id).await {
+                Ok(Some(look)) => return Ok(Ok(look)),
+                Ok(None) => self.samples.distrust(&target.account),
+                Err(trouble) => return Ok(Err(trouble)),
+            }
+        }
+        learnt.requests += 1;
+        Ok(self.client.look(access, target.project, target.folder, since, &[]).await)
+    }
+
+    /// The tags of everything that a look has to tell of; `None` where something of it has none.
+    async fn tags_of(&self, there: &[&mut Part], sample: &Sample) -> Result<Option<Vec<String>>, StoreError> {
+        let mut tags = BTreeSet::from([sample.tag.clone()]);
+        let mut pushes = BTreeSet::new();
+        for part in there {
+            let entry = &part.entry;
+            let push = entry.record.open_push.as_ref();
+            let Some(tag) = mark_of(entry, &push.map(|push| push.mark.clone())) else { return Ok(None) };
+            tags.insert(tag);
+            pushes.extend(push.map(|push| push.id.as_str()));
+        }
+        for push in pushes {
+            tags.extend(self.store.company(push).await?.waiting.iter().map(|record| mark(&record.key)));
+        }
+        Ok(Some(tags.into_iter().collect()))
     }
 
     /// Finds out of each batch what is there. A row serves once, whichever batch it is for.

@@ -28,6 +28,7 @@ mod prune;
 mod push;
 mod recheck;
 mod retry;
+mod sample;
 mod watch;
 
 use std::net::SocketAddr;
@@ -193,6 +194,7 @@ pub async fn work(
         client,
         holder: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
         folders: locate::Folders::default(),
+        samples: sample::Samples::default(),
         shelved: Default::default(),
         shelf_wanted: Arc::new(Notify::new()),
         announce: Arc::new(Notify::new()),

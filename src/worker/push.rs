@@ -12,6 +12,7 @@ use super::crash::{self, Point};
 use super::deliver::{Flow, Job, Learnt, News, Part};
 use super::entry::Entry;
 use super::look::span;
+use super::sample::Sample;
 use crate::batch::answer::{FieldRefusal, PushEnd, Pushed, Trouble};
 use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
@@ -167,8 +168,20 @@ impl Courier {
             | Next::Park(_)
             | Next::ParkUnclear(_) => PushOutcome::Other,
         };
+        if next == Next::Created {
+            self.keep_sample(&shares, connection, &end, started);
+        }
         learnt.push = Some(PushReport { cases: sent, took, end: outcome });
         self.record(shares, push, &end, &next, connection, learnt).await
+    }
+
+    /// Keeps the last case of a request as one that Testmo has to show.
+    fn keep_sample(&self, shares: &[Share<'_>], connection: &Connection, end: &PushEnd, sent_at: Instant) {
+        let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
+        let Some(tag) = share.claimed.open_push.as_ref().and_then(|push| push.mark.clone()) else { return };
+        let account = connection.access.origin.as_str().to_owned();
+        let target = Target { account, project: connection.project, folder: share.folder };
+        self.samples.keep(target, Sample { tag, id, sent_at });
     }
 
     /// Gives claims back that were not used.
@@ -210,7 +223,8 @@ impl Courier {
             let (flow, refused) = self.apply(&mut share.part.entry, &of_share, next);
             first += count;
             let created = of_share.created().count();
-            let change = Change { ended: Some(ended.clone()), heard: heard.take(), ..Change::default() };
+            let lease = share.part.entry.record.open_push.is_some().then(|| self.lease_after(end));
+            let change = Change { ended: Some(ended.clone()), heard: heard.take(), lease, ..Change::default() };
             recordings.push((share, flow, created, refused, change));
         }
         let stored = recordings.into_iter().map(|(share, flow, created, refused, change)| async move {
@@ -264,7 +278,6 @@ impl Courier {
         let positions = share.positions;
         let detail = share.end.as_ref().err().map(ToString::to_string);
         let refusal = |reason, said| Refusal { reason, said };
-        let testmo = &self.config.testmo;
         match next {
             Next::Created => {
                 let ids: Vec<(usize, u64)> = share.created().collect();
@@ -278,7 +291,7 @@ impl Courier {
                     entry.record.carried_out();
                 }
                 entry.record.unclear(entry.claimed_at);
-                (Flow::Pause(testmo.settle_unanswered), 0)
+                (Flow::Pause(self.settle_time(share.end)), 0)
             }
             Next::TakeOut(refusals) => {
                 let refused: Vec<_> = positions
@@ -313,9 +326,11 @@ impl Courier {
             Next::Look => {
                 entry.record.unclear(entry.claimed_at);
                 let trouble = share.end.as_ref().err();
-                let settle = trouble.map_or(testmo.settle_unanswered, |trouble| {
-                    trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered)
-                });
+                entry.ended_at = trouble.filter(|trouble| trouble.has_ended()).map(|_| Instant::now());
+                if let Some(push) = entry.record.open_push.as_ref().filter(|_| entry.ended_at.is_some()) {
+                    self.samples.note_end(&push.id);
+                }
+                let settle = self.settle_time(share.end);
                 (Flow::Again(trouble.map_or(Reason::Unclear, reason_of), detail, settle), 0)
             }
             Next::Again(reason) => {
@@ -341,6 +356,22 @@ impl Courier {
                 (Flow::Park(*reason, detail), 0)
             }
         }
+    }
+
+    /// How long after such an end nothing more can come of the request.
+    fn settle_time(&self, end: &PushEnd) -> Duration {
+        let testmo = &self.config.testmo;
+        end.as_ref().err().map_or(testmo.settle_unanswered, |trouble| {
+            trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered)
+        })
+    }
+
+    /// For how long after such an end nobody else may go on with a batch. Where the request may still be at work, that
+    /// allows for a jump of the store's clock.
+    fn lease_after(&self, end: &PushEnd) -> Duration {
+        let has_ended = end.as_ref().err().is_some_and(Trouble::has_ended);
+        let margin = if has_ended { Duration::ZERO } else { self.config.testmo.margin };
+        self.settle_time(end) + margin
     }
 
     fn count_cases(&self, created: usize, refused: usize) {
@@ -434,6 +465,7 @@ fn take_over(mut share: Share<'_>, at: i64) -> Share<'_> {
     entry.stored_epoch = share.claimed.epoch;
     entry.record = share.claimed.clone();
     entry.claimed_at = at;
+    entry.ended_at = None;
     share
 }
 

@@ -1,8 +1,12 @@
 //! Is nothing created twice, and nothing lost, when it is not clear how a request ended?
 
 use testmo_courier::batch::Reason;
+use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, CutAt, Fault};
+use testmo_sim::model::TagsFilter;
+use testmo_sim::world::RequestRecord;
 
+use crate::support::broker::Broker;
 use crate::support::process::Process;
 use crate::support::stage::{Stage, batch, key_of, names, on_create};
 
@@ -99,4 +103,34 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
     assert!(warnings[0].contains("acme/b-1 TC-1"), "{output}");
     drop(process);
     stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_asks_for_its_batches_alone_only_where_a_case_that_must_be_shown_is_shown() {
+    let (by_tags, everything) = (true, false);
+    for (filter, looks) in [
+        (TagsFilter::Any, vec![by_tags]),
+        (TagsFilter::Ignored, vec![by_tags]),
+        (TagsFilter::All, vec![by_tags, everything]),
+        (TagsFilter::Late(60_000), vec![by_tags, everything]),
+    ] {
+        let settle = [("COURIER_TESTMO__SETTLE_ANSWERED", "5s")];
+        let mut stage = Stage::on(Broker::shared(), &["acme"], &settle).await;
+        stage.account("acme").change_settings(|settings| settings.tags_filter = filter);
+        stage.account("acme").set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 3)).await;
+        let is_answered = |request: &RequestRecord| request.status == Some(503);
+        stage.account("acme").requests_matching(is_answered, 1).await;
+        // A batch that is created while the first one settles.
+        stage.publish(&batch("acme", "b-2", 2)).await;
+        assert_eq!(stage.event_of("acme/b-2").await["data"]["cases"][0]["outcome"], "created");
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted", "{filter:?}");
+        assert_eq!(stage.account("acme").case_names(), [names("b-1", 3), names("b-2", 2)].concat());
+        let requests = stage.account("acme").requests();
+        let lists = requests.iter().filter(|request| request.method == Method::Get && request.path.contains("/cases"));
+        let made: Vec<bool> = lists.map(|request| request.path.contains("&tags=sqai-")).collect();
+        assert_eq!(made, looks, "{filter:?}");
+        stage.end().await;
+    }
 }

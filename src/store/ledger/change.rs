@@ -1,6 +1,7 @@
 //! What became of cases? Changes, many in one transaction, each stored whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
@@ -56,20 +57,22 @@ async fn store_batches(
 ) -> Result<HashSet<BatchKey>, StoreError> {
     let mut seen = HashSet::new();
     // Two changes of one batch in one group cannot both start from the stored epoch: the first one wins.
-    let first = |revised: &&Revised| seen.insert(revised.record.key.clone());
-    let revised = changes.iter().filter_map(|c| c.batch.as_ref()).filter(first);
-    let (new, known): (Vec<&Revised>, Vec<&Revised>) = revised.partition(|revised| revised.from_epoch == 0);
+    let first = |(revised, _): &(&Revised, Option<i64>)| seen.insert(revised.record.key.clone());
+    let until = |lease: Duration| now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+    let revised = changes.iter().filter_map(|c| Some((c.batch.as_ref()?, c.lease.map(until)))).filter(first);
+    let (new, known): (Vec<_>, Vec<_>) = revised.partition(|(revised, _)| revised.from_epoch == 0);
     let mut moved = HashSet::new();
     if !known.is_empty() {
         let sql = format!(
             "UPDATE batches SET state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
              cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
-             settled_at = r.settled_at \
+             settled_at = r.settled_at, lease_until = COALESCE(r.lease_until, batches.lease_until) \
              FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
-        let mut rows: Vec<BatchRow<'_>> = known.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
+        let mut rows: Vec<BatchRow<'_>> =
+            known.into_iter().map(|(revised, lease)| BatchRow::of(revised, lease)).collect();
         rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
         moved = rows.iter().map(key_of).collect::<Result<_, _>>()?;
@@ -87,7 +90,7 @@ async fn store_batches(
              settled_at = excluded.settled_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
-        let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|revised| BatchRow::of(revised, None)).collect();
+        let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|(revised, _)| BatchRow::of(revised, None)).collect();
         rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
         for row in &rows {

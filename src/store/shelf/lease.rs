@@ -36,7 +36,7 @@ impl Store {
              CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {DUE}) THEN 1 ELSE 0 END \
              AS is_due, \
              CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
-             AND reason IN ('no_room', 'throttled', 'paused')) THEN 1 ELSE 0 END AS is_skimmed, \
+             AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_skimmed, \
              (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
              FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
              ORDER BY since, p.tenant LIMIT $2"

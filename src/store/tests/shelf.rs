@@ -16,11 +16,12 @@ on_both! {
 async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     assert_eq!(f.store.due(9).await.unwrap(), []);
-    let put = async |key: &str, reason, until, arrived_at| {
+    let put_failing = async |key: &str, reason, until, arrived_at, failing_since| {
         let identity = Identity::Batch(key.parse().unwrap(), "1:f".into());
-        let shelve = Shelving { identity, reason, arrived_at, ..shelving("b", until) };
+        let shelve = Shelving { identity, reason, arrived_at, failing_since, ..shelving("b", until) };
         f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
     };
+    let put = async |key: &str, reason, until, arrived_at| put_failing(key, reason, until, arrived_at, None).await;
     put("birch/1", Reason::NoRoom, Until::After(Duration::ZERO), 9).await;
     put("birch/2", Reason::Throttled, Until::After(HOUR), 1).await;
     put("acme/1", Reason::ServerError, Until::After(HOUR), 5).await;
@@ -36,6 +37,10 @@ async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f:
     assert_eq!(f.store.skimmed(9).await.unwrap(), [("birch".parse().unwrap(), 2)]);
     let asks = [("birch".parse().unwrap(), 9), (tenant(), 9)];
     assert_eq!(f.store.lease_due("w", HOUR, &asks).await.unwrap().len(), 1);
+    // What is tried again has a queue of its own, in which nothing new has to wait.
+    put_failing("daisy/1", Reason::NoRoom, Until::After(HOUR), 12, Some(11)).await;
+    let last = |due: Vec<Due>| due.last().cloned();
+    assert_eq!(last(f.store.due(9).await.unwrap()), Some(due("daisy", None, false, false)));
 }
 
 async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again(f: Fixture) {

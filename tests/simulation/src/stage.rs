@@ -11,7 +11,7 @@ use testmo_courier::store::connections::Finding;
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 use testmo_sim::Time;
-use testmo_sim::model::Role;
+use testmo_sim::model::{Role, TagsFilter};
 use testmo_sim::world::{AccountSpec, FolderSpec, ProjectSpec, UserSpec, World};
 
 use crate::batches::LARGEST_REQUEST;
@@ -229,6 +229,8 @@ fn world(plan: &Plan, now: i64) -> World {
         spec.settings.body_limit_bytes = LARGEST_REQUEST;
         // Clocks differ: this one by hours, of which the worker learns by the answers.
         spec.settings.clock_skew_ms = [0, 5_000_000, -9_000_000][(plan.seed as usize + number) % 3];
+        let filters = [TagsFilter::Any, TagsFilter::All, TagsFilter::Late(3_000), TagsFilter::Any, TagsFilter::Ignored];
+        spec.settings.tags_filter = filters[(plan.seed as usize + number) % filters.len()];
         world.put(account, spec, Time(now)).expect("an account");
     }
     world

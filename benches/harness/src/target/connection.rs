@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::wire::{self, NewCases, NewFolders};
-use super::world::{Admission, World};
+use super::world::{Admission, Wanted, World};
 
 /// The world of the one thread that serves it.
 pub(super) type Shared = Rc<RefCell<World>>;
@@ -123,8 +123,9 @@ const NO_ROUTE: &str = r#"{"message":"The route could not be found."}"#;
 
 fn look_up(world: &mut World, account: &str, path: &str, route: &str) -> (u16, String) {
     let body = if route.ends_with("/cases") {
-        let page = wire::number(path, "page").and_then(|page| usize::try_from(page).ok()).unwrap_or(1).max(1);
-        world.list(account, wire::number(path, "folder_id"), page, now())
+        let page = wire::number(path, "page").and_then(|page| usize::try_from(page).ok()).unwrap_or(1);
+        let tags = wire::value(path, "tags").map(|tags| tags.split(',').collect());
+        world.list(account, &Wanted { folder: wire::number(path, "folder_id"), tags, page }, now())
     } else if route.ends_with("/folders") {
         world.folders(account, now())
     } else if route == "/user" {

@@ -43,8 +43,13 @@ pub(super) fn split_path(target: &str) -> Option<(&str, &str)> {
 
 /// A number in the query of a path.
 pub(super) fn number(path: &str, name: &str) -> Option<u64> {
+    value(path, name)?.parse().ok()
+}
+
+/// A value in the query of a path, as it is written.
+pub(super) fn value<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = path.split_once('?')?;
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// An answer with its head, ready to be sent.
@@ -105,6 +110,7 @@ mod tests {
     fn a_query_is_read_by_name() {
         let path = "/projects/1/cases?folder_id=12&per_page=100&page=3";
         assert_eq!((number(path, "page"), number(path, "folder_id"), number(path, "total")), (Some(3), Some(12), None));
+        assert_eq!(value("/cases?tags=a,b&page=3", "tags"), Some("a,b"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is in each account, and what may it ask for? A value: the time comes in.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 use super::order::{Bucket, Manner, Refusal, Refusals, Report};
@@ -26,6 +26,9 @@ pub(super) struct World {
 #[derive(Debug)]
 struct Account {
     cases: Vec<Row>,
+    /// Where the cases with a tag are, of as many of them as were indexed.
+    by_tag: HashMap<String, Vec<usize>>,
+    indexed: usize,
     names: HashSet<u64>,
     folders: Vec<(u64, String, Option<u64>)>,
     tokens: f64,
@@ -41,6 +44,17 @@ struct Row {
     folder: u64,
     tags: Box<str>,
     created_at: i64,
+}
+
+/// What a list is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Wanted<'a> {
+    /// The folder; none means all.
+    pub(super) folder: Option<u64>,
+    /// Tags of which a case must have one.
+    pub(super) tags: Option<Vec<&'a str>>,
+    /// The page, from 1.
+    pub(super) page: usize,
 }
 
 /// What becomes of a request.
@@ -128,14 +142,23 @@ impl World {
         body
     }
 
-    /// A page of the cases of a folder, newest first.
-    pub(super) fn list(&mut self, account: &str, folder: Option<u64>, page: usize, now: i64) -> String {
+    /// A page of the cases of a folder, or of those of them that have one of some tags, newest first.
+    pub(super) fn list(&mut self, account: &str, wanted: &Wanted<'_>, now: i64) -> String {
         self.report.lists += 1;
-        self.account(account, now);
+        self.account(account, now).index();
         let Some(account) = self.accounts.get(account) else { return String::new() };
-        let in_folder = |row: &&Row| folder.is_none_or(|folder| row.folder == folder);
-        let total = account.cases.iter().filter(in_folder).count();
-        let rows = account.cases.iter().rev().filter(in_folder).skip((page - 1) * PAGE).take(PAGE);
+        let page = wanted.page.max(1);
+        let in_folder = |at: &usize| wanted.folder.is_none_or(|folder| account.cases[*at].folder == folder);
+        let mut found: Vec<usize> = match &wanted.tags {
+            None => (0..account.cases.len()).filter(in_folder).collect(),
+            Some(tags) => {
+                let tagged = tags.iter().filter_map(|tag| account.by_tag.get(*tag)).flatten();
+                tagged.copied().filter(in_folder).collect::<BTreeSet<_>>().into_iter().collect()
+            }
+        };
+        let total = found.len();
+        found.reverse();
+        let rows = found.into_iter().skip((page - 1) * PAGE).take(PAGE).map(|at| &account.cases[at]);
         let (mut result, mut expanded) = (String::from("["), BTreeMap::new());
         for row in rows {
             let names: Vec<String> = serde_json::from_str(&row.tags).unwrap_or_default();
@@ -187,6 +210,8 @@ impl Account {
     fn with(tokens: f64, now: i64) -> Self {
         Self {
             cases: Vec::new(),
+            by_tag: HashMap::new(),
+            indexed: 0,
             names: HashSet::new(),
             folders: vec![(FIRST_FOLDER, "Generated".to_owned(), None)],
             tokens,
@@ -194,6 +219,16 @@ impl Account {
             refusals: Vec::new(),
             faulted: HashSet::new(),
         }
+    }
+
+    /// Indexes the cases that came since the last time: nobody asks by tags in most runs.
+    fn index(&mut self) {
+        for (at, row) in self.cases.iter().enumerate().skip(self.indexed) {
+            for tag in serde_json::from_str::<Vec<String>>(&row.tags).unwrap_or_default() {
+                self.by_tag.entry(tag).or_default().push(at);
+            }
+        }
+        self.indexed = self.cases.len();
     }
 
     /// Takes a token, or tells in how many whole seconds, at least one, there is a next one.

@@ -85,11 +85,26 @@ fn a_list_has_the_newest_first_with_tags_by_id() {
     let mut world = world(Manner::default());
     let names: Vec<String> = (0..150).map(|n| format!("case {n}")).collect();
     send(&mut world, "a", &names.iter().map(String::as_str).collect::<Vec<_>>(), 1_700_000_000 * SECOND);
-    let page: serde_json::Value = serde_json::from_str(&world.list("a", Some(1), 2, 0)).unwrap();
+    let page: serde_json::Value =
+        serde_json::from_str(&world.list("a", &Wanted { folder: Some(1), page: 2, ..Wanted::default() }, 0)).unwrap();
     assert_eq!((&page["total"], &page["next_page"], &page["prev_page"]), (&150.into(), &().into(), &1.into()));
     assert_eq!(page["result"].as_array().unwrap().len(), 50);
     let row = &page["result"][0];
     assert_eq!((&row["name"], &row["tags"]), (&"case 49".into(), &serde_json::json!([1])));
     assert_eq!(row["created_at"], "2023-11-14 22:13:20.000000");
     assert_eq!(page["expands"]["tags"], serde_json::json!([{"id": 1, "name": "T1"}]));
+}
+
+#[test]
+fn a_list_by_tags_has_what_carries_one_of_them() {
+    let mut world = world(Manner::default());
+    send(&mut world, "a", &["one", "two"], 0);
+    let mut total = |tags: &[&'static str], folder| {
+        let wanted = Wanted { folder, tags: Some(tags.to_vec()), page: 1 };
+        let page: serde_json::Value = serde_json::from_str(&world.list("a", &wanted, 0)).unwrap();
+        page["total"].as_u64().unwrap()
+    };
+    assert_eq!(total(&["T1"], Some(1)), 2);
+    assert_eq!(total(&["other", "T1"], None), 2);
+    assert_eq!((total(&["other"], Some(1)), total(&["T1"], Some(2))), (0, 0));
 }

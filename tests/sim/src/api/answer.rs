@@ -44,7 +44,7 @@ impl Account {
             (Route::Projects, _) => self.list_projects(request, user),
             (Route::Project(project), _) => self.show_project(project),
             (Route::Folders(project), _) => self.list_folders(project, request),
-            (Route::Cases(project), _) => self.list_cases(project, request),
+            (Route::Cases(project), _) => self.list_cases(project, request, now),
             (Route::Templates(_), _) => Ok(self.list_templates()),
             (Route::Fields(_), _) => self.list_fields(request),
             (Route::States(_), _) => self.list_states(request),

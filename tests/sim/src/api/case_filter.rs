@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::refusal::{Refusal, refused};
-use crate::model::{Account, Case};
+use crate::model::{Account, Case, TagsFilter};
 use crate::request::Request;
 use crate::response::Response;
 use crate::time::Time;
@@ -29,7 +29,7 @@ pub(crate) struct CaseFilter {
 
 impl CaseFilter {
     /// Reads the query; a value of the wrong type is 422.
-    pub(crate) fn of(request: &Request, account: &Account) -> Result<Self, Response> {
+    pub(crate) fn of(request: &Request, account: &Account, now: Time) -> Result<Self, Response> {
         let mut refusal = Refusal::default();
         let mut ids = |name: &str| id_list(request, name, &mut refusal);
         let mut filter = Self {
@@ -45,7 +45,7 @@ impl CaseFilter {
         filter.created_after = moment(request, "created_after")?;
         filter.created_before = moment(request, "created_before")?;
         filter.automated = flag(request, "has_automation")?.or(flag(request, "has_automation_status")?);
-        filter.read_switchable(request, account);
+        filter.read_switchable(request, account, now);
         Ok(filter)
     }
 
@@ -77,10 +77,20 @@ impl CaseFilter {
             && self.created_before.is_none_or(|before| case.created_at < before)
     }
 
-    fn read_switchable(&mut self, request: &Request, account: &Account) {
+    fn read_switchable(&mut self, request: &Request, account: &Account, now: Time) {
         let settings = &account.settings;
-        if settings.tags_filter && request.parameter("tags").is_some() {
-            self.tagged = Some(cases_with_tags(account, &request.list("tags")));
+        if request.parameter("tags").is_some() {
+            let tags = request.list("tags");
+            self.tagged = match settings.tags_filter {
+                TagsFilter::Ignored => None,
+                TagsFilter::Any => Some(cases_with_any(account, &tags)),
+                TagsFilter::All => Some(cases_with_all(account, &tags)),
+                TagsFilter::Late(ms) => {
+                    let mut found = cases_with_any(account, &tags);
+                    found.retain(|id| account.cases.get(*id).is_some_and(|case| case.created_at <= now.plus(-ms)));
+                    Some(found)
+                }
+            };
         }
         if settings.name_filter {
             self.name = request.parameter("name").map(str::to_lowercase);
@@ -94,10 +104,19 @@ impl CaseFilter {
 }
 
 /// The cases that carry any of these tags, given by name or id.
-fn cases_with_tags(account: &Account, tags: &[&str]) -> BTreeSet<u64> {
-    let id = |tag: &&str| account.tags.id(tag).or_else(|| tag.parse().ok());
-    let ids = tags.iter().filter_map(id);
-    ids.flat_map(|id| account.cases.of_tag(id)).copied().collect()
+fn cases_with_any(account: &Account, tags: &[&str]) -> BTreeSet<u64> {
+    tags.iter().flat_map(|tag| cases_with(account, tag)).collect()
+}
+
+/// The cases that carry all of these tags, given by name or id.
+fn cases_with_all(account: &Account, tags: &[&str]) -> BTreeSet<u64> {
+    let each = tags.iter().map(|tag| cases_with(account, tag));
+    each.reduce(|all, these| &all & &these).unwrap_or_default()
+}
+
+fn cases_with(account: &Account, tag: &str) -> BTreeSet<u64> {
+    let id = account.tags.id(tag).or_else(|| tag.parse().ok());
+    id.into_iter().flat_map(|id| account.cases.of_tag(id)).copied().collect()
 }
 
 fn id_list(request: &Request, name: &str, refusal: &mut Refusal) -> Option<Vec<u64>> {

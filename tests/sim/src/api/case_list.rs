@@ -14,14 +14,15 @@ use super::page::{Order, Paging, sort_column};
 use crate::model::{Account, Case};
 use crate::request::Request;
 use crate::response::Response;
+use crate::time::Time;
 
 impl Account {
     /// One page of cases.
-    pub(crate) fn list_cases(&self, project_id: u64, request: &Request) -> Result<Response, Response> {
+    pub(crate) fn list_cases(&self, project_id: u64, request: &Request, now: Time) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let column = sort_column(request, "repository_cases", &COLUMNS, "created_at")?;
         let order = Order::of(request, Order::Descending)?;
-        let filter = CaseFilter::of(request, self)?;
+        let filter = CaseFilter::of(request, self, now)?;
         let is_by_id = column == "id" || (column == "created_at" && self.cases.is_in_time_order());
         let (page, total) = if is_by_id {
             self.page_by_id(project_id, &filter, order, paging)

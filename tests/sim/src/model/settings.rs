@@ -14,8 +14,8 @@ pub struct Settings {
     pub states_route: bool,
     /// Whether `/projects/{id}/tags` exists.
     pub tags_route: bool,
-    /// Whether the case list knows `tags`; if not, it is ignored without a word (both were recorded).
-    pub tags_filter: bool,
+    /// What the case list makes of `tags`.
+    pub tags_filter: TagsFilter,
     /// Whether the case list knows `name` (claimed by clients only).
     pub name_filter: bool,
     /// Whether the case list knows `recursive` (claimed by clients only).
@@ -40,6 +40,20 @@ pub struct Settings {
     pub clock_skew_ms: i64,
     /// How many requests are remembered; the oldest go first.
     pub record_limit: usize,
+}
+
+/// What the case list makes of its parameter `tags`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TagsFilter {
+    /// Nothing, without a word (recorded).
+    Ignored,
+    /// It shows cases with any of the tags (recorded for one tag).
+    Any,
+    /// It shows cases with all of the tags (nowhere excluded).
+    All,
+    /// It shows cases with any of the tags, but new ones only after so many milliseconds (nowhere excluded).
+    Late(i64),
 }
 
 /// What happens to a plain field in a new case that Testmo does not have.
@@ -69,7 +83,7 @@ impl Default for Settings {
             fields_route: true,
             states_route: true,
             tags_route: true,
-            tags_filter: true,
+            tags_filter: TagsFilter::Any,
             name_filter: false,
             recursive_filter: false,
             body_limit_bytes: 5_000_000,

@@ -102,7 +102,7 @@ impl Tables {
         if change.by_hand.as_ref().is_some_and(|by_hand| !self.is_untouched(by_hand, now)) {
             return Changed::Fenced;
         }
-        if change.batch.as_ref().is_some_and(|revised| !self.store_batch(revised, now)) {
+        if change.batch.as_ref().is_some_and(|revised| !self.store_batch(revised, change.lease, now)) {
             return Changed::Fenced;
         }
         if let Some(ended) = &change.ended {
@@ -124,7 +124,7 @@ impl Tables {
     }
 
     /// Stores a record whose stored epoch is the one it started from; tells whether it was.
-    fn store_batch(&mut self, revised: &Revised, now: i64) -> bool {
+    fn store_batch(&mut self, revised: &Revised, lease: Option<Duration>, now: i64) -> bool {
         let ignores_epochs = self.has(Mutation::NoEpochCheck);
         let record = revised.record.clone();
         match self.batches.get_mut(&record.key) {
@@ -146,6 +146,9 @@ impl Tables {
                     first_seen_at: before.first_seen_at,
                     ..record
                 };
+                if let Some(lease) = lease {
+                    entry.stored.lease_until = Some(after(now, lease));
+                }
                 true
             }
         }

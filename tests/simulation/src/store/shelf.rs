@@ -104,7 +104,7 @@ impl Tables {
             let (since, is_due, is_skimmed) = tenants.entry(tenant).or_insert((i64::MAX, false, false));
             *since = row.content.arrived_at.min(*since);
             *is_due |= self.is_due(row, now);
-            *is_skimmed |= waits_for_room(row);
+            *is_skimmed |= waits_for_room(row) && row.content.failing_since.is_none();
         }
         let mut tenants: Vec<_> = tenants.into_iter().collect();
         tenants.sort_by_key(|(tenant, (since, ..))| (*since, (*tenant).clone()));

@@ -263,6 +263,7 @@ impl Both {
             let ended = PushEnded { push: format!("p{}", self.pushes), answer: "2xx", ids };
             change.ended = self.rng.bool().then_some(ended);
             change.batch = Some(revised);
+            change.lease = self.rng.bool().then(|| self.wait());
         }
         if self.rng.u8(..4) == 0 {
             change.shelve = Some(self.shelving());

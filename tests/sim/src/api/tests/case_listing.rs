@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Desk, desk};
+use crate::model::TagsFilter;
 use crate::time::Time;
 
 /// `a` in 10 by steps, `b` in 11 by text and approved, `c` in 12 tagged; one minute apart; `d` in another project.
@@ -65,8 +66,22 @@ fn filters_narrow_the_list_and_unknown_ones_are_ignored() {
 #[test]
 fn a_tags_filter_that_the_tenant_lacks_shows_everything() {
     let mut desk = filled();
-    desk.settings().tags_filter = false;
+    desk.settings().tags_filter = TagsFilter::Ignored;
     assert_eq!(desk.names("/projects/3/cases?tags=nothing").len(), 3);
+}
+
+#[test]
+fn a_tags_filter_may_mean_all_of_them_or_find_new_cases_late() {
+    let mut desk = filled();
+    desk.settings().tags_filter = TagsFilter::All;
+    assert_eq!(desk.names("/projects/3/cases?tags=x"), ["c", "a"]);
+    assert_eq!(desk.names("/projects/3/cases?tags=x,y"), ["c"]);
+    assert!(desk.names("/projects/3/cases?tags=x,nothing").is_empty());
+    // The last case of this project is a minute old.
+    desk.settings().tags_filter = TagsFilter::Late(60_001);
+    assert_eq!(desk.names("/projects/3/cases?tags=x"), ["a"]);
+    desk.now = desk.now.plus(1);
+    assert_eq!(desk.names("/projects/3/cases?tags=x"), ["c", "a"]);
 }
 
 #[test]
