@@ -243,6 +243,17 @@ impl Store {
         rows.iter().map(connection).collect()
     }
 
+    /// Tenants whose keys expire on or before a day (ISO 8601), with the days on which they do.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError> {
+        let mut conn = self.reading().await?;
+        let sql = "SELECT tenant_id, expires_on FROM connections WHERE expires_on <= $1 ORDER BY tenant_id";
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(day.into())]).await?;
+        rows.iter().map(|row| Ok((row.parsed("tenant_id")?, row.text("expires_on")?))).collect()
+    }
+
     /// How many connections there are, by the day on which their keys expire and whether they may be used.
     ///
     /// # Errors

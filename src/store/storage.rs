@@ -64,7 +64,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError>;
 
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError>;
-    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError>;
+    async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError>;
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError>;
     async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError>;
     async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError>;
@@ -191,8 +191,8 @@ impl Storage for Store {
         Self::connection(self, tenant).await
     }
 
-    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
-        Self::connections(self).await
+    async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError> {
+        Self::keys_expiring_by(self, day).await
     }
 
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
@@ -34,9 +34,13 @@ pub(super) async fn remind(courier: Arc<Courier>, stop: CancellationToken) {
 
 async fn tell_all(courier: &Courier) -> Result<(), StoreError> {
     let now = courier.clock.now();
+    let Some(last) = today(now).and_then(|today| today.checked_add(Span::new().days(DaysLeft::ALL[0].days())).ok())
+    else {
+        return Ok(());
+    };
     let due = |(tenant, expires_on): (TenantId, String)| reminder(&tenant, expires_on.parse().ok()?, now);
-    let keys = courier.store.connections().await?.into_iter();
-    let events: Vec<Event> = keys.filter_map(|row| Some((row.tenant, row.expires_on?))).filter_map(due).collect();
+    let keys = courier.store.keys_expiring_by(&last.to_string()).await?;
+    let events: Vec<Event> = keys.into_iter().filter_map(due).collect();
     if !events.is_empty() {
         courier.store.change(Change { events, ..Change::default() }).await?;
         courier.announce.notify_one();
@@ -46,12 +50,15 @@ async fn tell_all(courier: &Courier) -> Result<(), StoreError> {
 
 /// The event that is due for a key at `now`, in milliseconds since 1970. The key is good throughout its last day (UTC).
 fn reminder(tenant: &TenantId, expires_on: Date, now: i64) -> Option<Event> {
-    let today = TimeZone::UTC.to_datetime(Timestamp::from_millisecond(now).ok()?).date();
-    let left = today.until(expires_on).ok()?.get_days();
+    let left = today(now)?.until(expires_on).ok()?.get_days();
     if left < 0 {
         return Some(key_expired(tenant, expires_on, now));
     }
     DaysLeft::due(left).map(|due| key_expiring(tenant, expires_on, due, now))
+}
+
+fn today(now: i64) -> Option<Date> {
+    Some(TimeZone::UTC.to_datetime(Timestamp::from_millisecond(now).ok()?).date())
 }
 
 #[cfg(test)]

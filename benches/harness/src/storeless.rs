@@ -213,8 +213,8 @@ impl Storage for Storeless {
         Ok(self.connections.get(tenant).cloned())
     }
 
-    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
-        Ok(self.connections.values().cloned().collect())
+    async fn keys_expiring_by(&self, _: &str) -> Result<Vec<(TenantId, String)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {

@@ -20,8 +20,12 @@ impl Tables {
         self.connections.get(tenant).map(|entry| entry.row.clone())
     }
 
-    pub(crate) fn connections(&self) -> Vec<ConnectionRow> {
-        self.connections.values().map(|entry| entry.row.clone()).collect()
+    pub(crate) fn keys_expiring_by(&self, day: &str) -> Vec<(TenantId, String)> {
+        let keys = self.connections.values().filter_map(|ConnectionEntry { row, .. }| {
+            let expires_on = row.expires_on.clone().filter(|expires_on| expires_on.as_str() <= day)?;
+            Some((row.tenant.clone(), expires_on))
+        });
+        keys.collect()
     }
 
     pub(crate) fn connection_counts(&self) -> Vec<ConnectionCount> {

@@ -351,8 +351,9 @@ impl Storage for StoreOf {
         self.ask("connection", move |tables, _| tables.connection(&tenant)).await
     }
 
-    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
-        self.ask("connections", |tables, _| tables.connections()).await
+    async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError> {
+        let day = day.to_owned();
+        self.ask("keys_expiring_by", move |tables, _| tables.keys_expiring_by(&day)).await
     }
 
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {

@@ -114,7 +114,7 @@ impl Both {
             version: version.into(),
             origin: self.account(),
             key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into() },
-            expires_on: self.one_of(&[None, Some("2027-01-01".into())]),
+            expires_on: self.one_of(&[None, Some("2027-01-01".into()), Some("2028-01-01".into())]),
             project: 1,
             folder: 2,
             mapping: Default::default(),
@@ -353,7 +353,13 @@ impl Both {
         let (real, memory) = self.shelf().await;
         read.push((told(&real), told(&memory)));
         read.push((told(&self.real.shelf_counts().await.expect("read")), told(&self.memory.shelf_counts())));
-        read.push((told(&self.real.connections().await.expect("read")), told(&self.memory.connections())));
+        for tenant in ["a", "b"] {
+            let tenant: TenantId = tenant.parse().expect("a tenant");
+            let real = self.real.connection(&tenant).await.expect("read");
+            read.push((told(&real), told(&self.memory.connection(&tenant))));
+        }
+        let expiring = self.real.keys_expiring_by("2027-06-30").await.expect("read");
+        read.push((told(&expiring), told(&self.memory.keys_expiring_by("2027-06-30"))));
         let counts = self.real.connection_counts().await.expect("read");
         read.push((told(&counts), told(&self.memory.connection_counts())));
         let unsent = self.real.unsent_count().await.expect("read");
