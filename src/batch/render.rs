@@ -1,5 +1,7 @@
 //! What does a case look like in Testmo? One entry of a create request, but for its folder.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::fingerprint;
@@ -132,16 +134,19 @@ fn origin_note(source: &Source) -> Option<String> {
 
 /// Plain text as the HTML of Testmo's rich text: escaped, a paragraph for each block, a break for each line.
 pub fn rich_text(text: &str) -> String {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text = match text.contains('\r') {
+        true => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
+        false => Cow::Borrowed(text),
+    };
     let mut html = String::with_capacity(text.len() + 16);
     let mut open = false;
-    for line in text.split('\n').map(escape) {
-        if line.trim().is_empty() {
+    for line in text.split('\n') {
+        if line.chars().all(|c| c.is_whitespace() || c.is_control()) {
             html.push_str(if open { "</p>" } else { "" });
             open = false;
         } else {
             html.push_str(if open { "<br />" } else { "<p>" });
-            html.push_str(&line);
+            escape_into(&mut html, line);
             open = true;
         }
     }
@@ -149,19 +154,17 @@ pub fn rich_text(text: &str) -> String {
     html
 }
 
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
+fn escape_into(html: &mut String, text: &str) {
     for c in text.chars() {
         match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\t' => out.push(c),
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '\t' => html.push(c),
             c if c.is_control() => {}
-            c => out.push(c),
+            c => html.push(c),
         }
     }
-    out
 }
 
 fn tags(of_case: &[String], of_tenant: &[String], mark: Option<&str>) -> Vec<String> {

@@ -2,8 +2,8 @@
 
 /// A text on one line: control characters become blanks, blanks at the ends are dropped.
 pub fn one_line(text: &str) -> String {
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    text.trim_matches(is_blank).chars().map(visible).collect()
+    let text = text.trim_matches(is_blank);
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text.to_owned() }
 }
 
 /// The same, cut to so many characters; where something is missing it ends with `…`.

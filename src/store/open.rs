@@ -18,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The connections that read an SQLite file. One more writes: whoever else did would make it read its pages again.
 const READERS_OF_A_FILE: u32 = 2;
 /// What the one that writes keeps of the file, in KiB: the pages that pushes under way come back to.
-const PAGES_KEPT: u32 = 8_192;
+const PAGES_KEPT: u32 = 4_096;
 /// The size of a page of an SQLite file, in bytes.
 const PAGE: u64 = 4_096;
 /// A connection that was idle for longer is tried before it is used.

@@ -94,36 +94,27 @@ impl Client {
     pub async fn create_folder(&self, access: &Access, project: u64, parent: u64, name: &str) -> Result<u64, Trouble> {
         let body = serde_json::json!({"folders": [{"name": name, "parent_id": parent}]}).to_string();
         let answer = self.post(access, &format!("/projects/{project}/folders"), body).await?;
-        let created: Created = content(&answer)?;
-        let id = created.result.first().and_then(created_id);
+        let created: Created<'_> = content(&answer)?;
+        let id = created.result.first().and_then(|entry| created_id(entry));
         id.ok_or_else(|| Trouble::Unreadable("no id of the created folder".into()))
     }
 
     /// Creates cases; `body` is the whole request and holds `sent` of them.
     pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> Pushed {
-        match self.entries(access, project, body.clone(), sent).await {
-            Ok(entries) => {
-                let mut ids: Vec<Option<u64>> = entries.iter().map(created_id).collect();
-                ids.resize(sent, None);
-                Pushed { end: Ok(ids), differing: differences(&body, &entries) }
+        let answered = self.post(access, &format!("/projects/{project}/cases"), body.clone()).await;
+        let created = answered.and_then(|answer| {
+            let created: Created<'_> = content(&answer)?;
+            if created.result.len() > sent {
+                return Err(Trouble::Unreadable(format!("{} entries for {sent} cases", created.result.len())));
             }
+            let mut ids: Vec<Option<u64>> = created.result.iter().map(|entry| created_id(entry)).collect();
+            ids.resize(sent, None);
+            Ok((ids, differences(&body, &created.result)))
+        });
+        match created {
+            Ok((ids, differing)) => Pushed { end: Ok(ids), differing },
             Err(trouble) => Pushed { end: Err(trouble), differing: Vec::new() },
         }
-    }
-
-    async fn entries(
-        &self,
-        access: &Access,
-        project: u64,
-        body: String,
-        sent: usize,
-    ) -> Result<Vec<serde_json::Value>, Trouble> {
-        let answer = self.post(access, &format!("/projects/{project}/cases"), body).await?;
-        let created: Created = content(&answer)?;
-        if created.result.len() > sent {
-            return Err(Trouble::Unreadable(format!("{} entries for {sent} cases", created.result.len())));
-        }
-        Ok(created.result)
     }
 
     /// The cases of a folder that were created since `since`, in milliseconds on our clock, less a margin for clocks.
@@ -188,7 +179,7 @@ fn if_listed<T>(listed: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     }
 }
 
-fn content<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, Trouble> {
+fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, Trouble> {
     let content = answer.content();
     if let (Err(Trouble::NotTestmo { .. }), Some(to)) = (&content, redirect_of(answer)) {
         tracing::debug!(to, "Testmo's address redirects");

@@ -27,7 +27,7 @@ pub struct Answer {
 
 impl Answer {
     /// The content of a successful answer, or what the answer means instead.
-    pub(super) fn content<T: serde::de::DeserializeOwned>(&self) -> Result<T, Trouble> {
+    pub(super) fn content<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Trouble> {
         if let Some(trouble) = trouble(self) {
             return Err(trouble);
         }

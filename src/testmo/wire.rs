@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::batch::reconcile::Row;
 use crate::batch::written::{Field, Item};
@@ -104,8 +105,9 @@ impl ListedField {
 
 /// The answer to a create request: one entry for each case, in the order of the request.
 #[derive(Debug, Deserialize)]
-pub(super) struct Created {
-    pub(super) result: Vec<Value>,
+pub(super) struct Created<'a> {
+    #[serde(borrow)]
+    pub(super) result: Vec<&'a RawValue>,
 }
 
 /// A case in a list.
@@ -153,8 +155,12 @@ pub(super) fn time_of(text: &str) -> Option<i64> {
 }
 
 /// The id of a created case; an entry without one is unclear.
-pub(super) fn created_id(entry: &Value) -> Option<u64> {
-    entry.get("id").and_then(Value::as_u64)
+pub(super) fn created_id(entry: &RawValue) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct WithId {
+        id: u64,
+    }
+    serde_json::from_str::<WithId>(entry.get()).ok().map(|entry| entry.id)
 }
 
 #[cfg(test)]

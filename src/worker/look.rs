@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use tokio::time::Instant;
+
 use super::courier::Courier;
 use super::crash::{self, Point};
 use super::deliver::{Flow, Job, Learnt, Part};
@@ -86,14 +88,14 @@ impl Courier {
         let since = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
         // Where nobody said that a request has ended, its cases may be the youngest.
         let ended = there.iter().map(|part| part.entry.ended_at).try_fold(None, |last, at| Some(last.max(Some(at?))));
-        let sample = ended.flatten().and_then(|ended| self.samples.younger_than(target, ended));
+        let sample = ended.flatten().and_then(|ended| self.samples.younger_than(target, ended, Instant::now()));
         if let Some(sample) = sample
             && let Some(tags) = self.tags_of(there, &sample).await?
         {
             learnt.requests += 1;
             match self.look_by_tags(access, target, since, &tags, sample.id).await {
                 Ok(Some(look)) => return Ok(Ok(look)),
-                Ok(None) => self.samples.distrust(&target.account),
+                Ok(None) => self.samples.distrust(&target.account, Instant::now()),
                 Err(trouble) => return Ok(Err(trouble)),
             }
         }

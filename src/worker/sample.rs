@@ -75,17 +75,17 @@ impl Samples {
 
     /// A case of a folder that is younger than anything that was worked on at a time; none in an account that did not
     /// show one lately.
-    pub(super) fn younger_than(&self, target: &Target, time: Instant) -> Option<Sample> {
+    pub(super) fn younger_than(&self, target: &Target, time: Instant, now: Instant) -> Option<Sample> {
         let known = self.known.lock().ok()?;
-        let is_distrusted = known.distrusted.get(&target.account).is_some_and(|since| since.elapsed() < DISTRUST);
+        let is_distrusted = known.distrusted.get(&target.account).is_some_and(|since| now - *since < DISTRUST);
         known.latest.get(target).filter(|sample| sample.sent_at > time && !is_distrusted).cloned()
     }
 
     /// An account did not show a case that it had to.
-    pub(super) fn distrust(&self, account: &str) {
+    pub(super) fn distrust(&self, account: &str, now: Instant) {
         let Ok(mut known) = self.known.lock() else { return };
-        known.distrusted.retain(|_, since| since.elapsed() < DISTRUST);
-        known.distrusted.insert(account.to_owned(), Instant::now());
+        known.distrusted.retain(|_, since| now - *since < DISTRUST);
+        known.distrusted.insert(account.to_owned(), now);
     }
 }
 
@@ -112,41 +112,41 @@ impl Courier {
 mod tests {
     use super::*;
 
+    const MOMENT: Duration = Duration::from_millis(1);
+
     fn target(folder: u64) -> Target {
         Target { account: "https://acme.testmo.net".into(), project: 1, folder }
     }
 
-    fn sample(id: u64) -> Sample {
-        Sample { tag: "sqai-1".into(), id, sent_at: Instant::now() }
+    fn sample(id: u64, sent_at: Instant) -> Sample {
+        Sample { tag: "sqai-1".into(), id, sent_at }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn only_a_case_that_was_sent_later_tells_anything() {
-        let samples = Samples::default();
-        let before = Instant::now();
-        tokio::time::advance(Duration::from_millis(1)).await;
-        samples.keep(target(2), sample(10));
-        assert_eq!(samples.younger_than(&target(2), before).map(|sample| sample.id), Some(10));
-        assert_eq!(samples.younger_than(&target(2), Instant::now()), None, "as old is not younger");
-        assert_eq!(samples.younger_than(&target(3), before), None, "another folder");
+    #[test]
+    fn only_a_case_that_was_sent_later_tells_anything() {
+        let (samples, ended) = (Samples::default(), Instant::now());
+        let id = |folder, time| samples.younger_than(&target(folder), time, time).map(|sample| sample.id);
+        samples.keep(target(2), sample(10, ended + MOMENT));
+        assert_eq!(id(2, ended), Some(10));
+        assert_eq!(id(2, ended + MOMENT), None, "as old is not younger");
+        assert_eq!(id(3, ended), None, "another folder");
+        samples.keep(target(2), sample(11, ended + MOMENT * 2));
+        assert_eq!(id(2, ended + MOMENT), Some(11));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_account_that_did_not_show_a_case_is_not_asked_for_a_while() {
-        let samples = Samples::default();
-        let before = Instant::now();
-        tokio::time::advance(Duration::from_millis(1)).await;
-        samples.keep(target(2), sample(10));
-        samples.distrust("https://acme.testmo.net");
-        assert_eq!(samples.younger_than(&target(2), before), None);
-        tokio::time::advance(DISTRUST).await;
-        assert!(samples.younger_than(&target(2), before).is_some());
+    #[test]
+    fn an_account_that_did_not_show_a_case_is_not_asked_for_a_while() {
+        let (samples, ended) = (Samples::default(), Instant::now());
+        samples.keep(target(2), sample(10, ended + MOMENT));
+        samples.distrust("https://acme.testmo.net", ended);
+        assert_eq!(samples.younger_than(&target(2), ended, ended), None);
+        assert!(samples.younger_than(&target(2), ended, ended + DISTRUST).is_some());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn memory_is_bounded() {
-        let samples = Samples::default();
-        (0..=MOST_FOLDERS as u64).for_each(|folder| samples.keep(target(folder), sample(folder)));
+    #[test]
+    fn memory_is_bounded() {
+        let (samples, now) = (Samples::default(), Instant::now());
+        (0..=MOST_FOLDERS as u64).for_each(|folder| samples.keep(target(folder), sample(folder, now)));
         (0..=MOST_ENDS).for_each(|push| samples.note_end(&push.to_string()));
         let known = samples.known.lock().unwrap();
         assert_eq!((known.latest.len(), known.ended.len()), (1, 1));
