@@ -31,7 +31,7 @@ struct Share<'a> {
     /// Positions of its cases that go.
     positions: Vec<usize>,
     folder: u64,
-    /// The record with these cases claimed.
+    /// The record with these cases claimed; once that is granted, the record before.
     claimed: BatchRecord,
 }
 
@@ -178,7 +178,7 @@ impl Courier {
     /// Keeps the last case of a request as one that Testmo has to show.
     fn keep_sample(&self, shares: &[Share<'_>], connection: &Connection, end: &PushEnd, sent_at: Instant) {
         let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
-        let Some(tag) = share.claimed.open_push.as_ref().and_then(|push| push.mark.clone()) else { return };
+        let Some(tag) = share.part.entry.record.open_push.as_ref().and_then(|push| push.mark.clone()) else { return };
         let account = connection.access.origin.as_str().to_owned();
         let target = Target { account, project: connection.project, folder: share.folder };
         self.samples.keep(target, Sample { tag, id, sent_at });
@@ -463,7 +463,7 @@ fn take_over(mut share: Share<'_>, at: i64) -> Share<'_> {
         share.claimed.first_seen_at = at;
     }
     entry.stored_epoch = share.claimed.epoch;
-    entry.record = share.claimed.clone();
+    std::mem::swap(&mut entry.record, &mut share.claimed);
     entry.claimed_at = at;
     entry.ended_at = None;
     share
