@@ -41,9 +41,10 @@ pub(super) async fn serve(mut stream: TcpStream, world: Shared) {
         match frame(&buffer) {
             Ok(Some(framed)) => {
                 out.clear();
-                let status = respond(&buffer, &framed, &world, &mut out).await;
+                let age = world.borrow().age();
+                let status = respond(&buffer, &framed, &world, age, &mut out).await;
                 let sent = stream.write_all(&out).await;
-                world.borrow_mut().answered(status);
+                world.borrow_mut().answered(status, age);
                 if sent.is_err() {
                     return;
                 }
@@ -83,7 +84,7 @@ fn frame(buffer: &[u8]) -> Result<Option<Framed>, httparse::Error> {
 }
 
 /// Carries a request out, and writes its answer.
-async fn respond(buffer: &[u8], framed: &Framed, world: &Shared, out: &mut Vec<u8>) -> u16 {
+async fn respond(buffer: &[u8], framed: &Framed, world: &Shared, age: u64, out: &mut Vec<u8>) -> u16 {
     let target = std::str::from_utf8(&buffer[framed.target.clone()]).unwrap_or_default();
     let body = &buffer[framed.body.clone()];
     let Some((account, path)) = wire::split_path(target) else { return missing(world, out) };
@@ -103,7 +104,9 @@ async fn respond(buffer: &[u8], framed: &Framed, world: &Shared, out: &mut Vec<u
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
-    if admission == Admission::Failed {
+    // Whoever sent a request before a reset has been ended: what comes of it is nobody's any more.
+    let is_outdated = world.borrow().age() != age;
+    if admission == Admission::Failed || is_outdated {
         return write(out, 503, None, r#"{"message":"Service Unavailable"}"#);
     }
     let mut world = world.borrow_mut();
@@ -152,4 +155,40 @@ fn write(out: &mut Vec<u8>, status: u16, retry_after: Option<u64>, body: &str) -
 /// The time in microseconds since 1970, which the harness and the target share.
 pub(super) fn now() -> i64 {
     jiff::Timestamp::now().as_microsecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::target::order::Manner;
+
+    #[tokio::test]
+    async fn a_request_from_before_a_reset_is_not_carried_out_after_it() {
+        let world: Shared = Rc::new(RefCell::new(World::default()));
+        world.borrow_mut().reset(Manner { latency_ms: 50, ..Manner::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let body = r#"{"cases": [{"name": "a", "folder_id": 1}]}"#;
+        let head = format!("POST /a/api/v1/projects/1/cases HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len());
+        client.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let asked = async {
+            while world.borrow().report().creates == 0 {
+                yield_now().await;
+            }
+            world.borrow_mut().reset(Manner::default());
+            let mut answer = vec![0; 12];
+            client.read_exact(&mut answer).await.unwrap();
+            drop(client);
+            answer
+        };
+        let served = serve(stream, world.clone());
+        let (answer, ()) = tokio::join!(asked, served);
+        assert_eq!(answer, b"HTTP/1.1 503");
+        let report = world.borrow().report();
+        assert_eq!((report.cases, report.answers.len()), (0, 0));
+    }
 }

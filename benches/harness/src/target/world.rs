@@ -20,6 +20,8 @@ pub(super) struct World {
     tag_ids: HashMap<String, usize>,
     ids: u64,
     at_once: usize,
+    /// Counts resets: a request that came before one must not be carried out after it.
+    age: u64,
     report: Report,
 }
 
@@ -70,7 +72,11 @@ pub(super) enum Admission {
 
 impl World {
     pub(super) fn reset(&mut self, manner: Manner) {
-        *self = Self { manner, at_once: self.at_once, ..Self::default() };
+        *self = Self { manner, at_once: self.at_once, age: self.age + 1, ..Self::default() };
+    }
+
+    pub(super) fn age(&self) -> u64 {
+        self.age
     }
 
     pub(super) fn latency_ms(&self) -> u64 {
@@ -113,10 +119,12 @@ impl World {
         }
     }
 
-    /// Counts an answer.
-    pub(super) fn answered(&mut self, status: u16) {
+    /// Counts an answer to a request that came at this age.
+    pub(super) fn answered(&mut self, status: u16, age: u64) {
         self.at_once = self.at_once.saturating_sub(1);
-        *self.report.answers.entry(status).or_default() += 1;
+        if age == self.age {
+            *self.report.answers.entry(status).or_default() += 1;
+        }
     }
 
     /// Creates cases, and gives the body of the answer.

@@ -27,7 +27,8 @@ fn send(world: &mut World, account: &str, names: &[&str], now: i64) -> Admission
             201
         }
     };
-    world.answered(status);
+    let age = world.age();
+    world.answered(status, age);
     admission
 }
 
