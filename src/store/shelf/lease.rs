@@ -9,12 +9,15 @@ use super::super::{Store, StoreError};
 use super::{Due, ShelfId, Shelved, shelved};
 use crate::batch::TenantId;
 
-/// What is due at `$1` and in nobody's hand. A tenant without a verified connection has nothing that it mends.
-const DUE: &str = "shelf.state = 'parked' AND shelf.reason <> 'suspect' \
-    AND (shelf.lease_until IS NULL OR shelf.lease_until <= $1) \
-    AND ((shelf.waits_for = 'time' AND shelf.due_at <= $1) OR (shelf.waits_for = 'connection' \
+/// What may be leased at `$1`, if it is due.
+const FREE: &str = "shelf.state = 'parked' AND shelf.reason <> 'suspect' \
+    AND (shelf.lease_until IS NULL OR shelf.lease_until <= $1)";
+/// What waits for a time that has come.
+const ITS_TIME_CAME: &str = "shelf.waits_for = 'time' AND shelf.due_at <= $1";
+/// What waits for a connection that is mended. A tenant without a verified one has nothing that it mends.
+const IS_MENDED: &str = "shelf.waits_for = 'connection' \
     AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
-    AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))))";
+    AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
 
 /// What replicas take turns at when they lease a suspect.
 const SUSPECTS: i64 = 0x0073_7573_7065_6374;
@@ -26,15 +29,17 @@ impl Store {
     /// When the store does not answer.
     pub async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        // Walks from tenant to tenant by the index, whatever the number of their batches.
+        // Walks from tenant to tenant by the index, whatever the number of their batches; each of the two ways to be due
+        // has a range of an index of its own.
         let sql = format!(
             "WITH RECURSIVE parked(tenant) AS (\
              SELECT MIN(tenant_id) FROM shelf WHERE state = 'parked' \
              UNION ALL SELECT (SELECT MIN(s.tenant_id) FROM shelf s WHERE s.state = 'parked' \
              AND s.tenant_id > parked.tenant) FROM parked WHERE parked.tenant IS NOT NULL) \
              SELECT p.tenant, c.origin, \
-             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {DUE}) THEN 1 ELSE 0 END \
-             AS is_due, \
+             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {FREE} AND {ITS_TIME_CAME}) \
+             OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {FREE} AND {IS_MENDED}) \
+             THEN 1 ELSE 0 END AS is_due, \
              CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
              AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_skimmed, \
              (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
@@ -69,7 +74,8 @@ impl Store {
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let conn = transaction.conn()?;
         let sql = format!(
-            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {DUE} \
+            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {FREE} \
+             AND (({ITS_TIME_CAME}) OR ({IS_MENDED})) \
              ORDER BY arrived_at, id LIMIT $5 {}) \
              UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
              FROM due WHERE id = due_id RETURNING *",
