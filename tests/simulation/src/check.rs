@@ -101,15 +101,19 @@ impl<'a> Check<'a> {
     /// When a row of that is adopted, the later request counts as carried out, and what of it is not there is left to a
     /// person, visibly on the shelf. Nothing but a late row that was adopted for the same tenant excuses that.
     fn lost(&self, batch: &BatchPlan, key: &BatchKey, record: &BatchRecord) -> BTreeSet<usize> {
-        let account = self.plan.tenants[batch.tenant].account;
-        let is_late = |state: &CaseState| matches!(state, CaseState::Adopted(id) if self.late.contains(&(account.to_owned(), *id)));
-        let of_tenant = self.tables.batches.iter().filter(|(of, _)| of.tenant == key.tenant);
-        if !of_tenant.flat_map(|(_, entry)| &entry.stored.record.cases).any(|case| is_late(&case.state)) {
+        if !self.has_adopted_late(batch, key) {
             return BTreeSet::new();
         }
         let cases = record.cases.iter().zip(&batch.cases).enumerate();
         let lost = cases.filter(|(_, (told, case))| told.state == CaseState::Lost && case.fate == CaseFate::Taken);
         lost.map(|(at, _)| at).collect()
+    }
+
+    fn has_adopted_late(&self, batch: &BatchPlan, key: &BatchKey) -> bool {
+        let account = self.plan.tenants[batch.tenant].account;
+        let is_late = |state: &CaseState| matches!(state, CaseState::Adopted(id) if self.late.contains(&(account.to_owned(), *id)));
+        let of_tenant = self.tables.batches.iter().filter(|(of, _)| of.tenant == key.tenant);
+        of_tenant.flat_map(|(_, entry)| &entry.stored.record.cases).any(|case| is_late(&case.state))
     }
 
     fn place_of(&self, batch: &BatchPlan) -> (String, String) {
@@ -165,6 +169,10 @@ impl<'a> Check<'a> {
                     (CaseState::Created(id) | CaseState::Adopted(id), CaseFate::Taken) => *id,
                     (CaseState::Refused(_), CaseFate::Refused | CaseFate::TooLarge) => continue,
                     (CaseState::Lost, CaseFate::Taken) if lost.contains(&at) => continue,
+                    // Its request would have been refused, had it not counted as carried out.
+                    (CaseState::Lost, CaseFate::Refused | CaseFate::TooLarge) if self.has_adopted_late(batch, key) => {
+                        continue;
+                    }
                     (state, fate) => {
                         broken.push(format!("case {} is {state:?}, but was to be {fate:?}", told.key));
                         continue;
