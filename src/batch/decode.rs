@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::fingerprint::in_key_order;
-use super::json::parse;
+use super::json::{Json, in_key_order, parse};
 use super::message::{
     Batch, Case, FolderWish, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
     MAX_WORD, Priority, SCHEMA_VERSION, Script, Source, Step, key_by_position,
@@ -93,7 +92,7 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
         "folder_id",
         "cases",
     ]);
-    let version = r.required("schema_version", |r| match whole(r.value()) {
+    let version = r.required("schema_version", |r| match r.value().as_number().and_then(whole) {
         Some(SCHEMA_VERSION) => Some(()),
         Some(_) | None => r.fault("is not a schema version this worker reads", "send 1"),
     });
@@ -153,7 +152,7 @@ fn read_folder(r: &mut Reader<'_>) -> FolderWish {
 
 fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
     let cases = r.list(1, MAX_CASES, format_args!("a list of 1 to {MAX_CASES} cases"), read_case);
-    if r.value().as_array().is_some_and(|items| items.len() <= MAX_CASES) {
+    if r.value().as_list().is_some_and(|items| items.len() <= MAX_CASES) {
         fault_repeated_keys(r);
     }
     cases
@@ -161,10 +160,10 @@ fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
 
 /// Looks at the document, not at the cases that could be read, so that a fault of one hides no fault of another.
 fn fault_repeated_keys(r: &mut Reader<'_>) {
-    let items = r.value().as_array().map(Vec::as_slice).unwrap_or_default();
-    let external_id = |item: &Value| item.get("external_id").and_then(Value::as_str).map(one_line);
+    let items = r.value().as_list().unwrap_or_default();
+    let external_id = |item: &Json<'_>| item.get("external_id").and_then(Json::as_text).map(one_line);
     let mut seen: HashMap<String, usize> = HashMap::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate().filter(|(_, item)| item.is_object()) {
+    for (index, item) in items.iter().enumerate().filter(|(_, item)| item.as_object().is_some()) {
         if external_id(item).is_none() {
             seen.insert(key_by_position(index), index);
         }
@@ -267,13 +266,9 @@ fn read_fields(r: &mut Reader<'_>) -> Option<Map<String, Value>> {
     if !r.expect_object() {
         return None;
     }
-    let fields = in_key_order(r.value().as_object()?.clone());
-    for key in fields.keys() {
-        if !is_custom_column(key) {
-            r.at(key, |r| -> Option<()> {
-                r.fault("is not a custom field", "name fields by their column, custom_ and then a-z, 0-9 or _")
-            });
-        }
+    let fields = in_key_order(r.value().as_object()?);
+    for key in fields.keys().filter(|key| !is_custom_column(key)) {
+        r.fault_of_key(key, "is not a custom field", "name fields by their column, custom_ and then a-z, 0-9 or _");
     }
     Some(fields)
 }

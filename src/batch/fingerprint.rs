@@ -1,7 +1,6 @@
 //! Is this the same work as before? A hash over what would be created and where.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::message::{Batch, Case, FolderWish};
@@ -48,24 +47,9 @@ pub fn is_mark(tag: &str) -> bool {
     })
 }
 
-/// The same fields with keys in order, at every depth, so that equal fields hash alike.
-pub(super) fn in_key_order(fields: Map<String, Value>) -> Map<String, Value> {
-    let mut entries: Vec<_> = fields.into_iter().map(|(key, value)| (key, sorted(value))).collect();
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    entries.into_iter().collect()
-}
-
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => Value::Object(in_key_order(fields)),
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::decode::decode;
     use super::*;

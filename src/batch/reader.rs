@@ -4,8 +4,9 @@ use std::fmt::{self, Display};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::Number;
 
+use super::json::Json;
 use super::message::MAX_NUMBER;
 use super::text::{excerpt, is_blank, one_line};
 
@@ -109,28 +110,33 @@ impl Place<'_> {
 
 /// A place in a document.
 pub(super) struct Reader<'a> {
-    value: &'a Value,
+    value: &'a Json<'a>,
     place: Place<'a>,
     faults: &'a mut Faults,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn root(value: &'a Value, faults: &'a mut Faults) -> Self {
+    pub(super) fn root(value: &'a Json<'a>, faults: &'a mut Faults) -> Self {
         Self { value, place: Place::Root, faults }
     }
 
-    pub(super) fn value(&self) -> &'a Value {
+    pub(super) fn value(&self) -> &'a Json<'a> {
         self.value
     }
 
     pub(super) fn is_object(&self) -> bool {
-        self.value.is_object()
+        self.value.as_object().is_some()
     }
 
     /// Notes a fault here; the `None` is for the caller to return.
     pub(super) fn fault<T>(&mut self, what: impl Display, remedy: impl Display) -> Option<T> {
         self.faults.add(&self.place, &what, &remedy);
         None
+    }
+
+    /// Notes a fault of a key here, without looking for it.
+    pub(super) fn fault_of_key(&mut self, key: &str, what: &str, remedy: &str) {
+        self.faults.add(&Place::Key(&self.place, key), &what, &remedy);
     }
 
     pub(super) fn fault_of(&mut self, error: &dyn Display) {
@@ -147,7 +153,7 @@ impl<'a> Reader<'a> {
     /// Faults every key that the contract does not know, as a misspelt key would otherwise be lost silently.
     pub(super) fn only_keys(&mut self, known: &[&str]) {
         let Some(object) = self.value.as_object() else { return };
-        for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
+        for (key, _) in object.iter().filter(|(key, _)| !known.contains(&key.as_ref())) {
             let remedy = format_args!("leave it out, or use one of: {}", Listed(known));
             self.faults.add(&Place::Key(&self.place, key), &"is not a key of the contract", &remedy);
         }
@@ -155,12 +161,12 @@ impl<'a> Reader<'a> {
 
     /// Reads below `key`, wherever that leads.
     pub(super) fn at<T>(&mut self, key: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
-        let value = self.value.get(key).unwrap_or(&Value::Null);
+        let value = self.value.get(key).unwrap_or(&Json::Null);
         read(&mut Reader { value, place: Place::Key(&self.place, key), faults: self.faults })
     }
 
     pub(super) fn at_index<T>(&mut self, index: usize, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
-        let value = self.value.get(index).unwrap_or(&Value::Null);
+        let value = self.value.as_list().and_then(|items| items.get(index)).unwrap_or(&Json::Null);
         read(&mut Reader { value, place: Place::Index(&self.place, index), faults: self.faults })
     }
 
@@ -175,13 +181,13 @@ impl<'a> Reader<'a> {
     /// Reads below `key`; absent and `null` are the same.
     pub(super) fn optional<T>(&mut self, key: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         match self.value.get(key) {
-            None | Some(Value::Null) => None,
+            None | Some(Json::Null) => None,
             Some(_) => self.at(key, read),
         }
     }
 
     pub(super) fn text(&mut self) -> Option<&'a str> {
-        match self.value.as_str() {
+        match self.value.as_text() {
             None => self.fault("is not a string", "send a string"),
             Some(text) if text.contains('\0') => self.fault("holds the character U+0000", "leave that character out"),
             Some(text) => Some(text),
@@ -221,7 +227,7 @@ impl<'a> Reader<'a> {
 
     /// A whole number that every JSON parser keeps exactly; JSON has no other form for 12 than for 12.0.
     pub(super) fn positive(&mut self) -> Option<u64> {
-        match whole(self.value).filter(|n| (1..=MAX_NUMBER).contains(n)) {
+        match self.value.as_number().and_then(whole).filter(|n| (1..=MAX_NUMBER).contains(n)) {
             Some(n) => Some(n),
             None => self.fault("is not a positive whole number", "send a number such as 12, without quotes"),
         }
@@ -234,7 +240,7 @@ impl<'a> Reader<'a> {
         form: impl Display,
         mut read: impl FnMut(&mut Reader<'_>) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let Some(items) = self.value.as_array() else {
+        let Some(items) = self.value.as_list() else {
             return self.fault("is not a list", format_args!("send {form}"));
         };
         if items.len() < least || items.len() > most {
@@ -246,7 +252,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A number without a fraction, however it is written.
-pub(super) fn whole(value: &Value) -> Option<u64> {
+pub(super) fn whole(value: &Number) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
     let exact = |n: f64| (n.fract() == 0.0 && (0.0..=MAX_NUMBER as f64).contains(&n)).then_some(n as u64);
     value.as_u64().or_else(|| value.as_f64().and_then(exact))
@@ -304,7 +310,7 @@ mod tests {
             (json!(1e300), None),
             (json!("12"), None),
         ] {
-            assert_eq!(whole(&value), number, "{value}");
+            assert_eq!(value.as_number().and_then(whole), number, "{value}");
         }
     }
 }

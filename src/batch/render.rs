@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use super::fingerprint;
 use super::mapping::Mapping;
@@ -10,6 +11,8 @@ use super::message::{Batch, Case, Script, Source, Step};
 
 /// The most characters of a tag; Testmo's own limit is not known.
 const MAX_TAG: usize = 32;
+/// What the entry of a case with a few steps takes.
+const USUAL_BYTES: usize = 2_048;
 
 /// A case as it will be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,90 +37,131 @@ impl RenderedCase {
 /// Every case of a batch as it will be sent, in order.
 pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
     let mark = mapping.mark.then(|| fingerprint::mark(&batch.key));
-    let one = |(index, case): (usize, &Case)| {
-        let entry = Value::Object(entry(case, &batch.source, mapping, mark.as_deref()));
-        RenderedCase { key: case.key(index), name: case.name.clone(), entry: entry.to_string() }
+    let note = origin_note(&batch.source).filter(|_| mapping.origin_note).map(|note| rich_text(&note));
+    let mut json = Vec::with_capacity(USUAL_BYTES);
+    let mut one = |(index, case): (usize, &Case)| {
+        json.clear();
+        // Writing into memory cannot fail, and every key is a text.
+        serde_json::to_writer(&mut json, &entry(case, note.as_deref(), mapping, mark.as_deref())).unwrap_or_default();
+        let entry = String::from_utf8_lossy(&json).into_owned();
+        RenderedCase { key: case.key(index), name: case.name.clone(), entry }
     };
-    batch.cases.iter().enumerate().map(one).collect()
+    batch.cases.iter().enumerate().map(&mut one).collect()
 }
 
-fn entry(case: &Case, source: &Source, mapping: &Mapping, mark: Option<&str>) -> Map<String, Value> {
-    let mut entry = Map::new();
-    let mut put = |key: &str, value: Value| {
-        entry.insert(key.to_owned(), value);
-    };
-    put("name", json!(case.name));
-    for (key, value) in case.fields.iter().chain(&mapping.fixed) {
-        put(key, value.clone());
+/// The fields of a case in the order in which they are sent, the name first.
+struct Entry<'a>(Vec<(&'a str, Field<'a>)>);
+
+impl<'a> Entry<'a> {
+    /// Puts a field into the place of the one with its name, or at the end.
+    fn put(&mut self, column: &'a str, field: Field<'a>) {
+        match self.0.iter_mut().find(|(known, _)| *known == column) {
+            Some((_, known)) => *known = field,
+            None => self.0.push((column, field)),
+        }
+    }
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(column, field)| (column, field)))
+    }
+}
+
+/// What is sent in a field.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Field<'a> {
+    Text(&'a str),
+    Html(String),
+    Number(u64),
+    Steps(Vec<StepFields>),
+    Tags(Vec<String>),
+    Issues(Vec<IssueFields<'a>>),
+    AsGiven(&'a Value),
+}
+
+/// By Testmo's default `text1` is the action, `text2` the data and `text3` what is expected.
+#[derive(Serialize)]
+struct StepFields {
+    text1: String,
+    display_order: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text2: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text3: Option<String>,
+}
+
+#[derive(Serialize)]
+struct IssueFields<'a> {
+    display_id: &'a str,
+    integration_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_project_id: Option<u64>,
+}
+
+fn entry<'a>(case: &'a Case, note: Option<&str>, mapping: &'a Mapping, mark: Option<&str>) -> Entry<'a> {
+    // A case has custom fields only, and each of them once.
+    let own = case.fields.iter().map(|(column, value)| (column.as_str(), Field::AsGiven(value)));
+    let mut entry = Entry(std::iter::once(("name", Field::Text(&case.name))).chain(own).collect());
+    for (column, value) in &mapping.fixed {
+        entry.put(column, Field::AsGiven(value));
     }
     let gherkin = matches!(case.script, Script::Gherkin(_));
     let template = mapping.gherkin_template_id.filter(|_| gherkin).or(mapping.template_id);
     if let Some(id) = template {
-        put("template_id", json!(id));
+        entry.put("template_id", Field::Number(id));
     }
     if let Some(id) = mapping.state_id {
-        put("state_id", json!(id));
+        entry.put("state_id", Field::Number(id));
     }
     if let (Script::Steps(steps), Some(column)) = (&case.script, &mapping.steps) {
-        put(column, steps.iter().enumerate().map(|(i, step)| step_value(step, i)).collect());
+        entry.put(column, Field::Steps(steps.iter().enumerate().map(step_fields).collect()));
     }
     if let (Script::Gherkin(text), Some(column)) = (&case.script, &mapping.gherkin) {
-        put(column, json!(rich_text(text)));
+        entry.put(column, Field::Html(rich_text(text)));
     }
     if let (Some(text), Some(column)) = (&case.preconditions, &mapping.preconditions) {
-        put(column, json!(rich_text(text)));
+        entry.put(column, Field::Html(rich_text(text)));
     }
     if let Some(column) = &mapping.description {
-        let html = description(case, source, mapping);
+        let html = description(case, note, mapping);
         if !html.is_empty() {
-            put(column, json!(html));
+            entry.put(column, Field::Html(html));
         }
     }
     if let (Some(name), Some(priority)) = (case.priority, &mapping.priority)
         && let Some(option) = priority.values.get(&name)
     {
-        put(&priority.column, json!(option));
+        entry.put(&priority.column, Field::Number(*option));
     }
     let tags = tags(&case.tags, &mapping.tags, mark);
     if !tags.is_empty() {
-        put("tags", json!(tags));
+        entry.put("tags", Field::Tags(tags));
     }
-    if let (Some(integration), false) = (mapping.integration_id, case.issues.is_empty()) {
-        put("issues", case.issues.iter().map(|id| issue(id, integration, mapping.connection_project_id)).collect());
+    if let (Some(integration_id), false) = (mapping.integration_id, case.issues.is_empty()) {
+        let connection_project_id = mapping.connection_project_id;
+        let issue = |id| IssueFields { display_id: id, integration_id, connection_project_id };
+        entry.put("issues", Field::Issues(case.issues.iter().map(String::as_str).map(issue).collect()));
     }
     if let (true, Some(seconds)) = (mapping.estimate, case.estimate_seconds) {
-        put("estimate", json!(seconds));
+        entry.put("estimate", Field::Number(seconds));
     }
     entry
 }
 
-/// By Testmo's default `text1` is the action, `text2` the data and `text3` what is expected.
-fn step_value(step: &Step, index: usize) -> Value {
-    let mut value = json!({"text1": rich_text(&step.action), "display_order": index + 1});
-    for (text, key) in [(&step.data, "text2"), (&step.expected, "text3")] {
-        if let Some(text) = text {
-            value[key] = json!(rich_text(text));
-        }
-    }
-    value
+fn step_fields((index, step): (usize, &Step)) -> StepFields {
+    let html = |text: &Option<String>| text.as_deref().map(rich_text);
+    let (text2, text3) = (html(&step.data), html(&step.expected));
+    StepFields { text1: rich_text(&step.action), display_order: index + 1, text2, text3 }
 }
 
-fn issue(display_id: &str, integration: u64, project: Option<u64>) -> Value {
-    let mut value = json!({"display_id": display_id, "integration_id": integration});
-    if let Some(project) = project {
-        value["connection_project_id"] = json!(project);
-    }
-    value
-}
-
-fn description(case: &Case, source: &Source, mapping: &Mapping) -> String {
+fn description(case: &Case, note: Option<&str>, mapping: &Mapping) -> String {
     let mut html = case.description.as_deref().map(rich_text).unwrap_or_default();
     if let (Script::Gherkin(text), None) = (&case.script, &mapping.gherkin) {
         html.push_str(&rich_text(text));
     }
-    if let Some(note) = origin_note(source).filter(|_| mapping.origin_note) {
-        html.push_str(&rich_text(&note));
-    }
+    html.push_str(note.unwrap_or_default());
     html
 }
 
@@ -155,16 +199,20 @@ pub fn rich_text(text: &str) -> String {
 }
 
 fn escape_into(html: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '\t' => html.push(c),
-            c if c.is_control() => {}
-            c => html.push(c),
-        }
+    let is_special = |c: char| matches!(c, '&' | '<' | '>') || (c.is_control() && c != '\t');
+    let mut rest = text;
+    while let Some(at) = rest.find(is_special) {
+        html.push_str(&rest[..at]);
+        let mut after = rest[at..].chars();
+        html.push_str(match after.next() {
+            Some('&') => "&amp;",
+            Some('<') => "&lt;",
+            Some('>') => "&gt;",
+            Some(_) | None => "",
+        });
+        rest = after.as_str();
     }
+    html.push_str(rest);
 }
 
 fn tags(of_case: &[String], of_tenant: &[String], mark: Option<&str>) -> Vec<String> {
@@ -196,6 +244,8 @@ pub fn tag(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
