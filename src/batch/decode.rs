@@ -1,5 +1,6 @@
 //! Is this message a batch? Bytes to [`Batch`], or every fault with its JSON pointer and remedy.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -161,11 +162,10 @@ fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
 /// Looks at the document, not at the cases that could be read, so that a fault of one hides no fault of another.
 fn fault_repeated_keys(r: &mut Reader<'_>) {
     let items = r.value().as_list().unwrap_or_default();
-    let external_id = |item: &Json<'_>| item.get("external_id").and_then(Json::as_text).map(one_line);
-    let mut seen: HashMap<String, usize> = HashMap::with_capacity(items.len());
+    let mut seen: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(items.len());
     for (index, item) in items.iter().enumerate().filter(|(_, item)| item.as_object().is_some()) {
         if external_id(item).is_none() {
-            seen.insert(key_by_position(index), index);
+            seen.insert(key_by_position(index).into(), index);
         }
     }
     for (index, item) in items.iter().enumerate() {
@@ -183,6 +183,10 @@ fn fault_repeated_keys(r: &mut Reader<'_>) {
             seen.insert(id, index);
         }
     }
+}
+
+fn external_id<'a>(case: &'a Json<'_>) -> Option<Cow<'a, str>> {
+    case.get("external_id").and_then(Json::as_text).map(one_line)
 }
 
 fn read_case(r: &mut Reader<'_>) -> Option<Case> {

@@ -326,6 +326,13 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
+    /// Notes the terminal state that it reached at `now`, in milliseconds on the store's clock.
+    pub fn settle(&mut self, state: BatchState, now: i64) {
+        self.state = state;
+        self.settled_at = Some(now);
+        self.epoch += 1;
+    }
+
     /// Opens a settled batch again, because a person wants what did not arrive to be tried anew; tells whether there
     /// was a reason to. What is in Testmo stays. A lost case is looked for before it is pushed, if it was sent to
     /// `account`, the tenant's present one; elsewhere only the person could look.

@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
                 format_args!("send 1 to {most} characters, blanks at the ends not counted"),
             );
         }
-        Some(text)
+        Some(text.into_owned())
     }
 
     /// A line that is told back as it came, so nothing within may be changed.

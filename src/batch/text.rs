@@ -1,16 +1,18 @@
 //! What of a text from outside may stand in events, on the shelf and in one line? Nothing that commands a terminal.
 
+use std::borrow::Cow;
+
 /// A text on one line: control characters become blanks, blanks at the ends are dropped.
-pub fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> Cow<'_, str> {
     let text = text.trim_matches(is_blank);
-    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text.to_owned() }
+    if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text.into() }
 }
 
 /// The same, cut to so many characters; where something is missing it ends with `…`.
 pub fn excerpt(text: &str, most: usize) -> String {
     let line = one_line(text);
     match line.char_indices().nth(most) {
-        None => line,
+        None => line.into_owned(),
         Some((end, _)) => format!("{}…", &line[..end]),
     }
 }

@@ -34,7 +34,7 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 #[derive(Debug)]
 enum Request {
     Claim(Box<Claim>, Answer<Claimed>),
-    Change(Box<Change>, Answer<Changed>),
+    Change(Arc<Change>, Answer<Changed>),
     Sent(Vec<Time>, Answer<()>),
 }
 
@@ -42,7 +42,7 @@ enum Request {
 #[derive(Debug, Default)]
 struct Work {
     claims: Vec<Claim>,
-    changes: Vec<Change>,
+    changes: Vec<Arc<Change>>,
     sent: Vec<Vec<Time>>,
 }
 
@@ -105,8 +105,8 @@ impl Group {
         self.ask(|queues| queues.claims, |answer| Request::Claim(Box::new(claim), answer)).await
     }
 
-    pub(super) async fn change(&self, change: Change) -> Result<Changed, StoreError> {
-        self.ask(|queues| queues.changes, |answer| Request::Change(Box::new(change), answer)).await
+    pub(super) async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
+        self.ask(|queues| queues.changes, |answer| Request::Change(change, answer)).await
     }
 
     pub(super) async fn sent(&self, sent: Vec<Time>) -> Result<(), StoreError> {
@@ -172,7 +172,7 @@ async fn serve(mut writer: Writer, mut requests: mpsc::Receiver<Request>) {
                     answers.claims.push(answer);
                 }
                 Request::Change(change, answer) => {
-                    work.changes.push(*change);
+                    work.changes.push(change);
                     answers.changes.push(answer);
                 }
                 Request::Sent(sent, answer) => {

@@ -8,6 +8,7 @@ mod lock;
 mod row;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -178,8 +179,8 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; nothing is changed then.
-    pub async fn change(&self, change: Change) -> Result<Changed, StoreError> {
-        self.group.change(change).await
+    pub async fn change(&self, change: impl Into<Arc<Change>>) -> Result<Changed, StoreError> {
+        self.group.change(change.into()).await
     }
 
     /// What is stored of a batch.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,7 +31,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn close(&self);
 
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
-    async fn change(&self, change: Change) -> Result<Changed, StoreError>;
+    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError>;
     async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError>;
     async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError>;
     async fn take_last_looks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError>;
@@ -89,7 +90,7 @@ impl Storage for Store {
         Self::claim(self, claim).await
     }
 
-    async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
         Self::change(self, change).await
     }
 

@@ -54,7 +54,7 @@ impl Tenants {
         // But for a pause, a look that was no probe tells nothing that a push would not tell.
         if let Some(signal) = signal.filter(|_| permit == Permit::Probe || examined.pause.is_some()) {
             let heard = Some(Heard { account: account.to_owned(), signal, ceiling: u32::MAX });
-            self.store().change(Change { heard, ..Change::default() }).await?;
+            self.store().change(Change { heard, ..Change::default() }.into()).await?;
         }
         Ok(examined)
     }

@@ -6,7 +6,6 @@
 //! Every case passes here, so nothing is copied that is not compared.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -91,8 +90,20 @@ fn both<'a, T: PartialEq>(
     echoed.read(key, &read).is_some_and(|echoed| echoed != sent)
 }
 
-fn name(value: &RawValue) -> Option<String> {
-    text(value).map(|name| name.trim().to_owned())
+fn name(value: &RawValue) -> Option<Cow<'_, str>> {
+    text(value).map(trimmed)
+}
+
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    }
+}
+
+fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { text } else { text.to_lowercase().into() }
 }
 
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {
@@ -105,20 +116,25 @@ fn number(value: &RawValue) -> Option<u64> {
     value.get().parse().ok()
 }
 
+/// Each once and in order, as the tags of a case are a set.
+fn tags(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+    let mut tags: Vec<_> = list(value)?.into_iter().map(tag).collect::<Option<_>>()?;
+    tags.sort_unstable();
+    tags.dedup();
+    Some(tags)
+}
+
 /// Tags are sent as names and come back as objects.
-fn tags(value: &RawValue) -> Option<BTreeSet<String>> {
+fn tag(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(borrow)]
         name: &'a RawValue,
     }
-    let name = |tag: &&RawValue| {
-        // Told by its first character, as an error in words costs much and would be for nobody.
-        let is_text = tag.get().starts_with('"');
-        let name = if is_text { text(tag) } else { text(serde_json::from_str::<Named<'_>>(tag.get()).ok()?.name) };
-        name.map(|name| name.trim().to_lowercase())
-    };
-    list(value)?.iter().map(name).collect()
+    // Told by its first character, as an error in words costs much and would be for nobody.
+    let is_name = value.get().starts_with('"');
+    let name = if is_name { value } else { serde_json::from_str::<Named<'_>>(value.get()).ok()?.name };
+    text(name).map(|name| lower(trimmed(name)))
 }
 
 fn steps(value: &RawValue) -> Option<usize> {

@@ -56,7 +56,7 @@ impl Courier {
             learnt.close(AFTER_PROBE, Reason::ServerError);
         }
         let heard = Some(self.heard(connection, signal));
-        self.store.change(Change { heard, ..Change::default() }).await?;
+        self.store.change(Change { heard, ..Change::default() }.into()).await?;
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl Courier {
     ) -> Result<Flow, StoreError> {
         if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(trouble)) {
             let heard = Some(self.heard(&entry.connection, signal));
-            self.store.change(Change { heard, ..Change::default() }).await?;
+            self.store.change(Change { heard, ..Change::default() }.into()).await?;
         }
         let detail = Some(trouble.to_string());
         Ok(match next {

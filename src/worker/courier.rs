@@ -243,10 +243,9 @@ impl Courier {
         reason: Option<Reason>,
         mut change: Change,
     ) -> Result<Changed, StoreError> {
+        let now = self.store.now();
         let mut record = entry.record.clone();
-        record.state = state;
-        record.settled_at = Some(self.store.now());
-        record.epoch += 1;
+        record.settle(state, now);
         let detail = reason.and_then(|_| first_refusal(entry));
         let telling = Telling { source: &entry.source, now: self.clock.now(), reason, detail: detail.as_deref() };
         change.events.extend(event::of_settlement(&record, &telling));
@@ -260,12 +259,12 @@ impl Courier {
         if state == BatchState::Delivered || state == BatchState::Partial {
             change.success = Some(entry.identity.key.tenant.clone());
         }
-        change.batch = Some(Revised { record: record.clone(), from_epoch: entry.stored_epoch });
+        change.batch = Some(Revised { record, from_epoch: entry.stored_epoch });
         let changed = self.put(change).await?;
         if changed.is_done() {
             crash::after(Point::Settle);
-            entry.stored_epoch = record.epoch;
-            entry.record = record;
+            entry.record.settle(state, now);
+            entry.stored_epoch = entry.record.epoch;
             self.count_settled(entry, reason);
         }
         Ok(changed)
@@ -287,7 +286,7 @@ impl Courier {
             self.store.announce_event_again(&record.key.to_string(), &event).await?;
         }
         if let Some((id, generation)) = parcel.lease {
-            self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }).await?;
+            self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }.into()).await?;
         }
         self.announce.notify_one();
         self.metrics.batches.with_label_values(&["duplicate"]).inc();
@@ -323,9 +322,10 @@ impl Courier {
 
     /// Stores a change, trying again for as long as the worker is patient with its store: what it says has happened.
     async fn store_patiently(&self, change: Change) -> Result<Changed, StoreError> {
+        let change = Arc::new(change);
         let since = Instant::now();
         loop {
-            match self.store.change(change.clone()).await {
+            match self.store.change(Arc::clone(&change)).await {
                 Err(error @ StoreError::Closed) => return Err(error),
                 Err(error) if since.elapsed() > STORE_PATIENCE => return Err(error),
                 Err(error) => {

@@ -285,7 +285,7 @@ impl Dispatch {
         let heard = Some(Heard { account: account.to_string(), signal: Signal::Slow, ceiling });
         let courier = self.courier.clone();
         self.errands.spawn(async move {
-            if let Err(error) = courier.store.change(Change { heard, ..Change::default() }).await {
+            if let Err(error) = courier.store.change(Change { heard, ..Change::default() }.into()).await {
                 tracing::debug!(%error, "a limit could not be lowered");
             }
         });
@@ -396,7 +396,7 @@ impl Dispatch {
                     // A row that was shelved anew is of another generation and stays.
                     (Origin::Lease { id, generation }, Kept::Nowhere) => {
                         let change = Change { unshelve: Some((id.0, generation)), ..Change::default() };
-                        courier.store.change(change).await.map(drop).map_err(|error| error.to_string())
+                        courier.store.change(change.into()).await.map(drop).map_err(|error| error.to_string())
                     }
                     (Origin::Lease { id, generation }, Kept::OnShelf) => {
                         courier.store.release(&[(id, generation)]).await.map_err(|error| error.to_string())

@@ -42,7 +42,7 @@ async fn tell_all(courier: &Courier) -> Result<(), StoreError> {
     let keys = courier.store.keys_expiring_by(&last.to_string()).await?;
     let events: Vec<Event> = keys.into_iter().filter_map(due).collect();
     if !events.is_empty() {
-        courier.store.change(Change { events, ..Change::default() }).await?;
+        courier.store.change(Change { events, ..Change::default() }.into()).await?;
         courier.announce.notify_one();
     }
     Ok(())

@@ -78,7 +78,7 @@ impl Courier {
         let found = event.as_ref().map_or(0, |(_, count)| *count);
         let events = event.into_iter().map(|(event, _)| event).collect();
         // Where somebody else has changed the batch, it is due again when it is settled.
-        if self.store.change(Change { batch, events, ..Change::default() }).await?.is_done() {
+        if self.store.change(Change { batch, events, ..Change::default() }.into()).await?.is_done() {
             self.count_duplicates(&key, found);
         }
         Ok(())
@@ -156,7 +156,7 @@ impl Courier {
     async fn tell_of_account(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
         let ceiling = self.config.push.account_limit;
         let heard = Some(Heard { account: access.origin.to_string(), signal, ceiling });
-        self.store.change(Change { heard, ..Change::default() }).await?;
+        self.store.change(Change { heard, ..Change::default() }.into()).await?;
         Ok(())
     }
 

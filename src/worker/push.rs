@@ -14,7 +14,7 @@ use super::entry::Entry;
 use super::look::span;
 use super::sample::Sample;
 use crate::batch::answer::{FieldRefusal, PushEnd, Pushed, Trouble};
-use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
+use crate::batch::ledger::{OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
 use crate::batch::pace::Signal;
 use crate::batch::verdict::{DEFAULT_GATE, Next, after_push, reason_of, signal_of};
@@ -30,9 +30,19 @@ struct Share<'a> {
     part: &'a mut Part,
     /// Positions of its cases that go.
     positions: Vec<usize>,
-    folder: u64,
-    /// The record with these cases claimed; once that is granted, the record before.
-    claimed: BatchRecord,
+    target: Target,
+    /// The push as the batch's record has it once it is granted.
+    open: OpenPush,
+}
+
+impl Share<'_> {
+    /// The record with these cases claimed, to be stored where it is still as it is believed to be.
+    fn claimed(&self) -> Revised {
+        let entry = &self.part.entry;
+        let mut record = entry.record.clone();
+        record.claim(&self.positions, self.open.clone(), &self.target);
+        Revised { record, from_epoch: entry.stored_epoch }
+    }
 }
 
 impl Courier {
@@ -108,8 +118,6 @@ impl Courier {
     }
 
     fn claim(&self, push: &str, connection: &Connection, shares: &[Share<'_>]) -> Claim {
-        let revised =
-            |share: &Share<'_>| Revised { record: share.claimed.clone(), from_epoch: share.part.entry.stored_epoch };
         Claim {
             push: push.to_owned(),
             tenant: connection.tenant.clone(),
@@ -118,7 +126,7 @@ impl Courier {
             ceiling: self.config.push.account_limit,
             holder: self.holder.clone(),
             lease: self.config.testmo.lease(),
-            batches: shares.iter().map(revised).collect(),
+            batches: shares.iter().map(Share::claimed).collect(),
         }
     }
 
@@ -169,19 +177,17 @@ impl Courier {
             | Next::ParkUnclear(_) => PushOutcome::Other,
         };
         if next == Next::Created {
-            self.keep_sample(&shares, connection, &end, started);
+            self.keep_sample(&shares, &end, started);
         }
         learnt.push = Some(PushReport { cases: sent, took, end: outcome });
         self.record(shares, push, &end, &next, connection, learnt).await
     }
 
     /// Keeps the last case of a request as one that Testmo has to show.
-    fn keep_sample(&self, shares: &[Share<'_>], connection: &Connection, end: &PushEnd, sent_at: Instant) {
+    fn keep_sample(&self, shares: &[Share<'_>], end: &PushEnd, sent_at: Instant) {
         let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
         let Some(tag) = share.part.entry.record.open_push.as_ref().and_then(|push| push.mark.clone()) else { return };
-        let account = connection.access.origin.as_str().to_owned();
-        let target = Target { account, project: connection.project, folder: share.folder };
-        self.samples.keep(target, Sample { tag, id, sent_at });
+        self.samples.keep(share.target.clone(), Sample { tag, id, sent_at });
     }
 
     /// Gives claims back that were not used.
@@ -451,19 +457,17 @@ fn share<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Op
     let target = Target { account: entry.account().to_owned(), project: connection.project, folder };
     let open =
         OpenPush { id: push.to_owned(), connection: connection.version.clone(), mark: entry.mark(), committed: false };
-    let mut claimed = entry.record.clone();
-    claimed.claim(&positions, open, &target);
-    Some(Share { part, positions, folder, claimed })
+    Some(Share { part, positions, target, open })
 }
 
 /// Believes a claim that was granted at `at`.
-fn take_over(mut share: Share<'_>, at: i64) -> Share<'_> {
+fn take_over(share: Share<'_>, at: i64) -> Share<'_> {
     let entry = &mut share.part.entry;
     if entry.stored_epoch == 0 {
-        share.claimed.first_seen_at = at;
+        entry.record.first_seen_at = at;
     }
-    entry.stored_epoch = share.claimed.epoch;
-    std::mem::swap(&mut entry.record, &mut share.claimed);
+    entry.record.claim(&share.positions, share.open.clone(), &share.target);
+    entry.stored_epoch = entry.record.epoch;
     entry.claimed_at = at;
     entry.ended_at = None;
     share
@@ -480,7 +484,8 @@ fn name_of(shares: &[Share<'_>], index: usize) -> String {
 
 /// The cases that go, in order, each with its folder.
 fn sent_by<'s>(shares: &'s [Share<'_>]) -> Vec<(u64, &'s RenderedCase)> {
-    let of = |share: &'s Share<'_>| share.positions.iter().map(|at| (share.folder, &share.part.entry.cases[*at]));
+    let of =
+        |share: &'s Share<'_>| share.positions.iter().map(|at| (share.target.folder, &share.part.entry.cases[*at]));
     shares.iter().flat_map(of).collect()
 }
 

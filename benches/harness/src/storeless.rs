@@ -111,7 +111,7 @@ impl Storage for Storeless {
         Ok(Claimed::Granted { at: self.now(), limit: claim.ceiling, stale: vec![], contested: vec![] })
     }
 
-    async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
         let now = self.now();
         let events: Vec<Announcement> =
             change.events.iter().map(|event| Announcement::of(event, now, now + TURN_MS)).collect();

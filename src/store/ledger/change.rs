@@ -1,6 +1,7 @@
 //! What became of cases? Changes, many in one transaction, each stored whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::batch::{BatchKey, TenantId};
 pub(in crate::store) async fn change(
     conn: &mut AnyConnection,
     now: i64,
-    changes: &[Change],
+    changes: &[Arc<Change>],
 ) -> Result<Vec<Changed>, StoreError> {
     let mut held = Vec::with_capacity(changes.len());
     for change in changes {
@@ -25,7 +26,7 @@ pub(in crate::store) async fn change(
             None => true,
         });
     }
-    let possible: Vec<&Change> = changes.iter().zip(&held).filter(|(_, held)| **held).map(|(c, _)| c).collect();
+    let possible: Vec<&Change> = changes.iter().zip(&held).filter(|(_, held)| **held).map(|(c, _)| &**c).collect();
     let moved = store_batches(conn, now, &possible).await?;
     let done = |change: &&Change| change.batch.as_ref().is_none_or(|b| moved.contains(&b.record.key));
     let stored: Vec<&Change> = possible.into_iter().filter(done).collect();
@@ -43,8 +44,8 @@ pub(in crate::store) async fn change(
     }
     let events = stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.turn))).collect();
     let mut put = outbox::put(conn, now, events).await?;
-    let mut answer = |(change, held): (&Change, &bool)| {
-        if *held && done(&change) { Changed::Done(put.take_for(change)) } else { Changed::Fenced }
+    let mut answer = |(change, held): (&Arc<Change>, &bool)| {
+        if *held && done(&&**change) { Changed::Done(put.take_for(change)) } else { Changed::Fenced }
     };
     Ok(changes.iter().zip(&held).map(&mut answer).collect())
 }

@@ -2,6 +2,7 @@
 //! in one order.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
@@ -12,7 +13,7 @@ use super::Change;
 use crate::batch::{BatchKey, Reason};
 
 /// Where replicas share the store: keeps what a group of changes is about to touch in another order than its neighbours.
-pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Change]) -> Result<(), StoreError> {
+pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Change>]) -> Result<(), StoreError> {
     let dialect = Dialect::of(conn);
     if !dialect.is_shared() {
         return Ok(());

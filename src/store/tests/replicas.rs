@@ -137,7 +137,7 @@ async fn a_claim_loses_what_another_replica_stores_at_the_same_moment() {
         let mut record = fresh(&name);
         record.epoch = 1;
         let change = Change { batch: Some(Revised { record, from_epoch: 0 }), ..Change::default() };
-        assert!(ledger::change(quicker.conn().unwrap(), 1, &[change]).await.unwrap()[0].is_done());
+        assert!(ledger::change(quicker.conn().unwrap(), 1, &[change.into()]).await.unwrap()[0].is_done());
         let mut wish = claim_of(&format!("p{n}"), &fresh(&name));
         for other in &others {
             wish.batches.extend(claim_of("p", &fresh(other)).batches);

@@ -207,7 +207,7 @@ impl Storage for StoreOf {
         .await
     }
 
-    async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("change", move |tables, now| {
             let changed = tables.change(&change, now);

@@ -464,7 +464,7 @@ async fn what_was_asked_is_done_although_whoever_asked_is_gone() {
     let mut calls = 0;
     while store.at_once(|tables, _| tables.paces.is_empty()) {
         let of = store.of(1, fuse.clone());
-        let asked = testmo_courier::store::Storage::change(&of, change.clone());
+        let asked = testmo_courier::store::Storage::change(&of, change.clone().into());
         // Given up before it is answered, as a process does that is killed.
         drop(tokio::time::timeout(Duration::ZERO, asked).await);
         tokio::time::sleep(Duration::from_secs(9)).await;
