@@ -1,6 +1,6 @@
 //! What became of cases? Changes, many in one transaction, each stored whole or not at all.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,17 +19,20 @@ pub(in crate::store) async fn change(
     now: i64,
     changes: &[Arc<Change>],
 ) -> Result<Vec<Changed>, StoreError> {
-    let mut held = Vec::with_capacity(changes.len());
+    let mut done = Vec::with_capacity(changes.len());
     for change in changes {
-        held.push(match &change.by_hand {
+        done.push(match &change.by_hand {
             Some(by_hand) => shelf::hold(conn, now, by_hand).await?,
             None => true,
         });
     }
-    let possible: Vec<&Change> = changes.iter().zip(&held).filter(|(_, held)| **held).map(|(c, _)| &**c).collect();
-    let moved = store_batches(conn, now, &possible).await?;
-    let done = |change: &&Change| change.batch.as_ref().is_none_or(|b| moved.contains(&b.record.key));
-    let stored: Vec<&Change> = possible.into_iter().filter(done).collect();
+    let possible = changes.iter().enumerate().filter(|(at, _)| done[*at]);
+    let batches: Vec<_> = possible.filter_map(|(at, c)| Some((at, c.batch.as_ref()?, c.lease))).collect();
+    let moved = store_batches(conn, now, &batches).await?;
+    for (at, ..) in batches {
+        done[at] = moved.contains(&at);
+    }
+    let stored: Vec<&Change> = changes.iter().zip(&done).filter(|(_, done)| **done).map(|(c, _)| &**c).collect();
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
@@ -44,25 +47,28 @@ pub(in crate::store) async fn change(
     }
     let events = stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.turn))).collect();
     let mut put = outbox::put(conn, now, events).await?;
-    let mut answer = |(change, held): (&Arc<Change>, &bool)| {
-        if *held && done(&&**change) { Changed::Done(put.take_for(change)) } else { Changed::Fenced }
+    let mut answer = |(change, done): (&Arc<Change>, bool)| {
+        if done { Changed::Done(put.take_for(change)) } else { Changed::Fenced }
     };
-    Ok(changes.iter().zip(&held).map(&mut answer).collect())
+    Ok(changes.iter().zip(done).map(&mut answer).collect())
 }
 
-/// Gives the keys whose stored epoch was the expected one.
+/// Stores records, each with its name, and gives the names of those whose stored epoch was the expected one.
 async fn store_batches(
     conn: &mut AnyConnection,
     now: i64,
-    changes: &[&Change],
-) -> Result<HashSet<BatchKey>, StoreError> {
-    let mut seen = HashSet::new();
+    changes: &[(usize, &Revised, Option<Duration>)],
+) -> Result<HashSet<usize>, StoreError> {
     // Two changes of one batch in one group cannot both start from the stored epoch: the first one wins.
-    let first = |(revised, _): &(&Revised, Option<i64>)| seen.insert(revised.record.key.clone());
+    let mut names: HashMap<&BatchKey, usize> = HashMap::new();
+    for (name, revised, _) in changes {
+        names.entry(&revised.record.key).or_insert(*name);
+    }
+    let is_first = |(name, revised, _): &&(usize, &Revised, _)| names.get(&revised.record.key) == Some(name);
     let until = |lease: Duration| now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-    let revised = changes.iter().filter_map(|c| Some((c.batch.as_ref()?, c.lease.map(until)))).filter(first);
+    let revised = changes.iter().filter(is_first).map(|(_, revised, lease)| (*revised, lease.map(until)));
     let (new, known): (Vec<_>, Vec<_>) = revised.partition(|(revised, _)| revised.from_epoch == 0);
-    let mut moved = HashSet::new();
+    let mut moved = Vec::new();
     if !known.is_empty() {
         let sql = format!(
             "UPDATE batches SET state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
@@ -76,7 +82,7 @@ async fn store_batches(
             known.into_iter().map(|(revised, lease)| BatchRow::of(revised, lease)).collect();
         rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
-        moved = rows.iter().map(key_of).collect::<Result<_, _>>()?;
+        moved.extend(rows);
     }
     if !new.is_empty() {
         let sql = format!(
@@ -94,11 +100,10 @@ async fn store_batches(
         let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|(revised, _)| BatchRow::of(revised, None)).collect();
         rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
-        for row in &rows {
-            moved.insert(key_of(row)?);
-        }
+        moved.extend(rows);
     }
-    Ok(moved)
+    let keys: Vec<BatchKey> = moved.iter().map(key_of).collect::<Result<_, _>>()?;
+    Ok(keys.iter().filter_map(|key| names.get(key).copied()).collect())
 }
 
 async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use super::*;
 on_both! {
     a_claim_needs_a_verified_current_connection,
     of_two_claims_for_a_batch_one_is_granted_and_the_other_learns_what_is_stored,
+    of_two_changes_of_a_batch_at_one_moment_one_changes_nothing,
     a_change_that_started_from_another_epoch_changes_nothing,
     of_several_batches_in_a_claim_only_those_that_fit_are_granted,
     the_last_push_of_a_batch_is_known_by_account,
@@ -34,6 +35,21 @@ async fn of_two_claims_for_a_batch_one_is_granted_and_the_other_learns_what_is_s
     assert_eq!(stored[0].lease_until, Some(now + 10_000));
     assert_eq!(stored[0].record.epoch, 1);
     assert_eq!(stored[0].record.first_seen_at, now);
+}
+
+async fn of_two_changes_of_a_batch_at_one_moment_one_changes_nothing(f: Fixture) {
+    let change = |folder: u64| {
+        let mut record = fresh("b");
+        (record.state, record.epoch) = (BatchState::Failed, 1);
+        record.targets.push(Target { folder, ..target() });
+        let shelve = Some(shelving(&folder.to_string(), Until::Person));
+        Change { batch: Some(Revised { record, from_epoch: 0 }), shelve, ..Change::default() }
+    };
+    let both = tokio::join!(f.store.change(change(1)), f.store.change(change(2)));
+    assert_eq!((both.0.unwrap(), both.1.unwrap()), (Changed::Done(vec![]), Changed::Fenced));
+    let stored = f.store.batch(&fresh("b").key).await.unwrap().unwrap();
+    assert_eq!(stored.record.target().unwrap().folder, 1);
+    assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 1, "what goes with the second one neither");
 }
 
 async fn a_change_that_started_from_another_epoch_changes_nothing(f: Fixture) {
