@@ -73,7 +73,7 @@ struct RunArguments {
     /// Only contestants in whose name one of these stands, besides the worker.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Runs of each row, instead of its own number.
+    /// Runs of each row, instead of five.
     #[arg(long)]
     runs: Option<usize>,
     /// How many messages a contestant may hold without having acknowledged them.

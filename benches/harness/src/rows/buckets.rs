@@ -39,7 +39,7 @@ struct Drained {
 }
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
-    let runs = bench.limits.runs(3);
+    let runs = bench.limits.runs();
     let accounts = bench.limits.size(50, 10);
     let beyond = bench.limits.size(120, 12);
     let mut drained = Vec::new();

@@ -45,7 +45,7 @@ struct Life {
 }
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
-    let runs = bench.limits.runs(3);
+    let runs = bench.limits.runs();
     let flood = bench.limits.size(50_000, 3_000);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for run in 1..=runs {

@@ -31,21 +31,24 @@ pub(crate) struct Bench<'a> {
     pub(crate) limits: Limits,
 }
 
+/// How often every row is measured, unless it was said otherwise; row 6 has many rounds in its only run.
+const RUNS: usize = 5;
+
 /// How large and how long a measurement is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Small and short, to try the harness itself; the figures mean nothing.
     pub(crate) quick: bool,
-    /// Runs of every row, instead of its own number.
+    /// Runs of every row, instead of [`RUNS`].
     pub(crate) runs: Option<usize>,
     pub(crate) prefetch: usize,
     pub(crate) in_flight: usize,
 }
 
 impl Limits {
-    /// How often a row is measured: `usually`, unless it was said otherwise.
-    fn runs(&self, usually: usize) -> usize {
-        self.runs.unwrap_or(if self.quick { 1 } else { usually })
+    /// How often a row is measured.
+    fn runs(&self) -> usize {
+        self.runs.unwrap_or(if self.quick { 1 } else { RUNS })
     }
 
     /// A size, or a small one where it has to be quick.

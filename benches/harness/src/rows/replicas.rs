@@ -35,7 +35,7 @@ struct Speed {
 }
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
-    let runs = bench.limits.runs(5);
+    let runs = bench.limits.runs();
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for run in 1..=runs {
         for (replicas, speeds) in [(1, &mut one), (2, &mut two)] {

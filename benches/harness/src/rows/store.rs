@@ -42,7 +42,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
         case("SQLite", &worker, false, Some(0.85)),
         case("PostgreSQL", &worker, true, Some(0.7)),
     ];
-    let runs = bench.limits.runs(5);
+    let runs = bench.limits.runs();
     for run in 1..=runs {
         for case in &mut cases {
             let sample = one(bench, case).await?;

@@ -19,7 +19,7 @@ const SPANS: u32 = 4;
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     let worker = bench.worker()?;
     let limits = bench.limits;
-    let (runs, many, few) = (limits.runs(3), limits.size(10_000, 500), limits.size(100, 5));
+    let (runs, many, few) = (limits.runs(), limits.size(10_000, 500), limits.size(100, 5));
     let job = |tenants: usize| Job {
         batches: many * BURST,
         cases: 5,

@@ -61,7 +61,7 @@ async fn contest(bench: &mut Bench<'_>, manner: Manner, wanted: impl Fn(Role) ->
     let contestants = bench.contestants.iter().filter(|contestant| wanted(contestant.role)).cloned();
     let mut outcomes: Vec<Outcome> =
         contestants.map(|contestant| Outcome { contestant, samples: vec![], failure: None }).collect();
-    for run in 1..=limits.runs(5) {
+    for run in 1..=limits.runs() {
         for outcome in &mut outcomes {
             match measure(bench.neighbours, &outcome.contestant, &job).await {
                 Ok(sample) => {
@@ -81,7 +81,7 @@ async fn contest(bench: &mut Bench<'_>, manner: Manner, wanted: impl Fn(Role) ->
 
 fn table(bench: &Bench, number: u8, scenario: &str, outcomes: &[Outcome]) -> RowResult {
     let limits = &bench.limits;
-    let mut row = RowResult::new(number, scenario, limits.runs(5));
+    let mut row = RowResult::new(number, scenario, limits.runs());
     row.header = [
         "contestant",
         "cases/s (median)",
