@@ -1,0 +1,210 @@
+//! Does every end of a push leave the record as it has to?
+
+use super::*;
+
+fn record(cases: usize) -> BatchRecord {
+    BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), (1..=cases).map(|n| format!("#{n}")))
+}
+
+fn claimed(cases: usize) -> BatchRecord {
+    let mut record = record(cases);
+    let all: Vec<usize> = (0..cases).collect();
+    record.claim(&all, push(), &target());
+    record
+}
+
+fn push() -> OpenPush {
+    OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false }
+}
+
+fn target() -> Target {
+    Target { account: "https://a.testmo.net".into(), project: 1, folder: 2 }
+}
+
+fn refusal() -> Refusal {
+    Refusal { reason: Reason::CaseRefused, said: vec![] }
+}
+
+#[test]
+fn a_push_with_all_ids_delivers() {
+    let mut record = claimed(2);
+    assert_eq!(record.outcome(), None);
+    record.created(&[(0, 10), (1, 11)]);
+    assert_eq!((record.outcome(), record.open_push), (Some(BatchState::Delivered), None));
+}
+
+#[test]
+fn a_case_without_an_id_stays_unclear_and_is_lost_when_it_is_not_found() {
+    let mut record = claimed(2);
+    record.created(&[(0, 10)]);
+    assert_eq!(record.doubtful().collect::<Vec<_>>(), [1]);
+    record.looked(&[], false);
+    assert_eq!(record.cases[1].state, CaseState::Lost);
+    assert_eq!(record.outcome(), Some(BatchState::Partial));
+}
+
+#[test]
+fn a_push_that_is_found_in_part_is_never_sent_again() {
+    let mut record = claimed(3);
+    record.unclear(5);
+    record.looked(&[(1, 11)], false);
+    assert_eq!(record.waiting().count(), 0);
+    assert_eq!(record.outcome(), Some(BatchState::Partial));
+}
+
+#[test]
+fn what_waits_in_doubt_from_an_earlier_push_is_not_lost_because_a_smaller_one_is_found() {
+    let mut record = claimed(4);
+    record.unclear(5);
+    record.looked(&[], false);
+    record.claim(&[0, 1], push(), &target());
+    record.unclear(9);
+    record.looked(&[(0, 10), (1, 11)], false);
+    assert_eq!(record.waiting().collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(record.doubtful().collect::<Vec<_>>(), [2, 3]);
+    record.looked(&[(2, 12)], false);
+    assert_eq!(record.cases[3].state, CaseState::Lost, "of the earlier push a case is there");
+}
+
+#[test]
+fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
+    let marked = OpenPush { mark: Some("sqai-1".into()), ..push() };
+    let mut record = record(2);
+    record.claim(&[0, 1], marked.clone(), &target());
+    record.unclear(5);
+    record.looked(&[], false);
+    assert_eq!((record.late_since, record.doubt_since), (Some(5), Some(5)));
+    record.claim(&[0, 1], marked.clone(), &target());
+    record.unclear(9);
+    record.looked(&[(0, 10), (1, 11)], false);
+    assert_eq!((record.late_since, record.doubt_since), (Some(5), None));
+    let epoch = record.epoch;
+    record.last_looked();
+    assert_eq!((record.late_since, record.epoch), (None, epoch + 1));
+
+    let mut found_at_once = super::tests::record(1);
+    found_at_once.claim(&[0], marked, &target());
+    found_at_once.unclear(5);
+    found_at_once.looked(&[(0, 10)], false);
+    assert_eq!(found_at_once.late_since, None);
+}
+
+#[test]
+fn a_push_that_is_not_found_goes_again_but_stays_in_doubt() {
+    let mut record = claimed(2);
+    record.unclear(5);
+    record.looked(&[], false);
+    assert_eq!(record.waiting().count(), 2);
+    assert_eq!(record.late_since, None, "without a mark nobody looks for late rows");
+    assert_eq!(record.doubtful().count(), 2);
+    assert_eq!(record.doubt_since, Some(5));
+    record.claim(&[0, 1], push(), &target());
+    record.not_created(vec![(0, refusal())]);
+    assert_eq!(record.doubtful().collect::<Vec<_>>(), [1], "a clear end takes no doubt away from what waits");
+    record.claim(&[1], push(), &target());
+    record.created(&[(1, 20)]);
+    assert_eq!(record.doubt_since, None);
+}
+
+#[test]
+fn refusals_make_partial_and_failed() {
+    let mut record = claimed(2);
+    record.not_created(vec![(0, refusal())]);
+    assert_eq!(record.outcome(), None);
+    let mut failed = record.clone();
+    failed.claim(&[1], push(), &target());
+    failed.not_created(vec![(1, refusal())]);
+    assert_eq!(failed.outcome(), Some(BatchState::Failed));
+    record.claim(&[1], push(), &target());
+    record.created(&[(1, 7)]);
+    assert_eq!(record.outcome(), Some(BatchState::Partial));
+}
+
+#[test]
+fn doubtful_cases_of_a_former_account_are_given_up() {
+    let mut record = claimed(2);
+    record.unclear(5);
+    record.give_up_doubtful();
+    assert_eq!(record.outcome(), Some(BatchState::Failed));
+}
+
+/// A case that was created, one that was refused, and one that was created and then lost.
+fn partial() -> BatchRecord {
+    let mut record = BatchRecord { first_seen_at: 3, ..claimed(3) };
+    record.created(&[(0, 10)]);
+    record.unclear(5);
+    record.looked(&[], false);
+    record.cases[1].state = CaseState::Refused(Box::new(refusal()));
+    record.state = record.outcome().unwrap();
+    record.settled_at = Some(9);
+    record
+}
+
+#[test]
+fn a_batch_that_is_opened_again_tries_what_did_not_arrive_and_nothing_else() {
+    use CaseState::{Created, Waiting};
+    for (account, doubted) in [(None, true), (Some("https://a.testmo.net"), true), (Some("https://b"), false)] {
+        let mut record = partial();
+        let (epoch, revision) = (record.epoch, record.revision);
+        assert!(record.reopen(account));
+        let states: Vec<_> = record.cases.iter().map(|case| (case.state.clone(), case.doubt)).collect();
+        assert_eq!(states, [(Created(10), false), (Waiting, false), (Waiting, doubted)]);
+        assert_eq!((record.state, record.settled_at, record.outcome()), (BatchState::Open, None, None));
+        assert_eq!((record.epoch, record.revision), (epoch + 1, revision + 1));
+        assert_eq!(record.doubt_since, doubted.then_some(3), "{account:?}");
+    }
+}
+
+#[test]
+fn a_batch_that_failed_over_an_unclear_end_is_looked_for_when_it_is_opened_again() {
+    let mut record = claimed(2);
+    record.unclear(5);
+    record.state = BatchState::Failed;
+    assert!(record.reopen(None));
+    assert_eq!((record.doubtful().count(), record.doubt_since), (2, Some(5)));
+    assert!(record.open_push.is_some());
+}
+
+#[test]
+fn only_what_failed_is_opened_again_and_only_what_is_open_is_discarded() {
+    for state in BatchState::ALL {
+        let mut record = BatchRecord { state, ..record(1) };
+        let failed = matches!(state, BatchState::Partial | BatchState::Failed);
+        assert_eq!(record.clone().reopen(None), failed, "{state:?}");
+        assert_eq!(record.discard(7), state == BatchState::Open, "{state:?}");
+    }
+}
+
+#[test]
+fn a_discarded_batch_has_no_push_and_says_what_is_not_known() {
+    let mut record = claimed(2);
+    record.created(&[(0, 10)]);
+    assert!(record.discard(7));
+    assert_eq!((record.state, record.settled_at, record.revision), (BatchState::Discarded, Some(7), 2));
+    assert_eq!(record.open_push, None);
+    assert_eq!(record.doubtful().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn every_change_raises_the_epoch() {
+    let mut record = claimed(1);
+    assert_eq!(record.epoch, 1);
+    record.unclear(1);
+    record.looked(&[], false);
+    record.claim(&[0], push(), &target());
+    record.created(&[(0, 1)]);
+    assert_eq!(record.epoch, 5);
+}
+
+#[test]
+fn cases_are_stored_in_few_words() {
+    let mut record = claimed(3);
+    record.created(&[(0, 66306)]);
+    record.not_created(vec![(1, refusal())]);
+    let text = serde_json::to_string(&record.cases).unwrap();
+    assert_eq!(
+        text,
+        r##"[{"k":"#1","s":{"created":66306}},{"k":"#2","s":{"refused":{"reason":"case_refused","said":[]}}},{"k":"#3","s":"waiting"}]"##
+    );
+    assert_eq!(serde_json::from_str::<Vec<CaseRecord>>(&text).unwrap(), record.cases);
+}
