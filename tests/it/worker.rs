@@ -4,7 +4,7 @@ use testmo_courier::batch::Reason;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::{Identity, Shelving, Until};
 use testmo_sim::Method;
-use testmo_sim::faults::{CommitTime, Fault, PathKind, RetryAfter, Rule};
+use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
 use crate::support::broker::{Broker, QUEUE_SETTLES};
 use crate::support::process::{Process, command};
@@ -184,10 +184,10 @@ async fn a_second_worker_on_the_same_file_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from_others() {
-    let stage = Stage::with_tenants(&["acme"]).await;
-    stage
-        .account("acme")
-        .set_faults([Rule::always(Fault::throttled(Some(RetryAfter::Seconds(200)))).on(Method::Post, PathKind::Cases)]);
+    // While Testmo does not answer, and while the claim of a killed worker stands, the message stays in hand.
+    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__SETTLE_UNANSWERED", "5m")];
+    let stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
+    stage.account("acme").set_faults([slow_create(300_000)]);
     stage.publish(&batch("acme", "b-1", 2)).await;
     for _ in 0..3 {
         let process = Process::start(&stage).await;
