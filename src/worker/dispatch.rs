@@ -235,8 +235,10 @@ impl Dispatch {
             return;
         };
         self.learn(&account, news, now);
-        // The last one first, as those that go on join the front.
-        for done in done.into_iter().rev() {
+        let goes_on = |done: &Done| matches!(done, Done::More { after: None, .. });
+        let (going_on, others): (Vec<Done>, Vec<Done>) = done.into_iter().partition(goes_on);
+        // Those that go on join the front: the last one first, so that all keep their order.
+        for done in others.into_iter().chain(going_on.into_iter().rev()) {
             self.done(done, now);
         }
         if self.lanes.finished(&account, &tenant, &report, now) {

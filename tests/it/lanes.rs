@@ -45,6 +45,23 @@ async fn batches_that_wait_share_requests_and_each_learns_its_own_ids_in_order()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn batches_that_failed_together_are_tried_again_in_the_order_of_their_arrival() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_PUSH__CONCURRENCY", "1")]).await;
+    let slow = Fault::Slow { ms: 800, commit: CommitTime::BeforeDelay };
+    stage.account("acme").set_faults([on_create(slow).times(1), on_create(Fault::status(503)).times(1)]);
+    for n in 0..6 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;
+    }
+    stage.start_worker();
+    for n in 0..6 {
+        stage.delivered(&format!("acme/b-{n}")).await;
+    }
+    let in_order: Vec<String> = (0..6).flat_map(|n| names(&format!("b-{n}"), 2)).collect();
+    assert_eq!(stage.account("acme").case_names(), in_order);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_case_harms_no_other_batch_of_its_request() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let slow = Fault::Slow { ms: 500, commit: CommitTime::BeforeDelay };
