@@ -5,6 +5,7 @@ use super::client::{Access, Client};
 use super::echo::differences;
 use super::wire::{Created, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_id};
 use crate::batch::answer::{Pushed, Trouble};
+use crate::batch::ledger::Target;
 use crate::batch::reconcile::{CLOCK_MARGIN_MS, Row};
 use crate::batch::written::{Catalogue, Needs};
 
@@ -18,6 +19,17 @@ pub struct Look {
     pub rows: Vec<Row>,
     /// The earliest time that was looked at, in milliseconds on Testmo's clock.
     pub since: i64,
+    /// How many requests it took.
+    pub requests: u32,
+}
+
+/// Where a look ends: older cases are not looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Those that were created before this, in milliseconds on our clock, less a margin for clocks.
+    pub before: i64,
+    /// Those with this id or a lower one, where that is known: ids ascend as cases are created.
+    pub up_to: Option<u64>,
 }
 
 impl Client {
@@ -117,38 +129,41 @@ impl Client {
         }
     }
 
-    /// The cases of a folder that were created since `since`, in milliseconds on our clock, less a margin for clocks.
-    /// With `tags`, those that carry any of them are asked for; a Testmo that does not know that filter ignores it and
-    /// shows every case, and one that means something else by it is found out by what is missing.
+    /// The cases of a folder that are not in the past. With `tags`, those that carry any of them are asked for; a Testmo
+    /// that does not know that filter ignores it and shows every case, and one that means something else by it is found
+    /// out by what is missing.
     ///
     /// # Errors
     /// With what an answer means instead.
-    pub async fn look(
-        &self,
-        access: &Access,
-        project: u64,
-        folder: u64,
-        since: i64,
-        tags: &[String],
-    ) -> Result<Look, Trouble> {
+    pub async fn look(&self, access: &Access, target: &Target, past: Past, tags: &[String]) -> Result<Look, Trouble> {
+        let Target { project, folder, .. } = target;
         let filter = if tags.is_empty() { String::new() } else { format!("&tags={}", tags.join(",")) };
         let list = format!(
             "/projects/{project}/cases?folder_id={folder}{filter}&per_page=100&expands=tags\
              &sort=repository_cases:id&order=desc"
         );
         // Rows that a person deletes while we page move others to a page already read; then it is read again.
+        let mut requests = 0;
         for _ in 0..3 {
-            if let Some(look) = self.look_once(access, &list, since).await? {
-                return Ok(look);
+            if let Some((rows, since)) = self.look_once(access, &list, past, &mut requests).await? {
+                return Ok(Look { rows, since, requests });
             }
         }
         Err(Trouble::Unreadable("cases vanished from the folder during each of three readings".into()))
     }
 
-    async fn look_once(&self, access: &Access, list: &str, since: i64) -> Result<Option<Look>, Trouble> {
+    /// The rows and the earliest time, unless rows vanished.
+    async fn look_once(
+        &self,
+        access: &Access,
+        list: &str,
+        past: Past,
+        requests: &mut u32,
+    ) -> Result<Option<(Vec<Row>, i64)>, Trouble> {
         let (mut rows, mut page, mut total, mut not_before) = (Vec::new(), 1, None, None);
         for _ in 0..MOST_PAGES {
             let path = format!("{list}&page={page}");
+            *requests += 1;
             let answer = self.get(access, &path).await?;
             let listed: Page<ListedCase> = content(&answer)?;
             let shrunk = total.is_some_and(|before| listed.total.is_some_and(|now| now < before));
@@ -157,13 +172,16 @@ impl Client {
             }
             total = listed.total.or(total);
             let skew = answer.server_time().map_or(0, |theirs| theirs - answer.at);
-            let not_before = *not_before.get_or_insert(since + skew - CLOCK_MARGIN_MS);
+            let not_before = *not_before.get_or_insert(past.before + skew - CLOCK_MARGIN_MS);
             let read = listed.rows().map_err(Trouble::Unreadable)?;
-            let past = read.iter().any(|row| row.created_at < not_before);
+            // A list that is in another order than it was asked for is read to its end, or to that time.
+            let descends = read.is_sorted_by(|one, next| one.id > next.id);
+            let is_below = |row: &Row| descends && past.up_to.is_some_and(|id| row.id <= id);
+            let is_past = read.iter().any(|row| row.created_at < not_before || is_below(row));
             rows.extend(read.into_iter().filter(|row| row.created_at >= not_before));
             match listed.next_page {
-                Some(next) if !past => page = next,
-                Some(_) | None => return Ok(Some(Look { rows, since: not_before })),
+                Some(next) if !is_past => page = next,
+                Some(_) | None => return Ok(Some((rows, not_before))),
             }
         }
         Err(Trouble::Unreadable("the list of cases has no end".into()))

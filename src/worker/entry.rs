@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::sample::Doubt;
 use crate::batch::ledger::{BatchRecord, CaseState};
 use crate::batch::message::{FolderWish, Source};
 use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, mark, render, size_in_push};
@@ -69,9 +70,8 @@ pub(super) struct Entry {
     pub(super) stored_epoch: u64,
     /// When the open push was claimed, in milliseconds on the store's clock.
     pub(super) claimed_at: i64,
-    /// When Testmo had answered that the last push of it, whose end is unclear, was worked on no more; none where nobody
-    /// said so.
-    pub(super) ended_at: Option<Instant>,
+    /// What is known of its last push, for when the end of that is unclear.
+    pub(super) doubt: Doubt,
     /// Rows of Testmo that may be cases which are not found: for a person to look at.
     pub(super) candidates: Vec<u64>,
     /// Positions of cases that were refused when they were sent alone, since a case last arrived: perhaps not they are
@@ -105,7 +105,7 @@ impl Entry {
             record,
             stored_epoch: 0,
             claimed_at: 0,
-            ended_at: None,
+            doubt: Doubt::default(),
             candidates: Vec::new(),
             refused_alone: Vec::new(),
             relocated: false,

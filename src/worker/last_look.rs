@@ -19,7 +19,7 @@ use crate::batch::{BatchKey, mark};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Permit};
 use crate::store::ledger::{Change, Revised};
-use crate::testmo::{Access, Look};
+use crate::testmo::{Access, Look, Past};
 
 /// The most batches looked for in one go.
 const AT_ONCE: u32 = 20;
@@ -126,14 +126,15 @@ impl Courier {
         access: &Access,
         since: i64,
     ) -> Result<Look, Trouble> {
+        let past = Past { before: since, up_to: None };
         let is_there = |position: usize| record.targets.get(record.cases[position].target) == Some(target);
         let youngest = record.arrived().filter(|(position, _)| is_there(*position)).map(|(_, id)| id).max();
         if let Some(sample) = youngest
-            && let Some(look) = self.look_by_tags(access, target, since, &[mark(&record.key)], sample).await?
+            && let Some(look) = self.look_by_tags(access, target, past, &[mark(&record.key)], sample).await?
         {
             return Ok(look);
         }
-        self.client.look(access, target.project, target.folder, since, &[]).await
+        self.client.look(access, target, past, &[]).await
     }
 
     async fn last_look_failed(

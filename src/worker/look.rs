@@ -18,7 +18,7 @@ use crate::batch::reconcile::{Found, Row, Wanted, find};
 use crate::batch::verdict::after_failed_look;
 use crate::store::StoreError;
 use crate::store::ledger::{Change, PushEnded};
-use crate::testmo::{Access, Look};
+use crate::testmo::{Access, Look, Past};
 
 impl Courier {
     /// Looks for what is in doubt, and settles batches for which that leaves nothing to do. A look is worth something
@@ -85,27 +85,31 @@ impl Courier {
         access: &Access,
         learnt: &mut Learnt,
     ) -> Result<Result<Look, Trouble>, StoreError> {
-        let since = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
+        let before = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
+        let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.entry.doubt.above?)));
+        let past = Past { before, up_to: up_to.filter(|_| self.samples.ids_ascend(&target.account)) };
         // Where nobody said that a request has ended, its cases may be the youngest.
-        let ended = there.iter().map(|part| part.entry.ended_at).try_fold(None, |last, at| Some(last.max(Some(at?))));
+        let ended = there.iter().try_fold(None, |last, part| Some(last.max(Some(part.entry.doubt.ended_at?))));
         let sample = ended.flatten().and_then(|ended| self.samples.younger_than(target, ended, Instant::now()));
         if let Some(sample) = sample
             && let Some(tags) = self.tags_of(there, &sample).await?
         {
-            learnt.requests += 1;
-            match self.look_by_tags(access, target, since, &tags, sample.id).await {
+            let look = self.look_by_tags(access, target, past, &tags, sample.id).await;
+            learnt.requests += look.as_ref().ok().and_then(Option::as_ref).map_or(1, |look| look.requests);
+            match look {
                 Ok(Some(look)) => return Ok(Ok(look)),
                 Ok(None) => self.samples.distrust(&target.account, Instant::now()),
                 Err(trouble) => return Ok(Err(trouble)),
             }
         }
-        learnt.requests += 1;
-        Ok(self.client.look(access, target.project, target.folder, since, &[]).await)
+        let look = self.client.look(access, target, past, &[]).await;
+        learnt.requests += look.as_ref().map_or(1, |look| look.requests);
+        Ok(look)
     }
 
     /// The tags of everything that a look has to tell of; `None` where something of it has none.
     async fn tags_of(&self, there: &[&mut Part], sample: &Sample) -> Result<Option<Vec<String>>, StoreError> {
-        let mut tags = BTreeSet::from([sample.tag.clone()]);
+        let mut tags: BTreeSet<String> = sample.tag.iter().cloned().collect();
         let mut pushes = BTreeSet::new();
         for part in there {
             let entry = &part.entry;
@@ -139,6 +143,10 @@ impl Courier {
             };
             let pushed_mark = entry.record.open_push.as_ref().map(|push| push.mark.clone());
             let found = self.found(entry, target, look, &mut held, known);
+            let is_below = |id: u64| entry.doubt.above.is_some_and(|above| id <= above);
+            if found.iter().any(|(_, id)| is_below(*id)) {
+                self.samples.note_disorder(&target.account);
+            }
             let ids = span(found.iter().map(|(_, id)| *id));
             let of_push = found.iter().any(|(at, _)| entry.record.cases[*at].state == CaseState::Claimed);
             // What an earlier push created says nothing of the open one, but is held all the same.
@@ -147,9 +155,6 @@ impl Courier {
                 _ if ids.is_none() => None,
                 other => self.store.last_push(&entry.identity.key, &target.account, other.as_deref()).await?,
             };
-            if let Some(push) = push {
-                carried_out.insert(push, known || of_push);
-            }
             let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
             entry.record.looked(&found, known);
             let mark = mark_of(entry, &pushed_mark);
@@ -157,8 +162,12 @@ impl Courier {
             let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
             let change = Change { ended, events, ..Change::default() };
             if !self.store_revised(entry, change).await?.is_done() {
+                // What was taken for this push may have come of one that somebody else has sent since.
                 part.flow = Some(Flow::Reload);
                 continue;
+            }
+            if let Some(push) = push {
+                carried_out.insert(push, known || of_push);
             }
             self.count_duplicates(&entry.identity.key, twice);
             self.metrics.cases.with_label_values(&["adopted"]).inc_by(found.len() as u64);

@@ -72,7 +72,8 @@ impl Courier {
                     } else if contested.contains(key) {
                         share.part.flow = Some(Flow::Pause(STORE_PAUSE));
                     } else {
-                        granted.push(take_over(share, at));
+                        let below = self.samples.id_below(&share.target);
+                        granted.push(take_over(share, at, below));
                     }
                 }
                 self.send(granted, push, &connection, asked, last_try, &mut learnt).await
@@ -186,7 +187,12 @@ impl Courier {
     /// Keeps the last case of a request as one that Testmo has to show.
     fn keep_sample(&self, shares: &[Share<'_>], end: &PushEnd, sent_at: Instant) {
         let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
-        let Some(tag) = share.part.entry.record.open_push.as_ref().and_then(|push| push.mark.clone()) else { return };
+        let entry = &share.part.entry;
+        let least = end.iter().flatten().flatten().min();
+        if entry.doubt.above.zip(least).is_some_and(|(above, least)| *least <= above) {
+            self.samples.note_disorder(&share.target.account);
+        }
+        let tag = entry.record.open_push.as_ref().and_then(|push| push.mark.clone());
         self.samples.keep(share.target.clone(), Sample { tag, id, sent_at });
     }
 
@@ -332,9 +338,9 @@ impl Courier {
             Next::Look => {
                 entry.record.unclear(entry.claimed_at);
                 let trouble = share.end.as_ref().err();
-                entry.ended_at = trouble.filter(|trouble| trouble.has_ended()).map(|_| Instant::now());
-                if let Some(push) = entry.record.open_push.as_ref().filter(|_| entry.ended_at.is_some()) {
-                    self.samples.note_end(&push.id);
+                entry.doubt.ended_at = trouble.filter(|trouble| trouble.has_ended()).map(|_| Instant::now());
+                if let Some(push) = &entry.record.open_push {
+                    self.samples.note_doubt(&push.id, entry.doubt);
                 }
                 let settle = self.settle_time(share.end);
                 (Flow::Again(trouble.map_or(Reason::Unclear, reason_of), detail, settle), 0)
@@ -460,16 +466,20 @@ fn share<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Op
     Some(Share { part, positions, target, open })
 }
 
-/// Believes a claim that was granted at `at`.
-fn take_over(share: Share<'_>, at: i64) -> Share<'_> {
+/// Believes a claim that was granted at `at`, when a case with the id `below` was there.
+fn take_over(share: Share<'_>, at: i64, below: Option<u64>) -> Share<'_> {
     let entry = &mut share.part.entry;
     if entry.stored_epoch == 0 {
         entry.record.first_seen_at = at;
     }
+    entry.doubt.ended_at = None;
+    // What an earlier push left in doubt, or what of it may turn up late, can have a lower id.
+    if entry.record.doubt_since.is_none() && entry.record.late_since.is_none() {
+        entry.doubt.above = below;
+    }
     entry.record.claim(&share.positions, share.open.clone(), &share.target);
     entry.stored_epoch = entry.record.epoch;
     entry.claimed_at = at;
-    entry.ended_at = None;
     share
 }
 

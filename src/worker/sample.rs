@@ -4,8 +4,11 @@
 //! can be filtered by tags; others ignore that without a word, and whether it means any or all of several tags is written
 //! nowhere, nor how soon a new case is found by it. So a look asks for one case more, of which it is known that it is
 //! there and that it is younger than what is looked for. If that is shown, the others would be, too.
+//!
+//! Where the folder itself is read, newest first, a case that was there before the request was sent is where that ends:
+//! ids ascend as cases are created. An account where they once did not is read by time alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -14,20 +17,20 @@ use tokio::time::Instant;
 use super::courier::Courier;
 use crate::batch::answer::Trouble;
 use crate::batch::ledger::Target;
-use crate::testmo::{Access, Look};
+use crate::testmo::{Access, Look, Past};
 
 /// The most folders of which a case is remembered; then all are forgotten, which costs longer looks only.
 const MOST_FOLDERS: usize = 1_000;
-/// The most pushes of which an end is remembered; likewise.
-const MOST_ENDS: usize = 1_000;
+/// The most pushes with an unclear end that are remembered; likewise.
+const MOST_DOUBTS: usize = 1_000;
 /// For how long an account is not asked by tags after it did not show what it had to.
 const DISTRUST: Duration = Duration::from_secs(3_600);
 
 /// A case whose creation was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// The tag it carries.
-    pub(super) tag: String,
+    /// The tag it carries, unless the tenant has switched that off.
+    pub(super) tag: Option<String>,
     /// Its id.
     pub(super) id: u64,
     /// When the request that created it began.
@@ -43,10 +46,21 @@ pub(super) struct Samples {
 #[derive(Debug, Default)]
 struct Known {
     latest: HashMap<Target, Sample>,
-    /// When the last pushes were worked on no more, of those of which Testmo said so.
-    ended: HashMap<String, Instant>,
+    /// What is known of the last pushes with an unclear end.
+    doubts: HashMap<String, Doubt>,
     /// Accounts that did not show one, and when that was.
     distrusted: HashMap<String, Instant>,
+    /// Accounts in which ids do not ascend.
+    unordered: HashSet<String>,
+}
+
+/// What is known of a push whose end is unclear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Doubt {
+    /// When Testmo had answered that it was worked on no more; none where nobody said so.
+    pub(super) ended_at: Option<Instant>,
+    /// The id of a case that was there before anything was sent that is in doubt.
+    pub(super) above: Option<u64>,
 }
 
 impl Samples {
@@ -59,18 +73,38 @@ impl Samples {
         known.latest.insert(target, sample);
     }
 
-    /// Remembers that Testmo works on a push no more.
-    pub(super) fn note_end(&self, push: &str) {
+    /// Remembers what is known of a push for one of its batches.
+    pub(super) fn note_doubt(&self, push: &str, doubt: Doubt) {
         let Ok(mut known) = self.known.lock() else { return };
-        if known.ended.len() >= MOST_ENDS {
-            known.ended.clear();
+        if known.doubts.len() >= MOST_DOUBTS {
+            known.doubts.clear();
         }
-        known.ended.insert(push.to_owned(), Instant::now());
+        let noted = known.doubts.entry(push.to_owned()).or_insert(doubt);
+        // What holds for all of its batches.
+        noted.above = noted.above.zip(doubt.above).map(|(one, other)| one.min(other));
     }
 
-    /// When Testmo worked on a push no more, if it said so.
-    pub(super) fn ended(&self, push: &str) -> Option<Instant> {
-        self.known.lock().ok()?.ended.get(push).copied()
+    /// What is known of a push with an unclear end.
+    pub(super) fn doubt(&self, push: &str) -> Doubt {
+        self.known.lock().ok().and_then(|known| known.doubts.get(push).copied()).unwrap_or_default()
+    }
+
+    /// The id of a case of a folder that is there: what is sent from now on gets higher ones.
+    pub(super) fn id_below(&self, target: &Target) -> Option<u64> {
+        self.known.lock().ok()?.latest.get(target).map(|sample| sample.id)
+    }
+
+    /// Whether ids of an account tell what is older, as far as is known.
+    pub(super) fn ids_ascend(&self, account: &str) -> bool {
+        self.known.lock().is_ok_and(|known| !known.unordered.contains(account))
+    }
+
+    /// A case got a lower id than one that was there before.
+    pub(super) fn note_disorder(&self, account: &str) {
+        let Ok(mut known) = self.known.lock() else { return };
+        if known.unordered.insert(account.to_owned()) {
+            tracing::warn!(account, "ids of cases do not ascend; looks read everything that was created of late");
+        }
     }
 
     /// A case of a folder that is younger than anything that was worked on at a time; none in an account that did not
@@ -78,7 +112,8 @@ impl Samples {
     pub(super) fn younger_than(&self, target: &Target, time: Instant, now: Instant) -> Option<Sample> {
         let known = self.known.lock().ok()?;
         let is_distrusted = known.distrusted.get(&target.account).is_some_and(|since| now - *since < DISTRUST);
-        known.latest.get(target).filter(|sample| sample.sent_at > time && !is_distrusted).cloned()
+        let sample = known.latest.get(target).filter(|sample| sample.sent_at > time && !is_distrusted);
+        sample.filter(|sample| sample.tag.is_some()).cloned()
     }
 
     /// An account did not show a case that it had to.
@@ -96,11 +131,11 @@ impl Courier {
         &self,
         access: &Access,
         target: &Target,
-        since: i64,
+        past: Past,
         tags: &[String],
         sample: u64,
     ) -> Result<Option<Look>, Trouble> {
-        match self.client.look(access, target.project, target.folder, since, tags).await {
+        match self.client.look(access, target, past, tags).await {
             Ok(look) => Ok(look.rows.iter().any(|row| row.id == sample).then_some(look)),
             Err(Trouble::Invalid(_) | Trouble::Rejected { .. } | Trouble::TooLarge) => Ok(None),
             Err(trouble) => Err(trouble),
@@ -119,7 +154,7 @@ mod tests {
     }
 
     fn sample(id: u64, sent_at: Instant) -> Sample {
-        Sample { tag: "sqai-1".into(), id, sent_at }
+        Sample { tag: Some("sqai-1".into()), id, sent_at }
     }
 
     #[test]
@@ -132,6 +167,34 @@ mod tests {
         assert_eq!(id(3, ended), None, "another folder");
         samples.keep(target(2), sample(11, ended + MOMENT * 2));
         assert_eq!(id(2, ended + MOMENT), Some(11));
+        samples.keep(target(2), Sample { tag: None, ..sample(12, ended + MOMENT * 3) });
+        assert_eq!(id(2, ended), None, "without a tag it cannot be asked for");
+        assert_eq!(samples.id_below(&target(2)), Some(12));
+    }
+
+    #[test]
+    fn of_a_push_holds_what_holds_for_all_of_its_batches() {
+        let samples = Samples::default();
+        let doubt = |above| Doubt { ended_at: None, above };
+        for (push, noted, held) in [
+            ("p", vec![Some(7), Some(5), Some(6)], Some(5)),
+            ("q", vec![Some(7), None, Some(6)], None),
+            ("r", vec![None, Some(6)], None),
+        ] {
+            noted.into_iter().for_each(|above| samples.note_doubt(push, doubt(above)));
+            assert_eq!(samples.doubt(push), doubt(held), "{push}");
+        }
+        assert_eq!(samples.doubt("unknown"), Doubt::default());
+    }
+
+    #[test]
+    fn where_ids_do_not_ascend_they_tell_nothing() {
+        let samples = Samples::default();
+        samples.keep(target(2), sample(10, Instant::now()));
+        assert_eq!((samples.id_below(&target(2)), samples.id_below(&target(3))), (Some(10), None));
+        assert!(samples.ids_ascend("https://acme.testmo.net"));
+        samples.note_disorder("https://acme.testmo.net");
+        assert!(!samples.ids_ascend("https://acme.testmo.net") && samples.ids_ascend("https://oak.testmo.net"));
     }
 
     #[test]
@@ -147,8 +210,8 @@ mod tests {
     fn memory_is_bounded() {
         let (samples, now) = (Samples::default(), Instant::now());
         (0..=MOST_FOLDERS as u64).for_each(|folder| samples.keep(target(folder), sample(folder, now)));
-        (0..=MOST_ENDS).for_each(|push| samples.note_end(&push.to_string()));
+        (0..=MOST_DOUBTS).for_each(|push| samples.note_doubt(&push.to_string(), Doubt::default()));
         let known = samples.known.lock().unwrap();
-        assert_eq!((known.latest.len(), known.ended.len()), (1, 1));
+        assert_eq!((known.latest.len(), known.doubts.len()), (1, 1));
     }
 }

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use testmo_courier::batch::ledger::BatchRecord;
 use testmo_courier::batch::mark;
 use testmo_courier::clock::Clock;
+use testmo_courier::store::ledger::{Change, Revised};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::Method;
-use testmo_sim::faults::{CommitTime, Fault};
+use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+use testmo_sim::world::RequestRecord;
 
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
@@ -106,6 +109,40 @@ async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
     stage.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_of_a_batch_that_went_on_elsewhere_tells_nothing_of_those_it_was_sent_with() {
+    let settings = [
+        ("COURIER_TESTMO__REQUEST_TIMEOUT", "20s"),
+        ("COURIER_TESTMO__SETTLE_UNANSWERED", "20s"),
+        ("COURIER_PUSH__CONCURRENCY", "1"),
+    ];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let acme = stage.account("acme");
+    // While the first request is under way, the two batches come together in the next one, which creates nothing.
+    let slow = |ms| Fault::Slow { ms, commit: CommitTime::AfterDelay };
+    let look = Rule::always(slow(5_000)).on(Method::Get, PathKind::Cases);
+    acme.set_faults([on_create(slow(800)).times(1), on_create(Fault::status(503)).times(1), look.times(1)]);
+    for id in ["b-0", "b-1", "b-2"] {
+        stage.publish(&batch("acme", id, 1)).await;
+    }
+    stage.start_worker();
+    let looks = |request: &RequestRecord| request.method == Method::Get && request.path.contains("/cases");
+    acme.until(|station| station.log.iter().any(looks)).await;
+    // Meanwhile another replica has looked for one of them, found nothing, and sent it again.
+    let mut record = stage.record("acme/b-1").await;
+    let push = |record: &BatchRecord| record.open_push.as_ref().map(|push| push.id.clone());
+    assert_eq!(push(&record), push(&stage.record("acme/b-2").await), "they went together");
+    let from_epoch = record.epoch;
+    record.looked(&[], false);
+    let batch = Some(Revised { record, from_epoch });
+    assert!(stage.store.change(Change { batch, ..Change::default() }).await.expect("a store").is_done());
+    create_late(&stage, "b-1 case 1").await;
+    assert_eq!(stage.delivered("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted");
+    assert_eq!(stage.delivered("acme/b-2").await["data"]["cases"][0]["outcome"], "created");
+    assert_eq!(acme.case_names().len(), 3);
+    stage.end().await;
+}
+
 /// Creates a case of `acme/b-1` as a request would that is carried out late.
 async fn create_late(stage: &Stage, name: &str) {
     let config = &stage.config.testmo;
@@ -176,8 +213,7 @@ async fn a_last_look_that_fails_is_made_up_for() {
     let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
-    let on_look = testmo_sim::faults::Rule::always(Fault::status(503));
-    let on_look = on_look.on(Method::Get, testmo_sim::faults::PathKind::Cases);
+    let on_look = Rule::always(Fault::status(503)).on(Method::Get, PathKind::Cases);
     acme.set_faults([on_create(Fault::status(504)).times(1), on_look.from_nth(2).times(1)]);
     stage.start_worker();
     stage.publish(&batch("acme", "b-1", 1)).await;

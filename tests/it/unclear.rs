@@ -106,6 +106,32 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_look_reads_no_further_than_to_what_was_there_before() {
+    for (forgets, pages) in [(false, 2), (true, 5)] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        let lost = on_create(Fault::status_after_commit(503)).from_nth(5).times(1);
+        stage.account("acme").set_faults([lost]);
+        stage.start_worker();
+        for number in 1..5 {
+            stage.publish(&batch("acme", &format!("b-{number}"), 100)).await;
+            stage.delivered(&format!("acme/b-{number}")).await;
+        }
+        if forgets {
+            stage.stop_worker().await;
+            stage.start_worker();
+        }
+        // Nothing is created after it, so that there is no case that a look by tags could rely on.
+        stage.publish(&batch("acme", "b-5", 100)).await;
+        assert_eq!(stage.event_of("acme/b-5").await["data"]["cases"][99]["outcome"], "adopted");
+        assert_eq!(stage.account("acme").case_names().len(), 500);
+        let requests = stage.account("acme").requests();
+        let lists = requests.iter().filter(|request| request.method == Method::Get && request.path.contains("/cases"));
+        assert_eq!(lists.count(), pages, "forgets: {forgets}");
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_look_asks_for_its_batches_alone_only_where_a_case_that_must_be_shown_is_shown() {
     let (by_tags, everything) = (true, false);
     for (filter, looks) in [
