@@ -58,6 +58,10 @@ pub struct Metrics {
     pub echo_differences: IntCounterVec,
     /// Rows that stand for a case once more.
     pub duplicates_detected: IntCounter,
+    /// Lists of cases that came in another order than they were asked for.
+    pub unordered_lists: IntCounter,
+    /// Answers to create requests with ids that cannot be those of new cases.
+    pub senseless_ids: IntCounter,
     /// From publishing to delivered, in seconds; AMQP's time stamp has full seconds.
     pub delivery_seconds: Histogram,
     /// Batches in the worker's hand.
@@ -158,6 +162,22 @@ impl Metrics {
                     "duplicates_detected_total",
                     "Test cases found in Testmo once more than they should be, because it carried out a request long \
                      after the worker had given it up.",
+                ))?,
+            )?,
+            unordered_lists: register(
+                &registry,
+                IntCounter::with_opts(opts(
+                    "unordered_lists_total",
+                    "Lists of test cases that Testmo gave in another order than it was asked for; they are read to their \
+                     end.",
+                ))?,
+            )?,
+            senseless_ids: register(
+                &registry,
+                IntCounter::with_opts(opts(
+                    "senseless_ids_total",
+                    "Ids in answers of Testmo that cannot be those of new test cases: 0, above 2^53, or held by another \
+                     case; the outcome of such a test case is unknown until it is reconciled.",
                 ))?,
             )?,
             delivery_seconds: histogram(

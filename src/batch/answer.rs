@@ -15,6 +15,16 @@ pub struct Pushed {
     pub end: PushEnd,
     /// Differences, by position of the request; none of them is a failure.
     pub differing: Vec<EchoDifference>,
+    /// How far the first case's time of creation is from the time of the answer, in milliseconds, if it tells both.
+    pub offset: Option<i64>,
+}
+
+/// The highest id that a case can have: numbers in JSON are exact up to there.
+pub const HIGHEST_ID: u64 = 1 << 53;
+
+/// Whether a number can be the id of a case.
+pub fn is_id(id: u64) -> bool {
+    (1..=HIGHEST_ID).contains(&id)
 }
 
 /// A part of a created case that Testmo's answer shows otherwise than it was sent.

@@ -23,7 +23,10 @@ pub fn duplicates(record: &BatchRecord, mark: &str, held: &HashSet<u64>, rows: &
             positions.entry(row.name.trim()).or_default().push(*position);
         }
     }
-    let is_new = |row: &&Row| !arrived.contains_key(&row.id) && !told.contains(&row.id) && !held.contains(&row.id);
+    let is_new = |row: &&Row| {
+        let is_known = arrived.contains_key(&row.id) || told.contains(&row.id) || held.contains(&row.id);
+        !is_known && record.may_have_created(row.id)
+    };
     let is_marked = |row: &&Row| row.tags.iter().any(|tag| tag == mark);
     let mut paired: HashMap<&str, usize> = HashMap::new();
     let mut found = Vec::new();
@@ -81,6 +84,13 @@ mod tests {
     fn a_case_that_is_not_there_any_more_has_no_duplicate() {
         assert_eq!(found(&delivered(&[10]), &[], &[row(20, "a", "m")]), []);
         assert_eq!(found(&delivered(&[10]), &[], &[row(10, "renamed", "m"), row(20, "a", "m")]), []);
+    }
+
+    #[test]
+    fn a_row_that_was_there_before_the_first_request_is_a_persons_copy() {
+        let record = BatchRecord { floor: Some(20), ..delivered(&[30]) };
+        let rows = [row(30, "a", "m"), row(20, "a", "m"), row(31, "a", "m")];
+        assert_eq!(found(&record, &[], &rows), [(0, 31)]);
     }
 
     #[test]

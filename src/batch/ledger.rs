@@ -33,6 +33,9 @@ pub struct BatchRecord {
     /// Since when rows of a request that was given up may still turn up, likewise: its cases were sent again when a
     /// look had found none of them, and nobody has looked since they arrived.
     pub late_since: Option<i64>,
+    /// The highest id of a case that was known in the account before any request began whose outcome is unknown, or
+    /// whose rows may still turn up: its cases have higher ids. `None` where no id was known.
+    pub floor: Option<u64>,
     /// When it was first claimed, in milliseconds on the store's clock.
     pub first_seen_at: i64,
     /// When it reached its present terminal state, likewise.
@@ -148,6 +151,7 @@ impl BatchRecord {
             open_push: None,
             doubt_since: None,
             late_since: None,
+            floor: None,
             first_seen_at: 0,
             settled_at: None,
         }
@@ -189,6 +193,24 @@ impl BatchRecord {
         }
         self.open_push = Some(push);
         self.epoch += 1;
+    }
+
+    /// The floor for a claim of cases in an account where the ids up to `highest` are known.
+    ///
+    /// While anything of the batch may stand in Testmo without our knowing, the first floor counts: what an earlier
+    /// request created has lower ids than what is known by now. An id tells nothing of another account.
+    pub fn next_floor(&self, account: &str, highest: Option<u64>) -> Option<u64> {
+        let is_lost = |case: &CaseRecord| case.state == CaseState::Lost;
+        if self.doubt_since.is_none() && self.late_since.is_none() && !self.cases.iter().any(is_lost) {
+            return highest;
+        }
+        self.floor.filter(|_| self.target().is_some_and(|target| target.account == account))
+    }
+
+    /// Whether a row with the batch's own tag and this id may come of a request of the batch. One at or below the floor
+    /// was there before: a person may have copied an older case together with its tag.
+    pub fn may_have_created(&self, id: u64) -> bool {
+        self.floor.is_none_or(|floor| id > floor)
     }
 
     /// Records an answer that gave ids, by position of the batch; a claimed case without one stays unclear.

@@ -31,6 +31,9 @@ pub struct Pace {
     pub breaker_until: Option<i64>,
     /// How often in a row it was opened.
     pub breaks: u32,
+    /// Whether a case was seen whose id is lower than that of an older one: then ids do not tell what is older.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ids_disordered: bool,
 }
 
 /// What a request told of its account.
@@ -46,6 +49,8 @@ pub enum Signal {
     Failed,
     /// The probe of an open circuit breaker failed.
     ProbeFailed,
+    /// A case got a lower id than one that was there before.
+    IdsDisordered,
 }
 
 /// Whether a request may go out.
@@ -115,6 +120,7 @@ impl Pace {
                 }
             }
             Signal::ProbeFailed => self.break_for_a_while(now),
+            Signal::IdsDisordered => self.ids_disordered = true,
         }
         *self != before
     }

@@ -5,6 +5,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// How far before the first claim a row is looked at, in milliseconds: clocks are not that exact.
 pub const CLOCK_MARGIN_MS: i64 = 10 * 60 * 1_000;
 
+/// By how much a time of creation can be too early because it is told in another time zone, in milliseconds. That Testmo
+/// means UTC is our inference.
+pub const ZONE_MARGIN_MS: i64 = 14 * 60 * 60 * 1_000;
+
 /// A case as it stands in Testmo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -32,7 +36,10 @@ pub struct Wanted<'a> {
     pub mark: Option<&'a str>,
     /// The folder they were sent to.
     pub folder: u64,
-    /// Rows created before this are not theirs, in milliseconds on Testmo's clock.
+    /// Rows with this id or a lower one are not theirs: they were there before. Where it is known, no time counts.
+    pub floor: Option<u64>,
+    /// Where neither the tag nor the floor can tell: rows created before this are not theirs, in milliseconds on Testmo's
+    /// clock.
     pub not_before: i64,
     /// Ids that the ledger of the account holds for other cases; never adopted.
     pub held: &'a HashSet<u64>,
@@ -45,6 +52,8 @@ pub struct Found {
     pub cases: Vec<(usize, u64)>,
     /// Ids of rows that carry the mark or stand for a wanted name once more: to be shown to a person.
     pub left_over: Vec<u64>,
+    /// Ids of rows that carry the mark and were there before: they prove nothing, as a person may have copied a case.
+    pub older: Vec<u64>,
 }
 
 /// Matches wanted cases with rows: each row serves once, and ids ascend with the positions of the cases, those that are
@@ -73,16 +82,31 @@ pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
     let ours =
         |row: &&&Row| wanted.mark.is_some() || wanted.cases.iter().any(|(_, name)| name.trim() == row.name.trim());
     let left_over = fitting.iter().filter(|row| !taken.contains(&row.id)).filter(ours).map(|row| row.id).collect();
-    Found { cases, left_over }
+    let is_older = |row: &&Row| is_marked(wanted, row) && is_old(wanted, row) && !wanted.held.contains(&row.id);
+    let mut older: Vec<u64> = rows.iter().filter(is_older).map(|row| row.id).collect();
+    older.sort_unstable();
+    older.dedup();
+    Found { cases, left_over, older }
 }
 
 fn fits(wanted: &Wanted<'_>, row: &Row) -> bool {
-    let marked = match wanted.mark {
-        // The mark is the batch's own, so a row that a person moved to another folder is still ours.
-        Some(mark) => row.tags.iter().any(|tag| tag == mark),
-        None => row.folder == wanted.folder,
-    };
-    marked && row.created_at >= wanted.not_before && !wanted.held.contains(&row.id)
+    if is_old(wanted, row) || wanted.held.contains(&row.id) {
+        return false;
+    }
+    match wanted.mark {
+        // The mark is the batch's own, so a row that a person moved to another folder is still ours, whatever time of
+        // creation is told for it.
+        Some(_) => is_marked(wanted, row),
+        None => row.folder == wanted.folder && (wanted.floor.is_some() || row.created_at >= wanted.not_before),
+    }
+}
+
+fn is_marked(wanted: &Wanted<'_>, row: &Row) -> bool {
+    wanted.mark.is_some_and(|mark| row.tags.iter().any(|tag| tag == mark))
+}
+
+fn is_old(wanted: &Wanted<'_>, row: &Row) -> bool {
+    wanted.floor.is_some_and(|floor| row.id <= floor)
 }
 
 #[cfg(test)]
@@ -105,7 +129,7 @@ mod tests {
         rows: &[Row],
     ) -> Found {
         let held = held.iter().copied().collect();
-        find(&Wanted { cases, arrived, mark, folder: 2, not_before: 500, held: &held }, rows)
+        find(&Wanted { cases, arrived, mark, folder: 2, floor: None, not_before: 500, held: &held }, rows)
     }
 
     #[test]
@@ -123,9 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn older_rows_and_other_folders_are_not_ours() {
+    fn without_a_mark_older_rows_and_other_folders_are_not_ours() {
         let old = Row { created_at: 499, ..row(10, "a", "m") };
-        assert_eq!(look(&[(0, "a")], Some("m"), &[], std::slice::from_ref(&old)).cases, []);
+        assert_eq!(look(&[(0, "a")], None, &[], std::slice::from_ref(&old)).cases, []);
+        assert_eq!(look(&[(0, "a")], Some("m"), &[], &[old]).cases, [(0, 10)], "its tag tells, whatever the time");
         let elsewhere = Row { folder: 3, ..row(11, "a", "m") };
         assert_eq!(look(&[(0, "a")], None, &[], std::slice::from_ref(&elsewhere)).cases, []);
         assert_eq!(look(&[(0, "a")], Some("m"), &[], &[elsewhere]).cases, [(0, 11)]);
@@ -135,7 +160,7 @@ mod tests {
     fn a_row_that_is_older_than_a_case_before_it_is_none_of_its() {
         let rows = [row(9, "c", "m"), row(13, "c", "m")];
         let found = look_after(&[(0, 11), (1, 12)], &[(2, "c")], None, &[11, 12], &rows);
-        assert_eq!(found, Found { cases: vec![(2, 13)], left_over: vec![9] });
+        assert_eq!(found, Found { cases: vec![(2, 13)], left_over: vec![9], older: vec![] });
         assert_eq!(look_after(&[(3, 11)], &[(2, "c")], None, &[11], &rows).cases, [(2, 9)]);
         let found = look(&[(0, "a"), (1, "c")], None, &[], &[row(9, "c", "m"), row(12, "a", "m"), row(13, "c", "m")]);
         assert_eq!(found.cases, [(0, 12), (1, 13)]);
@@ -144,6 +169,32 @@ mod tests {
     #[test]
     fn a_second_row_of_the_same_case_is_left_over() {
         let found = look(&[(0, "a")], Some("m"), &[], &[row(10, "a", "m"), row(11, "a", "m"), row(12, "x", "m")]);
-        assert_eq!(found, Found { cases: vec![(0, 10)], left_over: vec![11, 12] });
+        assert_eq!(found, Found { cases: vec![(0, 10)], left_over: vec![11, 12], older: vec![] });
+    }
+
+    #[test]
+    fn a_row_at_or_below_the_floor_was_there_before_and_one_above_it_counts_whatever_its_time() {
+        let held = HashSet::from([7]);
+        let rows = [
+            Row { created_at: 1, ..row(11, "a", "m") },
+            row(10, "a", "m"),
+            row(7, "a", "m"),
+            Row { created_at: 9_000, ..row(9, "b", "m") },
+        ];
+        let wanted = |mark, floor| Wanted {
+            cases: &[(0, "a"), (1, "b")],
+            arrived: &[],
+            mark,
+            folder: 2,
+            floor,
+            not_before: 500,
+            held: &held,
+        };
+        let found = find(&wanted(Some("m"), Some(10)), &rows);
+        assert_eq!(found, Found { cases: vec![(0, 11)], left_over: vec![], older: vec![9, 10] });
+        let found = find(&wanted(None, Some(10)), &rows);
+        assert_eq!(found, Found { cases: vec![(0, 11)], left_over: vec![], older: vec![] });
+        let found = find(&wanted(None, None), &rows);
+        assert_eq!(found.cases, [(0, 10)], "without either the time has to do, and ids ascend with the cases");
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::ledger::KnownIds;
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
 use crate::batch::TenantId;
@@ -218,6 +219,8 @@ pub(super) struct Known {
     changed: BTreeSet<String>,
     /// Requests under way, by account and tenant.
     under_way: HashMap<(String, String), u32>,
+    /// The highest id of a case, by account.
+    highest: HashMap<String, u64>,
     orders: Vec<Order>,
 }
 
@@ -264,18 +267,23 @@ impl Known {
     /// Counts what is under way, and reads what people have ordered.
     pub(super) async fn count(&mut self, conn: &mut AnyConnection, now: i64) -> Result<(), StoreError> {
         let sql = format!(
-            "SELECT p.account AS kind, p.tenant_id AS name, COUNT(*) AS n, 0 AS paused, NULL AS most FROM {} \
-             JOIN pushes p ON p.account = r.account WHERE p.ended_at IS NULL AND p.lease_until > $2 \
+            "SELECT p.account AS kind, p.tenant_id AS name, COUNT(*) AS n, 0 AS paused, NULL AS most, \
+             CAST(NULL AS BIGINT) AS highest \
+             FROM {rows} JOIN pushes p ON p.account = r.account WHERE p.ended_at IS NULL AND p.lease_until > $2 \
              GROUP BY p.account, p.tenant_id \
-             UNION ALL SELECT kind, name, 0, paused, most FROM lane_orders",
-            Dialect::of(conn).rows(&[("account", Kind::Text)])
+             UNION ALL SELECT kind, name, 0, paused, most, NULL FROM lane_orders \
+             UNION ALL SELECT r.account, '', 0, 0, NULL, \
+             (SELECT MAX(p.last_id) FROM pushes p WHERE p.account = r.account) FROM {rows}",
+            rows = Dialect::of(conn).rows(&[("account", Kind::Text)])
         );
         let accounts = rows_of(&self.accounts.iter().map(String::as_str).collect());
         self.now = now;
         for row in sql::fetch(conn, sql, vec![Bound::from(accounts.as_slice()), Bound::Int(now)]).await? {
-            match row.whole("n")? {
-                0 => self.orders.push(order(&row)?),
-                n => drop(self.under_way.insert((row.text("kind")?, row.text("name")?), n)),
+            match (row.whole("n")?, row.maybe_whole("highest")?) {
+                (0, Some(highest)) => drop(self.highest.insert(row.text("kind")?, highest)),
+                (0, None) if row.text("name")?.is_empty() => {}
+                (0, None) => self.orders.push(order(&row)?),
+                (n, _) => drop(self.under_way.insert((row.text("kind")?, row.text("name")?), n)),
             }
         }
         Ok(())
@@ -283,6 +291,12 @@ impl Known {
 
     fn pace(&self, account: &str) -> Pace {
         self.paces.get(account).cloned().unwrap_or_default()
+    }
+
+    /// What is known of the ids of an account's cases.
+    pub(super) fn ids(&self, account: &str) -> KnownIds {
+        let highest = self.highest.get(account).copied();
+        KnownIds { highest, disordered: self.paces.get(account).is_some_and(|pace| pace.ids_disordered) }
     }
 
     fn orders_for<'a>(&'a self, account: &'a str, tenant: &'a TenantId) -> impl Iterator<Item = &'a Order> {

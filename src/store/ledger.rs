@@ -67,6 +67,8 @@ pub enum Claimed {
         at: i64,
         /// How many requests at once the account bears.
         limit: u32,
+        /// What ids of cases the ledger knows of the account.
+        ids: KnownIds,
         /// Batches that are not as the claim believes, and are not part of it.
         stale: Vec<Stored>,
         /// Batches that another claim of the same moment got, and are not part of it.
@@ -92,6 +94,22 @@ pub enum Claimed {
         /// When this was answered.
         now: i64,
     },
+}
+
+/// What is known of the ids of an account's cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownIds {
+    /// The highest that came of an accepted answer or was found in Testmo.
+    pub highest: Option<u64>,
+    /// Whether ids were seen not to ascend as cases are created.
+    pub disordered: bool,
+}
+
+impl KnownIds {
+    /// The id that the next request's cases are above, if ids tell that.
+    pub fn floor(self) -> Option<u64> {
+        self.highest.filter(|_| !self.disordered)
+    }
 }
 
 /// A record as it is stored.
@@ -311,6 +329,7 @@ pub(super) fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
         open_push,
         doubt_since: row.maybe_int("doubt_since")?,
         late_since: row.maybe_int("late_since")?,
+        floor: row.maybe_whole("floor")?,
         first_seen_at: row.int("first_seen_at")?,
         settled_at: row.maybe_int("settled_at")?,
     };

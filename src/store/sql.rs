@@ -243,6 +243,10 @@ pub(super) trait Columns {
         T::try_from(self.int(name)?).map_err(|_| StoreError::malformed(name))
     }
 
+    fn maybe_whole<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        self.maybe_int(name)?.map(|value| T::try_from(value).map_err(|_| StoreError::malformed(name))).transpose()
+    }
+
     fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
         serde_json::from_str(&self.text(name)?).map_err(|_| StoreError::malformed(name))
     }

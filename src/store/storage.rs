@@ -15,6 +15,7 @@ use super::outbox::Announcement;
 use super::prune::Pruned;
 use super::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use super::{Store, StoreError};
+use crate::batch::pace::Pace;
 use crate::batch::{BatchKey, TenantId};
 use crate::clock::Clock;
 
@@ -41,6 +42,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn last_push(&self, batch: &BatchKey, account: &str, but: Option<&str>)
     -> Result<Option<String>, StoreError>;
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError>;
+    async fn pace(&self, account: &str) -> Result<Pace, StoreError>;
     async fn orders(&self) -> Result<Vec<Order>, StoreError>;
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError>;
@@ -125,6 +127,10 @@ impl Storage for Store {
 
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
         Self::permit(self, account, tenant, lease).await
+    }
+
+    async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
+        Self::pace(self, account).await
     }
 
     async fn orders(&self) -> Result<Vec<Order>, StoreError> {

@@ -1,5 +1,5 @@
 use super::accounts::{Heard, Known, Order, OrderedLane, Pause, Permit};
-use super::ledger::{Change, Changed, Claim, Claimed, PushEnded, Revised};
+use super::ledger::{Change, Changed, Claim, Claimed, KnownIds, PushEnded, Revised};
 use super::shelf::{Due, Filter, Identity, Shelving, Until};
 use super::sql::{Bound, Columns};
 use super::*;

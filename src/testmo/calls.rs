@@ -1,12 +1,16 @@
 //! Which calls does the worker make? Each in the core's words.
 
+use std::collections::HashSet;
+
 use super::classify::{Answer, redirect_of};
 use super::client::{Access, Client};
 use super::echo::differences;
-use super::wire::{Created, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_id};
+use super::wire::{
+    Created, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at, created_id,
+};
 use crate::batch::answer::{Pushed, Trouble};
 use crate::batch::ledger::Target;
-use crate::batch::reconcile::{CLOCK_MARGIN_MS, Row};
+use crate::batch::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
 use crate::batch::written::{Catalogue, Needs};
 
 /// The most pages of one list: a bound on what a broken answer can cost.
@@ -15,21 +19,26 @@ const MOST_PAGES: usize = 1_000;
 /// What a look at a folder gave.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// The rows created since, newest first.
+    /// The rows that were read: all that are not in the past, and some that are.
     pub rows: Vec<Row>,
-    /// The earliest time that was looked at, in milliseconds on Testmo's clock.
+    /// What was created before this is in the past by its time of creation, in milliseconds on Testmo's clock.
     pub since: i64,
+    /// Whether the list came newest first, as it was asked for.
+    pub descends: bool,
     /// How many requests it took.
     pub requests: u32,
 }
 
-/// Where a look ends: older cases are not looked for.
+/// Where a look ends: older cases are not looked for. A list that does not come newest first is read to its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Past {
+    /// Those with this id or a lower one, where that is known: ids ascend as cases are created. Then no time counts.
+    pub up_to: Option<u64>,
     /// Those that were created before this, in milliseconds on our clock, less a margin for clocks.
     pub before: i64,
-    /// Those with this id or a lower one, where that is known: ids ascend as cases are created.
-    pub up_to: Option<u64>,
+    /// How far Testmo's times of creation are from its clock, in milliseconds. Where that is not known, they may be those
+    /// of another time zone.
+    pub offset: Option<i64>,
 }
 
 impl Client {
@@ -121,11 +130,13 @@ impl Client {
             }
             let mut ids: Vec<Option<u64>> = created.result.iter().map(|entry| created_id(entry)).collect();
             ids.resize(sent, None);
-            Ok((ids, differences(&body, &created.result)))
+            let created_at = created.result.first().and_then(|entry| created_at(entry));
+            let offset = created_at.zip(answer.server_time()).map(|(created_at, time)| created_at - time);
+            Ok((ids, differences(&body, &created.result), offset))
         });
         match created {
-            Ok((ids, differing)) => Pushed { end: Ok(ids), differing },
-            Err(trouble) => Pushed { end: Err(trouble), differing: Vec::new() },
+            Ok((ids, differing, offset)) => Pushed { end: Ok(ids), differing, offset },
+            Err(trouble) => Pushed { end: Err(trouble), differing: Vec::new(), offset: None },
         }
     }
 
@@ -145,22 +156,23 @@ impl Client {
         // Rows that a person deletes while we page move others to a page already read; then it is read again.
         let mut requests = 0;
         for _ in 0..3 {
-            if let Some((rows, since)) = self.look_once(access, &list, past, &mut requests).await? {
-                return Ok(Look { rows, since, requests });
+            if let Some(look) = self.look_once(access, &list, past, &mut requests).await? {
+                return Ok(Look { requests, ..look });
             }
         }
         Err(Trouble::Unreadable("cases vanished from the folder during each of three readings".into()))
     }
 
-    /// The rows and the earliest time, unless rows vanished.
+    /// What is there, unless rows vanished.
     async fn look_once(
         &self,
         access: &Access,
         list: &str,
         past: Past,
         requests: &mut u32,
-    ) -> Result<Option<(Vec<Row>, i64)>, Trouble> {
-        let (mut rows, mut page, mut total, mut not_before) = (Vec::new(), 1, None, None);
+    ) -> Result<Option<Look>, Trouble> {
+        let (mut rows, mut page, mut total, mut since) = (Vec::<Row>::new(), 1, None, None);
+        let (mut seen, mut lowest, mut descends) = (HashSet::new(), u64::MAX, true);
         for _ in 0..MOST_PAGES {
             let path = format!("{list}&page={page}");
             *requests += 1;
@@ -172,16 +184,21 @@ impl Client {
             }
             total = listed.total.or(total);
             let skew = answer.server_time().map_or(0, |theirs| theirs - answer.at);
-            let not_before = *not_before.get_or_insert(past.before + skew - CLOCK_MARGIN_MS);
+            let offset = past.offset.unwrap_or_default().min(0);
+            let since = *since.get_or_insert(past.before + skew - CLOCK_MARGIN_MS + offset);
             let read = listed.rows().map_err(Trouble::Unreadable)?;
-            // A list that is in another order than it was asked for is read to its end, or to that time.
-            let descends = read.is_sorted_by(|one, next| one.id > next.id);
-            let is_below = |row: &Row| descends && past.up_to.is_some_and(|id| row.id <= id);
-            let is_past = read.iter().any(|row| row.created_at < not_before || is_below(row));
-            rows.extend(read.into_iter().filter(|row| row.created_at >= not_before));
+            // Rows that are created while we page move others to the next page, where they are seen again.
+            for row in read.iter().filter(|row| seen.insert(row.id)) {
+                descends &= row.id < lowest;
+                lowest = lowest.min(row.id);
+            }
+            let earliest = if past.offset.is_some() { since } else { since - ZONE_MARGIN_MS };
+            let is_past = |row: &Row| past.up_to.map_or(row.created_at < earliest, |id| row.id <= id);
+            let is_done = descends && read.iter().any(is_past);
+            rows.extend(read);
             match listed.next_page {
-                Some(next) if !is_past => page = next,
-                Some(_) | None => return Ok(Some((rows, not_before))),
+                Some(next) if !is_done => page = next,
+                Some(_) | None => return Ok(Some(Look { rows, since, descends, requests: 0 })),
             }
         }
         Err(Trouble::Unreadable("the list of cases has no end".into()))

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::batch::answer::is_id;
 use crate::batch::reconcile::Row;
 use crate::batch::written::{Field, Item};
 
@@ -136,6 +137,9 @@ impl Page<ListedCase> {
             Value::Null | Value::Bool(_) | Value::Array(_) => None,
         };
         let row = |case: &ListedCase| {
+            if !is_id(case.id) {
+                return Err(format!("a case with the id {}", case.id));
+            }
             Ok(Row {
                 id: case.id,
                 name: case.name.clone(),
@@ -161,6 +165,15 @@ pub(super) fn created_id(entry: &RawValue) -> Option<u64> {
         id: u64,
     }
     serde_json::from_str::<WithId>(entry.get()).ok().map(|entry| entry.id)
+}
+
+/// When a created case was created, in milliseconds since 1970, if the entry says so.
+pub(super) fn created_at(entry: &RawValue) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct WithTime {
+        created_at: String,
+    }
+    time_of(&serde_json::from_str::<WithTime>(entry.get()).ok()?.created_at)
 }
 
 #[cfg(test)]

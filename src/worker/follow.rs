@@ -107,9 +107,7 @@ impl Courier {
         }
         entry.stored_epoch = record.epoch;
         entry.claimed_at = claimed_at.unwrap_or(now);
-        // An id tells nothing of another account.
-        let push = record.open_push.as_ref().filter(|_| record.target().is_some_and(|t| t.account == entry.account()));
-        entry.doubt = push.map(|push| self.samples.doubt(&push.id)).unwrap_or_default();
+        entry.doubt = record.open_push.as_ref().map(|push| self.samples.doubt(&push.id)).unwrap_or_default();
         entry.record = record;
         // The folder is fixed once a push of the batch was claimed.
         let connection = &entry.connection;

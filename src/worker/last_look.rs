@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
+use super::look::Order;
 use crate::batch::answer::Trouble;
 use crate::batch::duplicates::duplicates;
 use crate::batch::event::{self, Event};
@@ -58,6 +59,10 @@ async fn look_for_due(courier: &Courier) -> Result<(), StoreError> {
 impl Courier {
     async fn look_last(&self, mut record: BatchRecord) -> Result<(), StoreError> {
         let from_epoch = record.epoch;
+        if let Some(target) = record.target() {
+            let order = Order { disordered: self.store.pace(&target.account).await?.ids_disordered };
+            order.apply(&mut record);
+        }
         let rows = match self.late_rows(&record).await? {
             Some(rows) => rows,
             None if self.is_too_old(&record) => {
@@ -105,7 +110,10 @@ impl Courier {
         let mut rows = Vec::new();
         for target in there {
             match self.rows_in(record, target, &access, since).await {
-                Ok(look) => rows.extend(look.rows),
+                Ok(look) => {
+                    self.note_order(&target.account, &look);
+                    rows.extend(look.rows);
+                }
                 Err(trouble) => {
                     self.last_look_failed(record, &access, &trouble, permit).await?;
                     return Ok(None);
@@ -126,7 +134,7 @@ impl Courier {
         access: &Access,
         since: i64,
     ) -> Result<Look, Trouble> {
-        let past = Past { before: since, up_to: None };
+        let past = Past { before: since, up_to: record.floor, offset: self.samples.offset(&target.account) };
         let is_there = |position: usize| record.targets.get(record.cases[position].target) == Some(target);
         let youngest = record.arrived().filter(|(position, _)| is_there(*position)).map(|(_, id)| id).max();
         if let Some(sample) = youngest

@@ -56,6 +56,8 @@ impl Courier {
         let mut there: Vec<&mut Part> = job.parts.iter_mut().filter(goes_there).collect();
         let Some(first) = there.first_mut() else { return Ok(()) };
         let connection = first.entry.connection.clone();
+        let mut order = Order { disordered: self.store.pace(&target.account).await?.ids_disordered };
+        there.iter_mut().for_each(|part| order.apply(&mut part.entry.record));
         let flow = match self.may_ask(&connection, &mut job.learnt).await? {
             Some(flow) => Err(flow),
             None => match self.look_for(&there, target, &connection.access, &mut job.learnt).await? {
@@ -68,7 +70,7 @@ impl Courier {
         };
         crash::after(Point::Look);
         match flow {
-            Ok(look) => self.match_rows(there, target, &look).await,
+            Ok(look) => self.match_rows(there, target, &look, &mut order).await,
             Err(flow) => {
                 there.into_iter().for_each(|part| part.flow = Some(flow.clone()));
                 Ok(())
@@ -86,8 +88,8 @@ impl Courier {
         learnt: &mut Learnt,
     ) -> Result<Result<Look, Trouble>, StoreError> {
         let before = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
-        let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.entry.doubt.above?)));
-        let past = Past { before, up_to: up_to.filter(|_| self.samples.ids_ascend(&target.account)) };
+        let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.entry.record.floor?)));
+        let past = Past { before, up_to, offset: self.samples.offset(&target.account) };
         // Where nobody said that a request has ended, its cases may be the youngest.
         let ended = there.iter().try_fold(None, |last, part| Some(last.max(Some(part.entry.doubt.ended_at?))));
         let sample = ended.flatten().and_then(|ended| self.samples.younger_than(target, ended, Instant::now()));
@@ -97,13 +99,17 @@ impl Courier {
             let look = self.look_by_tags(access, target, past, &tags, sample.id).await;
             learnt.requests += look.as_ref().ok().and_then(Option::as_ref).map_or(1, |look| look.requests);
             match look {
-                Ok(Some(look)) => return Ok(Ok(look)),
+                Ok(Some(look)) => {
+                    self.note_order(&target.account, &look);
+                    return Ok(Ok(look));
+                }
                 Ok(None) => self.samples.distrust(&target.account, Instant::now()),
                 Err(trouble) => return Ok(Err(trouble)),
             }
         }
         let look = self.client.look(access, target, past, &[]).await;
         learnt.requests += look.as_ref().map_or(1, |look| look.requests);
+        look.iter().for_each(|look| self.note_order(&target.account, look));
         Ok(look)
     }
 
@@ -125,7 +131,13 @@ impl Courier {
     }
 
     /// Finds out of each batch what is there. A row serves once, whichever batch it is for.
-    async fn match_rows(&self, there: Vec<&mut Part>, target: &Target, look: &Look) -> Result<(), StoreError> {
+    async fn match_rows(
+        &self,
+        there: Vec<&mut Part>,
+        target: &Target,
+        look: &Look,
+        order: &mut Order,
+    ) -> Result<(), StoreError> {
         let ids: Vec<u64> = look.rows.iter().map(|row| row.id).collect();
         let mut held = self.store.held_ids(&target.account, &ids).await?;
         let mut carried_out: BTreeMap<String, bool> = BTreeMap::new();
@@ -137,16 +149,22 @@ impl Courier {
             let known = match &push {
                 Some(push) => match carried_out.get(push) {
                     Some(known) => *known,
-                    None => self.was_carried_out(push, &look.rows, &held).await?,
+                    None => self.was_carried_out(push, &look.rows, &held, *order).await?,
                 },
                 None => false,
             };
             let pushed_mark = entry.record.open_push.as_ref().map(|push| push.mark.clone());
-            let found = self.found(entry, target, look, &mut held, known);
-            let is_below = |id: u64| entry.doubt.above.is_some_and(|above| id <= above);
-            if found.iter().any(|(_, id)| is_below(*id)) {
-                self.samples.note_disorder(&target.account);
-            }
+            let found = match self.found(entry, target, look, &mut held, order).await? {
+                Rows::Of(found) => found,
+                Rows::Ask => {
+                    entry.record.give_up_doubtful();
+                    if !self.store_revised(entry, Change::default()).await?.is_done() {
+                        part.flow = Some(Flow::Reload);
+                    }
+                    carried_out.extend(push.map(|push| (push, true)));
+                    continue;
+                }
+            };
             let ids = span(found.iter().map(|(_, id)| *id));
             let of_push = found.iter().any(|(at, _)| entry.record.cases[*at].state == CaseState::Claimed);
             // What an earlier push created says nothing of the open one, but is held all the same.
@@ -175,40 +193,99 @@ impl Courier {
         Ok(())
     }
 
-    fn found(
+    /// The rows that are cases of a batch, by position. Where ids do not tell what is older, a row with the batch's tag
+    /// can be a person's copy of an older case, so a person is asked.
+    async fn found(
         &self,
         entry: &mut Entry,
         target: &Target,
         look: &Look,
         held: &mut HashSet<u64>,
-        committed: bool,
-    ) -> Vec<(usize, u64)> {
+        order: &mut Order,
+    ) -> Result<Rows, StoreError> {
         let mark = mark_of(entry, &entry.record.open_push.as_ref().map(|push| push.mark.clone()));
         let doubtful: Vec<usize> = entry.record.doubtful().collect();
         let cases: Vec<(usize, &str)> = doubtful.iter().map(|i| (*i, entry.cases[*i].name.as_str())).collect();
         let arrived: Vec<(usize, u64)> = entry.record.arrived_at(&target.account).collect();
         let (mark, folder, not_before) = (mark.as_deref(), target.folder, look.since);
-        let wanted = Wanted { cases: &cases, arrived: &arrived, mark, folder, not_before, held };
-        let Found { cases: found, left_over } = find(&wanted, &look.rows);
+        let search = |floor| {
+            let wanted = Wanted { cases: &cases, arrived: &arrived, mark, folder, floor, not_before, held };
+            find(&wanted, &look.rows)
+        };
+        let mut rows = search(entry.record.floor);
+        // Nobody can have copied a case of a batch of which none has arrived: the id that was taken for the floor is none.
+        if !rows.older.is_empty() && entry.record.arrived().next().is_none() {
+            self.note_disorder(&target.account).await?;
+            order.disordered = true;
+            order.apply(&mut entry.record);
+            rows = search(None);
+        }
+        let Found { cases: found, left_over, older } = rows;
         let (doubted, adopted) = (cases.len(), found.len());
-        tracing::info!(batch = %entry.identity.key, doubted, adopted, committed, ?left_over, "looked into Testmo");
-        held.extend(found.iter().map(|(_, id)| *id));
-        entry.candidates = left_over;
-        found
+        tracing::info!(batch = %entry.identity.key, doubted, adopted, ?left_over, ?older, "reconciled with Testmo");
+        let asks = order.disordered && mark.is_some() && !(found.is_empty() && left_over.is_empty());
+        let ids = found.iter().map(|(_, id)| *id);
+        held.extend(ids.clone());
+        entry.candidates =
+            if asks { ids.chain(left_over).collect() } else { left_over.into_iter().chain(older).collect() };
+        Ok(if asks { Rows::Ask } else { Rows::Of(found) })
+    }
+
+    /// Counts a list that did not come in the order it was asked for: then all of it was read.
+    pub(super) fn note_order(&self, account: &str, look: &Look) {
+        if !look.descends {
+            self.metrics.unordered_lists.inc();
+            tracing::warn!(
+                account,
+                requests = look.requests,
+                "Testmo lists cases in another order than it was asked for"
+            );
+        }
     }
 
     /// Whether a push is known to have created cases: by the ledger, or by a row of a batch that waits for nothing but
     /// to know that. A row that stands for a case once more came of another push, long after that was given up.
-    async fn was_carried_out(&self, push: &str, rows: &[Row], held: &HashSet<u64>) -> Result<bool, StoreError> {
-        let company = self.store.company(push).await?;
+    async fn was_carried_out(
+        &self,
+        push: &str,
+        rows: &[Row],
+        held: &HashSet<u64>,
+        order: Order,
+    ) -> Result<bool, StoreError> {
+        let mut company = self.store.company(push).await?;
+        company.waiting.iter_mut().for_each(|record| order.apply(record));
         let came_of_it = |record: &BatchRecord| {
             let tag = mark(&record.key);
             let late = duplicates(record, &tag, held, rows).into_iter().map(|(_, id)| id);
             let late: HashSet<u64> = late.chain(record.told_twice()).collect();
-            let is_new = |row: &Row| !held.contains(&row.id) && !late.contains(&row.id);
+            let is_old = |row: &Row| held.contains(&row.id) || late.contains(&row.id);
+            let is_new = |row: &Row| record.may_have_created(row.id) && !is_old(row);
             rows.iter().any(|row| row.tags.contains(&tag) && is_new(row))
         };
         Ok(company.committed || company.waiting.iter().any(came_of_it))
+    }
+}
+
+/// Which rows are cases of a batch.
+enum Rows {
+    /// These, by position.
+    Of(Vec<(usize, u64)>),
+    /// Only a person can tell.
+    Ask,
+}
+
+/// Whether ids of an account tell what is older.
+#[derive(Clone, Copy)]
+pub(super) struct Order {
+    pub(super) disordered: bool,
+}
+
+impl Order {
+    /// Where ids do not tell what is older, there is no floor.
+    pub(super) fn apply(self, record: &mut BatchRecord) {
+        if self.disordered {
+            record.floor = None;
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod echo;
 mod entry;
 mod expiry;
 mod follow;
+mod ids;
 mod intake;
 mod lanes_view;
 mod last_look;

@@ -22,7 +22,7 @@ use crate::batch::{BatchKey, Reason, RenderedCase, push_body};
 use crate::lane::{PushOutcome, PushReport};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Pause};
-use crate::store::ledger::{Change, Claim, Claimed, PushEnded, Revised};
+use crate::store::ledger::{Change, Claim, Claimed, KnownIds, PushEnded, Revised};
 use crate::tenants::Connection;
 
 /// A batch's share of a request.
@@ -33,6 +33,17 @@ struct Share<'a> {
     target: Target,
     /// The push as the batch's record has it once it is granted.
     open: OpenPush,
+}
+
+/// A request that was granted.
+struct Request<'a> {
+    push: String,
+    connection: &'a Connection,
+    /// When its claim was asked for.
+    asked: Instant,
+    last_try: bool,
+    /// What was known of the account's ids when it was granted.
+    ids: KnownIds,
 }
 
 impl Share<'_> {
@@ -62,7 +73,7 @@ impl Courier {
         let asked = Instant::now();
         let answer = self.store.claim(self.claim(&push, &connection, &shares)).await;
         let worked = match answer {
-            Ok(Claimed::Granted { at, limit, stale, contested }) => {
+            Ok(Claimed::Granted { at, limit, ids, stale, contested }) => {
                 learnt.news.push(News::Limit(limit));
                 let mut granted = Vec::new();
                 for share in shares {
@@ -72,11 +83,11 @@ impl Courier {
                     } else if contested.contains(key) {
                         share.part.flow = Some(Flow::Pause(STORE_PAUSE));
                     } else {
-                        let below = self.samples.id_below(&share.target);
-                        granted.push(take_over(share, at, below));
+                        granted.push(take_over(share, at, ids));
                     }
                 }
-                self.send(granted, push, &connection, asked, last_try, &mut learnt).await
+                let request = Request { push, connection: &connection, asked, last_try, ids };
+                self.send(granted, request, &mut learnt).await
             }
             Ok(Claimed::Stale { stored, now }) => {
                 for share in shares {
@@ -131,15 +142,8 @@ impl Courier {
         }
     }
 
-    async fn send(
-        &self,
-        shares: Vec<Share<'_>>,
-        push: String,
-        connection: &Connection,
-        asked: Instant,
-        last_try: bool,
-        learnt: &mut Learnt,
-    ) -> Result<(), StoreError> {
+    async fn send(&self, shares: Vec<Share<'_>>, request: Request<'_>, learnt: &mut Learnt) -> Result<(), StoreError> {
+        let Request { push, connection, asked, last_try, ids } = request;
         if shares.is_empty() {
             return Ok(());
         }
@@ -153,10 +157,17 @@ impl Courier {
         let started = Instant::now();
         learnt.requests += 1;
         self.metrics.pushes_in_flight.inc();
-        let Pushed { end, differing } =
+        let Pushed { mut end, differing, offset } =
             self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
         self.metrics.pushes_in_flight.dec();
         crash::after(Point::Push);
+        let account = connection.access.origin.as_str();
+        if let Ok(answered) = &mut end {
+            self.sift_ids(account, ids, answered).await;
+        }
+        if let Some(offset) = offset {
+            self.samples.note_offset(account, offset);
+        }
         let took = started.elapsed();
         self.metrics.push_seconds.observe(took.as_secs_f64());
         self.metrics.cases_per_push.observe(f64::from(u32::try_from(sent.len()).unwrap_or(u32::MAX)));
@@ -187,12 +198,7 @@ impl Courier {
     /// Keeps the last case of a request as one that Testmo has to show.
     fn keep_sample(&self, shares: &[Share<'_>], end: &PushEnd, sent_at: Instant) {
         let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
-        let entry = &share.part.entry;
-        let least = end.iter().flatten().flatten().min();
-        if entry.doubt.above.zip(least).is_some_and(|(above, least)| *least <= above) {
-            self.samples.note_disorder(&share.target.account);
-        }
-        let tag = entry.record.open_push.as_ref().and_then(|push| push.mark.clone());
+        let tag = share.part.entry.record.open_push.as_ref().and_then(|push| push.mark.clone());
         self.samples.keep(share.target.clone(), Sample { tag, id, sent_at });
     }
 
@@ -466,18 +472,16 @@ fn share<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Op
     Some(Share { part, positions, target, open })
 }
 
-/// Believes a claim that was granted at `at`, when a case with the id `below` was there.
-fn take_over(share: Share<'_>, at: i64, below: Option<u64>) -> Share<'_> {
+/// Believes a claim that was granted at `at`, when these ids were known.
+fn take_over(share: Share<'_>, at: i64, ids: KnownIds) -> Share<'_> {
     let entry = &mut share.part.entry;
     if entry.stored_epoch == 0 {
         entry.record.first_seen_at = at;
     }
     entry.doubt.ended_at = None;
-    // What an earlier push left in doubt, or what of it may turn up late, can have a lower id.
-    if entry.record.doubt_since.is_none() && entry.record.late_since.is_none() {
-        entry.doubt.above = below;
-    }
+    let floor = entry.record.next_floor(&share.target.account, ids.floor());
     entry.record.claim(&share.positions, share.open.clone(), &share.target);
+    entry.record.floor = floor;
     entry.stored_epoch = entry.record.epoch;
     entry.claimed_at = at;
     share

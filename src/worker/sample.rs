@@ -5,10 +5,10 @@
 //! nowhere, nor how soon a new case is found by it. So a look asks for one case more, of which it is known that it is
 //! there and that it is younger than what is looked for. If that is shown, the others would be, too.
 //!
-//! Where the folder itself is read, newest first, a case that was there before the request was sent is where that ends:
-//! ids ascend as cases are created. An account where they once did not is read by time alone.
+//! What is known of an account's ids and of its times is kept here, too: which ids were answered of late, so that none is
+//! taken for two cases, and how far its times of creation are from its clock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -17,12 +17,17 @@ use tokio::time::Instant;
 use super::courier::Courier;
 use crate::batch::answer::Trouble;
 use crate::batch::ledger::Target;
+use crate::batch::reconcile::CLOCK_MARGIN_MS;
 use crate::testmo::{Access, Look, Past};
 
 /// The most folders of which a case is remembered; then all are forgotten, which costs longer looks only.
 const MOST_FOLDERS: usize = 1_000;
 /// The most pushes with an unclear end that are remembered; likewise.
 const MOST_DOUBTS: usize = 1_000;
+/// The most accounts of which ids are remembered; likewise.
+const MOST_ACCOUNTS: usize = 1_000;
+/// The most ranges of ids that are remembered of an account: those of requests that can be under way at once.
+const MOST_RANGES: usize = 64;
 /// For how long an account is not asked by tags after it did not show what it had to.
 const DISTRUST: Duration = Duration::from_secs(3_600);
 
@@ -50,8 +55,10 @@ struct Known {
     doubts: HashMap<String, Doubt>,
     /// Accounts that did not show one, and when that was.
     distrusted: HashMap<String, Instant>,
-    /// Accounts in which ids do not ascend.
-    unordered: HashSet<String>,
+    /// Ranges of ids that were answered last, by account: first and last.
+    answered: HashMap<String, BTreeMap<u64, u64>>,
+    /// How far times of creation are from the clock of their account, in milliseconds.
+    offsets: HashMap<String, i64>,
 }
 
 /// What is known of a push whose end is unclear.
@@ -59,8 +66,6 @@ struct Known {
 pub(super) struct Doubt {
     /// When Testmo had answered that it was worked on no more; none where nobody said so.
     pub(super) ended_at: Option<Instant>,
-    /// The id of a case that was there before anything was sent that is in doubt.
-    pub(super) above: Option<u64>,
 }
 
 impl Samples {
@@ -79,9 +84,7 @@ impl Samples {
         if known.doubts.len() >= MOST_DOUBTS {
             known.doubts.clear();
         }
-        let noted = known.doubts.entry(push.to_owned()).or_insert(doubt);
-        // What holds for all of its batches.
-        noted.above = noted.above.zip(doubt.above).map(|(one, other)| one.min(other));
+        known.doubts.entry(push.to_owned()).or_insert(doubt);
     }
 
     /// What is known of a push with an unclear end.
@@ -89,21 +92,51 @@ impl Samples {
         self.known.lock().ok().and_then(|known| known.doubts.get(push).copied()).unwrap_or_default()
     }
 
-    /// The id of a case of a folder that is there: what is sent from now on gets higher ones.
-    pub(super) fn id_below(&self, target: &Target) -> Option<u64> {
-        self.known.lock().ok()?.latest.get(target).map(|sample| sample.id)
+    /// Takes ids of an account as those of new cases, and gives those that were answered for other cases before.
+    pub(super) fn take_ids(&self, account: &str, ids: &[u64]) -> Vec<u64> {
+        let Ok(mut known) = self.known.lock() else { return Vec::new() };
+        if known.answered.len() >= MOST_ACCOUNTS && !known.answered.contains_key(account) {
+            known.answered.clear();
+        }
+        let answered = known.answered.entry(account.to_owned()).or_default();
+        let is_taken =
+            |ranges: &BTreeMap<u64, u64>, id: u64| ranges.range(..=id).next_back().is_some_and(|(_, last)| *last >= id);
+        let taken: Vec<u64> = ids.iter().copied().filter(|id| is_taken(answered, *id)).collect();
+        let mut free: Vec<u64> = ids.iter().copied().filter(|id| !taken.contains(id)).collect();
+        free.sort_unstable();
+        for run in free.chunk_by(|one, next| *next == one + 1) {
+            if let (Some(first), Some(last)) = (run.first(), run.last()) {
+                answered.insert(*first, *last);
+            }
+        }
+        while answered.len() > MOST_RANGES {
+            answered.pop_first();
+        }
+        taken
     }
 
-    /// Whether ids of an account tell what is older, as far as is known.
-    pub(super) fn ids_ascend(&self, account: &str) -> bool {
-        self.known.lock().is_ok_and(|known| !known.unordered.contains(account))
+    /// How far the times of creation of an account are from its clock, in milliseconds, if that is known.
+    pub(super) fn offset(&self, account: &str) -> Option<i64> {
+        self.known.lock().ok()?.offsets.get(account).copied()
     }
 
-    /// A case got a lower id than one that was there before.
-    pub(super) fn note_disorder(&self, account: &str) {
+    /// Notes how far a time of creation was from the account's clock, in milliseconds; the first one counts.
+    pub(super) fn note_offset(&self, account: &str, offset: i64) {
         let Ok(mut known) = self.known.lock() else { return };
-        if known.unordered.insert(account.to_owned()) {
-            tracing::warn!(account, "ids of cases do not ascend; looks read everything that was created of late");
+        if known.offsets.contains_key(account) {
+            return;
+        }
+        if known.offsets.len() >= MOST_ACCOUNTS {
+            known.offsets.clear();
+        }
+        known.offsets.insert(account.to_owned(), offset);
+        if offset.abs() > CLOCK_MARGIN_MS {
+            let minutes = offset / 60_000;
+            tracing::warn!(
+                account,
+                minutes,
+                "Testmo's times of creation differ from its clock, as of another time zone"
+            );
         }
     }
 
@@ -169,32 +202,24 @@ mod tests {
         assert_eq!(id(2, ended + MOMENT), Some(11));
         samples.keep(target(2), Sample { tag: None, ..sample(12, ended + MOMENT * 3) });
         assert_eq!(id(2, ended), None, "without a tag it cannot be asked for");
-        assert_eq!(samples.id_below(&target(2)), Some(12));
     }
 
     #[test]
-    fn of_a_push_holds_what_holds_for_all_of_its_batches() {
+    fn an_id_is_taken_for_one_case_only() {
         let samples = Samples::default();
-        let doubt = |above| Doubt { ended_at: None, above };
-        for (push, noted, held) in [
-            ("p", vec![Some(7), Some(5), Some(6)], Some(5)),
-            ("q", vec![Some(7), None, Some(6)], None),
-            ("r", vec![None, Some(6)], None),
-        ] {
-            noted.into_iter().for_each(|above| samples.note_doubt(push, doubt(above)));
-            assert_eq!(samples.doubt(push), doubt(held), "{push}");
-        }
-        assert_eq!(samples.doubt("unknown"), Doubt::default());
+        assert_eq!(samples.take_ids("https://acme.testmo.net", &[3, 1, 2, 9]), [0_u64; 0]);
+        assert_eq!(samples.take_ids("https://acme.testmo.net", &[4, 2, 9, 8]), [2, 9]);
+        assert_eq!(samples.take_ids("https://acme.testmo.net", &[8, 5]), [8], "what was free the last time is not now");
+        assert_eq!(samples.take_ids("https://oak.testmo.net", &[1, 2]), [0_u64; 0], "another account");
     }
 
     #[test]
-    fn where_ids_do_not_ascend_they_tell_nothing() {
+    fn the_first_offset_of_an_account_counts() {
         let samples = Samples::default();
-        samples.keep(target(2), sample(10, Instant::now()));
-        assert_eq!((samples.id_below(&target(2)), samples.id_below(&target(3))), (Some(10), None));
-        assert!(samples.ids_ascend("https://acme.testmo.net"));
-        samples.note_disorder("https://acme.testmo.net");
-        assert!(!samples.ids_ascend("https://acme.testmo.net") && samples.ids_ascend("https://oak.testmo.net"));
+        assert_eq!(samples.offset("https://acme.testmo.net"), None);
+        samples.note_offset("https://acme.testmo.net", -18_000_000);
+        samples.note_offset("https://acme.testmo.net", 0);
+        assert_eq!(samples.offset("https://acme.testmo.net"), Some(-18_000_000));
     }
 
     #[test]
@@ -211,7 +236,9 @@ mod tests {
         let (samples, now) = (Samples::default(), Instant::now());
         (0..=MOST_FOLDERS as u64).for_each(|folder| samples.keep(target(folder), sample(folder, now)));
         (0..=MOST_DOUBTS).for_each(|push| samples.note_doubt(&push.to_string(), Doubt::default()));
+        (0..2 * MOST_RANGES as u64).for_each(|id| drop(samples.take_ids("https://acme.testmo.net", &[2 * id])));
         let known = samples.known.lock().unwrap();
         assert_eq!((known.latest.len(), known.doubts.len()), (1, 1));
+        assert_eq!(known.answered["https://acme.testmo.net"].len(), MOST_RANGES);
     }
 }

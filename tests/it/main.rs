@@ -16,6 +16,7 @@ mod hostile;
 mod lanes;
 mod late;
 mod layering;
+mod own_rows;
 mod pages;
 mod replay;
 mod replicas;

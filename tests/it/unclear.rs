@@ -107,7 +107,7 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_reads_no_further_than_to_what_was_there_before() {
-    for (forgets, pages) in [(false, 2), (true, 5)] {
+    for restarts in [false, true] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         let lost = on_create(Fault::status_after_commit(503)).from_nth(5).times(1);
         stage.account("acme").set_faults([lost]);
@@ -116,7 +116,7 @@ async fn a_look_reads_no_further_than_to_what_was_there_before() {
             stage.publish(&batch("acme", &format!("b-{number}"), 100)).await;
             stage.delivered(&format!("acme/b-{number}")).await;
         }
-        if forgets {
+        if restarts {
             stage.stop_worker().await;
             stage.start_worker();
         }
@@ -126,7 +126,7 @@ async fn a_look_reads_no_further_than_to_what_was_there_before() {
         assert_eq!(stage.account("acme").case_names().len(), 500);
         let requests = stage.account("acme").requests();
         let lists = requests.iter().filter(|request| request.method == Method::Get && request.path.contains("/cases"));
-        assert_eq!(lists.count(), pages, "forgets: {forgets}");
+        assert_eq!(lists.count(), 2, "restarts: {restarts}");
         stage.end().await;
     }
 }

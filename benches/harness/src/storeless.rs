@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_courier::admin::{self, Readiness};
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
+use testmo_courier::batch::pace::Pace;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
@@ -16,7 +17,7 @@ use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{Order, Permit};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
 use testmo_courier::store::folders::{FolderClaim, NewFolder};
-use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
+use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, KnownIds, Stored};
 use testmo_courier::store::outbox::Announcement;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::{Pruned, Storage, Store, StoreError};
@@ -108,7 +109,13 @@ impl Storage for Storeless {
     async fn close(&self) {}
 
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
-        Ok(Claimed::Granted { at: self.now(), limit: claim.ceiling, stale: vec![], contested: vec![] })
+        Ok(Claimed::Granted {
+            at: self.now(),
+            limit: claim.ceiling,
+            ids: KnownIds::default(),
+            stale: vec![],
+            contested: vec![],
+        })
     }
 
     async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
@@ -147,6 +154,10 @@ impl Storage for Storeless {
 
     async fn permit(&self, _: &str, _: Option<&TenantId>, _: Duration) -> Result<Permit, StoreError> {
         Ok(Permit::Granted)
+    }
+
+    async fn pace(&self, _: &str) -> Result<Pace, StoreError> {
+        Ok(Pace::default())
     }
 
     async fn orders(&self) -> Result<Vec<Order>, StoreError> {

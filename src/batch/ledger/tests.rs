@@ -208,3 +208,40 @@ fn cases_are_stored_in_few_words() {
     );
     assert_eq!(serde_json::from_str::<Vec<CaseRecord>>(&text).unwrap(), record.cases);
 }
+
+#[test]
+fn the_floor_rises_only_while_nothing_of_the_batch_may_stand_in_testmo_unknown() {
+    let mut record = record(2);
+    let here = target().account;
+    assert_eq!(record.next_floor(&here, Some(10)), Some(10));
+    record.claim(&[0, 1], push(), &target());
+    record.floor = Some(10);
+    record.not_created(vec![(0, refusal())]);
+    assert_eq!(record.next_floor(&here, Some(20)), Some(20), "nothing was created");
+
+    record.claim(&[1], OpenPush { mark: Some("m".into()), ..push() }, &target());
+    record.floor = Some(20);
+    record.unclear(5);
+    assert_eq!(record.next_floor(&here, Some(30)), Some(20), "in doubt");
+    record.looked(&[], false);
+    assert_eq!(record.next_floor(&here, Some(30)), Some(20), "not found, which is no proof");
+    record.claim(&[1], push(), &target());
+    record.created(&[(1, 40)]);
+    assert_eq!(record.next_floor(&here, Some(50)), Some(20), "rows of the first request may still turn up");
+    record.last_looked();
+    assert_eq!(record.next_floor(&here, Some(50)), Some(50));
+}
+
+#[test]
+fn the_floor_stays_for_a_lost_case_and_tells_nothing_of_another_account() {
+    let mut record = claimed(2);
+    record.floor = Some(10);
+    record.unclear(5);
+    record.looked(&[(0, 11)], false);
+    assert_eq!((record.doubt_since, &record.cases[1].state), (None, &CaseState::Lost));
+    assert_eq!(record.next_floor(&target().account, Some(30)), Some(10));
+    assert_eq!(record.next_floor("https://b.testmo.net", Some(3)), None);
+    assert!(record.may_have_created(11) && !record.may_have_created(10));
+    record.floor = None;
+    assert!(record.may_have_created(1), "where no floor is known every row counts");
+}

@@ -73,7 +73,7 @@ async fn store_batches(
         let sql = format!(
             "UPDATE batches SET state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
              cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
-             settled_at = r.settled_at, lease_until = COALESCE(r.lease_until, batches.lease_until) \
+             floor = r.floor, settled_at = r.settled_at, lease_until = COALESCE(r.lease_until, batches.lease_until) \
              FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)

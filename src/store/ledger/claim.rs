@@ -10,7 +10,7 @@ use super::super::StoreError;
 use super::super::accounts::{Answer, Known};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Claim, Claimed, Revised, Stored, key_of, load};
+use super::{Claim, Claimed, KnownIds, Revised, Stored, key_of, load};
 use crate::batch::BatchKey;
 use crate::batch::ledger::CaseState;
 
@@ -31,7 +31,7 @@ pub(in crate::store) async fn claim(
     if granted.is_empty() {
         return Ok(answers);
     }
-    let kept = store_batches(conn, now, &granted).await?;
+    let kept = store_batches(conn, now, &granted, &stored).await?;
     for (claim, answer) in claims.iter().zip(&mut answers) {
         lose(conn, now, claim, answer, &kept).await?;
     }
@@ -65,15 +65,16 @@ async fn lose(
 /// A claim, and those of its batches that are part of it.
 struct Granted<'a> {
     claim: &'a Claim,
+    ids: KnownIds,
     batches: Vec<&'a Revised>,
 }
 
 impl<'a> Granted<'a> {
     fn of(claim: &'a Claim, answer: &Claimed) -> Option<Self> {
-        let Claimed::Granted { stale, contested, .. } = answer else { return None };
+        let Claimed::Granted { stale, contested, ids, .. } = answer else { return None };
         let out = |key: &BatchKey| contested.contains(key) || stale.iter().any(|stored| stored.record.key == *key);
         let batches = claim.batches.iter().filter(|revised| !out(&revised.record.key)).collect();
-        Some(Self { claim, batches })
+        Some(Self { claim, ids: *ids, batches })
     }
 
     fn cases(&self) -> usize {
@@ -118,7 +119,8 @@ fn decide<'a>(
     match known.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
         Answer::Granted { limit } => {
             taken.extend(fitting);
-            Claimed::Granted { at: now, limit, stale, contested }
+            let ids = known.ids(&claim.account);
+            Claimed::Granted { at: now, limit, ids, stale, contested }
         }
         Answer::Full { limit } => Claimed::Full { limit },
         Answer::Wait(pause) => Claimed::Wait(pause),
@@ -147,31 +149,36 @@ async fn store_batches(
     conn: &mut AnyConnection,
     now: i64,
     claims: &[Granted<'_>],
+    stored: &HashMap<BatchKey, Stored>,
 ) -> Result<HashSet<BatchKey>, StoreError> {
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for granted in claims {
         let until = Some(granted.lease_until(now));
         for revised in &granted.batches {
             let rows = if revised.from_epoch == 0 { &mut new } else { &mut known };
-            rows.push(BatchRow::of(revised, until));
+            let (account, highest) = (&granted.claim.account, granted.ids.floor());
+            let before = stored.get(&revised.record.key).map(|stored| &stored.record);
+            let floor = before.map_or(highest, |record| record.next_floor(account, highest));
+            rows.push(BatchRow::of(revised, until).above(floor));
         }
     }
     let rows = Dialect::of(conn).rows(&BATCH_COLUMNS);
     let mut kept = HashSet::new();
     let insert = format!(
         "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
-         doubt_since, claimed_at, lease_until, first_seen_at, settled_at) \
+         doubt_since, floor, claimed_at, lease_until, first_seen_at, settled_at) \
          SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
-         doubt_since, $2, lease_until, $2, settled_at FROM {rows} WHERE true \
+         doubt_since, floor, $2, lease_until, $2, settled_at FROM {rows} WHERE true \
          ON CONFLICT (tenant_id, batch_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, \
          fingerprint = excluded.fingerprint, first_seen_at = excluded.first_seen_at, targets = excluded.targets, \
          cases = excluded.cases, open_push = excluded.open_push, doubt_since = excluded.doubt_since, \
-         claimed_at = excluded.claimed_at, lease_until = excluded.lease_until WHERE batches.epoch = 0 \
+         floor = excluded.floor, claimed_at = excluded.claimed_at, lease_until = excluded.lease_until WHERE batches.epoch = 0 \
          RETURNING tenant_id, batch_id"
     );
     let update = format!(
         "UPDATE batches SET state = r.state, epoch = r.epoch, targets = r.targets, cases = r.cases, \
-         open_push = r.open_push, doubt_since = r.doubt_since, claimed_at = $2, lease_until = r.lease_until \
+         open_push = r.open_push, doubt_since = r.doubt_since, floor = r.floor, claimed_at = $2, \
+         lease_until = r.lease_until \
          FROM {rows} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
          AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id"
     );

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::sql::Kind;
 use super::Revised;
 
-pub(super) const BATCH_COLUMNS: [(&str, Kind); 14] = [
+pub(super) const BATCH_COLUMNS: [(&str, Kind); 15] = [
     ("tenant_id", Kind::Text),
     ("batch_id", Kind::Text),
     ("fingerprint", Kind::Text),
@@ -18,6 +18,7 @@ pub(super) const BATCH_COLUMNS: [(&str, Kind); 14] = [
     ("open_push", Kind::Text),
     ("doubt_since", Kind::Int),
     ("late_since", Kind::Int),
+    ("floor", Kind::Int),
     ("settled_at", Kind::Int),
     ("lease_until", Kind::Int),
 ];
@@ -36,6 +37,7 @@ pub(super) struct BatchRow<'a> {
     open_push: Option<String>,
     doubt_since: Option<i64>,
     late_since: Option<i64>,
+    floor: Option<u64>,
     settled_at: Option<i64>,
     lease_until: Option<i64>,
 }
@@ -44,6 +46,11 @@ impl<'a> BatchRow<'a> {
     /// The order in which rows are stored, so that replicas which store the same ones wait for each other in it.
     pub(super) fn order(&self) -> (&'a str, &'a str) {
         (self.tenant_id, self.batch_id)
+    }
+
+    /// The same with another floor.
+    pub(super) fn above(self, floor: Option<u64>) -> Self {
+        Self { floor, ..self }
     }
 
     pub(super) fn of(revised: &'a Revised, lease_until: Option<i64>) -> Self {
@@ -61,6 +68,7 @@ impl<'a> BatchRow<'a> {
             open_push: record.open_push.as_ref().map(text),
             doubt_since: record.doubt_since,
             late_since: record.late_since,
+            floor: record.floor,
             settled_at: record.settled_at,
             lease_until,
         }

@@ -10,6 +10,8 @@ on_both! {
     of_several_batches_in_a_claim_only_those_that_fit_are_granted,
     the_last_push_of_a_batch_is_known_by_account,
     rows_of_a_push_are_held_whichever_of_its_batches_are_found_first,
+    a_claim_stores_the_highest_id_that_is_known_while_nothing_is_in_doubt,
+    where_ids_do_not_ascend_a_claim_stores_no_floor,
     many_requests_at_once_are_each_answered,
     one_bad_request_does_not_fail_its_neighbours,
     a_folder_is_claimed_by_one_and_free_again_after_the_settle_time,
@@ -179,4 +181,56 @@ async fn a_folder_is_claimed_by_one_and_free_again_after_the_settle_time(f: Fixt
     assert_eq!(claim("w3").await, FolderClaim::Busy(Duration::from_secs(60)), "only its holder frees it");
     f.store.free_folder(&new, "w2", Duration::ZERO).await.unwrap();
     assert_eq!(claim("w3").await, FolderClaim::Granted);
+}
+
+/// Has a push of another batch end with this id.
+async fn know(f: &Fixture, push: &str, id: u64) {
+    f.store.claim(claim_of(push, &fresh(push))).await.unwrap();
+    let ended = Some(PushEnded { push: push.into(), answer: "2xx", ids: Some((1, id)) });
+    f.store.change(Change { ended, ..Change::default() }).await.unwrap();
+}
+
+async fn floor_of(f: &Fixture, record: &BatchRecord) -> Option<u64> {
+    f.store.batch(&record.key).await.unwrap().unwrap().record.floor
+}
+
+async fn a_claim_stores_the_highest_id_that_is_known_while_nothing_is_in_doubt(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let first = claim_of("p1", &fresh("b"));
+    let mut record = first.batches[0].record.clone();
+    let Claimed::Granted { ids, .. } = f.store.claim(first).await.unwrap() else { panic!() };
+    assert_eq!((ids, floor_of(&f, &record).await), (KnownIds::default(), None), "nothing is known in a new ledger");
+    record.not_created(vec![]);
+    let change = Change { batch: Some(Revised { record: record.clone(), from_epoch: 1 }), ..Change::default() };
+    f.store.change(change).await.unwrap();
+
+    know(&f, "p2", 20).await;
+    let again = claim_of("p3", &record);
+    let mut record = again.batches[0].record.clone();
+    let Claimed::Granted { ids, .. } = f.store.claim(again).await.unwrap() else { panic!() };
+    assert_eq!((ids.highest, floor_of(&f, &record).await), (Some(20), Some(20)));
+    let from_epoch = record.epoch;
+    record.floor = Some(20);
+    record.unclear(5);
+    record.looked(&[], false);
+    let change = Change { batch: Some(Revised { record: record.clone(), from_epoch }), ..Change::default() };
+    f.store.change(change).await.unwrap();
+
+    know(&f, "p4", 30).await;
+    let Claimed::Granted { ids, .. } = f.store.claim(claim_of("p5", &record)).await.unwrap() else { panic!() };
+    assert_eq!((ids.highest, floor_of(&f, &record).await), (Some(30), Some(20)), "the first floor counts");
+    let other = Claim { account: "https://other.testmo.net".into(), ..claim_of("p6", &fresh("other")) };
+    let Claimed::Granted { ids, .. } = f.store.claim(other).await.unwrap() else { panic!() };
+    assert_eq!(ids.highest, None, "an id tells nothing of another account");
+}
+
+async fn where_ids_do_not_ascend_a_claim_stores_no_floor(f: Fixture) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    know(&f, "p1", 20).await;
+    let heard = Some(Heard { account: target().account, signal: Signal::IdsDisordered, ceiling: 4 });
+    f.store.change(Change { heard, ..Change::default() }).await.unwrap();
+    assert!(f.store.pace(&target().account).await.unwrap().ids_disordered);
+    let Claimed::Granted { ids, .. } = f.store.claim(claim_of("p2", &fresh("b"))).await.unwrap() else { panic!() };
+    assert_eq!((ids, ids.floor()), (KnownIds { highest: Some(20), disordered: true }, None));
+    assert_eq!(floor_of(&f, &fresh("b")).await, None);
 }

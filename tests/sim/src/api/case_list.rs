@@ -11,7 +11,7 @@ use super::case_filter::CaseFilter;
 use super::case_row::{CaseRow, Extras, Shape};
 use super::expands::{Expands, is_wished};
 use super::page::{Order, Paging, sort_column};
-use crate::model::{Account, Case};
+use crate::model::{Account, Case, CaseOrder};
 use crate::request::Request;
 use crate::response::Response;
 use crate::time::Time;
@@ -20,8 +20,13 @@ impl Account {
     /// One page of cases.
     pub(crate) fn list_cases(&self, project_id: u64, request: &Request, now: Time) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
-        let column = sort_column(request, "repository_cases", &COLUMNS, "created_at")?;
-        let order = Order::of(request, Order::Descending)?;
+        let (column, order) = match self.settings.case_order {
+            CaseOrder::AsAsked => {
+                let column = sort_column(request, "repository_cases", &COLUMNS, "created_at")?;
+                (column, Order::of(request, Order::Descending)?)
+            }
+            CaseOrder::OldestFirst => ("id", Order::Ascending),
+        };
         let filter = CaseFilter::of(request, self, now)?;
         let is_by_id = column == "id" || (column == "created_at" && self.cases.is_in_time_order());
         let (page, total) = if is_by_id {

@@ -78,7 +78,8 @@ impl Serialize for CaseRow<'_> {
         row.serialize_entry("forecast", &None::<()>)?;
         row.serialize_entry("has_automation", &false)?;
         row.serialize_entry("has_automation_status", &false)?;
-        row.serialize_entry("created_at", &case.created_at.of_case())?;
+        let created_at = case.created_at.plus(self.account.settings.created_at_shift_ms);
+        row.serialize_entry("created_at", &created_at.of_case())?;
         row.serialize_entry("created_by", &case.created_by)?;
         row.serialize_entry("updated_at", &case.updated_at.map(|at| at.of_case()))?;
         row.serialize_entry("updated_by", &case.updated_by)?;

@@ -59,7 +59,7 @@ impl Course {
                 course.reaches_model = *after_commit;
                 course.instead = Some(Response::html(200, "Sign in").dated(now));
             }
-            Fault::DropLast | Fault::Reorder | Fault::Garbage => {}
+            Fault::DropLast | Fault::Reorder | Fault::Ids { .. } | Fault::Garbage => {}
         }
         course.fault = Some(fault);
         course
@@ -78,6 +78,9 @@ impl Course {
                 rows.pop();
             })),
             Some(Fault::Reorder) => Delivery::Whole(with_result(honest, |rows| rows.reverse())),
+            Some(Fault::Ids { ids }) => Delivery::Whole(with_result(honest, |rows| {
+                rows.iter_mut().zip(ids).for_each(|(row, id)| row["id"] = Value::from(*id));
+            })),
             Some(Fault::Garbage) => Delivery::Whole(garbled(honest)),
             Some(Fault::Status { .. } | Fault::Slow { .. } | Fault::Redirect { .. } | Fault::Html { .. }) | None => {
                 Delivery::Whole(honest)

@@ -97,6 +97,11 @@ pub enum Fault {
     DropLast,
     /// The honest answer with its `result` in reverse order.
     Reorder,
+    /// The honest answer with these ids in place of the first ones.
+    Ids {
+        /// The ids, in the order of the request.
+        ids: Vec<u64>,
+    },
     /// The honest status with a body that is not JSON.
     Garbage,
 }

@@ -38,6 +38,11 @@ pub struct Settings {
     pub tag_max_chars: usize,
     /// How far this account's clock is ahead, in milliseconds.
     pub clock_skew_ms: i64,
+    /// How far its times of creation are shown ahead of that clock, in milliseconds: they tell no zone, and nothing says
+    /// that they are UTC.
+    pub created_at_shift_ms: i64,
+    /// In which order cases are listed.
+    pub case_order: CaseOrder,
     /// How many requests are remembered; the oldest go first.
     pub record_limit: usize,
 }
@@ -54,6 +59,16 @@ pub enum TagsFilter {
     All,
     /// It shows cases with any of the tags, but new ones only after so many milliseconds (nowhere excluded).
     Late(i64),
+}
+
+/// In which order cases are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseOrder {
+    /// As `sort` and `order` ask for it.
+    AsAsked,
+    /// Oldest first, whatever was asked for: unknown parameters are ignored.
+    OldestFirst,
 }
 
 /// What happens to a plain field in a new case that Testmo does not have.
@@ -95,6 +110,8 @@ impl Default for Settings {
             name_max_chars: 512,
             tag_max_chars: 32,
             clock_skew_ms: 0,
+            created_at_shift_ms: 0,
+            case_order: CaseOrder::AsAsked,
             record_limit: 200_000,
         }
     }

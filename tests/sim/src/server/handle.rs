@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::now;
 use super::shared::Shared;
 use crate::faults::{RateLimit, Rule};
-use crate::model::{Role, Settings};
+use crate::model::{Case, Role, Settings};
 use crate::world::{AccountSpec, AccountView, CaseView, RequestRecord, SpecError, Station};
 
 /// One account of a running server, by name.
@@ -110,6 +110,15 @@ impl AccountHandle {
     /// Removes a folder with everything in it. Returns whether it existed.
     pub fn delete_folder(&self, id: u64) -> bool {
         self.with(|station| station.account.remove_folder(id))
+    }
+
+    /// Changes a case as a person would. Returns whether it existed.
+    pub fn change_case(&self, id: u64, change: impl FnOnce(&mut Case)) -> bool {
+        self.with(|station| {
+            let exists = station.account.cases.get(id).is_some();
+            station.account.cases.update(id, change);
+            exists
+        })
     }
 
     /// Removes a case, as if a person did it. Returns whether it existed.

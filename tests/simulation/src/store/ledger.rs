@@ -6,7 +6,7 @@ use std::time::Duration;
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::store::Pruned;
-use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, PushEnded, Revised, Stored};
+use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, KnownIds, PushEnded, Revised, Stored};
 
 use super::accounts::Answer;
 use super::tables::{BatchEntry, Grant, Push, Share, Tables, after};
@@ -34,8 +34,9 @@ impl Tables {
         match self.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease, now) {
             Answer::Granted { limit } => {
                 let fitting: Vec<Revised> = fitting.into_iter().cloned().collect();
-                self.grant(claim, &fitting, now);
-                Claimed::Granted { at: now, limit, stale, contested }
+                let ids = self.known_ids(&claim.account);
+                self.grant(claim, &fitting, ids.floor(), now);
+                Claimed::Granted { at: now, limit, ids, stale, contested }
             }
             Answer::Full { limit } => Claimed::Full { limit },
             Answer::Wait(pause) => Claimed::Wait(pause),
@@ -51,7 +52,13 @@ impl Tables {
         same && stored.fingerprint == revised.record.fingerprint
     }
 
-    fn grant(&mut self, claim: &Claim, fitting: &[Revised], now: i64) {
+    fn known_ids(&self, account: &str) -> KnownIds {
+        let of_account = self.pushes.values().filter(|push| push.account == account);
+        let highest = of_account.filter_map(|push| push.ids).map(|(_, last)| last).max();
+        KnownIds { highest, disordered: self.pace(account).ids_disordered }
+    }
+
+    fn grant(&mut self, claim: &Claim, fitting: &[Revised], highest: Option<u64>, now: i64) {
         let lease = if self.has(Mutation::ShortLease) { claim.lease / 8 } else { claim.lease };
         let lease_until = after(now, lease);
         for Revised { record, .. } in fitting {
@@ -61,6 +68,7 @@ impl Tables {
                 fingerprint: stored_before.unwrap_or(record).fingerprint.clone(),
                 revision: stored_before.unwrap_or(record).revision,
                 late_since: stored_before.and_then(|before| before.late_since),
+                floor: stored_before.map_or(highest, |before| before.next_floor(&claim.account, highest)),
                 first_seen_at: stored_before.map_or(now, |before| before.first_seen_at),
                 settled_at: stored_before.unwrap_or(record).settled_at,
                 ..record.clone()

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use testmo_courier::batch::pace::Pace;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{Order, Permit};
@@ -269,6 +270,11 @@ impl Storage for StoreOf {
         .await
     }
 
+    async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
+        let account = account.to_owned();
+        self.ask("pace", move |tables, _| tables.pace(&account)).await
+    }
+
     async fn orders(&self) -> Result<Vec<Order>, StoreError> {
         self.ask("orders", |tables, _| tables.orders()).await
     }
@@ -388,10 +394,10 @@ fn keys_of(claim: &Claim) -> String {
 fn answer_of(claimed: &Claimed) -> String {
     match claimed {
         Claimed::Stale { stored, .. } => format!("stale, stored are {:?}", epochs_of(stored)),
-        Claimed::Granted { at, limit, stale, contested } if stale.is_empty() && contested.is_empty() => {
+        Claimed::Granted { at, limit, stale, contested, .. } if stale.is_empty() && contested.is_empty() => {
             format!("granted at {at}, of {limit}")
         }
-        Claimed::Granted { at, limit, stale, contested } => {
+        Claimed::Granted { at, limit, stale, contested, .. } => {
             format!("granted at {at}, of {limit}, but not {contested:?}, and stored are {:?}", epochs_of(stale))
         }
         Claimed::Full { .. } | Claimed::Wait(_) | Claimed::Probe | Claimed::Paused | Claimed::ConnectionChanged => {
