@@ -32,6 +32,11 @@ pub const OTHER_TENANTS: &str = "(others)";
 /// Whether a tenant's connection gets work.
 pub const CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
 
+/// The reason under which batches are counted whose reason this version does not know.
+pub const UNKNOWN_REASON: &str = "unknown";
+/// Tables of the store whose rows are read one by one.
+pub const TABLES: [&str; 6] = ["accounts", "batches", "connections", "lane_orders", "outbox", "shelf"];
+
 /// Everything that is counted.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -60,6 +65,8 @@ pub struct Metrics {
     pub duplicates_detected: IntCounter,
     /// Lists of cases that came in another order than they were asked for.
     pub unordered_lists: IntCounter,
+    /// Rows of the store that cannot be read, by table.
+    pub unreadable_rows: IntGaugeVec,
     /// Answers to create requests with ids that cannot be those of new cases.
     pub senseless_ids: IntCounter,
     /// From publishing to delivered, in seconds; AMQP's time stamp has full seconds.
@@ -172,6 +179,13 @@ impl Metrics {
                      end.",
                 ))?,
             )?,
+            unreadable_rows: gauges(
+                &registry,
+                "unreadable_rows",
+                "Rows of the store that this worker has met and this version cannot read, by table; whatever they decide \
+                 is held.",
+                &["table"],
+            )?,
             senseless_ids: register(
                 &registry,
                 IntCounter::with_opts(opts(
@@ -244,9 +258,10 @@ impl Metrics {
         each(&self.broker_up, &BROKER_LINKS);
         each(&self.keys, &KEY_STATES);
         each(&self.connections, &CONNECTION_STATES);
+        each(&self.unreadable_rows, &TABLES);
         drop(self.drain_seconds.with_label_values(&[OTHER_TENANTS]));
         for state in ["parked", "dead"] {
-            for reason in &reasons {
+            for reason in reasons.iter().chain(&[UNKNOWN_REASON]) {
                 drop(self.shelf.with_label_values(&[state, *reason]));
             }
         }

@@ -149,6 +149,10 @@ reasons! {
     Paused "paused" Account:
         "An operator has paused the sending of this tenant's batches, or of all batches of its Testmo account.",
         "Nothing to do: the batch goes out by itself when the operator resumes.";
+    /// The store holds something of it that this version cannot read.
+    StoreRowUnreadable "store_row_unreadable" Account:
+        "The worker cannot read what its store holds of this batch, its tenant or its Testmo account.",
+        "Run the newest version on every worker. If that does not help, restore the row that the detail names from a backup of the store. The batch is retried automatically.";
     /// Testmo refused one case.
     CaseRefused "case_refused" Case:
         "Testmo refused the case.",

@@ -178,6 +178,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::BatchConflict
         | Reason::NoRoom
         | Reason::Paused
+        | Reason::StoreRowUnreadable
         | Reason::CaseRefused
         | Reason::CaseTooLarge
         | Reason::Rejected

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::ledger::KnownIds;
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
-use super::{Store, StoreError};
+use super::{Store, StoreError, UnreadableRow};
 use crate::batch::TenantId;
 use crate::batch::pace::{Pace, Permission, Signal};
 
@@ -103,6 +103,7 @@ impl Store {
     ) -> Result<Permit, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         let known = Known::read(&mut conn, now, BTreeSet::from([account])).await?;
+        self.unreadable.noted(known.readable(account))?;
         if tenant.is_some_and(|tenant| known.is_paused(account, tenant)) {
             return Ok(Permit::Paused);
         }
@@ -122,6 +123,7 @@ impl Store {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let mut known = Known::keep(transaction.conn()?, BTreeSet::from([account])).await?;
+        known.readable(account)?;
         let taken = known.take_probe(account, now, lease);
         known.store(transaction.conn()?).await?;
         transaction.commit().await?;
@@ -134,7 +136,9 @@ impl Store {
     /// When the store does not answer.
     pub async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        Ok(Known::read(&mut conn, now, BTreeSet::from([account])).await?.pace(account))
+        let known = Known::read(&mut conn, now, BTreeSet::from([account])).await?;
+        self.unreadable.noted(known.readable(account))?;
+        Ok(known.pace(account))
     }
 
     /// Everything that people have ordered.
@@ -142,7 +146,8 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn orders(&self) -> Result<Vec<Order>, StoreError> {
-        orders(&mut *self.reading().await?).await
+        let rows = orders(&mut *self.reading().await?).await?;
+        self.unreadable.skip(rows.iter().map(order))
     }
 
     /// Keeps an order in place of the one before; one that asks for nothing is forgotten. What was put on the shelf
@@ -195,12 +200,16 @@ pub(super) async fn is_paused(
     Ok(!sql::fetch(conn, sql, bounds).await?.is_empty())
 }
 
-async fn orders(conn: &mut AnyConnection) -> Result<Vec<Order>, StoreError> {
-    let rows = sql::fetch(conn, "SELECT * FROM lane_orders ORDER BY kind, name", vec![]).await?;
-    rows.iter().map(order).collect()
+async fn orders(conn: &mut AnyConnection) -> Result<Vec<AnyRow>, StoreError> {
+    sql::fetch(conn, "SELECT * FROM lane_orders ORDER BY kind, name", vec![]).await
 }
 
 fn order(row: &AnyRow) -> Result<Order, StoreError> {
+    let part = |name: &str| row.text(name).unwrap_or_else(|_| "?".into());
+    lane_order(row).map_err(|error| error.in_row("lane_orders", || format!("{} {}", part("kind"), part("name"))))
+}
+
+fn lane_order(row: &AnyRow) -> Result<Order, StoreError> {
     let lane = match row.text("kind")?.as_str() {
         "tenant" => OrderedLane::Tenant(row.parsed("name")?),
         "account" => OrderedLane::Account(row.text("name")?),
@@ -216,6 +225,8 @@ pub(super) struct Known {
     now: i64,
     accounts: BTreeSet<String>,
     paces: BTreeMap<String, Pace>,
+    /// Accounts of which the pace cannot be read: nothing is sent to them, and nothing is stored of them.
+    unreadable: BTreeMap<String, UnreadableRow>,
     changed: BTreeSet<String>,
     /// Requests under way, by account and tenant.
     under_way: HashMap<(String, String), u32>,
@@ -227,9 +238,9 @@ pub(super) struct Known {
 impl Known {
     /// What is known now; it can be otherwise at once.
     async fn read(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
-        let paces = paces(conn, &rows_of(&accounts), "").await?;
+        let (paces, unreadable) = paces(conn, &rows_of(&accounts), "").await?;
         let accounts = accounts.into_iter().map(str::to_owned).collect();
-        let mut known = Self { accounts, paces, ..Self::default() };
+        let mut known = Self { accounts, paces, unreadable, ..Self::default() };
         known.count(conn, now).await?;
         Ok(known)
     }
@@ -240,7 +251,8 @@ impl Known {
             return Ok(false);
         }
         let accounts = heard.iter().map(|heard| heard.account.as_str()).collect();
-        let mut known = Self { paces: paces(conn, &rows_of(&accounts), "").await?, ..Self::default() };
+        let (paces, unreadable) = paces(conn, &rows_of(&accounts), "").await?;
+        let mut known = Self { paces, unreadable, ..Self::default() };
         heard.iter().for_each(|heard| known.hear(heard, now));
         Ok(!known.changed.is_empty())
     }
@@ -250,18 +262,18 @@ impl Known {
     pub(super) async fn keep(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
         let (dialect, rows) = (Dialect::of(conn), rows_of(&accounts));
         let kept = dialect.keep();
-        let mut kept_paces = paces(conn, &rows, kept).await?;
-        if dialect.is_shared() && kept_paces.len() < accounts.len() {
+        let (mut kept_paces, mut unreadable) = paces(conn, &rows, kept).await?;
+        if dialect.is_shared() && kept_paces.len() + unreadable.len() < accounts.len() {
             let sql = format!(
                 "INSERT INTO accounts (account) SELECT r.account FROM {} ORDER BY r.account COLLATE \"C\" \
                  ON CONFLICT (account) DO NOTHING",
                 dialect.rows(&[("account", Kind::Text)])
             );
             sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
-            kept_paces = paces(conn, &rows, kept).await?;
+            (kept_paces, unreadable) = paces(conn, &rows, kept).await?;
         }
         let accounts = accounts.into_iter().map(str::to_owned).collect();
-        Ok(Self { accounts, paces: kept_paces, ..Self::default() })
+        Ok(Self { accounts, paces: kept_paces, unreadable, ..Self::default() })
     }
 
     /// Counts what is under way, and reads what people have ordered.
@@ -282,7 +294,8 @@ impl Known {
             match (row.whole("n")?, row.maybe_whole("highest")?) {
                 (0, Some(highest)) => drop(self.highest.insert(row.text("kind")?, highest)),
                 (0, None) if row.text("name")?.is_empty() => {}
-                (0, None) => self.orders.push(order(&row)?),
+                // An order that this version does not know is carried out by the one that does.
+                (0, None) => self.orders.extend(order(&row).ok()),
                 (n, _) => drop(self.under_way.insert((row.text("kind")?, row.text("name")?), n)),
             }
         }
@@ -291,6 +304,15 @@ impl Known {
 
     fn pace(&self, account: &str) -> Pace {
         self.paces.get(account).cloned().unwrap_or_default()
+    }
+
+    fn readable(&self, account: &str) -> Result<(), StoreError> {
+        self.unreadable(account).map_or(Ok(()), |row| Err(StoreError::Unreadable(row.clone())))
+    }
+
+    /// The row of an account that cannot be read.
+    pub(super) fn unreadable(&self, account: &str) -> Option<&UnreadableRow> {
+        self.unreadable.get(account)
     }
 
     /// What is known of the ids of an account's cases.
@@ -354,6 +376,9 @@ impl Known {
 
     /// Takes in what requests told.
     pub(super) fn hear(&mut self, heard: &Heard, now: i64) {
+        if self.unreadable.contains_key(&heard.account) {
+            return;
+        }
         let mut pace = self.pace(&heard.account);
         if pace.hear(heard.signal, now, heard.ceiling) {
             self.set(&heard.account, pace);
@@ -397,11 +422,23 @@ fn rows_of(accounts: &BTreeSet<&str>) -> Vec<Value> {
     accounts.iter().map(|account| json!({"account": account})).collect()
 }
 
-async fn paces(conn: &mut AnyConnection, rows: &[Value], kept: &str) -> Result<BTreeMap<String, Pace>, StoreError> {
+/// The paces of accounts, and those of them that cannot be read.
+type Paces = (BTreeMap<String, Pace>, BTreeMap<String, UnreadableRow>);
+
+async fn paces(conn: &mut AnyConnection, rows: &[Value], kept: &str) -> Result<Paces, StoreError> {
     let sql = format!(
         "SELECT a.account, a.pace FROM accounts a JOIN {} ON a.account = r.account ORDER BY a.account {kept}",
         Dialect::of(conn).rows(&[("account", Kind::Text)])
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(rows)]).await?;
-    rows.iter().map(|row| Ok((row.text("account")?, row.json("pace")?))).collect()
+    let (mut paces, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
+    for row in &rows {
+        let account = row.text("account")?;
+        match row.json("pace").map_err(|error| error.in_row("accounts", || account.clone())) {
+            Ok(pace) => drop(paces.insert(account, pace)),
+            Err(StoreError::Unreadable(row)) => drop(unreadable.insert(account, row)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((paces, unreadable))
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
+use super::unreadable::UnreadableRow;
+
 /// Why the store did not do what was asked. No password is in any of its texts.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -46,6 +48,13 @@ pub enum StoreError {
     /// A stored value is not what this version writes.
     #[error("the store holds a value of `{0}` that this version cannot read")]
     Malformed(String),
+    /// A row holds a value that this version does not know.
+    #[error(
+        "row {} of the store's table `{}` has a value in column `{}` that this version does not know: run the newest \
+         version on every worker, or restore the row from a backup",
+        .0.key, .0.table, .0.column
+    )]
+    Unreadable(UnreadableRow),
     /// The store is being closed.
     #[error("the store is closed")]
     Closed,
@@ -54,6 +63,26 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn malformed(what: &str) -> Self {
         Self::Malformed(what.into())
+    }
+
+    /// The error as one of a row, where it is one of a value.
+    pub(super) fn in_row(self, table: &'static str, key: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Malformed(column) => Self::Unreadable(UnreadableRow { table, key: key(), column }),
+            other @ (Self::Missing(_)
+            | Self::InUse(_)
+            | Self::Away(_)
+            | Self::Refused(_)
+            | Self::NoDatabase(_)
+            | Self::Full(_)
+            | Self::NoRoom(_)
+            | Self::Forbidden(_)
+            | Self::Newer
+            | Self::Database(_)
+            | Self::Migration(_)
+            | Self::Unreadable(_)
+            | Self::Closed) => other,
+        }
     }
 
     /// Whether another transaction was in the way, so that the same one may succeed right after.
@@ -66,7 +95,7 @@ impl StoreError {
     pub(super) fn is_of_request(&self) -> bool {
         match self {
             // A smaller request may fit.
-            Self::Database(_) | Self::Malformed(_) | Self::NoRoom(_) => true,
+            Self::Database(_) | Self::Malformed(_) | Self::Unreadable(_) | Self::NoRoom(_) => true,
             Self::Missing(_)
             | Self::InUse(_)
             | Self::Away(_)

@@ -15,6 +15,7 @@ use super::accounts::{Heard, Known};
 use super::ledger::{self, Change, Changed, Claim, Claimed};
 use super::outbox::{self, Time};
 use super::sql::{self, Dialect, Transaction};
+use super::unreadable::UnreadableRows;
 use crate::clock::Clock;
 
 /// The most requests in one transaction.
@@ -77,13 +78,14 @@ struct Queues {
 
 #[derive(Clone, Debug)]
 pub(super) struct Group {
+    unreadable: UnreadableRows,
     queues: Arc<Mutex<Option<Queues>>>,
     no_room: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
 impl Group {
-    pub(super) fn start(dialect: Dialect, pool: AnyPool, clock: Clock) -> Self {
+    pub(super) fn start(dialect: Dialect, pool: AnyPool, clock: Clock, unreadable: UnreadableRows) -> Self {
         let tasks = TaskTracker::new();
         let queue = || {
             let (queue, requests) = mpsc::channel(4 * LARGEST_GROUP);
@@ -98,11 +100,22 @@ impl Group {
             Dialect::Postgres => Queues { changes: queue(), sent: queue(), claims },
         };
         tasks.close();
-        Self { queues: Arc::new(Mutex::new(Some(queues))), no_room: Arc::default(), tasks }
+        Self { unreadable, queues: Arc::new(Mutex::new(Some(queues))), no_room: Arc::default(), tasks }
     }
 
     pub(super) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
-        self.ask(|queues| queues.claims, |answer| Request::Claim(Box::new(claim), answer)).await
+        let claimed = self.ask(|queues| queues.claims, |answer| Request::Claim(Box::new(claim), answer)).await?;
+        match &claimed {
+            Claimed::Unreadable(row) => self.unreadable.note(row),
+            Claimed::Granted { unreadable, .. } => unreadable.iter().for_each(|(_, row)| self.unreadable.note(row)),
+            Claimed::Full { .. }
+            | Claimed::Wait(_)
+            | Claimed::Probe
+            | Claimed::Paused
+            | Claimed::ConnectionChanged
+            | Claimed::Stale { .. } => {}
+        }
+        Ok(claimed)
     }
 
     pub(super) async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
@@ -122,7 +135,7 @@ impl Group {
         let queue = which(queues);
         let (answer, answered) = oneshot::channel();
         queue.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
-        let answer = answered.await.map_err(|_| StoreError::Closed)?;
+        let answer = self.unreadable.noted(answered.await.map_err(|_| StoreError::Closed)?);
         if let Err(StoreError::NoRoom(_)) = &answer {
             self.no_room.store(true, Ordering::SeqCst);
         }

@@ -36,6 +36,6 @@ impl Store {
             Bound::Int(now.saturating_add(ms(lease))),
             Bound::Int(i64::from(most)),
         ];
-        sql::fetch(&mut conn, sql, bounds).await?.iter().map(stored).collect()
+        self.unreadable.skip(sql::fetch(&mut conn, sql, bounds).await?.iter().map(stored))
     }
 }

@@ -19,7 +19,7 @@ use super::accounts::{Heard, Pause};
 use super::outbox::Announcement;
 use super::shelf::{ByHand, Shelving};
 use super::sql::{self, Bound, Columns, Dialect, Kind};
-use super::{Store, StoreError};
+use super::{Store, StoreError, UnreadableRow};
 use crate::batch::event::Event;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::{BatchId, BatchKey, TenantId};
@@ -73,6 +73,8 @@ pub enum Claimed {
         stale: Vec<Stored>,
         /// Batches that another claim of the same moment got, and are not part of it.
         contested: Vec<BatchKey>,
+        /// Batches whose records cannot be read, and are not part of it.
+        unreadable: Vec<(BatchKey, UnreadableRow)>,
     },
     /// The account bears no more requests at once.
     Full {
@@ -87,6 +89,8 @@ pub enum Claimed {
     Paused,
     /// The connection is not the current, verified one.
     ConnectionChanged,
+    /// What is known of the account, or of every batch, cannot be read.
+    Unreadable(UnreadableRow),
     /// None of the batches is as the claim believes.
     Stale {
         /// How they are.
@@ -207,7 +211,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn batch(&self, key: &BatchKey) -> Result<Option<Stored>, StoreError> {
         let mut conn = self.reading().await?;
-        Ok(load(&mut conn, HashSet::from([key])).await?.remove(key))
+        self.unreadable.noted(only(load(&mut conn, HashSet::from([key])).await?, key))
     }
 
     /// What is stored of a batch, and the time on the store's clock when it was read.
@@ -216,7 +220,8 @@ impl Store {
     /// When the store does not answer.
     pub async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        Ok((load(&mut conn, HashSet::from([key])).await?.remove(key), now))
+        let loaded = load(&mut conn, HashSet::from([key])).await?;
+        Ok((self.unreadable.noted(only(loaded, key))?, now))
     }
 
     /// The latest batches by arrival, newest first.
@@ -229,7 +234,7 @@ impl Store {
                    ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $2";
         let tenant = Bound::MaybeText(tenant.map(|t| t.as_str().to_owned()));
         let rows = sql::fetch(&mut conn, sql, vec![tenant, Bound::Int(i64::from(most))]).await?;
-        rows.iter().map(stored).collect()
+        self.unreadable.skip(rows.iter().map(stored))
     }
 
     /// Whether a push is known to have created cases, and of which batches it is still the open one.
@@ -244,7 +249,7 @@ impl Store {
         let mut company = Company::default();
         for row in &rows {
             company.committed |= row.maybe_int("first_id")?.is_some();
-            let record = stored(row)?.record;
+            let record = self.unreadable.noted(stored(row))?.record;
             if record.open_push.as_ref().is_some_and(|open| open.id == push) {
                 company.waiting.push(record);
             }
@@ -286,7 +291,7 @@ impl Store {
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
         let mut held = HashSet::new();
         for row in &rows {
-            held.extend(stored(row)?.record.arrived_at(account).map(|(_, id)| id));
+            held.extend(self.unreadable.noted(stored(row))?.record.arrived_at(account).map(|(_, id)| id));
         }
         Ok(ids.iter().copied().filter(|id| held.contains(id)).collect())
     }
@@ -296,7 +301,21 @@ fn signed(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }
 
-async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<HashMap<BatchKey, Stored>, StoreError> {
+/// What is stored of batches, and which of them cannot be read.
+#[derive(Debug, Default)]
+struct Loaded {
+    stored: HashMap<BatchKey, Stored>,
+    unreadable: HashMap<BatchKey, UnreadableRow>,
+}
+
+fn only(mut loaded: Loaded, key: &BatchKey) -> Result<Option<Stored>, StoreError> {
+    match loaded.unreadable.remove(key) {
+        Some(row) => Err(StoreError::Unreadable(row)),
+        None => Ok(loaded.stored.remove(key)),
+    }
+}
+
+async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<Loaded, StoreError> {
     let rows: Vec<Value> =
         keys.into_iter().map(|k| json!({"tenant": k.tenant.as_str(), "batch": k.batch.as_str()})).collect();
     let sql = format!(
@@ -304,7 +323,15 @@ async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<Hash
         Dialect::of(conn).rows(&[("tenant", Kind::Text), ("batch", Kind::Text)])
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
-    rows.iter().map(|row| stored(row).map(|s| (s.record.key.clone(), s))).collect()
+    let mut loaded = Loaded::default();
+    for row in &rows {
+        match stored(row) {
+            Ok(stored) => drop(loaded.stored.insert(stored.record.key.clone(), stored)),
+            Err(StoreError::Unreadable(unreadable)) => drop(loaded.unreadable.insert(key_of(row)?, unreadable)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(loaded)
 }
 
 fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {
@@ -314,6 +341,12 @@ fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {
 }
 
 pub(super) fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
+    let part = |name: &str| row.text(name).unwrap_or_else(|_| "?".into());
+    let key = || format!("{}/{}", part("tenant_id"), part("batch_id"));
+    columns(row).map_err(|error| error.in_row("batches", key))
+}
+
+fn columns(row: &AnyRow) -> Result<Stored, StoreError> {
     let open_push = row.maybe_text("open_push")?;
     let open_push = open_push
         .map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("open_push")))

@@ -20,6 +20,7 @@ mod sql;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub use self::lock::FileLock;
 pub use self::open::Place;
 pub use self::prune::Pruned;
 pub use self::storage::Storage;
+pub use self::unreadable::UnreadableRow;
 
 /// The store.
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ pub struct Store {
     writers: AnyPool,
     clock: Clock,
     group: group::Group,
+    unreadable: unreadable::UnreadableRows,
     made: bool,
 }
 
@@ -66,8 +69,14 @@ impl Store {
     /// When it is missing, cannot be opened, or is of a newer version.
     pub async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Self, StoreError> {
         let open::Opened { dialect, readers, writers, clock, made } = open::open(config, create, clock).await?;
-        let group = group::Group::start(dialect, writers.clone(), clock.clone());
-        Ok(Self { readers, writers, clock, group, made })
+        let unreadable = unreadable::UnreadableRows::default();
+        let group = group::Group::start(dialect, writers.clone(), clock.clone(), unreadable.clone());
+        Ok(Self { readers, writers, clock, group, unreadable, made })
+    }
+
+    /// How many rows of each table this version could not read so far.
+    pub fn unreadable_rows(&self) -> Vec<(&'static str, usize)> {
+        self.unreadable.counts()
     }
 
     /// Whether there was no store before this one was opened.

@@ -38,7 +38,7 @@ impl Store {
         let bounds = || vec![Bound::Int(before), Bound::Int(i64::from(most))];
         let settled = format!(
             "SELECT tenant_id, batch_id FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
-             AND settled_at < $1 AND state <> 'open' AND open_push IS NULL AND doubt_since IS NULL \
+             AND settled_at < $1 AND state IN ('delivered', 'partial', 'failed', 'discarded', 'undone') AND open_push IS NULL AND doubt_since IS NULL \
              AND (late_since IS NULL OR state NOT IN ('delivered', 'partial')) \
              AND settled_at < COALESCE((SELECT MIN(doubt_since) FROM batches WHERE doubt_since IS NOT NULL) \
              - {DOUBT_MARGIN_MS}, $1) AND cases NOT LIKE '%\"s\":\"lost\"%' AND NOT EXISTS (SELECT 1 FROM shelf s \

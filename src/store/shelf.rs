@@ -161,8 +161,8 @@ pub struct Due {
 pub struct ShelfCount {
     /// Whether they come back by themselves.
     pub state: ShelfState,
-    /// Why they are there.
-    pub reason: Reason,
+    /// Why they are there; `None` for every reason that this version does not know.
+    pub reason: Option<Reason>,
     /// How many.
     pub count: i64,
 }
@@ -211,7 +211,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn shelf(&self, filter: &Filter, most: u32) -> Result<Vec<Shelved>, StoreError> {
         let rows = self.matching("*", filter, most).await?;
-        rows.iter().map(|row| shelved(row, self.now())).collect()
+        self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))
     }
 
     /// The ids of what is on the shelf, oldest first: to take the rows one by one, whose messages may be large.
@@ -249,7 +249,7 @@ impl Store {
     pub async fn shelved(&self, id: ShelfId) -> Result<Option<Shelved>, StoreError> {
         let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, "SELECT * FROM shelf WHERE id = $1", vec![Bound::Int(id.0)]).await?;
-        rows.first().map(|row| shelved(row, self.now())).transpose()
+        self.unreadable.noted(rows.first().map(|row| shelved(row, self.now())).transpose())
     }
 
     /// How many are on the shelf, by state and reason.
@@ -260,10 +260,17 @@ impl Store {
         let sql = "SELECT state, reason, COUNT(*) AS n FROM shelf GROUP BY state, reason ORDER BY state, reason";
         let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, vec![]).await?;
-        let count = |row: &AnyRow| {
-            Ok(ShelfCount { state: row.parsed("state")?, reason: row.parsed("reason")?, count: row.int("n")? })
-        };
-        rows.iter().map(count).collect()
+        let mut counts: Vec<ShelfCount> = Vec::new();
+        for row in &rows {
+            // What is in a state that this version does not know counts as neither.
+            let Ok(state) = row.parsed::<ShelfState>("state") else { continue };
+            let (reason, count) = (row.text("reason")?.parse().ok(), row.int("n")?);
+            match counts.iter_mut().find(|known| known.state == state && known.reason == reason) {
+                Some(known) => known.count += count,
+                None => counts.push(ShelfCount { state, reason, count }),
+            }
+        }
+        Ok(counts)
     }
 
     /// The tenants with the most batches that wait on the shelf for room, and how many.
@@ -276,7 +283,9 @@ impl Store {
                    GROUP BY tenant_id ORDER BY n DESC, tenant_id LIMIT $1";
         let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(i64::from(most))]).await?;
-        rows.iter().map(|row| Ok((row.parsed("tenant_id")?, row.whole("n")?))).collect()
+        let count = |row: &AnyRow| Ok((row.parsed("tenant_id")?, row.whole("n")?));
+        let in_row = |row| count(row).map_err(|error: StoreError| error.in_row("shelf", || key_of_tenant(row)));
+        self.unreadable.skip(rows.iter().map(in_row))
     }
 
     /// How many batches of a tenant are on the shelf and come back by themselves.
@@ -292,6 +301,16 @@ impl Store {
 }
 
 fn shelved(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
+    let key = || row.int("id").map_or_else(|_| "?".to_owned(), |id| ShelfId(id).to_string());
+    columns(row, now).map_err(|error| error.in_row("shelf", key))
+}
+
+/// Something of a tenant that has no key of its own.
+fn key_of_tenant(row: &AnyRow) -> String {
+    row.text("tenant_id").unwrap_or_else(|_| "?".into())
+}
+
+fn columns(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
     let tenant = row.maybe_text("tenant_id")?.map(|t| TenantId::new(&t)).transpose();
     let tenant = tenant.map_err(|_| StoreError::malformed("tenant_id"))?;
     let batch = row.maybe_text("batch_id")?.map(|b| BatchId::new(&b)).transpose();

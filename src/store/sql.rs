@@ -256,24 +256,32 @@ pub(super) trait Columns {
     }
 }
 
+/// A value of a column; one of another kind than this version stores cannot be read.
+fn column<'r, T: sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>>(
+    row: &'r AnyRow,
+    name: &str,
+) -> Result<T, StoreError> {
+    row.try_get(name).map_err(|_| StoreError::malformed(name))
+}
+
 impl Columns for AnyRow {
     fn text(&self, name: &str) -> Result<String, StoreError> {
-        Ok(self.try_get(name)?)
+        column(self, name)
     }
 
     fn maybe_text(&self, name: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.try_get(name)?)
+        column(self, name)
     }
 
     fn int(&self, name: &str) -> Result<i64, StoreError> {
-        Ok(self.try_get(name)?)
+        column(self, name)
     }
 
     fn maybe_int(&self, name: &str) -> Result<Option<i64>, StoreError> {
-        Ok(self.try_get(name)?)
+        column(self, name)
     }
 
     fn blob(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        Ok(self.try_get(name)?)
+        column(self, name)
     }
 }

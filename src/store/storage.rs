@@ -29,6 +29,10 @@ pub trait Storage: Debug + Send + Sync {
         self.clock().now()
     }
     async fn ping(&self) -> Result<(), StoreError>;
+    /// Only what is kept outside of memory can be unreadable.
+    fn unreadable_rows(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
     async fn close(&self);
 
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
@@ -82,6 +86,10 @@ impl Storage for Store {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Self::ping(self).await
+    }
+
+    fn unreadable_rows(&self) -> Vec<(&'static str, usize)> {
+        Self::unreadable_rows(self)
     }
 
     async fn close(&self) {

@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::store::ledger::{Change, Changed, Revised};
 use crate::store::outbox::Announcement;
 use crate::store::shelf::{Identity as ShelfIdentity, Shelving, Until};
-use crate::store::{Storage, StoreError};
+use crate::store::{Storage, StoreError, UnreadableRow};
 use crate::tenants::{Resolution, ResolveError, Tenants};
 use crate::testmo::Client;
 
@@ -35,6 +35,9 @@ pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(300);
 const LONG_WAIT: Duration = Duration::from_secs(300);
 /// The pause between attempts to reach a store that does not answer.
 pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long something waits at most until it is seen whether a row of the store can be read by now.
+const HELD: Duration = Duration::from_secs(300);
 
 /// The most characters of a detail on the shelf.
 const LONGEST_DETAIL: usize = 8_000;
@@ -108,6 +111,9 @@ impl Courier {
         };
         let resolution = match self.tenants.resolve(&batch.key.tenant).await {
             Ok(resolution) => resolution,
+            Err(ResolveError::Store(StoreError::Unreadable(row))) => {
+                Resolution::NotReady { reason: Reason::StoreRowUnreadable, detail: Some(held_by(&row)), version: None }
+            }
             Err(ResolveError::Store(error)) => return Err(error),
         };
         match resolution {
@@ -117,16 +123,20 @@ impl Courier {
             }
             Resolution::NotReady { reason, detail, version } => {
                 let fingerprint = crate::batch::fingerprint(&batch);
-                if self.is_known(&batch.key, &fingerprint, &parcel).await? {
-                    return Ok(Arrival::Shelved);
-                }
-                let record = BatchRecord::fresh(batch.key.clone(), fingerprint.clone(), batch.case_keys());
-                let events = self.deferral(&record, reason, detail.as_deref(), Until::Connection);
-                let shelving = Shelving {
-                    connection: version,
-                    detail,
-                    ..shelving_of(&parcel, ShelfIdentity::Batch(batch.key, fingerprint), reason, Until::Connection)
+                let (reason, detail) = match self.is_known(&batch.key, &fingerprint, &parcel).await {
+                    Ok(true) => return Ok(Arrival::Shelved),
+                    Ok(false) => (reason, detail),
+                    Err(StoreError::Unreadable(row)) => (Reason::StoreRowUnreadable, Some(held_by(&row))),
+                    Err(error) => return Err(error),
                 };
+                // No connection that is entered makes a row readable.
+                let is_held = reason == Reason::StoreRowUnreadable;
+                let until = if is_held { Until::After(self.held_for()) } else { Until::Connection };
+                let record = BatchRecord::fresh(batch.key.clone(), fingerprint.clone(), batch.case_keys());
+                let events = self.deferral(&record, reason, detail.as_deref(), until);
+                let identity = ShelfIdentity::Batch(batch.key, fingerprint);
+                let shelving =
+                    Shelving { connection: version, detail, ..shelving_of(&parcel, identity, reason, until) };
                 let unshelve = parcel.suspect_lease();
                 self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
                 self.count_shelved(reason, "parked");
@@ -217,7 +227,8 @@ impl Courier {
         expected: Until,
     ) -> Result<(), StoreError> {
         let Identity { key, fingerprint } = &entry.identity;
-        if entry.stored_epoch == 0 && patiently(|| self.is_known(key, fingerprint, &entry.parcel)).await? {
+        let is_held = reason == Reason::StoreRowUnreadable;
+        if entry.stored_epoch == 0 && !is_held && patiently(|| self.is_known(key, fingerprint, &entry.parcel)).await? {
             return Ok(());
         }
         let events = self.deferral(&entry.record, reason, detail.as_deref(), expected);
@@ -326,7 +337,7 @@ impl Courier {
         let since = Instant::now();
         loop {
             match self.store.change(Arc::clone(&change)).await {
-                Err(error @ StoreError::Closed) => return Err(error),
+                Err(error @ (StoreError::Closed | StoreError::Unreadable(_))) => return Err(error),
                 Err(error) if since.elapsed() > STORE_PATIENCE => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "the store did not take a change; trying again");
@@ -383,6 +394,11 @@ impl Courier {
         }
     }
 
+    /// How long something waits for a row of the store to be readable.
+    pub(super) fn held_for(&self) -> Duration {
+        HELD.min(self.config.retry.longest_park)
+    }
+
     pub(super) fn patience_limits(&self) -> PatienceLimits {
         let retry = &self.config.retry;
         PatienceLimits {
@@ -393,6 +409,11 @@ impl Courier {
             least_parks: retry.least_parks,
         }
     }
+}
+
+/// What holds something up, in words.
+pub(super) fn held_by(row: &UnreadableRow) -> String {
+    format!("table {}, row {}, column {}", row.table, row.key, row.column)
 }
 
 fn shelving_of(parcel: &Parcel, identity: ShelfIdentity, reason: Reason, until: Until) -> Shelving {

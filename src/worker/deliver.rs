@@ -10,8 +10,8 @@ use super::entry::{Entry, Identity};
 use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
 use crate::lane::{Pack, PushReport, Report};
-use crate::store::StoreError;
 use crate::store::ledger::Change;
+use crate::store::{StoreError, UnreadableRow};
 
 /// What a batch in hand came to.
 pub(super) enum Done {
@@ -40,6 +40,8 @@ pub(super) enum Flow {
     Park(Reason, Option<String>),
     /// Onto the shelf until a person lets it go on.
     Paused,
+    /// Onto the shelf for a while: a row of the store that decides about it cannot be read.
+    Hold(UnreadableRow),
     /// Resolve anew.
     Renew,
     /// Read the record anew: somebody else has changed it.
@@ -154,6 +156,10 @@ impl Courier {
                 (Some(flow), _) => self.follow(&mut part.entry, flow, pause).await,
                 (None, Some(error)) => Err(error.clone()),
                 (None, None) => Ok(Followed::More(None)),
+            };
+            let followed = match followed {
+                Err(StoreError::Unreadable(row)) => self.follow(&mut part.entry, Flow::Hold(row), pause).await,
+                other => other,
             };
             done.push(match followed {
                 Ok(followed) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::courier::{Courier, STORE_PAUSE};
+use super::courier::{Courier, STORE_PAUSE, held_by};
 use super::deliver::{Flow, Followed, Part};
 use super::dispatch::PAUSED;
 use super::entry::Entry;
@@ -37,6 +37,11 @@ impl Courier {
             }
             Flow::Paused => {
                 self.park(entry, Reason::Paused, None, Until::After(PAUSED)).await?;
+                Ok(Followed::Shelved)
+            }
+            Flow::Hold(row) => {
+                let until = Until::After(self.held_for());
+                self.park(entry, Reason::StoreRowUnreadable, Some(held_by(&row)), until).await?;
                 Ok(Followed::Shelved)
             }
             Flow::Again(reason, detail, least) => self.again(entry, reason, detail, least, pause).await,

@@ -199,7 +199,8 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
     let since = tokio::time::Instant::now();
     loop {
         match attempt().await {
-            Err(error) if !matches!(error, StoreError::Closed) && since.elapsed() < STORE_PATIENCE => {
+            Err(error @ (StoreError::Closed | StoreError::Unreadable(_))) => return Err(error),
+            Err(error) if since.elapsed() < STORE_PATIENCE => {
                 tracing::debug!(%error, "waiting for the store");
                 tokio::time::sleep(STORE_PAUSE).await;
             }

@@ -73,13 +73,15 @@ impl Courier {
         let asked = Instant::now();
         let answer = self.store.claim(self.claim(&push, &connection, &shares)).await;
         let worked = match answer {
-            Ok(Claimed::Granted { at, limit, ids, stale, contested }) => {
+            Ok(Claimed::Granted { at, limit, ids, stale, contested, unreadable }) => {
                 learnt.news.push(News::Limit(limit));
                 let mut granted = Vec::new();
                 for share in shares {
                     let key = &share.part.entry.identity.key;
                     if let Some(stored) = stale.iter().find(|stored| stored.record.key == *key) {
                         share.part.flow = Some(self.catch_up(&mut share.part.entry, stored.clone(), at).await?);
+                    } else if let Some((_, row)) = unreadable.iter().find(|(unreadable, _)| unreadable == key) {
+                        share.part.flow = Some(Flow::Hold(row.clone()));
                     } else if contested.contains(key) {
                         share.part.flow = Some(Flow::Pause(STORE_PAUSE));
                     } else {
@@ -112,6 +114,10 @@ impl Courier {
             Ok(Claimed::Probe) => {
                 let probed = self.probe(&connection, &mut learnt).await;
                 probed.map(|()| end_all(shares, &Flow::Turn))
+            }
+            Ok(Claimed::Unreadable(row)) => {
+                end_all(shares, &Flow::Hold(row));
+                Ok(())
             }
             Ok(Claimed::Paused) => {
                 end_all(shares, &Flow::Paused);

@@ -11,7 +11,10 @@ use super::census;
 use super::courier::Courier;
 use crate::admin::Readiness;
 use crate::amqp::{IntakeControl, Status};
+use crate::batch::Reason;
+use crate::metrics::UNKNOWN_REASON;
 use crate::store::StoreError;
+use crate::store::shelf::ShelfCount;
 
 /// How often the store is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -58,7 +61,8 @@ impl Watched {
 
     async fn look_at_store(&mut self) {
         let counted = tokio::time::timeout(ANSWER, self.count()).await;
-        let up = matches!(counted, Ok(Ok(())));
+        // A row that this version cannot read says nothing of the store.
+        let up = matches!(counted, Ok(Ok(()) | Err(StoreError::Unreadable(_) | StoreError::Malformed(_))));
         self.courier.metrics.store_up.set(i64::from(up));
         if self.readiness.set("store", up) {
             for control in &self.controls {
@@ -73,11 +77,13 @@ impl Watched {
         metrics.events_waiting.set(self.courier.store.unsent_count().await?);
         let counts = self.courier.store.shelf_counts().await?;
         for state in ["parked", "dead"] {
-            for reason in crate::batch::Reason::ALL {
-                let here = counts.iter().find(|c| c.state.name() == state && c.reason == *reason);
-                let count = here.map_or(0, |count| count.count);
-                metrics.shelf.with_label_values(&[state, reason.code()]).set(count);
+            for reason in Reason::ALL {
+                metrics.shelf.with_label_values(&[state, reason.code()]).set(count_of(&counts, state, Some(*reason)));
             }
+            metrics.shelf.with_label_values(&[state, UNKNOWN_REASON]).set(count_of(&counts, state, None));
+        }
+        for (table, rows) in self.courier.store.unreadable_rows() {
+            metrics.unreadable_rows.with_label_values(&[table]).set(i64::try_from(rows).unwrap_or(i64::MAX));
         }
         if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
             census::show(&self.courier.store.connection_counts().await?, self.courier.clock.now(), metrics);
@@ -89,4 +95,9 @@ impl Watched {
         }
         Ok(())
     }
+}
+
+fn count_of(counts: &[ShelfCount], state: &str, reason: Option<Reason>) -> i64 {
+    let here = counts.iter().find(|count| count.state.name() == state && count.reason == reason);
+    here.map_or(0, |count| count.count)
 }

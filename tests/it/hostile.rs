@@ -62,7 +62,7 @@ async fn hostile_messages_end_on_the_shelf_with_place_and_reason_and_block_no_ne
         let counts = stage.store.shelf_counts().await.unwrap();
         let broken = counts
             .iter()
-            .filter(|count| matches!(count.reason, Reason::NotJson | Reason::InvalidMessage | Reason::TooLarge));
+            .filter(|count| matches!(count.reason, Some(Reason::NotJson | Reason::InvalidMessage | Reason::TooLarge)));
         broken.map(|count| count.count).sum::<i64>()
     };
     until(async || dead().await == i64::try_from(bad.len()).unwrap()).await;

@@ -24,5 +24,6 @@ mod shelved;
 mod support;
 mod twice;
 mod unclear;
+mod unreadable;
 mod watching;
 mod worker;

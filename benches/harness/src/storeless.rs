@@ -115,6 +115,7 @@ impl Storage for Storeless {
             ids: KnownIds::default(),
             stale: vec![],
             contested: vec![],
+            unreadable: vec![],
         })
     }
 

@@ -10,7 +10,7 @@ use super::super::StoreError;
 use super::super::accounts::{Answer, Known};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Claim, Claimed, KnownIds, Revised, Stored, key_of, load};
+use super::{Claim, Claimed, KnownIds, Loaded, Revised, Stored, key_of, load};
 use crate::batch::BatchKey;
 use crate::batch::ledger::CaseState;
 
@@ -22,16 +22,16 @@ pub(in crate::store) async fn claim(
     known: &mut Known,
 ) -> Result<Vec<Claimed>, StoreError> {
     let current = current_connections(conn, claims).await?;
-    let stored = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
+    let loaded = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
     let mut taken = HashSet::new();
     let mut answers: Vec<Claimed> =
-        claims.iter().map(|claim| decide(claim, now, known, &current, &stored, &mut taken)).collect();
+        claims.iter().map(|claim| decide(claim, now, known, &current, &loaded, &mut taken)).collect();
     let mut granted: Vec<Granted<'_>> =
         claims.iter().zip(&answers).filter_map(|(claim, answer)| Granted::of(claim, answer)).collect();
     if granted.is_empty() {
         return Ok(answers);
     }
-    let kept = store_batches(conn, now, &granted, &stored).await?;
+    let kept = store_batches(conn, now, &granted, &loaded.stored).await?;
     for (claim, answer) in claims.iter().zip(&mut answers) {
         lose(conn, now, claim, answer, &kept).await?;
     }
@@ -54,7 +54,7 @@ async fn lose(
         granted.batches.iter().map(|revised| &revised.record.key).partition(|key| kept.contains(key));
     if won.is_empty() {
         let keys = claim.batches.iter().map(|revised| &revised.record.key).collect();
-        let stored = load(conn, keys).await?.into_values().collect();
+        let stored = load(conn, keys).await?.stored.into_values().collect();
         *answer = Claimed::Stale { stored, now };
     } else if let Claimed::Granted { contested, .. } = answer {
         contested.extend(lost.into_iter().cloned());
@@ -71,8 +71,12 @@ struct Granted<'a> {
 
 impl<'a> Granted<'a> {
     fn of(claim: &'a Claim, answer: &Claimed) -> Option<Self> {
-        let Claimed::Granted { stale, contested, ids, .. } = answer else { return None };
-        let out = |key: &BatchKey| contested.contains(key) || stale.iter().any(|stored| stored.record.key == *key);
+        let Claimed::Granted { stale, contested, unreadable, ids, .. } = answer else { return None };
+        let out = |key: &BatchKey| {
+            contested.contains(key)
+                || stale.iter().any(|stored| stored.record.key == *key)
+                || unreadable.iter().any(|(other, _)| other == key)
+        };
         let batches = claim.batches.iter().filter(|revised| !out(&revised.record.key)).collect();
         Some(Self { claim, ids: *ids, batches })
     }
@@ -93,16 +97,24 @@ fn decide<'a>(
     now: i64,
     known: &mut Known,
     current: &HashSet<(String, String)>,
-    stored: &HashMap<BatchKey, Stored>,
+    loaded: &Loaded,
     taken: &mut HashSet<&'a BatchKey>,
 ) -> Claimed {
     if !current.contains(&(claim.tenant.as_str().to_owned(), claim.connection.clone())) {
         return Claimed::ConnectionChanged;
     }
+    if let Some(row) = known.unreadable(&claim.account) {
+        return Claimed::Unreadable(row.clone());
+    }
     let (mut stale, mut contested, mut fitting) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unreadable = Vec::new();
     for revised in &claim.batches {
         let key = &revised.record.key;
-        match stored.get(key) {
+        if let Some(row) = loaded.unreadable.get(key) {
+            unreadable.push((key.clone(), row.clone()));
+            continue;
+        }
+        match loaded.stored.get(key) {
             _ if taken.contains(key) => contested.push(key.clone()),
             None if revised.from_epoch == 0 => fitting.push(key),
             Some(s) if s.record.epoch == revised.from_epoch && s.record.fingerprint == revised.record.fingerprint => {
@@ -113,6 +125,12 @@ fn decide<'a>(
             None => contested.push(key.clone()),
         }
     }
+    if fitting.is_empty()
+        && stale.is_empty()
+        && let Some((_, row)) = unreadable.first()
+    {
+        return Claimed::Unreadable(row.clone());
+    }
     if fitting.is_empty() {
         return Claimed::Stale { stored: stale, now };
     }
@@ -120,7 +138,7 @@ fn decide<'a>(
         Answer::Granted { limit } => {
             taken.extend(fitting);
             let ids = known.ids(&claim.account);
-            Claimed::Granted { at: now, limit, ids, stale, contested }
+            Claimed::Granted { at: now, limit, ids, stale, contested, unreadable }
         }
         Answer::Full { limit } => Claimed::Full { limit },
         Answer::Wait(pause) => Claimed::Wait(pause),

@@ -7,17 +7,30 @@ use sqlx::any::AnyRow;
 use super::super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::super::{Store, StoreError};
 use super::{Due, ShelfId, Shelved, shelved};
-use crate::batch::TenantId;
+use crate::batch::{Reason, TenantId};
 
-/// What may be leased at `$1`, if it is due.
-const FREE: &str = "shelf.state = 'parked' AND shelf.reason <> 'suspect' \
-    AND (shelf.lease_until IS NULL OR shelf.lease_until <= $1)";
+/// What may be leased at `$1`, if it is due: nothing that another version has put there for a reason of its own.
+fn free() -> String {
+    let known: Vec<String> = Reason::ALL
+        .iter()
+        .filter(|reason| **reason != Reason::Suspect)
+        .map(|reason| format!("'{}'", reason.code()))
+        .collect();
+    format!(
+        "shelf.state = 'parked' AND shelf.reason IN ({}) AND (shelf.lease_until IS NULL OR shelf.lease_until <= $1)",
+        known.join(", ")
+    )
+}
+
 /// What waits for a time that has come.
 const ITS_TIME_CAME: &str = "shelf.waits_for = 'time' AND shelf.due_at <= $1";
 /// What waits for a connection that is mended. A tenant without a verified one has nothing that it mends.
 const IS_MENDED: &str = "shelf.waits_for = 'connection' \
     AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
     AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
+
+/// The most suspects that are passed over in one go because they cannot be read.
+const MOST_UNREADABLE: usize = 100;
 
 /// What replicas take turns at when they lease a suspect.
 const SUSPECTS: i64 = 0x0073_7573_7065_6374;
@@ -37,14 +50,15 @@ impl Store {
              UNION ALL SELECT (SELECT MIN(s.tenant_id) FROM shelf s WHERE s.state = 'parked' \
              AND s.tenant_id > parked.tenant) FROM parked WHERE parked.tenant IS NOT NULL) \
              SELECT p.tenant, c.origin, \
-             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {FREE} AND {ITS_TIME_CAME}) \
-             OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {FREE} AND {IS_MENDED}) \
+             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {ITS_TIME_CAME}) \
+             OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {IS_MENDED}) \
              THEN 1 ELSE 0 END AS is_due, \
              CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
              AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_skimmed, \
              (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
              FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
-             ORDER BY since, p.tenant LIMIT $2"
+             ORDER BY since, p.tenant LIMIT $2",
+            free = free()
         );
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(now), Bound::Int(i64::from(most))]).await?;
         let due = |row: &AnyRow| {
@@ -55,7 +69,9 @@ impl Store {
                 is_skimmed: row.int("is_skimmed")? != 0,
             })
         };
-        rows.iter().map(due).collect()
+        let key = |row: &AnyRow| row.text("tenant").unwrap_or_else(|_| "?".into());
+        let in_row = |row| due(row).map_err(|error: StoreError| error.in_row("shelf", || key(row)));
+        self.unreadable.skip(rows.iter().map(in_row))
     }
 
     /// Leases parked batches that are due to `holder`: of each tenant at most as many as asked for, in order of
@@ -74,11 +90,12 @@ impl Store {
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let conn = transaction.conn()?;
         let sql = format!(
-            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {FREE} \
+            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {} \
              AND (({ITS_TIME_CAME}) OR ({IS_MENDED})) \
              ORDER BY arrived_at, id LIMIT $5 {}) \
              UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
              FROM due WHERE id = due_id RETURNING *",
+            free(),
             Dialect::of(conn).skip_taken()
         );
         let mut leased: Vec<Shelved> = Vec::new();
@@ -91,9 +108,8 @@ impl Store {
                 Bound::Int(i64::from(*most)),
             ];
             let rows = sql::fetch(conn, sql.clone(), bounds).await?;
-            for row in &rows {
-                leased.push(shelved(row, now)?);
-            }
+            // One that cannot be read stays leased, so that the next ones have their turn.
+            leased.extend(self.unreadable.skip(rows.iter().map(|row| shelved(row, now)))?);
         }
         transaction.commit().await?;
         leased.sort_by_key(|s| (s.content.arrived_at, s.id));
@@ -115,12 +131,30 @@ impl Store {
         let sql = "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1, parks = parks + 1 \
                    WHERE id = (SELECT id FROM shelf WHERE state = 'parked' AND reason = 'suspect' \
                    AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.reason = 'suspect' AND s.lease_until > $3) \
+                   AND (arrived_at > $4 OR (arrived_at = $4 AND id > $5)) \
                    ORDER BY arrived_at, id LIMIT 1) RETURNING *";
-        let bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now)];
         sql::take_turns(transaction.conn()?, SUSPECTS).await?;
-        let rows = sql::fetch(transaction.conn()?, sql, bounds).await?;
+        let (mut arrived_at, mut id) = (i64::MIN, i64::MIN);
+        for _ in 0..MOST_UNREADABLE {
+            let mut bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now)];
+            bounds.extend([Bound::Int(arrived_at), Bound::Int(id)]);
+            let rows = sql::fetch(transaction.conn()?, sql, bounds).await?;
+            let Some(row) = rows.first() else { break };
+            match self.unreadable.skip([shelved(row, now)])?.pop() {
+                Some(suspect) => {
+                    transaction.commit().await?;
+                    return Ok(Some(suspect));
+                }
+                // It was not tried, and must not keep the others from being tried.
+                None => {
+                    (arrived_at, id) = (row.int("arrived_at")?, row.int("id")?);
+                    let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL, parks = parks - 1 WHERE id = $1";
+                    sql::execute(transaction.conn()?, sql, vec![Bound::Int(id)]).await?;
+                }
+            }
+        }
         transaction.commit().await?;
-        rows.first().map(|row| shelved(row, now)).transpose()
+        Ok(None)
     }
 
     /// Takes back every lease of workers before this one, which the lock on the file shows to be gone.

@@ -36,7 +36,7 @@ impl Tables {
                 let fitting: Vec<Revised> = fitting.into_iter().cloned().collect();
                 let ids = self.known_ids(&claim.account);
                 self.grant(claim, &fitting, ids.floor(), now);
-                Claimed::Granted { at: now, limit, ids, stale, contested }
+                Claimed::Granted { at: now, limit, ids, stale, contested, unreadable: Vec::new() }
             }
             Answer::Full { limit } => Claimed::Full { limit },
             Answer::Wait(pause) => Claimed::Wait(pause),

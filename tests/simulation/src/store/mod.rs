@@ -400,7 +400,12 @@ fn answer_of(claimed: &Claimed) -> String {
         Claimed::Granted { at, limit, stale, contested, .. } => {
             format!("granted at {at}, of {limit}, but not {contested:?}, and stored are {:?}", epochs_of(stale))
         }
-        Claimed::Full { .. } | Claimed::Wait(_) | Claimed::Probe | Claimed::Paused | Claimed::ConnectionChanged => {
+        Claimed::Full { .. }
+        | Claimed::Wait(_)
+        | Claimed::Probe
+        | Claimed::Paused
+        | Claimed::ConnectionChanged
+        | Claimed::Unreadable(_) => {
             format!("{claimed:?}")
         }
     }

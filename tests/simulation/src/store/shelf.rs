@@ -189,7 +189,7 @@ impl Tables {
         let mut counts = BTreeMap::new();
         for row in self.shelf.values() {
             let key = (row.state.name(), row.content.reason.code());
-            let counted = ShelfCount { state: row.state, reason: row.content.reason, count: 0 };
+            let counted = ShelfCount { state: row.state, reason: Some(row.content.reason), count: 0 };
             counts.entry(key).or_insert(counted).count += 1;
         }
         counts.into_values().collect()

@@ -1,0 +1,142 @@
+//! What if a row of the store cannot be read, because a newer version has written it or it is broken? It holds up what it
+//! decides, and nobody else.
+
+use serde_json::json;
+use sqlx::Connection;
+use testmo_courier::batch::Reason;
+
+use crate::support::broker::Broker;
+use crate::support::postgres::Postgres;
+use crate::support::process::Process;
+use crate::support::stage::{Stage, batch, names, on_create, until};
+use testmo_sim::faults::Fault;
+
+/// Runs a statement in the stage's store, as somebody would by hand.
+async fn run(stage: &Stage, sql: &str) {
+    sqlx::any::install_default_drivers();
+    let mut conn = sqlx::AnyConnection::connect(&stage.config.store.url).await.expect("the store");
+    let changed = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.expect("a statement");
+    assert!(changed.rows_affected() > 0, "{sql}");
+    conn.close().await.expect("an end");
+}
+
+/// A worker that is as well as ever, but for so many rows of a table.
+async fn is_well(process: &Process, table: &str, rows: f64) {
+    let series = format!("testmo_courier_unreadable_rows{{table=\"{table}\"}}");
+    until(async || process.metric(&series) == Some(rows)).await;
+    assert_eq!(process.metric("testmo_courier_store_up"), Some(1.0));
+    assert!(process.get("/readyz").expect("an answer").starts_with("HTTP/1.1 200"));
+    let named = process.output().lines().filter(|line| line.contains("cannot be read by this version")).count();
+    assert_eq!(named, usize::from(rows > 0.0), "each row is reported once");
+}
+
+/// Settings by which what is held is looked at again soon.
+const SOON: [(&str, &str); 2] = [("COURIER_RETRY__FIRST_PARK", "1s"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shelf_row_of_a_newer_version_is_left_to_it() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("nobody", "b-0", 1)).await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    stage.stop_worker().await;
+    run(&stage, "UPDATE shelf SET reason = 'of_tomorrow', waits_for = 'time', due_at = 0, tenant_id = 'acme'").await;
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.delivered("acme/b-1").await;
+    let unknown = "testmo_courier_shelf_batches{reason=\"unknown\",state=\"parked\"}";
+    until(async || process.metric(unknown) == Some(1.0)).await;
+    is_well(&process, "shelf", 0.0).await;
+    assert_eq!(stage.shelf().await.len(), 0, "lists leave it out");
+    drop(process);
+    // Unchanged: an update that asks for what was there finds it.
+    run(&stage, "UPDATE shelf SET generation = generation WHERE reason = 'of_tomorrow' AND lease_until IS NULL").await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_shelf_row_does_not_keep_its_neighbours_on_the_shelf() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").set_faults([on_create(Fault::status(429)).times(1)]);
+    stage.start_worker();
+    for tenant in ["nobody", "other"] {
+        stage.publish(&batch(tenant, "b-0", 1)).await;
+    }
+    let rows = stage.shelf_until(|shelf| shelf.len() == 2).await;
+    stage.stop_worker().await;
+    let broken = rows[0].id.0;
+    run(&stage, "UPDATE shelf SET waits_for = 'time', due_at = 0").await;
+    run(&stage, &format!("UPDATE shelf SET headers = '{{' WHERE id = {broken}")).await;
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    is_well(&process, "shelf", 1.0).await;
+    // The other one was taken, found to have no connection, and waits for that again.
+    until(async || stage.shelf().await.iter().any(|row| row.content.connection.is_none() && row.generation > 1)).await;
+    drop(process);
+    stage.end().await;
+}
+
+/// A batch that waits with cases to be sent, and its worker stopped.
+async fn waiting(stage: &mut Stage) {
+    stage.account("acme").set_faults([on_create(Fault::status(503))]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.shelf_until(|shelf| shelf.iter().any(|row| row.content.reason == Reason::ServerError)).await;
+    stage.stop_worker().await;
+    stage.account("acme").clear_faults();
+}
+
+async fn a_record_is_held_until_it_can_be_read(mut stage: Stage) {
+    waiting(&mut stage).await;
+    run(&stage, "UPDATE batches SET cases = REPLACE(cases, '\"s\"', '\"z\"')").await;
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    stage.delivered("acme/b-2").await;
+    let held = |row: &testmo_courier::store::shelf::Shelved| {
+        let detail = row.content.detail.clone().unwrap_or_default();
+        row.content.reason == Reason::StoreRowUnreadable && detail == "table batches, row acme/b-1, column cases"
+    };
+    stage.shelf_until(|shelf| shelf.iter().any(held)).await;
+    is_well(&process, "batches", 1.0).await;
+    assert_eq!(stage.account("acme").case_names(), names("b-2", 2));
+    run(&stage, "UPDATE batches SET cases = REPLACE(cases, '\"z\"', '\"s\"')").await;
+    stage.delivered("acme/b-1").await;
+    assert_eq!(stage.account("acme").case_names().len(), 4);
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_holds_its_batch_alone() {
+    let stage = Stage::on(Broker::shared(), &["acme"], &SOON).await;
+    a_record_is_held_until_it_can_be_read(stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_holds_its_batch_alone_on_postgres() {
+    let stage = Stage::on_postgres(Postgres::shared(), &["acme"], &SOON).await;
+    a_record_is_held_until_it_can_be_read(stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_cannot_be_read_holds_its_own_batches() {
+    let mut stage = Stage::on(Broker::shared(), &["acme", "oak"], &SOON).await;
+    waiting(&mut stage).await;
+    let account = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap().origin;
+    run(&stage, &format!("UPDATE accounts SET pace = '?' WHERE account = '{account}'")).await;
+    let process = Process::start(&stage).await;
+    for tenant in ["acme", "oak"] {
+        stage.publish(&batch(tenant, "b-2", 1)).await;
+    }
+    stage.delivered("oak/b-2").await;
+    let is_held = |shelf: &[testmo_courier::store::shelf::Shelved]| {
+        shelf.len() == 2 && shelf.iter().all(|row| row.content.reason == Reason::StoreRowUnreadable)
+    };
+    stage.shelf_until(is_held).await;
+    is_well(&process, "accounts", 1.0).await;
+    run(&stage, &format!("UPDATE accounts SET pace = '{}' WHERE account = '{account}'", json!({}))).await;
+    stage.delivered("acme/b-1").await;
+    stage.delivered("acme/b-2").await;
+    drop(process);
+    stage.end().await;
+}
