@@ -7,6 +7,7 @@ mod contract;
 #[cfg(debug_assertions)]
 mod crashes;
 mod deliver;
+mod earlier_store;
 mod ends;
 mod folders;
 mod fuzzed;

@@ -177,6 +177,28 @@ async fn of_a_copy_and_the_replayed_case_the_worker_takes_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_floor_survives_the_worker_that_stored_it() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    with_a_copy(&mut stage).await;
+    stage.stop_worker().await;
+    let acme = stage.account("acme");
+    let silent = Fault::Slow { ms: 60_000, commit: CommitTime::BeforeDelay };
+    acme.set_faults([on_create(silent).times(1)]);
+    let process = Process::start(&stage).await;
+    replay(&stage, "acme/b-1").await;
+    acme.until(|station| station.account.cases.iter().len() == 5).await;
+    process.signal("KILL");
+    drop(process);
+    let process = Process::start(&stage).await;
+    let event = stage.delivered("acme/b-1").await;
+    let newest = acme.cases().iter().map(|case| case.id).max();
+    assert_eq!(event["data"]["cases"][1]["testmo_id"].as_u64(), newest, "{event}");
+    assert_eq!(acme.cases().len(), 5);
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_was_renamed_after_the_request_still_proves_it() {
     let settings = [("COURIER_TESTMO__SETTLE_UNANSWERED", "3s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;

@@ -83,6 +83,16 @@ impl Stage {
 
     /// A stage with further settings: `COURIER_…` and their values. Origins come on top of those of the tenants.
     pub(crate) async fn on(broker: &Broker, tenants: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::over(broker, tenants, settings, async |_, _| {}).await
+    }
+
+    /// A stage whose store is there before it is opened: `prepare` makes it at a URL, for a stand-in at an origin.
+    pub(crate) async fn over(
+        broker: &Broker,
+        tenants: &[&str],
+        settings: &[(&str, &str)],
+        prepare: impl AsyncFnOnce(&str, &str),
+    ) -> Self {
         // As `main` does; only the first test of the process can.
         drop(rustls::crypto::ring::default_provider().install_default());
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -119,6 +129,7 @@ impl Stage {
             environment.insert((*key).to_owned(), value);
         }
         let config = load(&Sources { files: vec![], environment: environment.clone() }).expect("a configuration");
+        prepare(&config.store.url, testmo.origin("").trim_end_matches('/')).await;
         let store = Store::open(&config.store, true, Clock::system()).await.expect("a store");
         let keyring = Keyring::create(&config.keys.master_key_file).expect("a master key");
         let client = Client::new(&config.testmo, Clock::system()).expect("a client");
