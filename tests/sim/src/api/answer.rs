@@ -34,7 +34,7 @@ impl Account {
 
     fn serve(&mut self, route: Route, request: &Request, user: &User, now: Time) -> Result<Response, Response> {
         match (route, request.method) {
-            (Route::Folders(project), Method::Post) => self.create_folders(project, request),
+            (Route::Folders(project), Method::Post) => self.create_folders(project, request, now),
             (Route::Folders(project), Method::Patch) => self.change_folders(project, request),
             (Route::Folders(project), Method::Delete) => self.delete_folders(project, request),
             (Route::Cases(project), Method::Post) => self.create_cases(project, request, user, now),
@@ -43,7 +43,7 @@ impl Account {
             (Route::User, _) => Ok(self.show_user(user)),
             (Route::Projects, _) => self.list_projects(request, user),
             (Route::Project(project), _) => self.show_project(project),
-            (Route::Folders(project), _) => self.list_folders(project, request),
+            (Route::Folders(project), _) => self.list_folders(project, request, now),
             (Route::Cases(project), _) => self.list_cases(project, request, now),
             (Route::Templates(_), _) => Ok(self.list_templates()),
             (Route::Fields(_), _) => self.list_fields(request),

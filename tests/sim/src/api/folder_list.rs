@@ -10,10 +10,11 @@ use super::refusal::refused;
 use crate::model::{Account, Folder};
 use crate::request::Request;
 use crate::response::Response;
+use crate::time::Time;
 
 impl Account {
     /// One page of the flat list; the tree is rebuilt through `parent_id`.
-    pub(crate) fn list_folders(&self, project_id: u64, request: &Request) -> Result<Response, Response> {
+    pub(crate) fn list_folders(&self, project_id: u64, request: &Request, now: Time) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let columns = ["display_order", "name", "id", "depth"];
         let column = sort_column(request, "repository_folders", &columns, "display_order")?;
@@ -22,6 +23,7 @@ impl Account {
         let name = request.parameter("name").map(str::to_lowercase);
         let fits = |folder: &&Folder| {
             folder.project_id == project_id
+                && folder.is_listed(self.settings.folder_list, now)
                 && parents.as_ref().is_none_or(|ids| folder.parent_id.is_some_and(|id| ids.contains(&id)))
                 && name.as_ref().is_none_or(|part| folder.name.to_lowercase().contains(part))
         };

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use super::case_checks::Checker;
 use super::checks::{entries, ids, integer, members, required, string};
 use super::refusal::refused;
-use crate::model::{Account, Folder};
+use crate::model::{Account, Folder, FolderNames};
 use crate::request::Request;
 use crate::response::Response;
+use crate::time::Time;
 
 /// A folder that passed every check.
 #[derive(Default)]
@@ -28,7 +29,12 @@ struct FolderChange {
 
 impl Account {
     /// Makes all folders of the request or none; siblings may share a name.
-    pub(crate) fn create_folders(&mut self, project_id: u64, request: &Request) -> Result<Response, Response> {
+    pub(crate) fn create_folders(
+        &mut self,
+        project_id: u64,
+        request: &Request,
+        now: Time,
+    ) -> Result<Response, Response> {
         let mut checker = Checker::new(self, project_id);
         let mut wishes = Vec::new();
         for (index, entry) in entries(request, "folders")? {
@@ -37,10 +43,17 @@ impl Account {
         checker.refusal.check()?;
         let add = |wish: NewFolder| {
             let NewFolder { name, parent_id, docs, display_order } = wish;
-            self.add_folder(project_id, &name, parent_id, docs, display_order)
+            let name = match self.settings.folder_names {
+                FolderNames::Trimmed => name,
+                FolderNames::Folded => name.split_whitespace().collect::<Vec<_>>().join(" "),
+            };
+            self.add_folder(project_id, &name, parent_id, docs, display_order, Some(now))
         };
         let ids: Vec<u64> = wishes.into_iter().map(add).collect();
-        let items: Vec<Value> = self.folders_of(&ids).map(|f| self.folder_item(f)).collect();
+        let mut items: Vec<Value> = self.folders_of(&ids).map(|f| self.folder_item(f)).collect();
+        if !self.settings.echoes_folder_parents {
+            items.iter_mut().for_each(|item| item["parent_id"] = Value::Null);
+        }
         Ok(Response::json(201, &json!({ "result": items })).having_created(ids))
     }
 

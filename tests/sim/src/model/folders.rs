@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::settings::FolderList;
+use crate::time::Time;
+
 /// A folder of a project's repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folder {
@@ -17,6 +20,19 @@ pub struct Folder {
     pub docs: Option<String>,
     /// Where it stands among its siblings.
     pub display_order: i64,
+    /// When it was created over the API; none where it was there before, or a person created it.
+    pub created_at: Option<Time>,
+}
+
+impl Folder {
+    /// Whether the folder list shows it.
+    pub(crate) fn is_listed(&self, list: FolderList, now: Time) -> bool {
+        match (self.created_at, list) {
+            (None, _) | (Some(_), FolderList::Whole) => true,
+            (Some(at), FolderList::Late(ms)) => at.plus(ms) <= now,
+            (Some(_), FolderList::Never) => false,
+        }
+    }
 }
 
 /// All folders of an account.

@@ -78,19 +78,20 @@ impl Account {
         parent_id: Option<u64>,
         docs: Option<String>,
         display_order: Option<i64>,
+        created_at: Option<Time>,
     ) -> u64 {
         self.last_ids.folder += 1;
         let id = self.last_ids.folder;
         let display_order = display_order.unwrap_or(i64::try_from(id).unwrap_or(i64::MAX));
         let name = name.to_owned();
-        self.folders.insert(Folder { id, project_id, name, parent_id, docs, display_order });
+        self.folders.insert(Folder { id, project_id, name, parent_id, docs, display_order, created_at });
         id
     }
 
     fn add_case(&mut self, project_id: u64, wish: NewCase, user_id: u64, now: Time) -> u64 {
         self.last_ids.case += 1;
         let id = self.last_ids.case;
-        let own_folder = |account: &mut Self| account.add_folder(project_id, "New folder", None, None, None);
+        let own_folder = |account: &mut Self| account.add_folder(project_id, "New folder", None, None, None, Some(now));
         let case = Case {
             id,
             project_id,

@@ -20,6 +20,12 @@ pub struct Settings {
     pub name_filter: bool,
     /// Whether the case list knows `recursive` (claimed by clients only).
     pub recursive_filter: bool,
+    /// Which of the folders that were created over the API the folder list shows.
+    pub folder_list: FolderList,
+    /// What becomes of the name of a folder that is created over the API.
+    pub folder_names: FolderNames,
+    /// Whether the answer to creating a folder shows the folder that it is in.
+    pub echoes_folder_parents: bool,
     /// The largest body that is read, in bytes; more is 413 (assumed, no limit is published).
     pub body_limit_bytes: usize,
     /// How long every request takes, in milliseconds; it commits at the end of that time.
@@ -71,6 +77,28 @@ pub enum CaseOrder {
     OldestFirst,
 }
 
+/// Which of the folders that were created over the API the folder list shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderList {
+    /// All of them (recorded).
+    Whole,
+    /// New ones only after so many milliseconds (nowhere excluded).
+    Late(i64),
+    /// None of them (nowhere excluded).
+    Never,
+}
+
+/// What becomes of the name of a folder that is created over the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderNames {
+    /// Only its ends are trimmed (assumed).
+    Trimmed,
+    /// Blanks inside become one, too (nowhere excluded).
+    Folded,
+}
+
 /// What happens to a plain field in a new case that Testmo does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,6 +129,9 @@ impl Default for Settings {
             tags_filter: TagsFilter::Any,
             name_filter: false,
             recursive_filter: false,
+            folder_list: FolderList::Whole,
+            folder_names: FolderNames::Trimmed,
+            echoes_folder_parents: true,
             body_limit_bytes: 5_000_000,
             latency_ms: 0,
             required_fields: Vec::new(),

@@ -107,6 +107,11 @@ impl AccountHandle {
         self.with(|station| station.account.user_mut(user_id).map(|user| user.role = role).is_some())
     }
 
+    /// Creates a folder in another one, as if a person did it. Returns its id.
+    pub fn create_folder(&self, project_id: u64, parent_id: u64, name: &str) -> u64 {
+        self.with(|station| station.account.add_folder(project_id, name, Some(parent_id), None, None, None))
+    }
+
     /// Removes a folder with everything in it. Returns whether it existed.
     pub fn delete_folder(&self, id: u64) -> bool {
         self.with(|station| station.account.remove_folder(id))

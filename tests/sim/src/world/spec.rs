@@ -189,7 +189,7 @@ fn add_folder(
     }
     account.last_ids.folder = account.last_ids.folder.max(id);
     let display_order = i64::try_from(id).unwrap_or(i64::MAX);
-    let (name, docs) = (spec.name, None);
-    account.folders.insert(Folder { id, project_id, name, parent_id, docs, display_order });
+    let (name, docs, created_at) = (spec.name, None, None);
+    account.folders.insert(Folder { id, project_id, name, parent_id, docs, display_order, created_at });
     spec.folders.into_iter().try_for_each(|folder| add_folder(account, project_id, Some(id), folder))
 }

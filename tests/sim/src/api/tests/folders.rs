@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{column, desk, fault_keys};
+use crate::model::{FolderList, FolderNames};
 
 #[test]
 fn folders_are_a_flat_list_with_parents_and_depths() {
@@ -52,6 +53,22 @@ fn folders_are_made_from_a_list_or_from_an_object_of_indices() {
     let twins = json!({ "folders": { "0": { "name": "Twin" }, "1": { "name": "Twin" } } });
     let made = desk.post("/projects/3/folders", twins);
     assert_eq!((made.status, made.created), (201, vec![22, 23]));
+}
+
+#[test]
+fn new_folders_can_be_listed_late_or_never_with_folded_names_and_without_their_parent() {
+    let mut desk = desk();
+    let wish = json!({ "folders": [{ "name": "A  B", "parent_id": 12 }] });
+    desk.settings().folder_list = FolderList::Late(2_000);
+    desk.settings().folder_names = FolderNames::Folded;
+    desk.settings().echoes_folder_parents = false;
+    let made = desk.post("/projects/3/folders", wish).value();
+    assert_eq!((&made["result"][0]["name"], &made["result"][0]["parent_id"]), (&json!("A B"), &json!(null)));
+    assert_eq!(desk.names("/projects/3/folders?parent_id=12"), [""; 0]);
+    desk.now = desk.now.plus(2_000);
+    assert_eq!(desk.names("/projects/3/folders?parent_id=12"), ["A B"]);
+    desk.settings().folder_list = FolderList::Never;
+    assert_eq!(desk.names("/projects/3/folders"), ["Login", "Codes", "Shop"]);
 }
 
 #[test]
