@@ -7,6 +7,7 @@ pub mod decode;
 pub mod duplicates;
 pub mod event;
 mod fingerprint;
+mod folder_name;
 mod identity;
 mod json;
 pub mod ledger;
@@ -25,6 +26,7 @@ pub mod verdict;
 pub mod written;
 
 pub use fingerprint::{fingerprint, is_mark, mark, raw_hash};
+pub use folder_name::folded_folder_name;
 pub use identity::{BatchId, BatchKey, MAX_BATCH_ID, MAX_TENANT_ID, NotAnId, TenantId};
 pub use message::Batch;
 pub use pack::{fitting, push_body, size_in_push};

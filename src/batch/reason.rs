@@ -141,6 +141,10 @@ reasons! {
     Unclear "unclear" Account:
         "It is not known yet whether the last request created its cases.",
         "Nothing to do: the worker looks into Testmo before it sends anything again.";
+    /// Creating the folder was tried as often as it may be.
+    FolderUnconfirmed "folder_unconfirmed" Account:
+        "Testmo was asked to create the folder that the batch asks for, but did not return it, and does not show it in its list of folders.",
+        "Create the folder that the detail names by hand in Testmo: the worker keeps looking for it, and the batch then goes out automatically. Otherwise the worker asks Testmo again after a day.";
     /// No room for it in memory.
     NoRoom "no_room" Account:
         "More batches of this account wait than the worker holds in memory.",

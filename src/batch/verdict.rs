@@ -169,6 +169,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::UnknownTenant
         | Reason::ConnectionRejected
         | Reason::FolderMissing
+        | Reason::FolderUnconfirmed
         | Reason::NotJson
         | Reason::InvalidMessage
         | Reason::TooLarge

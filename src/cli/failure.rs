@@ -131,7 +131,6 @@ impl From<StoreError> for Failure {
             StoreError::Database(_)
             | StoreError::Migration(_)
             | StoreError::Malformed(_)
-            | StoreError::Unreadable(_)
             | StoreError::Closed => {
                 Self::unreachable(error, "check store.url, who owns the store, and the room on its disk")
             }

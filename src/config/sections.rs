@@ -81,6 +81,7 @@ pub struct Testmo {
     pub settle_answered: Duration,
     pub settle_unanswered: Duration,
     pub last_look: Duration,
+    pub folder_window: Duration,
     pub margin: Duration,
     pub max_answer_bytes: usize,
 }
@@ -265,6 +266,7 @@ fn read_testmo(r: &mut Reader<'_>) -> Testmo {
         settle_answered: r.time("testmo.settle_answered", longest.clone()),
         settle_unanswered: r.time("testmo.settle_unanswered", SOON..=HOUR),
         last_look: r.time("testmo.last_look", SOON..=HOUR * 24),
+        folder_window: r.time("testmo.folder_window", SOON..=HOUR * 24 * 30),
         margin: r.time("testmo.margin", longest),
         max_answer_bytes: r.whole("testmo.max_answer_bytes", 100_000..=1_073_741_824),
     }

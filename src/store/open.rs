@@ -183,6 +183,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
             include_str!("migrations/sqlite_6.sql"),
             include_str!("migrations/sqlite_7.sql"),
             include_str!("migrations/sqlite_8.sql"),
+            include_str!("migrations/sqlite_9.sql"),
         ],
         Dialect::Postgres => vec![
             include_str!("migrations/postgres_1.sql"),
@@ -192,6 +193,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
             include_str!("migrations/postgres_5.sql"),
             include_str!("migrations/postgres_6.sql"),
             include_str!("migrations/postgres_7.sql"),
+            include_str!("migrations/postgres_8.sql"),
         ],
     };
     let migration = |(version, script): (i64, &'static str)| {

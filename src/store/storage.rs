@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::accounts::{Order, Permit};
 use super::connections::{ConnectionCount, ConnectionRow, Finding};
-use super::folders::{FolderClaim, NewFolder};
+use super::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 use super::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use super::outbox::Announcement;
 use super::prune::Pruned;
@@ -50,7 +50,15 @@ pub trait Storage: Debug + Send + Sync {
     async fn orders(&self) -> Result<Vec<Order>, StoreError>;
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError>;
-    async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError>;
+    async fn begin_folder(
+        &self,
+        folder: &NewFolder,
+        holder: &str,
+        limits: &FolderLimits,
+    ) -> Result<FolderLeave, StoreError>;
+    async fn free_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError>;
+    async fn known_folder(&self, folder: &NewFolder) -> Result<Option<KnownFolder>, StoreError>;
+    async fn forget_folder(&self, folder: &NewFolder, id: u64) -> Result<(), StoreError>;
 
     async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError>;
     async fn lease_due(
@@ -149,8 +157,25 @@ impl Storage for Store {
         Self::claim_folder(self, new, holder, lease).await
     }
 
-    async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError> {
-        Self::free_folder(self, folder, holder, settle).await
+    async fn begin_folder(
+        &self,
+        folder: &NewFolder,
+        holder: &str,
+        limits: &FolderLimits,
+    ) -> Result<FolderLeave, StoreError> {
+        Self::begin_folder(self, folder, holder, limits).await
+    }
+
+    async fn free_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
+        Self::free_folder(self, folder, holder, end).await
+    }
+
+    async fn known_folder(&self, folder: &NewFolder) -> Result<Option<KnownFolder>, StoreError> {
+        Self::known_folder(self, folder).await
+    }
+
+    async fn forget_folder(&self, folder: &NewFolder, id: u64) -> Result<(), StoreError> {
+        Self::forget_folder(self, folder, id).await
     }
 
     async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {

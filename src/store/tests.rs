@@ -29,6 +29,7 @@ macro_rules! on_both {
 mod accounts;
 mod claims;
 mod connections;
+mod folders;
 mod opening;
 mod outbox;
 mod past;

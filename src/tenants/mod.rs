@@ -9,4 +9,4 @@ mod verify;
 
 pub use connection::{Connection, Entered, Resolution, ResolveError, Tenants};
 pub use keyring::{KeyError, Keyring};
-pub use verify::{Examined, descend, lies_under, path_of, verify};
+pub use verify::{Examined, child, descend, lies_under, path_of, verify};

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::batch::Reason;
 use crate::batch::answer::Trouble;
 use crate::batch::mapping::Mapping;
 use crate::batch::verdict::{DEFAULT_GATE, reason_of_look};
 use crate::batch::written::{Catalogue, Needs, WrittenMapping, unfilled};
+use crate::batch::{Reason, folded_folder_name};
 use crate::store::connections::Finding;
-use crate::testmo::{Access, Client, Folder};
+use crate::testmo::{Access, Client, Folder, is_folder_id};
 
 /// Looks at a connection with three reads.
 pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64) -> Finding {
@@ -144,17 +144,25 @@ pub fn lies_under(folders: &[Folder], id: u64, root: u64) -> bool {
 }
 
 /// How far `names` lead from `root`, one level each: the folder reached, and the names that are not there yet.
-/// Where names are equal the lowest id counts.
 pub fn descend<'a>(folders: &[Folder], root: u64, names: &'a [String]) -> (u64, &'a [String]) {
     let mut reached = root;
     for (level, name) in names.iter().enumerate() {
-        let fits = |folder: &&Folder| folder.parent_id == Some(reached) && folder.name.trim() == name.trim();
-        match folders.iter().filter(fits).map(|folder| folder.id).min() {
+        match child(folders, reached, name) {
             Some(id) => reached = id,
             None => return (reached, &names[level..]),
         }
     }
     (reached, &[])
+}
+
+/// The folder of this name in `parent`. Of several, one with exactly this name comes before those whose names are only
+/// equal once they are folded, and then the lowest id.
+pub fn child(folders: &[Folder], parent: u64, name: &str) -> Option<u64> {
+    let name = name.trim();
+    let folded = folded_folder_name(name);
+    let inside = folders.iter().filter(|folder| folder.parent_id == Some(parent) && is_folder_id(folder.id));
+    let fitting = inside.filter(|folder| folded_folder_name(&folder.name) == folded);
+    fitting.min_by_key(|folder| (folder.name.trim() != name, folder.id)).map(|folder| folder.id)
 }
 
 #[cfg(test)]
@@ -176,6 +184,17 @@ mod tests {
         assert!(!lies_under(&all, 4, 1) && !lies_under(&all, 7, 7));
         assert_eq!(descend(&all, 1, &["Shop".into(), " Pay".into()]), (3, &[][..]));
         assert_eq!(descend(&all, 1, &["Shop".into(), "Nope".into()]), (2, &["Nope".to_owned()][..]));
+    }
+
+    #[test]
+    fn of_folders_that_look_alike_the_exact_one_counts_and_then_the_lowest_id() {
+        let all = [(8, "A  B", 1), (5, "A B ", 1), (4, "A B", 2), (6, "A B", 1), (0, "A B", 1), (7, "a b", 1)]
+            .map(|(id, name, parent)| Folder { id, name: name.into(), parent_id: Some(parent) });
+        assert_eq!(child(&all, 1, "A B"), Some(5));
+        assert_eq!(child(&all, 1, " A  B"), Some(8));
+        assert_eq!(child(&all, 1, "A   B"), Some(5));
+        assert_eq!(child(&all, 1, "a b"), Some(7));
+        assert_eq!(child(&all, 1, "A b"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::classify::{Answer, redirect_of};
 use super::client::{Access, Client};
 use super::echo::differences;
 use super::wire::{
-    Created, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at, created_id,
+    Created, EchoedFolder, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at, created_id,
 };
 use crate::batch::answer::{Pushed, Trouble};
 use crate::batch::ledger::Target;
@@ -27,6 +27,15 @@ pub struct Look {
     pub descends: bool,
     /// How many requests it took.
     pub requests: u32,
+}
+
+/// A folder that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedFolder {
+    /// Its id.
+    pub id: u64,
+    /// Its name as Testmo saved it, if the answer shows that.
+    pub name: Option<String>,
 }
 
 /// Where a look ends: older cases are not looked for. A list that does not come newest first is read to its end.
@@ -108,16 +117,34 @@ impl Client {
         Err(Trouble::Unreadable("a list has no end".into()))
     }
 
-    /// Creates a folder, and gives its id.
+    /// Creates a folder, and returns the one that Testmo's answer shows. An answer that shows it elsewhere than asked for,
+    /// or without a usable id, is unreadable.
     ///
     /// # Errors
     /// With what the answer means instead; see [`Trouble::may_have_committed`].
-    pub async fn create_folder(&self, access: &Access, project: u64, parent: u64, name: &str) -> Result<u64, Trouble> {
+    pub async fn create_folder(
+        &self,
+        access: &Access,
+        project: u64,
+        parent: u64,
+        name: &str,
+    ) -> Result<CreatedFolder, Trouble> {
         let body = serde_json::json!({"folders": [{"name": name, "parent_id": parent}]}).to_string();
         let answer = self.post(access, &format!("/projects/{project}/folders"), body).await?;
         let created: Created<'_> = content(&answer)?;
-        let id = created.result.first().and_then(|entry| created_id(entry));
-        id.ok_or_else(|| Trouble::Unreadable("no id of the created folder".into()))
+        let [entry] = created.result[..] else {
+            return Err(Trouble::Unreadable(format!("{} entries for one folder", created.result.len())));
+        };
+        let echoed: EchoedFolder =
+            serde_json::from_str(entry.get()).map_err(|_| Trouble::Unreadable("no id of the created folder".into()))?;
+        if !is_folder_id(echoed.id) {
+            return Err(Trouble::Unreadable(format!("{} is not an id of a folder", echoed.id)));
+        }
+        if (echoed.project_id, echoed.parent_id) != (Some(project), Some(parent)) {
+            let at = format!("project {:?}, parent {:?}", echoed.project_id, echoed.parent_id);
+            return Err(Trouble::Unreadable(format!("folder {} was created elsewhere: {at}", echoed.id)));
+        }
+        Ok(CreatedFolder { id: echoed.id, name: echoed.name })
     }
 
     /// Creates cases; `body` is the whole request and holds `sent` of them.
@@ -203,6 +230,11 @@ impl Client {
         }
         Err(Trouble::Unreadable("the list of cases has no end".into()))
     }
+}
+
+/// Whether a number can be the id of a folder: not 0, and exact in JSON wherever it is read.
+pub fn is_folder_id(id: u64) -> bool {
+    (1..=1 << 53).contains(&id)
 }
 
 /// The lists are new in Testmo, and tenants can lack them: then there is no such route.

@@ -12,7 +12,7 @@ mod resolver;
 mod wire;
 
 pub use address::{AddressPolicy, AddressRefused, Origin};
-pub use calls::{Look, Past};
+pub use calls::{CreatedFolder, Look, Past, is_folder_id};
 pub use classify::Answer;
 pub use client::{Access, Call, Client, NoClient, Transport};
 pub use wire::Folder;

@@ -49,6 +49,15 @@ pub struct Folder {
     pub parent_id: Option<u64>,
 }
 
+/// A folder that was created, as far as the answer shows it.
+#[derive(Debug, Deserialize)]
+pub(super) struct EchoedFolder {
+    pub(super) id: u64,
+    pub(super) project_id: Option<u64>,
+    pub(super) parent_id: Option<u64>,
+    pub(super) name: Option<String>,
+}
+
 /// A template or a state, by its name; states tell what they are of.
 #[derive(Debug, Deserialize)]
 pub(super) struct NamedItem {

@@ -99,9 +99,9 @@ impl Courier {
     ) -> Result<Flow, StoreError> {
         let connection = entry.connection.clone();
         let own_folder = matches!(reason, Reason::ConnectionRejected | Reason::TargetMissing);
-        if own_folder && entry.wish != FolderWish::Tenant && !entry.relocated {
+        if own_folder && entry.wish != FolderWish::Tenant && entry.relocated.is_none() {
             // The folder of this batch may have vanished: it is looked for anew, once.
-            (entry.folder, entry.relocated) = (None, true);
+            (entry.folder, entry.relocated) = (None, Some(self.store.now()));
             return Ok(Flow::Turn);
         }
         if reason == Reason::KeyRefused {

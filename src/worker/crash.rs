@@ -10,6 +10,8 @@ pub(super) enum Point {
     Claim,
     /// A create request has ended, and nothing of it is recorded.
     Push,
+    /// A create request for a folder has ended, and nothing of it is stored.
+    Folder,
     /// What became of a push is recorded, and the batch goes on.
     Record,
     /// Testmo was looked at, and nothing of it is recorded.
@@ -46,9 +48,10 @@ mod ordered {
         passings_left: AtomicU32,
     }
 
-    const POINTS: [(&str, Point); 8] = [
+    const POINTS: [(&str, Point); 9] = [
         ("after_claim", Point::Claim),
         ("after_push", Point::Push),
+        ("after_folder", Point::Folder),
         ("after_record", Point::Record),
         ("after_look", Point::Look),
         ("after_settle", Point::Settle),

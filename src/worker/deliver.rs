@@ -10,8 +10,8 @@ use super::entry::{Entry, Identity};
 use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
 use crate::lane::{Pack, PushReport, Report};
+use crate::store::StoreError;
 use crate::store::ledger::Change;
-use crate::store::{StoreError, UnreadableRow};
 
 /// What a batch in hand came to.
 pub(super) enum Done {
@@ -38,10 +38,10 @@ pub(super) enum Flow {
     Again(Reason, Option<String>, Duration),
     /// Onto the shelf until the connection is mended.
     Park(Reason, Option<String>),
+    /// Onto the shelf for a while that grows each time, for as long as it takes; it is expected to last so long.
+    Hold(Reason, Option<String>, Duration),
     /// Onto the shelf until a person lets it go on.
     Paused,
-    /// Onto the shelf for a while: a row of the store that decides about it cannot be read.
-    Hold(UnreadableRow),
     /// Resolve anew.
     Renew,
     /// Read the record anew: somebody else has changed it.
@@ -158,7 +158,7 @@ impl Courier {
                 (None, None) => Ok(Followed::More(None)),
             };
             let followed = match followed {
-                Err(StoreError::Unreadable(row)) => self.follow(&mut part.entry, Flow::Hold(row), pause).await,
+                Err(StoreError::Unreadable(row)) => self.follow(&mut part.entry, self.held(&row), pause).await,
                 other => other,
             };
             done.push(match followed {

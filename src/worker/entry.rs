@@ -77,8 +77,8 @@ pub(super) struct Entry {
     /// Positions of cases that were refused when they were sent alone, since a case last arrived: perhaps not they are
     /// to blame.
     pub(super) refused_alone: Vec<usize>,
-    /// Whether its folder was looked for anew, because it had vanished.
-    pub(super) relocated: bool,
+    /// Since when its folder has been looked for again, because it had vanished, in milliseconds on the store's clock.
+    pub(super) relocated: Option<i64>,
     /// How often it failed in a row in this process.
     pub(super) tries: u32,
     /// Since when the store has been failing.
@@ -108,7 +108,7 @@ impl Entry {
             doubt: Doubt::default(),
             candidates: Vec::new(),
             refused_alone: Vec::new(),
-            relocated: false,
+            relocated: None,
             tries: 0,
             store_failing_since: None,
             in_hand_since: Instant::now(),

@@ -12,9 +12,9 @@ use super::retry;
 use crate::batch::Reason;
 use crate::batch::ledger::{BatchState, CaseRecord, CaseState};
 use crate::batch::verdict::{Patience, patience};
-use crate::store::StoreError;
 use crate::store::ledger::{Change, Stored};
 use crate::store::shelf::Until;
+use crate::store::{StoreError, UnreadableRow};
 
 impl Courier {
     /// The jittered pause for all batches that failed in one piece of work.
@@ -35,13 +35,17 @@ impl Courier {
                 self.park(entry, reason, detail, Until::Connection).await?;
                 Ok(Followed::Shelved)
             }
-            Flow::Paused => {
-                self.park(entry, Reason::Paused, None, Until::After(PAUSED)).await?;
+            Flow::Hold(reason, detail, expected) => {
+                let retry = &self.config.retry;
+                let doubled = retry.first_park.saturating_mul(2_u32.saturating_pow(entry.parcel.parks.min(20)));
+                let wait = doubled.min(retry.longest_park);
+                entry.parcel.parks += 1;
+                let expected = Until::After(expected.max(wait));
+                self.park_expecting(entry, reason, detail, Until::After(wait), expected).await?;
                 Ok(Followed::Shelved)
             }
-            Flow::Hold(row) => {
-                let until = Until::After(self.held_for());
-                self.park(entry, Reason::StoreRowUnreadable, Some(held_by(&row)), until).await?;
+            Flow::Paused => {
+                self.park(entry, Reason::Paused, None, Until::After(PAUSED)).await?;
                 Ok(Followed::Shelved)
             }
             Flow::Again(reason, detail, least) => self.again(entry, reason, detail, least, pause).await,
@@ -54,6 +58,11 @@ impl Courier {
                 (None, _) => Ok(Followed::More(Some(STORE_PAUSE))),
             },
         }
+    }
+
+    /// A row of the store that decides about a batch cannot be read.
+    pub(super) fn held(&self, row: &UnreadableRow) -> Flow {
+        Flow::Hold(Reason::StoreRowUnreadable, Some(held_by(row)), self.held_for())
     }
 
     /// One more failure: in this process, on the shelf, or given up.

@@ -171,8 +171,9 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<To
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
     // What waits for a connection is due at once; what waits for longer than it had to, waited for a worker.
-    // What a person had paused waited for that person.
-    let since = if content.reason == Reason::Paused { shelved.shelved_at } else { shelved.due_at };
+    // What a person had paused waited for that person, and a folder that Testmo does not show waits for a person, too.
+    let waited = matches!(content.reason, Reason::Paused | Reason::FolderUnconfirmed);
+    let since = if waited { shelved.shelved_at } else { shelved.due_at };
     parcel.rested(courier.store.now() - since);
     if parcel.suspect && parcel.parks > MOST_CRASHES_ALONE {
         let detail = format!("tried alone {MOST_CRASHES_ALONE} times");

@@ -81,7 +81,7 @@ impl Courier {
                     if let Some(stored) = stale.iter().find(|stored| stored.record.key == *key) {
                         share.part.flow = Some(self.catch_up(&mut share.part.entry, stored.clone(), at).await?);
                     } else if let Some((_, row)) = unreadable.iter().find(|(unreadable, _)| unreadable == key) {
-                        share.part.flow = Some(Flow::Hold(row.clone()));
+                        share.part.flow = Some(self.held(row));
                     } else if contested.contains(key) {
                         share.part.flow = Some(Flow::Pause(STORE_PAUSE));
                     } else {
@@ -116,7 +116,7 @@ impl Courier {
                 probed.map(|()| end_all(shares, &Flow::Turn))
             }
             Ok(Claimed::Unreadable(row)) => {
-                end_all(shares, &Flow::Hold(row));
+                end_all(shares, &self.held(&row));
                 Ok(())
             }
             Ok(Claimed::Paused) => {

@@ -16,7 +16,7 @@ use testmo_courier::config::{Sources, load};
 use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{Order, Permit};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
-use testmo_courier::store::folders::{FolderClaim, NewFolder};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, KnownIds, Stored};
 use testmo_courier::store::outbox::Announcement;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
@@ -166,10 +166,22 @@ impl Storage for Storeless {
     }
 
     async fn claim_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<FolderClaim, StoreError> {
-        Ok(FolderClaim::Granted)
+        Ok(FolderClaim::Granted { created: Vec::new() })
     }
 
-    async fn free_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<(), StoreError> {
+    async fn begin_folder(&self, _: &NewFolder, _: &str, _: &FolderLimits) -> Result<FolderLeave, StoreError> {
+        Ok(FolderLeave::Granted)
+    }
+
+    async fn free_folder(&self, _: &NewFolder, _: &str, _: &FolderEnd) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn known_folder(&self, _: &NewFolder) -> Result<Option<KnownFolder>, StoreError> {
+        Ok(None)
+    }
+
+    async fn forget_folder(&self, _: &NewFolder, _: u64) -> Result<(), StoreError> {
         Ok(())
     }
 

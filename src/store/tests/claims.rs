@@ -14,7 +14,6 @@ on_both! {
     where_ids_do_not_ascend_a_claim_stores_no_floor,
     many_requests_at_once_are_each_answered,
     one_bad_request_does_not_fail_its_neighbours,
-    a_folder_is_claimed_by_one_and_free_again_after_the_settle_time,
 }
 
 async fn a_claim_needs_a_verified_current_connection(f: Fixture) {
@@ -165,22 +164,6 @@ async fn one_bad_request_does_not_fail_its_neighbours(f: Fixture) {
     let (bad, good) = tokio::join!(same_push_again, good);
     assert!(bad.is_err());
     assert!(granted(&good.unwrap()));
-}
-
-async fn a_folder_is_claimed_by_one_and_free_again_after_the_settle_time(f: Fixture) {
-    use crate::store::folders::{FolderClaim, NewFolder};
-    let new = NewFolder { account: "a".into(), project: 1, parent: 2, name: "n".into() };
-    let claim = async |holder| f.store.claim_folder(&new, holder, Duration::from_secs(60)).await.unwrap();
-    assert_eq!(claim("w1").await, FolderClaim::Granted);
-    assert_eq!(claim("w2").await, FolderClaim::Busy(Duration::from_secs(60)));
-    f.store.free_folder(&new, "w1", Duration::from_secs(5)).await.unwrap();
-    assert_eq!(claim("w1").await, FolderClaim::Busy(Duration::from_secs(5)));
-    f.set_time(1_005_000).await;
-    assert_eq!(claim("w2").await, FolderClaim::Granted);
-    f.store.free_folder(&new, "w1", Duration::ZERO).await.unwrap();
-    assert_eq!(claim("w3").await, FolderClaim::Busy(Duration::from_secs(60)), "only its holder frees it");
-    f.store.free_folder(&new, "w2", Duration::ZERO).await.unwrap();
-    assert_eq!(claim("w3").await, FolderClaim::Granted);
 }
 
 /// Has a push of another batch end with this id.

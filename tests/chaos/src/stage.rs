@@ -205,6 +205,8 @@ fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, St
         ("COURIER_TESTMO__SETTLE_ANSWERED", "100ms".into()),
         ("COURIER_TESTMO__SETTLE_UNANSWERED", "3s".into()),
         ("COURIER_TESTMO__MARGIN", "1s".into()),
+        // Misbehaviour can hide more folders than a day allows for.
+        ("COURIER_TESTMO__FOLDER_WINDOW", "2s".into()),
         ("COURIER_RETRY__FIRST_PAUSE", "50ms".into()),
         ("COURIER_RETRY__LONGEST_PAUSE", "500ms".into()),
         ("COURIER_RETRY__FIRST_PARK", "500ms".into()),

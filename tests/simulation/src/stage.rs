@@ -55,6 +55,7 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
         ("COURIER_TESTMO__MARGIN", "1s"),
         // By then everything has come that ever comes.
         ("COURIER_TESTMO__LAST_LOOK", "30s"),
+        ("COURIER_TESTMO__FOLDER_WINDOW", "10m"),
         ("COURIER_SHELF__POLL", "3s"),
         ("COURIER_RETRY__FIRST_PARK", "2s"),
         ("COURIER_RETRY__LONGEST_PARK", "20s"),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use testmo_courier::batch::event::{ConnectionChange, connection_failed, connection_restored};
 use testmo_courier::batch::reason::Class;
 use testmo_courier::batch::verdict::recheck_after;
-use testmo_courier::batch::{Reason, TenantId};
+use testmo_courier::batch::{Reason, TenantId, folded_folder_name};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
-use testmo_courier::store::folders::{FolderClaim, NewFolder};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 
 use super::tables::{ConnectionEntry, FolderClaimed, FolderKey, Tables, after};
 
@@ -126,20 +126,74 @@ impl Tables {
         match self.folder_claims.get(&key_of(new)).filter(|claimed| claimed.until > now) {
             Some(claimed) => FolderClaim::Busy(Duration::from_millis(u64::try_from(claimed.until - now).unwrap_or(0))),
             None => {
-                let claimed = FolderClaimed { holder: holder.to_owned(), until: after(now, lease) };
+                let claimed = FolderClaimed { holder: holder.to_owned(), until: after(now, lease), counted: false };
                 self.folder_claims.insert(key_of(new), claimed);
-                FolderClaim::Granted
+                let of_project = |key: &FolderKey| (&key.0, key.1) == (&new.account, new.project);
+                let known =
+                    self.folders.iter().filter(|(key, _)| of_project(key)).filter_map(|(_, row)| row.known.as_ref());
+                let mut known: Vec<(i64, u64)> = known.map(|known| (known.since, known.id)).collect();
+                known.sort_unstable_by(|one, other| other.cmp(one));
+                FolderClaim::Granted { created: known.into_iter().take(5).map(|(_, id)| id).collect() }
             }
         }
     }
 
-    pub(crate) fn free_folder(&mut self, folder: &NewFolder, holder: &str, settle: Duration, now: i64) {
+    pub(crate) fn begin_folder(
+        &mut self,
+        folder: &NewFolder,
+        holder: &str,
+        limits: &FolderLimits,
+        now: i64,
+    ) -> FolderLeave {
         let key = key_of(folder);
-        let Some(claimed) = self.folder_claims.get_mut(&key).filter(|claimed| claimed.holder == holder) else { return };
-        if settle.is_zero() {
-            self.folder_claims.remove(&key);
-        } else {
-            claimed.until = after(now, settle);
+        let is_held = |claimed: &&mut FolderClaimed| claimed.holder == holder && claimed.until > now;
+        let Some(claimed) = self.folder_claims.get_mut(&key).filter(is_held) else { return FolderLeave::Lost };
+        if claimed.counted {
+            return FolderLeave::Granted;
+        }
+        let row = self.folders.get_mut(&key);
+        if row.as_ref().is_some_and(|row| row.known.is_some()) {
+            return FolderLeave::Known;
+        }
+        let mut requests = row.map(|row| row.requests.clone()).unwrap_or_default();
+        match requests.begin(limits, now) {
+            Err(wait) => FolderLeave::Spent(wait),
+            Ok(()) => {
+                claimed.counted = true;
+                self.folders.entry(key).or_default().requests = requests;
+                FolderLeave::Granted
+            }
+        }
+    }
+
+    pub(crate) fn free_folder(&mut self, folder: &NewFolder, holder: &str, end: &FolderEnd, now: i64) {
+        let key = key_of(folder);
+        let claimed = self.folder_claims.get_mut(&key).filter(|claimed| claimed.holder == holder);
+        if claimed.as_ref().is_some_and(|claimed| claimed.counted) {
+            self.folders.entry(key.clone()).or_default().requests.end(end);
+        }
+        if let FolderEnd::Created { id, shown_as } = end {
+            let known = KnownFolder { id: *id, shown_as: shown_as.clone(), since: now };
+            self.folders.entry(key.clone()).or_default().known.get_or_insert(known);
+        }
+        let Some(claimed) = claimed else { return };
+        match end {
+            FolderEnd::NotCreated | FolderEnd::Created { .. } => {
+                self.folder_claims.remove(&key);
+            }
+            FolderEnd::Astray(settle) | FolderEnd::Unknown(settle) => {
+                (claimed.until, claimed.counted) = (after(now, *settle), false);
+            }
+        }
+    }
+
+    pub(crate) fn known_folder(&self, folder: &NewFolder) -> Option<KnownFolder> {
+        self.folders.get(&key_of(folder))?.known.clone()
+    }
+
+    pub(crate) fn forget_folder(&mut self, folder: &NewFolder, id: u64) {
+        if let Some(row) = self.folders.get_mut(&key_of(folder)) {
+            row.known.take_if(|known| known.id == id);
         }
     }
 }
@@ -168,5 +222,5 @@ fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
 }
 
 fn key_of(folder: &NewFolder) -> FolderKey {
-    (folder.account.clone(), folder.project, folder.parent, folder.name.clone())
+    (folder.account.clone(), folder.project, folder.parent, folded_folder_name(&folder.name))
 }

@@ -21,7 +21,7 @@ use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{Order, Permit};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
-use testmo_courier::store::folders::{FolderClaim, NewFolder};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use testmo_courier::store::outbox::Announcement;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
@@ -290,9 +290,29 @@ impl Storage for StoreOf {
         .await
     }
 
-    async fn free_folder(&self, folder: &NewFolder, holder: &str, settle: Duration) -> Result<(), StoreError> {
-        let (folder, holder) = (folder.clone(), holder.to_owned());
-        self.ask("free_folder", move |tables, now| tables.free_folder(&folder, &holder, settle, now)).await
+    async fn begin_folder(
+        &self,
+        folder: &NewFolder,
+        holder: &str,
+        limits: &FolderLimits,
+    ) -> Result<FolderLeave, StoreError> {
+        let (folder, holder, limits) = (folder.clone(), holder.to_owned(), *limits);
+        self.ask("begin_folder", move |tables, now| tables.begin_folder(&folder, &holder, &limits, now)).await
+    }
+
+    async fn free_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
+        let (folder, holder, end) = (folder.clone(), holder.to_owned(), end.clone());
+        self.ask("free_folder", move |tables, now| tables.free_folder(&folder, &holder, &end, now)).await
+    }
+
+    async fn known_folder(&self, folder: &NewFolder) -> Result<Option<KnownFolder>, StoreError> {
+        let folder = folder.clone();
+        self.ask("known_folder", move |tables, _| tables.known_folder(&folder)).await
+    }
+
+    async fn forget_folder(&self, folder: &NewFolder, id: u64) -> Result<(), StoreError> {
+        let folder = folder.clone();
+        self.ask("forget_folder", move |tables, _| tables.forget_folder(&folder, id)).await
     }
 
     async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {

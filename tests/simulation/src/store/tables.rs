@@ -6,13 +6,14 @@ use testmo_courier::batch::pace::Pace;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::Order;
 use testmo_courier::store::connections::ConnectionRow;
+use testmo_courier::store::folders::{KnownFolder, Requests};
 use testmo_courier::store::ledger::Stored;
 use testmo_courier::store::outbox::Announcement;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelving};
 
 use crate::mutation::Mutation;
 
-/// A folder to be created: account, project, parent, name.
+/// A folder to be created: account, project, parent, folded name.
 pub(crate) type FolderKey = (String, u64, u64, String);
 
 /// Everything that is kept. Times are milliseconds on the store's clock.
@@ -31,6 +32,7 @@ pub(crate) struct Tables {
     pub(crate) shelf: BTreeMap<i64, ShelfRow>,
     pub(crate) shelved: i64,
     pub(crate) folder_claims: BTreeMap<FolderKey, FolderClaimed>,
+    pub(crate) folders: BTreeMap<FolderKey, FolderRow>,
     pub(crate) outbox: BTreeMap<String, OutboxRow>,
     pub(crate) announced: u64,
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
@@ -80,6 +82,15 @@ pub(crate) struct ShelfRow {
 pub(crate) struct FolderClaimed {
     pub(crate) holder: String,
     pub(crate) until: i64,
+    /// Whether a create request was counted under it.
+    pub(crate) counted: bool,
+}
+
+/// What is known of a folder that was to be created.
+#[derive(Debug, Default)]
+pub(crate) struct FolderRow {
+    pub(crate) known: Option<KnownFolder>,
+    pub(crate) requests: Requests,
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use testmo_courier::config::{Sources, load};
 use testmo_courier::store::Store;
 use testmo_courier::store::accounts::{Heard, Order, OrderedLane};
 use testmo_courier::store::connections::{ConnectionRow, Finding, SealedKey};
-use testmo_courier::store::folders::NewFolder;
+use testmo_courier::store::folders::{FolderEnd, FolderLimits, NewFolder};
 use testmo_courier::store::ledger::{Change, Claim, Company, PushEnded, Revised};
 use testmo_courier::store::shelf::{ByHand, Filter, Identity, ShelfId, Shelved, Shelving, Until, Wish};
 
@@ -148,7 +148,7 @@ impl Both {
 
     /// One call, on both; gives what they answered.
     async fn call(&mut self) -> (&'static str, String, String) {
-        match self.rng.u8(..24) {
+        match self.rng.u8(..26) {
             0..=3 => self.claim().await,
             4..=8 => self.change().await,
             9 => {
@@ -188,7 +188,7 @@ impl Both {
                 ("release", told(&()), told(&self.memory.release(&leases)))
             }
             16 | 17 => self.outbox().await,
-            18 => self.folder().await,
+            18 | 24 | 25 => self.folder().await,
             19 | 20 => {
                 let (account, lease, now) = (self.account(), self.wait(), self.clock.now());
                 let tenant = self.rng.bool().then(|| self.tenant());
@@ -331,15 +331,37 @@ impl Both {
 
     async fn folder(&mut self) -> (&'static str, String, String) {
         let (parent, account) = (self.rng.u64(1..3), self.account());
-        let new = NewFolder { account, project: 1, parent, name: "n".into() };
+        let name = self.one_of(&["n", "a b", "a  b"]).to_owned();
+        let new = NewFolder { account, project: 1, parent, name };
         let (holder, wait, now) = (self.one_of(&["w", "v"]), self.wait(), self.clock.now());
-        if self.rng.bool() {
-            let settle = if self.rng.bool() { Duration::ZERO } else { wait };
-            self.real.free_folder(&new, holder, settle).await.expect("freed");
-            return ("free_folder", told(&()), told(&self.memory.free_folder(&new, holder, settle, now)));
+        match self.rng.u8(..6) {
+            0 | 1 => {
+                let shown_as = self.rng.bool().then(|| "a b".to_owned());
+                let ends = [
+                    FolderEnd::NotCreated,
+                    FolderEnd::Created { id: self.rng.u64(5..9), shown_as },
+                    FolderEnd::Astray(wait),
+                    FolderEnd::Unknown(wait),
+                ];
+                let end = self.one_of(&ends);
+                self.real.free_folder(&new, holder, &end).await.expect("freed");
+                ("free_folder", told(&()), told(&self.memory.free_folder(&new, holder, &end, now)))
+            }
+            2 => {
+                let id = self.rng.u64(5..9);
+                self.real.forget_folder(&new, id).await.expect("forgotten");
+                ("forget_folder", told(&()), told(&self.memory.forget_folder(&new, id)))
+            }
+            3 => {
+                let limits = FolderLimits { window: self.wait(), unknown: self.wait(), spacing: self.wait() / 4 };
+                let real = self.real.begin_folder(&new, holder, &limits).await.expect("an answer");
+                ("begin_folder", told(&real), told(&self.memory.begin_folder(&new, holder, &limits, now)))
+            }
+            _ => {
+                let real = self.real.claim_folder(&new, holder, wait).await.expect("an answer");
+                ("claim_folder", told(&real), told(&self.memory.claim_folder(&new, holder, wait, now)))
+            }
         }
-        let real = self.real.claim_folder(&new, holder, wait).await.expect("an answer");
-        ("claim_folder", told(&real), told(&self.memory.claim_folder(&new, holder, wait, now)))
     }
 
     /// Everything that can be read, from both.
@@ -364,6 +386,12 @@ impl Both {
         read.push((told(&counts), told(&self.memory.connection_counts())));
         let unsent = self.real.unsent_count().await.expect("read");
         read.push((told(&unsent), told(&self.memory.unsent_count())));
+        for name in ["n", "a b"] {
+            let (account, parent) = (self.account(), self.rng.u64(1..3));
+            let folder = NewFolder { account, project: 1, parent, name: name.into() };
+            let real = self.real.known_folder(&folder).await.expect("read");
+            read.push((told(&real), told(&self.memory.known_folder(&folder))));
+        }
         let (account, ids) = (self.account(), [1, 2, 3, 4, 5, 6]);
         let mut held: Vec<u64> = self.real.held_ids(&account, &ids).await.expect("read").into_iter().collect();
         let mut known: Vec<u64> = self.memory.held_ids(&account, &ids).into_iter().collect();
