@@ -107,5 +107,6 @@ fn connection() -> ConnectionRow {
         checked_at: None,
         finding: None,
         last_success_at: None,
+        epoch: 0,
     }
 }

@@ -45,6 +45,25 @@ pub struct ConnectionRow {
     pub finding: Option<Finding>,
     /// When a case last arrived, likewise.
     pub last_success_at: Option<i64>,
+    /// Counts the changes of the row; 0 for a connection that is not stored yet. Two notes do not count, as nobody
+    /// writes back what was read of them: when a case last arrived, and which worker verifies it again.
+    pub epoch: u64,
+}
+
+/// Whether a change of a connection was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It was.
+    Done,
+    /// Nothing was stored: the connection is not the one any more that the change started from.
+    ChangedMeanwhile,
+}
+
+impl Written {
+    /// Whether it was stored.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
 }
 
 /// An encrypted API key.
@@ -115,6 +134,12 @@ impl ConnectionRow {
         self.verified_version.as_deref() == Some(self.version.as_str())
     }
 
+    /// Whether a person entered the same: all but what the program notes of the connection by itself.
+    pub fn is_entered_as(&self, other: &Self) -> bool {
+        let entered = |row: &Self| (row.origin.clone(), row.expires_on.clone(), row.project, row.folder);
+        entered(self) == entered(other) && self.key == other.key && self.mapping == other.mapping
+    }
+
     /// The connection, still verified if nothing but the date of its key was changed and its Testmo was just not well.
     fn kept_verified(self, before: Option<&Self>) -> Self {
         match before {
@@ -136,60 +161,28 @@ fn passes(finding: Option<&Finding>) -> bool {
 }
 
 impl Store {
-    /// Enters a connection, or replaces the tenant's present one.
+    /// Enters a connection, or replaces the tenant's present one if its epoch is still that of `row`.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
+    pub async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
-        let before = kept(transaction.conn()?, &row.tenant, None).await?.map(|(before, _)| before);
+        let before = kept(transaction.conn()?, &row.tenant).await?.map(|(before, _)| before);
         let row = &row.clone().kept_verified(before.as_ref());
-        let (recheck_at, rechecks) = match &row.finding {
-            Some(Finding::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
-            Some(_) | None => (None, 0),
-        };
-        let sql = "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, \
-                   expires_on, project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, \
-                   changed_at, resolved_mapping, recheck_at, rechecks) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
-                   ON CONFLICT (tenant_id) DO UPDATE SET version = excluded.version, origin = excluded.origin, \
-                   key_nonce = excluded.key_nonce, key_ciphertext = excluded.key_ciphertext, \
-                   key_bound_to = excluded.key_bound_to, expires_on = excluded.expires_on, \
-                   project_id = excluded.project_id, folder_id = excluded.folder_id, mapping = excluded.mapping, \
-                   verified_version = excluded.verified_version, verified_at = excluded.verified_at, \
-                   checked_at = excluded.checked_at, finding = excluded.finding, changed_at = excluded.changed_at, \
-                   resolved_mapping = excluded.resolved_mapping, recheck_at = excluded.recheck_at, \
-                   rechecks = excluded.rechecks";
-        let bounds = vec![
-            Bound::Text(row.tenant.as_str().into()),
-            Bound::Text(row.version.clone()),
-            Bound::Text(row.origin.clone()),
-            Bound::Blob(row.key.nonce.clone()),
-            Bound::Blob(row.key.ciphertext.clone()),
-            Bound::Text(row.key.bound_to.clone()),
-            Bound::MaybeText(row.expires_on.clone()),
-            Bound::Int(i64::try_from(row.project).unwrap_or(i64::MAX)),
-            Bound::Int(i64::try_from(row.folder).unwrap_or(i64::MAX)),
-            Bound::Text(serde_json::to_string(&row.mapping).unwrap_or_default()),
-            Bound::MaybeText(row.verified_version.clone()),
-            Bound::MaybeInt(row.verified_at),
-            Bound::MaybeInt(row.checked_at),
-            Bound::MaybeText(finding_text(row.finding.as_ref())),
-            Bound::Int(now),
-            Bound::MaybeText(row.resolved.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok())),
-            Bound::MaybeInt(recheck_at),
-            Bound::Int(rechecks),
-        ];
-        sql::execute(transaction.conn()?, sql, bounds).await?;
+        if !write(transaction.conn()?, now, row).await? {
+            transaction.roll_back().await?;
+            return Ok(Written::ChangedMeanwhile);
+        }
         if let (Some(before), true) = (before, row.is_verified()) {
             tell_restored(transaction.conn()?, now, &before, &row.version).await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(Written::Done)
     }
 
-    /// Notes what a look at a version of a connection found, and has it told when that is a change; a connection
-    /// changed meanwhile is left alone.
+    /// Notes what a look at a version of a connection found, and has it told when that is a change. A connection whose
+    /// epoch has moved since it was read is left alone.
     ///
     /// A verified connection stays so when its Testmo is just not well. One that failed and is found to work gets the
     /// work that waits for it, but is told to be restored only once a case has arrived: a look reads, and so cannot
@@ -197,11 +190,23 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
+    pub async fn note_finding(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Finding,
+    ) -> Result<Written, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
-        note(transaction.conn()?, now, tenant, version, finding).await?;
-        transaction.commit().await
+        let stored = kept(transaction.conn()?, tenant).await?;
+        let Some((before, fails)) = stored.filter(|(row, _)| row.version == version && row.epoch == epoch) else {
+            transaction.roll_back().await?;
+            return Ok(Written::ChangedMeanwhile);
+        };
+        note(transaction.conn()?, now, &before, fails, finding).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
     }
 
     /// Takes up to `most` failed connections that are to be looked at again now; nobody else is given them for `lease`.
@@ -309,19 +314,55 @@ impl Store {
     }
 }
 
-/// A tenant's connection, if it is there in this version, and how often it was found to fail since it was told to
-/// work; nobody else changes it before the transaction ends.
-async fn kept(
-    conn: &mut AnyConnection,
-    tenant: &TenantId,
-    version: Option<&str>,
-) -> Result<Option<(ConnectionRow, u32)>, StoreError> {
-    let sql = format!(
-        "SELECT * FROM connections WHERE tenant_id = $1 AND ($2 IS NULL OR version = $2) {}",
-        Dialect::of(conn).keep()
-    );
-    let bounds = vec![Bound::Text(tenant.as_str().into()), Bound::MaybeText(version.map(Into::into))];
-    let rows = sql::fetch(conn, sql, bounds).await?;
+/// Stores a connection if the stored epoch is the one of `row`, which is 0 for a connection that is new; tells whether
+/// it was stored. A new one begins with the time as its epoch, so that it is never taken for one that was removed.
+async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRow) -> Result<bool, StoreError> {
+    let (recheck_at, rechecks) = match &row.finding {
+        Some(Finding::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
+        Some(_) | None => (None, 0),
+    };
+    let sql = if row.epoch == 0 {
+        "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, expires_on, \
+         project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, changed_at, \
+         resolved_mapping, recheck_at, rechecks, epoch) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         ON CONFLICT (tenant_id) DO NOTHING"
+    } else {
+        "UPDATE connections SET version = $2, origin = $3, key_nonce = $4, key_ciphertext = $5, key_bound_to = $6, \
+         expires_on = $7, project_id = $8, folder_id = $9, mapping = $10, verified_version = $11, verified_at = $12, \
+         checked_at = $13, finding = $14, changed_at = $15, resolved_mapping = $16, recheck_at = $17, rechecks = $18, \
+         epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
+    };
+    let epoch = if row.epoch == 0 { now } else { i64::try_from(row.epoch).unwrap_or(i64::MAX) };
+    let bounds = vec![
+        Bound::Text(row.tenant.as_str().into()),
+        Bound::Text(row.version.clone()),
+        Bound::Text(row.origin.clone()),
+        Bound::Blob(row.key.nonce.clone()),
+        Bound::Blob(row.key.ciphertext.clone()),
+        Bound::Text(row.key.bound_to.clone()),
+        Bound::MaybeText(row.expires_on.clone()),
+        Bound::Int(i64::try_from(row.project).unwrap_or(i64::MAX)),
+        Bound::Int(i64::try_from(row.folder).unwrap_or(i64::MAX)),
+        Bound::Text(serde_json::to_string(&row.mapping).unwrap_or_default()),
+        Bound::MaybeText(row.verified_version.clone()),
+        Bound::MaybeInt(row.verified_at),
+        Bound::MaybeInt(row.checked_at),
+        Bound::MaybeText(finding_text(row.finding.as_ref())),
+        Bound::Int(now),
+        Bound::MaybeText(row.resolved.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok())),
+        Bound::MaybeInt(recheck_at),
+        Bound::Int(rechecks),
+        Bound::Int(epoch),
+    ];
+    Ok(sql::execute(conn, sql, bounds).await? == 1)
+}
+
+/// A tenant's connection, and how often it was found to fail since it was told to work; nobody else changes it before
+/// the transaction ends.
+async fn kept(conn: &mut AnyConnection, tenant: &TenantId) -> Result<Option<(ConnectionRow, u32)>, StoreError> {
+    let sql = format!("SELECT * FROM connections WHERE tenant_id = $1 {}", Dialect::of(conn).keep());
+    let rows = sql::fetch(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
     rows.first().map(|row| Ok((connection(row)?, row.whole("rechecks")?))).transpose()
 }
 
@@ -333,20 +374,21 @@ fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
 async fn note(
     conn: &mut AnyConnection,
     now: i64,
-    tenant: &TenantId,
-    version: &str,
+    before: &ConnectionRow,
+    fails: u32,
     finding: &Finding,
 ) -> Result<(), StoreError> {
-    let Some((before, fails)) = kept(conn, tenant, Some(version)).await? else { return Ok(()) };
+    let (tenant, version) = (&before.tenant, before.version.as_str());
     let key = || vec![Bound::Text(tenant.as_str().into()), Bound::Int(now)];
     if before.is_verified() && passes(Some(finding)) {
-        sql::execute(conn, "UPDATE connections SET checked_at = $2 WHERE tenant_id = $1", key()).await?;
+        let sql = "UPDATE connections SET checked_at = $2, epoch = epoch + 1 WHERE tenant_id = $1";
+        sql::execute(conn, sql, key()).await?;
         return Ok(());
     }
     let set = |verified| {
         format!(
-            "UPDATE connections SET checked_at = $2, finding = $3, recheck_at = $4, rechecks = $5, {verified} \
-             WHERE tenant_id = $1"
+            "UPDATE connections SET checked_at = $2, finding = $3, recheck_at = $4, rechecks = $5, \
+             epoch = epoch + 1, {verified} WHERE tenant_id = $1"
         )
     };
     let with = |recheck_at, fails: u32| {
@@ -358,7 +400,7 @@ async fn note(
             let is_proven = fails == 0 || waiting(conn, tenant).await? == 0;
             let bounds = with(None, if is_proven { 0 } else { fails });
             sql::execute(conn, set("verified_version = version, verified_at = $2"), bounds).await?;
-            if is_proven { tell_restored(conn, now, &before, version).await } else { Ok(()) }
+            if is_proven { tell_restored(conn, now, before, version).await } else { Ok(()) }
         }
         Finding::Fails { reason, detail } => {
             let bounds = with(recheck_at(*reason, fails, now), fails.saturating_add(1));
@@ -376,11 +418,11 @@ async fn note(
 /// Notes that cases of tenants have arrived: what was told to fail and was found to work is told to be restored.
 pub(super) async fn proven(conn: &mut AnyConnection, now: i64, tenants: &[TenantId]) -> Result<(), StoreError> {
     for tenant in tenants {
-        let Some((row, fails)) = kept(conn, tenant, None).await? else { continue };
+        let Some((row, fails)) = kept(conn, tenant).await? else { continue };
         if fails == 0 || !row.is_verified() {
             continue;
         }
-        let sql = "UPDATE connections SET rechecks = 0 WHERE tenant_id = $1";
+        let sql = "UPDATE connections SET rechecks = 0, epoch = epoch + 1 WHERE tenant_id = $1";
         sql::execute(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
         tell(conn, now, tenant, &row.version).await?;
     }
@@ -443,5 +485,6 @@ fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
         checked_at: row.maybe_int("checked_at")?,
         finding: finding.transpose()?,
         last_success_at: row.maybe_int("last_success_at")?,
+        epoch: row.whole("epoch")?,
     })
 }

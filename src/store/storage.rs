@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::accounts::{Order, Permit};
-use super::connections::{ConnectionCount, ConnectionRow, Finding};
+use super::connections::{ConnectionCount, ConnectionRow, Finding, Written};
 use super::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 use super::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use super::outbox::Announcement;
@@ -81,8 +81,14 @@ pub trait Storage: Debug + Send + Sync {
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError>;
     async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError>;
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError>;
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError>;
-    async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError>;
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError>;
+    async fn note_finding(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Finding,
+    ) -> Result<Written, StoreError>;
     async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError>;
 }
 
@@ -239,12 +245,18 @@ impl Storage for Store {
         Self::connection_counts(self).await
     }
 
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError> {
         Self::set_connection(self, row).await
     }
 
-    async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
-        Self::note_finding(self, tenant, version, finding).await
+    async fn note_finding(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Finding,
+    ) -> Result<Written, StoreError> {
+        Self::note_finding(self, tenant, version, epoch, finding).await
     }
 
     async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {

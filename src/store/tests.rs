@@ -6,7 +6,7 @@ use super::*;
 use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
 use crate::batch::pace::Signal;
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionCount, ConnectionRow, Finding, SealedKey};
+use crate::store::connections::{ConnectionCount, ConnectionRow, Finding, SealedKey, Written};
 
 #[allow(dead_code, reason = "these tests hurt no server")]
 #[path = "../../tests/it/support/postgres.rs"]
@@ -83,6 +83,20 @@ async fn run(url: &str, statements: &str) {
 }
 
 impl Fixture {
+    /// Enters a connection in place of the tenant's present one.
+    async fn connect(&self, row: &ConnectionRow) {
+        let epoch = self.store.connection(&row.tenant).await.unwrap().map_or(0, |stored| stored.epoch);
+        let row = ConnectionRow { epoch, ..row.clone() };
+        assert_eq!(self.store.set_connection(&row).await.unwrap(), Written::Done);
+    }
+
+    /// Notes what a look at the tenant's present connection finds.
+    async fn found(&self, finding: &Finding) {
+        let row = self.store.connection(&tenant()).await.unwrap().unwrap();
+        let written = self.store.note_finding(&tenant(), &row.version, row.epoch, finding).await.unwrap();
+        assert_eq!(written, Written::Done);
+    }
+
     async fn set_time(&self, ms: i64) {
         if self.config.is_shared() {
             let mut conn = self.store.writing().await.unwrap();
@@ -114,6 +128,7 @@ fn connection(version: &str, verified: bool) -> ConnectionRow {
         checked_at: None,
         finding: Some(Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() }),
         last_success_at: None,
+        epoch: 0,
     }
 }
 

@@ -12,7 +12,7 @@ use super::verify::Examined;
 use crate::batch::mapping::Mapping;
 use crate::batch::written::WrittenMapping;
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionRow, Finding};
+use crate::store::connections::{ConnectionRow, Finding, Written};
 use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
 
@@ -26,6 +26,8 @@ pub struct Connection {
     pub tenant: TenantId,
     /// A hash of its content.
     pub version: String,
+    /// The epoch of its row when it was read: what is found out about it is noted only where that has not moved.
+    pub epoch: u64,
     /// Where it leads and with which key.
     pub access: Access,
     /// The project.
@@ -131,6 +133,7 @@ impl Tenants {
             Ok(access) => Resolution::Ready(Arc::new(Connection {
                 tenant: row.tenant,
                 version: row.version,
+                epoch: row.epoch,
                 access,
                 project: row.project,
                 folder: row.folder,
@@ -175,26 +178,23 @@ impl Tenants {
     }
 
     /// Notes what a look at a stored connection found. Where names in its mapping have come to mean something else,
-    /// that makes another version of it; a connection that was entered meanwhile is left alone.
+    /// that makes another version of it. A connection that has changed since `row` was read is left alone.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<(), StoreError> {
+    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<Written, StoreError> {
         let Examined { finding, mapping, .. } = examined;
         let other = mapping.as_ref().filter(|mapping| row.resolved.as_ref() != Some(mapping));
-        match (other, self.access(row)) {
+        let written = match (other, self.access(row)) {
             (Some(mapping), Ok(access)) => {
                 let version = self.version_of(&access, row.project, row.folder, &row.mapping, Some(mapping));
                 let renewed = ConnectionRow { version, resolved: Some(mapping.clone()), ..row.clone() };
-                let stored = self.store.connection(&row.tenant).await?;
-                if stored.is_some_and(|stored| stored.version == row.version) {
-                    self.store.set_connection(&renewed.judged(finding.clone(), self.store.now())).await?;
-                }
+                self.store.set_connection(&renewed.judged(finding.clone(), self.store.now())).await?
             }
-            (Some(_) | None, _) => self.store.note_finding(&row.tenant, &row.version, finding).await?,
-        }
+            (Some(_) | None, _) => self.store.note_finding(&row.tenant, &row.version, row.epoch, finding).await?,
+        };
         self.forget(&row.tenant);
-        Ok(())
+        Ok(written)
     }
 
     pub(super) fn store(&self) -> &dyn Storage {
@@ -211,7 +211,7 @@ impl Tenants {
         &self.policy
     }
 
-    /// Seals what a tenant entered into a row for the store, not yet verified.
+    /// Seals what a tenant entered into a row for the store, not yet verified and with the epoch of one that is new.
     ///
     /// # Errors
     /// When the key cannot be encrypted.
@@ -234,6 +234,7 @@ impl Tenants {
             checked_at: None,
             finding: None,
             last_success_at: None,
+            epoch: 0,
         })
     }
 }

@@ -121,8 +121,13 @@ impl Courier {
         let of_this_batch = reason == Reason::ConnectionRejected || entry.wish != FolderWish::Tenant;
         if !of_this_batch || reason == Reason::KeyRefused {
             let finding = Finding::Fails { reason, detail: detail.clone().unwrap_or_default() };
-            self.store.note_finding(&connection.tenant, &connection.version, &finding).await?;
-            self.tenants.forget(&connection.tenant);
+            let Connection { tenant, version, epoch, .. } = &*connection;
+            let written = self.store.note_finding(tenant, version, *epoch, &finding).await?;
+            self.tenants.forget(tenant);
+            if !written.is_done() {
+                // What was found out may be outdated: the connection is read again, and the batch tried by that one.
+                return Ok(Flow::Renew);
+            }
             tracing::warn!(tenant = %connection.tenant, %reason, detail, "the tenant's connection does not work");
         }
         Ok(Flow::Park(reason, detail))

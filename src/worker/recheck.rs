@@ -48,9 +48,14 @@ async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError
         Ok(access) => courier.tenants.examine(&courier.client, &access, row.project, row.folder, &row.mapping).await?,
         Err((reason, detail)) => Examined::failed(reason, detail),
     };
+    if !courier.tenants.note(&row, &examined).await?.is_done() {
+        // If that does not work either, it is due again.
+        tracing::info!(tenant = %row.tenant, "the tenant's connection was changed while it was verified");
+        return Ok(());
+    }
     match &examined.finding {
         Finding::Works { .. } => tracing::info!(tenant = %row.tenant, "the tenant's connection works again"),
         Finding::Fails { reason, .. } => tracing::info!(tenant = %row.tenant, %reason, "it does not work yet"),
     }
-    courier.tenants.note(&row, &examined).await
+    Ok(())
 }

@@ -15,7 +15,7 @@ use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{Order, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding, Written};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, KnownIds, Stored};
 use testmo_courier::store::outbox::Announcement;
@@ -245,12 +245,12 @@ impl Storage for Storeless {
         Ok(Vec::new())
     }
 
-    async fn set_connection(&self, _: &ConnectionRow) -> Result<(), StoreError> {
-        Ok(())
+    async fn set_connection(&self, _: &ConnectionRow) -> Result<Written, StoreError> {
+        Ok(Written::Done)
     }
 
-    async fn note_finding(&self, _: &TenantId, _: &str, _: &Finding) -> Result<(), StoreError> {
-        Ok(())
+    async fn note_finding(&self, _: &TenantId, _: &str, _: u64, _: &Finding) -> Result<Written, StoreError> {
+        Ok(Written::Done)
     }
 
     async fn take_rechecks(&self, _: Duration, _: u32) -> Result<Vec<ConnectionRow>, StoreError> {

@@ -136,6 +136,7 @@ pub(super) mod tests {
             checked_at: Some(NOW - 60_000),
             finding: Some(finding),
             last_success_at: works.then_some(NOW - 180_000),
+            epoch: 1,
         }
     }
 

@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
     let desk = Desk::open(files).await?;
-    let had = desk.store.connection(&arguments.tenant).await?;
+    let mut had = desk.store.connection(&arguments.tenant).await?;
     let today = day_of(desk.store.now());
     let place = Place::of(&arguments, had.as_ref())?;
     let mapping = mapping_of(arguments.mapping.as_deref(), had.as_ref())?;
@@ -71,19 +71,41 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let (access, key_is_new) = access_of(&arguments.key, &desk, had.as_ref(), origin)?;
     let Place { project, folder, .. } = place;
     let examined = desk.tenants.examine(&desk.client()?, &access, project, folder, &mapping).await?;
-    let Examined { finding, mapping: resolved, unfilled, .. } = examined;
-    // What its names stood for holds until Testmo says otherwise.
-    let same = had.as_ref().filter(|row| row.origin == access.origin.as_str() && row.project == project);
-    let resolved = resolved.or_else(|| same.filter(|row| row.mapping == mapping)?.resolved.clone());
-    let entered = Entered { tenant: arguments.tenant, access, expires_on, project, folder, mapping, resolved };
-    let row = desk.tenants.enter(entered)?.judged(finding.clone(), desk.store.now());
-    desk.store.set_connection(&row).await?;
+    let Examined { finding, mapping: known, unfilled, .. } = examined;
+    let (is_change, checked_before) = (had.is_some(), had.as_ref().and_then(|row| row.checked_at));
+    let entered = |had: Option<&ConnectionRow>| {
+        // What its names stood for holds until Testmo says otherwise.
+        let same = had.filter(|row| row.origin == access.origin.as_str() && row.project == project);
+        let resolved = known.clone().or_else(|| same.filter(|row| row.mapping == mapping)?.resolved.clone());
+        let (tenant, access) = (arguments.tenant.clone(), access.clone());
+        Entered { tenant, access, expires_on: expires_on.clone(), project, folder, mapping: mapping.clone(), resolved }
+    };
+    let row = loop {
+        let row = desk.tenants.enter(entered(had.as_ref()))?.judged(finding.clone(), desk.store.now());
+        let row = match &had {
+            // A worker has checked the same content since: that is the newer result.
+            Some(ConnectionRow { verified_version, verified_at, checked_at, finding, .. })
+                if had.as_ref().is_some_and(|had| had.version == row.version) && *checked_at != checked_before =>
+            {
+                let (verified_version, finding) = (verified_version.clone(), finding.clone());
+                ConnectionRow { verified_version, verified_at: *verified_at, checked_at: *checked_at, finding, ..row }
+            }
+            Some(_) | None => row,
+        };
+        let row = ConnectionRow { epoch: had.as_ref().map_or(0, |row| row.epoch), ..row };
+        if desk.store.set_connection(&row).await?.is_done() {
+            break row;
+        }
+        let stored = desk.store.connection(&arguments.tenant).await?;
+        had = Some(unchanged(stored, had.as_ref()).ok_or_else(|| changed(&arguments.tenant))?);
+    };
+    let finding = row.finding.clone().unwrap_or(finding);
     let works = tell(&row.tenant, &finding, out)?;
     tell_unfilled(&unfilled, out)?;
     if let Some(day) = &row.expires_on {
         out.line(format_args!("       the API key expires on {}", expiry(day, today)))?;
     }
-    if key_is_new && had.is_some() {
+    if key_is_new && is_change {
         out.line("       Revoke API keys that are no longer used: in Testmo's user profile, or in the Admin panel.")?;
     }
     if works {
@@ -91,6 +113,19 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     }
     tell_what_follows(&desk, &row.tenant, &finding, "Saved as not verified. ", out).await?;
     Err(Failure::Told)
+}
+
+/// The stored connection, if nobody has entered another one since it was read; what a worker found out about it
+/// meanwhile is no reason to ask the person again.
+fn unchanged(stored: Option<ConnectionRow>, had: Option<&ConnectionRow>) -> Option<ConnectionRow> {
+    stored.filter(|stored| had.is_some_and(|had| stored.is_entered_as(had)))
+}
+
+fn changed(tenant: &TenantId) -> Failure {
+    Failure::finding(
+        format!("the connection of {tenant} was changed meanwhile, so nothing was saved"),
+        format!("check it with `testmo-courier tenants show {tenant}`, then run the command again"),
+    )
 }
 
 /// Where cases go.

@@ -46,9 +46,15 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         return out.line("No connection is entered yet.");
     }
     let mut all_work = true;
-    for row in &rows {
+    for listed in &rows {
+        // Read again, as verifying those before it took a while.
+        let Some(row) = &desk.store.connection(&listed.tenant).await? else { continue };
         let examined = look(&desk, &client, row).await?;
-        desk.tenants.note(row, &examined).await?;
+        if !desk.tenants.note(row, &examined).await?.is_done() {
+            tell_changed(&row.tenant, out)?;
+            all_work = false;
+            continue;
+        }
         let Examined { finding, unfilled, .. } = examined;
         let works = tell(&row.tenant, &finding, out)?;
         tell_unfilled(&unfilled, out)?;
@@ -66,6 +72,13 @@ async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Result<Exami
         Ok(access) => desk.tenants.examine(client, &access, row.project, row.folder, &row.mapping).await,
         Err((reason, detail)) => Ok(Examined::failed(reason, detail)),
     }
+}
+
+/// Says that what was found out is outdated already.
+fn tell_changed(tenant: &TenantId, out: &mut Out) -> Result<(), Failure> {
+    let mark = out.paint(Colour::Amber, "amber");
+    out.line(format_args!("{mark}  {tenant}  changed meanwhile: this result was not saved"))?;
+    out.line(format_args!("       → Run it again: testmo-courier tenants verify {tenant}"))
 }
 
 /// Says what a connection that does not work means for batches.

@@ -21,9 +21,9 @@ async fn a_claim_needs_a_verified_current_connection(f: Fixture) {
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::ConnectionChanged));
     f.store.set_connection(&connection("v1", false)).await.unwrap();
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::ConnectionChanged));
-    f.store.set_connection(&connection("v2", true)).await.unwrap();
+    f.connect(&connection("v2", true)).await;
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::ConnectionChanged));
-    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    f.connect(&connection("v1", true)).await;
     assert!(granted(&f.store.claim(claim).await.unwrap()));
 }
 

@@ -9,6 +9,9 @@ on_both! {
     a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked,
     a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_failing_before_is_no_news,
     a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once,
+    what_was_read_before_a_connection_changed_changes_nothing_of_it,
+    a_connection_that_was_removed_is_not_entered_again_by_what_was_read_before,
+    what_a_worker_notes_in_passing_does_not_hinder_a_change,
 }
 
 async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used(f: Fixture) {
@@ -37,18 +40,18 @@ async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used(f: Fi
 async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
-    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.found(&fails).await;
     let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
     assert_eq!(take().await, 0);
     f.set_time(1_000_000 + 5 * 60_000).await;
     assert_eq!((take().await, take().await), (1, 0));
-    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.found(&fails).await;
     f.set_time(1_000_000 + 14 * 60_000).await;
     assert_eq!(take().await, 0, "the pauses grow");
     f.set_time(1_000_000 + 15 * 60_000).await;
     assert_eq!(take().await, 1);
     let refused = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
-    f.store.note_finding(&tenant(), "v1", &refused).await.unwrap();
+    f.found(&refused).await;
     f.set_time(1_000_000 + 999 * 60_000).await;
     assert_eq!(take().await, 0, "no call with a key that is known to be refused");
 }
@@ -67,7 +70,7 @@ async fn a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_it
     .enumerate()
     {
         let finding = Some(Finding::Fails { reason, detail: "d".into() });
-        f.store.set_connection(&ConnectionRow { finding, ..connection(&n.to_string(), false) }).await.unwrap();
+        f.connect(&ConnectionRow { finding, ..connection(&n.to_string(), false) }).await;
         assert_eq!(take().await, 0, "{reason}");
         f.set_time(1_000_000 + (i64::try_from(n).unwrap() + 1) * 5 * 60_000).await;
         assert_eq!(take().await, looked_at, "{reason}");
@@ -81,16 +84,16 @@ async fn a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked
     let row = async || f.store.connection(&tenant()).await.unwrap().unwrap();
     for reason in [Reason::ServerError, Reason::Throttled, Reason::NoAnswer, Reason::Unreachable, Reason::WrongHost] {
         let fails = Finding::Fails { reason, detail: "d".into() };
-        f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+        f.found(&fails).await;
         assert!(row().await.is_verified(), "{reason}");
         // A person gives its key another date just then.
         let dated = ConnectionRow { expires_on: Some("2027-01-01".into()), ..entered.clone() };
-        f.store.set_connection(&dated.judged(fails.clone(), 7)).await.unwrap();
+        f.connect(&dated.judged(fails.clone(), 7)).await;
         assert!(row().await.is_verified(), "{reason}");
         assert_eq!((row().await.finding, row().await.expires_on.as_deref()), (Some(works.clone()), Some("2027-01-01")));
-        f.store.set_connection(&connection("v2", false).judged(fails, 7)).await.unwrap();
+        f.connect(&connection("v2", false).judged(fails, 7)).await;
         assert!(!row().await.is_verified(), "other content has not worked yet");
-        f.store.set_connection(&entered).await.unwrap();
+        f.connect(&entered).await;
     }
 }
 
@@ -120,7 +123,7 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
     }
     let mut minutes = 0;
     for (n, pause) in [5, 10, 20, 40].into_iter().enumerate() {
-        f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+        f.found(&fails).await;
         assert_eq!(told_of_connections(&f.store).await, ["failed"], "time {n}");
         f.set_time(1_000_000 + (minutes + pause) * 60_000 - 1).await;
         assert!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().is_empty(), "{pause} minutes");
@@ -128,7 +131,7 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
         f.set_time(1_000_000 + minutes * 60_000).await;
         assert_eq!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len(), 1, "{pause} minutes");
         // Reading is allowed, so the look finds nothing wrong and the work goes out.
-        f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+        f.found(&works).await;
         assert!(f.store.connection(&tenant()).await.unwrap().unwrap().is_verified());
         assert_eq!(f.store.lease_due("w", Duration::from_secs(0), &[(tenant(), 9)]).await.unwrap().len(), 2);
     }
@@ -140,7 +143,7 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
     f.store.change(arrived).await.unwrap();
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2"]);
     f.set_time(1_000_000 + minutes * 60_000 + 2_000).await;
-    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.found(&fails).await;
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2", "failed"]);
 }
 
@@ -148,10 +151,70 @@ async fn a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once(f: F
     let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
     let fails = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
     f.store.set_connection(&connection("v1", true)).await.unwrap();
-    f.store.note_finding(&tenant(), "v1", &fails).await.unwrap();
+    f.found(&fails).await;
     f.set_time(1_000_001).await;
-    f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+    f.found(&works).await;
     f.set_time(1_000_002).await;
-    f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+    f.found(&works).await;
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 0"]);
+}
+
+async fn what_was_read_before_a_connection_changed_changes_nothing_of_it(f: Fixture) {
+    let works = || Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = || Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    assert_eq!(f.store.set_connection(&connection("v1", true)).await.unwrap(), Written::Done);
+    let row = async || f.store.connection(&tenant()).await.unwrap().unwrap();
+    let changed = Written::ChangedMeanwhile;
+    assert_eq!(f.store.set_connection(&connection("v2", true)).await.unwrap(), changed, "it is not new");
+    let read = row().await;
+    // With the same content, so that its version is the same.
+    let dated = ConnectionRow { expires_on: Some("2030-01-01".into()), ..read.clone() };
+    f.connect(&dated).await;
+    assert_eq!(f.store.set_connection(&read.clone().judged(works(), 7)).await.unwrap(), changed);
+    assert_eq!(f.store.note_finding(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
+    assert_eq!((row().await.expires_on.as_deref(), row().await.is_verified()), (Some("2030-01-01"), true));
+    // And a finding of somebody else counts as a change, as does what a case that arrives proves.
+    let read = row().await;
+    f.found(&fails()).await;
+    assert_eq!(f.store.note_finding(&tenant(), "v1", read.epoch, &works()).await.unwrap(), changed);
+    assert_eq!(f.store.set_connection(&read.judged(works(), 7)).await.unwrap(), changed);
+    assert_eq!(row().await.finding, Some(fails()));
+    let shelve = Some(shelving("b", Until::Connection));
+    f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
+    f.found(&works()).await;
+    let read = row().await;
+    f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
+    assert_eq!(f.store.note_finding(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
+    assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 1"]);
+}
+
+async fn a_connection_that_was_removed_is_not_entered_again_by_what_was_read_before(f: Fixture) {
+    let finding = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    f.connect(&connection("v1", true)).await;
+    let read = f.store.connection(&tenant()).await.unwrap().unwrap();
+    f.store.remove_tenant(&tenant()).await.unwrap();
+    assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::ChangedMeanwhile);
+    assert!(f.store.connection(&tenant()).await.unwrap().is_none());
+    f.set_time(1_000_001).await;
+    f.connect(&connection("v1", true)).await;
+    assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::ChangedMeanwhile);
+    let noted = f.store.note_finding(&tenant(), "v1", read.epoch, &finding).await.unwrap();
+    assert_eq!(noted, Written::ChangedMeanwhile, "it is another one, although it looks the same");
+}
+
+async fn what_a_worker_notes_in_passing_does_not_hinder_a_change(f: Fixture) {
+    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    f.connect(&connection("v1", true)).await;
+    let read = f.store.connection(&tenant()).await.unwrap().unwrap();
+    f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
+    assert_eq!(f.store.set_connection(&read.judged(fails, 7)).await.unwrap(), Written::Done);
+    let read = f.store.connection(&tenant()).await.unwrap().unwrap();
+    assert_eq!(read.last_success_at, Some(1_000_000));
+    f.set_time(1_000_000 + 5 * 60_000).await;
+    let taken = f.store.take_rechecks(HOUR, 9).await.unwrap().remove(0);
+    assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::Done);
+    // Whoever verifies it now is the one that comes too late.
+    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let noted = f.store.note_finding(&tenant(), "v1", taken.epoch, &works).await.unwrap();
+    assert_eq!(noted, Written::ChangedMeanwhile);
 }

@@ -61,7 +61,7 @@ async fn a_batch_that_was_refused_a_claim_is_not_known() {
     assert!(f.store.batch(&fresh("b").key).await.unwrap().is_none());
     assert!(f.store.latest_batches(None, 9).await.unwrap().is_empty());
     f.set_time(1_000_005).await;
-    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    f.connect(&connection("v1", true)).await;
     assert!(granted(&f.store.claim(claim).await.unwrap()));
     assert_eq!(f.store.batch(&fresh("b").key).await.unwrap().unwrap().record.first_seen_at, 1_000_005);
 }

@@ -51,12 +51,12 @@ async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_i
         async move { store.lease_due("w", Duration::from_secs(60), &[(tenant(), 10)]).await.unwrap() }
     };
     assert!(lease(&f).await.is_empty());
-    f.store.set_connection(&connection("v2", false)).await.unwrap();
+    f.connect(&connection("v2", false)).await;
     assert!(lease(&f).await.is_empty(), "another one, but not verified");
     f.set_time(1_000_500).await;
-    f.store.set_connection(&connection("v1", false)).await.unwrap();
+    f.connect(&connection("v1", false)).await;
     let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
-    f.store.note_finding(&tenant(), "v1", &works).await.unwrap();
+    f.found(&works).await;
     let leased = lease(&f).await;
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].content.body, [0, 255]);

@@ -49,7 +49,7 @@ impl People {
             resolved: Some(Default::default()),
         };
         let row = self.tenants.enter(entered)?;
-        self.store.set_connection(&row).await?;
+        ensure!(self.store.set_connection(&row).await?.is_done(), "{tenant} was connected before");
         self.verify(tenant).await
     }
 
@@ -68,7 +68,8 @@ impl People {
         let access = self.tenants.access(&row).map_err(|(reason, detail)| anyhow::anyhow!("{reason}: {detail:?}"))?;
         let finding = verify(&self.client, &access, row.project, row.folder).await;
         ensure!(matches!(finding, Finding::Works { .. }), "{finding:?}");
-        self.store.note_finding(&row.tenant, &row.version, &finding).await?;
+        let written = self.store.note_finding(&row.tenant, &row.version, row.epoch, &finding).await?;
+        ensure!(written.is_done(), "the connection was changed meanwhile");
         Ok(())
     }
 }

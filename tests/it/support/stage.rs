@@ -16,7 +16,7 @@ use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Amqp, Config, Sources, load};
 use testmo_courier::store::Store;
-use testmo_courier::store::connections::Finding;
+use testmo_courier::store::connections::{ConnectionRow, Finding};
 use testmo_courier::store::shelf::{Filter, Shelved};
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
@@ -187,7 +187,7 @@ impl Stage {
         };
         let finding = verify(&self.client, &access, 1, 1).await;
         let row = self.tenants.enter(entered).expect("a sealed key").judged(finding, self.store.now());
-        self.store.set_connection(&row).await.expect("a store");
+        self.enter(&row).await;
         row.is_verified()
     }
 
@@ -205,7 +205,17 @@ impl Stage {
         };
         let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
         let row = self.tenants.enter(entered).expect("a sealed key").judged(works, self.store.now());
-        self.store.set_connection(&row).await.expect("a store");
+        self.enter(&row).await;
+    }
+
+    /// Stores a connection in place of the tenant's present one, whatever a worker notes of that meanwhile.
+    async fn enter(&self, row: &ConnectionRow) {
+        until(async || {
+            let stored = self.store.connection(&row.tenant).await.expect("a store");
+            let row = ConnectionRow { epoch: stored.map_or(0, |stored| stored.epoch), ..row.clone() };
+            self.store.set_connection(&row).await.expect("a store").is_done()
+        })
+        .await;
     }
 
     /// The tenant's account at the stand-in.

@@ -30,8 +30,13 @@ impl Wire {
     }
 
     /// A server that reads a request whole, and then does what `script` says.
-    pub(crate) fn after_request(mut script: impl FnMut(&mut TcpStream) + Send + 'static) -> Self {
-        Self::start(1, move |mut stream| {
+    pub(crate) fn after_request(script: impl FnMut(&mut TcpStream) + Send + 'static) -> Self {
+        Self::after_requests(1, script)
+    }
+
+    /// The same for so many connections, with one request each.
+    pub(crate) fn after_requests(connections: usize, mut script: impl FnMut(&mut TcpStream) + Send + 'static) -> Self {
+        Self::start(connections, move |mut stream| {
             read_request(&mut stream);
             script(&mut stream);
         })

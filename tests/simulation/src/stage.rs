@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use testmo_courier::batch::mapping::Mapping;
 use testmo_courier::batch::written::WrittenMapping;
 use testmo_courier::config::{Config, Sources, load};
-use testmo_courier::store::connections::Finding;
+use testmo_courier::store::connections::{ConnectionRow, Finding};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 use testmo_sim::Time;
@@ -139,7 +139,10 @@ impl Stage {
         };
         let row = self.tenants.enter(entered).expect("a sealed key");
         let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
-        self.store.at_once(|tables, now| tables.set_connection(&row.judged(works, now), now));
+        self.store.at_once(|tables, now| {
+            let epoch = tables.connection(&tenant.id()).map_or(0, |stored| stored.epoch);
+            tables.set_connection(&ConnectionRow { epoch, ..row.judged(works, now) }, now)
+        });
         self.diary.note(|| format!("{} is connected with key {key}", tenant.name));
     }
 

@@ -7,7 +7,7 @@ use testmo_courier::batch::event::{ConnectionChange, connection_failed, connecti
 use testmo_courier::batch::reason::Class;
 use testmo_courier::batch::verdict::recheck_after;
 use testmo_courier::batch::{Reason, TenantId, folded_folder_name};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding, Written};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 
 use super::tables::{ConnectionEntry, FolderClaimed, FolderKey, Tables, after};
@@ -37,8 +37,12 @@ impl Tables {
         counts.into_iter().map(count).collect()
     }
 
-    pub(crate) fn set_connection(&mut self, row: &ConnectionRow, now: i64) {
+    pub(crate) fn set_connection(&mut self, row: &ConnectionRow, now: i64) -> Written {
         let before = self.connection(&row.tenant);
+        if before.as_ref().map_or(0, |before| before.epoch) != row.epoch {
+            return Written::ChangedMeanwhile;
+        }
+        let epoch = if row.epoch == 0 { u64::try_from(now).unwrap_or(0) } else { row.epoch + 1 };
         let row = kept_verified(row.clone(), before.as_ref());
         let (recheck_at, rechecks) = match &row.finding {
             Some(Finding::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
@@ -46,20 +50,30 @@ impl Tables {
         };
         let last_success_at = before.as_ref().and_then(|before| before.last_success_at);
         let (version, is_verified) = (row.version.clone(), row.is_verified());
-        let entry = ConnectionEntry { row: ConnectionRow { last_success_at, ..row }, recheck_at, rechecks };
+        let row = ConnectionRow { last_success_at, epoch, ..row };
+        let entry = ConnectionEntry { row, recheck_at, rechecks };
         self.connections.insert(entry.row.tenant.clone(), entry);
         if let Some(before) = before.filter(|_| is_verified) {
             self.tell_restored(&before, &version, now);
         }
+        Written::Done
     }
 
-    pub(crate) fn note_finding(&mut self, tenant: &TenantId, version: &str, finding: &Finding, now: i64) {
+    pub(crate) fn note_finding(
+        &mut self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Finding,
+        now: i64,
+    ) -> Written {
         let waiting = self.waiting_for(tenant);
-        let Some(entry) = self.connections.get_mut(tenant).filter(|entry| entry.row.version == version) else { return };
+        let is_same = |entry: &&mut ConnectionEntry| entry.row.version == version && entry.row.epoch == epoch;
+        let Some(entry) = self.connections.get_mut(tenant).filter(is_same) else { return Written::ChangedMeanwhile };
         let (before, fails) = (entry.row.clone(), entry.rechecks);
-        entry.row.checked_at = Some(now);
+        (entry.row.checked_at, entry.row.epoch) = (Some(now), epoch + 1);
         if before.is_verified() && passes(Some(finding)) {
-            return;
+            return Written::Done;
         }
         entry.row.finding = Some(finding.clone());
         match finding {
@@ -80,6 +94,7 @@ impl Tables {
                 }
             }
         }
+        Written::Done
     }
 
     /// Notes that a case of a tenant has arrived: what was told to fail and was found to work is told to be restored.
@@ -91,7 +106,7 @@ impl Tables {
         }
         entry.row.last_success_at = Some(now);
         if entry.rechecks > 0 && entry.row.is_verified() {
-            entry.rechecks = 0;
+            (entry.rechecks, entry.row.epoch) = (0, entry.row.epoch + 1);
             let version = entry.row.version.clone();
             self.tell(tenant, &version, now);
         }

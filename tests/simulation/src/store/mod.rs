@@ -20,7 +20,7 @@ use testmo_courier::batch::pace::Pace;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{Order, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding, Written};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use testmo_courier::store::outbox::Announcement;
@@ -386,17 +386,23 @@ impl Storage for StoreOf {
         self.ask("connection_counts", |tables, _| tables.connection_counts()).await
     }
 
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<(), StoreError> {
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError> {
         let row = row.clone();
         self.ask("set_connection", move |tables, now| tables.set_connection(&row, now)).await
     }
 
-    async fn note_finding(&self, tenant: &TenantId, version: &str, finding: &Finding) -> Result<(), StoreError> {
+    async fn note_finding(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Finding,
+    ) -> Result<Written, StoreError> {
         let (tenant, version, finding) = (tenant.clone(), version.to_owned(), finding.clone());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("note_finding", move |tables, now| {
             diary.note(|| format!("w{worker} finds of {tenant}: {finding:?}"));
-            tables.note_finding(&tenant, &version, &finding, now);
+            tables.note_finding(&tenant, &version, epoch, &finding, now)
         })
         .await
     }

@@ -124,6 +124,17 @@ impl Both {
             checked_at: None,
             finding: Some(self.finding()),
             last_success_at: None,
+            epoch: 0,
+        }
+    }
+
+    /// The epoch of a tenant's connection, or one that it had or will have.
+    fn epoch(&mut self, tenant: &TenantId) -> u64 {
+        let epoch = self.memory.connection(tenant).map_or(0, |row| row.epoch);
+        match self.rng.u8(..8) {
+            0 => epoch + 1,
+            1 => epoch.saturating_sub(1),
+            _ => epoch,
         }
     }
 
@@ -153,15 +164,16 @@ impl Both {
             4..=8 => self.change().await,
             9 => {
                 let row = self.connection();
-                let now = self.clock.now();
-                self.real.set_connection(&row).await.expect("stored");
-                ("set_connection", told(&()), told(&self.memory.set_connection(&row, now)))
+                let epoch = self.epoch(&row.tenant);
+                let (row, now) = (ConnectionRow { epoch, ..row }, self.clock.now());
+                let real = self.real.set_connection(&row).await.expect("an answer");
+                ("set_connection", told(&real), told(&self.memory.set_connection(&row, now)))
             }
             10 => {
                 let (tenant, version, finding) = (self.tenant(), self.one_of(&["v1", "v2"]), self.finding());
-                let now = self.clock.now();
-                self.real.note_finding(&tenant, version, &finding).await.expect("stored");
-                ("note_finding", told(&()), told(&self.memory.note_finding(&tenant, version, &finding, now)))
+                let (epoch, now) = (self.epoch(&tenant), self.clock.now());
+                let real = self.real.note_finding(&tenant, version, epoch, &finding).await.expect("an answer");
+                ("note_finding", told(&real), told(&self.memory.note_finding(&tenant, version, epoch, &finding, now)))
             }
             11 => {
                 let (lease, now) = (self.wait(), self.clock.now());
