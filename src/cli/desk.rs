@@ -55,12 +55,15 @@ impl Desk {
 
 /// A tenant's connection, which has to be there.
 pub(crate) async fn known(store: &Store, tenant: &TenantId) -> Result<ConnectionRow, Failure> {
-    store.connection(tenant).await?.ok_or_else(|| {
-        Failure::finding(
-            format!("there is no connection of tenant {tenant}"),
-            "`testmo-courier tenants list` shows those there are; `tenants set` enters one",
-        )
-    })
+    store.connection(tenant).await?.ok_or_else(|| no_connection(tenant))
+}
+
+/// A tenant that has to be there, and is not.
+pub(crate) fn no_connection(tenant: &TenantId) -> Failure {
+    Failure::finding(
+        format!("there is no connection of tenant {tenant}"),
+        "`testmo-courier tenants list` shows those there are; `tenants set` enters one",
+    )
 }
 
 /// Whether a master key is the one that a store's API keys are encrypted with; a store that knows of none takes any.

@@ -29,6 +29,12 @@ impl Out {
         Self { sink: Box::new(stdout), coloured }
     }
 
+    /// A place that keeps nothing.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self { sink: Box::new(io::sink()), coloured: false }
+    }
+
     /// Writes one line.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         writeln!(self.sink, "{text}").map_err(Failure::from_output)

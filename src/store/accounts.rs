@@ -276,7 +276,7 @@ impl Known {
         Ok(Self { accounts, paces: kept_paces, unreadable, ..Self::default() })
     }
 
-    /// Counts what is under way, and reads what people have ordered.
+    /// Counts what is under way, and reads what people have ordered. A tenant that a person may remove is paused, too.
     pub(super) async fn count(&mut self, conn: &mut AnyConnection, now: i64) -> Result<(), StoreError> {
         let sql = format!(
             "SELECT p.account AS kind, p.tenant_id AS name, COUNT(*) AS n, 0 AS paused, NULL AS most, \
@@ -284,6 +284,7 @@ impl Known {
              FROM {rows} JOIN pushes p ON p.account = r.account WHERE p.ended_at IS NULL AND p.lease_until > $2 \
              GROUP BY p.account, p.tenant_id \
              UNION ALL SELECT kind, name, 0, paused, most, NULL FROM lane_orders \
+             UNION ALL SELECT 'tenant', tenant_id, 0, 1, NULL, NULL FROM connections WHERE removing_until > $2 \
              UNION ALL SELECT r.account, '', 0, 0, NULL, \
              (SELECT MAX(p.last_id) FROM pushes p WHERE p.account = r.account) FROM {rows}",
             rows = Dialect::of(conn).rows(&[("account", Kind::Text)])

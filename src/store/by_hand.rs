@@ -48,6 +48,18 @@ pub enum Hindrance {
     /// Nothing of it is left to do.
     #[error("all its cases are in Testmo already: it can be discarded")]
     Delivered,
+    /// It is not known what its last request has created.
+    #[error(
+        "the outcome of its last request is unknown: wait until it is delivered, or give it up with \
+         `testmo-courier shelf discard`"
+    )]
+    Unclear,
+    /// It is neither finished nor on the shelf.
+    #[error("it is being delivered: wait until it is delivered or on the shelf")]
+    Open,
+    /// It is not as the person saw it.
+    #[error("it was changed meanwhile")]
+    Changed,
     /// A person gave the batch up.
     #[error("the batch was {} before: publish the cases under another batch_id", .0.name())]
     GivenUp(BatchState),
@@ -81,6 +93,26 @@ impl Store {
             None => None,
         };
         Ok(discard(row, batch.as_ref(), stored, self.now()))
+    }
+
+    /// What discarding a row would store that was counted with this generation, when its tenant is removed with all that
+    /// it has on the shelf; nothing is stored yet. A batch that may have been created needs a decision of its own.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn purging(&self, row: &Shelved, generation: i64) -> Result<Result<Change, Hindrance>, StoreError> {
+        if row.generation != generation {
+            return Ok(Err(Hindrance::Changed));
+        }
+        let batch = own_batch(row);
+        let stored = match &batch {
+            Some(batch) => self.batch(&batch.key).await?,
+            None => None,
+        };
+        Ok(match &stored {
+            Some(Stored { record, .. }) if is_unclear(record) => Err(Hindrance::Unclear),
+            Some(_) | None => discard(row, batch.as_ref(), stored, self.now()),
+        })
     }
 }
 
@@ -155,6 +187,11 @@ fn discard(row: &Shelved, batch: Option<&Batch>, stored: Option<Stored>, now: i6
     let telling = Telling { source: &batch.source, now, reason: None, detail: None };
     let events = event::of_settlement(&record, &telling).into_iter().collect();
     Ok(Change { batch: Some(Revised { record, from_epoch }), events, ..change })
+}
+
+/// Whether an open batch may have cases in Testmo that nobody knows of.
+fn is_unclear(record: &BatchRecord) -> bool {
+    record.state == BatchState::Open && (record.open_push.is_some() || record.doubt_since.is_some())
 }
 
 /// For how long a request with cases of an open batch may still be under way.

@@ -224,7 +224,7 @@ impl Store {
         );
         let bounds = vec![Bound::Int(until), Bound::Int(now), Bound::Int(i64::from(most))];
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
-        rows.iter().map(connection).collect()
+        self.unreadable.skip(rows.iter().map(connection))
     }
 
     /// A tenant's connection.
@@ -235,7 +235,7 @@ impl Store {
         let mut conn = self.reading().await?;
         let sql = "SELECT * FROM connections WHERE tenant_id = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-        rows.first().map(connection).transpose()
+        self.unreadable.noted(rows.first().map(connection).transpose())
     }
 
     /// Every connection, by tenant.
@@ -245,7 +245,7 @@ impl Store {
     pub async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
         let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, "SELECT * FROM connections ORDER BY tenant_id", vec![]).await?;
-        rows.iter().map(connection).collect()
+        self.unreadable.skip(rows.iter().map(connection))
     }
 
     /// Tenants whose keys expire on or before a day (ISO 8601), with the days on which they do.
@@ -256,7 +256,9 @@ impl Store {
         let mut conn = self.reading().await?;
         let sql = "SELECT tenant_id, expires_on FROM connections WHERE expires_on <= $1 ORDER BY tenant_id";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(day.into())]).await?;
-        rows.iter().map(|row| Ok((row.parsed("tenant_id")?, row.text("expires_on")?))).collect()
+        let key = |row: &AnyRow| Ok((row.parsed("tenant_id")?, row.text("expires_on")?));
+        let in_row = |row| key(row).map_err(|error: StoreError| error.in_row("connections", || key_of(row)));
+        self.unreadable.skip(rows.iter().map(in_row))
     }
 
     /// How many connections there are, by the day on which their keys expire and whether they may be used.
@@ -277,18 +279,6 @@ impl Store {
             })
         };
         rows.iter().map(count).collect()
-    }
-
-    /// Removes a tenant's connection and everything on the shelf for it.
-    ///
-    /// # Errors
-    /// When the store does not answer; nothing is removed then.
-    pub async fn remove_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        for sql in ["DELETE FROM shelf WHERE tenant_id = $1", "DELETE FROM connections WHERE tenant_id = $1"] {
-            sql::execute(transaction.conn()?, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-        }
-        transaction.commit().await
     }
 
     /// A fact that was kept under a name.
@@ -418,7 +408,12 @@ async fn note(
 /// Notes that cases of tenants have arrived: what was told to fail and was found to work is told to be restored.
 pub(super) async fn proven(conn: &mut AnyConnection, now: i64, tenants: &[TenantId]) -> Result<(), StoreError> {
     for tenant in tenants {
-        let Some((row, fails)) = kept(conn, tenant).await? else { continue };
+        let (row, fails) = match kept(conn, tenant).await {
+            Ok(Some(kept)) => kept,
+            // What cannot be read is not reported, and must not keep from being stored what arrived.
+            Ok(None) | Err(StoreError::Unreadable(_)) => continue,
+            Err(error) => return Err(error),
+        };
         if fails == 0 || !row.is_verified() {
             continue;
         }
@@ -460,7 +455,15 @@ fn finding_text(finding: Option<&Finding>) -> Option<String> {
     finding.and_then(|finding| serde_json::to_string(finding).ok())
 }
 
-fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
+pub(super) fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
+    columns(row).map_err(|error| error.in_row("connections", || key_of(row)))
+}
+
+fn key_of(row: &AnyRow) -> String {
+    row.text("tenant_id").unwrap_or_else(|_| "?".into())
+}
+
+fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
     let finding = row.maybe_text("finding")?;
     let finding = finding.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("finding")));
     let resolved = row.maybe_text("resolved_mapping")?;

@@ -15,6 +15,7 @@ mod lock;
 mod open;
 pub mod outbox;
 mod prune;
+pub mod removal;
 pub mod shelf;
 mod sql;
 mod storage;

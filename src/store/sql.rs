@@ -56,12 +56,28 @@ impl Dialect {
     pub(super) fn skip_taken(self) -> &'static str {
         match self {
             Self::Sqlite => "",
-            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+            Self::Postgres => "FOR NO KEY UPDATE SKIP LOCKED",
         }
     }
 
     /// The end of a `SELECT` whose rows this transaction changes: others wait for it.
     pub(super) fn keep(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR NO KEY UPDATE",
+        }
+    }
+
+    /// The end of a `SELECT` whose rows have to be there until this transaction ends; others may change them meanwhile.
+    pub(super) fn stay(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR KEY SHARE",
+        }
+    }
+
+    /// The end of a `SELECT` whose rows this transaction may remove: it waits for those who need them to be there.
+    pub(super) fn remove(self) -> &'static str {
         match self {
             Self::Sqlite => "",
             Self::Postgres => "FOR UPDATE",

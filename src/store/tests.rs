@@ -33,6 +33,7 @@ mod folders;
 mod opening;
 mod outbox;
 mod past;
+mod removal;
 mod replicas;
 mod shelf;
 

@@ -8,6 +8,7 @@ use testmo_courier::batch::{Reason, fingerprint};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::Store;
 use testmo_courier::store::ledger::Change;
+use testmo_courier::store::removal::Removed;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
@@ -54,7 +55,9 @@ async fn a_message_with_a_wrong_routing_key_is_found_on_the_shelf() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_an_unknown_tenant_waits_until_the_tenant_is_known() {
     let mut stage = Stage::with_tenants(&["acme", "late"]).await;
-    stage.store.remove_tenant(&"late".parse().unwrap()).await.unwrap();
+    let late = "late".parse().unwrap();
+    let version = stage.store.connection(&late).await.unwrap().unwrap().version;
+    assert_eq!(stage.store.remove_tenant(&late, &version).await.unwrap(), Removed::Done);
     stage.start_worker();
     stage.publish(&batch("late", "b-1", 2)).await;
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;

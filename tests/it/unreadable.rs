@@ -140,3 +140,21 @@ async fn an_account_that_cannot_be_read_holds_its_own_batches() {
     drop(process);
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_cannot_be_read_holds_its_tenant_alone() {
+    let mut stage = Stage::on(Broker::shared(), &["acme", "oak"], &SOON).await;
+    run(&stage, "UPDATE connections SET mapping = '?' || mapping WHERE tenant_id = 'acme'").await;
+    let process = Process::start(&stage).await;
+    for tenant in ["acme", "oak"] {
+        stage.publish(&batch(tenant, "b-1", 1)).await;
+    }
+    stage.delivered("oak/b-1").await;
+    stage.shelf_until(|shelf| shelf.len() == 1 && shelf[0].content.reason == Reason::StoreRowUnreadable).await;
+    is_well(&process, "connections", 1.0).await;
+    assert_eq!(stage.store.connections().await.unwrap().len(), 1, "lists leave it out");
+    run(&stage, "UPDATE connections SET mapping = SUBSTR(mapping, 2) WHERE tenant_id = 'acme'").await;
+    stage.delivered("acme/b-1").await;
+    drop(process);
+    stage.end().await;
+}

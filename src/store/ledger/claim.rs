@@ -147,16 +147,19 @@ fn decide<'a>(
     }
 }
 
+/// The verified connections of claiming tenants, none of which is removed before the claims are stored.
 async fn current_connections(
     conn: &mut AnyConnection,
     claims: &[Claim],
 ) -> Result<HashSet<(String, String)>, StoreError> {
     let tenants: HashSet<&str> = claims.iter().map(|c| c.tenant.as_str()).collect();
     let wanted: Vec<Value> = tenants.into_iter().map(|t| json!({"tenant": t})).collect();
+    let dialect = Dialect::of(conn);
     let sql = format!(
         "SELECT c.tenant_id, c.version FROM connections c JOIN {} ON c.tenant_id = r.tenant \
-         WHERE c.verified_version = c.version",
-        Dialect::of(conn).rows(&[("tenant", Kind::Text)])
+         WHERE c.verified_version = c.version {}",
+        dialect.rows(&[("tenant", Kind::Text)]),
+        dialect.stay()
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await?;
     rows.iter().map(|row| Ok((row.text("tenant_id")?, row.text("version")?))).collect()

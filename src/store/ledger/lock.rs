@@ -7,16 +7,29 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
+use super::super::shelf::Identity;
 use super::super::sql::{self, Bound, Dialect, Kind};
 use super::super::{StoreError, accounts};
 use super::Change;
-use crate::batch::{BatchKey, Reason};
+use crate::batch::ledger::BatchState;
+use crate::batch::{BatchKey, Reason, TenantId};
 
 /// Where replicas share the store: keeps what a group of changes is about to touch in another order than its neighbours.
 pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Change>]) -> Result<(), StoreError> {
     let dialect = Dialect::of(conn);
     if !dialect.is_shared() {
         return Ok(());
+    }
+    // Before anything else, as whoever removes a tenant does it. Only that one waits, and is waited for.
+    let tenants: BTreeSet<&TenantId> = changes.iter().flat_map(|change| left_over(change)).collect();
+    if !tenants.is_empty() {
+        let rows: Vec<Value> = tenants.into_iter().map(|tenant| json!({"tenant": tenant.as_str()})).collect();
+        let sql = format!(
+            "SELECT 1 FROM connections c JOIN {} ON c.tenant_id = r.tenant {}",
+            dialect.rows(&[("tenant", Kind::Text)]),
+            dialect.stay()
+        );
+        sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     }
     // What a person wants of a batch touches the shelf first; a worker that settles it, the batch.
     let by_hand = changes.iter().filter(|change| change.by_hand.is_some());
@@ -34,4 +47,15 @@ pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Chan
     let mut shelved = changes.iter().filter_map(|change| change.shelve.as_ref());
     // Before any row of the shelf, as whoever gives an order does it.
     if shelved.any(|shelving| shelving.reason == Reason::Paused) { accounts::keep_orders(conn).await } else { Ok(()) }
+}
+
+/// The tenants of which a change leaves something to do: on the shelf, or as an open record.
+fn left_over(change: &Change) -> impl Iterator<Item = &TenantId> {
+    let shelved = change.shelve.as_ref().and_then(|shelving| match &shelving.identity {
+        Identity::Batch(key, _) => Some(&key.tenant),
+        Identity::Raw(_, tenant, _) => tenant.as_ref(),
+    });
+    let open = change.batch.as_ref().map(|revised| &revised.record);
+    let open = open.filter(|record| record.state == BatchState::Open).map(|record| &record.key.tenant);
+    shelved.into_iter().chain(open)
 }

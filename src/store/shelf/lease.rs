@@ -32,6 +32,10 @@ const IS_MENDED: &str = "shelf.waits_for = 'connection' \
 /// The most suspects that are passed over in one go because they cannot be read.
 const MOST_UNREADABLE: usize = 100;
 
+/// What belongs to a tenant that a person is about to remove: it stays as that person has seen it.
+const IS_REMOVED: &str = "EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id \
+    AND c.removing_until > $1)";
+
 /// What replicas take turns at when they lease a suspect.
 const SUSPECTS: i64 = 0x0073_7573_7065_6374;
 
@@ -50,7 +54,8 @@ impl Store {
              UNION ALL SELECT (SELECT MIN(s.tenant_id) FROM shelf s WHERE s.state = 'parked' \
              AND s.tenant_id > parked.tenant) FROM parked WHERE parked.tenant IS NOT NULL) \
              SELECT p.tenant, c.origin, \
-             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {ITS_TIME_CAME}) \
+             CASE WHEN c.removing_until > $1 THEN 0 \
+             WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {ITS_TIME_CAME}) \
              OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {IS_MENDED}) \
              THEN 1 ELSE 0 END AS is_due, \
              CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
@@ -91,7 +96,7 @@ impl Store {
         let conn = transaction.conn()?;
         let sql = format!(
             "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {} \
-             AND (({ITS_TIME_CAME}) OR ({IS_MENDED})) \
+             AND (({ITS_TIME_CAME}) OR ({IS_MENDED})) AND NOT {IS_REMOVED} \
              ORDER BY arrived_at, id LIMIT $5 {}) \
              UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
              FROM due WHERE id = due_id RETURNING *",

@@ -3,7 +3,7 @@
 use sqlx::AnyConnection;
 
 use super::super::sql::{self, Bound};
-use super::super::{StoreError, accounts};
+use super::super::{StoreError, accounts, removal};
 use super::{ByHand, Identity, ShelfState, Shelving, Until, Wish};
 use crate::batch::Reason;
 
@@ -26,10 +26,16 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
         Until::Connection => (ShelfState::Parked, "connection", now),
         Until::Person => (ShelfState::Dead, "person", now),
     };
-    // Whoever shelves it over a pause may not have heard yet that the pause is over; after a while it has.
-    let stale = shelving.reason == Reason::Paused
+    let unordered = shelving.reason == Reason::Paused
         && !accounts::is_paused(conn, tenant.as_ref(), shelving.account.as_deref()).await?;
-    let due_at = if stale { due_at.min(now.saturating_add(PAUSE_IS_OVER_MS)) } else { due_at };
+    let due_at = if unordered {
+        // Whoever shelves it over a pause may not have heard yet that the pause is over; after a while it has. And the
+        // pause of a tenant that a person may remove ends by itself.
+        let over = removal::paused_until(conn, now, tenant.as_ref()).await?;
+        due_at.min(over.unwrap_or(now.saturating_add(PAUSE_IS_OVER_MS)))
+    } else {
+        due_at
+    };
     let sql = "INSERT INTO shelf (identity, generation, state, reason, detail, tenant_id, batch_id, account, \
                connection, waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, headers, body) \
                VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \

@@ -192,7 +192,7 @@ async fn a_connection_that_was_removed_is_not_entered_again_by_what_was_read_bef
     let finding = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.connect(&connection("v1", true)).await;
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
-    f.store.remove_tenant(&tenant()).await.unwrap();
+    f.store.remove_tenant(&tenant(), "v1").await.unwrap();
     assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::ChangedMeanwhile);
     assert!(f.store.connection(&tenant()).await.unwrap().is_none());
     f.set_time(1_000_001).await;

@@ -30,8 +30,13 @@ impl Tables {
         })
     }
 
-    fn is_paused(&self, account: &str, tenant: &TenantId) -> bool {
-        self.is_ordered_to_pause(Some(tenant), Some(account))
+    fn is_paused(&self, account: &str, tenant: &TenantId, now: i64) -> bool {
+        self.is_ordered_to_pause(Some(tenant), Some(account)) || self.removing_until(Some(tenant), now).is_some()
+    }
+
+    /// Until when the work of a tenant is paused because a person may remove it, if it is.
+    pub(super) fn removing_until(&self, tenant: Option<&TenantId>, now: i64) -> Option<i64> {
+        self.connections.get(tenant?)?.removing_until.filter(|until| *until > now)
     }
 
     pub(super) fn is_ordered_to_pause(&self, tenant: Option<&TenantId>, account: Option<&str>) -> bool {
@@ -48,7 +53,7 @@ impl Tables {
     }
 
     pub(crate) fn permit(&mut self, account: &str, tenant: Option<&TenantId>, lease: Duration, now: i64) -> Permit {
-        if tenant.is_some_and(|tenant| self.is_paused(account, tenant)) {
+        if tenant.is_some_and(|tenant| self.is_paused(account, tenant, now)) {
             return Permit::Paused;
         }
         match self.pace(account).permission(now, 1) {
@@ -62,7 +67,7 @@ impl Tables {
 
     /// Leave for one more request that creates cases.
     pub(super) fn ask(&mut self, account: &str, tenant: &TenantId, ceiling: u32, lease: Duration, now: i64) -> Answer {
-        if self.is_paused(account, tenant) {
+        if self.is_paused(account, tenant, now) {
             return Answer::Paused;
         }
         let limit = match self.pace(account).permission(now, ceiling) {

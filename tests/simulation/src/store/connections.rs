@@ -51,7 +51,8 @@ impl Tables {
         let last_success_at = before.as_ref().and_then(|before| before.last_success_at);
         let (version, is_verified) = (row.version.clone(), row.is_verified());
         let row = ConnectionRow { last_success_at, epoch, ..row };
-        let entry = ConnectionEntry { row, recheck_at, rechecks };
+        let removing_until = self.connections.get(&row.tenant).and_then(|entry| entry.removing_until);
+        let entry = ConnectionEntry { row, recheck_at, rechecks, removing_until };
         self.connections.insert(entry.row.tenant.clone(), entry);
         if let Some(before) = before.filter(|_| is_verified) {
             self.tell_restored(&before, &version, now);

@@ -4,6 +4,8 @@ mod accounts;
 mod connections;
 pub(crate) mod ledger;
 mod outbox;
+#[cfg(test)]
+mod removal;
 mod shelf;
 pub(crate) mod tables;
 #[cfg(test)]

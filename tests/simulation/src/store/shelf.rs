@@ -20,9 +20,11 @@ impl Tables {
             Until::Connection => (ShelfState::Parked, now),
             Until::Person => (ShelfState::Dead, now),
         };
-        let stale = shelving.reason == Reason::Paused
-            && !self.is_ordered_to_pause(tenant_of(&shelving.identity), shelving.account.as_deref());
-        let due_at = if stale { due_at.min(now + PAUSE_IS_OVER_MS) } else { due_at };
+        let tenant = tenant_of(&shelving.identity);
+        let unordered =
+            shelving.reason == Reason::Paused && !self.is_ordered_to_pause(tenant, shelving.account.as_deref());
+        let over = self.removing_until(tenant, now).unwrap_or(now + PAUSE_IS_OVER_MS);
+        let due_at = if unordered { due_at.min(over) } else { due_at };
         // As in a database, a number is used up also where a row is put anew.
         self.shelved += 1;
         let there = self.shelf.values_mut().find(|row| is_same(&row.content.identity, &shelving.identity));
@@ -93,7 +95,9 @@ impl Tables {
             Until::Connection => self.is_mended(row),
             Until::Person => false,
         };
-        due && row.state == ShelfState::Parked && row.content.reason != Reason::Suspect && !row.is_leased(now)
+        let removing = self.removing_until(tenant_of(&row.content.identity), now).is_some();
+        let parked = row.state == ShelfState::Parked && row.content.reason != Reason::Suspect;
+        due && parked && !removing && !row.is_leased(now)
     }
 
     /// Tenants with parked batches, those first that have waited longest.

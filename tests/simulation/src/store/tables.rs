@@ -48,6 +48,8 @@ pub(crate) struct ConnectionEntry {
     pub(crate) row: ConnectionRow,
     pub(crate) recheck_at: Option<i64>,
     pub(crate) rechecks: u32,
+    /// Until when the tenant is paused because a person may remove it.
+    pub(crate) removing_until: Option<i64>,
 }
 
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use testmo_courier::store::accounts::{Heard, Order, OrderedLane};
 use testmo_courier::store::connections::{ConnectionRow, Finding, SealedKey};
 use testmo_courier::store::folders::{FolderEnd, FolderLimits, NewFolder};
 use testmo_courier::store::ledger::{Change, Claim, Company, PushEnded, Revised};
+use testmo_courier::store::removal::Removal;
 use testmo_courier::store::shelf::{ByHand, Filter, Identity, ShelfId, Shelved, Shelving, Until, Wish};
 
 use super::tables::Tables;
@@ -159,7 +160,7 @@ impl Both {
 
     /// One call, on both; gives what they answered.
     async fn call(&mut self) -> (&'static str, String, String) {
-        match self.rng.u8(..26) {
+        match self.rng.u8(..28) {
             0..=3 => self.claim().await,
             4..=8 => self.change().await,
             9 => {
@@ -218,6 +219,7 @@ impl Both {
                 self.real.give_order(&order).await.expect("stored");
                 ("give_order", told(&()), told(&self.memory.give_order(&order, now)))
             }
+            26 | 27 => self.removal().await,
             22 => {
                 let (after, lease, now) = (self.wait(), self.wait(), self.clock.now());
                 let mut real = self.real.take_last_looks(after, lease, 9).await.expect("taken");
@@ -230,6 +232,29 @@ impl Both {
                 let (retention, most, now) = (self.wait(), self.rng.u32(1..4), self.clock.now());
                 let real = self.real.prune(retention, most).await.expect("pruned");
                 ("prune", told(&real), told(&self.memory.prune(retention, most, now)))
+            }
+        }
+    }
+
+    /// A step of a person who may remove a tenant.
+    async fn removal(&mut self) -> (&'static str, String, String) {
+        let (tenant, now) = (self.tenant(), self.clock.now());
+        match self.rng.u8(..6) {
+            0..=2 => {
+                let hold = self.wait();
+                let real = self.real.begin_removal(&tenant, hold).await.expect("begun");
+                let rows = |removal: Removal| removal.shelved.iter().map(|(id, n)| (id.0, *n)).collect::<Vec<_>>();
+                let memory = self.memory.begin_removal(&tenant, hold, now);
+                ("begin_removal", told(&real.map(rows)), told(&memory))
+            }
+            3 => {
+                self.real.end_removal(&tenant).await.expect("ended");
+                ("end_removal", told(&()), told(&self.memory.end_removal(&tenant, now)))
+            }
+            _ => {
+                let version = self.one_of(&["v1", "v2"]);
+                let real = self.real.remove_tenant(&tenant, version).await.expect("an answer");
+                ("remove_tenant", told(&real), told(&self.memory.remove_tenant(&tenant, version)))
             }
         }
     }
