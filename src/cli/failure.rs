@@ -128,10 +128,7 @@ impl From<StoreError> for Failure {
             | StoreError::Forbidden(_)
             | StoreError::Unreadable(_)
             | StoreError::Newer => Self::Unreachable(Words::split(error)),
-            StoreError::Database(_)
-            | StoreError::Migration(_)
-            | StoreError::Malformed(_)
-            | StoreError::Closed => {
+            StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {
                 Self::unreachable(error, "check store.url, who owns the store, and the room on its disk")
             }
         }
