@@ -114,6 +114,7 @@ fn of_testmo(testmo: &Testmo, key: &str) -> Option<String> {
         "settle_answered" => time(testmo.settle_answered),
         "settle_unanswered" => time(testmo.settle_unanswered),
         "last_look" => time(testmo.last_look),
+        "folder_window" => time(testmo.folder_window),
         "margin" => time(testmo.margin),
         "max_answer_bytes" => number(testmo.max_answer_bytes),
         _ => return None,
