@@ -63,8 +63,8 @@ impl CallError {
     pub(super) fn remedy(&self) -> Option<&'static str> {
         if self.is_unreadable() {
             return Some(
-                "a message has a property or header name that is not UTF-8; it moves to the dead \
-                 queue when its delivery limit is reached, and has to be removed there by hand",
+                "report this as a defect: the broker sent something that this program cannot read and did not expect; \
+                 a message that comes with it moves to the dead queue when its delivery limit is reached",
             );
         }
         match self.channel_error()?.0 {

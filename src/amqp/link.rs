@@ -9,6 +9,7 @@ use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus};
 
 use super::address::Address;
 use super::call::{CallError, limited, protocol_error};
+use super::guard::{self, Marker};
 use crate::config::Amqp;
 
 /// AMQP reply code: the virtual host does not exist or is not open to this user.
@@ -17,6 +18,7 @@ const NOT_ALLOWED: u16 = 530;
 /// An open connection. Dropping it closes it without waiting.
 pub struct Link {
     connection: Connection,
+    marker: Marker,
     rpc_timeout: Duration,
     close_timeout: Duration,
 }
@@ -107,10 +109,11 @@ pub async fn connect_once(config: &Amqp, purpose: &str) -> Result<Link, ConnectE
     let name = format!("{} {purpose}", config.connection_name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     // lapin's own limit covers only the TCP part; a frozen peer would hold this for ever.
-    let connecting = Connection::connect_uri(address.uri(), properties);
+    let marker = Marker::random();
+    let connecting = guard::connect(address.uri(), properties, &marker);
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(Ok(connection)) => {
-            Ok(Link { connection, rpc_timeout: config.rpc_timeout, close_timeout: config.close_timeout })
+            Ok(Link { connection, marker, rpc_timeout: config.rpc_timeout, close_timeout: config.close_timeout })
         }
         Ok(Err(error)) => Err(classify(&error, &address)),
         Err(_) => Err(ConnectError::TimedOut { target: address.target(), limit: config.connect_timeout }),
@@ -158,6 +161,11 @@ impl Link {
         let select = channel.confirm_select(ConfirmSelectOptions::default());
         limited("confirm.select", self.rpc_timeout, select).await?;
         Ok(channel)
+    }
+
+    /// By what messages are known whose headers the guard has replaced.
+    pub(super) fn marker(&self) -> &Marker {
+        &self.marker
     }
 
     pub(super) fn rpc_timeout(&self) -> Duration {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::guard::Marker;
+
 /// How many headers are kept, in the order of their names.
 const MAX_HEADERS: usize = 64;
 /// How many bytes of a header's value are kept.
@@ -37,11 +39,32 @@ pub struct Message {
     /// How often it was handed out before; 0 where the broker does not say. Only the intake queue's
     /// own count means something: RabbitMQ 4 leaves the source's count on dead letters.
     pub delivery_count: u64,
+    /// The properties and headers, if they cannot be read; then nothing else is known of them.
+    pub unreadable: Option<UnreadableHeaders>,
+}
+
+/// Properties and headers that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableHeaders {
+    /// What is wrong with them.
+    pub detail: String,
+    /// The payload of the content-header frame as it came, at most 262,144 bytes of it.
+    pub bytes: Vec<u8>,
 }
 
 impl Message {
-    /// Takes over body and properties, without the means to acknowledge it.
-    pub(super) fn read(delivery: &mut lapin::message::Delivery) -> Self {
+    /// Takes over body and properties, without the means to acknowledge it. `marker` is that of the connection.
+    pub(super) fn read(delivery: &mut lapin::message::Delivery, marker: &Marker) -> Self {
+        let table = delivery.properties.headers().as_ref();
+        if let Some(unreadable) = table.and_then(|table| marker.separate(table, &mut delivery.data)) {
+            return Self {
+                body: std::mem::take(&mut delivery.data),
+                exchange: delivery.exchange.to_string(),
+                routing_key: delivery.routing_key.to_string(),
+                unreadable: Some(unreadable),
+                ..Self::default()
+            };
+        }
         let properties = &delivery.properties;
         let headers = properties.headers().as_ref();
         Self {
@@ -57,6 +80,7 @@ impl Message {
             timestamp_ms: properties.timestamp().map(milliseconds),
             headers: headers.map(scalars).unwrap_or_default(),
             delivery_count: headers.map_or(0, delivery_count),
+            unreadable: None,
         }
     }
 }
@@ -138,7 +162,7 @@ mod tests {
         }
         let mut delivery = lapin::message::Delivery::mock(1, "e".into(), "k".into(), false, b"body".to_vec());
         delivery.properties = BasicProperties::default().with_headers(table).with_timestamp(1_700_000_000);
-        Message::read(&mut delivery)
+        Message::read(&mut delivery, &Marker::random())
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `publisher`, `pool` | how is a message stored by the broker, and how sure is that? |
 //! | `intake`, `session` | how do messages come in, and when are they ours no longer? |
 //! | `tail` | how does a person watch the events go by? |
+//! | `guard` | keeps headers that lapin cannot read from ending a connection |
 //! | `link`, `address`, `reconnect`, `backoff`, `status` | how is a connection opened, limited, watched and opened again? |
 //!
 //! Invariants:
@@ -24,6 +25,7 @@ mod address;
 mod backoff;
 mod call;
 mod declare;
+mod guard;
 mod intake;
 mod link;
 mod message;
@@ -42,7 +44,7 @@ pub use call::CallError;
 pub use declare::{Finding, Problem, check, declare};
 pub use intake::{Delivery, Event, Generation, Intake, IntakeControl, Mode, Subscription};
 pub use link::{ConnectError, Link, connect_once};
-pub use message::Message;
+pub use message::{Message, UnreadableHeaders};
 pub use outgoing::{HeaderValue, Outgoing};
 pub use publish_error::{PublishError, PublishFault};
 pub use publisher::{Publish, Publisher};

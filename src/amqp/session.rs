@@ -14,6 +14,7 @@ use super::ack::{AckHandle, OfChannel};
 use super::address::Address;
 use super::call::{CallError, limited};
 use super::declare::{Finding, declare, short};
+use super::guard::Marker;
 use super::intake::{Delivery, Event, Generation, Mode, Subscription};
 use super::link::{Change, Changes, Link, connect_once};
 use super::message::Message;
@@ -42,6 +43,7 @@ pub(super) struct Consumption {
 /// One channel and what is known about it.
 struct Session {
     channel: Channel,
+    marker: Marker,
     generation: Generation,
     broken: CancellationToken,
     consumer: Option<Consumer>,
@@ -123,6 +125,7 @@ impl Consumption {
         }
         Ok(Session {
             channel: link.channel().await?,
+            marker: link.marker().clone(),
             generation: Generation::fresh(),
             broken: CancellationToken::new(),
             consumer: None,
@@ -241,7 +244,7 @@ impl Session {
             Some(Ok(mut delivery)) => {
                 self.handed_over += 1;
                 room.send(Event::Delivery(Box::new(Delivery {
-                    message: Message::read(&mut delivery),
+                    message: Message::read(&mut delivery, &self.marker),
                     redelivered: delivery.redelivered,
                     generation: self.generation,
                     handle: AckHandle::new(OfChannel::new(

@@ -82,7 +82,7 @@ impl Tail {
         let call = "consuming";
         match self.consumer.next().await {
             Some(Ok(mut delivery)) => {
-                let message = Message::read(&mut delivery);
+                let message = Message::read(&mut delivery, self.link.marker());
                 self.last = Some(delivery.acker);
                 Ok(message)
             }

@@ -69,6 +69,10 @@ reasons! {
     Undeliverable "undeliverable" Message:
         "The broker could not deliver the message to the worker: its routing key fits no queue, or it was given back too often.",
         "Publish with the documented exchange and routing key; if those are right, look in the worker's log for why it kept stopping.";
+    /// Its properties or headers cannot be read.
+    UnreadableHeaders "unreadable_headers" Message:
+        "The message's properties and headers cannot be read: they are larger than 16 KB, nested more than 64 levels deep, not UTF-8, or not valid AMQP.",
+        "Correct the headers that the detail on the shelf names; frameworks that republish a message often add a stack trace. Then publish the batch again, or replay it from the shelf, which keeps its body.";
     /// The worker crashed over it.
     Suspect "suspect" Message:
         "The worker stopped several times while it had this message in hand, so it is tried apart from others.",

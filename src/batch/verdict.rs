@@ -174,6 +174,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::InvalidMessage
         | Reason::TooLarge
         | Reason::Undeliverable
+        | Reason::UnreadableHeaders
         | Reason::Suspect
         | Reason::CrashLoop
         | Reason::BatchConflict

@@ -14,6 +14,10 @@ use crate::batch::{BatchId, BatchKey, Reason, TenantId};
 
 pub(super) use self::row::{handle, hold, put, remove};
 
+/// The name under which [`Shelving::headers`] holds the bytes of a content header that could not be read, in hexadecimal
+/// digits. No publisher's header is kept under this name.
+pub const RAW_HEADERS: &str = "raw_headers_hex";
+
 /// What is put onto the shelf.
 #[derive(Clone, Debug)]
 pub struct Shelving {

@@ -189,20 +189,32 @@ impl Courier {
             self.store.announce_event_again(&subject, &told).await?;
             self.announce.notify_one();
         }
+        crash::after(Point::Park);
         self.count_shelved(reason, "dead");
         Ok(Arrival::Shelved)
     }
 
-    /// Shelves what the broker could not deliver to the worker.
-    pub(super) async fn shelve_undeliverable(&self, parcel: Parcel, detail: String) -> Result<(), StoreError> {
-        let body = parcel.body.clone();
-        let whose = match aside(body.len(), move || decode(&body)).await {
-            Ok(batch) => Some((batch.key.tenant.clone(), Some(batch.key))),
-            Err(Undecodable::Schema { key: Some(key), .. }) => Some((key.tenant.clone(), Some(key))),
-            Err(Undecodable::Schema { tenant, .. }) => tenant.map(|tenant| (tenant, None)),
-            Err(Undecodable::NotJson(_)) => None,
+    /// Shelves what the broker could not deliver to the worker, or whose headers cannot be read; only the event needs
+    /// the batch in it.
+    pub(super) async fn shelve_undeliverable(
+        &self,
+        parcel: Parcel,
+        reason: Reason,
+        detail: String,
+    ) -> Result<(), StoreError> {
+        // What is larger than the worker takes is not decoded, here either.
+        let whose = if parcel.body.len() > self.config.amqp.max_message_bytes {
+            None
+        } else {
+            let body = parcel.body.clone();
+            match aside(body.len(), move || decode(&body)).await {
+                Ok(batch) => Some((batch.key.tenant.clone(), Some(batch.key))),
+                Err(Undecodable::Schema { key: Some(key), .. }) => Some((key.tenant.clone(), Some(key))),
+                Err(Undecodable::Schema { tenant, .. }) => tenant.map(|tenant| (tenant, None)),
+                Err(Undecodable::NotJson(_)) => None,
+            }
         };
-        self.shelve_message(parcel, Reason::Undeliverable, whose, vec![], detail).await?;
+        self.shelve_message(parcel, reason, whose, vec![], detail).await?;
         Ok(())
     }
 

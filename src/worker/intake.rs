@@ -10,10 +10,10 @@ use super::courier::{Arrival, Courier, STORE_PATIENCE, STORE_PAUSE};
 use super::desk::Origin;
 use super::dispatch::Told;
 use super::entry::Parcel;
-use crate::amqp::{Delivery, Event, Intake, Message};
-use crate::batch::{Reason, excerpt};
+use crate::amqp::{AckHandle, Delivery, Event, Intake, Message, UnreadableHeaders};
+use crate::batch::{Reason, excerpt, hex};
 use crate::store::StoreError;
-use crate::store::shelf::Shelved;
+use crate::store::shelf::{RAW_HEADERS, Shelved};
 
 /// The most batches taken off the shelf at once.
 const MOST_LEASED: u32 = 500;
@@ -38,7 +38,12 @@ pub(super) async fn take_cases(courier: Arc<Courier>, mut intake: Intake, news: 
         let told = match event {
             Event::Lost(generation) => news.send(Told::Lost(generation)).await,
             Event::Delivery(delivery) => {
-                let Delivery { message, handle, generation, .. } = *delivery;
+                let Delivery { mut message, handle, generation, .. } = *delivery;
+                if let Some(unreadable) = message.unreadable.take() {
+                    let detail = unreadable.detail.clone();
+                    shelve(&courier, message, Some(unreadable), detail, handle).await;
+                    continue;
+                }
                 let suspect = message.delivery_count >= SUSPECT_DELIVERIES;
                 let parcel = parcel_of(message, courier.store.now());
                 let arrival = patiently(|| take(&courier, parcel.clone(), suspect));
@@ -72,15 +77,33 @@ async fn take(courier: &Courier, parcel: Parcel, suspect: bool) -> Result<Arriva
 pub(super) async fn take_undeliverable(courier: Arc<Courier>, mut intake: Intake, why: &'static str) {
     while let Some(event) = intake.next().await {
         let Event::Delivery(delivery) = event else { continue };
-        let Delivery { message, handle, .. } = *delivery;
-        let detail = format!("{why}: published to exchange `{}` as `{}`", message.exchange, message.routing_key);
-        let parcel = parcel_of(message, courier.store.now());
-        match patiently(|| courier.shelve_undeliverable(parcel.clone(), detail.clone())).await {
-            Ok(()) => acknowledge(handle).await,
-            Err(error) => {
-                tracing::warn!(%error, "the store does not answer; a message is given back");
-                give_back(handle).await;
-            }
+        let Delivery { mut message, handle, .. } = *delivery;
+        let mut detail = format!("{why}: published to exchange `{}` as `{}`", message.exchange, message.routing_key);
+        let unreadable = message.unreadable.take();
+        if let Some(unreadable) = &unreadable {
+            detail = format!("{}; {detail}", unreadable.detail);
+        }
+        shelve(&courier, message, unreadable, detail, handle).await;
+    }
+}
+
+/// Shelves a message that never becomes work, and acknowledges it once it is stored.
+async fn shelve(
+    courier: &Courier,
+    message: Message,
+    unreadable: Option<UnreadableHeaders>,
+    detail: String,
+    handle: AckHandle,
+) {
+    let reason = if unreadable.is_some() { Reason::UnreadableHeaders } else { Reason::Undeliverable };
+    let mut parcel = parcel_of(message, courier.store.now());
+    let raw = unreadable.map(|unreadable| (RAW_HEADERS.to_owned(), hex(&unreadable.bytes)));
+    parcel.headers.extend(raw);
+    match patiently(|| courier.shelve_undeliverable(parcel.clone(), reason, detail.clone())).await {
+        Ok(()) => acknowledge(handle).await,
+        Err(error) => {
+            tracing::warn!(%error, "the store does not answer; a message is given back");
+            give_back(handle).await;
         }
     }
 }
@@ -236,13 +259,13 @@ fn parcel_of(message: Message, now: i64) -> Parcel {
     }
 }
 
-async fn acknowledge(handle: crate::amqp::AckHandle) {
+async fn acknowledge(handle: AckHandle) {
     if let Err(error) = handle.ack().await {
         tracing::debug!(%error, "a shelved message could not be acknowledged; it comes again and is known");
     }
 }
 
-async fn give_back(handle: crate::amqp::AckHandle) {
+async fn give_back(handle: AckHandle) {
     if let Err(error) = handle.give_back().await {
         tracing::debug!(%error, "a message could not be given back; it comes again by itself");
     }

@@ -12,6 +12,7 @@ mod ends;
 mod folders;
 mod fuzzed;
 mod hardship;
+mod headers;
 mod history;
 mod hostile;
 mod lanes;

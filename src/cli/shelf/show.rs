@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 use testmo_courier::store::Store;
-use testmo_courier::store::shelf::Shelved;
+use testmo_courier::store::shelf::{RAW_HEADERS, Shelved};
 
 use super::super::failure::Failure;
 use super::super::moment::both;
@@ -11,6 +11,9 @@ use super::super::out::{Out, visible};
 use super::super::table::facts;
 use super::selection::{Which, named};
 use super::{due, list, name};
+
+/// So many bytes of headers that could not be read are shown.
+const MOST_RAW_BYTES: usize = 1_000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,11 +85,30 @@ fn described(entry: &Shelved, now: i64) -> String {
     told.extend(content.failing_since.map(|since| ("failing", both(since, now))));
     let mut text = facts(&told);
     if !content.headers.is_empty() {
-        let headers: Vec<_> = content.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let headers = content.headers.iter().map(|(name, value)| header(name, value));
+        let headers: Vec<_> = headers.collect();
         text.push_str("\nheaders\n");
         text.extend(facts(&headers).lines().map(|line| format!("  {line}\n")));
     }
     text + "\nmessage\n" + &readable(&content.body)
+}
+
+/// A header as people can read it. One that could not be read is shown with its odd bytes written out.
+fn header<'a>(name: &'a str, value: &str) -> (&'a str, String) {
+    if name != RAW_HEADERS {
+        return (name, value.to_owned());
+    }
+    let bytes: Vec<u8> = value.as_bytes().chunks(2).filter_map(byte).collect();
+    let start = bytes.get(..MOST_RAW_BYTES).unwrap_or(&bytes).escape_ascii().to_string();
+    let text = match bytes.len().saturating_sub(MOST_RAW_BYTES) {
+        0 => start,
+        more => format!("{start}… and {more} bytes more; --json prints all of them as {RAW_HEADERS}"),
+    };
+    ("as they came", text)
+}
+
+fn byte(digits: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// A message as people can read it: JSON set out in lines, anything else with its odd bytes written out.
@@ -100,6 +122,14 @@ fn readable(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_that_could_not_be_read_are_shown_as_far_as_people_can_bear() {
+        assert_eq!(header("traceparent", "00-1"), ("traceparent", "00-1".into()));
+        assert_eq!(header(RAW_HEADERS, "03782dff1b"), ("as they came", "\\x03x-\\xff\\x1b".into()));
+        let (_, long) = header(RAW_HEADERS, &"78".repeat(1_234));
+        assert!(long.starts_with("xxx") && long.contains("… and 234 bytes more"), "{long}");
+    }
 
     #[test]
     fn a_message_is_shown_so_that_it_cannot_do_harm() {

@@ -43,7 +43,7 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
                reason = excluded.reason, detail = excluded.detail, account = excluded.account, \
                connection = excluded.connection, waits_for = excluded.waits_for, due_at = excluded.due_at, \
                parks = excluded.parks, failing_since = excluded.failing_since, shelved_at = excluded.shelved_at, \
-               lease_until = NULL, holder = NULL, body = excluded.body \
+               lease_until = NULL, holder = NULL, headers = excluded.headers, body = excluded.body \
                WHERE shelf.state <> 'dead' OR excluded.state = 'dead'";
     let bounds = vec![
         Bound::Text(identity),

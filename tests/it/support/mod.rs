@@ -4,6 +4,7 @@ pub(crate) mod broker;
 pub(crate) mod hostile;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod stage;
 pub(crate) mod wire;

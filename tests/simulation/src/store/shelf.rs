@@ -43,7 +43,6 @@ impl Tables {
             identity: before.identity,
             arrived_at: before.arrived_at,
             published_at: before.published_at,
-            headers: before.headers,
             ..shelving.clone()
         };
         row.generation += 1;

@@ -1,0 +1,115 @@
+//! Publishes messages whose bytes no client library would send.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::broker::Broker;
+
+/// The largest frame, which RabbitMQ agrees to by itself.
+pub(crate) const FRAME_MAX: u32 = 131_072;
+const FRAME_END: u8 = 0xCE;
+
+/// A connection with one channel, on which the broker confirms what it has stored.
+pub(crate) struct RawPublisher(TcpStream);
+
+impl RawPublisher {
+    pub(crate) fn connect(broker: &Broker, vhost: &str) -> Self {
+        let mut this = Self(TcpStream::connect(("127.0.0.1", broker.port())).expect("a broker"));
+        this.0.write_all(b"AMQP\0\0\x09\x01").expect("a broker that reads");
+        this.answer((10, 10)).expect("connection.start");
+        let login = [&long(b"")[..], &short(b"PLAIN"), &long(b"\0guest\0guest"), &short(b"en_US")].concat();
+        this.method(0, (10, 11), &login);
+        this.answer((10, 30)).expect("connection.tune");
+        this.method(0, (10, 31), &[&[0, 1][..], &FRAME_MAX.to_be_bytes(), &[0, 0]].concat());
+        this.call(0, (10, 40), &[&short(vhost.as_bytes())[..], &short(b""), &[0]].concat());
+        this.call(1, (20, 10), &short(b""));
+        this.call(1, (85, 10), &[0]);
+        this
+    }
+
+    /// Publishes a persistent message with the headers of this table.
+    pub(crate) fn with_headers(&mut self, exchange: &str, table: &[u8], body: &[u8]) -> Result<(), String> {
+        self.publish(exchange, b"batch", (1 << 13) | (1 << 12), &[&long(table)[..], &[2]].concat(), body)
+    }
+
+    /// Publishes a message with property flags and properties as they are, and waits until it is stored. What the
+    /// broker refuses ends the connection.
+    pub(crate) fn publish(
+        &mut self,
+        exchange: &str,
+        routing_key: &[u8],
+        flags: u16,
+        properties: &[u8],
+        body: &[u8],
+    ) -> Result<(), String> {
+        let arguments = [&[0, 0][..], &short(exchange.as_bytes()), &short(routing_key), &[0]].concat();
+        self.method(1, (60, 40), &arguments);
+        let size = u64::try_from(body.len()).expect("a length");
+        let header = [&[0, 60, 0, 0][..], &size.to_be_bytes(), &flags.to_be_bytes(), properties].concat();
+        self.frame(2, 1, &header);
+        self.frame(3, 1, body);
+        self.answer((60, 80))
+    }
+
+    fn call(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) {
+        self.method(channel, (class, method), arguments);
+        self.answer((class, method + 1)).expect("an answer");
+    }
+
+    fn method(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) {
+        self.frame(1, channel, &[&class.to_be_bytes()[..], &method.to_be_bytes(), arguments].concat());
+    }
+
+    fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
+        let frame = [&[kind][..], &channel.to_be_bytes(), &long(payload), &[FRAME_END]].concat();
+        assert!(frame.len() <= usize::try_from(FRAME_MAX).expect("a length"), "{} bytes", frame.len());
+        // A broker that has closed the connection says why.
+        drop(self.0.write_all(&frame));
+    }
+
+    /// Waits for a method; any other one is what the broker has against it.
+    fn answer(&mut self, wanted: (u16, u16)) -> Result<(), String> {
+        let mut prefix = [0; 7];
+        self.0.read_exact(&mut prefix).map_err(|error| error.to_string())?;
+        let size = u32::from_be_bytes([prefix[3], prefix[4], prefix[5], prefix[6]]);
+        let mut payload = vec![0; usize::try_from(size).expect("a length") + 1];
+        self.0.read_exact(&mut payload).map_err(|error| error.to_string())?;
+        let number = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
+        match (number(0), number(2)) == wanted {
+            true => Ok(()),
+            false => Err(payload.escape_ascii().to_string()),
+        }
+    }
+}
+
+/// An entry of a table.
+pub(crate) fn entry(name: &[u8], value: &[u8]) -> Vec<u8> {
+    [&short(name)[..], value].concat()
+}
+
+/// A text as the value of a header.
+pub(crate) fn text(bytes: &[u8]) -> Vec<u8> {
+    [&b"S"[..], &long(bytes)].concat()
+}
+
+/// A value that is nested so many levels deep: tables in tables (`F`) or arrays in arrays (`A`).
+pub(crate) fn nested(levels: usize, kind: u8) -> Vec<u8> {
+    let name = usize::from(kind == b'F');
+    let mut value = Vec::new();
+    for level in 0..levels {
+        let inside = (levels - level - 1) * (5 + name) + name + 1;
+        value.push(kind);
+        value.extend(u32::try_from(inside).expect("a length").to_be_bytes());
+        value.extend((name > 0).then_some(0));
+    }
+    value.push(b'V');
+    value
+}
+
+pub(crate) fn short(bytes: &[u8]) -> Vec<u8> {
+    [&[u8::try_from(bytes.len()).expect("a short text")][..], bytes].concat()
+}
+
+fn long(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).expect("a length").to_be_bytes()[..], bytes].concat()
+}
