@@ -22,7 +22,7 @@ pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"
 /// What became of an attempt to announce an event.
 pub const ANNOUNCEMENTS: [&str; 2] = ["confirmed", "not_taken"];
 /// The connections to the broker.
-pub const BROKER_LINKS: [&str; 2] = ["intake", "events"];
+pub const BROKER_LINKS: [&str; 4] = ["intake", "events", "dead", "unrouted"];
 /// Whether a lane sends.
 pub const LANE_STATES: [&str; 2] = ["open", "gated"];
 /// When keys expire, each state without the ones before it. A key is good for the whole of its last day, in UTC.
@@ -214,7 +214,8 @@ impl Metrics {
             broker_up: gauges(
                 &registry,
                 "broker_up",
-                "1 while a connection to the broker is up: the one for batches, the one for events.",
+                "1 while a connection to the broker is up and of use: for batches (intake), for events, and for the dead and the \
+                 unrouted queue.",
                 &["connection"],
             )?,
             store_up: gauge(&registry, "store_up", "1 while the store answers.")?,

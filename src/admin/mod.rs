@@ -14,13 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
+/// The neighbours of a worker in the order of their weight; `dead` and `unrouted` are the queues of messages that never
+/// became work.
+const NEIGHBOURS: [&str; 5] = ["intake", "events", "store", "dead", "unrouted"];
+
 /// Which neighbours are there; a worker is ready when all of them are.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new([("intake", false), ("events", false), ("store", false)].into())))
+        Self(Arc::new(Mutex::new(NEIGHBOURS.map(|neighbour| (neighbour, false)).into())))
     }
 }
 
@@ -30,10 +34,12 @@ impl Readiness {
         self.0.lock().is_ok_and(|mut known| known.insert(neighbour, up) != Some(up))
     }
 
-    /// The neighbours that are away.
+    /// The neighbours that are unavailable, the weightiest first.
     pub fn missing(&self) -> Vec<&'static str> {
         let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
-        known.into_iter().filter(|(_, up)| !up).map(|(neighbour, _)| neighbour).collect()
+        let mut missing: Vec<_> = known.into_iter().filter(|(_, up)| !up).map(|(neighbour, _)| neighbour).collect();
+        missing.sort_by_key(|neighbour| NEIGHBOURS.iter().position(|known| known == neighbour).unwrap_or(usize::MAX));
+        missing
     }
 }
 

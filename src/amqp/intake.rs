@@ -79,12 +79,33 @@ impl Intake {
     /// Starts consuming on `tasks`. The broker does not have to be there yet. When `close` is
     /// cancelled the connection is closed; whatever is not acknowledged then comes again.
     pub fn start(config: &Amqp, subscription: Subscription, tasks: &TaskTracker, close: CancellationToken) -> Self {
+        Self::begin(None, config, subscription, tasks, close)
+    }
+
+    /// The same, but opens no connection before another one, whose state this is, has been in use.
+    pub fn start_after(
+        other: watch::Receiver<Status>,
+        config: &Amqp,
+        subscription: Subscription,
+        tasks: &TaskTracker,
+        close: CancellationToken,
+    ) -> Self {
+        Self::begin(Some(other), config, subscription, tasks, close)
+    }
+
+    fn begin(
+        after: Option<watch::Receiver<Status>>,
+        config: &Amqp,
+        subscription: Subscription,
+        tasks: &TaskTracker,
+        close: CancellationToken,
+    ) -> Self {
         // One message waits here at most; the others stay where the prefetch limit counts them.
         let (sender, events) = mpsc::channel(1);
         let mode = watch::Sender::new(Mode::Taking);
         let consumption = Consumption::new(config.clone(), subscription, sender, mode.subscribe(), close);
         let status = consumption.status();
-        tasks.spawn(consumption.run());
+        tasks.spawn(consumption.run(after));
         Self { events, control: IntakeControl { mode }, status }
     }
 

@@ -68,8 +68,19 @@ impl Consumption {
         self.board.watch()
     }
 
-    /// Keeps a session going until the intake is closed.
-    pub(super) async fn run(mut self) {
+    /// Keeps a session going until the intake is closed; begins once `after` is up, if it is given.
+    pub(super) async fn run(mut self, after: Option<watch::Receiver<Status>>) {
+        if let Some(mut other) = after {
+            tokio::select! {
+                biased;
+                () = self.close.cancelled() => {
+                    self.board.closed();
+                    return;
+                }
+                // One that ends without having been of use is closed, and so is this one soon.
+                _ = other.wait_for(Status::is_up) => {}
+            }
+        }
         let mut reconnect = Reconnect::new(&self.config, self.close.clone());
         loop {
             let opened = Instant::now();

@@ -112,16 +112,19 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let client = Client::new(&config.testmo, store.clock())?;
     let (links, close) = (TaskTracker::new(), CancellationToken::new());
     let amqp = &config.amqp;
-    let start = |queue: &str, prefetch| {
-        let subscription = Subscription { queue: queue.to_owned(), prefetch };
-        Intake::start(amqp, subscription, &links, close.child_token())
+    let subscription = |queue: &str, prefetch| Subscription { queue: queue.to_owned(), prefetch };
+    let cases = Intake::start(amqp, subscription(&amqp.cases_queue, amqp.prefetch), &links, close.child_token());
+    // What is in these queues is in no hurry, and whatever is wrong with it must not come before the batches.
+    let later = |queue: &str| {
+        let subscription = subscription(queue, UNDELIVERABLE_PREFETCH);
+        Intake::start_after(cases.status(), amqp, subscription, &links, close.child_token())
     };
     let readiness = Readiness::default();
     let (lanes, views) = mpsc::channel(4);
     let neighbours = Neighbours {
-        cases: start(&amqp.cases_queue, amqp.prefetch),
-        dead: start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH),
-        unrouted: start(&amqp.unrouted_queue, UNDELIVERABLE_PREFETCH),
+        dead: later(&amqp.dead_queue),
+        unrouted: later(&amqp.unrouted_queue),
+        cases,
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
         store: Arc::new(store),
         client,
@@ -211,8 +214,12 @@ pub async fn work(
     let watched = watch::Watched {
         courier: courier.clone(),
         readiness,
-        intake: cases.status(),
-        events: publisher.status(),
+        links: [
+            ("intake", cases.status()),
+            ("events", publisher.status()),
+            ("dead", dead.status()),
+            ("unrouted", unrouted.status()),
+        ],
         controls: controls.to_vec(),
         counted_at: None,
     };

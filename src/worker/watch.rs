@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,8 +29,8 @@ const BACKLOGS: u32 = 100;
 pub(super) struct Watched {
     pub(super) courier: Arc<Courier>,
     pub(super) readiness: Readiness,
-    pub(super) intake: Receiver<Status>,
-    pub(super) events: Receiver<Status>,
+    /// The connections to the broker, by the name that readiness and metrics use.
+    pub(super) links: [(&'static str, Receiver<Status>); 4],
     pub(super) controls: Vec<IntakeControl>,
     /// When the connections were last counted.
     pub(super) counted_at: Option<Instant>,
@@ -43,18 +44,30 @@ pub(super) async fn watch(mut watched: Watched, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => return,
             _ = look.tick() => watched.look_at_store().await,
-            Ok(()) = watched.intake.changed() => {}
-            Ok(()) = watched.events.changed() => {}
+            () = changed(&mut watched.links) => {}
         }
         watched.look_at_broker();
     }
 }
 
+/// Waits until the state of a connection changes.
+async fn changed(links: &mut [(&'static str, Receiver<Status>)]) {
+    let changes = links.iter_mut().map(|(_, status)| {
+        Box::pin(async {
+            // A connection that is closed for good changes no more.
+            if status.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    select_all(changes).await;
+}
+
 impl Watched {
     fn look_at_broker(&self) {
-        for (link, status) in [("intake", &self.intake), ("events", &self.events)] {
+        for (link, status) in &self.links {
             let up = status.borrow().is_up();
-            self.courier.metrics.broker_up.with_label_values(&[link]).set(i64::from(up));
+            self.courier.metrics.broker_up.with_label_values(&[*link]).set(i64::from(up));
             self.readiness.set(link, up);
         }
     }

@@ -4,13 +4,16 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::Value;
 use sqlx::{Connection, Executor, SqliteConnection};
+use testmo_courier::amqp::{Delivery, Event, Intake, Subscription};
 use testmo_courier::batch::Reason;
 use testmo_courier::store::shelf::{RAW_HEADERS, ShelfState, Shelved};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
 use crate::support::raw::{RawPublisher, entry, nested, short, text};
-use crate::support::stage::{Stage, batch, names, until};
+use crate::support::stage::{Stage, batch, names, patient, until};
 use crate::support::wire::Authority;
 
 const CASES: &str = "testmo.cases";
@@ -195,6 +198,27 @@ async fn a_worker_that_dies_once_unreadable_headers_are_stored_leaves_one_row() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dead_queue_that_may_not_be_read_is_named_while_batches_arrive() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let (broker, vhost, user) = (Broker::shared(), stage.vhost.clone(), format!("reader-{}", stage.vhost));
+    broker.ctl(&["add_user", &user, "secret"]);
+    let permit = |read: &str| drop(broker.ctl(&["set_permissions", "-p", &vhost, &user, "^$", ".*", read]));
+    permit("^testmo\\.(cases|unrouted)$");
+    let url = stage.environment["COURIER_AMQP__URL"].replace("guest:guest", &format!("{user}:secret"));
+    stage.environment.insert("COURIER_AMQP__URL".into(), url);
+    let process = Process::launch(&stage);
+    let says = |part: &str| process.get("/readyz").is_some_and(|answer| answer.contains(part));
+    until(async || says("not ready: dead\n")).await;
+    assert_eq!(process.metric("testmo_courier_broker_up{connection=\"dead\"}"), Some(0.0));
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    permit(".*");
+    until(async || says("200 OK")).await;
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_tls_unreadable_headers_are_shelved_and_batches_arrive() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let authority = Authority::new();
@@ -235,5 +259,38 @@ async fn over_tls_unreadable_headers_are_shelved_and_batches_arrive() {
     assert_eq!(there, wanted);
     assert!(!process.output().contains("broker not connected"), "{}", process.output());
     drop(process);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intake_opens_no_connection_before_the_other_one_is_of_use() {
+    let stage = Stage::with_tenants(&[]).await;
+    let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
+    let subscription = |queue: &str| Subscription { queue: queue.into(), prefetch: 1 };
+    let missing = Intake::start(&stage.config.amqp, subscription("missing"), &tasks, close.clone());
+    let dead = subscription("testmo.cases.dead");
+    let mut waiting = Intake::start_after(missing.status(), &stage.config.amqp, dead, &tasks, close.clone());
+    RawPublisher::connect(Broker::shared(), &stage.vhost)
+        .with_headers("testmo.cases.dead", &[], b"dead")
+        .expect("a stored message");
+    let mut status = missing.status();
+    patient(status.wait_for(|status| format!("{status:?}").contains("Down"))).await.expect("a status");
+    assert_eq!(format!("{:?}", *waiting.status().borrow()), "Connecting");
+    let declared = format!(
+        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"{}\">>,queue,<<\"missing\">>),true,false,[],none,<<\"test\">>),declared.",
+        stage.vhost
+    );
+    Broker::shared().ctl(&["-q", "eval", &declared]);
+    match patient(waiting.next()).await {
+        Some(Event::Delivery(delivery)) => {
+            let Delivery { message, handle, .. } = *delivery;
+            assert_eq!(message.body, b"dead");
+            handle.ack().await.expect("an acknowledgement");
+        }
+        other => panic!("expected a delivery, got {other:?}"),
+    }
+    close.cancel();
+    tasks.close();
+    patient(tasks.wait()).await;
     stage.end().await;
 }
