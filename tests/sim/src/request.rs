@@ -70,6 +70,19 @@ impl Request {
         }
     }
 
+    /// Whether a string in the body has this text in it.
+    pub fn body_has(&self, text: &str) -> bool {
+        fn has(value: &Value, text: &str) -> bool {
+            match value {
+                Value::String(string) => string.contains(text),
+                Value::Array(values) => values.iter().any(|value| has(value, text)),
+                Value::Object(values) => values.iter().any(|(key, value)| key.contains(text) || has(value, text)),
+                Value::Null | Value::Bool(_) | Value::Number(_) => false,
+            }
+        }
+        matches!(&self.body, Body::Json(value) if has(value, text))
+    }
+
     /// A request without a body, below `/api/v1`: `Request::get("/user")`.
     pub fn get(below: &str) -> Self {
         Self::read(Method::Get, &format!("/api/v1{below}"), None, None, b"")

@@ -110,7 +110,12 @@ fn failure(status: u16, retry_after: Option<RetryAfter>, html: bool, now: Time) 
     let text = match status {
         401 => "Unauthenticated.",
         403 => "This action is unauthorized.",
+        402 => "Payment Required",
         404 => "The project does not exist or was deleted.",
+        408 => "Request Timeout",
+        413 => "Payload Too Large",
+        421 => "Misdirected Request",
+        425 => "Too Early",
         429 => "Too Many Attempts.",
         503 => "Service Unavailable",
         _ => "Server Error",

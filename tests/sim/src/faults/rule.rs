@@ -15,6 +15,9 @@ pub struct Rule {
     /// Only requests to this kind of path.
     #[serde(default)]
     pub path: PathKind,
+    /// Only requests whose body has this text in it, as a firewall looks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_has: Option<String>,
     /// Only from the nth matching request on, counted from 1; those before it pass.
     #[serde(default = "first")]
     pub nth: u32,
@@ -141,7 +144,7 @@ pub enum RetryAfter {
 impl Rule {
     /// A rule about every request, until it is removed.
     pub fn always(fault: Fault) -> Self {
-        Self { method: None, path: PathKind::Any, nth: 1, times: None, fault }
+        Self { method: None, path: PathKind::Any, body_has: None, nth: 1, times: None, fault }
     }
 
     /// The same rule, only for this verb and kind of path.
@@ -149,6 +152,13 @@ impl Rule {
     pub fn on(mut self, method: Method, path: PathKind) -> Self {
         self.method = Some(method);
         self.path = path;
+        self
+    }
+
+    /// The same rule, only for requests whose body has this text in it.
+    #[must_use]
+    pub fn with_body(mut self, text: &str) -> Self {
+        self.body_has = Some(text.to_owned());
         self
     }
 
@@ -170,7 +180,8 @@ impl Rule {
     pub(crate) fn claim(&mut self, request: &Request) -> Option<Fault> {
         let is_verb = self.method.is_none_or(|method| method == request.method);
         let is_path = self.path == PathKind::Any || self.path == PathKind::of(&request.path);
-        if !is_verb || !is_path || self.times == Some(0) {
+        let is_content = self.body_has.as_deref().is_none_or(|text| request.body_has(text));
+        if !is_verb || !is_path || !is_content || self.times == Some(0) {
             return None;
         }
         if self.nth > 1 {
@@ -191,6 +202,11 @@ impl Fault {
     /// An answer with this status, although the request takes effect.
     pub fn status_after_commit(status: u16) -> Self {
         Self::Status { status, after_commit: true, retry_after: None, html: false, delay_ms: 0 }
+    }
+
+    /// A page of HTML with this status, as from a proxy, before anything takes effect.
+    pub fn page(status: u16) -> Self {
+        Self::Status { status, after_commit: false, retry_after: None, html: true, delay_ms: 0 }
     }
 
     /// 429 with this `Retry-After`, or without.
@@ -240,6 +256,16 @@ mod tests {
         let get = Request::get("/projects/1/cases");
         let hits: Vec<bool> = [&post, &get, &post, &post, &post].map(|request| rule.claim(request).is_some()).to_vec();
         assert_eq!(hits, [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_rule_about_a_text_is_about_bodies_that_have_it_in_any_string() {
+        let mut rule = Rule::always(Fault::page(403)).with_body("<script>");
+        let with = |name: &str| {
+            Request::with_json(Method::Post, "/projects/1/cases", &serde_json::json!({"cases": [{"name": name}]}))
+        };
+        let requests = [with("a <script> b"), with("script"), Request::get("/user?name=<script>")];
+        assert_eq!(requests.map(|request| rule.claim(&request).is_some()), [true, false, false]);
     }
 
     #[test]
