@@ -119,7 +119,8 @@ impl Metrics {
             pushes: counters(
                 &registry,
                 "pushes_total",
-                "Requests that create cases, by Testmo's answer: 2xx for success, else the status or what went wrong.",
+                "Requests that create cases, by Testmo's answer: 2xx for success, inconclusive for a status that does not tell \
+                 the outcome, not_processed for 421 and 425, else the status or what went wrong.",
                 "answer",
             )?,
             push_seconds: histogram(

@@ -58,7 +58,7 @@ pub enum Trouble {
     Forbidden,
     /// 404: the project or folder is not there, or hidden from the key's user.
     Missing,
-    /// A redirect or a page of HTML: this is not Testmo's API.
+    /// A redirect, or a success that is not JSON: this is not Testmo's API.
     NotTestmo {
         /// The status.
         status: u16,
@@ -72,8 +72,18 @@ pub enum Trouble {
         /// How long to wait, if the answer said so.
         retry_after: Option<Duration>,
     },
-    /// Another 4xx.
+    /// 400 or 405 with Testmo's JSON: Testmo refused the whole request.
     Rejected {
+        /// The status.
+        status: u16,
+    },
+    /// 421 or 425: the server did not process the request, and wants it again.
+    NotProcessed {
+        /// The status.
+        status: u16,
+    },
+    /// A status that does not say whether the request was carried out, such as 408 or a page with 403.
+    Inconclusive {
         /// The status.
         status: u16,
     },
@@ -112,9 +122,15 @@ impl Trouble {
     /// Whether a create request that ended so may all the same have created its cases, now or soon.
     pub fn may_have_committed(&self) -> bool {
         match self {
-            Self::Server { .. } | Self::TimedOut | Self::Broken(_) | Self::Unreadable(_) => true,
-            // A proxy may show its own page in place of what Testmo answered.
-            Self::NotTestmo { status } => (200..300).contains(status),
+            Self::Server { .. }
+            | Self::TimedOut
+            | Self::Broken(_)
+            | Self::Unreadable(_)
+            | Self::Inconclusive { .. } => true,
+            // A proxy may show its own page in place of what Testmo answered, and 302 and 303 may lead to the result of
+            // a request that was carried out. Only these redirects say that the request has to go elsewhere instead
+            // (RFC 9110, 15.4).
+            Self::NotTestmo { status } => !matches!(status, 301 | 307 | 308),
             Self::AddressRefused(_)
             | Self::UnknownHost
             | Self::Unreachable(_)
@@ -125,7 +141,8 @@ impl Trouble {
             | Self::TooLarge
             | Self::Invalid(_)
             | Self::Throttled { .. }
-            | Self::Rejected { .. } => false,
+            | Self::Rejected { .. }
+            | Self::NotProcessed { .. } => false,
         }
     }
 
@@ -163,6 +180,8 @@ impl Trouble {
             Self::Invalid(_) => "422",
             Self::Throttled { .. } => "429",
             Self::Rejected { .. } => "4xx",
+            Self::NotProcessed { .. } => "not_processed",
+            Self::Inconclusive { .. } => "inconclusive",
             Self::Server { .. } => "5xx",
             Self::TimedOut => "timeout",
             Self::Broken(_) => "broken",
@@ -171,7 +190,7 @@ impl Trouble {
     }
 
     /// Every class there is, with `2xx` for success.
-    pub const CLASSES: [&'static str; 17] = [
+    pub const CLASSES: [&'static str; 19] = [
         "2xx",
         "address_refused",
         "unknown_host",
@@ -185,6 +204,8 @@ impl Trouble {
         "422",
         "429",
         "4xx",
+        "not_processed",
+        "inconclusive",
         "5xx",
         "timeout",
         "broken",
@@ -209,7 +230,10 @@ impl std::fmt::Display for Trouble {
                 write!(f, "Testmo answered 429 Too Many Requests, to be tried again in {} s", wait.as_secs())
             }
             Self::Throttled { retry_after: None } => f.write_str("Testmo answered 429 Too Many Requests"),
-            Self::Rejected { status } | Self::Server { status } => write!(f, "Testmo answered {status}"),
+            Self::Rejected { status }
+            | Self::NotProcessed { status }
+            | Self::Inconclusive { status }
+            | Self::Server { status } => write!(f, "Testmo answered {status}"),
             Self::TimedOut => f.write_str("no answer within the time limit"),
             Self::Broken(why) => write!(f, "the connection broke: {why}"),
             Self::Unreadable(why) => write!(f, "Testmo's answer could not be read: {why}"),
@@ -304,7 +328,10 @@ mod tests {
             (Trouble::Broken(String::new()), late),
             (Trouble::Unreadable(String::new()), late),
             (Trouble::NotTestmo { status: 200 }, late),
-            (Trouble::NotTestmo { status: 302 }, Duration::ZERO),
+            (Trouble::NotTestmo { status: 303 }, late),
+            (Trouble::NotTestmo { status: 308 }, Duration::ZERO),
+            (Trouble::Inconclusive { status: 408 }, late),
+            (Trouble::NotProcessed { status: 425 }, Duration::ZERO),
             (Trouble::KeyRefused, Duration::ZERO),
         ] {
             assert_eq!(trouble.settle_time(soon, late), expected, "{trouble}");

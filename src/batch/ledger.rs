@@ -89,6 +89,9 @@ pub struct CaseRecord {
     /// Rows in Testmo that stand for it once more: those of a request that was carried out after it was given up.
     #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
     pub duplicates: Vec<u64>,
+    /// What is known of it, where its requests were answered with a status that does not tell their outcome.
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    pub suspicion: Option<Box<Suspicion>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
@@ -110,7 +113,8 @@ pub enum CaseState {
     Adopted(u64),
     /// Refused for good.
     Refused(Box<Refusal>),
-    /// Its request was carried out, but it is not found in Testmo any more.
+    /// It may have been created, but it is not found in Testmo, and only a person has it sent again: its request was
+    /// carried out, or it keeps being answered with a status that does not tell its outcome.
     Lost,
 }
 
@@ -139,7 +143,14 @@ pub struct OpenPush {
 impl BatchRecord {
     /// The record of a batch that no push was ever claimed for.
     pub fn fresh(key: BatchKey, fingerprint: String, case_keys: impl IntoIterator<Item = String>) -> Self {
-        let case = |key| CaseRecord { key, state: CaseState::Waiting, doubt: false, target: 0, duplicates: Vec::new() };
+        let case = |key| CaseRecord {
+            key,
+            state: CaseState::Waiting,
+            doubt: false,
+            target: 0,
+            duplicates: Vec::new(),
+            suspicion: None,
+        };
         Self {
             key,
             fingerprint,
@@ -155,11 +166,6 @@ impl BatchRecord {
             first_seen_at: 0,
             settled_at: None,
         }
-    }
-
-    /// Positions of the cases that are still to be pushed, in order.
-    pub fn waiting(&self) -> impl Iterator<Item = usize> {
-        self.positions(|case| case.state == CaseState::Waiting)
     }
 
     /// Positions of the cases that may stand in Testmo without our knowing.
@@ -216,8 +222,11 @@ impl BatchRecord {
     /// Records an answer that gave ids, by position of the batch; a claimed case without one stays unclear.
     pub fn created(&mut self, ids: &[(usize, u64)]) {
         for &(position, id) in ids {
-            self.cases[position].state = CaseState::Created(id);
-            self.cases[position].doubt = false;
+            let case = &mut self.cases[position];
+            (case.state, case.doubt, case.suspicion) = (CaseState::Created(id), false, None);
+        }
+        if !ids.is_empty() {
+            self.prove();
         }
         if let Some(push) = &mut self.open_push {
             push.committed |= !ids.is_empty();
@@ -236,8 +245,8 @@ impl BatchRecord {
     /// Records an end that created nothing: `refused` cases are done with, the others wait again.
     pub fn not_created(&mut self, refused: Vec<(usize, Refusal)>) {
         for (position, refusal) in refused {
-            self.cases[position].state = CaseState::Refused(Box::new(refusal));
-            self.cases[position].doubt = false;
+            let case = &mut self.cases[position];
+            (case.state, case.doubt, case.suspicion) = (CaseState::Refused(Box::new(refusal)), false, None);
         }
         for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
             case.state = CaseState::Waiting;
@@ -281,8 +290,11 @@ impl BatchRecord {
             self.late_since = self.late_since.into_iter().chain(self.doubt_since).min();
         }
         for &(position, id) in found {
-            self.cases[position].state = CaseState::Adopted(id);
-            self.cases[position].doubt = false;
+            let case = &mut self.cases[position];
+            (case.state, case.doubt, case.suspicion) = (CaseState::Adopted(id), false, None);
+        }
+        if !found.is_empty() {
+            self.prove();
         }
         let is_found = |position: usize| found.iter().any(|(at, _)| *at == position);
         for position in doubtful.into_iter().filter(|position| !is_found(*position)) {
@@ -291,6 +303,9 @@ impl BatchRecord {
             let case = &mut self.cases[position];
             case.state = if carried_out { CaseState::Lost } else { CaseState::Waiting };
             case.doubt = !carried_out;
+            if carried_out {
+                case.suspicion = None;
+            }
         }
         self.resolve_if_clear();
         self.epoch += 1;
@@ -341,8 +356,8 @@ impl BatchRecord {
     pub fn give_up_doubtful(&mut self) {
         let doubtful: Vec<usize> = self.doubtful().collect();
         for position in doubtful {
-            self.cases[position].state = CaseState::Lost;
-            self.cases[position].doubt = false;
+            let case = &mut self.cases[position];
+            (case.state, case.doubt, case.suspicion) = (CaseState::Lost, false, None);
         }
         self.resolve_if_clear();
         self.epoch += 1;
@@ -364,6 +379,7 @@ impl BatchRecord {
             BatchState::Open | BatchState::Delivered | BatchState::Discarded | BatchState::Undone => return false,
         }
         for case in &mut self.cases {
+            case.suspicion = None;
             match case.state {
                 CaseState::Refused(_) => case.state = CaseState::Waiting,
                 CaseState::Lost => {
@@ -445,5 +461,8 @@ impl std::str::FromStr for BatchState {
     }
 }
 
+mod suspect;
 #[cfg(test)]
 mod tests;
+
+pub use suspect::{Halved, Suspicion};

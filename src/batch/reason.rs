@@ -113,6 +113,10 @@ reasons! {
     NotTestmo "not_testmo" Connection:
         "The base URL answers, but not as Testmo's API does.",
         "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net.";
+    /// A status of which it is not known what it says of the request.
+    UnexpectedStatus "unexpected_status" Connection:
+        "The base URL answers with a status that does not say what became of the request; the detail names it.",
+        "Check whether a firewall or proxy in front of Testmo blocks the worker, and, for 402, whether the Testmo subscription is paid. The connection is verified again automatically, and the batch is then sent.";
     /// The address policy.
     AddressRefused "address_refused" Connection:
         "The base URL leads to an address that keys are not sent to.",
@@ -131,7 +135,7 @@ reasons! {
         "Nothing to do: the batch goes out by itself when Testmo has room again.";
     /// 5xx.
     ServerError "server_error" Account:
-        "The tenant's Testmo answers with errors (5xx).",
+        "The tenant's Testmo answers with errors (5xx, 421 or 425).",
         "Nothing to do: the batch is tried again by itself. If it lasts, ask Testmo's support.";
     /// No answer.
     NoAnswer "no_answer" Account:
@@ -185,6 +189,10 @@ reasons! {
     UnclearInTestmo "unclear_in_testmo" Person:
         "A request whose answer was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted.",
         "Look at the candidates in Testmo, then replay or discard the rest of the batch.";
+    /// One case alone is answered with a status that does not tell its outcome.
+    RejectedUnclear "rejected_unclear" Person:
+        "Create requests with this case alone are answered with a status that does not say whether the case was created, while Testmo answers other requests; the case was not found in Testmo.",
+        "Look for the case in Testmo, and check whether a firewall or proxy in front of Testmo blocks its text; the detail names the status. Then replay or discard the batch.";
     /// The account changed meanwhile.
     UnclearElsewhere "unclear_elsewhere" Person:
         "A request whose answer was lost went to another Testmo account than the tenant's present one.",

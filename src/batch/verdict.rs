@@ -28,6 +28,12 @@ pub enum Next {
     Refuse(Reason),
     /// Look into Testmo once the settle time is over, then go on.
     Look,
+    /// The same, but Testmo may answer so for as long as these cases, or this connection, are as they are: once that
+    /// has been answered again, the cause is looked for.
+    Suspect {
+        /// What was answered.
+        status: u16,
+    },
     /// Nothing was created; try again after a pause, a limited number of times.
     Again(Reason),
     /// Nothing was created; the account takes nothing until the pause is over.
@@ -56,6 +62,10 @@ pub fn after_push(end: &PushEnd, sent: &[&RenderedCase]) -> Next {
         Trouble::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
         Trouble::Rejected { .. } => Next::Refuse(Reason::Rejected),
         Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
+        // 402 is about the account: no case can be the cause.
+        Trouble::Inconclusive { status: 402 } => Next::ParkUnclear(reason_of(trouble)),
+        Trouble::Inconclusive { status } => Next::Suspect { status: *status },
+        Trouble::NotProcessed { .. } => Next::Again(reason_of(trouble)),
         Trouble::NotTestmo { .. } if trouble.may_have_committed() => Next::ParkUnclear(reason_of(trouble)),
         Trouble::KeyRefused
         | Trouble::Forbidden
@@ -80,6 +90,8 @@ pub fn after_failed_look(trouble: &Trouble) -> Next {
         Trouble::UnknownHost
         | Trouble::Tls(_)
         | Trouble::Unreachable(_)
+        | Trouble::NotProcessed { .. }
+        | Trouble::Inconclusive { .. }
         | Trouble::Server { .. }
         | Trouble::TimedOut
         | Trouble::Broken(_)
@@ -100,9 +112,12 @@ pub fn signal_of(trouble: Option<&Trouble>) -> Option<Signal> {
     let Some(trouble) = trouble else { return Some(Signal::Answered) };
     match trouble {
         Trouble::Throttled { retry_after } => Some(Signal::Throttled(retry_after.unwrap_or(DEFAULT_GATE))),
-        Trouble::Server { .. } | Trouble::TimedOut | Trouble::Broken(_) | Trouble::Unreachable(_) => {
-            Some(Signal::Failed)
-        }
+        Trouble::Server { .. }
+        | Trouble::NotProcessed { .. }
+        | Trouble::Inconclusive { .. }
+        | Trouble::TimedOut
+        | Trouble::Broken(_)
+        | Trouble::Unreachable(_) => Some(Signal::Failed),
         Trouble::KeyRefused
         | Trouble::Forbidden
         | Trouble::Missing
@@ -134,7 +149,10 @@ pub fn reason_of(trouble: &Trouble) -> Reason {
         Trouble::Invalid(_) => Reason::CaseRefused,
         Trouble::Throttled { .. } => Reason::Throttled,
         Trouble::Rejected { .. } => Reason::Rejected,
-        Trouble::Server { .. } => Reason::ServerError,
+        // A host that is not Testmo's has no such route, and says so in its own words.
+        Trouble::Inconclusive { status: 404 } => Reason::NotTestmo,
+        Trouble::Inconclusive { .. } => Reason::UnexpectedStatus,
+        Trouble::NotProcessed { .. } | Trouble::Server { .. } => Reason::ServerError,
         Trouble::TimedOut | Trouble::Broken(_) => Reason::NoAnswer,
         Trouble::Unreadable(_) => Reason::Unclear,
     }
@@ -155,6 +173,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::TargetMissing
         | Reason::WrongHost
         | Reason::NotTestmo
+        | Reason::UnexpectedStatus
         | Reason::AddressRefused
         | Reason::Throttled
         | Reason::ServerError
@@ -187,6 +206,7 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::AllRefused
         | Reason::RetriesExhausted
         | Reason::UnclearInTestmo
+        | Reason::RejectedUnclear
         | Reason::UnclearElsewhere => None,
     }
 }
@@ -215,6 +235,25 @@ pub struct PatienceLimits {
     pub horizon: Duration,
     /// How many times on the shelf there must have been before it is given up.
     pub least_parks: u32,
+}
+
+/// Whether a batch that has been failing for this reason for long is given up at last. A status that is not understood
+/// says nothing against the batch, so that it waits until that is answered no more.
+pub fn is_given_up(reason: Reason) -> bool {
+    reason != Reason::UnexpectedStatus && reason != Reason::NotTestmo
+}
+
+/// How often a request must have been answered with a status that does not tell its outcome, in a row and without other
+/// batches' cases, until it is asked whether the connection or a case is the cause.
+///
+/// The first request of a batch and one case alone are tried again before; of a batch that is being halved each part
+/// has failed together with others already.
+pub fn tries_before_cause(sent: usize, halved: bool) -> u32 {
+    match (halved, sent) {
+        (false, _) => 3,
+        (true, 1) => 2,
+        (true, _) => 1,
+    }
 }
 
 /// Decides how patient to be with something that failed `tries` times in this process, was parked for it `parks`
@@ -268,12 +307,23 @@ mod tests {
             ),
             (Err(Trouble::Invalid(entries(&[(2, "tags"), (3, "tags")]))), Next::TakeOut(entries(&[(2, "tags")]))),
             (Err(Trouble::TooLarge), Next::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
-            (Err(Trouble::Rejected { status: 418 }), Next::Refuse(Reason::Rejected)),
+            (Err(Trouble::Rejected { status: 400 }), Next::Refuse(Reason::Rejected)),
             (Err(Trouble::Throttled { retry_after: wait }), Next::Gate(wait)),
             (Err(Trouble::KeyRefused), Next::Park(Reason::KeyRefused)),
             (Err(Trouble::Forbidden), Next::Park(Reason::Forbidden)),
             (Err(Trouble::Missing), Next::Park(Reason::TargetMissing)),
-            (Err(Trouble::NotTestmo { status: 302 }), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 301 }), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 308 }), Next::Park(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 302 }), Next::ParkUnclear(Reason::NotTestmo)),
+            (Err(Trouble::NotTestmo { status: 303 }), Next::ParkUnclear(Reason::NotTestmo)),
+            (Err(Trouble::NotProcessed { status: 421 }), Next::Again(Reason::ServerError)),
+            (Err(Trouble::NotProcessed { status: 425 }), Next::Again(Reason::ServerError)),
+            (Err(Trouble::Inconclusive { status: 402 }), Next::ParkUnclear(Reason::UnexpectedStatus)),
+            (Err(Trouble::Inconclusive { status: 403 }), Next::Suspect { status: 403 }),
+            (Err(Trouble::Inconclusive { status: 404 }), Next::Suspect { status: 404 }),
+            (Err(Trouble::Inconclusive { status: 408 }), Next::Suspect { status: 408 }),
+            (Err(Trouble::Inconclusive { status: 101 }), Next::Suspect { status: 101 }),
+            (Err(Trouble::Inconclusive { status: 999 }), Next::Suspect { status: 999 }),
             (Err(Trouble::NotTestmo { status: 200 }), Next::ParkUnclear(Reason::NotTestmo)),
             (Err(Trouble::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
             (Err(Trouble::UnknownHost), Next::Again(Reason::Unreachable)),
@@ -300,11 +350,28 @@ mod tests {
             Trouble::Server { status: 500 },
             page(200),
             page(302),
-            page(404),
+            page(307),
+            Trouble::NotProcessed { status: 425 },
+            Trouble::Inconclusive { status: 402 },
+            Trouble::Inconclusive { status: 404 },
+            Trouble::Inconclusive { status: 408 },
         ] {
-            let looks = matches!(after_push(&Err(trouble.clone()), &[]), Next::Look | Next::ParkUnclear(_));
+            let next = after_push(&Err(trouble.clone()), &[]);
+            let looks = matches!(next, Next::Look | Next::Suspect { .. } | Next::ParkUnclear(_));
             assert_eq!(looks, trouble.may_have_committed(), "{trouble}");
         }
+    }
+
+    #[test]
+    fn a_status_that_tells_nothing_counts_as_a_failure_of_the_account_and_gives_no_batch_up() {
+        for status in [101, 402, 403, 404, 408, 999] {
+            let trouble = Trouble::Inconclusive { status };
+            assert_eq!(signal_of(Some(&trouble)), Some(Signal::Failed), "{status}");
+            assert!(!is_given_up(reason_of(&trouble)) && recheck_after(reason_of(&trouble), 0).is_some(), "{status}");
+            assert!(matches!(after_failed_look(&trouble), Next::Again(_)), "{status}");
+        }
+        assert_eq!(signal_of(Some(&Trouble::NotProcessed { status: 425 })), Some(Signal::Failed));
+        assert!(is_given_up(Reason::ServerError));
     }
 
     #[test]

@@ -103,14 +103,21 @@ impl<E> Queue<E> {
         }
         let again = !self.again.is_empty() && (self.first.is_empty() || self.turns_of_first >= TURNS_OF_FIRST);
         let (lead, other) = if again { (Class::Again, Class::First) } else { (Class::First, Class::Again) };
+        let most = self.bisect.limit();
         let Some(leader) = self.of(lead).front() else { return Pick::Nothing };
-        if leader.ticket.work == Work::Alone {
+        let own = match (&leader.ticket.work, leader.ticket.apart) {
+            (Work::Alone, _) => Some(0),
+            (Work::Cases(sizes), Some(apart)) => Some(fitting(sizes, apart.min(most), limits.max_bytes, true)),
+            (Work::Cases(_), None) => None,
+        };
+        if let Some(count) = own {
             self.count_turn(lead);
             let alone = self.of(lead).pop_front();
-            return Pick::Go(alone.into_iter().map(|waiting| (waiting, 0)).collect());
+            self.cases -= alone.as_ref().map_or(0, Waiting::cases);
+            return Pick::Go(alone.into_iter().map(|waiting| (waiting, count)).collect());
         }
         let (version, since) = (leader.ticket.version.clone(), leader.ticket.since);
-        let mut load = Load::new(limits, self.bisect.limit());
+        let mut load = Load::new(limits, most);
         let chosen: Vec<Vec<usize>> = [lead, other].map(|class| load.choose(self.of(class), &version)).into();
         let due = since + patience;
         if limits.pack && self.in_flight > 0 && !load.is_full && due > now {
@@ -202,7 +209,9 @@ impl<'a> Load<'a> {
                 break;
             }
             takes.push(match &waiting.ticket.work {
-                Work::Cases(sizes) if &*waiting.ticket.version == version => self.add(sizes),
+                Work::Cases(sizes) if &*waiting.ticket.version == version && waiting.ticket.apart.is_none() => {
+                    self.add(sizes)
+                }
                 Work::Cases(_) | Work::Alone => 0,
             });
         }

@@ -25,6 +25,7 @@ fn ticket(account: &str, name: &str, cases: usize, at: i64, since: Instant) -> T
         tenant: tenant(name),
         version: "v1".into(),
         work: Work::Cases(vec![10; cases]),
+        apart: None,
         class: Class::First,
         arrived_at: at,
         since,
@@ -67,6 +68,21 @@ fn tenants_of_an_account_take_turns_and_each_keeps_its_order() {
     let mut lanes =
         lanes(ONE_BY_ONE, &[("a", "x", 1), ("a", "x", 2), ("a", "x", 3), ("a", "y", 10), ("a", "y", 11)], now);
     assert_eq!(in_turn(&mut lanes, now), [[1], [10], [2], [11], [3]]);
+}
+
+#[test]
+fn an_entry_that_goes_apart_has_a_request_of_its_own_with_so_many_of_its_cases() {
+    let now = Instant::now();
+    let mut lanes = lanes(LIMITS, &[("a", "x", 1)], now);
+    lanes.join(Ticket { apart: Some(3), ..ticket("a", "x", 5, 2, now) }, 2, Place::Back);
+    lanes.join(ticket("a", "x", 1, 3, now), 3, Place::Back);
+    let mut started = Vec::new();
+    while let Some(pack) = lanes.next(now) {
+        started.push(pack.parts.clone());
+        lanes.finished(&pack.account, &pack.tenant, &created(1), now);
+    }
+    assert_eq!(started, [vec![(1, 1), (3, 1)], vec![(2, 3)]]);
+    assert!(lanes.view(now).iter().all(|lane| lane.tenants.iter().all(|tenant| tenant.cases == 0)));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Ticket {
     pub version: Arc<str>,
     /// What is to be done with it.
     pub work: Work,
+    /// For an entry that goes into a request of its own: the most of its cases in it.
+    pub apart: Option<usize>,
     /// In which of the tenant's two queues it waits.
     pub class: Class,
     /// When it first arrived, in milliseconds on the store's clock: its place among the first tries.

@@ -48,7 +48,11 @@ impl Tenants {
         let examined = examine(client, access, project, folder, written).await;
         let signal = match (&examined.finding, examined.pause) {
             (_, Some(pause)) => Some(Signal::Throttled(pause)),
-            (Finding::Fails { reason, .. }, None) if reason.class() == Class::Account => Some(Signal::ProbeFailed),
+            (Finding::Fails { reason, .. }, None)
+                if reason.class() == Class::Account || *reason == Reason::UnexpectedStatus =>
+            {
+                Some(Signal::ProbeFailed)
+            }
             (Finding::Fails { .. } | Finding::Works { .. }, None) => Some(Signal::Answered),
         };
         // But for a pause, a look that was no probe tells nothing that a push would not tell.

@@ -117,6 +117,17 @@ impl Client {
         Err(Trouble::Unreadable("a list has no end".into()))
     }
 
+    /// Asks for a short page of a folder's cases, to find out whether lists are answered.
+    ///
+    /// # Errors
+    /// With what the answer means instead.
+    pub async fn has_lists(&self, access: &Access, target: &Target) -> Result<(), Trouble> {
+        let Target { project, folder, .. } = target;
+        let path = format!("/projects/{project}/cases?folder_id={folder}&per_page=15&page=1");
+        let answer = self.get(access, &path).await?;
+        content::<Page<serde::de::IgnoredAny>>(&answer).map(drop)
+    }
+
     /// Creates a folder, and returns the one that Testmo's answer shows. An answer that shows it elsewhere than asked for,
     /// or without a usable id, is unreadable.
     ///
@@ -241,7 +252,12 @@ pub fn is_folder_id(id: u64) -> bool {
 fn if_listed<T>(listed: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     match listed {
         Ok(listed) => Ok(Some(listed)),
-        Err(Trouble::Missing | Trouble::NotTestmo { .. } | Trouble::Forbidden) => Ok(None),
+        Err(
+            Trouble::Missing
+            | Trouble::NotTestmo { .. }
+            | Trouble::Forbidden
+            | Trouble::Inconclusive { status: 403..=405 },
+        ) => Ok(None),
         Err(trouble) => Err(trouble),
     }
 }

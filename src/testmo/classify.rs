@@ -51,12 +51,16 @@ impl Answer {
         self.kind().starts_with("application/json") || self.kind().starts_with("application/problem+json")
     }
 
-    fn is_html(&self) -> bool {
-        self.kind().starts_with("text/html")
+    /// Whether it reads as Testmo's refusals do: JSON, an object with a `message`. A proxy in front of Testmo answers
+    /// with a page, or with another object.
+    fn is_testmos_refusal(&self) -> bool {
+        let message = |body: &[u8]| serde_json::from_slice::<Value>(body).ok()?.get("message")?.as_str().map(drop);
+        self.is_json() && message(&self.body).is_some()
     }
 
-    fn kind(&self) -> &str {
-        self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+    fn kind(&self) -> String {
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        kind.unwrap_or_default().to_ascii_lowercase()
     }
 }
 
@@ -66,16 +70,17 @@ fn trouble(answer: &Answer) -> Option<Trouble> {
         200..=299 if answer.is_json() => return None,
         // A page of HTML in place of the API: a login page or another host.
         status @ 200..=399 => Trouble::NotTestmo { status },
+        // Nothing is carried out before these are said, whoever says them.
         401 => Trouble::KeyRefused,
-        403 => Trouble::Forbidden,
-        404 if answer.is_json() => Trouble::Missing,
-        404 => Trouble::NotTestmo { status: 404 },
         413 => Trouble::TooLarge,
-        422 => Trouble::Invalid(refusals(&answer.body)),
         429 => Trouble::Throttled { retry_after: retry_after(answer) },
+        status @ (421 | 425) => Trouble::NotProcessed { status },
+        403 if answer.is_testmos_refusal() => Trouble::Forbidden,
+        404 if answer.is_testmos_refusal() => Trouble::Missing,
+        422 if answer.is_testmos_refusal() => Trouble::Invalid(refusals(&answer.body)),
+        status @ (400 | 405) if answer.is_testmos_refusal() => Trouble::Rejected { status },
         status @ 500..=599 => Trouble::Server { status },
-        status if answer.is_html() => Trouble::NotTestmo { status },
-        status => Trouble::Rejected { status },
+        status => Trouble::Inconclusive { status },
     })
 }
 
@@ -143,6 +148,17 @@ mod tests {
     }
 
     const JSON: (&str, &str) = ("content-type", "application/json");
+    const SAID: &str = r#"{"message": "No."}"#;
+    /// Content types and bodies, of which only the first is how Testmo refuses.
+    const BODIES: [((&str, &str), &str); 7] = [
+        (JSON, SAID),
+        (JSON, "{}"),
+        (JSON, r#"["message"]"#),
+        (JSON, r#"{"message": 7}"#),
+        (JSON, "{"),
+        (("content-type", "text/html; charset=UTF-8"), "<html>"),
+        (("content-type", "text/plain"), SAID),
+    ];
 
     #[test]
     fn every_status_has_its_meaning() {
@@ -152,20 +168,54 @@ mod tests {
             (answer(201, &[], "{}"), None),
             (answer(200, &[html], "<html>"), Some(Trouble::NotTestmo { status: 200 })),
             (answer(302, &[], ""), Some(Trouble::NotTestmo { status: 302 })),
-            (answer(400, &[JSON], "{}"), Some(Trouble::Rejected { status: 400 })),
-            (answer(401, &[JSON], "{}"), Some(Trouble::KeyRefused)),
-            (answer(403, &[html], ""), Some(Trouble::Forbidden)),
-            (answer(404, &[JSON], "{}"), Some(Trouble::Missing)),
-            (answer(404, &[html], ""), Some(Trouble::NotTestmo { status: 404 })),
-            (answer(405, &[html], ""), Some(Trouble::NotTestmo { status: 405 })),
-            (answer(405, &[], ""), Some(Trouble::Rejected { status: 405 })),
-            (answer(413, &[], ""), Some(Trouble::TooLarge)),
-            (answer(429, &[], ""), Some(Trouble::Throttled { retry_after: None })),
+            (answer(400, &[JSON], SAID), Some(Trouble::Rejected { status: 400 })),
+            (answer(403, &[JSON], SAID), Some(Trouble::Forbidden)),
+            (answer(404, &[JSON], SAID), Some(Trouble::Missing)),
+            (answer(405, &[JSON], SAID), Some(Trouble::Rejected { status: 405 })),
             (answer(500, &[], ""), Some(Trouble::Server { status: 500 })),
             (answer(504, &[], ""), Some(Trouble::Server { status: 504 })),
         ];
         for (answer, expected) in table {
             assert_eq!(trouble(&answer), expected, "{}", answer.status);
+        }
+    }
+
+    #[test]
+    fn what_says_that_nothing_was_carried_out_is_believed_whatever_its_body() {
+        for body in BODIES {
+            for (status, expected) in [
+                (401, Trouble::KeyRefused),
+                (413, Trouble::TooLarge),
+                (421, Trouble::NotProcessed { status: 421 }),
+                (425, Trouble::NotProcessed { status: 425 }),
+                (429, Trouble::Throttled { retry_after: None }),
+            ] {
+                assert_eq!(trouble(&answer(status, &[body.0], body.1)), Some(expected), "{status} {body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_believed_only_in_testmos_own_words() {
+        for status in [400, 403, 404, 405, 422] {
+            let own = trouble(&answer(status, &[("content-type", "Application/JSON; charset=utf-8")], SAID));
+            assert!(own.is_some_and(|trouble| !trouble.may_have_committed()), "{status}");
+            for body in BODIES.into_iter().filter(|body| *body != (JSON, SAID)) {
+                let read = trouble(&answer(status, &[body.0], body.1));
+                assert_eq!(read, Some(Trouble::Inconclusive { status }), "{status} {body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_other_status_does_not_tell_whether_the_request_was_carried_out() {
+        for status in
+            [100, 101, 199, 402, 406, 408, 409, 410, 411, 414, 418, 423, 424, 426, 428, 431, 451, 499, 600, 999]
+        {
+            for body in BODIES {
+                let read = trouble(&answer(status, &[body.0], body.1));
+                assert_eq!(read, Some(Trouble::Inconclusive { status }), "{status} {body:?}");
+            }
         }
     }
 

@@ -73,6 +73,11 @@ impl Courier {
             self.store.change(Change { heard, ..Change::default() }.into()).await?;
         }
         let detail = Some(trouble.to_string());
+        if let (Trouble::Inconclusive { status }, Next::Again(reason)) = (trouble, &next)
+            && self.is_answered_everywhere(entry, *status, learnt).await?
+        {
+            return self.connection_failed(entry, *reason, detail, learnt).await;
+        }
         Ok(match next {
             Next::Gate(wait) => {
                 self.metrics.throttled.inc();
@@ -83,9 +88,12 @@ impl Courier {
                 self.connection_failed(entry, reason, detail, learnt).await?
             }
             Next::Again(reason) => Flow::Again(reason, detail, Duration::ZERO),
-            Next::Created | Next::TakeOut(_) | Next::Halve { .. } | Next::Refuse(_) | Next::Look => {
-                Flow::Again(reason_of(trouble), detail, Duration::ZERO)
-            }
+            Next::Created
+            | Next::TakeOut(_)
+            | Next::Halve { .. }
+            | Next::Refuse(_)
+            | Next::Look
+            | Next::Suspect { .. } => Flow::Again(reason_of(trouble), detail, Duration::ZERO),
         })
     }
 
@@ -118,8 +126,9 @@ impl Courier {
                 Ok(_) | Err(_) => return Ok(Flow::Again(Reason::KeyRefused, detail, Duration::ZERO)),
             }
         }
+        let whatever_its_folder = matches!(reason, Reason::KeyRefused | Reason::UnexpectedStatus | Reason::NotTestmo);
         let of_this_batch = reason == Reason::ConnectionRejected || entry.wish != FolderWish::Tenant;
-        if !of_this_batch || reason == Reason::KeyRefused {
+        if !of_this_batch || whatever_its_folder {
             let finding = Finding::Fails { reason, detail: detail.clone().unwrap_or_default() };
             let Connection { tenant, version, epoch, .. } = &*connection;
             let written = self.store.note_finding(tenant, version, *epoch, &finding).await?;

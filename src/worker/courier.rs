@@ -14,6 +14,7 @@ use super::intake::patiently;
 use super::lanes_view::Backlog;
 use super::locate::Folders;
 use super::sample::Samples;
+use super::suspects::Suspects;
 use crate::batch::decode::{Undecodable, decode};
 use crate::batch::event::{self, Event, Telling};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
@@ -56,6 +57,8 @@ pub(super) struct Courier {
     pub(super) folders: Folders,
     /// Cases that Testmo has to show.
     pub(super) samples: Samples,
+    /// Connections whose create requests were answered with a status that does not tell their outcome.
+    pub(super) suspects: Suspects,
     /// Batches of each tenant that wait on the shelf for room, as last counted.
     pub(super) shelved: Mutex<Backlog>,
     /// Told when there is room for what is on the shelf.
@@ -452,6 +455,10 @@ fn first_refusal(entry: &Entry) -> Option<String> {
             let said = refusal.said.first().map(|said| format!(": {}: {}", said.field, said.message));
             Some(format!("case {}{}", case.key, said.unwrap_or_default()))
         }
+        CaseState::Lost if case.rejected_unclear().is_some() => {
+            let status = case.rejected_unclear().unwrap_or_default();
+            Some(format!("case {}: Testmo answered {status}", case.key))
+        }
         CaseState::Lost if entry.candidates.is_empty() => Some(format!("case {} is not found in Testmo", case.key)),
         CaseState::Lost => {
             Some(format!("case {} is not found in Testmo, but there are {:?}", case.key, entry.candidates))
@@ -463,11 +470,14 @@ fn first_refusal(entry: &Entry) -> Option<String> {
 /// Why a batch that reached a terminal state did not arrive whole; `None` when it did.
 pub(super) fn reason_of_outcome(entry: &Entry, state: BatchState) -> Option<Reason> {
     let lost = entry.record.cases.iter().any(|case| case.state == CaseState::Lost);
+    let vanished =
+        entry.record.cases.iter().any(|case| case.state == CaseState::Lost && case.rejected_unclear().is_none());
     let elsewhere = entry.record.target().is_some_and(|target| target.account != entry.account());
     match state {
         BatchState::Delivered => None,
-        _ if lost && elsewhere => Some(Reason::UnclearElsewhere),
-        _ if lost => Some(Reason::UnclearInTestmo),
+        _ if vanished && elsewhere => Some(Reason::UnclearElsewhere),
+        _ if vanished => Some(Reason::UnclearInTestmo),
+        _ if lost => Some(Reason::RejectedUnclear),
         BatchState::Failed => Some(common_refusal(entry).unwrap_or(Reason::AllRefused)),
         BatchState::Open | BatchState::Partial | BatchState::Discarded | BatchState::Undone => {
             Some(common_refusal(entry).unwrap_or(Reason::CaseRefused))

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::courier::{Courier, STORE_PATIENCE, STORE_PAUSE, reason_of_outcome};
 use super::entry::{Entry, Identity};
+use super::suspects::arrived_of;
 use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
 use crate::lane::{Pack, PushReport, Report};
@@ -133,7 +134,9 @@ impl Courier {
 
     /// What batches do together: a look for what is in doubt, then one request.
     async fn push_all(&self, job: &mut Job) -> Result<(), StoreError> {
+        let arrived = arrived_of(job);
         self.look_for_doubtful(job).await?;
+        self.release_held(job, arrived).await?;
         if job.open().next().is_some() { self.push(job).await } else { Ok(()) }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::sample::Doubt;
-use crate::batch::ledger::{BatchRecord, CaseState};
+use crate::batch::ledger::BatchRecord;
 use crate::batch::message::{FolderWish, Source};
 use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, mark, render, size_in_push};
 use crate::lane::{Class, Ticket, Work};
@@ -77,6 +77,9 @@ pub(super) struct Entry {
     /// Positions of cases that were refused when they were sent alone, since a case last arrived: perhaps not they are
     /// to blame.
     pub(super) refused_alone: Vec<usize>,
+    /// Since when its requests have been answered with a status that does not tell their outcome, without a case of it
+    /// having arrived.
+    pub(super) suspected_since: Option<Instant>,
     /// Since when its folder has been looked for again, because it had vanished, in milliseconds on the store's clock.
     pub(super) relocated: Option<i64>,
     /// How often it failed in a row in this process.
@@ -108,6 +111,7 @@ impl Entry {
             doubt: Doubt::default(),
             candidates: Vec::new(),
             refused_alone: Vec::new(),
+            suspected_since: None,
             relocated: None,
             tries: 0,
             store_failing_since: None,
@@ -133,6 +137,7 @@ impl Entry {
             tenant: self.identity.key.tenant.clone(),
             version: self.connection.version.as_str().into(),
             work: self.work(),
+            apart: self.record.apart(),
             class: if again { Class::Again } else { Class::First },
             arrived_at: self.parcel.arrived_at,
             since: self.in_hand_since,
@@ -145,9 +150,8 @@ impl Entry {
     fn work(&self) -> Work {
         match self.folder {
             Some(folder) if self.record.outcome().is_none() => {
-                let open = self.record.cases.iter().zip(&self.cases);
-                let open = open.filter(|(case, _)| matches!(case.state, CaseState::Waiting | CaseState::Claimed));
-                Work::Cases(open.map(|(_, case)| size_in_push(folder, case)).collect())
+                let open = self.record.next_up().into_iter();
+                Work::Cases(open.map(|position| size_in_push(folder, &self.cases[position])).collect())
             }
             Some(_) | None => Work::Alone,
         }

@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::retry;
 use crate::batch::Reason;
 use crate::batch::ledger::{BatchState, CaseRecord, CaseState};
-use crate::batch::verdict::{Patience, patience};
+use crate::batch::verdict::{Patience, is_given_up, patience};
 use crate::store::ledger::{Change, Stored};
 use crate::store::shelf::Until;
 use crate::store::{StoreError, UnreadableRow};
@@ -87,6 +87,11 @@ impl Courier {
             Patience::Shelf(wait) => {
                 entry.parcel.parks += 1;
                 self.park(entry, reason, detail, Until::After(wait.max(least))).await?;
+                Ok(Followed::Shelved)
+            }
+            Patience::Exhausted if !is_given_up(reason) => {
+                entry.parcel.parks = entry.parcel.parks.saturating_add(1);
+                self.park(entry, reason, detail, Until::After(self.config.retry.longest_park.max(least))).await?;
                 Ok(Followed::Shelved)
             }
             Patience::Exhausted => {

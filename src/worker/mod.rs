@@ -30,6 +30,7 @@ mod push;
 mod recheck;
 mod retry;
 mod sample;
+mod suspects;
 mod watch;
 
 use std::net::SocketAddr;
@@ -200,6 +201,7 @@ pub async fn work(
         holder: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
         folders: locate::Folders::default(),
         samples: sample::Samples::default(),
+        suspects: suspects::Suspects::default(),
         shelved: Default::default(),
         shelf_wanted: Arc::new(Notify::new()),
         announce: Arc::new(Notify::new()),

@@ -13,6 +13,7 @@ use super::deliver::{Flow, Job, Learnt, News, Part};
 use super::entry::Entry;
 use super::look::span;
 use super::sample::Sample;
+use super::suspects::Asked;
 use crate::batch::answer::{FieldRefusal, PushEnd, Pushed, Trouble};
 use crate::batch::ledger::{OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
@@ -189,6 +190,7 @@ impl Courier {
             Next::TakeOut(_)
             | Next::Refuse(_)
             | Next::Look
+            | Next::Suspect { .. }
             | Next::Again(_)
             | Next::Gate(_)
             | Next::Park(_)
@@ -196,6 +198,7 @@ impl Courier {
         };
         if next == Next::Created {
             self.keep_sample(&shares, &end, started);
+            self.note_created(connection);
         }
         learnt.push = Some(PushReport { cases: sent, took, end: outcome });
         self.record(shares, push, &end, &next, connection, learnt).await
@@ -264,7 +267,12 @@ impl Courier {
             stored?;
         }
         crash::after(Point::Record);
-        self.blame_connection(shares, learnt).await
+        if let Next::Suspect { status } = next {
+            let parts = shares.into_iter().map(|share| share.part).collect();
+            return self.find_cause(parts, Asked { connection, status: *status }, learnt).await;
+        }
+        let parts = shares.into_iter().map(|share| share.part).collect();
+        self.blame_connection(parts, learnt).await
     }
 
     /// Stores a batch's record, settled if it has an outcome.
@@ -279,11 +287,11 @@ impl Courier {
     }
 
     /// Finds out once for all batches whether the connection is to blame, where the answer said so.
-    async fn blame_connection(&self, shares: Vec<Share<'_>>, learnt: &mut Learnt) -> Result<(), StoreError> {
+    pub(super) async fn blame_connection(&self, parts: Vec<&mut Part>, learnt: &mut Learnt) -> Result<(), StoreError> {
         let mut verdict: Option<(Reason, Flow)> = None;
-        for share in shares {
-            let Some(Flow::Park(reason, detail)) = share.part.flow.clone() else { continue };
-            let entry = &mut share.part.entry;
+        for part in parts {
+            let Some(Flow::Park(reason, detail)) = part.flow.clone() else { continue };
+            let entry = &mut part.entry;
             let own = entry.wish != FolderWish::Tenant;
             let flow = match &verdict {
                 Some((known, flow)) if *known == reason && !own => flow.clone(),
@@ -292,7 +300,7 @@ impl Courier {
             if !own {
                 verdict = Some((reason, flow.clone()));
             }
-            share.part.flow = Some(flow);
+            part.flow = Some(flow);
         }
         Ok(())
     }
@@ -308,6 +316,8 @@ impl Courier {
                 entry.record.created(&ids);
                 (entry.tries, entry.parcel.failing_since, entry.parcel.parks) = (0, None, 0);
                 entry.refused_alone.clear();
+                entry.suspected_since = None;
+                self.free_if_done(entry);
                 if ids.len() == positions.len() {
                     return (Flow::Turn, 0);
                 }
@@ -347,7 +357,10 @@ impl Courier {
                 entry.record.not_created(refused);
                 (Flow::Turn, positions.len())
             }
-            Next::Look => {
+            Next::Look | Next::Suspect { .. } => {
+                if let Next::Suspect { status } = next {
+                    entry.record.suspect(*status);
+                }
                 entry.record.unclear(entry.claimed_at);
                 let trouble = share.end.as_ref().err();
                 entry.doubt.ended_at = trouble.filter(|trouble| trouble.has_ended()).map(|_| Instant::now());
@@ -420,6 +433,7 @@ fn judged(next: Next, batches: usize, last_try: bool) -> Next {
         | Next::Halve { .. }
         | Next::Refuse(_)
         | Next::Look
+        | Next::Suspect { .. }
         | Next::Again(_)
         | Next::Gate(_)
         | Next::Park(_)
@@ -466,7 +480,8 @@ fn share<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Op
         part.flow = Some(Flow::Pause(STORE_PAUSE));
         return None;
     }
-    let positions: Vec<usize> = entry.record.waiting().take(part.count).collect();
+    let most = entry.record.apart().unwrap_or(usize::MAX);
+    let positions: Vec<usize> = entry.record.waiting().take(part.count.min(most)).collect();
     let (Some(folder), false) = (entry.folder, positions.is_empty()) else {
         part.flow = Some(Flow::Turn);
         return None;

@@ -170,7 +170,9 @@ impl Courier {
     ) -> Result<Option<Look>, Trouble> {
         match self.client.look(access, target, past, tags).await {
             Ok(look) => Ok(look.rows.iter().any(|row| row.id == sample).then_some(look)),
-            Err(Trouble::Invalid(_) | Trouble::Rejected { .. } | Trouble::TooLarge) => Ok(None),
+            Err(Trouble::Invalid(_) | Trouble::Rejected { .. } | Trouble::Inconclusive { .. } | Trouble::TooLarge) => {
+                Ok(None)
+            }
             Err(trouble) => Err(trouble),
         }
     }

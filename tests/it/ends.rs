@@ -272,21 +272,75 @@ async fn entries_in_another_order_are_paired_by_index() {
 }
 
 #[tokio::test]
-async fn a_page_in_place_of_a_success_is_unclear_and_one_that_refuses_is_clear() {
+async fn a_page_in_place_of_a_success_is_unclear() {
     // A proxy can put its own page in place of what Testmo answered, after Testmo has created the cases.
     unclear(&trouble_at(Wire::answering(answer("200 OK", HTML, "<html>"))).await, "not_testmo");
     unclear(&trouble_at(Wire::answering("HTTP/1.1 204 No Content\r\n\r\n".into())).await, "not_testmo");
-    clear(&trouble_at(Wire::answering(answer("404 Not Found", HTML, "<html>"))).await, "not_testmo");
+}
+
+/// Bodies of an answer, with their types; only the first one is how Testmo refuses.
+const BODIES: [(&str, &str); 4] =
+    [(JSON, r#"{"message":"No."}"#), (HTML, "<html>"), (JSON, r#"{"error":"blocked"}"#), ("text/plain", "No.")];
+
+#[tokio::test]
+async fn what_is_answered_before_anything_is_carried_out_is_clear_whatever_the_body() {
+    for (kind, body) in BODIES {
+        for (status, class) in
+            [(401, "401"), (413, "413"), (421, "not_processed"), (425, "not_processed"), (429, "429")]
+        {
+            clear(&trouble_at(Wire::answering(answer(&format!("{status} Trouble"), kind, body))).await, class);
+        }
+    }
 }
 
 #[tokio::test]
-async fn a_redirect_is_clear_and_not_followed() {
-    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+async fn a_refusal_is_clear_in_testmos_own_words_and_unclear_in_others() {
+    for (at, (kind, body)) in BODIES.into_iter().enumerate() {
+        for (status, class) in [(400, "4xx"), (403, "403"), (404, "404"), (405, "4xx"), (422, "422")] {
+            let trouble = trouble_at(Wire::answering(answer(&format!("{status} Trouble"), kind, body))).await;
+            if at == 0 { clear(&trouble, class) } else { unclear(&trouble, "inconclusive") }
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_other_status_is_unclear_whatever_the_body() {
+    for (kind, body) in BODIES {
+        for status in [402, 406, 408, 409, 410, 411, 414, 418, 423, 424, 428, 431, 451, 499, 600, 999] {
+            let trouble = trouble_at(Wire::answering(answer(&format!("{status} Trouble"), kind, body))).await;
+            assert_eq!(trouble, Trouble::Inconclusive { status });
+            unclear(&trouble, "inconclusive");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_switches_protocols_is_unclear() {
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n";
+    let trouble = trouble_at(Wire::answering(switch.into())).await;
+    assert!(trouble.may_have_committed(), "{trouble}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_clear_where_it_says_that_the_request_goes_elsewhere_and_is_never_followed() {
+    for (status, is_clear) in [
+        ("301 Moved Permanently", true),
+        // These may lead to the result of a request that was carried out.
+        ("302 Found", false),
+        ("303 See Other", false),
+        ("307 Temporary Redirect", true),
+        ("308 Permanent Redirect", true),
+    ] {
         let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
         elsewhere.set_nonblocking(true).unwrap();
         let location = format!("http://{}/login", elsewhere.local_addr().unwrap());
         let redirect = format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        clear(&trouble_at(Wire::answering(redirect)).await, "not_testmo");
+        let trouble = trouble_at(Wire::answering(redirect)).await;
+        if is_clear {
+            clear(&trouble, "not_testmo")
+        } else {
+            unclear(&trouble, "not_testmo")
+        }
         assert!(elsewhere.accept().is_err(), "the key would have gone elsewhere");
     }
 }

@@ -23,6 +23,7 @@ mod pages;
 mod replay;
 mod replicas;
 mod shelved;
+mod statuses;
 mod support;
 mod twice;
 mod unclear;

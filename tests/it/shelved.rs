@@ -249,15 +249,15 @@ async fn the_same_refusal_of_every_case_is_the_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_refusal_that_nobody_knows_is_dead_with_its_status() {
+async fn another_refusal_in_testmos_words_is_dead_with_its_status() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    stage.account("acme").set_faults([on_create(Fault::status(409)).times(1)]);
+    stage.account("acme").set_faults([on_create(Fault::status(400)).times(1)]);
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 2)).await;
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["type"], "com.sqai-suite.testmo.batch.failed.v1");
     assert_eq!(event["data"]["cases"][1]["reason"], "rejected");
-    assert!(event["data"]["cases"][1]["said"][0]["message"].as_str().unwrap().contains("409"), "{event}");
+    assert!(event["data"]["cases"][1]["said"][0]["message"].as_str().unwrap().contains("400"), "{event}");
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::Rejected));
     // What the alert on dead letters and the dashboard's errors by cause go by.
@@ -420,7 +420,6 @@ async fn an_answer_that_is_not_testmos_stops_the_tenant() {
         Fault::Redirect { location: "/login".into() },
         Fault::Html { after_commit: false },
         Fault::Html { after_commit: true },
-        Fault::Status { status: 405, after_commit: false, retry_after: None, html: true, delay_ms: 0 },
     ] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         stage.account("acme").set_faults([on_create(fault)]);

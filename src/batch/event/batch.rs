@@ -65,7 +65,7 @@ pub struct SettledCase {
     /// Where people see it, where it is in Testmo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Why it was refused, where it was.
+    /// Why it was refused, or is left to a person, where that is so.
     #[serde(flatten)]
     pub refused: Option<Refused>,
 }
@@ -86,7 +86,7 @@ pub enum CaseOutcome {
     NotSent,
 }
 
-/// Why a case was refused.
+/// Why a case was refused, or is left to a person.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Refused {
     /// The reason as a word that stays the same; see docs/reasons.md.
@@ -232,14 +232,17 @@ fn case(record: &BatchRecord, index: usize) -> SettledCase {
         CaseState::Waiting => (CaseOutcome::NotSent, None),
     };
     let refused = match &case.state {
+        CaseState::Lost => case.rejected_unclear().map(|status| Refused {
+            reason: Reason::RejectedUnclear,
+            remedy: Reason::RejectedUnclear.remedy(),
+            said: vec![FieldRefusal { field: String::new(), message: format!("Testmo answered {status}") }],
+        }),
         CaseState::Refused(refusal) => Some(Refused {
             reason: refusal.reason,
             remedy: refusal.reason.remedy(),
             said: refusal.said.iter().map(bounded).collect(),
         }),
-        CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Lost | CaseState::Waiting | CaseState::Claimed => {
-            None
-        }
+        CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Waiting | CaseState::Claimed => None,
     };
     SettledCase {
         position: index + 1,

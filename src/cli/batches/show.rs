@@ -2,9 +2,9 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::event::link;
-use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
+use testmo_courier::batch::{BatchKey, Reason};
 use testmo_courier::store::Store;
 use testmo_courier::store::history::{EventRow, History, PushRow};
 use testmo_courier::store::ledger::Stored;
@@ -102,7 +102,7 @@ impl Known {
         let mut list = List::new(&["case", "state", "id", "link or reason", "there once more"]);
         for (index, case) in record.cases.iter().enumerate() {
             let id = id_of(&case.state);
-            let place = id.and_then(|id| link(record, index, id)).or_else(|| reason_of(&case.state));
+            let place = id.and_then(|id| link(record, index, id)).or_else(|| reason_of(case));
             list.add(vec![
                 case.key.clone(),
                 self.word_of(record, index).into(),
@@ -210,7 +210,7 @@ impl Known {
             "state": self.word_of(record, index),
             "testmo_id": id,
             "link": id.and_then(|id| link(record, index, id)),
-            "reason": reason_of(&case.state),
+            "reason": reason_of(case),
             "duplicate_ids": case.duplicates,
         })
     }
@@ -238,8 +238,11 @@ fn id_of(state: &CaseState) -> Option<u64> {
 }
 
 /// Why a case was refused, with Testmo's words.
-fn reason_of(state: &CaseState) -> Option<String> {
-    let CaseState::Refused(refusal) = state else { return None };
+fn reason_of(case: &CaseRecord) -> Option<String> {
+    if let Some(status) = case.rejected_unclear() {
+        return Some(format!("{}; Testmo answered {status}", Reason::RejectedUnclear));
+    }
+    let CaseState::Refused(refusal) = &case.state else { return None };
     let said = refusal.said.iter().map(|said| format!("; {}: {}", said.field, said.message));
     Some(refusal.reason.to_string() + &said.collect::<String>())
 }
