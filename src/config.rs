@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Map, Value};
 
 pub use self::sections::{
-    Amqp, Config, Keys, Log, LogFormat, Observe, Push, Retry, Shelf, Store, Testmo, Worker, redacted,
+    Amqp, Config, Events, Keys, Log, LogFormat, Observe, Push, Retry, Shelf, Store, Testmo, Worker, redacted,
 };
 
 /// Every key with its default and its meaning.

@@ -20,7 +20,7 @@ pub const SETTLEMENTS: [&str; 6] = ["delivered", "partial", "failed", "parked", 
 /// What became of a case.
 pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"];
 /// What became of an attempt to announce an event.
-pub const ANNOUNCEMENTS: [&str; 2] = ["confirmed", "not_taken"];
+pub const ANNOUNCEMENTS: [&str; 3] = ["confirmed", "not_taken", "unbound"];
 /// The connections to the broker.
 pub const BROKER_LINKS: [&str; 4] = ["intake", "events", "dead", "unrouted"];
 /// Whether a lane sends.
@@ -81,8 +81,16 @@ pub struct Metrics {
     pub shelf: IntGaugeVec,
     /// Events by whether the broker took them.
     pub events: IntCounterVec,
-    /// Events that the broker has not confirmed.
+    /// Events that the broker has not confirmed, though a queue may be bound for them.
     pub events_waiting: IntGauge,
+    /// Events that no queue is bound for.
+    pub events_unbound: IntGauge,
+    /// Those of them that are removed within a day.
+    pub events_expiring: IntGauge,
+    /// Routing keys that no queue has been bound for during `events.unheard_for`.
+    pub events_unheard_keys: IntGauge,
+    /// Events that were removed because no queue was ever bound for them.
+    pub events_removed: IntCounter,
     /// 1 for a connection to the broker that is up.
     pub broker_up: IntGaugeVec,
     /// 1 when the store answers.
@@ -210,8 +218,43 @@ impl Metrics {
                 "Batches on the shelf: parked ones come back by themselves, dead ones wait for a person.",
                 &["state", "reason"],
             )?,
-            events: counters(&registry, "events_total", "Events by whether the broker took them.", "result")?,
-            events_waiting: gauge(&registry, "events_waiting", "Events that the broker has not confirmed yet.")?,
+            events: counters(
+                &registry,
+                "events_total",
+                "Publishes of events by whether the broker took them; unbound ones came back because no queue is bound \
+                 for them.",
+                "result",
+            )?,
+            events_waiting: gauge(
+                &registry,
+                "events_waiting",
+                "Events that the broker has not confirmed yet, without those that no queue is bound for; counted up to \
+                 10,000.",
+            )?,
+            events_unbound: gauge(
+                &registry,
+                "events_unbound",
+                "Events that wait because no queue is bound for them, counted every 30 s and up to 10,000.",
+            )?,
+            events_expiring: gauge(
+                &registry,
+                "events_expiring",
+                "Events that wait because no queue is bound for them and are removed within 24 hours, as \
+                 store.retention says; counted every 30 s and up to 10,000.",
+            )?,
+            events_unheard_keys: gauge(
+                &registry,
+                "events_unheard_keys",
+                "Routing keys of events that no queue has been bound for during events.unheard_for, counted every 30 s \
+                 and up to 10,000.",
+            )?,
+            events_removed: register(
+                &registry,
+                IntCounter::with_opts(opts(
+                    "events_removed_total",
+                    "Events that were removed because no queue was bound for them during store.retention.",
+                ))?,
+            )?,
             broker_up: gauges(
                 &registry,
                 "broker_up",

@@ -18,6 +18,7 @@ pub struct Config {
     pub retry: Retry,
     pub shelf: Shelf,
     pub worker: Worker,
+    pub events: Events,
     pub observe: Observe,
     pub log: Log,
     /// No setting: where a worker that is built for tests ends itself, as `COURIER_CRASH_AT` says.
@@ -128,6 +129,13 @@ pub struct Worker {
     pub longest_wait: Duration,
 }
 
+/// `[events]`
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct Events {
+    pub unheard_for: Duration,
+}
+
 /// `[observe]`
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
@@ -197,6 +205,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             memory: r.whole("worker.memory", 1_000_000..=100_000_000_000),
             longest_wait: r.time("worker.longest_wait", SOON..=SECOND * 600),
         },
+        events: Events { unheard_for: r.time("events.unheard_for", SECOND..=HOUR * 24 * 3_650) },
         observe: Observe {
             listen: r
                 .parsed("observe.listen", "an address and port, such as 127.0.0.1:9464")

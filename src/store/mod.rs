@@ -21,6 +21,7 @@ mod sql;
 mod storage;
 #[cfg(test)]
 mod tests;
+pub mod unbound;
 mod unreadable;
 
 use std::time::Duration;

@@ -185,6 +185,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
             include_str!("migrations/sqlite_8.sql"),
             include_str!("migrations/sqlite_9.sql"),
             include_str!("migrations/sqlite_10.sql"),
+            include_str!("migrations/sqlite_11.sql"),
         ],
         Dialect::Postgres => vec![
             include_str!("migrations/postgres_1.sql"),
@@ -196,6 +197,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
             include_str!("migrations/postgres_7.sql"),
             include_str!("migrations/postgres_8.sql"),
             include_str!("migrations/postgres_9.sql"),
+            include_str!("migrations/postgres_10.sql"),
         ],
     };
     let migration = |(version, script): (i64, &'static str)| {

@@ -29,6 +29,8 @@ pub struct Announcement {
     pub created_at: i64,
     /// Which time of announcing it this is: [`Store::announce_event_again`] makes it another one.
     pub due_at: i64,
+    /// Whether earlier events of its routing key wait for a queue, so that it has to wait behind them.
+    pub unbound: bool,
 }
 
 impl Announcement {
@@ -42,6 +44,7 @@ impl Announcement {
             body: event.body.clone(),
             created_at,
             due_at,
+            unbound: false,
         }
     }
 }
@@ -55,13 +58,13 @@ pub(super) struct Time {
 }
 
 impl Time {
-    fn of(event: &Announcement) -> Self {
+    pub(super) fn of(event: &Announcement) -> Self {
         Self { subject: event.subject.clone(), id: event.id.clone(), due: event.due_at }
     }
 }
 
 impl Store {
-    /// Events that are to be announced now, oldest first.
+    /// Events that are to be announced now, oldest first; without those that wait for a queue.
     ///
     /// Where replicas share the store, each event is given to one of them for `taken_for`; it is due again after that.
     ///
@@ -69,15 +72,17 @@ impl Store {
     /// When the store does not answer.
     pub async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
         let (mut conn, now) = self.writing_at().await?;
-        let due = "SELECT subject AS due_subject, event_id AS due_id, kind, routing_key, body, created_at, due_at FROM outbox \
-                   WHERE sent_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2";
+        let due = "SELECT subject AS due_subject, event_id AS due_id, kind, routing_key, body, created_at, due_at, \
+                   CAST(CASE WHEN EXISTS (SELECT 1 FROM unbound_keys k WHERE k.routing_key = outbox.routing_key) \
+                   THEN 1 ELSE 0 END AS BIGINT) AS unbound FROM outbox \
+                   WHERE sent_at IS NULL AND aside_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2";
         let mut bounds = vec![Bound::Int(now), Bound::Int(i64::from(most))];
         let dialect = Dialect::of(&conn);
         let sql = if dialect.is_shared() {
             bounds.push(Bound::Int(after(now, taken_for)));
             format!(
                 "WITH due AS MATERIALIZED ({due} {}) UPDATE outbox SET due_at = $3 FROM due \
-                 WHERE subject = due_subject AND event_id = due_id RETURNING due_subject, due_id, outbox.kind, outbox.routing_key, outbox.body, outbox.created_at, outbox.due_at",
+                 WHERE subject = due_subject AND event_id = due_id RETURNING due_subject, due_id, outbox.kind, outbox.routing_key, outbox.body, outbox.created_at, outbox.due_at, unbound",
                 dialect.skip_taken()
             )
         } else {
@@ -110,17 +115,21 @@ impl Store {
         set_for(&mut *self.writing().await?, events.iter().map(Time::of).collect(), "due_at", due_at).await
     }
 
-    /// How many events the broker has not confirmed.
+    /// How many events the broker has not confirmed, without those that wait for a queue; at most [`MOST_COUNTED`].
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn unsent_count(&self) -> Result<i64, StoreError> {
+    pub async fn due_count(&self) -> Result<i64, StoreError> {
         let mut conn = self.reading().await?;
-        let sql = "SELECT COUNT(*) AS n FROM outbox WHERE sent_at IS NULL";
+        let sql = format!(
+            "SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox WHERE sent_at IS NULL AND aside_at IS NULL \
+             LIMIT {MOST_COUNTED}) AS counted"
+        );
         sql::fetch(&mut conn, sql, vec![]).await?.first().map_or(Ok(0), |row| row.int("n"))
     }
 
-    /// Has one event announced once more, even if it is just being announced.
+    /// Has one event announced once more, even if it is just being announced. One that waits for a queue goes on
+    /// waiting.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -133,10 +142,13 @@ impl Store {
     }
 }
 
-/// Due now, but never at the time it was due at before: whoever is just announcing it does not mark it as sent then.
-const DUE_AGAIN: &str = "sent_at = NULL, due_at = CASE WHEN due_at = $2 THEN $2 - 1 ELSE $2 END";
+/// The most events that are counted, so that counting costs the same however many wait.
+pub const MOST_COUNTED: i64 = 10_000;
 
-fn announcement(row: &AnyRow) -> Result<Announcement, StoreError> {
+/// Due now, but never at the time it was due at before: whoever is just announcing it does not mark it as sent then.
+const DUE_AGAIN: &str = "sent_at = NULL, aside_at = CASE WHEN sent_at IS NULL THEN aside_at END, due_at = CASE WHEN due_at = $2 THEN $2 - 1 ELSE $2 END";
+
+pub(super) fn announcement(row: &AnyRow) -> Result<Announcement, StoreError> {
     Ok(Announcement {
         subject: row.text("due_subject")?,
         id: row.text("due_id")?,
@@ -145,6 +157,7 @@ fn announcement(row: &AnyRow) -> Result<Announcement, StoreError> {
         body: row.text("body")?,
         created_at: row.int("created_at")?,
         due_at: row.int("due_at")?,
+        unbound: row.int("unbound")? != 0,
     })
 }
 
@@ -173,7 +186,7 @@ async fn set_for(
     Ok(())
 }
 
-/// Events that were stored just now, and not before.
+/// Events that were stored just now, and not before, and do not wait for a queue.
 #[derive(Debug, Default)]
 pub(super) struct Put {
     now: i64,
@@ -193,7 +206,7 @@ fn due_at(now: i64, turn: Option<Duration>) -> i64 {
     turn.map_or(now, |turn| after(now, turn))
 }
 
-fn after(now: i64, turn: Duration) -> i64 {
+pub(super) fn after(now: i64, turn: Duration) -> i64 {
     now.saturating_add(i64::try_from(turn.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -208,6 +221,7 @@ struct EventRow<'a> {
 }
 
 /// Stores events, each with the time for which it is somebody's to announce; one that is stored already stays as it is.
+/// Where earlier events of its routing key wait for a queue, an event waits behind them.
 pub(super) async fn put<'a>(
     conn: &mut AnyConnection,
     now: i64,
@@ -235,14 +249,20 @@ pub(super) async fn put<'a>(
         ("body", Kind::Text),
         ("due_at", Kind::Int),
     ];
+    let dialect = Dialect::of(conn);
+    // Whoever releases the events of a key waits until this one is among them, or else is done before it is stored.
     let sql = format!(
-        "INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at) \
-         SELECT event_id, kind, routing_key, subject, body, $2, due_at FROM {} WHERE true \
-         ON CONFLICT (subject, event_id) DO NOTHING RETURNING event_id",
-        Dialect::of(conn).rows(&columns)
+        "INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at, aside_at) \
+         SELECT event_id, kind, routing_key, subject, body, $2, due_at, CASE WHEN (SELECT k.routing_key \
+         FROM unbound_keys k WHERE k.routing_key = r.routing_key {}) IS NULL THEN NULL ELSE $2 END FROM {} WHERE true \
+         ON CONFLICT (subject, event_id) DO NOTHING RETURNING event_id, aside_at",
+        dialect.share(),
+        dialect.rows(&columns)
     );
     for row in sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await? {
-        put.fresh.insert(row.text("event_id")?);
+        if row.maybe_int("aside_at")?.is_none() {
+            put.fresh.insert(row.text("event_id")?);
+        }
     }
     Ok(put)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
@@ -15,6 +16,8 @@ pub struct Pruned {
     pub batches: u64,
     /// Events that had been sent.
     pub events: u64,
+    /// Events that no queue was bound for.
+    pub unheard: u64,
 }
 
 /// A look into Testmo takes rows as its own that are older than the doubt by a margin for clocks; ids that other
@@ -25,7 +28,8 @@ impl Store {
     /// Takes away what was settled before `retention`, at most `most` batches and events, and tells how many.
     ///
     /// What is left of a batch still tells a duplicate of it. A batch stays whole while it has a row on the shelf, a case of
-    /// which it is not clear whether it is in Testmo, or a last look to come.
+    /// which it is not clear whether it is in Testmo, or a last look to come. An event that waits for a queue stays until
+    /// its routing key was tried once more after its time: a worker or a broker that was away for long removes nothing.
     ///
     /// # Errors
     /// When the store does not answer; nothing is taken away then.
@@ -74,13 +78,60 @@ impl Store {
             dialect.skip_taken()
         );
         let events = sql::execute(conn, sql, bounds()).await?;
+        let unheard = remove_unheard(conn, now, now.saturating_sub(before), most).await?;
         transaction.commit().await?;
-        Ok(Pruned { batches: batches.len() as u64, events })
+        Ok(Pruned { batches: batches.len() as u64, events, unheard })
     }
 }
 
+/// Removes events that had waited for a queue for `retention_ms` when the broker last returned one of their routing key,
+/// and tells how many.
+async fn remove_unheard(conn: &mut AnyConnection, now: i64, retention_ms: i64, most: u32) -> Result<u64, StoreError> {
+    let dialect = Dialect::of(conn);
+    // Key by key, as of one that was not tried lately any number of events can be old.
+    let unheard = match dialect {
+        Dialect::Sqlite => {
+            "SELECT o.subject AS subject, o.event_id AS event_id, o.kind AS kind FROM unbound_keys k CROSS JOIN outbox o \
+             WHERE o.routing_key = k.routing_key AND o.sent_at IS NULL AND o.aside_at IS NOT NULL \
+             AND o.aside_at < k.returned_at - $1 LIMIT $2"
+        }
+        Dialect::Postgres => {
+            "SELECT o.subject, o.event_id, o.kind FROM unbound_keys k CROSS JOIN LATERAL (SELECT subject, event_id, kind \
+             FROM outbox WHERE routing_key = k.routing_key AND sent_at IS NULL AND aside_at IS NOT NULL \
+             AND aside_at < k.returned_at - $1 ORDER BY aside_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS o LIMIT $2"
+        }
+    };
+    let unheard = sql::fetch(conn, unheard, vec![Bound::Int(retention_ms), Bound::Int(i64::from(most))]).await?;
+    // A reminder that a key expires is stored anew where it is not known any more: its row stays, as if it were sent.
+    let is_reminder = |row: &&AnyRow| row.text("kind").is_ok_and(|kind| kind.contains(".key."));
+    let (reminders, others): (Vec<&AnyRow>, Vec<&AnyRow>) = unheard.iter().partition(is_reminder);
+    let rows = dialect.rows(&[("subject", Kind::Text), ("event_id", Kind::Text)]);
+    let removals = [
+        (
+            others,
+            format!("DELETE FROM outbox WHERE (subject, event_id) IN (SELECT r.subject, r.event_id FROM {rows})"),
+            None,
+        ),
+        (
+            reminders,
+            format!(
+                "UPDATE outbox SET sent_at = $2 FROM {rows} WHERE outbox.subject = r.subject \
+                 AND outbox.event_id = r.event_id"
+            ),
+            Some(Bound::Int(now)),
+        ),
+    ];
+    for (removed, sql, at) in removals {
+        if !removed.is_empty() {
+            let names = texts(removed, &["subject", "event_id"])?;
+            sql::execute(conn, sql, [Some(Bound::from(names.as_slice())), at].into_iter().flatten().collect()).await?;
+        }
+    }
+    Ok(unheard.len() as u64)
+}
+
 /// Rows as they are bound again.
-fn texts(rows: &[AnyRow], columns: &[&str]) -> Result<Vec<Value>, StoreError> {
+fn texts<'a>(rows: impl IntoIterator<Item = &'a AnyRow>, columns: &[&str]) -> Result<Vec<Value>, StoreError> {
     let value = |row: &AnyRow| {
         let mut object = json!({});
         for column in columns {
@@ -88,5 +139,5 @@ fn texts(rows: &[AnyRow], columns: &[&str]) -> Result<Vec<Value>, StoreError> {
         }
         Ok(object)
     };
-    rows.iter().map(value).collect()
+    rows.into_iter().map(value).collect()
 }

@@ -14,6 +14,7 @@ use super::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use super::outbox::Announcement;
 use super::prune::Pruned;
 use super::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use super::unbound::{Probe, Released, UnboundCounts};
 use super::{Store, StoreError};
 use crate::batch::pace::Pace;
 use crate::batch::{BatchKey, TenantId};
@@ -75,7 +76,11 @@ pub trait Storage: Debug + Send + Sync {
     async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError>;
     async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError>;
     async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError>;
-    async fn unsent_count(&self) -> Result<i64, StoreError>;
+    async fn due_count(&self) -> Result<i64, StoreError>;
+    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError>;
+    async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError>;
+    async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError>;
+    async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError>;
     async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError>;
 
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError>;
@@ -225,8 +230,24 @@ impl Storage for Store {
         Self::postpone(self, events, pause).await
     }
 
-    async fn unsent_count(&self) -> Result<i64, StoreError> {
-        Self::unsent_count(self).await
+    async fn due_count(&self) -> Result<i64, StoreError> {
+        Self::due_count(self).await
+    }
+
+    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError> {
+        Self::set_aside(self, returned, behind).await
+    }
+
+    async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError> {
+        Self::take_probes(self, most, lease).await
+    }
+
+    async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError> {
+        Self::release_waiting(self, key, most, taken_for).await
+    }
+
+    async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
+        Self::unbound_counts(self, old_events, old_keys).await
     }
 
     async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError> {

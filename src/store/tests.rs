@@ -36,6 +36,7 @@ mod past;
 mod removal;
 mod replicas;
 mod shelf;
+mod unbound;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -1,14 +1,14 @@
-//! How do events reach the broker? From the outbox, again and again until the broker has confirmed each; at first from
-//! memory, as whoever has stored an event has it at hand.
+//! Announces events until the broker has confirmed each: fresh ones from memory, others from the outbox. An event that no
+//! queue is bound for steps aside, and waits in the store until its routing key is routed.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
@@ -17,55 +17,71 @@ use crate::amqp::{Outgoing, Publish, PublishError};
 use crate::batch::event::CONTENT_TYPE;
 use crate::store::StoreError;
 use crate::store::outbox::Announcement;
+use crate::store::unbound::{Probe, Released};
 
 /// How often the outbox is looked through for what a crash or an outage left.
 const SWEEP: Duration = Duration::from_secs(5);
 /// The most events on their way at once.
 const AT_ONCE: usize = 500;
-/// How long an event that the broker did not take waits: nobody may be listening.
+/// How often routing keys are tried that no queue was bound for.
+const PROBE: Duration = Duration::from_secs(1);
+/// The most routing keys that are tried in a second.
+const PROBES: u32 = 20;
+/// How long an event that the broker did not take waits, and a routing key whose probe came to no end.
 const PAUSE: Duration = Duration::from_secs(30);
 /// The most events that wait in memory to be announced; more wait in the store.
 pub(super) const ROOM: usize = 4_000;
 /// For how long an event is for the worker alone that has stored it. After a crash it waits for so long.
 pub(super) const TURN: Duration = Duration::from_secs(5);
+/// How long it is kept in mind that no queue is bound for a routing key: longer than an event stays at hand.
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// How long a stopping worker goes on announcing. What is left is announced by another worker, or after the next start.
+const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Announces what is stored until `stop`, and then once more: what this worker stores comes by `stored`.
+/// Announces what is stored until `stop`, and then what is at hand: what this worker stores comes by `stored`.
+///
+/// What is fresh, what is due in the store, and what has waited for a queue take turns, a chunk each.
 pub(super) async fn announce(
     courier: Arc<Courier>,
     publisher: Arc<dyn Publish>,
     mut stored: mpsc::Receiver<Announcement>,
     stop: CancellationToken,
 ) {
-    let mut announcer = Announcer { courier, publisher, marking: JoinSet::new() };
+    let mut announcer =
+        Announcer { courier, publisher, marking: JoinSet::new(), returned: HashMap::new(), routed: VecDeque::new() };
     let mut reachable = announcer.publisher.status();
-    let mut sweep = tokio::time::interval(SWEEP);
+    let (mut sweep, mut probe) = (tokio::time::interval(SWEEP), tokio::time::interval(PROBE));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken = Vec::with_capacity(AT_ONCE);
+    let mut is_due = false;
     loop {
         let up = reachable.borrow_and_update().is_up();
+        let goes_on = up && (is_due || !announcer.routed.is_empty());
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            _ = reachable.changed() => {}
-            () = announcer.courier.announce.notified() => {}
-            _ = sweep.tick() => {}
-            _ = stored.recv_many(&mut taken, AT_ONCE), if up => {
-                announcer.announce_stored(&mut taken).await;
-                continue;
-            }
+            _ = reachable.changed() => is_due = true,
+            () = announcer.courier.announce.notified() => is_due = true,
+            _ = sweep.tick() => is_due = true,
+            _ = probe.tick(), if up => announcer.probe().await,
+            _ = stored.recv_many(&mut taken, AT_ONCE), if up => announcer.announce_stored(&mut taken).await,
+            () = std::future::ready(()), if goes_on => {}
         }
         if reachable.borrow().is_up() {
-            announcer.empty().await;
+            is_due = is_due && announcer.announce_due().await;
+            announcer.announce_routed().await;
         }
     }
     // What is stored from now on is due for whoever asks.
     stored.close();
     if reachable.borrow().is_up() {
-        while !stored.is_empty() {
+        let until = Instant::now() + FAREWELL;
+        while !stored.is_empty() && Instant::now() < until {
             taken.extend(std::iter::from_fn(|| stored.try_recv().ok()).take(AT_ONCE));
             announcer.announce_stored(&mut taken).await;
         }
-        announcer.empty().await;
+        while Instant::now() < until && announcer.announce_due().await {}
     }
     announcer.marked().await;
 }
@@ -75,6 +91,21 @@ struct Announcer {
     publisher: Arc<dyn Publish>,
     /// What came of the events before is stored while the next ones are on their way.
     marking: JoinSet<Result<(), StoreError>>,
+    /// Routing keys that no queue was bound for a moment ago, each with how long that is kept in mind: for as long as
+    /// events can be at hand that were stored before the store knew of it.
+    returned: HashMap<String, Instant>,
+    /// Routing keys for which a queue is bound again, whose waiting events are still to be announced.
+    routed: VecDeque<String>,
+}
+
+/// What became of an event.
+enum End {
+    Confirmed,
+    /// No queue is bound for it.
+    Returned,
+    /// It was not published, as no queue is bound for an earlier one.
+    Behind,
+    NotTaken,
 }
 
 impl Announcer {
@@ -85,58 +116,138 @@ impl Announcer {
         self.announce(events).await;
     }
 
-    /// Announces every event that is due.
-    async fn empty(&mut self) {
-        loop {
-            // Else they would be due still.
-            if !self.marked().await {
-                return;
+    /// Announces the next events that are due, and tells whether there may be more.
+    async fn announce_due(&mut self) -> bool {
+        // Else they would be due still.
+        if !self.marked().await {
+            return false;
+        }
+        match self.courier.store.unsent(most(), self.taken_for()).await {
+            Ok(events) => {
+                let some = !events.is_empty();
+                self.announce(events).await;
+                some
             }
-            let amqp = &self.courier.config.amqp;
-            // Should it take even longer, another replica sends a copy, which is allowed.
-            let taken_for = 2 * (amqp.publish_timeout + amqp.confirm_timeout);
-            let most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
-            match self.courier.store.unsent(most, taken_for).await {
-                Ok(events) if events.is_empty() => return,
-                Ok(events) => self.announce(events).await,
-                Err(error) => {
-                    tracing::warn!(%error, "events wait for the store");
-                    return;
-                }
+            Err(error) => {
+                tracing::warn!(%error, "events wait for the store");
+                false
             }
         }
     }
 
-    async fn announce(&mut self, events: Vec<Announcement>) {
-        let (courier, publisher) = (&self.courier, &self.publisher);
-        let one_by_one = |events: Vec<Announcement>| async move {
-            let mut results = Vec::with_capacity(events.len());
-            for event in events {
-                let result = publisher.publish(outgoing(courier, &event)).await;
-                results.push((event, result));
-            }
-            results
+    /// For how long events are for this worker alone. Should announcing take even longer, another replica sends a copy,
+    /// which is allowed.
+    fn taken_for(&self) -> Duration {
+        let amqp = &self.courier.config.amqp;
+        2 * (amqp.publish_timeout + amqp.confirm_timeout)
+    }
+
+    /// Tries routing keys that no queue was bound for, each with the first event that waits.
+    async fn probe(&mut self) {
+        let probes = match self.courier.store.take_probes(PROBES, PAUSE).await {
+            Ok(probes) => probes,
+            Err(error) => return tracing::warn!(%error, "events that no queue is bound for wait for the store"),
         };
-        let results = join_all(by_subject(events).into_values().map(one_by_one)).await;
-        let (mut sent, mut postponed) = (Vec::new(), Vec::new());
-        for (event, result) in results.into_iter().flatten() {
-            match result {
-                Ok(()) => sent.push(event),
-                Err(error) => {
-                    tell(&error, &event);
-                    postponed.push(event);
+        let (courier, publisher) = (&self.courier, &self.publisher);
+        let ends = join_all(probes.into_iter().map(|Probe { routing_key, event }| async move {
+            match event {
+                Some(event) => {
+                    let end = end_of(publisher.publish(outgoing(courier, &event)).await, &event);
+                    (routing_key, Some((event, end)))
                 }
+                None => (routing_key, None),
+            }
+        }));
+        let mut tried = Vec::new();
+        for (key, attempt) in ends.await {
+            // Where nothing waits any more, releasing it has the key forgotten.
+            if matches!(attempt, None | Some((_, End::Confirmed))) && !self.routed.contains(&key) {
+                self.returned.remove(&key);
+                self.routed.push_back(key);
+            }
+            match attempt {
+                Some((event, end @ (End::Confirmed | End::Returned))) => tried.push((event, end)),
+                // It goes on waiting, and its key is tried again later.
+                Some((_, End::NotTaken | End::Behind)) => {
+                    self.courier.metrics.events.with_label_values(&["not_taken"]).inc();
+                }
+                None => {}
+            }
+        }
+        if !tried.is_empty() {
+            self.note(tried).await;
+        }
+    }
+
+    /// Announces the next events of a routing key for which a queue is bound again.
+    async fn announce_routed(&mut self) {
+        let Some(key) = self.routed.pop_front() else { return };
+        // Else the event that it was tried with would be announced again. It is tried again later.
+        if !self.marked().await {
+            return;
+        }
+        match self.courier.store.release_waiting(&key, most(), self.taken_for()).await {
+            Ok(Released { events, is_last }) => {
+                let all_taken = self.announce(events).await;
+                if all_taken && !is_last {
+                    self.routed.push_back(key);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "events that a queue is bound for again wait for the store"),
+        }
+    }
+
+    /// Announces events, and tells whether the broker took them all.
+    async fn announce(&mut self, events: Vec<Announcement>) -> bool {
+        let now = Instant::now();
+        self.returned.retain(|_, until| *until > now);
+        let (courier, publisher) = (&self.courier, &self.publisher);
+        let returned = Mutex::new(std::mem::take(&mut self.returned));
+        let one_by_one = async |events: Vec<Announcement>| {
+            let mut ends = Vec::with_capacity(events.len());
+            for event in events {
+                let end = if event.unbound || knows(&returned, &event.routing_key) {
+                    End::Behind
+                } else {
+                    end_of(publisher.publish(outgoing(courier, &event)).await, &event)
+                };
+                if let (End::Returned, Ok(mut returned)) = (&end, returned.lock()) {
+                    returned.insert(event.routing_key.clone(), now + REMEMBERED);
+                }
+                ends.push((event, end));
+            }
+            ends
+        };
+        let ends: Vec<(Announcement, End)> =
+            join_all(by_subject(events).into_values().map(one_by_one)).await.into_iter().flatten().collect();
+        self.returned = returned.into_inner().unwrap_or_default();
+        let all_taken = ends.iter().all(|(_, end)| matches!(end, End::Confirmed));
+        self.note(ends).await;
+        all_taken
+    }
+
+    /// Has it stored what became of events.
+    async fn note(&mut self, ends: Vec<(Announcement, End)>) {
+        let (mut sent, mut returned, mut behind, mut postponed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (event, end) in ends {
+            match end {
+                End::Confirmed => sent.push(event),
+                End::Returned => returned.push(event),
+                End::Behind => behind.push(event),
+                End::NotTaken => postponed.push(event),
             }
         }
         if !sent.is_empty() {
             crash::after(Point::Announce);
         }
-        self.courier.metrics.events.with_label_values(&["confirmed"]).inc_by(sent.len() as u64);
-        self.courier.metrics.events.with_label_values(&["not_taken"]).inc_by(postponed.len() as u64);
+        for (result, events) in [("confirmed", &sent), ("unbound", &returned), ("not_taken", &postponed)] {
+            self.courier.metrics.events.with_label_values(&[result]).inc_by(events.len() as u64);
+        }
         self.marked().await;
         let courier = self.courier.clone();
         self.marking.spawn(async move {
             courier.store.mark_sent(&sent).await?;
+            courier.store.set_aside(&returned, &behind).await?;
             courier.store.postpone(&postponed, PAUSE).await
         });
     }
@@ -156,6 +267,14 @@ impl Announcer {
     }
 }
 
+fn most() -> u32 {
+    u32::try_from(AT_ONCE).unwrap_or(u32::MAX)
+}
+
+fn knows(returned: &Mutex<HashMap<String, Instant>>, key: &str) -> bool {
+    returned.lock().is_ok_and(|returned| returned.contains_key(key))
+}
+
 /// What is told of one batch, in order: the broker's channels overtake each other.
 fn by_subject(events: Vec<Announcement>) -> BTreeMap<String, Vec<Announcement>> {
     let mut by_subject = BTreeMap::<String, Vec<Announcement>>::new();
@@ -165,11 +284,24 @@ fn by_subject(events: Vec<Announcement>) -> BTreeMap<String, Vec<Announcement>> 
     by_subject
 }
 
-fn tell(error: &PublishError, event: &Announcement) {
-    if matches!(error, PublishError::Unroutable { .. }) {
-        tracing::debug!(event = event.id, kind = event.kind, "nobody is bound for an event; it waits");
-    } else {
-        tracing::warn!(event = event.id, kind = event.kind, %error, "an event waits for the broker");
+fn end_of(published: Result<(), PublishError>, event: &Announcement) -> End {
+    match published {
+        Ok(()) => End::Confirmed,
+        Err(PublishError::Unroutable { .. }) => {
+            tracing::debug!(event = event.id, kind = event.kind, "no queue is bound for an event; it waits for one");
+            End::Returned
+        }
+        Err(
+            error @ (PublishError::Refused { .. }
+            | PublishError::Forbidden { .. }
+            | PublishError::Unknown { .. }
+            | PublishError::Unavailable { .. }
+            | PublishError::TooLarge { .. }
+            | PublishError::Malformed { .. }),
+        ) => {
+            tracing::warn!(event = event.id, kind = event.kind, %error, "an event waits for the broker");
+            End::NotTaken
+        }
     }
 }
 

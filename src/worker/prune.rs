@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
-use crate::store::StoreError;
+use crate::store::{Pruned, StoreError};
 
 /// How often there is a look for what is old enough.
 const LOOK: Duration = Duration::from_secs(600);
@@ -29,22 +29,27 @@ pub(super) async fn prune(courier: Arc<Courier>, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => return,
             pruned = prune_all(&courier) => match pruned {
-                Ok((0, 0)) => {}
-                Ok((batches, events)) => tracing::info!(batches, events, "old work pruned"),
+                Ok(pruned) if pruned == Pruned::default() => {}
+                Ok(Pruned { batches, events, unheard }) => {
+                    tracing::info!(batches, events, unheard, "old work pruned");
+                }
                 Err(error) => tracing::warn!(%error, "old work cannot be pruned"),
             }
         }
     }
 }
 
-/// Prunes step by step until nothing is left to prune, and tells how many batches and events it were.
-async fn prune_all(courier: &Courier) -> Result<(u64, u64), StoreError> {
-    let (mut batches, mut events) = (0, 0);
+/// Prunes step by step until nothing is left to prune, and tells how much it was.
+async fn prune_all(courier: &Courier) -> Result<Pruned, StoreError> {
+    let mut pruned = Pruned::default();
     loop {
         let step = courier.store.prune(courier.config.store.retention, STEP).await?;
-        (batches, events) = (batches + step.batches, events + step.events);
-        if step.batches < u64::from(STEP) && step.events < u64::from(STEP) {
-            return Ok((batches, events));
+        pruned.batches += step.batches;
+        pruned.events += step.events;
+        pruned.unheard += step.unheard;
+        courier.metrics.events_removed.inc_by(step.unheard);
+        if [step.batches, step.events, step.unheard].iter().all(|removed| *removed < u64::from(STEP)) {
+            return Ok(pruned);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often the connections are counted: it reads all of them, and they change by the day.
 const CENSUS: Duration = Duration::from_secs(30);
+/// How long before its removal an event that no queue is bound for is counted as expiring.
+const EXPIRES_SOON: Duration = Duration::from_secs(24 * 3_600);
 /// Of so many tenants it is known how much waits on the shelf, those with the most.
 const BACKLOGS: u32 = 100;
 
@@ -87,7 +89,7 @@ impl Watched {
     async fn count(&mut self) -> Result<(), StoreError> {
         let metrics = &self.courier.metrics;
         self.courier.store.ping().await?;
-        metrics.events_waiting.set(self.courier.store.unsent_count().await?);
+        metrics.events_waiting.set(self.courier.store.due_count().await?);
         let counts = self.courier.store.shelf_counts().await?;
         for state in ["parked", "dead"] {
             for reason in Reason::ALL {
@@ -100,12 +102,24 @@ impl Watched {
         }
         if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
             census::show(&self.courier.store.connection_counts().await?, self.courier.clock.now(), metrics);
+            self.count_unbound().await?;
             let backlog = self.courier.store.skimmed(BACKLOGS).await?;
             if let Ok(mut shelved) = self.courier.shelved.lock() {
                 *shelved = backlog.into_iter().collect();
             }
             self.counted_at = Some(Instant::now());
         }
+        Ok(())
+    }
+
+    /// Counts the events that no queue is bound for.
+    async fn count_unbound(&self) -> Result<(), StoreError> {
+        let (config, metrics) = (&self.courier.config, &self.courier.metrics);
+        let expiring_after = config.store.retention.saturating_sub(EXPIRES_SOON);
+        let counts = self.courier.store.unbound_counts(expiring_after, config.events.unheard_for).await?;
+        metrics.events_unbound.set(counts.events);
+        metrics.events_expiring.set(counts.old_events);
+        metrics.events_unheard_keys.set(counts.old_keys);
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ mod shelved;
 mod statuses;
 mod support;
 mod twice;
+mod unbound;
 mod unclear;
 mod unreadable;
 mod watching;

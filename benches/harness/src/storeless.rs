@@ -20,6 +20,7 @@ use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, Folder
 use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, KnownIds, Stored};
 use testmo_courier::store::outbox::Announcement;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{Pruned, Storage, Store, StoreError};
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -225,8 +226,25 @@ impl Storage for Storeless {
         Ok(())
     }
 
-    async fn unsent_count(&self) -> Result<i64, StoreError> {
+    async fn due_count(&self) -> Result<i64, StoreError> {
         Ok(i64::try_from(self.outbox().len()).unwrap_or(i64::MAX))
+    }
+
+    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError> {
+        self.outbox().extend(returned.iter().chain(behind).cloned());
+        Ok(())
+    }
+
+    async fn take_probes(&self, _: u32, _: Duration) -> Result<Vec<Probe>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn release_waiting(&self, _: &str, _: u32, _: Duration) -> Result<Released, StoreError> {
+        Ok(Released { events: Vec::new(), is_last: true })
+    }
+
+    async fn unbound_counts(&self, _: Duration, _: Duration) -> Result<UnboundCounts, StoreError> {
+        Ok(UnboundCounts::default())
     }
 
     async fn announce_event_again(&self, _: &str, _: &str) -> Result<(), StoreError> {

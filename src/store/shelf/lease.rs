@@ -167,7 +167,10 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
-        let mut conn = self.writing().await?;
+        let (mut conn, now) = self.writing_at().await?;
+        // Whoever released the waiting events of a routing key is gone, too.
+        let sql = "UPDATE unbound_keys SET probe_at = $1 WHERE probe_at > $1";
+        sql::execute(&mut conn, sql, vec![Bound::Int(now)]).await?;
         let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
         sql::execute(&mut conn, sql, vec![]).await
     }

@@ -36,7 +36,7 @@ async fn what_was_settled_for_long_loses_its_weight_but_is_still_known(f: Fixtur
     let recent = settle(&f, "recent", |_| {}).await;
     assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned::default());
     f.set_time(1_000_000 + 86_400_000 * 31).await;
-    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned { batches: 1, events: 1 });
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned { batches: 1, events: 1, unheard: 0 });
     assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned::default());
     let known = f.store.batch(&old.key).await.unwrap().unwrap().record;
     assert_eq!((known.fingerprint, known.state, known.revision), (old.fingerprint, old.state, old.revision));

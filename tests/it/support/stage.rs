@@ -268,6 +268,21 @@ impl Stage {
         self.events = Tail::open(&self.config.amqp, "#").await.expect("the events");
     }
 
+    /// Binds a queue for these events only, and waits until none is bound for others.
+    pub(crate) async fn listen_only_to(&mut self, pattern: &str) {
+        let events = Tail::open(&self.config.amqp, pattern).await.expect("the events");
+        std::mem::replace(&mut self.events, events).close().await;
+        let list = ["-q", "list_queues", "-p", self.vhost.as_str(), "name", "--no-table-headers"];
+        until(async || Broker::shared().ctl(&list).lines().filter(|name| name.starts_with("amq.gen")).count() == 1)
+            .await;
+    }
+
+    /// The next event, whatever it is about.
+    pub(crate) async fn next_event(&mut self) -> Value {
+        let message = patient(self.events.next()).await.expect("an event");
+        serde_json::from_slice(&message.body).expect("an event in JSON")
+    }
+
     /// Waits until the ledger has a batch as delivered.
     pub(crate) async fn settled(&self, subject: &str) {
         let key = subject.parse().expect("a batch");

@@ -258,7 +258,9 @@ impl Tables {
         }
         let parts = &self.parts;
         self.pushes.retain(|push, _| parts.iter().any(|(_, of)| of == push));
-        Pruned { batches: old.len() as u64, events: self.prune_events(before, most) }
+        let batches = old.len() as u64;
+        let events = self.prune_events(before, most);
+        Pruned { batches, events, unheard: self.remove_unheard(now - before, most) }
     }
 
     fn may_be_pruned(&self, record: &BatchRecord) -> bool {

@@ -10,6 +10,7 @@ mod shelf;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
+mod unbound;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -27,6 +28,7 @@ use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, Folder
 use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
 use testmo_courier::store::outbox::Announcement;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{Pruned, Storage, StoreError};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -362,8 +364,26 @@ impl Storage for StoreOf {
         self.ask("postpone", move |tables, now| tables.postpone(&events, pause, now)).await
     }
 
-    async fn unsent_count(&self) -> Result<i64, StoreError> {
-        self.ask("unsent_count", |tables, _| tables.unsent_count()).await
+    async fn due_count(&self) -> Result<i64, StoreError> {
+        self.ask("due_count", |tables, _| tables.due_count()).await
+    }
+
+    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError> {
+        let (returned, behind) = (returned.to_vec(), behind.to_vec());
+        self.ask("set_aside", move |tables, now| tables.set_aside(&returned, &behind, now)).await
+    }
+
+    async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError> {
+        self.ask("take_probes", move |tables, now| tables.take_probes(most, lease, now)).await
+    }
+
+    async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError> {
+        let key = key.to_owned();
+        self.ask("release_waiting", move |tables, now| tables.release_waiting(&key, most, taken_for, now)).await
+    }
+
+    async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
+        self.ask("unbound_counts", move |tables, now| tables.unbound_counts(old_events, old_keys, now)).await
     }
 
     async fn announce_event_again(&self, _: &str, id: &str) -> Result<(), StoreError> {

@@ -9,23 +9,27 @@ use testmo_courier::store::outbox::Announcement;
 use super::tables::{OutboxRow, Tables, after};
 
 impl Tables {
-    /// Stores events; one that is stored already stays as it is. Gives those that were not stored before.
+    /// Stores events; one that is stored already stays as it is. Gives those that were not stored before and do not wait
+    /// for a queue.
     pub(crate) fn put_events(&mut self, events: &[Event], turn: Option<Duration>, now: i64) -> Vec<Announcement> {
         let mut fresh = Vec::new();
         for event in events {
             self.announced += 1;
             let Entry::Vacant(place) = self.outbox.entry(event.id.clone()) else { continue };
             let event = Announcement::of(event, now, turn.map_or(now, |turn| after(now, turn)));
-            fresh.push(event.clone());
-            place.insert(OutboxRow { number: self.announced, event, sent: false });
+            let aside_at = self.unbound_keys.contains_key(&event.routing_key).then_some(now);
+            if aside_at.is_none() {
+                fresh.push(event.clone());
+            }
+            place.insert(OutboxRow { number: self.announced, event, sent: false, aside_at });
         }
         fresh
     }
 
     pub(crate) fn unsent(&mut self, most: u32, taken_for: Duration, now: i64) -> Vec<Announcement> {
-        let shared = self.shared;
-        let mut due: Vec<&mut OutboxRow> =
-            self.outbox.values_mut().filter(|row| !row.sent && row.event.due_at <= now).collect();
+        let (shared, unbound_keys) = (self.shared, &self.unbound_keys);
+        let is_due = |row: &&mut OutboxRow| !row.sent && row.aside_at.is_none() && row.event.due_at <= now;
+        let mut due: Vec<&mut OutboxRow> = self.outbox.values_mut().filter(is_due).collect();
         due.sort_by_key(|row| (row.event.due_at, row.number));
         due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         due.sort_by_key(|row| (row.event.created_at, row.number));
@@ -33,13 +37,14 @@ impl Tables {
             if shared {
                 row.event.due_at = after(now, taken_for);
             }
-            row.event.clone()
+            let unbound = unbound_keys.contains_key(&row.event.routing_key);
+            Announcement { unbound, ..row.event.clone() }
         };
         due.into_iter().map(take).collect()
     }
 
     /// The rows that are still to be announced as the announcements say.
-    fn rows_of<'a>(&'a mut self, events: &'a [Announcement]) -> impl Iterator<Item = &'a mut OutboxRow> {
+    pub(super) fn rows_of<'a>(&'a mut self, events: &'a [Announcement]) -> impl Iterator<Item = &'a mut OutboxRow> {
         let is_meant =
             |row: &&mut OutboxRow| events.iter().any(|e| e.id == row.event.id && e.due_at == row.event.due_at);
         self.outbox.values_mut().filter(is_meant)
@@ -57,9 +62,14 @@ impl Tables {
         self.outbox.values().filter(|row| !row.sent).map(|_| 1).sum()
     }
 
+    pub(crate) fn due_count(&self) -> i64 {
+        self.outbox.values().filter(|row| !row.sent && row.aside_at.is_none()).map(|_| 1).sum()
+    }
+
     /// Due now, but never at the time it was due at before: whoever is just announcing it does not mark it as sent.
     pub(crate) fn announce_event_again(&mut self, id: &str, now: i64) {
         if let Some(row) = self.outbox.get_mut(id) {
+            row.aside_at = row.aside_at.filter(|_| !row.sent);
             row.sent = false;
             row.event.due_at = if row.event.due_at == now { now - 1 } else { now };
         }

@@ -35,6 +35,7 @@ pub(crate) struct Tables {
     pub(crate) folders: BTreeMap<FolderKey, FolderRow>,
     pub(crate) outbox: BTreeMap<String, OutboxRow>,
     pub(crate) announced: u64,
+    pub(crate) unbound_keys: BTreeMap<String, UnboundKey>,
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
     /// what the checks go by.
     pub(crate) grants: Vec<Grant>,
@@ -101,6 +102,18 @@ pub(crate) struct OutboxRow {
     pub(crate) number: u64,
     pub(crate) event: Announcement,
     pub(crate) sent: bool,
+    /// Since when it has been waiting for a queue, if it is.
+    pub(crate) aside_at: Option<i64>,
+}
+
+/// A routing key that no queue is bound for.
+#[derive(Debug)]
+pub(crate) struct UnboundKey {
+    pub(crate) since: i64,
+    pub(crate) returned_at: i64,
+    pub(crate) pause: i64,
+    pub(crate) probe_at: i64,
+    pub(crate) probed_at: i64,
 }
 
 /// The right to send one request, as it was given.

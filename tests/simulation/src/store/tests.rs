@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use testmo_courier::batch::event::{DELIVERED, Event};
+use testmo_courier::batch::event::{DELIVERED, Event, KEY_EXPIRED};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState, OpenPush, Refusal, Target};
 use testmo_courier::batch::pace::Signal;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
@@ -160,7 +160,7 @@ impl Both {
 
     /// One call, on both; gives what they answered.
     async fn call(&mut self) -> (&'static str, String, String) {
-        match self.rng.u8(..28) {
+        match self.rng.u8(..30) {
             0..=3 => self.claim().await,
             4..=8 => self.change().await,
             9 => {
@@ -202,6 +202,7 @@ impl Both {
             }
             16 | 17 => self.outbox().await,
             18 | 24 | 25 => self.folder().await,
+            28 | 29 => self.unbound().await,
             19 | 20 => {
                 let (account, lease, now) = (self.account(), self.wait(), self.clock.now());
                 let tenant = self.rng.bool().then(|| self.tenant());
@@ -315,7 +316,8 @@ impl Both {
         }
         if self.rng.u8(..3) == 0 {
             let id = self.one_of(&["e1", "e2", "e3"]).to_owned();
-            let (kind, routing_key, subject, body) = (DELIVERED, "k".into(), "s".into(), "{}".into());
+            let routing_key = self.one_of(&["k", "l"]).to_owned();
+            let (kind, subject, body) = (self.one_of(&[DELIVERED, KEY_EXPIRED]), "s".into(), "{}".into());
             change.events = vec![Event { id, kind, routing_key, subject, body }];
             change.turn = self.rng.bool().then(|| self.wait());
         }
@@ -347,7 +349,12 @@ impl Both {
         memory.sort_by_key(|event| event.id.clone());
         let answers = (told(&real), told(&memory));
         let events = &real[..self.rng.usize(..=real.len())];
-        match self.rng.u8(..3) {
+        match self.rng.u8(..4) {
+            3 => {
+                let (returned, behind) = events.split_at(self.rng.usize(..=events.len()));
+                self.real.set_aside(returned, behind).await.expect("set aside");
+                self.memory.set_aside(returned, behind, now);
+            }
             0 => {
                 self.real.mark_sent(events).await.expect("marked");
                 self.memory.mark_sent(events);
@@ -364,6 +371,32 @@ impl Both {
             }
         }
         ("unsent", answers.0, answers.1)
+    }
+
+    async fn unbound(&mut self) -> (&'static str, String, String) {
+        let (now, most, wait) = (self.clock.now(), self.rng.u32(1..3), self.wait());
+        if self.rng.bool() {
+            let key = self.one_of(&["k", "l"]);
+            let mut real = self.real.release_waiting(key, most, wait).await.expect("released");
+            let mut memory = self.memory.release_waiting(key, most, wait, now);
+            real.events.sort_by_key(|event| event.id.clone());
+            memory.events.sort_by_key(|event| event.id.clone());
+            return ("release_waiting", told(&real), told(&memory));
+        }
+        let mut real = self.real.take_probes(most, wait).await.expect("probes");
+        let mut memory = self.memory.take_probes(most, wait, now);
+        real.sort_by_key(|probe| probe.routing_key.clone());
+        memory.sort_by_key(|probe| probe.routing_key.clone());
+        if let Some(event) = real.iter().find_map(|probe| probe.event.clone()) {
+            if self.rng.bool() {
+                self.real.mark_sent(std::slice::from_ref(&event)).await.expect("marked");
+                self.memory.mark_sent(&[event]);
+            } else {
+                self.real.set_aside(std::slice::from_ref(&event), &[]).await.expect("set aside");
+                self.memory.set_aside(&[event], &[], now);
+            }
+        }
+        ("take_probes", told(&real), told(&memory))
     }
 
     async fn folder(&mut self) -> (&'static str, String, String) {
@@ -421,6 +454,11 @@ impl Both {
         read.push((told(&expiring), told(&self.memory.keys_expiring_by("2027-06-30"))));
         let counts = self.real.connection_counts().await.expect("read");
         read.push((told(&counts), told(&self.memory.connection_counts())));
+        let (wait, now) = (self.wait(), self.clock.now());
+        let counts = self.real.unbound_counts(wait, wait).await.expect("read");
+        read.push((told(&counts), told(&self.memory.unbound_counts(wait, wait, now))));
+        let due = self.real.due_count().await.expect("read");
+        read.push((told(&due), told(&self.memory.due_count())));
         let unsent = self.real.unsent_count().await.expect("read");
         read.push((told(&unsent), told(&self.memory.unsent_count())));
         for name in ["n", "a b"] {

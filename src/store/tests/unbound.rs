@@ -1,0 +1,237 @@
+//! Which events wait for a queue, and when do they go on?
+
+use super::*;
+use crate::store::outbox::Announcement;
+use crate::store::unbound::UnboundCounts;
+
+on_both! {
+    an_event_that_no_queue_is_bound_for_waits_and_later_ones_of_its_routing_key_wait_behind_it,
+    waiting_events_are_released_in_order_a_few_at_a_time_and_fresh_ones_queue_behind_them,
+    a_routing_key_is_probed_at_growing_intervals_and_all_keys_together_at_a_limited_rate,
+    an_event_that_is_announced_again_keeps_its_place_among_those_that_wait,
+    an_event_that_became_due_again_while_it_was_released_is_announced_again,
+    an_event_that_waited_for_the_whole_retention_is_removed_once_its_routing_key_was_tried_after_it,
+    what_waits_is_counted,
+    what_waits_is_still_there_after_a_restart,
+}
+
+const LEASE: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn keyed(id: &str, key: &str) -> crate::batch::event::Event {
+    crate::batch::event::Event { routing_key: key.into(), body: format!("body of {id}"), ..event(id) }
+}
+
+/// Stores an event, and gives it back if it is the storer's to announce.
+async fn put(f: &Fixture, id: &str, key: &str) -> Option<Announcement> {
+    let change = Change { events: vec![keyed(id, key)], turn: Some(Duration::from_secs(5)), ..Change::default() };
+    let Changed::Done(mut fresh) = f.store.change(change).await.unwrap() else { panic!() };
+    fresh.pop()
+}
+
+/// Stores events of a key that come back; each a millisecond after the one before.
+async fn put_aside(f: &Fixture, from: i64, ids: &[&str], key: &str) {
+    for (at, id) in (from..).zip(ids) {
+        f.set_time(at).await;
+        if let Some(event) = put(f, id, key).await {
+            f.store.set_aside(&[event], &[]).await.unwrap();
+        }
+    }
+}
+
+fn ids(events: &[Announcement]) -> Vec<&str> {
+    events.iter().map(|event| event.id.as_str()).collect()
+}
+
+async fn an_event_that_no_queue_is_bound_for_waits_and_later_ones_of_its_routing_key_wait_behind_it(f: Fixture) {
+    let first = put(&f, "1", "k").await.unwrap();
+    let in_flight = put(&f, "2", "k").await.unwrap();
+    f.store.set_aside(&[first], &[]).await.unwrap();
+    assert_eq!(put(&f, "3", "k").await, None, "it waits behind the first one");
+    assert!(put(&f, "4", "other").await.is_some());
+    f.set_time(1_000_000 + 5_000).await;
+    let due = f.store.unsent(9, TAKEN).await.unwrap();
+    let seen: Vec<_> = due.iter().map(|event| (event.id.as_str(), event.unbound)).collect();
+    assert!(seen.contains(&("2", true)) && seen.contains(&("4", false)) && seen.len() == 2, "{seen:?}");
+    let behind: Vec<Announcement> = due.into_iter().filter(|event| event.unbound).collect();
+    assert_eq!(behind[0].body, in_flight.body);
+    f.store.set_aside(&[], &behind).await.unwrap();
+    let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
+    let mut released: Vec<_> = ids(&released.events).into_iter().map(ToOwned::to_owned).collect();
+    released.sort();
+    assert_eq!(released, ["1", "2", "3"]);
+}
+
+async fn waiting_events_are_released_in_order_a_few_at_a_time_and_fresh_ones_queue_behind_them(f: Fixture) {
+    put_aside(&f, 1_000_000, &["e", "d", "c"], "k").await;
+    put_aside(&f, 1_000_010, &["x"], "other").await;
+    let first = f.store.release_waiting("k", 2, TAKEN).await.unwrap();
+    assert_eq!((ids(&first.events), first.is_last), (vec!["e", "d"], false));
+    f.store.mark_sent(&first.events).await.unwrap();
+    f.set_time(1_000_020).await;
+    assert_eq!(put(&f, "b", "k").await, None);
+    assert_eq!(put(&f, "a", "k").await, None, "it does not overtake");
+    let second = f.store.release_waiting("k", 2, TAKEN).await.unwrap();
+    assert_eq!((second.events.len(), second.events[0].id.as_str(), second.is_last), (2, "c", false));
+    let third = f.store.release_waiting("k", 2, TAKEN).await.unwrap();
+    assert_eq!((third.events.len(), third.is_last), (1, true));
+    assert!(put(&f, "z", "k").await.is_some(), "nothing waits any more");
+    assert!(f.store.release_waiting("k", 2, TAKEN).await.unwrap().is_last);
+    assert_eq!(put(&f, "y", "other").await, None);
+}
+
+async fn a_routing_key_is_probed_at_growing_intervals_and_all_keys_together_at_a_limited_rate(f: Fixture) {
+    for n in 0..30 {
+        put_aside(&f, 1_000_000 + n, &[&format!("e{n:02}")], &format!("k{n:02}")).await;
+    }
+    f.set_time(1_000_000 + 4_999).await;
+    assert!(f.store.take_probes(20, LEASE).await.unwrap().is_empty());
+    f.set_time(1_000_000 + 5_029).await;
+    let probes = f.store.take_probes(20, LEASE).await.unwrap();
+    let mut keys: Vec<_> = probes.iter().map(|probe| probe.routing_key.clone()).collect();
+    keys.sort();
+    assert_eq!(keys, (0..20).map(|n| format!("k{n:02}")).collect::<Vec<_>>(), "those that waited longest");
+    for probe in &probes {
+        assert_eq!(probe.event.as_ref().unwrap().id[1..], probe.routing_key[1..]);
+    }
+    f.set_time(1_000_000 + 6_028).await;
+    assert!(f.store.take_probes(20, LEASE).await.unwrap().is_empty(), "within the same second");
+    f.set_time(1_000_000 + 6_029).await;
+    let rest = f.store.take_probes(20, LEASE).await.unwrap();
+    assert_eq!(rest.len(), 10);
+    // One key alone from here on.
+    let rest: Vec<Announcement> = probes.iter().skip(1).chain(&rest).filter_map(|probe| probe.event.clone()).collect();
+    f.store.mark_sent(&rest).await.unwrap();
+    for event in &rest {
+        f.store.release_waiting(&event.routing_key, 9, TAKEN).await.unwrap();
+    }
+    let (mut now, mut event) = (1_000_000 + 6_029, probes[0].event.clone().unwrap());
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        f.store.set_aside(&[event], &[]).await.unwrap();
+        let from = now;
+        let probe = loop {
+            now += 5_000;
+            f.set_time(now).await;
+            if let Some(probe) = f.store.take_probes(20, LEASE).await.unwrap().pop() {
+                break probe;
+            }
+        };
+        pauses.push((now - from) / 1_000);
+        event = probe.event.unwrap();
+    }
+    assert_eq!(pauses, [10, 20, 40, 60, 60]);
+    f.set_time(now + 29_000).await;
+    assert!(f.store.take_probes(20, LEASE).await.unwrap().is_empty(), "somebody is just trying it");
+    f.set_time(now + 30_000).await;
+    assert_eq!(f.store.take_probes(20, LEASE).await.unwrap().len(), 1, "whoever tried it is gone");
+}
+
+async fn an_event_that_is_announced_again_keeps_its_place_among_those_that_wait(f: Fixture) {
+    let sent = put(&f, "sent", "k").await.unwrap();
+    f.store.mark_sent(&[sent]).await.unwrap();
+    put_aside(&f, 1_000_001, &["1", "2"], "k").await;
+    f.store.announce_event_again("acme/b", "2").await.unwrap();
+    f.store.announce_event_again("acme/b", "sent").await.unwrap();
+    let due = f.store.unsent(9, TAKEN).await.unwrap();
+    assert_eq!((ids(&due), due[0].unbound), (vec!["sent"], true), "the other one goes on waiting");
+    f.store.set_aside(&[], &due).await.unwrap();
+    let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
+    assert_eq!(ids(&released.events), ["sent", "1", "2"]);
+}
+
+async fn an_event_that_became_due_again_while_it_was_released_is_announced_again(f: Fixture) {
+    put_aside(&f, 1_000_000, &["1"], "k").await;
+    f.set_time(1_000_000 + 5_000).await;
+    let probe = f.store.take_probes(20, LEASE).await.unwrap().remove(0);
+    f.store.announce_event_again("acme/b", "1").await.unwrap();
+    f.store.mark_sent(&[probe.event.unwrap()]).await.unwrap();
+    let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
+    assert_eq!(ids(&released.events), ["1"]);
+    f.set_time(1_000_000 + 5_001).await;
+    f.store.announce_event_again("acme/b", "1").await.unwrap();
+    f.store.mark_sent(&released.events).await.unwrap();
+    assert_eq!(ids(&f.store.unsent(9, TAKEN).await.unwrap()), ["1"]);
+}
+
+async fn an_event_that_waited_for_the_whole_retention_is_removed_once_its_routing_key_was_tried_after_it(f: Fixture) {
+    put_aside(&f, 1_000_000, &["old"], "k").await;
+    let reminder = crate::batch::event::Event { kind: crate::batch::event::KEY_EXPIRED, ..keyed("reminder", "k") };
+    f.store.change(Change { events: vec![reminder.clone()], ..Change::default() }).await.unwrap();
+    f.store.change(Change { events: vec![keyed("due", "other")], ..Change::default() }).await.unwrap();
+    f.set_time(1_000_000 + 86_400_000 * 20).await;
+    assert_eq!(put(&f, "young", "k").await, None);
+    f.set_time(1_000_000 + 86_400_000 * 31).await;
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned::default(), "a queue may be bound by now");
+    let probe = f.store.take_probes(20, LEASE).await.unwrap().remove(0);
+    f.store.set_aside(&[probe.event.unwrap()], &[]).await.unwrap();
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned { unheard: 2, ..Pruned::default() });
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned::default());
+    f.store.change(Change { events: vec![reminder], ..Change::default() }).await.unwrap();
+    let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
+    assert_eq!(ids(&released.events), ["young"], "a reminder is told once");
+    let due = f.store.unsent(9, TAKEN).await.unwrap();
+    assert!(ids(&due).contains(&"due"), "only what waits for a queue is removed");
+}
+
+async fn what_waits_is_counted(f: Fixture) {
+    put_aside(&f, 1_000_000, &["1", "2"], "k").await;
+    f.set_time(1_000_000 + 86_400_000).await;
+    put_aside(&f, 1_000_000 + 86_400_000, &["3"], "l").await;
+    put(&f, "4", "m").await;
+    let counts = f.store.unbound_counts(DAY, DAY).await.unwrap();
+    assert_eq!(counts, UnboundCounts { events: 3, old_events: 1, old_keys: 1 });
+    assert_eq!((f.store.due_count().await.unwrap(), f.store.unsent_count().await.unwrap()), (1, 4));
+}
+
+async fn what_waits_is_still_there_after_a_restart(f: Fixture) {
+    put_aside(&f, 1_000_000, &["1", "2", "3"], "k").await;
+    let released = f.store.release_waiting("k", 2, TAKEN).await.unwrap();
+    assert_eq!(ids(&released.events), ["1", "2"]);
+    f.store.close().await;
+    let again = Store::open(&f.config, false, f.clock.clone()).await.unwrap();
+    let lease = i64::try_from(TAKEN.as_millis()).unwrap();
+    if f.config.is_shared() {
+        assert!(again.unsent(9, TAKEN).await.unwrap().is_empty(), "another worker may be announcing them");
+        run(&f.config.url, &format!("UPDATE test.clock SET ms = {}", 1_000_002 + lease)).await;
+    } else {
+        again.reclaim_leases().await.unwrap();
+        assert_eq!(again.take_probes(20, LEASE).await.unwrap().len(), 1, "nobody else tries it");
+    }
+    let due = again.unsent(9, TAKEN).await.unwrap();
+    assert_eq!(ids(&due), ["1", "2"]);
+    assert_eq!(due[0].body, "body of 1");
+    let rest = again.release_waiting("k", 2, TAKEN).await.unwrap();
+    assert_eq!((ids(&rest.events), rest.is_last), (vec!["3"], true));
+    again.close().await;
+}
+
+#[tokio::test]
+async fn an_event_that_another_replica_is_just_storing_is_among_those_that_are_released() {
+    let f = on_server().await;
+    put_aside(&f, 1_000_000, &["1"], "k").await;
+    let mut storing = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
+    let event = keyed("2", "k");
+    crate::store::outbox::put(storing.conn().unwrap(), 1_000_001, vec![(&event, None)]).await.unwrap();
+    let mut released = std::pin::pin!(f.store.release_waiting("k", 9, TAKEN));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(200), &mut released).await.is_err(),
+        "it waits for the other one"
+    );
+    storing.commit().await.unwrap();
+    let released = released.await.unwrap();
+    assert_eq!((ids(&released.events), released.is_last), (vec!["1", "2"], true));
+}
+
+#[tokio::test]
+async fn an_event_that_is_stored_once_its_routing_key_is_released_does_not_wait() {
+    let f = on_server().await;
+    put_aside(&f, 1_000_000, &["1"], "k").await;
+    let mut releasing = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
+    let kept = "DELETE FROM unbound_keys WHERE routing_key = 'k'";
+    sql::execute(releasing.conn().unwrap(), kept, vec![]).await.unwrap();
+    let mut stored = std::pin::pin!(put(&f, "2", "k"));
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut stored).await.is_err(), "it waits for the other one");
+    releasing.commit().await.unwrap();
+    assert_eq!(stored.await.unwrap().id, "2");
+}
