@@ -212,7 +212,7 @@ impl Announcer {
                     end_of(publisher.publish(outgoing(courier, &event)).await, &event)
                 };
                 if let (End::Returned, Ok(mut returned)) = (&end, returned.lock()) {
-                    returned.insert(event.routing_key.clone(), now + REMEMBERED);
+                    returned.insert(event.routing_key.clone(), Instant::now() + REMEMBERED);
                 }
                 ends.push((event, end));
             }
