@@ -18,7 +18,7 @@ pub(crate) struct Rates {
     pub(crate) create: u8,
     /// Another request fails.
     pub(crate) look: u8,
-    /// The broker does not confirm an event, whether it has it or not.
+    /// The broker does not confirm an event, whether it has it or not, or returns it as no queue is bound for it.
     pub(crate) confirm: u8,
     /// An acknowledgement is lost.
     pub(crate) ack: u8,

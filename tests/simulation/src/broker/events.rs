@@ -64,11 +64,15 @@ impl EventsOf {
             return Err(PublishError::Unavailable { cause: "away".into() });
         }
         let fails = weather.chance(weather.rates().confirm);
-        let kind = weather.pick(3);
+        let kind = weather.pick(4);
         let takes = if weather.is_calm() { Duration::ZERO } else { weather.ms(0..20) };
         tokio::time::sleep(takes).await;
         if fails && kind == 0 {
             return Err(PublishError::Refused { exchange: outgoing.exchange });
+        }
+        if fails && kind == 3 {
+            let (exchange, routing_key) = (outgoing.exchange, outgoing.routing_key);
+            return Err(PublishError::Unroutable { exchange, routing_key, code: 312, text: "NO_ROUTE".into() });
         }
         if !(fails && kind == 1) {
             let heard = Heard {
