@@ -20,6 +20,9 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 /// The order to crash, which only builds for tests know; to others it is an unknown key.
 #[cfg(debug_assertions)]
 const CRASH_AT: &str = "COURIER_CRASH_AT";
+/// The order to panic, likewise.
+#[cfg(debug_assertions)]
+const PANIC_AT: &str = "COURIER_PANIC_AT";
 
 /// Everything wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +64,11 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     reader.refuse_unknown(&known);
     let config = sections::read(&mut reader);
     #[cfg(debug_assertions)]
-    let config = Config { crash_at: sources.environment.get(CRASH_AT).cloned(), ..config };
+    let config = Config {
+        crash_at: sources.environment.get(CRASH_AT).cloned(),
+        panic_at: sources.environment.get(PANIC_AT).cloned(),
+        ..config
+    };
     let mut problems = reader.into_problems();
     if problems.is_empty() {
         problems = config.contradictions();
@@ -91,7 +98,7 @@ fn merge(sources: &Sources) -> Result<HashMap<String, Value>, config::ConfigErro
     }
     let ours = sources.environment.iter().filter(|(key, _)| key.starts_with("COURIER_"));
     #[cfg(debug_assertions)]
-    let ours = ours.filter(|(key, _)| *key != CRASH_AT);
+    let ours = ours.filter(|(key, _)| *key != CRASH_AT && *key != PANIC_AT);
     let ours: Map<String, String> = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
     let environment = Environment::with_prefix("COURIER").prefix_separator("_").separator("__").source(Some(ours));
     let merged = builder.add_source(environment).build()?;

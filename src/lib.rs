@@ -14,6 +14,7 @@
 //! | [`contract`] | what may generators and readers of events rely on? |
 //! | [`admin`] | what do machines ask a running worker? |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | how is it set up, watched and heard; what time is it? |
+//! | [`guard`] | keeps a panic inside the unit of work in which it happened |
 //!
 //! Invariants, each with its place: nothing is acknowledged before it is stored ([`worker`]); a record is changed
 //! only where its epoch is the one that the change started from ([`store`]); after an unclear end nothing is sent
@@ -26,6 +27,7 @@ pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod contract;
+pub mod guard;
 pub mod lane;
 pub mod metrics;
 pub mod store;

@@ -4,9 +4,13 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::batch::excerpt;
 use crate::config::{Log, LogFormat};
 
-/// Sends log lines to standard error from now on; a second call changes nothing.
+/// The most characters of a panic's message: it may quote what was worked on.
+const LONGEST_MESSAGE: usize = 500;
+
+/// Sends log lines to standard error from now on, panics among them; a second call changes nothing.
 pub fn start(config: &Log) {
     // The broker library would write message bodies into the log.
     let level = format!("{},{}", config.level, crate::amqp::LOG_DIRECTIVE);
@@ -24,5 +28,12 @@ pub fn start(config: &Log) {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     };
     // Tests start many workers in one process; the first one decides.
-    drop(started);
+    if started.is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let (message, place) = (crate::guard::message_of(panic.payload()), panic.location());
+            let (message, thread) = (excerpt(message, LONGEST_MESSAGE), std::thread::current());
+            let place = place.map(ToString::to_string);
+            tracing::error!(panic = message, place, thread = thread.name(), "panicked, which is a defect");
+        }));
+    }
 }

@@ -12,6 +12,7 @@ use super::message::Message;
 use super::session::Consumption;
 use super::status::Status;
 use crate::config::Amqp;
+use crate::guard::{self, Count, Task};
 
 /// What to consume.
 #[derive(Clone, Debug)]
@@ -67,6 +68,7 @@ pub struct Intake {
     events: mpsc::Receiver<Event>,
     control: IntakeControl,
     status: watch::Receiver<Status>,
+    panics: Count,
 }
 
 /// Pauses, resumes and stops an [`Intake`].
@@ -104,14 +106,21 @@ impl Intake {
         let (sender, events) = mpsc::channel(1);
         let mode = watch::Sender::new(Mode::Taking);
         let consumption = Consumption::new(config.clone(), subscription, sender, mode.subscribe(), close);
-        let status = consumption.status();
-        tasks.spawn(consumption.run(after));
-        Self { events, control: IntakeControl { mode }, status }
+        let (status, panics) = (consumption.status(), consumption.panics());
+        tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = guard::ordered_end(Task::Consumer) => {}
+                () = consumption.run(after) => {}
+            }
+        });
+        Self { events, control: IntakeControl { mode }, status, panics }
     }
 
     /// An intake of what comes out of a channel in place of a broker.
     pub fn of(events: mpsc::Receiver<Event>, status: watch::Receiver<Status>) -> Self {
-        Self { events, control: IntakeControl { mode: watch::Sender::new(Mode::Taking) }, status }
+        let control = IntakeControl { mode: watch::Sender::new(Mode::Taking) };
+        Self { events, control, status, panics: Count::default() }
     }
 
     /// The next news; `None` after [`IntakeControl::stop`] or closing, once all were given out.
@@ -123,6 +132,11 @@ impl Intake {
     /// A handle that can be kept elsewhere.
     pub fn control(&self) -> IntakeControl {
         self.control.clone()
+    }
+
+    /// Counts the panics that were caught behind it.
+    pub fn panics(&self) -> Count {
+        self.panics.clone()
     }
 
     /// The state of the connection.

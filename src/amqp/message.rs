@@ -53,22 +53,28 @@ pub struct UnreadableHeaders {
 }
 
 impl Message {
-    /// Takes over body and properties, without the means to acknowledge it. `marker` is that of the connection.
+    /// Takes over body and properties, without the means to acknowledge it. `marker` is that of the connection. The body
+    /// comes last: whatever fails before leaves it where it is.
     pub(super) fn read(delivery: &mut lapin::message::Delivery, marker: &Marker) -> Self {
         let table = delivery.properties.headers().as_ref();
-        if let Some(unreadable) = table.and_then(|table| marker.separate(table, &mut delivery.data)) {
-            return Self {
-                body: std::mem::take(&mut delivery.data),
+        let message = match table.and_then(|table| marker.separate(table, &mut delivery.data)) {
+            Some(unreadable) => Self {
                 exchange: delivery.exchange.to_string(),
                 routing_key: delivery.routing_key.to_string(),
                 unreadable: Some(unreadable),
                 ..Self::default()
-            };
-        }
+            },
+            None => Self::without_body(delivery),
+        };
+        Self { body: std::mem::take(&mut delivery.data), ..message }
+    }
+
+    /// Reads everything but the body.
+    pub(super) fn without_body(delivery: &lapin::message::Delivery) -> Self {
         let properties = &delivery.properties;
         let headers = properties.headers().as_ref();
         Self {
-            body: std::mem::take(&mut delivery.data),
+            body: Vec::new(),
             exchange: delivery.exchange.to_string(),
             routing_key: delivery.routing_key.to_string(),
             message_id: text(properties.message_id()),

@@ -97,6 +97,14 @@ impl Outgoing {
     }
 }
 
+impl Encoded {
+    /// Names the message in the log: by its id, or by where it goes.
+    pub(super) fn name(&self) -> String {
+        let id = self.properties.message_id().as_ref().map(ToString::to_string);
+        id.unwrap_or_else(|| format!("to {} as {}", self.exchange, self.routing_key))
+    }
+}
+
 fn short(field: &'static str, value: impl Into<String>) -> Result<ShortString, PublishError> {
     ShortString::try_new(value).map_err(|_| PublishError::Malformed { field })
 }

@@ -19,6 +19,7 @@ use super::publisher::Job;
 use super::reconnect::{End, Reconnect};
 use super::status::{Status, StatusBoard};
 use crate::config::Amqp;
+use crate::guard::{Count, guarded};
 
 /// The connection for publishing and the tasks that own its channels.
 pub(super) struct Pool {
@@ -26,12 +27,18 @@ pub(super) struct Pool {
     jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
     board: StatusBoard,
     stop: CancellationToken,
+    panics: Count,
 }
 
 impl Pool {
     pub(super) fn new(config: Amqp, jobs: mpsc::Receiver<Job>, stop: CancellationToken) -> Self {
         let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
-        Self { config, jobs: Arc::new(Mutex::new(jobs)), board: StatusBoard::new("publish".to_owned(), target), stop }
+        let board = StatusBoard::new("publish".to_owned(), target);
+        Self { config, jobs: Arc::new(Mutex::new(jobs)), board, stop, panics: Count::default() }
+    }
+
+    pub(super) fn panics(&self) -> Count {
+        self.panics.clone()
     }
 
     pub(super) fn status(&self) -> watch::Receiver<Status> {
@@ -72,6 +79,7 @@ impl Pool {
                 end: end.clone(),
                 publish_timeout: self.config.publish_timeout,
                 confirm_timeout: self.config.confirm_timeout,
+                panics: self.panics.clone(),
             };
             channels.spawn(slot.run());
         }
@@ -115,6 +123,7 @@ struct Slot {
     end: CancellationToken,
     publish_timeout: Duration,
     confirm_timeout: Duration,
+    panics: Count,
 }
 
 impl Slot {
@@ -136,7 +145,12 @@ impl Slot {
                 let Some(Job { message, reply, .. }) = job else {
                     return Ok(());
                 };
-                let result = self.send(&channel, message).await;
+                let name = message.name();
+                let result = guarded(self.send(&channel, message)).await.unwrap_or_else(|panic| {
+                    self.panics.add();
+                    tracing::error!(message = name, %panic, "a defect stopped the publishing of a message");
+                    Err(PublishError::Unknown { cause: format!("a defect: {panic}") })
+                });
                 usable = keeps_channel(&result);
                 // The publisher may have lost interest; the message is stored all the same.
                 drop(reply.send(result));

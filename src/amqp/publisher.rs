@@ -15,6 +15,7 @@ use super::pool::Pool;
 use super::publish_error::PublishError;
 use super::status::Status;
 use crate::config::Amqp;
+use crate::guard::{self, Count, Task};
 
 /// Publishes through a pool of channels on a connection of its own, which is opened and kept open
 /// in the background. Clones share the pool.
@@ -25,6 +26,7 @@ pub struct Publisher {
     stop: CancellationToken,
     publish_timeout: Duration,
     max_message_bytes: usize,
+    panics: Count,
 }
 
 /// A way to have messages stored by a broker; the seam at which simulations put another broker.
@@ -37,6 +39,10 @@ pub trait Publish: Send + Sync {
     async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError>;
     /// The state of the connection.
     fn status(&self) -> watch::Receiver<Status>;
+    /// Counts the panics that were caught behind it.
+    fn panics(&self) -> Count {
+        Count::default()
+    }
 }
 
 #[async_trait]
@@ -47,6 +53,10 @@ impl Publish for Publisher {
 
     fn status(&self) -> watch::Receiver<Status> {
         Self::status(self)
+    }
+
+    fn panics(&self) -> Count {
+        self.panics.clone()
     }
 }
 
@@ -76,14 +86,21 @@ impl Publisher {
         // Room for one waiting message per channel; further publishers wait with their own copy.
         let (jobs, queue) = mpsc::channel(config.publish_channels.max(1));
         let pool = Pool::new(config.clone(), queue, stop.clone());
-        let status = pool.status();
-        tasks.spawn(pool.run());
+        let (status, panics) = (pool.status(), pool.panics());
+        tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = guard::ordered_end(Task::Publisher) => {}
+                () = pool.run() => {}
+            }
+        });
         Self {
             jobs,
             status,
             stop,
             publish_timeout: config.publish_timeout,
             max_message_bytes: config.max_message_bytes,
+            panics,
         }
     }
 

@@ -22,6 +22,7 @@ use super::reconnect::{End, Reconnect};
 use super::status::{Status, StatusBoard};
 use super::topology::topology;
 use crate::config::Amqp;
+use crate::guard::{Count, Panic, guarded, guarded_now, may_panic};
 
 /// After a message that lapin cannot read, so many are taken one by one. Otherwise each attempt
 /// would count against all messages that were prefetched with it.
@@ -38,6 +39,7 @@ pub(super) struct Consumption {
     careful: bool,
     /// What was last said about the topology, so that it is not said at each reconnect.
     findings: Vec<Finding>,
+    panics: Count,
 }
 
 /// One channel and what is known about it.
@@ -61,7 +63,21 @@ impl Consumption {
     ) -> Self {
         let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
         let board = StatusBoard::new(format!("consume {}", subscription.queue), target);
-        Self { config, subscription, events: Some(events), mode, close, board, careful: false, findings: Vec::new() }
+        Self {
+            config,
+            subscription,
+            events: Some(events),
+            mode,
+            close,
+            board,
+            careful: false,
+            findings: Vec::new(),
+            panics: Count::default(),
+        }
+    }
+
+    pub(super) fn panics(&self) -> Count {
+        self.panics.clone()
     }
 
     pub(super) fn status(&self) -> watch::Receiver<Status> {
@@ -108,7 +124,10 @@ impl Consumption {
         };
         let end = match self.open(&link).await {
             Ok(mut session) => {
-                let end = self.consume(&link, &mut session).await;
+                let end = match guarded(self.consume(&link, &mut session)).await {
+                    Ok(end) => end,
+                    Err(panic) => Err(self.panicked(panic)),
+                };
                 if let Err(error) = &end {
                     // What is announced as lost cannot be acknowledged, although the connection is still closing.
                     session.broken.cancel();
@@ -122,6 +141,15 @@ impl Consumption {
         };
         link.close().await;
         end.map_or_else(End::Failed, |()| End::Stopped)
+    }
+
+    /// A panic in a session ends it. Its messages come again and are then taken one by one, so that the one that causes
+    /// the panic counts as delivered again, and its neighbours do not.
+    fn panicked(&mut self, panic: Panic) -> CallError {
+        self.panics.add();
+        self.careful = true;
+        tracing::error!(queue = self.subscription.queue, %panic, "a defect ended a session with the broker");
+        CallError::Lost { cause: format!("a defect: {panic}") }
     }
 
     async fn open(&mut self, link: &Link) -> Result<Session, CallError> {
@@ -160,7 +188,10 @@ impl Consumption {
                 }
                 error = ended(&mut changes) => return Err(error),
                 _ = self.mode.changed(), if self.events.is_some() => {}
-                handed = session.hand_over(self.events.as_ref()) => handed?,
+                handed = session.hand_over(self.events.as_ref(), &self.panics) => {
+                    handed?;
+                    may_panic("session", &self.subscription.queue);
+                }
             }
         }
     }
@@ -244,7 +275,7 @@ impl Session {
     }
 
     /// Hands over one message; waits while there is none, or nobody to take it.
-    async fn hand_over(&mut self, events: Option<&mpsc::Sender<Event>>) -> Result<(), CallError> {
+    async fn hand_over(&mut self, events: Option<&mpsc::Sender<Event>>, panics: &Count) -> Result<(), CallError> {
         let (Some(events), Some(consumer)) = (events, self.consumer.as_mut()) else {
             return std::future::pending().await;
         };
@@ -254,8 +285,13 @@ impl Session {
         match consumer.next().await {
             Some(Ok(mut delivery)) => {
                 self.handed_over += 1;
+                let message = guarded_now(|| Message::read(&mut delivery, &self.marker)).unwrap_or_else(|panic| {
+                    panics.add();
+                    tracing::error!(tag = delivery.delivery_tag, %panic, "a message is taken without its properties");
+                    Message { body: std::mem::take(&mut delivery.data), ..Message::default() }
+                });
                 room.send(Event::Delivery(Box::new(Delivery {
-                    message: Message::read(&mut delivery, &self.marker),
+                    message,
                     redelivered: delivery.redelivered,
                     generation: self.generation,
                     handle: AckHandle::new(OfChannel::new(

@@ -131,6 +131,7 @@ impl From<StoreError> for Failure {
             StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {
                 Self::unreachable(error, "check store.url, who owns the store, and the room on its disk")
             }
+            StoreError::Panicked(_) => Self::finding(error, "report it, with the lines before this one"),
         }
     }
 }

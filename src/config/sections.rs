@@ -24,6 +24,9 @@ pub struct Config {
     /// No setting: where a worker that is built for tests ends itself, as `COURIER_CRASH_AT` says.
     #[cfg(debug_assertions)]
     pub crash_at: Option<String>,
+    /// No setting: where a worker that is built for tests panics, as `COURIER_PANIC_AT` says.
+    #[cfg(debug_assertions)]
+    pub panic_at: Option<String>,
 }
 
 /// `[amqp]`
@@ -214,6 +217,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         log: read_log(r),
         #[cfg(debug_assertions)]
         crash_at: None,
+        #[cfg(debug_assertions)]
+        panic_at: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::migrate::MigrateError;
 
 use super::unreadable::UnreadableRow;
+use crate::guard::Panic;
 
 /// Why the store did not do what was asked. No password is in any of its texts.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -55,6 +56,9 @@ pub enum StoreError {
         .0.key, .0.table, .0.column
     )]
     Unreadable(UnreadableRow),
+    /// What was asked panicked, in the store or in the worker; nobody knows how much of it was stored.
+    #[error("a defect stopped the work: {0}")]
+    Panicked(String),
     /// The store is being closed.
     #[error("the store is closed")]
     Closed,
@@ -81,6 +85,7 @@ impl StoreError {
             | Self::Database(_)
             | Self::Migration(_)
             | Self::Unreadable(_)
+            | Self::Panicked(_)
             | Self::Closed) => other,
         }
     }
@@ -95,7 +100,7 @@ impl StoreError {
     pub(super) fn is_of_request(&self) -> bool {
         match self {
             // A smaller request may fit.
-            Self::Database(_) | Self::Malformed(_) | Self::Unreadable(_) | Self::NoRoom(_) => true,
+            Self::Database(_) | Self::Malformed(_) | Self::Unreadable(_) | Self::NoRoom(_) | Self::Panicked(_) => true,
             Self::Missing(_)
             | Self::InUse(_)
             | Self::Away(_)
@@ -148,6 +153,12 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::PoolClosed => Self::Closed,
             _ => Self::Database(Arc::new(error)),
         }
+    }
+}
+
+impl From<Panic> for StoreError {
+    fn from(Panic(message): Panic) -> Self {
+        Self::Panicked(message)
     }
 }
 

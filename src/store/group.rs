@@ -1,6 +1,7 @@
 //! How do many concurrent pushes share one commit? A queue whose waiting requests go into one transaction.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::StoreError;
@@ -17,6 +19,7 @@ use super::outbox::{self, Time};
 use super::sql::{self, Dialect, Transaction};
 use super::unreadable::UnreadableRows;
 use crate::clock::Clock;
+use crate::guard::{self, Count, Task};
 
 /// The most requests in one transaction.
 const LARGEST_GROUP: usize = 256;
@@ -54,6 +57,20 @@ impl Work {
     }
 }
 
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let claimed = self.claims.iter().flat_map(|claim| &claim.batches).map(|batch| batch.record.key.to_string());
+        let changed = self.changes.iter().map(|change| match (&change.batch, &change.shelve) {
+            (Some(batch), _) => batch.record.key.to_string(),
+            (None, Some(shelving)) => format!("{:?}", shelving.identity),
+            (None, None) => "another change".into(),
+        });
+        let sent = self.sent.iter().flatten().map(|time| format!("{time:?}"));
+        let named: Vec<String> = claimed.chain(changed).chain(sent).collect();
+        f.write_str(&named.join(", "))
+    }
+}
+
 /// What came of it, in the same order.
 struct Done {
     claims: Vec<Claimed>,
@@ -82,14 +99,18 @@ pub(super) struct Group {
     queues: Arc<Mutex<Option<Queues>>>,
     no_room: Arc<AtomicBool>,
     tasks: TaskTracker,
+    panics: Count,
+    /// Cancelled when the loop of a writer has ended although nobody has closed the store.
+    broken: CancellationToken,
 }
 
 impl Group {
     pub(super) fn start(dialect: Dialect, pool: AnyPool, clock: Clock, unreadable: UnreadableRows) -> Self {
-        let tasks = TaskTracker::new();
+        let (tasks, panics, broken) = (TaskTracker::new(), Count::default(), CancellationToken::new());
         let queue = || {
             let (queue, requests) = mpsc::channel(4 * LARGEST_GROUP);
-            tasks.spawn(serve(Writer { pool: pool.clone(), clock: clock.clone(), held: None }, requests));
+            let (pool, clock, panics) = (pool.clone(), clock.clone(), panics.clone());
+            tasks.spawn(watched(serve(Writer { pool, clock, held: None, panics }, requests), broken.clone()));
             queue
         };
         let claims = queue();
@@ -100,7 +121,7 @@ impl Group {
             Dialect::Postgres => Queues { changes: queue(), sent: queue(), claims },
         };
         tasks.close();
-        Self { unreadable, queues: Arc::new(Mutex::new(Some(queues))), no_room: Arc::default(), tasks }
+        Self { unreadable, queues: Arc::new(Mutex::new(Some(queues))), no_room: Arc::default(), tasks, panics, broken }
     }
 
     pub(super) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
@@ -142,6 +163,17 @@ impl Group {
         answer
     }
 
+    /// Returns how many transactions panicked.
+    pub(super) fn panics(&self) -> u64 {
+        self.panics.get()
+    }
+
+    /// Waits until the loop of a writer has ended although the store was not closed. Its requests then fail as those of
+    /// a closed store do.
+    pub(super) async fn broken(&self) {
+        self.broken.cancelled().await;
+    }
+
     /// Whether something could not be stored for want of room, since there was some.
     pub(super) fn had_no_room(&self) -> bool {
         self.no_room.load(Ordering::SeqCst)
@@ -166,6 +198,17 @@ struct Writer {
     clock: Clock,
     /// The connection of the group before.
     held: Option<PoolConnection<Any>>,
+    panics: Count,
+}
+
+/// Runs the loop of a writer; if a panic ends it, `broken` is cancelled.
+async fn watched(serving: impl Future<Output = ()>, broken: CancellationToken) {
+    let broken = broken.drop_guard();
+    tokio::select! {
+        biased;
+        () = guard::ordered_end(Task::Store) => {}
+        () = serving => drop(broken.disarm()),
+    }
 }
 
 async fn serve(mut writer: Writer, mut requests: mpsc::Receiver<Request>) {
@@ -237,7 +280,7 @@ impl Writer {
 
     async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
         for tries in 1..=MOST_RETRIES {
-            match self.attempt(work).await {
+            match self.guarded_attempt(work).await {
                 Err(error) if error.is_contention() => {
                     tracing::debug!(%error, "replicas got into each other's way");
                     tokio::time::sleep(PAUSE * tries).await;
@@ -245,7 +288,16 @@ impl Writer {
                 end => return end,
             }
         }
-        self.attempt(work).await
+        self.guarded_attempt(work).await
+    }
+
+    /// A panic fails the transaction, whose connection is closed, and so undoes what was not committed.
+    async fn guarded_attempt(&mut self, work: &Work) -> Result<Done, StoreError> {
+        guard::guarded(self.attempt(work)).await.unwrap_or_else(|panic| {
+            self.panics.add();
+            tracing::error!(%panic, requests = %work, "a defect stopped a transaction");
+            Err(panic.into())
+        })
     }
 
     async fn attempt(&mut self, work: &Work) -> Result<Done, StoreError> {
@@ -286,6 +338,7 @@ fn answer_all<T>(
 }
 
 async fn carry_out(conn: &mut AnyConnection, clock: &Clock, begun: i64, work: &Work) -> Result<Done, StoreError> {
+    guard::may_panic("transaction", work);
     let Work { claims, changes, sent } = work;
     ledger::lock(conn, changes).await?;
     let heard: Vec<&Heard> = changes.iter().filter_map(|change| change.heard.as_ref()).collect();

@@ -148,6 +148,17 @@ impl Store {
         Ok(Duration::from_millis(u64::try_from(seen.saturating_sub(now)).unwrap_or(0)))
     }
 
+    /// Returns how many panics of its own tasks were caught.
+    pub fn panics(&self) -> u64 {
+        self.group.panics()
+    }
+
+    /// Waits until one of its own tasks has ended although it was not closed, which is a defect: every change then
+    /// fails with [`StoreError::Closed`].
+    pub async fn broken(&self) {
+        self.group.broken().await;
+    }
+
     /// Finishes what was asked for and closes every connection.
     pub async fn close(&self) {
         self.group.close().await;

@@ -35,6 +35,14 @@ pub trait Storage: Debug + Send + Sync {
         Vec::new()
     }
     async fn close(&self);
+    /// How many panics the store's own tasks have caught.
+    fn panics(&self) -> u64 {
+        0
+    }
+    /// Waits until one of the store's own tasks has ended although the store was not closed.
+    async fn broken(&self) {
+        std::future::pending().await
+    }
 
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
     async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError>;
@@ -113,6 +121,14 @@ impl Storage for Store {
 
     async fn close(&self) {
         Self::close(self).await;
+    }
+
+    fn panics(&self) -> u64 {
+        Self::panics(self)
+    }
+
+    async fn broken(&self) {
+        Self::broken(self).await;
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {

@@ -5,19 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name of ours.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("batch", &[]),
     ("clock", &[]),
     ("config", &[]),
     ("contract", &["batch"]),
+    ("guard", &[]),
     ("lane", &["batch"]),
-    ("metrics", &["batch"]),
-    ("amqp", &["config"]),
+    ("metrics", &["batch", "guard"]),
+    ("amqp", &["config", "guard"]),
     ("testmo", &["batch", "clock", "config"]),
-    ("store", &["batch", "clock", "config"]),
+    ("store", &["batch", "clock", "config", "guard"]),
     ("tenants", &["batch", "store", "testmo"]),
     ("admin", &["metrics"]),
-    ("worker", &["admin", "amqp", "batch", "clock", "config", "lane", "metrics", "store", "tenants", "testmo"]),
+    (
+        "worker",
+        &["admin", "amqp", "batch", "clock", "config", "guard", "lane", "metrics", "store", "tenants", "testmo"],
+    ),
 ];
 
 /// Words that a module's code must not hold.
