@@ -14,6 +14,7 @@ use prometheus::{
 
 use crate::batch::Reason;
 use crate::batch::answer::{EchoDifference, Trouble};
+use crate::guard::Task;
 
 /// What became of a batch that was in hand.
 pub const SETTLEMENTS: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
@@ -95,6 +96,8 @@ pub struct Metrics {
     pub broker_up: IntGaugeVec,
     /// 1 when the store answers.
     pub store_up: IntGauge,
+    /// Panics of units of work that were caught, by task.
+    pub panics: IntCounterVec,
     /// Origins that are reached without TLS.
     pub insecure_origins: IntGauge,
     /// API keys by when they expire.
@@ -263,6 +266,13 @@ impl Metrics {
                 &["connection"],
             )?,
             store_up: gauge(&registry, "store_up", "1 while the store answers.")?,
+            panics: counters(
+                &registry,
+                "panics_total",
+                "Panics that ended one unit of work, such as a message or a row, by the task that worked on it. Each is \
+                 a defect in the worker.",
+                "task",
+            )?,
             insecure_origins: gauge(
                 &registry,
                 "insecure_origins",
@@ -298,6 +308,7 @@ impl Metrics {
         each(&self.echo_differences, &EchoDifference::PARTS);
         each(&self.shelved, &reasons);
         each(&self.events, &ANNOUNCEMENTS);
+        each(&self.panics, &Task::ALL.map(Task::name));
         let each = |vec: &IntGaugeVec, values: &[&str]| values.iter().for_each(|v| drop(vec.with_label_values(&[*v])));
         each(&self.lanes, &LANE_STATES);
         each(&self.broker_up, &BROKER_LINKS);
@@ -335,12 +346,29 @@ impl Metrics {
         }
     }
 
+    /// Counts a request as under way until what this returns is dropped.
+    #[must_use]
+    pub fn push_begins(&self) -> UnderWay {
+        self.pushes_in_flight.inc();
+        UnderWay(self.pushes_in_flight.clone())
+    }
+
     /// Every series in Prometheus' text format.
     ///
     /// # Errors
     /// When a series cannot be written, which is a defect.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct UnderWay(IntGauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -75,11 +75,11 @@ reasons! {
         "Correct the headers that the detail on the shelf names; frameworks that republish a message often add a stack trace. Then publish the batch again, or replay it from the shelf, which keeps its body.";
     /// The worker crashed over it.
     Suspect "suspect" Message:
-        "The worker stopped several times while it had this message in hand, so it is tried apart from others.",
+        "The worker stopped several times while it had this message in hand, or a defect in it failed over the message, so it is tried apart from others.",
         "Nothing to do: the batch is tried again by itself.";
     /// The worker crashed over it even when it was tried alone.
     CrashLoop "crash_loop" Message:
-        "The worker stopped three times over this message, with nothing else of its kind in hand.",
+        "The worker stopped or failed three times over this message, with nothing else of its kind in hand.",
         "Nothing for the generator to do: look in the worker's log for what happened, then replay the batch.";
     /// The same batch id, other content.
     BatchConflict "batch_conflict" Message:

@@ -205,6 +205,10 @@ impl From<RunError> for Failure {
             RunError::Client(error) => error.into(),
             RunError::Listen { .. } => Self::Usage(Words::split(error)),
             RunError::Metrics(_) => Self::Finding(Words::fact(error)),
+            RunError::TaskEnded(_) => Self::finding(
+                error,
+                "start the worker again: nothing is lost; and report the defect with the log lines before this one",
+            ),
         }
     }
 }

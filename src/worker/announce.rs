@@ -15,6 +15,7 @@ use super::courier::Courier;
 use super::crash::{self, Point};
 use crate::amqp::{Outgoing, Publish, PublishError};
 use crate::batch::event::CONTENT_TYPE;
+use crate::guard::{Panic, Task, guarded, may_panic};
 use crate::store::StoreError;
 use crate::store::outbox::Announcement;
 use crate::store::unbound::{Probe, Released};
@@ -47,8 +48,13 @@ pub(super) async fn announce(
     mut stored: mpsc::Receiver<Announcement>,
     stop: CancellationToken,
 ) {
-    let mut announcer =
-        Announcer { courier, publisher, marking: JoinSet::new(), returned: HashMap::new(), routed: VecDeque::new() };
+    let mut announcer = Announcer {
+        courier: courier.clone(),
+        publisher,
+        marking: JoinSet::new(),
+        returned: HashMap::new(),
+        routed: VecDeque::new(),
+    };
     let mut reachable = announcer.publisher.status();
     let (mut sweep, mut probe) = (tokio::time::interval(SWEEP), tokio::time::interval(PROBE));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,13 +70,15 @@ pub(super) async fn announce(
             _ = reachable.changed() => is_due = true,
             () = announcer.courier.announce.notified() => is_due = true,
             _ = sweep.tick() => is_due = true,
-            _ = probe.tick(), if up => announcer.probe().await,
-            _ = stored.recv_many(&mut taken, AT_ONCE), if up => announcer.announce_stored(&mut taken).await,
+            _ = probe.tick(), if up => unit(&courier, announcer.probe()).await,
+            _ = stored.recv_many(&mut taken, AT_ONCE), if up => {
+                unit(&courier, announcer.announce_stored(&mut taken)).await;
+            }
             () = std::future::ready(()), if goes_on => {}
         }
         if reachable.borrow().is_up() {
-            is_due = is_due && announcer.announce_due().await;
-            announcer.announce_routed().await;
+            is_due = is_due && unit(&courier, announcer.announce_due()).await;
+            unit(&courier, announcer.announce_routed()).await;
         }
     }
     // What is stored from now on is due for whoever asks.
@@ -79,9 +87,9 @@ pub(super) async fn announce(
         let until = Instant::now() + FAREWELL;
         while !stored.is_empty() && Instant::now() < until {
             taken.extend(std::iter::from_fn(|| stored.try_recv().ok()).take(AT_ONCE));
-            announcer.announce_stored(&mut taken).await;
+            unit(&courier, announcer.announce_stored(&mut taken)).await;
         }
-        while Instant::now() < until && announcer.announce_due().await {}
+        while Instant::now() < until && unit(&courier, announcer.announce_due()).await {}
     }
     announcer.marked().await;
 }
@@ -152,7 +160,7 @@ impl Announcer {
         let ends = join_all(probes.into_iter().map(|Probe { routing_key, event }| async move {
             match event {
                 Some(event) => {
-                    let end = end_of(publisher.publish(outgoing(courier, &event)).await, &event);
+                    let end = end_of(publish(courier, &**publisher, &event).await, &event);
                     (routing_key, Some((event, end)))
                 }
                 None => (routing_key, None),
@@ -209,7 +217,7 @@ impl Announcer {
                 let end = if event.unbound || knows(&returned, &event.routing_key) {
                     End::Behind
                 } else {
-                    end_of(publisher.publish(outgoing(courier, &event)).await, &event)
+                    end_of(publish(courier, &**publisher, &event).await, &event)
                 };
                 if let (End::Returned, Ok(mut returned)) = (&end, returned.lock()) {
                     returned.insert(event.routing_key.clone(), Instant::now() + REMEMBERED);
@@ -259,7 +267,10 @@ impl Announcer {
             match end {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => tracing::warn!(%error, "events wait for the store"),
-                Err(error) => tracing::error!(%error, "a defect kept from the store which events were announced"),
+                Err(error) => {
+                    let panic = Panic(error.to_string());
+                    self.courier.panicked(Task::Announcer, &"what is stored of events that were announced", panic);
+                }
             }
             all = false;
         }
@@ -303,6 +314,26 @@ fn end_of(published: Result<(), PublishError>, event: &Announcement) -> End {
             End::NotTaken
         }
     }
+}
+
+/// Does something over several events, and counts its panic. They are due again, and only the next look finds them.
+async fn unit<T: Default>(courier: &Courier, work: impl Future<Output = T>) -> T {
+    guarded(work).await.unwrap_or_else(|panic| {
+        courier.panicked(Task::Announcer, &"events", panic);
+        T::default()
+    })
+}
+
+/// Publishes one event; a panic over it counts as an end of which nothing is known.
+async fn publish(courier: &Courier, publisher: &dyn Publish, event: &Announcement) -> Result<(), PublishError> {
+    let publishing = async {
+        may_panic("publish", &event.subject);
+        publisher.publish(outgoing(courier, event)).await
+    };
+    guarded(publishing).await.unwrap_or_else(|panic| {
+        let cause = courier.panicked(Task::Announcer, &event.id, panic).to_string();
+        Err(PublishError::Unknown { cause })
+    })
 }
 
 fn outgoing(courier: &Courier, event: &Announcement) -> Outgoing {

@@ -16,7 +16,11 @@ where
     }
     match tokio::task::spawn_blocking(compute).await {
         Ok(computed) => computed,
-        Err(error) => resume_unwind(error.into_panic()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime is going away, and this with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -22,6 +22,7 @@ use crate::batch::verdict::PatienceLimits;
 use crate::batch::{BatchKey, Fault, Reason, TenantId, excerpt, raw_hash};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::guard::may_panic;
 use crate::metrics::Metrics;
 use crate::store::ledger::{Change, Changed, Revised};
 use crate::store::outbox::Announcement;
@@ -91,12 +92,27 @@ impl Courier {
         *count
     }
 
-    /// Puts a message that may have stopped workers aside, undecoded.
-    pub(super) async fn put_aside(&self, parcel: Parcel) -> Result<(), StoreError> {
-        let identity = ShelfIdentity::Raw(raw_hash(&parcel.body), None, None);
-        let shelving = shelving_of(&parcel, identity, Reason::Suspect, Until::After(Duration::ZERO));
-        self.put(Change { shelve: Some(shelving), ..Change::default() }).await?;
-        tracing::warn!("a message was in hand when workers stopped; it is tried apart from others");
+    /// Puts a message aside, undecoded, that may have stopped workers or over which one panicked. A row that it came
+    /// from goes.
+    pub(super) async fn put_aside(&self, parcel: &Parcel, panic: Option<&str>) -> Result<(), StoreError> {
+        let hash = raw_hash(&parcel.body);
+        let shelving = Shelving {
+            detail: panic.map(|panic| excerpt(&format!("a defect in the worker: {panic}"), LONGEST_DETAIL)),
+            // A suspect's tries count apart from the failures of a batch.
+            parks: parcel.tried_apart,
+            ..shelving_of(
+                parcel,
+                ShelfIdentity::Raw(hash.clone(), None, None),
+                Reason::Suspect,
+                Until::After(Duration::ZERO),
+            )
+        };
+        let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
+        self.put(Change { shelve: Some(shelving), unshelve, ..Change::default() }).await?;
+        match panic {
+            None => tracing::warn!(hash, "a message was in hand when workers stopped; it is tried apart from others"),
+            Some(_) => tracing::warn!(hash, "the worker panicked over a message; it is tried apart from others"),
+        }
         self.count_shelved(Reason::Suspect, "parked");
         Ok(())
     }
@@ -112,6 +128,7 @@ impl Courier {
             Ok(batch) => batch,
             Err(broken) => return self.shelve_broken(parcel, broken).await,
         };
+        may_panic("arrive", &batch.key);
         let resolution = match self.tenants.resolve(&batch.key.tenant).await {
             Ok(resolution) => resolution,
             Err(ResolveError::Store(StoreError::Unreadable(row))) => {
@@ -205,6 +222,7 @@ impl Courier {
         reason: Reason,
         detail: String,
     ) -> Result<(), StoreError> {
+        may_panic("undeliverable", &parcel);
         // What is larger than the worker takes is not decoded, here either.
         let whose = if parcel.body.len() > self.config.amqp.max_message_bytes {
             None
@@ -352,7 +370,9 @@ impl Courier {
         let since = Instant::now();
         loop {
             match self.store.change(Arc::clone(&change)).await {
-                Err(error @ (StoreError::Closed | StoreError::Unreadable(_))) => return Err(error),
+                Err(error @ (StoreError::Closed | StoreError::Unreadable(_) | StoreError::Panicked(_))) => {
+                    return Err(error);
+                }
                 Err(error) if since.elapsed() > STORE_PATIENCE => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "the store did not take a change; trying again");

@@ -10,9 +10,17 @@ use super::entry::{Entry, Identity};
 use super::suspects::arrived_of;
 use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
+use crate::guard::{Task, may_panic};
 use crate::lane::{Pack, PushReport, Report};
 use crate::store::StoreError;
 use crate::store::ledger::Change;
+
+/// So often work on a batch may panic in one process; then it is a suspect.
+const MOST_PANICS: u32 = 3;
+/// The pause after the first panic; each further one is four times as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// What a batch in hand came to.
 pub(super) enum Done {
@@ -97,6 +105,12 @@ pub(super) struct Learnt {
 }
 
 impl Job {
+    /// Names its batches in the log.
+    fn name(&self) -> String {
+        let batches: Vec<String> = self.parts.iter().map(|part| part.entry.identity.key.to_string()).collect();
+        batches.join(", ")
+    }
+
     /// The batches that are still worked on.
     pub(super) fn open(&mut self) -> impl Iterator<Item = &mut Part> {
         self.parts.iter_mut().filter(|part| part.flow.is_none())
@@ -116,13 +130,34 @@ impl Courier {
         let alone = pack.parts.iter().all(|(_, count)| *count == 0);
         let parts = pack.parts.into_iter().map(|(entry, count)| Part { entry, count, flow: None }).collect();
         let mut job = Job { parts, learnt: Learnt::default(), last_try: pack.last_try };
-        let worked = if alone { self.prepare(&mut job).await } else { self.push_all(&mut job).await };
+        let what = job.name();
+        let work = async { if alone { self.prepare(&mut job).await } else { self.push_all(&mut job).await } };
+        let worked = self.unit(Task::Dispatcher, &what, work).await;
         self.finish(job, worked.err()).await
+    }
+
+    /// Holds a batch back over which the worker panicked: in its lane, apart from others and each time for longer; then
+    /// on the shelf, as a suspect.
+    pub(super) async fn hold_back(&self, mut entry: Box<Entry>, panic: &str) -> Done {
+        entry.panics += 1;
+        entry.start_over();
+        let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(entry.panics - 1)).min(LONGEST_PAUSE);
+        if entry.parcel.suspect || entry.panics >= MOST_PANICS {
+            let aside = self.put_aside(&entry.parcel, Some(panic));
+            match self.unit(Task::Dispatcher, &entry.identity, aside).await {
+                Ok(()) => return Done::Shelved(entry.identity),
+                Err(StoreError::Panicked(_)) => {}
+                Err(error) => return store_failed(entry, &error),
+            }
+        }
+        tracing::warn!(batch = %entry.identity.key, ?pause, "a batch is held back");
+        Done::More { entry, after: Some(pause) }
     }
 
     /// What a batch does alone: finding its folder, or being settled.
     async fn prepare(&self, job: &mut Job) -> Result<(), StoreError> {
         for part in &mut job.parts {
+            may_panic("prepare", &part.entry.identity);
             part.flow = Some(if part.entry.record.outcome().is_some() {
                 self.settle_known(&mut part.entry).await?
             } else {
@@ -156,7 +191,11 @@ impl Courier {
         let mut done = Vec::new();
         for mut part in parts {
             let followed = match (part.flow, &failed) {
-                (Some(flow), _) => self.follow(&mut part.entry, flow, pause).await,
+                (Some(flow), _) => {
+                    let identity = part.entry.identity.clone();
+                    let following = self.follow(&mut part.entry, flow, pause);
+                    self.unit(Task::Dispatcher, &identity, following).await
+                }
                 (None, Some(error)) => Err(error.clone()),
                 (None, None) => Ok(Followed::More(None)),
             };
@@ -169,6 +208,7 @@ impl Courier {
                     part.entry.store_failing_since = None;
                     followed.of(part.entry)
                 }
+                Err(StoreError::Panicked(panic)) => self.hold_back(part.entry, &panic).await,
                 Err(error) => store_failed(part.entry, &error),
             });
         }

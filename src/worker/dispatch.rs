@@ -19,7 +19,9 @@ use super::lanes_view;
 use crate::amqp::Generation;
 use crate::batch::pace::Signal;
 use crate::batch::{Reason, TenantId};
+use crate::guard::{Task, guarded};
 use crate::lane::{Lanes, Limits, Place};
+use crate::store::StoreError;
 use crate::store::accounts::{Heard, Order, OrderedLane};
 use crate::store::ledger::Change;
 use crate::store::shelf::{Due, Until};
@@ -28,6 +30,8 @@ use crate::store::shelf::{Due, Until};
 const SWEEP: Duration = Duration::from_secs(1);
 /// What is tried again within this time is looked for on the shelf every second.
 const LONGEST_SOON: Duration = Duration::from_secs(10);
+/// How long what a push held that was lost to a panic is kept before it is given back.
+const HELD_BACK: Duration = Duration::from_secs(5);
 /// How long a lane waits before it asks again for a permit that other workers have used up.
 const HOLD: Duration = Duration::from_millis(50);
 
@@ -85,6 +89,8 @@ enum Renewed {
     Work(Box<Entry>),
     Shelved(Identity),
     Failed(Identity),
+    /// It panicked, and is held back.
+    Done(Done),
 }
 
 impl Dispatch {
@@ -223,7 +229,9 @@ impl Dispatch {
         let (task, worked) = match ended {
             Ok((task, worked)) => (task, Some(worked)),
             Err(error) => {
-                tracing::error!(%error, "a defect stopped the work on some batches; they are given back");
+                let batches = self.working_on.get(&error.id()).map(|on| names(&on.batches)).unwrap_or_default();
+                self.courier.metrics.panics.with_label_values(&[Task::Dispatcher.name()]).inc();
+                tracing::error!(%error, batches, "a defect stopped the work on some batches; they are given back");
                 (error.id(), None)
             }
         };
@@ -231,7 +239,7 @@ impl Dispatch {
         let now = Instant::now();
         let Some(Worked { done, report, news }) = worked else {
             self.lanes.finished(&account, &tenant, &Default::default(), now);
-            batches.iter().for_each(|identity| self.give_back(identity));
+            batches.into_iter().for_each(|identity| self.give_back_later(identity));
             return;
         };
         self.learn(&account, news, now);
@@ -286,7 +294,7 @@ impl Dispatch {
         let ceiling = self.courier.config.push.account_limit;
         let heard = Some(Heard { account: account.to_string(), signal: Signal::Slow, ceiling });
         let courier = self.courier.clone();
-        self.errands.spawn(async move {
+        self.errand(format!("limit of {account}"), async move {
             if let Err(error) = courier.store.change(Change { heard, ..Change::default() }.into()).await {
                 tracing::debug!(%error, "a limit could not be lowered");
             }
@@ -322,9 +330,11 @@ impl Dispatch {
         let (courier, renewed) = (self.courier.clone(), self.renewed.0.clone());
         self.errands.spawn(async move {
             let identity = entry.identity.clone();
-            let news = match courier.arrive(entry.parcel).await {
-                Ok(Arrival::Work(entry)) => Renewed::Work(entry),
+            let arriving = courier.arrive(entry.parcel.clone());
+            let news = match courier.unit(Task::Dispatcher, &identity, arriving).await {
+                Ok(Arrival::Work(renewed)) => Renewed::Work(Box::new(Entry { panics: entry.panics, ..*renewed })),
                 Ok(Arrival::Shelved) => Renewed::Shelved(identity),
+                Err(StoreError::Panicked(panic)) => Renewed::Done(courier.hold_back(entry, &panic).await),
                 Err(_) => Renewed::Failed(identity),
             };
             // The dispatcher is gone only when everything has been given back.
@@ -337,6 +347,7 @@ impl Dispatch {
             Renewed::Work(entry) => self.join(entry, Place::Back),
             Renewed::Shelved(identity) => self.finish(&identity, Kept::OnShelf),
             Renewed::Failed(identity) => self.give_back(&identity),
+            Renewed::Done(done) => self.done(done, Instant::now()),
         }
     }
 
@@ -377,8 +388,12 @@ impl Dispatch {
         self.errands.spawn(async move {
             let identity = entry.identity.clone();
             let (until, expected) = (Until::After(wait), Until::After(expected));
-            let stored = courier.park_expecting(&entry, reason, None, until, expected).await;
-            let news = if stored.is_ok() { Renewed::Shelved(identity) } else { Renewed::Failed(identity) };
+            let parking = courier.park_expecting(&entry, reason, None, until, expected);
+            let news = match courier.unit(Task::Dispatcher, &identity, parking).await {
+                Ok(()) => Renewed::Shelved(identity),
+                Err(StoreError::Panicked(panic)) => Renewed::Done(courier.hold_back(entry, &panic).await),
+                Err(_) => Renewed::Failed(identity),
+            };
             // The dispatcher is gone only when everything has been given back.
             drop(renewed.send(news));
         });
@@ -392,7 +407,7 @@ impl Dispatch {
     fn finish(&mut self, identity: &Identity, kept: Kept) {
         for origin in self.desk.release(identity) {
             let courier = self.courier.clone();
-            self.errands.spawn(async move {
+            self.errand(format!("end of {identity}"), async move {
                 let told = match (origin, kept) {
                     (Origin::Delivery { handle, .. }, _) => handle.ack().await.map_err(|error| error.to_string()),
                     // A row that was shelved anew is of another generation and stays.
@@ -414,7 +429,27 @@ impl Dispatch {
 
     fn give_back(&mut self, identity: &Identity) {
         let origins = self.desk.release(identity);
-        self.errands.spawn(give_back(self.courier.clone(), origins));
+        self.errand(format!("giving back {identity}"), give_back(self.courier.clone(), origins));
+    }
+
+    /// Gives a batch back after a pause, so that it does not come again and again at once.
+    fn give_back_later(&self, identity: Identity) {
+        let renewed = self.renewed.0.clone();
+        self.errands.spawn(async move {
+            tokio::time::sleep(HELD_BACK).await;
+            // The dispatcher is gone only when everything has been given back.
+            drop(renewed.send(Renewed::Failed(identity)));
+        });
+    }
+
+    /// Does something on the side, where a panic leaves a delivery or a lease to come again later.
+    fn errand(&self, what: String, errand: impl Future<Output = ()> + Send + 'static) {
+        let courier = self.courier.clone();
+        self.errands.spawn(async move {
+            if let Err(panic) = guarded(errand).await {
+                courier.panicked(Task::Dispatcher, &what, panic);
+            }
+        });
     }
 
     async fn drain(mut self, mut told: mpsc::Receiver<Told>) {
@@ -443,6 +478,10 @@ impl Dispatch {
         give_back(self.courier.clone(), origins).await;
         self.errands.wait().await;
     }
+}
+
+fn names(batches: &[Identity]) -> String {
+    batches.iter().map(|identity| identity.key.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// How long what a person has paused stays on the shelf, unless the person lets it go on.

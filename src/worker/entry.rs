@@ -1,6 +1,7 @@
 //! What does the worker hold of a batch while it is in hand?
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::sample::Doubt;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::{FolderWish, Source};
-use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, mark, render, size_in_push};
+use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, mark, raw_hash, render, size_in_push};
 use crate::lane::{Class, Ticket, Work};
 use crate::store::shelf::ShelfId;
 use crate::tenants::Connection;
@@ -26,6 +27,8 @@ pub(super) struct Parcel {
     /// How often it was parked while failing, and since when.
     pub(super) parks: u32,
     pub(super) failing_since: Option<i64>,
+    /// How often it was tried apart from others, this time included, if it is a suspect.
+    pub(super) tried_apart: u32,
     /// Its row on the shelf, if it came from there.
     pub(super) lease: Option<(ShelfId, i64)>,
     /// Whether workers have stopped over it: its row then has no name, and goes when the batch gets one.
@@ -46,11 +49,23 @@ impl Parcel {
     }
 }
 
+impl fmt::Display for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "message {}", raw_hash(&self.body))
+    }
+}
+
 /// What makes two deliveries the same work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity {
     pub(super) key: BatchKey,
     pub(super) fingerprint: String,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with fingerprint {}", self.key, self.fingerprint)
+    }
 }
 
 /// A batch in hand.
@@ -84,6 +99,8 @@ pub(super) struct Entry {
     pub(super) relocated: Option<i64>,
     /// How often it failed in a row in this process.
     pub(super) tries: u32,
+    /// How often work on it panicked in this process.
+    pub(super) panics: u32,
     /// Since when the store has been failing.
     pub(super) store_failing_since: Option<Instant>,
     /// Since when it has been in hand.
@@ -114,6 +131,7 @@ impl Entry {
             suspected_since: None,
             relocated: None,
             tries: 0,
+            panics: 0,
             store_failing_since: None,
             in_hand_since: Instant::now(),
         }
@@ -128,14 +146,30 @@ impl Entry {
         self.connection.mapping.mark.then(|| mark(&self.identity.key))
     }
 
+    /// Forgets what is believed of it, as after a panic in the middle of work on it: the ledger says how far it is.
+    pub(super) fn start_over(&mut self) {
+        let (Identity { key, fingerprint }, keys) = (&self.identity, self.cases.iter().map(|case| case.key.clone()));
+        self.record = BatchRecord::fresh(key.clone(), fingerprint.clone(), keys);
+        self.stored_epoch = 0;
+        self.doubt = Doubt::default();
+        self.candidates.clear();
+        self.refused_alone.clear();
+    }
+
     /// What a lane has to know of it.
     pub(super) fn ticket(&self) -> Ticket {
-        let again = self.parcel.again || self.tries > 0 || self.parcel.failing_since.is_some();
+        let suspicious = self.parcel.suspect || self.panics > 0;
+        let again = self.parcel.again || self.tries > 0 || self.parcel.failing_since.is_some() || self.panics > 0;
+        // A version of its own keeps it apart from others: a panic over it must be its own.
+        let version: Arc<str> = match suspicious {
+            true => format!("{} {}", self.connection.version, self.identity).into(),
+            false => self.connection.version.as_str().into(),
+        };
         let rendered: usize = self.cases.iter().map(|case| case.entry.len() + case.name.len() + case.key.len()).sum();
         Ticket {
             account: self.account().into(),
             tenant: self.identity.key.tenant.clone(),
-            version: self.connection.version.as_str().into(),
+            version,
             work: self.work(),
             apart: self.record.apart(),
             class: if again { Class::Again } else { Class::First },

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::Courier;
 use crate::batch::TenantId;
 use crate::batch::event::{DaysLeft, Event, key_expired, key_expiring};
+use crate::guard::{Task, guarded_now, may_panic};
 use crate::store::StoreError;
 use crate::store::ledger::Change;
 
@@ -26,7 +27,7 @@ pub(super) async fn remind(courier: Arc<Courier>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = look.tick() => {}
         }
-        if let Err(error) = tell_all(&courier).await {
+        if let Err(error) = courier.unit(Task::Expiry, &"expiring keys", tell_all(&courier)).await {
             tracing::warn!(%error, "expiring keys cannot be told of");
         }
     }
@@ -38,7 +39,16 @@ async fn tell_all(courier: &Courier) -> Result<(), StoreError> {
     else {
         return Ok(());
     };
-    let due = |(tenant, expires_on): (TenantId, String)| reminder(&tenant, expires_on.parse().ok()?, now);
+    let due = |(tenant, expires_on): (TenantId, String)| {
+        let reminding = guarded_now(|| {
+            may_panic("expiry", &tenant);
+            reminder(&tenant, expires_on.parse().ok()?, now)
+        });
+        reminding.unwrap_or_else(|panic| {
+            courier.panicked(Task::Expiry, &format!("key of {tenant}"), panic);
+            None
+        })
+    };
     let keys = courier.store.keys_expiring_by(&last.to_string()).await?;
     let events: Vec<Event> = keys.into_iter().filter_map(due).collect();
     if !events.is_empty() {

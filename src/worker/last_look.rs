@@ -17,6 +17,7 @@ use crate::batch::pace::Signal;
 use crate::batch::reconcile::Row;
 use crate::batch::verdict::signal_of;
 use crate::batch::{BatchKey, mark};
+use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Permit};
 use crate::store::ledger::{Change, Revised};
@@ -38,7 +39,7 @@ pub(super) async fn look_once_more(courier: Arc<Courier>, stop: CancellationToke
         let looked = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            looked = look_for_due(&courier) => looked,
+            looked = courier.unit(Task::LateDuplicates, &"what is due", look_for_due(&courier)) => looked,
         };
         if let Err(error) = looked {
             tracing::warn!(%error, "what turned up late cannot be looked for");
@@ -51,13 +52,19 @@ async fn look_for_due(courier: &Courier) -> Result<(), StoreError> {
     // A look that fails is due again after its lease.
     let lease = testmo.last_look.max(testmo.lease());
     for due in courier.store.take_last_looks(testmo.last_look, lease, AT_ONCE).await? {
-        courier.look_last(due.record).await?;
+        // Where one panics, it is its turn again when its lease is over.
+        let key = due.record.key.clone();
+        match courier.unit(Task::LateDuplicates, &key, courier.look_last(due.record)).await {
+            Ok(()) | Err(StoreError::Panicked(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
 
 impl Courier {
     async fn look_last(&self, mut record: BatchRecord) -> Result<(), StoreError> {
+        may_panic("late_duplicates", &record.key);
         let from_epoch = record.epoch;
         if let Some(target) = record.target() {
             let order = Order { disordered: self.store.pace(&target.account).await?.ids_disordered };

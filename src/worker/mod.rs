@@ -30,25 +30,33 @@ mod push;
 mod recheck;
 mod retry;
 mod sample;
+mod supervision;
 mod suspects;
 mod watch;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
 use self::dispatch::Dispatch;
 pub use self::dispatch::View;
+pub use self::supervision::TaskEnded;
+use self::supervision::{GRACE, Loops, while_kept, within};
 use crate::admin::{self, Readiness};
 use crate::amqp::{Intake, Publish, Publisher, Subscription};
 use crate::clock::Clock;
 use crate::config::Config;
+#[cfg(debug_assertions)]
+use crate::guard;
+use crate::guard::Task;
 use crate::metrics::Metrics;
 use crate::store::{FileLock, Place, Storage, Store, StoreError};
 use crate::tenants::{KeyError, Keyring, Tenants};
@@ -60,7 +68,7 @@ const UNDELIVERABLE_PREFETCH: u16 = 20;
 /// How far the clock may be behind without its being worth a word.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// Why a worker could not start.
+/// Why a worker could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The store cannot be opened.
@@ -83,15 +91,21 @@ pub enum RunError {
     /// The metrics contradict each other, which is a defect.
     #[error("the metrics cannot be made: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// It could start, and a defect ended one of its tasks.
+    #[error(transparent)]
+    TaskEnded(#[from] TaskEnded),
 }
 
 /// Runs a worker until `stop` is cancelled, then drains it.
 ///
 /// # Errors
-/// When it cannot start; once it runs, it only ends by `stop`.
+/// When it cannot start. Once it runs, it ends by `stop`, or because a defect has ended one of its tasks: then it drains
+/// as well, within a limit.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| crash::order(order));
+    #[cfg(debug_assertions)]
+    config.panic_at.iter().for_each(|order| guard::order(order));
     let metrics = Metrics::new()?;
     let listener = TcpListener::bind(config.observe.listen)
         .await
@@ -132,12 +146,37 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         views,
         close: close.clone(),
     };
-    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token()));
-    work(config, keyring, metrics, readiness, neighbours, stop).await;
+    let serving = admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
+    let ended = serve_and_work(config, keyring, metrics, readiness, neighbours, (&links, serving), stop).await;
     links.close();
-    links.wait().await;
+    let limit = ended.is_err().then(|| Instant::now() + GRACE);
+    within(limit, "connections to the broker", links.wait()).await;
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended?)
+}
+
+/// Works for as long as metrics and health are served.
+async fn serve_and_work(
+    config: Config,
+    keyring: Keyring,
+    metrics: Metrics,
+    readiness: Readiness,
+    neighbours: Neighbours,
+    (links, serving): (&TaskTracker, impl Future<Output = ()> + Send + 'static),
+    stop: CancellationToken,
+) -> Result<(), TaskEnded> {
+    // Cancelled by a defect as well, which must not be taken for a person's first signal.
+    let stop = stop.child_token();
+    let drain = config.worker.drain;
+    let mut loops = Loops::new();
+    loops.spawn(links, Task::Admin, serving);
+    let mut working = pin!(work(config, keyring, metrics, readiness.clone(), neighbours, stop.clone()));
+    let ended = tokio::select! {
+        ended = &mut working => return ended,
+        ended = loops.until_stopped(&stop, &readiness) => ended,
+    };
+    let limit = ended.is_err().then(|| Instant::now() + drain + GRACE);
+    within(limit, "the worker", working).await.unwrap_or(Ok(())).and(ended)
 }
 
 /// What a worker has around it.
@@ -185,6 +224,10 @@ async fn warn_of_a_clock_behind(store: &Store) -> Result<(), StoreError> {
 }
 
 /// Works with what there is around until `stop` is cancelled, then drains; closes the store at the end.
+///
+/// # Errors
+/// When a defect has ended one of its tasks. Where that happens before `stop`, it is cancelled here, and nothing is
+/// waited for beyond the drain time and a few seconds.
 pub async fn work(
     config: Config,
     keyring: Keyring,
@@ -192,7 +235,7 @@ pub async fn work(
     readiness: Readiness,
     neighbours: Neighbours,
     stop: CancellationToken,
-) {
+) -> Result<(), TaskEnded> {
     let Neighbours { cases, dead, unrouted, publisher, store, client, views, close } = neighbours;
     let (to_announce, stored) = mpsc::channel(announce::ROOM);
     let courier = Arc::new(Courier {
@@ -212,10 +255,11 @@ pub async fn work(
         config,
     });
     let tasks = TaskTracker::new();
+    let mut loops = Loops::new();
     let controls = [cases.control(), dead.control(), unrouted.control()];
     let watched = watch::Watched {
         courier: courier.clone(),
-        readiness,
+        readiness: readiness.clone(),
         links: [
             ("intake", cases.status()),
             ("events", publisher.status()),
@@ -224,32 +268,45 @@ pub async fn work(
         ],
         controls: controls.to_vec(),
         counted_at: None,
+        panics: watch::Panics::new(&courier, [&cases, &dead, &unrouted], &*publisher),
     };
     let (news, heard) = mpsc::channel(16);
-    tasks.spawn(watch::watch(watched, close.child_token()));
+    loops.spawn(&tasks, Task::Health, watch::watch(watched, close.child_token()));
+    loops.spawn(&tasks, Task::Publisher, while_kept(publisher.status(), close.child_token()));
+    let (writing, closed) = (courier.store.clone(), close.child_token());
+    loops.spawn(&tasks, Task::Store, async move {
+        tokio::select! {
+            biased;
+            () = closed.cancelled() => {}
+            () = writing.broken() => {}
+        }
+    });
     let announcing = TaskTracker::new();
     let announced = CancellationToken::new();
-    announcing.spawn(announce::announce(courier.clone(), publisher, stored, announced.clone()));
-    tasks.spawn(intake::take_cases(courier.clone(), cases, news.clone()));
-    tasks.spawn(intake::take_undeliverable(courier.clone(), dead, "the broker gave up on it"));
-    tasks.spawn(intake::take_undeliverable(courier.clone(), unrouted, "it fits no queue"));
-    tasks.spawn(intake::take_off_shelf(courier.clone(), news, stop.clone()));
-    tasks.spawn(recheck::recheck(courier.clone(), stop.clone()));
-    tasks.spawn(last_look::look_once_more(courier.clone(), stop.clone()));
-    tasks.spawn(expiry::remind(courier.clone(), stop.clone()));
-    tasks.spawn(prune::prune(courier.clone(), stop.clone()));
-    let dispatching = tasks.spawn(Dispatch::new(courier.clone()).run(heard, views, stop.clone()));
+    let announcer = announce::announce(courier.clone(), publisher, stored, announced.clone());
+    loops.spawn(&announcing, Task::Announcer, announcer);
+    loops.spawn(&tasks, Task::Intake, intake::take_cases(courier.clone(), cases, news.clone()));
+    loops.spawn(&tasks, Task::DeadQueue, intake::take_undeliverable(courier.clone(), dead, intake::GIVEN_UP));
+    loops.spawn(&tasks, Task::UnroutedQueue, intake::take_undeliverable(courier.clone(), unrouted, intake::UNROUTED));
+    loops.spawn(&tasks, Task::Shelf, intake::take_off_shelf(courier.clone(), news, stop.clone()));
+    loops.spawn(&tasks, Task::Recheck, recheck::recheck(courier.clone(), stop.clone()));
+    loops.spawn(&tasks, Task::LateDuplicates, last_look::look_once_more(courier.clone(), stop.clone()));
+    loops.spawn(&tasks, Task::Expiry, expiry::remind(courier.clone(), stop.clone()));
+    loops.spawn(&tasks, Task::Prune, prune::prune(courier.clone(), stop.clone()));
+    let dispatching =
+        loops.spawn(&tasks, Task::Dispatcher, Dispatch::new(courier.clone()).run(heard, views, stop.clone()));
 
-    stop.cancelled().await;
+    let ended = loops.until_stopped(&stop, &readiness).await;
+    // Else a task that is gone could keep the others waiting for ever.
+    let limit = ended.is_err().then(|| Instant::now() + courier.config.worker.drain + GRACE);
     controls.iter().for_each(crate::amqp::IntakeControl::stop);
-    if let Err(error) = dispatching.await {
-        tracing::error!(%error, "a defect stopped the dispatcher; what it held comes again");
-    }
+    within(limit, "requests under way", dispatching).await;
     announced.cancel();
     announcing.close();
-    announcing.wait().await;
+    within(limit, "events", announcing.wait()).await;
     close.cancel();
     tasks.close();
-    tasks.wait().await;
-    courier.store.close().await;
+    within(limit, "tasks", tasks.wait()).await;
+    within(limit, "the store", courier.store.close()).await;
+    ended.and_then(|()| loops.panicked())
 }

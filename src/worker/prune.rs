@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
+use crate::guard::{Task, may_panic};
 use crate::store::{Pruned, StoreError};
 
 /// How often there is a look for what is old enough.
@@ -28,7 +29,7 @@ pub(super) async fn prune(courier: Arc<Courier>, stop: CancellationToken) {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            pruned = prune_all(&courier) => match pruned {
+            pruned = courier.unit(Task::Prune, &"old work", prune_all(&courier)) => match pruned {
                 Ok(pruned) if pruned == Pruned::default() => {}
                 Ok(Pruned { batches, events, unheard }) => {
                     tracing::info!(batches, events, unheard, "old work pruned");
@@ -41,6 +42,7 @@ pub(super) async fn prune(courier: Arc<Courier>, stop: CancellationToken) {
 
 /// Prunes step by step until nothing is left to prune, and tells how much it was.
 async fn prune_all(courier: &Courier) -> Result<Pruned, StoreError> {
+    may_panic("prune", &"old work");
     let mut pruned = Pruned::default();
     loop {
         let step = courier.store.prune(courier.config.store.retention, STEP).await?;

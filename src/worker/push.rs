@@ -20,6 +20,7 @@ use crate::batch::message::FolderWish;
 use crate::batch::pace::Signal;
 use crate::batch::verdict::{DEFAULT_GATE, Next, after_push, reason_of, signal_of};
 use crate::batch::{BatchKey, Reason, RenderedCase, push_body};
+use crate::guard::may_panic;
 use crate::lane::{PushOutcome, PushReport};
 use crate::store::StoreError;
 use crate::store::accounts::{Heard, Pause};
@@ -65,6 +66,7 @@ impl Courier {
         let mut learnt = std::mem::take(&mut job.learnt);
         let last_try = job.last_try;
         let mut keys = HashSet::new();
+        job.open().for_each(|part| may_panic("claim", &part.entry.identity));
         let shares: Vec<Share<'_>> = job.open().filter_map(|part| share(part, &push, &mut keys)).collect();
         let Some(first) = shares.first() else {
             job.learnt = learnt;
@@ -163,11 +165,12 @@ impl Courier {
         let body = push_body(sent.iter().copied());
         let started = Instant::now();
         learnt.requests += 1;
-        self.metrics.pushes_in_flight.inc();
+        let under_way = self.metrics.push_begins();
         let Pushed { mut end, differing, offset } =
             self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
-        self.metrics.pushes_in_flight.dec();
+        drop(under_way);
         crash::after(Point::Push);
+        shares.iter().for_each(|share| may_panic("push", &share.part.entry.identity));
         let account = connection.access.origin.as_str();
         if let Ok(answered) = &mut end {
             self.sift_ids(account, ids, answered).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
+use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::connections::{ConnectionRow, Finding};
 use crate::tenants::Examined;
@@ -28,7 +29,7 @@ pub(super) async fn recheck(courier: Arc<Courier>, stop: CancellationToken) {
         let looked = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            looked = look_at_due(&courier) => looked,
+            looked = courier.unit(Task::Recheck, &"what is due", look_at_due(&courier)) => looked,
         };
         if let Err(error) = looked {
             tracing::warn!(%error, "failed connections cannot be looked at");
@@ -38,12 +39,18 @@ pub(super) async fn recheck(courier: Arc<Courier>, stop: CancellationToken) {
 
 async fn look_at_due(courier: &Courier) -> Result<(), StoreError> {
     for row in courier.store.take_rechecks(LEASE, AT_ONCE).await? {
-        look_at(courier, row).await?;
+        // Where one panics, it is its turn again when its lease is over.
+        let what = format!("connection of {}", row.tenant);
+        match courier.unit(Task::Recheck, &what, look_at(courier, row)).await {
+            Ok(()) | Err(StoreError::Panicked(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
 
 async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError> {
+    may_panic("recheck", &row.tenant);
     let examined = match courier.tenants.access(&row) {
         Ok(access) => courier.tenants.examine(&courier.client, &access, row.project, row.folder, &row.mapping).await?,
         Err((reason, detail)) => Examined::failed(reason, detail),

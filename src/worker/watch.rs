@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::census;
 use super::courier::Courier;
 use crate::admin::Readiness;
-use crate::amqp::{IntakeControl, Status};
+use crate::amqp::{Intake, IntakeControl, Publish, Status};
 use crate::batch::Reason;
+use crate::guard::{Count, Task, may_panic};
 use crate::metrics::UNKNOWN_REASON;
 use crate::store::StoreError;
 use crate::store::shelf::ShelfCount;
@@ -36,6 +37,34 @@ pub(super) struct Watched {
     pub(super) controls: Vec<IntakeControl>,
     /// When the connections were last counted.
     pub(super) counted_at: Option<Instant>,
+    pub(super) panics: Panics,
+}
+
+/// Panics that were caught outside the worker's own tasks, and how many of them are counted.
+pub(super) struct Panics {
+    courier: Arc<Courier>,
+    consuming: Vec<Count>,
+    publishing: Count,
+}
+
+impl Panics {
+    pub(super) fn new(courier: &Arc<Courier>, intakes: [&Intake; 3], publisher: &dyn Publish) -> Self {
+        let consuming = intakes.into_iter().map(Intake::panics).collect();
+        Self { courier: courier.clone(), consuming, publishing: publisher.panics() }
+    }
+
+    fn show(&self) {
+        let consumed = self.consuming.iter().map(Count::get).sum();
+        let seen = [
+            (Task::Consumer, consumed),
+            (Task::Publisher, self.publishing.get()),
+            (Task::Store, self.courier.store.panics()),
+        ];
+        for (task, count) in seen {
+            let counter = self.courier.metrics.panics.with_label_values(&[task.name()]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+    }
 }
 
 /// Watches until `stop`.
@@ -45,7 +74,10 @@ pub(super) async fn watch(mut watched: Watched, stop: CancellationToken) {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = look.tick() => watched.look_at_store().await,
+            _ = look.tick() => {
+                watched.panics.show();
+                watched.look_at_store().await;
+            }
             () = changed(&mut watched.links) => {}
         }
         watched.look_at_broker();
@@ -75,7 +107,13 @@ impl Watched {
     }
 
     async fn look_at_store(&mut self) {
-        let counted = tokio::time::timeout(ANSWER, self.count()).await;
+        let courier = self.courier.clone();
+        let counting = courier.unit(Task::Health, &"counts", self.count());
+        let counted = tokio::time::timeout(ANSWER, counting).await;
+        if matches!(counted, Ok(Err(StoreError::Panicked(_)))) {
+            // It tells nothing of the store; the next look does.
+            return;
+        }
         // A row that this version cannot read says nothing of the store.
         let up = matches!(counted, Ok(Ok(()) | Err(StoreError::Unreadable(_) | StoreError::Malformed(_))));
         self.courier.metrics.store_up.set(i64::from(up));
@@ -89,6 +127,7 @@ impl Watched {
     async fn count(&mut self) -> Result<(), StoreError> {
         let metrics = &self.courier.metrics;
         self.courier.store.ping().await?;
+        may_panic("counts", &"counts");
         metrics.events_waiting.set(self.courier.store.due_count().await?);
         let counts = self.courier.store.shelf_counts().await?;
         for state in ["parked", "dead"] {

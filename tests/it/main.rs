@@ -20,6 +20,8 @@ mod late;
 mod layering;
 mod own_rows;
 mod pages;
+#[cfg(debug_assertions)]
+mod panics;
 mod replay;
 mod replicas;
 mod shelved;

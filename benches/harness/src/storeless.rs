@@ -72,7 +72,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         terminate.recv().await;
         told.cancel();
     });
-    work(config, keyring, metrics, readiness, neighbours, stop).await;
+    work(config, keyring, metrics, readiness, neighbours, stop).await?;
     links.close();
     links.wait().await;
     Ok(())

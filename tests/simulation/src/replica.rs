@@ -6,7 +6,7 @@ use std::time::Duration;
 use testmo_courier::admin::Readiness;
 use testmo_courier::metrics::Metrics;
 use testmo_courier::testmo::Client;
-use testmo_courier::worker::{Neighbours, work};
+use testmo_courier::worker::{Neighbours, TaskEnded, work};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,7 @@ struct Running {
     fuse: Fuse,
     stop: CancellationToken,
     close: CancellationToken,
-    end: JoinHandle<()>,
+    end: JoinHandle<Result<(), TaskEnded>>,
 }
 
 impl Replica {
@@ -100,8 +100,10 @@ impl Replica {
             biased;
             () = running.fuse.blown() => {}
             end = &mut running.end => {
-                if let Err(error) = end {
-                    self.stage.complain(format!("w{}: {error}", running.number));
+                match end {
+                    Ok(Ok(())) => {}
+                    Ok(Err(ended)) => self.stage.complain(format!("w{}: {ended}", running.number)),
+                    Err(error) => self.stage.complain(format!("w{}: {error}", running.number)),
                 }
             }
             () = sleep(LONGEST_END) => {
