@@ -164,7 +164,7 @@ impl Plan {
                 11 => self.for_a_while(rng, at, Action::Store { up: false }, Action::Store { up: true }),
                 12 => {
                     let account = ACCOUNTS[rng.usize(..2)];
-                    let status = Some([403, 404, 503][rng.usize(..3)]);
+                    let status = Some([403, 404, 408, 503][rng.usize(..4)]);
                     let honest = Action::Answer { account, status: None };
                     self.for_a_while(rng, at, Action::Answer { account, status }, honest);
                 }

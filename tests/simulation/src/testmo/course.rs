@@ -88,7 +88,7 @@ impl Course {
         let maybe = |at: Duration| weather.flip().then_some(at);
         let status = |status, retry_after| End::Status { status, retry_after };
         let none = |end| Self { commits: None, ends: latency, end };
-        match weather.pick(16) {
+        match weather.pick(17) {
             // Silence; it takes effect before the caller gives up, after that, or never.
             0..4 => {
                 let early = weather.ms(1..millis(limit));
@@ -108,6 +108,8 @@ impl Course {
             10 => none(status(429, Some(u64::from(weather.pick(8))))),
             11 => none(status(429, None)),
             12 => Self { commits: Some(latency), ends: latency, end: End::Garbled },
+            // Cases that are never found would be left to a person, so this is always carried out.
+            16 => Self { commits: Some(within(latency, settle)), ends: latency, end: status(408, None) },
             13 if purpose == Purpose::Creates => Self { commits: Some(latency), ends: latency, end: End::Short },
             13 | 14 => Self { ends: weather.ms(1..millis(config.connect_timeout)), ..none(End::NoConnection) },
             _ => none(End::NoHost),
