@@ -41,7 +41,7 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
 /// A value in TOML, by its dotted key.
 fn value(config: &Config, name: &str) -> Option<String> {
     let (section, key) = name.split_once('.')?;
-    let Config { store, keys, testmo, push, retry, shelf, worker, observe, log, .. } = config;
+    let Config { store, keys, testmo, push, retry, shelf, events, worker, observe, log, .. } = config;
     let value = match (section, key) {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),
@@ -65,6 +65,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("retry", "least_parks") => number(retry.least_parks),
         ("shelf", "poll") => time(shelf.poll),
         ("shelf", "lease") => time(shelf.lease),
+        ("events", "unheard_for") => time(events.unheard_for),
         ("worker", "drain") => time(worker.drain),
         ("worker", "memory") => number(worker.memory),
         ("worker", "longest_wait") => time(worker.longest_wait),

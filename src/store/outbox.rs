@@ -256,7 +256,7 @@ pub(super) async fn put<'a>(
          SELECT event_id, kind, routing_key, subject, body, $2, due_at, CASE WHEN (SELECT k.routing_key \
          FROM unbound_keys k WHERE k.routing_key = r.routing_key {}) IS NULL THEN NULL ELSE $2 END FROM {} WHERE true \
          ON CONFLICT (subject, event_id) DO NOTHING RETURNING event_id, aside_at",
-        dialect.share(),
+        dialect.stay(),
         dialect.rows(&columns)
     );
     for row in sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await? {

@@ -84,22 +84,6 @@ impl Dialect {
         }
     }
 
-    /// The end of a `SELECT` whose rows must stay until this transaction ends, though others may read and change them.
-    pub(super) fn share(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres => "FOR KEY SHARE",
-        }
-    }
-
-    /// As [`Self::skip_taken`], where rows are changed that others may [share](Self::share).
-    pub(super) fn skip_changed(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres => "FOR NO KEY UPDATE SKIP LOCKED",
-        }
-    }
-
     /// Whether several workers can use the store at once. The lock on a file keeps them apart.
     pub(super) fn is_shared(self) -> bool {
         self == Self::Postgres

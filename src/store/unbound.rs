@@ -130,7 +130,7 @@ impl Store {
              ORDER BY probe_at LIMIT $2 {}) UPDATE unbound_keys SET probed_at = $1, probe_at = $3, \
              pause = CASE WHEN pause * 2 > $4 THEN $4 ELSE pause * 2 END FROM due WHERE routing_key = due_key \
              RETURNING routing_key",
-            Dialect::of(conn).skip_changed()
+            Dialect::of(conn).skip_taken()
         );
         let bounds = vec![
             Bound::Int(now),
@@ -154,7 +154,7 @@ impl Store {
         let conn = transaction.conn()?;
         let dialect = Dialect::of(conn);
         // Whoever is just storing an event of the key is waited for, and nobody begins to.
-        let sql = format!("SELECT routing_key FROM unbound_keys WHERE routing_key = $1 {}", dialect.keep());
+        let sql = format!("SELECT routing_key FROM unbound_keys WHERE routing_key = $1 {}", dialect.remove());
         if sql::fetch(conn, sql, vec![Bound::Text(key.into())]).await?.is_empty() {
             transaction.roll_back().await?;
             return Ok(Released { events: Vec::new(), is_last: true });
