@@ -36,7 +36,7 @@ pub const CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
 /// The reason under which batches are counted whose reason this version does not know.
 pub const UNKNOWN_REASON: &str = "unknown";
 /// Tables of the store whose rows are read one by one.
-pub const TABLES: [&str; 6] = ["accounts", "batches", "connections", "lane_orders", "outbox", "shelf"];
+pub const TABLES: [&str; 7] = ["accounts", "batches", "connections", "folders", "lane_orders", "outbox", "shelf"];
 
 /// Everything that is counted.
 #[derive(Clone, Debug)]

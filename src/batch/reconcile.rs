@@ -36,10 +36,9 @@ pub struct Wanted<'a> {
     pub mark: Option<&'a str>,
     /// The folder they were sent to.
     pub folder: u64,
-    /// Rows with this id or a lower one are not theirs: they were there before. Where it is known, no time counts.
+    /// Rows with this id or a lower one are not theirs: they were there before.
     pub floor: Option<u64>,
-    /// Where neither the tag nor the floor can tell: rows created before this are not theirs, in milliseconds on Testmo's
-    /// clock.
+    /// Where no tag can tell: rows created before this are not theirs, in milliseconds on Testmo's clock.
     pub not_before: i64,
     /// Ids that the ledger of the account holds for other cases; never adopted.
     pub held: &'a HashSet<u64>,
@@ -97,7 +96,8 @@ fn fits(wanted: &Wanted<'_>, row: &Row) -> bool {
         // The mark is the batch's own, so a row that a person moved to another folder is still ours, whatever time of
         // creation is told for it.
         Some(_) => is_marked(wanted, row),
-        None => row.folder == wanted.folder && (wanted.floor.is_some() || row.created_at >= wanted.not_before),
+        // The floor can be older than a person's case of the same name.
+        None => row.folder == wanted.folder && row.created_at >= wanted.not_before,
     }
 }
 
@@ -192,9 +192,12 @@ mod tests {
         };
         let found = find(&wanted(Some("m"), Some(10)), &rows);
         assert_eq!(found, Found { cases: vec![(0, 11)], left_over: vec![], older: vec![9, 10] });
-        let found = find(&wanted(None, Some(10)), &rows);
-        assert_eq!(found, Found { cases: vec![(0, 11)], left_over: vec![], older: vec![] });
-        let found = find(&wanted(None, None), &rows);
-        assert_eq!(found.cases, [(0, 10)], "without either the time has to do, and ids ascend with the cases");
+        let found = find(&wanted(None, Some(9)), &rows);
+        assert_eq!(
+            found,
+            Found { cases: vec![(0, 10)], left_over: vec![], older: vec![] },
+            "without a tag time counts"
+        );
+        assert_eq!(find(&wanted(None, Some(10)), &rows), Found::default(), "and so does the floor");
     }
 }

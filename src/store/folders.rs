@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
@@ -188,7 +189,8 @@ impl Store {
                        ORDER BY known_since DESC, folder_id DESC LIMIT $3";
             let bounds = vec![Bound::Text(folder.account.clone()), signed(folder.project), Bound::Int(SAMPLE)];
             let rows = sql::fetch(&mut conn, sql, bounds).await?;
-            let created = rows.iter().map(|row| row.whole("folder_id")).collect::<Result<_, _>>()?;
+            let id = |row: &AnyRow| row.whole("folder_id").map_err(|error: StoreError| in_row(error, folder));
+            let created = self.unreadable.skip(rows.iter().map(id))?;
             return Ok(FolderClaim::Granted { created });
         }
         let sql = format!("SELECT lease_until FROM folder_claims WHERE {KEY}");
@@ -282,8 +284,11 @@ impl Store {
         let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, key_of(folder)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let (id, shown_as, since) = (row.whole("folder_id")?, row.maybe_text("shown_as")?, row.int("known_since")?);
-        Ok(Some(KnownFolder { id, shown_as, since }))
+        let known = || {
+            let (id, shown_as, since) = (row.whole("folder_id")?, row.maybe_text("shown_as")?, row.int("known_since")?);
+            Ok(Some(KnownFolder { id, shown_as, since }))
+        };
+        self.unreadable.noted(known().map_err(|error| in_row(error, folder)))
     }
 
     /// Forgets that a folder has this id, because it vanished from Testmo or is another folder by now.
@@ -323,8 +328,12 @@ async fn read(conn: &mut AnyConnection, folder: &NewFolder) -> Result<Stored, St
     let sql = format!("SELECT folder_id, requests FROM folders WHERE {KEY} {}", Dialect::of(conn).keep());
     let rows = sql::fetch(conn, sql, key_of(folder)).await?;
     let Some(row) = rows.first() else { return Ok(Stored::default()) };
-    let id = row.maybe_int("folder_id")?.map(u64::try_from).transpose();
-    Ok(Stored { id: id.map_err(|_| StoreError::malformed("folder_id"))?, requests: row.json("requests")? })
+    let stored = || Ok(Stored { id: row.maybe_whole("folder_id")?, requests: row.json("requests")? });
+    stored().map_err(|error| in_row(error, folder))
+}
+
+fn in_row(error: StoreError, folder: &NewFolder) -> StoreError {
+    error.in_row("folders", || format!("{} {} {} {}", folder.account, folder.project, folder.parent, folder.name))
 }
 
 async fn keep_requests(conn: &mut AnyConnection, folder: &NewFolder, requests: &Requests) -> Result<(), StoreError> {

@@ -56,40 +56,53 @@ pub(super) async fn announce(
         routed: VecDeque::new(),
     };
     let mut reachable = announcer.publisher.status();
-    let (mut sweep, mut probe) = (tokio::time::interval(SWEEP), tokio::time::interval(PROBE));
+    let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut probe_at = Instant::now();
     let mut taken = Vec::with_capacity(AT_ONCE);
-    let mut is_due = false;
+    let (mut is_due, mut gone) = (false, false);
     loop {
-        let up = reachable.borrow_and_update().is_up();
+        let up = !gone && reachable.borrow_and_update().is_up();
         let goes_on = up && (is_due || !announcer.routed.is_empty());
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            _ = reachable.changed() => is_due = true,
+            changed = reachable.changed(), if !gone => (is_due, gone) = (true, changed.is_err()),
             () = announcer.courier.announce.notified() => is_due = true,
             _ = sweep.tick() => is_due = true,
-            _ = probe.tick(), if up => unit(&courier, announcer.probe()).await,
-            _ = stored.recv_many(&mut taken, AT_ONCE), if up => {
-                unit(&courier, announcer.announce_stored(&mut taken)).await;
-            }
+            () = tokio::time::sleep_until(probe_at), if up => {}
+            _ = stored.recv_many(&mut taken, AT_ONCE), if up => {}
             () = std::future::ready(()), if goes_on => {}
         }
-        if reachable.borrow().is_up() {
+        if !gone && reachable.borrow().is_up() {
+            // Whatever woke it, each kind has its turn.
+            if Instant::now() >= probe_at {
+                unit(&courier, announcer.probe()).await;
+                probe_at = Instant::now() + PROBE;
+            }
+            let room = AT_ONCE - taken.len();
+            taken.extend(std::iter::from_fn(|| stored.try_recv().ok()).take(room));
+            if !taken.is_empty() {
+                unit(&courier, announcer.announce_stored(&mut taken)).await;
+            }
             is_due = is_due && unit(&courier, announcer.announce_due()).await;
             unit(&courier, announcer.announce_routed()).await;
         }
     }
     // What is stored from now on is due for whoever asks.
     stored.close();
-    if reachable.borrow().is_up() {
-        let until = Instant::now() + FAREWELL;
-        while !stored.is_empty() && Instant::now() < until {
-            taken.extend(std::iter::from_fn(|| stored.try_recv().ok()).take(AT_ONCE));
-            unit(&courier, announcer.announce_stored(&mut taken)).await;
+    if !gone && reachable.borrow().is_up() {
+        let farewell = async {
+            while !stored.is_empty() {
+                taken.extend(std::iter::from_fn(|| stored.try_recv().ok()).take(AT_ONCE));
+                unit(&courier, announcer.announce_stored(&mut taken)).await;
+            }
+            while unit(&courier, announcer.announce_due()).await {}
+        };
+        // What is under way then is announced again.
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::info!("events are left to be announced after the next start, or by another worker");
         }
-        while Instant::now() < until && unit(&courier, announcer.announce_due()).await {}
     }
     announcer.marked().await;
 }
@@ -160,16 +173,25 @@ impl Announcer {
         let ends = join_all(probes.into_iter().map(|Probe { routing_key, event }| async move {
             match event {
                 Some(event) => {
-                    let end = end_of(publish(courier, &**publisher, &event).await, &event);
-                    (routing_key, Some((event, end)))
+                    let published = publish(courier, &**publisher, &event).await;
+                    // A queue that is full is bound; and what cannot be published must not keep the others waiting.
+                    let is_others_turn = matches!(
+                        published,
+                        Ok(())
+                            | Err(PublishError::Refused { .. }
+                                | PublishError::TooLarge { .. }
+                                | PublishError::Malformed { .. })
+                    );
+                    let end = end_of(published, &event);
+                    (routing_key, is_others_turn, Some((event, end)))
                 }
-                None => (routing_key, None),
+                None => (routing_key, true, None),
             }
         }));
         let mut tried = Vec::new();
-        for (key, attempt) in ends.await {
+        for (key, is_others_turn, attempt) in ends.await {
             // Where nothing waits any more, releasing it has the key forgotten.
-            if matches!(attempt, None | Some((_, End::Confirmed))) && !self.routed.contains(&key) {
+            if is_others_turn && !self.routed.contains(&key) {
                 self.returned.remove(&key);
                 self.routed.push_back(key);
             }

@@ -12,8 +12,8 @@ use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
 use crate::guard::{Task, may_panic};
 use crate::lane::{Pack, PushReport, Report};
-use crate::store::StoreError;
 use crate::store::ledger::Change;
+use crate::store::{StoreError, UnreadableRow};
 
 /// So often work on a batch may panic in one process; then it is a suspect.
 const MOST_PANICS: u32 = 3;
@@ -49,6 +49,8 @@ pub(super) enum Flow {
     Park(Reason, Option<String>),
     /// Onto the shelf for a while that grows each time, for as long as it takes; it is expected to last so long.
     Hold(Reason, Option<String>, Duration),
+    /// Onto the shelf for a while, as a row of the store that decides about it cannot be read.
+    Held(UnreadableRow),
     /// Onto the shelf until a person lets it go on.
     Paused,
     /// Resolve anew.
@@ -57,6 +59,13 @@ pub(super) enum Flow {
     Reload,
     /// All is stored.
     Over,
+}
+
+impl Flow {
+    /// Whether it goes onto the shelf until the connection is corrected.
+    pub(super) fn is_park(&self) -> bool {
+        matches!(self, Self::Park(..))
+    }
 }
 
 /// What was learnt about an account.
@@ -200,7 +209,7 @@ impl Courier {
                 (None, None) => Ok(Followed::More(None)),
             };
             let followed = match followed {
-                Err(StoreError::Unreadable(row)) => self.follow(&mut part.entry, self.held(&row), pause).await,
+                Err(StoreError::Unreadable(row)) => self.follow(&mut part.entry, Flow::Held(row), pause).await,
                 other => other,
             };
             done.push(match followed {

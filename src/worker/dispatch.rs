@@ -335,6 +335,12 @@ impl Dispatch {
                 Ok(Arrival::Work(renewed)) => Renewed::Work(Box::new(Entry { panics: entry.panics, ..*renewed })),
                 Ok(Arrival::Shelved) => Renewed::Shelved(identity),
                 Err(StoreError::Panicked(panic)) => Renewed::Done(courier.hold_back(entry, &panic).await),
+                Err(StoreError::Unreadable(row)) => {
+                    match courier.unit(Task::Dispatcher, &identity, courier.park_held(&entry, &row)).await {
+                        Ok(()) => Renewed::Shelved(identity),
+                        Err(_) => Renewed::Failed(identity),
+                    }
+                }
                 Err(_) => Renewed::Failed(identity),
             };
             // The dispatcher is gone only when everything has been given back.
@@ -392,6 +398,12 @@ impl Dispatch {
             let news = match courier.unit(Task::Dispatcher, &identity, parking).await {
                 Ok(()) => Renewed::Shelved(identity),
                 Err(StoreError::Panicked(panic)) => Renewed::Done(courier.hold_back(entry, &panic).await),
+                Err(StoreError::Unreadable(row)) => {
+                    match courier.unit(Task::Dispatcher, &identity, courier.park_held(&entry, &row)).await {
+                        Ok(()) => Renewed::Shelved(identity),
+                        Err(_) => Renewed::Failed(identity),
+                    }
+                }
                 Err(_) => Renewed::Failed(identity),
             };
             // The dispatcher is gone only when everything has been given back.

@@ -33,6 +33,8 @@ pub(super) struct Parcel {
     pub(super) lease: Option<(ShelfId, i64)>,
     /// Whether workers have stopped over it: its row then has no name, and goes when the batch gets one.
     pub(super) suspect: bool,
+    /// Whether its row on the shelf has no name of a batch, and goes when the batch gets one of its own.
+    pub(super) nameless: bool,
     /// Whether a person or a failure has it tried again.
     pub(super) again: bool,
 }
@@ -45,7 +47,7 @@ impl Parcel {
 
     /// The row to be removed when the batch is shelved under its own name.
     pub(super) fn suspect_lease(&self) -> Option<(i64, i64)> {
-        self.lease.filter(|_| self.suspect).map(|(id, generation)| (id.0, generation))
+        self.lease.filter(|_| self.nameless).map(|(id, generation)| (id.0, generation))
     }
 }
 

@@ -35,6 +35,10 @@ impl Courier {
                 self.park(entry, reason, detail, Until::Connection).await?;
                 Ok(Followed::Shelved)
             }
+            Flow::Held(row) => {
+                self.park_held(entry, &row).await?;
+                Ok(Followed::Shelved)
+            }
             Flow::Hold(reason, detail, expected) => {
                 let retry = &self.config.retry;
                 let doubled = retry.first_park.saturating_mul(2_u32.saturating_pow(entry.parcel.parks.min(20)));
@@ -60,9 +64,10 @@ impl Courier {
         }
     }
 
-    /// A row of the store that decides about a batch cannot be read.
-    pub(super) fn held(&self, row: &UnreadableRow) -> Flow {
-        Flow::Hold(Reason::StoreRowUnreadable, Some(held_by(row)), self.held_for())
+    /// Shelves a batch for a while, as a row of the store that decides about it cannot be read.
+    pub(super) async fn park_held(&self, entry: &Entry, row: &UnreadableRow) -> Result<(), StoreError> {
+        let until = Until::After(self.held_for());
+        self.park(entry, Reason::StoreRowUnreadable, Some(held_by(row)), until).await
     }
 
     /// One more failure: in this process, on the shelf, or given up.

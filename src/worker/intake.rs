@@ -14,7 +14,7 @@ use crate::amqp::{AckHandle, Delivery, Event, Intake, Message, UnreadableHeaders
 use crate::batch::{Reason, excerpt, hex, raw_hash};
 use crate::guard::{Task, guarded_now};
 use crate::store::StoreError;
-use crate::store::shelf::{RAW_HEADERS, Shelved};
+use crate::store::shelf::{Identity, RAW_HEADERS, Shelved};
 
 /// The most batches taken off the shelf at once.
 const MOST_LEASED: u32 = 500;
@@ -235,11 +235,12 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<To
         failing_since: content.failing_since,
         lease: Some((id, generation)),
         suspect,
+        nameless: matches!(content.identity, Identity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
     // What waits for a connection is due at once; what waits for longer than it had to, waited for a worker.
     // What a person had paused waited for that person, and a folder that Testmo does not show waits for a person, too.
-    let waited = matches!(content.reason, Reason::Paused | Reason::FolderUnconfirmed);
+    let waited = matches!(content.reason, Reason::Paused | Reason::FolderUnconfirmed | Reason::StoreRowUnreadable);
     let since = if waited { shelved.shelved_at } else { shelved.due_at };
     parcel.rested(courier.store.now() - since);
     let what = format!("shelf row {id}");
@@ -307,6 +308,7 @@ impl Courier {
             failing_since: None,
             lease: None,
             suspect: false,
+            nameless: false,
             again: false,
         }
     }

@@ -55,7 +55,7 @@ async fn look_for_due(courier: &Courier) -> Result<(), StoreError> {
         // Where one panics, it is its turn again when its lease is over.
         let key = due.record.key.clone();
         match courier.unit(Task::LateDuplicates, &key, courier.look_last(due.record)).await {
-            Ok(()) | Err(StoreError::Panicked(_)) => {}
+            Ok(()) | Err(StoreError::Panicked(_) | StoreError::Unreadable(_)) => {}
             Err(error) => return Err(error),
         }
     }

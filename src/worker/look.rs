@@ -34,7 +34,15 @@ impl Courier {
             }
         }
         for target in targets {
-            self.look_at(job, &target).await?;
+            match self.look_at(job, &target).await {
+                // It decides about these batches only.
+                Err(StoreError::Unreadable(row)) => {
+                    let goes_there =
+                        |part: &&mut Part| is_doubtful(part) && part.entry.record.target() == Some(&target);
+                    job.parts.iter_mut().filter(goes_there).for_each(|part| part.flow = Some(Flow::Held(row.clone())));
+                }
+                looked => looked?,
+            }
         }
         for part in job.open().filter(|part| part.entry.record.outcome().is_some()) {
             part.flow = Some(self.settle_known(&mut part.entry).await?);
@@ -140,6 +148,18 @@ impl Courier {
     ) -> Result<(), StoreError> {
         let ids: Vec<u64> = look.rows.iter().map(|row| row.id).collect();
         let mut held = self.store.held_ids(&target.account, &ids).await?;
+        // Nobody can have copied a case of a batch of which none has arrived: the id that was taken for the floor is none.
+        let is_contradicted = |part: &&mut Part| {
+            let entry = &part.entry;
+            let has_arrived = entry.record.arrived().next().is_some();
+            !has_arrived && !self.search(entry, target, look, &held).older.is_empty()
+        };
+        let mut there = there;
+        if there.iter().any(is_contradicted) {
+            self.note_disorder(&target.account).await?;
+            order.disordered = true;
+            there.iter_mut().for_each(|part| order.apply(&mut part.entry.record));
+        }
         let mut carried_out: BTreeMap<String, bool> = BTreeMap::new();
         for part in there {
             let entry = &mut part.entry;
@@ -154,7 +174,7 @@ impl Courier {
                 None => false,
             };
             let pushed_mark = entry.record.open_push.as_ref().map(|push| push.mark.clone());
-            let found = match self.found(entry, target, look, &mut held, order).await? {
+            let found = match self.found(entry, target, look, &mut held, *order) {
                 Rows::Of(found) => found,
                 Rows::Ask => {
                     entry.record.give_up_doubtful();
@@ -195,40 +215,44 @@ impl Courier {
 
     /// The rows that are cases of a batch, by position. Where ids do not tell what is older, a row with the batch's tag
     /// can be a person's copy of an older case, so a person is asked.
-    async fn found(
-        &self,
-        entry: &mut Entry,
-        target: &Target,
-        look: &Look,
-        held: &mut HashSet<u64>,
-        order: &mut Order,
-    ) -> Result<Rows, StoreError> {
-        let mark = mark_of(entry, &entry.record.open_push.as_ref().map(|push| push.mark.clone()));
-        let doubtful: Vec<usize> = entry.record.doubtful().collect();
-        let cases: Vec<(usize, &str)> = doubtful.iter().map(|i| (*i, entry.cases[*i].name.as_str())).collect();
-        let arrived: Vec<(usize, u64)> = entry.record.arrived_at(&target.account).collect();
-        let (mark, folder, not_before) = (mark.as_deref(), target.folder, look.since);
-        let search = |floor| {
-            let wanted = Wanted { cases: &cases, arrived: &arrived, mark, folder, floor, not_before, held };
-            find(&wanted, &look.rows)
-        };
-        let mut rows = search(entry.record.floor);
-        // Nobody can have copied a case of a batch of which none has arrived: the id that was taken for the floor is none.
-        if !rows.older.is_empty() && entry.record.arrived().next().is_none() {
-            self.note_disorder(&target.account).await?;
-            order.disordered = true;
-            order.apply(&mut entry.record);
-            rows = search(None);
-        }
-        let Found { cases: found, left_over, older } = rows;
-        let (doubted, adopted) = (cases.len(), found.len());
+    ///
+    /// So it is where a row with the tag is held for a case of another batch: then Testmo gives ids to cases that it had
+    /// given to others before.
+    fn found(&self, entry: &mut Entry, target: &Target, look: &Look, held: &mut HashSet<u64>, order: Order) -> Rows {
+        let mark = tag_of(entry);
+        let Found { cases: found, left_over, older } = self.search(entry, target, look, held);
+        let (doubted, adopted) = (entry.record.doubtful().count(), found.len());
         tracing::info!(batch = %entry.identity.key, doubted, adopted, ?left_over, ?older, "reconciled with Testmo");
-        let asks = order.disordered && mark.is_some() && !(found.is_empty() && left_over.is_empty());
+        let own: HashSet<u64> = entry.record.arrived().map(|(_, id)| id).chain(entry.record.told_twice()).collect();
+        let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
+        let is_marked = |row: &&Row| mark.as_ref().is_some_and(|mark| row.tags.contains(mark));
+        let twice: Vec<u64> = look.rows.iter().filter(is_marked).filter(is_given_twice).map(|row| row.id).collect();
+        let is_unclear = order.disordered && mark.is_some() && !(found.is_empty() && left_over.is_empty());
         let ids = found.iter().map(|(_, id)| *id);
-        held.extend(ids.clone());
-        entry.candidates =
-            if asks { ids.chain(left_over).collect() } else { left_over.into_iter().chain(older).collect() };
-        Ok(if asks { Rows::Ask } else { Rows::Of(found) })
+        if is_unclear || !twice.is_empty() {
+            entry.candidates = ids.chain(left_over).chain(twice).collect();
+            return Rows::Ask;
+        }
+        held.extend(ids);
+        entry.candidates = left_over.into_iter().chain(older).collect();
+        Rows::Of(found)
+    }
+
+    fn search(&self, entry: &Entry, target: &Target, look: &Look, held: &HashSet<u64>) -> Found {
+        let mark = tag_of(entry);
+        let doubtful = entry.record.doubtful();
+        let cases: Vec<(usize, &str)> = doubtful.map(|at| (at, entry.cases[at].name.as_str())).collect();
+        let arrived: Vec<(usize, u64)> = entry.record.arrived_at(&target.account).collect();
+        let wanted = Wanted {
+            cases: &cases,
+            arrived: &arrived,
+            mark: mark.as_deref(),
+            folder: target.folder,
+            floor: entry.record.floor,
+            not_before: look.since,
+            held,
+        };
+        find(&wanted, &look.rows)
     }
 
     /// Counts a list that did not come in the order it was asked for: then all of it was read.
@@ -296,6 +320,11 @@ fn is_doubtful(part: &Part) -> bool {
 /// The tag of a batch's cases: that of its open push, if there is one.
 fn mark_of(entry: &Entry, pushed: &Option<Option<String>>) -> Option<String> {
     pushed.clone().unwrap_or_else(|| entry.mark())
+}
+
+/// The tag of the cases that are looked for.
+fn tag_of(entry: &Entry) -> Option<String> {
+    mark_of(entry, &entry.record.open_push.as_ref().map(|push| push.mark.clone()))
 }
 
 fn doubt_since(entry: &Entry) -> i64 {

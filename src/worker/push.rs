@@ -84,7 +84,7 @@ impl Courier {
                     if let Some(stored) = stale.iter().find(|stored| stored.record.key == *key) {
                         share.part.flow = Some(self.catch_up(&mut share.part.entry, stored.clone(), at).await?);
                     } else if let Some((_, row)) = unreadable.iter().find(|(unreadable, _)| unreadable == key) {
-                        share.part.flow = Some(self.held(row));
+                        share.part.flow = Some(Flow::Held(row.clone()));
                     } else if contested.contains(key) {
                         share.part.flow = Some(Flow::Pause(STORE_PAUSE));
                     } else {
@@ -119,7 +119,7 @@ impl Courier {
                 probed.map(|()| end_all(shares, &Flow::Turn))
             }
             Ok(Claimed::Unreadable(row)) => {
-                end_all(shares, &self.held(&row));
+                end_all(shares, &Flow::Held(row));
                 Ok(())
             }
             Ok(Claimed::Paused) => {
@@ -266,8 +266,10 @@ impl Courier {
             Ok::<(), StoreError>(())
         });
         // At once, so that they share a transaction; each is stored by itself all the same.
-        for stored in join_all(stored).await {
-            stored?;
+        if let Err(error) = join_all(stored).await.into_iter().collect::<Result<(), _>>() {
+            // Nothing is parked for a connection that was not found to fail.
+            shares.iter_mut().for_each(|share| share.part.flow = share.part.flow.take().filter(|flow| !flow.is_park()));
+            return Err(error);
         }
         crash::after(Point::Record);
         if let Next::Suspect { status } = next {
@@ -292,8 +294,16 @@ impl Courier {
     /// Finds out once for all batches whether the connection is to blame, where the answer said so.
     pub(super) async fn blame_connection(&self, parts: Vec<&mut Part>, learnt: &mut Learnt) -> Result<(), StoreError> {
         let mut verdict: Option<(Reason, Flow)> = None;
+        let mut blaming = Vec::new();
         for part in parts {
-            let Some(Flow::Park(reason, detail)) = part.flow.clone() else { continue };
+            match part.flow.take() {
+                Some(Flow::Park(reason, detail)) => blaming.push((part, reason, detail)),
+                other => part.flow = other,
+            }
+        }
+        // Where that fails for one of them, nothing follows for those after it: they are not parked for a connection that
+        // was not found to fail.
+        for (part, reason, detail) in blaming {
             let entry = &mut part.entry;
             let own = entry.wish != FolderWish::Tenant;
             let flow = match &verdict {

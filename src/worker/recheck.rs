@@ -42,7 +42,7 @@ async fn look_at_due(courier: &Courier) -> Result<(), StoreError> {
         // Where one panics, it is its turn again when its lease is over.
         let what = format!("connection of {}", row.tenant);
         match courier.unit(Task::Recheck, &what, look_at(courier, row)).await {
-            Ok(()) | Err(StoreError::Panicked(_)) => {}
+            Ok(()) | Err(StoreError::Panicked(_) | StoreError::Unreadable(_)) => {}
             Err(error) => return Err(error),
         }
     }

@@ -110,12 +110,11 @@ impl Watched {
         let courier = self.courier.clone();
         let counting = courier.unit(Task::Health, &"counts", self.count());
         let counted = tokio::time::timeout(ANSWER, counting).await;
-        if matches!(counted, Ok(Err(StoreError::Panicked(_)))) {
-            // It tells nothing of the store; the next look does.
-            return;
-        }
-        // A row that this version cannot read says nothing of the store.
-        let up = matches!(counted, Ok(Ok(()) | Err(StoreError::Unreadable(_) | StoreError::Malformed(_))));
+        // A row that this version cannot read, or a panic over counts, says nothing of the store.
+        let defect = |error: &StoreError| {
+            matches!(error, StoreError::Unreadable(_) | StoreError::Malformed(_) | StoreError::Panicked(_))
+        };
+        let up = counted.is_ok_and(|counted| counted.as_ref().err().is_none_or(defect));
         self.courier.metrics.store_up.set(i64::from(up));
         if self.readiness.set("store", up) {
             for control in &self.controls {

@@ -241,6 +241,22 @@ async fn an_id_that_is_too_high_is_no_floor_for_cases_that_nobody_can_have_copie
     stage.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_testmo_gives_ids_a_second_time_a_person_is_asked_and_nothing_is_sent_again() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let acme = stage.account("acme");
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-0", 2)).await;
+    stage.delivered("acme/b-0").await;
+    acme.forget_cases();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["reason"], "unclear_in_testmo", "{event}");
+    stage.stop_worker().await;
+    assert_eq!(acme.case_names(), names("b-1", 2));
+    stage.end().await;
+}
+
 /// Has a request end unclear after its cases were created, and sees that a person is shown them.
 async fn is_asked(stage: &mut Stage) {
     let acme = stage.account("acme");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::BatchState;
-use testmo_courier::store::shelf::ShelfState;
+use testmo_courier::store::shelf::{ShelfState, Shelved};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, Rule};
 use testmo_sim::world::RequestRecord;
@@ -179,5 +179,26 @@ async fn a_batch_that_was_discarded_is_not_pushed_when_it_comes_again() {
     let stored = stage.store.batch(&"acme/b-1".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(stored.record.state, BatchState::Discarded);
     says(courier(&stage, &["shelf", "list"]).await, 0, &["Nothing like that"]);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_replayed_while_its_testmo_fails_waits_as_its_batch_alone() {
+    let settings = [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.start_worker();
+    stage.publish_to("nobody.listens", batch("acme", "b-1", 1).to_string().into_bytes()).await.expect("a broker");
+    let astray = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!(astray[0].content.reason, Reason::Undeliverable);
+    assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "undeliverable");
+    stage.account("acme").set_faults([on_create(Fault::status(503))]);
+    says(courier(&stage, &["replay", &astray[0].id.to_string(), "--yes"]).await, 0, &["Replayed 1 batch"]);
+    let waits = |row: &Shelved| row.content.reason == Reason::ServerError && row.content.parks > 1;
+    let shelf = stage.shelf_until(|shelf| shelf.iter().any(waits)).await;
+    assert_eq!(shelf.len(), 1, "{shelf:?}");
+    stage.account("acme").clear_faults();
+    stage.delivered("acme/b-1").await;
+    stage.shelf_until(<[Shelved]>::is_empty).await;
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 1));
     stage.end().await;
 }

@@ -277,6 +277,7 @@ impl Guard {
         let payload = &frame[PREFIX..frame.len() - 1];
         let channel = [frame[1], frame[2]];
         let flaw = header::check(payload).err().map_or_else(String::new, |flaw| flaw.to_string());
+        let payload = &payload[..payload.len().min(MOST_KEPT)];
         self.marker.write(channel, payload, payload.len(), &flaw, &mut self.ready);
         for part in payload.chunks(self.largest_payload()) {
             write_frame(FRAME_BODY, channel, part, &mut self.ready);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use testmo_courier::batch::decode::decode;
 use testmo_courier::batch::event::{DUPLICATED, settlement_id};
-use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
 use testmo_courier::batch::{BatchKey, Reason, fingerprint, mark, raw_hash};
 use testmo_courier::store::shelf::Identity;
 use testmo_sim::world::CaseView;
@@ -206,10 +206,13 @@ impl<'a> Check<'a> {
             let (key, body) = (self.plan.key_of(batch), batch.body(&self.plan.tenants));
             let winner = winners.iter().find(|winner| std::ptr::eq(winner.batch, batch));
             let lost = winner.map_or(0, |winner| winner.lost.len());
+            // Whether each of them may be lost is checked with the records.
+            let is_lost = |case: &CaseRecord| case.state == CaseState::Lost;
+            let has_lost = winner.is_some_and(|winner| winner.record.cases.iter().any(is_lost));
             let reason = match expected_state(batch, lost) {
                 _ if batch.astray => Some((raw(&body), Reason::Undeliverable)),
                 _ if winner.is_none() => Some((raw(&body), Reason::BatchConflict)),
-                _ if lost > 0 => Some((key.to_string(), Reason::UnclearInTestmo)),
+                _ if has_lost => Some((key.to_string(), Reason::UnclearInTestmo)),
                 BatchState::Partial => Some((key.to_string(), refusal_of(batch, Reason::CaseRefused))),
                 BatchState::Failed => Some((key.to_string(), refusal_of(batch, Reason::AllRefused))),
                 BatchState::Delivered | BatchState::Open | BatchState::Discarded | BatchState::Undone => None,

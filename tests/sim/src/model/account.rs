@@ -121,6 +121,12 @@ impl Account {
         Some(token)
     }
 
+    /// Has the account be as it was before any case was created, ids included.
+    pub fn forget_cases(&mut self) {
+        self.cases = Cases::default();
+        self.last_ids.case = 0;
+    }
+
     /// Removes a folder, everything below it and the cases in it. Returns whether it existed.
     pub fn remove_folder(&mut self, id: u64) -> bool {
         let existed = self.folders.get(id).is_some();

@@ -117,6 +117,11 @@ impl AccountHandle {
         self.with(|station| station.account.remove_folder(id))
     }
 
+    /// Has the account be as it was before any case was created, ids included, as after an old backup was restored.
+    pub fn forget_cases(&self) {
+        self.with(|station| station.account.forget_cases());
+    }
+
     /// Changes a case as a person would. Returns whether it existed.
     pub fn change_case(&self, id: u64, change: impl FnOnce(&mut Case)) -> bool {
         self.with(|station| {
