@@ -42,6 +42,10 @@ pub enum CallError {
     },
 }
 
+/// AMQP's codes of a connection on which frames came that cannot be read or were not expected: frame error, syntax error
+/// and unexpected frame.
+const UNEXPECTED: [u16; 3] = [501, 502, 505];
+
 impl CallError {
     /// The broker's reply code and text, if it closed the channel (not the connection) over this.
     pub(super) fn channel_error(&self) -> Option<(u16, String)> {
@@ -54,7 +58,11 @@ impl CallError {
     /// Whether the broker sent something that lapin cannot read.
     pub(super) fn is_unreadable(&self) -> bool {
         match self {
-            Self::Failed { source, .. } => matches!(source.kind(), ErrorKind::ParsingError(_)),
+            Self::Failed { source, .. } => {
+                let is_of_protocol = |error: &AMQPError| UNEXPECTED.contains(&error.get_id());
+                matches!(source.kind(), ErrorKind::ParsingError(_))
+                    || protocol_error(source).is_some_and(is_of_protocol)
+            }
             Self::TimedOut { .. } | Self::Cancelled | Self::Lost { .. } => false,
         }
     }

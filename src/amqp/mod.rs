@@ -24,6 +24,7 @@ mod ack;
 mod address;
 mod backoff;
 mod call;
+mod careful;
 mod declare;
 mod guard;
 mod intake;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::ack::{AckHandle, OfChannel};
 use super::address::Address;
 use super::call::{CallError, limited};
+use super::careful::Careful;
 use super::declare::{Finding, declare, short};
 use super::guard::Marker;
 use super::intake::{Delivery, Event, Generation, Mode, Subscription};
@@ -24,10 +25,6 @@ use super::topology::topology;
 use crate::config::Amqp;
 use crate::guard::{Count, Panic, guarded, guarded_now, may_panic};
 
-/// After a message that lapin cannot read, so many are taken one by one. Otherwise each attempt
-/// would count against all messages that were prefetched with it.
-const CAREFUL_DELIVERIES: u64 = 20;
-
 /// The task behind an intake.
 pub(super) struct Consumption {
     config: Amqp,
@@ -36,7 +33,7 @@ pub(super) struct Consumption {
     mode: watch::Receiver<Mode>,
     close: CancellationToken,
     board: StatusBoard,
-    careful: bool,
+    careful: Careful,
     /// What was last said about the topology, so that it is not said at each reconnect.
     findings: Vec<Finding>,
     panics: Count,
@@ -70,7 +67,7 @@ impl Consumption {
             mode,
             close,
             board,
-            careful: false,
+            careful: Careful::default(),
             findings: Vec::new(),
             panics: Count::default(),
         }
@@ -101,8 +98,10 @@ impl Consumption {
         loop {
             let opened = Instant::now();
             let end = self.serve().await;
-            if let End::Failed(error) = &end {
-                self.careful |= error.is_unreadable();
+            if let End::Failed(error) = &end
+                && error.is_unreadable()
+            {
+                self.careful.begin(Instant::now());
             }
             if reconnect.after(end, opened, &self.board).await.is_break() {
                 break;
@@ -147,7 +146,7 @@ impl Consumption {
     /// the panic counts as delivered again, and its neighbours do not.
     fn panicked(&mut self, panic: Panic) -> CallError {
         self.panics.add();
-        self.careful = true;
+        self.careful.begin(Instant::now());
         tracing::error!(queue = self.subscription.queue, %panic, "a defect ended a session with the broker");
         CallError::Lost { cause: format!("a defect: {panic}") }
     }
@@ -188,6 +187,7 @@ impl Consumption {
                 }
                 error = ended(&mut changes) => return Err(error),
                 _ = self.mode.changed(), if self.events.is_some() => {}
+                () = self.careful.lasted() => {}
                 handed = session.hand_over(self.events.as_ref(), &self.panics) => {
                     handed?;
                     may_panic("session", &self.subscription.queue);
@@ -200,10 +200,10 @@ impl Consumption {
     async fn adjust(&mut self, session: &mut Session) -> Result<(), CallError> {
         let subscribed = session.consumer.is_some();
         match self.wanted() {
-            Mode::Taking if subscribed && !self.relax(session) => {}
+            Mode::Taking if subscribed && !self.careful.relax(session.handed_over, Instant::now()) => {}
             Mode::Taking => {
                 session.unsubscribe().await?;
-                let prefetch = match self.careful {
+                let prefetch = match self.careful.is_on() {
                     true => 1,
                     false => self.subscription.prefetch,
                 };
@@ -225,15 +225,6 @@ impl Consumption {
             return Mode::Stopped;
         }
         *self.mode.borrow_and_update()
-    }
-
-    /// Whether the careful time has just ended.
-    fn relax(&mut self, session: &Session) -> bool {
-        let over = self.careful && session.handed_over >= CAREFUL_DELIVERIES;
-        if over {
-            self.careful = false;
-        }
-        over
     }
 
     async fn announce_loss(&self, session: &Session) {

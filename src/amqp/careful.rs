@@ -1,0 +1,68 @@
+//! Decides for how long messages are taken one by one after something came that nobody expected: then the one that is the
+//! cause counts as delivered again, and its neighbours do not.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How many messages are taken one by one.
+const DELIVERIES: u64 = 20;
+/// For how long at most. A message in hand must not keep all others from being taken for longer.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Whether messages are taken one by one, and since when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Careful(Option<Instant>);
+
+impl Careful {
+    /// Takes messages one by one from now on.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.0 = Some(now);
+    }
+
+    pub(super) fn is_on(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Ends it if it has lasted for long enough, after so many messages of a session; tells whether it ended now.
+    pub(super) fn relax(&mut self, handed_over: u64, now: Instant) -> bool {
+        let over = self.0.is_some_and(|since| handed_over >= DELIVERIES || now >= since + LONGEST);
+        if over {
+            self.0 = None;
+        }
+        over
+    }
+
+    /// Waits until it has lasted for long enough, if it is on.
+    pub(super) async fn lasted(self) {
+        match self.0 {
+            Some(since) => tokio::time::sleep_until(since + LONGEST).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_ends_after_twenty_messages_or_a_minute() {
+        let now = Instant::now();
+        let mut careful = Careful::default();
+        assert!(!careful.is_on() && !careful.relax(1_000, now + 2 * LONGEST));
+        for (handed_over, later, ends) in [
+            (0, Duration::ZERO, false),
+            (19, LONGEST - Duration::from_secs(1), false),
+            (20, Duration::ZERO, true),
+            (0, LONGEST, true),
+        ] {
+            careful.begin(now);
+            assert_eq!(careful.relax(handed_over, now + later), ends, "{handed_over} in {later:?}");
+            assert_eq!(careful.is_on(), !ends);
+        }
+        careful.begin(now.checked_sub(LONGEST).expect("a machine that has run for a minute"));
+        careful.lasted().await;
+        assert!(careful.relax(0, Instant::now()));
+    }
+}
