@@ -107,9 +107,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     #[cfg(debug_assertions)]
     config.panic_at.iter().for_each(|order| guard::order(order));
     let metrics = Metrics::new()?;
-    let listener = TcpListener::bind(config.observe.listen)
-        .await
-        .map_err(|source| RunError::Listen { address: config.observe.listen, source })?;
     let lock = match Place::of(&config.store) {
         Place::File(file) => Some(FileLock::take(&file)?),
         Place::Server(_) => None,
@@ -119,6 +116,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
     }
+    // After the store and the key, which are what a person has to correct first.
+    let listener = TcpListener::bind(config.observe.listen)
+        .await
+        .map_err(|source| RunError::Listen { address: config.observe.listen, source })?;
     if lock.is_some() {
         store.reclaim_leases().await?;
     }

@@ -76,6 +76,7 @@ impl Folder {
             }
         }
         command.args(arguments).current_dir(self.path()).env("AMQP_URL", "amqp://u:hunter2@127.0.0.1:1/%2f");
+        command.env("COURIER_OBSERVE__LISTEN", "127.0.0.1:0");
         if let Some(origin) = &self.origin {
             command.env("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin);
         }
