@@ -121,8 +121,9 @@ pub fn message_of(payload: &dyn Any) -> &str {
 ///
 /// # Errors
 /// When it panics.
-pub async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, Panic> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| Panic::of(&*payload))
+pub fn guarded<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panic>> {
+    // An async function would have room for the work twice: as its argument, and while it waits for it.
+    AssertUnwindSafe(work).catch_unwind().map(|end| end.map_err(|payload| Panic::of(&*payload)))
 }
 
 /// Runs a unit of work that waits for nothing, under the same condition.

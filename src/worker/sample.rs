@@ -25,7 +25,7 @@ const MOST_FOLDERS: usize = 1_000;
 /// The most pushes with an unclear end that are remembered; likewise.
 const MOST_DOUBTS: usize = 1_000;
 /// The most accounts of which ids are remembered; likewise.
-const MOST_ACCOUNTS: usize = 1_000;
+const MOST_ACCOUNTS: usize = 100;
 /// The most ranges of ids that are remembered of an account: those of requests that can be under way at once.
 const MOST_RANGES: usize = 64;
 /// For how long an account is not asked by tags after it did not show what it had to.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
@@ -53,7 +54,8 @@ impl Loops {
         task: Task,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
-        let tell = self.tell.clone();
+        // Else it would be copied from layer to layer, on the stack of whoever spawns it.
+        let (tell, work) = (self.tell.clone(), Box::pin(work));
         tracker.spawn(async move {
             let panic = guarded(or_ordered_end(task, work)).await.err();
             // The worker is gone only when nobody has to be told any more.
@@ -123,13 +125,13 @@ pub(super) async fn within<T>(limit: Option<Instant>, what: &str, end: impl Futu
 impl Courier {
     /// Runs a unit of work of a task. A panic ends the unit alone: it is counted, logged with the unit's identity `what`,
     /// and returned as [`StoreError::Panicked`].
-    pub(super) async fn unit<T>(
+    pub(super) fn unit<T>(
         &self,
         task: Task,
         what: &(dyn Display + Sync),
         work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        guarded(work).await.unwrap_or_else(|panic| Err(self.panicked(task, what, panic)))
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        guarded(work).map(move |end| end.unwrap_or_else(|panic| Err(self.panicked(task, what, panic))))
     }
 
     /// Counts and logs a panic that was caught.
