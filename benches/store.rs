@@ -13,7 +13,7 @@ use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::store::Store;
 use testmo_courier::store::connections::{ConnectionRow, SealedKey};
-use testmo_courier::store::ledger::{Change, Claim, Claimed, PushEnded, Revised};
+use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, PushEnded, RecordUpdate};
 
 /// Pushes in flight at once.
 const PUSHES: usize = 64;
@@ -54,7 +54,8 @@ async fn push(store: &Store, batch: &str) {
     let mut record = BatchRecord::fresh(key, "1:f".into(), (0..CASES).map(|n| format!("TC-{n}")));
     let target = Target { account: "https://acme.testmo.net".into(), project: 1, folder: 2 };
     let push = format!("push-{batch}");
-    let open = OpenPush { id: push.clone(), connection: "v1".into(), mark: Some("sqai-x".into()), committed: false };
+    let open =
+        OpenPush { id: push.clone(), connection: "v1".into(), batch_tag: Some("sqai-x".into()), committed: false };
     let all: Vec<usize> = (0..CASES).collect();
     record.claim(&all, open, &target);
     let claim = Claim {
@@ -65,10 +66,10 @@ async fn push(store: &Store, batch: &str) {
         ceiling: 1_000,
         holder: "bench".into(),
         lease: Duration::from_secs(10),
-        batches: vec![Revised { record: record.clone(), from_epoch: 0 }],
+        batches: vec![RecordUpdate { record: record.clone(), from_epoch: 0 }],
     };
     let claimed = store.claim(claim).await.expect("an answer");
-    assert!(matches!(claimed, Claimed::Granted { .. }), "{claimed:?}");
+    assert!(matches!(claimed, ClaimOutcome::Granted { .. }), "{claimed:?}");
     let from_epoch = record.epoch;
     let ids: Vec<(usize, u64)> = (0..CASES).map(|n| (n, n as u64 + 1)).collect();
     record.created(&ids);
@@ -82,7 +83,7 @@ async fn push(store: &Store, batch: &str) {
         body: "x".repeat(100 * CASES),
     };
     let change = Change {
-        batch: Some(Revised { record, from_epoch }),
+        batch: Some(RecordUpdate { record, from_epoch }),
         ended: Some(PushEnded { push, answer: "2xx", ids: Some((1, CASES as u64)) }),
         events: vec![event],
         success: Some("acme".parse().expect("a tenant")),

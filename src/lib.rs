@@ -5,6 +5,7 @@
 //! | module | question |
 //! | --- | --- |
 //! | [`batch`] | the core: what is a batch, how is it rendered, and what follows each end of a call? |
+//! | [`account`] | what may be sent to an account now? |
 //! | [`lane`] | whose turn is it? |
 //! | [`worker`] | the shell: in which order do the steps happen? |
 //! | [`store`] | what is kept across crashes? |
@@ -21,6 +22,7 @@
 //! again before Testmo was looked at ([`batch`]); a key goes only to the origin it was entered for ([`testmo`]).
 //! Decisions are functions on values, without a clock, a network or a random number.
 
+pub mod account;
 pub mod admin;
 pub mod amqp;
 pub mod batch;

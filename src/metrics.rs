@@ -13,7 +13,7 @@ use prometheus::{
 };
 
 use crate::batch::Reason;
-use crate::batch::answer::{EchoDifference, Trouble};
+use crate::batch::verdict::answer::{ApiError, ResponseDifference};
 use crate::guard::Task;
 
 /// What became of a batch that was in hand.
@@ -304,8 +304,8 @@ impl Metrics {
         let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         each(&self.batches, &SETTLEMENTS);
         each(&self.cases, &CASE_OUTCOMES);
-        each(&self.pushes, &Trouble::CLASSES);
-        each(&self.echo_differences, &EchoDifference::PARTS);
+        each(&self.pushes, &ApiError::CLASSES);
+        each(&self.echo_differences, &ResponseDifference::PARTS);
         each(&self.shelved, &reasons);
         each(&self.events, &ANNOUNCEMENTS);
         each(&self.panics, &Task::ALL.map(Task::name));

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::batch::decode::{MAX_FAULTS, decode};
-use super::batch::mapping::Mapping;
+use super::batch::message::decode::{MAX_FAULTS, decode};
+use super::batch::render::mapping::Mapping;
 use super::batch::render::render;
 use super::batch::{Batch, fingerprint, push_body};
 

@@ -12,7 +12,7 @@ use super::topology::{Argument, ArgumentValue, Object, Routing};
 
 /// Something about the topology that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct Mismatch {
     /// What it is about, for instance "queue `testmo.cases`".
     pub object: String,
     /// What is the matter.
@@ -32,7 +32,7 @@ pub enum Problem {
     Unknown,
 }
 
-impl Finding {
+impl Mismatch {
     /// What a person can do about it.
     pub fn remedy(&self) -> &'static str {
         match self.problem {
@@ -45,7 +45,7 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { object, detail, .. } = self;
         match self.problem {
@@ -60,7 +60,7 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 /// When the connection fails. What the broker refuses is a finding, not an error.
-pub async fn declare(link: &Link, objects: &[Object]) -> Result<Vec<Finding>, CallError> {
+pub async fn declare(link: &Link, objects: &[Object]) -> Result<Vec<Mismatch>, CallError> {
     visit(link, objects, false).await
 }
 
@@ -69,11 +69,11 @@ pub async fn declare(link: &Link, objects: &[Object]) -> Result<Vec<Finding>, Ca
 ///
 /// # Errors
 /// When the connection fails. What the broker refuses is a finding, not an error.
-pub async fn check(link: &Link, objects: &[Object]) -> Result<Vec<Finding>, CallError> {
+pub async fn check(link: &Link, objects: &[Object]) -> Result<Vec<Mismatch>, CallError> {
     visit(link, objects, true).await
 }
 
-async fn visit(link: &Link, objects: &[Object], passive: bool) -> Result<Vec<Finding>, CallError> {
+async fn visit(link: &Link, objects: &[Object], passive: bool) -> Result<Vec<Mismatch>, CallError> {
     let mut findings = Vec::new();
     for object in objects {
         // A refusal closes the channel, so each object has its own.
@@ -83,7 +83,7 @@ async fn visit(link: &Link, objects: &[Object], passive: bool) -> Result<Vec<Fin
             Ok(()) => limited("channel.close", link.rpc_timeout(), channel.close(200, short("OK"))).await?,
             Err(error) => {
                 let (code, detail) = error.channel_error().ok_or(error)?;
-                findings.push(Finding { object: object.to_string(), problem: problem(code), detail });
+                findings.push(Mismatch { object: object.to_string(), problem: problem(code), detail });
             }
         }
     }

@@ -42,7 +42,7 @@ pub mod topology;
 
 pub use ack::{AckHandle, AckLost, Acknowledge, DeliveryEnd};
 pub use call::CallError;
-pub use declare::{Finding, Problem, check, declare};
+pub use declare::{Mismatch, Problem, check, declare};
 pub use intake::{Delivery, Event, Generation, Intake, IntakeControl, Mode, Subscription};
 pub use link::{ConnectError, Link, connect_once};
 pub use message::{Message, UnreadableHeaders};

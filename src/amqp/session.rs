@@ -14,7 +14,7 @@ use super::ack::{AckHandle, OfChannel};
 use super::address::Address;
 use super::call::{CallError, limited};
 use super::careful::Careful;
-use super::declare::{Finding, declare, short};
+use super::declare::{Mismatch, declare, short};
 use super::guard::Marker;
 use super::intake::{Delivery, Event, Generation, Mode, Subscription};
 use super::link::{Change, Changes, Link, connect_once};
@@ -35,7 +35,7 @@ pub(super) struct Consumption {
     board: StatusBoard,
     careful: Careful,
     /// What was last said about the topology, so that it is not said at each reconnect.
-    findings: Vec<Finding>,
+    findings: Vec<Mismatch>,
     panics: Count,
 }
 

@@ -1,39 +1,23 @@
-//! The core: values and pure functions. What a batch is, how it is rendered, packed, pushed in thought, and settled.
+//! Decides everything about a batch with pure functions on values: how it is read, rendered and packed, what its record
+//! says, what follows each end of a request, and which events are published.
 //!
-//! Invariant: nothing here waits, reads a clock, draws a random number, or names another module of this package.
+//! Invariant: nothing here waits, reads a clock or draws a random number.
 
-pub mod answer;
-pub mod decode;
-pub mod duplicates;
 pub mod event;
-mod fingerprint;
-mod folder_name;
-mod identity;
-mod json;
 pub mod ledger;
-pub mod lint;
-pub mod mapping;
 pub mod message;
-pub mod pace;
-mod pack;
-pub mod preview;
-mod reader;
-pub mod reason;
-pub mod reconcile;
 pub mod render;
-mod text;
 pub mod verdict;
-pub mod written;
 
-pub use fingerprint::{fingerprint, is_mark, mark, raw_hash};
-pub use folder_name::folded_folder_name;
-pub use identity::{BatchId, BatchKey, MAX_BATCH_ID, MAX_TENANT_ID, NotAnId, TenantId};
 pub use message::Batch;
-pub use pack::{fitting, push_body, size_in_push};
-pub use reader::Fault;
-pub use reason::Reason;
+pub use message::fingerprint::{batch_tag, fingerprint, is_batch_tag, raw_hash};
+pub use message::folder_name::folded_folder_name;
+pub use message::identity::{BatchId, BatchKey, MAX_BATCH_ID, MAX_TENANT_ID, NotAnId, TenantId};
+pub use message::reader::Fault;
+pub use message::text::{excerpt, one_line};
 pub use render::RenderedCase;
-pub use text::{excerpt, one_line};
+pub use render::pack::{fitting, push_body, size_in_push};
+pub use verdict::reason::Reason;
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use testmo_courier::batch::TenantId;
-use testmo_courier::store::accounts::{Order, OrderedLane};
+use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 use testmo_courier::testmo::AddressPolicy;
 use url::Url;
 
@@ -87,17 +87,17 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let Some(command) = arguments.command else { return show(&arguments, files, out).await };
     let config = configuration(files)?;
     let store = store(&config).await?;
-    let (lane, change): (_, fn(Order, Most) -> Order) = match &command {
-        Command::Orders(form) => return list(&store.orders().await?, *form, out),
-        Command::Pause(lane) => (lane, |order, _| Order { paused: true, ..order }),
-        Command::Resume(lane) => (lane, |order, _| Order { paused: false, ..order }),
-        Command::Limit { lane, .. } => (lane, |order, most| Order { most: most.0, ..order }),
+    let (lane, change): (_, fn(LaneOverride, Most) -> LaneOverride) = match &command {
+        Command::Orders(form) => return list(&store.lane_overrides().await?, *form, out),
+        Command::Pause(lane) => (lane, |order, _| LaneOverride { paused: true, ..order }),
+        Command::Resume(lane) => (lane, |order, _| LaneOverride { paused: false, ..order }),
+        Command::Limit { lane, .. } => (lane, |order, most| LaneOverride { most: most.0, ..order }),
     };
     let wanted = if let Command::Limit { most, .. } = &command { *most } else { Most(None) };
     let lane = named(&lane.lane, &AddressPolicy::new(&config.testmo))?;
     let known = match &lane {
-        OrderedLane::Tenant(tenant) => store.connection(tenant).await?.is_some(),
-        OrderedLane::Account(account) => store.connections().await?.iter().any(|row| row.origin == *account),
+        LaneSelector::Tenant(tenant) => store.connection(tenant).await?.is_some(),
+        LaneSelector::Account(account) => store.connections().await?.iter().any(|row| row.origin == *account),
     };
     if !known {
         return Err(Failure::finding(
@@ -105,24 +105,24 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
             "`testmo-courier tenants list` shows who there is",
         ));
     }
-    let before = store.orders().await?.into_iter().find(|order| order.lane == lane);
-    let order = change(before.unwrap_or(Order { lane, paused: false, most: None }), wanted);
-    store.give_order(&order).await?;
+    let before = store.lane_overrides().await?.into_iter().find(|order| order.lane == lane);
+    let order = change(before.unwrap_or(LaneOverride { lane, paused: false, most: None }), wanted);
+    store.set_lane_override(&order).await?;
     out.line(described(&order))
 }
 
 /// A base URL is an account, anything else a tenant.
-fn named(text: &str, policy: &AddressPolicy) -> Result<OrderedLane, Failure> {
+fn named(text: &str, policy: &AddressPolicy) -> Result<LaneSelector, Failure> {
     if text.contains("://") {
         let origin = policy.check(text);
         let origin = origin.map_err(|refused| Failure::usage(refused.to_string(), "give the account's base URL"))?;
-        return Ok(OrderedLane::Account(origin.as_str().to_owned()));
+        return Ok(LaneSelector::Account(origin.as_str().to_owned()));
     }
     let tenant = TenantId::new(text).map_err(|why| Failure::usage(why.to_string(), "give a tenant or a base URL"))?;
-    Ok(OrderedLane::Tenant(tenant))
+    Ok(LaneSelector::Tenant(tenant))
 }
 
-fn described(order: &Order) -> String {
+fn described(order: &LaneOverride) -> String {
     let name = order.lane.name();
     let limit = order.most.map(|most| format!("at most {most} requests at once"));
     match (order.paused, limit) {
@@ -135,10 +135,9 @@ fn described(order: &Order) -> String {
     }
 }
 
-fn list(orders: &[Order], form: Form, out: &mut Out) -> Result<(), Failure> {
+fn list(orders: &[LaneOverride], form: Form, out: &mut Out) -> Result<(), Failure> {
     if form.json {
-        let order =
-            |order: &Order| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
+        let order = |order: &LaneOverride| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
         return out.json(&serde_json::json!({"orders": orders.iter().map(order).collect::<Vec<_>>()}));
     }
     let mut list = List::new(&["lane", "paused", "limit"]);
@@ -235,7 +234,7 @@ mod tests {
     #[test]
     fn an_order_says_what_follows() {
         let order = |paused, most| {
-            described(&Order { lane: OrderedLane::Account("https://a.testmo.net".into()), paused, most })
+            described(&LaneOverride { lane: LaneSelector::Account("https://a.testmo.net".into()), paused, most })
         };
         let said = [order(true, None), order(true, Some(2)), order(false, Some(2)), order(false, None)];
         insta::assert_snapshot!(said.join("\n"));

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use testmo_courier::amqp::Outgoing;
-use testmo_courier::batch::lint::{Findings, lint};
+use testmo_courier::batch::message::lint::{Findings, lint};
 use testmo_courier::batch::{BatchKey, Fault, TenantId, raw_hash};
 
 use super::failure::Failure;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use testmo_courier::amqp::{self, Finding, topology::topology};
+use testmo_courier::amqp::{self, Mismatch, topology::topology};
 
 use super::desk::configuration;
 use super::failure::Failure;
@@ -30,7 +30,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) 
     tell(&found?, objects.len(), command, out)
 }
 
-fn tell(findings: &[Finding], objects: usize, command: Command, out: &mut Out) -> Result<(), Failure> {
+fn tell(findings: &[Mismatch], objects: usize, command: Command, out: &mut Out) -> Result<(), Failure> {
     for finding in findings {
         let mark = out.paint(Colour::Red, "not as it should be:");
         out.line(format_args!("{mark} {finding}\n  {}", finding.remedy()))?;

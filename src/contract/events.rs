@@ -11,7 +11,7 @@ use crate::batch::event::{
 };
 use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::Source;
-use crate::batch::{Reason, TenantId, answer::FieldRefusal};
+use crate::batch::{Reason, TenantId, verdict::answer::FieldRefusal};
 
 /// When the examples happen: 2026-11-23T09:30:04Z, in milliseconds since 1970.
 const MOMENT: i64 = 1_795_426_204_000;
@@ -152,7 +152,7 @@ pub fn events_schema() -> Value {
 fn record() -> BatchRecord {
     let key = "acme/shop-142-1".parse().expect("an example's key is well-formed");
     let mut record = BatchRecord::fresh(key, String::new(), ["TC-1".to_owned(), "TC-2".to_owned()]);
-    let push = OpenPush { id: String::new(), connection: String::new(), mark: None, committed: false };
+    let push = OpenPush { id: String::new(), connection: String::new(), batch_tag: None, committed: false };
     let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
     record.claim(&[0, 1], push, &target);
     record
@@ -174,7 +174,7 @@ fn broken() -> Option<Event> {
     let bytes =
         br#"{"schema_version":1,"tenant_id":"acme","batch_id":"shop-142-2","generated_at":"2026-11-23T09:30:00Z",
         "cases":[{"nam":"Pay with a saved card"}]}"#;
-    let faults = crate::batch::decode::decode(bytes).err()?.faults().to_vec();
+    let faults = crate::batch::message::decode::decode(bytes).err()?.faults().to_vec();
     let key: crate::batch::BatchKey = "acme/shop-142-2".parse().ok()?;
     let hash = crate::batch::raw_hash(bytes);
     Some(event::of_message(Some(&key.tenant), Some(&key.batch), &hash, Reason::InvalidMessage, &faults, MOMENT))

@@ -1,4 +1,4 @@
-//! What may be sent to an account now? Its pace and what people ordered, shared by every worker and command.
+//! What may be sent to an account now? Its throttle and what people ordered, shared by every worker and command.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use sqlx::any::AnyRow;
 use super::ledger::KnownIds;
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError, UnreadableRow};
+use crate::account::{Permission, Signal, Throttle};
 use crate::batch::TenantId;
-use crate::batch::pace::{Pace, Permission, Signal};
 
 /// What a request told of its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct AccountObservation {
     /// The account.
     pub account: String,
     /// What it told.
@@ -48,9 +48,9 @@ pub struct Pause {
 
 /// What a person ordered for a tenant or an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct LaneOverride {
     /// For whom.
-    pub lane: OrderedLane,
+    pub lane: LaneSelector,
     /// Whether nothing is sent.
     pub paused: bool,
     /// The most requests at once, by all workers.
@@ -59,7 +59,7 @@ pub struct Order {
 
 /// Whom an order is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OrderedLane {
+pub enum LaneSelector {
     /// One tenant.
     Tenant(TenantId),
     /// Every tenant of an account, by its canonical origin.
@@ -72,7 +72,7 @@ impl Pause {
     }
 }
 
-impl OrderedLane {
+impl LaneSelector {
     fn kind(&self) -> &'static str {
         match self {
             Self::Tenant(_) => "tenant",
@@ -108,7 +108,7 @@ impl Store {
             return Ok(Permit::Paused);
         }
         let wait = |until, broken| Permit::Wait(Pause::until(until, now, broken));
-        match known.pace(account).permission(now, 1) {
+        match known.throttle(account).permission(now, 1) {
             Permission::Granted { .. } => Ok(Permit::Granted),
             Permission::Gated { until } => Ok(wait(until, false)),
             Permission::Broken { until } if until > now => Ok(wait(until, true)),
@@ -134,19 +134,19 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
+    pub async fn throttle(&self, account: &str) -> Result<Throttle, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         let known = Known::read(&mut conn, now, BTreeSet::from([account])).await?;
         self.unreadable.noted(known.readable(account))?;
-        Ok(known.pace(account))
+        Ok(known.throttle(account))
     }
 
     /// Everything that people have ordered.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn orders(&self) -> Result<Vec<Order>, StoreError> {
-        let rows = orders(&mut *self.reading().await?).await?;
+    pub async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
+        let rows = lane_overrides(&mut *self.reading().await?).await?;
         self.unreadable.skip(rows.iter().map(order))
     }
 
@@ -155,7 +155,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn give_order(&self, order: &Order) -> Result<(), StoreError> {
+    pub async fn set_lane_override(&self, order: &LaneOverride) -> Result<(), StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
@@ -200,23 +200,23 @@ pub(super) async fn is_paused(
     Ok(!sql::fetch(conn, sql, bounds).await?.is_empty())
 }
 
-async fn orders(conn: &mut AnyConnection) -> Result<Vec<AnyRow>, StoreError> {
+async fn lane_overrides(conn: &mut AnyConnection) -> Result<Vec<AnyRow>, StoreError> {
     sql::fetch(conn, "SELECT * FROM lane_orders ORDER BY kind, name", vec![]).await
 }
 
-fn order(row: &AnyRow) -> Result<Order, StoreError> {
+fn order(row: &AnyRow) -> Result<LaneOverride, StoreError> {
     let part = |name: &str| row.text(name).unwrap_or_else(|_| "?".into());
     lane_order(row).map_err(|error| error.in_row("lane_orders", || format!("{} {}", part("kind"), part("name"))))
 }
 
-fn lane_order(row: &AnyRow) -> Result<Order, StoreError> {
+fn lane_order(row: &AnyRow) -> Result<LaneOverride, StoreError> {
     let lane = match row.text("kind")?.as_str() {
-        "tenant" => OrderedLane::Tenant(row.parsed("name")?),
-        "account" => OrderedLane::Account(row.text("name")?),
+        "tenant" => LaneSelector::Tenant(row.parsed("name")?),
+        "account" => LaneSelector::Account(row.text("name")?),
         _ => return Err(StoreError::malformed("kind")),
     };
     let most = row.maybe_int("most")?.map(|most| u32::try_from(most).unwrap_or(u32::MAX));
-    Ok(Order { lane, paused: row.int("paused")? != 0, most })
+    Ok(LaneOverride { lane, paused: row.int("paused")? != 0, most })
 }
 
 /// What is known of some accounts, as of one moment; the decisions on it are pure.
@@ -224,45 +224,49 @@ fn lane_order(row: &AnyRow) -> Result<Order, StoreError> {
 pub(super) struct Known {
     now: i64,
     accounts: BTreeSet<String>,
-    paces: BTreeMap<String, Pace>,
-    /// Accounts of which the pace cannot be read: nothing is sent to them, and nothing is stored of them.
+    throttles: BTreeMap<String, Throttle>,
+    /// Accounts of which the throttle cannot be read: nothing is sent to them, and nothing is stored of them.
     unreadable: BTreeMap<String, UnreadableRow>,
     changed: BTreeSet<String>,
     /// Requests under way, by account and tenant.
     under_way: HashMap<(String, String), u32>,
     /// The highest id of a case, by account.
     highest: HashMap<String, u64>,
-    orders: Vec<Order>,
+    orders: Vec<LaneOverride>,
 }
 
 impl Known {
     /// What is known now; it can be otherwise at once.
     async fn read(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
-        let (paces, unreadable) = paces(conn, &rows_of(&accounts), "").await?;
+        let (throttles, unreadable) = throttles(conn, &rows_of(&accounts), "").await?;
         let accounts = accounts.into_iter().map(str::to_owned).collect();
-        let mut known = Self { accounts, paces, unreadable, ..Self::default() };
+        let mut known = Self { accounts, throttles, unreadable, ..Self::default() };
         known.count(conn, now).await?;
         Ok(known)
     }
 
     /// Whether anything would be stored of what requests told: mostly an account is well, and stays so.
-    pub(super) async fn is_news(conn: &mut AnyConnection, now: i64, heard: &[&Heard]) -> Result<bool, StoreError> {
-        if heard.is_empty() {
+    pub(super) async fn is_news(
+        conn: &mut AnyConnection,
+        now: i64,
+        observations: &[&AccountObservation],
+    ) -> Result<bool, StoreError> {
+        if observations.is_empty() {
             return Ok(false);
         }
-        let accounts = heard.iter().map(|heard| heard.account.as_str()).collect();
-        let (paces, unreadable) = paces(conn, &rows_of(&accounts), "").await?;
-        let mut known = Self { paces, unreadable, ..Self::default() };
-        heard.iter().for_each(|heard| known.hear(heard, now));
+        let accounts = observations.iter().map(|observation| observation.account.as_str()).collect();
+        let (throttles, unreadable) = throttles(conn, &rows_of(&accounts), "").await?;
+        let mut known = Self { throttles, unreadable, ..Self::default() };
+        observations.iter().for_each(|observation| known.observe(observation, now));
         Ok(!known.changed.is_empty())
     }
 
-    /// The paces of accounts, which stay as they are until the transaction ends: replicas that share the store take
+    /// The throttles of accounts, which stay as they are until the transaction ends: replicas that share the store take
     /// turns, so that no two count what is under way at the same time.
     pub(super) async fn keep(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
         let (dialect, rows) = (Dialect::of(conn), rows_of(&accounts));
         let kept = dialect.keep();
-        let (mut kept_paces, mut unreadable) = paces(conn, &rows, kept).await?;
+        let (mut kept_paces, mut unreadable) = throttles(conn, &rows, kept).await?;
         if dialect.is_shared() && kept_paces.len() + unreadable.len() < accounts.len() {
             let sql = format!(
                 "INSERT INTO accounts (account) SELECT r.account FROM {} ORDER BY r.account COLLATE \"C\" \
@@ -270,10 +274,10 @@ impl Known {
                 dialect.rows(&[("account", Kind::Text)])
             );
             sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
-            (kept_paces, unreadable) = paces(conn, &rows, kept).await?;
+            (kept_paces, unreadable) = throttles(conn, &rows, kept).await?;
         }
         let accounts = accounts.into_iter().map(str::to_owned).collect();
-        Ok(Self { accounts, paces: kept_paces, unreadable, ..Self::default() })
+        Ok(Self { accounts, throttles: kept_paces, unreadable, ..Self::default() })
     }
 
     /// Counts what is under way, and reads what people have ordered. A tenant that a person may remove is paused, too.
@@ -303,8 +307,8 @@ impl Known {
         Ok(())
     }
 
-    fn pace(&self, account: &str) -> Pace {
-        self.paces.get(account).cloned().unwrap_or_default()
+    fn throttle(&self, account: &str) -> Throttle {
+        self.throttles.get(account).cloned().unwrap_or_default()
     }
 
     fn readable(&self, account: &str) -> Result<(), StoreError> {
@@ -319,13 +323,13 @@ impl Known {
     /// What is known of the ids of an account's cases.
     pub(super) fn ids(&self, account: &str) -> KnownIds {
         let highest = self.highest.get(account).copied();
-        KnownIds { highest, disordered: self.paces.get(account).is_some_and(|pace| pace.ids_disordered) }
+        KnownIds { highest, disordered: self.throttles.get(account).is_some_and(|throttle| throttle.ids_disordered) }
     }
 
-    fn orders_for<'a>(&'a self, account: &'a str, tenant: &'a TenantId) -> impl Iterator<Item = &'a Order> {
+    fn orders_for<'a>(&'a self, account: &'a str, tenant: &'a TenantId) -> impl Iterator<Item = &'a LaneOverride> {
         self.orders.iter().filter(move |order| match &order.lane {
-            OrderedLane::Tenant(of) => of == tenant,
-            OrderedLane::Account(of) => of == account,
+            LaneSelector::Tenant(of) => of == tenant,
+            LaneSelector::Account(of) => of == account,
         })
     }
 
@@ -338,7 +342,7 @@ impl Known {
         if self.is_paused(account, tenant) {
             return Answer::Paused;
         }
-        let limit = match self.pace(account).permission(self.now, ceiling) {
+        let limit = match self.throttle(account).permission(self.now, ceiling) {
             Permission::Granted { limit } => limit,
             Permission::Gated { until } => return Answer::Wait(Pause::until(until, self.now, false)),
             Permission::Broken { until } if until > self.now => {
@@ -346,7 +350,7 @@ impl Known {
             }
             Permission::Broken { .. } => {
                 let taken = self.take_probe(account, self.now, lease);
-                let until = self.pace(account).breaker_until.unwrap_or(self.now);
+                let until = self.throttle(account).breaker_until.unwrap_or(self.now);
                 return if taken { Answer::Probe } else { Answer::Wait(Pause::until(until, self.now, true)) };
             }
         };
@@ -356,8 +360,8 @@ impl Known {
         };
         let of_account: u32 = self.under_way.iter().filter(|((of, _), _)| of == account).map(|(_, n)| n).sum();
         let full = self.orders_for(account, tenant).any(|order| match &order.lane {
-            OrderedLane::Tenant(_) => order.most.is_some_and(|most| of_tenant(self) >= most),
-            OrderedLane::Account(_) => order.most.is_some_and(|most| of_account >= most),
+            LaneSelector::Tenant(_) => order.most.is_some_and(|most| of_tenant(self) >= most),
+            LaneSelector::Account(_) => order.most.is_some_and(|most| of_account >= most),
         });
         if full || of_account >= limit {
             return Answer::Full { limit };
@@ -367,33 +371,33 @@ impl Known {
     }
 
     fn take_probe(&mut self, account: &str, now: i64, lease: Duration) -> bool {
-        let mut pace = self.pace(account);
-        let taken = pace.take_probe(now, lease);
+        let mut throttle = self.throttle(account);
+        let taken = throttle.take_probe(now, lease);
         if taken {
-            self.set(account, pace);
+            self.set(account, throttle);
         }
         taken
     }
 
     /// Takes in what requests told.
-    pub(super) fn hear(&mut self, heard: &Heard, now: i64) {
-        if self.unreadable.contains_key(&heard.account) {
+    pub(super) fn observe(&mut self, observation: &AccountObservation, now: i64) {
+        if self.unreadable.contains_key(&observation.account) {
             return;
         }
-        let mut pace = self.pace(&heard.account);
-        if pace.hear(heard.signal, now, heard.ceiling) {
-            self.set(&heard.account, pace);
+        let mut throttle = self.throttle(&observation.account);
+        if throttle.observe(observation.signal, now, observation.ceiling) {
+            self.set(&observation.account, throttle);
         }
     }
 
-    fn set(&mut self, account: &str, pace: Pace) {
-        self.paces.insert(account.to_owned(), pace);
+    fn set(&mut self, account: &str, throttle: Throttle) {
+        self.throttles.insert(account.to_owned(), throttle);
         self.changed.insert(account.to_owned());
     }
 
     /// Stores what was changed.
     pub(super) async fn store(&mut self, conn: &mut AnyConnection) -> Result<(), StoreError> {
-        let row = |account: &String| json!({"account": account, "pace": json!(self.pace(account)).to_string()});
+        let row = |account: &String| json!({"account": account, "pace": json!(self.throttle(account)).to_string()});
         let rows: Vec<Value> = self.changed.iter().map(row).collect();
         if rows.is_empty() {
             return Ok(());
@@ -423,23 +427,23 @@ fn rows_of(accounts: &BTreeSet<&str>) -> Vec<Value> {
     accounts.iter().map(|account| json!({"account": account})).collect()
 }
 
-/// The paces of accounts, and those of them that cannot be read.
-type Paces = (BTreeMap<String, Pace>, BTreeMap<String, UnreadableRow>);
+/// The throttles of accounts, and those of them that cannot be read.
+type Paces = (BTreeMap<String, Throttle>, BTreeMap<String, UnreadableRow>);
 
-async fn paces(conn: &mut AnyConnection, rows: &[Value], kept: &str) -> Result<Paces, StoreError> {
+async fn throttles(conn: &mut AnyConnection, rows: &[Value], kept: &str) -> Result<Paces, StoreError> {
     let sql = format!(
         "SELECT a.account, a.pace FROM accounts a JOIN {} ON a.account = r.account ORDER BY a.account {kept}",
         Dialect::of(conn).rows(&[("account", Kind::Text)])
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(rows)]).await?;
-    let (mut paces, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
+    let (mut throttles, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
     for row in &rows {
         let account = row.text("account")?;
         match row.json("pace").map_err(|error| error.in_row("accounts", || account.clone())) {
-            Ok(pace) => drop(paces.insert(account, pace)),
+            Ok(throttle) => drop(throttles.insert(account, throttle)),
             Err(StoreError::Unreadable(row)) => drop(unreadable.insert(account, row)),
             Err(error) => return Err(error),
         }
     }
-    Ok((paces, unreadable))
+    Ok((throttles, unreadable))
 }

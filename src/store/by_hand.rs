@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::ledger::{Change, Revised, Stored};
+use super::ledger::{Change, RecordUpdate, Stored};
 use super::shelf::{ByHand, Identity, Shelved, Wish};
 use super::{Store, StoreError};
-use crate::batch::decode::decode;
 use crate::batch::event::{self, Telling};
 use crate::batch::ledger::{BatchRecord, BatchState};
+use crate::batch::message::decode::decode;
 use crate::batch::{Batch, Reason, fingerprint};
 
 /// A replay that may be stored by [`Store::change`].
@@ -21,7 +21,7 @@ pub struct Replay {
 
 /// Why something on the shelf cannot be replayed or discarded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Hindrance {
+pub enum NotReplayable {
     /// A worker has it.
     #[error("a worker has it in hand: wait until it is delivered or back on the shelf")]
     InHand,
@@ -70,7 +70,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn replaying(&self, row: &Shelved, most_bytes: usize) -> Result<Result<Replay, Hindrance>, StoreError> {
+    pub async fn replaying(
+        &self,
+        row: &Shelved,
+        most_bytes: usize,
+    ) -> Result<Result<Replay, NotReplayable>, StoreError> {
         let batch = match readable(row, most_bytes) {
             Ok(batch) => batch,
             Err(hindrance) => return Ok(Err(hindrance)),
@@ -86,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn discarding(&self, row: &Shelved) -> Result<Result<Change, Hindrance>, StoreError> {
+    pub async fn discarding(&self, row: &Shelved) -> Result<Result<Change, NotReplayable>, StoreError> {
         let batch = own_batch(row);
         let stored = match &batch {
             Some(batch) => self.batch(&batch.key).await?,
@@ -100,9 +104,9 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn purging(&self, row: &Shelved, generation: i64) -> Result<Result<Change, Hindrance>, StoreError> {
+    pub async fn purging(&self, row: &Shelved, generation: i64) -> Result<Result<Change, NotReplayable>, StoreError> {
         if row.generation != generation {
-            return Ok(Err(Hindrance::Changed));
+            return Ok(Err(NotReplayable::Changed));
         }
         let batch = own_batch(row);
         let stored = match &batch {
@@ -110,23 +114,23 @@ impl Store {
             None => None,
         };
         Ok(match &stored {
-            Some(Stored { record, .. }) if is_unclear(record) => Err(Hindrance::Unclear),
+            Some(Stored { record, .. }) if is_unclear(record) => Err(NotReplayable::Unclear),
             Some(_) | None => discard(row, batch.as_ref(), stored, self.now()),
         })
     }
 }
 
 /// The batch that a row holds.
-fn readable(row: &Shelved, most_bytes: usize) -> Result<Batch, Hindrance> {
+fn readable(row: &Shelved, most_bytes: usize) -> Result<Batch, NotReplayable> {
     let bytes = row.content.body.len();
     if bytes > most_bytes {
-        return Err(Hindrance::TooLarge { bytes, most: most_bytes });
+        return Err(NotReplayable::TooLarge { bytes, most: most_bytes });
     }
     decode(&row.content.body).map_err(|broken| {
         let faults = broken.faults();
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         let more = if faults.len() > 1 { format!(" (and {} more)", faults.len() - 1) } else { String::new() };
-        Hindrance::NotABatch(first + &more)
+        NotReplayable::NotABatch(first + &more)
     })
 }
 
@@ -139,41 +143,48 @@ fn own_batch(row: &Shelved) -> Option<Batch> {
     decode(&row.content.body).ok().filter(|_| is_own)
 }
 
-fn untouched(row: &Shelved, wish: Wish) -> Result<Change, Hindrance> {
+fn untouched(row: &Shelved, wish: Wish) -> Result<Change, NotReplayable> {
     if row.leased {
-        return Err(Hindrance::InHand);
+        return Err(NotReplayable::InHand);
     }
     Ok(Change { by_hand: Some(ByHand { id: row.id, generation: row.generation, wish }), ..Change::default() })
 }
 
-fn replay(row: &Shelved, batch: &Batch, stored: Option<Stored>, account: Option<&str>) -> Result<Change, Hindrance> {
+fn replay(
+    row: &Shelved,
+    batch: &Batch,
+    stored: Option<Stored>,
+    account: Option<&str>,
+) -> Result<Change, NotReplayable> {
     let change = untouched(row, Wish::Replay)?;
     let Some(Stored { mut record, .. }) = stored else { return Ok(change) };
     if record.fingerprint != fingerprint(batch) {
-        return Err(Hindrance::Conflict);
+        return Err(NotReplayable::Conflict);
     }
     match record.state {
         BatchState::Open => Ok(change),
-        BatchState::Delivered => Err(Hindrance::Delivered),
-        state @ (BatchState::Discarded | BatchState::Undone) => Err(Hindrance::GivenUp(state)),
+        BatchState::Delivered => Err(NotReplayable::Delivered),
+        state @ (BatchState::Discarded | BatchState::Undone) => Err(NotReplayable::GivenUp(state)),
         // Which of its cases arrived is not known any more.
-        state @ (BatchState::Partial | BatchState::Failed) if record.cases.is_empty() => Err(Hindrance::GivenUp(state)),
+        state @ (BatchState::Partial | BatchState::Failed) if record.cases.is_empty() => {
+            Err(NotReplayable::GivenUp(state))
+        }
         BatchState::Partial | BatchState::Failed => {
             let from_epoch = record.epoch;
             record.reopen(account);
-            Ok(Change { batch: Some(Revised { record, from_epoch }), ..change })
+            Ok(Change { batch: Some(RecordUpdate { record, from_epoch }), ..change })
         }
     }
 }
 
-fn discard(row: &Shelved, batch: Option<&Batch>, stored: Option<Stored>, now: i64) -> Result<Change, Hindrance> {
+fn discard(row: &Shelved, batch: Option<&Batch>, stored: Option<Stored>, now: i64) -> Result<Change, NotReplayable> {
     let change = untouched(row, Wish::Discard)?;
     let Some(batch) = batch else { return Ok(change) };
     let (mut record, from_epoch) = match stored {
         Some(stored) if stored.record.fingerprint != fingerprint(batch) => return Ok(change),
         Some(stored) => {
             if let Some(wait) = under_way(&stored, now) {
-                return Err(Hindrance::Pushing { wait });
+                return Err(NotReplayable::Pushing { wait });
             }
             let epoch = stored.record.epoch;
             (stored.record, epoch)
@@ -186,7 +197,7 @@ fn discard(row: &Shelved, batch: Option<&Batch>, stored: Option<Stored>, now: i6
     }
     let telling = Telling { source: &batch.source, now, reason: None, detail: None };
     let events = event::of_settlement(&record, &telling).into_iter().collect();
-    Ok(Change { batch: Some(Revised { record, from_epoch }), events, ..change })
+    Ok(Change { batch: Some(RecordUpdate { record, from_epoch }), events, ..change })
 }
 
 /// Whether an open batch may have cases in Testmo that nobody knows of.
@@ -267,7 +278,7 @@ mod tests {
 
     fn pushing(lease_until: i64) -> Stored {
         let mut record = record(BatchState::Open);
-        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         record.claim(&[0, 1], push, &Target { account: "https://a".into(), project: 1, folder: 1 });
         Stored { lease_until: Some(lease_until), ..stored(record) }
     }
@@ -283,11 +294,11 @@ mod tests {
             (own(), Some(record(Open)), Ok(None)),
             (own(), Some(record(Failed)), Ok(Some((7, 2)))),
             (own(), Some(record(Partial)), Ok(Some((7, 2)))),
-            (own(), Some(record(Delivered)), Err(Hindrance::Delivered)),
-            (own(), Some(record(Discarded)), Err(Hindrance::GivenUp(Discarded))),
-            (raw(Reason::Undeliverable), Some(pruned), Err(Hindrance::GivenUp(Partial))),
-            (raw(Reason::BatchConflict), Some(other), Err(Hindrance::Conflict)),
-            (Shelved { leased: true, ..own() }, None, Err(Hindrance::InHand)),
+            (own(), Some(record(Delivered)), Err(NotReplayable::Delivered)),
+            (own(), Some(record(Discarded)), Err(NotReplayable::GivenUp(Discarded))),
+            (raw(Reason::Undeliverable), Some(pruned), Err(NotReplayable::GivenUp(Partial))),
+            (raw(Reason::BatchConflict), Some(other), Err(NotReplayable::Conflict)),
+            (Shelved { leased: true, ..own() }, None, Err(NotReplayable::InHand)),
         ];
         for (row, record, expected) in table {
             let told = format!("{} {record:?}", row.content.reason);
@@ -305,7 +316,7 @@ mod tests {
         let broken = row(Identity::Raw("h".into(), None, None), Reason::NotJson, b"{".to_vec());
         let error = readable(&broken, MOST).unwrap_err().to_string();
         assert!(error.starts_with("it is not a batch") && error.contains("line 1"), "{error}");
-        assert_eq!(readable(&own(), 10).unwrap_err(), Hindrance::TooLarge { bytes: message().len(), most: 10 });
+        assert_eq!(readable(&own(), 10).unwrap_err(), NotReplayable::TooLarge { bytes: message().len(), most: 10 });
     }
 
     #[test]
@@ -339,6 +350,6 @@ mod tests {
         );
         assert!(pushing(1_000).is_ok());
         let in_hand = Shelved { leased: true, ..own() };
-        assert_eq!(discard(&in_hand, None, None, 1_000).unwrap_err(), Hindrance::InHand);
+        assert_eq!(discard(&in_hand, None, None, 1_000).unwrap_err(), NotReplayable::InHand);
     }
 }

@@ -8,10 +8,10 @@ use sqlx::any::AnyRow;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError, outbox};
 use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
-use crate::batch::mapping::Mapping;
-use crate::batch::reason::Class;
+use crate::batch::render::mapping::Mapping;
+use crate::batch::render::mapping_spec::MappingSpec;
+use crate::batch::verdict::reason::Class;
 use crate::batch::verdict::recheck_after;
-use crate::batch::written::WrittenMapping;
 use crate::batch::{Reason, TenantId};
 
 /// A connection as it is stored.
@@ -32,7 +32,7 @@ pub struct ConnectionRow {
     /// The folder.
     pub folder: u64,
     /// How cases become Testmo's, as it was written.
-    pub mapping: WrittenMapping,
+    pub mapping: MappingSpec,
     /// The same by ids and columns, once the names in it are known.
     pub resolved: Option<Mapping>,
     /// The version that was last seen to work.
@@ -42,7 +42,7 @@ pub struct ConnectionRow {
     /// When it was last looked at, likewise.
     pub checked_at: Option<i64>,
     /// What that look found.
-    pub finding: Option<Finding>,
+    pub finding: Option<Verification>,
     /// When a case last arrived, likewise.
     pub last_success_at: Option<i64>,
     /// Counts the changes of the row; 0 for a connection that is not stored yet. Two notes do not count, as nobody
@@ -86,7 +86,7 @@ impl std::fmt::Debug for SealedKey {
 /// What a look at a connection found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finding {
+pub enum Verification {
     /// It works.
     Works {
         /// The name of the key's user.
@@ -118,8 +118,8 @@ pub struct ConnectionCount {
 
 impl ConnectionRow {
     /// The connection with what a look at it found at `now`, in milliseconds on the store's clock.
-    pub fn judged(self, finding: Finding, now: i64) -> Self {
-        let works = matches!(finding, Finding::Works { .. });
+    pub fn judged(self, finding: Verification, now: i64) -> Self {
+        let works = matches!(finding, Verification::Works { .. });
         Self {
             verified_version: works.then(|| self.version.clone()),
             verified_at: works.then_some(now),
@@ -153,10 +153,10 @@ impl ConnectionRow {
 }
 
 /// Whether a look failed over something that passes by itself, and so says nothing against a connection that worked.
-fn passes(finding: Option<&Finding>) -> bool {
+fn passes(finding: Option<&Verification>) -> bool {
     match finding {
-        Some(Finding::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
-        Some(Finding::Works { .. }) | None => false,
+        Some(Verification::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
+        Some(Verification::Works { .. }) | None => false,
     }
 }
 
@@ -190,12 +190,12 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note_finding(
+    pub async fn record_verification(
         &self,
         tenant: &TenantId,
         version: &str,
         epoch: u64,
-        finding: &Finding,
+        finding: &Verification,
     ) -> Result<Written, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
@@ -213,7 +213,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+    pub async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
         let (mut conn, now) = self.writing_at().await?;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let sql = format!(
@@ -308,7 +308,7 @@ impl Store {
 /// it was stored. A new one begins with the time as its epoch, so that it is never taken for one that was removed.
 async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRow) -> Result<bool, StoreError> {
     let (recheck_at, rechecks) = match &row.finding {
-        Some(Finding::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
+        Some(Verification::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
         Some(_) | None => (None, 0),
     };
     let sql = if row.epoch == 0 {
@@ -366,7 +366,7 @@ async fn note(
     now: i64,
     before: &ConnectionRow,
     fails: u32,
-    finding: &Finding,
+    finding: &Verification,
 ) -> Result<(), StoreError> {
     let (tenant, version) = (&before.tenant, before.version.as_str());
     let key = || vec![Bound::Text(tenant.as_str().into()), Bound::Int(now)];
@@ -386,13 +386,13 @@ async fn note(
         key().into_iter().chain([finding, Bound::MaybeInt(recheck_at), Bound::Int(fails.into())]).collect()
     };
     match finding {
-        Finding::Works { .. } => {
+        Verification::Works { .. } => {
             let is_proven = fails == 0 || waiting(conn, tenant).await? == 0;
             let bounds = with(None, if is_proven { 0 } else { fails });
             sql::execute(conn, set("verified_version = version, verified_at = $2"), bounds).await?;
             if is_proven { tell_restored(conn, now, before, version).await } else { Ok(()) }
         }
-        Finding::Fails { reason, detail } => {
+        Verification::Fails { reason, detail } => {
             let bounds = with(recheck_at(*reason, fails, now), fails.saturating_add(1));
             sql::execute(conn, set("verified_version = NULL"), bounds).await?;
             // Where it was found to work but that was not told, its failing again is no news.
@@ -431,7 +431,7 @@ async fn tell_restored(
     before: &ConnectionRow,
     version: &str,
 ) -> Result<(), StoreError> {
-    if before.is_verified() || !matches!(before.finding, Some(Finding::Fails { .. })) {
+    if before.is_verified() || !matches!(before.finding, Some(Verification::Fails { .. })) {
         return Ok(());
     }
     tell(conn, now, &before.tenant, version).await
@@ -451,7 +451,7 @@ async fn waiting(conn: &mut AnyConnection, tenant: &TenantId) -> Result<u64, Sto
     rows.first().map_or(Ok(0), |row| row.whole("n"))
 }
 
-fn finding_text(finding: Option<&Finding>) -> Option<String> {
+fn finding_text(finding: Option<&Verification>) -> Option<String> {
     finding.and_then(|finding| serde_json::to_string(finding).ok())
 }
 

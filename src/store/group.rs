@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::StoreError;
-use super::accounts::{Heard, Known};
-use super::ledger::{self, Change, Changed, Claim, Claimed};
+use super::accounts::{AccountObservation, Known};
+use super::ledger::{self, Change, Claim, ClaimOutcome, CommitOutcome};
 use super::outbox::{self, Time};
 use super::sql::{self, Dialect, Transaction};
 use super::unreadable::UnreadableRows;
@@ -37,8 +37,8 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 #[derive(Debug)]
 enum Request {
-    Claim(Box<Claim>, Answer<Claimed>),
-    Change(Arc<Change>, Answer<Changed>),
+    Claim(Box<Claim>, Answer<ClaimOutcome>),
+    Change(Arc<Change>, Answer<CommitOutcome>),
     Sent(Vec<Time>, Answer<()>),
 }
 
@@ -73,15 +73,15 @@ impl fmt::Display for Work {
 
 /// What came of it, in the same order.
 struct Done {
-    claims: Vec<Claimed>,
-    changes: Vec<Changed>,
+    claims: Vec<ClaimOutcome>,
+    changes: Vec<CommitOutcome>,
 }
 
 /// Who waits for it, in the same order.
 #[derive(Default)]
 struct Answers {
-    claims: Vec<Answer<Claimed>>,
-    changes: Vec<Answer<Changed>>,
+    claims: Vec<Answer<ClaimOutcome>>,
+    changes: Vec<Answer<CommitOutcome>>,
     sent: Vec<Answer<()>>,
 }
 
@@ -124,22 +124,24 @@ impl Group {
         Self { unreadable, queues: Arc::new(Mutex::new(Some(queues))), no_room: Arc::default(), tasks, panics, broken }
     }
 
-    pub(super) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+    pub(super) async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         let claimed = self.ask(|queues| queues.claims, |answer| Request::Claim(Box::new(claim), answer)).await?;
         match &claimed {
-            Claimed::Unreadable(row) => self.unreadable.note(row),
-            Claimed::Granted { unreadable, .. } => unreadable.iter().for_each(|(_, row)| self.unreadable.note(row)),
-            Claimed::Full { .. }
-            | Claimed::Wait(_)
-            | Claimed::Probe
-            | Claimed::Paused
-            | Claimed::ConnectionChanged
-            | Claimed::Stale { .. } => {}
+            ClaimOutcome::Unreadable(row) => self.unreadable.note(row),
+            ClaimOutcome::Granted { unreadable, .. } => {
+                unreadable.iter().for_each(|(_, row)| self.unreadable.note(row))
+            }
+            ClaimOutcome::Full { .. }
+            | ClaimOutcome::Wait(_)
+            | ClaimOutcome::Probe
+            | ClaimOutcome::Paused
+            | ClaimOutcome::ConnectionChanged
+            | ClaimOutcome::Stale { .. } => {}
         }
         Ok(claimed)
     }
 
-    pub(super) async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
+    pub(super) async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
         self.ask(|queues| queues.changes, |answer| Request::Change(change, answer)).await
     }
 
@@ -341,11 +343,13 @@ async fn carry_out(conn: &mut AnyConnection, clock: &Clock, begun: i64, work: &W
     guard::may_panic("transaction", work);
     let Work { claims, changes, sent } = work;
     ledger::lock(conn, changes).await?;
-    let heard: Vec<&Heard> = changes.iter().filter_map(|change| change.heard.as_ref()).collect();
-    let is_news = !claims.is_empty() || Known::is_news(conn, begun, &heard).await?;
-    let told: &[&Heard] = if is_news { &heard } else { &[] };
+    let observations: Vec<&AccountObservation> =
+        changes.iter().filter_map(|change| change.observation.as_ref()).collect();
+    let is_news = !claims.is_empty() || Known::is_news(conn, begun, &observations).await?;
+    let observed: &[&AccountObservation] = if is_news { &observations } else { &[] };
     let claimed = claims.iter().map(|claim| &claim.account);
-    let accounts: BTreeSet<&str> = told.iter().map(|heard| &heard.account).chain(claimed).map(String::as_str).collect();
+    let accounts: BTreeSet<&str> =
+        observed.iter().map(|observation| &observation.account).chain(claimed).map(String::as_str).collect();
     let (mut known, mut now) = (Known::default(), begun);
     if !accounts.is_empty() {
         // Before anything else, and then the time: what is told of an account and what is granted for it is stored in
@@ -357,7 +361,7 @@ async fn carry_out(conn: &mut AnyConnection, clock: &Clock, begun: i64, work: &W
     outbox::sent(conn, now, sent.iter().flatten().cloned().collect()).await?;
     let changes = ledger::change(conn, now, changes).await?;
     // That is so whatever becomes of the change that told it.
-    told.iter().for_each(|heard| known.hear(heard, now));
+    observed.iter().for_each(|observation| known.observe(observation, now));
     let mut granted = Vec::new();
     if !claims.is_empty() {
         known.count(conn, now).await?;

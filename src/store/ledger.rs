@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::accounts::{Heard, Pause};
-use super::outbox::Announcement;
+use super::accounts::{AccountObservation, Pause};
+use super::outbox::OutboxEvent;
 use super::shelf::{ByHand, Shelving};
 use super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{Store, StoreError, UnreadableRow};
@@ -30,7 +30,7 @@ pub(super) use self::lock::lock;
 
 /// A record as it is to be stored, and the epoch that has to be stored before.
 #[derive(Clone, Debug)]
-pub struct Revised {
+pub struct RecordUpdate {
     /// The record as it is to be.
     pub record: BatchRecord,
     /// The epoch it started from; 0 for a batch that is not stored yet.
@@ -55,12 +55,12 @@ pub struct Claim {
     /// How long the claim holds.
     pub lease: Duration,
     /// The records of its batches, with the cases claimed.
-    pub batches: Vec<Revised>,
+    pub batches: Vec<RecordUpdate>,
 }
 
 /// The answer to a [`Claim`]; times are milliseconds on the store's clock.
 #[derive(Clone, Debug)]
-pub enum Claimed {
+pub enum ClaimOutcome {
     /// Granted, with the permit for one request, but for what is named.
     Granted {
         /// When.
@@ -129,7 +129,7 @@ pub struct Stored {
 
 /// What is known of a push as a whole.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Company {
+pub struct PushMembers {
     /// Whether one of its cases is known to be created: then all of them were.
     pub committed: bool,
     /// Records of the batches whose open push it still is.
@@ -151,7 +151,7 @@ pub struct PushEnded {
 #[derive(Clone, Debug, Default)]
 pub struct Change {
     /// The batch as it is to be.
-    pub batch: Option<Revised>,
+    pub batch: Option<RecordUpdate>,
     /// A push that ended.
     pub ended: Option<PushEnded>,
     /// What goes onto the shelf.
@@ -165,7 +165,7 @@ pub struct Change {
     /// For how long its events are for the caller alone to announce; without it they are due at once.
     pub turn: Option<Duration>,
     /// What a request told of its account; that is so whatever becomes of the rest of the change.
-    pub heard: Option<Heard>,
+    pub observation: Option<AccountObservation>,
     /// A tenant for whom something arrived.
     pub success: Option<TenantId>,
     /// For how much longer the batch's open push belongs to its holder, once that knows more than when it claimed it.
@@ -174,14 +174,14 @@ pub struct Change {
 
 /// The answer to a [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Changed {
+pub enum CommitOutcome {
     /// All of it is stored; with those of its events that were not stored before.
-    Done(Vec<Announcement>),
+    Done(Vec<OutboxEvent>),
     /// None of it: somebody else has changed the batch, or what a person had seen on the shelf.
     Fenced,
 }
 
-impl Changed {
+impl CommitOutcome {
     /// Whether all of it is stored.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
@@ -193,7 +193,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; nothing is claimed then.
-    pub async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+    pub async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         self.group.claim(claim).await
     }
 
@@ -201,7 +201,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; nothing is changed then.
-    pub async fn change(&self, change: impl Into<Arc<Change>>) -> Result<Changed, StoreError> {
+    pub async fn change(&self, change: impl Into<Arc<Change>>) -> Result<CommitOutcome, StoreError> {
         self.group.change(change.into()).await
     }
 
@@ -241,12 +241,12 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn company(&self, push: &str) -> Result<Company, StoreError> {
+    pub async fn push_members(&self, push: &str) -> Result<PushMembers, StoreError> {
         let mut conn = self.reading().await?;
         let sql = "SELECT b.*, p.first_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
                    JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id WHERE pp.push_id = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(push.into())]).await?;
-        let mut company = Company::default();
+        let mut company = PushMembers::default();
         for row in &rows {
             company.committed |= row.maybe_int("first_id")?.is_some();
             let record = self.unreadable.noted(stored(row))?.record;

@@ -9,7 +9,7 @@ mod error;
 pub mod folders;
 mod group;
 pub mod history;
-mod last_look;
+mod late_checks;
 pub mod ledger;
 mod lock;
 mod open;

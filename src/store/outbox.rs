@@ -14,7 +14,7 @@ use crate::batch::event::Event;
 
 /// An event as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcement {
+pub struct OutboxEvent {
     /// The event's id.
     pub id: String,
     /// Its type.
@@ -33,7 +33,7 @@ pub struct Announcement {
     pub unbound: bool,
 }
 
-impl Announcement {
+impl OutboxEvent {
     /// An event that is stored at `created_at`.
     pub fn of(event: &Event, created_at: i64, due_at: i64) -> Self {
         Self {
@@ -58,7 +58,7 @@ pub(super) struct Time {
 }
 
 impl Time {
-    pub(super) fn of(event: &Announcement) -> Self {
+    pub(super) fn of(event: &OutboxEvent) -> Self {
         Self { subject: event.subject.clone(), id: event.id.clone(), due: event.due_at }
     }
 }
@@ -70,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
+    pub async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         let (mut conn, now) = self.writing_at().await?;
         let due = "SELECT subject AS due_subject, event_id AS due_id, kind, routing_key, body, created_at, due_at, \
                    CAST(CASE WHEN EXISTS (SELECT 1 FROM unbound_keys k WHERE k.routing_key = outbox.routing_key) \
@@ -90,7 +90,7 @@ impl Store {
             due.to_owned()
         };
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
-        let mut unsent: Vec<Announcement> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
+        let mut unsent: Vec<OutboxEvent> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
         unsent.sort_by_key(|event| event.created_at);
         Ok(unsent)
     }
@@ -99,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; they are then announced again.
-    pub async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {
+    pub async fn mark_sent(&self, sent: &[OutboxEvent]) -> Result<(), StoreError> {
         if sent.is_empty() { Ok(()) } else { self.group.sent(sent.iter().map(Time::of).collect()).await }
     }
 
@@ -107,7 +107,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; they are then announced again at once.
-    pub async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
+    pub async fn postpone(&self, events: &[OutboxEvent], pause: Duration) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -148,8 +148,8 @@ pub const MOST_COUNTED: i64 = 10_000;
 /// Due now, but never at the time it was due at before: whoever is just announcing it does not mark it as sent then.
 const DUE_AGAIN: &str = "sent_at = NULL, aside_at = CASE WHEN sent_at IS NULL THEN aside_at END, due_at = CASE WHEN due_at = $2 THEN $2 - 1 ELSE $2 END";
 
-pub(super) fn announcement(row: &AnyRow) -> Result<Announcement, StoreError> {
-    Ok(Announcement {
+pub(super) fn announcement(row: &AnyRow) -> Result<OutboxEvent, StoreError> {
+    Ok(OutboxEvent {
         subject: row.text("due_subject")?,
         id: row.text("due_id")?,
         kind: row.text("kind")?,
@@ -195,10 +195,10 @@ pub(super) struct Put {
 
 impl Put {
     /// Those of them that came with a change; another of the same moment can have the same event.
-    pub(super) fn take_for(&mut self, change: &Change) -> Vec<Announcement> {
+    pub(super) fn take_for(&mut self, change: &Change) -> Vec<OutboxEvent> {
         let (now, due_at) = (self.now, due_at(self.now, change.turn));
         let fresh = change.events.iter().filter(|event| self.fresh.remove(&event.id));
-        fresh.map(|event| Announcement::of(event, now, due_at)).collect()
+        fresh.map(|event| OutboxEvent::of(event, now, due_at)).collect()
     }
 }
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::accounts::{Order, Permit};
-use super::connections::{ConnectionCount, ConnectionRow, Finding, Written};
+use super::accounts::{LaneOverride, Permit};
+use super::connections::{ConnectionCount, ConnectionRow, Verification, Written};
 use super::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-use super::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
-use super::outbox::Announcement;
+use super::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, PushMembers, Stored};
+use super::outbox::OutboxEvent;
 use super::prune::Pruned;
 use super::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use super::unbound::{Probe, Released, UnboundCounts};
 use super::{Store, StoreError};
-use crate::batch::pace::Pace;
+use crate::account::Throttle;
 use crate::batch::{BatchKey, TenantId};
 use crate::clock::Clock;
 
@@ -44,19 +44,19 @@ pub trait Storage: Debug + Send + Sync {
         std::future::pending().await
     }
 
-    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
-    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError>;
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError>;
+    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError>;
     async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError>;
     async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError>;
-    async fn take_last_looks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError>;
+    async fn take_late_checks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError>;
     async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError>;
 
-    async fn company(&self, push: &str) -> Result<Company, StoreError>;
+    async fn push_members(&self, push: &str) -> Result<PushMembers, StoreError>;
     async fn last_push(&self, batch: &BatchKey, account: &str, but: Option<&str>)
     -> Result<Option<String>, StoreError>;
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError>;
-    async fn pace(&self, account: &str) -> Result<Pace, StoreError>;
-    async fn orders(&self) -> Result<Vec<Order>, StoreError>;
+    async fn throttle(&self, account: &str) -> Result<Throttle, StoreError>;
+    async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError>;
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError>;
     async fn begin_folder(
@@ -81,11 +81,11 @@ pub trait Storage: Debug + Send + Sync {
     async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError>;
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError>;
 
-    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError>;
-    async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError>;
-    async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError>;
+    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<OutboxEvent>, StoreError>;
+    async fn mark_sent(&self, sent: &[OutboxEvent]) -> Result<(), StoreError>;
+    async fn postpone(&self, events: &[OutboxEvent], pause: Duration) -> Result<(), StoreError>;
     async fn due_count(&self) -> Result<i64, StoreError>;
-    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError>;
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError>;
     async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError>;
     async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError>;
     async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError>;
@@ -95,14 +95,14 @@ pub trait Storage: Debug + Send + Sync {
     async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError>;
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError>;
     async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError>;
-    async fn note_finding(
+    async fn record_verification(
         &self,
         tenant: &TenantId,
         version: &str,
         epoch: u64,
-        finding: &Finding,
+        finding: &Verification,
     ) -> Result<Written, StoreError>;
-    async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError>;
+    async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError>;
 }
 
 #[async_trait]
@@ -131,11 +131,11 @@ impl Storage for Store {
         Self::broken(self).await;
     }
 
-    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         Self::claim(self, claim).await
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
+    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
         Self::change(self, change).await
     }
 
@@ -147,16 +147,16 @@ impl Storage for Store {
         Self::held_ids(self, account, ids).await
     }
 
-    async fn take_last_looks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError> {
-        Self::take_last_looks(self, after, lease, most).await
+    async fn take_late_checks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError> {
+        Self::take_late_checks(self, after, lease, most).await
     }
 
     async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
         Self::prune(self, retention, most).await
     }
 
-    async fn company(&self, push: &str) -> Result<Company, StoreError> {
-        Self::company(self, push).await
+    async fn push_members(&self, push: &str) -> Result<PushMembers, StoreError> {
+        Self::push_members(self, push).await
     }
 
     async fn last_push(
@@ -172,12 +172,12 @@ impl Storage for Store {
         Self::permit(self, account, tenant, lease).await
     }
 
-    async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
-        Self::pace(self, account).await
+    async fn throttle(&self, account: &str) -> Result<Throttle, StoreError> {
+        Self::throttle(self, account).await
     }
 
-    async fn orders(&self) -> Result<Vec<Order>, StoreError> {
-        Self::orders(self).await
+    async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
+        Self::lane_overrides(self).await
     }
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError> {
@@ -234,15 +234,15 @@ impl Storage for Store {
         Self::shelf_counts(self).await
     }
 
-    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
+    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         Self::unsent(self, most, taken_for).await
     }
 
-    async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {
+    async fn mark_sent(&self, sent: &[OutboxEvent]) -> Result<(), StoreError> {
         Self::mark_sent(self, sent).await
     }
 
-    async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
+    async fn postpone(&self, events: &[OutboxEvent], pause: Duration) -> Result<(), StoreError> {
         Self::postpone(self, events, pause).await
     }
 
@@ -250,7 +250,7 @@ impl Storage for Store {
         Self::due_count(self).await
     }
 
-    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError> {
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         Self::set_aside(self, returned, behind).await
     }
 
@@ -286,17 +286,17 @@ impl Storage for Store {
         Self::set_connection(self, row).await
     }
 
-    async fn note_finding(
+    async fn record_verification(
         &self,
         tenant: &TenantId,
         version: &str,
         epoch: u64,
-        finding: &Finding,
+        finding: &Verification,
     ) -> Result<Written, StoreError> {
-        Self::note_finding(self, tenant, version, epoch, finding).await
+        Self::record_verification(self, tenant, version, epoch, finding).await
     }
 
-    async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
-        Self::take_rechecks(self, lease, most).await
+    async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+        Self::take_reverifications(self, lease, most).await
     }
 }

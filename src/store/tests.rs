@@ -1,12 +1,12 @@
-use super::accounts::{Heard, Known, Order, OrderedLane, Pause, Permit};
-use super::ledger::{Change, Changed, Claim, Claimed, KnownIds, PushEnded, Revised};
+use super::accounts::{AccountObservation, Known, LaneOverride, LaneSelector, Pause, Permit};
+use super::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushEnded, RecordUpdate};
 use super::shelf::{Due, Filter, Identity, Shelving, Until};
 use super::sql::{Bound, Columns};
 use super::*;
+use crate::account::Signal;
 use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
-use crate::batch::pace::Signal;
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionCount, ConnectionRow, Finding, SealedKey, Written};
+use crate::store::connections::{ConnectionCount, ConnectionRow, SealedKey, Verification, Written};
 
 #[allow(dead_code, reason = "these tests hurt no server")]
 #[path = "../../tests/it/support/postgres.rs"]
@@ -93,9 +93,9 @@ impl Fixture {
     }
 
     /// Notes what a look at the tenant's present connection finds.
-    async fn found(&self, finding: &Finding) {
+    async fn found(&self, finding: &Verification) {
         let row = self.store.connection(&tenant()).await.unwrap().unwrap();
-        let written = self.store.note_finding(&tenant(), &row.version, row.epoch, finding).await.unwrap();
+        let written = self.store.record_verification(&tenant(), &row.version, row.epoch, finding).await.unwrap();
         assert_eq!(written, Written::Done);
     }
 
@@ -128,7 +128,7 @@ fn connection(version: &str, verified: bool) -> ConnectionRow {
         verified_version: verified.then(|| version.into()),
         verified_at: verified.then_some(1),
         checked_at: None,
-        finding: Some(Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() }),
+        finding: Some(Verification::Fails { reason: Reason::KeyRefused, detail: "d".into() }),
         last_success_at: None,
         epoch: 0,
     }
@@ -149,7 +149,8 @@ fn fresh(batch: &str) -> BatchRecord {
 fn claim_of(push: &str, record: &BatchRecord) -> Claim {
     let from_epoch = record.epoch;
     let mut record = record.clone();
-    let open = OpenPush { id: push.into(), connection: "v1".into(), mark: Some("sqai-x".into()), committed: false };
+    let open =
+        OpenPush { id: push.into(), connection: "v1".into(), batch_tag: Some("sqai-x".into()), committed: false };
     let waiting: Vec<usize> = record.waiting().collect();
     record.claim(&waiting, open, &target());
     Claim {
@@ -160,7 +161,7 @@ fn claim_of(push: &str, record: &BatchRecord) -> Claim {
         ceiling: 1_000,
         holder: "w1".into(),
         lease: Duration::from_secs(10),
-        batches: vec![Revised { record, from_epoch }],
+        batches: vec![RecordUpdate { record, from_epoch }],
     }
 }
 
@@ -174,8 +175,8 @@ fn event(id: &str) -> crate::batch::event::Event {
     }
 }
 
-fn granted(claimed: &Claimed) -> bool {
-    matches!(claimed, Claimed::Granted { .. })
+fn granted(claimed: &ClaimOutcome) -> bool {
+    matches!(claimed, ClaimOutcome::Granted { .. })
 }
 
 fn shelving(batch: &str, until: Until) -> Shelving {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::outbox::{Announcement, MOST_COUNTED, Time, after, announcement};
+use super::outbox::{MOST_COUNTED, OutboxEvent, Time, after, announcement};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
 
@@ -26,14 +26,14 @@ pub struct Probe {
     /// The key.
     pub routing_key: String,
     /// The event to try it with: the first one that waits; none where nothing waits any more.
-    pub event: Option<Announcement>,
+    pub event: Option<OutboxEvent>,
 }
 
 /// Events that do not wait for a queue any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Released {
     /// Events of one routing key, in the order of their creation; they are the caller's to announce.
-    pub events: Vec<Announcement>,
+    pub events: Vec<OutboxEvent>,
     /// Whether no more events of the key wait.
     pub is_last: bool,
 }
@@ -54,7 +54,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; they are then announced again.
-    pub async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError> {
+    pub async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         if returned.is_empty() && behind.is_empty() {
             return Ok(());
         }
@@ -171,7 +171,7 @@ impl Store {
         );
         let bounds = vec![Bound::Text(key.into()), Bound::Int(i64::from(most)), Bound::Int(due_at)];
         let rows = sql::fetch(conn, sql, bounds).await?;
-        let mut events: Vec<Announcement> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
+        let mut events: Vec<OutboxEvent> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
         events.sort_by_key(|event| event.created_at);
         let is_last = events.len() < usize::try_from(most).unwrap_or(usize::MAX);
         if is_last {

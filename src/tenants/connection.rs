@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::keyring::{KeyError, Keyring};
 use super::verify::Examined;
-use crate::batch::mapping::Mapping;
-use crate::batch::written::WrittenMapping;
+use crate::batch::render::mapping::Mapping;
+use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionRow, Finding, Written};
+use crate::store::connections::{ConnectionRow, Verification, Written};
 use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
 
@@ -122,8 +122,8 @@ impl Tenants {
         let not_ready = |reason, detail| Resolution::NotReady { reason, detail, version: Some(row.version.clone()) };
         if !row.is_verified() {
             return match &row.finding {
-                Some(Finding::Fails { reason, detail }) => not_ready(*reason, Some(detail.clone())),
-                Some(Finding::Works { .. }) | None => not_ready(Reason::Unverified, None),
+                Some(Verification::Fails { reason, detail }) => not_ready(*reason, Some(detail.clone())),
+                Some(Verification::Works { .. }) | None => not_ready(Reason::Unverified, None),
             };
         }
         let Some(mapping) = row.resolved.clone() else {
@@ -163,7 +163,7 @@ impl Tenants {
         access: &Access,
         project: u64,
         folder: u64,
-        written: &WrittenMapping,
+        written: &MappingSpec,
         resolved: Option<&Mapping>,
     ) -> String {
         use secrecy::ExposeSecret;
@@ -191,7 +191,9 @@ impl Tenants {
                 let renewed = ConnectionRow { version, resolved: Some(mapping.clone()), ..row.clone() };
                 self.store.set_connection(&renewed.judged(finding.clone(), self.store.now())).await?
             }
-            (Some(_) | None, _) => self.store.note_finding(&row.tenant, &row.version, row.epoch, finding).await?,
+            (Some(_) | None, _) => {
+                self.store.record_verification(&row.tenant, &row.version, row.epoch, finding).await?
+            }
         };
         self.forget(&row.tenant);
         Ok(written)
@@ -253,7 +255,7 @@ pub struct Entered {
     /// The folder.
     pub folder: u64,
     /// How cases become Testmo's, as it is written.
-    pub mapping: WrittenMapping,
+    pub mapping: MappingSpec,
     /// The same by ids and columns, once that is known; before, no batch goes out.
     pub resolved: Option<Mapping>,
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::connection::Tenants;
 use super::verify::{Examined, examine};
+use crate::account::Signal;
 use crate::batch::Reason;
-use crate::batch::pace::Signal;
-use crate::batch::reason::Class;
-use crate::batch::written::WrittenMapping;
+use crate::batch::render::mapping_spec::MappingSpec;
+use crate::batch::verdict::reason::Class;
 use crate::store::StoreError;
-use crate::store::accounts::{Heard, Pause, Permit};
-use crate::store::connections::Finding;
+use crate::store::accounts::{AccountObservation, Pause, Permit};
+use crate::store::connections::Verification;
 use crate::store::ledger::Change;
 use crate::testmo::{Access, Client};
 
@@ -29,7 +29,7 @@ impl Tenants {
         access: &Access,
         project: u64,
         folder: u64,
-        written: &WrittenMapping,
+        written: &MappingSpec,
     ) -> Result<Examined, StoreError> {
         let account = access.origin.as_str();
         let permit = self.store().permit(account, None, PROBE).await?;
@@ -48,17 +48,17 @@ impl Tenants {
         let examined = examine(client, access, project, folder, written).await;
         let signal = match (&examined.finding, examined.pause) {
             (_, Some(pause)) => Some(Signal::Throttled(pause)),
-            (Finding::Fails { reason, .. }, None)
+            (Verification::Fails { reason, .. }, None)
                 if reason.class() == Class::Account || *reason == Reason::UnexpectedStatus =>
             {
                 Some(Signal::ProbeFailed)
             }
-            (Finding::Fails { .. } | Finding::Works { .. }, None) => Some(Signal::Answered),
+            (Verification::Fails { .. } | Verification::Works { .. }, None) => Some(Signal::Answered),
         };
         // But for a pause, a look that was no probe tells nothing that a push would not tell.
         if let Some(signal) = signal.filter(|_| permit == Permit::Probe || examined.pause.is_some()) {
-            let heard = Some(Heard { account: account.to_owned(), signal, ceiling: u32::MAX });
-            self.store().change(Change { heard, ..Change::default() }.into()).await?;
+            let observation = Some(AccountObservation { account: account.to_owned(), signal, ceiling: u32::MAX });
+            self.store().change(Change { observation, ..Change::default() }.into()).await?;
         }
         Ok(examined)
     }

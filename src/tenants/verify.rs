@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use crate::batch::answer::Trouble;
-use crate::batch::mapping::Mapping;
+use crate::batch::render::mapping::Mapping;
+use crate::batch::render::mapping_spec::{Catalogue, MappingSpec, Needs, unfilled};
+use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_GATE, reason_of_look};
-use crate::batch::written::{Catalogue, Needs, WrittenMapping, unfilled};
 use crate::batch::{Reason, folded_folder_name};
-use crate::store::connections::Finding;
+use crate::store::connections::Verification;
 use crate::testmo::{Access, Client, Folder, is_folder_id};
 
 /// Looks at a connection with three reads.
-pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64) -> Finding {
+pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64) -> Verification {
     look(client, access, project, folder).await.unwrap_or_else(|ended| ended.finding)
 }
 
 /// A look that ended before all was seen.
 struct Ended {
-    finding: Finding,
+    finding: Verification,
     /// How long the account asked to be left alone.
     pause: Option<Duration>,
 }
 
-async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Result<Finding, Ended> {
+async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Result<Verification, Ended> {
     let user = client.user(access).await.map_err(|trouble| fails(&trouble, "asking who the key belongs to"))?;
     let name = client
         .project(access, project)
@@ -33,20 +33,23 @@ async fn look(client: &Client, access: &Access, project: u64, folder: u64) -> Re
         .await
         .map_err(|trouble| fails(&trouble, &format!("listing the folders of project {project}")))?;
     match path_of(&folders, folder) {
-        Some(path) => Ok(Finding::Works { user, project: name, folder: path }),
+        Some(path) => Ok(Verification::Works { user, project: name, folder: path }),
         None => Err(Ended::because(Reason::TargetMissing, format!("project \"{name}\" has no folder {folder}"))),
     }
 }
 
 impl Ended {
     fn because(reason: Reason, detail: String) -> Self {
-        Self { finding: Finding::Fails { reason, detail }, pause: None }
+        Self { finding: Verification::Fails { reason, detail }, pause: None }
     }
 }
 
-fn fails(trouble: &Trouble, doing: &str) -> Ended {
-    let pause =
-        if let Trouble::Throttled { retry_after } = trouble { Some(retry_after.unwrap_or(DEFAULT_GATE)) } else { None };
+fn fails(trouble: &ApiError, doing: &str) -> Ended {
+    let pause = if let ApiError::Throttled { retry_after } = trouble {
+        Some(retry_after.unwrap_or(DEFAULT_GATE))
+    } else {
+        None
+    };
     Ended { pause, ..Ended::because(reason_of_look(trouble), format!("{doing}: {trouble}")) }
 }
 
@@ -54,7 +57,7 @@ fn fails(trouble: &Trouble, doing: &str) -> Ended {
 #[derive(Debug)]
 pub struct Examined {
     /// Whether the connection works, names in its mapping included.
-    pub finding: Finding,
+    pub finding: Verification,
     /// The mapping by ids and columns, once its names are known.
     pub mapping: Option<Mapping>,
     /// Labels of required custom fields that the mapping does not fill, as far as Testmo tells.
@@ -66,11 +69,11 @@ pub struct Examined {
 impl Examined {
     /// Testmo could not even be asked.
     pub fn failed(reason: Reason, detail: String) -> Self {
-        Self { finding: Finding::Fails { reason, detail }, mapping: None, unfilled: Vec::new(), pause: None }
+        Self { finding: Verification::Fails { reason, detail }, mapping: None, unfilled: Vec::new(), pause: None }
     }
 
     /// The look ended early; without names, what the mapping stands for is known all the same.
-    fn ended(ended: Ended, written: &WrittenMapping) -> Self {
+    fn ended(ended: Ended, written: &MappingSpec) -> Self {
         let mapping = written.resolve(&Catalogue::default()).ok();
         Self { finding: ended.finding, mapping, unfilled: Vec::new(), pause: ended.pause }
     }
@@ -82,7 +85,7 @@ pub(super) async fn examine(
     access: &Access,
     project: u64,
     folder: u64,
-    written: &WrittenMapping,
+    written: &MappingSpec,
 ) -> Examined {
     let finding = match look(client, access, project, folder).await {
         Ok(finding) => finding,
@@ -98,7 +101,7 @@ async fn read_mapping(
     client: &Client,
     access: &Access,
     project: u64,
-    written: &WrittenMapping,
+    written: &MappingSpec,
 ) -> Result<(Mapping, Vec<String>), Ended> {
     let needs = written.needs();
     // The fields also tell of required ones; without names they are no reason to call a connection broken.

@@ -8,10 +8,10 @@ use super::echo::differences;
 use super::wire::{
     Created, EchoedFolder, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at, created_id,
 };
-use crate::batch::answer::{Pushed, Trouble};
 use crate::batch::ledger::Target;
-use crate::batch::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
-use crate::batch::written::{Catalogue, Needs};
+use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
+use crate::batch::render::mapping_spec::{Catalogue, Needs};
+use crate::batch::verdict::answer::{ApiError, CreateOutcome};
 
 /// The most pages of one list: a bound on what a broken answer can cost.
 const MOST_PAGES: usize = 1_000;
@@ -55,7 +55,7 @@ impl Client {
     ///
     /// # Errors
     /// With what the answer means instead.
-    pub async fn user(&self, access: &Access) -> Result<String, Trouble> {
+    pub async fn user(&self, access: &Access) -> Result<String, ApiError> {
         let answer = self.get(access, "/user").await?;
         content::<User>(&answer).map(|user| user.name)
     }
@@ -64,7 +64,7 @@ impl Client {
     ///
     /// # Errors
     /// With what the answer means instead.
-    pub async fn project(&self, access: &Access, project: u64) -> Result<String, Trouble> {
+    pub async fn project(&self, access: &Access, project: u64) -> Result<String, ApiError> {
         let answer = self.get(access, &format!("/projects/{project}")).await?;
         content::<One<Project>>(&answer).map(|one| one.result.name)
     }
@@ -73,7 +73,7 @@ impl Client {
     ///
     /// # Errors
     /// With what the answer means instead.
-    pub async fn folders(&self, access: &Access, project: u64) -> Result<Vec<Folder>, Trouble> {
+    pub async fn folders(&self, access: &Access, project: u64) -> Result<Vec<Folder>, ApiError> {
         self.list(access, &format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc"))
             .await
     }
@@ -82,7 +82,7 @@ impl Client {
     ///
     /// # Errors
     /// With what an answer means instead; lists that a tenant lacks, or that the key's user may not see, are `None`.
-    pub async fn catalogue(&self, access: &Access, project: u64, needs: Needs) -> Result<Catalogue, Trouble> {
+    pub async fn catalogue(&self, access: &Access, project: u64, needs: Needs) -> Result<Catalogue, ApiError> {
         let named = async |wanted: bool, list: &str| {
             if !wanted {
                 return Ok(None);
@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// Every page of a list; `path` has a query already.
-    async fn list<T: serde::de::DeserializeOwned>(&self, access: &Access, path: &str) -> Result<Vec<T>, Trouble> {
+    async fn list<T: serde::de::DeserializeOwned>(&self, access: &Access, path: &str) -> Result<Vec<T>, ApiError> {
         let (mut all, mut page) = (Vec::new(), 1);
         for _ in 0..MOST_PAGES {
             let answer = self.get(access, &format!("{path}&page={page}")).await?;
@@ -114,14 +114,14 @@ impl Client {
                 None => return Ok(all),
             }
         }
-        Err(Trouble::Unreadable("a list has no end".into()))
+        Err(ApiError::Unreadable("a list has no end".into()))
     }
 
     /// Asks for a short page of a folder's cases, to find out whether lists are answered.
     ///
     /// # Errors
     /// With what the answer means instead.
-    pub async fn has_lists(&self, access: &Access, target: &Target) -> Result<(), Trouble> {
+    pub async fn has_lists(&self, access: &Access, target: &Target) -> Result<(), ApiError> {
         let Target { project, folder, .. } = target;
         let path = format!("/projects/{project}/cases?folder_id={folder}&per_page=15&page=1");
         let answer = self.get(access, &path).await?;
@@ -132,39 +132,39 @@ impl Client {
     /// or without a usable id, is unreadable.
     ///
     /// # Errors
-    /// With what the answer means instead; see [`Trouble::may_have_committed`].
+    /// With what the answer means instead; see [`ApiError::may_have_committed`].
     pub async fn create_folder(
         &self,
         access: &Access,
         project: u64,
         parent: u64,
         name: &str,
-    ) -> Result<CreatedFolder, Trouble> {
+    ) -> Result<CreatedFolder, ApiError> {
         let body = serde_json::json!({"folders": [{"name": name, "parent_id": parent}]}).to_string();
         let answer = self.post(access, &format!("/projects/{project}/folders"), body).await?;
         let created: Created<'_> = content(&answer)?;
         let [entry] = created.result[..] else {
-            return Err(Trouble::Unreadable(format!("{} entries for one folder", created.result.len())));
+            return Err(ApiError::Unreadable(format!("{} entries for one folder", created.result.len())));
         };
-        let echoed: EchoedFolder =
-            serde_json::from_str(entry.get()).map_err(|_| Trouble::Unreadable("no id of the created folder".into()))?;
+        let echoed: EchoedFolder = serde_json::from_str(entry.get())
+            .map_err(|_| ApiError::Unreadable("no id of the created folder".into()))?;
         if !is_folder_id(echoed.id) {
-            return Err(Trouble::Unreadable(format!("{} is not an id of a folder", echoed.id)));
+            return Err(ApiError::Unreadable(format!("{} is not an id of a folder", echoed.id)));
         }
         if (echoed.project_id, echoed.parent_id) != (Some(project), Some(parent)) {
             let at = format!("project {:?}, parent {:?}", echoed.project_id, echoed.parent_id);
-            return Err(Trouble::Unreadable(format!("folder {} was created elsewhere: {at}", echoed.id)));
+            return Err(ApiError::Unreadable(format!("folder {} was created elsewhere: {at}", echoed.id)));
         }
         Ok(CreatedFolder { id: echoed.id, name: echoed.name })
     }
 
     /// Creates cases; `body` is the whole request and holds `sent` of them.
-    pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> Pushed {
+    pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> CreateOutcome {
         let answered = self.post(access, &format!("/projects/{project}/cases"), body.clone()).await;
         let created = answered.and_then(|answer| {
             let created: Created<'_> = content(&answer)?;
             if created.result.len() > sent {
-                return Err(Trouble::Unreadable(format!("{} entries for {sent} cases", created.result.len())));
+                return Err(ApiError::Unreadable(format!("{} entries for {sent} cases", created.result.len())));
             }
             let mut ids: Vec<Option<u64>> = created.result.iter().map(|entry| created_id(entry)).collect();
             ids.resize(sent, None);
@@ -173,8 +173,8 @@ impl Client {
             Ok((ids, differences(&body, &created.result), offset))
         });
         match created {
-            Ok((ids, differing, offset)) => Pushed { end: Ok(ids), differing, offset },
-            Err(trouble) => Pushed { end: Err(trouble), differing: Vec::new(), offset: None },
+            Ok((ids, differing, offset)) => CreateOutcome { end: Ok(ids), differing, offset },
+            Err(trouble) => CreateOutcome { end: Err(trouble), differing: Vec::new(), offset: None },
         }
     }
 
@@ -184,7 +184,7 @@ impl Client {
     ///
     /// # Errors
     /// With what an answer means instead.
-    pub async fn look(&self, access: &Access, target: &Target, past: Past, tags: &[String]) -> Result<Look, Trouble> {
+    pub async fn look(&self, access: &Access, target: &Target, past: Past, tags: &[String]) -> Result<Look, ApiError> {
         let Target { project, folder, .. } = target;
         let filter = if tags.is_empty() { String::new() } else { format!("&tags={}", tags.join(",")) };
         let list = format!(
@@ -198,7 +198,7 @@ impl Client {
                 return Ok(Look { requests, ..look });
             }
         }
-        Err(Trouble::Unreadable("cases vanished from the folder during each of three readings".into()))
+        Err(ApiError::Unreadable("cases vanished from the folder during each of three readings".into()))
     }
 
     /// What is there, unless rows vanished.
@@ -208,7 +208,7 @@ impl Client {
         list: &str,
         past: Past,
         requests: &mut u32,
-    ) -> Result<Option<Look>, Trouble> {
+    ) -> Result<Option<Look>, ApiError> {
         let (mut rows, mut page, mut total, mut since) = (Vec::<Row>::new(), 1, None, None);
         let (mut seen, mut lowest, mut descends) = (HashSet::new(), u64::MAX, true);
         for _ in 0..MOST_PAGES {
@@ -224,7 +224,7 @@ impl Client {
             let skew = answer.server_time().map_or(0, |theirs| theirs - answer.at);
             let offset = past.offset.unwrap_or_default().min(0);
             let since = *since.get_or_insert(past.before + skew - CLOCK_MARGIN_MS + offset);
-            let read = listed.rows().map_err(Trouble::Unreadable)?;
+            let read = listed.rows().map_err(ApiError::Unreadable)?;
             // Rows that are created while we page move others to the next page, where they are seen again.
             for row in read.iter().filter(|row| seen.insert(row.id)) {
                 descends &= row.id < lowest;
@@ -239,7 +239,7 @@ impl Client {
                 Some(_) | None => return Ok(Some(Look { rows, since, descends, requests: 0 })),
             }
         }
-        Err(Trouble::Unreadable("the list of cases has no end".into()))
+        Err(ApiError::Unreadable("the list of cases has no end".into()))
     }
 }
 
@@ -249,22 +249,22 @@ pub fn is_folder_id(id: u64) -> bool {
 }
 
 /// The lists are new in Testmo, and tenants can lack them: then there is no such route.
-fn if_listed<T>(listed: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
+fn if_listed<T>(listed: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match listed {
         Ok(listed) => Ok(Some(listed)),
         Err(
-            Trouble::Missing
-            | Trouble::NotTestmo { .. }
-            | Trouble::Forbidden
-            | Trouble::Inconclusive { status: 403..=405 },
+            ApiError::Missing
+            | ApiError::NotTestmo { .. }
+            | ApiError::Forbidden
+            | ApiError::Inconclusive { status: 403..=405 },
         ) => Ok(None),
         Err(trouble) => Err(trouble),
     }
 }
 
-fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, Trouble> {
+fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ApiError> {
     let content = answer.content();
-    if let (Err(Trouble::NotTestmo { .. }), Some(to)) = (&content, redirect_of(answer)) {
+    if let (Err(ApiError::NotTestmo { .. }), Some(to)) = (&content, redirect_of(answer)) {
         tracing::debug!(to, "Testmo's address redirects");
     }
     content

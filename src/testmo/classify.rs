@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
-use crate::batch::answer::{FieldRefusal, Refusals, Trouble};
+use crate::batch::verdict::answer::{ApiError, FieldRefusal, Refusals};
 
 /// The longest pause that a `Retry-After` is believed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
@@ -27,12 +27,12 @@ pub struct Answer {
 
 impl Answer {
     /// The content of a successful answer, or what the answer means instead.
-    pub(super) fn content<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Trouble> {
+    pub(super) fn content<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
         if let Some(trouble) = trouble(self) {
             return Err(trouble);
         }
         serde_json::from_slice(&self.body).map_err(|error| {
-            Trouble::Unreadable(format!(
+            ApiError::Unreadable(format!(
                 "at line {}, column {} of {} bytes",
                 error.line(),
                 error.column(),
@@ -64,23 +64,23 @@ impl Answer {
     }
 }
 
-fn trouble(answer: &Answer) -> Option<Trouble> {
+fn trouble(answer: &Answer) -> Option<ApiError> {
     Some(match answer.status {
         201 => return None,
         200..=299 if answer.is_json() => return None,
         // A page of HTML in place of the API: a login page or another host.
-        status @ 200..=399 => Trouble::NotTestmo { status },
+        status @ 200..=399 => ApiError::NotTestmo { status },
         // Nothing is carried out before these are said, whoever says them.
-        401 => Trouble::KeyRefused,
-        413 => Trouble::TooLarge,
-        429 => Trouble::Throttled { retry_after: retry_after(answer) },
-        status @ (421 | 425) => Trouble::NotProcessed { status },
-        403 if answer.is_testmos_refusal() => Trouble::Forbidden,
-        404 if answer.is_testmos_refusal() => Trouble::Missing,
-        422 if answer.is_testmos_refusal() => Trouble::Invalid(refusals(&answer.body)),
-        status @ (400 | 405) if answer.is_testmos_refusal() => Trouble::Rejected { status },
-        status @ 500..=599 => Trouble::Server { status },
-        status => Trouble::Inconclusive { status },
+        401 => ApiError::KeyRefused,
+        413 => ApiError::TooLarge,
+        429 => ApiError::Throttled { retry_after: retry_after(answer) },
+        status @ (421 | 425) => ApiError::NotProcessed { status },
+        403 if answer.is_testmos_refusal() => ApiError::Forbidden,
+        404 if answer.is_testmos_refusal() => ApiError::Missing,
+        422 if answer.is_testmos_refusal() => ApiError::Invalid(refusals(&answer.body)),
+        status @ (400 | 405) if answer.is_testmos_refusal() => ApiError::Rejected { status },
+        status @ 500..=599 => ApiError::Server { status },
+        status => ApiError::Inconclusive { status },
     })
 }
 
@@ -166,14 +166,14 @@ mod tests {
         let table = [
             (answer(200, &[JSON], "{}"), None),
             (answer(201, &[], "{}"), None),
-            (answer(200, &[html], "<html>"), Some(Trouble::NotTestmo { status: 200 })),
-            (answer(302, &[], ""), Some(Trouble::NotTestmo { status: 302 })),
-            (answer(400, &[JSON], SAID), Some(Trouble::Rejected { status: 400 })),
-            (answer(403, &[JSON], SAID), Some(Trouble::Forbidden)),
-            (answer(404, &[JSON], SAID), Some(Trouble::Missing)),
-            (answer(405, &[JSON], SAID), Some(Trouble::Rejected { status: 405 })),
-            (answer(500, &[], ""), Some(Trouble::Server { status: 500 })),
-            (answer(504, &[], ""), Some(Trouble::Server { status: 504 })),
+            (answer(200, &[html], "<html>"), Some(ApiError::NotTestmo { status: 200 })),
+            (answer(302, &[], ""), Some(ApiError::NotTestmo { status: 302 })),
+            (answer(400, &[JSON], SAID), Some(ApiError::Rejected { status: 400 })),
+            (answer(403, &[JSON], SAID), Some(ApiError::Forbidden)),
+            (answer(404, &[JSON], SAID), Some(ApiError::Missing)),
+            (answer(405, &[JSON], SAID), Some(ApiError::Rejected { status: 405 })),
+            (answer(500, &[], ""), Some(ApiError::Server { status: 500 })),
+            (answer(504, &[], ""), Some(ApiError::Server { status: 504 })),
         ];
         for (answer, expected) in table {
             assert_eq!(trouble(&answer), expected, "{}", answer.status);
@@ -184,11 +184,11 @@ mod tests {
     fn what_says_that_nothing_was_carried_out_is_believed_whatever_its_body() {
         for body in BODIES {
             for (status, expected) in [
-                (401, Trouble::KeyRefused),
-                (413, Trouble::TooLarge),
-                (421, Trouble::NotProcessed { status: 421 }),
-                (425, Trouble::NotProcessed { status: 425 }),
-                (429, Trouble::Throttled { retry_after: None }),
+                (401, ApiError::KeyRefused),
+                (413, ApiError::TooLarge),
+                (421, ApiError::NotProcessed { status: 421 }),
+                (425, ApiError::NotProcessed { status: 425 }),
+                (429, ApiError::Throttled { retry_after: None }),
             ] {
                 assert_eq!(trouble(&answer(status, &[body.0], body.1)), Some(expected), "{status} {body:?}");
             }
@@ -202,7 +202,7 @@ mod tests {
             assert!(own.is_some_and(|trouble| !trouble.may_have_committed()), "{status}");
             for body in BODIES.into_iter().filter(|body| *body != (JSON, SAID)) {
                 let read = trouble(&answer(status, &[body.0], body.1));
-                assert_eq!(read, Some(Trouble::Inconclusive { status }), "{status} {body:?}");
+                assert_eq!(read, Some(ApiError::Inconclusive { status }), "{status} {body:?}");
             }
         }
     }
@@ -214,7 +214,7 @@ mod tests {
         {
             for body in BODIES {
                 let read = trouble(&answer(status, &[body.0], body.1));
-                assert_eq!(read, Some(Trouble::Inconclusive { status }), "{status} {body:?}");
+                assert_eq!(read, Some(ApiError::Inconclusive { status }), "{status} {body:?}");
             }
         }
     }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::address::Origin;
 use super::classify::Answer;
 use super::http::Http;
-use crate::batch::answer::Trouble;
+use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
 
@@ -44,7 +44,7 @@ pub trait Transport: Debug + Send + Sync {
     ///
     /// # Errors
     /// With what happened on the wire; an answer of any status is none.
-    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, Trouble>;
+    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, ApiError>;
 }
 
 /// A client could not be built: the system's certificates cannot be read.
@@ -66,11 +66,11 @@ impl Client {
         Self { transport }
     }
 
-    pub(super) async fn get(&self, access: &Access, path: &str) -> Result<Answer, Trouble> {
+    pub(super) async fn get(&self, access: &Access, path: &str) -> Result<Answer, ApiError> {
         self.transport.exchange(access, Call { path, body: None }).await
     }
 
-    pub(super) async fn post(&self, access: &Access, path: &str, body: String) -> Result<Answer, Trouble> {
+    pub(super) async fn post(&self, access: &Access, path: &str, body: String) -> Result<Answer, ApiError> {
         self.transport.exchange(access, Call { path, body: Some(body) }).await
     }
 }

@@ -12,7 +12,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::batch::answer::EchoDifference;
+use crate::batch::verdict::answer::ResponseDifference;
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -57,13 +57,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
 }
 
 /// Every difference between the cases of a request and the entries of its answer, which are paired by index.
-pub(super) fn differences(request: &str, echoed: &[&RawValue]) -> Vec<EchoDifference> {
+pub(super) fn differences(request: &str, echoed: &[&RawValue]) -> Vec<ResponseDifference> {
     let sent = serde_json::from_str::<Request<'_>>(request).map(|request| request.cases).unwrap_or_default();
     let echoed = echoed.iter().map(|entry| serde_json::from_str::<Entry<'_>>(entry.get()).ok());
     let pairs = sent.iter().zip(echoed).enumerate();
     pairs
         .filter_map(|(index, (sent, echoed))| Some((index, sent, echoed?)))
-        .flat_map(|(index, sent, echoed)| parts(sent, &echoed).map(move |part| EchoDifference { index, part }))
+        .flat_map(|(index, sent, echoed)| parts(sent, &echoed).map(move |part| ResponseDifference { index, part }))
         .collect()
 }
 
@@ -76,7 +76,7 @@ fn parts(sent: &Entry<'_>, echoed: &Entry<'_>) -> impl Iterator<Item = &'static 
         // Which column holds the steps is the tenant's to say; they are what is sent as a list of objects.
         _ => sent.0.iter().any(|(key, _)| both(sent, echoed, key, steps)),
     };
-    EchoDifference::PARTS.into_iter().filter(differs).collect::<Vec<_>>().into_iter()
+    ResponseDifference::PARTS.into_iter().filter(differs).collect::<Vec<_>>().into_iter()
 }
 
 /// Whether a field is in both, can be read in both, and is not the same.
@@ -174,7 +174,7 @@ mod tests {
         shown(&request, &[sent(), echoed]).into_iter().map(|found| (found.index, found.part)).collect()
     }
 
-    fn shown(request: &str, echoed: &[Value]) -> Vec<EchoDifference> {
+    fn shown(request: &str, echoed: &[Value]) -> Vec<ResponseDifference> {
         let raw: Vec<Box<RawValue>> = echoed.iter().map(|entry| to_raw_value(entry).unwrap()).collect();
         differences(request, &raw.iter().map(AsRef::as_ref).collect::<Vec<_>>())
     }

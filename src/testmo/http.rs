@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 use super::classify::Answer;
 use super::client::{Access, Call, Transport};
 use super::resolver::{ListedResolver, ResolveError, VettedResolver};
-use crate::batch::answer::Trouble;
+use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
 
@@ -64,14 +64,14 @@ impl Http {
         }
     }
 
-    async fn send(&self, request: RequestBuilder, begun: Option<&AtomicBool>) -> Result<Answer, Trouble> {
+    async fn send(&self, request: RequestBuilder, begun: Option<&AtomicBool>) -> Result<Answer, ApiError> {
         let sent = || begun.is_none_or(|begun| begun.load(Ordering::SeqCst));
         let mut response = request.send().await.map_err(|error| wire_trouble(&error, sent()))?;
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| wire_trouble(&error, true))? {
             if body.len() + chunk.len() > self.max_answer_bytes {
-                return Err(Trouble::Unreadable(format!("it is longer than {} bytes", self.max_answer_bytes)));
+                return Err(ApiError::Unreadable(format!("it is longer than {} bytes", self.max_answer_bytes)));
             }
             body.extend_from_slice(&chunk);
         }
@@ -81,7 +81,7 @@ impl Http {
 
 #[async_trait]
 impl Transport for Http {
-    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, Trouble> {
+    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, ApiError> {
         let Some(body) = call.body else {
             return self.send(self.request(Method::GET, access, call.path), None).await;
         };
@@ -96,22 +96,22 @@ impl Transport for Http {
 }
 
 /// What broke, told apart by whether the request had begun to be written.
-fn wire_trouble(error: &reqwest::Error, begun: bool) -> Trouble {
+fn wire_trouble(error: &reqwest::Error, begun: bool) -> ApiError {
     let sources = || std::iter::successors(std::error::Error::source(error), |error| error.source());
     if !begun || error.is_connect() {
         for source in sources() {
             match source.downcast_ref::<ResolveError>() {
-                Some(ResolveError::Unknown) => return Trouble::UnknownHost,
-                Some(refused @ ResolveError::NotPublic(_)) => return Trouble::AddressRefused(refused.to_string()),
+                Some(ResolveError::Unknown) => return ApiError::UnknownHost,
+                Some(refused @ ResolveError::NotPublic(_)) => return ApiError::AddressRefused(refused.to_string()),
                 None => {}
             }
             if let Some(tls) = tls_error(source) {
-                return Trouble::Tls(tls.to_string());
+                return ApiError::Tls(tls.to_string());
             }
         }
-        return Trouble::Unreachable(last_words(sources()));
+        return ApiError::Unreachable(last_words(sources()));
     }
-    if error.is_timeout() { Trouble::TimedOut } else { Trouble::Broken(last_words(sources())) }
+    if error.is_timeout() { ApiError::TimedOut } else { ApiError::Broken(last_words(sources())) }
 }
 
 /// The layers below wrap an I/O error in another, and such an error names as its source not what it wraps, but the
@@ -178,7 +178,7 @@ mod tests {
         // Whether the body had begun does not matter, where no connection came about.
         for begun in [false, true] {
             let trouble = wire_trouble(&error, begun);
-            assert_eq!((&trouble, trouble.may_have_committed()), (&Trouble::UnknownHost, false));
+            assert_eq!((&trouble, trouble.may_have_committed()), (&ApiError::UnknownHost, false));
         }
     }
 }

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::batch::answer::is_id;
-use crate::batch::reconcile::Row;
-use crate::batch::written::{Field, Item};
+use crate::batch::ledger::reconcile::Row;
+use crate::batch::render::mapping_spec::{Field, Item};
+use crate::batch::verdict::answer::is_id;
 
 /// `GET /user`: not wrapped in `result`.
 #[derive(Debug, Deserialize)]

@@ -17,7 +17,7 @@ use crate::amqp::{Outgoing, Publish, PublishError};
 use crate::batch::event::CONTENT_TYPE;
 use crate::guard::{Panic, Task, guarded, may_panic};
 use crate::store::StoreError;
-use crate::store::outbox::Announcement;
+use crate::store::outbox::OutboxEvent;
 use crate::store::unbound::{Probe, Released};
 
 /// How often the outbox is looked through for what a crash or an outage left.
@@ -45,7 +45,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub(super) async fn announce(
     courier: Arc<Courier>,
     publisher: Arc<dyn Publish>,
-    mut stored: mpsc::Receiver<Announcement>,
+    mut stored: mpsc::Receiver<OutboxEvent>,
     stop: CancellationToken,
 ) {
     let mut announcer = Announcer {
@@ -131,7 +131,7 @@ enum End {
 
 impl Announcer {
     /// Announces what was handed over, but for what others may announce by now.
-    async fn announce_stored(&mut self, taken: &mut Vec<Announcement>) {
+    async fn announce_stored(&mut self, taken: &mut Vec<OutboxEvent>) {
         let now = self.courier.store.now();
         let events = taken.drain(..).filter(|event| event.due_at > now).collect();
         self.announce(events).await;
@@ -228,12 +228,12 @@ impl Announcer {
     }
 
     /// Announces events, and tells whether the broker took them all.
-    async fn announce(&mut self, events: Vec<Announcement>) -> bool {
+    async fn announce(&mut self, events: Vec<OutboxEvent>) -> bool {
         let now = Instant::now();
         self.returned.retain(|_, until| *until > now);
         let (courier, publisher) = (&self.courier, &self.publisher);
         let returned = Mutex::new(std::mem::take(&mut self.returned));
-        let one_by_one = async |events: Vec<Announcement>| {
+        let one_by_one = async |events: Vec<OutboxEvent>| {
             let mut ends = Vec::with_capacity(events.len());
             for event in events {
                 let end = if event.unbound || knows(&returned, &event.routing_key) {
@@ -248,7 +248,7 @@ impl Announcer {
             }
             ends
         };
-        let ends: Vec<(Announcement, End)> =
+        let ends: Vec<(OutboxEvent, End)> =
             join_all(by_subject(events).into_values().map(one_by_one)).await.into_iter().flatten().collect();
         self.returned = returned.into_inner().unwrap_or_default();
         let all_taken = ends.iter().all(|(_, end)| matches!(end, End::Confirmed));
@@ -257,7 +257,7 @@ impl Announcer {
     }
 
     /// Has it stored what became of events.
-    async fn note(&mut self, ends: Vec<(Announcement, End)>) {
+    async fn note(&mut self, ends: Vec<(OutboxEvent, End)>) {
         let (mut sent, mut returned, mut behind, mut postponed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (event, end) in ends {
             match end {
@@ -309,15 +309,15 @@ fn knows(returned: &Mutex<HashMap<String, Instant>>, key: &str) -> bool {
 }
 
 /// What is told of one batch, in order: the broker's channels overtake each other.
-fn by_subject(events: Vec<Announcement>) -> BTreeMap<String, Vec<Announcement>> {
-    let mut by_subject = BTreeMap::<String, Vec<Announcement>>::new();
+fn by_subject(events: Vec<OutboxEvent>) -> BTreeMap<String, Vec<OutboxEvent>> {
+    let mut by_subject = BTreeMap::<String, Vec<OutboxEvent>>::new();
     for event in events {
         by_subject.entry(event.subject.clone()).or_default().push(event);
     }
     by_subject
 }
 
-fn end_of(published: Result<(), PublishError>, event: &Announcement) -> End {
+fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -> End {
     match published {
         Ok(()) => End::Confirmed,
         Err(PublishError::Unroutable { .. }) => {
@@ -347,7 +347,7 @@ async fn unit<T: Default>(courier: &Courier, work: impl Future<Output = T>) -> T
 }
 
 /// Publishes one event; a panic over it counts as an end of which nothing is known.
-async fn publish(courier: &Courier, publisher: &dyn Publish, event: &Announcement) -> Result<(), PublishError> {
+async fn publish(courier: &Courier, publisher: &dyn Publish, event: &OutboxEvent) -> Result<(), PublishError> {
     let publishing = async {
         may_panic("publish", &event.subject);
         publisher.publish(outgoing(courier, event)).await
@@ -358,7 +358,7 @@ async fn publish(courier: &Courier, publisher: &dyn Publish, event: &Announcemen
     })
 }
 
-fn outgoing(courier: &Courier, event: &Announcement) -> Outgoing {
+fn outgoing(courier: &Courier, event: &OutboxEvent) -> Outgoing {
     Outgoing {
         exchange: courier.config.amqp.events_exchange.clone(),
         routing_key: event.routing_key.clone(),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::courier::Courier;
 use super::deliver::{Flow, Learnt};
 use super::entry::Entry;
+use crate::account::Signal;
 use crate::batch::Reason;
-use crate::batch::answer::Trouble;
 use crate::batch::message::FolderWish;
-use crate::batch::pace::Signal;
+use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_GATE, Next, after_failed_look, reason_of, signal_of};
 use crate::store::StoreError;
 use crate::store::accounts::{Pause, Permit};
-use crate::store::connections::Finding;
+use crate::store::connections::Verification;
 use crate::store::ledger::Change;
 use crate::tenants::Connection;
 
@@ -55,8 +55,8 @@ impl Courier {
         if signal == Signal::ProbeFailed {
             learnt.close(AFTER_PROBE, Reason::ServerError);
         }
-        let heard = Some(self.heard(connection, signal));
-        self.store.change(Change { heard, ..Change::default() }.into()).await?;
+        let observation = Some(self.observation(connection, signal));
+        self.store.change(Change { observation, ..Change::default() }.into()).await?;
         Ok(())
     }
 
@@ -64,16 +64,16 @@ impl Courier {
     pub(super) async fn call_failed(
         &self,
         entry: &mut Entry,
-        trouble: &Trouble,
+        trouble: &ApiError,
         next: Next,
         learnt: &mut Learnt,
     ) -> Result<Flow, StoreError> {
         if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(trouble)) {
-            let heard = Some(self.heard(&entry.connection, signal));
-            self.store.change(Change { heard, ..Change::default() }.into()).await?;
+            let observation = Some(self.observation(&entry.connection, signal));
+            self.store.change(Change { observation, ..Change::default() }.into()).await?;
         }
         let detail = Some(trouble.to_string());
-        if let (Trouble::Inconclusive { status }, Next::Again(reason)) = (trouble, &next)
+        if let (ApiError::Inconclusive { status }, Next::Again(reason)) = (trouble, &next)
             && self.is_answered_everywhere(entry, *status, learnt).await?
         {
             return self.connection_failed(entry, *reason, detail, learnt).await;
@@ -118,8 +118,8 @@ impl Courier {
             }
             learnt.requests += 1;
             match self.client.user(&connection.access).await {
-                Err(Trouble::KeyRefused) => {}
-                Err(trouble @ Trouble::Throttled { .. }) => {
+                Err(ApiError::KeyRefused) => {}
+                Err(trouble @ ApiError::Throttled { .. }) => {
                     let next = after_failed_look(&trouble);
                     return Box::pin(self.call_failed(entry, &trouble, next, learnt)).await;
                 }
@@ -129,9 +129,9 @@ impl Courier {
         let whatever_its_folder = matches!(reason, Reason::KeyRefused | Reason::UnexpectedStatus | Reason::NotTestmo);
         let of_this_batch = reason == Reason::ConnectionRejected || entry.wish != FolderWish::Tenant;
         if !of_this_batch || whatever_its_folder {
-            let finding = Finding::Fails { reason, detail: detail.clone().unwrap_or_default() };
+            let finding = Verification::Fails { reason, detail: detail.clone().unwrap_or_default() };
             let Connection { tenant, version, epoch, .. } = &*connection;
-            let written = self.store.note_finding(tenant, version, *epoch, &finding).await?;
+            let written = self.store.record_verification(tenant, version, *epoch, &finding).await?;
             self.tenants.forget(tenant);
             if !written.is_done() {
                 // What was found out may be outdated: the connection is read again, and the batch tried by that one.

@@ -15,17 +15,17 @@ use super::lanes_view::Backlog;
 use super::locate::Folders;
 use super::sample::Samples;
 use super::suspects::Suspects;
-use crate::batch::decode::{Undecodable, decode};
 use crate::batch::event::{self, Event, Telling};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
+use crate::batch::message::decode::{Undecodable, decode};
 use crate::batch::verdict::PatienceLimits;
 use crate::batch::{BatchKey, Fault, Reason, TenantId, excerpt, raw_hash};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::guard::may_panic;
 use crate::metrics::Metrics;
-use crate::store::ledger::{Change, Changed, Revised};
-use crate::store::outbox::Announcement;
+use crate::store::ledger::{Change, CommitOutcome, RecordUpdate};
+use crate::store::outbox::OutboxEvent;
 use crate::store::shelf::{Identity as ShelfIdentity, Shelving, Until};
 use crate::store::{Storage, StoreError, UnreadableRow};
 use crate::tenants::{Resolution, ResolveError, Tenants};
@@ -67,7 +67,7 @@ pub(super) struct Courier {
     /// Told when events were stored that are due for whoever asks.
     pub(super) announce: Arc<Notify>,
     /// Takes events that were stored for this worker alone to announce.
-    pub(super) stored: mpsc::Sender<Announcement>,
+    pub(super) stored: mpsc::Sender<OutboxEvent>,
 }
 
 /// What came of a parcel.
@@ -204,7 +204,7 @@ impl Courier {
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
         let (subject, told) = (event.subject.clone(), event.id.clone());
         let change = Change { shelve: Some(shelving), unshelve, events: vec![event], ..Change::default() };
-        if matches!(self.put(change).await?, Changed::Done(fresh) if fresh.is_empty()) {
+        if matches!(self.put(change).await?, CommitOutcome::Done(fresh) if fresh.is_empty()) {
             // The same bytes came before: whoever published them again waits for the event again.
             self.store.announce_event_again(&subject, &told).await?;
             self.announce.notify_one();
@@ -286,7 +286,7 @@ impl Courier {
         state: BatchState,
         reason: Option<Reason>,
         mut change: Change,
-    ) -> Result<Changed, StoreError> {
+    ) -> Result<CommitOutcome, StoreError> {
         let now = self.store.now();
         let mut record = entry.record.clone();
         record.settle(state, now);
@@ -303,7 +303,7 @@ impl Courier {
         if state == BatchState::Delivered || state == BatchState::Partial {
             change.success = Some(entry.identity.key.tenant.clone());
         }
-        change.batch = Some(Revised { record, from_epoch: entry.stored_epoch });
+        change.batch = Some(RecordUpdate { record, from_epoch: entry.stored_epoch });
         let changed = self.put(change).await?;
         if changed.is_done() {
             crash::after(Point::Settle);
@@ -339,8 +339,8 @@ impl Courier {
     }
 
     /// Stores the entry's record with a change.
-    pub(super) async fn store_revised(&self, entry: &mut Entry, change: Change) -> Result<Changed, StoreError> {
-        let batch = Some(Revised { record: entry.record.clone(), from_epoch: entry.stored_epoch });
+    pub(super) async fn store_revised(&self, entry: &mut Entry, change: Change) -> Result<CommitOutcome, StoreError> {
+        let batch = Some(RecordUpdate { record: entry.record.clone(), from_epoch: entry.stored_epoch });
         let changed = self.put(Change { batch, ..change }).await?;
         if changed.is_done() {
             entry.stored_epoch = entry.record.epoch;
@@ -349,23 +349,23 @@ impl Courier {
     }
 
     /// Stores a change and has its events announced.
-    async fn put(&self, mut change: Change) -> Result<Changed, StoreError> {
+    async fn put(&self, mut change: Change) -> Result<CommitOutcome, StoreError> {
         let count = change.events.len();
         let room = if count == 0 { None } else { self.stored.try_reserve_many(count).ok() };
         change.turn = room.is_some().then_some(announce::TURN);
         let changed = self.store_patiently(change).await?;
         match (room, &changed) {
-            (Some(room), Changed::Done(events)) => {
+            (Some(room), CommitOutcome::Done(events)) => {
                 room.zip(events).for_each(|(place, event)| place.send(event.clone()))
             }
-            (None, Changed::Done(_)) if count > 0 => self.announce.notify_one(),
-            (_, Changed::Done(_) | Changed::Fenced) => {}
+            (None, CommitOutcome::Done(_)) if count > 0 => self.announce.notify_one(),
+            (_, CommitOutcome::Done(_) | CommitOutcome::Fenced) => {}
         }
         Ok(changed)
     }
 
     /// Stores a change, trying again for as long as the worker is patient with its store: what it says has happened.
-    async fn store_patiently(&self, change: Change) -> Result<Changed, StoreError> {
+    async fn store_patiently(&self, change: Change) -> Result<CommitOutcome, StoreError> {
         let change = Arc::new(change);
         let since = Instant::now();
         loop {

@@ -16,13 +16,13 @@ use super::deliver::{Done, News, Worked};
 use super::desk::{Desk, Origin};
 use super::entry::{Entry, Identity};
 use super::lanes_view;
+use crate::account::Signal;
 use crate::amqp::Generation;
-use crate::batch::pace::Signal;
 use crate::batch::{Reason, TenantId};
 use crate::guard::{Task, guarded};
 use crate::lane::{Lanes, Limits, Place};
 use crate::store::StoreError;
-use crate::store::accounts::{Heard, Order, OrderedLane};
+use crate::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
 use crate::store::ledger::Change;
 use crate::store::shelf::{Due, Until};
 
@@ -42,7 +42,7 @@ pub(super) enum Told {
     /// A session with the broker is over.
     Lost(Generation),
     /// What people have ordered.
-    Orders(Vec<Order>),
+    Orders(Vec<LaneOverride>),
     /// Who has something on the shelf; answered with how much of it there is room for.
     Shelf(Vec<Due>, oneshot::Sender<Vec<(TenantId, u32)>>),
 }
@@ -68,7 +68,7 @@ pub(super) struct Dispatch {
     just_skimmed: BTreeSet<TenantId>,
     /// Until when something is due on the shelf that is soon tried again.
     back_soon: Option<Instant>,
-    orders: Vec<Order>,
+    orders: Vec<LaneOverride>,
 }
 
 struct WorkingOn {
@@ -195,7 +195,7 @@ impl Dispatch {
         due.iter().filter(|due| due.is_due).map(room).filter(|(_, room)| *room > 0).collect()
     }
 
-    fn obey(&mut self, orders: Vec<Order>) {
+    fn obey(&mut self, orders: Vec<LaneOverride>) {
         self.orders = orders;
         if !self.orders.iter().any(|order| order.paused) {
             return;
@@ -292,10 +292,10 @@ impl Dispatch {
     fn slow_down(&self, account: &Arc<str>) {
         tracing::info!(%account, "answers have become slow; fewer requests are sent at once");
         let ceiling = self.courier.config.push.account_limit;
-        let heard = Some(Heard { account: account.to_string(), signal: Signal::Slow, ceiling });
+        let observation = Some(AccountObservation { account: account.to_string(), signal: Signal::Slow, ceiling });
         let courier = self.courier.clone();
         self.errand(format!("limit of {account}"), async move {
-            if let Err(error) = courier.store.change(Change { heard, ..Change::default() }.into()).await {
+            if let Err(error) = courier.store.change(Change { observation, ..Change::default() }.into()).await {
                 tracing::debug!(%error, "a limit could not be lowered");
             }
         });
@@ -499,10 +499,10 @@ fn names(batches: &[Identity]) -> String {
 /// How long what a person has paused stays on the shelf, unless the person lets it go on.
 pub(super) const PAUSED: Duration = Duration::from_secs(24 * 3_600);
 
-fn is_paused(orders: &[Order], entry: &Entry) -> bool {
+fn is_paused(orders: &[LaneOverride], entry: &Entry) -> bool {
     orders.iter().filter(|order| order.paused).any(|order| match &order.lane {
-        OrderedLane::Tenant(tenant) => *tenant == entry.identity.key.tenant,
-        OrderedLane::Account(account) => account == entry.account(),
+        LaneSelector::Tenant(tenant) => *tenant == entry.identity.key.tenant,
+        LaneSelector::Account(account) => account == entry.account(),
     })
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::courier::Courier;
-use crate::batch::answer::EchoDifference;
+use crate::batch::verdict::answer::ResponseDifference;
 
 impl Courier {
     /// Counts the differences of one answer, and tells of them on one line; `name` gives the batch and the key of a
     /// case by its position in the request.
-    pub(super) fn tell_differences(&self, differing: &[EchoDifference], name: impl Fn(usize) -> String) {
+    pub(super) fn tell_differences(&self, differing: &[ResponseDifference], name: impl Fn(usize) -> String) {
         let Some(first) = differing.first() else { return };
         for difference in differing {
             self.metrics.echo_differences.with_label_values(&[difference.part]).inc();

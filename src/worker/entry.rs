@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::sample::Doubt;
+use super::sample::UnclearPush;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::{FolderWish, Source};
-use crate::batch::{Batch, BatchKey, RenderedCase, fingerprint, mark, raw_hash, render, size_in_push};
+use crate::batch::{Batch, BatchKey, RenderedCase, batch_tag, fingerprint, raw_hash, render, size_in_push};
 use crate::lane::{Class, Ticket, Work};
 use crate::store::shelf::ShelfId;
 use crate::tenants::Connection;
@@ -88,7 +88,7 @@ pub(super) struct Entry {
     /// When the open push was claimed, in milliseconds on the store's clock.
     pub(super) claimed_at: i64,
     /// What is known of its last push, for when the end of that is unclear.
-    pub(super) doubt: Doubt,
+    pub(super) doubt: UnclearPush,
     /// Rows of Testmo that may be cases which are not found: for a person to look at.
     pub(super) candidates: Vec<u64>,
     /// Positions of cases that were refused when they were sent alone, since a case last arrived: perhaps not they are
@@ -127,7 +127,7 @@ impl Entry {
             record,
             stored_epoch: 0,
             claimed_at: 0,
-            doubt: Doubt::default(),
+            doubt: UnclearPush::default(),
             candidates: Vec::new(),
             refused_alone: Vec::new(),
             suspected_since: None,
@@ -144,8 +144,8 @@ impl Entry {
     }
 
     /// The tag of its cases, unless the tenant has switched that off.
-    pub(super) fn mark(&self) -> Option<String> {
-        self.connection.mapping.mark.then(|| mark(&self.identity.key))
+    pub(super) fn batch_tag(&self) -> Option<String> {
+        self.connection.mapping.mark.then(|| batch_tag(&self.identity.key))
     }
 
     /// Forgets what is believed of it, as after a panic in the middle of work on it: the ledger says how far it is.
@@ -153,7 +153,7 @@ impl Entry {
         let (Identity { key, fingerprint }, keys) = (&self.identity, self.cases.iter().map(|case| case.key.clone()));
         self.record = BatchRecord::fresh(key.clone(), fingerprint.clone(), keys);
         self.stored_epoch = 0;
-        self.doubt = Doubt::default();
+        self.doubt = UnclearPush::default();
         self.candidates.clear();
         self.refused_alone.clear();
     }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use super::courier::Courier;
 use super::intake::patiently;
-use crate::batch::answer::is_id;
-use crate::batch::pace::Signal;
+use crate::account::Signal;
+use crate::batch::verdict::answer::is_id;
 use crate::store::StoreError;
-use crate::store::accounts::Heard;
+use crate::store::accounts::AccountObservation;
 use crate::store::ledger::{Change, KnownIds};
 
 impl Courier {
@@ -63,7 +63,8 @@ impl Courier {
     pub(super) async fn note_disorder(&self, account: &str) -> Result<(), StoreError> {
         tracing::warn!(account, "ids of cases do not ascend; where a request's outcome is unknown, a person is asked");
         let ceiling = self.config.push.account_limit;
-        let heard = Some(Heard { account: account.to_owned(), signal: Signal::IdsDisordered, ceiling });
-        self.store.change(Change { heard, ..Change::default() }.into()).await.map(drop)
+        let observation =
+            Some(AccountObservation { account: account.to_owned(), signal: Signal::IdsDisordered, ceiling });
+        self.store.change(Change { observation, ..Change::default() }.into()).await.map(drop)
     }
 }

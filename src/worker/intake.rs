@@ -182,7 +182,7 @@ pub(super) async fn take_off_shelf(courier: Arc<Courier>, news: mpsc::Sender<Tol
 }
 
 async fn see_orders(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<(), StoreError> {
-    let orders = courier.store.orders().await?;
+    let orders = courier.store.lane_overrides().await?;
     // The dispatcher is gone only when the worker stops.
     drop(news.send(Told::Orders(orders)).await);
     Ok(())

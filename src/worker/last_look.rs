@@ -9,18 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
 use super::look::Order;
-use crate::batch::answer::Trouble;
-use crate::batch::duplicates::duplicates;
+use crate::account::Signal;
 use crate::batch::event::{self, Event};
+use crate::batch::ledger::duplicates::duplicates;
+use crate::batch::ledger::reconcile::Row;
 use crate::batch::ledger::{BatchRecord, Target};
-use crate::batch::pace::Signal;
-use crate::batch::reconcile::Row;
+use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::signal_of;
-use crate::batch::{BatchKey, mark};
+use crate::batch::{BatchKey, batch_tag};
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
-use crate::store::accounts::{Heard, Permit};
-use crate::store::ledger::{Change, Revised};
+use crate::store::accounts::{AccountObservation, Permit};
+use crate::store::ledger::{Change, RecordUpdate};
 use crate::testmo::{Access, Look, Past};
 
 /// The most batches looked for in one go.
@@ -51,7 +51,7 @@ async fn look_for_due(courier: &Courier) -> Result<(), StoreError> {
     let testmo = &courier.config.testmo;
     // A look that fails is due again after its lease.
     let lease = testmo.last_look.max(testmo.lease());
-    for due in courier.store.take_last_looks(testmo.last_look, lease, AT_ONCE).await? {
+    for due in courier.store.take_late_checks(testmo.last_look, lease, AT_ONCE).await? {
         // Where one panics, it is its turn again when its lease is over.
         let key = due.record.key.clone();
         match courier.unit(Task::LateDuplicates, &key, courier.look_last(due.record)).await {
@@ -67,7 +67,7 @@ impl Courier {
         may_panic("late_duplicates", &record.key);
         let from_epoch = record.epoch;
         if let Some(target) = record.target() {
-            let order = Order { disordered: self.store.pace(&target.account).await?.ids_disordered };
+            let order = Order { disordered: self.store.throttle(&target.account).await?.ids_disordered };
             order.apply(&mut record);
         }
         let rows = match self.late_rows(&record).await? {
@@ -84,9 +84,9 @@ impl Courier {
             None => HashSet::new(),
         };
         let key = record.key.clone();
-        let event = self.note_duplicates(&mut record, Some(&mark(&key)), &held, &rows);
+        let event = self.note_duplicates(&mut record, Some(&batch_tag(&key)), &held, &rows);
         record.last_looked();
-        let batch = Some(Revised { record, from_epoch });
+        let batch = Some(RecordUpdate { record, from_epoch });
         let found = event.as_ref().map_or(0, |(_, count)| *count);
         let events = event.into_iter().map(|(event, _)| event).collect();
         // Where somebody else has changed the batch, it is due again when it is settled.
@@ -140,12 +140,12 @@ impl Courier {
         target: &Target,
         access: &Access,
         since: i64,
-    ) -> Result<Look, Trouble> {
+    ) -> Result<Look, ApiError> {
         let past = Past { before: since, up_to: record.floor, offset: self.samples.offset(&target.account) };
         let is_there = |position: usize| record.targets.get(record.cases[position].target) == Some(target);
         let youngest = record.arrived().filter(|(position, _)| is_there(*position)).map(|(_, id)| id).max();
         if let Some(sample) = youngest
-            && let Some(look) = self.look_by_tags(access, target, past, &[mark(&record.key)], sample).await?
+            && let Some(look) = self.look_by_tags(access, target, past, &[batch_tag(&record.key)], sample).await?
         {
             return Ok(look);
         }
@@ -156,7 +156,7 @@ impl Courier {
         &self,
         record: &BatchRecord,
         access: &Access,
-        trouble: &Trouble,
+        trouble: &ApiError,
         permit: Permit,
     ) -> Result<(), StoreError> {
         tracing::info!(batch = %record.key, %trouble, "what turned up late is looked for later");
@@ -171,8 +171,8 @@ impl Courier {
 
     async fn tell_of_account(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
         let ceiling = self.config.push.account_limit;
-        let heard = Some(Heard { account: access.origin.to_string(), signal, ceiling });
-        self.store.change(Change { heard, ..Change::default() }.into()).await?;
+        let observation = Some(AccountObservation { account: access.origin.to_string(), signal, ceiling });
+        self.store.change(Change { observation, ..Change::default() }.into()).await?;
         Ok(())
     }
 
@@ -185,15 +185,15 @@ impl Courier {
 
     /// Notes rows that stand for cases once more; gives the event that tells of them, and how many there are.
     ///
-    /// Without a mark nothing is said: a person may have made a case of the same name.
+    /// Without a batch_tag nothing is said: a person may have made a case of the same name.
     pub(super) fn note_duplicates(
         &self,
         record: &mut BatchRecord,
-        mark: Option<&str>,
+        batch_tag: Option<&str>,
         held: &HashSet<u64>,
         rows: &[Row],
     ) -> Option<(Event, usize)> {
-        let found = duplicates(record, mark?, held, rows);
+        let found = duplicates(record, batch_tag?, held, rows);
         if found.is_empty() {
             return None;
         }

@@ -12,8 +12,8 @@ use super::crash::{self, Point};
 use super::deliver::{Flow, Learnt};
 use super::entry::Entry;
 use super::intake::patiently;
-use crate::batch::answer::Trouble;
 use crate::batch::message::FolderWish;
+use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{after_failed_folder, after_failed_look};
 use crate::batch::{Reason, folded_folder_name};
 use crate::store::StoreError;
@@ -220,7 +220,7 @@ impl Courier {
         entry: &mut Entry,
         new: &NewFolder,
         holder: &str,
-        trouble: &Trouble,
+        trouble: &ApiError,
         learnt: &mut Learnt,
     ) -> Result<Flow, StoreError> {
         let testmo = &self.config.testmo;
@@ -229,7 +229,7 @@ impl Courier {
             // As with any claim, the store's clock may run ahead by the margin.
             settle => settle + testmo.margin,
         };
-        let end = if matches!(trouble, Trouble::Unreadable(_)) {
+        let end = if matches!(trouble, ApiError::Unreadable(_)) {
             // An answer of success.
             FolderEnd::Astray(settle)
         } else if trouble.may_have_committed() {
@@ -238,7 +238,7 @@ impl Courier {
             FolderEnd::NotCreated
         };
         self.free(new, holder, &end).await?;
-        let refused = matches!(trouble, Trouble::Invalid(_) | Trouble::Missing);
+        let refused = matches!(trouble, ApiError::Invalid(_) | ApiError::Missing);
         if refused && new.parent != entry.connection.folder && entry.relocated.is_none() {
             // The folder that it was to be in may have vanished: the path is looked for again, once.
             entry.relocated = Some(self.store.now());

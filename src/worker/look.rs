@@ -10,12 +10,12 @@ use super::crash::{self, Point};
 use super::deliver::{Flow, Job, Learnt, Part};
 use super::entry::Entry;
 use super::sample::Sample;
-use crate::batch::answer::Trouble;
-use crate::batch::duplicates::duplicates;
+use crate::batch::batch_tag;
+use crate::batch::ledger::duplicates::duplicates;
+use crate::batch::ledger::reconcile::{Found, Row, Wanted, find};
 use crate::batch::ledger::{BatchRecord, CaseState, Target};
-use crate::batch::mark;
-use crate::batch::reconcile::{Found, Row, Wanted, find};
 use crate::batch::verdict::after_failed_look;
+use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
 use crate::store::ledger::{Change, PushEnded};
 use crate::testmo::{Access, Look, Past};
@@ -64,7 +64,7 @@ impl Courier {
         let mut there: Vec<&mut Part> = job.parts.iter_mut().filter(goes_there).collect();
         let Some(first) = there.first_mut() else { return Ok(()) };
         let connection = first.entry.connection.clone();
-        let mut order = Order { disordered: self.store.pace(&target.account).await?.ids_disordered };
+        let mut order = Order { disordered: self.store.throttle(&target.account).await?.ids_disordered };
         there.iter_mut().for_each(|part| order.apply(&mut part.entry.record));
         let flow = match self.may_ask(&connection, &mut job.learnt).await? {
             Some(flow) => Err(flow),
@@ -94,7 +94,7 @@ impl Courier {
         target: &Target,
         access: &Access,
         learnt: &mut Learnt,
-    ) -> Result<Result<Look, Trouble>, StoreError> {
+    ) -> Result<Result<Look, ApiError>, StoreError> {
         let before = there.iter().map(|part| doubt_since(&part.entry)).min().unwrap_or(0);
         let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.entry.record.floor?)));
         let past = Past { before, up_to, offset: self.samples.offset(&target.account) };
@@ -128,12 +128,12 @@ impl Courier {
         for part in there {
             let entry = &part.entry;
             let push = entry.record.open_push.as_ref();
-            let Some(tag) = mark_of(entry, &push.map(|push| push.mark.clone())) else { return Ok(None) };
+            let Some(tag) = batch_tag_of(entry, &push.map(|push| push.batch_tag.clone())) else { return Ok(None) };
             tags.insert(tag);
             pushes.extend(push.map(|push| push.id.as_str()));
         }
         for push in pushes {
-            tags.extend(self.store.company(push).await?.waiting.iter().map(|record| mark(&record.key)));
+            tags.extend(self.store.push_members(push).await?.waiting.iter().map(|record| batch_tag(&record.key)));
         }
         Ok(Some(tags.into_iter().collect()))
     }
@@ -173,7 +173,7 @@ impl Courier {
                 },
                 None => false,
             };
-            let pushed_mark = entry.record.open_push.as_ref().map(|push| push.mark.clone());
+            let pushed_tag = entry.record.open_push.as_ref().map(|push| push.batch_tag.clone());
             let found = match self.found(entry, target, look, &mut held, *order) {
                 Rows::Of(found) => found,
                 Rows::Ask => {
@@ -195,8 +195,8 @@ impl Courier {
             };
             let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
             entry.record.looked(&found, known);
-            let mark = mark_of(entry, &pushed_mark);
-            let twice = self.note_duplicates(&mut entry.record, mark.as_deref(), &held, &look.rows);
+            let batch_tag = batch_tag_of(entry, &pushed_tag);
+            let twice = self.note_duplicates(&mut entry.record, batch_tag.as_deref(), &held, &look.rows);
             let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
             let change = Change { ended, events, ..Change::default() };
             if !self.store_revised(entry, change).await?.is_done() {
@@ -219,15 +219,15 @@ impl Courier {
     /// So it is where a row with the tag is held for a case of another batch: then Testmo gives ids to cases that it had
     /// given to others before.
     fn found(&self, entry: &mut Entry, target: &Target, look: &Look, held: &mut HashSet<u64>, order: Order) -> Rows {
-        let mark = tag_of(entry);
+        let batch_tag = tag_of(entry);
         let Found { cases: found, left_over, older } = self.search(entry, target, look, held);
         let (doubted, adopted) = (entry.record.doubtful().count(), found.len());
         tracing::info!(batch = %entry.identity.key, doubted, adopted, ?left_over, ?older, "reconciled with Testmo");
         let own: HashSet<u64> = entry.record.arrived().map(|(_, id)| id).chain(entry.record.told_twice()).collect();
         let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
-        let is_marked = |row: &&Row| mark.as_ref().is_some_and(|mark| row.tags.contains(mark));
-        let twice: Vec<u64> = look.rows.iter().filter(is_marked).filter(is_given_twice).map(|row| row.id).collect();
-        let is_unclear = order.disordered && mark.is_some() && !(found.is_empty() && left_over.is_empty());
+        let has_batch_tag = |row: &&Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
+        let twice: Vec<u64> = look.rows.iter().filter(has_batch_tag).filter(is_given_twice).map(|row| row.id).collect();
+        let is_unclear = order.disordered && batch_tag.is_some() && !(found.is_empty() && left_over.is_empty());
         let ids = found.iter().map(|(_, id)| *id);
         if is_unclear || !twice.is_empty() {
             entry.candidates = ids.chain(left_over).chain(twice).collect();
@@ -239,14 +239,14 @@ impl Courier {
     }
 
     fn search(&self, entry: &Entry, target: &Target, look: &Look, held: &HashSet<u64>) -> Found {
-        let mark = tag_of(entry);
+        let batch_tag = tag_of(entry);
         let doubtful = entry.record.doubtful();
         let cases: Vec<(usize, &str)> = doubtful.map(|at| (at, entry.cases[at].name.as_str())).collect();
         let arrived: Vec<(usize, u64)> = entry.record.arrived_at(&target.account).collect();
         let wanted = Wanted {
             cases: &cases,
             arrived: &arrived,
-            mark: mark.as_deref(),
+            batch_tag: batch_tag.as_deref(),
             folder: target.folder,
             floor: entry.record.floor,
             not_before: look.since,
@@ -276,10 +276,10 @@ impl Courier {
         held: &HashSet<u64>,
         order: Order,
     ) -> Result<bool, StoreError> {
-        let mut company = self.store.company(push).await?;
+        let mut company = self.store.push_members(push).await?;
         company.waiting.iter_mut().for_each(|record| order.apply(record));
         let came_of_it = |record: &BatchRecord| {
-            let tag = mark(&record.key);
+            let tag = batch_tag(&record.key);
             let late = duplicates(record, &tag, held, rows).into_iter().map(|(_, id)| id);
             let late: HashSet<u64> = late.chain(record.told_twice()).collect();
             let is_old = |row: &Row| held.contains(&row.id) || late.contains(&row.id);
@@ -318,13 +318,13 @@ fn is_doubtful(part: &Part) -> bool {
 }
 
 /// The tag of a batch's cases: that of its open push, if there is one.
-fn mark_of(entry: &Entry, pushed: &Option<Option<String>>) -> Option<String> {
-    pushed.clone().unwrap_or_else(|| entry.mark())
+fn batch_tag_of(entry: &Entry, pushed: &Option<Option<String>>) -> Option<String> {
+    pushed.clone().unwrap_or_else(|| entry.batch_tag())
 }
 
 /// The tag of the cases that are looked for.
 fn tag_of(entry: &Entry) -> Option<String> {
-    mark_of(entry, &entry.record.open_push.as_ref().map(|push| push.mark.clone()))
+    batch_tag_of(entry, &entry.record.open_push.as_ref().map(|push| push.batch_tag.clone()))
 }
 
 fn doubt_since(entry: &Entry) -> i64 {

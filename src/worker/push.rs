@@ -1,4 +1,4 @@
-//! How does one request go out? Claimed with all its batches, sent in time, and recorded for each batch.
+//! How does one request go out? ClaimOutcome with all its batches, sent in time, and recorded for each batch.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use super::entry::Entry;
 use super::look::span;
 use super::sample::Sample;
 use super::suspects::Asked;
-use crate::batch::answer::{FieldRefusal, PushEnd, Pushed, Trouble};
+use crate::account::Signal;
 use crate::batch::ledger::{OpenPush, Refusal, Target};
 use crate::batch::message::FolderWish;
-use crate::batch::pace::Signal;
+use crate::batch::verdict::answer::{ApiError, CreateOutcome, CreateResult, FieldRefusal};
 use crate::batch::verdict::{DEFAULT_GATE, Next, after_push, reason_of, signal_of};
 use crate::batch::{BatchKey, Reason, RenderedCase, push_body};
 use crate::guard::may_panic;
 use crate::lane::{PushOutcome, PushReport};
 use crate::store::StoreError;
-use crate::store::accounts::{Heard, Pause};
-use crate::store::ledger::{Change, Claim, Claimed, KnownIds, PushEnded, Revised};
+use crate::store::accounts::{AccountObservation, Pause};
+use crate::store::ledger::{Change, Claim, ClaimOutcome, KnownIds, PushEnded, RecordUpdate};
 use crate::tenants::Connection;
 
 /// A batch's share of a request.
@@ -50,11 +50,11 @@ struct Request<'a> {
 
 impl Share<'_> {
     /// The record with these cases claimed, to be stored where it is still as it is believed to be.
-    fn claimed(&self) -> Revised {
+    fn claimed(&self) -> RecordUpdate {
         let entry = &self.part.entry;
         let mut record = entry.record.clone();
         record.claim(&self.positions, self.open.clone(), &self.target);
-        Revised { record, from_epoch: entry.stored_epoch }
+        RecordUpdate { record, from_epoch: entry.stored_epoch }
     }
 }
 
@@ -76,7 +76,7 @@ impl Courier {
         let asked = Instant::now();
         let answer = self.store.claim(self.claim(&push, &connection, &shares)).await;
         let worked = match answer {
-            Ok(Claimed::Granted { at, limit, ids, stale, contested, unreadable }) => {
+            Ok(ClaimOutcome::Granted { at, limit, ids, stale, contested, unreadable }) => {
                 learnt.news.push(News::Limit(limit));
                 let mut granted = Vec::new();
                 for share in shares {
@@ -94,7 +94,7 @@ impl Courier {
                 let request = Request { push, connection: &connection, asked, last_try, ids };
                 self.send(granted, request, &mut learnt).await
             }
-            Ok(Claimed::Stale { stored, now }) => {
+            Ok(ClaimOutcome::Stale { stored, now }) => {
                 for share in shares {
                     let key = &share.part.entry.identity.key;
                     share.part.flow = Some(match stored.iter().find(|stored| stored.record.key == *key) {
@@ -104,29 +104,29 @@ impl Courier {
                 }
                 Ok(())
             }
-            Ok(Claimed::Full { limit }) => {
+            Ok(ClaimOutcome::Full { limit }) => {
                 learnt.news.push(News::Full(limit));
                 end_all(shares, &Flow::Turn);
                 Ok(())
             }
-            Ok(Claimed::Wait(Pause { wait, broken })) => {
+            Ok(ClaimOutcome::Wait(Pause { wait, broken })) => {
                 learnt.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
                 end_all(shares, &Flow::Turn);
                 Ok(())
             }
-            Ok(Claimed::Probe) => {
+            Ok(ClaimOutcome::Probe) => {
                 let probed = self.probe(&connection, &mut learnt).await;
                 probed.map(|()| end_all(shares, &Flow::Turn))
             }
-            Ok(Claimed::Unreadable(row)) => {
+            Ok(ClaimOutcome::Unreadable(row)) => {
                 end_all(shares, &Flow::Held(row));
                 Ok(())
             }
-            Ok(Claimed::Paused) => {
+            Ok(ClaimOutcome::Paused) => {
                 end_all(shares, &Flow::Paused);
                 Ok(())
             }
-            Ok(Claimed::ConnectionChanged) => {
+            Ok(ClaimOutcome::ConnectionChanged) => {
                 // What is remembered of it would lead here again.
                 self.tenants.forget(&connection.tenant);
                 end_all(shares, &Flow::Renew);
@@ -166,7 +166,7 @@ impl Courier {
         let started = Instant::now();
         learnt.requests += 1;
         let under_way = self.metrics.push_begins();
-        let Pushed { mut end, differing, offset } =
+        let CreateOutcome { mut end, differing, offset } =
             self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
         drop(under_way);
         crash::after(Point::Push);
@@ -181,7 +181,7 @@ impl Courier {
         let took = started.elapsed();
         self.metrics.push_seconds.observe(took.as_secs_f64());
         self.metrics.cases_per_push.observe(f64::from(u32::try_from(sent.len()).unwrap_or(u32::MAX)));
-        let answer = end.as_ref().err().map_or("2xx", Trouble::class);
+        let answer = end.as_ref().err().map_or("2xx", ApiError::class);
         self.metrics.pushes.with_label_values(&[answer]).inc();
         self.tell_differences(&differing, |index| name_of(&shares, index));
         let cases: Vec<&RenderedCase> = sent.iter().map(|(_, case)| *case).collect();
@@ -208,9 +208,9 @@ impl Courier {
     }
 
     /// Keeps the last case of a request as one that Testmo has to show.
-    fn keep_sample(&self, shares: &[Share<'_>], end: &PushEnd, sent_at: Instant) {
+    fn keep_sample(&self, shares: &[Share<'_>], end: &CreateResult, sent_at: Instant) {
         let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
-        let tag = share.part.entry.record.open_push.as_ref().and_then(|push| push.mark.clone());
+        let tag = share.part.entry.record.open_push.as_ref().and_then(|push| push.batch_tag.clone());
         self.samples.keep(share.target.clone(), Sample { tag, id, sent_at });
     }
 
@@ -230,16 +230,16 @@ impl Courier {
         &self,
         mut shares: Vec<Share<'_>>,
         push: String,
-        end: &PushEnd,
+        end: &CreateResult,
         next: &Next,
         connection: &Connection,
         learnt: &mut Learnt,
     ) -> Result<(), StoreError> {
-        let answer = end.as_ref().err().map_or("2xx", Trouble::class);
+        let answer = end.as_ref().err().map_or("2xx", ApiError::class);
         let ids = span(end.iter().flatten().flatten().copied());
         let ended = PushEnded { push, answer, ids };
         let signal = signal_of(end.as_ref().err());
-        let mut heard = signal.map(|signal| self.heard(connection, signal));
+        let mut observation = signal.map(|signal| self.observation(connection, signal));
         if let Next::Gate(wait) = next {
             learnt.close(wait.unwrap_or(DEFAULT_GATE), Reason::Throttled);
             self.metrics.throttled.inc();
@@ -254,7 +254,8 @@ impl Courier {
             first += count;
             let created = of_share.created().count();
             let lease = share.part.entry.record.open_push.is_some().then(|| self.lease_after(end));
-            let change = Change { ended: Some(ended.clone()), heard: heard.take(), lease, ..Change::default() };
+            let change =
+                Change { ended: Some(ended.clone()), observation: observation.take(), lease, ..Change::default() };
             recordings.push((share, flow, created, refused, change));
         }
         let stored = recordings.into_iter().map(|(share, flow, created, refused, change)| async move {
@@ -409,7 +410,7 @@ impl Courier {
     }
 
     /// How long after such an end nothing more can come of the request.
-    fn settle_time(&self, end: &PushEnd) -> Duration {
+    fn settle_time(&self, end: &CreateResult) -> Duration {
         let testmo = &self.config.testmo;
         end.as_ref().err().map_or(testmo.settle_unanswered, |trouble| {
             trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered)
@@ -418,8 +419,8 @@ impl Courier {
 
     /// For how long after such an end nobody else may go on with a batch. Where the request may still be at work, that
     /// allows for a jump of the store's clock.
-    fn lease_after(&self, end: &PushEnd) -> Duration {
-        let has_ended = end.as_ref().err().is_some_and(Trouble::has_ended);
+    fn lease_after(&self, end: &CreateResult) -> Duration {
+        let has_ended = end.as_ref().err().is_some_and(ApiError::has_ended);
         let margin = if has_ended { Duration::ZERO } else { self.config.testmo.margin };
         self.settle_time(end) + margin
     }
@@ -429,9 +430,9 @@ impl Courier {
         self.metrics.cases.with_label_values(&["refused"]).inc_by(refused as u64);
     }
 
-    pub(super) fn heard(&self, connection: &Connection, signal: Signal) -> Heard {
+    pub(super) fn observation(&self, connection: &Connection, signal: Signal) -> AccountObservation {
         let account = connection.access.origin.as_str().to_owned();
-        Heard { account, signal, ceiling: self.config.push.account_limit }
+        AccountObservation { account, signal, ceiling: self.config.push.account_limit }
     }
 }
 
@@ -456,7 +457,7 @@ fn judged(next: Next, batches: usize, last_try: bool) -> Next {
 
 /// The part of an answer that is about one batch.
 struct Slice<'a> {
-    end: &'a PushEnd,
+    end: &'a CreateResult,
     /// Where its cases begin in the request.
     first: usize,
     /// Their positions in the batch.
@@ -475,7 +476,7 @@ impl Slice<'_> {
     /// Whether the refusal names a case of this batch, or no case at all.
     fn is_blamed(&self) -> bool {
         match self.end {
-            Err(Trouble::Invalid(refusals)) if !refusals.entries.is_empty() => {
+            Err(ApiError::Invalid(refusals)) if !refusals.entries.is_empty() => {
                 let own = self.first..self.first + self.positions.len();
                 refusals.entries.keys().any(|at| own.contains(at))
             }
@@ -501,8 +502,12 @@ fn share<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Op
     };
     let connection = &entry.connection;
     let target = Target { account: entry.account().to_owned(), project: connection.project, folder };
-    let open =
-        OpenPush { id: push.to_owned(), connection: connection.version.clone(), mark: entry.mark(), committed: false };
+    let open = OpenPush {
+        id: push.to_owned(),
+        connection: connection.version.clone(),
+        batch_tag: entry.batch_tag(),
+        committed: false,
+    };
     Some(Share { part, positions, target, open })
 }
 

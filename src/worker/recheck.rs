@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::Courier;
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
-use crate::store::connections::{ConnectionRow, Finding};
+use crate::store::connections::{ConnectionRow, Verification};
 use crate::tenants::Examined;
 
 /// How long a connection belongs to the worker that looks at it.
@@ -38,7 +38,7 @@ pub(super) async fn recheck(courier: Arc<Courier>, stop: CancellationToken) {
 }
 
 async fn look_at_due(courier: &Courier) -> Result<(), StoreError> {
-    for row in courier.store.take_rechecks(LEASE, AT_ONCE).await? {
+    for row in courier.store.take_reverifications(LEASE, AT_ONCE).await? {
         // Where one panics, it is its turn again when its lease is over.
         let what = format!("connection of {}", row.tenant);
         match courier.unit(Task::Recheck, &what, look_at(courier, row)).await {
@@ -61,8 +61,8 @@ async fn look_at(courier: &Courier, row: ConnectionRow) -> Result<(), StoreError
         return Ok(());
     }
     match &examined.finding {
-        Finding::Works { .. } => tracing::info!(tenant = %row.tenant, "the tenant's connection works again"),
-        Finding::Fails { reason, .. } => tracing::info!(tenant = %row.tenant, %reason, "it does not work yet"),
+        Verification::Works { .. } => tracing::info!(tenant = %row.tenant, "the tenant's connection works again"),
+        Verification::Fails { reason, .. } => tracing::info!(tenant = %row.tenant, %reason, "it does not work yet"),
     }
     Ok(())
 }

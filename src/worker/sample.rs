@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::courier::Courier;
-use crate::batch::answer::Trouble;
 use crate::batch::ledger::Target;
-use crate::batch::reconcile::CLOCK_MARGIN_MS;
+use crate::batch::ledger::reconcile::CLOCK_MARGIN_MS;
+use crate::batch::verdict::answer::ApiError;
 use crate::testmo::{Access, Look, Past};
 
 /// The most folders of which a case is remembered; then all are forgotten, which costs longer looks only.
@@ -52,7 +52,7 @@ pub(super) struct Samples {
 struct Known {
     latest: HashMap<Target, Sample>,
     /// What is known of the last pushes with an unclear end.
-    doubts: HashMap<String, Doubt>,
+    doubts: HashMap<String, UnclearPush>,
     /// Accounts that did not show one, and when that was.
     distrusted: HashMap<String, Instant>,
     /// Ranges of ids that were answered last, by account: first and last.
@@ -63,7 +63,7 @@ struct Known {
 
 /// What is known of a push whose end is unclear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Doubt {
+pub(super) struct UnclearPush {
     /// When Testmo had answered that it was worked on no more; none where nobody said so.
     pub(super) ended_at: Option<Instant>,
 }
@@ -79,7 +79,7 @@ impl Samples {
     }
 
     /// Remembers what is known of a push for one of its batches.
-    pub(super) fn note_doubt(&self, push: &str, doubt: Doubt) {
+    pub(super) fn note_doubt(&self, push: &str, doubt: UnclearPush) {
         let Ok(mut known) = self.known.lock() else { return };
         if known.doubts.len() >= MOST_DOUBTS {
             known.doubts.clear();
@@ -88,7 +88,7 @@ impl Samples {
     }
 
     /// What is known of a push with an unclear end.
-    pub(super) fn doubt(&self, push: &str) -> Doubt {
+    pub(super) fn doubt(&self, push: &str) -> UnclearPush {
         self.known.lock().ok().and_then(|known| known.doubts.get(push).copied()).unwrap_or_default()
     }
 
@@ -167,12 +167,12 @@ impl Courier {
         past: Past,
         tags: &[String],
         sample: u64,
-    ) -> Result<Option<Look>, Trouble> {
+    ) -> Result<Option<Look>, ApiError> {
         match self.client.look(access, target, past, tags).await {
             Ok(look) => Ok(look.rows.iter().any(|row| row.id == sample).then_some(look)),
-            Err(Trouble::Invalid(_) | Trouble::Rejected { .. } | Trouble::Inconclusive { .. } | Trouble::TooLarge) => {
-                Ok(None)
-            }
+            Err(
+                ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Inconclusive { .. } | ApiError::TooLarge,
+            ) => Ok(None),
             Err(trouble) => Err(trouble),
         }
     }
@@ -237,7 +237,7 @@ mod tests {
     fn memory_is_bounded() {
         let (samples, now) = (Samples::default(), Instant::now());
         (0..=MOST_FOLDERS as u64).for_each(|folder| samples.keep(target(folder), sample(folder, now)));
-        (0..=MOST_DOUBTS).for_each(|push| samples.note_doubt(&push.to_string(), Doubt::default()));
+        (0..=MOST_DOUBTS).for_each(|push| samples.note_doubt(&push.to_string(), UnclearPush::default()));
         (0..2 * MOST_RANGES as u64).for_each(|id| drop(samples.take_ids("https://acme.testmo.net", &[2 * id])));
         let known = samples.known.lock().unwrap();
         assert_eq!((known.latest.len(), known.doubts.len()), (1, 1));

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::courier::Courier;
 use super::deliver::{Flow, Job, Learnt, Part};
 use super::entry::Entry;
-use crate::batch::answer::Trouble;
+use crate::account::Signal;
 use crate::batch::ledger::{Halved, Target};
-use crate::batch::pace::Signal;
+use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_GATE, signal_of};
 use crate::batch::{BatchKey, Reason, TenantId};
 use crate::store::StoreError;
@@ -211,20 +211,20 @@ impl Courier {
     async fn read_so(
         &self,
         entry: &Entry,
-        end: Result<(), Trouble>,
+        end: Result<(), ApiError>,
         status: u16,
         learnt: &mut Learnt,
     ) -> Result<Reads, StoreError> {
         let Err(trouble) = end else { return Ok(Reads::Succeed) };
         if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(&trouble)) {
-            let heard = Some(self.heard(&entry.connection, signal));
-            self.store.change(Change { heard, ..Change::default() }.into()).await?;
+            let observation = Some(self.observation(&entry.connection, signal));
+            self.store.change(Change { observation, ..Change::default() }.into()).await?;
         }
-        if let Trouble::Throttled { retry_after } = trouble {
+        if let ApiError::Throttled { retry_after } = trouble {
             self.metrics.throttled.inc();
             learnt.close(retry_after.unwrap_or(DEFAULT_GATE), Reason::Throttled);
         }
-        let is_alike = trouble == Trouble::Inconclusive { status };
+        let is_alike = trouble == ApiError::Inconclusive { status };
         Ok(if is_alike { Reads::Alike } else { Reads::Unknown })
     }
 

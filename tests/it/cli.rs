@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use testmo_courier::batch::Reason;
-use testmo_courier::batch::mapping::Mapping;
+use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::store::Store;
-use testmo_courier::store::connections::{Finding, Written};
+use testmo_courier::store::connections::{Verification, Written};
 use testmo_courier::tenants::{Examined, Keyring, Tenants};
 use testmo_courier::testmo::AddressPolicy;
 use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
@@ -363,8 +363,8 @@ async fn what_a_worker_notes_of_a_connection_does_not_fail_the_command_that_chan
     let end = held
         .during(&folder, &["tenants", "set", "acme", "--expires", "2999-12-31"], async || {
             let row = store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap();
-            let finding = Finding::Fails { reason: Reason::Forbidden, detail: "found by a worker".into() };
-            let written = store.note_finding(&row.tenant, &row.version, row.epoch, &finding).await.unwrap();
+            let finding = Verification::Fails { reason: Reason::Forbidden, detail: "found by a worker".into() };
+            let written = store.record_verification(&row.tenant, &row.version, row.epoch, &finding).await.unwrap();
             assert!(written.is_done());
         })
         .await;

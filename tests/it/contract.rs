@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use testmo_courier::batch::decode::{MAX_FAULTS, decode};
 use testmo_courier::batch::event::{self, Event};
-use testmo_courier::batch::lint::lint;
-use testmo_courier::batch::mapping::Mapping;
-use testmo_courier::batch::reason::Class;
+use testmo_courier::batch::message::decode::{MAX_FAULTS, decode};
+use testmo_courier::batch::message::lint::lint;
+use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::batch::render::render;
+use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::batch::{Reason, one_line};
 use testmo_courier::contract::{KINDS, asyncapi, batch_example, batch_schema, events_schema};
 

@@ -7,7 +7,7 @@
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::Connection;
-use testmo_courier::batch::{Reason, mark};
+use testmo_courier::batch::{Reason, batch_tag};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
@@ -54,7 +54,7 @@ async fn create_what_was_there(stage: &Stage) {
     let client = Client::new(config, Clock::system()).expect("a client");
     let access = Access { origin, key: SecretString::from(key_of("acme")) };
     for id in ["b-delivered", "b-unclear", "b-silent", "b-claimed"] {
-        let tag = mark(&format!("acme/{id}").parse().expect("a batch"));
+        let tag = batch_tag(&format!("acme/{id}").parse().expect("a batch"));
         let case = |name: String| json!({"folder_id": 1, "name": name, "tags": [tag]});
         let body = json!({"cases": names(id, 2).into_iter().map(case).collect::<Vec<_>>()}).to_string();
         client.create_cases(&access, 1, body, 2).await.end.expect("cases");

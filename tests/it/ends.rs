@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 
 use secrecy::SecretString;
-use testmo_courier::batch::answer::{PushEnd, Trouble};
+use testmo_courier::batch::verdict::answer::{ApiError, CreateResult};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
@@ -23,11 +23,11 @@ const LONG: &str = "20s";
 const SHORT: &str = "1s";
 
 /// Sends three cases to an origin, as the worker does.
-async fn push_to(origin: &str) -> PushEnd {
+async fn push_to(origin: &str) -> CreateResult {
     push_within(origin, BODY.into(), LONG, LONG).await
 }
 
-async fn push_within(origin: &str, body: String, connect: &str, request: &str) -> PushEnd {
+async fn push_within(origin: &str, body: String, connect: &str, request: &str) -> CreateResult {
     // As `main` does; only the first test of the process can.
     drop(rustls::crypto::ring::default_provider().install_default());
     let environment = [
@@ -49,23 +49,23 @@ async fn push_within(origin: &str, body: String, connect: &str, request: &str) -
 }
 
 /// The trouble of a push to a server with a script, once the script was played.
-async fn trouble_at(wire: Wire) -> Trouble {
+async fn trouble_at(wire: Wire) -> ApiError {
     trouble_within(wire, LONG).await
 }
 
-async fn trouble_within(wire: Wire, request: &str) -> Trouble {
+async fn trouble_within(wire: Wire, request: &str) -> ApiError {
     let end = push_within(&format!("http://{}", wire.address), BODY.into(), request, request).await;
     wire.end().await;
     end.expect_err("a trouble")
 }
 
 #[track_caller]
-fn clear(trouble: &Trouble, class: &str) {
+fn clear(trouble: &ApiError, class: &str) {
     assert_eq!((trouble.class(), trouble.may_have_committed()), (class, false), "{trouble}");
 }
 
 #[track_caller]
-fn unclear(trouble: &Trouble, class: &str) {
+fn unclear(trouble: &ApiError, class: &str) {
     assert_eq!((trouble.class(), trouble.may_have_committed()), (class, true), "{trouble}");
 }
 
@@ -198,8 +198,8 @@ async fn a_connection_that_ends_without_an_answer_is_unclear() {
 
 #[tokio::test]
 async fn no_answer_in_time_is_unclear() {
-    assert_eq!(trouble_within(Wire::after_request(hold), SHORT).await, Trouble::TimedOut);
-    unclear(&Trouble::TimedOut, "timeout");
+    assert_eq!(trouble_within(Wire::after_request(hold), SHORT).await, ApiError::TimedOut);
+    unclear(&ApiError::TimedOut, "timeout");
 }
 
 #[tokio::test]
@@ -230,9 +230,9 @@ async fn a_body_that_breaks_off_is_unclear() {
 #[tokio::test]
 async fn each_5xx_is_unclear() {
     for status in [500, 502, 503, 504, 520] {
-        let wire = Wire::answering(answer(&format!("{status} Trouble"), HTML, "<html>"));
+        let wire = Wire::answering(answer(&format!("{status} ApiError"), HTML, "<html>"));
         let trouble = trouble_at(wire).await;
-        assert_eq!(trouble, Trouble::Server { status });
+        assert_eq!(trouble, ApiError::Server { status });
         unclear(&trouble, "5xx");
     }
 }
@@ -288,7 +288,7 @@ async fn what_is_answered_before_anything_is_carried_out_is_clear_whatever_the_b
         for (status, class) in
             [(401, "401"), (413, "413"), (421, "not_processed"), (425, "not_processed"), (429, "429")]
         {
-            clear(&trouble_at(Wire::answering(answer(&format!("{status} Trouble"), kind, body))).await, class);
+            clear(&trouble_at(Wire::answering(answer(&format!("{status} ApiError"), kind, body))).await, class);
         }
     }
 }
@@ -297,7 +297,7 @@ async fn what_is_answered_before_anything_is_carried_out_is_clear_whatever_the_b
 async fn a_refusal_is_clear_in_testmos_own_words_and_unclear_in_others() {
     for (at, (kind, body)) in BODIES.into_iter().enumerate() {
         for (status, class) in [(400, "4xx"), (403, "403"), (404, "404"), (405, "4xx"), (422, "422")] {
-            let trouble = trouble_at(Wire::answering(answer(&format!("{status} Trouble"), kind, body))).await;
+            let trouble = trouble_at(Wire::answering(answer(&format!("{status} ApiError"), kind, body))).await;
             if at == 0 { clear(&trouble, class) } else { unclear(&trouble, "inconclusive") }
         }
     }
@@ -307,8 +307,8 @@ async fn a_refusal_is_clear_in_testmos_own_words_and_unclear_in_others() {
 async fn any_other_status_is_unclear_whatever_the_body() {
     for (kind, body) in BODIES {
         for status in [402, 406, 408, 409, 410, 411, 414, 418, 423, 424, 428, 431, 451, 499, 600, 999] {
-            let trouble = trouble_at(Wire::answering(answer(&format!("{status} Trouble"), kind, body))).await;
-            assert_eq!(trouble, Trouble::Inconclusive { status });
+            let trouble = trouble_at(Wire::answering(answer(&format!("{status} ApiError"), kind, body))).await;
+            assert_eq!(trouble, ApiError::Inconclusive { status });
             unclear(&trouble, "inconclusive");
         }
     }

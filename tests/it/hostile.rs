@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use testmo_courier::batch::decode::{Undecodable, decode};
+use testmo_courier::batch::message::decode::{Undecodable, decode};
 use testmo_courier::batch::{Reason, excerpt};
 use testmo_courier::store::shelf::ShelfState;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
-use testmo_courier::store::accounts::{Order, OrderedLane};
+use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
 use testmo_sim::world::RequestRecord;
@@ -183,11 +183,11 @@ async fn every_batch_that_comes_while_its_account_wants_a_long_pause_is_told_to_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_has_paused_waits_on_the_shelf_until_it_may_go_on() {
     let mut stage = Stage::with_tenants(&["acme", "other"]).await;
-    let order = |lane: OrderedLane, paused| Order { lane, paused, most: None };
-    let lanes = [OrderedLane::Tenant(tenant_id("acme")), OrderedLane::Account(stage.testmo.origin("acme"))];
+    let order = |lane: LaneSelector, paused| LaneOverride { lane, paused, most: None };
+    let lanes = [LaneSelector::Tenant(tenant_id("acme")), LaneSelector::Account(stage.testmo.origin("acme"))];
     stage.start_worker();
     for (n, lane) in lanes.into_iter().enumerate() {
-        stage.store.give_order(&order(lane.clone(), true)).await.unwrap();
+        stage.store.set_lane_override(&order(lane.clone(), true)).await.unwrap();
         let (paused, other) = (format!("b-{n}"), format!("o-{n}"));
         stage.publish(&batch("acme", &paused, 2)).await;
         stage.publish(&batch("other", &other, 2)).await;
@@ -195,7 +195,7 @@ async fn what_a_person_has_paused_waits_on_the_shelf_until_it_may_go_on() {
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
         assert_eq!(shelf[0].content.reason, Reason::Paused);
         assert_eq!(stage.event_of(&format!("acme/{paused}")).await["data"]["reason"], "paused");
-        stage.store.give_order(&order(lane, false)).await.unwrap();
+        stage.store.set_lane_override(&order(lane, false)).await.unwrap();
         stage.delivered(&format!("acme/{paused}")).await;
     }
     stage.end().await;
@@ -211,7 +211,7 @@ async fn an_account_that_fails_again_and_again_is_left_alone_and_probed_until_it
         stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;
     }
     let origin = stage.testmo.origin("acme");
-    until(async || stage.store.pace(&origin).await.unwrap().breaker_until.is_some()).await;
+    until(async || stage.store.throttle(&origin).await.unwrap().breaker_until.is_some()).await;
     let tried = creates(&stage, "acme").len();
     assert!(tried < 30, "{tried} requests before the breaker opened");
     stage.account("acme").clear_faults();
@@ -221,6 +221,6 @@ async fn an_account_that_fails_again_and_again_is_left_alone_and_probed_until_it
     assert_eq!(stage.account("acme").cases().len(), 12);
     let probes = stage.account("acme").requests();
     assert!(probes.iter().any(|r| r.path.contains("/user")), "a request that changes nothing goes first");
-    assert_eq!(stage.store.pace(&origin).await.unwrap().breaker_until, None);
+    assert_eq!(stage.store.throttle(&origin).await.unwrap().breaker_until, None);
     stage.end().await;
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use testmo_courier::batch::batch_tag;
 use testmo_courier::batch::ledger::BatchRecord;
-use testmo_courier::batch::mark;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::ledger::{Change, Revised};
+use testmo_courier::store::ledger::{Change, RecordUpdate};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
@@ -72,7 +72,7 @@ async fn a_request_that_is_carried_out_after_the_settle_time_is_told_once_with_b
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
     stage.stop_worker().await;
     assert_eq!(stage.heard("acme/b-1"), 0, "it is told once");
-    let due = stage.store.take_last_looks(Duration::ZERO, Duration::ZERO, 9).await.unwrap();
+    let due = stage.store.take_late_checks(Duration::ZERO, Duration::ZERO, 9).await.unwrap();
     assert!(due.is_empty(), "nobody looks a second time");
     assert_eq!(stage.record("acme/b-1").await.late_since, None);
     stage.end().await;
@@ -134,7 +134,7 @@ async fn what_is_found_of_a_batch_that_went_on_elsewhere_tells_nothing_of_those_
     assert_eq!(push(&record), push(&stage.record("acme/b-2").await), "they went together");
     let from_epoch = record.epoch;
     record.looked(&[], false);
-    let batch = Some(Revised { record, from_epoch });
+    let batch = Some(RecordUpdate { record, from_epoch });
     assert!(stage.store.change(Change { batch, ..Change::default() }).await.expect("a store").is_done());
     create_late(&stage, "b-1 case 1").await;
     assert_eq!(stage.delivered("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted");
@@ -148,7 +148,7 @@ async fn create_late(stage: &Stage, name: &str) {
     let config = &stage.config.testmo;
     let origin = AddressPolicy::new(config).check(&stage.testmo.origin("acme")).expect("a listed origin");
     let client = Client::new(config, Clock::system()).expect("a client");
-    let tag = mark(&"acme/b-1".parse().expect("a batch"));
+    let tag = batch_tag(&"acme/b-1".parse().expect("a batch"));
     let body = json!({"cases": [{"folder_id": 1, "name": name, "tags": [tag]}]}).to_string();
     let access = Access { origin, key: SecretString::from(key_of("acme")) };
     client.create_cases(&access, 1, body, 1).await.end.expect("a case");

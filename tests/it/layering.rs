@@ -5,22 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name of ours.
-const MAY_NAME: [(&str, &[&str]); 13] = [
-    ("batch", &[]),
+const MAY_NAME: [(&str, &[&str]); 14] = [
+    ("account", &[]),
+    ("batch", &["account"]),
     ("clock", &[]),
     ("config", &[]),
     ("contract", &["batch"]),
     ("guard", &[]),
-    ("lane", &["batch"]),
+    ("lane", &["account", "batch"]),
     ("metrics", &["batch", "guard"]),
     ("amqp", &["config", "guard"]),
     ("testmo", &["batch", "clock", "config"]),
-    ("store", &["batch", "clock", "config", "guard"]),
-    ("tenants", &["batch", "store", "testmo"]),
+    ("store", &["account", "batch", "clock", "config", "guard"]),
+    ("tenants", &["account", "batch", "store", "testmo"]),
     ("admin", &["metrics"]),
     (
         "worker",
-        &["admin", "amqp", "batch", "clock", "config", "guard", "lane", "metrics", "store", "tenants", "testmo"],
+        &[
+            "account", "admin", "amqp", "batch", "clock", "config", "guard", "lane", "metrics", "store", "tenants",
+            "testmo",
+        ],
     ),
 ];
 

@@ -3,10 +3,10 @@
 
 use secrecy::SecretString;
 use serde_json::json;
-use testmo_courier::batch::mark;
-use testmo_courier::batch::pace::Signal;
+use testmo_courier::account::Signal;
+use testmo_courier::batch::batch_tag;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::accounts::Heard;
+use testmo_courier::store::accounts::AccountObservation;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
@@ -31,7 +31,7 @@ async fn create(stage: &Stage, cases: serde_json::Value) -> Vec<u64> {
 }
 
 fn tag_of(subject: &str) -> String {
-    mark(&subject.parse().expect("a batch"))
+    batch_tag(&subject.parse().expect("a batch"))
 }
 
 async fn replay(stage: &Stage, what: &str) {
@@ -221,8 +221,8 @@ async fn a_case_that_was_renamed_after_the_request_still_proves_it() {
 async fn where_ids_do_not_ascend_a_person_is_asked_and_nothing_is_sent_again() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let account = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap().origin;
-    let heard = Some(Heard { account, signal: Signal::IdsDisordered, ceiling: 4 });
-    stage.store.change(Change { heard, ..Change::default() }).await.unwrap();
+    let observation = Some(AccountObservation { account, signal: Signal::IdsDisordered, ceiling: 4 });
+    stage.store.change(Change { observation, ..Change::default() }).await.unwrap();
     stage.start_worker();
     is_asked(&mut stage).await;
     stage.end().await;
@@ -237,7 +237,7 @@ async fn an_id_that_is_too_high_is_no_floor_for_cases_that_nobody_can_have_copie
     stage.delivered("acme/b-0").await;
     is_asked(&mut stage).await;
     let account = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap().origin;
-    assert!(stage.store.pace(&account).await.unwrap().ids_disordered, "what was learnt is kept");
+    assert!(stage.store.throttle(&account).await.unwrap().ids_disordered, "what was learnt is kept");
     stage.end().await;
 }
 

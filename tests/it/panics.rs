@@ -5,7 +5,7 @@ use testmo_courier::batch::{Reason, TenantId, raw_hash};
 use testmo_courier::clock::Clock;
 use testmo_courier::guard::Task;
 use testmo_courier::store::Store;
-use testmo_courier::store::connections::Finding;
+use testmo_courier::store::connections::Verification;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelved, Shelving, Until};
 use testmo_sim::Method;
@@ -238,7 +238,7 @@ async fn a_failed_connection_whose_check_panics_does_not_keep_another_from_being
         let tenant: TenantId = tenant.parse().expect("a tenant");
         let mut row = past.connection(&tenant).await.expect("a store").expect("a connection");
         row.verified_version = None;
-        row.finding = Some(Finding::Fails { reason: Reason::Forbidden, detail: "refused".into() });
+        row.finding = Some(Verification::Fails { reason: Reason::Forbidden, detail: "refused".into() });
         past.set_connection(&row).await.expect("a store");
     }
     past.close().await;

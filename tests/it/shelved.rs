@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testmo_courier::batch::decode::decode;
+use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::{Reason, fingerprint};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::Store;
@@ -121,7 +121,7 @@ async fn a_throttled_account_is_left_alone_by_all_its_tenants_until_it_has_room(
         first["folder_path"] = json!(["Checkout"]);
         stage.publish(&first).await;
         let origin = stage.testmo.origin("acme");
-        until(async || stage.store.pace(&origin).await.unwrap().gate_until > 0).await;
+        until(async || stage.store.throttle(&origin).await.unwrap().gate_until > 0).await;
         stage.publish(&batch("second", "b-2", 5)).await;
         stage.delivered("acme/b-1").await;
         stage.delivered("second/b-2").await;

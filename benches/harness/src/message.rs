@@ -102,7 +102,7 @@ mod tests {
     fn a_batch_of_five_cases_is_about_two_kilobytes_and_is_one_that_the_worker_takes() {
         let draft = draft(Form::Plain, "acme", 17, 5);
         assert!((1_800..2_800).contains(&draft.body.len()), "{} bytes", draft.body.len());
-        let decoded = testmo_courier::batch::decode::decode(&draft.body);
+        let decoded = testmo_courier::batch::message::decode::decode(&draft.body);
         assert!(decoded.is_ok(), "{decoded:?}");
     }
 

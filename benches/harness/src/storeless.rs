@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use testmo_courier::account::Throttle;
 use testmo_courier::admin::{self, Readiness};
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
-use testmo_courier::batch::pace::Pace;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::metrics::Metrics;
-use testmo_courier::store::accounts::{Order, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding, Written};
+use testmo_courier::store::accounts::{LaneOverride, Permit};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, KnownIds, Stored};
-use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushMembers, Stored};
+use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{Pruned, Storage, Store, StoreError};
@@ -83,7 +83,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
 struct Storeless {
     clock: Clock,
     connections: HashMap<TenantId, ConnectionRow>,
-    outbox: Mutex<Vec<Announcement>>,
+    outbox: Mutex<Vec<OutboxEvent>>,
 }
 
 impl Storeless {
@@ -92,7 +92,7 @@ impl Storeless {
         Self { clock: Clock::system(), connections, outbox: Mutex::default() }
     }
 
-    fn outbox(&self) -> std::sync::MutexGuard<'_, Vec<Announcement>> {
+    fn outbox(&self) -> std::sync::MutexGuard<'_, Vec<OutboxEvent>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,8 +109,8 @@ impl Storage for Storeless {
 
     async fn close(&self) {}
 
-    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
-        Ok(Claimed::Granted {
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
+        Ok(ClaimOutcome::Granted {
             at: self.now(),
             limit: claim.ceiling,
             ids: KnownIds::default(),
@@ -120,14 +120,14 @@ impl Storage for Storeless {
         })
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
+    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
         let now = self.now();
-        let events: Vec<Announcement> =
-            change.events.iter().map(|event| Announcement::of(event, now, now + TURN_MS)).collect();
+        let events: Vec<OutboxEvent> =
+            change.events.iter().map(|event| OutboxEvent::of(event, now, now + TURN_MS)).collect();
         if change.turn.is_none() {
             self.outbox().extend(events.iter().cloned());
         }
-        Ok(Changed::Done(events))
+        Ok(CommitOutcome::Done(events))
     }
 
     async fn batch_at(&self, _: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
@@ -146,11 +146,11 @@ impl Storage for Storeless {
         Ok(None)
     }
 
-    async fn company(&self, _: &str) -> Result<Company, StoreError> {
-        Ok(Company::default())
+    async fn push_members(&self, _: &str) -> Result<PushMembers, StoreError> {
+        Ok(PushMembers::default())
     }
 
-    async fn take_last_looks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn take_late_checks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<Stored>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -158,11 +158,11 @@ impl Storage for Storeless {
         Ok(Permit::Granted)
     }
 
-    async fn pace(&self, _: &str) -> Result<Pace, StoreError> {
-        Ok(Pace::default())
+    async fn throttle(&self, _: &str) -> Result<Throttle, StoreError> {
+        Ok(Throttle::default())
     }
 
-    async fn orders(&self) -> Result<Vec<Order>, StoreError> {
+    async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -210,18 +210,18 @@ impl Storage for Storeless {
         Ok(Vec::new())
     }
 
-    async fn unsent(&self, most: u32, _: Duration) -> Result<Vec<Announcement>, StoreError> {
+    async fn unsent(&self, most: u32, _: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut outbox = self.outbox();
         let many = outbox.len().min(most);
         Ok(outbox.drain(..many).collect())
     }
 
-    async fn mark_sent(&self, _: &[Announcement]) -> Result<(), StoreError> {
+    async fn mark_sent(&self, _: &[OutboxEvent]) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn postpone(&self, events: &[Announcement], _: Duration) -> Result<(), StoreError> {
+    async fn postpone(&self, events: &[OutboxEvent], _: Duration) -> Result<(), StoreError> {
         self.outbox().extend_from_slice(events);
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Storage for Storeless {
         Ok(i64::try_from(self.outbox().len()).unwrap_or(i64::MAX))
     }
 
-    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError> {
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         self.outbox().extend(returned.iter().chain(behind).cloned());
         Ok(())
     }
@@ -267,11 +267,17 @@ impl Storage for Storeless {
         Ok(Written::Done)
     }
 
-    async fn note_finding(&self, _: &TenantId, _: &str, _: u64, _: &Finding) -> Result<Written, StoreError> {
+    async fn record_verification(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: u64,
+        _: &Verification,
+    ) -> Result<Written, StoreError> {
         Ok(Written::Done)
     }
 
-    async fn take_rechecks(&self, _: Duration, _: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+    async fn take_reverifications(&self, _: Duration, _: u32) -> Result<Vec<ConnectionRow>, StoreError> {
         Ok(Vec::new())
     }
 }

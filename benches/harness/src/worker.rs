@@ -10,7 +10,7 @@ use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Config, Sources, load};
 use testmo_courier::store::Store;
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 
@@ -119,6 +119,6 @@ fn verified(tenants: &Tenants, tenant: &str, origin: &str, now: i64) -> anyhow::
         mapping: Default::default(),
         resolved: Some(Default::default()),
     })?;
-    let finding = Finding::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
+    let finding = Verification::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
     Ok(row.judged(finding, now))
 }

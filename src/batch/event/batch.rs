@@ -4,14 +4,16 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::answer::FieldRefusal;
-use super::super::ledger::{BatchRecord, BatchState, CaseState};
-use super::super::message::{Source, key_by_position};
-use super::super::reader::Fault;
-use super::super::reason::Reason;
-use super::super::text::excerpt;
-use super::super::{BatchId, TenantId};
-use super::{DEFERRED, DELIVERED, Event, FAILED, LONGEST_TEXT, PARTIALLY_DELIVERED, Why, event, event_id};
+use crate::batch::event::{
+    DEFERRED, DELIVERED, Event, FAILED, LONGEST_TEXT, PARTIALLY_DELIVERED, Why, event, event_id,
+};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
+use crate::batch::message::reader::Fault;
+use crate::batch::message::text::excerpt;
+use crate::batch::message::{Source, key_by_position};
+use crate::batch::verdict::answer::FieldRefusal;
+use crate::batch::verdict::reason::Reason;
+use crate::batch::{BatchId, TenantId};
 
 /// What is told of a batch that reached a terminal state.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -266,7 +268,7 @@ pub fn link(record: &BatchRecord, index: usize, id: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::ledger::{OpenPush, Refusal, Target};
+    use crate::batch::ledger::{OpenPush, Refusal, Target};
     use serde_json::Value;
 
     use super::*;
@@ -274,10 +276,11 @@ mod tests {
     fn partial() -> BatchRecord {
         let keys = ["TC-1".to_owned(), "#2".to_owned()];
         let mut record = BatchRecord::fresh("acme.eu/b-1".parse().unwrap(), "1:x".into(), keys);
-        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
         record.claim(&[0, 1], push, &target);
-        let said = vec![super::super::super::answer::FieldRefusal { field: "tags".into(), message: "invalid".into() }];
+        let said =
+            vec![crate::batch::verdict::answer::FieldRefusal { field: "tags".into(), message: "invalid".into() }];
         record.not_created(vec![(1, Refusal { reason: Reason::CaseRefused, said })]);
         record.created(&[(0, 3721)]);
         record.state = record.outcome().unwrap();
@@ -350,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_case_that_may_have_arrived_is_unclear() {
-        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
         let mut record = BatchRecord::fresh("acme/b-1".parse().unwrap(), "1:x".into(), ["a", "b"].map(str::to_owned));
         record.claim(&[0], push, &target);

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::ledger::BatchRecord;
-use super::super::message::key_by_position;
-use super::{DUPLICATED, Event, event, event_id, link};
+use crate::batch::event::{DUPLICATED, Event, event, event_id, link};
+use crate::batch::ledger::BatchRecord;
+use crate::batch::message::key_by_position;
 
 const CAUSE: &str = "Testmo carried out a request long after the worker had given it up, looked for its cases in vain \
                      and sent them again.";
@@ -78,13 +78,13 @@ pub fn duplicated(record: &BatchRecord, duplicates: &[(usize, u64)], now: i64) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::ledger::{OpenPush, Target};
     use super::*;
+    use crate::batch::ledger::{OpenPush, Target};
 
     fn delivered() -> BatchRecord {
         let keys = ["TC-1".to_owned(), "#2".to_owned()];
         let mut record = BatchRecord::fresh("acme/b-1".parse().unwrap(), "1:x".into(), keys);
-        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
         record.claim(&[0, 1], push, &target);
         record.created(&[(0, 10), (1, 11)]);

@@ -19,9 +19,9 @@ pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
     connection_restored, key_expired, key_expiring,
 };
-use super::reason::Reason;
-use super::text::excerpt;
-use super::{BatchId, TenantId};
+use crate::batch::message::text::excerpt;
+use crate::batch::verdict::reason::Reason;
+use crate::batch::{BatchId, TenantId};
 
 /// The media type of a structured CloudEvent.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";

@@ -4,9 +4,11 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::TenantId;
-use super::super::reason::Reason;
-use super::{CONNECTION_FAILED, CONNECTION_RESTORED, Event, KEY_EXPIRED, KEY_EXPIRING, Why, event, event_id};
+use crate::batch::TenantId;
+use crate::batch::event::{
+    CONNECTION_FAILED, CONNECTION_RESTORED, Event, KEY_EXPIRED, KEY_EXPIRING, Why, event, event_id,
+};
+use crate::batch::verdict::reason::Reason;
 
 const RENEW: &str = "Generate a new API key on the user profile page in Testmo and enter it for this connection together \
     with its expiration date; for integrations a separate API user is recommended. Then revoke the old key and others \

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BatchRecord, CaseRecord, CaseState};
+use crate::batch::ledger::{BatchRecord, CaseRecord, CaseState};
 use crate::batch::verdict::tries_before_cause;
 
 /// The most cases that are held back one after the other, before the connection counts as the cause.
@@ -189,8 +189,8 @@ fn is_open(case: &CaseRecord) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{BatchState, OpenPush, Target};
     use super::*;
+    use crate::batch::ledger::{BatchState, OpenPush, Target};
 
     fn record(cases: usize) -> BatchRecord {
         BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), (0..cases).map(|n| format!("#{n}")))
@@ -201,7 +201,7 @@ mod tests {
         let count = record.apart().unwrap_or(usize::MAX).min(most);
         let positions: Vec<usize> = record.waiting().take(count).collect();
         let target = Target { account: "https://a.testmo.net".into(), project: 1, folder: 2 };
-        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         record.claim(&positions, push, &target);
         positions
     }

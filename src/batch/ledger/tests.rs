@@ -14,7 +14,7 @@ fn claimed(cases: usize) -> BatchRecord {
 }
 
 fn push() -> OpenPush {
-    OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false }
+    OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false }
 }
 
 fn target() -> Target {
@@ -68,13 +68,13 @@ fn what_waits_in_doubt_from_an_earlier_push_is_not_lost_because_a_smaller_one_is
 
 #[test]
 fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
-    let marked = OpenPush { mark: Some("sqai-1".into()), ..push() };
+    let tagged = OpenPush { batch_tag: Some("sqai-1".into()), ..push() };
     let mut record = record(2);
-    record.claim(&[0, 1], marked.clone(), &target());
+    record.claim(&[0, 1], tagged.clone(), &target());
     record.unclear(5);
     record.looked(&[], false);
     assert_eq!((record.late_since, record.doubt_since), (Some(5), Some(5)));
-    record.claim(&[0, 1], marked.clone(), &target());
+    record.claim(&[0, 1], tagged.clone(), &target());
     record.unclear(9);
     record.looked(&[(0, 10), (1, 11)], false);
     assert_eq!((record.late_since, record.doubt_since), (Some(5), None));
@@ -82,8 +82,8 @@ fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
     record.last_looked();
     assert_eq!((record.late_since, record.epoch), (None, epoch + 1));
 
-    let mut found_at_once = super::tests::record(1);
-    found_at_once.claim(&[0], marked, &target());
+    let mut found_at_once = crate::batch::ledger::tests::record(1);
+    found_at_once.claim(&[0], tagged, &target());
     found_at_once.unclear(5);
     found_at_once.looked(&[(0, 10)], false);
     assert_eq!(found_at_once.late_since, None);
@@ -95,7 +95,7 @@ fn a_push_that_is_not_found_goes_again_but_stays_in_doubt() {
     record.unclear(5);
     record.looked(&[], false);
     assert_eq!(record.waiting().count(), 2);
-    assert_eq!(record.late_since, None, "without a mark nobody looks for late rows");
+    assert_eq!(record.late_since, None, "without a batch tag nobody looks for late rows");
     assert_eq!(record.doubtful().count(), 2);
     assert_eq!(record.doubt_since, Some(5));
     record.claim(&[0, 1], push(), &target());
@@ -219,7 +219,7 @@ fn the_floor_rises_only_while_nothing_of_the_batch_may_stand_in_testmo_unknown()
     record.not_created(vec![(0, refusal())]);
     assert_eq!(record.next_floor(&here, Some(20)), Some(20), "nothing was created");
 
-    record.claim(&[1], OpenPush { mark: Some("m".into()), ..push() }, &target());
+    record.claim(&[1], OpenPush { batch_tag: Some("m".into()), ..push() }, &target());
     record.floor = Some(20);
     record.unclear(5);
     assert_eq!(record.next_floor(&here, Some(30)), Some(20), "in doubt");

@@ -136,7 +136,7 @@ mod tests {
             settled_at: Some(NOW - 600_000),
             ..BatchRecord::fresh("acme/b-1".parse().unwrap(), "1:y".into(), keys())
         };
-        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
         partial.claim(&[0, 1], push, &target);
         partial.not_created(vec![(1, Refusal { reason: Reason::CaseRefused, said: vec![] })]);

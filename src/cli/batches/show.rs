@@ -303,10 +303,10 @@ fn event_object(event: &EventRow) -> Value {
 #[cfg(test)]
 mod tests {
     use testmo_courier::batch::Reason;
-    use testmo_courier::batch::answer::FieldRefusal;
     use testmo_courier::batch::event::{Telling, deferred, of_settlement};
     use testmo_courier::batch::ledger::{OpenPush, Refusal, Target};
     use testmo_courier::batch::message::Source;
+    use testmo_courier::batch::verdict::answer::FieldRefusal;
 
     use super::*;
 
@@ -324,7 +324,7 @@ mod tests {
 
     fn claimed() -> BatchRecord {
         let mut record = fresh();
-        let open = OpenPush { id: "p".into(), connection: "v".into(), mark: None, committed: false };
+        let open = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         let target = Target { account: "https://acme.testmo.net".into(), project: 3, folder: 428 };
         record.claim(&[0, 1, 2], open, &target);
         record

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testmo_courier::batch::{Reason, TenantId};
-use testmo_courier::store::by_hand::Hindrance;
-use testmo_courier::store::ledger::{Change, Changed};
+use testmo_courier::store::by_hand::NotReplayable;
+use testmo_courier::store::ledger::{Change, CommitOutcome};
 use testmo_courier::store::shelf::{ShelfId, Shelved};
 use testmo_courier::store::{Store, StoreError};
 
@@ -19,7 +19,7 @@ use super::name;
 const AT_ONCE: usize = 100;
 
 /// What is done with an entry: the change, and whether its batch then waits for its connection.
-pub(crate) type Decision = Result<(Change, bool), Hindrance>;
+pub(crate) type Decision = Result<(Change, bool), NotReplayable>;
 
 /// What is done with entries, and what is left alone.
 #[derive(Default)]
@@ -121,8 +121,8 @@ impl Plan {
             let answers = join_all(changes.into_iter().map(|change| store.change(change))).await;
             for ((entry, waits), answer) in entries.into_iter().zip(answers) {
                 match answer? {
-                    Changed::Done(_) => done.done.push((entry, waits)),
-                    Changed::Fenced => done.changed.push(entry),
+                    CommitOutcome::Done(_) => done.done.push((entry, waits)),
+                    CommitOutcome::Fenced => done.changed.push(entry),
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Does a connection need a person? Green, amber or red, and why.
 
 use jiff::civil::Date;
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 
 use super::super::moment::days_left;
 use super::super::out::Colour;
@@ -64,8 +64,8 @@ pub(super) fn days_until_expiry(row: &ConnectionRow, today: Date) -> Option<i32>
 pub(super) fn note(row: &ConnectionRow, today: Date) -> String {
     if !row.is_verified() {
         return match &row.finding {
-            Some(Finding::Fails { reason, detail }) => format!("{reason}: {detail}"),
-            Some(Finding::Works { .. }) | None => "not verified since it was changed".into(),
+            Some(Verification::Fails { reason, detail }) => format!("{reason}: {detail}"),
+            Some(Verification::Works { .. }) | None => "not verified since it was changed".into(),
         };
     }
     match days_until_expiry(row, today) {

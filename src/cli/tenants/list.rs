@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::civil::Date;
 use serde_json::{Value, json};
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 
 use super::super::desk::{configuration, store};
 use super::super::failure::Failure;
@@ -79,10 +79,10 @@ fn table(rows: &[ConnectionRow], now: i64) -> List {
 /// Project and folder by id, with their names where they are known.
 pub(super) fn names(row: &ConnectionRow) -> (String, String) {
     match &row.finding {
-        Some(Finding::Works { project, folder, .. }) => {
+        Some(Verification::Works { project, folder, .. }) => {
             (format!("{} {project}", row.project), format!("{} {folder}", row.folder))
         }
-        Some(Finding::Fails { .. }) | None => (row.project.to_string(), row.folder.to_string()),
+        Some(Verification::Fails { .. }) | None => (row.project.to_string(), row.folder.to_string()),
     }
 }
 
@@ -112,15 +112,15 @@ pub(super) fn object(row: &ConnectionRow, now: i64) -> Value {
 #[cfg(test)]
 pub(super) mod tests {
     use testmo_courier::batch::Reason;
-    use testmo_courier::batch::mapping::Mapping;
+    use testmo_courier::batch::render::mapping::Mapping;
     use testmo_courier::store::connections::SealedKey;
 
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
 
-    fn row(tenant: &str, expires_on: Option<&str>, finding: Finding) -> ConnectionRow {
-        let works = matches!(finding, Finding::Works { .. });
+    fn row(tenant: &str, expires_on: Option<&str>, finding: Verification) -> ConnectionRow {
+        let works = matches!(finding, Verification::Works { .. });
         ConnectionRow {
             tenant: tenant.parse().unwrap(),
             version: "0123456789abcdef".into(),
@@ -142,12 +142,12 @@ pub(super) mod tests {
 
     fn rows() -> [ConnectionRow; 3] {
         let works =
-            || Finding::Works { user: "Push Bot".into(), project: "Shop".into(), folder: "Root/Generated".into() };
+            || Verification::Works { user: "Push Bot".into(), project: "Shop".into(), folder: "Root/Generated".into() };
         let detail = "asking who the key belongs to: 401 Unauthorized".to_owned();
         [
             row("acme", Some("2027-06-30"), works()),
             row("globex", Some("2027-01-20"), works()),
-            row("initech", None, Finding::Fails { reason: Reason::KeyRefused, detail }),
+            row("initech", None, Verification::Fails { reason: Reason::KeyRefused, detail }),
         ]
     }
 

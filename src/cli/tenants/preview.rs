@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
-use testmo_courier::batch::decode::decode;
 use testmo_courier::batch::message::FolderWish;
-use testmo_courier::batch::preview::{CasePreview, RequestSize, preview, requests};
+use testmo_courier::batch::message::decode::decode;
+use testmo_courier::batch::render::preview::{CasePreview, RequestSize, preview, requests};
 use testmo_courier::batch::{Batch, RenderedCase, TenantId};
 use testmo_courier::store::accounts::{Pause, Permit};
 use testmo_courier::store::connections::ConnectionRow;
@@ -240,7 +240,7 @@ fn step(item: &Value, n: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use testmo_courier::batch::mapping::Mapping;
+    use testmo_courier::batch::render::mapping::Mapping;
 
     use super::*;
 

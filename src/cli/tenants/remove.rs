@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use testmo_courier::batch::TenantId;
-use testmo_courier::store::by_hand::Hindrance;
+use testmo_courier::store::by_hand::NotReplayable;
 use testmo_courier::store::removal::{Removal, Removed};
 use testmo_courier::store::shelf::{ShelfId, Shelved};
 use testmo_courier::store::{Store, StoreError};
@@ -149,7 +149,7 @@ async fn discard(store: &Store, before: &Removal) -> Result<usize, Failure> {
         let generations: HashMap<ShelfId, i64> = entries.iter().copied().collect();
         let ids: Vec<ShelfId> = entries.iter().map(|(id, _)| *id).collect();
         let decide = async |row: &Shelved| {
-            let Some(generation) = generations.get(&row.id) else { return Ok(Err(Hindrance::Changed)) };
+            let Some(generation) = generations.get(&row.id) else { return Ok(Err(NotReplayable::Changed)) };
             Ok::<_, StoreError>(store.purging(row, *generation).await?.map(|change| (change, false)))
         };
         let plan = Plan::of(store, &ids, decide).await?;
@@ -180,13 +180,13 @@ fn described(removal: &Removal) -> String {
 
 #[cfg(test)]
 mod tests {
-    use testmo_courier::batch::decode::decode;
     use testmo_courier::batch::ledger::{BatchRecord, BatchState};
+    use testmo_courier::batch::message::decode::decode;
     use testmo_courier::batch::{BatchKey, Reason, fingerprint};
     use testmo_courier::clock::Clock;
     use testmo_courier::config::{self, Sources};
     use testmo_courier::store::connections::{ConnectionRow, SealedKey};
-    use testmo_courier::store::ledger::{Change, Changed, Revised};
+    use testmo_courier::store::ledger::{Change, CommitOutcome, RecordUpdate};
     use testmo_courier::store::shelf::{Filter, Identity, Shelving, Until};
 
     use super::*;
@@ -324,9 +324,9 @@ mod tests {
         let (store, _dir) = with_acme().await;
         let mut record = BatchRecord::fresh(key("b"), "1:f".into(), ["a".to_owned()]);
         (record.epoch, record.doubt_since) = (1, Some(7));
-        let batch = Some(Revised { record, from_epoch: 0 });
+        let batch = Some(RecordUpdate { record, from_epoch: 0 });
         let stored = store.change(Change { batch, ..Change::default() }).await.unwrap();
-        assert!(matches!(stored, Changed::Done(_)));
+        assert!(matches!(stored, CommitOutcome::Done(_)));
         let ask = async |_: &mut Out| panic!("nobody is asked");
         let said = said(remove(&store, &acme(), true, ask, &mut Out::nowhere()).await);
         assert!(said.contains("not finished; nothing was removed"), "{said}");

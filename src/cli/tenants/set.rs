@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::civil::Date;
 use testmo_courier::batch::TenantId;
-use testmo_courier::batch::written::WrittenMapping;
+use testmo_courier::batch::render::mapping_spec::MappingSpec;
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::tenants::{Entered, Examined};
 use testmo_courier::testmo::{Access, Origin};
@@ -158,11 +158,11 @@ impl Place {
     }
 }
 
-fn mapping_of(file: Option<&Path>, had: Option<&ConnectionRow>) -> Result<WrittenMapping, Failure> {
+fn mapping_of(file: Option<&Path>, had: Option<&ConnectionRow>) -> Result<MappingSpec, Failure> {
     let Some(file) = file else { return Ok(had.map(|row| row.mapping.clone()).unwrap_or_default()) };
     let wrong = |why: String| Failure::usage(format!("the mapping in {} cannot be used", file.display()), why);
     let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    WrittenMapping::from_json(&text).map_err(wrong)
+    MappingSpec::from_json(&text).map_err(wrong)
 }
 
 /// The day on which the key expires; one that is past cannot be entered, nor kept for a new key.

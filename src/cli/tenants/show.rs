@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use testmo_courier::batch::TenantId;
 use testmo_courier::store::Store;
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 
 use super::super::desk::{configuration, known, store};
 use super::super::failure::Failure;
@@ -66,8 +66,8 @@ fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
         ("waiting", format!("{waiting} on the shelf")),
     ];
     match &row.finding {
-        Some(Finding::Works { user, .. }) => told.push(("connected as", user.clone())),
-        Some(Finding::Fails { reason, .. }) => {
+        Some(Verification::Works { user, .. }) => told.push(("connected as", user.clone())),
+        Some(Verification::Fails { reason, .. }) => {
             told.extend([("cause", reason.cause().into()), ("remedy", reason.remedy().into())]);
         }
         None => {}

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::batch::reason::Class;
+use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::batch::verdict::recheck_after;
 use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::StoreError;
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 use testmo_courier::tenants::Examined;
 use testmo_courier::testmo::Client;
 
@@ -85,12 +85,12 @@ fn tell_changed(tenant: &TenantId, out: &mut Out) -> Result<(), Failure> {
 pub(super) async fn tell_what_follows(
     desk: &Desk,
     tenant: &TenantId,
-    finding: &Finding,
+    finding: &Verification,
     saved: &str,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let row = desk.connection(tenant).await?;
-    let Finding::Fails { reason, .. } = finding else { return Ok(()) };
+    let Verification::Fails { reason, .. } = finding else { return Ok(()) };
     if row.is_verified() {
         return out.line("       It worked before, so batches still go out.");
     }
@@ -110,9 +110,9 @@ pub(super) fn tell_unfilled(labels: &[String], out: &mut Out) -> Result<(), Fail
 }
 
 /// Says what a look found; gives whether the connection works.
-pub(super) fn tell(tenant: &TenantId, finding: &Finding, out: &mut Out) -> Result<bool, Failure> {
+pub(super) fn tell(tenant: &TenantId, finding: &Verification, out: &mut Out) -> Result<bool, Failure> {
     match finding {
-        Finding::Works { user, project, folder } => {
+        Verification::Works { user, project, folder } => {
             let mark = out.paint(Colour::Green, "green");
             let (user, project, folder) = (visible(user), visible(project), visible(folder));
             out.line(format_args!(
@@ -120,7 +120,7 @@ pub(super) fn tell(tenant: &TenantId, finding: &Finding, out: &mut Out) -> Resul
             ))?;
             Ok(true)
         }
-        Finding::Fails { reason, detail } => {
+        Verification::Fails { reason, detail } => {
             let mark = out.paint(Colour::Red, "red");
             out.line(format_args!("{mark}    {tenant}  {}", reason.cause()))?;
             out.line(format_args!("       {}", visible(detail)))?;

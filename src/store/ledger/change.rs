@@ -10,7 +10,7 @@ use sqlx::AnyConnection;
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{StoreError, connections, outbox, shelf};
 use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Change, Changed, PushEnded, Revised, key_of};
+use super::{Change, CommitOutcome, PushEnded, RecordUpdate, key_of};
 use crate::batch::{BatchKey, TenantId};
 
 /// Stores every change whose record is where it started from.
@@ -18,7 +18,7 @@ pub(in crate::store) async fn change(
     conn: &mut AnyConnection,
     now: i64,
     changes: &[Arc<Change>],
-) -> Result<Vec<Changed>, StoreError> {
+) -> Result<Vec<CommitOutcome>, StoreError> {
     let mut done = Vec::with_capacity(changes.len());
     for change in changes {
         done.push(match &change.by_hand {
@@ -48,7 +48,7 @@ pub(in crate::store) async fn change(
     let events = stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.turn))).collect();
     let mut put = outbox::put(conn, now, events).await?;
     let mut answer = |(change, done): (&Arc<Change>, bool)| {
-        if done { Changed::Done(put.take_for(change)) } else { Changed::Fenced }
+        if done { CommitOutcome::Done(put.take_for(change)) } else { CommitOutcome::Fenced }
     };
     Ok(changes.iter().zip(done).map(&mut answer).collect())
 }
@@ -57,14 +57,14 @@ pub(in crate::store) async fn change(
 async fn store_batches(
     conn: &mut AnyConnection,
     now: i64,
-    changes: &[(usize, &Revised, Option<Duration>)],
+    changes: &[(usize, &RecordUpdate, Option<Duration>)],
 ) -> Result<HashSet<usize>, StoreError> {
     // Two changes of one batch in one group cannot both start from the stored epoch: the first one wins.
     let mut names: HashMap<&BatchKey, usize> = HashMap::new();
     for (name, revised, _) in changes {
         names.entry(&revised.record.key).or_insert(*name);
     }
-    let is_first = |(name, revised, _): &&(usize, &Revised, _)| names.get(&revised.record.key) == Some(name);
+    let is_first = |(name, revised, _): &&(usize, &RecordUpdate, _)| names.get(&revised.record.key) == Some(name);
     let until = |lease: Duration| now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
     let revised = changes.iter().filter(is_first).map(|(_, revised, lease)| (*revised, lease.map(until)));
     let (new, known): (Vec<_>, Vec<_>) = revised.partition(|(revised, _)| revised.from_epoch == 0);

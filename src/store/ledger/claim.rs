@@ -10,7 +10,7 @@ use super::super::StoreError;
 use super::super::accounts::{Answer, Known};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Claim, Claimed, KnownIds, Loaded, Revised, Stored, key_of, load};
+use super::{Claim, ClaimOutcome, KnownIds, Loaded, RecordUpdate, Stored, key_of, load};
 use crate::batch::BatchKey;
 use crate::batch::ledger::CaseState;
 
@@ -20,11 +20,11 @@ pub(in crate::store) async fn claim(
     now: i64,
     claims: &[Claim],
     known: &mut Known,
-) -> Result<Vec<Claimed>, StoreError> {
+) -> Result<Vec<ClaimOutcome>, StoreError> {
     let current = current_connections(conn, claims).await?;
     let loaded = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
     let mut taken = HashSet::new();
-    let mut answers: Vec<Claimed> =
+    let mut answers: Vec<ClaimOutcome> =
         claims.iter().map(|claim| decide(claim, now, known, &current, &loaded, &mut taken)).collect();
     let mut granted: Vec<Granted<'_>> =
         claims.iter().zip(&answers).filter_map(|(claim, answer)| Granted::of(claim, answer)).collect();
@@ -46,7 +46,7 @@ async fn lose(
     conn: &mut AnyConnection,
     now: i64,
     claim: &Claim,
-    answer: &mut Claimed,
+    answer: &mut ClaimOutcome,
     kept: &HashSet<BatchKey>,
 ) -> Result<(), StoreError> {
     let Some(granted) = Granted::of(claim, answer) else { return Ok(()) };
@@ -55,8 +55,8 @@ async fn lose(
     if won.is_empty() {
         let keys = claim.batches.iter().map(|revised| &revised.record.key).collect();
         let stored = load(conn, keys).await?.stored.into_values().collect();
-        *answer = Claimed::Stale { stored, now };
-    } else if let Claimed::Granted { contested, .. } = answer {
+        *answer = ClaimOutcome::Stale { stored, now };
+    } else if let ClaimOutcome::Granted { contested, .. } = answer {
         contested.extend(lost.into_iter().cloned());
     }
     Ok(())
@@ -66,12 +66,12 @@ async fn lose(
 struct Granted<'a> {
     claim: &'a Claim,
     ids: KnownIds,
-    batches: Vec<&'a Revised>,
+    batches: Vec<&'a RecordUpdate>,
 }
 
 impl<'a> Granted<'a> {
-    fn of(claim: &'a Claim, answer: &Claimed) -> Option<Self> {
-        let Claimed::Granted { stale, contested, unreadable, ids, .. } = answer else { return None };
+    fn of(claim: &'a Claim, answer: &ClaimOutcome) -> Option<Self> {
+        let ClaimOutcome::Granted { stale, contested, unreadable, ids, .. } = answer else { return None };
         let out = |key: &BatchKey| {
             contested.contains(key)
                 || stale.iter().any(|stored| stored.record.key == *key)
@@ -82,8 +82,9 @@ impl<'a> Granted<'a> {
     }
 
     fn cases(&self) -> usize {
-        let claimed =
-            |revised: &&Revised| revised.record.cases.iter().filter(|case| case.state == CaseState::Claimed).count();
+        let claimed = |revised: &&RecordUpdate| {
+            revised.record.cases.iter().filter(|case| case.state == CaseState::Claimed).count()
+        };
         self.batches.iter().map(claimed).sum()
     }
 
@@ -99,12 +100,12 @@ fn decide<'a>(
     current: &HashSet<(String, String)>,
     loaded: &Loaded,
     taken: &mut HashSet<&'a BatchKey>,
-) -> Claimed {
+) -> ClaimOutcome {
     if !current.contains(&(claim.tenant.as_str().to_owned(), claim.connection.clone())) {
-        return Claimed::ConnectionChanged;
+        return ClaimOutcome::ConnectionChanged;
     }
     if let Some(row) = known.unreadable(&claim.account) {
-        return Claimed::Unreadable(row.clone());
+        return ClaimOutcome::Unreadable(row.clone());
     }
     let (mut stale, mut contested, mut fitting) = (Vec::new(), Vec::new(), Vec::new());
     let mut unreadable = Vec::new();
@@ -129,21 +130,21 @@ fn decide<'a>(
         && stale.is_empty()
         && let Some((_, row)) = unreadable.first()
     {
-        return Claimed::Unreadable(row.clone());
+        return ClaimOutcome::Unreadable(row.clone());
     }
     if fitting.is_empty() {
-        return Claimed::Stale { stored: stale, now };
+        return ClaimOutcome::Stale { stored: stale, now };
     }
     match known.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
         Answer::Granted { limit } => {
             taken.extend(fitting);
             let ids = known.ids(&claim.account);
-            Claimed::Granted { at: now, limit, ids, stale, contested, unreadable }
+            ClaimOutcome::Granted { at: now, limit, ids, stale, contested, unreadable }
         }
-        Answer::Full { limit } => Claimed::Full { limit },
-        Answer::Wait(pause) => Claimed::Wait(pause),
-        Answer::Probe => Claimed::Probe,
-        Answer::Paused => Claimed::Paused,
+        Answer::Full { limit } => ClaimOutcome::Full { limit },
+        Answer::Wait(pause) => ClaimOutcome::Wait(pause),
+        Answer::Probe => ClaimOutcome::Probe,
+        Answer::Paused => ClaimOutcome::Paused,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::sql::Kind;
-use super::Revised;
+use super::RecordUpdate;
 
 pub(super) const BATCH_COLUMNS: [(&str, Kind); 15] = [
     ("tenant_id", Kind::Text),
@@ -53,7 +53,7 @@ impl<'a> BatchRow<'a> {
         Self { floor, ..self }
     }
 
-    pub(super) fn of(revised: &'a Revised, lease_until: Option<i64>) -> Self {
+    pub(super) fn of(revised: &'a RecordUpdate, lease_until: Option<i64>) -> Self {
         let record = &revised.record;
         Self {
             tenant_id: record.key.tenant.as_str(),

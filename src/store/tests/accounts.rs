@@ -10,7 +10,10 @@ on_both! {
 }
 
 fn heard(signal: Signal) -> Change {
-    Change { heard: Some(Heard { account: target().account, signal, ceiling: 4 }), ..Change::default() }
+    Change {
+        observation: Some(AccountObservation { account: target().account, signal, ceiling: 4 }),
+        ..Change::default()
+    }
 }
 
 async fn no_claim_is_granted_while_the_gate_is_closed(f: Fixture) {
@@ -20,7 +23,7 @@ async fn no_claim_is_granted_while_the_gate_is_closed(f: Fixture) {
     }
     let claim = claim_of("p1", &fresh("b"));
     let pause = Pause { wait: Duration::from_secs(60), broken: false };
-    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::Wait(wait) if wait == pause));
+    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), ClaimOutcome::Wait(wait) if wait == pause));
     let permit = async || f.store.permit(&target().account, Some(&tenant()), Duration::from_secs(5)).await.unwrap();
     assert_eq!(permit().await, Permit::Wait(pause));
     f.set_time(1_060_000).await;
@@ -32,10 +35,10 @@ async fn no_more_requests_are_under_way_than_the_account_bears(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let claim = |n: u32| Claim { ceiling: 2, ..claim_of(&format!("p{n}"), &fresh(&format!("b{n}"))) };
     let answers = futures_util::future::join_all((0..5).map(|n| f.store.claim(claim(n)))).await;
-    let count = |answers: &[Claimed]| answers.iter().filter(|answer| granted(answer)).count();
-    let answers: Vec<Claimed> = answers.into_iter().map(Result::unwrap).collect();
+    let count = |answers: &[ClaimOutcome]| answers.iter().filter(|answer| granted(answer)).count();
+    let answers: Vec<ClaimOutcome> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(count(&answers), 2);
-    assert_eq!(answers.iter().filter(|answer| matches!(answer, Claimed::Full { limit: 2 })).count(), 3);
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, ClaimOutcome::Full { limit: 2 })).count(), 3);
     let ended = |n: usize| Some(PushEnded { push: format!("p{n}"), answer: "2xx", ids: None });
     let first = answers.iter().position(granted).unwrap();
     f.store.change(Change { ended: ended(first), ..Change::default() }).await.unwrap();
@@ -48,7 +51,7 @@ async fn no_more_requests_are_under_way_than_the_account_bears(f: Fixture) {
     f.set_time(1_100_000).await;
     f.store.change(heard(Signal::Throttled(Duration::ZERO))).await.unwrap();
     assert!(granted(&f.store.claim(claim(20)).await.unwrap()));
-    assert!(matches!(f.store.claim(claim(21)).await.unwrap(), Claimed::Full { limit: 1 }));
+    assert!(matches!(f.store.claim(claim(21)).await.unwrap(), ClaimOutcome::Full { limit: 1 }));
 }
 
 async fn an_account_that_fails_again_and_again_is_probed_by_one(f: Fixture) {
@@ -60,27 +63,27 @@ async fn an_account_that_fails_again_and_again_is_probed_by_one(f: Fixture) {
     let claim = || f.store.claim(claim_of("p1", &fresh("b")));
     let permit = || f.store.permit(&account, Some(&owner), Duration::from_secs(60));
     let broken = |seconds| Pause { wait: Duration::from_secs(seconds), broken: true };
-    assert!(matches!(claim().await.unwrap(), Claimed::Wait(pause) if pause == broken(5)));
+    assert!(matches!(claim().await.unwrap(), ClaimOutcome::Wait(pause) if pause == broken(5)));
     assert_eq!(permit().await.unwrap(), Permit::Wait(broken(5)));
     f.set_time(1_005_000).await;
     assert_eq!(permit().await.unwrap(), Permit::Probe);
-    assert!(matches!(claim().await.unwrap(), Claimed::Wait(pause) if pause == broken(60)));
+    assert!(matches!(claim().await.unwrap(), ClaimOutcome::Wait(pause) if pause == broken(60)));
     f.store.change(heard(Signal::ProbeFailed)).await.unwrap();
     f.set_time(1_015_000).await;
-    assert!(matches!(claim().await.unwrap(), Claimed::Probe));
+    assert!(matches!(claim().await.unwrap(), ClaimOutcome::Probe));
     f.store.change(heard(Signal::Answered)).await.unwrap();
     assert!(granted(&claim().await.unwrap()));
 }
 
 async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
-    let (of_tenant, of_account) = (OrderedLane::Tenant(tenant()), OrderedLane::Account(target().account));
-    let order = |lane: &OrderedLane, paused, most| Order { lane: lane.clone(), paused, most };
+    let (of_tenant, of_account) = (LaneSelector::Tenant(tenant()), LaneSelector::Account(target().account));
+    let order = |lane: &LaneSelector, paused, most| LaneOverride { lane: lane.clone(), paused, most };
     let claim = |n: u32| f.store.claim(claim_of(&format!("p{n}"), &fresh(&format!("b{n}"))));
     let mut now = 1_000_000;
     for lane in [&of_tenant, &of_account] {
-        f.store.give_order(&order(lane, true, None)).await.unwrap();
-        assert!(matches!(claim(1).await.unwrap(), Claimed::Paused));
+        f.store.set_lane_override(&order(lane, true, None)).await.unwrap();
+        assert!(matches!(claim(1).await.unwrap(), ClaimOutcome::Paused));
         let permit = f.store.permit(&target().account, Some(&tenant()), Duration::from_secs(5)).await.unwrap();
         assert_eq!(permit, Permit::Paused);
         let shelve =
@@ -89,7 +92,7 @@ async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
         f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
         let due = async || f.store.lease_due("w", Duration::from_millis(1), &[(tenant(), 9)]).await.unwrap().len();
         assert_eq!(due().await, 0);
-        f.store.give_order(&order(lane, false, None)).await.unwrap();
+        f.store.set_lane_override(&order(lane, false, None)).await.unwrap();
         assert_eq!(due().await, 1, "it is due at once");
         f.store.change(Change { shelve: Some(late), ..Change::default() }).await.unwrap();
         assert_eq!(due().await, 0);
@@ -97,9 +100,9 @@ async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
         f.set_time(now).await;
         assert_eq!(due().await, 1, "whoever shelved it had not heard that the pause was over");
     }
-    assert_eq!(f.store.orders().await.unwrap(), []);
-    f.store.give_order(&order(&of_tenant, false, Some(1))).await.unwrap();
-    assert_eq!(f.store.orders().await.unwrap(), [order(&of_tenant, false, Some(1))]);
+    assert_eq!(f.store.lane_overrides().await.unwrap(), []);
+    f.store.set_lane_override(&order(&of_tenant, false, Some(1))).await.unwrap();
+    assert_eq!(f.store.lane_overrides().await.unwrap(), [order(&of_tenant, false, Some(1))]);
     assert!(granted(&claim(2).await.unwrap()));
-    assert!(matches!(claim(3).await.unwrap(), Claimed::Full { .. }));
+    assert!(matches!(claim(3).await.unwrap(), ClaimOutcome::Full { .. }));
 }

@@ -39,9 +39,9 @@ async fn connections_are_counted_by_expiry_and_by_whether_they_may_be_used(f: Fi
 
 async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker_alone(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
-    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    let fails = Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.found(&fails).await;
-    let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
+    let take = async || f.store.take_reverifications(Duration::from_secs(60), 10).await.unwrap().len();
     assert_eq!(take().await, 0);
     f.set_time(1_000_000 + 5 * 60_000).await;
     assert_eq!((take().await, take().await), (1, 0));
@@ -50,14 +50,14 @@ async fn a_failed_connection_is_looked_at_again_when_it_is_due_and_by_one_worker
     assert_eq!(take().await, 0, "the pauses grow");
     f.set_time(1_000_000 + 15 * 60_000).await;
     assert_eq!(take().await, 1);
-    let refused = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
+    let refused = Verification::Fails { reason: Reason::KeyRefused, detail: "d".into() };
     f.found(&refused).await;
     f.set_time(1_000_000 + 999 * 60_000).await;
     assert_eq!(take().await, 0, "no call with a key that is known to be refused");
 }
 
 async fn a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_its_key_is_refused(f: Fixture) {
-    let take = async || f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len();
+    let take = async || f.store.take_reverifications(Duration::from_secs(60), 10).await.unwrap().len();
     for (n, (reason, looked_at)) in [
         (Reason::Forbidden, 1),
         (Reason::TargetMissing, 1),
@@ -69,7 +69,7 @@ async fn a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_it
     .into_iter()
     .enumerate()
     {
-        let finding = Some(Finding::Fails { reason, detail: "d".into() });
+        let finding = Some(Verification::Fails { reason, detail: "d".into() });
         f.connect(&ConnectionRow { finding, ..connection(&n.to_string(), false) }).await;
         assert_eq!(take().await, 0, "{reason}");
         f.set_time(1_000_000 + (i64::try_from(n).unwrap() + 1) * 5 * 60_000).await;
@@ -78,12 +78,12 @@ async fn a_connection_that_fails_when_it_is_entered_is_looked_at_again_unless_it
 }
 
 async fn a_testmo_that_is_not_well_says_nothing_against_a_connection_that_worked(f: Fixture) {
-    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
     let entered = ConnectionRow { finding: Some(works.clone()), ..connection("v1", true) };
     f.store.set_connection(&entered).await.unwrap();
     let row = async || f.store.connection(&tenant()).await.unwrap().unwrap();
     for reason in [Reason::ServerError, Reason::Throttled, Reason::NoAnswer, Reason::Unreachable, Reason::WrongHost] {
-        let fails = Finding::Fails { reason, detail: "d".into() };
+        let fails = Verification::Fails { reason, detail: "d".into() };
         f.found(&fails).await;
         assert!(row().await.is_verified(), "{reason}");
         // A person gives its key another date just then.
@@ -114,8 +114,8 @@ async fn told_of_connections(store: &Store) -> Vec<String> {
 }
 
 async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_failing_before_is_no_news(f: Fixture) {
-    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
-    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     for (n, batch) in ["b1", "b2"].iter().enumerate() {
         let shelving = Shelving { arrived_at: i64::try_from(n).unwrap(), ..shelving(batch, Until::Connection) };
@@ -126,10 +126,14 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
         f.found(&fails).await;
         assert_eq!(told_of_connections(&f.store).await, ["failed"], "time {n}");
         f.set_time(1_000_000 + (minutes + pause) * 60_000 - 1).await;
-        assert!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().is_empty(), "{pause} minutes");
+        assert!(f.store.take_reverifications(Duration::from_secs(60), 10).await.unwrap().is_empty(), "{pause} minutes");
         minutes += pause;
         f.set_time(1_000_000 + minutes * 60_000).await;
-        assert_eq!(f.store.take_rechecks(Duration::from_secs(60), 10).await.unwrap().len(), 1, "{pause} minutes");
+        assert_eq!(
+            f.store.take_reverifications(Duration::from_secs(60), 10).await.unwrap().len(),
+            1,
+            "{pause} minutes"
+        );
         // Reading is allowed, so the look finds nothing wrong and the work goes out.
         f.found(&works).await;
         assert!(f.store.connection(&tenant()).await.unwrap().unwrap().is_verified());
@@ -148,8 +152,8 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
 }
 
 async fn a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once(f: Fixture) {
-    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
-    let fails = Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() };
+    let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = Verification::Fails { reason: Reason::KeyRefused, detail: "d".into() };
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     f.found(&fails).await;
     f.set_time(1_000_001).await;
@@ -160,8 +164,8 @@ async fn a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once(f: F
 }
 
 async fn what_was_read_before_a_connection_changed_changes_nothing_of_it(f: Fixture) {
-    let works = || Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
-    let fails = || Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    let works = || Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let fails = || Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     assert_eq!(f.store.set_connection(&connection("v1", true)).await.unwrap(), Written::Done);
     let row = async || f.store.connection(&tenant()).await.unwrap().unwrap();
     let changed = Written::ChangedMeanwhile;
@@ -171,12 +175,12 @@ async fn what_was_read_before_a_connection_changed_changes_nothing_of_it(f: Fixt
     let dated = ConnectionRow { expires_on: Some("2030-01-01".into()), ..read.clone() };
     f.connect(&dated).await;
     assert_eq!(f.store.set_connection(&read.clone().judged(works(), 7)).await.unwrap(), changed);
-    assert_eq!(f.store.note_finding(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
+    assert_eq!(f.store.record_verification(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
     assert_eq!((row().await.expires_on.as_deref(), row().await.is_verified()), (Some("2030-01-01"), true));
     // And a finding of somebody else counts as a change, as does what a case that arrives proves.
     let read = row().await;
     f.found(&fails()).await;
-    assert_eq!(f.store.note_finding(&tenant(), "v1", read.epoch, &works()).await.unwrap(), changed);
+    assert_eq!(f.store.record_verification(&tenant(), "v1", read.epoch, &works()).await.unwrap(), changed);
     assert_eq!(f.store.set_connection(&read.judged(works(), 7)).await.unwrap(), changed);
     assert_eq!(row().await.finding, Some(fails()));
     let shelve = Some(shelving("b", Until::Connection));
@@ -184,12 +188,12 @@ async fn what_was_read_before_a_connection_changed_changes_nothing_of_it(f: Fixt
     f.found(&works()).await;
     let read = row().await;
     f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
-    assert_eq!(f.store.note_finding(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
+    assert_eq!(f.store.record_verification(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 1"]);
 }
 
 async fn a_connection_that_was_removed_is_not_entered_again_by_what_was_read_before(f: Fixture) {
-    let finding = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    let finding = Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.connect(&connection("v1", true)).await;
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
     f.store.remove_tenant(&tenant(), "v1").await.unwrap();
@@ -198,12 +202,12 @@ async fn a_connection_that_was_removed_is_not_entered_again_by_what_was_read_bef
     f.set_time(1_000_001).await;
     f.connect(&connection("v1", true)).await;
     assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::ChangedMeanwhile);
-    let noted = f.store.note_finding(&tenant(), "v1", read.epoch, &finding).await.unwrap();
+    let noted = f.store.record_verification(&tenant(), "v1", read.epoch, &finding).await.unwrap();
     assert_eq!(noted, Written::ChangedMeanwhile, "it is another one, although it looks the same");
 }
 
 async fn what_a_worker_notes_in_passing_does_not_hinder_a_change(f: Fixture) {
-    let fails = Finding::Fails { reason: Reason::Forbidden, detail: "d".into() };
+    let fails = Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.connect(&connection("v1", true)).await;
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
     f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
@@ -211,10 +215,10 @@ async fn what_a_worker_notes_in_passing_does_not_hinder_a_change(f: Fixture) {
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
     assert_eq!(read.last_success_at, Some(1_000_000));
     f.set_time(1_000_000 + 5 * 60_000).await;
-    let taken = f.store.take_rechecks(HOUR, 9).await.unwrap().remove(0);
+    let taken = f.store.take_reverifications(HOUR, 9).await.unwrap().remove(0);
     assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::Done);
     // Whoever verifies it now is the one that comes too late.
-    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
-    let noted = f.store.note_finding(&tenant(), "v1", taken.epoch, &works).await.unwrap();
+    let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let noted = f.store.record_verification(&tenant(), "v1", taken.epoch, &works).await.unwrap();
     assert_eq!(noted, Written::ChangedMeanwhile);
 }

@@ -25,9 +25,9 @@ async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {
     let turn = Some(Duration::from_secs(5));
     let change =
         |names: &[&str]| Change { events: names.iter().map(|name| event(name)).collect(), turn, ..Change::default() };
-    let Changed::Done(taken) = f.store.change(change(&["e", "f"])).await.unwrap() else { panic!() };
+    let CommitOutcome::Done(taken) = f.store.change(change(&["e", "f"])).await.unwrap() else { panic!() };
     assert_eq!(taken.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["e", "f"]);
-    assert_eq!(f.store.change(change(&["e"])).await.unwrap(), Changed::Done(vec![]), "it is stored already");
+    assert_eq!(f.store.change(change(&["e"])).await.unwrap(), CommitOutcome::Done(vec![]), "it is stored already");
     assert!(f.store.unsent(9, TAKEN).await.unwrap().is_empty());
     f.store.mark_sent(&taken[..1]).await.unwrap();
     f.set_time(1_000_000 + 5_000).await;

@@ -16,12 +16,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 async fn settle(f: &Fixture, batch: &str, change: impl FnOnce(&mut BatchRecord)) -> BatchRecord {
     let claim = claim_of(&format!("push of {batch}"), &fresh(batch));
     let mut record = claim.batches[0].record.clone();
-    let Claimed::Granted { at, .. } = f.store.claim(claim).await.unwrap() else { panic!() };
+    let ClaimOutcome::Granted { at, .. } = f.store.claim(claim).await.unwrap() else { panic!() };
     record.created(&[(0, 10), (1, 11)]);
     (record.state, record.settled_at) = (BatchState::Delivered, Some(at));
     change(&mut record);
     let ended = Some(PushEnded { push: format!("push of {batch}"), answer: "2xx", ids: Some((10, 11)) });
-    let batch = Some(Revised { record: record.clone(), from_epoch: 1 });
+    let batch = Some(RecordUpdate { record: record.clone(), from_epoch: 1 });
     f.store.change(Change { batch, ended, ..Change::default() }).await.unwrap();
     record
 }
@@ -42,7 +42,9 @@ async fn what_was_settled_for_long_loses_its_weight_but_is_still_known(f: Fixtur
     assert_eq!((known.fingerprint, known.state, known.revision), (old.fingerprint, old.state, old.revision));
     assert_eq!((known.settled_at, known.epoch), (old.settled_at, old.epoch + 1));
     assert!(known.cases.is_empty() && known.targets.is_empty());
-    let Claimed::Stale { stored, .. } = f.store.claim(claim_of("p", &fresh("old"))).await.unwrap() else { panic!() };
+    let ClaimOutcome::Stale { stored, .. } = f.store.claim(claim_of("p", &fresh("old"))).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(stored[0].record.state, BatchState::Delivered);
     assert_eq!(f.store.batch(&recent.key).await.unwrap().unwrap().record.cases, recent.cases);
     assert_eq!(f.store.unsent_count().await.unwrap(), 1);
@@ -81,7 +83,7 @@ async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     let mut record = claim.batches[0].record.clone();
     f.store.claim(claim).await.unwrap();
     record.unclear(10_000_000);
-    let batch = Some(Revised { record: record.clone(), from_epoch: 1 });
+    let batch = Some(RecordUpdate { record: record.clone(), from_epoch: 1 });
     f.store.change(Change { batch, ..Change::default() }).await.unwrap();
     settle(&f, "later", |_| {}).await;
     f.set_time(10_000_000 + 86_400_000 * 31).await;
@@ -89,12 +91,12 @@ async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     record.looked(&[], false);
     record.claim(
         &[0, 1],
-        OpenPush { id: "x".into(), connection: "v1".into(), mark: None, committed: false },
+        OpenPush { id: "x".into(), connection: "v1".into(), batch_tag: None, committed: false },
         &target(),
     );
     record.created(&[(0, 20), (1, 21)]);
-    let batch = Some(Revised { record, from_epoch: 2 });
-    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done(vec![]));
+    let batch = Some(RecordUpdate { record, from_epoch: 2 });
+    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), CommitOutcome::Done(vec![]));
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);
 }
 
@@ -107,7 +109,7 @@ async fn the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it(f: Fixt
     assert!(granted(&f.store.claim(claim).await.unwrap()));
     record.unclear(1_000_000);
     let ended = |answer, ids| Some(PushEnded { push: "p1".into(), answer, ids });
-    let batch = |record: &BatchRecord| Some(Revised { record: record.clone(), from_epoch: record.epoch - 1 });
+    let batch = |record: &BatchRecord| Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
     f.store.change(Change { batch: batch(&record), ended: ended("5xx", None), ..Change::default() }).await.unwrap();
     f.set_time(1_000_500).await;
     record.looked(&[(0, 10), (1, 11)], false);
@@ -133,7 +135,7 @@ async fn a_last_look_is_due_once_its_batch_has_arrived_and_until_it_was_made(f: 
     settle(&f, "failed", |record| (record.late_since, record.state) = (Some(7), BatchState::Failed)).await;
     let due = async |ms: i64| {
         f.set_time(ms).await;
-        let taken = f.store.take_last_looks(after, lease, 9).await.unwrap();
+        let taken = f.store.take_late_checks(after, lease, 9).await.unwrap();
         taken.into_iter().map(|stored| stored.record).collect::<Vec<_>>()
     };
     assert_eq!(due(1_299_999).await, []);
@@ -146,8 +148,8 @@ async fn a_last_look_is_due_once_its_batch_has_arrived_and_until_it_was_made(f: 
     let from_epoch = late.epoch;
     late.duplicated(&[(1, 20)]);
     late.last_looked();
-    let batch = Some(Revised { record: late.clone(), from_epoch });
-    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), Changed::Done(vec![]));
+    let batch = Some(RecordUpdate { record: late.clone(), from_epoch });
+    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), CommitOutcome::Done(vec![]));
     assert_eq!(due(1_000_000 + 86_400_000 * 32).await, []);
     assert_eq!(f.store.batch(&late.key).await.unwrap().unwrap().record.cases[1].duplicates, [20]);
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);

@@ -1,6 +1,6 @@
 //! When is a tenant removed, and what becomes of its work until then?
 
-use super::super::by_hand::Hindrance;
+use super::super::by_hand::NotReplayable;
 use super::super::removal::{Removal, Removed};
 use super::*;
 
@@ -31,7 +31,7 @@ async fn shelve(store: &Store, batch: &str, reason: Reason, until: Until) {
 
 async fn store_record(f: &Fixture, record: BatchRecord) {
     let from_epoch = record.epoch - 1;
-    let batch = Some(Revised { record, from_epoch });
+    let batch = Some(RecordUpdate { record, from_epoch });
     assert!(f.store.change(Change { batch, ..Change::default() }).await.unwrap().is_done());
 }
 
@@ -48,14 +48,14 @@ async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fi
         removal.unfinished
     };
     let wait = Duration::from_secs(10);
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), Hindrance::Pushing { wait })]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Pushing { wait })]);
     assert_eq!(remove(&f.store).await, Removed::HasWork);
     record.unclear(1_000_000);
     store_record(&f, record.clone()).await;
     f.set_time(1_020_000).await;
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), Hindrance::Unclear)]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Unclear)]);
     shelve(&f.store, "b", Reason::ServerError, Until::After(HOUR)).await;
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), Hindrance::Unclear)], "on the shelf or not");
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Unclear)], "on the shelf or not");
     record.looked(&[], true);
     record.doubt_since = None;
     store_record(&f, record.clone()).await;
@@ -63,10 +63,10 @@ async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fi
     assert_eq!(remove(&f.store).await, Removed::HasWork);
     f.set_time(1_020_000 + 3_600_000).await;
     let leased = f.store.lease_due("w", HOUR, &[(tenant(), 1)]).await.unwrap().remove(0);
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), Hindrance::InHand)]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::InHand)]);
     let unshelve = Some((leased.id.0, leased.generation));
     f.store.change(Change { unshelve, ..Change::default() }).await.unwrap();
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), Hindrance::Open)]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Open)]);
     assert_eq!(remove(&f.store).await, Removed::HasWork);
     record.settle(BatchState::Failed, 5);
     store_record(&f, record).await;
@@ -103,11 +103,11 @@ async fn what_is_shelved_after_a_removal_is_kept_and_comes_back_with_the_tenant(
     begin(&f).await;
     assert_eq!(remove(&f.store).await, Removed::Done);
     shelve(&f.store, "b", Reason::KeyRefused, Until::Connection).await;
-    assert!(matches!(f.store.claim(claim_of("p1", &fresh("c"))).await.unwrap(), Claimed::ConnectionChanged));
+    assert!(matches!(f.store.claim(claim_of("p1", &fresh("c"))).await.unwrap(), ClaimOutcome::ConnectionChanged));
     f.set_time(1_000_500).await;
     f.connect(
         &connection("v1", true)
-            .judged(Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() }, 1_000_500),
+            .judged(Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() }, 1_000_500),
     )
     .await;
     assert_eq!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().len(), 1);
@@ -117,7 +117,7 @@ async fn while_a_person_decides_nothing_is_sent_and_the_shelf_stays_as_it_is(f: 
     f.connect(&connection("v1", true)).await;
     shelve(&f.store, "due", Reason::NoRoom, Until::After(Duration::ZERO)).await;
     begin(&f).await;
-    assert!(matches!(f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap(), Claimed::Paused));
+    assert!(matches!(f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap(), ClaimOutcome::Paused));
     assert_eq!(f.store.permit(&target().account, Some(&tenant()), HOUR).await.unwrap(), Permit::Paused);
     assert_eq!(f.store.permit(&target().account, None, HOUR).await.unwrap(), Permit::Granted);
     assert!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().is_empty());
@@ -139,7 +139,7 @@ async fn a_pause_for_a_removal_is_over_after_its_time_although_nobody_ends_it(f:
     begin(&f).await;
     shelve(&f.store, "paused", Reason::Paused, Until::After(24 * HOUR)).await;
     f.set_time(1_000_000 + 599_999).await;
-    assert!(matches!(f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap(), Claimed::Paused));
+    assert!(matches!(f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap(), ClaimOutcome::Paused));
     assert!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().is_empty());
     f.set_time(1_000_000 + 600_000).await;
     assert_eq!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().len(), 1);
@@ -150,7 +150,7 @@ async fn what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome(f: Fi
     let message = serde_json::json!({"schema_version": 1, "batch_id": "b", "tenant_id": "acme",
         "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "a"}, {"name": "b"}]});
     let body = message.to_string().into_bytes();
-    let batch = crate::batch::decode::decode(&body).unwrap();
+    let batch = crate::batch::message::decode::decode(&body).unwrap();
     let fingerprint = crate::batch::fingerprint(&batch);
     f.connect(&connection("v1", true)).await;
     let identity = Identity::Batch(batch.key.clone(), fingerprint.clone());
@@ -159,14 +159,14 @@ async fn what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome(f: Fi
     let [(id, generation)] = begin(&f).await.shelved[..] else { panic!() };
     let row = f.store.shelved(id).await.unwrap().unwrap();
     let purging = async |generation| f.store.purging(&row, generation).await.unwrap();
-    assert_eq!(purging(generation - 1).await.unwrap_err(), Hindrance::Changed);
+    assert_eq!(purging(generation - 1).await.unwrap_err(), NotReplayable::Changed);
     let change = purging(generation).await.unwrap();
     assert_eq!((change.batch.as_ref().map(|b| b.record.state), change.events.len()), (Some(BatchState::Discarded), 1));
     let mut record = BatchRecord { fingerprint, epoch: 1, ..fresh("b") };
     record.doubt_since = Some(7);
     store_record(&f, record).await;
     assert!(!f.store.change(change).await.unwrap().is_done(), "its record has moved");
-    assert_eq!(purging(generation).await.unwrap_err(), Hindrance::Unclear);
+    assert_eq!(purging(generation).await.unwrap_err(), NotReplayable::Unclear);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_removal_waits_for_a_claim_that_is_being_stored_and_then_sees_it() {
     let mut removal = std::pin::pin!(remove(&f.store));
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut removal).await.is_err(), "it waits");
     // A person's change of the connection does not wait for it.
-    f.found(&Finding::Fails { reason: Reason::Forbidden, detail: "d".into() }).await;
+    f.found(&Verification::Fails { reason: Reason::Forbidden, detail: "d".into() }).await;
     quicker.commit().await.unwrap();
     assert_eq!(removal.await, Removed::HasWork);
 }

@@ -37,8 +37,8 @@ async fn of_replicas_that_change_the_same_record_one_succeeds() {
         f.store.claim(claim).await.unwrap();
         record.created(&[(0, 10), (1, 11)]);
         let change = || Change {
-            batch: Some(Revised { record: record.clone(), from_epoch: 1 }),
-            heard: Some(Heard {
+            batch: Some(RecordUpdate { record: record.clone(), from_epoch: 1 }),
+            observation: Some(AccountObservation {
                 account: format!("account {}", n % 3),
                 signal: Signal::Throttled(Duration::from_secs(1)),
                 ceiling: 4,
@@ -57,7 +57,7 @@ async fn a_batch_that_was_refused_a_claim_is_not_known() {
     let f = on_server().await;
     f.store.set_connection(&connection("v2", true)).await.unwrap();
     let claim = claim_of("p1", &fresh("b"));
-    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), Claimed::ConnectionChanged));
+    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), ClaimOutcome::ConnectionChanged));
     assert!(f.store.batch(&fresh("b").key).await.unwrap().is_none());
     assert!(f.store.latest_batches(None, 9).await.unwrap().is_empty());
     f.set_time(1_000_005).await;
@@ -136,7 +136,7 @@ async fn a_claim_loses_what_another_replica_stores_at_the_same_moment() {
         let mut quicker = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
         let mut record = fresh(&name);
         record.epoch = 1;
-        let change = Change { batch: Some(Revised { record, from_epoch: 0 }), ..Change::default() };
+        let change = Change { batch: Some(RecordUpdate { record, from_epoch: 0 }), ..Change::default() };
         assert!(ledger::change(quicker.conn().unwrap(), 1, &[change.into()]).await.unwrap()[0].is_done());
         let mut wish = claim_of(&format!("p{n}"), &fresh(&name));
         for other in &others {
@@ -148,10 +148,10 @@ async fn a_claim_loses_what_another_replica_stores_at_the_same_moment() {
         quicker.commit().await.unwrap();
         let answer = claim.await.unwrap();
         if others.is_empty() {
-            let Claimed::Stale { stored, .. } = answer else { panic!("{answer:?}") };
+            let ClaimOutcome::Stale { stored, .. } = answer else { panic!("{answer:?}") };
             assert_eq!((stored.len(), stored[0].record.epoch), (1, 1));
         } else {
-            let Claimed::Granted { stale, contested, .. } = answer else { panic!("{answer:?}") };
+            let ClaimOutcome::Granted { stale, contested, .. } = answer else { panic!("{answer:?}") };
             assert_eq!((stale.len(), contested), (0, vec![fresh(&name).key]));
         }
         assert_eq!(f.store.batch(&fresh(&name).key).await.unwrap().unwrap().record.epoch, 1);

@@ -55,7 +55,7 @@ async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_i
     assert!(lease(&f).await.is_empty(), "another one, but not verified");
     f.set_time(1_000_500).await;
     f.connect(&connection("v1", false)).await;
-    let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+    let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
     f.found(&works).await;
     let leased = lease(&f).await;
     assert_eq!(leased.len(), 1);
@@ -122,36 +122,36 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
     use crate::store::shelf::{ByHand, ShelfState, Wish};
     let failed = BatchRecord { state: BatchState::Failed, epoch: 1, ..fresh("b1") };
     let put = Change {
-        batch: Some(Revised { record: failed.clone(), from_epoch: 0 }),
+        batch: Some(RecordUpdate { record: failed.clone(), from_epoch: 0 }),
         shelve: Some(Shelving { parks: 7, failing_since: Some(1), ..shelving("b1", Until::Person) }),
         ..Change::default()
     };
-    assert_eq!(f.store.change(put).await.unwrap(), Changed::Done(vec![]));
+    assert_eq!(f.store.change(put).await.unwrap(), CommitOutcome::Done(vec![]));
     let row = async || f.store.shelf(&Filter::default(), 10).await.unwrap().remove(0);
     let dead = row().await;
     let replay = |generation, from_epoch| {
         let mut record = failed.clone();
         record.reopen(None);
         let by_hand = ByHand { id: dead.id, generation, wish: Wish::Replay };
-        let batch = Some(Revised { record, from_epoch });
+        let batch = Some(RecordUpdate { record, from_epoch });
         f.store.change(Change { batch, by_hand: Some(by_hand), ..Change::default() })
     };
     // A row that was put anew, and a record that went on, each keep the other from being changed.
-    assert_eq!(replay(dead.generation + 1, 1).await.unwrap(), Changed::Fenced);
-    assert_eq!(replay(dead.generation, 9).await.unwrap(), Changed::Fenced);
+    assert_eq!(replay(dead.generation + 1, 1).await.unwrap(), CommitOutcome::Fenced);
+    assert_eq!(replay(dead.generation, 9).await.unwrap(), CommitOutcome::Fenced);
     assert_eq!((row().await.state, row().await.generation), (ShelfState::Dead, dead.generation));
     let stored = async || f.store.batch(&failed.key).await.unwrap().unwrap().record;
     assert_eq!(stored().await.state, BatchState::Failed);
 
-    assert_eq!(replay(dead.generation, 1).await.unwrap(), Changed::Done(vec![]));
+    assert_eq!(replay(dead.generation, 1).await.unwrap(), CommitOutcome::Done(vec![]));
     assert_eq!((stored().await.state, stored().await.revision), (BatchState::Open, 2));
     let leased = f.store.lease_due("w", Duration::from_secs(5), &[(tenant(), 10)]).await.unwrap().remove(0);
     assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
     let discard = ByHand { id: leased.id, generation: leased.generation, wish: Wish::Discard };
     let discard = || f.store.change(Change { by_hand: Some(discard), ..Change::default() });
-    assert_eq!(discard().await.unwrap(), Changed::Fenced, "a worker has it in hand");
+    assert_eq!(discard().await.unwrap(), CommitOutcome::Fenced, "a worker has it in hand");
     f.set_time(1_005_000).await;
-    assert_eq!(discard().await.unwrap(), Changed::Done(vec![]));
+    assert_eq!(discard().await.unwrap(), CommitOutcome::Done(vec![]));
     assert!(f.store.shelf_ids(&Filter::default()).await.unwrap().is_empty());
 }
 
@@ -167,7 +167,7 @@ async fn what_is_dead_stays_so_when_a_copy_of_it_is_parked(f: Fixture) {
         (Until::After(Duration::ZERO), "copy"),
         (Until::Connection, "copy"),
     ] {
-        assert_eq!(put(until, detail).await.unwrap(), Changed::Done(vec![]));
+        assert_eq!(put(until, detail).await.unwrap(), CommitOutcome::Done(vec![]));
     }
     let row = f.store.shelf(&Filter::default(), 9).await.unwrap().remove(0);
     assert_eq!((row.state, row.content.detail.as_deref()), (ShelfState::Dead, Some("dead")));

@@ -1,7 +1,7 @@
 //! Which events wait for a queue, and when do they go on?
 
 use super::*;
-use crate::store::outbox::Announcement;
+use crate::store::outbox::OutboxEvent;
 use crate::store::unbound::UnboundCounts;
 
 on_both! {
@@ -23,9 +23,9 @@ fn keyed(id: &str, key: &str) -> crate::batch::event::Event {
 }
 
 /// Stores an event, and gives it back if it is the storer's to announce.
-async fn put(f: &Fixture, id: &str, key: &str) -> Option<Announcement> {
+async fn put(f: &Fixture, id: &str, key: &str) -> Option<OutboxEvent> {
     let change = Change { events: vec![keyed(id, key)], turn: Some(Duration::from_secs(5)), ..Change::default() };
-    let Changed::Done(mut fresh) = f.store.change(change).await.unwrap() else { panic!() };
+    let CommitOutcome::Done(mut fresh) = f.store.change(change).await.unwrap() else { panic!() };
     fresh.pop()
 }
 
@@ -39,7 +39,7 @@ async fn put_aside(f: &Fixture, from: i64, ids: &[&str], key: &str) {
     }
 }
 
-fn ids(events: &[Announcement]) -> Vec<&str> {
+fn ids(events: &[OutboxEvent]) -> Vec<&str> {
     events.iter().map(|event| event.id.as_str()).collect()
 }
 
@@ -53,7 +53,7 @@ async fn an_event_that_no_queue_is_bound_for_waits_and_later_ones_of_its_routing
     let due = f.store.unsent(9, TAKEN).await.unwrap();
     let seen: Vec<_> = due.iter().map(|event| (event.id.as_str(), event.unbound)).collect();
     assert!(seen.contains(&("2", true)) && seen.contains(&("4", false)) && seen.len() == 2, "{seen:?}");
-    let behind: Vec<Announcement> = due.into_iter().filter(|event| event.unbound).collect();
+    let behind: Vec<OutboxEvent> = due.into_iter().filter(|event| event.unbound).collect();
     assert_eq!(behind[0].body, in_flight.body);
     f.store.set_aside(&[], &behind).await.unwrap();
     let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_routing_key_is_probed_at_growing_intervals_and_all_keys_together_at_a
     let rest = f.store.take_probes(20, LEASE).await.unwrap();
     assert_eq!(rest.len(), 10);
     // One key alone from here on.
-    let rest: Vec<Announcement> = probes.iter().skip(1).chain(&rest).filter_map(|probe| probe.event.clone()).collect();
+    let rest: Vec<OutboxEvent> = probes.iter().skip(1).chain(&rest).filter_map(|probe| probe.event.clone()).collect();
     f.store.mark_sent(&rest).await.unwrap();
     for event in &rest {
         f.store.release_waiting(&event.routing_key, 9, TAKEN).await.unwrap();

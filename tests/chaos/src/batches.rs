@@ -1,7 +1,7 @@
 //! What is published, and what has to be in Testmo afterwards?
 
 use serde_json::{Value, json};
-use testmo_courier::batch::{BatchKey, mark};
+use testmo_courier::batch::{BatchKey, batch_tag};
 
 /// The folder that every tenant has.
 const ROOT: &str = "Generated";
@@ -78,7 +78,7 @@ impl Batch {
 
     /// What has to be in Testmo in the end, in order of ids.
     pub(crate) fn rows(&self) -> anyhow::Result<Vec<Row>> {
-        let mut tags = vec!["smoke-test".to_owned(), mark(&self.key()?)];
+        let mut tags = vec!["smoke-test".to_owned(), batch_tag(&self.key()?)];
         tags.sort();
         let folder = [&[ROOT], self.folder].concat().join("/");
         let step = |action: String, expected: Option<String>| json!([action, expected]);

@@ -9,7 +9,7 @@ use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::Config;
 use testmo_courier::store::Store;
-use testmo_courier::store::connections::Finding;
+use testmo_courier::store::connections::Verification;
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use tokio::time::{Instant, sleep};
@@ -67,8 +67,8 @@ impl People {
         let row = self.store.connection(&TenantId::new(tenant)?).await?.context("a connection")?;
         let access = self.tenants.access(&row).map_err(|(reason, detail)| anyhow::anyhow!("{reason}: {detail:?}"))?;
         let finding = verify(&self.client, &access, row.project, row.folder).await;
-        ensure!(matches!(finding, Finding::Works { .. }), "{finding:?}");
-        let written = self.store.note_finding(&row.tenant, &row.version, row.epoch, &finding).await?;
+        ensure!(matches!(finding, Verification::Works { .. }), "{finding:?}");
+        let written = self.store.record_verification(&row.tenant, &row.version, row.epoch, &finding).await?;
         ensure!(written.is_done(), "the connection was changed meanwhile");
         Ok(())
     }

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use testmo_courier::amqp::{Outgoing, PublishError, Publisher, Tail};
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
-use testmo_courier::batch::mapping::Mapping;
-use testmo_courier::batch::written::WrittenMapping;
+use testmo_courier::batch::render::mapping::Mapping;
+use testmo_courier::batch::render::mapping_spec::MappingSpec;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Amqp, Config, Sources, load};
 use testmo_courier::store::Store;
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 use testmo_courier::store::shelf::{Filter, Shelved};
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
@@ -182,7 +182,7 @@ impl Stage {
             expires_on: None,
             project: 1,
             folder: 1,
-            mapping: WrittenMapping::default(),
+            mapping: MappingSpec::default(),
             resolved: Some(Mapping::default()),
         };
         let finding = verify(&self.client, &access, 1, 1).await;
@@ -200,10 +200,10 @@ impl Stage {
             expires_on: None,
             project: 1,
             folder: 1,
-            mapping: WrittenMapping::default(),
+            mapping: MappingSpec::default(),
             resolved: Some(Mapping::default()),
         };
-        let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+        let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
         let row = self.tenants.enter(entered).expect("a sealed key").judged(works, self.store.now());
         self.enter(&row).await;
     }

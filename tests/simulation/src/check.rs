@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use testmo_courier::batch::decode::decode;
 use testmo_courier::batch::event::{DUPLICATED, settlement_id};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
-use testmo_courier::batch::{BatchKey, Reason, fingerprint, mark, raw_hash};
+use testmo_courier::batch::message::decode::decode;
+use testmo_courier::batch::{BatchKey, Reason, batch_tag, fingerprint, raw_hash};
 use testmo_courier::store::shelf::Identity;
 use testmo_sim::world::CaseView;
 
@@ -154,7 +154,7 @@ impl<'a> Check<'a> {
         for winner in winners {
             let (Winner { batch, key, record, lost }, (account, path)) = (winner, self.place_of(winner.batch));
             let tenant = &self.plan.tenants[batch.tenant];
-            let tag = tenant.mark.then(|| mark(key));
+            let tag = tenant.mark.then(|| batch_tag(key));
             let mut broken = Vec::new();
             let expected = expected_state(batch, lost.len());
             if record.state != expected {
@@ -296,7 +296,7 @@ impl Check<'_> {
         }
         let mut expected = BTreeSet::new();
         for Winner { batch, key, record, lost } in winners {
-            let (tenant, tag) = (&self.plan.tenants[batch.tenant], mark(key));
+            let (tenant, tag) = (&self.plan.tenants[batch.tenant], batch_tag(key));
             let known: BTreeMap<u64, usize> = record.arrived().map(|(at, id)| (id, at)).collect();
             let lost: BTreeSet<&str> = lost.iter().map(|at| batch.cases[*at].name.as_str()).collect();
             let is_marked = |account: &str, row: &CaseView| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use testmo_courier::batch::TenantId;
-use testmo_courier::store::accounts::{Order, OrderedLane};
+use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
 use crate::batches::{BatchPlan, batches};
 use crate::mutation::Mutation;
@@ -96,7 +96,7 @@ pub(crate) enum Action {
     /// The tenant enters a new key.
     Renew { tenant: usize },
     /// A person pauses or limits a lane, or takes that back.
-    Order(Order),
+    Order(LaneOverride),
     /// The store's clock is set, by milliseconds, as far as what is assumed allows.
     Jump { ms: i64 },
 }
@@ -183,13 +183,13 @@ impl Plan {
                 }
                 18 | 19 => {
                     let lane = match rng.bool() {
-                        true => OrderedLane::Tenant(self.tenants[rng.usize(..self.tenants.len())].id()),
-                        false => OrderedLane::Account(origin_of(ACCOUNTS[rng.usize(..2)])),
+                        true => LaneSelector::Tenant(self.tenants[rng.usize(..self.tenants.len())].id()),
+                        false => LaneSelector::Account(origin_of(ACCOUNTS[rng.usize(..2)])),
                     };
                     let paused = rng.bool();
                     let most = if paused { None } else { Some(1) };
-                    let free = Order { lane: lane.clone(), paused: false, most: None };
-                    self.for_a_while(rng, at, Action::Order(Order { lane, paused, most }), Action::Order(free));
+                    let free = LaneOverride { lane: lane.clone(), paused: false, most: None };
+                    self.for_a_while(rng, at, Action::Order(LaneOverride { lane, paused, most }), Action::Order(free));
                 }
                 // Where Testmo keeps to no time, the last look must not come early as well.
                 _ if !freezes && self.kind != Kind::Late => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::BatchState;
-use testmo_courier::store::accounts::Order as PersonsOrder;
+use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::shelf::ShelfState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -188,7 +188,7 @@ fn act(stage: &Stage, action: &Action, give: &impl Fn(usize, Order)) {
         Action::Reach { account, reachable } => stage.testmo.set_reachable(account, reachable),
         Action::Revoke { tenant } => stage.revoke(tenant),
         Action::Renew { tenant } => stage.renew(tenant),
-        Action::Order(ref order) => stage.store.at_once(|tables, now| tables.give_order(order, now)),
+        Action::Order(ref order) => stage.store.at_once(|tables, now| tables.set_lane_override(order, now)),
         Action::Jump { ms } => stage.jump(ms),
     }
 }
@@ -201,8 +201,8 @@ fn heal(stage: &Stage, plan: &Plan) {
     stage.store.lag(Duration::ZERO);
     stage.broker.set_up(true);
     stage.store.at_once(|tables, now| {
-        for order in tables.orders() {
-            tables.give_order(&PersonsOrder { paused: false, most: None, ..order }, now);
+        for order in tables.lane_overrides() {
+            tables.set_lane_override(&LaneOverride { paused: false, most: None, ..order }, now);
         }
     });
     for account in ACCOUNTS {

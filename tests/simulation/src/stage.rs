@@ -4,10 +4,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use testmo_courier::batch::mapping::Mapping;
-use testmo_courier::batch::written::WrittenMapping;
+use testmo_courier::batch::render::mapping::Mapping;
+use testmo_courier::batch::render::mapping_spec::MappingSpec;
 use testmo_courier::config::{Config, Sources, load};
-use testmo_courier::store::connections::{ConnectionRow, Finding};
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 use testmo_sim::Time;
@@ -134,11 +134,11 @@ impl Stage {
             expires_on: None,
             project: 1,
             folder: tenant.folder,
-            mapping: WrittenMapping::default(),
+            mapping: MappingSpec::default(),
             resolved: Some(mapping),
         };
         let row = self.tenants.enter(entered).expect("a sealed key");
-        let works = Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+        let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
         self.store.at_once(|tables, now| {
             let epoch = tables.connection(&tenant.id()).map_or(0, |stored| stored.epoch);
             tables.set_connection(&ConnectionRow { epoch, ..row.judged(works, now) }, now)

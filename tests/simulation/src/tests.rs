@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use testmo_courier::store::accounts::{Order, OrderedLane};
+use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
 use crate::plan::{Action, Kind, Limits, Plan, TenantPlan};
@@ -150,8 +150,8 @@ fn a_batch_that_is_leased_before_its_worker_knows_that_it_was_shelved_is_not_los
 
 #[test]
 fn a_batch_that_is_shelved_over_a_pause_that_is_over_comes_back() {
-    let lane = OrderedLane::Tenant("t0".parse().expect("a tenant"));
-    let order = |paused| Action::Order(Order { lane: lane.clone(), paused, most: None });
+    let lane = LaneSelector::Tenant("t0".parse().expect("a tenant"));
+    let order = |paused| Action::Order(LaneOverride { lane: lane.clone(), paused, most: None });
     // The worker sees orders every three seconds.
     let actions = vec![(ms(2_900), order(true)), (ms(3_100), order(false))];
     let batches = vec![batch("b1", 3_500)];

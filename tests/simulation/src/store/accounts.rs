@@ -1,10 +1,10 @@
-//! What may be sent to an account now? Its pace, what people ordered, and how much is under way.
+//! What may be sent to an account now? Its throttle, what people ordered, and how much is under way.
 
 use std::time::Duration;
 
+use testmo_courier::account::{Permission, Signal, Throttle};
 use testmo_courier::batch::TenantId;
-use testmo_courier::batch::pace::{Pace, Permission, Signal};
-use testmo_courier::store::accounts::{Heard, Order, OrderedLane, Pause, Permit};
+use testmo_courier::store::accounts::{AccountObservation, LaneOverride, LaneSelector, Pause, Permit};
 use testmo_courier::store::shelf::ShelfState;
 
 use super::tables::{Gate, Push, Tables, after, tenant_of};
@@ -19,14 +19,14 @@ pub(super) enum Answer {
 }
 
 impl Tables {
-    pub(crate) fn pace(&self, account: &str) -> Pace {
-        self.paces.get(account).cloned().unwrap_or_default()
+    pub(crate) fn throttle(&self, account: &str) -> Throttle {
+        self.throttles.get(account).cloned().unwrap_or_default()
     }
 
-    fn orders_for<'a>(&'a self, account: &'a str, tenant: &'a TenantId) -> impl Iterator<Item = &'a Order> {
+    fn orders_for<'a>(&'a self, account: &'a str, tenant: &'a TenantId) -> impl Iterator<Item = &'a LaneOverride> {
         self.orders.iter().filter(move |order| match &order.lane {
-            OrderedLane::Tenant(of) => of == tenant,
-            OrderedLane::Account(of) => of == account,
+            LaneSelector::Tenant(of) => of == tenant,
+            LaneSelector::Account(of) => of == account,
         })
     }
 
@@ -41,8 +41,8 @@ impl Tables {
 
     pub(super) fn is_ordered_to_pause(&self, tenant: Option<&TenantId>, account: Option<&str>) -> bool {
         self.orders.iter().filter(|order| order.paused).any(|order| match &order.lane {
-            OrderedLane::Tenant(of) => tenant == Some(of),
-            OrderedLane::Account(of) => account == Some(of),
+            LaneSelector::Tenant(of) => tenant == Some(of),
+            LaneSelector::Account(of) => account == Some(of),
         })
     }
 
@@ -56,7 +56,7 @@ impl Tables {
         if tenant.is_some_and(|tenant| self.is_paused(account, tenant, now)) {
             return Permit::Paused;
         }
-        match self.pace(account).permission(now, 1) {
+        match self.throttle(account).permission(now, 1) {
             Permission::Granted { .. } => Permit::Granted,
             Permission::Gated { until } => Permit::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => Permit::Wait(pause(until, now, true)),
@@ -70,13 +70,13 @@ impl Tables {
         if self.is_paused(account, tenant, now) {
             return Answer::Paused;
         }
-        let limit = match self.pace(account).permission(now, ceiling) {
+        let limit = match self.throttle(account).permission(now, ceiling) {
             Permission::Granted { limit } => limit,
             Permission::Gated { until } => return Answer::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => return Answer::Wait(pause(until, now, true)),
             Permission::Broken { .. } if self.take_probe(account, now, lease) => return Answer::Probe,
             Permission::Broken { .. } => {
-                let until = self.pace(account).breaker_until.unwrap_or(now);
+                let until = self.throttle(account).breaker_until.unwrap_or(now);
                 return Answer::Wait(pause(until, now, true));
             }
         };
@@ -84,36 +84,40 @@ impl Tables {
         let of_account = count(self.under_way(account, now).count());
         let of_tenant = count(self.under_way(account, now).filter(|push| push.tenant == *tenant).count());
         let full = self.orders_for(account, tenant).any(|order| {
-            let taken = if matches!(order.lane, OrderedLane::Tenant(_)) { of_tenant } else { of_account };
+            let taken = if matches!(order.lane, LaneSelector::Tenant(_)) { of_tenant } else { of_account };
             order.most.is_some_and(|most| taken >= most)
         });
         if full || of_account >= limit { Answer::Full { limit } } else { Answer::Granted { limit } }
     }
 
     fn take_probe(&mut self, account: &str, now: i64, lease: Duration) -> bool {
-        self.paces.entry(account.to_owned()).or_default().take_probe(now, lease)
+        self.throttles.entry(account.to_owned()).or_default().take_probe(now, lease)
     }
 
-    pub(super) fn hear(&mut self, heard: &Heard, now: i64) {
-        self.paces.entry(heard.account.clone()).or_default().hear(heard.signal, now, heard.ceiling);
-        if let Signal::Throttled(wait) = heard.signal {
-            let (account, grants_before) = (heard.account.clone(), self.grants.len());
+    pub(super) fn observe(&mut self, observation: &AccountObservation, now: i64) {
+        self.throttles.entry(observation.account.clone()).or_default().observe(
+            observation.signal,
+            now,
+            observation.ceiling,
+        );
+        if let Signal::Throttled(wait) = observation.signal {
+            let (account, grants_before) = (observation.account.clone(), self.grants.len());
             self.gates.push(Gate { account, until: after(now, wait), grants_before });
         }
     }
 
-    pub(crate) fn orders(&self) -> Vec<Order> {
+    pub(crate) fn lane_overrides(&self) -> Vec<LaneOverride> {
         self.orders.clone()
     }
 
     /// Keeps an order in place of the one before; what was put on the shelf because of a pause that is over is due.
-    pub(crate) fn give_order(&mut self, order: &Order, now: i64) {
+    pub(crate) fn set_lane_override(&mut self, order: &LaneOverride, now: i64) {
         if !order.paused {
             for row in self.shelf.values_mut() {
                 let content = &row.content;
                 let is_meant = match &order.lane {
-                    OrderedLane::Tenant(tenant) => tenant_of(&content.identity) == Some(tenant),
-                    OrderedLane::Account(account) => content.account.as_ref() == Some(account),
+                    LaneSelector::Tenant(tenant) => tenant_of(&content.identity) == Some(tenant),
+                    LaneSelector::Account(account) => content.account.as_ref() == Some(account),
                 };
                 let is_paused = content.reason == testmo_courier::batch::Reason::Paused;
                 if is_meant && is_paused && row.state == ShelfState::Parked {
@@ -125,7 +129,7 @@ impl Tables {
         if order.paused || order.most.is_some() {
             self.orders.push(order.clone());
         }
-        self.orders.sort_by_key(|order| (matches!(order.lane, OrderedLane::Tenant(_)), order.lane.name().to_owned()));
+        self.orders.sort_by_key(|order| (matches!(order.lane, LaneSelector::Tenant(_)), order.lane.name().to_owned()));
     }
 }
 

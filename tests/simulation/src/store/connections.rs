@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use testmo_courier::batch::event::{ConnectionChange, connection_failed, connection_restored};
-use testmo_courier::batch::reason::Class;
+use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::batch::verdict::recheck_after;
 use testmo_courier::batch::{Reason, TenantId, folded_folder_name};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding, Written};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
 
 use super::tables::{ConnectionEntry, FolderClaimed, FolderKey, Tables, after};
@@ -45,7 +45,7 @@ impl Tables {
         let epoch = if row.epoch == 0 { u64::try_from(now).unwrap_or(0) } else { row.epoch + 1 };
         let row = kept_verified(row.clone(), before.as_ref());
         let (recheck_at, rechecks) = match &row.finding {
-            Some(Finding::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
+            Some(Verification::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
             Some(_) | None => (None, 0),
         };
         let last_success_at = before.as_ref().and_then(|before| before.last_success_at);
@@ -60,12 +60,12 @@ impl Tables {
         Written::Done
     }
 
-    pub(crate) fn note_finding(
+    pub(crate) fn record_verification(
         &mut self,
         tenant: &TenantId,
         version: &str,
         epoch: u64,
-        finding: &Finding,
+        finding: &Verification,
         now: i64,
     ) -> Written {
         let waiting = self.waiting_for(tenant);
@@ -78,7 +78,7 @@ impl Tables {
         }
         entry.row.finding = Some(finding.clone());
         match finding {
-            Finding::Works { .. } => {
+            Verification::Works { .. } => {
                 let is_proven = fails == 0 || waiting == 0;
                 (entry.recheck_at, entry.rechecks) = (None, if is_proven { 0 } else { fails });
                 (entry.row.verified_version, entry.row.verified_at) = (Some(version.to_owned()), Some(now));
@@ -86,7 +86,7 @@ impl Tables {
                     self.tell_restored(&before, version, now);
                 }
             }
-            Finding::Fails { reason, detail } => {
+            Verification::Fails { reason, detail } => {
                 (entry.recheck_at, entry.rechecks) = (recheck_at(*reason, fails, now), fails + 1);
                 entry.row.verified_version = None;
                 if before.is_verified() && fails == 0 {
@@ -115,7 +115,7 @@ impl Tables {
 
     /// Stores the event that a connection works again, if it did not before.
     fn tell_restored(&mut self, before: &ConnectionRow, version: &str, now: i64) {
-        if !before.is_verified() && matches!(before.finding, Some(Finding::Fails { .. })) {
+        if !before.is_verified() && matches!(before.finding, Some(Verification::Fails { .. })) {
             self.tell(&before.tenant, version, now);
         }
     }
@@ -126,7 +126,7 @@ impl Tables {
         self.put_events(&[event], None, now);
     }
 
-    pub(crate) fn take_rechecks(&mut self, lease: Duration, most: u32, now: i64) -> Vec<ConnectionRow> {
+    pub(crate) fn take_reverifications(&mut self, lease: Duration, most: u32, now: i64) -> Vec<ConnectionRow> {
         let due = |entry: &&mut ConnectionEntry| entry.recheck_at.is_some_and(|at| at <= now);
         let mut due: Vec<&mut ConnectionEntry> = self.connections.values_mut().filter(due).collect();
         due.sort_by_key(|entry| entry.recheck_at);
@@ -226,10 +226,10 @@ fn kept_verified(row: ConnectionRow, before: Option<&ConnectionRow>) -> Connecti
 }
 
 /// Whether a look failed over something that passes by itself.
-fn passes(finding: Option<&Finding>) -> bool {
+fn passes(finding: Option<&Verification>) -> bool {
     match finding {
-        Some(Finding::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
-        Some(Finding::Works { .. }) | None => false,
+        Some(Verification::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
+        Some(Verification::Works { .. }) | None => false,
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::store::Pruned;
-use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, KnownIds, PushEnded, Revised, Stored};
+use testmo_courier::store::ledger::{
+    Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, Stored,
+};
 
 use super::accounts::Answer;
 use super::tables::{BatchEntry, Grant, Push, Share, Tables, after};
@@ -16,36 +18,36 @@ use crate::mutation::Mutation;
 const DOUBT_MARGIN_MS: i64 = 3_600_000;
 
 impl Tables {
-    pub(crate) fn claim(&mut self, claim: &Claim, now: i64) -> Claimed {
+    pub(crate) fn claim(&mut self, claim: &Claim, now: i64) -> ClaimOutcome {
         let current = self.connections.get(&claim.tenant);
         if !current.is_some_and(|entry| entry.row.is_verified() && entry.row.version == claim.connection) {
-            return Claimed::ConnectionChanged;
+            return ClaimOutcome::ConnectionChanged;
         }
-        let (fitting, unfit): (Vec<&Revised>, Vec<&Revised>) =
+        let (fitting, unfit): (Vec<&RecordUpdate>, Vec<&RecordUpdate>) =
             claim.batches.iter().partition(|revised| self.fits(revised));
-        let stored = |revised: &&Revised| self.batches.get(&revised.record.key).map(|entry| entry.stored.clone());
+        let stored = |revised: &&RecordUpdate| self.batches.get(&revised.record.key).map(|entry| entry.stored.clone());
         let stale: Vec<Stored> = unfit.iter().filter_map(stored).collect();
         if fitting.is_empty() {
-            return Claimed::Stale { stored: stale, now };
+            return ClaimOutcome::Stale { stored: stale, now };
         }
         // What is not stored although the claim believes so was pruned away: it is read anew.
         let unknown = unfit.iter().map(|revised| &revised.record.key).filter(|key| !self.batches.contains_key(key));
         let contested = unknown.cloned().collect();
         match self.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease, now) {
             Answer::Granted { limit } => {
-                let fitting: Vec<Revised> = fitting.into_iter().cloned().collect();
+                let fitting: Vec<RecordUpdate> = fitting.into_iter().cloned().collect();
                 let ids = self.known_ids(&claim.account);
                 self.grant(claim, &fitting, ids.floor(), now);
-                Claimed::Granted { at: now, limit, ids, stale, contested, unreadable: Vec::new() }
+                ClaimOutcome::Granted { at: now, limit, ids, stale, contested, unreadable: Vec::new() }
             }
-            Answer::Full { limit } => Claimed::Full { limit },
-            Answer::Wait(pause) => Claimed::Wait(pause),
-            Answer::Probe => Claimed::Probe,
-            Answer::Paused => Claimed::Paused,
+            Answer::Full { limit } => ClaimOutcome::Full { limit },
+            Answer::Wait(pause) => ClaimOutcome::Wait(pause),
+            Answer::Probe => ClaimOutcome::Probe,
+            Answer::Paused => ClaimOutcome::Paused,
         }
     }
 
-    fn fits(&self, revised: &Revised) -> bool {
+    fn fits(&self, revised: &RecordUpdate) -> bool {
         let Some(entry) = self.batches.get(&revised.record.key) else { return revised.from_epoch == 0 };
         let stored = &entry.stored.record;
         let same = stored.epoch == revised.from_epoch || self.has(Mutation::NoEpochCheck);
@@ -55,13 +57,13 @@ impl Tables {
     fn known_ids(&self, account: &str) -> KnownIds {
         let of_account = self.pushes.values().filter(|push| push.account == account);
         let highest = of_account.filter_map(|push| push.ids).map(|(_, last)| last).max();
-        KnownIds { highest, disordered: self.pace(account).ids_disordered }
+        KnownIds { highest, disordered: self.throttle(account).ids_disordered }
     }
 
-    fn grant(&mut self, claim: &Claim, fitting: &[Revised], highest: Option<u64>, now: i64) {
+    fn grant(&mut self, claim: &Claim, fitting: &[RecordUpdate], highest: Option<u64>, now: i64) {
         let lease = if self.has(Mutation::ShortLease) { claim.lease / 8 } else { claim.lease };
         let lease_until = after(now, lease);
-        for Revised { record, .. } in fitting {
+        for RecordUpdate { record, .. } in fitting {
             let before = self.batches.get(&record.key);
             let stored_before = before.map(|entry| &entry.stored.record);
             let record = BatchRecord {
@@ -82,7 +84,7 @@ impl Tables {
         let (account, tenant) = (claim.account.clone(), claim.tenant.clone());
         let push = Push { account, tenant, claimed_at: now, lease_until, ended: false, ids: None };
         self.pushes.insert(claim.push.clone(), push);
-        let share = |Revised { record, .. }: &Revised| Share {
+        let share = |RecordUpdate { record, .. }: &RecordUpdate| Share {
             batch: record.key.clone(),
             folder: record.target().map_or(0, |target| target.folder),
             cases: record.cases.iter().filter(|case| case.state == CaseState::Claimed).count(),
@@ -98,20 +100,20 @@ impl Tables {
     }
 
     /// Stores a change whole or not at all, and what a request told of its account in any case.
-    pub(crate) fn change(&mut self, change: &Change, now: i64) -> Changed {
+    pub(crate) fn change(&mut self, change: &Change, now: i64) -> CommitOutcome {
         let changed = self.store_change(change, now);
-        if let Some(heard) = &change.heard {
-            self.hear(heard, now);
+        if let Some(observation) = &change.observation {
+            self.observe(observation, now);
         }
         changed
     }
 
-    fn store_change(&mut self, change: &Change, now: i64) -> Changed {
+    fn store_change(&mut self, change: &Change, now: i64) -> CommitOutcome {
         if change.by_hand.as_ref().is_some_and(|by_hand| !self.is_untouched(by_hand, now)) {
-            return Changed::Fenced;
+            return CommitOutcome::Fenced;
         }
         if change.batch.as_ref().is_some_and(|revised| !self.store_batch(revised, change.lease, now)) {
-            return Changed::Fenced;
+            return CommitOutcome::Fenced;
         }
         if let Some(ended) = &change.ended {
             self.end_push(ended);
@@ -128,11 +130,11 @@ impl Tables {
         if let Some(shelving) = &change.shelve {
             self.put_on_shelf(shelving, now);
         }
-        Changed::Done(self.put_events(&change.events, change.turn, now))
+        CommitOutcome::Done(self.put_events(&change.events, change.turn, now))
     }
 
     /// Stores a record whose stored epoch is the one it started from; tells whether it was.
-    fn store_batch(&mut self, revised: &Revised, lease: Option<Duration>, now: i64) -> bool {
+    fn store_batch(&mut self, revised: &RecordUpdate, lease: Option<Duration>, now: i64) -> bool {
         let ignores_epochs = self.has(Mutation::NoEpochCheck);
         let record = revised.record.clone();
         match self.batches.get_mut(&record.key) {
@@ -173,14 +175,14 @@ impl Tables {
     }
 
     /// Whether a push is known to have created cases, and of which batches it is still the open one.
-    pub(crate) fn company(&self, push: &str) -> Company {
+    pub(crate) fn push_members(&self, push: &str) -> PushMembers {
         let parts = self.parts.iter().filter(|(_, of)| of == push);
         let records: Vec<&BatchRecord> =
             parts.filter_map(|(key, _)| Some(&self.batches.get(key)?.stored.record)).collect();
         let created = self.pushes.get(push).is_some_and(|push| push.ids.is_some());
         let waits = |record: &&&BatchRecord| record.open_push.as_ref().is_some_and(|open| open.id == push);
         let waiting = records.iter().filter(waits).map(|record| (*record).clone()).collect();
-        Company { committed: created && !records.is_empty(), waiting }
+        PushMembers { committed: created && !records.is_empty(), waiting }
     }
 
     /// The last push of a batch to an account that is not `but`.
@@ -192,7 +194,7 @@ impl Tables {
     }
 
     /// Batches that are due for a last look, which nobody else is given for a while.
-    pub(crate) fn take_last_looks(
+    pub(crate) fn take_late_checks(
         &mut self,
         settled_for: Duration,
         lease: Duration,

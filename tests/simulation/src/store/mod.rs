@@ -19,14 +19,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use testmo_courier::batch::pace::Pace;
+use testmo_courier::account::Throttle;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
-use testmo_courier::store::accounts::{Order, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Finding, Written};
+use testmo_courier::store::accounts::{LaneOverride, Permit};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-use testmo_courier::store::ledger::{Change, Changed, Claim, Claimed, Company, Stored};
-use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, PushMembers, Stored};
+use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{Pruned, Storage, StoreError};
@@ -202,7 +202,7 @@ impl Storage for StoreOf {
 
     async fn close(&self) {}
 
-    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("claim", move |tables, now| {
             let claimed = tables.claim(&claim, now);
@@ -212,7 +212,7 @@ impl Storage for StoreOf {
         .await
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<Changed, StoreError> {
+    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("change", move |tables, now| {
             let changed = tables.change(&change, now);
@@ -237,18 +237,18 @@ impl Storage for StoreOf {
         self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
     }
 
-    async fn take_last_looks(
+    async fn take_late_checks(
         &self,
         settled_for: Duration,
         lease: Duration,
         most: u32,
     ) -> Result<Vec<Stored>, StoreError> {
-        self.ask("take_last_looks", move |tables, now| tables.take_last_looks(settled_for, lease, most, now)).await
+        self.ask("take_late_checks", move |tables, now| tables.take_late_checks(settled_for, lease, most, now)).await
     }
 
-    async fn company(&self, push: &str) -> Result<Company, StoreError> {
+    async fn push_members(&self, push: &str) -> Result<PushMembers, StoreError> {
         let push = push.to_owned();
-        self.ask("company", move |tables, _| tables.company(&push)).await
+        self.ask("company", move |tables, _| tables.push_members(&push)).await
     }
 
     async fn last_push(
@@ -274,13 +274,13 @@ impl Storage for StoreOf {
         .await
     }
 
-    async fn pace(&self, account: &str) -> Result<Pace, StoreError> {
+    async fn throttle(&self, account: &str) -> Result<Throttle, StoreError> {
         let account = account.to_owned();
-        self.ask("pace", move |tables, _| tables.pace(&account)).await
+        self.ask("throttle", move |tables, _| tables.throttle(&account)).await
     }
 
-    async fn orders(&self) -> Result<Vec<Order>, StoreError> {
-        self.ask("orders", |tables, _| tables.orders()).await
+    async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
+        self.ask("orders", |tables, _| tables.lane_overrides()).await
     }
 
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError> {
@@ -350,16 +350,16 @@ impl Storage for StoreOf {
         self.ask("shelf_counts", |tables, _| tables.shelf_counts()).await
     }
 
-    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<Announcement>, StoreError> {
+    async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         self.ask("unsent", move |tables, now| tables.unsent(most, taken_for, now)).await
     }
 
-    async fn mark_sent(&self, sent: &[Announcement]) -> Result<(), StoreError> {
+    async fn mark_sent(&self, sent: &[OutboxEvent]) -> Result<(), StoreError> {
         let sent = sent.to_vec();
         self.ask("mark_sent", move |tables, _| tables.mark_sent(&sent)).await
     }
 
-    async fn postpone(&self, events: &[Announcement], pause: Duration) -> Result<(), StoreError> {
+    async fn postpone(&self, events: &[OutboxEvent], pause: Duration) -> Result<(), StoreError> {
         let events = events.to_vec();
         self.ask("postpone", move |tables, now| tables.postpone(&events, pause, now)).await
     }
@@ -368,7 +368,7 @@ impl Storage for StoreOf {
         self.ask("due_count", |tables, _| tables.due_count()).await
     }
 
-    async fn set_aside(&self, returned: &[Announcement], behind: &[Announcement]) -> Result<(), StoreError> {
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         let (returned, behind) = (returned.to_vec(), behind.to_vec());
         self.ask("set_aside", move |tables, now| tables.set_aside(&returned, &behind, now)).await
     }
@@ -413,24 +413,24 @@ impl Storage for StoreOf {
         self.ask("set_connection", move |tables, now| tables.set_connection(&row, now)).await
     }
 
-    async fn note_finding(
+    async fn record_verification(
         &self,
         tenant: &TenantId,
         version: &str,
         epoch: u64,
-        finding: &Finding,
+        finding: &Verification,
     ) -> Result<Written, StoreError> {
         let (tenant, version, finding) = (tenant.clone(), version.to_owned(), finding.clone());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
-        self.ask("note_finding", move |tables, now| {
+        self.ask("record_verification", move |tables, now| {
             diary.note(|| format!("w{worker} finds of {tenant}: {finding:?}"));
-            tables.note_finding(&tenant, &version, epoch, &finding, now)
+            tables.record_verification(&tenant, &version, epoch, &finding, now)
         })
         .await
     }
 
-    async fn take_rechecks(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
-        self.ask("take_rechecks", move |tables, now| tables.take_rechecks(lease, most, now)).await
+    async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+        self.ask("take_reverifications", move |tables, now| tables.take_reverifications(lease, most, now)).await
     }
 }
 
@@ -439,21 +439,21 @@ fn keys_of(claim: &Claim) -> String {
     keys.join(", ")
 }
 
-fn answer_of(claimed: &Claimed) -> String {
+fn answer_of(claimed: &ClaimOutcome) -> String {
     match claimed {
-        Claimed::Stale { stored, .. } => format!("stale, stored are {:?}", epochs_of(stored)),
-        Claimed::Granted { at, limit, stale, contested, .. } if stale.is_empty() && contested.is_empty() => {
+        ClaimOutcome::Stale { stored, .. } => format!("stale, stored are {:?}", epochs_of(stored)),
+        ClaimOutcome::Granted { at, limit, stale, contested, .. } if stale.is_empty() && contested.is_empty() => {
             format!("granted at {at}, of {limit}")
         }
-        Claimed::Granted { at, limit, stale, contested, .. } => {
+        ClaimOutcome::Granted { at, limit, stale, contested, .. } => {
             format!("granted at {at}, of {limit}, but not {contested:?}, and stored are {:?}", epochs_of(stale))
         }
-        Claimed::Full { .. }
-        | Claimed::Wait(_)
-        | Claimed::Probe
-        | Claimed::Paused
-        | Claimed::ConnectionChanged
-        | Claimed::Unreadable(_) => {
+        ClaimOutcome::Full { .. }
+        | ClaimOutcome::Wait(_)
+        | ClaimOutcome::Probe
+        | ClaimOutcome::Paused
+        | ClaimOutcome::ConnectionChanged
+        | ClaimOutcome::Unreadable(_) => {
             format!("{claimed:?}")
         }
     }
@@ -478,8 +478,8 @@ fn told_of(change: &Change) -> String {
     if let Some((id, generation)) = change.unshelve {
         told.push(format!("unshelve {id}.{generation}"));
     }
-    if let Some(heard) = &change.heard {
-        told.push(format!("{} told {:?}", heard.account, heard.signal));
+    if let Some(observation) = &change.observation {
+        told.push(format!("{} told {:?}", observation.account, observation.signal));
     }
     if !change.events.is_empty() {
         let kinds: Vec<&str> = change.events.iter().map(|event| event.kind).collect();

@@ -4,19 +4,19 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use testmo_courier::batch::event::Event;
-use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::outbox::OutboxEvent;
 
 use super::tables::{OutboxRow, Tables, after};
 
 impl Tables {
     /// Stores events; one that is stored already stays as it is. Gives those that were not stored before and do not wait
     /// for a queue.
-    pub(crate) fn put_events(&mut self, events: &[Event], turn: Option<Duration>, now: i64) -> Vec<Announcement> {
+    pub(crate) fn put_events(&mut self, events: &[Event], turn: Option<Duration>, now: i64) -> Vec<OutboxEvent> {
         let mut fresh = Vec::new();
         for event in events {
             self.announced += 1;
             let Entry::Vacant(place) = self.outbox.entry(event.id.clone()) else { continue };
-            let event = Announcement::of(event, now, turn.map_or(now, |turn| after(now, turn)));
+            let event = OutboxEvent::of(event, now, turn.map_or(now, |turn| after(now, turn)));
             let aside_at = self.unbound_keys.contains_key(&event.routing_key).then_some(now);
             if aside_at.is_none() {
                 fresh.push(event.clone());
@@ -26,7 +26,7 @@ impl Tables {
         fresh
     }
 
-    pub(crate) fn unsent(&mut self, most: u32, taken_for: Duration, now: i64) -> Vec<Announcement> {
+    pub(crate) fn unsent(&mut self, most: u32, taken_for: Duration, now: i64) -> Vec<OutboxEvent> {
         let (shared, unbound_keys) = (self.shared, &self.unbound_keys);
         let is_due = |row: &&mut OutboxRow| !row.sent && row.aside_at.is_none() && row.event.due_at <= now;
         let mut due: Vec<&mut OutboxRow> = self.outbox.values_mut().filter(is_due).collect();
@@ -38,23 +38,23 @@ impl Tables {
                 row.event.due_at = after(now, taken_for);
             }
             let unbound = unbound_keys.contains_key(&row.event.routing_key);
-            Announcement { unbound, ..row.event.clone() }
+            OutboxEvent { unbound, ..row.event.clone() }
         };
         due.into_iter().map(take).collect()
     }
 
     /// The rows that are still to be announced as the announcements say.
-    pub(super) fn rows_of<'a>(&'a mut self, events: &'a [Announcement]) -> impl Iterator<Item = &'a mut OutboxRow> {
+    pub(super) fn rows_of<'a>(&'a mut self, events: &'a [OutboxEvent]) -> impl Iterator<Item = &'a mut OutboxRow> {
         let is_meant =
             |row: &&mut OutboxRow| events.iter().any(|e| e.id == row.event.id && e.due_at == row.event.due_at);
         self.outbox.values_mut().filter(is_meant)
     }
 
-    pub(crate) fn mark_sent(&mut self, sent: &[Announcement]) {
+    pub(crate) fn mark_sent(&mut self, sent: &[OutboxEvent]) {
         self.rows_of(sent).for_each(|row| row.sent = true);
     }
 
-    pub(crate) fn postpone(&mut self, events: &[Announcement], pause: Duration, now: i64) {
+    pub(crate) fn postpone(&mut self, events: &[OutboxEvent], pause: Duration, now: i64) {
         self.rows_of(events).for_each(|row| row.event.due_at = after(now, pause));
     }
 

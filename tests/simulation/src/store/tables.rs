@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use testmo_courier::batch::pace::Pace;
+use testmo_courier::account::Throttle;
 use testmo_courier::batch::{BatchKey, TenantId};
-use testmo_courier::store::accounts::Order;
+use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::store::folders::{KnownFolder, Requests};
 use testmo_courier::store::ledger::Stored;
-use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelving};
 
 use crate::mutation::Mutation;
@@ -24,8 +24,8 @@ pub(crate) struct Tables {
     /// The defect that is put into it, if any.
     pub(crate) mutation: Option<Mutation>,
     pub(crate) connections: BTreeMap<TenantId, ConnectionEntry>,
-    pub(crate) paces: BTreeMap<String, Pace>,
-    pub(crate) orders: Vec<Order>,
+    pub(crate) throttles: BTreeMap<String, Throttle>,
+    pub(crate) orders: Vec<LaneOverride>,
     pub(crate) batches: BTreeMap<BatchKey, BatchEntry>,
     pub(crate) pushes: BTreeMap<String, Push>,
     pub(crate) parts: BTreeSet<(BatchKey, String)>,
@@ -100,7 +100,7 @@ pub(crate) struct FolderRow {
 pub(crate) struct OutboxRow {
     /// Counts rows: events of the same moment go out in the order in which they were stored.
     pub(crate) number: u64,
-    pub(crate) event: Announcement,
+    pub(crate) event: OutboxEvent,
     pub(crate) sent: bool,
     /// Since when it has been waiting for a queue, if it is.
     pub(crate) aside_at: Option<i64>,

@@ -2,17 +2,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use testmo_courier::account::Signal;
 use testmo_courier::batch::event::{DELIVERED, Event, KEY_EXPIRED};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState, OpenPush, Refusal, Target};
-use testmo_courier::batch::pace::Signal;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::store::Store;
-use testmo_courier::store::accounts::{Heard, Order, OrderedLane};
-use testmo_courier::store::connections::{ConnectionRow, Finding, SealedKey};
+use testmo_courier::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
+use testmo_courier::store::connections::{ConnectionRow, SealedKey, Verification};
 use testmo_courier::store::folders::{FolderEnd, FolderLimits, NewFolder};
-use testmo_courier::store::ledger::{Change, Claim, Company, PushEnded, Revised};
+use testmo_courier::store::ledger::{Change, Claim, PushEnded, PushMembers, RecordUpdate};
 use testmo_courier::store::removal::Removal;
 use testmo_courier::store::shelf::{ByHand, Filter, Identity, ShelfId, Shelved, Shelving, Until, Wish};
 
@@ -64,7 +64,7 @@ impl Both {
     }
 
     /// A record as a worker may want it stored: from what is stored, or from nothing, or from what was once.
-    fn revised(&mut self, step: fn(&mut BatchRecord, &mut Rng)) -> Revised {
+    fn revised(&mut self, step: fn(&mut BatchRecord, &mut Rng)) -> RecordUpdate {
         let key = self.key();
         let fresh = || BatchRecord::fresh(key.clone(), "1:f".into(), ["a".to_owned(), "b".to_owned()]);
         let mut record = match self.memory.batch(&key) {
@@ -76,7 +76,7 @@ impl Both {
         }
         let from_epoch = if self.rng.u8(..10) == 0 { record.epoch + 1 } else { record.epoch };
         step(&mut record, &mut self.rng);
-        Revised { record, from_epoch }
+        RecordUpdate { record, from_epoch }
     }
 
     fn shelving(&mut self) -> Shelving {
@@ -139,12 +139,12 @@ impl Both {
         }
     }
 
-    fn finding(&mut self) -> Finding {
+    fn finding(&mut self) -> Verification {
         match self.rng.u8(..4) {
-            0 => Finding::Fails { reason: Reason::KeyRefused, detail: "d".into() },
-            1 => Finding::Fails { reason: Reason::Forbidden, detail: "d".into() },
-            2 => Finding::Fails { reason: Reason::ServerError, detail: "d".into() },
-            _ => Finding::Works { user: "u".into(), project: "p".into(), folder: "f".into() },
+            0 => Verification::Fails { reason: Reason::KeyRefused, detail: "d".into() },
+            1 => Verification::Fails { reason: Reason::Forbidden, detail: "d".into() },
+            2 => Verification::Fails { reason: Reason::ServerError, detail: "d".into() },
+            _ => Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() },
         }
     }
 
@@ -173,16 +173,20 @@ impl Both {
             10 => {
                 let (tenant, version, finding) = (self.tenant(), self.one_of(&["v1", "v2"]), self.finding());
                 let (epoch, now) = (self.epoch(&tenant), self.clock.now());
-                let real = self.real.note_finding(&tenant, version, epoch, &finding).await.expect("an answer");
-                ("note_finding", told(&real), told(&self.memory.note_finding(&tenant, version, epoch, &finding, now)))
+                let real = self.real.record_verification(&tenant, version, epoch, &finding).await.expect("an answer");
+                (
+                    "record_verification",
+                    told(&real),
+                    told(&self.memory.record_verification(&tenant, version, epoch, &finding, now)),
+                )
             }
             11 => {
                 let (lease, now) = (self.wait(), self.clock.now());
-                let mut real = self.real.take_rechecks(lease, 9).await.expect("taken");
-                let mut memory = self.memory.take_rechecks(lease, 9, now);
+                let mut real = self.real.take_reverifications(lease, 9).await.expect("taken");
+                let mut memory = self.memory.take_reverifications(lease, 9, now);
                 real.sort_by_key(|row| row.tenant.clone());
                 memory.sort_by_key(|row| row.tenant.clone());
-                ("take_rechecks", told(&real), told(&memory))
+                ("take_reverifications", told(&real), told(&memory))
             }
             12 | 13 => {
                 let (lease, now) = (self.wait(), self.clock.now());
@@ -211,23 +215,23 @@ impl Both {
             }
             21 => {
                 let lane = if self.rng.bool() {
-                    OrderedLane::Tenant(self.tenant())
+                    LaneSelector::Tenant(self.tenant())
                 } else {
-                    OrderedLane::Account(self.account())
+                    LaneSelector::Account(self.account())
                 };
                 let (paused, most) = (self.rng.u8(..3) == 0, self.one_of(&[None, None, Some(1), Some(2)]));
-                let (order, now) = (Order { lane, paused, most }, self.clock.now());
-                self.real.give_order(&order).await.expect("stored");
-                ("give_order", told(&()), told(&self.memory.give_order(&order, now)))
+                let (order, now) = (LaneOverride { lane, paused, most }, self.clock.now());
+                self.real.set_lane_override(&order).await.expect("stored");
+                ("set_lane_override", told(&()), told(&self.memory.set_lane_override(&order, now)))
             }
             26 | 27 => self.removal().await,
             22 => {
                 let (after, lease, now) = (self.wait(), self.wait(), self.clock.now());
-                let mut real = self.real.take_last_looks(after, lease, 9).await.expect("taken");
-                let mut memory = self.memory.take_last_looks(after, lease, 9, now);
+                let mut real = self.real.take_late_checks(after, lease, 9).await.expect("taken");
+                let mut memory = self.memory.take_late_checks(after, lease, 9, now);
                 real.sort_by_key(|stored| stored.record.key.clone());
                 memory.sort_by_key(|stored| stored.record.key.clone());
-                ("take_last_looks", told(&real), told(&memory))
+                ("take_late_checks", told(&real), told(&memory))
             }
             _ => {
                 let (retention, most, now) = (self.wait(), self.rng.u32(1..4), self.clock.now());
@@ -265,7 +269,7 @@ impl Both {
         self.pushes += 1;
         let account = self.account();
         let push = format!("p{}", self.pushes);
-        let mut batches: Vec<Revised> = Vec::new();
+        let mut batches: Vec<RecordUpdate> = Vec::new();
         for _ in 0..self.rng.u8(1..4) {
             let mut revised = self.revised(|_, _| {});
             if batches.iter().any(|other| other.record.key == revised.record.key) {
@@ -273,7 +277,7 @@ impl Both {
             }
             let waiting: Vec<usize> = revised.record.waiting().collect();
             let mark = self.rng.bool().then(|| "m".to_owned());
-            let open = OpenPush { id: push.clone(), connection: "v1".into(), mark, committed: false };
+            let open = OpenPush { id: push.clone(), connection: "v1".into(), batch_tag: mark, committed: false };
             let target = Target { account: account.clone(), project: 1, folder: self.rng.u64(2..4) };
             revised.record.claim(&waiting, open, &target);
             batches.push(revised);
@@ -331,7 +335,7 @@ impl Both {
                 Signal::ProbeFailed,
             ];
             let (account, signal, ceiling) = (self.account(), self.one_of(&signal), self.rng.u32(1..4));
-            change.heard = Some(Heard { account, signal, ceiling });
+            change.observation = Some(AccountObservation { account, signal, ceiling });
         }
         if self.rng.u8(..4) == 0 {
             change.success = Some(self.tenant());
@@ -476,15 +480,15 @@ impl Both {
         let now = self.clock.now();
         read.push((told(&self.real.due(9).await.expect("read")), told(&self.memory.due(9, now))));
         read.push((told(&self.real.skimmed(9).await.expect("read")), told(&self.memory.skimmed(9))));
-        read.push((told(&self.real.orders().await.expect("read")), told(&self.memory.orders())));
-        read.push((told(&self.real.pace(&account).await.expect("read")), told(&self.memory.pace(&account))));
+        read.push((told(&self.real.lane_overrides().await.expect("read")), told(&self.memory.lane_overrides())));
+        read.push((told(&self.real.throttle(&account).await.expect("read")), told(&self.memory.throttle(&account))));
         let push = format!("p{}", self.pushes);
-        let sorted = |mut company: Company| {
+        let sorted = |mut company: PushMembers| {
             company.waiting.sort_by(|a, b| a.key.cmp(&b.key));
             company
         };
-        let real = sorted(self.real.company(&push).await.expect("read"));
-        read.push((told(&real), told(&sorted(self.memory.company(&push)))));
+        let real = sorted(self.real.push_members(&push).await.expect("read"));
+        read.push((told(&real), told(&sorted(self.memory.push_members(&push)))));
         let (batch, but) = (self.key(), self.rng.bool().then_some(push.as_str()));
         let last = self.real.last_push(&batch, &account, but).await.expect("read");
         read.push((told(&last), told(&self.memory.last_push(&batch, &account, but))));
@@ -562,10 +566,11 @@ async fn what_was_asked_is_done_although_whoever_asked_is_gone() {
     use crate::weather::{Rates, Weather};
     let (diary, weather) = (Arc::new(Diary::begin(false)), Arc::new(Weather::new(3, Rates::default())));
     let store = super::MemoryStore::new(Tables::default(), diary, weather);
-    let heard = Heard { account: "x".into(), signal: Signal::Throttled(Duration::from_secs(9)), ceiling: 1 };
-    let (fuse, change) = (Fuse::new(), Change { heard: Some(heard), ..Change::default() });
+    let observation =
+        AccountObservation { account: "x".into(), signal: Signal::Throttled(Duration::from_secs(9)), ceiling: 1 };
+    let (fuse, change) = (Fuse::new(), Change { observation: Some(observation), ..Change::default() });
     let mut calls = 0;
-    while store.at_once(|tables, _| tables.paces.is_empty()) {
+    while store.at_once(|tables, _| tables.throttles.is_empty()) {
         let of = store.of(1, fuse.clone());
         let asked = testmo_courier::store::Storage::change(&of, change.clone().into());
         // Given up before it is answered, as a process does that is killed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testmo_courier::store::outbox::Announcement;
+use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 
 use super::tables::{OutboxRow, Tables, UnboundKey, after};
@@ -12,7 +12,7 @@ const LONGEST_PAUSE_MS: i64 = 60_000;
 const WINDOW_MS: i64 = 1_000;
 
 impl Tables {
-    pub(crate) fn set_aside(&mut self, returned: &[Announcement], behind: &[Announcement], now: i64) {
+    pub(crate) fn set_aside(&mut self, returned: &[OutboxEvent], behind: &[OutboxEvent], now: i64) {
         for (event, is_returned) in
             behind.iter().map(|event| (event, false)).chain(returned.iter().map(|event| (event, true)))
         {
@@ -65,7 +65,7 @@ impl Tables {
             row.event.due_at = due_at;
             row.event.clone()
         };
-        let events: Vec<Announcement> = rows.into_iter().map(release).collect();
+        let events: Vec<OutboxEvent> = rows.into_iter().map(release).collect();
         let is_last = events.len() < most;
         if is_last {
             self.unbound_keys.remove(key);

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use testmo_courier::batch::answer::Trouble;
-use testmo_courier::batch::{is_mark, mark};
+use testmo_courier::batch::verdict::answer::ApiError;
+use testmo_courier::batch::{batch_tag, is_batch_tag};
 use testmo_courier::clock::Clock;
 use testmo_courier::config;
 use testmo_courier::testmo::{Access, Answer, Call, Transport};
@@ -234,7 +234,7 @@ fn is_for(grant: &Grant, request: &Request) -> bool {
     let claimed: Vec<&Share> = grant.shares.iter().flat_map(|share| vec![share; share.cases]).collect();
     let by = |share: &&Share| request.token.as_deref().is_some_and(|key| is_key_of(share.batch.tenant.as_str(), key));
     let is_of = |(share, case): (&&Share, &Value)| {
-        let is_mine = |tag: &Value| tag.as_str().is_none_or(|tag| !is_mark(tag) || tag == mark(&share.batch));
+        let is_mine = |tag: &Value| tag.as_str().is_none_or(|tag| !is_batch_tag(tag) || tag == batch_tag(&share.batch));
         let marks = case["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
         case["folder_id"].as_u64() == Some(share.folder) && marks.iter().all(is_mine)
     };
@@ -255,7 +255,7 @@ pub(crate) fn host_of(origin: &str) -> &str {
 
 #[async_trait]
 impl Transport for TestmoOf {
-    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, Trouble> {
+    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, ApiError> {
         let account = host_of(access.origin.as_str()).to_owned();
         let (method, purpose) = match call.body {
             Some(_) => (Method::Post, Purpose::Creates),
@@ -288,26 +288,26 @@ impl Transport for TestmoOf {
 }
 
 impl TestmoOf {
-    async fn send(&self, sent: Sent) -> Result<Answer, Trouble> {
+    async fn send(&self, sent: Sent) -> Result<Answer, ApiError> {
         let testmo = &self.testmo;
         let told =
             format!("w{} {} {} {:?}", self.worker, sent.request.method.name(), sent.account, told_of(&sent.request));
         let course = sent.course;
         if lock(&testmo.phases).unreachable.contains(&sent.account) {
             sleep(testmo.weather.ms(1..500)).await;
-            return Err(Trouble::Unreachable("nobody listens".into()));
+            return Err(ApiError::Unreachable("nobody listens".into()));
         }
         testmo.diary.note(|| format!("{told}: {course:?}"));
         match course.end {
-            End::NoHost => return Err(Trouble::UnknownHost),
+            End::NoHost => return Err(ApiError::UnknownHost),
             End::NoConnection => {
                 sleep(course.ends).await;
-                return Err(Trouble::Unreachable("refused".into()));
+                return Err(ApiError::Unreachable("refused".into()));
             }
             End::Answer | End::Short | End::Garbled | End::Status { .. } | End::Cut => {}
         }
         let end = timeout(testmo.config.request_timeout, self.walk(sent)).await;
-        let end = end.unwrap_or(Err(Trouble::TimedOut));
+        let end = end.unwrap_or(Err(ApiError::TimedOut));
         testmo.diary.note(|| match &end {
             Ok(answer) => format!("{told} ended with {}", answer.status),
             Err(trouble) => format!("{told} ended: {trouble}"),
@@ -316,7 +316,7 @@ impl TestmoOf {
     }
 
     /// Has the request take effect when it is to, whether anybody waits for its end or not.
-    async fn walk(&self, sent: Sent) -> Result<Answer, Trouble> {
+    async fn walk(&self, sent: Sent) -> Result<Answer, ApiError> {
         let Sent { account, request, course } = sent;
         let phase = self.testmo.phase(&account);
         let (told, telling) = oneshot::channel();
@@ -341,7 +341,7 @@ impl TestmoOf {
         let status = match (phase, course.end) {
             (Some(status), _) => Some((status, None)),
             (None, End::Status { status, retry_after }) => Some((status, retry_after)),
-            (None, End::Cut) => return Err(Trouble::Broken("cut".into())),
+            (None, End::Cut) => return Err(ApiError::Broken("cut".into())),
             (None, _) => None,
         };
         if let Some((status, retry_after)) = status {

@@ -3,12 +3,12 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::message::{Batch, Case, FolderWish};
-use super::{BatchKey, hex};
+use crate::batch::message::{Batch, Case, FolderWish};
+use crate::batch::{BatchKey, hex};
 
 /// The algorithm: raised when the same batch would hash differently.
 const VERSION: &str = "1";
-/// How a mark begins, and how many hexadecimal digits follow.
+/// How a batch tag begins, and how many hexadecimal digits follow.
 const MARK: &str = "sqai-";
 const MARK_DIGITS: usize = 12;
 
@@ -32,7 +32,7 @@ pub fn raw_hash(bytes: &[u8]) -> String {
 }
 
 /// The tag that every case of a batch carries in Testmo: 17 characters of `[a-z0-9-]`.
-pub fn mark(key: &BatchKey) -> String {
+pub fn batch_tag(key: &BatchKey) -> String {
     let mut hash = Sha256::new();
     hash.update(key.tenant.as_str());
     hash.update([0]);
@@ -40,8 +40,8 @@ pub fn mark(key: &BatchKey) -> String {
     format!("{MARK}{}", &hex(&hash.finalize())[..MARK_DIGITS])
 }
 
-/// Whether a tag could be the mark of some batch: texts that were copied from Testmo may hold one.
-pub fn is_mark(tag: &str) -> bool {
+/// Whether a tag could be the tag of some batch: texts that were copied from Testmo may hold one.
+pub fn is_batch_tag(tag: &str) -> bool {
     tag.strip_prefix(MARK).is_some_and(|rest| {
         rest.len() == MARK_DIGITS && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     })
@@ -51,8 +51,8 @@ pub fn is_mark(tag: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::decode::decode;
     use super::*;
+    use crate::batch::message::decode::decode;
 
     fn batch(edit: impl FnOnce(&mut Value)) -> Batch {
         let mut value = json!({"schema_version": 1, "batch_id": "b", "tenant_id": "t",
@@ -87,10 +87,10 @@ mod tests {
 
     #[test]
     fn a_mark_is_a_tag_that_testmo_takes_as_it_is() {
-        let mark = mark(&"acme/b-1".parse().unwrap());
-        assert_eq!(mark.len(), 17);
-        assert!(is_mark(&mark) && !is_mark("sqai-smoke") && !is_mark("sqai-0123456789aX"));
-        assert!(mark.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
-        assert_ne!(mark, super::mark(&"acme/b-2".parse().unwrap()));
+        let tag = batch_tag(&"acme/b-1".parse().unwrap());
+        assert_eq!(tag.len(), 17);
+        assert!(is_batch_tag(&tag) && !is_batch_tag("sqai-smoke") && !is_batch_tag("sqai-0123456789aX"));
+        assert!(tag.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        assert_ne!(tag, super::batch_tag(&"acme/b-2".parse().unwrap()));
     }
 }

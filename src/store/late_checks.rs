@@ -14,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn take_last_looks(
+    pub async fn take_late_checks(
         &self,
         after: Duration,
         lease: Duration,

@@ -2,16 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ledger::BatchRecord;
-use super::reconcile::Row;
+use crate::batch::ledger::BatchRecord;
+use crate::batch::ledger::reconcile::Row;
 
-/// The rows that carry the batch's mark and the name of a case that arrived, and that the ledger holds for none, by
+/// The rows that carry the batch tag and the name of a case that arrived, and that the ledger holds for none, by
 /// position of that case.
 ///
 /// The name is the one that the case has in Testmo by now; a case that is not among the rows any more has no
 /// duplicate. Equal names are paired in order of their ids. `held` are ids that the ledger holds for any case of the
 /// account.
-pub fn duplicates(record: &BatchRecord, mark: &str, held: &HashSet<u64>, rows: &[Row]) -> Vec<(usize, u64)> {
+pub fn duplicates(record: &BatchRecord, batch_tag: &str, held: &HashSet<u64>, rows: &[Row]) -> Vec<(usize, u64)> {
     let arrived: HashMap<u64, usize> = record.arrived().map(|(position, id)| (id, position)).collect();
     let told: HashSet<u64> = record.told_twice().collect();
     let mut in_order: Vec<&Row> = rows.iter().collect();
@@ -27,10 +27,10 @@ pub fn duplicates(record: &BatchRecord, mark: &str, held: &HashSet<u64>, rows: &
         let is_known = arrived.contains_key(&row.id) || told.contains(&row.id) || held.contains(&row.id);
         !is_known && record.may_have_created(row.id)
     };
-    let is_marked = |row: &&Row| row.tags.iter().any(|tag| tag == mark);
+    let has_batch_tag = |row: &&Row| row.tags.iter().any(|tag| tag == batch_tag);
     let mut paired: HashMap<&str, usize> = HashMap::new();
     let mut found = Vec::new();
-    for row in in_order.into_iter().filter(is_marked).filter(is_new) {
+    for row in in_order.into_iter().filter(has_batch_tag).filter(is_new) {
         let Some(alike) = positions.get(row.name.trim()) else { continue };
         let nth = paired.entry(row.name.trim()).or_default();
         found.push((alike[*nth % alike.len()], row.id));
@@ -41,13 +41,13 @@ pub fn duplicates(record: &BatchRecord, mark: &str, held: &HashSet<u64>, rows: &
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::{OpenPush, Target};
     use super::*;
+    use crate::batch::ledger::{OpenPush, Target};
 
     fn delivered(ids: &[u64]) -> BatchRecord {
         let keys = (1..=ids.len()).map(|n| format!("#{n}"));
         let mut record = BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), keys);
-        let push = OpenPush { id: "p".into(), connection: "v".into(), mark: Some("m".into()), committed: false };
+        let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: Some("m".into()), committed: false };
         let all: Vec<usize> = (0..ids.len()).collect();
         record.claim(&all, push, &Target { account: "https://a".into(), project: 1, folder: 2 });
         record.created(&ids.iter().copied().enumerate().collect::<Vec<_>>());

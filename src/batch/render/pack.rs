@@ -1,6 +1,6 @@
 //! Which cases go into one request? Sizes and the body of a push.
 
-use super::render::RenderedCase;
+use crate::batch::render::RenderedCase;
 
 const OPEN: &str = r#"{"cases":["#;
 const CLOSE: &str = "]}";

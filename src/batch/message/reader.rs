@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
-use super::json::Json;
-use super::message::MAX_NUMBER;
-use super::text::{excerpt, is_blank, one_line};
+use crate::batch::message::MAX_NUMBER;
+use crate::batch::message::json::Json;
+use crate::batch::message::text::{excerpt, is_blank, one_line};
 
 /// The most characters of a key that a pointer shows.
 const LONGEST_KEY: usize = 64;

@@ -1,11 +1,14 @@
 //! What happens after a call ended so? The one place that decides retry, park, dead or done.
 
+pub mod answer;
+pub mod reason;
+
 use std::time::Duration;
 
-use super::answer::{FieldRefusal, PushEnd, Refusals, Trouble};
-use super::pace::Signal;
-use super::reason::Reason;
-use super::render::RenderedCase;
+use crate::account::Signal;
+use crate::batch::render::RenderedCase;
+use crate::batch::verdict::answer::{ApiError, CreateResult, FieldRefusal, Refusals};
+use crate::batch::verdict::reason::Reason;
 
 /// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
 pub const DEFAULT_GATE: Duration = Duration::from_secs(60);
@@ -45,88 +48,88 @@ pub enum Next {
 }
 
 /// Decides what follows the end of a request that sent these cases.
-pub fn after_push(end: &PushEnd, sent: &[&RenderedCase]) -> Next {
+pub fn after_push(end: &CreateResult, sent: &[&RenderedCase]) -> Next {
     let trouble = match end {
         Ok(_) => return Next::Created,
         Err(trouble) => trouble,
     };
     match trouble {
-        Trouble::Invalid(refusals) if refusals.of_connection(sent).is_some_and(|r| r.field == "folder_id") => {
+        ApiError::Invalid(refusals) if refusals.of_connection(sent).is_some_and(|r| r.field == "folder_id") => {
             Next::Park(Reason::TargetMissing)
         }
-        Trouble::Invalid(refusals) if refusals.of_connection(sent).is_some() => Next::Park(Reason::ConnectionRejected),
-        Trouble::Invalid(refusals) => match refusals.of_entries(sent.len()) {
+        ApiError::Invalid(refusals) if refusals.of_connection(sent).is_some() => Next::Park(Reason::ConnectionRejected),
+        ApiError::Invalid(refusals) => match refusals.of_entries(sent.len()) {
             Some(refusals) => Next::TakeOut(refusals),
             None => Next::Halve { reason: Reason::CaseRefused, said: refusals.all() },
         },
-        Trouble::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
-        Trouble::Rejected { .. } => Next::Refuse(Reason::Rejected),
-        Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
+        ApiError::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
+        ApiError::Rejected { .. } => Next::Refuse(Reason::Rejected),
+        ApiError::Throttled { retry_after } => Next::Gate(*retry_after),
         // 402 is about the account: no case can be the cause.
-        Trouble::Inconclusive { status: 402 } => Next::ParkUnclear(reason_of(trouble)),
-        Trouble::Inconclusive { status } => Next::Suspect { status: *status },
-        Trouble::NotProcessed { .. } => Next::Again(reason_of(trouble)),
-        Trouble::NotTestmo { .. } if trouble.may_have_committed() => Next::ParkUnclear(reason_of(trouble)),
-        Trouble::KeyRefused
-        | Trouble::Forbidden
-        | Trouble::Missing
-        | Trouble::NotTestmo { .. }
-        | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
-        Trouble::UnknownHost | Trouble::Tls(_) | Trouble::Unreachable(_) => Next::Again(reason_of(trouble)),
-        Trouble::Server { .. } | Trouble::TimedOut | Trouble::Broken(_) | Trouble::Unreadable(_) => Next::Look,
+        ApiError::Inconclusive { status: 402 } => Next::ParkUnclear(reason_of(trouble)),
+        ApiError::Inconclusive { status } => Next::Suspect { status: *status },
+        ApiError::NotProcessed { .. } => Next::Again(reason_of(trouble)),
+        ApiError::NotTestmo { .. } if trouble.may_have_committed() => Next::ParkUnclear(reason_of(trouble)),
+        ApiError::KeyRefused
+        | ApiError::Forbidden
+        | ApiError::Missing
+        | ApiError::NotTestmo { .. }
+        | ApiError::AddressRefused(_) => Next::Park(reason_of(trouble)),
+        ApiError::UnknownHost | ApiError::Tls(_) | ApiError::Unreachable(_) => Next::Again(reason_of(trouble)),
+        ApiError::Server { .. } | ApiError::TimedOut | ApiError::Broken(_) | ApiError::Unreadable(_) => Next::Look,
     }
 }
 
 /// What follows when a look into Testmo failed: nothing is ever created by looking.
-pub fn after_failed_look(trouble: &Trouble) -> Next {
+pub fn after_failed_look(trouble: &ApiError) -> Next {
     match trouble {
-        Trouble::Throttled { retry_after } => Next::Gate(*retry_after),
-        Trouble::KeyRefused
-        | Trouble::Forbidden
-        | Trouble::Missing
-        | Trouble::NotTestmo { .. }
-        | Trouble::AddressRefused(_) => Next::Park(reason_of(trouble)),
-        Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. } => Next::Again(Reason::Unclear),
-        Trouble::UnknownHost
-        | Trouble::Tls(_)
-        | Trouble::Unreachable(_)
-        | Trouble::NotProcessed { .. }
-        | Trouble::Inconclusive { .. }
-        | Trouble::Server { .. }
-        | Trouble::TimedOut
-        | Trouble::Broken(_)
-        | Trouble::Unreadable(_) => Next::Again(reason_of(trouble)),
+        ApiError::Throttled { retry_after } => Next::Gate(*retry_after),
+        ApiError::KeyRefused
+        | ApiError::Forbidden
+        | ApiError::Missing
+        | ApiError::NotTestmo { .. }
+        | ApiError::AddressRefused(_) => Next::Park(reason_of(trouble)),
+        ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. } => Next::Again(Reason::Unclear),
+        ApiError::UnknownHost
+        | ApiError::Tls(_)
+        | ApiError::Unreachable(_)
+        | ApiError::NotProcessed { .. }
+        | ApiError::Inconclusive { .. }
+        | ApiError::Server { .. }
+        | ApiError::TimedOut
+        | ApiError::Broken(_)
+        | ApiError::Unreadable(_) => Next::Again(reason_of(trouble)),
     }
 }
 
 /// What follows when a folder could not be created; after an unclear end it is looked for before the next try.
-pub fn after_failed_folder(trouble: &Trouble) -> Next {
-    if matches!(trouble, Trouble::Invalid(_) | Trouble::TooLarge | Trouble::Rejected { .. }) {
+pub fn after_failed_folder(trouble: &ApiError) -> Next {
+    if matches!(trouble, ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. }) {
         return Next::Park(Reason::FolderMissing);
     }
     after_failed_look(trouble)
 }
 
 /// What the end of a request tells of its account; `None` where it tells nothing.
-pub fn signal_of(trouble: Option<&Trouble>) -> Option<Signal> {
+pub fn signal_of(trouble: Option<&ApiError>) -> Option<Signal> {
     let Some(trouble) = trouble else { return Some(Signal::Answered) };
     match trouble {
-        Trouble::Throttled { retry_after } => Some(Signal::Throttled(retry_after.unwrap_or(DEFAULT_GATE))),
-        Trouble::Server { .. }
-        | Trouble::NotProcessed { .. }
-        | Trouble::Inconclusive { .. }
-        | Trouble::TimedOut
-        | Trouble::Broken(_)
-        | Trouble::Unreachable(_) => Some(Signal::Failed),
-        Trouble::KeyRefused
-        | Trouble::Forbidden
-        | Trouble::Missing
-        | Trouble::TooLarge
-        | Trouble::Invalid(_)
-        | Trouble::Rejected { .. }
-        | Trouble::Unreadable(_) => Some(Signal::Answered),
+        ApiError::Throttled { retry_after } => Some(Signal::Throttled(retry_after.unwrap_or(DEFAULT_GATE))),
+        ApiError::Server { .. }
+        | ApiError::NotProcessed { .. }
+        | ApiError::Inconclusive { .. }
+        | ApiError::TimedOut
+        | ApiError::Broken(_)
+        | ApiError::Unreachable(_) => Some(Signal::Failed),
+        ApiError::KeyRefused
+        | ApiError::Forbidden
+        | ApiError::Missing
+        | ApiError::TooLarge
+        | ApiError::Invalid(_)
+        | ApiError::Rejected { .. }
+        | ApiError::Unreadable(_) => Some(Signal::Answered),
         // These are about the address, which other tenants of the account may have right.
-        Trouble::AddressRefused(_) | Trouble::UnknownHost | Trouble::Tls(_) | Trouble::NotTestmo { .. } => None,
+        ApiError::AddressRefused(_) | ApiError::UnknownHost | ApiError::Tls(_) | ApiError::NotTestmo { .. } => None,
     }
 }
 
@@ -137,30 +140,30 @@ pub fn most_refusals(sent: usize) -> u32 {
 }
 
 /// The reason that people are told for a trouble.
-pub fn reason_of(trouble: &Trouble) -> Reason {
+pub fn reason_of(trouble: &ApiError) -> Reason {
     match trouble {
-        Trouble::AddressRefused(_) => Reason::AddressRefused,
-        Trouble::UnknownHost | Trouble::Unreachable(_) | Trouble::Tls(_) => Reason::Unreachable,
-        Trouble::KeyRefused => Reason::KeyRefused,
-        Trouble::Forbidden => Reason::Forbidden,
-        Trouble::Missing => Reason::TargetMissing,
-        Trouble::NotTestmo { .. } => Reason::NotTestmo,
-        Trouble::TooLarge => Reason::CaseTooLarge,
-        Trouble::Invalid(_) => Reason::CaseRefused,
-        Trouble::Throttled { .. } => Reason::Throttled,
-        Trouble::Rejected { .. } => Reason::Rejected,
+        ApiError::AddressRefused(_) => Reason::AddressRefused,
+        ApiError::UnknownHost | ApiError::Unreachable(_) | ApiError::Tls(_) => Reason::Unreachable,
+        ApiError::KeyRefused => Reason::KeyRefused,
+        ApiError::Forbidden => Reason::Forbidden,
+        ApiError::Missing => Reason::TargetMissing,
+        ApiError::NotTestmo { .. } => Reason::NotTestmo,
+        ApiError::TooLarge => Reason::CaseTooLarge,
+        ApiError::Invalid(_) => Reason::CaseRefused,
+        ApiError::Throttled { .. } => Reason::Throttled,
+        ApiError::Rejected { .. } => Reason::Rejected,
         // A host that is not Testmo's has no such route, and says so in its own words.
-        Trouble::Inconclusive { status: 404 } => Reason::NotTestmo,
-        Trouble::Inconclusive { .. } => Reason::UnexpectedStatus,
-        Trouble::NotProcessed { .. } | Trouble::Server { .. } => Reason::ServerError,
-        Trouble::TimedOut | Trouble::Broken(_) => Reason::NoAnswer,
-        Trouble::Unreadable(_) => Reason::Unclear,
+        ApiError::Inconclusive { status: 404 } => Reason::NotTestmo,
+        ApiError::Inconclusive { .. } => Reason::UnexpectedStatus,
+        ApiError::NotProcessed { .. } | ApiError::Server { .. } => Reason::ServerError,
+        ApiError::TimedOut | ApiError::Broken(_) => Reason::NoAnswer,
+        ApiError::Unreadable(_) => Reason::Unclear,
     }
 }
 
 /// The reason that a look at a connection failed: one whose host was never reached is mistyped, so far as is known.
-pub fn reason_of_look(trouble: &Trouble) -> Reason {
-    if matches!(trouble, Trouble::UnknownHost | Trouble::Tls(_)) { Reason::WrongHost } else { reason_of(trouble) }
+pub fn reason_of_look(trouble: &ApiError) -> Reason {
+    if matches!(trouble, ApiError::UnknownHost | ApiError::Tls(_)) { Reason::WrongHost } else { reason_of(trouble) }
 }
 
 /// How long until a connection that failed is looked at again by itself, after it was looked at `times` times.
@@ -290,49 +293,49 @@ mod tests {
         };
         let whole = Refusals { whole: vec![field("cases")], ..Refusals::default() };
         let wait = Some(Duration::from_secs(7));
-        let table: Vec<(PushEnd, Next)> = vec![
+        let table: Vec<(CreateResult, Next)> = vec![
             (Ok(vec![Some(1)]), Next::Created),
-            (Err(Trouble::Invalid(entries(&[(1, "tags")]))), Next::TakeOut(entries(&[(1, "tags")]))),
-            (Err(Trouble::Invalid(entries(&[(0, "folder_id")]))), Next::Park(Reason::TargetMissing)),
-            (Err(Trouble::Invalid(entries(&[(0, "template_id")]))), Next::Park(Reason::ConnectionRejected)),
+            (Err(ApiError::Invalid(entries(&[(1, "tags")]))), Next::TakeOut(entries(&[(1, "tags")]))),
+            (Err(ApiError::Invalid(entries(&[(0, "folder_id")]))), Next::Park(Reason::TargetMissing)),
+            (Err(ApiError::Invalid(entries(&[(0, "template_id")]))), Next::Park(Reason::ConnectionRejected)),
             (
-                Err(Trouble::Invalid(whole.clone())),
+                Err(ApiError::Invalid(whole.clone())),
                 Next::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
             ),
             // Where causes mix, what the connection supplies goes first.
-            (Err(Trouble::Invalid(entries(&[(0, "tags"), (1, "state_id")]))), Next::Park(Reason::ConnectionRejected)),
+            (Err(ApiError::Invalid(entries(&[(0, "tags"), (1, "state_id")]))), Next::Park(Reason::ConnectionRejected)),
             (
-                Err(Trouble::Invalid(entries(&[(3, "tags"), (usize::MAX, "tags")]))),
+                Err(ApiError::Invalid(entries(&[(3, "tags"), (usize::MAX, "tags")]))),
                 Next::Halve { reason: Reason::CaseRefused, said: vec![field("tags"), field("tags")] },
             ),
-            (Err(Trouble::Invalid(entries(&[(2, "tags"), (3, "tags")]))), Next::TakeOut(entries(&[(2, "tags")]))),
-            (Err(Trouble::TooLarge), Next::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
-            (Err(Trouble::Rejected { status: 400 }), Next::Refuse(Reason::Rejected)),
-            (Err(Trouble::Throttled { retry_after: wait }), Next::Gate(wait)),
-            (Err(Trouble::KeyRefused), Next::Park(Reason::KeyRefused)),
-            (Err(Trouble::Forbidden), Next::Park(Reason::Forbidden)),
-            (Err(Trouble::Missing), Next::Park(Reason::TargetMissing)),
-            (Err(Trouble::NotTestmo { status: 301 }), Next::Park(Reason::NotTestmo)),
-            (Err(Trouble::NotTestmo { status: 308 }), Next::Park(Reason::NotTestmo)),
-            (Err(Trouble::NotTestmo { status: 302 }), Next::ParkUnclear(Reason::NotTestmo)),
-            (Err(Trouble::NotTestmo { status: 303 }), Next::ParkUnclear(Reason::NotTestmo)),
-            (Err(Trouble::NotProcessed { status: 421 }), Next::Again(Reason::ServerError)),
-            (Err(Trouble::NotProcessed { status: 425 }), Next::Again(Reason::ServerError)),
-            (Err(Trouble::Inconclusive { status: 402 }), Next::ParkUnclear(Reason::UnexpectedStatus)),
-            (Err(Trouble::Inconclusive { status: 403 }), Next::Suspect { status: 403 }),
-            (Err(Trouble::Inconclusive { status: 404 }), Next::Suspect { status: 404 }),
-            (Err(Trouble::Inconclusive { status: 408 }), Next::Suspect { status: 408 }),
-            (Err(Trouble::Inconclusive { status: 101 }), Next::Suspect { status: 101 }),
-            (Err(Trouble::Inconclusive { status: 999 }), Next::Suspect { status: 999 }),
-            (Err(Trouble::NotTestmo { status: 200 }), Next::ParkUnclear(Reason::NotTestmo)),
-            (Err(Trouble::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
-            (Err(Trouble::UnknownHost), Next::Again(Reason::Unreachable)),
-            (Err(Trouble::Unreachable(String::new())), Next::Again(Reason::Unreachable)),
-            (Err(Trouble::Tls(String::new())), Next::Again(Reason::Unreachable)),
-            (Err(Trouble::Server { status: 503 }), Next::Look),
-            (Err(Trouble::TimedOut), Next::Look),
-            (Err(Trouble::Broken(String::new())), Next::Look),
-            (Err(Trouble::Unreadable(String::new())), Next::Look),
+            (Err(ApiError::Invalid(entries(&[(2, "tags"), (3, "tags")]))), Next::TakeOut(entries(&[(2, "tags")]))),
+            (Err(ApiError::TooLarge), Next::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
+            (Err(ApiError::Rejected { status: 400 }), Next::Refuse(Reason::Rejected)),
+            (Err(ApiError::Throttled { retry_after: wait }), Next::Gate(wait)),
+            (Err(ApiError::KeyRefused), Next::Park(Reason::KeyRefused)),
+            (Err(ApiError::Forbidden), Next::Park(Reason::Forbidden)),
+            (Err(ApiError::Missing), Next::Park(Reason::TargetMissing)),
+            (Err(ApiError::NotTestmo { status: 301 }), Next::Park(Reason::NotTestmo)),
+            (Err(ApiError::NotTestmo { status: 308 }), Next::Park(Reason::NotTestmo)),
+            (Err(ApiError::NotTestmo { status: 302 }), Next::ParkUnclear(Reason::NotTestmo)),
+            (Err(ApiError::NotTestmo { status: 303 }), Next::ParkUnclear(Reason::NotTestmo)),
+            (Err(ApiError::NotProcessed { status: 421 }), Next::Again(Reason::ServerError)),
+            (Err(ApiError::NotProcessed { status: 425 }), Next::Again(Reason::ServerError)),
+            (Err(ApiError::Inconclusive { status: 402 }), Next::ParkUnclear(Reason::UnexpectedStatus)),
+            (Err(ApiError::Inconclusive { status: 403 }), Next::Suspect { status: 403 }),
+            (Err(ApiError::Inconclusive { status: 404 }), Next::Suspect { status: 404 }),
+            (Err(ApiError::Inconclusive { status: 408 }), Next::Suspect { status: 408 }),
+            (Err(ApiError::Inconclusive { status: 101 }), Next::Suspect { status: 101 }),
+            (Err(ApiError::Inconclusive { status: 999 }), Next::Suspect { status: 999 }),
+            (Err(ApiError::NotTestmo { status: 200 }), Next::ParkUnclear(Reason::NotTestmo)),
+            (Err(ApiError::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
+            (Err(ApiError::UnknownHost), Next::Again(Reason::Unreachable)),
+            (Err(ApiError::Unreachable(String::new())), Next::Again(Reason::Unreachable)),
+            (Err(ApiError::Tls(String::new())), Next::Again(Reason::Unreachable)),
+            (Err(ApiError::Server { status: 503 }), Next::Look),
+            (Err(ApiError::TimedOut), Next::Look),
+            (Err(ApiError::Broken(String::new())), Next::Look),
+            (Err(ApiError::Unreadable(String::new())), Next::Look),
         ];
         let case = RenderedCase { key: "k".into(), name: "n".into(), entry: r#"{"name":"n"}"#.into() };
         for (end, next) in table {
@@ -342,19 +345,19 @@ mod tests {
 
     #[test]
     fn whatever_may_have_committed_is_looked_for_and_nothing_else() {
-        let page = |status| Trouble::NotTestmo { status };
+        let page = |status| ApiError::NotTestmo { status };
         for trouble in [
-            Trouble::TimedOut,
-            Trouble::KeyRefused,
-            Trouble::TooLarge,
-            Trouble::Server { status: 500 },
+            ApiError::TimedOut,
+            ApiError::KeyRefused,
+            ApiError::TooLarge,
+            ApiError::Server { status: 500 },
             page(200),
             page(302),
             page(307),
-            Trouble::NotProcessed { status: 425 },
-            Trouble::Inconclusive { status: 402 },
-            Trouble::Inconclusive { status: 404 },
-            Trouble::Inconclusive { status: 408 },
+            ApiError::NotProcessed { status: 425 },
+            ApiError::Inconclusive { status: 402 },
+            ApiError::Inconclusive { status: 404 },
+            ApiError::Inconclusive { status: 408 },
         ] {
             let next = after_push(&Err(trouble.clone()), &[]);
             let looks = matches!(next, Next::Look | Next::Suspect { .. } | Next::ParkUnclear(_));
@@ -365,12 +368,12 @@ mod tests {
     #[test]
     fn a_status_that_tells_nothing_counts_as_a_failure_of_the_account_and_gives_no_batch_up() {
         for status in [101, 402, 403, 404, 408, 999] {
-            let trouble = Trouble::Inconclusive { status };
+            let trouble = ApiError::Inconclusive { status };
             assert_eq!(signal_of(Some(&trouble)), Some(Signal::Failed), "{status}");
             assert!(!is_given_up(reason_of(&trouble)) && recheck_after(reason_of(&trouble), 0).is_some(), "{status}");
             assert!(matches!(after_failed_look(&trouble), Next::Again(_)), "{status}");
         }
-        assert_eq!(signal_of(Some(&Trouble::NotProcessed { status: 425 })), Some(Signal::Failed));
+        assert_eq!(signal_of(Some(&ApiError::NotProcessed { status: 425 })), Some(Signal::Failed));
         assert!(is_given_up(Reason::ServerError));
     }
 

@@ -1,10 +1,18 @@
 //! What is known of a batch's cases? The ledger's record of one batch, and how each end of a push changes it.
 
+pub mod duplicates;
+pub mod reconcile;
+mod suspect;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
-use super::BatchKey;
-use super::answer::FieldRefusal;
-use super::reason::Reason;
+use crate::batch::BatchKey;
+use crate::batch::verdict::answer::FieldRefusal;
+use crate::batch::verdict::reason::Reason;
+
+pub use self::suspect::{Halved, Suspicion};
 
 /// Everything the ledger holds of one batch.
 ///
@@ -135,7 +143,7 @@ pub struct OpenPush {
     /// The version of the connection it uses.
     pub connection: String,
     /// The tag its cases of this batch carry, if the tenant has not switched that off.
-    pub mark: Option<String>,
+    pub batch_tag: Option<String>,
     /// Whether at least one of its cases is known to be created.
     pub committed: bool,
 }
@@ -283,10 +291,10 @@ impl BatchRecord {
         let is_claimed = |record: &Self, position: usize| record.cases[position].state == CaseState::Claimed;
         let found_of_push = found.iter().any(|(position, _)| is_claimed(self, *position));
         let found_of_earlier = found.iter().any(|(position, _)| !is_claimed(self, *position));
-        // Without a mark, a late row cannot be told from one that a person made.
-        let marked = self.open_push.as_ref().is_some_and(|push| push.mark.is_some());
+        // Without a batch tag, a late row cannot be told from one that a person made.
+        let tagged = self.open_push.as_ref().is_some_and(|push| push.batch_tag.is_some());
         let nothing_is_there = found.is_empty() && !committed && !known;
-        if marked && nothing_is_there && !doubtful.is_empty() {
+        if tagged && nothing_is_there && !doubtful.is_empty() {
             self.late_since = self.late_since.into_iter().chain(self.doubt_since).min();
         }
         for &(position, id) in found {
@@ -460,9 +468,3 @@ impl std::str::FromStr for BatchState {
         found.ok_or_else(|| format!("`{text}` is not a batch state"))
     }
 }
-
-mod suspect;
-#[cfg(test)]
-mod tests;
-
-pub use suspect::{Halved, Suspicion};

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::render::RenderedCase;
+use crate::batch::render::RenderedCase;
 
 /// How a create request ended; the ids are by position of the request.
-pub type PushEnd = Result<Vec<Option<u64>>, Trouble>;
+pub type CreateResult = Result<Vec<Option<u64>>, ApiError>;
 
 /// How a create request ended, and how its answer shows the cases otherwise than they were sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pushed {
+pub struct CreateOutcome {
     /// How it ended.
-    pub end: PushEnd,
+    pub end: CreateResult,
     /// Differences, by position of the request; none of them is a failure.
-    pub differing: Vec<EchoDifference>,
+    pub differing: Vec<ResponseDifference>,
     /// How far the first case's time of creation is from the time of the answer, in milliseconds, if it tells both.
     pub offset: Option<i64>,
 }
@@ -29,21 +29,21 @@ pub fn is_id(id: u64) -> bool {
 
 /// A part of a created case that Testmo's answer shows otherwise than it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EchoDifference {
+pub struct ResponseDifference {
     /// The case, by position of the request.
     pub index: usize,
-    /// Which part: one of [`EchoDifference::PARTS`].
+    /// Which part: one of [`ResponseDifference::PARTS`].
     pub part: &'static str,
 }
 
-impl EchoDifference {
+impl ResponseDifference {
     /// The parts that are compared.
     pub const PARTS: [&'static str; 5] = ["name", "folder", "state", "tags", "steps"];
 }
 
 /// Why a call did not give what was asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Trouble {
+pub enum ApiError {
     /// The address may not be called, or does not resolve to one that may.
     AddressRefused(String),
     /// The host name is not known.
@@ -118,7 +118,7 @@ pub struct FieldRefusal {
     pub message: String,
 }
 
-impl Trouble {
+impl ApiError {
     /// Whether a create request that ended so may all the same have created its cases, now or soon.
     pub fn may_have_committed(&self) -> bool {
         match self {
@@ -213,7 +213,7 @@ impl Trouble {
     ];
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::AddressRefused(why) => write!(f, "the address may not be called: {why}"),
@@ -320,19 +320,19 @@ mod tests {
     fn only_an_answered_500_or_503_settles_soon() {
         let (soon, late) = (Duration::from_secs(1), Duration::from_secs(60));
         for (trouble, expected) in [
-            (Trouble::Server { status: 500 }, soon),
-            (Trouble::Server { status: 503 }, soon),
-            (Trouble::Server { status: 502 }, late),
-            (Trouble::Server { status: 504 }, late),
-            (Trouble::TimedOut, late),
-            (Trouble::Broken(String::new()), late),
-            (Trouble::Unreadable(String::new()), late),
-            (Trouble::NotTestmo { status: 200 }, late),
-            (Trouble::NotTestmo { status: 303 }, late),
-            (Trouble::NotTestmo { status: 308 }, Duration::ZERO),
-            (Trouble::Inconclusive { status: 408 }, late),
-            (Trouble::NotProcessed { status: 425 }, Duration::ZERO),
-            (Trouble::KeyRefused, Duration::ZERO),
+            (ApiError::Server { status: 500 }, soon),
+            (ApiError::Server { status: 503 }, soon),
+            (ApiError::Server { status: 502 }, late),
+            (ApiError::Server { status: 504 }, late),
+            (ApiError::TimedOut, late),
+            (ApiError::Broken(String::new()), late),
+            (ApiError::Unreadable(String::new()), late),
+            (ApiError::NotTestmo { status: 200 }, late),
+            (ApiError::NotTestmo { status: 303 }, late),
+            (ApiError::NotTestmo { status: 308 }, Duration::ZERO),
+            (ApiError::Inconclusive { status: 408 }, late),
+            (ApiError::NotProcessed { status: 425 }, Duration::ZERO),
+            (ApiError::KeyRefused, Duration::ZERO),
         ] {
             assert_eq!(trouble.settle_time(soon, late), expected, "{trouble}");
         }

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::mapping::Mapping;
-use super::message::{Batch, Case, Script};
-use super::render::{self, RenderedCase};
-use super::{fitting, push_body, size_in_push};
+use crate::batch::message::{Batch, Case, Script};
+use crate::batch::render::mapping::Mapping;
+use crate::batch::render::{self, RenderedCase};
+use crate::batch::{fitting, push_body, size_in_push};
 
 /// A case as it would be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,8 +113,8 @@ fn left_out(case: &Case, mapping: &Mapping, entry: &Map<String, Value>) -> Vec<L
 mod tests {
     use serde_json::json;
 
-    use super::super::decode::decode;
     use super::*;
+    use crate::batch::message::decode::decode;
 
     fn batch(case: Value) -> Batch {
         let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",

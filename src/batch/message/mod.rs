@@ -1,10 +1,19 @@
 //! What does a generator hand over? The batch as values, once it has been read and checked.
 
+pub mod decode;
+pub(in crate::batch) mod fingerprint;
+pub(in crate::batch) mod folder_name;
+pub(in crate::batch) mod identity;
+mod json;
+pub mod lint;
+pub(in crate::batch) mod reader;
+pub(in crate::batch) mod text;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::BatchKey;
+use crate::batch::BatchKey;
 
 /// The contract version this worker reads.
 pub const SCHEMA_VERSION: u64 = 1;

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::json::{Json, in_key_order, parse};
-use super::message::{
+use crate::batch::message::json::{Json, in_key_order, parse};
+use crate::batch::message::reader::{Fault, Faults, Reader, whole};
+use crate::batch::message::text::one_line;
+use crate::batch::message::{
     Batch, Case, FolderWish, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
     MAX_WORD, Priority, SCHEMA_VERSION, Script, Source, Step, key_by_position,
 };
-use super::reader::{Fault, Faults, Reader, whole};
-use super::text::one_line;
-use super::{BatchId, BatchKey, TenantId};
+use crate::batch::{BatchId, BatchKey, TenantId};
 
 /// The most faults that are named of one message.
 pub const MAX_FAULTS: usize = 100;

@@ -1,4 +1,4 @@
-//! Which rows of Testmo are the cases of a push whose end is unclear? One to one, by mark, name and order.
+//! Which rows of Testmo are the cases of a push whose end is unclear? One to one, by batch_tag, name and order.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -33,7 +33,7 @@ pub struct Wanted<'a> {
     /// created in order, so a row whose id is below that of a case before it is not theirs.
     pub arrived: &'a [(usize, u64)],
     /// The tag that all of them carry, unless the tenant has switched it off.
-    pub mark: Option<&'a str>,
+    pub batch_tag: Option<&'a str>,
     /// The folder they were sent to.
     pub folder: u64,
     /// Rows with this id or a lower one are not theirs: they were there before.
@@ -49,9 +49,9 @@ pub struct Wanted<'a> {
 pub struct Found {
     /// Position and id of each case that is there.
     pub cases: Vec<(usize, u64)>,
-    /// Ids of rows that carry the mark or stand for a wanted name once more: to be shown to a person.
+    /// Ids of rows that carry the batch tag or stand for a wanted name once more: to be shown to a person.
     pub left_over: Vec<u64>,
-    /// Ids of rows that carry the mark and were there before: they prove nothing, as a person may have copied a case.
+    /// Ids of rows that carry the batch tag and were there before: they prove nothing, as a person may have copied a case.
     pub older: Vec<u64>,
 }
 
@@ -79,9 +79,9 @@ pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
     }
     let taken: HashSet<u64> = cases.iter().map(|(_, id)| *id).collect();
     let ours =
-        |row: &&&Row| wanted.mark.is_some() || wanted.cases.iter().any(|(_, name)| name.trim() == row.name.trim());
+        |row: &&&Row| wanted.batch_tag.is_some() || wanted.cases.iter().any(|(_, name)| name.trim() == row.name.trim());
     let left_over = fitting.iter().filter(|row| !taken.contains(&row.id)).filter(ours).map(|row| row.id).collect();
-    let is_older = |row: &&Row| is_marked(wanted, row) && is_old(wanted, row) && !wanted.held.contains(&row.id);
+    let is_older = |row: &&Row| has_batch_tag(wanted, row) && is_old(wanted, row) && !wanted.held.contains(&row.id);
     let mut older: Vec<u64> = rows.iter().filter(is_older).map(|row| row.id).collect();
     older.sort_unstable();
     older.dedup();
@@ -92,17 +92,17 @@ fn fits(wanted: &Wanted<'_>, row: &Row) -> bool {
     if is_old(wanted, row) || wanted.held.contains(&row.id) {
         return false;
     }
-    match wanted.mark {
-        // The mark is the batch's own, so a row that a person moved to another folder is still ours, whatever time of
+    match wanted.batch_tag {
+        // The batch tag is the batch's own, so a row that a person moved to another folder is still ours, whatever time of
         // creation is told for it.
-        Some(_) => is_marked(wanted, row),
+        Some(_) => has_batch_tag(wanted, row),
         // The floor can be older than a person's case of the same name.
         None => row.folder == wanted.folder && row.created_at >= wanted.not_before,
     }
 }
 
-fn is_marked(wanted: &Wanted<'_>, row: &Row) -> bool {
-    wanted.mark.is_some_and(|mark| row.tags.iter().any(|tag| tag == mark))
+fn has_batch_tag(wanted: &Wanted<'_>, row: &Row) -> bool {
+    wanted.batch_tag.is_some_and(|batch_tag| row.tags.iter().any(|tag| tag == batch_tag))
 }
 
 fn is_old(wanted: &Wanted<'_>, row: &Row) -> bool {
@@ -117,19 +117,19 @@ mod tests {
         Row { id, name: name.into(), folder: 2, tags: vec![tag.into()], created_at: 1_000 }
     }
 
-    fn look(cases: &[(usize, &str)], mark: Option<&str>, held: &[u64], rows: &[Row]) -> Found {
-        look_after(&[], cases, mark, held, rows)
+    fn look(cases: &[(usize, &str)], batch_tag: Option<&str>, held: &[u64], rows: &[Row]) -> Found {
+        look_after(&[], cases, batch_tag, held, rows)
     }
 
     fn look_after(
         arrived: &[(usize, u64)],
         cases: &[(usize, &str)],
-        mark: Option<&str>,
+        batch_tag: Option<&str>,
         held: &[u64],
         rows: &[Row],
     ) -> Found {
         let held = held.iter().copied().collect();
-        find(&Wanted { cases, arrived, mark, folder: 2, floor: None, not_before: 500, held: &held }, rows)
+        find(&Wanted { cases, arrived, batch_tag, folder: 2, floor: None, not_before: 500, held: &held }, rows)
     }
 
     #[test]
@@ -181,10 +181,10 @@ mod tests {
             row(7, "a", "m"),
             Row { created_at: 9_000, ..row(9, "b", "m") },
         ];
-        let wanted = |mark, floor| Wanted {
+        let wanted = |batch_tag, floor| Wanted {
             cases: &[(0, "a"), (1, "b")],
             arrived: &[],
-            mark,
+            batch_tag,
             folder: 2,
             floor,
             not_before: 500,

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::decode::{Undecodable, decode_naming};
-use super::fingerprint::is_mark;
-use super::message::{Batch, Case, Script};
-use super::reader::Fault;
-use super::render::tag;
-use super::text::{excerpt, is_blank};
-use super::{BatchKey, TenantId};
+use crate::batch::message::decode::{Undecodable, decode_naming};
+use crate::batch::message::fingerprint::is_batch_tag;
+use crate::batch::message::reader::Fault;
+use crate::batch::message::text::{excerpt, is_blank};
+use crate::batch::message::{Batch, Case, Script};
+use crate::batch::render::tag;
+use crate::batch::{BatchKey, TenantId};
 
 /// Whoever asks wants to see everything; a message with more faults than this is no batch gone wrong.
 const MOST_FAULTS: usize = 10_000;
@@ -146,7 +146,7 @@ fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
 fn fate(text: &str) -> Option<String> {
     match tag(text) {
         None => Some("is left out: it holds nothing that Testmo takes in a tag".into()),
-        Some(tag) if is_mark(&tag) => Some("is left out: it has the form of the tag that marks a batch".into()),
+        Some(tag) if is_batch_tag(&tag) => Some("is left out: it has the form of the tag that marks a batch".into()),
         Some(tag) if tag == text => None,
         Some(tag) => Some(format!("is sent as `{tag}`")),
     }

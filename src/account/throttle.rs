@@ -20,7 +20,7 @@ const SLOWED: f64 = 0.7;
 /// What the workers know of an account; times are milliseconds on the store's clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Pace {
+pub struct Throttle {
     /// Nothing is sent before this; 0 when no 429 was ever answered.
     pub gate_until: i64,
     /// How many requests at once it bears, where that is less than what is configured.
@@ -73,7 +73,7 @@ pub enum Permission {
     },
 }
 
-impl Pace {
+impl Throttle {
     /// Whether a request may go out at `now`, where `ceiling` requests at once are configured.
     pub fn permission(&self, now: i64, ceiling: u32) -> Permission {
         if self.gate_until > now {
@@ -95,7 +95,7 @@ impl Pace {
     }
 
     /// Takes in what a request told, at `now`; tells whether that changed anything.
-    pub fn hear(&mut self, signal: Signal, now: i64, ceiling: u32) -> bool {
+    pub fn observe(&mut self, signal: Signal, now: i64, ceiling: u32) -> bool {
         let before = self.clone();
         match signal {
             Signal::Answered => {
@@ -159,29 +159,29 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn heard(signals: &[Signal]) -> Pace {
-        let mut pace = Pace::default();
+    fn after(signals: &[Signal]) -> Throttle {
+        let mut pace = Throttle::default();
         for signal in signals {
-            pace.hear(*signal, 0, 4);
+            pace.observe(*signal, 0, 4);
         }
         pace
     }
 
     #[test]
     fn a_healthy_account_bears_what_is_configured_and_is_not_written_down_again_and_again() {
-        let mut pace = Pace::default();
-        assert!(!pace.hear(Signal::Answered, 0, 4));
+        let mut pace = Throttle::default();
+        assert!(!pace.observe(Signal::Answered, 0, 4));
         assert_eq!(pace.permission(0, 4), Permission::Granted { limit: 4 });
     }
 
     #[test]
     fn after_a_429_nothing_goes_until_the_gate_opens_then_one_then_more() {
-        let mut pace = heard(&[Signal::Throttled(SECOND), Signal::Throttled(SECOND / 2)]);
+        let mut pace = after(&[Signal::Throttled(SECOND), Signal::Throttled(SECOND / 2)]);
         assert_eq!(pace.permission(999, 4), Permission::Gated { until: 1_000 });
         assert_eq!(pace.permission(1_000, 4), Permission::Granted { limit: 1 });
         let mut limits = Vec::new();
         for _ in 0..100 {
-            pace.hear(Signal::Answered, 2_000, 4);
+            pace.observe(Signal::Answered, 2_000, 4);
             limits.push(pace.limit(4));
         }
         assert_eq!((limits[0], limits[99]), (1, 4));
@@ -191,36 +191,36 @@ mod tests {
 
     #[test]
     fn scattered_failures_change_no_limit_and_a_series_opens_the_breaker() {
-        let mut pace = heard(&[Signal::Failed; 7]);
+        let mut pace = after(&[Signal::Failed; 7]);
         assert_eq!(pace.permission(0, 4), Permission::Granted { limit: 4 });
-        pace.hear(Signal::Answered, 0, 4);
-        assert_eq!(pace, Pace::default());
-        let mut pace = heard(&[Signal::Failed; 8]);
+        pace.observe(Signal::Answered, 0, 4);
+        assert_eq!(pace, Throttle::default());
+        let mut pace = after(&[Signal::Failed; 8]);
         assert_eq!(pace.permission(0, 4), Permission::Broken { until: 5_000 });
         // What was under way when it opened does not keep it open for longer.
-        pace.hear(Signal::Failed, 10, 4);
+        pace.observe(Signal::Failed, 10, 4);
         assert_eq!(pace.permission(10, 4), Permission::Broken { until: 5_000 });
     }
 
     #[test]
     fn an_open_breaker_is_probed_by_one_at_a_time_and_less_and_less_often() {
-        let mut pace = heard(&[Signal::Failed; 8]);
+        let mut pace = after(&[Signal::Failed; 8]);
         assert!(!pace.take_probe(4_999, SECOND));
         let mut now = 5_000;
         for seconds in [10, 20, 40, 80, 160, 300, 300] {
             assert!(pace.take_probe(now, SECOND));
             assert!(!pace.take_probe(now, SECOND));
-            pace.hear(Signal::ProbeFailed, now, 4);
+            pace.observe(Signal::ProbeFailed, now, 4);
             assert_eq!(pace.breaker_until, Some(now + seconds * 1_000));
             now += seconds * 1_000;
         }
-        pace.hear(Signal::Answered, now, 4);
-        assert_eq!(pace, Pace::default());
+        pace.observe(Signal::Answered, now, 4);
+        assert_eq!(pace, Throttle::default());
     }
 
     #[test]
     fn slow_answers_lower_the_limit_step_by_step() {
-        let limits: Vec<u32> = (1..6).map(|n| heard(&vec![Signal::Slow; n]).limit(4)).collect();
+        let limits: Vec<u32> = (1..6).map(|n| after(&vec![Signal::Slow; n]).limit(4)).collect();
         assert_eq!(limits, [2, 1, 1, 1, 1]);
     }
 
@@ -238,13 +238,13 @@ mod tests {
         fn no_request_is_granted_before_every_gate_is_open_nor_above_the_ceiling(
             signals in proptest::collection::vec((any_signal(), 0i64..1_000), 0..60), ceiling in 1u32..20,
         ) {
-            let (mut pace, mut now, mut closed) = (Pace::default(), 0, 0);
+            let (mut pace, mut now, mut closed) = (Throttle::default(), 0, 0);
             for (signal, step) in signals {
                 now += step;
                 if let Signal::Throttled(wait) = signal {
                     closed = closed.max(now + wait.as_millis() as i64);
                 }
-                pace.hear(signal, now, ceiling);
+                pace.observe(signal, now, ceiling);
                 match pace.permission(now, ceiling) {
                     Permission::Granted { limit } => {
                         prop_assert!(closed <= now);

@@ -1,13 +1,18 @@
 //! What does a case look like in Testmo? One entry of a create request, but for its folder.
 
+pub mod mapping;
+pub mod mapping_spec;
+pub(in crate::batch) mod pack;
+pub mod preview;
+
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::fingerprint;
-use super::mapping::Mapping;
-use super::message::{Batch, Case, Script, Source, Step};
+use crate::batch::message::fingerprint;
+use crate::batch::message::{Batch, Case, Script, Source, Step};
+use crate::batch::render::mapping::Mapping;
 
 /// The most characters of a tag; Testmo's own limit is not known.
 const MAX_TAG: usize = 32;
@@ -21,7 +26,7 @@ pub struct RenderedCase {
     pub key: String,
     /// Its name, as Testmo will hold it.
     pub name: String,
-    /// The entry as JSON text, without `folder_id`; see [`super::push_body`].
+    /// The entry as JSON text, without `folder_id`; see [`crate::batch::push_body`].
     pub entry: String,
 }
 
@@ -36,13 +41,14 @@ impl RenderedCase {
 
 /// Every case of a batch as it will be sent, in order.
 pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
-    let mark = mapping.mark.then(|| fingerprint::mark(&batch.key));
+    let batch_tag = mapping.mark.then(|| fingerprint::batch_tag(&batch.key));
     let note = origin_note(&batch.source).filter(|_| mapping.origin_note).map(|note| rich_text(&note));
     let mut json = Vec::with_capacity(USUAL_BYTES);
     let mut one = |(index, case): (usize, &Case)| {
         json.clear();
         // Writing into memory cannot fail, and every key is a text.
-        serde_json::to_writer(&mut json, &entry(case, note.as_deref(), mapping, mark.as_deref())).unwrap_or_default();
+        serde_json::to_writer(&mut json, &entry(case, note.as_deref(), mapping, batch_tag.as_deref()))
+            .unwrap_or_default();
         let entry = String::from_utf8_lossy(&json).into_owned();
         RenderedCase { key: case.key(index), name: case.name.clone(), entry }
     };
@@ -100,7 +106,7 @@ struct IssueFields<'a> {
     connection_project_id: Option<u64>,
 }
 
-fn entry<'a>(case: &'a Case, note: Option<&str>, mapping: &'a Mapping, mark: Option<&str>) -> Entry<'a> {
+fn entry<'a>(case: &'a Case, note: Option<&str>, mapping: &'a Mapping, batch_tag: Option<&str>) -> Entry<'a> {
     // A case has custom fields only, and each of them once.
     let own = case.fields.iter().map(|(column, value)| (column.as_str(), Field::AsGiven(value)));
     let mut entry = Entry(std::iter::once(("name", Field::Text(&case.name))).chain(own).collect());
@@ -135,7 +141,7 @@ fn entry<'a>(case: &'a Case, note: Option<&str>, mapping: &'a Mapping, mark: Opt
     {
         entry.put(&priority.column, Field::Number(*option));
     }
-    let tags = tags(&case.tags, &mapping.tags, mark);
+    let tags = tags(&case.tags, &mapping.tags, batch_tag);
     if !tags.is_empty() {
         entry.put("tags", Field::Tags(tags));
     }
@@ -215,10 +221,10 @@ fn escape_into(html: &mut String, text: &str) {
     html.push_str(rest);
 }
 
-fn tags(of_case: &[String], of_tenant: &[String], mark: Option<&str>) -> Vec<String> {
+fn tags(of_case: &[String], of_tenant: &[String], batch_tag: Option<&str>) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
-    let of_case = of_case.iter().filter_map(|text| tag(text)).filter(|tag| !fingerprint::is_mark(tag));
-    let all = of_case.chain(of_tenant.iter().filter_map(|text| tag(text))).chain(mark.map(Into::into));
+    let of_case = of_case.iter().filter_map(|text| tag(text)).filter(|tag| !fingerprint::is_batch_tag(tag));
+    let all = of_case.chain(of_tenant.iter().filter_map(|text| tag(text))).chain(batch_tag.map(Into::into));
     for tag in all {
         if !tags.contains(&tag) {
             tags.push(tag);
@@ -315,7 +321,7 @@ mod tests {
                "tags": ["Smoke Test", "auth"], "issues": ["SHOP-1"], "estimate_seconds": 60,
                "fields": {"custom_risk": 3, "custom_steps": "never"}},
               {"name": "In Gherkin", "gherkin": "Feature: x\n  Scenario: y"}]});
-        let batch = super::super::decode::decode(message.to_string().as_bytes()).unwrap();
+        let batch = crate::batch::message::decode::decode(message.to_string().as_bytes()).unwrap();
         let mapping = Mapping {
             template_id: Some(2),
             estimate: true,

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::decode::is_custom_column;
-use super::mapping::{Mapping, PriorityColumn};
-use super::message::Priority;
-use super::render::tag;
+use crate::batch::message::Priority;
+use crate::batch::message::decode::is_custom_column;
+use crate::batch::render::mapping::{Mapping, PriorityColumn};
+use crate::batch::render::tag;
 
 /// A mapping as it is written; without names it says what [`Mapping`] says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WrittenMapping {
+pub struct MappingSpec {
     /// Template of cases with steps or text; the project's default when absent.
     #[serde(alias = "template_id", skip_serializing_if = "Option::is_none")]
     pub template: Option<Named>,
@@ -118,13 +118,13 @@ pub struct Needs {
     pub fields: bool,
 }
 
-impl Default for WrittenMapping {
+impl Default for MappingSpec {
     fn default() -> Self {
         Mapping::default().into()
     }
 }
 
-impl From<Mapping> for WrittenMapping {
+impl From<Mapping> for MappingSpec {
     fn from(mapping: Mapping) -> Self {
         let priority = |PriorityColumn { column, values }| WrittenPriority {
             column,
@@ -150,7 +150,7 @@ impl From<Mapping> for WrittenMapping {
     }
 }
 
-impl WrittenMapping {
+impl MappingSpec {
     /// Reads a mapping from JSON.
     ///
     /// # Errors
@@ -369,18 +369,18 @@ mod tests {
         }
     }
 
-    fn written(value: Value) -> WrittenMapping {
-        WrittenMapping::from_json(&value.to_string()).unwrap()
+    fn written(value: Value) -> MappingSpec {
+        MappingSpec::from_json(&value.to_string()).unwrap()
     }
 
     #[test]
     fn without_names_a_mapping_is_the_same_for_people_and_worker() {
-        assert_eq!(written(json!({})), WrittenMapping::default());
+        assert_eq!(written(json!({})), MappingSpec::default());
         let by_ids = json!({"template_id": 2, "gherkin_template_id": 4, "state_id": 1, "steps": null,
                             "priority": {"column": "custom_p", "values": {"high": 7}}, "fixed": {"custom_type": "text"}});
         let mapping = written(by_ids.clone()).resolve(&Catalogue::default()).unwrap();
         assert_eq!(mapping, serde_json::from_value(by_ids).unwrap());
-        assert_eq!(written(serde_json::to_value(WrittenMapping::from(mapping.clone())).unwrap()), mapping.into());
+        assert_eq!(written(serde_json::to_value(MappingSpec::from(mapping.clone())).unwrap()), mapping.into());
     }
 
     #[test]
@@ -447,7 +447,7 @@ mod tests {
             (r#"{"tags": ["Two Words"]}"#, "Two Words"),
             (r#"{} {}"#, "trailing"),
         ] {
-            let error = WrittenMapping::from_json(text).unwrap_err();
+            let error = MappingSpec::from_json(text).unwrap_err();
             assert!(error.contains(place), "{text}: {error}");
         }
     }

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
-use super::reader::{Fault, Faults, Place};
+use crate::batch::message::reader::{Fault, Faults, Place};
 
 /// Objects with more keys than this are searched by an index while they are read, so that none costs a quadratic time.
 const FEW_KEYS: usize = 16;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::message::Priority;
+use crate::batch::message::Priority;
 
-/// A tenant's wishes as the worker uses them; people may write names instead, see [`super::written`]. Every part has a
+/// A tenant's wishes as the worker uses them; people may write names instead, see [`crate::batch::written`]. Every part has a
 /// default that fits a fresh Testmo project.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
