@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Limits;
 use super::queue::{Pick, Queue, Waiting};
 use super::throughput::Throughput;
-use super::ticket::{Place, PushOutcome, Report, Ticket};
+use super::ticket::{QueuePosition, Report, RequestOutcome, Ticket};
 use crate::batch::TenantId;
 
 /// What is sent within this time waits in memory; the rest is surplus.
@@ -65,9 +65,9 @@ impl<E> Lane<E> {
         }
     }
 
-    pub(super) fn join(&mut self, waiting: Waiting<E>, place: Place, arrival: u64, limits: &Limits) {
+    pub(super) fn join(&mut self, waiting: Waiting<E>, place: QueuePosition, arrival: u64, limits: &Limits) {
         let tenant = waiting.ticket.tenant.clone();
-        if let Place::NotBefore(at) = place {
+        if let QueuePosition::NotBefore(at) = place {
             self.later.insert((at, arrival), waiting);
             return;
         }
@@ -75,7 +75,7 @@ impl<E> Lane<E> {
         if queue.is_empty() {
             self.turns.push_back(tenant);
         }
-        if place == Place::Front { queue.push_front(waiting) } else { queue.push_back(waiting) }
+        if place == QueuePosition::Front { queue.push_front(waiting) } else { queue.push_back(waiting) }
     }
 
     /// What starts at `now`, if anything does.
@@ -134,7 +134,7 @@ impl<E> Lane<E> {
     fn wake_up(&mut self, now: Instant, limits: &Limits) {
         while self.later.keys().next().is_some_and(|(at, _)| *at <= now) {
             let Some((_, waiting)) = self.later.pop_first() else { break };
-            self.join(waiting, Place::Back, 0, limits);
+            self.join(waiting, QueuePosition::Back, 0, limits);
         }
     }
 
@@ -143,14 +143,14 @@ impl<E> Lane<E> {
         self.in_flight = self.in_flight.saturating_sub(1);
         let mut slow = false;
         if let Some(push) = report.push {
-            if push.end == PushOutcome::Created {
+            if push.end == RequestOutcome::Created {
                 slow = self.throughput.note(push.cases, push.took, now);
             }
             if let Some(queue) = self.queues.get_mut(tenant) {
                 match push.end {
-                    PushOutcome::Created => queue.bisect.created(),
-                    PushOutcome::RefusedWhole { counts } => queue.bisect.refused(push.cases, counts),
-                    PushOutcome::Other => {}
+                    RequestOutcome::Created => queue.bisect.created(),
+                    RequestOutcome::RefusedWhole { counts } => queue.bisect.refused(push.cases, counts),
+                    RequestOutcome::Other => {}
                 }
             }
         }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Limits;
 use super::account::{Lane, LaneView, Turn};
 use super::queue::Waiting;
-use super::ticket::{Pack, Place, Report, Ticket};
+use super::ticket::{Pack, QueuePosition, Report, Ticket};
 use crate::batch::TenantId;
 
 /// What waits, for all accounts.
@@ -41,7 +41,7 @@ impl<E> Lanes<E> {
     }
 
     /// Lines up an entry.
-    pub fn join(&mut self, ticket: Ticket, entry: E, place: Place) {
+    pub fn join(&mut self, ticket: Ticket, entry: E, place: QueuePosition) {
         self.arrivals += 1;
         self.bytes += ticket.bytes;
         let (account, arrival) = (ticket.account.clone(), self.arrivals);

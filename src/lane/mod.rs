@@ -22,7 +22,7 @@ mod ticket;
 
 pub use account::{LaneView, TenantView};
 pub use lanes::Lanes;
-pub use ticket::{Class, Pack, Place, PushOutcome, PushReport, Report, Ticket, Work};
+pub use ticket::{Pack, QueueClass, QueuePosition, Report, RequestOutcome, RequestReport, Ticket, Work};
 
 /// What lanes keep to.
 #[derive(Clone, Copy, Debug)]

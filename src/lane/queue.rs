@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Limits;
 use super::bisect::Bisect;
-use super::ticket::{Class, Ticket, Work};
+use super::ticket::{QueueClass, Ticket, Work};
 use crate::batch::fitting;
 
 /// After so many turns of first tries it is the turn of what is tried again.
@@ -74,8 +74,8 @@ impl<E> Queue<E> {
     pub(super) fn push_back(&mut self, waiting: Waiting<E>) {
         self.cases += waiting.cases();
         match waiting.ticket.class {
-            Class::Again => self.again.push_back(waiting),
-            Class::First => {
+            QueueClass::Again => self.again.push_back(waiting),
+            QueueClass::First => {
                 let arrived_at = waiting.ticket.arrived_at;
                 let behind = self.first.iter().rposition(|other| other.ticket.arrived_at <= arrived_at);
                 self.first.insert(behind.map_or(0, |at| at + 1), waiting);
@@ -88,10 +88,10 @@ impl<E> Queue<E> {
         self.of(waiting.ticket.class).push_front(waiting);
     }
 
-    fn of(&mut self, class: Class) -> &mut VecDeque<Waiting<E>> {
+    fn of(&mut self, class: QueueClass) -> &mut VecDeque<Waiting<E>> {
         match class {
-            Class::First => &mut self.first,
-            Class::Again => &mut self.again,
+            QueueClass::First => &mut self.first,
+            QueueClass::Again => &mut self.again,
         }
     }
 
@@ -102,7 +102,8 @@ impl<E> Queue<E> {
             return Pick::Wait(None);
         }
         let again = !self.again.is_empty() && (self.first.is_empty() || self.turns_of_first >= TURNS_OF_FIRST);
-        let (lead, other) = if again { (Class::Again, Class::First) } else { (Class::First, Class::Again) };
+        let (lead, other) =
+            if again { (QueueClass::Again, QueueClass::First) } else { (QueueClass::First, QueueClass::Again) };
         let most = self.bisect.limit();
         let Some(leader) = self.of(lead).front() else { return Pick::Nothing };
         let own = match (&leader.ticket.work, leader.ticket.apart) {
@@ -131,16 +132,16 @@ impl<E> Queue<E> {
         Pick::Go(parts)
     }
 
-    fn count_turn(&mut self, class: Class) {
+    fn count_turn(&mut self, class: QueueClass) {
         match class {
-            Class::First if self.again.is_empty() => self.turns_of_first = 0,
-            Class::First => self.turns_of_first += 1,
-            Class::Again => self.turns_of_first = 0,
+            QueueClass::First if self.again.is_empty() => self.turns_of_first = 0,
+            QueueClass::First => self.turns_of_first += 1,
+            QueueClass::Again => self.turns_of_first = 0,
         }
     }
 
     /// Takes the entries out of whose cases some go; the numbers stand for the first entries of the queue.
-    fn take(&mut self, class: Class, takes: &[usize], parts: &mut Vec<(Waiting<E>, usize)>) {
+    fn take(&mut self, class: QueueClass, takes: &[usize], parts: &mut Vec<(Waiting<E>, usize)>) {
         let queue = self.of(class);
         let mut passed = Vec::new();
         let mut cases = 0;
@@ -162,7 +163,7 @@ impl<E> Queue<E> {
     /// Takes out what `unwanted` says; it is asked in the order of the queue.
     pub(super) fn take_out(&mut self, mut unwanted: impl FnMut(&Waiting<E>) -> bool) -> Vec<Waiting<E>> {
         let mut out = Vec::new();
-        for class in [Class::First, Class::Again] {
+        for class in [QueueClass::First, QueueClass::Again] {
             let queue = self.of(class);
             if queue.is_empty() {
                 continue;

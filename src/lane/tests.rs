@@ -26,7 +26,7 @@ fn ticket(account: &str, name: &str, cases: usize, at: i64, since: Instant) -> T
         version: "v1".into(),
         work: Work::Cases(vec![10; cases]),
         apart: None,
-        class: Class::First,
+        class: QueueClass::First,
         arrived_at: at,
         since,
         in_window: true,
@@ -38,7 +38,7 @@ fn ticket(account: &str, name: &str, cases: usize, at: i64, since: Instant) -> T
 fn lanes(limits: Limits, entries: &[(&str, &str, u32)], now: Instant) -> Lanes<u32> {
     let mut lanes = Lanes::new(limits);
     for (account, name, entry) in entries {
-        lanes.join(ticket(account, name, 1, i64::from(*entry), now), *entry, Place::Back);
+        lanes.join(ticket(account, name, 1, i64::from(*entry), now), *entry, QueuePosition::Back);
     }
     lanes
 }
@@ -48,7 +48,7 @@ fn entries(pack: &Pack<u32>) -> Vec<u32> {
 }
 
 fn created(cases: usize) -> Report {
-    let push = PushReport { cases, took: SECOND / 20, end: PushOutcome::Created };
+    let push = RequestReport { cases, took: SECOND / 20, end: RequestOutcome::Created };
     Report { requests: 1, push: Some(push) }
 }
 
@@ -74,8 +74,8 @@ fn tenants_of_an_account_take_turns_and_each_keeps_its_order() {
 fn an_entry_that_goes_apart_has_a_request_of_its_own_with_so_many_of_its_cases() {
     let now = Instant::now();
     let mut lanes = lanes(LIMITS, &[("a", "x", 1)], now);
-    lanes.join(Ticket { apart: Some(3), ..ticket("a", "x", 5, 2, now) }, 2, Place::Back);
-    lanes.join(ticket("a", "x", 1, 3, now), 3, Place::Back);
+    lanes.join(Ticket { apart: Some(3), ..ticket("a", "x", 5, 2, now) }, 2, QueuePosition::Back);
+    lanes.join(ticket("a", "x", 1, 3, now), 3, QueuePosition::Back);
     let mut started = Vec::new();
     while let Some(pack) = lanes.next(now) {
         started.push(pack.parts.clone());
@@ -112,7 +112,7 @@ fn what_waits_while_a_request_is_under_way_goes_together_with_the_next_one() {
     let first = lanes.next(now).unwrap();
     assert_eq!(entries(&first), [1]);
     for entry in 2..5 {
-        lanes.join(ticket("a", "x", 1, entry, now), u32::try_from(entry).unwrap(), Place::Back);
+        lanes.join(ticket("a", "x", 1, entry, now), u32::try_from(entry).unwrap(), QueuePosition::Back);
     }
     assert!(lanes.next(now).is_none(), "it waits for company");
     assert!(lanes.wake_at().is_some_and(|at| at > now && at <= now + SECOND), "but not for long");
@@ -124,13 +124,13 @@ fn what_waits_while_a_request_is_under_way_goes_together_with_the_next_one() {
 fn a_full_request_waits_for_nothing_and_a_large_batch_goes_in_several() {
     let now = Instant::now();
     let mut lanes = Lanes::new(LIMITS);
-    lanes.join(ticket("a", "x", 4, 1, now), 1, Place::Back);
-    lanes.join(ticket("a", "x", 12, 2, now), 2, Place::Back);
-    lanes.join(ticket("a", "x", 1, 3, now), 3, Place::Back);
+    lanes.join(ticket("a", "x", 4, 1, now), 1, QueuePosition::Back);
+    lanes.join(ticket("a", "x", 12, 2, now), 2, QueuePosition::Back);
+    lanes.join(ticket("a", "x", 1, 3, now), 3, QueuePosition::Back);
     let pack = lanes.next(now).unwrap();
     assert_eq!(pack.parts, [(1, 4), (2, 6)]);
-    lanes.join(ticket("a", "x", 6, 2, now), 2, Place::Front);
-    lanes.join(ticket("a", "x", 9, 4, now), 4, Place::Back);
+    lanes.join(ticket("a", "x", 6, 2, now), 2, QueuePosition::Front);
+    lanes.join(ticket("a", "x", 9, 4, now), 4, QueuePosition::Back);
     assert_eq!(lanes.next(now).unwrap().parts, [(2, 6), (3, 1), (4, 3)]);
 }
 
@@ -143,7 +143,7 @@ fn connections_are_never_mixed_and_what_goes_alone_holds_nobody_up() {
     for (ticket, entry) in
         [(ticket("a", "x", 1, 1, now), 1), (alone(2), 2), (other(3), 3), (ticket("a", "x", 1, 4, now), 4)]
     {
-        lanes.join(ticket, entry, Place::Back);
+        lanes.join(ticket, entry, QueuePosition::Back);
     }
     assert_eq!(in_turn(&mut lanes, now), [vec![1, 4], vec![2], vec![3]]);
 }
@@ -153,11 +153,11 @@ fn first_tries_go_by_arrival_and_what_is_tried_again_gets_a_turn_in_ten() {
     let now = Instant::now();
     let mut lanes = Lanes::new(ONE_BY_ONE);
     for entry in (0..20).rev() {
-        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, Place::Back);
+        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, QueuePosition::Back);
     }
     for entry in [100, 101, 102] {
-        let again = Ticket { class: Class::Again, ..ticket("a", "x", 1, 0, now) };
-        lanes.join(again, entry, Place::Back);
+        let again = Ticket { class: QueueClass::Again, ..ticket("a", "x", 1, 0, now) };
+        lanes.join(again, entry, QueuePosition::Back);
     }
     let order: Vec<u32> = in_turn(&mut lanes, now).into_iter().flatten().collect();
     let expected: Vec<u32> = (0..9).chain([100]).chain(9..18).chain([101]).chain([18, 19, 102]).collect();
@@ -194,8 +194,8 @@ fn nothing_starts_while_the_gate_is_closed_and_others_go_on() {
 fn what_waits_for_a_time_starts_then() {
     let now = Instant::now();
     let mut lanes: Lanes<u32> = Lanes::new(ONE_BY_ONE);
-    lanes.join(ticket("a", "x", 1, 2, now), 2, Place::NotBefore(now + SECOND * 2));
-    lanes.join(ticket("a", "x", 1, 1, now), 1, Place::NotBefore(now + SECOND));
+    lanes.join(ticket("a", "x", 1, 2, now), 2, QueuePosition::NotBefore(now + SECOND * 2));
+    lanes.join(ticket("a", "x", 1, 1, now), 1, QueuePosition::NotBefore(now + SECOND));
     assert!(lanes.next(now).is_none());
     assert_eq!(lanes.wake_at(), Some(now + SECOND));
     assert_eq!(in_turn(&mut lanes, now + SECOND * 3), [[1], [2]]);
@@ -208,9 +208,9 @@ fn after_a_request_that_was_refused_as_a_whole_halves_go_one_after_the_other() {
     let mut lanes = lanes(LIMITS, &all, now);
     let pack = lanes.next(now).unwrap();
     assert_eq!(pack.parts.len(), 8);
-    let refused = PushReport { cases: 8, took: SECOND, end: PushOutcome::RefusedWhole { counts: true } };
+    let refused = RequestReport { cases: 8, took: SECOND, end: RequestOutcome::RefusedWhole { counts: true } };
     for (entry, _) in pack.parts.into_iter().rev() {
-        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, Place::Front);
+        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, QueuePosition::Front);
     }
     lanes.finished(&"a".into(), &tenant("x"), &Report { requests: 1, push: Some(refused) }, now);
     let half = lanes.next(now).unwrap();
@@ -225,10 +225,10 @@ fn a_lane_that_cannot_send_soon_keeps_nothing_in_the_window_and_one_that_can_kee
     // 2 at once, 0.2 s each: 20 requests of 10 cases soon.
     let mut lanes = Lanes::new(LIMITS);
     for entry in 0..50 {
-        lanes.join(ticket("a", "x", 10, i64::from(entry), now), entry, Place::Back);
+        lanes.join(ticket("a", "x", 10, i64::from(entry), now), entry, QueuePosition::Back);
     }
     let leased = Ticket { in_window: false, ..ticket("a", "x", 10, 99, now) };
-    lanes.join(leased, 99, Place::Back);
+    lanes.join(leased, 99, QueuePosition::Back);
     let surplus: Vec<u32> = lanes.surplus(&account, now).into_iter().map(|(entry, _)| entry).collect();
     assert_eq!(surplus, (20..50).collect::<Vec<u32>>());
     lanes.close_gate(&account, now + SECOND * 60, now);
@@ -245,7 +245,7 @@ fn only_few_may_wait_for_a_time_within_the_window() {
     let mut lanes = Lanes::new(LIMITS);
     for entry in 0..15 {
         let at = now + SECOND * (entry + 1);
-        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, Place::NotBefore(at));
+        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, QueuePosition::NotBefore(at));
     }
     let surplus: BTreeSet<(u32, Duration)> = lanes.surplus(&"a".into(), now).into_iter().collect();
     assert_eq!(surplus, (10..15).map(|entry| (entry, SECOND * (entry + 1))).collect());
@@ -255,7 +255,7 @@ fn only_few_may_wait_for_a_time_within_the_window() {
 fn what_waits_too_long_is_taken_out_and_idle_lanes_are_forgotten() {
     let now = Instant::now();
     let mut lanes = lanes(LIMITS, &[("a", "x", 1)], now);
-    lanes.join(ticket("a", "x", 1, 2, now + SECOND * 60), 2, Place::Back);
+    lanes.join(ticket("a", "x", 1, 2, now + SECOND * 60), 2, QueuePosition::Back);
     lanes.close_gate(&"a".into(), now + SECOND * 540, now);
     assert_eq!(lanes.overdue(now + SECOND * 90, SECOND * 60), [(1, SECOND * 450)]);
     assert_eq!(lanes.remove(now + SECOND * 90, |_| true), [(2, SECOND * 450)]);
@@ -296,7 +296,7 @@ impl Model {
     fn ticket(&self, now: Instant) -> Ticket {
         Ticket {
             version: if self.version { "v1" } else { "v2" }.into(),
-            class: if self.again { Class::Again } else { Class::First },
+            class: if self.again { QueueClass::Again } else { QueueClass::First },
             ..ticket("a", &format!("t{}", self.tenant), self.cases.len(), self.at, now)
         }
     }
@@ -318,7 +318,7 @@ proptest! {
                     at += 1;
                     joined.insert(at, cases);
                     let entry = Model { tenant, version, again, at, cases: (0..cases).collect() };
-                    lanes.join(entry.ticket(now), entry, Place::Back);
+                    lanes.join(entry.ticket(now), entry, QueuePosition::Back);
                 }
                 Move::Start => if let Some(pack) = lanes.next(now) {
                     let cases: usize = pack.parts.iter().map(|(_, count)| count).sum();
@@ -340,7 +340,7 @@ proptest! {
                     for (mut entry, count) in pack.parts {
                         sent.entry(entry.at).or_default().extend(entry.cases.drain(..count));
                         if !entry.cases.is_empty() {
-                            lanes.join(entry.ticket(now), entry, Place::Front);
+                            lanes.join(entry.ticket(now), entry, QueuePosition::Front);
                         }
                     }
                     lanes.finished(&pack.account, &pack.tenant, &created(total), now);
@@ -361,7 +361,7 @@ proptest! {
         let mut lanes: Lanes<u32> = Lanes::new(Limits { concurrency: 1, ..ONE_BY_ONE });
         for (tenant, count) in batches.iter().enumerate() {
             for n in 0..*count {
-                lanes.join(ticket("a", &format!("t{tenant}"), 1, i64::from(n), now), n, Place::Back);
+                lanes.join(ticket("a", &format!("t{tenant}"), 1, i64::from(n), now), n, QueuePosition::Back);
             }
         }
         let (mut used, mut left): (BTreeMap<TenantId, u32>, u32) = (BTreeMap::new(), batches.iter().sum());

@@ -20,7 +20,7 @@ pub struct Ticket {
     /// For an entry that goes into a request of its own: the most of its cases in it.
     pub apart: Option<usize>,
     /// In which of the tenant's two queues it waits.
-    pub class: Class,
+    pub class: QueueClass,
     /// When it first arrived, in milliseconds on the store's clock: its place among the first tries.
     pub arrived_at: i64,
     /// Since when it has been in hand.
@@ -42,7 +42,7 @@ pub enum Work {
 
 /// A tenant's two queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum QueueClass {
     /// What is tried for the first time, in order of arrival.
     First,
     /// What is tried again: retries and replays. It gets at least one turn in ten.
@@ -51,7 +51,7 @@ pub enum Class {
 
 /// Where something joins its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum QueuePosition {
     /// First tries by arrival, others behind what waits.
     Back,
     /// Before it, as it has begun already.
@@ -80,23 +80,23 @@ pub struct Report {
     /// How many requests it took.
     pub requests: u32,
     /// How the request that creates cases ended, if one was sent.
-    pub push: Option<PushReport>,
+    pub push: Option<RequestReport>,
 }
 
 /// How a request that creates cases ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PushReport {
+pub struct RequestReport {
     /// How many cases it had.
     pub cases: usize,
     /// How long it took.
     pub took: std::time::Duration,
     /// What came of it.
-    pub end: PushOutcome,
+    pub end: RequestOutcome,
 }
 
 /// What came of a request that creates cases, as far as a lane is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushOutcome {
+pub enum RequestOutcome {
     /// Cases were created.
     Created,
     /// It was refused as a whole, without a word about which case is to blame.

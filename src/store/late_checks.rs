@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 impl Store {
     /// Takes up to `most` batches that were settled at least `after` ago, and whose cases may have turned up once more;
     /// nobody else is given them for `lease`, after which they are due again unless
-    /// [`last_looked`](crate::batch::ledger::BatchRecord::last_looked) was stored.
+    /// [`late_checked`](crate::batch::ledger::BatchRecord::late_checked) was stored.
     ///
     /// # Errors
     /// When the store does not answer.

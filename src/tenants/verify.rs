@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::{Catalogue, MappingSpec, Needs, unfilled};
 use crate::batch::verdict::answer::ApiError;
-use crate::batch::verdict::{DEFAULT_GATE, reason_of_look};
+use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, reason_of_look};
 use crate::batch::{Reason, folded_folder_name};
 use crate::store::connections::Verification;
 use crate::testmo::{Access, Client, Folder, is_folder_id};
@@ -46,7 +46,7 @@ impl Ended {
 
 fn fails(trouble: &ApiError, doing: &str) -> Ended {
     let pause = if let ApiError::Throttled { retry_after } = trouble {
-        Some(retry_after.unwrap_or(DEFAULT_GATE))
+        Some(retry_after.unwrap_or(DEFAULT_THROTTLE_PAUSE))
     } else {
         None
     };

@@ -133,7 +133,7 @@ async fn what_is_found_of_a_batch_that_went_on_elsewhere_tells_nothing_of_those_
     let push = |record: &BatchRecord| record.open_push.as_ref().map(|push| push.id.clone());
     assert_eq!(push(&record), push(&stage.record("acme/b-2").await), "they went together");
     let from_epoch = record.epoch;
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     let batch = Some(RecordUpdate { record, from_epoch });
     assert!(stage.store.change(Change { batch, ..Change::default() }).await.expect("a store").is_done());
     create_late(&stage, "b-1 case 1").await;

@@ -39,7 +39,7 @@ enum State {
 }
 
 /// The judgement of a frame.
-enum Verdict {
+enum FrameVerdict {
     Unchanged,
     Replaced,
 }
@@ -143,8 +143,8 @@ impl Guard {
         let Some(prefix) = bytes.first_chunk::<PREFIX>() else { return 0 };
         match self.begin(prefix) {
             State::Whole(length) => match bytes.get_mut(..length).map(|frame| self.judge(frame)) {
-                Some(Verdict::Unchanged) => length,
-                Some(Verdict::Replaced) | None => 0,
+                Some(FrameVerdict::Unchanged) => length,
+                Some(FrameVerdict::Replaced) | None => 0,
             },
             state @ (State::Passing(_) | State::Foreign) => {
                 self.state = state;
@@ -203,8 +203,8 @@ impl Guard {
             State::Whole(_) => {
                 let mut frame = std::mem::take(&mut self.held);
                 match self.judge(&mut frame) {
-                    Verdict::Unchanged => self.ready.extend(&frame),
-                    Verdict::Replaced => self.replace(&frame),
+                    FrameVerdict::Unchanged => self.ready.extend(&frame),
+                    FrameVerdict::Replaced => self.replace(&frame),
                 }
                 frame.clear();
                 if frame.capacity() <= SPARE_BYTES {
@@ -238,18 +238,18 @@ impl Guard {
     }
 
     /// Judges a whole frame, and makes the names of a method readable.
-    fn judge(&mut self, frame: &mut [u8]) -> Verdict {
+    fn judge(&mut self, frame: &mut [u8]) -> FrameVerdict {
         let end = frame.len() - 1;
         if frame[end] != FRAME_END {
             // Not a frame: lapin ends the connection over it, as it should.
-            return Verdict::Unchanged;
+            return FrameVerdict::Unchanged;
         }
         let kind = frame[0];
         let payload = &mut frame[PREFIX..end];
         if kind == FRAME_HEADER {
             return match payload.len() >= FIXED_BYTES && header::check(payload).is_err() {
-                true => Verdict::Replaced,
-                false => Verdict::Unchanged,
+                true => FrameVerdict::Replaced,
+                false => FrameVerdict::Unchanged,
             };
         }
         if let Some((&mut [c, d, m, e], arguments)) = payload.split_first_chunk_mut() {
@@ -259,7 +259,7 @@ impl Guard {
             }
             names::clean(class, method, arguments);
         }
-        Verdict::Unchanged
+        FrameVerdict::Unchanged
     }
 
     /// Takes up the frame size that the broker names in connection.tune, as lapin does: the smaller one, if both have

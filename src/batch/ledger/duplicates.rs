@@ -13,7 +13,7 @@ use crate::batch::ledger::reconcile::Row;
 /// account.
 pub fn duplicates(record: &BatchRecord, batch_tag: &str, held: &HashSet<u64>, rows: &[Row]) -> Vec<(usize, u64)> {
     let arrived: HashMap<u64, usize> = record.arrived().map(|(position, id)| (id, position)).collect();
-    let told: HashSet<u64> = record.told_twice().collect();
+    let told: HashSet<u64> = record.known_duplicates().collect();
     let mut in_order: Vec<&Row> = rows.iter().collect();
     in_order.sort_by_key(|row| row.id);
     in_order.dedup_by_key(|row| row.id);

@@ -177,7 +177,7 @@ impl BatchRecord {
     }
 
     /// Positions of the cases that may stand in Testmo without our knowing.
-    pub fn doubtful(&self) -> impl Iterator<Item = usize> {
+    pub fn unclear_cases(&self) -> impl Iterator<Item = usize> {
         self.positions(|case| match case.state {
             CaseState::Claimed => true,
             CaseState::Waiting => case.doubt,
@@ -285,9 +285,9 @@ impl BatchRecord {
     /// A request is carried out whole or not at all: if any case of the open push is there (`committed`, or one of the
     /// found), one of it that is not there was taken away by a person, and is never pushed again by itself. That tells
     /// nothing of cases that wait in doubt from an earlier push: for those it takes one of their own.
-    pub fn looked(&mut self, found: &[(usize, u64)], committed: bool) {
+    pub fn reconciled(&mut self, found: &[(usize, u64)], committed: bool) {
         let known = self.open_push.as_ref().is_some_and(|push| push.committed);
-        let doubtful: Vec<usize> = self.doubtful().collect();
+        let doubtful: Vec<usize> = self.unclear_cases().collect();
         let is_claimed = |record: &Self, position: usize| record.cases[position].state == CaseState::Claimed;
         let found_of_push = found.iter().any(|(position, _)| is_claimed(self, *position));
         let found_of_earlier = found.iter().any(|(position, _)| !is_claimed(self, *position));
@@ -334,7 +334,7 @@ impl BatchRecord {
     }
 
     /// Ids of the rows that are told to stand for cases once more.
-    pub fn told_twice(&self) -> impl Iterator<Item = u64> {
+    pub fn known_duplicates(&self) -> impl Iterator<Item = u64> {
         self.cases.iter().flat_map(|case| &case.duplicates).copied()
     }
 
@@ -346,7 +346,7 @@ impl BatchRecord {
     }
 
     /// Records that Testmo was looked at once more after all had arrived: what turns up later is not noticed.
-    pub fn last_looked(&mut self) {
+    pub fn late_checked(&mut self) {
         self.late_since = None;
         self.epoch += 1;
     }
@@ -355,14 +355,14 @@ impl BatchRecord {
         if self.cases.iter().all(|case| case.state != CaseState::Claimed) {
             self.open_push = None;
         }
-        if self.doubtful().next().is_none() {
+        if self.unclear_cases().next().is_none() {
             self.doubt_since = None;
         }
     }
 
     /// Gives up every case that may stand in an account that is not the tenant's any more.
-    pub fn give_up_doubtful(&mut self) {
-        let doubtful: Vec<usize> = self.doubtful().collect();
+    pub fn give_up_unclear(&mut self) {
+        let doubtful: Vec<usize> = self.unclear_cases().collect();
         for position in doubtful {
             let case = &mut self.cases[position];
             (case.state, case.doubt, case.suspicion) = (CaseState::Lost, false, None);

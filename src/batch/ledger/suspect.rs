@@ -213,7 +213,7 @@ mod tests {
         while record.outcome().is_none() {
             assert!(requests.len() < 1_000, "it has no end");
             // The look that comes before each further try finds nothing.
-            record.looked(&[], false);
+            record.reconciled(&[], false);
             if record.release_held() && record.outcome().is_some() {
                 break;
             }
@@ -265,7 +265,7 @@ mod tests {
             send(&mut record, 100);
             record.suspect(408);
             record.unclear(5);
-            record.looked(&[], false);
+            record.reconciled(&[], false);
         }
         record.cases[0].suspicion.as_mut().unwrap().most = Some(0);
         assert!(!record.release_held());
@@ -280,7 +280,7 @@ mod tests {
         send(&mut record, 100);
         record.cases[0].suspicion = Some(Box::new(Suspicion { most: Some(0), last: true, ..Suspicion::new(408) }));
         record.unclear(5);
-        record.looked(&[(0, 7)], false);
+        record.reconciled(&[(0, 7)], false);
         assert!(!record.release_held());
         assert_eq!((record.outcome(), record.cases[0].rejected_unclear()), (Some(BatchState::Delivered), None));
     }
@@ -293,10 +293,10 @@ mod tests {
             assert_eq!(halved, Halved::Never, "{cases}");
             assert!(requests.len() <= 40, "{} requests", requests.len());
             record.absolve();
-            record.looked(&[], false);
+            record.reconciled(&[], false);
             assert_eq!(record.apart(), None);
             assert_eq!(record.waiting().count(), cases);
-            assert_eq!(record.doubtful().count(), cases, "they are looked for all the same");
+            assert_eq!(record.unclear_cases().count(), cases, "they are looked for all the same");
         }
     }
 
@@ -307,7 +307,7 @@ mod tests {
             send(&mut record, 100);
             record.suspect(408);
             record.unclear(5);
-            record.looked(&[], false);
+            record.reconciled(&[], false);
         }
         let text = serde_json::to_string(&record.cases).unwrap();
         assert_eq!(serde_json::from_str::<Vec<CaseRecord>>(&text).unwrap(), record.cases);

@@ -37,8 +37,8 @@ fn a_push_with_all_ids_delivers() {
 fn a_case_without_an_id_stays_unclear_and_is_lost_when_it_is_not_found() {
     let mut record = claimed(2);
     record.created(&[(0, 10)]);
-    assert_eq!(record.doubtful().collect::<Vec<_>>(), [1]);
-    record.looked(&[], false);
+    assert_eq!(record.unclear_cases().collect::<Vec<_>>(), [1]);
+    record.reconciled(&[], false);
     assert_eq!(record.cases[1].state, CaseState::Lost);
     assert_eq!(record.outcome(), Some(BatchState::Partial));
 }
@@ -47,7 +47,7 @@ fn a_case_without_an_id_stays_unclear_and_is_lost_when_it_is_not_found() {
 fn a_push_that_is_found_in_part_is_never_sent_again() {
     let mut record = claimed(3);
     record.unclear(5);
-    record.looked(&[(1, 11)], false);
+    record.reconciled(&[(1, 11)], false);
     assert_eq!(record.waiting().count(), 0);
     assert_eq!(record.outcome(), Some(BatchState::Partial));
 }
@@ -56,13 +56,13 @@ fn a_push_that_is_found_in_part_is_never_sent_again() {
 fn what_waits_in_doubt_from_an_earlier_push_is_not_lost_because_a_smaller_one_is_found() {
     let mut record = claimed(4);
     record.unclear(5);
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     record.claim(&[0, 1], push(), &target());
     record.unclear(9);
-    record.looked(&[(0, 10), (1, 11)], false);
+    record.reconciled(&[(0, 10), (1, 11)], false);
     assert_eq!(record.waiting().collect::<Vec<_>>(), [2, 3]);
-    assert_eq!(record.doubtful().collect::<Vec<_>>(), [2, 3]);
-    record.looked(&[(2, 12)], false);
+    assert_eq!(record.unclear_cases().collect::<Vec<_>>(), [2, 3]);
+    record.reconciled(&[(2, 12)], false);
     assert_eq!(record.cases[3].state, CaseState::Lost, "of the earlier push a case is there");
 }
 
@@ -72,20 +72,20 @@ fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
     let mut record = record(2);
     record.claim(&[0, 1], tagged.clone(), &target());
     record.unclear(5);
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     assert_eq!((record.late_since, record.doubt_since), (Some(5), Some(5)));
     record.claim(&[0, 1], tagged.clone(), &target());
     record.unclear(9);
-    record.looked(&[(0, 10), (1, 11)], false);
+    record.reconciled(&[(0, 10), (1, 11)], false);
     assert_eq!((record.late_since, record.doubt_since), (Some(5), None));
     let epoch = record.epoch;
-    record.last_looked();
+    record.late_checked();
     assert_eq!((record.late_since, record.epoch), (None, epoch + 1));
 
     let mut found_at_once = crate::batch::ledger::tests::record(1);
     found_at_once.claim(&[0], tagged, &target());
     found_at_once.unclear(5);
-    found_at_once.looked(&[(0, 10)], false);
+    found_at_once.reconciled(&[(0, 10)], false);
     assert_eq!(found_at_once.late_since, None);
 }
 
@@ -93,14 +93,14 @@ fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
 fn a_push_that_is_not_found_goes_again_but_stays_in_doubt() {
     let mut record = claimed(2);
     record.unclear(5);
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     assert_eq!(record.waiting().count(), 2);
     assert_eq!(record.late_since, None, "without a batch tag nobody looks for late rows");
-    assert_eq!(record.doubtful().count(), 2);
+    assert_eq!(record.unclear_cases().count(), 2);
     assert_eq!(record.doubt_since, Some(5));
     record.claim(&[0, 1], push(), &target());
     record.not_created(vec![(0, refusal())]);
-    assert_eq!(record.doubtful().collect::<Vec<_>>(), [1], "a clear end takes no doubt away from what waits");
+    assert_eq!(record.unclear_cases().collect::<Vec<_>>(), [1], "a clear end takes no doubt away from what waits");
     record.claim(&[1], push(), &target());
     record.created(&[(1, 20)]);
     assert_eq!(record.doubt_since, None);
@@ -124,7 +124,7 @@ fn refusals_make_partial_and_failed() {
 fn doubtful_cases_of_a_former_account_are_given_up() {
     let mut record = claimed(2);
     record.unclear(5);
-    record.give_up_doubtful();
+    record.give_up_unclear();
     assert_eq!(record.outcome(), Some(BatchState::Failed));
 }
 
@@ -133,7 +133,7 @@ fn partial() -> BatchRecord {
     let mut record = BatchRecord { first_seen_at: 3, ..claimed(3) };
     record.created(&[(0, 10)]);
     record.unclear(5);
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     record.cases[1].state = CaseState::Refused(Box::new(refusal()));
     record.state = record.outcome().unwrap();
     record.settled_at = Some(9);
@@ -161,7 +161,7 @@ fn a_batch_that_failed_over_an_unclear_end_is_looked_for_when_it_is_opened_again
     record.unclear(5);
     record.state = BatchState::Failed;
     assert!(record.reopen(None));
-    assert_eq!((record.doubtful().count(), record.doubt_since), (2, Some(5)));
+    assert_eq!((record.unclear_cases().count(), record.doubt_since), (2, Some(5)));
     assert!(record.open_push.is_some());
 }
 
@@ -182,7 +182,7 @@ fn a_discarded_batch_has_no_push_and_says_what_is_not_known() {
     assert!(record.discard(7));
     assert_eq!((record.state, record.settled_at, record.revision), (BatchState::Discarded, Some(7), 2));
     assert_eq!(record.open_push, None);
-    assert_eq!(record.doubtful().collect::<Vec<_>>(), [1]);
+    assert_eq!(record.unclear_cases().collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn every_change_raises_the_epoch() {
     let mut record = claimed(1);
     assert_eq!(record.epoch, 1);
     record.unclear(1);
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     record.claim(&[0], push(), &target());
     record.created(&[(0, 1)]);
     assert_eq!(record.epoch, 5);
@@ -223,12 +223,12 @@ fn the_floor_rises_only_while_nothing_of_the_batch_may_stand_in_testmo_unknown()
     record.floor = Some(20);
     record.unclear(5);
     assert_eq!(record.next_floor(&here, Some(30)), Some(20), "in doubt");
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     assert_eq!(record.next_floor(&here, Some(30)), Some(20), "not found, which is no proof");
     record.claim(&[1], push(), &target());
     record.created(&[(1, 40)]);
     assert_eq!(record.next_floor(&here, Some(50)), Some(20), "rows of the first request may still turn up");
-    record.last_looked();
+    record.late_checked();
     assert_eq!(record.next_floor(&here, Some(50)), Some(50));
 }
 
@@ -237,7 +237,7 @@ fn the_floor_stays_for_a_lost_case_and_tells_nothing_of_another_account() {
     let mut record = claimed(2);
     record.floor = Some(10);
     record.unclear(5);
-    record.looked(&[(0, 11)], false);
+    record.reconciled(&[(0, 11)], false);
     assert_eq!((record.doubt_since, &record.cases[1].state), (None, &CaseState::Lost));
     assert_eq!(record.next_floor(&target().account, Some(30)), Some(10));
     assert_eq!(record.next_floor("https://b.testmo.net", Some(3)), None);

@@ -1,4 +1,4 @@
-//! What happens after a call ended so? The one place that decides retry, park, dead or done.
+//! Decides what follows each end of a call to Testmo: retry, park, dead or done. No other place does.
 
 pub mod answer;
 pub mod reason;
@@ -10,86 +10,90 @@ use crate::batch::render::RenderedCase;
 use crate::batch::verdict::answer::{ApiError, CreateResult, FieldRefusal, Refusals};
 use crate::batch::verdict::reason::Reason;
 
-/// How long an account is left alone after a 429 that names no time, as Testmo's documentation asks for.
-pub const DEFAULT_GATE: Duration = Duration::from_secs(60);
+/// The pause after a 429 without `Retry-After`, as Testmo's documentation asks for.
+pub const DEFAULT_THROTTLE_PAUSE: Duration = Duration::from_secs(60);
 
 /// What follows the end of a create request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
-    /// The cases with an id are created; those without one are unclear.
+pub enum Verdict {
+    /// The cases with an id are created; the outcome of those without one is unknown.
     Created,
-    /// The named entries are refused; the others go out again without them.
-    TakeOut(Refusals),
-    /// The request is refused or too large as a whole: send half of it, or refuse the one case that is left.
+    /// The named cases are refused; the others are sent again without them.
+    RefuseNamed(Refusals),
+    /// The request is refused as a whole, or too large: send half of it, or refuse the only case of it.
     Halve {
-        /// Why the one case that is left is refused.
+        /// Why the only case of a request is refused.
         reason: Reason,
-        /// What Testmo said of it.
+        /// What Testmo answered about that case.
         said: Vec<FieldRefusal>,
     },
-    /// Every case of the request is refused alike.
-    Refuse(Reason),
-    /// Look into Testmo once the settle time is over, then go on.
-    Look,
-    /// The same, but Testmo may answer so for as long as these cases, or this connection, are as they are: once that
-    /// has been answered again, the cause is looked for.
-    Suspect {
-        /// What was answered.
+    /// Every case of the request is refused for the same reason.
+    RefuseAll(Reason),
+    /// The outcome is unknown: reconcile with Testmo once the settle time is over, then go on.
+    Reconcile,
+    /// The same, but Testmo may give this answer for as long as these cases, or this connection, stay as they are: when it
+    /// comes again, the cause is searched for.
+    FindCause {
+        /// The HTTP status of the answer.
         status: u16,
     },
-    /// Nothing was created; try again after a pause, a limited number of times.
-    Again(Reason),
-    /// Nothing was created; the account takes nothing until the pause is over.
-    Gate(Option<Duration>),
-    /// The batch waits until the connection is mended; if anything may have been created, it is looked for then.
+    /// Nothing was created; retry after a pause, a limited number of times.
+    Retry(Reason),
+    /// Nothing was created; send nothing to the account until the pause is over.
+    Throttle(Option<Duration>),
+    /// Nothing was created; the batch waits until the connection is fixed.
     Park(Reason),
-    /// The same, but it is not known whether anything was created: before the next push comes a look.
+    /// The same, but cases may have been created: reconcile before the next create request.
     ParkUnclear(Reason),
 }
 
 /// Decides what follows the end of a request that sent these cases.
-pub fn after_push(end: &CreateResult, sent: &[&RenderedCase]) -> Next {
-    let trouble = match end {
-        Ok(_) => return Next::Created,
-        Err(trouble) => trouble,
+pub fn after_push(end: &CreateResult, sent: &[&RenderedCase]) -> Verdict {
+    let error = match end {
+        Ok(_) => return Verdict::Created,
+        Err(error) => error,
     };
-    match trouble {
+    match error {
         ApiError::Invalid(refusals) if refusals.of_connection(sent).is_some_and(|r| r.field == "folder_id") => {
-            Next::Park(Reason::TargetMissing)
+            Verdict::Park(Reason::TargetMissing)
         }
-        ApiError::Invalid(refusals) if refusals.of_connection(sent).is_some() => Next::Park(Reason::ConnectionRejected),
+        ApiError::Invalid(refusals) if refusals.of_connection(sent).is_some() => {
+            Verdict::Park(Reason::ConnectionRejected)
+        }
         ApiError::Invalid(refusals) => match refusals.of_entries(sent.len()) {
-            Some(refusals) => Next::TakeOut(refusals),
-            None => Next::Halve { reason: Reason::CaseRefused, said: refusals.all() },
+            Some(refusals) => Verdict::RefuseNamed(refusals),
+            None => Verdict::Halve { reason: Reason::CaseRefused, said: refusals.all() },
         },
-        ApiError::TooLarge => Next::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
-        ApiError::Rejected { .. } => Next::Refuse(Reason::Rejected),
-        ApiError::Throttled { retry_after } => Next::Gate(*retry_after),
+        ApiError::TooLarge => Verdict::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
+        ApiError::Rejected { .. } => Verdict::RefuseAll(Reason::Rejected),
+        ApiError::Throttled { retry_after } => Verdict::Throttle(*retry_after),
         // 402 is about the account: no case can be the cause.
-        ApiError::Inconclusive { status: 402 } => Next::ParkUnclear(reason_of(trouble)),
-        ApiError::Inconclusive { status } => Next::Suspect { status: *status },
-        ApiError::NotProcessed { .. } => Next::Again(reason_of(trouble)),
-        ApiError::NotTestmo { .. } if trouble.may_have_committed() => Next::ParkUnclear(reason_of(trouble)),
+        ApiError::Inconclusive { status: 402 } => Verdict::ParkUnclear(reason_of(error)),
+        ApiError::Inconclusive { status } => Verdict::FindCause { status: *status },
+        ApiError::NotProcessed { .. } => Verdict::Retry(reason_of(error)),
+        ApiError::NotTestmo { .. } if error.may_have_committed() => Verdict::ParkUnclear(reason_of(error)),
         ApiError::KeyRefused
         | ApiError::Forbidden
         | ApiError::Missing
         | ApiError::NotTestmo { .. }
-        | ApiError::AddressRefused(_) => Next::Park(reason_of(trouble)),
-        ApiError::UnknownHost | ApiError::Tls(_) | ApiError::Unreachable(_) => Next::Again(reason_of(trouble)),
-        ApiError::Server { .. } | ApiError::TimedOut | ApiError::Broken(_) | ApiError::Unreadable(_) => Next::Look,
+        | ApiError::AddressRefused(_) => Verdict::Park(reason_of(error)),
+        ApiError::UnknownHost | ApiError::Tls(_) | ApiError::Unreachable(_) => Verdict::Retry(reason_of(error)),
+        ApiError::Server { .. } | ApiError::TimedOut | ApiError::Broken(_) | ApiError::Unreadable(_) => {
+            Verdict::Reconcile
+        }
     }
 }
 
 /// What follows when a look into Testmo failed: nothing is ever created by looking.
-pub fn after_failed_look(trouble: &ApiError) -> Next {
-    match trouble {
-        ApiError::Throttled { retry_after } => Next::Gate(*retry_after),
+pub fn after_failed_read(error: &ApiError) -> Verdict {
+    match error {
+        ApiError::Throttled { retry_after } => Verdict::Throttle(*retry_after),
         ApiError::KeyRefused
         | ApiError::Forbidden
         | ApiError::Missing
         | ApiError::NotTestmo { .. }
-        | ApiError::AddressRefused(_) => Next::Park(reason_of(trouble)),
-        ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. } => Next::Again(Reason::Unclear),
+        | ApiError::AddressRefused(_) => Verdict::Park(reason_of(error)),
+        ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. } => Verdict::Retry(Reason::Unclear),
         ApiError::UnknownHost
         | ApiError::Tls(_)
         | ApiError::Unreachable(_)
@@ -98,23 +102,23 @@ pub fn after_failed_look(trouble: &ApiError) -> Next {
         | ApiError::Server { .. }
         | ApiError::TimedOut
         | ApiError::Broken(_)
-        | ApiError::Unreadable(_) => Next::Again(reason_of(trouble)),
+        | ApiError::Unreadable(_) => Verdict::Retry(reason_of(error)),
     }
 }
 
 /// What follows when a folder could not be created; after an unclear end it is looked for before the next try.
-pub fn after_failed_folder(trouble: &ApiError) -> Next {
-    if matches!(trouble, ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. }) {
-        return Next::Park(Reason::FolderMissing);
+pub fn after_failed_folder(error: &ApiError) -> Verdict {
+    if matches!(error, ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. }) {
+        return Verdict::Park(Reason::FolderMissing);
     }
-    after_failed_look(trouble)
+    after_failed_read(error)
 }
 
 /// What the end of a request tells of its account; `None` where it tells nothing.
-pub fn signal_of(trouble: Option<&ApiError>) -> Option<Signal> {
-    let Some(trouble) = trouble else { return Some(Signal::Answered) };
-    match trouble {
-        ApiError::Throttled { retry_after } => Some(Signal::Throttled(retry_after.unwrap_or(DEFAULT_GATE))),
+pub fn signal_of(error: Option<&ApiError>) -> Option<Signal> {
+    let Some(error) = error else { return Some(Signal::Answered) };
+    match error {
+        ApiError::Throttled { retry_after } => Some(Signal::Throttled(retry_after.unwrap_or(DEFAULT_THROTTLE_PAUSE))),
         ApiError::Server { .. }
         | ApiError::NotProcessed { .. }
         | ApiError::Inconclusive { .. }
@@ -139,9 +143,9 @@ pub fn most_refusals(sent: usize) -> u32 {
     sent.saturating_mul(sent).max(8).ilog2()
 }
 
-/// The reason that people are told for a trouble.
-pub fn reason_of(trouble: &ApiError) -> Reason {
-    match trouble {
+/// The reason that people are told for a error.
+pub fn reason_of(error: &ApiError) -> Reason {
+    match error {
         ApiError::AddressRefused(_) => Reason::AddressRefused,
         ApiError::UnknownHost | ApiError::Unreachable(_) | ApiError::Tls(_) => Reason::Unreachable,
         ApiError::KeyRefused => Reason::KeyRefused,
@@ -162,8 +166,8 @@ pub fn reason_of(trouble: &ApiError) -> Reason {
 }
 
 /// The reason that a look at a connection failed: one whose host was never reached is mistyped, so far as is known.
-pub fn reason_of_look(trouble: &ApiError) -> Reason {
-    if matches!(trouble, ApiError::UnknownHost | ApiError::Tls(_)) { Reason::WrongHost } else { reason_of(trouble) }
+pub fn reason_of_look(error: &ApiError) -> Reason {
+    if matches!(error, ApiError::UnknownHost | ApiError::Tls(_)) { Reason::WrongHost } else { reason_of(error) }
 }
 
 /// How long until a connection that failed is looked at again by itself, after it was looked at `times` times.
@@ -293,49 +297,55 @@ mod tests {
         };
         let whole = Refusals { whole: vec![field("cases")], ..Refusals::default() };
         let wait = Some(Duration::from_secs(7));
-        let table: Vec<(CreateResult, Next)> = vec![
-            (Ok(vec![Some(1)]), Next::Created),
-            (Err(ApiError::Invalid(entries(&[(1, "tags")]))), Next::TakeOut(entries(&[(1, "tags")]))),
-            (Err(ApiError::Invalid(entries(&[(0, "folder_id")]))), Next::Park(Reason::TargetMissing)),
-            (Err(ApiError::Invalid(entries(&[(0, "template_id")]))), Next::Park(Reason::ConnectionRejected)),
+        let table: Vec<(CreateResult, Verdict)> = vec![
+            (Ok(vec![Some(1)]), Verdict::Created),
+            (Err(ApiError::Invalid(entries(&[(1, "tags")]))), Verdict::RefuseNamed(entries(&[(1, "tags")]))),
+            (Err(ApiError::Invalid(entries(&[(0, "folder_id")]))), Verdict::Park(Reason::TargetMissing)),
+            (Err(ApiError::Invalid(entries(&[(0, "template_id")]))), Verdict::Park(Reason::ConnectionRejected)),
             (
                 Err(ApiError::Invalid(whole.clone())),
-                Next::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
+                Verdict::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
             ),
             // Where causes mix, what the connection supplies goes first.
-            (Err(ApiError::Invalid(entries(&[(0, "tags"), (1, "state_id")]))), Next::Park(Reason::ConnectionRejected)),
+            (
+                Err(ApiError::Invalid(entries(&[(0, "tags"), (1, "state_id")]))),
+                Verdict::Park(Reason::ConnectionRejected),
+            ),
             (
                 Err(ApiError::Invalid(entries(&[(3, "tags"), (usize::MAX, "tags")]))),
-                Next::Halve { reason: Reason::CaseRefused, said: vec![field("tags"), field("tags")] },
+                Verdict::Halve { reason: Reason::CaseRefused, said: vec![field("tags"), field("tags")] },
             ),
-            (Err(ApiError::Invalid(entries(&[(2, "tags"), (3, "tags")]))), Next::TakeOut(entries(&[(2, "tags")]))),
-            (Err(ApiError::TooLarge), Next::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
-            (Err(ApiError::Rejected { status: 400 }), Next::Refuse(Reason::Rejected)),
-            (Err(ApiError::Throttled { retry_after: wait }), Next::Gate(wait)),
-            (Err(ApiError::KeyRefused), Next::Park(Reason::KeyRefused)),
-            (Err(ApiError::Forbidden), Next::Park(Reason::Forbidden)),
-            (Err(ApiError::Missing), Next::Park(Reason::TargetMissing)),
-            (Err(ApiError::NotTestmo { status: 301 }), Next::Park(Reason::NotTestmo)),
-            (Err(ApiError::NotTestmo { status: 308 }), Next::Park(Reason::NotTestmo)),
-            (Err(ApiError::NotTestmo { status: 302 }), Next::ParkUnclear(Reason::NotTestmo)),
-            (Err(ApiError::NotTestmo { status: 303 }), Next::ParkUnclear(Reason::NotTestmo)),
-            (Err(ApiError::NotProcessed { status: 421 }), Next::Again(Reason::ServerError)),
-            (Err(ApiError::NotProcessed { status: 425 }), Next::Again(Reason::ServerError)),
-            (Err(ApiError::Inconclusive { status: 402 }), Next::ParkUnclear(Reason::UnexpectedStatus)),
-            (Err(ApiError::Inconclusive { status: 403 }), Next::Suspect { status: 403 }),
-            (Err(ApiError::Inconclusive { status: 404 }), Next::Suspect { status: 404 }),
-            (Err(ApiError::Inconclusive { status: 408 }), Next::Suspect { status: 408 }),
-            (Err(ApiError::Inconclusive { status: 101 }), Next::Suspect { status: 101 }),
-            (Err(ApiError::Inconclusive { status: 999 }), Next::Suspect { status: 999 }),
-            (Err(ApiError::NotTestmo { status: 200 }), Next::ParkUnclear(Reason::NotTestmo)),
-            (Err(ApiError::AddressRefused(String::new())), Next::Park(Reason::AddressRefused)),
-            (Err(ApiError::UnknownHost), Next::Again(Reason::Unreachable)),
-            (Err(ApiError::Unreachable(String::new())), Next::Again(Reason::Unreachable)),
-            (Err(ApiError::Tls(String::new())), Next::Again(Reason::Unreachable)),
-            (Err(ApiError::Server { status: 503 }), Next::Look),
-            (Err(ApiError::TimedOut), Next::Look),
-            (Err(ApiError::Broken(String::new())), Next::Look),
-            (Err(ApiError::Unreadable(String::new())), Next::Look),
+            (
+                Err(ApiError::Invalid(entries(&[(2, "tags"), (3, "tags")]))),
+                Verdict::RefuseNamed(entries(&[(2, "tags")])),
+            ),
+            (Err(ApiError::TooLarge), Verdict::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
+            (Err(ApiError::Rejected { status: 400 }), Verdict::RefuseAll(Reason::Rejected)),
+            (Err(ApiError::Throttled { retry_after: wait }), Verdict::Throttle(wait)),
+            (Err(ApiError::KeyRefused), Verdict::Park(Reason::KeyRefused)),
+            (Err(ApiError::Forbidden), Verdict::Park(Reason::Forbidden)),
+            (Err(ApiError::Missing), Verdict::Park(Reason::TargetMissing)),
+            (Err(ApiError::NotTestmo { status: 301 }), Verdict::Park(Reason::NotTestmo)),
+            (Err(ApiError::NotTestmo { status: 308 }), Verdict::Park(Reason::NotTestmo)),
+            (Err(ApiError::NotTestmo { status: 302 }), Verdict::ParkUnclear(Reason::NotTestmo)),
+            (Err(ApiError::NotTestmo { status: 303 }), Verdict::ParkUnclear(Reason::NotTestmo)),
+            (Err(ApiError::NotProcessed { status: 421 }), Verdict::Retry(Reason::ServerError)),
+            (Err(ApiError::NotProcessed { status: 425 }), Verdict::Retry(Reason::ServerError)),
+            (Err(ApiError::Inconclusive { status: 402 }), Verdict::ParkUnclear(Reason::UnexpectedStatus)),
+            (Err(ApiError::Inconclusive { status: 403 }), Verdict::FindCause { status: 403 }),
+            (Err(ApiError::Inconclusive { status: 404 }), Verdict::FindCause { status: 404 }),
+            (Err(ApiError::Inconclusive { status: 408 }), Verdict::FindCause { status: 408 }),
+            (Err(ApiError::Inconclusive { status: 101 }), Verdict::FindCause { status: 101 }),
+            (Err(ApiError::Inconclusive { status: 999 }), Verdict::FindCause { status: 999 }),
+            (Err(ApiError::NotTestmo { status: 200 }), Verdict::ParkUnclear(Reason::NotTestmo)),
+            (Err(ApiError::AddressRefused(String::new())), Verdict::Park(Reason::AddressRefused)),
+            (Err(ApiError::UnknownHost), Verdict::Retry(Reason::Unreachable)),
+            (Err(ApiError::Unreachable(String::new())), Verdict::Retry(Reason::Unreachable)),
+            (Err(ApiError::Tls(String::new())), Verdict::Retry(Reason::Unreachable)),
+            (Err(ApiError::Server { status: 503 }), Verdict::Reconcile),
+            (Err(ApiError::TimedOut), Verdict::Reconcile),
+            (Err(ApiError::Broken(String::new())), Verdict::Reconcile),
+            (Err(ApiError::Unreadable(String::new())), Verdict::Reconcile),
         ];
         let case = RenderedCase { key: "k".into(), name: "n".into(), entry: r#"{"name":"n"}"#.into() };
         for (end, next) in table {
@@ -346,7 +356,7 @@ mod tests {
     #[test]
     fn whatever_may_have_committed_is_looked_for_and_nothing_else() {
         let page = |status| ApiError::NotTestmo { status };
-        for trouble in [
+        for error in [
             ApiError::TimedOut,
             ApiError::KeyRefused,
             ApiError::TooLarge,
@@ -359,19 +369,19 @@ mod tests {
             ApiError::Inconclusive { status: 404 },
             ApiError::Inconclusive { status: 408 },
         ] {
-            let next = after_push(&Err(trouble.clone()), &[]);
-            let looks = matches!(next, Next::Look | Next::Suspect { .. } | Next::ParkUnclear(_));
-            assert_eq!(looks, trouble.may_have_committed(), "{trouble}");
+            let next = after_push(&Err(error.clone()), &[]);
+            let looks = matches!(next, Verdict::Reconcile | Verdict::FindCause { .. } | Verdict::ParkUnclear(_));
+            assert_eq!(looks, error.may_have_committed(), "{error}");
         }
     }
 
     #[test]
     fn a_status_that_tells_nothing_counts_as_a_failure_of_the_account_and_gives_no_batch_up() {
         for status in [101, 402, 403, 404, 408, 999] {
-            let trouble = ApiError::Inconclusive { status };
-            assert_eq!(signal_of(Some(&trouble)), Some(Signal::Failed), "{status}");
-            assert!(!is_given_up(reason_of(&trouble)) && recheck_after(reason_of(&trouble), 0).is_some(), "{status}");
-            assert!(matches!(after_failed_look(&trouble), Next::Again(_)), "{status}");
+            let error = ApiError::Inconclusive { status };
+            assert_eq!(signal_of(Some(&error)), Some(Signal::Failed), "{status}");
+            assert!(!is_given_up(reason_of(&error)) && recheck_after(reason_of(&error), 0).is_some(), "{status}");
+            assert!(matches!(after_failed_read(&error), Verdict::Retry(_)), "{status}");
         }
         assert_eq!(signal_of(Some(&ApiError::NotProcessed { status: 425 })), Some(Signal::Failed));
         assert!(is_given_up(Reason::ServerError));

@@ -200,7 +200,7 @@ async fn a_claim_stores_the_highest_id_that_is_known_while_nothing_is_in_doubt(f
     let from_epoch = record.epoch;
     record.floor = Some(20);
     record.unclear(5);
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     let change = Change { batch: Some(RecordUpdate { record: record.clone(), from_epoch }), ..Change::default() };
     f.store.change(change).await.unwrap();
 

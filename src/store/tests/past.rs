@@ -88,7 +88,7 @@ async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     settle(&f, "later", |_| {}).await;
     f.set_time(10_000_000 + 86_400_000 * 31).await;
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 0);
-    record.looked(&[], false);
+    record.reconciled(&[], false);
     record.claim(
         &[0, 1],
         OpenPush { id: "x".into(), connection: "v1".into(), batch_tag: None, committed: false },
@@ -112,7 +112,7 @@ async fn the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it(f: Fixt
     let batch = |record: &BatchRecord| Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
     f.store.change(Change { batch: batch(&record), ended: ended("5xx", None), ..Change::default() }).await.unwrap();
     f.set_time(1_000_500).await;
-    record.looked(&[(0, 10), (1, 11)], false);
+    record.reconciled(&[(0, 10), (1, 11)], false);
     let about = crate::batch::event::Event { subject: "acme/b".into(), ..event("e1") };
     let events = vec![about, crate::batch::event::Event { subject: "acme/b2".into(), ..event("e2") }];
     let adopted =
@@ -147,7 +147,7 @@ async fn a_last_look_is_due_once_its_batch_has_arrived_and_until_it_was_made(f: 
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 2, "it stays until it was looked for");
     let from_epoch = late.epoch;
     late.duplicated(&[(1, 20)]);
-    late.last_looked();
+    late.late_checked();
     let batch = Some(RecordUpdate { record: late.clone(), from_epoch });
     assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), CommitOutcome::Done(vec![]));
     assert_eq!(due(1_000_000 + 86_400_000 * 32).await, []);

@@ -507,9 +507,9 @@ fn end(record: &mut BatchRecord, rng: &mut Rng) {
         1 => record.created(&[(1, rng.u64(1..7))]),
         2 => record.not_created(vec![(0, Refusal { reason: Reason::CaseRefused, said: vec![] })]),
         3 => record.unclear(rng.i64(1_799_999_000_000..1_800_000_000_000)),
-        4 => record.looked(&[(0, rng.u64(1..7))], false),
-        5 => record.looked(&[], false),
-        6 => record.last_looked(),
+        4 => record.reconciled(&[(0, rng.u64(1..7))], false),
+        5 => record.reconciled(&[], false),
+        6 => record.late_checked(),
         _ => {
             record.state = record.outcome().unwrap_or(BatchState::Failed);
             record.settled_at = Some(rng.i64(1_799_999_900_000..1_800_000_000_000));

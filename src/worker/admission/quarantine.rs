@@ -1,0 +1,37 @@
+//! Sets a message apart that may have stopped workers, so that it is retried alone.
+
+use std::time::Duration;
+
+use crate::batch::{Reason, excerpt, raw_hash};
+use crate::store::StoreError;
+use crate::store::ledger::Change;
+use crate::store::shelf::{Identity, Shelving, Until};
+use crate::worker::admission::reject::LONGEST_DETAIL;
+use crate::worker::context::WorkerContext;
+use crate::worker::model::InboundMessage;
+use crate::worker::outcome::commit::commit;
+use crate::worker::outcome::park::{count_shelved, shelving_of};
+
+/// Shelves a message undecoded that was in hand when workers stopped, or whose processing panicked. The row that it came
+/// from is removed.
+pub(in crate::worker) async fn quarantine(
+    context: &WorkerContext,
+    message: &InboundMessage,
+    panic: Option<&str>,
+) -> Result<(), StoreError> {
+    let hash = raw_hash(&message.body);
+    let identity = Identity::Raw(hash.clone(), None, None);
+    let row = Shelving {
+        detail: panic.map(|panic| excerpt(&format!("a defect in the worker: {panic}"), LONGEST_DETAIL)),
+        // The attempts of a suspect do not count as failures of its batch.
+        parks: message.tried_apart,
+        ..shelving_of(message, identity, Reason::Suspect, Until::After(Duration::ZERO))
+    };
+    commit(context, Change { shelve: Some(row), unshelve: message.row(), ..Change::default() }).await?;
+    match panic {
+        None => tracing::warn!(hash, "a message was in hand when workers stopped; it is tried apart from others"),
+        Some(_) => tracing::warn!(hash, "the worker panicked over a message; it is tried apart from others"),
+    }
+    count_shelved(context, Reason::Suspect, "parked");
+    Ok(())
+}

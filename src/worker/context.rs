@@ -1,0 +1,34 @@
+//! Holds what every step of a worker needs. It has no behaviour of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::model::Backlogs;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::store::Storage;
+use crate::store::outbox::OutboxEvent;
+use crate::tenants::Tenants;
+use crate::testmo::Client;
+
+/// A worker's configuration and neighbours.
+pub(super) struct WorkerContext {
+    pub(super) config: Config,
+    pub(super) store: Arc<dyn Storage>,
+    pub(super) tenants: Tenants,
+    pub(super) client: Client,
+    pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
+    /// The name of this worker in claims and leases.
+    pub(super) holder: String,
+    /// Batches of each tenant that wait on the shelf for room.
+    pub(super) backlogs: Backlogs,
+    /// Notified when there is room for what is on the shelf.
+    pub(super) shelf_wanted: Arc<Notify>,
+    /// Notified when events were stored that any worker may publish.
+    pub(super) outbox_wanted: Arc<Notify>,
+    /// Takes events that were stored for this worker to publish.
+    pub(super) fresh_events: mpsc::Sender<OutboxEvent>,
+}

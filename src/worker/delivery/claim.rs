@@ -1,0 +1,204 @@
+//! Claims the cases of several batches for one create request.
+
+use std::collections::HashSet;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::job::{Job, Part};
+use super::permit::probe;
+use super::refresh::refresh_from_ledger;
+use super::send::send;
+use super::state::Delivery;
+use crate::batch::ledger::{OpenPush, Target};
+use crate::batch::{BatchKey, Reason};
+use crate::guard::may_panic;
+use crate::store::StoreError;
+use crate::store::accounts::Pause;
+use crate::store::ledger::{Claim, ClaimOutcome, KnownIds, RecordUpdate, Stored};
+use crate::tenants::Connection;
+use crate::worker::context::WorkerContext;
+use crate::worker::model::{LaneUpdate, NextStep, PushFeedback};
+use crate::worker::store_retry::STORE_PAUSE;
+
+/// A batch's share of a request.
+pub(super) struct Share<'a> {
+    pub(super) part: &'a mut Part,
+    /// Positions of its cases that are sent.
+    pub(super) positions: Vec<usize>,
+    pub(super) target: Target,
+    /// The push as the batch's record has it once the claim is granted.
+    open: OpenPush,
+}
+
+/// A request whose claim was granted.
+pub(super) struct Request<'a> {
+    pub(super) push: String,
+    pub(super) connection: &'a Connection,
+    /// When its claim was asked for.
+    pub(super) asked: Instant,
+    pub(super) last_try: bool,
+    /// What was known of the account's ids when it was granted.
+    pub(super) ids: KnownIds,
+}
+
+impl Share<'_> {
+    /// Returns the record with these cases claimed, to be stored where it has not changed.
+    fn claimed(&self) -> RecordUpdate {
+        let batch = &self.part.batch;
+        let mut record = batch.record.clone();
+        record.claim(&self.positions, self.open.clone(), &self.target);
+        RecordUpdate { record, from_epoch: batch.stored_epoch }
+    }
+}
+
+/// Claims the cases, sends them in one request, and records what came of it.
+pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
+    // In order of time, so that a database finds the latest ones side by side.
+    let push = Uuid::now_v7().simple().to_string();
+    let mut feedback = std::mem::take(&mut job.feedback);
+    let last_try = job.last_try;
+    let mut keys = HashSet::new();
+    job.open().for_each(|part| may_panic("claim", &part.batch.key));
+    let shares: Vec<Share<'_>> = job.open().filter_map(|part| share_of(part, &push, &mut keys)).collect();
+    let Some(first) = shares.first() else {
+        job.feedback = feedback;
+        return Ok(());
+    };
+    let connection = first.part.batch.connection.clone();
+    let asked = Instant::now();
+    let claim = claim_of(&delivery.context, &push, &connection, &shares);
+    let worked = match delivery.context.store.claim(claim).await {
+        Ok(ClaimOutcome::Granted { at, limit, ids, stale, contested, unreadable }) => {
+            feedback.updates.push(LaneUpdate::Limit(limit));
+            let mut granted = Vec::new();
+            for share in shares {
+                let key = &share.part.batch.key.batch;
+                if let Some(stored) = stored_of(key, &stale) {
+                    let refreshing = refresh_from_ledger(delivery, &mut share.part.batch, stored.clone(), at);
+                    share.part.next = Some(refreshing.await?);
+                } else if let Some((_, row)) = unreadable.iter().find(|(unreadable, _)| unreadable == key) {
+                    share.part.next = Some(NextStep::AwaitStore(row.clone()));
+                } else if contested.contains(key) {
+                    share.part.next = Some(NextStep::Pause(STORE_PAUSE));
+                } else {
+                    granted.push(take_over(share, at, ids));
+                }
+            }
+            let request = Request { push, connection: &connection, asked, last_try, ids };
+            send(delivery, granted, request, &mut feedback).await
+        }
+        Ok(refused) => not_granted(delivery, shares, refused, &connection, &mut feedback).await,
+        Err(error) => Err(error),
+    };
+    job.feedback = feedback;
+    worked
+}
+
+/// Decides what follows for each batch where the claim was not granted.
+async fn not_granted(
+    delivery: &Delivery,
+    shares: Vec<Share<'_>>,
+    refused: ClaimOutcome,
+    connection: &Connection,
+    feedback: &mut PushFeedback,
+) -> Result<(), StoreError> {
+    let next = match refused {
+        ClaimOutcome::Granted { .. } => NextStep::NextTurn,
+        ClaimOutcome::Stale { stored, now } => return refresh_all(delivery, shares, &stored, now).await,
+        ClaimOutcome::Full { limit } => {
+            feedback.updates.push(LaneUpdate::Full(limit));
+            NextStep::NextTurn
+        }
+        ClaimOutcome::Wait(Pause { wait, broken }) => {
+            feedback.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
+            NextStep::NextTurn
+        }
+        ClaimOutcome::Probe => {
+            probe(&delivery.context, connection, feedback).await?;
+            NextStep::NextTurn
+        }
+        ClaimOutcome::Unreadable(row) => NextStep::AwaitStore(row),
+        ClaimOutcome::Paused => NextStep::Paused,
+        ClaimOutcome::ConnectionChanged => {
+            // The cached connection would lead here again.
+            delivery.context.tenants.forget(&connection.tenant);
+            NextStep::ResolveAgain
+        }
+    };
+    shares.into_iter().for_each(|share| share.part.next = Some(next.clone()));
+    Ok(())
+}
+
+async fn refresh_all(
+    delivery: &Delivery,
+    shares: Vec<Share<'_>>,
+    stored: &[Stored],
+    now: i64,
+) -> Result<(), StoreError> {
+    for share in shares {
+        share.part.next = Some(match stored_of(&share.part.batch.key.batch, stored) {
+            Some(stored) => refresh_from_ledger(delivery, &mut share.part.batch, stored.clone(), now).await?,
+            None => NextStep::Pause(STORE_PAUSE),
+        });
+    }
+    Ok(())
+}
+
+fn stored_of<'a>(key: &BatchKey, stored: &'a [Stored]) -> Option<&'a Stored> {
+    stored.iter().find(|stored| stored.record.key == *key)
+}
+
+fn claim_of(context: &WorkerContext, push: &str, connection: &Connection, shares: &[Share<'_>]) -> Claim {
+    Claim {
+        push: push.to_owned(),
+        tenant: connection.tenant.clone(),
+        connection: connection.version.clone(),
+        account: connection.access.origin.as_str().to_owned(),
+        ceiling: context.config.push.account_limit,
+        holder: context.holder.clone(),
+        lease: context.config.testmo.lease(),
+        batches: shares.iter().map(Share::claimed).collect(),
+    }
+}
+
+/// Returns what of a batch goes into the request, which has the batches `keys` so far. Two messages in conflict over the id
+/// of one batch never go together, as the ledger has a single record for both: the second one waits until it can see that of
+/// the first.
+fn share_of<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Option<Share<'a>> {
+    let batch = &part.batch;
+    if !keys.insert(batch.key.batch.clone()) {
+        part.next = Some(NextStep::Pause(STORE_PAUSE));
+        return None;
+    }
+    let most = batch.record.apart().unwrap_or(usize::MAX);
+    let positions: Vec<usize> = batch.record.waiting().take(part.count.min(most)).collect();
+    let (Some(folder), false) = (batch.folder, positions.is_empty()) else {
+        part.next = Some(NextStep::NextTurn);
+        return None;
+    };
+    let connection = &batch.connection;
+    let target = Target { account: batch.account().to_owned(), project: connection.project, folder };
+    let open = OpenPush {
+        id: push.to_owned(),
+        connection: connection.version.clone(),
+        batch_tag: batch.batch_tag(),
+        committed: false,
+    };
+    Some(Share { part, positions, target, open })
+}
+
+/// Takes over a claim that was granted at `at`, when these ids were known.
+fn take_over(share: Share<'_>, at: i64, ids: KnownIds) -> Share<'_> {
+    let batch = &mut share.part.batch;
+    if batch.stored_epoch == 0 {
+        batch.record.first_seen_at = at;
+    }
+    batch.unclear.ended_at = None;
+    let floor = batch.record.next_floor(&share.target.account, ids.floor());
+    batch.record.claim(&share.positions, share.open.clone(), &share.target);
+    batch.record.floor = floor;
+    batch.stored_epoch = batch.record.epoch;
+    batch.claimed_at = at;
+    share
+}

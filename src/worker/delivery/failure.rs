@@ -1,0 +1,130 @@
+//! Decides what follows a failed call, and whether the connection is to blame.
+
+use std::time::Duration;
+
+use crate::account::Signal;
+use crate::batch::Reason;
+use crate::batch::message::FolderWish;
+use crate::batch::verdict::answer::ApiError;
+use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, Verdict, after_failed_read, reason_of, signal_of};
+use crate::store::StoreError;
+use crate::store::connections::Verification;
+use crate::tenants::Connection;
+use crate::worker::context::WorkerContext;
+use crate::worker::delivery::job::Part;
+use crate::worker::delivery::permit::{check_rate_limit, report};
+use crate::worker::delivery::reads::is_answered_everywhere;
+use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+
+/// Decides what follows a failed call that was no create request.
+pub(super) async fn call_failed(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    error: &ApiError,
+    verdict: Verdict,
+    feedback: &mut PushFeedback,
+) -> Result<NextStep, StoreError> {
+    if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(error)) {
+        report(context, &batch.connection, signal).await?;
+    }
+    let detail = Some(error.to_string());
+    if let (ApiError::Inconclusive { status }, Verdict::Retry(reason)) = (error, &verdict)
+        && is_answered_everywhere(context, batch, *status, feedback).await?
+    {
+        return connection_failed(context, batch, *reason, detail, feedback).await;
+    }
+    Ok(match verdict {
+        Verdict::Throttle(wait) => {
+            context.metrics.throttled.inc();
+            feedback.close(wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
+            NextStep::NextTurn
+        }
+        Verdict::Park(reason) | Verdict::ParkUnclear(reason) => {
+            connection_failed(context, batch, reason, detail, feedback).await?
+        }
+        Verdict::Retry(reason) => NextStep::Retry(reason, detail, Duration::ZERO),
+        Verdict::Created
+        | Verdict::RefuseNamed(_)
+        | Verdict::Halve { .. }
+        | Verdict::RefuseAll(_)
+        | Verdict::Reconcile
+        | Verdict::FindCause { .. } => NextStep::Retry(reason_of(error), detail, Duration::ZERO),
+    })
+}
+
+/// Decides what follows a failure that the tenant has to fix. A refused key is checked once more before the tenant is
+/// stopped.
+pub(super) async fn connection_failed(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    reason: Reason,
+    detail: Option<String>,
+    feedback: &mut PushFeedback,
+) -> Result<NextStep, StoreError> {
+    let connection = batch.connection.clone();
+    let own_folder = matches!(reason, Reason::ConnectionRejected | Reason::TargetMissing);
+    if own_folder && batch.wish != FolderWish::Tenant && batch.relocated.is_none() {
+        // The folder of this batch may have vanished: it is searched for again, once.
+        (batch.folder, batch.relocated) = (None, Some(context.store.now()));
+        return Ok(NextStep::NextTurn);
+    }
+    if reason == Reason::KeyRefused {
+        if let Some(next_step) = check_rate_limit(context, &connection, feedback).await? {
+            return Ok(next_step);
+        }
+        feedback.requests += 1;
+        match context.client.user(&connection.access).await {
+            Err(ApiError::KeyRefused) => {}
+            Err(error @ ApiError::Throttled { .. }) => {
+                let verdict = after_failed_read(&error);
+                return Box::pin(call_failed(context, batch, &error, verdict, feedback)).await;
+            }
+            Ok(_) | Err(_) => return Ok(NextStep::Retry(Reason::KeyRefused, detail, Duration::ZERO)),
+        }
+    }
+    let whatever_its_folder = matches!(reason, Reason::KeyRefused | Reason::UnexpectedStatus | Reason::NotTestmo);
+    let of_this_batch = reason == Reason::ConnectionRejected || batch.wish != FolderWish::Tenant;
+    if !of_this_batch || whatever_its_folder {
+        let verification = Verification::Fails { reason, detail: detail.clone().unwrap_or_default() };
+        let Connection { tenant, version, epoch, .. } = &*connection;
+        let written = context.store.record_verification(tenant, version, *epoch, &verification).await?;
+        context.tenants.forget(tenant);
+        if !written.is_done() {
+            // The verdict may be about an outdated connection: read the connection again, and retry the batch with it.
+            return Ok(NextStep::ResolveAgain);
+        }
+        tracing::warn!(tenant = %connection.tenant, %reason, detail, "the tenant's connection does not work");
+    }
+    Ok(NextStep::AwaitConnection(reason, detail))
+}
+
+/// Finds out once for all batches whether the connection is to blame, where the answer said so.
+pub(super) async fn blame_connection(
+    context: &WorkerContext,
+    parts: Vec<&mut Part>,
+    feedback: &mut PushFeedback,
+) -> Result<(), StoreError> {
+    let mut verdict: Option<(Reason, NextStep)> = None;
+    let mut blaming = Vec::new();
+    for part in parts {
+        match part.next.take() {
+            Some(NextStep::AwaitConnection(reason, detail)) => blaming.push((part, reason, detail)),
+            other => part.next = other,
+        }
+    }
+    // If that fails for one of them, nothing follows for those after it: a batch is parked only for a connection that
+    // was found to fail.
+    for (part, reason, detail) in blaming {
+        let batch = &mut part.batch;
+        let own = batch.wish != FolderWish::Tenant;
+        let next_step = match &verdict {
+            Some((known, next_step)) if *known == reason && !own => next_step.clone(),
+            Some(_) | None => connection_failed(context, batch, reason, detail, feedback).await?,
+        };
+        if !own {
+            verdict = Some((reason, next_step.clone()));
+        }
+        part.next = Some(next_step);
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Creates one folder under a claim, so that it is created once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::failure::call_failed;
+use crate::batch::Reason;
+use crate::batch::verdict::answer::ApiError;
+use crate::batch::verdict::{after_failed_folder, after_failed_read};
+use crate::store::StoreError;
+use crate::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, NewFolder};
+use crate::tenants::child;
+use crate::testmo::CreatedFolder;
+use crate::worker::context::WorkerContext;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+use crate::worker::store_retry::patiently;
+
+/// A list that shows new folders at all shows each of them within this time. If it does not show the folder of a create
+/// request of unknown outcome by then, the request created nothing.
+const SHOWN_WITHIN: Duration = Duration::from_secs(600);
+
+/// Creates one folder under a claim. The holder of the claim lists the folders first, so that the folder is created once.
+pub(super) async fn create(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    new: NewFolder,
+    feedback: &mut PushFeedback,
+) -> Result<NextStep, StoreError> {
+    let connection = batch.connection.clone();
+    let access = &connection.access;
+    let (lease, asked) = (context.config.testmo.lease(), Instant::now());
+    // What an outdated claim of this worker stores must not pass for the end of a later one.
+    let holder = format!("{} {}", context.holder, Uuid::new_v4().simple());
+    let created = match context.store.claim_folder(&new, &holder, lease).await? {
+        FolderClaim::Granted { created } => created,
+        FolderClaim::Busy(wait) => return Ok(NextStep::Pause(wait)),
+    };
+    feedback.requests += 2;
+    let folders = match context.client.folders(access, new.project).await {
+        Ok(folders) => folders,
+        Err(error) => {
+            free(context, &new, &holder, &FolderEnd::NotCreated).await?;
+            return call_failed(context, batch, &error, after_failed_read(&error), feedback).await;
+        }
+    };
+    if child(&folders, new.parent, &new.name).is_some() {
+        free(context, &new, &holder, &FolderEnd::NotCreated).await?;
+        return Ok(NextStep::NextTurn);
+    }
+    let shows_new_ones = folders.iter().any(|folder| created.contains(&folder.id));
+    let limits = folder_limits(context, shows_new_ones);
+    let leave = patiently(|| context.store.begin_folder(&new, &holder, &limits)).await?;
+    if leave != FolderLeave::Granted || asked.elapsed() > context.config.testmo.latest_start() {
+        // What a request that began so late created could still be unsettled when the lease is over.
+        free(context, &new, &holder, &FolderEnd::NotCreated).await?;
+        return Ok(match leave {
+            FolderLeave::Granted => {
+                let detail = Some("the list of folders took too long to create one by it".to_owned());
+                NextStep::Retry(Reason::NoAnswer, detail, Duration::ZERO)
+            }
+            FolderLeave::Known | FolderLeave::Lost => NextStep::NextTurn,
+            FolderLeave::Spent(wait) => {
+                let detail = format!("folder \"{}\" in folder {}", new.name, new.parent);
+                NextStep::Defer(Reason::FolderUnconfirmed, Some(detail), wait)
+            }
+        });
+    }
+    let sent = context.client.create_folder(access, new.project, new.parent, &new.name).await;
+    failpoint::after(Failpoint::Folder);
+    match sent {
+        Ok(CreatedFolder { id, name }) => {
+            tracing::info!(batch = %batch.key.batch, folder = id, name = new.name, "folder created");
+            let end = FolderEnd::Created { id, shown_as: name };
+            free(context, &new, &holder, &end).await?;
+            // The next level, or the cases.
+            Ok(NextStep::NextTurn)
+        }
+        Err(error) => folder_failed(context, batch, &new, &holder, &error, feedback).await,
+    }
+}
+
+/// Releases a claim. If the attempt or the id were not stored, the folder would be created late or again.
+async fn free(context: &WorkerContext, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
+    patiently(|| context.store.free_folder(folder, holder, end)).await
+}
+
+/// Decides what follows a create request for a folder that returned no id.
+async fn folder_failed(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    new: &NewFolder,
+    holder: &str,
+    error: &ApiError,
+    feedback: &mut PushFeedback,
+) -> Result<NextStep, StoreError> {
+    let testmo = &context.config.testmo;
+    let settle = match error.settle_time(testmo.settle_answered, testmo.settle_unanswered) {
+        Duration::ZERO => Duration::ZERO,
+        // As with any claim, the store's clock may run ahead by the margin.
+        settle => settle + testmo.margin,
+    };
+    let end = if matches!(error, ApiError::Unreadable(_)) {
+        // An answer of success.
+        FolderEnd::Astray(settle)
+    } else if error.may_have_committed() {
+        FolderEnd::Unknown(settle)
+    } else {
+        FolderEnd::NotCreated
+    };
+    free(context, new, holder, &end).await?;
+    let refused = matches!(error, ApiError::Invalid(_) | ApiError::Missing);
+    if refused && new.parent != batch.connection.folder && batch.relocated.is_none() {
+        // The folder that it was to be in may have vanished: the path is looked for again, once.
+        batch.relocated = Some(context.store.now());
+        return Ok(NextStep::NextTurn);
+    }
+    let next_step = call_failed(context, batch, error, after_failed_folder(error), feedback).await?;
+    if let NextStep::Retry(reason, detail, least) = next_step {
+        return Ok(NextStep::Retry(reason, detail, least.max(settle)));
+    }
+    Ok(next_step)
+}
+
+/// Returns how many create requests for one folder are allowed. If the list shows what was created in this project, it would
+/// also show a folder that an unanswered request created.
+fn folder_limits(context: &WorkerContext, shows_new_ones: bool) -> FolderLimits {
+    let window = context.config.testmo.folder_window;
+    FolderLimits {
+        window,
+        unknown: if shows_new_ones { SHOWN_WITHIN.min(window) } else { window },
+        spacing: context.config.retry.first_park,
+    }
+}

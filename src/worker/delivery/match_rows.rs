@@ -1,0 +1,198 @@
+//! Matches the rows that Testmo lists with the cases of batches, and stores what is found.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::job::Part;
+use crate::batch::batch_tag;
+use crate::batch::ledger::duplicates::duplicates;
+use crate::batch::ledger::reconcile::{Found, Row, Wanted, find};
+use crate::batch::ledger::{BatchRecord, CaseState, Target};
+use crate::store::StoreError;
+use crate::store::ledger::{Change, PushEnded};
+use crate::testmo::Look;
+use crate::worker::context::WorkerContext;
+use crate::worker::model::{ActiveBatch, NextStep};
+use crate::worker::outcome::commit::commit_record;
+use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicates};
+use crate::worker::reconciliation::id_order::{IdOrder, note_disorder};
+
+/// Which rows are cases of a batch.
+enum Rows {
+    /// These, by position.
+    Of(Vec<(usize, u64)>),
+    /// Only a person can tell.
+    Ask,
+}
+
+/// Finds out for each batch which of its cases exist. A row serves once, whichever batch it is for.
+pub(super) async fn match_rows(
+    context: &WorkerContext,
+    mut there: Vec<&mut Part>,
+    target: &Target,
+    look: &Look,
+    order: &mut IdOrder,
+) -> Result<(), StoreError> {
+    let ids: Vec<u64> = look.rows.iter().map(|row| row.id).collect();
+    let held = context.store.held_ids(&target.account, &ids).await?;
+    // A case of a batch of which none was created cannot have been copied: ids do not show which case is older.
+    let is_contradicted = |part: &&mut Part| {
+        let batch = &part.batch;
+        let has_arrived = batch.record.arrived().next().is_some();
+        !has_arrived && !search(batch, target, look, &held).older.is_empty()
+    };
+    if there.iter().any(is_contradicted) {
+        note_disorder(context, &target.account).await?;
+        order.disordered = true;
+        there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
+    }
+    let mut matching = Matching { context, target, look, order: *order, held, carried_out: BTreeMap::new() };
+    for part in there {
+        if !matching.match_batch(&mut part.batch).await? {
+            part.next = Some(NextStep::Refresh);
+        }
+    }
+    Ok(())
+}
+
+/// What is known while the rows of one list are matched.
+struct Matching<'a> {
+    context: &'a WorkerContext,
+    target: &'a Target,
+    look: &'a Look,
+    order: IdOrder,
+    /// Ids that stand for a case already.
+    held: HashSet<u64>,
+    /// Whether each push is known to have created cases.
+    carried_out: BTreeMap<String, bool>,
+}
+
+impl Matching<'_> {
+    /// Matches the rows with one batch, and returns whether its record was stored; if not, another worker or a person has
+    /// changed it.
+    async fn match_batch(&mut self, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
+        let Self { context, target, look, order, .. } = *self;
+        // A row that is known as a duplicate never stands for another case.
+        self.held.extend(batch.record.known_duplicates());
+        let push = batch.record.open_push.as_ref().map(|push| push.id.clone());
+        let known = self.is_carried_out(push.as_deref()).await?;
+        let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
+        let Rows::Of(found) = found(batch, target, look, &mut self.held, order) else {
+            batch.record.give_up_unclear();
+            let is_stored = commit_record(context, batch, Change::default()).await?.is_done();
+            self.carried_out.extend(push.map(|push| (push, true)));
+            return Ok(is_stored);
+        };
+        let ids = span(found.iter().map(|(_, id)| *id));
+        let of_push = found.iter().any(|(at, _)| batch.record.cases[*at].state == CaseState::Claimed);
+        // What an earlier push created says nothing of the open one, but is held all the same.
+        let came_of = match &push {
+            Some(push) if of_push => Some(push.clone()),
+            _ if ids.is_none() => None,
+            other => context.store.last_push(&batch.key.batch, &target.account, other.as_deref()).await?,
+        };
+        let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
+        batch.record.reconciled(&found, known);
+        let batch_tag = batch_tag_of(batch, &pushed_tag);
+        let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &look.rows);
+        let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
+        let change = Change { ended, events, ..Change::default() };
+        if !commit_record(context, batch, change).await?.is_done() {
+            // The rows may belong to a push that another worker has sent since.
+            return Ok(false);
+        }
+        if let Some(push) = push {
+            self.carried_out.insert(push, known || of_push);
+        }
+        count_duplicates(context, &batch.key.batch, twice);
+        context.metrics.cases.with_label_values(&["adopted"]).inc_by(found.len() as u64);
+        Ok(true)
+    }
+
+    /// Returns whether a push is known to have created cases.
+    async fn is_carried_out(&self, push: Option<&str>) -> Result<bool, StoreError> {
+        let Some(push) = push else { return Ok(false) };
+        match self.carried_out.get(push) {
+            Some(known) => Ok(*known),
+            None => was_carried_out(self.context, push, &self.look.rows, &self.held, self.order).await,
+        }
+    }
+}
+
+/// Returns the rows that are cases of a batch. Where ids do not show which case is older, a row with the batch tag can be
+/// a person's copy of an older case, so only a person can tell.
+///
+/// The same holds where a row with the batch tag stands for a case of another batch: then Testmo has given an id to two
+/// cases.
+fn found(batch: &mut ActiveBatch, target: &Target, look: &Look, held: &mut HashSet<u64>, order: IdOrder) -> Rows {
+    let batch_tag = tag_of(batch);
+    let Found { cases: found, left_over, older } = search(batch, target, look, held);
+    let (doubted, adopted) = (batch.record.unclear_cases().count(), found.len());
+    tracing::info!(batch = %batch.key.batch, doubted, adopted, ?left_over, ?older, "reconciled with Testmo");
+    let own: HashSet<u64> = batch.record.arrived().map(|(_, id)| id).chain(batch.record.known_duplicates()).collect();
+    let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
+    let has_batch_tag = |row: &&Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
+    let twice: Vec<u64> = look.rows.iter().filter(has_batch_tag).filter(is_given_twice).map(|row| row.id).collect();
+    let is_unclear = order.disordered && batch_tag.is_some() && !(found.is_empty() && left_over.is_empty());
+    let ids = found.iter().map(|(_, id)| *id);
+    if is_unclear || !twice.is_empty() {
+        batch.candidates = ids.chain(left_over).chain(twice).collect();
+        return Rows::Ask;
+    }
+    held.extend(ids);
+    batch.candidates = left_over.into_iter().chain(older).collect();
+    Rows::Of(found)
+}
+
+fn search(batch: &ActiveBatch, target: &Target, look: &Look, held: &HashSet<u64>) -> Found {
+    let batch_tag = tag_of(batch);
+    let doubtful = batch.record.unclear_cases();
+    let cases: Vec<(usize, &str)> = doubtful.map(|at| (at, batch.cases[at].name.as_str())).collect();
+    let arrived: Vec<(usize, u64)> = batch.record.arrived_at(&target.account).collect();
+    let wanted = Wanted {
+        cases: &cases,
+        arrived: &arrived,
+        batch_tag: batch_tag.as_deref(),
+        folder: target.folder,
+        floor: batch.record.floor,
+        not_before: look.since,
+        held,
+    };
+    find(&wanted, &look.rows)
+}
+
+/// Returns whether a push is known to have created cases: by the ledger, or by a row of a batch that waits for nothing but that.
+/// A row that stands for a case a second time came of another push, long after that was given up.
+async fn was_carried_out(
+    context: &WorkerContext,
+    push: &str,
+    rows: &[Row],
+    held: &HashSet<u64>,
+    order: IdOrder,
+) -> Result<bool, StoreError> {
+    let mut members = context.store.push_members(push).await?;
+    members.waiting.iter_mut().for_each(|record| order.apply(record));
+    let came_of_it = |record: &BatchRecord| {
+        let tag = batch_tag(&record.key);
+        let late = duplicates(record, &tag, held, rows).into_iter().map(|(_, id)| id);
+        let late: HashSet<u64> = late.chain(record.known_duplicates()).collect();
+        let is_old = |row: &Row| held.contains(&row.id) || late.contains(&row.id);
+        let is_new = |row: &Row| record.may_have_created(row.id) && !is_old(row);
+        rows.iter().any(|row| row.tags.contains(&tag) && is_new(row))
+    };
+    Ok(members.committed || members.waiting.iter().any(came_of_it))
+}
+
+/// Returns the tag of a batch's cases: that of its open push, if there is one.
+pub(super) fn batch_tag_of(batch: &ActiveBatch, pushed: &Option<Option<String>>) -> Option<String> {
+    pushed.clone().unwrap_or_else(|| batch.batch_tag())
+}
+
+/// Returns the tag of the cases that are searched for.
+fn tag_of(batch: &ActiveBatch) -> Option<String> {
+    batch_tag_of(batch, &batch.record.open_push.as_ref().map(|push| push.batch_tag.clone()))
+}
+
+/// Returns the lowest and the highest of some ids.
+pub(super) fn span(ids: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
+    ids.fold(None, |span, id| Some(span.map_or((id, id), |(low, high): (u64, u64)| (low.min(id), high.max(id)))))
+}

@@ -1,0 +1,29 @@
+//! Gets batches into Testmo: finds their folder, reconciles, claims, sends, records, and decides what follows.
+
+mod answer_ids;
+mod apply;
+mod cause;
+mod claim;
+mod failure;
+mod folder;
+mod folder_cache;
+mod folder_creation;
+mod hold_back;
+mod job;
+mod match_rows;
+mod next_step;
+mod permit;
+mod reads;
+mod reconcile;
+mod record;
+mod refresh;
+mod response_diff;
+mod run;
+mod send;
+mod state;
+mod suspects;
+
+pub(super) use self::hold_back::hold_back;
+pub(super) use self::next_step::PAUSED;
+pub(super) use self::run::deliver;
+pub(super) use self::state::Delivery;

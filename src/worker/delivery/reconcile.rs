@@ -1,0 +1,157 @@
+//! Reconciles batches with Testmo whose cases may have been created: one read for all that went to the same folder.
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use super::failure::call_failed;
+use super::job::{Job, Part};
+use super::match_rows::{batch_tag_of, match_rows};
+use super::permit::check_rate_limit;
+use super::state::Delivery;
+use crate::batch::batch_tag;
+use crate::batch::ledger::Target;
+use crate::batch::verdict::after_failed_read;
+use crate::batch::verdict::answer::ApiError;
+use crate::store::StoreError;
+use crate::store::ledger::Change;
+use crate::testmo::{Access, Look, Past};
+use crate::worker::context::WorkerContext;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+use crate::worker::outcome::commit::commit_record;
+use crate::worker::outcome::finish::finish_known;
+use crate::worker::reconciliation::canary::{Canary, list_by_tags};
+use crate::worker::reconciliation::id_order::IdOrder;
+use crate::worker::reconciliation::list_order::note_list_order;
+
+/// Reconciles batches whose cases may have been created, and finishes those for which that leaves nothing to do. The result
+/// only holds if the create request follows at once.
+pub(super) async fn reconcile(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
+    let mut targets: Vec<Target> = Vec::new();
+    for part in job.parts.iter_mut().filter(|part| is_unclear(part)) {
+        let target = part.batch.record.target().cloned();
+        match target.filter(|target| target.account == part.batch.account()) {
+            Some(target) if targets.contains(&target) => {}
+            Some(target) => targets.push(target),
+            None => give_up(&delivery.context, part).await?,
+        }
+    }
+    for target in targets {
+        match reconcile_target(delivery, job, &target).await {
+            // The row decides about these batches only.
+            Err(StoreError::Unreadable(row)) => {
+                let goes_there = |part: &&mut Part| is_unclear(part) && part.batch.record.target() == Some(&target);
+                job.parts
+                    .iter_mut()
+                    .filter(goes_there)
+                    .for_each(|part| part.next = Some(NextStep::AwaitStore(row.clone())));
+            }
+            reconciled => reconciled?,
+        }
+    }
+    for part in job.open().filter(|part| part.batch.record.outcome().is_some()) {
+        part.next = Some(finish_known(&delivery.context, &mut part.batch).await?);
+    }
+    Ok(())
+}
+
+/// Gives up cases that were sent to an account that is no longer the tenant's: their outcome is never found out.
+async fn give_up(context: &WorkerContext, part: &mut Part) -> Result<(), StoreError> {
+    part.batch.record.give_up_unclear();
+    if !commit_record(context, &mut part.batch, Change::default()).await?.is_done() {
+        part.next = Some(NextStep::Refresh);
+    }
+    Ok(())
+}
+
+async fn reconcile_target(delivery: &Delivery, job: &mut Job, target: &Target) -> Result<(), StoreError> {
+    let goes_there = |part: &&mut Part| is_unclear(part) && part.batch.record.target() == Some(target);
+    let mut there: Vec<&mut Part> = job.parts.iter_mut().filter(goes_there).collect();
+    let Some(first) = there.first_mut() else { return Ok(()) };
+    let connection = first.batch.connection.clone();
+    let mut order = IdOrder::of(&delivery.context, &target.account).await?;
+    there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
+    let listed = match check_rate_limit(&delivery.context, &connection, &mut job.feedback).await? {
+        Some(next_step) => Err(next_step),
+        None => match list_rows(delivery, &there, target, &connection.access, &mut job.feedback).await? {
+            Ok(look) => Ok(look),
+            Err(error) => {
+                let verdict = after_failed_read(&error);
+                Err(call_failed(&delivery.context, &mut there[0].batch, &error, verdict, &mut job.feedback).await?)
+            }
+        },
+    };
+    failpoint::after(Failpoint::Look);
+    match listed {
+        Ok(look) => match_rows(&delivery.context, there, target, &look, &mut order).await,
+        Err(next_step) => {
+            there.into_iter().for_each(|part| part.next = Some(next_step.clone()));
+            Ok(())
+        }
+    }
+}
+
+/// Lists the cases of these batches alone where the tag filter is reliable, and otherwise everything that was created in the
+/// folder.
+async fn list_rows(
+    delivery: &Delivery,
+    there: &[&mut Part],
+    target: &Target,
+    access: &Access,
+    feedback: &mut PushFeedback,
+) -> Result<Result<Look, ApiError>, StoreError> {
+    let before = there.iter().map(|part| unclear_since(&part.batch)).min().unwrap_or(0);
+    let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.batch.record.floor?)));
+    let past = Past { before, up_to, offset: delivery.memory.clock_offsets.get(&target.account) };
+    // The cases of a request that may still be at work may be the youngest.
+    let ended = there.iter().try_fold(None, |last, part| Some(last.max(Some(part.batch.unclear.ended_at?))));
+    let canary = ended.flatten().and_then(|ended| delivery.memory.canaries.younger_than(target, ended, Instant::now()));
+    if let Some(canary) = canary
+        && let Some(tags) = tags_of(&delivery.context, there, &canary).await?
+    {
+        let look = list_by_tags(&delivery.context, access, target, past, &tags, canary.id).await;
+        feedback.requests += look.as_ref().ok().and_then(Option::as_ref).map_or(1, |look| look.requests);
+        match look {
+            Ok(Some(look)) => {
+                note_list_order(&delivery.context, &target.account, &look);
+                return Ok(Ok(look));
+            }
+            Ok(None) => delivery.memory.canaries.mark_filter_unreliable(&target.account, Instant::now()),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let look = delivery.context.client.look(access, target, past, &[]).await;
+    feedback.requests += look.as_ref().map_or(1, |look| look.requests);
+    look.iter().for_each(|look| note_list_order(&delivery.context, &target.account, look));
+    Ok(look)
+}
+
+/// Returns the tags of everything that the list has to show; `None` where something of it has none.
+async fn tags_of(
+    context: &WorkerContext,
+    there: &[&mut Part],
+    canary: &Canary,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let mut tags: BTreeSet<String> = canary.tag.iter().cloned().collect();
+    let mut pushes = BTreeSet::new();
+    for part in there {
+        let batch = &part.batch;
+        let push = batch.record.open_push.as_ref();
+        let Some(tag) = batch_tag_of(batch, &push.map(|push| push.batch_tag.clone())) else { return Ok(None) };
+        tags.insert(tag);
+        pushes.extend(push.map(|push| push.id.as_str()));
+    }
+    for push in pushes {
+        tags.extend(context.store.push_members(push).await?.waiting.iter().map(|record| batch_tag(&record.key)));
+    }
+    Ok(Some(tags.into_iter().collect()))
+}
+
+fn is_unclear(part: &Part) -> bool {
+    part.next.is_none() && part.batch.record.unclear_cases().next().is_some()
+}
+
+fn unclear_since(batch: &ActiveBatch) -> i64 {
+    batch.record.doubt_since.unwrap_or(batch.claimed_at)
+}

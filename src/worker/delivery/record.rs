@@ -1,0 +1,147 @@
+//! Stores the end of a create request for each of its batches.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::apply::{Slice, apply};
+use super::cause::{Asked, find_cause};
+use super::claim::Share;
+use super::failure::blame_connection;
+use super::match_rows::span;
+use super::permit::observation;
+use super::state::Delivery;
+use crate::batch::Reason;
+use crate::batch::verdict::answer::{ApiError, CreateResult};
+use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, Verdict, signal_of};
+use crate::store::StoreError;
+use crate::store::ledger::{Change, PushEnded};
+use crate::tenants::Connection;
+use crate::worker::context::WorkerContext;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+use crate::worker::outcome::commit::commit_record;
+use crate::worker::outcome::finish::finish;
+use crate::worker::outcome::reasons::reason_of_outcome;
+
+/// How a request ended.
+pub(super) struct RequestEnd<'a> {
+    pub(super) push: String,
+    pub(super) result: CreateResult,
+    pub(super) verdict: Verdict,
+    pub(super) connection: &'a Connection,
+}
+
+/// What is stored for one batch.
+struct Recording<'s, 'p> {
+    share: &'s mut Share<'p>,
+    next: NextStep,
+    created: usize,
+    refused: usize,
+    change: Change,
+}
+
+/// Stores the end of a push for each of its batches. A batch of which it was the last push is finished in the same
+/// transaction.
+pub(super) async fn record_end(
+    delivery: &Delivery,
+    mut shares: Vec<Share<'_>>,
+    end: &RequestEnd<'_>,
+    feedback: &mut PushFeedback,
+) -> Result<(), StoreError> {
+    let RequestEnd { verdict, connection, .. } = end;
+    if let Verdict::Throttle(wait) = verdict {
+        feedback.close(wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
+        delivery.context.metrics.throttled.inc();
+    }
+    let recordings = apply_to_all(delivery, &mut shares, end);
+    let storing = recordings.into_iter().map(|recording| async move {
+        let Recording { share, next, created, refused, change } = recording;
+        let next = store_end(&delivery.context, &mut share.part.batch, next, change).await?;
+        if !matches!(next, NextStep::Refresh) {
+            count_cases(&delivery.context, created, refused);
+        }
+        share.part.next = Some(next);
+        Ok::<(), StoreError>(())
+    });
+    // Concurrently, so that they share a transaction; each is stored or fenced on its own all the same.
+    if let Err(error) = join_all(storing).await.into_iter().collect::<Result<(), _>>() {
+        // A batch is parked only for a connection that was found to fail.
+        for share in &mut shares {
+            share.part.next = share.part.next.take().filter(|next| !next.awaits_connection());
+        }
+        return Err(error);
+    }
+    failpoint::after(Failpoint::Record);
+    let parts = shares.into_iter().map(|share| share.part).collect();
+    if let Verdict::FindCause { status } = verdict {
+        return find_cause(delivery, parts, Asked { connection, status: *status }, feedback).await;
+    }
+    blame_connection(&delivery.context, parts, feedback).await
+}
+
+/// Applies the end to the record of each batch, and returns what is to be stored.
+fn apply_to_all<'s, 'p>(
+    delivery: &Delivery,
+    shares: &'s mut [Share<'p>],
+    end: &RequestEnd<'_>,
+) -> Vec<Recording<'s, 'p>> {
+    let RequestEnd { push, result, verdict, connection } = end;
+    let answer = result.as_ref().err().map_or("2xx", ApiError::class);
+    let ids = span(result.iter().flatten().flatten().copied());
+    let ended = PushEnded { push: push.clone(), answer, ids };
+    let signal = signal_of(result.as_ref().err());
+    // One batch is enough to report what the answer tells about the account.
+    let mut observation = signal.map(|signal| observation(&delivery.context, connection, signal));
+    let sent = shares.iter().map(|share| share.positions.len()).sum();
+    let mut first = 0;
+    let mut recordings = Vec::new();
+    for share in shares {
+        let count = share.positions.len();
+        let of_share = Slice { end: result, first, positions: &share.positions, sent };
+        let (next, refused) = apply(delivery, &mut share.part.batch, &of_share, verdict);
+        first += count;
+        let created = of_share.created().count();
+        let lease = share.part.batch.record.open_push.is_some().then(|| lease_after(&delivery.context, result));
+        let change = Change { ended: Some(ended.clone()), observation: observation.take(), lease, ..Change::default() };
+        recordings.push(Recording { share, next, created, refused, change });
+    }
+    recordings
+}
+
+/// Stores a batch's record; a batch with an outcome is finished.
+async fn store_end(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    next: NextStep,
+    change: Change,
+) -> Result<NextStep, StoreError> {
+    if let (Some(state), NextStep::NextTurn) = (batch.record.outcome(), &next) {
+        let reason = reason_of_outcome(batch, state);
+        let changed = finish(context, batch, state, reason, change).await?;
+        return Ok(if changed.is_done() { NextStep::Finished } else { NextStep::Refresh });
+    }
+    let changed = commit_record(context, batch, change).await?;
+    Ok(if changed.is_done() { next } else { NextStep::Refresh })
+}
+
+/// Returns how long after such an end a request may still create cases.
+pub(super) fn settle_time(context: &WorkerContext, end: &CreateResult) -> Duration {
+    let testmo = &context.config.testmo;
+    end.as_ref()
+        .err()
+        .map_or(testmo.settle_unanswered, |error| error.settle_time(testmo.settle_answered, testmo.settle_unanswered))
+}
+
+/// Returns for how long after such an end no other worker may go on with a batch. Where the request may still be at work, that
+/// allows for a jump of the store's clock.
+fn lease_after(context: &WorkerContext, end: &CreateResult) -> Duration {
+    let has_ended = end.as_ref().err().is_some_and(ApiError::has_ended);
+    let margin = if has_ended { Duration::ZERO } else { context.config.testmo.margin };
+    settle_time(context, end) + margin
+}
+
+fn count_cases(context: &WorkerContext, created: usize, refused: usize) {
+    context.metrics.cases.with_label_values(&["created"]).inc_by(created as u64);
+    context.metrics.cases.with_label_values(&["refused"]).inc_by(refused as u64);
+}

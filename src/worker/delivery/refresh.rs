@@ -1,0 +1,57 @@
+//! Brings a batch in hand up to date with a record of the ledger that another worker or a person has changed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::state::Delivery;
+use crate::batch::Reason;
+use crate::batch::ledger::BatchState;
+use crate::store::StoreError;
+use crate::store::ledger::Stored;
+use crate::worker::admission::reject::{Rejection, reject};
+use crate::worker::model::{ActiveBatch, NextStep};
+use crate::worker::outcome::duplicate::resend_outcome;
+
+/// Takes over the stored record of a batch: it is finished, stands for other work, or is further on.
+pub(super) async fn refresh_from_ledger(
+    delivery: &Delivery,
+    batch: &mut ActiveBatch,
+    stored: Stored,
+    now: i64,
+) -> Result<NextStep, StoreError> {
+    let Stored { record, claimed_at, lease_until } = stored;
+    if record.fingerprint != batch.key.fingerprint {
+        let key = batch.key.batch.clone();
+        let subject = Some((key.tenant.clone(), Some(key)));
+        let detail = match Timestamp::from_millisecond(record.first_seen_at) {
+            Ok(at) => format!("the first batch of this id arrived at {at:.0}"),
+            Err(_) => "the first batch of this id arrived before".into(),
+        };
+        let rejection = Rejection { reason: Reason::BatchConflict, subject, faults: vec![], detail };
+        reject(&delivery.context, &batch.message, rejection).await?;
+        return Ok(NextStep::Finished);
+    }
+    if record.state != BatchState::Open {
+        return resend_outcome(&delivery.context, &record, &batch.message).await.map(|()| NextStep::Finished);
+    }
+    let leased = lease_until.map_or(0, |until| until - now);
+    if record.open_push.is_some() && leased > 0 {
+        return Ok(NextStep::Pause(Duration::from_millis(u64::try_from(leased).unwrap_or(0))));
+    }
+    batch.stored_epoch = record.epoch;
+    batch.claimed_at = claimed_at.unwrap_or(now);
+    batch.unclear = record.open_push.as_ref().map(|push| delivery.memory.unclear.get(&push.id)).unwrap_or_default();
+    batch.record = record;
+    // The folder is fixed once a push of the batch was claimed.
+    let connection = &batch.connection;
+    let fixed = batch
+        .record
+        .target()
+        .filter(|target| target.account == connection.access.origin.as_str() && target.project == connection.project);
+    batch.folder = fixed.map(|target| target.folder).or(batch.folder);
+    if batch.record.open_push.is_some() {
+        batch.record.unclear(batch.claimed_at);
+    }
+    Ok(NextStep::NextTurn)
+}

@@ -1,0 +1,151 @@
+//! Sends one create request with the claimed cases of its batches.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answer_ids::check_ids;
+use super::cause::note_created;
+use super::claim::{Request, Share};
+use super::record::{RequestEnd, record_end};
+use super::response_diff::report_differences;
+use super::state::Delivery;
+use crate::batch::verdict::answer::{ApiError, CreateOutcome, CreateResult};
+use crate::batch::verdict::{Verdict, after_push};
+use crate::batch::{Reason, RenderedCase, push_body};
+use crate::guard::may_panic;
+use crate::lane::{RequestOutcome, RequestReport};
+use crate::store::StoreError;
+use crate::store::ledger::Change;
+use crate::tenants::Connection;
+use crate::worker::context::WorkerContext;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::model::{NextStep, PushFeedback};
+use crate::worker::outcome::commit::commit_record;
+use crate::worker::reconciliation::canary::Canary;
+
+/// Sends the granted cases in one request, and has its end recorded.
+pub(super) async fn send(
+    delivery: &Delivery,
+    shares: Vec<Share<'_>>,
+    request: Request<'_>,
+    feedback: &mut PushFeedback,
+) -> Result<(), StoreError> {
+    let Request { push, connection, asked, last_try, ids } = request;
+    if shares.is_empty() {
+        return Ok(());
+    }
+    failpoint::after(Failpoint::Claim);
+    // A request that begins later could still create cases when the lease is over.
+    if asked.elapsed() > delivery.context.config.testmo.latest_start() {
+        return release_claims(delivery, shares).await;
+    }
+    let sent = sent_by(&shares);
+    let started = Instant::now();
+    feedback.requests += 1;
+    let CreateOutcome { end: mut result, differing, offset } = create_cases(delivery, connection, &sent).await;
+    failpoint::after(Failpoint::Push);
+    shares.iter().for_each(|share| may_panic("push", &share.part.batch.key));
+    let account = connection.access.origin.as_str();
+    if let Ok(answered) = &mut result {
+        check_ids(delivery, account, ids, answered).await;
+    }
+    if let Some(offset) = offset {
+        delivery.memory.clock_offsets.note(account, offset);
+    }
+    let took = started.elapsed();
+    measure(&delivery.context, &result, took, sent.len());
+    report_differences(&delivery.context, &differing, |index| name_of(&shares, index));
+    let cases: Vec<&RenderedCase> = sent.iter().map(|(_, case)| *case).collect();
+    let sent = cases.len();
+    let verdict = judged(after_push(&result, &cases), shares.len(), last_try);
+    if verdict == Verdict::Created {
+        keep_canary(delivery, &shares, &result, started);
+        note_created(delivery, connection);
+    }
+    feedback.push = Some(RequestReport { cases: sent, took, end: outcome_of(&verdict) });
+    let end = RequestEnd { push, result, verdict, connection };
+    record_end(delivery, shares, &end, feedback).await
+}
+
+async fn create_cases(delivery: &Delivery, connection: &Connection, sent: &[(u64, &RenderedCase)]) -> CreateOutcome {
+    let body = push_body(sent.iter().copied());
+    let _under_way = delivery.context.metrics.push_begins();
+    delivery.context.client.create_cases(&connection.access, connection.project, body, sent.len()).await
+}
+
+fn measure(context: &WorkerContext, result: &CreateResult, took: Duration, sent: usize) {
+    let metrics = &context.metrics;
+    metrics.push_seconds.observe(took.as_secs_f64());
+    metrics.cases_per_push.observe(f64::from(u32::try_from(sent).unwrap_or(u32::MAX)));
+    let answer = result.as_ref().err().map_or("2xx", ApiError::class);
+    metrics.pushes.with_label_values(&[answer]).inc();
+}
+
+/// Returns what the lane has to know of a verdict.
+fn outcome_of(verdict: &Verdict) -> RequestOutcome {
+    match verdict {
+        Verdict::Created => RequestOutcome::Created,
+        Verdict::Halve { reason, .. } => RequestOutcome::RefusedWhole { counts: *reason == Reason::CaseRefused },
+        Verdict::RefuseNamed(_)
+        | Verdict::RefuseAll(_)
+        | Verdict::Reconcile
+        | Verdict::FindCause { .. }
+        | Verdict::Retry(_)
+        | Verdict::Throttle(_)
+        | Verdict::Park(_)
+        | Verdict::ParkUnclear(_) => RequestOutcome::Other,
+    }
+}
+
+/// Remembers the last case of a request as a canary.
+fn keep_canary(delivery: &Delivery, shares: &[Share<'_>], end: &CreateResult, sent_at: Instant) {
+    let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
+    let tag = share.part.batch.record.open_push.as_ref().and_then(|push| push.batch_tag.clone());
+    delivery.memory.canaries.keep(share.target.clone(), Canary { tag, id, sent_at });
+}
+
+/// Releases claims that were not used.
+async fn release_claims(delivery: &Delivery, shares: Vec<Share<'_>>) -> Result<(), StoreError> {
+    for share in shares {
+        share.part.batch.record.not_created(vec![]);
+        let changed = commit_record(&delivery.context, &mut share.part.batch, Change::default()).await?;
+        share.part.next = Some(if changed.is_done() { NextStep::NextTurn } else { NextStep::Refresh });
+    }
+    Ok(())
+}
+
+/// Adjusts a verdict to the request: requests that are refused without naming a case are halved, until that has gone on for so
+/// long that the connection must be to blame. A refusal of an unknown kind counts against a single batch only.
+fn judged(verdict: Verdict, batches: usize, last_try: bool) -> Verdict {
+    match verdict {
+        Verdict::Halve { reason: Reason::CaseRefused, .. } if last_try => Verdict::Park(Reason::ConnectionRejected),
+        Verdict::RefuseAll(reason) if batches > 1 => Verdict::Halve { reason, said: Vec::new() },
+        verdict @ (Verdict::Created
+        | Verdict::RefuseNamed(_)
+        | Verdict::Halve { .. }
+        | Verdict::RefuseAll(_)
+        | Verdict::Reconcile
+        | Verdict::FindCause { .. }
+        | Verdict::Retry(_)
+        | Verdict::Throttle(_)
+        | Verdict::Park(_)
+        | Verdict::ParkUnclear(_)) => verdict,
+    }
+}
+
+/// Returns the batch and the key of a case, by its position in the request.
+fn name_of(shares: &[Share<'_>], index: usize) -> String {
+    let of = |share: &Share<'_>| {
+        let batch = &share.part.batch;
+        share.positions.iter().map(|at| format!("{} {}", batch.key.batch, batch.cases[*at].key)).collect::<Vec<_>>()
+    };
+    shares.iter().flat_map(of).nth(index).unwrap_or_default()
+}
+
+/// Returns the cases to send, in order, each with its folder.
+fn sent_by<'s>(shares: &'s [Share<'_>]) -> Vec<(u64, &'s RenderedCase)> {
+    let of =
+        |share: &'s Share<'_>| share.positions.iter().map(|at| (share.target.folder, &share.part.batch.cases[*at]));
+    shares.iter().flat_map(of).collect()
+}

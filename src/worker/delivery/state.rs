@@ -1,0 +1,26 @@
+//! Holds what deliveries need and remember.
+
+use std::sync::Arc;
+
+use super::folder_cache::FolderCache;
+use super::suspects::Suspects;
+use crate::worker::context::WorkerContext;
+use crate::worker::reconciliation::memory::ReconcileMemory;
+
+/// What deliveries need and remember.
+pub(in crate::worker) struct Delivery {
+    pub(in crate::worker) context: Arc<WorkerContext>,
+    /// Folders that were found by path.
+    pub(super) folders: FolderCache,
+    /// What is known of accounts for reconciliation.
+    pub(super) memory: Arc<ReconcileMemory>,
+    /// Connections whose create requests were answered with a status that leaves the outcome unknown.
+    pub(super) suspects: Suspects,
+}
+
+impl Delivery {
+    /// Returns a delivery that remembers nothing yet of folders and suspects.
+    pub(in crate::worker) fn new(context: Arc<WorkerContext>, memory: Arc<ReconcileMemory>) -> Self {
+        Self { context, folders: FolderCache::default(), memory, suspects: Suspects::default() }
+    }
+}

@@ -1,0 +1,164 @@
+//! Does what the dispatcher must not wait for: shelving, resolving again, acknowledging and giving back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::command::DispatcherCommand;
+use super::in_flight::AckTarget;
+use crate::batch::Reason;
+use crate::guard::{Task, guarded};
+use crate::lane::QueuePosition;
+use crate::store::StoreError;
+use crate::store::ledger::Change;
+use crate::store::shelf::Until;
+use crate::worker::admission::admit::admit;
+use crate::worker::context::WorkerContext;
+use crate::worker::delivery::hold_back;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::model::{ActiveBatch, Disposition, WorkKey};
+use crate::worker::outcome::park::{park_expecting, park_unreadable};
+use crate::worker::unit::{panicked, unit};
+
+/// How long a batch that was lost to a panic waits before it is given back.
+const HELD_BACK: Duration = Duration::from_secs(5);
+
+/// Tasks that only a shutdown waits for. What becomes of their batches goes to the dispatcher as a command.
+pub(super) struct Background {
+    context: Arc<WorkerContext>,
+    tasks: TaskTracker,
+    commands: mpsc::UnboundedSender<DispatcherCommand>,
+}
+
+impl Background {
+    pub(super) fn new(context: Arc<WorkerContext>, commands: mpsc::UnboundedSender<DispatcherCommand>) -> Self {
+        Self { context, tasks: TaskTracker::new(), commands }
+    }
+
+    /// Waits until all tasks have ended.
+    pub(super) async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Resolves and renders a batch again whose connection has changed.
+    pub(super) fn resolve_again(&self, batch: Box<ActiveBatch>) {
+        let (context, commands) = (self.context.clone(), self.commands.clone());
+        self.tasks.spawn(async move {
+            let admitting = admit(&context, batch.message.clone());
+            let (batch, disposition) = match unit(&context, Task::Dispatcher, &batch.key, admitting).await {
+                Ok(Some(admitted)) => {
+                    let admitted = Box::new(ActiveBatch { panics: batch.panics, ..*admitted });
+                    (admitted, Disposition::Enqueue(QueuePosition::Back))
+                }
+                Ok(None) => (batch, Disposition::Shelved),
+                Err(error) => held_up(&context, batch, error).await,
+            };
+            // The dispatcher is gone only when everything has been given back.
+            drop(commands.send(DispatcherCommand::Dispose(batch, disposition)));
+        });
+    }
+
+    /// Shelves a batch for `wait`, whose turn is expected after `expected`.
+    pub(super) fn shelve(&self, batch: Box<ActiveBatch>, reason: Reason, wait: Duration, expected: Duration) {
+        let (context, commands) = (self.context.clone(), self.commands.clone());
+        self.tasks.spawn(async move {
+            let (until, expected) = (Until::After(wait), Until::After(expected));
+            let parking = park_expecting(&context, &batch, reason, None, until, expected);
+            let (batch, disposition) = match unit(&context, Task::Dispatcher, &batch.key, parking).await {
+                Ok(()) => (batch, Disposition::Shelved),
+                Err(error) => held_up(&context, batch, error).await,
+            };
+            // The dispatcher is gone only when everything has been given back.
+            drop(commands.send(DispatcherCommand::Dispose(batch, disposition)));
+        });
+    }
+
+    /// Acknowledges a batch where it came from.
+    ///
+    /// A row can have been leased after the batch was shelved and before that was known here. The row is then the very
+    /// one that keeps the batch. So the lease of a shelved batch is released, and a row is removed only for a finished
+    /// batch.
+    pub(super) fn acknowledge(&self, key: &WorkKey, targets: Vec<AckTarget>, is_shelved: bool) {
+        for target in targets {
+            let context = self.context.clone();
+            self.run(format!("end of {key}"), async move {
+                let acknowledged = match target {
+                    AckTarget::Delivery { handle, .. } => handle.ack().await.map_err(|error| error.to_string()),
+                    AckTarget::Lease { id, generation } if is_shelved => {
+                        context.store.release(&[(id, generation)]).await.map_err(|error| error.to_string())
+                    }
+                    // A row that was shelved again is of another generation and stays.
+                    AckTarget::Lease { id, generation } => {
+                        let change = Change { unshelve: Some((id.0, generation)), ..Change::default() };
+                        context.store.change(change.into()).await.map(drop).map_err(|error| error.to_string())
+                    }
+                };
+                failpoint::after(Failpoint::Ack);
+                if let Err(error) = acknowledged {
+                    tracing::debug!(error, "a finished batch could not be acknowledged; its copy will be recognized");
+                }
+            });
+        }
+    }
+
+    /// Gives a batch back to where it came from.
+    pub(super) fn give_back(&self, key: &WorkKey, targets: Vec<AckTarget>) {
+        self.run(format!("giving back {key}"), give_back(self.context.clone(), targets));
+    }
+
+    /// Gives a batch back after a pause, so that it does not come again and again at once.
+    pub(super) fn give_back_later(&self, key: WorkKey) {
+        let commands = self.commands.clone();
+        self.tasks.spawn(async move {
+            tokio::time::sleep(HELD_BACK).await;
+            // The dispatcher is gone only when everything has been given back.
+            drop(commands.send(DispatcherCommand::GiveBack(key)));
+        });
+    }
+
+    /// Runs a task. If it panics, a delivery or a lease comes again later.
+    pub(super) fn run(&self, what: String, task: impl Future<Output = ()> + Send + 'static) {
+        let context = self.context.clone();
+        self.tasks.spawn(async move {
+            if let Err(panic) = guarded(task).await {
+                panicked(&context, Task::Dispatcher, &what, panic);
+            }
+        });
+    }
+}
+
+/// Decides what becomes of a batch that could not be shelved or resolved again.
+async fn held_up(
+    context: &WorkerContext,
+    batch: Box<ActiveBatch>,
+    error: StoreError,
+) -> (Box<ActiveBatch>, Disposition) {
+    if let StoreError::Panicked(panic) = error {
+        return hold_back(context, batch, &panic).await;
+    }
+    let StoreError::Unreadable(row) = error else { return (batch, Disposition::GiveBack) };
+    let parking = park_unreadable(context, &batch, &row);
+    let parked = unit(context, Task::Dispatcher, &batch.key, parking).await;
+    (batch, if parked.is_ok() { Disposition::Shelved } else { Disposition::GiveBack })
+}
+
+/// Gives deliveries back to the broker, and leases back to the shelf.
+pub(super) async fn give_back(context: Arc<WorkerContext>, targets: Vec<AckTarget>) {
+    let mut leases = Vec::new();
+    for target in targets {
+        match target {
+            AckTarget::Delivery { handle, .. } => {
+                if let Err(error) = handle.give_back().await {
+                    tracing::debug!(%error, "a batch could not be given back; the broker delivers it again");
+                }
+            }
+            AckTarget::Lease { id, generation } => leases.push((id, generation)),
+        }
+    }
+    if let Err(error) = context.store.release(&leases).await {
+        tracing::debug!(%error, "leases could not be given back; they run out");
+    }
+}

@@ -1,0 +1,361 @@
+//! Lines batches up, starts work on them, and carries out what becomes of each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::background::{Background, give_back};
+use super::command::{DispatcherCommand, View};
+use super::in_flight::{AckTarget, InFlight};
+use super::report;
+use super::shed::Shed;
+use crate::account::Signal;
+use crate::batch::{Reason, TenantId};
+use crate::guard::Task;
+use crate::lane::{Lanes, Limits, QueuePosition};
+use crate::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
+use crate::store::ledger::Change;
+use crate::store::shelf::Due;
+use crate::worker::context::WorkerContext;
+use crate::worker::delivery::{Delivery, PAUSED, deliver};
+use crate::worker::model::{ActiveBatch, Disposition, Dispositions, LaneUpdate, PushFeedback, WorkKey};
+
+/// How often batches are searched for that wait too long.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long a lane waits before it asks again for a permit that other workers have used up.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// The one task that owns the lanes of a worker.
+pub(in crate::worker) struct Dispatcher {
+    context: Arc<WorkerContext>,
+    delivery: Arc<Delivery>,
+    lanes: Lanes<Box<ActiveBatch>>,
+    in_flight: InFlight,
+    work: JoinSet<(Dispositions, PushFeedback)>,
+    /// What each task works on: a task that panics cannot return it.
+    working_on: HashMap<Id, WorkingOn>,
+    background: Background,
+    /// Commands from work in the background.
+    commands: mpsc::UnboundedReceiver<DispatcherCommand>,
+    /// Why nothing is sent to an account at present.
+    closed_for: BTreeMap<Arc<str>, Reason>,
+    shed: Shed,
+    overrides: Vec<LaneOverride>,
+}
+
+struct WorkingOn {
+    account: Arc<str>,
+    tenant: TenantId,
+    batches: Vec<WorkKey>,
+}
+
+impl Dispatcher {
+    pub(in crate::worker) fn new(delivery: Arc<Delivery>) -> Self {
+        let context = delivery.context.clone();
+        let (sender, commands) = mpsc::unbounded_channel();
+        Self {
+            lanes: Lanes::new(limits(&context)),
+            background: Background::new(context.clone(), sender),
+            context,
+            delivery,
+            in_flight: InFlight::default(),
+            work: JoinSet::new(),
+            working_on: HashMap::new(),
+            commands,
+            closed_for: BTreeMap::new(),
+            shed: Shed::default(),
+            overrides: Vec::new(),
+        }
+    }
+
+    /// Works until `stop`, then lets what is under way finish within the drain time and gives back the rest.
+    pub(in crate::worker) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<DispatcherCommand>,
+        mut views: mpsc::Receiver<View>,
+        stop: CancellationToken,
+    ) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        while !stop.is_cancelled() {
+            self.start_work();
+            let wake_at = self.lanes.wake_at().unwrap_or_else(|| Instant::now() + SWEEP);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                _ = sweep.tick() => self.sweep(),
+                Some(view) = views.recv() => self.show(view),
+                Some(ended) = self.work.join_next_with_id() => self.ended(ended),
+                Some(command) = self.commands.recv() => self.handle(command),
+                Some(command) = commands.recv() => self.handle(command),
+                () = sleep_until(wake_at) => {}
+            }
+            self.context.metrics.batches_in_hand.set(i64::try_from(self.in_flight.len()).unwrap_or(i64::MAX));
+        }
+        self.drain(commands).await;
+    }
+
+    fn handle(&mut self, command: DispatcherCommand) {
+        match command {
+            DispatcherCommand::Work(batch, target) => self.enqueue(batch, *target),
+            DispatcherCommand::Lost(generation) => {
+                self.in_flight.lose(generation);
+                let in_flight = &self.in_flight;
+                for (batch, _) in self.lanes.remove(Instant::now(), |batch| !in_flight.is_wanted(&batch.key)) {
+                    self.in_flight.release(&batch.key);
+                }
+            }
+            DispatcherCommand::Override(overrides) => self.apply_overrides(overrides),
+            DispatcherCommand::RoomFor(due, room) => {
+                self.shed.refresh(&due);
+                // The requester is gone only when the worker stops.
+                drop(room.send(self.room_for(&due)));
+            }
+            DispatcherCommand::Dispose(batch, disposition) => self.dispose(batch, disposition),
+            DispatcherCommand::GiveBack(key) => self.give_back(&key),
+        }
+    }
+
+    fn enqueue(&mut self, batch: Box<ActiveBatch>, target: AckTarget) {
+        let from_broker = matches!(target, AckTarget::Delivery { .. });
+        if self.in_flight.attach(&batch.key, target) {
+            return;
+        }
+        let tenant = &batch.key.batch.tenant;
+        if is_paused(&self.overrides, &batch) {
+            self.shelve(batch, Reason::Paused, PAUSED);
+        } else if from_broker && self.shed.holds(tenant) {
+            // Older batches of the tenant are on the shelf, so this one queues there.
+            self.shed.joined(tenant);
+            self.shelve(batch, Reason::NoRoom, Duration::ZERO);
+        } else {
+            let account: Arc<str> = batch.account().into();
+            self.join(batch, QueuePosition::Back);
+            self.shed_overflow(&account);
+        }
+    }
+
+    fn room_for(&self, due: &[Due]) -> Vec<(TenantId, u32)> {
+        let now = Instant::now();
+        let room = |due: &Due| {
+            let room = self.lanes.room(due.account.as_deref().unwrap_or_default(), &due.tenant, now);
+            (due.tenant.clone(), u32::try_from(room).unwrap_or(u32::MAX))
+        };
+        due.iter().filter(|due| due.is_due).map(room).filter(|(_, room)| *room > 0).collect()
+    }
+
+    fn apply_overrides(&mut self, overrides: Vec<LaneOverride>) {
+        self.overrides = overrides;
+        if !self.overrides.iter().any(|lane| lane.paused) {
+            return;
+        }
+        let overrides = &self.overrides;
+        for (batch, _) in self.lanes.remove(Instant::now(), |batch| is_paused(overrides, batch)) {
+            self.shelve(batch, Reason::Paused, PAUSED);
+        }
+    }
+
+    fn join(&mut self, batch: Box<ActiveBatch>, position: QueuePosition) {
+        self.lanes.join(batch.ticket(), batch, position);
+    }
+
+    fn start_work(&mut self) {
+        let now = Instant::now();
+        while let Some(pack) = self.lanes.next(now) {
+            let batches = pack.parts.iter().map(|(batch, _)| batch.key.clone()).collect();
+            let working_on = WorkingOn { account: pack.account.clone(), tenant: pack.tenant.clone(), batches };
+            let delivery = self.delivery.clone();
+            let task = self.work.spawn(async move { deliver(&delivery, pack).await });
+            self.working_on.insert(task.id(), working_on);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, (Dispositions, PushFeedback)), JoinError>) {
+        let (task, worked) = match ended {
+            Ok((task, worked)) => (task, Some(worked)),
+            Err(error) => {
+                let batches = self.working_on.get(&error.id()).map(|on| names(&on.batches)).unwrap_or_default();
+                self.context.metrics.panics.with_label_values(&[Task::Dispatcher.name()]).inc();
+                tracing::error!(%error, batches, "a defect stopped the work on some batches; they are given back");
+                (error.id(), None)
+            }
+        };
+        let Some(WorkingOn { account, tenant, batches }) = self.working_on.remove(&task) else { return };
+        let now = Instant::now();
+        let Some((dispositions, feedback)) = worked else {
+            self.lanes.finished(&account, &tenant, &Default::default(), now);
+            batches.into_iter().for_each(|key| self.background.give_back_later(key));
+            return;
+        };
+        let report = feedback.report();
+        self.learn(&account, feedback.updates, now);
+        let (going_on, others): (Dispositions, Dispositions) =
+            dispositions.into_iter().partition(|(_, end)| *end == Disposition::Enqueue(QueuePosition::Front));
+        // Batches that go on join the front, the last one first, so that all keep their order.
+        for (batch, disposition) in others.into_iter().chain(going_on.into_iter().rev()) {
+            self.dispose(batch, disposition);
+        }
+        if self.lanes.finished(&account, &tenant, &report, now) {
+            self.slow_down(&account);
+        }
+        self.shed_overflow(&account);
+        if self.shed.holds(&tenant) && self.lanes.room(&account, &tenant, now) > 0 {
+            self.context.shelf_wanted.notify_one();
+        }
+    }
+
+    /// Carries out what became of a batch.
+    fn dispose(&mut self, batch: Box<ActiveBatch>, disposition: Disposition) {
+        let key = &batch.key;
+        match disposition {
+            Disposition::Finished => self.background.acknowledge(key, self.in_flight.release(key), false),
+            Disposition::Shelved => self.background.acknowledge(key, self.in_flight.release(key), true),
+            Disposition::GiveBack => self.give_back(key),
+            Disposition::Enqueue(_) if !self.in_flight.is_wanted(key) => drop(self.in_flight.release(key)),
+            Disposition::Enqueue(position) => self.join(batch, position),
+            Disposition::ResolveAgain => self.background.resolve_again(batch),
+        }
+    }
+
+    fn give_back(&mut self, key: &WorkKey) {
+        self.background.give_back(key, self.in_flight.release(key));
+    }
+
+    fn learn(&mut self, account: &Arc<str>, updates: Vec<LaneUpdate>, now: Instant) {
+        for update in updates {
+            match update {
+                LaneUpdate::Limit(limit) => self.lanes.set_limit(account, limit),
+                LaneUpdate::Full(limit) => {
+                    self.lanes.set_limit(account, limit);
+                    self.lanes.hold(account, now + HOLD);
+                }
+                LaneUpdate::Closed(wait, reason) => {
+                    self.lanes.close_gate(account, now + wait, now);
+                    self.closed_for.insert(account.clone(), reason);
+                }
+            }
+        }
+    }
+
+    /// Lowers the limit of an account whose answers take longer and longer.
+    fn slow_down(&self, account: &Arc<str>) {
+        tracing::info!(%account, "answers have become slow; fewer requests are sent at once");
+        let ceiling = self.context.config.push.account_limit;
+        let observation = Some(AccountObservation { account: account.to_string(), signal: Signal::Slow, ceiling });
+        let context = self.context.clone();
+        self.background.run(format!("limit of {account}"), async move {
+            if let Err(error) = context.store.change(Change { observation, ..Change::default() }.into()).await {
+                tracing::debug!(%error, "a limit could not be lowered");
+            }
+        });
+    }
+
+    /// Shelves what cannot be sent soon, so that the prefetch window has room for others.
+    fn shed_overflow(&mut self, account: &Arc<str>) {
+        for (batch, wait) in self.lanes.surplus(account, Instant::now()) {
+            let reason = match self.closed_for.get(account) {
+                Some(reason) if !wait.is_zero() => *reason,
+                Some(_) | None => Reason::NoRoom,
+            };
+            if batch.message.failing_since.is_some() {
+                self.shed.add_retry(wait);
+            } else {
+                self.shed.add(&batch.key.batch.tenant);
+            }
+            self.shelve(batch, reason, wait);
+        }
+    }
+
+    fn show(&self, view: View) {
+        // The requester may have gone.
+        drop(view.send(report::of(&self.lanes.view(Instant::now()), &self.context.backlogs.current())));
+    }
+
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        if self.shed.is_retry_soon(now, SWEEP) {
+            self.context.shelf_wanted.notify_one();
+        }
+        let overdue = self.lanes.overdue(now, self.context.config.worker.longest_wait);
+        for (batch, pause) in overdue {
+            let reason = if pause.is_zero() { Reason::NoRoom } else { Reason::Throttled };
+            self.shelve(batch, reason, pause);
+        }
+        self.lanes.forget_idle(now);
+        for account in self.lanes.accounts() {
+            self.shed_overflow(&account);
+        }
+        let lanes = &self.lanes;
+        self.closed_for.retain(|account, _| lanes.has(account));
+        let metrics = &self.context.metrics;
+        report::measure(&self.lanes.view(now), &self.context.backlogs.current(), metrics);
+        metrics.waiting_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
+    }
+
+    /// Returns after how long the turn of a batch is expected that goes to the shelf, behind what waits there already.
+    fn expected(&self, batch: &ActiveBatch, wait: Duration) -> Duration {
+        let tenant = &batch.key.batch.tenant;
+        let on_shelf = self.context.backlogs.add(tenant);
+        let lane = self.lanes.view_for(batch.account(), tenant, Instant::now());
+        lane.map_or(wait, |lane| report::drain(&lane, tenant, on_shelf).max(wait))
+    }
+
+    fn shelve(&self, batch: Box<ActiveBatch>, reason: Reason, wait: Duration) {
+        let expected = if reason == Reason::Paused { wait } else { self.expected(&batch, wait) };
+        self.background.shelve(batch, reason, wait, expected);
+    }
+
+    async fn drain(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
+        let deadline = Instant::now() + self.context.config.worker.drain;
+        tracing::info!(under_way = self.work.len(), in_hand = self.in_flight.len(), "stopping");
+        while !self.work.is_empty() {
+            tokio::select! {
+                biased;
+                Some(ended) = self.work.join_next_with_id() => self.ended(ended),
+                () = sleep_until(deadline) => {
+                    tracing::warn!(under_way = self.work.len(), "the drain time is over; claims stay until their leases end");
+                    self.work.shutdown().await;
+                }
+            }
+        }
+        commands.close();
+        while let Some(command) = commands.recv().await {
+            self.handle(command);
+        }
+        self.background.finished().await;
+        while let Ok(command) = self.commands.try_recv() {
+            self.handle(command);
+        }
+        let targets = self.in_flight.clear();
+        give_back(self.context.clone(), targets).await;
+        self.background.finished().await;
+    }
+}
+
+fn limits(context: &WorkerContext) -> Limits {
+    let (push, worker) = (&context.config.push, &context.config.worker);
+    Limits {
+        max_cases: push.max_cases,
+        max_bytes: push.max_bytes,
+        pack: push.pack,
+        concurrency: push.concurrency,
+        in_flight: push.in_flight,
+        pausing: usize::from(context.config.amqp.prefetch / 2).max(1),
+        memory: worker.memory,
+    }
+}
+
+fn names(batches: &[WorkKey]) -> String {
+    batches.iter().map(|key| key.batch.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn is_paused(overrides: &[LaneOverride], batch: &ActiveBatch) -> bool {
+    overrides.iter().filter(|of| of.paused).any(|of| match &of.lane {
+        LaneSelector::Tenant(tenant) => *tenant == batch.key.batch.tenant,
+        LaneSelector::Account(account) => account == batch.account(),
+    })
+}

@@ -1,0 +1,13 @@
+//! Decides who works on what, and when: lanes, work under way, and what becomes of each batch in hand.
+
+mod background;
+mod command;
+mod dispatcher;
+mod in_flight;
+mod report;
+mod shed;
+
+pub(super) use self::command::DispatcherCommand;
+pub use self::command::View;
+pub(super) use self::dispatcher::Dispatcher;
+pub(super) use self::in_flight::AckTarget;

@@ -1,0 +1,164 @@
+//! Describes the lanes as JSON for `lanes`, and as metrics.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::batch::TenantId;
+use crate::lane::{LaneView, TenantView};
+use crate::metrics::{Metrics, OTHER_TENANTS};
+use crate::worker::model::Backlog;
+
+/// How many tenants have metrics of their own: those with the most work. All others share one.
+const NAMED: usize = 10;
+
+/// Returns the lanes as JSON: what waits where, and how long that takes at the present rate.
+pub(super) fn of(lanes: &[LaneView], backlog: &Backlog) -> Value {
+    let tenant = |lane: &LaneView, tenant: &TenantView| {
+        json!({
+            "tenant": tenant.tenant.as_str(),
+            "batches": tenant.batches,
+            "cases": tenant.cases,
+            "in_flight": tenant.in_flight,
+            "on_shelf": on_shelf(backlog, &tenant.tenant),
+            "drain_seconds": drain_seconds(lane, tenant, on_shelf(backlog, &tenant.tenant), lane.requests_per_second),
+        })
+    };
+    let lane = |lane: &LaneView| {
+        json!({
+            "account": &*lane.account,
+            "state": state_of(lane),
+            "gated_seconds": lane.gated_for.map(|wait| wait.as_secs_f64()),
+            "in_flight": lane.in_flight,
+            "limit": lane.limit,
+            "pausing": lane.pausing,
+            "requests_per_second": lane.requests_per_second,
+            "tenants": lane.tenants.iter().map(|of| tenant(lane, of)).collect::<Vec<_>>(),
+        })
+    };
+    json!({"lanes": lanes.iter().map(lane).collect::<Vec<_>>()})
+}
+
+/// Sets the gauges of lanes.
+pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) {
+    for state in crate::metrics::LANE_STATES {
+        let count = lanes.iter().filter(|lane| state_of(lane) == state).count();
+        metrics.lanes.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    let drain = |lane: &LaneView, of: &TenantView| {
+        drain_seconds(lane, of, on_shelf(backlog, &of.tenant), lane.requests_per_second)
+    };
+    let mut drains: Vec<(&TenantId, f64)> =
+        lanes.iter().flat_map(|lane| lane.tenants.iter().map(move |of| (&of.tenant, drain(lane, of)))).collect();
+    drains.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let (named, others) = drains.split_at(drains.len().min(NAMED));
+    let longest = others.first().map_or(0.0, |(_, seconds)| *seconds);
+    let named = named.iter().map(|(tenant, seconds)| (tenant.as_str(), *seconds));
+    metrics.show_drains(&named.chain([(OTHER_TENANTS, longest)]).collect());
+}
+
+fn state_of(lane: &LaneView) -> &'static str {
+    if lane.gated_for.is_some() { "gated" } else { "open" }
+}
+
+fn on_shelf(backlog: &Backlog, tenant: &TenantId) -> u64 {
+    backlog.get(tenant).copied().unwrap_or(0)
+}
+
+/// Returns how long the batches of a tenant in memory and on the shelf will take at least. If none is in memory, it is not
+/// known how many requests they take, so this is the rest of the rate-limit pause.
+pub(super) fn drain(lane: &LaneView, tenant: &TenantId, on_shelf: u64) -> Duration {
+    let seconds = match lane.tenants.iter().find(|of| of.tenant == *tenant) {
+        Some(of) => drain_seconds(lane, of, on_shelf, lane.rate_to_tell),
+        None => lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64()),
+    };
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// Returns how long it takes to send what waits in memory and on the shelf, at the tenant's share of a rate in requests per
+/// second.
+fn drain_seconds(lane: &LaneView, tenant: &TenantView, on_shelf: u64, rate: f64) -> f64 {
+    let shelved = on_shelf as f64;
+    let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);
+    let requests = tenant.requests as f64 + shelved / batches_per_request;
+    let share = rate / (lane.sharing.max(1) as f64);
+    let gate = lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64());
+    if requests == 0.0 { 0.0 } else { gate + requests / share.max(1e-3) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(account: &str, tenants: &[(&str, usize)]) -> LaneView {
+        let tenant = |(name, requests): &(&str, usize)| TenantView {
+            tenant: name.parse().unwrap(),
+            batches: requests * 4,
+            cases: requests * 100,
+            in_flight: 1,
+            requests: *requests,
+        };
+        LaneView {
+            account: account.into(),
+            in_flight: 1,
+            limit: 4,
+            gated_for: None,
+            pausing: 0,
+            requests_per_second: 10.0,
+            rate_to_tell: 10.0,
+            sharing: tenants.len(),
+            tenants: tenants.iter().map(tenant).collect(),
+        }
+    }
+
+    #[test]
+    fn the_drain_time_follows_from_the_tenants_share_of_the_rate() {
+        let mut lane = lane("https://a.testmo.net", &[("acme", 20), ("birch", 0)]);
+        let backlog = Backlog::from([("acme".parse().unwrap(), 40)]);
+        // 20 requests in memory and 10 on the shelf, at 5 a second.
+        assert_eq!(of(&[lane.clone()], &backlog)["lanes"][0]["tenants"][0]["drain_seconds"], 6.0);
+        lane.gated_for = Some(Duration::from_secs(60));
+        let shown = of(&[lane], &backlog);
+        assert_eq!(shown["lanes"][0]["state"], "gated");
+        assert_eq!(shown["lanes"][0]["tenants"][0]["drain_seconds"], 66.0);
+        assert_eq!(shown["lanes"][0]["tenants"][1]["drain_seconds"], 0.0);
+    }
+
+    #[test]
+    fn a_batch_is_expected_behind_all_that_waits_before_it_and_after_the_rate_limit_pause() {
+        let mut lane = lane("https://a.testmo.net", &[("acme", 20)]);
+        let expected = |lane: &LaneView, tenant: &str, on_shelf| drain(lane, &tenant.parse().unwrap(), on_shelf);
+        // 20 requests in memory, and 3,980 for 15,920 batches on the shelf, at 10 a second.
+        assert_eq!(expected(&lane, "acme", 15_920), Duration::from_secs(400));
+        assert_eq!(expected(&lane, "birch", 15_920), Duration::ZERO);
+        lane.gated_for = Some(Duration::from_secs(3_600));
+        assert_eq!(expected(&lane, "acme", 15_920), Duration::from_secs(4_000));
+        assert_eq!(expected(&lane, "birch", 15_920), Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn only_the_tenants_with_the_most_work_are_named() {
+        let metrics = Metrics::new().unwrap();
+        let names: Vec<String> = (0..15).map(|n| format!("t{n:02}")).collect();
+        let tenants: Vec<(&str, usize)> = names.iter().enumerate().map(|(n, name)| (name.as_str(), n + 1)).collect();
+        for _ in 0..2 {
+            measure(&[lane("https://a.testmo.net", &tenants)], &Backlog::new(), &metrics);
+        }
+        let text = metrics.render().unwrap();
+        let named = text.lines().filter(|line| line.starts_with("testmo_courier_drain_seconds{")).count();
+        assert_eq!(named, 11);
+        assert!(text.contains("drain_seconds{tenant=\"t14\"}") && !text.contains("tenant=\"t04\""));
+        measure(&[], &Backlog::new(), &metrics);
+        let text = metrics.render().unwrap();
+        let drains: Vec<&str> = text.lines().filter(|line| line.contains("_drain_seconds{")).collect();
+        assert_eq!(drains, ["testmo_courier_drain_seconds{tenant=\"(others)\"} 0"]);
+    }
+
+    #[test]
+    fn a_tenant_named_other_does_not_share_the_metric_of_all_others() {
+        let metrics = Metrics::new().unwrap();
+        measure(&[lane("https://a.testmo.net", &[("other", 20)])], &Backlog::new(), &metrics);
+        assert!(metrics.render().unwrap().contains("drain_seconds{tenant=\"other\"} 2\n"));
+        assert!(crate::metrics::OTHER_TENANTS.parse::<TenantId>().is_err());
+    }
+}

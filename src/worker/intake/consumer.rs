@@ -1,0 +1,79 @@
+//! Takes batches from their queue and hands them to the dispatcher.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::settle::{acknowledge, end_held_back, give_back, message_of};
+use super::undeliverable::shelve;
+use crate::amqp::{Delivery, Event, Intake};
+use crate::guard::Task;
+use crate::store::StoreError;
+use crate::worker::admission::admit::admit;
+use crate::worker::admission::quarantine::quarantine;
+use crate::worker::context::WorkerContext;
+use crate::worker::dispatch::{AckTarget, DispatcherCommand};
+use crate::worker::model::{ActiveBatch, InboundMessage};
+use crate::worker::store_retry::patiently;
+use crate::worker::unit::unit;
+
+/// After how many deliveries a message is retried apart from others: a worker that crashes over a message gives it back,
+/// but so does a broker that restarts.
+const SUSPECT_DELIVERIES: u64 = 3;
+
+/// Takes batches from the queue until the intake is stopped.
+pub(in crate::worker) async fn take_batches(
+    context: Arc<WorkerContext>,
+    mut intake: Intake,
+    commands: mpsc::Sender<DispatcherCommand>,
+) {
+    while let Some(event) = intake.next().await {
+        let command = match event {
+            Event::Lost(generation) => Some(DispatcherCommand::Lost(generation)),
+            Event::Delivery(delivery) => take(&context, *delivery).await,
+        };
+        if let Some(command) = command
+            && commands.send(command).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Takes one delivery; returns the work that it is, or `None` if it has been acknowledged or given back.
+async fn take(context: &WorkerContext, delivery: Delivery) -> Option<DispatcherCommand> {
+    let Delivery { mut message, handle, generation, .. } = delivery;
+    if let Some(unreadable) = message.unreadable.take() {
+        let detail = unreadable.detail.clone();
+        shelve(context, Task::Intake, message, Some(unreadable), detail, handle).await;
+        return None;
+    }
+    let is_suspect = message.delivery_count >= SUSPECT_DELIVERIES;
+    let message = message_of(context, Task::Intake, message);
+    let admitting = patiently(|| admit_or_quarantine(context, message.clone(), is_suspect));
+    match unit(context, Task::Intake, &message, admitting).await {
+        Ok(Some(batch)) => {
+            let target = AckTarget::Delivery { handle, generation };
+            return Some(DispatcherCommand::Work(batch, Box::new(target)));
+        }
+        Ok(None) => acknowledge(handle).await,
+        Err(StoreError::Panicked(panic)) => {
+            let setting_apart = patiently(|| quarantine(context, &message, Some(&panic)));
+            let stored = unit(context, Task::Intake, &message, setting_apart).await;
+            end_held_back(handle, stored).await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the store does not answer; a message is given back");
+            give_back(handle).await;
+        }
+    }
+    None
+}
+
+async fn admit_or_quarantine(
+    context: &WorkerContext,
+    message: InboundMessage,
+    is_suspect: bool,
+) -> Result<Option<Box<ActiveBatch>>, StoreError> {
+    if is_suspect { quarantine(context, &message, None).await.map(|()| None) } else { admit(context, message).await }
+}

@@ -1,0 +1,164 @@
+//! Takes from the shelf what is due and what there is room for, and passes on what people have set for lanes.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::Reason;
+use crate::guard::Task;
+use crate::store::StoreError;
+use crate::store::shelf::{Identity, Shelved};
+use crate::worker::admission::admit::admit;
+use crate::worker::admission::quarantine::quarantine;
+use crate::worker::admission::reject::{Rejection, reject};
+use crate::worker::context::WorkerContext;
+use crate::worker::dispatch::{AckTarget, DispatcherCommand};
+use crate::worker::model::InboundMessage;
+use crate::worker::unit::unit;
+
+/// The most batches that are leased at once.
+const MOST_LEASED: u32 = 500;
+/// The most tenants whose batches are leased at once: those that have waited longest.
+const MOST_TENANTS: u32 = 1_000;
+/// How often a message may stop a worker while it is tried apart from others.
+const MOST_CRASHES_ALONE: u32 = 3;
+
+/// Takes what is due until `stop`.
+pub(in crate::worker) async fn take_from_shelf(
+    context: Arc<WorkerContext>,
+    commands: mpsc::Sender<DispatcherCommand>,
+    stop: CancellationToken,
+) {
+    let mut poll = tokio::time::interval(context.config.shelf.poll);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = poll.tick() => {
+                let reading = read_overrides(&context, &commands);
+                if let Err(error) = unit(&context, Task::Shelf, &"orders of people", reading).await {
+                    tracing::warn!(%error, "what people have ordered cannot be read");
+                }
+                let taking = take_suspect(&context, &commands);
+                if let Err(error) = unit(&context, Task::Shelf, &"a suspect", taking).await {
+                    tracing::warn!(%error, "the shelf cannot be read");
+                }
+            }
+            () = context.shelf_wanted.notified() => {}
+        }
+        while !stop.is_cancelled() {
+            match unit(&context, Task::Shelf, &"what is due", take_due(&context, &commands)).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the shelf cannot be read");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn read_overrides(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
+    let overrides = context.store.lane_overrides().await?;
+    // The dispatcher is gone only when the worker stops.
+    drop(commands.send(DispatcherCommand::Override(overrides)).await);
+    Ok(())
+}
+
+async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
+    if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease).await? {
+        take_leased(context, suspect, commands).await;
+    }
+    Ok(())
+}
+
+/// Takes what is due and what there is room for; returns how many batches that were.
+async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<usize, StoreError> {
+    let due = context.store.due(MOST_TENANTS).await?;
+    let (answer, room) = oneshot::channel();
+    // The dispatcher is gone only when the worker stops.
+    drop(commands.send(DispatcherCommand::RoomFor(due, answer)).await);
+    let Ok(mut asks) = room.await else { return Ok(0) };
+    let mut left = MOST_LEASED;
+    asks.retain_mut(|(_, most)| {
+        *most = (*most).min(left);
+        left -= *most;
+        *most > 0
+    });
+    if asks.is_empty() {
+        return Ok(0);
+    }
+    let leased = context.store.lease_due(&context.holder, context.config.shelf.lease, &asks).await?;
+    let count = leased.len();
+    // By what was remembered before, it would go back at once, again and again.
+    asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
+    for shelved in leased {
+        take_leased(context, shelved, commands).await;
+    }
+    Ok(count)
+}
+
+/// Admits a leased batch, or marks it dead if it has stopped workers too often.
+async fn take_leased(context: &WorkerContext, shelved: Shelved, commands: &mpsc::Sender<DispatcherCommand>) {
+    let (id, generation) = (shelved.id, shelved.generation);
+    let what = format!("shelf row {id}");
+    let panic = shelved.content.detail.clone();
+    let message = message_of(context, shelved);
+    if message.tried_apart > MOST_CRASHES_ALONE {
+        let detail = match panic {
+            Some(panic) => format!("tried alone {MOST_CRASHES_ALONE} times: {panic}"),
+            None => format!("tried alone {MOST_CRASHES_ALONE} times"),
+        };
+        let rejection = Rejection { reason: Reason::CrashLoop, subject: None, faults: vec![], detail };
+        let giving_up = reject(context, &message, rejection);
+        if let Err(error) = unit(context, Task::Shelf, &what, giving_up).await {
+            tracing::warn!(%error, %id, "a suspect could not be given up; its lease runs out");
+        }
+        return;
+    }
+    match unit(context, Task::Shelf, &what, admit(context, message.clone())).await {
+        Ok(Some(batch)) => {
+            let target = AckTarget::Lease { id, generation };
+            // The dispatcher is gone only when the worker stops; the lease then runs out.
+            drop(commands.send(DispatcherCommand::Work(batch, Box::new(target))).await);
+        }
+        Ok(None) => {}
+        Err(StoreError::Panicked(panic)) => {
+            let setting_apart = quarantine(context, &message, Some(&panic));
+            if let Err(error) = unit(context, Task::Shelf, &what, setting_apart).await {
+                tracing::warn!(%error, %id, "a shelved batch could not be held back; its lease runs out");
+            }
+        }
+        Err(error) => tracing::warn!(%error, %id, "a shelved batch could not be taken; its lease runs out"),
+    }
+}
+
+/// Returns the message of a leased row.
+fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
+    let content = shelved.content;
+    let suspect = content.reason == Reason::Suspect;
+    let mut message = InboundMessage {
+        body: Arc::new(content.body),
+        headers: content.headers,
+        published_at: content.published_at,
+        arrived_at: content.arrived_at,
+        parks: if suspect { 0 } else { content.parks },
+        tried_apart: if suspect { content.parks } else { 0 },
+        failing_since: content.failing_since,
+        lease: Some((shelved.id, shelved.generation)),
+        suspect,
+        nameless: matches!(content.identity, Identity::Raw(..)),
+        again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
+    };
+    // Time in which nothing was tried does not count as failing. A batch that waits for a connection is due at once; one
+    // that waited longer than it had to, waited for a worker. What a person has paused, a folder that Testmo does not
+    // show, and a row that cannot be read waited for a person.
+    let waited = matches!(content.reason, Reason::Paused | Reason::FolderUnconfirmed | Reason::StoreRowUnreadable);
+    let since = if waited { shelved.shelved_at } else { shelved.due_at };
+    message.rested(context.store.now() - since);
+    message
+}

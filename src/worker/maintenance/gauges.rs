@@ -1,0 +1,83 @@
+//! Shows how many connections work, and how many keys expire soon.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Unit};
+
+use crate::metrics::{CONNECTION_STATES, KEY_STATES, Metrics};
+use crate::store::connections::ConnectionCount;
+
+/// Sets the gauges as of `now`, in milliseconds since 1970.
+pub(super) fn show_connections(counts: &[ConnectionCount], now: i64, metrics: &Metrics) {
+    let today = TimeZone::UTC.to_datetime(Timestamp::from_millisecond(now).unwrap_or_default()).date();
+    let sum = |counted: &dyn Fn(&ConnectionCount) -> bool| {
+        counts.iter().filter(|count| counted(count)).map(|count| count.count).sum()
+    };
+    for state in KEY_STATES {
+        let keys = sum(&|count| key_state(count.expires_on.as_deref(), today) == state);
+        metrics.keys.with_label_values(&[state]).set(keys);
+    }
+    for state in CONNECTION_STATES {
+        let connections = sum(&|count| count.verified == (state == "verified"));
+        metrics.connections.with_label_values(&[state]).set(connections);
+    }
+}
+
+/// Returns when a key expires whose last day is `expires_on`. A day that cannot be read counts as none.
+fn key_state(expires_on: Option<&str>, today: Date) -> &'static str {
+    let last: Option<Date> = expires_on.and_then(|day| day.parse().ok());
+    match last.and_then(|day| today.until((Unit::Day, day)).ok()).map(|span| span.get_days()) {
+        None => "no_date",
+        Some(..0) => "expired",
+        Some(0..=1) => "within_1_day",
+        Some(2..=7) => "within_7_days",
+        Some(8..=14) => "within_14_days",
+        Some(15..) => "later",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_valid_throughout_its_last_day() {
+        let today = "2026-12-30".parse().unwrap();
+        for (expires_on, state) in [
+            (Some("2020-01-01"), "expired"),
+            (Some("2026-12-29"), "expired"),
+            (Some("2026-12-30"), "within_1_day"),
+            (Some("2026-12-31"), "within_1_day"),
+            (Some("2027-01-01"), "within_7_days"),
+            (Some("2027-01-06"), "within_7_days"),
+            (Some("2027-01-07"), "within_14_days"),
+            (Some("2027-01-13"), "within_14_days"),
+            (Some("2027-01-14"), "later"),
+            (Some("2999-12-31"), "later"),
+            (Some("soon"), "no_date"),
+            (None, "no_date"),
+        ] {
+            assert_eq!(key_state(expires_on, today), state, "{expires_on:?}");
+            assert!(KEY_STATES.contains(&state));
+        }
+    }
+
+    #[test]
+    fn every_connection_is_counted_once_and_a_state_without_any_is_zero() {
+        let metrics = Metrics::new().unwrap();
+        let count = |expires_on: Option<&str>, verified, count| ConnectionCount {
+            expires_on: expires_on.map(Into::into),
+            verified,
+            count,
+        };
+        let late_evening = "2026-11-23T23:59:59Z".parse::<Timestamp>().unwrap().as_millisecond();
+        let counts = [count(Some("2026-11-23"), true, 2), count(None, true, 9_000), count(None, false, 1)];
+        show_connections(&counts, late_evening, &metrics);
+        let keys = |state: &str| metrics.keys.with_label_values(&[state]).get();
+        assert_eq!(KEY_STATES.map(keys), [0, 2, 0, 0, 0, 9_001]);
+        show_connections(&counts, late_evening + 1_000, &metrics);
+        assert_eq!(KEY_STATES.map(keys), [2, 0, 0, 0, 0, 9_001]);
+        let connections = |state: &str| metrics.connections.with_label_values(&[state]).get();
+        assert_eq!(CONNECTION_STATES.map(connections), [9_002, 1]);
+    }
+}

@@ -1,0 +1,188 @@
+//! Checks for cases that appeared late: where cases were sent again after an unknown outcome, Testmo is read once more some
+//! time after they were created. Duplicates are reported; nothing is removed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::every::Every;
+use crate::account::Signal;
+use crate::batch::batch_tag;
+use crate::batch::ledger::reconcile::Row;
+use crate::batch::ledger::{BatchRecord, Target};
+use crate::batch::verdict::answer::ApiError;
+use crate::batch::verdict::signal_of;
+use crate::guard::{Task, may_panic};
+use crate::store::StoreError;
+use crate::store::accounts::{AccountObservation, Permit};
+use crate::store::ledger::{Change, RecordUpdate};
+use crate::testmo::{Access, Look, Past};
+use crate::worker::context::WorkerContext;
+use crate::worker::reconciliation::canary::list_by_tags;
+use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicates};
+use crate::worker::reconciliation::id_order::IdOrder;
+use crate::worker::reconciliation::list_order::note_list_order;
+use crate::worker::reconciliation::memory::ReconcileMemory;
+use crate::worker::unit::unit;
+
+/// The most batches that are checked in one go.
+const AT_ONCE: u32 = 20;
+
+/// Checks each batch that is due, until `stop`.
+pub(in crate::worker) async fn check_late_duplicates(
+    context: Arc<WorkerContext>,
+    memory: Arc<ReconcileMemory>,
+    stop: CancellationToken,
+) {
+    let mut every = Every::new(context.config.shelf.poll, stop);
+    let check = LateCheck { context, memory };
+    while every.is_due().await {
+        let checking = unit(&check.context, Task::LateDuplicates, &"what is due", check.check_due());
+        if let Some(Err(error)) = every.unless_stopped(checking).await {
+            tracing::warn!(%error, "what turned up late cannot be looked for");
+        }
+    }
+}
+
+struct LateCheck {
+    context: Arc<WorkerContext>,
+    memory: Arc<ReconcileMemory>,
+}
+
+impl LateCheck {
+    async fn check_due(&self) -> Result<(), StoreError> {
+        let testmo = &self.context.config.testmo;
+        // A check that fails is due again after its lease.
+        let lease = testmo.last_look.max(testmo.lease());
+        for due in self.context.store.take_late_checks(testmo.last_look, lease, AT_ONCE).await? {
+            // If one panics, it is due again when its lease is over.
+            let key = due.record.key.clone();
+            match unit(&self.context, Task::LateDuplicates, &key, self.check(due.record)).await {
+                Ok(()) | Err(StoreError::Panicked(_) | StoreError::Unreadable(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&self, mut record: BatchRecord) -> Result<(), StoreError> {
+        may_panic("late_duplicates", &record.key);
+        let from_epoch = record.epoch;
+        if let Some(target) = record.target() {
+            let order = IdOrder::of(&self.context, &target.account).await?;
+            order.apply(&mut record);
+        }
+        let rows = match self.late_rows(&record).await? {
+            Some(rows) => rows,
+            None if self.is_too_old(&record) => {
+                tracing::warn!(batch = %record.key, "what turned up late could not be looked for, and is not any more");
+                Vec::new()
+            }
+            None => return Ok(()),
+        };
+        let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
+        let held = match record.target() {
+            Some(target) => self.context.store.held_ids(&target.account, &ids).await?,
+            None => HashSet::new(),
+        };
+        let key = record.key.clone();
+        let event = note_duplicates(&self.context, &mut record, Some(&batch_tag(&key)), &held, &rows);
+        record.late_checked();
+        let batch = Some(RecordUpdate { record, from_epoch });
+        let found = event.as_ref().map_or(0, |(_, count)| *count);
+        let events = event.into_iter().map(|(event, _)| event).collect();
+        // If another worker or a person has changed the batch, it is due again when it is finished.
+        if self.context.store.change(Change { batch, events, ..Change::default() }.into()).await?.is_done() {
+            count_duplicates(&self.context, &key, found);
+        }
+        Ok(())
+    }
+
+    /// Returns the rows that were created in the batch's folders since the first request of unknown outcome; `None` where they
+    /// cannot be read now.
+    async fn late_rows(&self, record: &BatchRecord) -> Result<Option<Vec<Row>>, StoreError> {
+        let (Some(since), Some(target)) = (record.late_since, record.target()) else { return Ok(Some(Vec::new())) };
+        let connection = self.context.store.connection(&record.key.tenant).await?;
+        let usable = connection.filter(|row| row.is_verified() && row.origin == target.account);
+        let Some(Ok(access)) = usable.map(|row| self.context.tenants.access(&row)) else { return Ok(None) };
+        let lease = self.context.config.testmo.connect_timeout + self.context.config.testmo.request_timeout;
+        let permit = self.context.store.permit(&target.account, Some(&record.key.tenant), lease).await?;
+        if !matches!(permit, Permit::Granted | Permit::Probe) {
+            return Ok(None);
+        }
+        let mut there: Vec<&Target> = Vec::new();
+        for other in record.targets.iter().filter(|other| other.account == target.account) {
+            if !there.contains(&other) {
+                there.push(other);
+            }
+        }
+        let mut rows = Vec::new();
+        for target in there {
+            match self.rows_in(record, target, &access, since).await {
+                Ok(look) => {
+                    note_list_order(&self.context, &target.account, &look);
+                    rows.extend(look.rows);
+                }
+                Err(error) => {
+                    self.check_failed(record, &access, &error, permit).await?;
+                    return Ok(None);
+                }
+            }
+        }
+        if permit == Permit::Probe {
+            self.report(&access, Signal::Answered).await?;
+        }
+        Ok(Some(rows))
+    }
+
+    /// Uses the tag filter if the list then shows the youngest case of the batch in the folder.
+    async fn rows_in(
+        &self,
+        record: &BatchRecord,
+        target: &Target,
+        access: &Access,
+        since: i64,
+    ) -> Result<Look, ApiError> {
+        let past = Past { before: since, up_to: record.floor, offset: self.memory.clock_offsets.get(&target.account) };
+        let is_there = |position: usize| record.targets.get(record.cases[position].target) == Some(target);
+        let youngest = record.arrived().filter(|(position, _)| is_there(*position)).map(|(_, id)| id).max();
+        if let Some(canary) = youngest
+            && let Some(look) =
+                list_by_tags(&self.context, access, target, past, &[batch_tag(&record.key)], canary).await?
+        {
+            return Ok(look);
+        }
+        self.context.client.look(access, target, past, &[]).await
+    }
+
+    async fn check_failed(
+        &self,
+        record: &BatchRecord,
+        access: &Access,
+        error: &ApiError,
+        permit: Permit,
+    ) -> Result<(), StoreError> {
+        tracing::info!(batch = %record.key, %error, "what turned up late is looked for later");
+        match signal_of(Some(error)) {
+            Some(Signal::Failed) | None if permit == Permit::Probe => self.report(access, Signal::ProbeFailed).await,
+            Some(signal) => self.report(access, signal).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn report(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
+        let ceiling = self.context.config.push.account_limit;
+        let observation = Some(AccountObservation { account: access.origin.to_string(), signal, ceiling });
+        self.context.store.change(Change { observation, ..Change::default() }.into()).await?;
+        Ok(())
+    }
+
+    /// Returns whether Testmo could not be read for as long as a batch may fail.
+    fn is_too_old(&self, record: &BatchRecord) -> bool {
+        let since = record.settled_at.map_or(0, |at| self.context.store.now() - at);
+        Duration::from_millis(u64::try_from(since).unwrap_or(0))
+            > self.context.config.retry.horizon + self.context.config.testmo.last_look
+    }
+}

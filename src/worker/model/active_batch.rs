@@ -1,0 +1,153 @@
+//! Holds everything that the worker knows of a batch while it is in hand.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::inbound::InboundMessage;
+use super::unclear::UnclearPush;
+use crate::batch::ledger::BatchRecord;
+use crate::batch::message::{FolderWish, Source};
+use crate::batch::{Batch, BatchKey, RenderedCase, batch_tag, fingerprint, render, size_in_push};
+use crate::lane::{QueueClass, Ticket, Work};
+use crate::tenants::Connection;
+
+/// What makes two deliveries the same work.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::worker) struct WorkKey {
+    pub(in crate::worker) batch: BatchKey,
+    pub(in crate::worker) fingerprint: String,
+}
+
+impl fmt::Display for WorkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with fingerprint {}", self.batch, self.fingerprint)
+    }
+}
+
+/// A batch in hand.
+#[derive(Debug)]
+pub(in crate::worker) struct ActiveBatch {
+    pub(in crate::worker) key: WorkKey,
+    pub(in crate::worker) message: InboundMessage,
+    pub(in crate::worker) source: Source,
+    pub(in crate::worker) wish: FolderWish,
+    pub(in crate::worker) connection: Arc<Connection>,
+    /// The folder that its cases go to, once that is known.
+    pub(in crate::worker) folder: Option<u64>,
+    pub(in crate::worker) cases: Vec<RenderedCase>,
+    /// The ledger's record, as far as this worker knows it.
+    pub(in crate::worker) record: BatchRecord,
+    /// The epoch of the stored record.
+    pub(in crate::worker) stored_epoch: u64,
+    /// When the open push was claimed, in milliseconds on the store's clock.
+    pub(in crate::worker) claimed_at: i64,
+    /// What is known of its last push, if the outcome of that is unknown.
+    pub(in crate::worker) unclear: UnclearPush,
+    /// Rows of Testmo that may be cases which were not found: shown to a person.
+    pub(in crate::worker) candidates: Vec<u64>,
+    /// Positions of cases that were refused when they were sent alone, since a case was last created: the connection may be
+    /// to blame, not these cases.
+    pub(in crate::worker) refused_alone: Vec<usize>,
+    /// Since when its requests have been answered with a status that leaves the outcome unknown, without a case having
+    /// been created.
+    pub(in crate::worker) suspected_since: Option<Instant>,
+    /// Since when its folder has been searched for again because it had vanished, in milliseconds on the store's clock.
+    pub(in crate::worker) relocated: Option<i64>,
+    /// How often in a row it failed in this process.
+    pub(in crate::worker) tries: u32,
+    /// How often work on it panicked in this process.
+    pub(in crate::worker) panics: u32,
+    /// Since when the store has been failing.
+    pub(in crate::worker) store_failing_since: Option<Instant>,
+    /// Since when it has been in hand.
+    pub(in crate::worker) in_hand_since: Instant,
+}
+
+impl ActiveBatch {
+    /// Renders a batch for its connection; nothing of it is known to be stored.
+    pub(in crate::worker) fn new(batch: &Batch, message: InboundMessage, connection: Arc<Connection>) -> Self {
+        let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
+        let record = BatchRecord::fresh(batch.key.clone(), key.fingerprint.clone(), batch.case_keys());
+        // The tenant's own folder needs no request. If the ledger holds another one, the claim finds that out.
+        let folder = (batch.folder == FolderWish::Tenant).then_some(connection.folder);
+        Self {
+            key,
+            message,
+            source: batch.source.clone(),
+            wish: batch.folder.clone(),
+            cases: render::render(batch, &connection.mapping),
+            connection,
+            folder,
+            record,
+            stored_epoch: 0,
+            claimed_at: 0,
+            unclear: UnclearPush::default(),
+            candidates: Vec::new(),
+            refused_alone: Vec::new(),
+            suspected_since: None,
+            relocated: None,
+            tries: 0,
+            panics: 0,
+            store_failing_since: None,
+            in_hand_since: Instant::now(),
+        }
+    }
+
+    /// Returns the origin of its account.
+    pub(in crate::worker) fn account(&self) -> &str {
+        self.connection.access.origin.as_str()
+    }
+
+    /// Returns the batch tag of its cases, unless the tenant has switched that off.
+    pub(in crate::worker) fn batch_tag(&self) -> Option<String> {
+        self.connection.mapping.mark.then(|| batch_tag(&self.key.batch))
+    }
+
+    /// Forgets what is known of it, as after a panic in the middle of work on it: the next claim reads the ledger.
+    pub(in crate::worker) fn start_over(&mut self) {
+        let keys = self.cases.iter().map(|case| case.key.clone());
+        self.record = BatchRecord::fresh(self.key.batch.clone(), self.key.fingerprint.clone(), keys);
+        self.stored_epoch = 0;
+        self.unclear = UnclearPush::default();
+        self.candidates.clear();
+        self.refused_alone.clear();
+    }
+
+    /// Returns what a lane has to know of it.
+    pub(in crate::worker) fn ticket(&self) -> Ticket {
+        let suspicious = self.message.suspect || self.panics > 0;
+        let again = self.message.again || self.tries > 0 || self.message.failing_since.is_some() || self.panics > 0;
+        // A version of its own keeps it apart from other batches: if work on it panics, no other batch is to blame.
+        let version: Arc<str> = match suspicious {
+            true => format!("{} {}", self.connection.version, self.key).into(),
+            false => self.connection.version.as_str().into(),
+        };
+        let rendered: usize = self.cases.iter().map(|case| case.entry.len() + case.name.len() + case.key.len()).sum();
+        Ticket {
+            account: self.account().into(),
+            tenant: self.key.batch.tenant.clone(),
+            version,
+            work: self.work(),
+            apart: self.record.apart(),
+            class: if again { QueueClass::Again } else { QueueClass::First },
+            arrived_at: self.message.arrived_at,
+            since: self.in_hand_since,
+            in_window: self.message.lease.is_none(),
+            bytes: self.message.body.len() + rendered,
+        }
+    }
+
+    /// Returns what has to be done with it: cases are sent together with those of other batches, everything else is done
+    /// for this batch alone.
+    fn work(&self) -> Work {
+        match self.folder {
+            Some(folder) if self.record.outcome().is_none() => {
+                let open = self.record.next_up().into_iter();
+                Work::Cases(open.map(|position| size_in_push(folder, &self.cases[position])).collect())
+            }
+            Some(_) | None => Work::Alone,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Holds the values that the steps of the worker pass on: without a clock, a store or a network.
+
+mod active_batch;
+mod backlog;
+mod inbound;
+mod step;
+mod unclear;
+
+pub(super) use self::active_batch::{ActiveBatch, WorkKey};
+pub(super) use self::backlog::{Backlog, Backlogs};
+pub(super) use self::inbound::{InboundMessage, kept_headers};
+pub(super) use self::step::{Disposition, Dispositions, LaneUpdate, NextStep, PushFeedback};
+pub(super) use self::unclear::UnclearPush;

@@ -1,0 +1,72 @@
+//! Stores what became of published events, while the next ones are on their way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::publish::End;
+use crate::guard::{Panic, Task};
+use crate::store::StoreError;
+use crate::store::outbox::OutboxEvent;
+use crate::worker::context::WorkerContext;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::unit::panicked;
+
+/// How long an event waits that the broker did not take, and a routing key whose probe came to no end.
+pub(super) const PAUSE: Duration = Duration::from_secs(30);
+
+/// The ends that are being stored.
+pub(super) struct Ends {
+    context: Arc<WorkerContext>,
+    storing: JoinSet<Result<(), StoreError>>,
+}
+
+impl Ends {
+    pub(super) fn new(context: Arc<WorkerContext>) -> Self {
+        Self { context, storing: JoinSet::new() }
+    }
+
+    /// Starts to store what became of events, once the ends before are stored.
+    pub(super) async fn store(&mut self, ends: Vec<(OutboxEvent, End)>) {
+        let (mut sent, mut returned, mut behind, mut postponed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (event, end) in ends {
+            match end {
+                End::Confirmed => sent.push(event),
+                End::Returned => returned.push(event),
+                End::Behind => behind.push(event),
+                End::NotTaken => postponed.push(event),
+            }
+        }
+        if !sent.is_empty() {
+            failpoint::after(Failpoint::Announce);
+        }
+        for (result, events) in [("confirmed", &sent), ("unbound", &returned), ("not_taken", &postponed)] {
+            self.context.metrics.events.with_label_values(&[result]).inc_by(events.len() as u64);
+        }
+        self.stored().await;
+        let context = self.context.clone();
+        self.storing.spawn(async move {
+            context.store.mark_sent(&sent).await?;
+            context.store.set_aside(&returned, &behind).await?;
+            context.store.postpone(&postponed, PAUSE).await
+        });
+    }
+
+    /// Waits until the end of every event is stored; returns whether it is.
+    pub(super) async fn stored(&mut self) -> bool {
+        let mut all = true;
+        while let Some(end) = self.storing.join_next().await {
+            match end {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => tracing::warn!(%error, "events wait for the store"),
+                Err(error) => {
+                    let panic = Panic(error.to_string());
+                    panicked(&self.context, Task::Announcer, &"what is stored of events that were published", panic);
+                }
+            }
+            all = false;
+        }
+        all
+    }
+}

@@ -1,0 +1,81 @@
+//! Stores a batch as finished, with its event, and counts it.
+
+use crate::batch::Reason;
+use crate::batch::event::{self, Telling};
+use crate::batch::ledger::{BatchState, CaseState};
+use crate::store::StoreError;
+use crate::store::ledger::{Change, CommitOutcome, RecordUpdate};
+use crate::store::shelf::{Shelving, Until};
+use crate::worker::context::WorkerContext;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::model::{ActiveBatch, NextStep};
+use crate::worker::outcome::commit::commit;
+use crate::worker::outcome::park::shelving;
+use crate::worker::outcome::reasons::{first_refusal, reason_of_outcome};
+
+/// Stores a batch in a terminal state, together with a change; on return it is stored.
+pub(in crate::worker) async fn finish(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    state: BatchState,
+    reason: Option<Reason>,
+    mut change: Change,
+) -> Result<CommitOutcome, StoreError> {
+    let now = context.store.now();
+    let mut record = batch.record.clone();
+    record.settle(state, now);
+    let detail = reason.and_then(|_| first_refusal(batch));
+    let telling = Telling { source: &batch.source, now: context.clock.now(), reason, detail: detail.as_deref() };
+    change.events.extend(event::of_settlement(&record, &telling));
+    match reason {
+        None => change.unshelve = batch.message.row(),
+        Some(reason) => {
+            change.unshelve = batch.message.nameless_row();
+            change.shelve = Some(Shelving { detail, ..shelving(batch, reason, Until::Person) });
+        }
+    }
+    if state == BatchState::Delivered || state == BatchState::Partial {
+        change.success = Some(batch.key.batch.tenant.clone());
+    }
+    change.batch = Some(RecordUpdate { record, from_epoch: batch.stored_epoch });
+    let outcome = commit(context, change).await?;
+    if outcome.is_done() {
+        failpoint::after(Failpoint::Settle);
+        batch.record.settle(state, now);
+        batch.stored_epoch = batch.record.epoch;
+        count_finished(context, batch, reason);
+    }
+    Ok(outcome)
+}
+
+/// Finishes a batch each of whose cases has an outcome.
+pub(in crate::worker) async fn finish_known(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+) -> Result<NextStep, StoreError> {
+    let state = batch.record.outcome().unwrap_or(BatchState::Open);
+    let reason = reason_of_outcome(batch, state);
+    let outcome = finish(context, batch, state, reason, Change::default()).await?;
+    Ok(if outcome.is_done() { NextStep::Finished } else { NextStep::Refresh })
+}
+
+fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<Reason>) {
+    let metrics = &context.metrics;
+    let state = batch.record.state.name();
+    metrics.batches.with_label_values(&[state]).inc();
+    let cases = batch.record.cases.len();
+    let lost = batch.record.cases.iter().filter(|case| case.state == CaseState::Lost).count();
+    metrics.cases.with_label_values(&["unclear"]).inc_by(lost as u64);
+    match reason {
+        None => {
+            tracing::info!(batch = %batch.key.batch, cases, "batch delivered");
+            let published = batch.message.published_at.unwrap_or(batch.message.arrived_at);
+            let took = u32::try_from((context.clock.now() - published).max(0)).unwrap_or(u32::MAX);
+            metrics.delivery_seconds.observe(f64::from(took) / 1_000.0);
+        }
+        Some(reason) => {
+            tracing::warn!(batch = %batch.key.batch, cases, state, %reason, "batch settled");
+            metrics.shelved.with_label_values(&[reason.code()]).inc();
+        }
+    }
+}

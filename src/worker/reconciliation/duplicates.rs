@@ -1,0 +1,38 @@
+//! Notes rows of Testmo that stand for a case a second time, and counts them.
+
+use std::collections::HashSet;
+
+use crate::batch::BatchKey;
+use crate::batch::event::{self, Event};
+use crate::batch::ledger::BatchRecord;
+use crate::batch::ledger::duplicates::duplicates;
+use crate::batch::ledger::reconcile::Row;
+use crate::worker::context::WorkerContext;
+
+/// Notes rows that stand for cases a second time in the record; returns the event that reports them, and how many there
+/// are.
+///
+/// Without a batch tag none is noted: a person may have made a case of the same name.
+pub(in crate::worker) fn note_duplicates(
+    context: &WorkerContext,
+    record: &mut BatchRecord,
+    batch_tag: Option<&str>,
+    held: &HashSet<u64>,
+    rows: &[Row],
+) -> Option<(Event, usize)> {
+    let found = duplicates(record, batch_tag?, held, rows);
+    if found.is_empty() {
+        return None;
+    }
+    record.duplicated(&found);
+    Some((event::duplicated(record, &found, context.clock.now()), found.len()))
+}
+
+/// Counts noted duplicates once they are stored.
+pub(in crate::worker) fn count_duplicates(context: &WorkerContext, batch: &BatchKey, found: usize) {
+    if found > 0 {
+        context.metrics.duplicates_detected.inc_by(found as u64);
+        tracing::error!(%batch, found, "cases stand in Testmo twice: it carried out a request after it was given up");
+        context.outbox_wanted.notify_one();
+    }
+}

@@ -1,0 +1,41 @@
+//! Remembers what is known of create requests whose outcome is unknown.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use crate::worker::model::UnclearPush;
+
+/// The most create requests that are remembered. Beyond it all are forgotten, which costs longer reads only.
+const MOST_PUSHES: usize = 1_000;
+
+/// Create requests of unknown outcome, by the id of their push.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct UnclearPushes(Mutex<HashMap<String, UnclearPush>>);
+
+impl UnclearPushes {
+    /// Remembers what is known of a push, on behalf of one of its batches; the first note counts.
+    pub(in crate::worker) fn note(&self, push: &str, known: UnclearPush) {
+        let Ok(mut pushes) = self.0.lock() else { return };
+        if pushes.len() >= MOST_PUSHES {
+            pushes.clear();
+        }
+        pushes.entry(push.to_owned()).or_insert(known);
+    }
+
+    /// Returns what is known of a push.
+    pub(in crate::worker) fn get(&self, push: &str) -> UnclearPush {
+        self.0.lock().ok().and_then(|pushes| pushes.get(push).copied()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded() {
+        let pushes = UnclearPushes::default();
+        (0..=MOST_PUSHES).for_each(|push| pushes.note(&push.to_string(), UnclearPush::default()));
+        assert_eq!(pushes.0.lock().unwrap().len(), 1);
+    }
+}
