@@ -3,7 +3,7 @@
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .
-# The caches keep what the dependencies were compiled to, so a change of the source compiles only the source.
+# The caches keep the compiled dependencies, so a change of the source compiles only the source.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --package testmo-courier --package testmo-sim --bins \
@@ -30,7 +30,7 @@ ENV COURIER_STORE__URL=sqlite:/var/lib/testmo-courier/courier.db \
     COURIER_OBSERVE__LISTEN=0.0.0.0:9464
 USER 10001:10001
 WORKDIR /var/lib/testmo-courier
-# Holds the store and the key that the tenants' API keys are encrypted with; keep a copy of the key elsewhere.
+# Contains the store and the master key that encrypts the tenants' API keys; keep a copy of the key elsewhere.
 VOLUME /var/lib/testmo-courier
 EXPOSE 9464
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s CMD ["testmo-courier", "health"]

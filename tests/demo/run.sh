@@ -12,8 +12,8 @@ cd "$(dirname "$0")/../.." || exit 1
 source tests/demo/stack.sh
 
 readonly kept=target/demo/kept
-# What must come out: the batches 01 to 06 with all their cases, 11 without one, the others on the shelf; 08 comes back
-# from there when its tenant's key is replaced.
+# Expected: batches 01 to 06 are delivered with all their cases, 11 without one, and the others are shelved. 08 is delivered
+# once its tenant's key is replaced.
 readonly delivered=7 partial=1 shelved=4 cases=296
 events='' outcome=''
 
@@ -22,7 +22,7 @@ stop_kept() {
     local pids pid
     { read -r dir && read -ra pids; } <"$kept"
     for pid in "${pids[@]}"; do
-        # A number may belong to somebody else by now; ours have the demo's folder in their environment.
+        # The process id may belong to another process by now; the demo's processes have its folder in their environment.
         ! grep -qsxzF "TMPDIR=$dir" "/proc/$pid/environ" || stop "$pid"
     done
     rm -rf -- "$dir" "$kept"
@@ -49,6 +49,33 @@ are_delivered() { (($(count delivered batches list) == $1 && $(count partial bat
 
 are_shelved() { (($(count "parked\|dead" shelf list) == $1)); }
 
+what_next() {
+    cat <<'END'
+Next:
+  make demo KEEP=1                     keeps everything running, and prints commands to try
+  README.md, "Connect a real Testmo"   from here to a tenant's own Testmo
+  docs/publishing.md                   the message, for generators
+END
+}
+
+what_next_here() {
+    local courier="$bin/testmo-courier --config $dir/courier.toml"
+    cat <<END
+
+Next: try these commands; each prints what happens and what to do.
+  # Read the cause and the remedy of one failure.
+  $courier shelf show sunrise-travel/promo-9-1
+  # Follow the remedy: connect this tenant. Its batch is then delivered.
+  $courier tenants set sunrise-travel --base-url $simulator_url/lindenshop --project 1 --folder 11 --key-stdin <<<demo-key-lindenshop
+  $courier batches show sunrise-travel/promo-9-1
+  # Find the mistake in a message before it is published.
+  $courier lint $batches/09-repeated-external-id.json
+  # Publish a batch again: nothing is created twice, and the same event comes back.
+  $courier publish --wait $batches/01-shop-vouchers-de.json
+Then connect a real Testmo: README.md, "Connect a real Testmo".
+END
+}
+
 before_the_new_key() { are_delivered $((delivered - 1)) && are_shelved $((shelved + 1)); }
 
 settled() { are_delivered $delivered && are_shelved $shelved; }
@@ -66,21 +93,21 @@ heading "Build"
 open_stack demo
 
 if [[ -n ${AMQP_URL:-} ]]; then
-    heading "The broker that AMQP_URL names, and a stand-in for Testmo"
+    heading "The broker from AMQP_URL, and a stand-in for Testmo"
 else
-    heading "A broker, and a stand-in for Testmo"
+    heading "RabbitMQ, and a stand-in for Testmo"
     start_broker
     echo "RabbitMQ  $AMQP_URL"
 fi
 start_simulator
 echo "Testmo    $simulator_url"
 
-heading "Tenants: each connection is tried as soon as it is entered"
+heading "Tenants: each connection is verified as soon as it is entered"
 write_settings
 courier init || die "init did not work."
 connect_tenants
 
-heading "A key is revoked in Testmo, and nobody told the worker"
+heading "A key is revoked in Testmo without the worker knowing"
 revoke_a_key
 echo "voltara"
 
@@ -88,22 +115,22 @@ heading "The worker"
 start_worker
 echo "ready, metrics at http://$metrics/metrics"
 
-heading "Eleven batches are published, one of them twice and one broken off; events come back"
+heading "Eleven batches are published, one of them twice and one cut off; events come back"
 launch "$bin/testmo-courier" --config "$dir/courier.toml" events tail </dev/null 2>"$dir/events.err" &
 events=$!
 publish_batches
 wait_for 60 "An outcome for every batch" before_the_new_key
 
-heading "A new key is entered for voltara, and what waited for it goes out by itself"
+heading "A new key is entered for voltara; its shelved batch is sent automatically"
 key=$(http POST "${simulator_url#http://}/_sim/accounts/voltara/users/1/token" | sed -nE 's/.*"token": *"([^"]+)".*/\1/p')
 courier tenants set voltara --key-stdin <<<"$key" || die "The new key does not work."
-wait_for 60 "The batch that waited" settled
+wait_for 60 "The shelved batch" settled
 stop "$events"
 
 heading "Every batch"
 courier batches list
 
-heading "The shelf: what cannot be delivered now, why, and what to do"
+heading "The shelf: what is not delivered, and why"
 courier shelf list
 
 heading "Cases in Testmo"
@@ -116,16 +143,17 @@ http GET "$metrics/metrics" | grep -E '^testmo_courier_[a-z_]+_total' | head -n 
 
 ((found == cases)) || die "There should be $cases cases in Testmo."
 outcome=good
-if [[ -n ${KEEP:-} ]]; then
-    mkdir -p "${kept%/*}"
-    printf '%s\n' "$dir" "$worker $simulator $broker" >"$kept"
-    outcome=kept
-    heading "All of it keeps running"
-    echo "RabbitMQ  $AMQP_URL"
-    echo "Testmo    $simulator_url"
-    echo "Metrics   http://$metrics/metrics"
-    echo "Commands  $bin/testmo-courier --config $dir/courier.toml …"
-    echo "To end it: make demo-stop"
-else
-    heading "As it should be"
+if [[ -z ${KEEP:-} ]]; then
+    heading "All checks passed"
+    what_next
+    exit
 fi
+mkdir -p "${kept%/*}"
+printf '%s\n' "$dir" "$worker $simulator $broker" >"$kept"
+outcome=kept
+heading "All checks passed; everything keeps running"
+echo "RabbitMQ  $AMQP_URL"
+echo "Testmo    $simulator_url"
+echo "Metrics   http://$metrics/metrics"
+what_next_here
+echo "To end the demo: make demo-stop"

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What is set here may be for the caller only.
+# Some of the variables set here are used only by the caller.
 # shellcheck disable=SC2034
 #
-# A broker, a stand-in for Testmo with six tenants, and a worker, for whoever sources this from the root of the tree.
+# A broker, a stand-in for Testmo with six tenants, and a worker, for scripts that source this from the root of the tree.
 #
 # The caller sets a trap that calls `close_stack`, and then calls `open_stack` first. It may set `broker_options`, those of
 # broker.sh, and `log`, where the worker's log is kept if something goes wrong.
@@ -26,10 +26,10 @@ die() {
     exit 1
 }
 
-# A zombie is dead and waits only to be noticed.
+# A zombie counts as ended: it only waits to be reaped.
 alive() { [[ -r /proc/$1/stat && $(<"/proc/$1/stat") != *') Z '* ]] 2>/dev/null; }
 
-# Asks, and insists after ten seconds.
+# Sends SIGTERM, and SIGKILL after ten seconds.
 stop() { # PID
     [[ -n $1 ]] && kill -TERM "$1" 2>/dev/null || return 0
     for _ in {1..200}; do
@@ -39,7 +39,7 @@ stop() { # PID
     kill -KILL "$1" 2>/dev/null
 }
 
-# What is not to be kept ends with this script, however that ends; the kernel sees to it.
+# Without KEEP the kernel ends each process together with this script, however the script ends.
 launch() {
     if [[ -n ${KEEP:-} ]]; then exec setsid "$@"; else exec setsid setpriv --pdeathsig TERM "$@"; fi
 }
@@ -58,7 +58,7 @@ courier() { "$bin/testmo-courier" --config "$dir/courier.toml" "$@"; }
 
 ready() { courier health >/dev/null 2>&1; }
 
-# Speaks HTTP by hand, because a fresh machine has nothing that does.
+# Speaks HTTP by hand, because a new machine may have no HTTP client.
 http() { # METHOD ADDRESS/PATH: prints the answer's body
     local host=${2%%/*}
     (
@@ -70,7 +70,7 @@ http() { # METHOD ADDRESS/PATH: prints the answer's body
 
 start_broker() {
     tests/env/install.sh rabbitmq-server || exit
-    # Its input never ends by itself; it is told to end.
+    # Its standard input stays open; it ends on a signal.
     mkfifo "$dir/orders"
     launch tests/env/broker.sh "${broker_options[@]}" <>"$dir/orders" >"$dir/broker.out" 2>"$dir/broker.err" &
     broker=$!
@@ -98,7 +98,7 @@ write_settings() {
     port=$(free_port) || exit 1
     metrics=127.0.0.1:$port
     printf -v origins '"%s", ' "$simulator_url"/{lindenshop,northbank,asklepios,hatif,tanuki,voltara}
-    # Everything, so that it serves a person who types commands later; the folder is nobody else's.
+    # Complete settings, so that people can use the file with commands later; only the demo uses this folder.
     cat >"$dir/courier.toml" <<END
 [amqp]
 url = "$AMQP_URL"
@@ -115,10 +115,10 @@ END
 
 connect() { # TENANT ACCOUNT PROJECT FOLDER
     courier tenants set "$1" --base-url "$simulator_url/$2" --project "$3" --folder "$4" --key-stdin \
-        <<<"demo-key-$2" || die "The connection of $1 is not as it should be."
+        <<<"demo-key-$2" || die "The connection of $1 does not work."
 }
 
-count() { # PATTERN COMMAND…: in how many lines of the output it stands
+count() { # PATTERN COMMAND…: prints how many lines of the output match
     local pattern=$1
     shift
     courier "$@" 2>/dev/null | grep -c "$pattern"
@@ -144,13 +144,13 @@ start_worker() {
     wait_for 30 "Getting ready" ready
 }
 
-# The demo's batches: eight good or waiting ones, one of them twice, and two broken ones.
+# The demo's batches: eight valid ones, one of them again, one with a refused case, and two broken ones.
 publish_batches() {
     courier publish "$batches"/0[1-8]-*.json "$batches"/01-*.json "$batches"/11-*.json || die "Publishing did not work."
     courier publish --raw "$batches"/09-*.json "$batches"/10-*.json || die "Publishing did not work."
 }
 
-# Builds what runs, and makes the folder that all of it is in.
+# Builds the programs, and creates the folder for all files of the demo.
 open_stack() { # NAME
     cargo build --workspace --locked --quiet || exit 1
     dir=$(mktemp -d "${TMPDIR:-/tmp}/courier-$1.XXXXXX") || exit 1

@@ -1,9 +1,10 @@
-//! Do README and documents speak of what there is? Every test, target, file and command that they name is there.
+//! Checks that the pages name only tests, targets, files, headings, commands and messages that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,8 +21,13 @@ fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Returns the name and the text of every page that people read, except the changelog.
 fn pages() -> Vec<(String, String)> {
-    let mut found = vec![root().join("README.md")];
+    let mut found = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name)).to_vec();
     files(&root().join("docs"), "md", &mut found);
     let text = |path: &PathBuf| fs::read_to_string(path).expect("a page");
     found.iter().map(|path| (path.strip_prefix(root()).expect("a page").display().to_string(), text(path))).collect()
@@ -35,17 +41,26 @@ fn sources() -> String {
     found.iter().map(|path| fs::read_to_string(path).expect("a source")).collect()
 }
 
-/// What stands between backticks.
+/// Returns the anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let anchor = |heading: &str| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+/// Returns the texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.starts_with("```")).flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
 #[test]
 fn every_promise_is_shown_by_something_that_exists() {
-    let (readme, sources) = (fs::read_to_string(root().join("README.md")).expect("a page"), sources());
-    let makefile = fs::read_to_string(root().join("Makefile")).expect("a Makefile");
+    let (promises, sources, makefile) = (page("docs/reliability.md"), sources(), page("Makefile"));
     let table =
-        readme.split("## What it promises").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a table");
+        promises.split("## What is promised").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a table");
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| **")).collect();
     assert_eq!(rows.len(), 6);
     for row in rows {
@@ -65,15 +80,22 @@ fn every_promise_is_shown_by_something_that_exists() {
 }
 
 #[test]
-fn every_link_and_every_path_leads_somewhere() {
+fn every_link_and_every_path_exists() {
     let mut seen = 0;
     for (page, text) in pages() {
         let folder = root().join(&page);
         let folder = folder.parent().expect("a folder");
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if !target.contains("://") && !target.starts_with('#') {
-                seen += 1;
-                assert!(folder.join(target).exists(), "{page} links to {target}");
+            if target.contains("://") {
+                continue;
+            }
+            seen += 1;
+            let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+            let file = if file.is_empty() { root().join(&page) } else { folder.join(file) };
+            assert!(file.exists(), "{page} links to {target}");
+            if let Some(anchor) = anchor {
+                let linked = fs::read_to_string(&file).expect("a page");
+                assert!(anchors(&linked).contains(anchor), "{page} links to {target}");
             }
         }
         let is_path = |name: &&str| {
@@ -89,7 +111,7 @@ fn every_link_and_every_path_leads_somewhere() {
 }
 
 #[test]
-fn every_command_that_is_spoken_of_is_one() {
+fn every_command_that_the_pages_name_exists() {
     let mut seen = BTreeSet::new();
     for (page, text) in pages() {
         for call in text.split("testmo-courier ").skip(1) {
@@ -112,4 +134,32 @@ fn every_command_that_is_spoken_of_is_one() {
         }
     }
     assert!(tried.len() > 5, "only {tried:?} were found");
+}
+
+#[test]
+fn the_readme_counts_the_reasons_and_quotes_their_remedies() {
+    let (readme, reasons) = (page("README.md"), page("docs/reasons.md"));
+    let count = reasons.lines().filter(|line| line.starts_with("| `")).count();
+    assert!(readme.contains(&format!("There are {count} [reasons]")), "there are {count} reasons");
+    let remedies = readme.lines().filter_map(|line| line.trim_start().strip_prefix("→ "));
+    let remedies: Vec<&str> = remedies.map(|remedy| remedy.trim_end_matches([';', ' ', '…'])).collect();
+    assert!(!remedies.is_empty());
+    for remedy in remedies {
+        assert!(reasons.contains(remedy), "docs/reasons.md does not have: {remedy}");
+    }
+}
+
+#[test]
+fn the_batch_in_the_readme_has_no_fault() {
+    let readme = page("README.md");
+    let batch = readme.split("<<'JSON'\n").nth(1).and_then(|rest| rest.split("\nJSON\n").next()).expect("a batch");
+    let mut lint = Command::new(env!("CARGO_BIN_EXE_testmo-courier"))
+        .args(["lint", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    lint.stdin.take().expect("its input").write_all(batch.as_bytes()).expect("the batch");
+    let output = lint.wait_with_output().expect("its output");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

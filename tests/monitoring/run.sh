@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Do alerts and dashboard work? Checks and tests the rules, then lets a private Prometheus watch a worker under load and
-# asks every query of the dashboard. Leaves nothing running.
+# Tests the alert rules, then lets a private Prometheus scrape a worker under load and runs every query of the dashboard.
+# Leaves nothing running.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/demo/stack.sh
@@ -19,7 +19,7 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 unset AMQP_URL DATABASE_URL KEEP "${!COURIER_@}" MAKEFLAGS MFLAGS MAKELEVEL
 
-# The settings as they are deployed; only the places differ, and the interval, because a person waits.
+# The deployed settings with other addresses, and a shorter interval because a person waits.
 write_scrapes() {
     cp deploy/prometheus/alerts.yml "$dir"
     sed -E -e "s/courier:9464/$metrics/" -e "s/rabbitmq:15692/${broker_metrics#http://}/" \
@@ -36,13 +36,13 @@ start_prometheus() {
     wait_for 30 "Prometheus" yields 'count(up == 1) == 2'
 }
 
-# Whether a query has an answer; NaN, as from a histogram that saw nothing, is none.
+# Succeeds if a query has an answer. NaN, as from an empty histogram, does not count.
 yields() { # QUERY
     local answer
     answer=$(promtool query instant "$server" "$1" 2>/dev/null) && grep -qv '=> NaN' <<<"${answer:-=> NaN}"
 }
 
-# The demo's batches that end in Testmo, under other names.
+# Publishes the demo's valid batches with other batch ids.
 publish_more() { # ROUND
     local file
     mkdir "$dir/round$1"
@@ -58,7 +58,7 @@ documented_series() {
         docs/metrics.md
 }
 
-# Every query of the dashboard after the title of its panel, with what Grafana would put in.
+# Prints every query of the dashboard after the title of its panel, with Grafana's variables filled in.
 queries() {
     local line title=''
     while IFS= read -r line; do
@@ -74,7 +74,7 @@ queries() {
 }
 shopt -s extglob
 
-# Asks what has not been answered yet, and tells whether all has been.
+# Runs the queries without an answer again, and succeeds once all have one.
 unanswered=()
 all_answered() {
     local query still=()
@@ -85,7 +85,7 @@ all_answered() {
     ((${#unanswered[@]} == 0))
 }
 
-# Asks for half a minute at most; prints what was never answered.
+# Retries for at most 30 seconds, and prints the queries without an answer.
 expect_answers() { # WHAT QUERY…
     local what=$1 count=$(($# - 1)) deadline=$((SECONDS + 30))
     shift
@@ -102,7 +102,7 @@ expect_answers() { # WHAT QUERY…
     echo "all $count $what return data"
 }
 
-heading "Rules: are they well formed, does each alert fire when it should and only then"
+heading "Rules: well formed, and each alert fires when it should and only then"
 tests/env/install.sh prometheus || exit
 promtool check config deploy/prometheus/prometheus.yml || exit 1
 promtool test rules deploy/prometheus/tests/*.yml || exit 1
@@ -143,5 +143,5 @@ echo "$healthy of $there can be evaluated; firing, as a stand-in is an insecure 
 ((healthy == there)) || failed=1
 promtool query instant "$server" 'ALERTS{alertstate="firing"}' || failed=1
 
-heading "$( ((failed)) && echo "Not as it should be" || echo "As it should be"), $SECONDS s"
+heading "$( ((failed)) && echo "Some checks failed" || echo "All checks passed"), $SECONDS s"
 ((failed == 0))
