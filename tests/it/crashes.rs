@@ -1,4 +1,4 @@
-//! What does a crash at each point of a batch's path leave, and what becomes of it? The table of `docs/architecture.md`.
+//! Checks what a crash at each point of a batch's path leaves, and how it is taken up: the table of `docs/architecture.md`.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -6,9 +6,11 @@ use serde_json::Value;
 use testmo_sim::Method;
 use testmo_sim::faults::Fault;
 
+use crate::support::batches::{batch, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, names, on_create, until};
+use crate::support::stage::Stage;
+use crate::support::waiting::until;
 
 /// SIGABRT, by which a worker ends that was told to crash.
 const ABORTED: i32 = 6;
@@ -35,8 +37,8 @@ async fn crash_at(point: &str, cases: usize, faults: Vec<Fault>, settings: &[(&s
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["outcome"], "delivered");
     until(async || Broker::shared().depth(&stage.vhost, "testmo.cases") == 0).await;
-    until(async || stage.store.unsent_count().await.expect("a store") == 0).await;
-    drop(process);
+    stage.all_sent().await;
+    process.stop().await;
     assert_eq!(stage.account("acme").case_names(), names("b-1", cases));
     assert!(stage.shelf().await.is_empty());
     let outcome = |case: &Value| case["outcome"].as_str().expect("an outcome").to_owned();

@@ -1,5 +1,5 @@
-//! Is each end of a create request told apart by what happened on the wire? "Clear" is what cannot have created
-//! anything; after all else the worker looks before it sends again.
+//! Checks that each end of a create request is classified by what happened on the wire: "clear" if it cannot have created
+//! anything, "unclear" if the worker must reconcile before it sends again.
 
 use std::net::TcpListener;
 

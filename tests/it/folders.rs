@@ -1,4 +1,4 @@
-//! Does every batch go to the folder it asks for, and is that created once?
+//! Checks that every batch goes to the folder it asks for, and that the folder is created once.
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
@@ -8,9 +8,11 @@ use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::model::{FolderList, FolderNames};
 use testmo_sim::world::{AccountSpec, FolderSpec};
 
+use crate::support::batches::{batch, key_of, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, key_of, on_create, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 /// A batch for a folder below the tenant's.
 fn batch_in(id: &str, path: &[&str]) -> serde_json::Value {
@@ -116,7 +118,7 @@ async fn a_folder_that_is_not_under_the_tenants_own_is_refused_until_it_is_mende
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::FolderMissing));
     assert!(stage.account("acme").cases().is_empty());
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Do many batches share a request, does every tenant get its turns, and is what cannot be sent soon out of the way?
+//! Checks that batches share requests, that tenants take turns, and that blocked batches leave the queue.
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
@@ -7,8 +7,10 @@ use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
 use testmo_sim::world::RequestRecord;
 
+use crate::support::batches::{batch, names, on_create, tenant_id};
 use crate::support::broker::Broker;
-use crate::support::stage::{Stage, batch, names, on_create, tenant_id, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 fn creates(stage: &Stage, tenant: &str) -> Vec<RequestRecord> {
     let requests = stage.account(tenant).requests();
@@ -86,7 +88,7 @@ async fn a_refused_case_harms_no_other_batch_of_its_request() {
     assert_eq!(event["data"]["outcome"], "partial");
     assert_eq!(event["data"]["cases"][1]["outcome"], "refused");
     assert_eq!(stage.account("acme").cases().len(), 1 + 3 + 2 + 3);
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +108,7 @@ async fn two_messages_in_conflict_over_an_id_never_go_together_and_the_first_one
     let of_both = cases.iter().filter(|name| names("b-1", 3).contains(name)).count();
     assert!(of_both == 2 || of_both == 3, "one of the two, whole: {cases:?}");
     assert_eq!(cases.len(), 1 + of_both + 2);
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +179,7 @@ async fn every_batch_that_comes_while_its_account_wants_a_long_pause_is_told_to_
     for n in 0..4 {
         assert_eq!(stage.heard(&format!("acme/b-{n}")), 0, "it is told once");
     }
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! What if Testmo carries a request out late? Within the settle time nothing is created twice; beyond it, what is there
-//! twice is found and told, once.
+//! Checks late requests of Testmo: within the settle time nothing is created twice; after it, duplicates are found and
+//! reported once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,10 +15,12 @@ use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 use testmo_sim::world::RequestRecord;
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, key_of, names, on_create, until};
+use crate::support::stage::Stage;
+use crate::support::waiting::until;
 
 const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 
@@ -105,7 +107,7 @@ async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
     assert_eq!(process.metric("testmo_courier_duplicates_detected_total"), Some(1.0));
     let twice = event["data"]["cases"][0]["duplicate_id"].as_u64().unwrap();
     assert_eq!(stage.record("acme/b-1").await.cases[0].duplicates, [twice]);
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 

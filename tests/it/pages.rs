@@ -1,4 +1,4 @@
-//! Do README and documents speak of what there is? Every test, target, file and command that they name is there.
+//! Checks that README and documents name only tests, targets, files and commands that exist.
 
 use std::collections::BTreeSet;
 use std::fs;

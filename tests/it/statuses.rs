@@ -9,9 +9,11 @@ use testmo_courier::store::shelf::{ShelfState, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, Rule};
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, key_of, names, on_create, patient, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::{patient, until};
 
 /// Short times, as a cause is found only after several settle times.
 const SOON: [(&str, &str); 3] = [
@@ -107,8 +109,9 @@ async fn a_refused_key_a_pause_and_a_request_that_is_too_large_are_understood_fr
     stage.account("acme").set_faults([on_create(pause).times(1)]);
     stage.publish(&batch("acme", "b-2", 1)).await;
     until(async || process.metric("testmo_courier_throttled_total") == Some(1.0)).await;
-    drop(process);
-    stage.end().await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Is nothing created twice, and nothing lost, when it is not clear how a request ended?
+//! Checks that nothing is created twice or lost when the outcome of a request is unknown.
 
 use testmo_courier::batch::Reason;
 use testmo_sim::Method;
@@ -6,9 +6,10 @@ use testmo_sim::faults::{CommitTime, CutAt, Fault};
 use testmo_sim::model::TagsFilter;
 use testmo_sim::world::RequestRecord;
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, key_of, names, on_create};
+use crate::support::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_the_server_are_tried_again_without_creating_anything_twice() {
@@ -101,7 +102,7 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
     let warnings: Vec<&str> = output.lines().filter(|line| line.contains("otherwise than they were sent")).collect();
     assert_eq!(warnings.len(), 1, "{output}");
     assert!(warnings[0].contains("acme/b-1 TC-1"), "{output}");
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
