@@ -61,7 +61,7 @@ async fn publishing_waits_for_the_outcome_of_every_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_cannot_be_delivered_now_is_told_as_open() {
+async fn a_batch_that_cannot_be_delivered_now_is_reported_as_open() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
     let unknown = file(&stage, "unknown.json", &batch("nobody", "b-1", 1).to_string());

@@ -26,7 +26,7 @@ async fn a_batch_becomes_cases_in_order_and_an_event_with_their_links() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_batch_again_is_not_pushed_but_its_event_is_announced_again() {
+async fn the_same_batch_again_is_not_pushed_but_its_event_is_sent_again() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
     stage.publish(&batch("acme", "b-1", 3)).await;

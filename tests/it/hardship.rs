@@ -105,7 +105,7 @@ async fn a_broker_short_of_memory_is_named_and_what_waits_goes_out_afterwards() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topology_that_is_incomplete_is_named_and_what_waits_goes_out_once_it_is_mended() {
+async fn an_incomplete_topology_is_reported_and_waiting_events_are_sent_once_it_is_fixed() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     // The worker looks for a queue that nobody has declared, and may not declare it itself.
     stage.environment.insert("COURIER_AMQP__CASES_QUEUE".into(), "testmo.other".into());

@@ -14,7 +14,7 @@ fn show(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_shown_with_its_cases_pushes_settlement_and_events() {
+async fn a_batch_is_shown_with_its_cases_requests_outcome_and_events() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
     stage.start_worker();

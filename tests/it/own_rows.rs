@@ -230,7 +230,7 @@ async fn where_ids_do_not_ascend_a_person_is_asked_and_nothing_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_is_too_high_is_no_floor_for_cases_that_nobody_can_have_copied() {
+async fn an_id_that_is_too_high_is_no_floor_for_cases_that_cannot_be_copies() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([on_create(Fault::Ids { ids: vec![1 << 53] }).times(1)]);
     stage.start_worker();

@@ -133,7 +133,7 @@ async fn a_message_that_was_sent_astray_is_replayed_as_the_batch_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_case_that_was_lost_is_looked_for_before_it_is_created_again() {
+async fn a_case_that_was_lost_is_reconciled_before_it_is_created_again() {
     let settings = [("COURIER_TESTMO__SETTLE_ANSWERED", "1s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");

@@ -29,7 +29,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_replicas_deliver_everything_once_and_announce_it_once() {
+async fn two_replicas_deliver_everything_once_and_report_it_once() {
     let mut stage = two_workers(&[("COURIER_AMQP__PREFETCH", "5")]).await;
     stage.publish(&batch("acme", "large", 250)).await;
     for n in 0..30 {
@@ -55,7 +55,7 @@ async fn two_replicas_deliver_everything_once_and_announce_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_replicas_tell_once_that_a_key_expires_or_has_expired() {
+async fn two_replicas_report_once_that_a_key_expires_or_has_expired() {
     let tenants = ["oak", "elm", "ash", "fir"];
     let mut stage = Stage::on_postgres(Postgres::shared(), &tenants, &[]).await;
     for (tenant, days) in tenants.iter().zip([14, 7, 1, -1]) {
@@ -132,7 +132,7 @@ async fn folders_of_a_path_are_created_once_by_two_replicas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_is_killed_in_the_middle_of_a_push_is_followed_by_another_that_waits_looks_and_adopts() {
+async fn after_a_replica_is_killed_during_a_request_another_waits_reconciles_and_adopts_its_cases() {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], &[]).await;
     stage.account("acme").set_faults([on_create(Fault::Slow { ms: 300, commit: CommitTime::AfterDelay }).times(1)]);
     let first = Process::start(&stage).await;
@@ -149,7 +149,7 @@ async fn a_replica_that_is_killed_in_the_middle_of_a_push_is_followed_by_another
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_was_killed_and_comes_back_finds_both_workers_waiting() {
+async fn two_workers_reconnect_to_a_store_that_was_killed_and_restarted() {
     let server = Postgres::start();
     let stage = Stage::on_postgres(&server, &["acme"], &[]).await;
     let processes = [Process::start(&stage).await, Process::start(&stage).await];

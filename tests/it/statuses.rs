@@ -58,7 +58,7 @@ fn outcomes(event: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_that_tells_no_outcome_creates_nothing_twice_and_gives_no_case_up() {
+async fn a_status_that_leaves_the_outcome_unknown_creates_nothing_twice_and_gives_up_no_case() {
     for (fault, outcome) in [
         (Fault::status_after_commit(408), "adopted"),
         (html_after_commit(408), "adopted"),
@@ -217,7 +217,7 @@ async fn where_no_case_of_a_batch_goes_through_none_is_left_to_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_that_is_not_paid_parks_the_tenant_and_what_may_be_there_is_looked_for() {
+async fn an_unpaid_subscription_parks_the_tenant_and_cases_possibly_created_are_reconciled() {
     for after_commit in [false, true] {
         let mut stage = stage().await;
         let fault = Fault::Status { status: 402, after_commit, retry_after: None, html: true, delay_ms: 0 };

@@ -129,7 +129,7 @@ async fn a_batch_that_comes_again_while_it_waits_on_the_shelf_is_there_once_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_discarded_is_announced_again_by_either_replica_and_never_pushed() {
+async fn the_event_of_a_discarded_batch_is_sent_again_by_either_replica_and_the_batch_is_never_pushed() {
     let mut stage = two_workers(&[]).await;
     stage.account("acme").revoke(1);
     stage.publish(&batch("acme", "b-1", 2)).await;

@@ -73,7 +73,7 @@ async fn events_that_no_queue_is_bound_for_hold_up_neither_others_nor_a_stop_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_workers_one_announces_what_waited_and_fresh_events_of_the_key_stay_behind_it() {
+async fn one_of_several_workers_sends_the_waiting_events_and_new_ones_of_the_key_stay_behind_them() {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme", "beta"], &[]).await;
     stage.listen_only_to("beta.#").await;
     stage.start_worker();

@@ -107,7 +107,7 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_reads_no_further_than_to_what_was_there_before() {
+async fn reconciliation_stops_reading_at_cases_that_existed_before() {
     for restarts in [false, true] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         let lost = on_create(Fault::status_after_commit(503)).from_nth(5).times(1);
@@ -133,7 +133,7 @@ async fn a_look_reads_no_further_than_to_what_was_there_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_asks_for_its_batches_alone_only_where_a_case_that_must_be_shown_is_shown() {
+async fn reconciliation_filters_by_tag_only_where_a_canary_case_is_returned() {
     let (by_tags, everything) = (true, false);
     for (filter, looks) in [
         (TagsFilter::Any, vec![by_tags]),

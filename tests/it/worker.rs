@@ -17,7 +17,7 @@ fn slow_create(ms: u64) -> Rule {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_was_killed_and_comes_back_finds_the_worker_waiting() {
+async fn a_worker_reconnects_to_a_broker_that_was_killed_and_restarted() {
     let broker = Broker::start();
     let mut stage = Stage::on(&broker, &["acme"], &[]).await;
     let process = Process::start(&stage).await;
@@ -63,7 +63,7 @@ async fn a_consumer_that_is_cancelled_subscribes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_told_to_stop_finishes_its_push_and_exits_with_0() {
+async fn a_worker_that_is_asked_to_stop_finishes_its_request_and_exits_with_0() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([slow_create(1_000).times(1)]);
     let mut process = Process::start(&stage).await;
@@ -103,7 +103,7 @@ async fn a_worker_that_is_killed_in_the_middle_of_a_push_leaves_nothing_twice_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_count_what_happened_and_health_tells_what_is_missing() {
+async fn metrics_count_what_happened_and_readiness_names_what_is_missing() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let process = Process::start(&stage).await;
     assert!(process.get("/livez").unwrap().starts_with("HTTP/1.1 200"));
@@ -129,7 +129,7 @@ async fn metrics_count_what_happened_and_health_tells_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_is_in_anything_that_a_full_run_puts_out() {
+async fn no_output_of_a_full_run_contains_a_key() {
     let mut stage = Stage::on(Broker::shared(), &["acme", "bad"], &[("COURIER_LOG__LEVEL", "trace")]).await;
     stage.account("bad").revoke(1);
     stage.account("acme").set_faults([Rule::always(Fault::status(503)).on(Method::Post, PathKind::Cases).times(1)]);
@@ -227,7 +227,7 @@ async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_with_other_arguments_is_told_and_used_all_the_same() {
+async fn a_queue_with_other_arguments_is_reported_and_used() {
     let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_AMQP__DELIVERY_LIMIT", "7")]).await;
     stage.environment.insert("COURIER_AMQP__DELIVERY_LIMIT".into(), "9".into());
     let process = Process::start(&stage).await;
@@ -251,7 +251,7 @@ async fn a_worker_without_its_master_key_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_is_told_that_its_key_expires_without_any_traffic_and_once() {
+async fn an_expiring_key_is_reported_once_even_without_any_traffic() {
     let mut stage = Stage::with_tenants(&["acme", "birch"]).await;
     for (tenant, date) in [("acme", in_days(5)), ("birch", in_days(-2))] {
         let mut row = stage.store.connection(&tenant.parse().unwrap()).await.unwrap().unwrap();

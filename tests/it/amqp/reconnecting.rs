@@ -11,20 +11,20 @@ use crate::support::broker::{Broker, QUEUE_SETTLES};
 use crate::support::waiting::{patient, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_sides_come_back_after_all_connections_were_closed() {
+async fn publisher_and_intake_reconnect_after_all_connections_were_closed() {
     let stage = Setup::new(Broker::shared(), "closed").declared().await;
-    both_sides_come_back(stage, Broker::shared(), |broker| {
+    publisher_and_intake_reconnect(stage, Broker::shared(), |broker| {
         broker.ctl(&["close_all_connections", "-p", "closed", "test"]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_sides_come_back_after_the_broker_was_killed() {
+async fn publisher_and_intake_reconnect_after_the_broker_was_killed() {
     let broker = Broker::start();
     let stage = Setup::new(&broker, "killed").declared().await;
     tokio::time::sleep(QUEUE_SETTLES).await;
-    both_sides_come_back(stage, &broker, |broker| {
+    publisher_and_intake_reconnect(stage, &broker, |broker| {
         broker.kill();
         broker.boot();
     })
@@ -84,7 +84,7 @@ async fn a_kill_in_the_middle_of_publishing_loses_nothing_that_was_stored() {
     stage.end().await;
 }
 
-async fn both_sides_come_back(stage: Setup, broker: &Broker, trouble: impl FnOnce(&Broker)) {
+async fn publisher_and_intake_reconnect(stage: Setup, broker: &Broker, trouble: impl FnOnce(&Broker)) {
     let publisher = stage.publisher();
     let vhost = stage.config.url.rsplit('/').next().expect("a virtual host").to_owned();
     let mut intake = stage.intake("testmo.cases", 50);

@@ -85,7 +85,7 @@ async fn a_connection_that_is_entered_while_the_old_one_is_verified_stays_as_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_people_who_change_a_connection_the_one_who_comes_too_late_is_told_so() {
+async fn of_two_people_who_change_a_connection_the_second_one_gets_an_error() {
     let (folder, server, held) = with_held().await;
     let end = held
         .during(&folder, &["tenants", "set", "acme", "--folder", "7"], async || {

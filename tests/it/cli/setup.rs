@@ -30,7 +30,7 @@ async fn a_lost_or_exchanged_master_key_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_mistake_in_the_configuration_is_told_at_once() {
+async fn all_mistakes_in_the_configuration_are_reported_together() {
     let folder = Folder::empty();
     folder.courier(&["config", "check"]).is(0, &["ok"]);
     std::fs::write(folder.path().join("bad.toml"), "[retry]\ntries = 0\n[amqp]\nprefetchh = 1\n").unwrap();
@@ -57,7 +57,7 @@ async fn a_wrong_command_line_says_what_to_type_instead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_neighbour_that_is_away_is_an_exit_code_of_its_own() {
+async fn an_unavailable_dependency_has_its_own_exit_code() {
     let folder = Folder::with_store();
     std::fs::write(folder.path().join("b.json"), include_str!("../../demo/batches/01-shop-vouchers-de.json")).unwrap();
     folder.courier(&["topology", "check"]).is(3, &["127.0.0.1:1"]);

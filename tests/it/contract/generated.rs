@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_anything_stumble(noise in proptest::collection::vec(any::<u8>(), 0..40), at in any::<usize>()) {
+    fn any_bytes_are_handled(noise in proptest::collection::vec(any::<u8>(), 0..40), at in any::<usize>()) {
         let mut message = bytes(&complete());
         let at = at % message.len();
         message.splice(at..(at + noise.len() / 2).min(message.len()), noise);
@@ -93,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_a_batch_can_be_rendered(changes in proptest::collection::vec(change(), 0..4)) {
+    fn every_valid_batch_can_be_rendered(changes in proptest::collection::vec(change(), 0..4)) {
         let message = ODD.with(|odd| changed(complete(), &changes, odd));
         if let Ok(batch) = decode(&bytes(&message)) {
             for case in render(&batch, &Mapping::default()) {

@@ -77,7 +77,7 @@ async fn a_required_field_that_the_mapping_lacks_waits_for_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_without_write_permission_waits_until_it_is_mended() {
+async fn a_role_without_write_permission_waits_until_it_is_fixed() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_role(1, Role::Read);
     stage.start_worker();
@@ -114,7 +114,7 @@ async fn a_project_or_a_folder_that_is_gone_waits_for_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_that_finds_nothing_wrong_is_not_told_as_mended_before_a_case_has_arrived() {
+async fn a_connection_that_verifies_is_not_reported_as_restored_before_a_case_has_arrived() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_role(1, Role::Read);
     stage.start_worker();
@@ -140,7 +140,7 @@ async fn a_look_that_finds_nothing_wrong_is_not_told_as_mended_before_a_case_has
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_was_never_reached_is_the_connections_trouble() {
+async fn a_host_that_was_never_reached_is_blamed_on_the_connection() {
     let lost = format!("http://{}.invalid/lost", "a".repeat(64));
     let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", lost.as_str())];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
@@ -160,7 +160,7 @@ async fn a_host_that_was_never_reached_is_the_connections_trouble() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_testmos_stops_the_tenant() {
+async fn a_response_that_is_not_from_testmo_stops_the_tenant() {
     for fault in [
         Fault::Redirect { location: "/login".into() },
         Fault::Html { after_commit: false },

@@ -7,7 +7,7 @@ use crate::support::batches::batch;
 use crate::support::stage::{LeftOver, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_message_is_dead_with_its_place_and_holds_nobody_up() {
+async fn a_broken_message_is_dead_with_its_place_and_blocks_no_other_batch() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
     stage.publish_bytes(r#"{"schema_version": 1, "#).await;
@@ -27,7 +27,7 @@ async fn a_broken_message_is_dead_with_its_place_and_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_with_a_wrong_routing_key_is_found_on_the_shelf() {
+async fn a_message_with_a_wrong_routing_key_is_shelved() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
     let body = batch("acme", "b-1", 1).to_string();

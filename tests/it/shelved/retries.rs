@@ -19,7 +19,7 @@ use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_account_is_left_alone_by_all_its_tenants_until_it_has_room() {
+async fn a_throttled_account_gets_no_request_of_any_tenant_during_its_pause() {
     let get = |fault: Fault, path| Rule::always(fault).on(Method::Get, path).times(1);
     let (seconds, date) = (Some(RetryAfter::Seconds(1)), Some(RetryAfter::DateIn(2)));
     for faults in [
@@ -139,7 +139,7 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_stays_ill_parks_the_batch_and_gives_it_up_after_the_horizon() {
+async fn a_batch_whose_server_keeps_failing_is_parked_and_given_up_after_the_horizon() {
     let settings =
         [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
