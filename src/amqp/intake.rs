@@ -1,65 +1,14 @@
-//! How do messages of a queue come in, and how is that paused and stopped?
-
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Takes in the messages of a queue, and pauses, resumes and stops that.
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::ack::AckHandle;
-use super::message::Message;
+use super::delivery::{Event, Mode, Subscription};
 use super::session::Consumption;
 use super::status::Status;
 use crate::config::Amqp;
 use crate::guard::{self, Count, Task};
-
-/// What to consume.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// The queue.
-    pub queue: String,
-    /// How many messages may be unacknowledged at once; the bound on what waits in memory.
-    pub prefetch: u16,
-}
-
-/// One unbroken time with the broker. Numbers are unique in the process and grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Generation(u64);
-
-/// A message and the right to acknowledge it.
-#[derive(Debug)]
-pub struct Delivery {
-    /// What came.
-    pub message: Message,
-    /// Whether the broker has handed it out before.
-    pub redelivered: bool,
-    /// The session it belongs to; see [`Event::Lost`].
-    pub generation: Generation,
-    /// To be used exactly once.
-    pub handle: AckHandle,
-}
-
-/// News of an intake.
-#[derive(Debug)]
-pub enum Event {
-    /// A message came.
-    Delivery(Box<Delivery>),
-    /// The session is over: its deliveries cannot be acknowledged any more and come again, here or
-    /// at another worker. What was not started should be dropped.
-    Lost(Generation),
-}
-
-/// What an intake is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Take messages.
-    Taking,
-    /// Take none for now.
-    Paused,
-    /// Take none any more.
-    Stopped,
-}
 
 /// The deliveries of one queue. It has a connection of its own, which is opened and kept open in
 /// the background: a message that lapin cannot read ends the connection it comes over, and must not
@@ -123,7 +72,7 @@ impl Intake {
         Self { events, control, status, panics: Count::default() }
     }
 
-    /// The next news; `None` after [`IntakeControl::stop`] or closing, once all were given out.
+    /// Returns the next event; `None` after [`IntakeControl::stop`] or closing, once all were given out.
     /// Nothing is lost if the wait is given up.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
@@ -146,7 +95,7 @@ impl Intake {
 }
 
 impl IntakeControl {
-    /// What is wanted, for whoever stands in for a broker.
+    /// Returns the mode that is wanted, for a stand-in of a broker.
     pub fn mode(&self) -> watch::Receiver<Mode> {
         self.mode.subscribe()
     }
@@ -176,19 +125,5 @@ impl IntakeControl {
             }
             fits
         });
-    }
-}
-
-impl Generation {
-    /// A number that no session has had.
-    pub fn fresh() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }

@@ -1,10 +1,11 @@
-//! What did the broker hand us?
+//! Holds a message as the broker delivered it.
 
 use std::collections::BTreeMap;
 
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::guard::Marker;
+use super::unreadable::UnreadableHeaders;
 
 /// How many headers are kept, in the order of their names.
 const MAX_HEADERS: usize = 64;
@@ -41,15 +42,6 @@ pub struct Message {
     pub delivery_count: u64,
     /// The properties and headers, if they cannot be read; then nothing else is known of them.
     pub unreadable: Option<UnreadableHeaders>,
-}
-
-/// Properties and headers that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableHeaders {
-    /// What is wrong with them.
-    pub detail: String,
-    /// The payload of the content-header frame as it came, at most 262,144 bytes of it.
-    pub bytes: Vec<u8>,
 }
 
 impl Message {

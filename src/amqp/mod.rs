@@ -1,16 +1,16 @@
-//! How do messages come from and go to RabbitMQ?
+//! Brings messages in from RabbitMQ and sends messages to it.
 //!
 //! The only module that names `lapin`. Reading order:
 //!
-//! | file | question |
+//! | file | responsibility |
 //! | --- | --- |
-//! | [`topology`] | which exchanges and queues does the project live on? |
-//! | `declare` | does the broker have them, and how are they made? |
-//! | `publisher`, `pool` | how is a message stored by the broker, and how sure is that? |
-//! | `intake`, `session` | how do messages come in, and when are they ours no longer? |
-//! | `tail` | how does a person watch the events go by? |
-//! | `guard` | keeps headers that lapin cannot read from ending a connection |
-//! | `link`, `address`, `reconnect`, `backoff`, `status` | how is a connection opened, limited, watched and opened again? |
+//! | [`topology`] | lists the exchanges and queues of the project |
+//! | `declare` | checks whether the broker has them, and declares them |
+//! | `publisher`, `job`, `pool` | have a message stored by the broker, and report how certain that is |
+//! | `intake`, `delivery`, `session` | bring messages in, and report when they can no longer be acknowledged |
+//! | `tail` | shows the events as they are published |
+//! | `guard`, `unreadable` | keep headers that lapin cannot read from ending a connection |
+//! | `link`, `address`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
 //!
 //! Invariants:
 //! - One publish is in flight on a channel. With two, lapin pairs confirms and returned messages
@@ -26,8 +26,10 @@ mod backoff;
 mod call;
 mod careful;
 mod declare;
+mod delivery;
 mod guard;
 mod intake;
+mod job;
 mod link;
 mod message;
 mod outgoing;
@@ -39,18 +41,21 @@ mod session;
 mod status;
 mod tail;
 pub mod topology;
+mod unreadable;
 
 pub use ack::{AckHandle, AckLost, Acknowledge, DeliveryEnd};
 pub use call::CallError;
 pub use declare::{Mismatch, Problem, check, declare};
-pub use intake::{Delivery, Event, Generation, Intake, IntakeControl, Mode, Subscription};
+pub use delivery::{Delivery, Event, Generation, Mode, Subscription};
+pub use intake::{Intake, IntakeControl};
 pub use link::{ConnectError, Link, connect_once};
-pub use message::{Message, UnreadableHeaders};
+pub use message::Message;
 pub use outgoing::{HeaderValue, Outgoing};
 pub use publish_error::{PublishError, PublishFault};
 pub use publisher::{Publish, Publisher};
 pub use status::Status;
 pub use tail::{Tail, TailError};
+pub use unreadable::UnreadableHeaders;
 
 /// A log directive that belongs into every filter: lapin writes each returned message with its
 /// body, and each lost connection a second time.

@@ -1,4 +1,4 @@
-//! How do the publishing channels live, work and come back?
+//! Keeps a connection for publishing open, and sends one message at a time over each of its channels.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::call::{CallError, channel_error};
+use super::job::Job;
 use super::link::{Change, Link, connect_once};
 use super::outgoing::Encoded;
 use super::publish_error::PublishError;
-use super::publisher::Job;
 use super::reconnect::{End, Reconnect};
 use super::status::{Status, StatusBoard};
 use crate::config::Amqp;

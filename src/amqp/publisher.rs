@@ -1,7 +1,5 @@
-//! How is a message handed to the broker so that it is certainly stored?
+//! Hands messages to the broker, and reports which of them it has certainly stored.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::outgoing::{Encoded, Outgoing};
+use super::job::{Claim, Job};
+use super::outgoing::Outgoing;
 use super::pool::Pool;
 use super::publish_error::PublishError;
 use super::status::Status;
@@ -57,25 +56,6 @@ impl Publish for Publisher {
 
     fn panics(&self) -> Count {
         self.panics.clone()
-    }
-}
-
-/// One message on its way to a channel.
-pub(super) struct Job {
-    pub(super) message: Encoded,
-    pub(super) claim: Claim,
-    pub(super) reply: oneshot::Sender<Result<(), PublishError>>,
-}
-
-/// Settles whether a waiting message is sent by a channel or taken back by its publisher: whoever
-/// claims it first. So "not sent" is certain.
-#[derive(Clone, Default)]
-pub(super) struct Claim(Arc<AtomicBool>);
-
-impl Claim {
-    /// Whether the message is the caller's now.
-    pub(super) fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How does consuming one queue go on over lost connections, pauses and deleted queues?
+//! Consumes one queue over lost connections, pauses and deleted queues.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::address::Address;
 use super::call::{CallError, limited};
 use super::careful::Careful;
 use super::declare::{Mismatch, declare, short};
+use super::delivery::{Delivery, Event, Generation, Mode, Subscription};
 use super::guard::Marker;
-use super::intake::{Delivery, Event, Generation, Mode, Subscription};
 use super::link::{Change, Changes, Link, connect_once};
 use super::message::Message;
 use super::reconnect::{End, Reconnect};

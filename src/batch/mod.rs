@@ -10,10 +10,10 @@ pub mod render;
 pub mod verdict;
 
 pub use message::Batch;
+pub use message::fault::Fault;
 pub use message::fingerprint::{batch_tag, fingerprint, is_batch_tag, raw_hash};
 pub use message::folder_name::folded_folder_name;
 pub use message::identity::{BatchId, BatchKey, MAX_BATCH_ID, MAX_TENANT_ID, NotAnId, TenantId};
-pub use message::reader::Fault;
 pub use message::text::{excerpt, one_line};
 pub use render::RenderedCase;
 pub use render::pack::{fitting, push_body, size_in_push};

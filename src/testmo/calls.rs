@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::classify::{Answer, redirect_of};
-use super::client::{Access, Client};
+use super::client::Client;
 use super::echo::differences;
+use super::transport::Access;
 use super::wire::{
     Created, EchoedFolder, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at, created_id,
 };

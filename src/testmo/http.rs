@@ -1,5 +1,4 @@
-//! How does one request go out and its answer come in? Vetted, limited in time and size, and told apart by what
-//! happened on the wire.
+//! Sends one request over HTTPS to a vetted address, limited in time and size, and classifies what happened on the wire.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,8 +12,8 @@ use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
 
 use super::classify::Answer;
-use super::client::{Access, Call, Transport};
 use super::resolver::{ListedResolver, ResolveError, VettedResolver};
+use super::transport::{Access, Call, Transport};
 use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;

@@ -9,10 +9,12 @@ mod client;
 mod echo;
 mod http;
 mod resolver;
+mod transport;
 mod wire;
 
 pub use address::{AddressPolicy, AddressRefused, Origin};
 pub use calls::{CreatedFolder, Look, Past, is_folder_id};
 pub use classify::Answer;
-pub use client::{Access, Call, Client, NoClient, Transport};
+pub use client::{Client, NoClient};
+pub use transport::{Access, Call, Transport};
 pub use wire::Folder;

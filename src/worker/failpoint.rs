@@ -37,7 +37,7 @@ mod ordered {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::Failpoint;
+    use crate::worker::failpoint::Failpoint;
 
     /// The order of this process: a crash ends all of it, so there is one for all workers in it.
     static ORDER: OnceLock<Order> = OnceLock::new();

@@ -11,6 +11,7 @@
 #   vhost NAME        create a virtual host for guest        answers `ok` or `failed N`
 #   drop-vhost NAME   delete it with all it holds            answers `ok` or `failed N`
 #   depth VHOST QUEUE  how many messages it holds, unacknowledged ones too  answers the number, then `ok` or `failed N`
+#   filled VHOST      its quorum queues with messages        answers their names, then `ok` or `failed N`
 #   close-connections  of every client                       answers `ok` or `failed N`
 #   ctl WORD…         rabbitmqctl, split at blanks           answers its output, then `ok` or `failed N`
 #
@@ -223,6 +224,12 @@ depth() { # VHOST QUEUE
     value_of "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"$1\">>, queue, <<\"$2\">>)), {ok, {_, N}, _} = ra:leader_query(amqqueue:get_pid(Q), fun(S) -> rabbit_fifo:query_messages_total(S) end), N."
 }
 
+filled() { # VHOST
+    local names
+    names=$(value_of "Has = fun(Q) -> {ok, {_, N}, _} = ra:leader_query(amqqueue:get_pid(Q), fun(S) -> rabbit_fifo:query_messages_total(S) end), N > 0 end, [binary_to_atom(element(4, amqqueue:get_name(Q))) || Q <- rabbit_amqqueue:list(<<\"$1\">>), amqqueue:get_type(Q) =:= rabbit_quorum_queue, Has(Q)].") || { echo "$names" && return 1; }
+    tr -d "[]'" <<<"$names" | tr ',' ' '
+}
+
 close_connections() {
     evaluate "[rabbit_networking:close_connection(C, \"closed on order\") || C <- rabbit_networking:connections()], ok."
 }
@@ -245,6 +252,7 @@ while read -r verb rest; do
     vhost) add_vhost "${words[0]}"; answer ;;
     drop-vhost) drop_vhost "${words[0]}"; answer ;;
     depth) depth "${words[@]}"; answer ;;
+    filled) filled "${words[0]}"; answer ;;
     close-connections) close_connections; answer ;;
     ctl) ctl "${words[@]}"; answer ;;
     *) echo "failed: unknown command $verb" ;;

@@ -1,4 +1,4 @@
-//! Do the commands that need a broker keep their word: what they wait for, what they print, how they exit?
+//! Runs commands that need a broker, and checks what they wait for, what they print and how they exit.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,8 +9,10 @@ use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::support::batches::batch;
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, patient, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::{patient, until};
 
 /// A command that runs beside the tasks of the test.
 type Running = JoinHandle<io::Result<Output>>;
@@ -55,11 +57,11 @@ async fn publishing_waits_for_the_outcome_of_every_batch() {
     for part in ["delivered   globex/b-2", "failed      acme/b-1  batch_conflict", "not_json", "→ "] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_cannot_be_delivered_now_is_told_as_open() {
+async fn a_batch_that_cannot_be_delivered_now_is_reported_as_open() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
     let unknown = file(&stage, "unknown.json", &batch("nobody", "b-1", 1).to_string());
@@ -73,7 +75,7 @@ async fn a_batch_that_cannot_be_delivered_now_is_told_as_open() {
     assert!(said.starts_with("00000001\tparked\tunknown_tenant\tnobody/b-1\t"), "{said}");
     let (code, said) = run(&stage, &["shelf", "show", "00000001", "--body"]).await;
     assert_eq!((code, said), (Some(0), batch("nobody", "b-1", 1).to_string()));
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +147,7 @@ async fn the_shelf_is_searched_by_tenant_reason_state_and_time() {
         let found: BTreeSet<&str> = reasons.collect();
         assert_eq!((code, found), (Some(0), expected.iter().copied().collect()), "{search:?}");
     }
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,8 +182,8 @@ async fn every_list_is_there_for_programs_too() {
         let (code, said) = run(&stage, &[list, &["--plain"]].concat()).await;
         assert!(code == Some(0) && said.contains('\t'), "{list:?}: {said}");
     }
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::Messages, LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,5 +198,5 @@ async fn a_second_signal_ends_the_worker_at_once() {
     process.signal("TERM");
     process.signal("INT");
     assert_eq!(process.exit().await.code(), Some(130));
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::Messages]).await;
 }

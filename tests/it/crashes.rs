@@ -1,4 +1,4 @@
-//! What does a crash at each point of a batch's path leave, and what becomes of it? The table of `docs/architecture.md`.
+//! Checks what a crash at each point of a batch's path leaves, and how it is taken up: the table of `docs/architecture.md`.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -6,9 +6,11 @@ use serde_json::Value;
 use testmo_sim::Method;
 use testmo_sim::faults::Fault;
 
+use crate::support::batches::{batch, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, names, on_create, until};
+use crate::support::stage::Stage;
+use crate::support::waiting::until;
 
 /// SIGABRT, by which a worker ends that was told to crash.
 const ABORTED: i32 = 6;
@@ -35,8 +37,8 @@ async fn crash_at(point: &str, cases: usize, faults: Vec<Fault>, settings: &[(&s
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["outcome"], "delivered");
     until(async || Broker::shared().depth(&stage.vhost, "testmo.cases") == 0).await;
-    until(async || stage.store.unsent_count().await.expect("a store") == 0).await;
-    drop(process);
+    stage.all_sent().await;
+    process.stop().await;
     assert_eq!(stage.account("acme").case_names(), names("b-1", cases));
     assert!(stage.shelf().await.is_empty());
     let outcome = |case: &Value| case["outcome"].as_str().expect("an outcome").to_owned();
@@ -46,7 +48,7 @@ async fn crash_at(point: &str, cases: usize, faults: Vec<Fault>, settings: &[(&s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_claim_the_cases_are_looked_for_in_vain_and_pushed() {
+async fn after_a_claim_reconciliation_finds_no_cases_and_they_are_pushed() {
     let (stage, after) = crash_at("after_claim", 3, vec![], &[]).await;
     assert_eq!((after.pushes, after.outcomes), (1, vec!["created".to_owned(); 3]));
     stage.end().await;
@@ -67,21 +69,21 @@ async fn after_a_record_only_the_rest_is_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_look_there_is_another_look() {
+async fn after_a_reconciliation_there_is_another_one() {
     let (stage, after) = crash_at("after_look", 3, vec![Fault::status_after_commit(503)], &[]).await;
     assert_eq!((after.pushes, after.outcomes), (1, vec!["adopted".to_owned(); 3]));
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_settlement_nothing_is_pushed_and_the_event_is_sent() {
+async fn after_the_outcome_is_stored_nothing_is_pushed_and_the_event_is_sent() {
     let (stage, after) = crash_at("after_settle", 3, vec![], &[]).await;
     assert_eq!((after.pushes, after.outcomes), (1, vec!["created".to_owned(); 3]));
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_parking_the_batch_comes_back_once() {
+async fn after_parking_the_batch_is_retried_once() {
     let settings = [("COURIER_RETRY__TRIES", "1"), ("COURIER_RETRY__FIRST_PARK", "100ms")];
     let (stage, after) = crash_at("after_park", 3, vec![Fault::status(503)], &settings).await;
     assert_eq!((after.pushes, after.outcomes), (2, vec!["created".to_owned(); 3]));
@@ -96,7 +98,7 @@ async fn after_an_acknowledgement_nothing_is_left_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_an_announcement_the_same_event_is_sent_again() {
+async fn after_an_event_is_published_the_same_event_is_sent_again() {
     let (mut stage, after) = crash_at("after_announce", 3, vec![], &[]).await;
     assert_eq!(stage.event_of("acme/b-1").await, after.event);
     stage.end().await;

@@ -1,5 +1,5 @@
-//! Is each end of a create request told apart by what happened on the wire? "Clear" is what cannot have created
-//! anything; after all else the worker looks before it sends again.
+//! Checks that each end of a create request is classified by what happened on the wire: "clear" if it cannot have created
+//! anything, "unclear" if the worker must reconcile before it sends again.
 
 use std::net::TcpListener;
 
@@ -128,7 +128,7 @@ async fn something_that_speaks_no_tls_is_clear() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_another_name_is_told_so_and_the_right_one_is_accepted() {
+async fn a_certificate_of_another_name_is_reported_and_the_right_one_is_accepted() {
     let sim = testmo_sim::Server::start().await.unwrap();
     sim.create("acme", AccountSpec::with_one_folder("key")).unwrap();
     let authority = Authority::new();
@@ -283,7 +283,7 @@ const BODIES: [(&str, &str); 4] =
     [(JSON, r#"{"message":"No."}"#), (HTML, "<html>"), (JSON, r#"{"error":"blocked"}"#), ("text/plain", "No.")];
 
 #[tokio::test]
-async fn what_is_answered_before_anything_is_carried_out_is_clear_whatever_the_body() {
+async fn a_status_that_precedes_any_work_is_clear_with_every_body() {
     for (kind, body) in BODIES {
         for (status, class) in
             [(401, "401"), (413, "413"), (421, "not_processed"), (425, "not_processed"), (429, "429")]
@@ -304,7 +304,7 @@ async fn a_refusal_is_clear_in_testmos_own_words_and_unclear_in_others() {
 }
 
 #[tokio::test]
-async fn any_other_status_is_unclear_whatever_the_body() {
+async fn any_other_status_is_unclear_with_every_body() {
     for (kind, body) in BODIES {
         for status in [402, 406, 408, 409, 410, 411, 414, 418, 423, 424, 428, 431, 451, 499, 600, 999] {
             let trouble = trouble_at(Wire::answering(answer(&format!("{status} ApiError"), kind, body))).await;

@@ -1,4 +1,4 @@
-//! Does every batch go to the folder it asks for, and is that created once?
+//! Checks that every batch goes to the folder it asks for, and that the folder is created once.
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
@@ -8,9 +8,11 @@ use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::model::{FolderList, FolderNames};
 use testmo_sim::world::{AccountSpec, FolderSpec};
 
+use crate::support::batches::{batch, key_of, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, key_of, on_create, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 /// A batch for a folder below the tenant's.
 fn batch_in(id: &str, path: &[&str]) -> serde_json::Value {
@@ -74,7 +76,7 @@ async fn a_folder_that_is_listed_on_a_later_page_is_found_and_not_created_again(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_whose_creation_ends_unclear_is_looked_for_before_it_is_created_again() {
+async fn a_folder_whose_creation_has_an_unknown_outcome_is_searched_before_it_is_created_again() {
     for fault in [Fault::status(503), Fault::status_after_commit(503), Fault::status_after_commit(500)] {
         let mut stage = Stage::on(Broker::shared(), &["acme"], &SOON).await;
         stage.account("acme").set_faults([Rule::always(fault).on(Method::Post, PathKind::Folders).times(1)]);
@@ -107,7 +109,7 @@ async fn a_folder_is_not_created_by_a_list_that_came_too_late_for_the_claim() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_is_not_under_the_tenants_own_is_refused_until_it_is_mended() {
+async fn a_folder_that_is_not_under_the_tenants_own_is_refused_until_that_is_fixed() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();
     let mut wish = batch("acme", "b-1", 2);
@@ -116,11 +118,11 @@ async fn a_folder_that_is_not_under_the_tenants_own_is_refused_until_it_is_mende
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::FolderMissing));
     assert!(stage.account("acme").cases().is_empty());
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_has_vanished_is_resolved_anew() {
+async fn a_folder_that_has_vanished_is_resolved_again() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(1)))).times(1)]);
     stage.start_worker();

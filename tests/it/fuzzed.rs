@@ -1,4 +1,4 @@
-//! Does what the fuzzer checks still build, and hold for what is known to be hostile and for what is sound?
+//! Checks the properties that the fuzzer checks, for hostile messages and for those of the demo.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Does the worker say clearly what is wrong with its surroundings, and is nothing lost meanwhile?
+//! Checks that the worker reports what is wrong with its environment, and loses nothing meanwhile.
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
@@ -7,9 +7,11 @@ use testmo_courier::store::Store;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
 
+use crate::support::batches::{batch, key_of, names};
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, key_of, names, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 const NO_BATCH: &str = "not a batch, but large";
 
@@ -61,8 +63,8 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
     stage.publish(&batch("acme", "b-9", 2)).await;
     stage.delivered("acme/b-9").await;
     assert_eq!(process.metric("testmo_courier_store_up"), Some(1.0));
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,12 +99,13 @@ async fn a_broker_short_of_memory_is_named_and_what_waits_goes_out_afterwards() 
     let mut there = stage.account("acme").case_names();
     there.retain(|name| !name.starts_with("b-3"));
     assert_eq!(there, [names("b-1", 2), names("b-2", 2), names("b-4", 2)].concat());
-    drop(process);
+    stage.all_sent().await;
+    process.stop().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topology_that_is_incomplete_is_named_and_what_waits_goes_out_once_it_is_mended() {
+async fn an_incomplete_topology_is_reported_and_waiting_events_are_sent_once_it_is_fixed() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     // The worker looks for a queue that nobody has declared, and may not declare it itself.
     stage.environment.insert("COURIER_AMQP__CASES_QUEUE".into(), "testmo.other".into());
@@ -118,7 +121,7 @@ async fn a_topology_that_is_incomplete_is_named_and_what_waits_goes_out_once_it_
     // Both queues are bound now, and the worker finds its own by itself.
     stage.publish(&batch("acme", "b-2", 2)).await;
     stage.delivered("acme/b-2").await;
-    drop(process);
+    process.stop().await;
     // What went to the right queue before is still there, for a worker that has the right name.
     stage.environment.remove("COURIER_AMQP__CASES_QUEUE");
     let process = Process::start(&stage).await;
@@ -126,7 +129,7 @@ async fn a_topology_that_is_incomplete_is_named_and_what_waits_goes_out_once_it_
     let mut there = stage.account("acme").case_names();
     there.sort();
     assert_eq!(there, [names("b-1", 2), names("b-2", 2)].concat());
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -160,6 +163,6 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
     assert_eq!(stage.shelf().await[0].state, ShelfState::Parked);
     assert!(stage.connect("nobody", "acme", &key_of("acme")).await);
     stage.delivered("nobody/b-1").await;
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }

@@ -10,10 +10,12 @@ use testmo_courier::store::shelf::{RAW_HEADERS, ShelfState, Shelved};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::support::batches::{batch, names};
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
 use crate::support::raw::{RawPublisher, entry, nested, short, text};
-use crate::support::stage::{Stage, batch, names, patient, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::{patient, until};
 use crate::support::wire::Authority;
 
 const CASES: &str = "testmo.cases";
@@ -100,8 +102,8 @@ async fn messages_whose_headers_cannot_be_read_are_shelved_between_batches_that_
     stage.delivered("acme/p-6").await;
     assert_eq!(stage.account("acme").case_names().iter().filter(|name| name.starts_with("p-")).count(), 1);
     stage.shelf_until(|shelf| shelf.len() == wanted.len() - 1).await;
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +125,7 @@ async fn what_lies_unreadable_in_the_dead_and_the_unrouted_queue_is_shelved_too(
     for queue in ["testmo.cases.dead", "testmo.unrouted"] {
         until(async || Broker::shared().depth(&stage.vhost, queue) == 0).await;
     }
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,8 +163,7 @@ async fn a_worker_that_is_killed_over_unreadable_headers_leaves_one_row() {
     let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
     raw.with_headers(CASES, &entry(b"x-\xff", &text(b"value")), &body("p-1")).expect("a stored message");
     until(async || in_hand(&stage.vhost, CASES) == 1).await;
-    process.signal("KILL");
-    drop(process);
+    process.kill();
     assert!(stage.shelf().await.is_empty());
     other.execute("ROLLBACK").await.expect("the end of it");
     other.close().await.expect("the end of it");
@@ -174,8 +175,8 @@ async fn a_worker_that_is_killed_over_unreadable_headers_leaves_one_row() {
     until(async || Broker::shared().depth(&stage.vhost, CASES) == 0).await;
     stage.publish(&batch("acme", "b-1", 1)).await;
     stage.delivered("acme/b-1").await;
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[cfg(debug_assertions)]
@@ -193,8 +194,8 @@ async fn a_worker_that_dies_once_unreadable_headers_are_stored_leaves_one_row() 
     until(async || Broker::shared().depth(&stage.vhost, CASES) == 0).await;
     assert_eq!(stage.shelf().await.len(), 1);
     assert_eq!(stage.event_of("acme/p-1").await["data"]["reason"], "unreadable_headers");
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +215,7 @@ async fn a_dead_queue_that_may_not_be_read_is_named_while_batches_arrive() {
     stage.delivered("acme/b-1").await;
     permit(".*");
     until(async || says("200 OK")).await;
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -258,8 +259,8 @@ async fn over_tls_unreadable_headers_are_shelved_and_batches_arrive() {
     wanted.sort();
     assert_eq!(there, wanted);
     assert!(!process.output().contains("broker not connected"), "{}", process.output());
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,11 @@
-//! Does a person see what happened to a batch?
+//! Checks that a person sees what happened to a batch.
 
 use serde_json::Value;
 use testmo_sim::faults::Fault;
 
+use crate::support::batches::{batch, on_create};
 use crate::support::process::{command, run_reading};
-use crate::support::stage::{Stage, batch, on_create};
+use crate::support::stage::{LeftOver, Stage};
 
 fn show(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = command(stage);
@@ -13,7 +14,7 @@ fn show(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_shown_with_its_cases_pushes_settlement_and_events() {
+async fn a_batch_is_shown_with_its_cases_requests_outcome_and_events() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
     stage.start_worker();
@@ -50,5 +51,5 @@ async fn a_batch_that_waits_on_the_shelf_is_shown_and_an_unknown_one_is_a_findin
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("no batch acme/none is known") && said.contains("batches list"), "{said}");
     assert_eq!(show(&stage, &["acme"]).0, Some(2));
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

@@ -1,4 +1,4 @@
-//! Do messages that mean harm end on the shelf, each with its place and reason, and does nobody wait for them?
+//! Checks that hostile messages are shelved, each with its place and reason, and that no batch waits for them.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,10 @@ use testmo_courier::batch::message::decode::{Undecodable, decode};
 use testmo_courier::batch::{Reason, excerpt};
 use testmo_courier::store::shelf::ShelfState;
 
+use crate::support::batches::{batch, names};
 use crate::support::hostile::messages;
-use crate::support::stage::{Stage, batch, names, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 /// Why a message goes to the shelf, and the beginning of what is said of it; `None` for one that is a batch.
 fn fate(message: &[u8], largest: usize) -> Option<(Reason, String)> {
@@ -76,5 +78,5 @@ async fn hostile_messages_end_on_the_shelf_with_place_and_reason_and_block_no_ne
         }
     }
     assert!(bad.is_empty(), "{:?} are not on the shelf", bad.values());
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

@@ -1,4 +1,4 @@
-//! Do many batches share a request, does every tenant get its turns, and is what cannot be sent soon out of the way?
+//! Checks that batches share requests, that tenants take turns, and that blocked batches leave the queue.
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
@@ -7,8 +7,10 @@ use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
 use testmo_sim::world::RequestRecord;
 
+use crate::support::batches::{batch, names, on_create, tenant_id};
 use crate::support::broker::Broker;
-use crate::support::stage::{Stage, batch, names, on_create, tenant_id, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 fn creates(stage: &Stage, tenant: &str) -> Vec<RequestRecord> {
     let requests = stage.account(tenant).requests();
@@ -86,7 +88,7 @@ async fn a_refused_case_harms_no_other_batch_of_its_request() {
     assert_eq!(event["data"]["outcome"], "partial");
     assert_eq!(event["data"]["cases"][1]["outcome"], "refused");
     assert_eq!(stage.account("acme").cases().len(), 1 + 3 + 2 + 3);
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,11 +108,11 @@ async fn two_messages_in_conflict_over_an_id_never_go_together_and_the_first_one
     let of_both = cases.iter().filter(|name| names("b-1", 3).contains(name)).count();
     assert!(of_both == 2 || of_both == 3, "one of the two, whole: {cases:?}");
     assert_eq!(cases.len(), 1 + of_both + 2);
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_several_batches_that_ends_unclear_is_looked_for_once_and_creates_nothing_twice() {
+async fn a_request_of_several_batches_with_an_unknown_outcome_is_reconciled_once_and_creates_nothing_twice() {
     for fault in [Fault::status(503), Fault::status_after_commit(503)] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         let slow = Fault::Slow { ms: 500, commit: CommitTime::BeforeDelay };
@@ -131,7 +133,7 @@ async fn a_request_of_several_batches_that_ends_unclear_is_looked_for_once_and_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_that_floods_and_is_gated_leaves_the_window_to_others_and_comes_back_in_order() {
+async fn a_tenant_that_floods_and_is_paused_leaves_the_window_to_others_and_is_resumed_in_order() {
     let prefetch = [("COURIER_AMQP__PREFETCH", "10"), ("COURIER_PUSH__MAX_CASES", "5")];
     let mut stage = Stage::on(Broker::shared(), &["flood", "quiet"], &prefetch).await;
     // As many requests as go out at once.
@@ -158,7 +160,7 @@ async fn a_tenant_that_floods_and_is_gated_leaves_the_window_to_others_and_comes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_batch_that_comes_while_its_account_wants_a_long_pause_is_told_to_be_deferred_once() {
+async fn every_batch_that_arrives_during_a_long_pause_of_its_account_is_reported_once_as_deferred() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(3_600))))]);
     stage.start_worker();
@@ -177,7 +179,7 @@ async fn every_batch_that_comes_while_its_account_wants_a_long_pause_is_told_to_
     for n in 0..4 {
         assert_eq!(stage.heard(&format!("acme/b-{n}")), 0, "it is told once");
     }
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +204,7 @@ async fn what_a_person_has_paused_waits_on_the_shelf_until_it_may_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_fails_again_and_again_is_left_alone_and_probed_until_it_is_well() {
+async fn an_account_that_keeps_failing_is_paused_and_probed_until_it_recovers() {
     let soon = [("COURIER_RETRY__FIRST_PARK", "200ms"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &soon).await;
     stage.account("acme").set_faults([on_create(Fault::status(503)).times(30)]);

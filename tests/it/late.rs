@@ -1,5 +1,5 @@
-//! What if Testmo carries a request out late? Within the settle time nothing is created twice; beyond it, what is there
-//! twice is found and told, once.
+//! Checks late requests of Testmo: within the settle time nothing is created twice; after it, duplicates are found and
+//! reported once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,10 +15,12 @@ use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 use testmo_sim::world::RequestRecord;
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, key_of, names, on_create, until};
+use crate::support::stage::Stage;
+use crate::support::waiting::until;
 
 const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 
@@ -41,7 +43,7 @@ fn requests(stage: &Stage, method: Method) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_carried_out_after_the_settle_time_is_told_once_with_both_ids() {
+async fn a_request_that_is_carried_out_after_the_settle_time_is_reported_once_with_both_ids() {
     let mut stage = Stage::on(Broker::shared(), &["acme"], &QUICK).await;
     let late = Fault::Slow { ms: 4_000, commit: CommitTime::AfterDelay };
     stage.account("acme").set_faults([on_create(late).times(1)]);
@@ -79,7 +81,7 @@ async fn a_request_that_is_carried_out_after_the_settle_time_is_told_once_with_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
+async fn late_cases_are_also_found_by_the_next_reconciliation() {
     let settings = with(&[
         ("COURIER_TESTMO__SETTLE_UNANSWERED", "2s"),
         ("COURIER_TESTMO__LAST_LOOK", "1h"),
@@ -105,12 +107,12 @@ async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
     assert_eq!(process.metric("testmo_courier_duplicates_detected_total"), Some(1.0));
     let twice = event["data"]["cases"][0]["duplicate_id"].as_u64().unwrap();
     assert_eq!(stage.record("acme/b-1").await.cases[0].duplicates, [twice]);
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_found_of_a_batch_that_went_on_elsewhere_tells_nothing_of_those_it_was_sent_with() {
+async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those_sent_with_it() {
     let settings = [
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "20s"),
         ("COURIER_TESTMO__SETTLE_UNANSWERED", "20s"),
@@ -192,7 +194,7 @@ async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_replicas_one_looks_once_more_and_says_nothing_where_there_is_nothing() {
+async fn one_of_two_replicas_checks_for_late_duplicates_and_reports_nothing_if_there_are_none() {
     let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], &settings).await;
     stage.account("acme").set_faults([on_create(Fault::status(504)).times(1)]);
@@ -209,7 +211,7 @@ async fn of_two_replicas_one_looks_once_more_and_says_nothing_where_there_is_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_look_that_fails_is_made_up_for() {
+async fn a_late_duplicate_check_that_fails_is_repeated() {
     let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");

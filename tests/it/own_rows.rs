@@ -13,9 +13,11 @@ use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::faults::{CommitTime, Fault};
 use testmo_sim::model::CaseOrder;
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, key_of, names, on_create, patient};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::patient;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -95,7 +97,7 @@ async fn a_list_in_another_order_is_read_to_its_end() {
     assert_eq!(stage.delivered("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted");
     assert_eq!(acme.case_names().len(), 302);
     assert!(process.metric("testmo_courier_unordered_lists_total").is_some_and(|count| count >= 1.0));
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -122,7 +124,7 @@ async fn an_id_that_no_new_case_can_have_leaves_the_outcome_unknown() {
         assert_eq!(event["data"]["cases"][0]["outcome"], "adopted", "{ids:?}: {event}");
     }
     assert_eq!(process.metric("testmo_courier_senseless_ids_total"), Some(6.0));
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -187,14 +189,13 @@ async fn a_floor_survives_the_worker_that_stored_it() {
     let process = Process::start(&stage).await;
     replay(&stage, "acme/b-1").await;
     acme.until(|station| station.account.cases.iter().len() == 5).await;
-    process.signal("KILL");
-    drop(process);
+    process.kill();
     let process = Process::start(&stage).await;
     let event = stage.delivered("acme/b-1").await;
     let newest = acme.cases().iter().map(|case| case.id).max();
     assert_eq!(event["data"]["cases"][1]["testmo_id"].as_u64(), newest, "{event}");
     assert_eq!(acme.cases().len(), 5);
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -214,7 +215,7 @@ async fn a_case_that_was_renamed_after_the_request_still_proves_it() {
         event["data"]["cases"].as_array().expect("cases").iter().map(|case| &case["outcome"]).collect();
     assert_eq!(outcomes, ["unclear", "adopted"], "{event}");
     assert_eq!(acme.cases().len(), 2, "nothing is sent again");
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,11 +226,11 @@ async fn where_ids_do_not_ascend_a_person_is_asked_and_nothing_is_sent_again() {
     stage.store.change(Change { observation, ..Change::default() }).await.unwrap();
     stage.start_worker();
     is_asked(&mut stage).await;
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_is_too_high_is_no_floor_for_cases_that_nobody_can_have_copied() {
+async fn an_id_that_is_too_high_is_no_floor_for_cases_that_cannot_be_copies() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([on_create(Fault::Ids { ids: vec![1 << 53] }).times(1)]);
     stage.start_worker();
@@ -238,7 +239,7 @@ async fn an_id_that_is_too_high_is_no_floor_for_cases_that_nobody_can_have_copie
     is_asked(&mut stage).await;
     let account = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap().origin;
     assert!(stage.store.throttle(&account).await.unwrap().ids_disordered, "what was learnt is kept");
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,7 +255,7 @@ async fn where_testmo_gives_ids_a_second_time_a_person_is_asked_and_nothing_is_s
     assert_eq!(event["data"]["reason"], "unclear_in_testmo", "{event}");
     stage.stop_worker().await;
     assert_eq!(acme.case_names(), names("b-1", 2));
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 /// Has a request end unclear after its cases were created, and sees that a person is shown them.

@@ -1,4 +1,4 @@
-//! Does a panic end only the unit of work it happens in, and does the end of a task's loop end the worker?
+//! Checks that a panic fails only its unit of work, and that the end of a loop ends the worker.
 
 use serde_json::Value;
 use testmo_courier::batch::{Reason, TenantId, raw_hash};
@@ -11,9 +11,11 @@ use testmo_courier::store::shelf::{Identity, ShelfState, Shelved, Shelving, Unti
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 
+use crate::support::batches::{batch, in_days, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, in_days, names, on_create, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 /// More often than a unit is tried in any test.
 const ALWAYS: u32 = 1_000_000;
@@ -76,8 +78,8 @@ async fn a_message_that_panics_is_tried_apart_and_given_up_and_its_neighbours_ar
     assert!(line.contains("ordered at arrive over acme/b-bad") && line.contains("src/guard.rs:"), "{line}");
     let unit = format!("message {}", raw_hash(bad.to_string().as_bytes()));
     assert!(output.contains(&unit), "{output}");
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +91,7 @@ async fn a_message_that_panics_once_is_delivered_after_it_was_tried_apart() {
     stage.shelf_until(<[_]>::is_empty).await;
     assert_eq!(panics(&process, Task::Intake), 1);
     assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -120,8 +122,8 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
     }
     only_this_is_dead(&mut stage, &process, &batch("acme", "b-bad", 2)).await;
     assert_eq!(panics(&process, Task::Shelf), 4, "once among others, three times apart from them");
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 /// Work on one of several batches panics each time; the others are delivered, whoever shared its requests.
@@ -149,8 +151,8 @@ async fn work_panics_at(point: &str, counted: Task) {
     wanted.extend(names("b-after", 1));
     wanted.sort();
     assert_eq!(there, wanted);
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +178,7 @@ async fn a_panic_after_a_request_was_sent_creates_nothing_twice() {
     assert_eq!(panics(&process, Task::Dispatcher), 1);
     assert_eq!(stage.account("acme").case_names(), names("b-1", 3));
     assert!(stage.shelf().await.is_empty());
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -193,8 +195,8 @@ async fn an_undeliverable_message_that_panics_is_shelved_unread() {
     assert_eq!(panics(&process, Task::UnroutedQueue), 1);
     stage.publish(&batch("acme", "b-1", 1)).await;
     stage.delivered("acme/b-1").await;
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +211,7 @@ async fn a_key_or_an_event_that_panics_is_skipped_and_its_neighbours_are_reporte
     let process = Process::start(&stage).await;
     assert_eq!(stage.event_of("birch").await["type"], "com.sqai-suite.testmo.key.expiring.v1");
     assert_eq!(panics(&process, Task::Expiry), 1);
-    drop(process);
+    process.stop().await;
 
     stage.environment.insert("COURIER_PANIC_AT".into(), unit("publish", ALWAYS, "acme/b-1"));
     let process = Process::start(&stage).await;
@@ -220,12 +222,13 @@ async fn a_key_or_an_event_that_panics_is_skipped_and_its_neighbours_are_reporte
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
     until(async || stage.store.unsent_count().await.expect("a store") == 1).await;
     assert!(is_ready(&process));
-    drop(process);
+    // Stopped, it would try to send the event until its drain time is over.
+    process.kill();
 
     stage.environment.remove("COURIER_PANIC_AT");
     let process = Process::start(&stage).await;
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -247,7 +250,7 @@ async fn a_failed_connection_whose_check_panics_does_not_keep_another_from_being
     until(async || stage.store.connection(&birch).await.expect("a store").expect("a connection").is_verified()).await;
     until(async || panics(&process, Task::Recheck) == 1).await;
     assert!(is_ready(&process));
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -268,7 +271,7 @@ async fn a_late_duplicate_check_that_panics_is_made_again_when_its_lease_is_over
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["type"], "com.sqai-suite.testmo.case.duplicated.v1");
     assert_eq!(panics(&process, Task::LateDuplicates), 1);
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -292,7 +295,7 @@ async fn a_panic_in_a_session_with_the_broker_or_in_a_periodic_task_costs_one_ro
         let mut there = stage.account("acme").case_names();
         there.sort();
         assert_eq!(there, (1..=3).flat_map(|n| names(&format!("b-{n}"), 2)).collect::<Vec<_>>());
-        drop(process);
+        process.stop().await;
         stage.end().await;
     }
 }
@@ -324,7 +327,8 @@ async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more
     there.sort();
     wanted.sort();
     assert_eq!(there, wanted);
-    drop(process);
+    stage.all_sent().await;
+    process.stop().await;
     stage.end().await;
 }
 
@@ -353,7 +357,7 @@ async fn a_worker_that_a_defect_ends_finishes_its_requests_within_the_drain_time
         let process = Process::start(&stage).await;
         stage.delivered("acme/b-1").await;
         assert_eq!(stage.account("acme").case_names(), names("b-1", 3), "{task}");
-        drop(process);
+        process.stop().await;
         stage.end().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Does a person's second try deliver what is missing, and nothing twice? And does what was given up stay so?
+//! Checks that a replay delivers what is missing and nothing twice, and that dead batches stay dead.
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
@@ -8,9 +8,11 @@ use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, Rule};
 use testmo_sim::world::RequestRecord;
 
+use crate::support::batches::{batch, key_of, names};
 use crate::support::broker::Broker;
 use crate::support::process::command;
-use crate::support::stage::{Stage, batch, key_of, names, patient};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::patient;
 
 /// A command without a terminal: its exit code, and all that it said.
 async fn courier(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
@@ -113,7 +115,7 @@ async fn what_cannot_succeed_is_left_alone_with_its_cause() {
     says(courier(&stage, &["replay", "00000abc", "--yes"]).await, 1, &["nothing with the id 00000abc"]);
     says(courier(&stage, &["replay", "--yes"]).await, 2, &["it is not said what is meant"]);
     says(courier(&stage, &["replay", "acme/b-1", "--state", "dead"]).await, 2, &["ids and filters"]);
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +133,7 @@ async fn a_message_that_was_sent_astray_is_replayed_as_the_batch_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_case_that_was_lost_is_looked_for_before_it_is_created_again() {
+async fn a_case_that_was_lost_is_reconciled_before_it_is_created_again() {
     let settings = [("COURIER_TESTMO__SETTLE_ANSWERED", "1s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");

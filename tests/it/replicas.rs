@@ -1,13 +1,15 @@
-//! Do several workers share one PostgreSQL, so that nothing is lost and nothing comes twice?
+//! Checks that workers that share one PostgreSQL lose nothing and create nothing twice.
 
 use serde_json::json;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 
+use crate::support::batches::{batch, in_days, names, on_create};
 use crate::support::postgres::Postgres;
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, in_days, names, on_create, until};
+use crate::support::stage::Stage;
+use crate::support::waiting::until;
 
 async fn two_workers(settings: &[(&str, &str)]) -> Stage {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], settings).await;
@@ -27,7 +29,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_replicas_deliver_everything_once_and_announce_it_once() {
+async fn two_replicas_deliver_everything_once_and_report_it_once() {
     let mut stage = two_workers(&[("COURIER_AMQP__PREFETCH", "5")]).await;
     stage.publish(&batch("acme", "large", 250)).await;
     for n in 0..30 {
@@ -43,7 +45,7 @@ async fn two_replicas_deliver_everything_once_and_announce_it_once() {
     let mut wanted: Vec<String> = (0..30).flat_map(|n| names(&format!("b-{n}"), 3)).collect();
     wanted.extend(names("large", 250));
     assert_eq!(sorted(there), sorted(wanted));
-    until(async || stage.store.unsent_count().await.unwrap() == 0).await;
+    stage.all_sent().await;
     assert!(stage.shelf().await.is_empty());
     stage.publish(&batch("acme", "last", 1)).await;
     stage.event_of("acme/last").await;
@@ -53,7 +55,7 @@ async fn two_replicas_deliver_everything_once_and_announce_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_replicas_tell_once_that_a_key_expires_or_has_expired() {
+async fn two_replicas_report_once_that_a_key_expires_or_has_expired() {
     let tenants = ["oak", "elm", "ash", "fir"];
     let mut stage = Stage::on_postgres(Postgres::shared(), &tenants, &[]).await;
     for (tenant, days) in tenants.iter().zip([14, 7, 1, -1]) {
@@ -73,7 +75,7 @@ async fn two_replicas_tell_once_that_a_key_expires_or_has_expired() {
             assert!(remedy.contains(part), "{part:?} is not in {remedy}");
         }
     }
-    until(async || stage.store.unsent_count().await.unwrap() == 0).await;
+    stage.all_sent().await;
     stage.publish(&batch("oak", "last", 1)).await;
     stage.delivered("oak/last").await;
     assert_eq!(tenants.map(|tenant| stage.heard(tenant)), [0; 4], "told again");
@@ -130,7 +132,7 @@ async fn folders_of_a_path_are_created_once_by_two_replicas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_is_killed_in_the_middle_of_a_push_is_followed_by_another_that_waits_looks_and_adopts() {
+async fn after_a_replica_is_killed_during_a_request_another_waits_reconciles_and_adopts_its_cases() {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], &[]).await;
     stage.account("acme").set_faults([on_create(Fault::Slow { ms: 300, commit: CommitTime::AfterDelay }).times(1)]);
     let first = Process::start(&stage).await;
@@ -138,8 +140,7 @@ async fn a_replica_that_is_killed_in_the_middle_of_a_push_is_followed_by_another
     until_creating(&stage).await;
     stage.start_worker();
     let lease = stage.store.batch(&"acme/b-1".parse().unwrap()).await.unwrap().unwrap().lease_until.unwrap();
-    first.signal("KILL");
-    drop(first);
+    first.kill();
     let event = stage.event_of("acme/b-1").await;
     assert!(stage.store.now() >= lease, "the lease is waited for");
     assert_eq!(event["data"]["cases"][0]["outcome"], "adopted");
@@ -148,7 +149,7 @@ async fn a_replica_that_is_killed_in_the_middle_of_a_push_is_followed_by_another
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_was_killed_and_comes_back_finds_both_workers_waiting() {
+async fn two_workers_reconnect_to_a_store_that_was_killed_and_restarted() {
     let server = Postgres::start();
     let stage = Stage::on_postgres(&server, &["acme"], &[]).await;
     let processes = [Process::start(&stage).await, Process::start(&stage).await];

@@ -9,9 +9,11 @@ use testmo_courier::store::shelf::{ShelfState, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, Rule};
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, key_of, names, on_create, patient, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::{patient, until};
 
 /// Short times, as a cause is found only after several settle times.
 const SOON: [(&str, &str); 3] = [
@@ -56,7 +58,7 @@ fn outcomes(event: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_that_tells_no_outcome_creates_nothing_twice_and_gives_no_case_up() {
+async fn a_status_that_leaves_the_outcome_unknown_creates_nothing_twice_and_gives_up_no_case() {
     for (fault, outcome) in [
         (Fault::status_after_commit(408), "adopted"),
         (html_after_commit(408), "adopted"),
@@ -107,8 +109,9 @@ async fn a_refused_key_a_pause_and_a_request_that_is_too_large_are_understood_fr
     stage.account("acme").set_faults([on_create(pause).times(1)]);
     stage.publish(&batch("acme", "b-2", 1)).await;
     until(async || process.metric("testmo_courier_throttled_total") == Some(1.0)).await;
-    drop(process);
-    stage.end().await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +217,7 @@ async fn where_no_case_of_a_batch_goes_through_none_is_left_to_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_that_is_not_paid_parks_the_tenant_and_what_may_be_there_is_looked_for() {
+async fn an_unpaid_subscription_parks_the_tenant_and_cases_possibly_created_are_reconciled() {
     for after_commit in [false, true] {
         let mut stage = stage().await;
         let fault = Fault::Status { status: 402, after_commit, retry_after: None, html: true, delay_ms: 0 };

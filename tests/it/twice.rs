@@ -1,4 +1,4 @@
-//! What if a publisher publishes a batch twice? It is pushed once, and whoever waits hears the stored outcome again.
+//! Checks that a batch that is published twice is pushed once, and that its stored outcome is reported again.
 
 use serde_json::Value;
 use testmo_courier::batch::Reason;
@@ -6,10 +6,12 @@ use testmo_courier::batch::ledger::BatchState;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
 use crate::support::process::{command, run_reading};
-use crate::support::stage::{Stage, batch, key_of, names, on_create, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 async fn two_workers(settings: &[(&str, &str)]) -> Stage {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], settings).await;
@@ -104,7 +106,7 @@ async fn other_content_under_the_same_id_leaves_the_first_batch_untouched_under_
     let again = news_of(&mut stage, "acme/b-1", &[&conflict, &another]).await;
     assert_eq!(again, delivered, "the first one still has its outcome");
     assert_eq!(creations(&stage), 1);
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +129,7 @@ async fn a_batch_that_comes_again_while_it_waits_on_the_shelf_is_there_once_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_discarded_is_announced_again_by_either_replica_and_never_pushed() {
+async fn the_event_of_a_discarded_batch_is_sent_again_by_either_replica_and_the_batch_is_never_pushed() {
     let mut stage = two_workers(&[]).await;
     stage.account("acme").revoke(1);
     stage.publish(&batch("acme", "b-1", 2)).await;

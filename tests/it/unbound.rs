@@ -1,4 +1,4 @@
-//! What becomes of events that no queue is bound for, and of those behind them?
+//! Checks what becomes of events that no queue is bound for, and of those behind them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,9 +6,11 @@ use std::time::Duration;
 use sqlx::Connection;
 use testmo_courier::store::unbound::UnboundCounts;
 
+use crate::support::batches::batch;
 use crate::support::postgres::Postgres;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, until};
+use crate::support::stage::Stage;
+use crate::support::waiting::until;
 
 /// So many events wait for a queue.
 const WAITING: usize = 10_000;
@@ -66,12 +68,12 @@ async fn events_that_no_queue_is_bound_for_hold_up_neither_others_nor_a_stop_and
     }
     until(async || stage.store.unsent_count().await.expect("a store that answers") == 0).await;
     assert_eq!(waiting(&stage).await, UnboundCounts::default(), "the routing key is forgotten");
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_workers_one_announces_what_waited_and_fresh_events_of_the_key_stay_behind_it() {
+async fn one_of_several_workers_sends_the_waiting_events_and_new_ones_of_the_key_stay_behind_them() {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme", "beta"], &[]).await;
     stage.listen_only_to("beta.#").await;
     stage.start_worker();
@@ -111,6 +113,6 @@ async fn an_event_that_no_queue_was_bound_for_is_removed_after_the_retention_and
     let process = Process::start(&stage).await;
     until(async || stage.store.unsent_count().await.expect("a store that answers") == 0).await;
     until(async || process.metric("testmo_courier_events_removed_total") == Some(1.0)).await;
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }

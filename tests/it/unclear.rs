@@ -1,4 +1,4 @@
-//! Is nothing created twice, and nothing lost, when it is not clear how a request ended?
+//! Checks that nothing is created twice or lost when the outcome of a request is unknown.
 
 use testmo_courier::batch::Reason;
 use testmo_sim::Method;
@@ -6,9 +6,10 @@ use testmo_sim::faults::{CommitTime, CutAt, Fault};
 use testmo_sim::model::TagsFilter;
 use testmo_sim::world::RequestRecord;
 
+use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, key_of, names, on_create};
+use crate::support::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_the_server_are_tried_again_without_creating_anything_twice() {
@@ -101,12 +102,12 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
     let warnings: Vec<&str> = output.lines().filter(|line| line.contains("otherwise than they were sent")).collect();
     assert_eq!(warnings.len(), 1, "{output}");
     assert!(warnings[0].contains("acme/b-1 TC-1"), "{output}");
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_reads_no_further_than_to_what_was_there_before() {
+async fn reconciliation_stops_reading_at_cases_that_existed_before() {
     for restarts in [false, true] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         let lost = on_create(Fault::status_after_commit(503)).from_nth(5).times(1);
@@ -132,7 +133,7 @@ async fn a_look_reads_no_further_than_to_what_was_there_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_asks_for_its_batches_alone_only_where_a_case_that_must_be_shown_is_shown() {
+async fn reconciliation_filters_by_tag_only_where_a_canary_case_is_returned() {
     let (by_tags, everything) = (true, false);
     for (filter, looks) in [
         (TagsFilter::Any, vec![by_tags]),

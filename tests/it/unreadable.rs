@@ -1,14 +1,15 @@
-//! What if a row of the store cannot be read, because a newer version has written it or it is broken? It holds up what it
-//! decides, and nobody else.
+//! Checks that a row that cannot be read, because it is broken or of a newer version, holds back only what depends on it.
 
 use serde_json::json;
 use sqlx::Connection;
 use testmo_courier::batch::Reason;
 
+use crate::support::batches::{batch, names, on_create};
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
 use crate::support::process::Process;
-use crate::support::stage::{Stage, batch, names, on_create, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 use testmo_sim::faults::Fault;
 
 /// Runs a statement in the stage's store, as somebody would by hand.
@@ -48,7 +49,7 @@ async fn a_shelf_row_of_a_newer_version_is_left_to_it() {
     until(async || process.metric(unknown) == Some(1.0)).await;
     is_well(&process, "shelf", 0.0).await;
     assert_eq!(stage.shelf().await.len(), 0, "lists leave it out");
-    drop(process);
+    process.stop().await;
     // Unchanged: an update that asks for what was there finds it.
     run(&stage, "UPDATE shelf SET generation = generation WHERE reason = 'of_tomorrow' AND lease_until IS NULL").await;
     stage.end().await;
@@ -72,8 +73,8 @@ async fn a_broken_shelf_row_does_not_keep_its_neighbours_on_the_shelf() {
     is_well(&process, "shelf", 1.0).await;
     // The other one was taken, found to have no connection, and waits for that again.
     until(async || stage.shelf().await.iter().any(|row| row.content.connection.is_none() && row.generation > 1)).await;
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 /// A batch that waits with cases to be sent, and its worker stopped.
@@ -102,7 +103,7 @@ async fn a_record_is_held_until_it_can_be_read(mut stage: Stage) {
     run(&stage, "UPDATE batches SET cases = REPLACE(cases, '\"z\"', '\"s\"')").await;
     stage.delivered("acme/b-1").await;
     assert_eq!(stage.account("acme").case_names().len(), 4);
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -137,7 +138,7 @@ async fn an_account_that_cannot_be_read_holds_its_own_batches() {
     run(&stage, &format!("UPDATE accounts SET pace = '{}' WHERE account = '{account}'", json!({}))).await;
     stage.delivered("acme/b-1").await;
     stage.delivered("acme/b-2").await;
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -155,6 +156,6 @@ async fn a_connection_that_cannot_be_read_holds_its_tenant_alone() {
     assert_eq!(stage.store.connections().await.unwrap().len(), 1, "lists leave it out");
     run(&stage, "UPDATE connections SET mapping = SUBSTR(mapping, 2) WHERE tenant_id = 'acme'").await;
     stage.delivered("acme/b-1").await;
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }

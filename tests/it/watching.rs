@@ -1,4 +1,4 @@
-//! Do dashboard, alerts and runbooks speak of what there is? They are data that no compiler reads.
+//! Checks that dashboard, alerts and runbooks name only metrics, labels and panels that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

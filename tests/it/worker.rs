@@ -1,4 +1,4 @@
-//! Does a worker survive its neighbours, and end as it should?
+//! Checks that a worker survives its dependencies, and ends as it should.
 
 use testmo_courier::batch::Reason;
 use testmo_courier::store::ledger::Change;
@@ -6,16 +6,18 @@ use testmo_courier::store::shelf::{Identity, Shelving, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
+use crate::support::batches::{batch, in_days, key_of, names};
 use crate::support::broker::{Broker, QUEUE_SETTLES};
 use crate::support::process::{Process, command};
-use crate::support::stage::{Stage, batch, in_days, key_of, names, until};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
 
 fn slow_create(ms: u64) -> Rule {
     Rule::always(Fault::Slow { ms, commit: CommitTime::AfterDelay }).on(Method::Post, PathKind::Cases)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_was_killed_and_comes_back_finds_the_worker_waiting() {
+async fn a_worker_reconnects_to_a_broker_that_was_killed_and_restarted() {
     let broker = Broker::start();
     let mut stage = Stage::on(&broker, &["acme"], &[]).await;
     let process = Process::start(&stage).await;
@@ -37,7 +39,7 @@ async fn a_broker_that_was_killed_and_comes_back_finds_the_worker_waiting() {
     there.sort();
     wanted.sort();
     assert_eq!(there, wanted);
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -61,7 +63,7 @@ async fn a_consumer_that_is_cancelled_subscribes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_told_to_stop_finishes_its_push_and_exits_with_0() {
+async fn a_worker_that_is_asked_to_stop_finishes_its_request_and_exits_with_0() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([slow_create(1_000).times(1)]);
     let mut process = Process::start(&stage).await;
@@ -78,7 +80,7 @@ async fn a_worker_that_is_told_to_stop_finishes_its_push_and_exits_with_0() {
     let mut there = stage.account("acme").case_names();
     there.sort();
     assert_eq!(there, [names("b-1", 5), names("b-2", 5)].concat());
-    drop(second);
+    second.stop().await;
     stage.end().await;
 }
 
@@ -90,19 +92,18 @@ async fn a_worker_that_is_killed_in_the_middle_of_a_push_leaves_nothing_twice_an
     stage.publish(&batch("acme", "b-1", 5)).await;
     let creating = |request: &testmo_sim::world::RequestRecord| request.method == Method::Post;
     stage.account("acme").until(|station| station.log.iter().any(creating)).await;
-    process.signal("KILL");
-    drop(process);
+    process.kill();
     let second = Process::start(&stage).await;
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["outcome"], "delivered");
     assert_eq!(event["data"]["cases"][0]["outcome"], "adopted");
     assert_eq!(stage.account("acme").case_names(), names("b-1", 5));
-    drop(second);
+    second.stop().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_count_what_happened_and_health_tells_what_is_missing() {
+async fn metrics_count_what_happened_and_readiness_names_what_is_missing() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let process = Process::start(&stage).await;
     assert!(process.get("/livez").unwrap().starts_with("HTTP/1.1 200"));
@@ -123,12 +124,12 @@ async fn metrics_count_what_happened_and_health_tells_what_is_missing() {
     ] {
         assert!(metrics.contains(&format!("{line}\n")), "{line} is not in\n{metrics}");
     }
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_is_in_anything_that_a_full_run_puts_out() {
+async fn no_output_of_a_full_run_contains_a_key() {
     let mut stage = Stage::on(Broker::shared(), &["acme", "bad"], &[("COURIER_LOG__LEVEL", "trace")]).await;
     stage.account("bad").revoke(1);
     stage.account("acme").set_faults([Rule::always(Fault::status(503)).on(Method::Post, PathKind::Cases).times(1)]);
@@ -167,7 +168,7 @@ async fn no_key_is_in_anything_that_a_full_run_puts_out() {
             assert!(!text.contains(&secret), "a key is in\n{text}");
         }
     }
-    stage.end().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +179,7 @@ async fn a_second_worker_on_the_same_file_is_refused() {
     assert!(!second.status.success());
     let told = String::from_utf8(second.stderr).unwrap();
     assert!(told.contains("in use by another worker"), "{told}");
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -192,13 +193,13 @@ async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from
     for _ in 0..3 {
         let process = Process::start(&stage).await;
         until(async || process.metric("testmo_courier_batches_in_hand") == Some(1.0)).await;
-        process.signal("KILL");
+        process.kill();
     }
     let process = Process::start(&stage).await;
     let shelf = stage.shelf_until(|shelf| !shelf.is_empty()).await;
     assert_eq!(shelf[0].content.reason, Reason::Suspect);
-    drop(process);
-    stage.end().await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +227,7 @@ async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_with_other_arguments_is_told_and_used_all_the_same() {
+async fn a_queue_with_other_arguments_is_reported_and_used() {
     let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_AMQP__DELIVERY_LIMIT", "7")]).await;
     stage.environment.insert("COURIER_AMQP__DELIVERY_LIMIT".into(), "9".into());
     let process = Process::start(&stage).await;
@@ -234,7 +235,7 @@ async fn a_queue_with_other_arguments_is_told_and_used_all_the_same() {
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
     let output = process.output();
     assert!(output.contains("testmo.cases") && output.contains("differs"), "{output}");
-    drop(process);
+    process.stop().await;
     stage.end().await;
 }
 
@@ -250,7 +251,7 @@ async fn a_worker_without_its_master_key_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_is_told_that_its_key_expires_without_any_traffic_and_once() {
+async fn an_expiring_key_is_reported_once_even_without_any_traffic() {
     let mut stage = Stage::with_tenants(&["acme", "birch"]).await;
     for (tenant, date) in [("acme", in_days(5)), ("birch", in_days(-2))] {
         let mut row = stage.store.connection(&tenant.parse().unwrap()).await.unwrap().unwrap();

@@ -328,7 +328,7 @@ mod tests {
 
     use super::super::header::tests::{deepest, long, nested, payload, with_table};
     use super::*;
-    use crate::amqp::message::UnreadableHeaders;
+    use crate::amqp::unreadable::UnreadableHeaders;
 
     const CHANNEL: [u8; 2] = [0, 1];
     const ASKED: u32 = 16_384;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lapin::types::FieldTable;
 
 use super::header::FIXED_BYTES;
-use crate::amqp::message::UnreadableHeaders;
+use crate::amqp::unreadable::UnreadableHeaders;
 
 /// Bytes of a frame around its payload: type, channel and size before it, and the end octet.
 pub(super) const FRAME_OVERHEAD: usize = 8;

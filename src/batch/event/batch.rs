@@ -8,7 +8,7 @@ use crate::batch::event::{
     DEFERRED, DELIVERED, Event, FAILED, LONGEST_TEXT, PARTIALLY_DELIVERED, Why, event, event_id,
 };
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
-use crate::batch::message::reader::Fault;
+use crate::batch::message::fault::Fault;
 use crate::batch::message::text::excerpt;
 use crate::batch::message::{Source, key_by_position};
 use crate::batch::verdict::answer::FieldRefusal;

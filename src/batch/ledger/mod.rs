@@ -3,6 +3,7 @@
 pub mod duplicates;
 pub mod reconcile;
 mod suspect;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,8 @@ use crate::batch::BatchKey;
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
 
-pub use self::suspect::{Halved, Suspicion};
+pub use self::suspect::Halved;
+pub use self::suspicion::Suspicion;
 
 /// Everything the ledger holds of one batch.
 ///

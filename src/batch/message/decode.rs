@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::batch::message::fault::{Fault, Faults};
 use crate::batch::message::json::{Json, in_key_order, parse};
-use crate::batch::message::reader::{Fault, Faults, Reader, whole};
+use crate::batch::message::reader::{Reader, whole};
 use crate::batch::message::text::one_line;
 use crate::batch::message::{
     Batch, Case, FolderWish, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS,

@@ -1,4 +1,4 @@
-//! What does a message hold, if it is JSON at all? The document, and every key that it repeats.
+//! Parses a message as JSON, and reports every key that it repeats.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
-use crate::batch::message::reader::{Fault, Faults, Place};
+use crate::batch::message::fault::{Fault, Faults, Place};
 
 /// Objects with more keys than this are searched by an index while they are read, so that none costs a quadratic time.
 const FEW_KEYS: usize = 16;

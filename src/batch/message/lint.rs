@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::batch::message::decode::{Undecodable, decode_naming};
+use crate::batch::message::fault::Fault;
 use crate::batch::message::fingerprint::is_batch_tag;
-use crate::batch::message::reader::Fault;
 use crate::batch::message::text::{excerpt, is_blank};
 use crate::batch::message::{Batch, Case, Script};
 use crate::batch::render::tag;

@@ -1,12 +1,13 @@
-//! What does a generator hand over? The batch as values, once it has been read and checked.
+//! Holds a generator's batch as values, once it has been read and checked.
 
 pub mod decode;
+pub(in crate::batch) mod fault;
 pub(in crate::batch) mod fingerprint;
 pub(in crate::batch) mod folder_name;
 pub(in crate::batch) mod identity;
 mod json;
 pub mod lint;
-pub(in crate::batch) mod reader;
+mod reader;
 pub(in crate::batch) mod text;
 
 use schemars::JsonSchema;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::batch::message::Priority;
 
-/// A tenant's wishes as the worker uses them; people may write names instead, see [`crate::batch::written`]. Every part has a
+/// A tenant's wishes as the worker uses them; people may write names instead, see [`crate::batch::render::mapping_spec`]. Every part has a
 /// default that fits a fresh Testmo project.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cause::free_if_done;
-use super::record::settle_time;
+use super::settle_time::settle_time;
 use super::state::Delivery;
 use crate::batch::Reason;
 use crate::batch::ledger::Refusal;

@@ -5,52 +5,21 @@ use std::collections::HashSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::job::{Job, Part};
+use super::job::Job;
 use super::permit::probe;
 use super::refresh::refresh_from_ledger;
 use super::send::send;
+use super::share::{Request, Share, share_of, take_over};
 use super::state::Delivery;
-use crate::batch::ledger::{OpenPush, Target};
 use crate::batch::{BatchKey, Reason};
 use crate::guard::may_panic;
 use crate::store::StoreError;
 use crate::store::accounts::Pause;
-use crate::store::ledger::{Claim, ClaimOutcome, KnownIds, RecordUpdate, Stored};
+use crate::store::ledger::{Claim, ClaimOutcome, Stored};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{LaneUpdate, NextStep, PushFeedback};
 use crate::worker::store_retry::STORE_PAUSE;
-
-/// A batch's share of a request.
-pub(super) struct Share<'a> {
-    pub(super) part: &'a mut Part,
-    /// Positions of its cases that are sent.
-    pub(super) positions: Vec<usize>,
-    pub(super) target: Target,
-    /// The push as the batch's record has it once the claim is granted.
-    open: OpenPush,
-}
-
-/// A request whose claim was granted.
-pub(super) struct Request<'a> {
-    pub(super) push: String,
-    pub(super) connection: &'a Connection,
-    /// When its claim was asked for.
-    pub(super) asked: Instant,
-    pub(super) last_try: bool,
-    /// What was known of the account's ids when it was granted.
-    pub(super) ids: KnownIds,
-}
-
-impl Share<'_> {
-    /// Returns the record with these cases claimed, to be stored where it has not changed.
-    fn claimed(&self) -> RecordUpdate {
-        let batch = &self.part.batch;
-        let mut record = batch.record.clone();
-        record.claim(&self.positions, self.open.clone(), &self.target);
-        RecordUpdate { record, from_epoch: batch.stored_epoch }
-    }
-}
 
 /// Claims the cases, sends them in one request, and records what came of it.
 pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
@@ -160,45 +129,4 @@ fn claim_of(context: &WorkerContext, push: &str, connection: &Connection, shares
         lease: context.config.testmo.lease(),
         batches: shares.iter().map(Share::claimed).collect(),
     }
-}
-
-/// Returns what of a batch goes into the request, which has the batches `keys` so far. Two messages in conflict over the id
-/// of one batch never go together, as the ledger has a single record for both: the second one waits until it can see that of
-/// the first.
-fn share_of<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Option<Share<'a>> {
-    let batch = &part.batch;
-    if !keys.insert(batch.key.batch.clone()) {
-        part.next = Some(NextStep::Pause(STORE_PAUSE));
-        return None;
-    }
-    let most = batch.record.apart().unwrap_or(usize::MAX);
-    let positions: Vec<usize> = batch.record.waiting().take(part.count.min(most)).collect();
-    let (Some(folder), false) = (batch.folder, positions.is_empty()) else {
-        part.next = Some(NextStep::NextTurn);
-        return None;
-    };
-    let connection = &batch.connection;
-    let target = Target { account: batch.account().to_owned(), project: connection.project, folder };
-    let open = OpenPush {
-        id: push.to_owned(),
-        connection: connection.version.clone(),
-        batch_tag: batch.batch_tag(),
-        committed: false,
-    };
-    Some(Share { part, positions, target, open })
-}
-
-/// Takes over a claim that was granted at `at`, when these ids were known.
-fn take_over(share: Share<'_>, at: i64, ids: KnownIds) -> Share<'_> {
-    let batch = &mut share.part.batch;
-    if batch.stored_epoch == 0 {
-        batch.record.first_seen_at = at;
-    }
-    batch.unclear.ended_at = None;
-    let floor = batch.record.next_floor(&share.target.account, ids.floor());
-    batch.record.claim(&share.positions, share.open.clone(), &share.target);
-    batch.record.floor = floor;
-    batch.stored_epoch = batch.record.epoch;
-    batch.claimed_at = at;
-    share
 }

@@ -20,6 +20,8 @@ mod refresh;
 mod response_diff;
 mod run;
 mod send;
+mod settle_time;
+mod share;
 mod state;
 mod suspects;
 

@@ -1,15 +1,14 @@
 //! Stores the end of a create request for each of its batches.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 
 use super::apply::{Slice, apply};
 use super::cause::{Asked, find_cause};
-use super::claim::Share;
 use super::failure::blame_connection;
 use super::match_rows::span;
 use super::permit::observation;
+use super::settle_time::lease_after;
+use super::share::Share;
 use super::state::Delivery;
 use crate::batch::Reason;
 use crate::batch::verdict::answer::{ApiError, CreateResult};
@@ -123,22 +122,6 @@ async fn store_end(
     }
     let changed = commit_record(context, batch, change).await?;
     Ok(if changed.is_done() { next } else { NextStep::Refresh })
-}
-
-/// Returns how long after such an end a request may still create cases.
-pub(super) fn settle_time(context: &WorkerContext, end: &CreateResult) -> Duration {
-    let testmo = &context.config.testmo;
-    end.as_ref()
-        .err()
-        .map_or(testmo.settle_unanswered, |error| error.settle_time(testmo.settle_answered, testmo.settle_unanswered))
-}
-
-/// Returns for how long after such an end no other worker may go on with a batch. Where the request may still be at work, that
-/// allows for a jump of the store's clock.
-fn lease_after(context: &WorkerContext, end: &CreateResult) -> Duration {
-    let has_ended = end.as_ref().err().is_some_and(ApiError::has_ended);
-    let margin = if has_ended { Duration::ZERO } else { context.config.testmo.margin };
-    settle_time(context, end) + margin
 }
 
 fn count_cases(context: &WorkerContext, created: usize, refused: usize) {

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::answer_ids::check_ids;
 use super::cause::note_created;
-use super::claim::{Request, Share};
 use super::record::{RequestEnd, record_end};
 use super::response_diff::report_differences;
+use super::share::{Request, Share};
 use super::state::Delivery;
 use crate::batch::verdict::answer::{ApiError, CreateOutcome, CreateResult};
 use crate::batch::verdict::{Verdict, after_push};

@@ -1,6 +1,6 @@
-//! How does a test get a RabbitMQ of its own? One private node for all, and one of its own for those that hurt it.
+//! Starts private RabbitMQ nodes: one for all tests, and one for each test that harms its node.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::script::{Script, word};
@@ -10,13 +10,14 @@ use super::script::{Script, word};
 pub(crate) const QUEUE_SETTLES: Duration = Duration::from_secs(2);
 
 /// A private node on loopback; `tests/env/broker.sh` removes it when this process ends, however it ends.
+#[derive(Clone)]
 pub(crate) struct Broker {
     port: u16,
-    script: Mutex<Script>,
+    script: Arc<Mutex<Script>>,
 }
 
 impl Broker {
-    /// One node for all tests that do not hurt it; each has its own virtual host.
+    /// Returns the node of all tests that do not harm it; each has its own virtual host.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
         SHARED.get_or_init(Self::start)
@@ -25,7 +26,7 @@ impl Broker {
     pub(crate) fn start() -> Self {
         let (script, ready) = Script::start("broker.sh", &[]);
         let port = word(&ready, "port").parse().expect("a port");
-        Self { port, script: Mutex::new(script) }
+        Self { port, script: Arc::new(Mutex::new(script)) }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -56,18 +57,19 @@ impl Broker {
         self.lock().expect_ok(&format!("ctl {}", arguments.join(" ")))
     }
 
-    /// How many messages a queue holds, unacknowledged ones included.
+    /// Returns how many messages a queue holds, unacknowledged ones included.
     pub(crate) fn depth(&self, vhost: &str, queue: &str) -> usize {
-        // The listed figures are some seconds old; the queue itself is asked.
-        let expression = format!(
-            "{{ok,Q}}=rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{vhost}\">>,queue,<<\"{queue}\">>)),\
-             {{ok,{{_,N}},_}}=ra:leader_query(amqqueue:get_pid(Q),fun(S)->rabbit_fifo:query_messages_total(S)end),N."
-        );
-        let count = self.ctl(&["-q", "eval", &expression]);
+        let count = self.lock().expect_ok(&format!("depth {vhost} {queue}"));
         count.trim().parse().unwrap_or_else(|_| panic!("a number, not {count}"))
     }
 
-    /// How many consumers there are.
+    /// Returns the quorum queues of a virtual host that hold messages, unacknowledged ones included.
+    pub(crate) fn filled_queues(&self, vhost: &str) -> Vec<String> {
+        let names = self.lock().expect_ok(&format!("filled {vhost}"));
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Returns how many consumers there are.
     pub(crate) fn consumers(&self, vhost: &str) -> usize {
         self.ctl(&["-q", "list_consumers", "-p", vhost, "queue_name", "--no-table-headers"]).lines().count()
     }

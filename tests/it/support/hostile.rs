@@ -1,4 +1,4 @@
-//! What would somebody send who means harm, or has a bug?
+//! Lists messages of a hostile or faulty publisher.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
-//! What tests share.
+//! Provides what tests share: servers, processes, stages, batches and waits.
 
+pub(crate) mod batches;
 pub(crate) mod broker;
 pub(crate) mod hostile;
 pub(crate) mod postgres;
@@ -7,4 +8,5 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod stage;
+pub(crate) mod waiting;
 pub(crate) mod wire;

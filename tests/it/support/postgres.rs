@@ -1,4 +1,4 @@
-//! How does a test get a PostgreSQL of its own? One private server for all, and one of its own for those that hurt it.
+//! Starts private PostgreSQL servers: one for all tests, and one for each test that harms its server.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

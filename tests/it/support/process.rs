@@ -1,18 +1,23 @@
-//! How is the program watched from outside? A real process, with its output in a file.
+//! Runs the program as a process, with its output in a file.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::stage::{Stage, patient, until};
+use super::stage::Stage;
+use super::waiting::{patient, until};
 
 /// A worker as operators run it.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
     output: PathBuf,
+    /// Tells the stage that this process is running.
+    running: Option<Arc<()>>,
 }
 
 impl Process {
@@ -37,7 +42,7 @@ impl Process {
             .stderr(file)
             .spawn()
             .expect("the program");
-        Self { child, address, output }
+        Self { child, address, output, running: Some(stage.running.clone()) }
     }
 
     /// The whole answer to a GET, or nothing if nobody answers.
@@ -66,15 +71,29 @@ impl Process {
         assert!(status.expect("the kill command").success());
     }
 
+    /// Ends it as a crash does, in the middle of its work.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
+    /// Stops it as operators do, with SIGTERM, and waits for its end, which must be a success.
+    pub(crate) async fn stop(mut self) {
+        self.signal("TERM");
+        let status = self.exit().await;
+        assert!(status.success(), "{status}: {}", self.output());
+    }
+
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
-        let child = &mut self.child;
+        let (child, running) = (&mut self.child, &mut self.running);
         patient(async {
             loop {
                 if let Some(status) = child.try_wait().expect("a child") {
+                    *running = None;
                     return status;
                 }
-                tokio::task::yield_now().await;
+                // Nothing notifies of the end of a process but a wait that cannot be given up.
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await

@@ -1,4 +1,4 @@
-//! How does a test hold a private server? Through a script that serves it for as long as this process lives.
+//! Holds a private server through a script that runs it for as long as this process lives.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

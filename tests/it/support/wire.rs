@@ -1,4 +1,4 @@
-//! How does a test say what happens on the wire, byte by byte? A server that does with each connection what it is told.
+//! Serves connections byte by byte, as the script of a test says.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyP
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::stage::patient;
+use super::waiting::patient;
 
 /// A server for so many connections, one after the other; what it does with each is its script.
 pub(crate) struct Wire {

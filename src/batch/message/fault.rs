@@ -1,0 +1,137 @@
+//! Holds the faults of a message, each with its place as a JSON pointer.
+
+use std::fmt::{self, Display};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::batch::message::text::excerpt;
+
+/// The most characters of a key that a pointer shows.
+const LONGEST_KEY: usize = 64;
+/// The most characters of a pointer.
+const LONGEST_POINTER: usize = 512;
+
+/// One thing wrong with a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Fault {
+    /// Where, as a JSON pointer (RFC 6901); empty for the whole message. Very long keys are cut and end with `…`.
+    pub pointer: String,
+    /// What is wrong there.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.place(), self.what, self.remedy)
+    }
+}
+
+impl Fault {
+    /// Returns the pointer, or words where it is empty.
+    pub fn place(&self) -> &str {
+        if self.pointer.is_empty() { "the message" } else { &self.pointer }
+    }
+}
+
+/// The faults of a message: a limited number is named and the others are counted, so that the report stays short.
+#[derive(Debug)]
+pub(super) struct Faults {
+    named: Vec<Fault>,
+    most: usize,
+    more: usize,
+}
+
+impl Faults {
+    pub(super) fn naming(most: usize) -> Self {
+        Self { named: Vec::new(), most, more: 0 }
+    }
+
+    pub(super) fn add(&mut self, place: &Place<'_>, what: &dyn Display, remedy: &dyn Display) {
+        if self.named.len() == self.most {
+            self.more += 1;
+            return;
+        }
+        self.named.push(Fault { pointer: place.pointer(), what: what.to_string(), remedy: remedy.to_string() });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
+    /// Returns the named faults, and one that says how many are not named.
+    pub(super) fn list(mut self) -> Vec<Fault> {
+        if self.more > 0 {
+            let what = format!("has {} more faults", self.more);
+            let remedy = "mend those that are named, then check it again".into();
+            self.named.push(Fault { pointer: String::new(), what, remedy });
+        }
+        self.named
+    }
+}
+
+/// The way from the root of a document to a place in it; costs nothing until a pointer is needed.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'p> {
+    Root,
+    Key(&'p Place<'p>, &'p str),
+    Index(&'p Place<'p>, usize),
+}
+
+impl Place<'_> {
+    pub(super) fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        self.write(&mut pointer);
+        excerpt(&pointer, LONGEST_POINTER)
+    }
+
+    fn write(&self, pointer: &mut String) {
+        match self {
+            Self::Root => {}
+            Self::Key(above, key) => {
+                above.write(pointer);
+                let cut = key.char_indices().nth(LONGEST_KEY).map_or(*key, |(end, _)| &key[..end]);
+                let rest = if cut.len() < key.len() { "…" } else { "" };
+                let shown: String = cut.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                *pointer += &format!("/{}{rest}", shown.replace('~', "~0").replace('/', "~1"));
+            }
+            Self::Index(above, index) => {
+                above.write(pointer);
+                *pointer += &format!("/{index}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_bounded_and_holds_no_control_characters() {
+        let long = "k".repeat(1_000_000);
+        let key = Place::Key(&Place::Root, &long);
+        assert_eq!(key.pointer(), format!("/{}…", "k".repeat(64)));
+        assert_eq!(Place::Key(&Place::Root, "a\x1b[2J/~").pointer(), "/a\u{fffd}[2J~1~0");
+        fn deep(above: &Place<'_>, key: &str, left: usize) -> String {
+            if left == 0 { above.pointer() } else { deep(&Place::Key(above, key), key, left - 1) }
+        }
+        assert_eq!(deep(&Place::Root, &long, 100).chars().count(), LONGEST_POINTER + 1);
+    }
+
+    #[test]
+    fn faults_beyond_the_limit_are_counted() {
+        let mut faults = Faults::naming(2);
+        for _ in 0..5 {
+            faults.add(&Place::Root, &"is odd", &"fix it");
+        }
+        let list = faults.list();
+        assert_eq!(list.len(), 3);
+        assert_eq!(
+            list[2].to_string(),
+            "the message has 3 more faults: mend those that are named, then check it again"
+        );
+    }
+}

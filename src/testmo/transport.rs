@@ -1,0 +1,38 @@
+//! Defines what carries a call to Testmo: the request, where it goes, and the transport.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::address::Origin;
+use super::classify::Answer;
+use crate::batch::verdict::answer::ApiError;
+
+/// Where a call goes and what it shows there.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The origin the key was entered for.
+    pub origin: Origin,
+    /// The key.
+    pub key: SecretString,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The path below `/api/v1`, with the query.
+    pub path: &'a str,
+    /// The JSON text of a POST; without it, a GET.
+    pub body: Option<String>,
+}
+
+/// Carries a request to Testmo and brings back the answer, or reports what failed on the way.
+#[async_trait]
+pub trait Transport: Debug + Send + Sync {
+    /// Sends one request and reads the whole answer.
+    ///
+    /// # Errors
+    /// With what happened on the wire; an answer of any status is none.
+    async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, ApiError>;
+}

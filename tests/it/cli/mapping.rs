@@ -1,0 +1,49 @@
+//! Enters mappings that use the names that Testmo shows.
+
+use super::{End, KEY, with_testmo};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_can_say_the_names_that_testmo_shows() {
+    let (folder, server) = with_testmo().await;
+    let mapping = r#"{"template": "Case (steps)", "gherkin_template": "Case (BDD)", "state": "Draft",
+        "description": "Description", "priority": {"column": "Priority", "values": {"critical": "High", "low": 3}},
+        "fixed": {"Priority": "Normal"}}"#;
+    std::fs::write(folder.path().join("mapping.json"), mapping).unwrap();
+    folder.set(KEY, &["--mapping", "mapping.json"]).is(0, &["green"]);
+    let shown = folder.courier(&["tenants", "show", "acme"]);
+    shown.is(0, &["\"state\": \"Draft\"", "by ids and columns", "\"template_id\": 2", "\"custom_priority\": 2"]);
+
+    std::fs::write(folder.path().join("wrong.json"), r#"{"state": "Drafft", "steps": "Stepps"}"#).unwrap();
+    let told = ["red", "\"Drafft\"; there is \"Draft\", \"Review\"", "`steps`", "\"Steps\"", "Saved as not verified"];
+    folder.courier(&["tenants", "set", "acme", "--mapping", "wrong.json"]).is(1, &told);
+    let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/batches/01-shop-vouchers-de.json");
+    folder.courier(&["tenants", "preview", "acme", batch]).is(1, &["names in the mapping are not known yet"]);
+
+    // Where Testmo lists nothing, names cannot be looked up; ids and columns do without.
+    server.account("acme").change_settings(|settings| settings.states_route = false);
+    std::fs::write(folder.path().join("state.json"), r#"{"state": "Draft"}"#).unwrap();
+    let told = ["does not list its states", "write the id"];
+    folder.courier(&["tenants", "set", "acme", "--mapping", "state.json"]).is(1, &told);
+    server.account("acme").change_settings(|settings| settings.fields_route = false);
+    std::fs::write(folder.path().join("ids.json"), r#"{"state": 1, "template_id": 2}"#).unwrap();
+    folder.courier(&["tenants", "set", "acme", "--mapping", "ids.json"]).is(0, &["green"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_comes_to_mean_something_else_makes_another_version() {
+    let (folder, server) = with_testmo().await;
+    std::fs::write(folder.path().join("mapping.json"), r#"{"state": "Draft"}"#).unwrap();
+    folder.set(KEY, &["--mapping", "mapping.json"]).is(0, &["green"]);
+    let version = |end: &End| {
+        let shown: serde_json::Value = serde_json::from_str(&end.out).unwrap();
+        (shown["version"].clone(), shown["mapping_by_ids"]["state_id"].clone())
+    };
+    let before = version(&folder.courier(&["tenants", "show", "acme", "--json"]));
+    server.account("acme").with(|station| station.account.states[0].id = 77);
+    folder.courier(&["tenants", "verify", "acme"]).is(0, &["green"]);
+    let after = version(&folder.courier(&["tenants", "show", "acme", "--json"]));
+    assert_eq!((before.1, after.1), (serde_json::json!(1), serde_json::json!(77)));
+    assert_ne!(before.0, after.0);
+    server.account("acme").with(|station| station.account.states.clear());
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "there is no \"Draft\""]);
+}

@@ -1,0 +1,116 @@
+//! Compares the documents with the code, and their examples with their schemas.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testmo_courier::batch::Reason;
+use testmo_courier::batch::message::lint::lint;
+use testmo_courier::batch::verdict::reason::Class;
+use testmo_courier::contract::{KINDS, asyncapi, batch_example, batch_schema, events_schema};
+
+use super::{bytes, validator};
+
+/// Compares a document with what the code says, or writes it where that is asked for.
+fn is_up_to_date(path: &str, content: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+        fs::write(&file, content).expect("the document can be written");
+    }
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == content, "{path} is out of date: run `UPDATE_DOCS=1 cargo test --test it contract::`");
+}
+
+#[test]
+fn the_documents_are_up_to_date() {
+    for (path, value) in [
+        ("docs/schemas/batch.schema.json", batch_schema()),
+        ("docs/schemas/events.schema.json", events_schema()),
+        ("docs/schemas/asyncapi.json", asyncapi()),
+    ] {
+        is_up_to_date(path, &format!("{value:#}\n"));
+    }
+    is_up_to_date("docs/reasons.md", &reasons());
+}
+
+fn reasons() -> String {
+    let mut text = String::from(
+        "# Reasons\n\nWhy a batch or a case did not arrive: the `reason` of events, of `shelf list` and of metrics. Made \
+         from\n`src/batch/verdict/reason.rs`.\n\n| reason | waits for | cause | remedy |\n| --- | --- | --- | --- |\n",
+    );
+    for reason in Reason::ALL {
+        let waits_for = match reason.class() {
+            Class::Connection => "the connection to be mended",
+            Class::Account => "Testmo, tried again by itself",
+            Class::Message => "a new message",
+            Class::Case => "the case, mended and published anew",
+            Class::Person => "a person's decision",
+        };
+        text += &format!("| `{reason}` | {waits_for} | {} | {} |\n", reason.cause(), reason.remedy());
+    }
+    text
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_example_is_valid() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(Into::into));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    for document in [batch_schema(), events_schema(), asyncapi()] {
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        for reference in found {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+        }
+    }
+    let document = asyncapi();
+    for message in document["components"]["messages"].as_object().expect("messages").values() {
+        let schema = json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "allOf": [message["payload"]],
+            "components": document["components"],
+        });
+        let example = &message["examples"][0]["payload"];
+        validator(&schema).validate(example).unwrap_or_else(|e| panic!("{}: {e}", message["name"]));
+    }
+}
+
+#[test]
+fn the_exchanges_are_those_of_the_default_configuration() {
+    let defaults = include_str!("../../../config/default.toml");
+    for (channel, key) in [("cases", "cases_exchange"), ("events", "events_exchange")] {
+        let document = asyncapi();
+        let name = &document["channels"][channel]["bindings"]["amqp"]["exchange"]["name"];
+        assert!(defaults.contains(&format!("{key} = {name}")), "{name}");
+    }
+}
+
+#[test]
+fn the_example_is_a_batch_without_anything_to_say() {
+    let message = serde_json::to_value(batch_example()).expect("JSON");
+    validator(&batch_schema()).validate(&message).unwrap_or_else(|e| panic!("{e}"));
+    let findings = lint(&bytes(&message));
+    assert_eq!((findings.faults, findings.warnings), (vec![], vec![]));
+}
+
+#[test]
+fn every_event_is_as_its_schema_says() {
+    let schema = validator(&events_schema());
+    for kind in KINDS {
+        let event = kind.example();
+        schema.validate(&event).unwrap_or_else(|e| panic!("{}: {e}", kind.name));
+        assert_eq!(event["type"], kind.kind);
+        for (key, wrong) in [("type", json!("another")), ("data", json!({})), ("specversion", json!("0.3"))] {
+            let mut changed = event.clone();
+            changed[key] = wrong;
+            assert!(!schema.is_valid(&changed), "{} with another {key}", kind.name);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Decodes hostile messages, and checks that what is reported of them is bounded.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testmo_courier::batch::message::decode::{MAX_FAULTS, decode};
+
+use super::{bytes, is_handled, minimal};
+use crate::support::hostile::messages;
+
+#[test]
+fn hostile_messages_are_handled_in_bounded_time_and_words() {
+    for (name, message) in messages() {
+        let began = Instant::now();
+        is_handled(name, &message);
+        // Two looks at 8 MB, without optimization and on a busy machine; anything quadratic takes hours.
+        assert!(began.elapsed() < Duration::from_secs(60), "{name} took {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn faults_beyond_the_limit_are_counted() {
+    let mut message = minimal();
+    message["cases"] = json!(vec![json!({"name": ""}); 1_000]);
+    let broken = decode(&bytes(&message)).expect_err("faults");
+    assert_eq!(broken.faults().len(), MAX_FAULTS + 1);
+    assert_eq!(broken.faults()[MAX_FAULTS].what, "has 900 more faults");
+}
+
+#[test]
+fn every_fault_is_named_though_other_cases_are_broken() {
+    let mut message = minimal();
+    message["cases"] = json!([{"name": "a", "external_id": "x"}, {"nam": 1}, {"name": "b", "external_id": " x"},
+        {"name": "c", "external_id": "#5"}, {"name": "d"}]);
+    let broken = decode(&bytes(&message)).expect_err("faults");
+    let pointers: Vec<_> = broken.faults().iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/cases/1/nam", "/cases/1/name", "/cases/2/external_id", "/cases/3/external_id"]);
+}

@@ -1,0 +1,40 @@
+//! Sends messages that can never be delivered.
+
+use serde_json::json;
+use testmo_courier::store::shelf::ShelfState;
+
+use crate::support::batches::batch;
+use crate::support::stage::{LeftOver, Stage};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_message_is_dead_with_its_place_and_blocks_no_other_batch() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish_bytes(r#"{"schema_version": 1, "#).await;
+    let mut faulty = batch("acme", "b-2", 2);
+    faulty["cases"][1]["name"] = json!(7);
+    stage.publish(&faulty).await;
+    stage.publish(&batch("acme", "b-3", 2)).await;
+    assert_eq!(stage.event_of("").await["data"]["reason"], "not_json");
+    let event = stage.event_of("acme/b-2").await;
+    assert_eq!(event["data"]["reason"], "invalid_message");
+    assert_eq!(event["data"]["faults"][0]["pointer"], "/cases/1/name");
+    assert_eq!(stage.event_of("acme/b-3").await["data"]["outcome"], "delivered");
+    let shelf = stage.shelf().await;
+    assert_eq!(shelf.len(), 2);
+    assert!(shelf.iter().all(|row| row.state == ShelfState::Dead));
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_with_a_wrong_routing_key_is_shelved() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let body = batch("acme", "b-1", 1).to_string();
+    stage.publish_to("nonsense", body.clone().into_bytes()).await.unwrap();
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!(event["data"]["reason"], "undeliverable");
+    let shelf = stage.shelf().await;
+    assert_eq!(shelf[0].content.body, body.as_bytes());
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}

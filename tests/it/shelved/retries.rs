@@ -1,0 +1,155 @@
+//! Has Testmo pause, fail and be unreachable for a time.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testmo_courier::batch::message::decode::decode;
+use testmo_courier::batch::{Reason, fingerprint};
+use testmo_courier::clock::Clock;
+use testmo_courier::store::Store;
+use testmo_courier::store::ledger::Change;
+use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+use testmo_sim::Method;
+use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
+
+use crate::support::batches::{batch, key_of, names, on_create};
+use crate::support::broker::Broker;
+use crate::support::process::Process;
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_account_gets_no_request_of_any_tenant_during_its_pause() {
+    let get = |fault: Fault, path| Rule::always(fault).on(Method::Get, path).times(1);
+    let (seconds, date) = (Some(RetryAfter::Seconds(1)), Some(RetryAfter::DateIn(2)));
+    for faults in [
+        vec![on_create(Fault::throttled(seconds)).times(1)],
+        vec![on_create(Fault::throttled(date)).times(1)],
+        // Looking for a folder, and for what an unclear end left.
+        vec![get(Fault::throttled(date), PathKind::Folders)],
+        vec![on_create(Fault::status(503)).times(1), get(Fault::throttled(seconds), PathKind::Cases)],
+    ] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        assert!(stage.connect("second", "acme", &key_of("acme")).await);
+        stage.account("acme").set_faults(faults.clone());
+        stage.start_worker();
+        let mut first = batch("acme", "b-1", 5);
+        first["folder_path"] = json!(["Checkout"]);
+        stage.publish(&first).await;
+        let origin = stage.testmo.origin("acme");
+        until(async || stage.store.throttle(&origin).await.unwrap().gate_until > 0).await;
+        stage.publish(&batch("second", "b-2", 5)).await;
+        stage.delivered("acme/b-1").await;
+        stage.delivered("second/b-2").await;
+        let requests = stage.account("acme").requests();
+        let refused = requests.iter().find(|request| request.status == Some(429)).expect("a refusal");
+        let refused = refused.answered_at.unwrap().0;
+        let in_the_pause = requests.iter().filter(|r| (refused + 1..refused + 950).contains(&r.received_at.0)).count();
+        assert_eq!(in_the_pause, 0, "{faults:?}: {requests:?}");
+        assert_eq!(stage.account("acme").cases().len(), 10);
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_time() {
+    // Nobody listens where somebody did.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let origin = format!("http://{gone}/gone");
+    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin.as_str()), ("COURIER_RETRY__FIRST_PARK", "6m")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.connect_as_proven("gone", &origin).await;
+    stage.start_worker();
+    stage.publish(&batch("gone", "b-1", 2)).await;
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    stage.delivered("acme/b-2").await;
+    let deferred = stage.event_of("gone/b-1").await;
+    assert_eq!(deferred["type"], "com.sqai-suite.testmo.batch.deferred.v1");
+    assert_eq!(deferred["data"]["reason"], "unreachable");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::Unreachable));
+    assert!(matches!(shelf[0].content.until, Until::After(_)), "{shelf:?}");
+    assert!(shelf[0].content.parks == 1 && shelf[0].content.failing_since.is_some(), "an attempt is counted");
+    let connection = stage.store.connection(&"gone".parse().unwrap()).await.unwrap().unwrap();
+    assert!(connection.is_verified(), "it has worked before");
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
+    let settings = [("COURIER_WORKER__LONGEST_WAIT", "1s"), ("COURIER_PUSH__CONCURRENCY", "1")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").change_settings(|settings| settings.latency_ms = 700);
+    let process = Process::start(&stage).await;
+    for n in 0..6 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 150)).await;
+    }
+    for n in 0..6 {
+        stage.delivered(&format!("acme/b-{n}")).await;
+    }
+    let no_room = process.metric("testmo_courier_shelved_total{reason=\"no_room\"}").unwrap();
+    assert!(no_room >= 1.0, "nothing waited for room");
+    stage.shelf_until(<[_]>::is_empty).await;
+    let mut there = stage.account("acme").case_names();
+    there.sort();
+    let mut wanted: Vec<String> = (0..6).flat_map(|n| names(&format!("b-{n}"), 150)).collect();
+    wanted.sort();
+    assert_eq!(there, wanted);
+    process.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
+    const DAY: i64 = 86_400_000;
+    for (reason, until, failing) in [
+        // It waited three days for its connection, or for a worker.
+        (Reason::KeyRefused, Until::Connection, 3 * DAY + 60_000),
+        (Reason::ServerError, Until::After(Duration::ZERO), 3 * DAY + 60_000),
+    ] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        stage.account("acme").set_faults([on_create(Fault::status(503))]);
+        let now = stage.store.now();
+        let before = Store::open(&stage.config.store, false, Clock::standing_at(now - 3 * DAY)).await.unwrap();
+        let body = batch("acme", "b-1", 2).to_string().into_bytes();
+        let fingerprint = fingerprint(&decode(&body).unwrap());
+        let shelve = Shelving {
+            identity: Identity::Batch("acme/b-1".parse().unwrap(), fingerprint),
+            reason,
+            detail: None,
+            until,
+            account: None,
+            connection: None,
+            parks: 9,
+            failing_since: Some(now - failing),
+            arrived_at: 1,
+            published_at: None,
+            headers: Default::default(),
+            body,
+        };
+        before.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        before.close().await;
+        stage.start_worker();
+        let shelf = stage.shelf_until(|shelf| shelf[0].content.parks == 10).await;
+        assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::ServerError));
+        let failing = stage.store.now() - shelf[0].content.failing_since.unwrap();
+        assert!((60_000..DAY).contains(&failing), "{failing} ms");
+        stage.end_leaving(&[LeftOver::ShelfRows]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_server_keeps_failing_is_parked_and_given_up_after_the_horizon() {
+    let settings =
+        [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([on_create(Fault::status(503))]);
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    let event = stage.event_of("acme/b-1").await;
+    assert_eq!((&event["data"]["outcome"], &event["data"]["reason"]), (&json!("failed"), &json!("retries_exhausted")));
+    assert_eq!(stage.shelf_until(|shelf| shelf[0].state == ShelfState::Dead).await.len(), 1);
+    assert!(stage.account("acme").cases().is_empty());
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}

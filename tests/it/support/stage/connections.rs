@@ -1,0 +1,71 @@
+//! Enters the connections of tenants.
+
+use secrecy::SecretString;
+use testmo_courier::batch::render::mapping::Mapping;
+use testmo_courier::batch::render::mapping_spec::MappingSpec;
+use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::tenants::{Entered, verify};
+use testmo_courier::testmo::Access;
+use testmo_sim::AccountHandle;
+
+use super::Stage;
+use crate::support::batches::{key_of, tenant_id};
+use crate::support::waiting::until;
+
+impl Stage {
+    /// Enters a connection to an account and verifies it; returns whether it works.
+    pub(crate) async fn connect(&mut self, tenant: &str, account: &str, key: &str) -> bool {
+        self.connect_to(tenant, &self.testmo.origin(account), key).await
+    }
+
+    /// Enters a connection to any listed origin and verifies it; returns whether it works.
+    pub(crate) async fn connect_to(&mut self, tenant: &str, origin: &str, key: &str) -> bool {
+        let origin = self.tenants.policy().check(origin).expect("a listed origin");
+        let access = Access { origin, key: SecretString::from(key) };
+        let entered = Entered {
+            tenant: tenant_id(tenant),
+            access: access.clone(),
+            expires_on: None,
+            project: 1,
+            folder: 1,
+            mapping: MappingSpec::default(),
+            resolved: Some(Mapping::default()),
+        };
+        let finding = verify(&self.client, &access, 1, 1).await;
+        let row = self.tenants.enter(entered).expect("a sealed key").judged(finding, self.store.now());
+        self.enter(&row).await;
+        row.is_verified()
+    }
+
+    /// Enters a connection that has worked before, even if its origin does not answer now.
+    pub(crate) async fn connect_as_proven(&self, tenant: &str, origin: &str) {
+        let origin = self.tenants.policy().check(origin).expect("a listed origin");
+        let entered = Entered {
+            tenant: tenant_id(tenant),
+            access: Access { origin, key: SecretString::from(key_of(tenant)) },
+            expires_on: None,
+            project: 1,
+            folder: 1,
+            mapping: MappingSpec::default(),
+            resolved: Some(Mapping::default()),
+        };
+        let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+        let row = self.tenants.enter(entered).expect("a sealed key").judged(works, self.store.now());
+        self.enter(&row).await;
+    }
+
+    /// Stores a connection in place of the tenant's present one, also if a worker changes that one meanwhile.
+    async fn enter(&self, row: &ConnectionRow) {
+        until(async || {
+            let stored = self.store.connection(&row.tenant).await.expect("a store");
+            let row = ConnectionRow { epoch: stored.map_or(0, |stored| stored.epoch), ..row.clone() };
+            self.store.set_connection(&row).await.expect("a store").is_done()
+        })
+        .await;
+    }
+
+    /// The tenant's account at the stand-in.
+    pub(crate) fn account(&self, tenant: &str) -> AccountHandle {
+        self.testmo.account(tenant)
+    }
+}

@@ -1,0 +1,86 @@
+//! Publishes batches and receives the events about them.
+
+use serde_json::Value;
+use testmo_courier::amqp::{Outgoing, PublishError, Tail};
+
+use super::Stage;
+use crate::support::waiting::{patient, until};
+
+impl Stage {
+    /// Publishes bytes to the exchange for batches.
+    pub(crate) async fn publish_bytes(&self, body: impl Into<Vec<u8>>) {
+        self.publish_to("batch", body.into()).await.expect("a broker that takes it");
+    }
+
+    pub(crate) async fn publish_to(&self, routing_key: &str, body: Vec<u8>) -> Result<(), PublishError> {
+        let outgoing = Outgoing {
+            exchange: self.config.amqp.cases_exchange.clone(),
+            routing_key: routing_key.to_owned(),
+            body,
+            content_type: Some("application/json".into()),
+            ..Outgoing::default()
+        };
+        self.publisher.publish(outgoing).await
+    }
+
+    pub(crate) async fn publish(&self, batch: &Value) {
+        self.publish_bytes(batch.to_string()).await;
+    }
+
+    /// Publishes until the broker takes it, as a generator does.
+    pub(crate) async fn publish_at_last(&self, batch: &Value) {
+        until(async || self.publish_to("batch", batch.to_string().into_bytes()).await.is_ok()).await;
+    }
+
+    /// Listens to events again after the broker was unavailable.
+    pub(crate) async fn listen_again(&mut self) {
+        self.events = Tail::open(&self.config.amqp, "#").await.expect("the events");
+    }
+
+    /// Binds a queue for these events only, and waits until none is bound for others.
+    pub(crate) async fn listen_only_to(&mut self, pattern: &str) {
+        let events = Tail::open(&self.config.amqp, pattern).await.expect("the events");
+        std::mem::replace(&mut self.events, events).close().await;
+        let list = ["-q", "list_queues", "-p", self.vhost.as_str(), "name", "--no-table-headers"];
+        until(async || self.broker.ctl(&list).lines().filter(|name| name.starts_with("amq.gen")).count() == 1).await;
+    }
+
+    /// Returns the next event about any subject.
+    pub(crate) async fn next_event(&mut self) -> Value {
+        let message = patient(self.events.next()).await.expect("an event");
+        serde_json::from_slice(&message.body).expect("an event in JSON")
+    }
+
+    /// Returns the next event about a subject; `""` for messages whose batch is not known.
+    pub(crate) async fn event_of(&mut self, subject: &str) -> Value {
+        patient(async {
+            loop {
+                let heard = self.heard.entry(subject.to_owned()).or_default();
+                if !heard.is_empty() {
+                    return heard.remove(0);
+                }
+                let message = self.events.next().await.expect("an event");
+                let event: Value = serde_json::from_slice(&message.body).expect("an event in JSON");
+                let about = event["subject"].as_str().unwrap_or_default().to_owned();
+                self.heard.entry(about).or_default().push(event);
+            }
+        })
+        .await
+    }
+
+    /// Waits for the event that a batch is delivered, skipping events that it is deferred.
+    pub(crate) async fn delivered(&mut self, subject: &str) -> Value {
+        loop {
+            let event = self.event_of(subject).await;
+            if event["data"]["outcome"] == "delivered" {
+                return event;
+            }
+            assert_eq!(event["type"], "com.sqai-suite.testmo.batch.deferred.v1", "{event}");
+        }
+    }
+
+    /// Returns how many events about a subject were received and not yet returned.
+    pub(crate) fn heard(&self, subject: &str) -> usize {
+        self.heard.get(subject).map_or(0, Vec::len)
+    }
+}

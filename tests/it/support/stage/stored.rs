@@ -1,0 +1,41 @@
+//! Reads what the store has of batches.
+
+use testmo_courier::batch::ledger::{BatchRecord, BatchState};
+use testmo_courier::store::shelf::{Filter, Shelved};
+
+use super::Stage;
+use crate::support::waiting::until;
+
+impl Stage {
+    /// Waits until the ledger has a batch as delivered.
+    pub(crate) async fn settled(&self, subject: &str) {
+        let key = subject.parse().expect("a batch");
+        let delivered = async || {
+            let stored = self.store.batch(&key).await.expect("a store");
+            stored.is_some_and(|stored| stored.record.state == BatchState::Delivered)
+        };
+        until(delivered).await;
+    }
+
+    /// Waits until every stored event is sent.
+    pub(crate) async fn all_sent(&self) {
+        until(async || self.store.unsent_count().await.expect("a store") == 0).await;
+    }
+
+    /// Returns the record of a batch.
+    pub(crate) async fn record(&self, subject: &str) -> BatchRecord {
+        let key = subject.parse().expect("a batch");
+        self.store.batch(&key).await.expect("a store").expect("a batch that was sent").record
+    }
+
+    /// Returns the rows of the shelf.
+    pub(crate) async fn shelf(&self) -> Vec<Shelved> {
+        self.store.shelf(&Filter::default(), 1_000).await.expect("a store")
+    }
+
+    /// Waits until the shelf is as wanted.
+    pub(crate) async fn shelf_until(&self, wanted: impl Fn(&[Shelved]) -> bool) -> Vec<Shelved> {
+        until(async || wanted(&self.shelf().await)).await;
+        self.shelf().await
+    }
+}
