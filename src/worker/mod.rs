@@ -50,13 +50,13 @@ use self::dispatch::Dispatch;
 pub use self::dispatch::View;
 pub use self::supervision::TaskEnded;
 use self::supervision::{GRACE, Loops, while_kept, within};
-use crate::admin::{self, Readiness};
 use crate::amqp::{Intake, Publish, Publisher, Subscription};
 use crate::clock::Clock;
 use crate::config::Config;
 #[cfg(debug_assertions)]
 use crate::guard;
 use crate::guard::Task;
+use crate::http::{self, Readiness};
 use crate::metrics::Metrics;
 use crate::store::{FileLock, Place, Storage, Store, StoreError};
 use crate::tenants::{KeyError, Keyring, Tenants};
@@ -147,7 +147,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         views,
         close: close.clone(),
     };
-    let serving = admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
+    let serving = http::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
     let ended = serve_and_work(config, keyring, metrics, readiness, neighbours, (&links, serving), stop).await;
     links.close();
     let limit = ended.is_err().then(|| Instant::now() + GRACE);

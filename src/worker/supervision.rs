@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::courier::Courier;
-use crate::admin::Readiness;
 use crate::amqp::Status;
 use crate::guard::{Panic, Task, guarded, ordered_end};
+use crate::http::Readiness;
 use crate::store::StoreError;
 
 /// How long everything but the drain may take in a worker that a defect stops.

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::census;
 use super::courier::Courier;
-use crate::admin::Readiness;
 use crate::amqp::{Intake, IntakeControl, Publish, Status};
 use crate::batch::Reason;
 use crate::guard::{Count, Task, may_panic};
+use crate::http::Readiness;
 use crate::metrics::UNKNOWN_REASON;
 use crate::store::StoreError;
 use crate::store::shelf::ShelfCount;

@@ -18,11 +18,11 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("testmo", &["batch", "clock", "config"]),
     ("store", &["account", "batch", "clock", "config", "guard"]),
     ("tenants", &["account", "batch", "store", "testmo"]),
-    ("admin", &["metrics"]),
+    ("http", &["metrics"]),
     (
         "worker",
         &[
-            "account", "admin", "amqp", "batch", "clock", "config", "guard", "lane", "metrics", "store", "tenants",
+            "account", "amqp", "batch", "clock", "config", "guard", "http", "lane", "metrics", "store", "tenants",
             "testmo",
         ],
     ),

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
-use testmo_courier::admin::{self, Readiness};
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
+use testmo_courier::http::{self, Readiness};
 use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
@@ -65,7 +65,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         close: close.clone(),
     };
     let listener = TcpListener::bind(config.observe.listen).await?;
-    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token()));
+    links.spawn(http::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token()));
     let mut terminate = signal(SignalKind::terminate())?;
     let told = stop.clone();
     links.spawn(async move {

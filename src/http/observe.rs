@@ -1,4 +1,4 @@
-//! What do machines ask a running worker? Metrics and health over HTTP.
+//! Serves metrics, readiness and the state of the lanes to monitoring.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
-/// The neighbours of a worker in the order of their weight; `dead` and `unrouted` are the queues of messages that never
+/// The neighbours of a worker, the most important first; `dead` and `unrouted` are the queues of messages that never
 /// became work.
 const NEIGHBOURS: [&str; 5] = ["intake", "events", "store", "dead", "unrouted"];
 
-/// Which neighbours are there; a worker is ready when all of them are.
+/// The neighbours that are available; a worker is ready when all of them are.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
 
@@ -29,12 +29,12 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// Notes whether a neighbour is there; tells whether that is news.
+    /// Records whether a neighbour is available; returns whether that has changed.
     pub fn set(&self, neighbour: &'static str, up: bool) -> bool {
         self.0.lock().is_ok_and(|mut known| known.insert(neighbour, up) != Some(up))
     }
 
-    /// The neighbours that are unavailable, the weightiest first.
+    /// Returns the neighbours that are unavailable, the most important first.
     pub fn missing(&self) -> Vec<&'static str> {
         let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
         let mut missing: Vec<_> = known.into_iter().filter(|(_, up)| !up).map(|(neighbour, _)| neighbour).collect();
@@ -43,7 +43,7 @@ impl Readiness {
     }
 }
 
-/// Whoever is asked for the lanes, and answers with JSON.
+/// Sends a request for the state of the lanes, which is answered with JSON.
 pub type Lanes = mpsc::Sender<oneshot::Sender<serde_json::Value>>;
 
 /// Serves `/metrics`, `/livez`, `/readyz` and `/lanes` until `stop`.
@@ -78,7 +78,7 @@ async fn show_metrics(State(metrics): State<Metrics>) -> Response {
 
 async fn show_lanes(State(lanes): State<Lanes>) -> Response {
     let (answer, shown) = oneshot::channel();
-    // A worker that stops answers nobody.
+    // A worker that is stopping does not answer.
     drop(lanes.send(answer).await);
     match shown.await {
         Ok(view) => axum::Json(view).into_response(),
