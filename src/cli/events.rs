@@ -11,11 +11,11 @@ use testmo_courier::clock::Clock;
 use tokio::time::{Instant, sleep_until};
 
 use super::desk::configuration;
+use super::event_view::EventView;
 use super::failure::Failure;
-use super::moment::absolute;
-use super::out::{Out, visible};
-use super::outcome::Outcome;
+use super::output::{Output, visible};
 use super::signals::Signals;
+use super::time_format::absolute;
 
 /// Without a limit a look ends when a person ends it; this is as good as never.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -60,7 +60,7 @@ pub(super) fn pattern(tenant: Option<&TenantId>) -> String {
     tenant.map_or_else(|| "#".into(), |tenant| format!("{}.#", tenant.routing_word()))
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let Command::Tail(arguments) = command;
     let config = configuration(files)?;
     let mut signals = Signals::listen()?;
@@ -98,14 +98,14 @@ fn missed(wanted: Option<u64>, seen: u64) -> Result<(), Failure> {
     }
 }
 
-fn tell(body: &[u8], json: bool, out: &mut Out) -> Result<(), Failure> {
+fn tell(body: &[u8], json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
         // Written anew, so that it stands on one line whoever published it.
         let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(body)));
         return out.line(value);
     }
     let time = absolute(Clock::system().now());
-    match Outcome::read(body) {
+    match EventView::read(body) {
         Some(outcome) => {
             let mut lines = outcome.lines(out).into_iter();
             out.line(format_args!("{time}  {}", lines.next().unwrap_or_default()))?;

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::desk::configuration;
 use super::failure::Failure;
-use super::out::{Colour, Out, visible};
+use super::output::{Colour, Output, visible};
 
 /// A worker that takes longer is not well.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     url: Option<Url>,
 }
 
-pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let url = match &arguments.url {
         Some(url) => url.clone(),
         None => address_of(configuration(files)?.observe.listen, "/readyz")?,

@@ -10,7 +10,7 @@ use testmo_courier::worker::MASTER_KEY_FACT;
 
 use super::desk::{check_master_key, configuration};
 use super::failure::Failure;
-use super::out::Out;
+use super::output::Output;
 use super::table::facts;
 
 const NEXT: &str = "
@@ -21,7 +21,7 @@ Next:
 ";
 
 /// Makes what is missing, and leaves alone what is there.
-pub(super) async fn execute(files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
     let (place, key_file) = (Place::of(&config.store), config.keys.master_key_file.clone());
     if let Place::File(file) = &place {

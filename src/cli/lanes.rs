@@ -13,7 +13,7 @@ use url::Url;
 use super::desk::{configuration, store};
 use super::failure::Failure;
 use super::health::{address_of, ask};
-use super::out::Out;
+use super::output::Output;
 use super::table::{Form, List};
 
 const EXAMPLES: &str = "\
@@ -83,7 +83,7 @@ fn most(text: &str) -> Result<Most, String> {
 /// How often a watched list is made anew.
 const WATCH: Duration = Duration::from_secs(2);
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let Some(command) = arguments.command else { return show(&arguments, files, out).await };
     let config = configuration(files)?;
     let store = store(&config).await?;
@@ -135,7 +135,7 @@ fn described(order: &LaneOverride) -> String {
     }
 }
 
-fn list(orders: &[LaneOverride], form: Form, out: &mut Out) -> Result<(), Failure> {
+fn list(orders: &[LaneOverride], form: Form, out: &mut Output) -> Result<(), Failure> {
     if form.json {
         let order = |order: &LaneOverride| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
         return out.json(&serde_json::json!({"orders": orders.iter().map(order).collect::<Vec<_>>()}));
@@ -148,7 +148,7 @@ fn list(orders: &[LaneOverride], form: Form, out: &mut Out) -> Result<(), Failur
     list.write(out, form.plain, "Nothing was ordered: every lane goes as configured.")
 }
 
-async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let url = match &arguments.url {
         Some(url) => url.clone(),
         None => address_of(configuration(files)?.observe.listen, "/lanes")?,

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use testmo_courier::batch::Fault;
 
 use super::failure::Failure;
-use super::letter::{self, Letter};
-use super::out::{Colour, Out, visible};
+use super::message_file::{self, MessageFile};
+use super::output::{Colour, Output, visible};
 use super::table::counted;
 
 const EXAMPLES: &str = "\
@@ -30,42 +30,42 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn execute(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
-    let letters = letter::read_all(&arguments.files)?;
+pub(super) fn execute(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let messages = message_file::read_all(&arguments.files)?;
     if arguments.json {
-        out.json(&letters.iter().map(object).collect())?;
+        out.json(&messages.iter().map(object).collect())?;
     } else {
-        letters.iter().try_for_each(|letter| tell(letter, out))?;
+        messages.iter().try_for_each(|message| tell(message, out))?;
     }
-    if letters.iter().all(|letter| letter.faults.is_empty()) { Ok(()) } else { Err(Failure::Told) }
+    if messages.iter().all(|message| message.faults.is_empty()) { Ok(()) } else { Err(Failure::Told) }
 }
 
 /// Says what was found in a message.
-pub(super) fn tell(letter: &Letter, out: &mut Out) -> Result<(), Failure> {
+pub(super) fn tell(message: &MessageFile, out: &mut Output) -> Result<(), Failure> {
     let mut found = Vec::new();
-    if !letter.faults.is_empty() {
-        found.push(out.paint(Colour::Red, &counted(letter.faults.len(), "fault", "faults")));
+    if !message.faults.is_empty() {
+        found.push(out.paint(Colour::Red, &counted(message.faults.len(), "fault", "faults")));
     }
-    if !letter.warnings.is_empty() {
-        found.push(out.paint(Colour::Amber, &counted(letter.warnings.len(), "warning", "warnings")));
+    if !message.warnings.is_empty() {
+        found.push(out.paint(Colour::Amber, &counted(message.warnings.len(), "warning", "warnings")));
     }
     if found.is_empty() {
         found.push(out.paint(Colour::Green, "fine"));
     }
-    out.line(format_args!("{}: {}  {letter}", visible(&letter.name), found.join(", ")))?;
-    letter.faults.iter().chain(&letter.warnings).try_for_each(|fault| tell_one(fault, out))
+    out.line(format_args!("{}: {}  {message}", visible(&message.name), found.join(", ")))?;
+    message.faults.iter().chain(&message.warnings).try_for_each(|fault| tell_one(fault, out))
 }
 
-fn tell_one(fault: &Fault, out: &mut Out) -> Result<(), Failure> {
+fn tell_one(fault: &Fault, out: &mut Output) -> Result<(), Failure> {
     let Fault { what, remedy, .. } = fault;
     out.line(format_args!("  {}  {}\n    → {}", visible(fault.place()), visible(what), visible(remedy)))
 }
 
-fn object(letter: &Letter) -> Value {
+fn object(message: &MessageFile) -> Value {
     json!({
-        "file": letter.name,
-        "batch": letter.key.as_ref().map(ToString::to_string),
-        "faults": letter.faults,
-        "warnings": letter.warnings,
+        "file": message.name,
+        "batch": message.key.as_ref().map(ToString::to_string),
+        "faults": message.faults,
+        "warnings": message.warnings,
     })
 }

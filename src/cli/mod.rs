@@ -1,19 +1,18 @@
 //! What can be asked for on the command line? One file per command; here they are named and chosen.
 
-mod ask;
 mod batches;
 mod config;
+mod confirm;
 mod desk;
+mod event_view;
 mod events;
 mod failure;
 mod health;
 mod init;
 mod lanes;
-mod letter;
 mod lint;
-mod moment;
-mod out;
-mod outcome;
+mod message_file;
+mod output;
 mod publish;
 mod replay;
 mod run;
@@ -25,6 +24,7 @@ mod table;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod time_format;
 mod topology;
 
 use std::ffi::OsString;
@@ -36,7 +36,7 @@ use clap::{Parser, Subcommand};
 use testmo_courier::config::Sources;
 
 use self::failure::Failure;
-use self::out::Out;
+use self::output::Output;
 
 /// The heading of options that every command has.
 const GLOBAL: &str = "Options of every command";
@@ -117,7 +117,7 @@ pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitC
         Err(error) => return tell_misuse(&error),
     };
     let wanted_plain = Sources::of_process(Vec::new()).environment.get("NO_COLOR").is_some_and(|text| !text.is_empty());
-    let mut out = Out::stdout(cli.no_colour || wanted_plain);
+    let mut out = Output::stdout(cli.no_colour || wanted_plain);
     match execute(cli, &mut out).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),
@@ -129,7 +129,7 @@ pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
     Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").tell()
 }
 
-async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
+async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     let files = cli.config;
     match cli.command {
         Command::Init => init::execute(&files, out).await,

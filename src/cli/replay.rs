@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use testmo_courier::store::shelf::Shelved;
 
-use super::ask::agreed;
+use super::confirm::confirm;
 use super::desk::{configuration, store};
 use super::failure::Failure;
-use super::out::Out;
+use super::output::Output;
 use super::shelf::{Plan, Selection};
 use super::table::counted;
 
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
     let store = store(&config).await?;
     let ids = arguments.selection.ids(&store).await?;
@@ -49,7 +49,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
             return out.line("Nothing like that is on the shelf.");
         }
         tell(&plan, out)?;
-        if !plan.steps.is_empty() && !arguments.yes && !agreed(out)? {
+        if !plan.steps.is_empty() && !arguments.yes && !confirm(out)? {
             return Err(Failure::finding("nothing was replayed", "type yes, or give --yes, to go on"));
         }
     }
@@ -63,7 +63,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if ids.is_empty() { Ok(()) } else { done.end(arguments.selection.is_by_name()) }
 }
 
-fn tell(plan: &Plan, out: &mut Out) -> Result<(), Failure> {
+fn tell(plan: &Plan, out: &mut Output) -> Result<(), Failure> {
     if !plan.steps.is_empty() {
         out.line(format_args!("To be tried again: {}", counted(plan.steps.len(), "batch", "batches")))?;
         plan.summary().columns().iter().try_for_each(|line| out.line(format_args!("  {line}")))?;

@@ -4,7 +4,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::failure::Failure;
-use super::out::{Out, visible};
+use super::output::{Output, visible};
 
 /// In which form a list is wanted.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -40,7 +40,7 @@ impl List {
     }
 
     /// Writes the list, or `otherwise` in its place when it is empty and people read it.
-    pub(crate) fn write(&self, out: &mut Out, plain: bool, otherwise: &str) -> Result<(), Failure> {
+    pub(crate) fn write(&self, out: &mut Output, plain: bool, otherwise: &str) -> Result<(), Failure> {
         match (plain, self.rows.is_empty()) {
             (true, _) => self.rows.iter().try_for_each(|row| out.line(row.join("\t"))),
             (false, true) => out.line(otherwise),

@@ -7,7 +7,7 @@ use testmo_courier::amqp::{self, Mismatch, topology::topology};
 
 use super::desk::configuration;
 use super::failure::Failure;
-use super::out::{Colour, Out};
+use super::output::{Colour, Output};
 use super::table::counted;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -18,7 +18,7 @@ pub(super) enum Command {
     Check,
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
     let objects = topology(&config.amqp);
     let link = amqp::connect_once(&config.amqp, "topology").await?;
@@ -30,7 +30,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) 
     tell(&found?, objects.len(), command, out)
 }
 
-fn tell(findings: &[Mismatch], objects: usize, command: Command, out: &mut Out) -> Result<(), Failure> {
+fn tell(findings: &[Mismatch], objects: usize, command: Command, out: &mut Output) -> Result<(), Failure> {
     for finding in findings {
         let mark = out.paint(Colour::Red, "not as it should be:");
         out.line(format_args!("{mark} {finding}\n  {}", finding.remedy()))?;

@@ -8,9 +8,9 @@ use testmo_courier::batch::ledger::{BatchRecord, CaseState};
 use testmo_courier::store::Store;
 
 use super::super::failure::Failure;
-use super::super::moment::{relative, rfc3339};
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::{Form, List};
+use super::super::time_format::{relative, rfc3339};
 
 const EXAMPLES: &str = "\
 A batch is listed from the time at which its first case was sent; before that it waits with the worker or on the
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     form: Form,
 }
 
-pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let latest = store.latest_batches(arguments.tenant.as_ref(), arguments.limit).await?;
     let records: Vec<&BatchRecord> = latest.iter().map(|stored| &stored.record).collect();
     if arguments.form.json {

@@ -11,10 +11,10 @@ use testmo_courier::store::ledger::Stored;
 use testmo_courier::store::shelf::{Filter, Shelved};
 
 use super::super::failure::Failure;
-use super::super::moment::{absolute, both, rfc3339};
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::shelf;
 use super::super::table::{List, counted, facts};
+use super::super::time_format::{absolute, both, rfc3339};
 use super::list;
 
 /// The most entries of the shelf that are shown of one batch.
@@ -45,7 +45,7 @@ struct Known {
     now: i64,
 }
 
-pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let key = &arguments.batch;
     let (stored, now) = store.batch_at(key).await?;
     let filter = Filter { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), ..Filter::default() };

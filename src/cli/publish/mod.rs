@@ -15,9 +15,9 @@ use tokio_util::task::TaskTracker;
 use super::desk::configuration;
 use super::events::{duration, pattern};
 use super::failure::Failure;
-use super::letter::{self, Letter};
 use super::lint::tell;
-use super::out::Out;
+use super::message_file::{self, MessageFile};
+use super::output::Output;
 use super::table::counted;
 
 /// The routing key that the documentation gives to generators.
@@ -48,28 +48,28 @@ pub(super) struct Arguments {
     raw: bool,
 }
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
-    let letters = letter::read_all(&arguments.files)?;
+    let messages = message_file::read_all(&arguments.files)?;
     if !arguments.raw {
-        refuse_faulty(&letters, out)?;
+        refuse_faulty(&messages, out)?;
     }
     if !arguments.wait {
         // The publisher tries for long and says little; this tells at once what is wrong with the broker.
         amqp::connect_once(&config.amqp, "publish").await?.close().await;
-        return send_all(&config.amqp, &letters, out).await;
+        return send_all(&config.amqp, &messages, out).await;
     }
-    let mut tail = Tail::open(&config.amqp, &pattern(letter::only_tenant(&letters, arguments.raw))).await?;
-    send_all(&config.amqp, &letters, out).await?;
-    let end = wait::outcomes(&mut tail, &letters, arguments.timeout, out).await;
+    let mut tail = Tail::open(&config.amqp, &pattern(message_file::only_tenant(&messages, arguments.raw))).await?;
+    send_all(&config.amqp, &messages, out).await?;
+    let end = wait::outcomes(&mut tail, &messages, arguments.timeout, out).await;
     tail.close().await;
     end
 }
 
-fn refuse_faulty(letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
-    let faulty: Vec<_> = letters.iter().filter(|letter| !letter.faults.is_empty()).collect();
-    for letter in &faulty {
-        tell(letter, out)?;
+fn refuse_faulty(messages: &[MessageFile], out: &mut Output) -> Result<(), Failure> {
+    let faulty: Vec<_> = messages.iter().filter(|message| !message.faults.is_empty()).collect();
+    for message in &faulty {
+        tell(message, out)?;
     }
     if faulty.is_empty() {
         return Ok(());
@@ -80,24 +80,29 @@ fn refuse_faulty(letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
     ))
 }
 
-async fn send_all(config: &Amqp, letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
+async fn send_all(config: &Amqp, messages: &[MessageFile], out: &mut Output) -> Result<(), Failure> {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let publisher = Publisher::start(config, &tasks, stop.clone());
     tasks.close();
-    let end = send_each(&publisher, config, letters, out).await;
+    let end = send_each(&publisher, config, messages, out).await;
     stop.cancel();
     tasks.wait().await;
     end
 }
 
 /// One after the other, so that batches keep the order in which they were named.
-async fn send_each(publisher: &Publisher, config: &Amqp, letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
-    let bar = wait::bar(letters.len(), "published");
-    for letter in letters {
+async fn send_each(
+    publisher: &Publisher,
+    config: &Amqp,
+    messages: &[MessageFile],
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let bar = wait::bar(messages.len(), "published");
+    for message in messages {
         let now = Clock::system().now();
-        publisher.publish(letter.outgoing(&config.cases_exchange, ROUTING_KEY, now)).await?;
+        publisher.publish(message.outgoing(&config.cases_exchange, ROUTING_KEY, now)).await?;
         bar.inc(1);
-        bar.suspend(|| out.line(format_args!("published   {letter}")))?;
+        bar.suspend(|| out.line(format_args!("published   {message}")))?;
     }
     bar.finish_and_clear();
     Ok(())

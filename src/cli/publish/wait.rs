@@ -6,21 +6,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use testmo_courier::amqp::Tail;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::event_view::EventView;
 use super::super::failure::Failure;
-use super::super::letter::Letter;
-use super::super::out::Out;
-use super::super::outcome::Outcome;
+use super::super::message_file::MessageFile;
+use super::super::output::Output;
 use super::super::table::counted;
 
-/// Prints the outcome of each letter as it comes.
+/// Prints the outcome of each message as it comes.
 pub(super) async fn outcomes(
     tail: &mut Tail,
-    letters: &[Letter],
+    messages: &[MessageFile],
     limit: Duration,
-    out: &mut Out,
+    out: &mut Output,
 ) -> Result<(), Failure> {
     let until = Instant::now() + limit;
-    let mut open = distinct(letters);
+    let mut open = distinct(messages);
     let bar = bar(open.len(), "settled");
     let mut all_delivered = true;
     while !open.is_empty() {
@@ -28,15 +28,15 @@ pub(super) async fn outcomes(
             bar.finish_and_clear();
             return Err(overdue(&open, limit, out)?);
         };
-        let Some(outcome) = Outcome::read(&message?.body) else { continue };
+        let Some(outcome) = EventView::read(&message?.body) else { continue };
         if !outcome.is_final() {
-            if open.iter().any(|letter| speaks_of(&outcome, letter)) {
+            if open.iter().any(|message| speaks_of(&outcome, message)) {
                 bar.suspend(|| outcome.lines(out).iter().try_for_each(|line| out.line(line)))?;
             }
             continue;
         }
         let waited_for = open.len();
-        open.retain(|letter| !speaks_of(&outcome, letter));
+        open.retain(|message| !speaks_of(&outcome, message));
         if open.len() < waited_for {
             bar.inc((waited_for - open.len()) as u64);
             all_delivered &= outcome.is_delivered();
@@ -47,28 +47,28 @@ pub(super) async fn outcomes(
     if all_delivered { Ok(()) } else { Err(Failure::Told) }
 }
 
-/// The letters, each content once: of a batch that was published twice there may be one event only.
-fn distinct(letters: &[Letter]) -> Vec<&Letter> {
-    let mut open: Vec<&Letter> = Vec::new();
-    for letter in letters {
-        if !open.iter().any(|other| other.hash == letter.hash) {
-            open.push(letter);
+/// The messages, each content once: of a batch that was published twice there may be one event only.
+fn distinct(messages: &[MessageFile]) -> Vec<&MessageFile> {
+    let mut open: Vec<&MessageFile> = Vec::new();
+    for message in messages {
+        if !open.iter().any(|other| other.hash == message.hash) {
+            open.push(message);
         }
     }
     open
 }
 
 /// An event names its batch, and the message's hash where the message is no batch, or not the one it claims to be.
-fn speaks_of(outcome: &Outcome, letter: &Letter) -> bool {
+fn speaks_of(outcome: &EventView, message: &MessageFile) -> bool {
     match &outcome.message_hash {
-        Some(hash) => *hash == letter.hash,
-        None => outcome.key().is_some() && outcome.key() == letter.key,
+        Some(hash) => *hash == message.hash,
+        None => outcome.key().is_some() && outcome.key() == message.key,
     }
 }
 
-fn overdue(open: &[&Letter], limit: Duration, out: &mut Out) -> Result<Failure, Failure> {
-    for letter in open {
-        out.line(format_args!("open        {letter}"))?;
+fn overdue(open: &[&MessageFile], limit: Duration, out: &mut Output) -> Result<Failure, Failure> {
+    for message in open {
+        out.line(format_args!("open        {message}"))?;
     }
     Ok(Failure::finding(
         format!("after {limit:?}, {} not settled", counted(open.len(), "batch is", "batches are")),
@@ -89,25 +89,25 @@ mod tests {
 
     use super::*;
 
-    fn outcome(data: serde_json::Value) -> Outcome {
-        Outcome::read(json!({"type": "x", "data": data}).to_string().as_bytes()).unwrap()
+    fn outcome(data: serde_json::Value) -> EventView {
+        EventView::read(json!({"type": "x", "data": data}).to_string().as_bytes()).unwrap()
     }
 
     #[test]
     fn an_event_is_matched_by_hash_where_it_has_one_and_by_batch_otherwise() {
-        let broken = Letter::new("f".into(), br#"{"tenant_id":"acme","batch_id":"b-1"}"#.to_vec());
+        let broken = MessageFile::new("f".into(), br#"{"tenant_id":"acme","batch_id":"b-1"}"#.to_vec());
         assert!(broken.key.is_some());
         assert!(speaks_of(&outcome(json!({"tenant_id": "acme", "batch_id": "b-1"})), &broken));
         assert!(!speaks_of(&outcome(json!({"tenant_id": "acme", "batch_id": "b-2"})), &broken));
         assert!(speaks_of(&outcome(json!({"message_hash": broken.hash})), &broken));
         let other = json!({"tenant_id": "acme", "batch_id": "b-1", "message_hash": "0"});
         assert!(!speaks_of(&outcome(other), &broken));
-        assert!(!speaks_of(&outcome(json!({})), &Letter::new("f".into(), b"{".to_vec())));
+        assert!(!speaks_of(&outcome(json!({})), &MessageFile::new("f".into(), b"{".to_vec())));
     }
 
     #[test]
     fn a_batch_that_was_published_twice_is_waited_for_once() {
-        let letters = [b"a", b"b", b"a"].map(|body| Letter::new("f".into(), body.to_vec()));
-        assert_eq!(distinct(&letters).len(), 2);
+        let messages = [b"a", b"b", b"a"].map(|body| MessageFile::new("f".into(), body.to_vec()));
+        assert_eq!(distinct(&messages).len(), 2);
     }
 }

@@ -4,9 +4,9 @@ use clap::Args;
 use testmo_courier::store::Store;
 use testmo_courier::store::shelf::Shelved;
 
-use super::super::ask::agreed;
+use super::super::confirm::confirm;
 use super::super::failure::Failure;
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::counted;
 use super::plan::Plan;
 use super::selection::Selection;
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let ids = arguments.selection.ids(store).await?;
     let decide = async |row: &Shelved| Ok(store.discarding(row).await?.map(|change| (change, false)));
     let plan = Plan::of(store, &ids, decide).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Out) 
         if ids.is_empty() {
             return Ok(());
         }
-        if !plan.steps.is_empty() && !arguments.yes && !agreed(out)? {
+        if !plan.steps.is_empty() && !arguments.yes && !confirm(out)? {
             return Err(Failure::finding("nothing was discarded", "type yes, or give --yes, to go on"));
         }
     }

@@ -6,9 +6,9 @@ use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved, Until};
 
 use super::super::failure::Failure;
-use super::super::moment::{relative, rfc3339};
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::{Form, List, shortened};
+use super::super::time_format::{relative, rfc3339};
 use super::selection::{Filters, Traits};
 use super::{due, name};
 
@@ -50,16 +50,16 @@ struct Extent {
     form: Form,
 }
 
-pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     print(&arguments.filters.filter(store.now()), &arguments.extent, store, out).await
 }
 
-pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let filter = arguments.traits.filter(Some(ShelfState::Dead), store.now());
     print(&filter, &arguments.extent, store, out).await
 }
 
-async fn print(filter: &Filter, extent: &Extent, store: &Store, out: &mut Out) -> Result<(), Failure> {
+async fn print(filter: &Filter, extent: &Extent, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let entries = store.shelf(filter, extent.limit).await?;
     if extent.form.json {
         return out.json(&entries.iter().map(|entry| object(entry, store.now())).collect());

@@ -16,8 +16,8 @@ pub(super) use self::plan::Plan;
 pub(super) use self::selection::Selection;
 use super::desk::{configuration, store};
 use super::failure::Failure;
-use super::moment::relative;
-use super::out::Out;
+use super::output::Output;
+use super::time_format::relative;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -29,7 +29,7 @@ pub(super) enum Command {
     Discard(discard::Arguments),
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
     match command {
         Command::List(arguments) => list::execute(arguments, &store, out).await,
@@ -38,11 +38,11 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) 
     }
 }
 
-/// `dead-letters`: another name for `shelf list --state dead`.
+/// `dead-messages`: another name for `shelf list --state dead`.
 pub(super) async fn dead_letters(
     arguments: list::DeadLetters,
     files: &[PathBuf],
-    out: &mut Out,
+    out: &mut Output,
 ) -> Result<(), Failure> {
     list::dead_letters(arguments, &store(&configuration(files)?).await?, out).await
 }

@@ -11,7 +11,7 @@ use testmo_courier::store::shelf::{ShelfId, Shelved};
 use testmo_courier::store::{Store, StoreError};
 
 use super::super::failure::Failure;
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::{List, counted};
 use super::name;
 
@@ -99,7 +99,7 @@ impl Plan {
     }
 
     /// Says what is left alone, and why.
-    pub(crate) fn tell_left(&self, out: &mut Out) -> Result<(), Failure> {
+    pub(crate) fn tell_left(&self, out: &mut Output) -> Result<(), Failure> {
         if self.left.is_empty() {
             return Ok(());
         }

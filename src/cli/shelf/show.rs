@@ -6,9 +6,9 @@ use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{RAW_HEADERS, Shelved};
 
 use super::super::failure::Failure;
-use super::super::moment::both;
-use super::super::out::{Out, visible};
+use super::super::output::{Output, visible};
 use super::super::table::facts;
+use super::super::time_format::both;
 use super::selection::{Which, named};
 use super::{due, list, name};
 
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let mut entries = Vec::new();
     for id in named(&arguments.names, store).await? {
         entries.extend(store.shelved(id).await?);

@@ -9,10 +9,10 @@ use testmo_courier::store::connections::{ConnectionRow, Verification};
 
 use super::super::desk::{configuration, store};
 use super::super::failure::Failure;
-use super::super::moment::{both, day_of, expiry, rfc3339};
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::{Form, List, shortened};
-use super::light::{Light, days_until_expiry, note};
+use super::super::time_format::{both, day_of, expiry, rfc3339};
+use super::status_light::{StatusLight, days_until_expiry, note};
 
 /// So much of a note stands in the list; `show` has all of it.
 const NOTE_CHARACTERS: usize = 100;
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     form: Form,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
     let (rows, now) = (store.connections().await?, store.now());
     if arguments.form.json {
@@ -46,10 +46,10 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let mut lines = list.columns().into_iter();
     out.line(lines.next().unwrap_or_default())?;
     // Coloured only now, because the columns are measured by their characters.
-    rows.iter().zip(lines).try_for_each(|(row, line)| out.line(coloured(&line, Light::of(row, day_of(now)), out)))
+    rows.iter().zip(lines).try_for_each(|(row, line)| out.line(coloured(&line, StatusLight::of(row, day_of(now)), out)))
 }
 
-fn coloured(line: &str, light: Light, out: &Out) -> String {
+fn coloured(line: &str, light: StatusLight, out: &Output) -> String {
     match line.strip_prefix(light.name()) {
         Some(rest) => out.paint(light.colour(), light.name()) + rest,
         None => line.to_owned(),
@@ -63,7 +63,7 @@ fn table(rows: &[ConnectionRow], now: i64) -> List {
     for row in rows {
         let (project, folder) = names(row);
         list.add(vec![
-            Light::of(row, today).name().into(),
+            StatusLight::of(row, today).name().into(),
             row.tenant.to_string(),
             row.origin.clone(),
             project,
@@ -91,7 +91,7 @@ pub(super) fn object(row: &ConnectionRow, now: i64) -> Value {
     let today: Date = day_of(now);
     json!({
         "tenant_id": row.tenant.as_str(),
-        "light": Light::of(row, today).name(),
+        "light": StatusLight::of(row, today).name(),
         "note": note(row, today),
         "account": row.origin,
         "project_id": row.project,

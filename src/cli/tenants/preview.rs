@@ -16,8 +16,8 @@ use testmo_courier::testmo::Folder;
 
 use super::super::desk::{Desk, configuration, known, store};
 use super::super::failure::Failure;
-use super::super::letter::read;
-use super::super::out::{Out, visible};
+use super::super::message_file::read;
+use super::super::output::{Output, visible};
 use super::super::table::{counted, facts};
 use super::list::names;
 
@@ -57,7 +57,7 @@ struct Seen {
     cases: Vec<(usize, CasePreview)>,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
     let row = known(&store(&config).await?, &arguments.tenant).await?;
     let batch = batch_of(&arguments.file)?;
@@ -177,7 +177,7 @@ impl Seen {
         })
     }
 
-    fn tell(&self, out: &mut Out) -> Result<(), Failure> {
+    fn tell(&self, out: &mut Output) -> Result<(), Failure> {
         let size = |r: &RequestSize| format!("{} ({} bytes)", counted(r.cases, "case", "cases"), r.bytes);
         let sizes: Vec<String> = self.requests.iter().map(size).collect();
         let mut head = vec![

@@ -11,10 +11,10 @@ use testmo_courier::store::removal::{Removal, Removed};
 use testmo_courier::store::shelf::{ShelfId, Shelved};
 use testmo_courier::store::{Store, StoreError};
 
-use super::super::ask::agreed;
+use super::super::confirm::confirm;
 use super::super::desk::{configuration, no_connection, store};
 use super::super::failure::Failure;
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::shelf::Plan;
 use super::super::table::counted;
 
@@ -50,10 +50,10 @@ pub(crate) struct Arguments {
     yes: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
     let Arguments { tenant, purge, yes } = arguments;
-    remove(&store, &tenant, purge, async |out| if yes { Ok(true) } else { agreed(out) }, out).await
+    remove(&store, &tenant, purge, async |out| if yes { Ok(true) } else { confirm(out) }, out).await
 }
 
 /// Removes a tenant if `ask` agrees; its work is paused until then.
@@ -61,8 +61,8 @@ async fn remove(
     store: &Store,
     tenant: &TenantId,
     purge: bool,
-    ask: impl AsyncFnOnce(&mut Out) -> Result<bool, Failure>,
-    out: &mut Out,
+    ask: impl AsyncFnOnce(&mut Output) -> Result<bool, Failure>,
+    out: &mut Output,
 ) -> Result<(), Failure> {
     let Some(counted) = store.begin_removal(tenant, HOLD).await? else { return Err(no_connection(tenant)) };
     let end = go_on(store, &counted, purge, ask, out).await;
@@ -81,8 +81,8 @@ async fn go_on(
     store: &Store,
     before: &Removal,
     purge: bool,
-    ask: impl AsyncFnOnce(&mut Out) -> Result<bool, Failure>,
-    out: &mut Out,
+    ask: impl AsyncFnOnce(&mut Output) -> Result<bool, Failure>,
+    out: &mut Output,
 ) -> Result<(), Failure> {
     let tenant = &before.connection.tenant;
     refuse_unfinished(before, out)?;
@@ -120,7 +120,7 @@ async fn go_on(
 }
 
 /// Names what is not finished, which only its end or a person's decision can change.
-fn refuse_unfinished(removal: &Removal, out: &mut Out) -> Result<(), Failure> {
+fn refuse_unfinished(removal: &Removal, out: &mut Output) -> Result<(), Failure> {
     let (tenant, unfinished) = (&removal.connection.tenant, &removal.unfinished);
     if unfinished.is_empty() {
         return Ok(());
@@ -267,18 +267,18 @@ mod tests {
             for n in 0..there {
                 park(&store, &format!("before-{n}")).await;
             }
-            let ask = async |_: &mut Out| {
+            let ask = async |_: &mut Output| {
                 park(&store, "meanwhile").await;
                 Ok(true)
             };
-            let said = said(remove(&store, &acme(), purge, ask, &mut Out::nowhere()).await);
+            let said = said(remove(&store, &acme(), purge, ask, &mut Output::nowhere()).await);
             assert!(said.contains("changed meanwhile: nothing was removed"), "{said}");
             assert_eq!((shelved(&store).await, store.unsent_count().await.unwrap()), (there + 1, 0));
             assert!(store.connection(&acme()).await.unwrap().is_some());
             let due = store.due(9).await.unwrap();
             assert!(due[0].is_due, "the tenant goes on at once, with what was parked meanwhile");
             // Run again, it takes all that is there now.
-            let again = remove(&store, &acme(), true, async |_| Ok(true), &mut Out::nowhere()).await;
+            let again = remove(&store, &acme(), true, async |_| Ok(true), &mut Output::nowhere()).await;
             assert!(again.is_ok(), "{again:?}");
             assert_eq!(state_of(&store, "meanwhile").await, Some(BatchState::Discarded));
         }
@@ -291,9 +291,9 @@ mod tests {
         for n in 0..count {
             park(&store, &format!("b-{n}")).await;
         }
-        let said = said(remove(&store, &acme(), false, async |_| Ok(true), &mut Out::nowhere()).await);
+        let said = said(remove(&store, &acme(), false, async |_| Ok(true), &mut Output::nowhere()).await);
         assert!(said.contains("105 parked, 0 dead") && said.contains("--purge"), "{said}");
-        remove(&store, &acme(), true, async |_| Ok(true), &mut Out::nowhere()).await.unwrap();
+        remove(&store, &acme(), true, async |_| Ok(true), &mut Output::nowhere()).await.unwrap();
         assert_eq!(shelved(&store).await, 0);
         assert!(store.connection(&acme()).await.unwrap().is_none());
         for n in 0..count {
@@ -308,12 +308,12 @@ mod tests {
     async fn whoever_answers_no_leaves_everything_as_it_was() {
         let (store, _dir) = with_acme().await;
         park(&store, "b").await;
-        let ask = async |_: &mut Out| {
+        let ask = async |_: &mut Output| {
             let leased = store.lease_due("w", Duration::from_secs(9), &[(acme(), 9)]).await?;
             assert!(leased.is_empty(), "the tenant is paused while the command asks");
             Ok(false)
         };
-        let said = said(remove(&store, &acme(), true, ask, &mut Out::nowhere()).await);
+        let said = said(remove(&store, &acme(), true, ask, &mut Output::nowhere()).await);
         assert!(said.contains("nothing was removed"), "{said}");
         assert_eq!((shelved(&store).await, state_of(&store, "b").await), (1, None));
         assert_eq!(store.lease_due("w", Duration::from_secs(9), &[(acme(), 9)]).await.unwrap().len(), 1);
@@ -327,8 +327,8 @@ mod tests {
         let batch = Some(RecordUpdate { record, from_epoch: 0 });
         let stored = store.change(Change { batch, ..Change::default() }).await.unwrap();
         assert!(matches!(stored, CommitOutcome::Done(_)));
-        let ask = async |_: &mut Out| panic!("nobody is asked");
-        let said = said(remove(&store, &acme(), true, ask, &mut Out::nowhere()).await);
+        let ask = async |_: &mut Output| panic!("nobody is asked");
+        let said = said(remove(&store, &acme(), true, ask, &mut Output::nowhere()).await);
         assert!(said.contains("not finished; nothing was removed"), "{said}");
         assert_eq!(state_of(&store, "b").await, Some(BatchState::Open));
     }

@@ -13,8 +13,8 @@ use testmo_courier::testmo::{Access, Origin};
 
 use super::super::desk::Desk;
 use super::super::failure::Failure;
-use super::super::moment::{day_of, days_left, expiry};
-use super::super::out::Out;
+use super::super::output::Output;
+use super::super::time_format::{day_of, days_left, expiry};
 use super::api_key::KeySource;
 use super::verify::{tell, tell_unfilled, tell_what_follows};
 
@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     key: KeySource,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let desk = Desk::open(files).await?;
     let mut had = desk.store.connection(&arguments.tenant).await?;
     let today = day_of(desk.store.now());

@@ -9,11 +9,11 @@ use testmo_courier::store::connections::{ConnectionRow, Verification};
 
 use super::super::desk::{configuration, known, store};
 use super::super::failure::Failure;
-use super::super::moment::{both, day_of, expiry};
-use super::super::out::{Out, visible};
+use super::super::output::{Output, visible};
 use super::super::table::facts;
-use super::light::{Light, note};
+use super::super::time_format::{both, day_of, expiry};
 use super::list::{names, object};
+use super::status_light::{StatusLight, note};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
     let row = known(&store, &arguments.tenant).await?;
     if arguments.json {
@@ -53,7 +53,7 @@ fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
     let (project, folder) = names(row);
     let mut told = vec![
         ("tenant", row.tenant.to_string()),
-        ("light", Light::of(row, today).name().into()),
+        ("light", StatusLight::of(row, today).name().into()),
         ("note", note(row, today)),
         ("account", row.origin.clone()),
         ("project", project),

@@ -13,7 +13,7 @@ use testmo_courier::testmo::Client;
 
 use super::super::desk::Desk;
 use super::super::failure::Failure;
-use super::super::out::{Colour, Out, visible};
+use super::super::output::{Colour, Output, visible};
 
 const EXAMPLES: &str = "\
 Asks Testmo who the key belongs to, whether the project and the folder are there, and what the names in the mapping
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let desk = Desk::open(files).await?;
     let client = desk.client()?;
     let rows = match &arguments.tenant {
@@ -75,7 +75,7 @@ async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Result<Exami
 }
 
 /// Says that what was found out is outdated already.
-fn tell_changed(tenant: &TenantId, out: &mut Out) -> Result<(), Failure> {
+fn tell_changed(tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
     let mark = out.paint(Colour::Amber, "amber");
     out.line(format_args!("{mark}  {tenant}  changed meanwhile: this result was not saved"))?;
     out.line(format_args!("       → Run it again: testmo-courier tenants verify {tenant}"))
@@ -87,7 +87,7 @@ pub(super) async fn tell_what_follows(
     tenant: &TenantId,
     finding: &Verification,
     saved: &str,
-    out: &mut Out,
+    out: &mut Output,
 ) -> Result<(), Failure> {
     let row = desk.connection(tenant).await?;
     let Verification::Fails { reason, .. } = finding else { return Ok(()) };
@@ -102,7 +102,7 @@ pub(super) async fn tell_what_follows(
 }
 
 /// Says which required fields stay empty: cases have to bring them, or Testmo refuses them.
-pub(super) fn tell_unfilled(labels: &[String], out: &mut Out) -> Result<(), Failure> {
+pub(super) fn tell_unfilled(labels: &[String], out: &mut Output) -> Result<(), Failure> {
     labels.iter().try_for_each(|label| {
         let (mark, label) = (out.paint(Colour::Amber, "note"), visible(label));
         out.line(format_args!("       {mark}: nothing in the mapping fills the required field \"{label}\""))
@@ -110,7 +110,7 @@ pub(super) fn tell_unfilled(labels: &[String], out: &mut Out) -> Result<(), Fail
 }
 
 /// Says what a look found; gives whether the connection works.
-pub(super) fn tell(tenant: &TenantId, finding: &Verification, out: &mut Out) -> Result<bool, Failure> {
+pub(super) fn tell(tenant: &TenantId, finding: &Verification, out: &mut Output) -> Result<bool, Failure> {
     match finding {
         Verification::Works { user, project, folder } => {
             let mark = out.paint(Colour::Green, "green");

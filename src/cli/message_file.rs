@@ -14,7 +14,7 @@ use super::table::counted;
 
 /// A message before it is published.
 #[derive(Debug)]
-pub(super) struct Letter {
+pub(super) struct MessageFile {
     /// Where it was read from.
     pub(super) name: String,
     /// Whose batch it is, as far as that can be read.
@@ -29,7 +29,7 @@ pub(super) struct Letter {
     body: Vec<u8>,
 }
 
-impl Letter {
+impl MessageFile {
     pub(super) fn new(name: String, body: Vec<u8>) -> Self {
         let hash = raw_hash(&body);
         let Findings { key, cases, faults, warnings, tenant: _ } = lint(&body);
@@ -52,7 +52,7 @@ impl Letter {
     }
 }
 
-impl fmt::Display for Letter {
+impl fmt::Display for MessageFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {
             Some(key) if self.faults.is_empty() => write!(f, "{key}  {}", counted(self.cases, "case", "cases")),
@@ -63,13 +63,13 @@ impl fmt::Display for Letter {
 }
 
 /// Reads every file before anything is published.
-pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<Letter>, Failure> {
-    let letter = |file: &PathBuf| {
+pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<MessageFile>, Failure> {
+    let message = |file: &PathBuf| {
         let body = read(file)?;
         let name = if is_stdin(file) { "standard input".into() } else { file.display().to_string() };
-        Ok(Letter::new(name, body))
+        Ok(MessageFile::new(name, body))
     };
-    files.iter().map(letter).collect()
+    files.iter().map(message).collect()
 }
 
 /// Reads a file with one batch, or the standard input.
@@ -92,9 +92,9 @@ fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// The tenant of all letters, if they have only one and events are sure to name it.
-pub(super) fn only_tenant(letters: &[Letter], raw: bool) -> Option<&TenantId> {
-    let mut tenants = letters.iter().map(|letter| letter.key.as_ref().map(|key| &key.tenant));
+/// The tenant of all messages, if they have only one and events are sure to name it.
+pub(super) fn only_tenant(messages: &[MessageFile], raw: bool) -> Option<&TenantId> {
+    let mut tenants = messages.iter().map(|message| message.key.as_ref().map(|key| &key.tenant));
     let first = tenants.next()??;
     (!raw && tenants.all(|tenant| tenant == Some(first))).then_some(first)
 }
@@ -103,34 +103,34 @@ pub(super) fn only_tenant(letters: &[Letter], raw: bool) -> Option<&TenantId> {
 mod tests {
     use super::*;
 
-    fn letter(tenant: &str) -> Letter {
+    fn message(tenant: &str) -> MessageFile {
         let body = format!(
             r#"{{"schema_version":1,"batch_id":"b-1","tenant_id":"{tenant}","generated_at":"2026-11-23T09:30:00Z",
                 "cases":[{{"name":"Log in"}}]}}"#
         );
-        Letter::new("f".into(), body.into_bytes())
+        MessageFile::new("f".into(), body.into_bytes())
     }
 
     #[test]
     fn a_batch_goes_out_under_its_own_id() {
-        let letter = letter("acme");
-        assert_eq!(letter.faults, []);
-        assert_eq!(letter.to_string(), "acme/b-1  1 case");
-        let outgoing = letter.outgoing("testmo.cases", "batch", 1_999);
+        let message = message("acme");
+        assert_eq!(message.faults, []);
+        assert_eq!(message.to_string(), "acme/b-1  1 case");
+        let outgoing = message.outgoing("testmo.cases", "batch", 1_999);
         assert_eq!((outgoing.message_id.as_deref(), outgoing.timestamp_secs), (Some("b-1"), Some(1)));
     }
 
     #[test]
     fn broken_bytes_go_out_under_their_hash() {
-        let letter = Letter::new("f".into(), b"{".to_vec());
-        assert_eq!(letter.faults.len(), 1);
-        assert_eq!(letter.outgoing("e", "k", 0).message_id, Some(raw_hash(b"{")));
+        let message = MessageFile::new("f".into(), b"{".to_vec());
+        assert_eq!(message.faults.len(), 1);
+        assert_eq!(message.outgoing("e", "k", 0).message_id, Some(raw_hash(b"{")));
     }
 
     #[test]
     fn events_are_asked_for_by_tenant_only_when_there_is_one() {
-        assert_eq!(only_tenant(&[letter("a"), letter("a")], false).map(TenantId::as_str), Some("a"));
-        assert_eq!(only_tenant(&[letter("a"), letter("b")], false), None);
-        assert_eq!(only_tenant(&[letter("a")], true), None);
+        assert_eq!(only_tenant(&[message("a"), message("a")], false).map(TenantId::as_str), Some("a"));
+        assert_eq!(only_tenant(&[message("a"), message("b")], false), None);
+        assert_eq!(only_tenant(&[message("a")], true), None);
     }
 }

@@ -3,15 +3,15 @@
 use jiff::civil::Date;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
 
-use super::super::moment::days_left;
-use super::super::out::Colour;
+use super::super::output::Colour;
+use super::super::time_format::days_left;
 
 /// A key that expires within so many days is to be replaced.
 const SOON_DAYS: i32 = 14;
 
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Light {
+pub(super) enum StatusLight {
     /// It works.
     Green,
     /// It works, and its key expires soon.
@@ -20,7 +20,7 @@ pub(super) enum Light {
     Red,
 }
 
-impl Light {
+impl StatusLight {
     /// The rule: `days_left` are those until the key expires, if that day is known.
     fn rule(verified: bool, days_left: Option<i32>) -> Self {
         match days_left {
@@ -82,18 +82,18 @@ mod tests {
     #[test]
     fn the_light_depends_on_verification_and_expiry_alone() {
         let table = [
-            (true, None, Light::Green),
-            (true, Some(365), Light::Green),
-            (true, Some(15), Light::Green),
-            (true, Some(14), Light::Amber),
-            (true, Some(0), Light::Amber),
-            (true, Some(-1), Light::Red),
-            (false, None, Light::Red),
-            (false, Some(365), Light::Red),
-            (false, Some(-1), Light::Red),
+            (true, None, StatusLight::Green),
+            (true, Some(365), StatusLight::Green),
+            (true, Some(15), StatusLight::Green),
+            (true, Some(14), StatusLight::Amber),
+            (true, Some(0), StatusLight::Amber),
+            (true, Some(-1), StatusLight::Red),
+            (false, None, StatusLight::Red),
+            (false, Some(365), StatusLight::Red),
+            (false, Some(-1), StatusLight::Red),
         ];
         for (verified, days_left, light) in table {
-            assert_eq!(Light::rule(verified, days_left), light, "{verified} {days_left:?}");
+            assert_eq!(StatusLight::rule(verified, days_left), light, "{verified} {days_left:?}");
         }
     }
 }

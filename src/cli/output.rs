@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use super::failure::Failure;
 
 /// Where a command writes its results.
-pub(crate) struct Out {
+pub(crate) struct Output {
     sink: Box<dyn Write + Send>,
     coloured: bool,
 }
@@ -21,7 +21,7 @@ pub(crate) enum Colour {
     Red,
 }
 
-impl Out {
+impl Output {
     /// Standard output; `plain` keeps it without colours on a terminal too.
     pub(crate) fn stdout(plain: bool) -> Self {
         let stdout = io::stdout();
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn colours_are_left_out_where_they_are_not_shown() {
-        let mut out = Out { sink: Box::new(Vec::new()), coloured: false };
+        let mut out = Output { sink: Box::new(Vec::new()), coloured: false };
         assert_eq!(out.paint(Colour::Red, "no"), "no");
         out.coloured = true;
         assert_eq!(out.paint(Colour::Red, "no"), "\x1b[31mno\x1b[0m");

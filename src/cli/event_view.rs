@@ -6,7 +6,7 @@ use testmo_courier::batch::event::{
     CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING,
 };
 
-use super::out::{Colour, Out, visible};
+use super::output::{Colour, Output, visible};
 use super::table::counted;
 
 /// So many refused cases and faults are told; the rest are counted.
@@ -15,7 +15,7 @@ const MOST_DETAILS: usize = 20;
 /// What an event says, as far as it is told to people; a part that it lacks is empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Outcome {
+pub(crate) struct EventView {
     tenant_id: Option<String>,
     batch_id: Option<String>,
     pub(crate) message_hash: Option<String>,
@@ -63,7 +63,7 @@ struct Fault {
 struct Envelope {
     #[serde(rename = "type")]
     kind: String,
-    data: Outcome,
+    data: EventView,
 }
 
 /// The word for events that tell of no outcome yet.
@@ -102,7 +102,7 @@ impl Case {
     }
 }
 
-impl Outcome {
+impl EventView {
     /// Reads an event's body; `None` when it is not one of ours.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let Envelope { kind, mut data } = serde_json::from_slice(body).ok()?;
@@ -128,14 +128,14 @@ impl Outcome {
     }
 
     /// The line and, for what did not arrive, the explanations below it.
-    pub(crate) fn lines(&self, out: &Out) -> Vec<String> {
+    pub(crate) fn lines(&self, out: &Output) -> Vec<String> {
         let mut lines = vec![self.headline(out)];
         let explanation = self.explanation();
         lines.extend(explanation.iter().map(|line| format!("            {}", visible(line))));
         lines
     }
 
-    fn headline(&self, out: &Out) -> String {
+    fn headline(&self, out: &Output) -> String {
         let colour = match self.outcome.as_str() {
             "delivered" | "restored" => Colour::Green,
             "partial" | "deferred" | "duplicated" | "expiring" => Colour::Amber,
@@ -197,7 +197,7 @@ mod tests {
 
     fn told(data: serde_json::Value) -> String {
         let body = json!({"specversion": "1.0", "type": "x", "data": data}).to_string();
-        Outcome::read(body.as_bytes()).unwrap().lines(&Out::stdout(true)).join("\n")
+        EventView::read(body.as_bytes()).unwrap().lines(&Output::stdout(true)).join("\n")
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
     fn news_of_waits_connections_and_keys_read_like_this() {
         let told = |kind: &str, data: serde_json::Value| {
             let body = json!({"specversion": "1.0", "type": kind, "data": data}).to_string();
-            Outcome::read(body.as_bytes()).unwrap().lines(&Out::stdout(true)).join("\n")
+            EventView::read(body.as_bytes()).unwrap().lines(&Output::stdout(true)).join("\n")
         };
         let why =
             json!({"tenant_id": "acme", "batch_id": "b-1", "reason": "key_refused", "cause": "C.", "remedy": "R."});
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_message_of_others_is_not_an_outcome() {
-        assert!(Outcome::read(b"hello").is_none());
-        assert!(Outcome::read(b"{}").is_none());
+        assert!(EventView::read(b"hello").is_none());
+        assert!(EventView::read(b"{}").is_none());
     }
 }

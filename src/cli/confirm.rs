@@ -3,10 +3,10 @@
 use std::io::{self, IsTerminal};
 
 use super::failure::Failure;
-use super::out::Out;
+use super::output::Output;
 
 /// Asks whether to go on; where nobody can be asked, that has to be said with `--yes`.
-pub(crate) fn agreed(out: &mut Out) -> Result<bool, Failure> {
+pub(crate) fn confirm(out: &mut Output) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("there is no terminal to ask on", "give --yes to go on without being asked"));
     }
