@@ -12,6 +12,7 @@
 //! | [`testmo`] | how is Testmo spoken to? |
 //! | [`tenants`] | how is each tenant's Testmo reached, and how are keys kept? |
 //! | [`amqp`] | how do messages come from and go to RabbitMQ? |
+//! | [`app`] | the use cases: what people may ask for and change |
 //! | [`contract`] | what may generators and readers of events rely on? |
 //! | [`http`] | serves a running worker's metrics and readiness |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | how is it set up, watched and heard; what time is it? |
@@ -24,6 +25,7 @@
 
 pub mod account;
 pub mod amqp;
+pub mod app;
 pub mod batch;
 pub mod clock;
 pub mod config;

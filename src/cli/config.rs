@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use testmo_courier::config;
 
-use super::desk::configuration;
 use super::failure::Failure;
+use super::open::configuration;
 use super::output::{Colour, Output};
 use super::settings;
 

@@ -10,9 +10,9 @@ use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
 use tokio::time::{Instant, sleep_until};
 
-use super::desk::configuration;
 use super::event_view::EventView;
 use super::failure::Failure;
+use super::open::configuration;
 use super::output::{Output, visible};
 use super::signals::Signals;
 use super::time_format::absolute;

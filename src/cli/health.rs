@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use url::Url;
 
-use super::desk::configuration;
 use super::failure::Failure;
+use super::open::configuration;
 use super::output::{Colour, Output, visible};
 
 /// A worker that takes longer is not well.

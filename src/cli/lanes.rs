@@ -10,9 +10,9 @@ use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 use testmo_courier::testmo::AddressPolicy;
 use url::Url;
 
-use super::desk::{configuration, store};
 use super::failure::Failure;
 use super::health::{address_of, ask};
+use super::open::{configuration, store};
 use super::output::Output;
 use super::table::{Form, List};
 

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let messages = message_file::read_all(&arguments.files)?;
     if arguments.json {
-        out.json(&messages.iter().map(object).collect())?;
+        out.json(&messages.iter().map(object).collect::<Vec<_>>())?;
     } else {
         messages.iter().try_for_each(|message| tell(message, out))?;
     }

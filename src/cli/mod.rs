@@ -3,7 +3,6 @@
 mod batches;
 mod config;
 mod confirm;
-mod desk;
 mod event_view;
 mod events;
 mod failure;
@@ -12,6 +11,7 @@ mod init;
 mod lanes;
 mod lint;
 mod message_file;
+mod open;
 mod output;
 mod publish;
 mod replay;
@@ -114,19 +114,19 @@ enum Command {
 pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return tell_misuse(&error),
+        Err(error) => return print_misuse(&error),
     };
     let wanted_plain = Sources::of_process(Vec::new()).environment.get("NO_COLOR").is_some_and(|text| !text.is_empty());
     let mut out = Output::stdout(cli.no_colour || wanted_plain);
     match execute(cli, &mut out).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+        Err(failure) => failure.print(),
     }
 }
 
 /// The system gives no threads.
 pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
-    Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").tell()
+    Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").print()
 }
 
 async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
@@ -150,11 +150,11 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     }
 }
 
-fn tell_misuse(error: &clap::Error) -> ExitCode {
+fn print_misuse(error: &clap::Error) -> ExitCode {
     if names_a_key(error) {
         let what = "an API key is never given on the command line, where the shell's history and others can see it";
         let remedy = "leave it out to be asked for it, or use --key-stdin or --key-file FILE";
-        return Failure::usage(what, remedy).tell();
+        return Failure::usage(what, remedy).print();
     }
     // Help and errors that nobody reads are no reason to fail.
     drop(error.print());

@@ -1,5 +1,4 @@
-//! How do results reach the one who asked? Lines on standard output, in colour only on a terminal, and quietly over
-//! when nobody reads them any more.
+//! Writes results to standard output, in colour only on a terminal, and ends quietly when the reader has gone.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,7 +12,7 @@ pub(crate) struct Output {
     coloured: bool,
 }
 
-/// What a colour says.
+/// The colours of states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colour {
     Green,
@@ -22,17 +21,11 @@ pub(crate) enum Colour {
 }
 
 impl Output {
-    /// Standard output; `plain` keeps it without colours on a terminal too.
+    /// Opens standard output; `plain` keeps it without colours on a terminal too.
     pub(crate) fn stdout(plain: bool) -> Self {
         let stdout = io::stdout();
         let coloured = !plain && stdout.is_terminal();
         Self { sink: Box::new(stdout), coloured }
-    }
-
-    /// A place that keeps nothing.
-    #[cfg(test)]
-    pub(crate) fn nowhere() -> Self {
-        Self { sink: Box::new(io::sink()), coloured: false }
     }
 
     /// Writes one line.
@@ -51,11 +44,12 @@ impl Output {
     }
 
     /// Writes JSON for programs, indented so that people can read it too.
-    pub(crate) fn json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
+    pub(crate) fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let value = serde_json::to_value(value).map_err(|error| Failure::from_output(error.into()))?;
         self.line(format_args!("{value:#}"))
     }
 
-    /// A text in a colour, where colours are shown.
+    /// Returns a text in a colour, where colours are shown.
     pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
         if !self.coloured {
             return text.to_owned();
@@ -69,8 +63,8 @@ impl Output {
     }
 }
 
-/// A text from outside as a terminal may be given it: what would move the cursor or turn the writing direction is
-/// written out.
+/// Returns a text from outside without what would move a terminal's cursor or turn its writing direction: such
+/// characters are escaped.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(hidden) {
@@ -89,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_from_outside_cannot_command_the_terminal() {
+    fn a_text_from_outside_cannot_control_the_terminal() {
         assert_eq!(visible("Prüfung 一"), "Prüfung 一");
         assert_eq!(visible("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb c");
         assert_eq!(visible("x\u{202e}y"), "x\\u{202e}y");
     }
 
     #[test]
-    fn colours_are_left_out_where_they_are_not_shown() {
+    fn no_colour_codes_are_written_where_colours_are_not_shown() {
         let mut out = Output { sink: Box::new(Vec::new()), coloured: false };
         assert_eq!(out.paint(Colour::Red, "no"), "no");
         out.coloured = true;

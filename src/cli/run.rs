@@ -6,8 +6,8 @@ use std::pin::pin;
 use testmo_courier::{telemetry, worker};
 use tokio_util::sync::CancellationToken;
 
-use super::desk::configuration;
 use super::failure::Failure;
+use super::open::configuration;
 use super::signals::Signals;
 
 pub(super) const EXAMPLES: &str = "\

@@ -3,7 +3,6 @@
 //! Invariant: no transaction is open while anything but the database is waited for.
 
 pub mod accounts;
-pub mod by_hand;
 pub mod connections;
 mod error;
 pub mod folders;
@@ -22,6 +21,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 pub mod unbound;
+pub mod unfinished;
 mod unreadable;
 
 use std::time::Duration;

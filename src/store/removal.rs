@@ -8,10 +8,10 @@ use std::time::Duration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::by_hand::NotReplayable;
 use super::connections::{ConnectionRow, connection};
 use super::shelf::ShelfId;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
+use super::unfinished::Unfinished;
 use super::{Store, StoreError};
 use crate::batch::TenantId;
 
@@ -28,7 +28,7 @@ pub struct Removal {
     /// How many of these are parked; the others are dead.
     pub parked: usize,
     /// Batches that cannot be discarded now, at most a hundred, by name.
-    pub unfinished: Vec<(String, NotReplayable)>,
+    pub unfinished: Vec<(String, Unfinished)>,
 }
 
 /// What became of the wish to remove a tenant.
@@ -145,14 +145,14 @@ async fn unfinished(
     conn: &mut AnyConnection,
     tenant: &TenantId,
     now: i64,
-) -> Result<Vec<(String, NotReplayable)>, StoreError> {
+) -> Result<Vec<(String, Unfinished)>, StoreError> {
     let bounds = || vec![name(tenant), Bound::Int(now), Bound::Int(i64::from(MOST_NAMED))];
     let sql = "SELECT id, batch_id FROM shelf WHERE tenant_id = $1 AND lease_until > $2 ORDER BY id LIMIT $3";
     let mut unfinished = Vec::new();
     for row in sql::fetch(conn, sql, bounds()).await? {
         let batch = row.maybe_text("batch_id")?.map(|batch| format!("{tenant}/{batch}"));
         let id = ShelfId(row.int("id")?);
-        unfinished.push((batch.unwrap_or_else(|| id.to_string()), NotReplayable::InHand));
+        unfinished.push((batch.unwrap_or_else(|| id.to_string()), Unfinished::InHand));
     }
     let sql = "SELECT b.batch_id, CASE WHEN b.open_push IS NOT NULL AND b.lease_until > $2 THEN b.lease_until END \
                AS pushed_until, CASE WHEN b.open_push IS NOT NULL OR b.doubt_since IS NOT NULL THEN 1 ELSE 0 END \
@@ -162,10 +162,10 @@ async fn unfinished(
     let why = |row: &AnyRow| {
         Ok::<_, StoreError>(match (row.maybe_int("pushed_until")?, row.int("is_unclear")? == 1) {
             (Some(until), _) => {
-                NotReplayable::Pushing { wait: Duration::from_millis(u64::try_from(until - now).unwrap_or(0)) }
+                Unfinished::Pushing { wait: Duration::from_millis(u64::try_from(until - now).unwrap_or(0)) }
             }
-            (None, true) => NotReplayable::Unclear,
-            (None, false) => NotReplayable::Open,
+            (None, true) => Unfinished::Unclear,
+            (None, false) => Unfinished::Open,
         })
     };
     for row in sql::fetch(conn, sql, bounds()).await? {

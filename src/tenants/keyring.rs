@@ -1,4 +1,4 @@
-//! How are API keys kept? Encrypted with the master key, bound to the tenant and the origin they were entered for.
+//! Keeps API keys encrypted with the master key, each bound to the tenant and the origin it was entered for.
 
 use std::fs;
 use std::io::Write;
@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::batch::{TenantId, hex};
 use crate::store::connections::SealedKey;
+
+/// The name under which a store keeps a word that identifies the master key of its API keys.
+pub const MASTER_KEY_FACT: &str = "master_key";
 
 /// The master key.
 #[derive(Clone)]

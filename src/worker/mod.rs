@@ -201,7 +201,7 @@ pub struct Neighbours {
 }
 
 /// The name under which the store knows its master key again.
-pub const MASTER_KEY_FACT: &str = "master_key";
+pub use crate::tenants::MASTER_KEY_FACT;
 
 fn warn_of_insecure_origins(config: &Config, metrics: &Metrics) {
     let origins = &config.testmo.allow_insecure_origins;

@@ -1,4 +1,4 @@
-//! `batches`: what became of the batches that were received?
+//! `batches`: shows what became of the batches that were received.
 
 mod list;
 mod show;
@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::desk::{configuration, store};
 use super::failure::Failure;
+use super::open::{configuration, store};
 use super::output::Output;
 
 #[derive(Debug, Subcommand)]

@@ -12,11 +12,11 @@ use testmo_courier::config::Amqp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::desk::configuration;
 use super::events::{duration, pattern};
 use super::failure::Failure;
 use super::lint::tell;
 use super::message_file::{self, MessageFile};
+use super::open::configuration;
 use super::output::Output;
 use super::table::counted;
 

@@ -1,18 +1,18 @@
-//! `shelf list`: what is on the shelf?
+//! `shelf list`: lists what is on the shelf.
 
 use clap::Args;
-use serde_json::{Value, json};
-use testmo_courier::store::Store;
-use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved, Until};
+use testmo_courier::app::Store;
+use testmo_courier::app::plan::batch_label;
+use testmo_courier::app::shelf::{self, Filter, ShelfState, Shelved};
+use testmo_courier::app::time::relative;
+use testmo_courier::app::view::{ShelfEntryView, due};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::table::{Form, List, shortened};
-use super::super::time_format::{relative, rfc3339};
 use super::selection::{Filters, Traits};
-use super::{due, name};
 
-/// So much of a detail stands in a list; `show` has all of it.
+/// How many characters of a detail a list shows; `show` has all of it.
 const DETAIL_CHARACTERS: usize = 100;
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     extent: Extent,
 }
 
-/// The same, for what is dead.
+/// The options of `dead-letters`.
 #[derive(Args, Debug)]
 pub(crate) struct DeadLetters {
     #[command(flatten)]
@@ -60,9 +60,10 @@ pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mu
 }
 
 async fn print(filter: &Filter, extent: &Extent, store: &Store, out: &mut Output) -> Result<(), Failure> {
-    let entries = store.shelf(filter, extent.limit).await?;
+    let entries = shelf::list(store, filter, extent.limit).await?;
     if extent.form.json {
-        return out.json(&entries.iter().map(|entry| object(entry, store.now())).collect());
+        let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, store.now())).collect();
+        return out.json(&views);
     }
     table(&entries, store.now()).write(out, extent.form.plain, "Nothing like that is on the shelf.")
 }
@@ -74,7 +75,7 @@ pub(super) fn table(entries: &[Shelved], now: i64) -> List {
             entry.id.to_string(),
             entry.state.name().into(),
             entry.content.reason.to_string(),
-            name(entry),
+            batch_label(entry),
             relative(entry.content.arrived_at, now),
             due(entry, now),
             entry.content.detail.as_deref().map(|text| shortened(text, DETAIL_CHARACTERS)).unwrap_or_default(),
@@ -83,41 +84,13 @@ pub(super) fn table(entries: &[Shelved], now: i64) -> List {
     list
 }
 
-/// An entry for programs, without its message.
-pub(crate) fn object(entry: &Shelved, now: i64) -> Value {
-    let content = &entry.content;
-    let (tenant, batch, hash) = match &content.identity {
-        Identity::Batch(key, _) => (Some(key.tenant.as_str()), Some(key.batch.as_str()), None),
-        Identity::Raw(hash, tenant, batch) => {
-            (tenant.as_ref().map(|t| t.as_str()), batch.as_ref().map(|b| b.as_str()), Some(hash))
-        }
-    };
-    json!({
-        "id": entry.id.to_string(),
-        "state": entry.state.name(),
-        "reason": content.reason,
-        "cause": content.reason.cause(),
-        "remedy": content.reason.remedy(),
-        "detail": content.detail,
-        "tenant_id": tenant,
-        "batch_id": batch,
-        "message_hash": hash,
-        "account": content.account,
-        "arrived_at": rfc3339(content.arrived_at),
-        "shelved_at": rfc3339(entry.shelved_at),
-        "comes_back": due(entry, now),
-        "due_at": matches!(content.until, Until::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
-        "parks": content.parks,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use testmo_courier::batch::Reason;
-    use testmo_courier::store::shelf::{ShelfId, Shelving};
+    use testmo_courier::app::Reason;
+    use testmo_courier::store::shelf::{Identity, ShelfId, Shelving, Until};
 
     use super::*;
 
@@ -153,6 +126,6 @@ mod tests {
             entry(255, Reason::NotJson, Until::Person, raw),
         ];
         insta::assert_snapshot!(table(&entries, NOW).columns().join("\n"));
-        insta::assert_snapshot!(format!("{:#}", object(&entries[0], NOW)));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&ShelfEntryView::of(&entries[0], NOW)).unwrap());
     }
 }

@@ -1,5 +1,5 @@
-//! Where does an API key come from? From the terminal without being shown, from the standard input, or from a file;
-//! never from the command line, where the shell's history and other users can see it.
+//! Reads an API key from the terminal without showing it, from the standard input, or from a file; never from the
+//! command line, where the shell's history and other users can see it.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use testmo_courier::tenants::Entered;
+use testmo_courier::app::connections::set::clean_key;
 
 use super::super::failure::Failure;
 
@@ -31,12 +31,12 @@ pub(super) struct KeySource {
 }
 
 impl KeySource {
-    /// Whether a key is to be entered even where one is kept.
+    /// Returns whether a key is to be entered even where one is kept.
     pub(super) fn is_given(&self) -> bool {
         self.key_file.is_some() || self.key_stdin || self.new_key
     }
 
-    /// Gets the key; `why` says what it is asked for.
+    /// Reads the key; `why` says what it is needed for.
     pub(super) fn read(&self, why: &str) -> Result<SecretString, Failure> {
         let text = match &self.key_file {
             Some(file) => File::open(file).and_then(limited).map_err(|error| {
@@ -67,9 +67,9 @@ fn asked(why: &str) -> Result<Zeroizing<String>, Failure> {
     })
 }
 
-/// A key as Testmo makes them has no blanks or other odd characters within; then it was copied incorrectly.
+/// Checks a key: one that contains blanks or unusual characters was copied incorrectly.
 fn checked(text: &str) -> Result<SecretString, Failure> {
-    let key = Entered::clean_key(text);
+    let key = clean_key(text);
     let copy = "copy it again from the user profile page in Testmo, or generate a new one there";
     if key.expose_secret().is_empty() {
         return Err(Failure::usage("the API key is empty", copy));
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_taken_without_the_blanks_around_it() {
+    fn a_key_is_read_without_the_blanks_around_it() {
         assert_eq!(checked(" testmo_api_abc=\n").unwrap().expose_secret(), "testmo_api_abc=");
         for text in ["", " \n", "two words", "two\nlines", "schlüssel", "a\u{200b}b"] {
             let failure = checked(text).unwrap_err();

@@ -1,4 +1,4 @@
-//! `tenants`: how is each tenant's Testmo reached, and does that work?
+//! `tenants`: enters, verifies, shows and removes the tenants' connections.
 
 mod api_key;
 mod list;

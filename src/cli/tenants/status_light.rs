@@ -1,99 +1,14 @@
-//! Does a connection need a person? Green, amber or red, and why.
+//! Colours the light of a connection.
 
-use jiff::civil::Date;
-use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::app::connections::StatusLight;
 
 use super::super::output::Colour;
-use super::super::time_format::days_left;
 
-/// A key that expires within so many days is to be replaced.
-const SOON_DAYS: i32 = 14;
-
-/// How a connection stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StatusLight {
-    /// It works.
-    Green,
-    /// It works, and its key expires soon.
-    Amber,
-    /// It was not seen to work, or its key has expired.
-    Red,
-}
-
-impl StatusLight {
-    /// The rule: `days_left` are those until the key expires, if that day is known.
-    fn rule(verified: bool, days_left: Option<i32>) -> Self {
-        match days_left {
-            _ if !verified => Self::Red,
-            Some(days) if days < 0 => Self::Red,
-            Some(days) if days <= SOON_DAYS => Self::Amber,
-            Some(_) | None => Self::Green,
-        }
-    }
-
-    /// How a stored connection stands today.
-    pub(super) fn of(row: &ConnectionRow, today: Date) -> Self {
-        Self::rule(row.is_verified(), days_until_expiry(row, today))
-    }
-
-    /// The word for it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Green => "green",
-            Self::Amber => "amber",
-            Self::Red => "red",
-        }
-    }
-
-    /// The colour of the word.
-    pub(super) fn colour(self) -> Colour {
-        match self {
-            Self::Green => Colour::Green,
-            Self::Amber => Colour::Amber,
-            Self::Red => Colour::Red,
-        }
-    }
-}
-
-/// The days until a connection's key expires, if that day is known.
-pub(super) fn days_until_expiry(row: &ConnectionRow, today: Date) -> Option<i32> {
-    row.expires_on.as_deref().and_then(|day| days_left(day, today))
-}
-
-/// Why the light is not green; empty when it is.
-pub(super) fn note(row: &ConnectionRow, today: Date) -> String {
-    if !row.is_verified() {
-        return match &row.finding {
-            Some(Verification::Fails { reason, detail }) => format!("{reason}: {detail}"),
-            Some(Verification::Works { .. }) | None => "not verified since it was changed".into(),
-        };
-    }
-    match days_until_expiry(row, today) {
-        Some(days) if days < 0 => "the key has expired: enter a new one".into(),
-        Some(days) if days <= SOON_DAYS => "the key expires soon: enter a new one".into(),
-        Some(_) | None => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_light_depends_on_verification_and_expiry_alone() {
-        let table = [
-            (true, None, StatusLight::Green),
-            (true, Some(365), StatusLight::Green),
-            (true, Some(15), StatusLight::Green),
-            (true, Some(14), StatusLight::Amber),
-            (true, Some(0), StatusLight::Amber),
-            (true, Some(-1), StatusLight::Red),
-            (false, None, StatusLight::Red),
-            (false, Some(365), StatusLight::Red),
-            (false, Some(-1), StatusLight::Red),
-        ];
-        for (verified, days_left, light) in table {
-            assert_eq!(StatusLight::rule(verified, days_left), light, "{verified} {days_left:?}");
-        }
+/// Returns the colour of a light's word.
+pub(super) fn colour(light: StatusLight) -> Colour {
+    match light {
+        StatusLight::Green => Colour::Green,
+        StatusLight::Amber => Colour::Amber,
+        StatusLight::Red => Colour::Red,
     }
 }

@@ -1,7 +1,7 @@
 //! When is a tenant removed, and what becomes of its work until then?
 
-use super::super::by_hand::NotReplayable;
 use super::super::removal::{Removal, Removed};
+use super::super::unfinished::Unfinished;
 use super::*;
 
 on_both! {
@@ -11,7 +11,6 @@ on_both! {
     what_is_shelved_after_a_removal_is_kept_and_comes_back_with_the_tenant,
     while_a_person_decides_nothing_is_sent_and_the_shelf_stays_as_it_is,
     a_pause_for_a_removal_is_over_after_its_time_although_nobody_ends_it,
-    what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome,
 }
 
 const HOLD: Duration = Duration::from_secs(600);
@@ -48,14 +47,14 @@ async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fi
         removal.unfinished
     };
     let wait = Duration::from_secs(10);
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Pushing { wait })]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Pushing { wait })]);
     assert_eq!(remove(&f.store).await, Removed::HasWork);
     record.unclear(1_000_000);
     store_record(&f, record.clone()).await;
     f.set_time(1_020_000).await;
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Unclear)]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Unclear)]);
     shelve(&f.store, "b", Reason::ServerError, Until::After(HOUR)).await;
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Unclear)], "on the shelf or not");
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Unclear)], "on the shelf or not");
     record.looked(&[], true);
     record.doubt_since = None;
     store_record(&f, record.clone()).await;
@@ -63,10 +62,10 @@ async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fi
     assert_eq!(remove(&f.store).await, Removed::HasWork);
     f.set_time(1_020_000 + 3_600_000).await;
     let leased = f.store.lease_due("w", HOUR, &[(tenant(), 1)]).await.unwrap().remove(0);
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::InHand)]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::InHand)]);
     let unshelve = Some((leased.id.0, leased.generation));
     f.store.change(Change { unshelve, ..Change::default() }).await.unwrap();
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Open)]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Open)]);
     assert_eq!(remove(&f.store).await, Removed::HasWork);
     record.settle(BatchState::Failed, 5);
     store_record(&f, record).await;
@@ -144,29 +143,6 @@ async fn a_pause_for_a_removal_is_over_after_its_time_although_nobody_ends_it(f:
     f.set_time(1_000_000 + 600_000).await;
     assert_eq!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().len(), 1);
     assert!(granted(&f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap()));
-}
-
-async fn what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome(f: Fixture) {
-    let message = serde_json::json!({"schema_version": 1, "batch_id": "b", "tenant_id": "acme",
-        "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "a"}, {"name": "b"}]});
-    let body = message.to_string().into_bytes();
-    let batch = crate::batch::message::decode::decode(&body).unwrap();
-    let fingerprint = crate::batch::fingerprint(&batch);
-    f.connect(&connection("v1", true)).await;
-    let identity = Identity::Batch(batch.key.clone(), fingerprint.clone());
-    let shelve = Some(Shelving { identity, body, ..shelving("b", Until::Connection) });
-    f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
-    let [(id, generation)] = begin(&f).await.shelved[..] else { panic!() };
-    let row = f.store.shelved(id).await.unwrap().unwrap();
-    let purging = async |generation| f.store.purging(&row, generation).await.unwrap();
-    assert_eq!(purging(generation - 1).await.unwrap_err(), NotReplayable::Changed);
-    let change = purging(generation).await.unwrap();
-    assert_eq!((change.batch.as_ref().map(|b| b.record.state), change.events.len()), (Some(BatchState::Discarded), 1));
-    let mut record = BatchRecord { fingerprint, epoch: 1, ..fresh("b") };
-    record.doubt_since = Some(7);
-    store_record(&f, record).await;
-    assert!(!f.store.change(change).await.unwrap().is_done(), "its record has moved");
-    assert_eq!(purging(generation).await.unwrap_err(), NotReplayable::Unclear);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use testmo_courier::amqp::Event;
+use testmo_courier::app::replay;
 use testmo_courier::batch::Reason;
 use testmo_courier::store::StoreError;
 use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
@@ -142,7 +143,7 @@ fn violent_ends(plan: &Plan) -> usize {
 
 /// A person has it tried again.
 async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
-    let replayed = match stage.store.replaying(row, usize::MAX).await? {
+    let replayed = match replay::decide(&stage.store, row, usize::MAX).await? {
         Ok(replay) => format!("{:?}", stage.store.change(replay.change).await?),
         Err(hindrance) => hindrance.to_string(),
     };

@@ -1,0 +1,3 @@
+//! Checks, previews and publishes messages.
+
+pub mod preview;
