@@ -7,17 +7,22 @@ pub mod batches;
 pub mod connections;
 mod context;
 pub mod discard;
+pub mod events;
 #[cfg(test)]
 mod fixture;
 pub mod init;
+pub mod lanes;
 pub mod messages;
 pub mod plan;
+pub mod plural;
 pub mod replay;
 pub mod shelf;
 pub mod time;
+pub mod topology;
 pub mod view;
 
 pub use self::context::{AppContext, OpenError, open_store};
+pub use crate::amqp::{CallError, ConnectError, PublishError, PublishFault, TailError};
 pub use crate::batch::{BatchKey, Reason, TenantId};
 pub use crate::store::{Store, StoreError};
 pub use crate::tenants::KeyError;

@@ -6,12 +6,19 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
+use crate::clock::Clock;
+
 /// Reads a time span as people write it.
 ///
 /// # Errors
 /// When it is not written as `30s`, `5m` or `1h 30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime_serde::re::humantime::parse_duration(text).map_err(|_| "a time is written as 30s, 5m or 1h 30m".into())
+}
+
+/// Returns the time on the system's clock, in milliseconds since 1970.
+pub fn now() -> i64 {
+    Clock::system().now()
 }
 
 /// Writes a time in milliseconds since 1970 by RFC 3339: `2026-11-23T09:30:00.123Z`.

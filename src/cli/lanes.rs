@@ -1,13 +1,12 @@
-//! `lanes`: what waits for which Testmo in a running worker, and how is a lane paused or slowed down for all workers?
+//! `lanes`: shows what waits for which Testmo account in a running worker, and pauses or limits lanes.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use testmo_courier::batch::TenantId;
-use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
-use testmo_courier::testmo::AddressPolicy;
+use testmo_courier::app::lanes::{self, LaneOrder, LaneOverride};
+use testmo_courier::app::view::LaneOverridesView;
 use url::Url;
 
 use super::failure::Failure;
@@ -80,46 +79,20 @@ fn most(text: &str) -> Result<Most, String> {
     }
 }
 
-/// How often a watched list is made anew.
+/// How often a watched list is printed again.
 const WATCH: Duration = Duration::from_secs(2);
 
 pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let Some(command) = arguments.command else { return show(&arguments, files, out).await };
     let config = configuration(files)?;
     let store = store(&config).await?;
-    let (lane, change): (_, fn(LaneOverride, Most) -> LaneOverride) = match &command {
-        Command::Orders(form) => return list(&store.lane_overrides().await?, *form, out),
-        Command::Pause(lane) => (lane, |order, _| LaneOverride { paused: true, ..order }),
-        Command::Resume(lane) => (lane, |order, _| LaneOverride { paused: false, ..order }),
-        Command::Limit { lane, .. } => (lane, |order, most| LaneOverride { most: most.0, ..order }),
+    let (lane, order) = match command {
+        Command::Orders(form) => return list(&lanes::overrides(&store).await?, form, out),
+        Command::Pause(lane) => (lane, LaneOrder::Pause),
+        Command::Resume(lane) => (lane, LaneOrder::Resume),
+        Command::Limit { lane, most } => (lane, LaneOrder::Limit(most.0)),
     };
-    let wanted = if let Command::Limit { most, .. } = &command { *most } else { Most(None) };
-    let lane = named(&lane.lane, &AddressPolicy::new(&config.testmo))?;
-    let known = match &lane {
-        LaneSelector::Tenant(tenant) => store.connection(tenant).await?.is_some(),
-        LaneSelector::Account(account) => store.connections().await?.iter().any(|row| row.origin == *account),
-    };
-    if !known {
-        return Err(Failure::finding(
-            format!("no connection is entered for {}", lane.name()),
-            "`testmo-courier tenants list` shows who there is",
-        ));
-    }
-    let before = store.lane_overrides().await?.into_iter().find(|order| order.lane == lane);
-    let order = change(before.unwrap_or(LaneOverride { lane, paused: false, most: None }), wanted);
-    store.set_lane_override(&order).await?;
-    out.line(described(&order))
-}
-
-/// A base URL is an account, anything else a tenant.
-fn named(text: &str, policy: &AddressPolicy) -> Result<LaneSelector, Failure> {
-    if text.contains("://") {
-        let origin = policy.check(text);
-        let origin = origin.map_err(|refused| Failure::usage(refused.to_string(), "give the account's base URL"))?;
-        return Ok(LaneSelector::Account(origin.as_str().to_owned()));
-    }
-    let tenant = TenantId::new(text).map_err(|why| Failure::usage(why.to_string(), "give a tenant or a base URL"))?;
-    Ok(LaneSelector::Tenant(tenant))
+    out.line(described(&lanes::order(&store, &config.testmo, &lane.lane, order).await?))
 }
 
 fn described(order: &LaneOverride) -> String {
@@ -137,8 +110,7 @@ fn described(order: &LaneOverride) -> String {
 
 fn list(orders: &[LaneOverride], form: Form, out: &mut Output) -> Result<(), Failure> {
     if form.json {
-        let order = |order: &LaneOverride| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
-        return out.json(&serde_json::json!({"orders": orders.iter().map(order).collect::<Vec<_>>()}));
+        return out.json(&LaneOverridesView::of(orders));
     }
     let mut list = List::new(&["lane", "paused", "limit"]);
     for order in orders {
@@ -219,6 +191,8 @@ fn time(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use testmo_courier::app::lanes::LaneSelector;
+
     use super::*;
 
     #[test]

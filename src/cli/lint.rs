@@ -1,13 +1,13 @@
-//! `lint`: would this message be accepted, and will it look in Testmo as it was meant?
+//! `lint`: checks messages without publishing them.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
-use testmo_courier::batch::Fault;
+use testmo_courier::app::messages::Fault;
+use testmo_courier::app::view::MessageView;
 
 use super::failure::Failure;
-use super::message_file::{self, MessageFile};
+use super::message_file::{MessageFile, read_all};
 use super::output::{Colour, Output, visible};
 use super::table::counted;
 
@@ -31,17 +31,18 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn execute(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let messages = message_file::read_all(&arguments.files)?;
+    let files = read_all(&arguments.files)?;
     if arguments.json {
-        out.json(&messages.iter().map(object).collect::<Vec<_>>())?;
+        let view = |file: &MessageFile| MessageView::of(&file.name, &file.message);
+        out.json(&files.iter().map(view).collect::<Vec<_>>())?;
     } else {
-        messages.iter().try_for_each(|message| tell(message, out))?;
+        files.iter().try_for_each(|file| print(file, out))?;
     }
-    if messages.iter().all(|message| message.faults.is_empty()) { Ok(()) } else { Err(Failure::Told) }
+    if files.iter().all(|file| file.message.faults.is_empty()) { Ok(()) } else { Err(Failure::Told) }
 }
 
-/// Says what was found in a message.
-pub(super) fn tell(message: &MessageFile, out: &mut Output) -> Result<(), Failure> {
+/// Prints what was found in a message.
+pub(super) fn print(MessageFile { name, message }: &MessageFile, out: &mut Output) -> Result<(), Failure> {
     let mut found = Vec::new();
     if !message.faults.is_empty() {
         found.push(out.paint(Colour::Red, &counted(message.faults.len(), "fault", "faults")));
@@ -52,20 +53,11 @@ pub(super) fn tell(message: &MessageFile, out: &mut Output) -> Result<(), Failur
     if found.is_empty() {
         found.push(out.paint(Colour::Green, "fine"));
     }
-    out.line(format_args!("{}: {}  {message}", visible(&message.name), found.join(", ")))?;
-    message.faults.iter().chain(&message.warnings).try_for_each(|fault| tell_one(fault, out))
+    out.line(format_args!("{}: {}  {message}", visible(name), found.join(", ")))?;
+    message.faults.iter().chain(&message.warnings).try_for_each(|fault| print_fault(fault, out))
 }
 
-fn tell_one(fault: &Fault, out: &mut Output) -> Result<(), Failure> {
+fn print_fault(fault: &Fault, out: &mut Output) -> Result<(), Failure> {
     let Fault { what, remedy, .. } = fault;
     out.line(format_args!("  {}  {}\n    → {}", visible(fault.place()), visible(what), visible(remedy)))
-}
-
-fn object(message: &MessageFile) -> Value {
-    json!({
-        "file": message.name,
-        "batch": message.key.as_ref().map(ToString::to_string),
-        "faults": message.faults,
-        "warnings": message.warnings,
-    })
 }

@@ -104,8 +104,7 @@ impl Display for Words {
 
 #[cfg(test)]
 mod tests {
-    use testmo_courier::amqp::{ConnectError, PublishError};
-    use testmo_courier::app::StoreError;
+    use testmo_courier::app::{ConnectError, PublishError, StoreError};
     use testmo_courier::config::ConfigError;
 
     use super::*;

@@ -1,7 +1,8 @@
 //! Turns errors of the configuration, the store, the broker and the worker into failures.
 
-use testmo_courier::amqp::{CallError, ConnectError, PublishError, PublishFault, TailError};
-use testmo_courier::app::{KeyError, NoClient, OpenError, StoreError};
+use testmo_courier::app::{
+    CallError, ConnectError, KeyError, NoClient, OpenError, PublishError, PublishFault, StoreError, TailError,
+};
 use testmo_courier::config::ConfigError;
 use testmo_courier::worker::RunError;
 

@@ -5,8 +5,10 @@ use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::remove::RemoveError;
 use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
 use testmo_courier::app::init::InitError;
+use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
 use testmo_courier::app::shelf::SelectionError;
+use testmo_courier::app::topology::TopologyError;
 
 use super::super::table::counted;
 use super::Failure;
@@ -149,6 +151,26 @@ impl From<PreviewError> for Failure {
             ),
             PreviewError::Client(error) => error.into(),
             PreviewError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LaneError> for Failure {
+    fn from(error: LaneError) -> Self {
+        match error {
+            LaneError::Address(_) => Self::usage(error, "give the account's base URL"),
+            LaneError::NotATenant(_) => Self::usage(error, "give a tenant or a base URL"),
+            LaneError::Unknown(_) => Self::finding(error, "`testmo-courier tenants list` shows who there is"),
+            LaneError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TopologyError> for Failure {
+    fn from(error: TopologyError) -> Self {
+        match error {
+            TopologyError::Connect(error) => error.into(),
+            TopologyError::Call(error) => error.into(),
         }
     }
 }
