@@ -1,4 +1,4 @@
-//! May a connection be looked at now? The account's gate holds for looks as for pushes, and a look can close it.
+//! Verifies a connection within its account's rate limit, which a verification can pause as a create request can.
 
 use std::time::Duration;
 
@@ -14,12 +14,11 @@ use crate::store::connections::Verification;
 use crate::store::ledger::Change;
 use crate::testmo::{Access, Client};
 
-/// How long a look may take that finds out whether a failing account is well again.
+/// How long a verification may take that probes whether a failing account works again.
 const PROBE: Duration = Duration::from_secs(120);
 
 impl Tenants {
-    /// Looks at a connection, and finds out what the names in its mapping stand for; asks nothing while the account
-    /// wants to be left alone.
+    /// Verifies a connection, and reads what the names in its mapping stand for; sends nothing while the account is paused.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -29,7 +28,7 @@ impl Tenants {
         access: &Access,
         project: u64,
         folder: u64,
-        written: &MappingSpec,
+        spec: &MappingSpec,
     ) -> Result<Examined, StoreError> {
         let account = access.origin.as_str();
         let permit = self.store().permit(account, None, PROBE).await?;
@@ -45,7 +44,7 @@ impl Tenants {
                 format!("{why}, and {seconds} s of it are left; it was not asked again"),
             ));
         }
-        let examined = examine(client, access, project, folder, written).await;
+        let examined = examine(client, access, project, folder, spec).await;
         let signal = match (&examined.finding, examined.pause) {
             (_, Some(pause)) => Some(Signal::Throttled(pause)),
             (Verification::Fails { reason, .. }, None)
@@ -55,7 +54,7 @@ impl Tenants {
             }
             (Verification::Fails { .. } | Verification::Works { .. }, None) => Some(Signal::Answered),
         };
-        // But for a pause, a look that was no probe tells nothing that a push would not tell.
+        // Except for a pause, a verification that was no probe shows nothing that a create request would not show.
         if let Some(signal) = signal.filter(|_| permit == Permit::Probe || examined.pause.is_some()) {
             let observation = Some(AccountObservation { account: account.to_owned(), signal, ceiling: u32::MAX });
             self.store().change(Change { observation, ..Change::default() }.into()).await?;
