@@ -1,4 +1,4 @@
-//! `config check` and `config show`: are the settings right, and which are in force?
+//! `config`: checks or shows the settings in force.
 
 use std::path::PathBuf;
 

@@ -1,11 +1,11 @@
-//! Does somebody really mean it? Asked on the terminal, before something cannot be taken back.
+//! Asks for confirmation on the terminal before something that cannot be undone.
 
 use std::io::{self, IsTerminal};
 
 use super::failure::Failure;
 use super::output::Output;
 
-/// Asks whether to go on; where nobody can be asked, that has to be said with `--yes`.
+/// Asks whether to go on. Without a terminal the command needs `--yes`.
 pub(crate) fn confirm(out: &mut Output) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("there is no terminal to ask on", "give --yes to go on without being asked"));

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn news_of_waits_connections_and_keys_read_like_this() {
+    fn events_of_waits_connections_and_keys_read_like_this() {
         let shown = |kind: &str, data: serde_json::Value| {
             let body = json!({"specversion": "1.0", "type": kind, "data": data}).to_string();
             lines(&ReceivedEvent::read(body.as_bytes()).unwrap(), &Output::stdout(true)).join("\n")

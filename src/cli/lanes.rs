@@ -10,7 +10,7 @@ use testmo_courier::app::view::LaneOverridesView;
 use url::Url;
 
 use super::failure::Failure;
-use super::health::{address_of, ask};
+use super::health::{address_of, get};
 use super::open::{configuration, store};
 use super::output::Output;
 use super::table::{Form, List};
@@ -149,7 +149,7 @@ fn lanes_at(url: &Url) -> Result<Value, Failure> {
             "start the worker with `testmo-courier run`, or check observe.listen",
         )
     };
-    let (status, body) = ask(url).map_err(|error| unreachable(error.to_string()))?;
+    let (status, body) = get(url).map_err(|error| unreachable(error.to_string()))?;
     if status != 200 {
         return Err(unreachable(format!("it says {status}")));
     }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_says_what_follows() {
+    fn an_order_is_answered_with_what_follows() {
         let order = |paused, most| {
             described(&LaneOverride { lane: LaneSelector::Account("https://a.testmo.net".into()), paused, most })
         };
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_a_number_or_none() {
+    fn a_limit_is_a_number_or_the_word_none() {
         assert_eq!(most("3").map(|most| most.0), Ok(Some(3)));
         assert_eq!(most("none").map(|most| most.0), Ok(None));
         for wrong in ["0", "-1", "many", ""] {

@@ -1,4 +1,7 @@
-//! What can be asked for on the command line? One file per command; here they are named and chosen.
+//! Declares the commands and starts the one that is given; each has a file of its own.
+//!
+//! Commands declare options, ask and print. What they do is in `app`, which also passes on the values they need; beyond
+//! it they name only `config`, `contract`, `telemetry` and, to run it, `worker`.
 
 mod batches;
 mod config;
@@ -110,7 +113,7 @@ enum Command {
     Health(health::Arguments),
 }
 
-/// Understands the command line and does what it asks for.
+/// Reads the command line and executes the command.
 pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -124,7 +127,7 @@ pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitC
     }
 }
 
-/// The system gives no threads.
+/// Reports that the system gives no threads.
 pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
     Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").print()
 }
@@ -156,12 +159,12 @@ fn print_misuse(error: &clap::Error) -> ExitCode {
         let remedy = "leave it out to be asked for it, or use --key-stdin or --key-file FILE";
         return Failure::usage(what, remedy).print();
     }
-    // Help and errors that nobody reads are no reason to fail.
+    // A help text or an error that nobody reads is no reason to fail.
     drop(error.print());
     u8::try_from(error.exit_code()).unwrap_or(2).into()
 }
 
-/// Whether somebody tried to give an API key as an option; what was given for it is not repeated.
+/// Returns whether somebody tried to give an API key as an option; its value is not repeated.
 fn names_a_key(error: &clap::Error) -> bool {
     let option = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => option.as_str(),

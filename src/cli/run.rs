@@ -1,4 +1,4 @@
-//! `run`: how does the worker start, and how is it asked to end?
+//! `run`: runs the worker until a signal stops it.
 
 use std::path::PathBuf;
 use std::pin::pin;

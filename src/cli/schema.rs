@@ -1,4 +1,4 @@
-//! `schema`: what do messages and events look like, for programs that check them or generate code?
+//! `schema`: prints the contract of messages and events, for programs that check them or generate code.
 
 use clap::Subcommand;
 use testmo_courier::contract::{asyncapi, batch_schema, events_schema};

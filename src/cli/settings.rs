@@ -1,4 +1,4 @@
-//! Which value is in force for each setting? The commented defaults, with the values of a configuration put in.
+//! Writes the commented defaults with the values of a configuration in force.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ const HEADING: &str = "\
 # The settings in force. Every key there is stands here with its meaning; passwords are not shown.
 ";
 
-/// The text of the commented defaults with the values of `config`; where one is not the default, that is noted.
+/// Writes the commented defaults with the values of `config`; a value that is not the default is marked.
 pub(super) fn annotated(template: &str, config: &Config, defaults: &Config) -> String {
     let mut text = HEADING.to_owned();
     let mut section = "";
-    // The template's own heading, up to the first blank line, speaks of defaults.
+    // The template's own heading, up to the first blank line, is about defaults.
     let lines = template.lines().skip_while(|line| !line.is_empty());
     for line in lines {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -38,7 +38,7 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
     }
 }
 
-/// A value in TOML, by its dotted key.
+/// Returns a value in TOML, by its dotted key.
 fn value(config: &Config, name: &str) -> Option<String> {
     let (section, key) = name.split_once('.')?;
     let Config { store, keys, testmo, push, retry, shelf, events, worker, observe, log, .. } = config;
@@ -123,7 +123,7 @@ fn of_testmo(testmo: &Testmo, key: &str) -> Option<String> {
     Some(value)
 }
 
-/// A JSON string is a TOML string too.
+/// Writes a TOML string; a JSON string is one.
 fn text(text: &str) -> String {
     json!(text).to_string()
 }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_default_is_noted_and_no_password_is_shown() {
+    fn a_setting_that_is_not_the_default_is_marked_and_no_password_is_shown() {
         let config = with(&[
             ("AMQP_URL", "amqp://courier:hunter2@mq/v"),
             ("COURIER_TESTMO__ALLOWED_HOSTS", "*.testmo.net,qa.example.com"),

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// Why a command has failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// A person has to look into something.
+    /// A person has to act.
     Finding(Words),
     /// The same, and the command has printed it already.
     Told,
@@ -32,7 +32,7 @@ pub(crate) struct Words {
 }
 
 impl Failure {
-    /// Returns a failure that a person has to look into.
+    /// Returns a failure on which a person has to act.
     pub(crate) fn finding(what: impl Display, remedy: impl Display) -> Self {
         Self::Finding(Words::new(what, remedy))
     }

@@ -7,10 +7,10 @@ use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
 use testmo_courier::app::init::InitError;
 use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
+use testmo_courier::app::plural::counted;
 use testmo_courier::app::shelf::SelectionError;
 use testmo_courier::app::topology::TopologyError;
 
-use super::super::table::counted;
 use super::Failure;
 
 impl From<SelectionError> for Failure {

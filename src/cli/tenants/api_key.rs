@@ -12,7 +12,7 @@ use testmo_courier::app::connections::set::clean_key;
 
 use super::super::failure::Failure;
 
-/// Far longer than any key; more is not read.
+/// The most bytes that are read, far more than any key has.
 const MOST_BYTES: u64 = 4_096;
 
 /// The ways in which a key may be given.
