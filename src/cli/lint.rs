@@ -38,7 +38,7 @@ pub(super) fn execute(arguments: &Arguments, out: &mut Output) -> Result<(), Fai
     } else {
         files.iter().try_for_each(|file| print(file, out))?;
     }
-    if files.iter().all(|file| file.message.faults.is_empty()) { Ok(()) } else { Err(Failure::Told) }
+    if files.iter().all(|file| file.message.faults.is_empty()) { Ok(()) } else { Err(Failure::Printed) }
 }
 
 /// Prints what was found in a message.

@@ -33,7 +33,7 @@ fn print(report: &TopologyReport, command: Command, out: &mut Output) -> Result<
         out.line(format_args!("{mark} {finding}\n  {}", finding.remedy()))?;
     }
     if !report.mismatches.is_empty() {
-        return Err(Failure::Told);
+        return Err(Failure::Printed);
     }
     let what = counted(report.objects, "object", "exchanges, queues and bindings");
     let green = |text| out.paint(Colour::Green, text);

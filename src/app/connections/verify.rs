@@ -1,4 +1,4 @@
-//! Verifies connections that are stored, and tells what follows for their batches.
+//! Verifies connections that are stored, and decides what follows for their batches.
 
 use super::super::context::AppContext;
 use super::lookup::{ConnectionError, connection};
@@ -68,7 +68,7 @@ pub async fn consequence(
     }))
 }
 
-/// Returns whether a finding is about the Testmo instance, whose trouble passes, and not about the connection.
+/// Returns whether a finding is about the Testmo instance, which recovers, and not about the connection.
 pub fn is_about_account(reason: Reason) -> bool {
     reason.class() == Class::Account
 }

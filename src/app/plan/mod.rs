@@ -140,10 +140,10 @@ impl Plan {
     }
 }
 
-/// Returns the change that carries out a person's wish on an entry, unless a worker has the entry in hand.
-pub(super) fn operator_change(row: &Shelved, wish: Wish) -> Result<Change, NotReplayable> {
+/// Returns the change that carries out a person's action on an entry, unless a worker has the entry in hand.
+pub(super) fn operator_change(row: &Shelved, action: Wish) -> Result<Change, NotReplayable> {
     if row.leased {
         return Err(Unfinished::InHand.into());
     }
-    Ok(Change { by_hand: Some(ByHand { id: row.id, generation: row.generation, wish }), ..Change::default() })
+    Ok(Change { by_hand: Some(ByHand { id: row.id, generation: row.generation, wish: action }), ..Change::default() })
 }

@@ -13,7 +13,7 @@ pub(crate) enum Failure {
     /// A person has to act.
     Finding(Words),
     /// The same, and the command has printed it already.
-    Told,
+    Printed,
     /// The command line or the configuration is wrong.
     Usage(Words),
     /// The broker, the store or the worker cannot be reached.
@@ -59,7 +59,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Unread => 0,
-            Self::Finding(_) | Self::Told => 1,
+            Self::Finding(_) | Self::Printed => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::Interrupted => 130,
@@ -114,7 +114,7 @@ mod tests {
         let unreachable = ConnectError::Unreachable { target: "amqp://h".into(), cause: "refused".into() };
         let table: [(Failure, u8); 9] = [
             (Failure::Unread, 0),
-            (Failure::Told, 1),
+            (Failure::Printed, 1),
             (PublishError::TooLarge { bytes: 2, limit: 1 }.into(), 1),
             (ConfigError(vec!["a".into()]).into(), 2),
             (StoreError::Missing("f".into()).into(), 2),

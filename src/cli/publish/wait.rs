@@ -28,7 +28,7 @@ pub(super) async fn outcomes(
     bar.finish_and_clear();
     match end {
         WaitEnd::Delivered => Ok(()),
-        WaitEnd::NotDelivered => Err(Failure::Told),
+        WaitEnd::NotDelivered => Err(Failure::Printed),
         WaitEnd::Overdue(open) => Err(overdue(&open, limit, out)?),
     }
 }

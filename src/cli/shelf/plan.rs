@@ -48,5 +48,5 @@ pub(crate) fn end(outcome: &PlanOutcome, by_name: bool) -> Result<(), Failure> {
             "look again with `testmo-courier shelf list`",
         ));
     }
-    if outcome.done.is_empty() || (by_name && !outcome.skipped.is_empty()) { Err(Failure::Told) } else { Ok(()) }
+    if outcome.done.is_empty() || (by_name && !outcome.skipped.is_empty()) { Err(Failure::Printed) } else { Ok(()) }
 }

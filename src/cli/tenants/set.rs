@@ -74,7 +74,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         return Ok(());
     }
     print_consequence(&context.store, &saved.row.tenant, &saved.finding, "Saved as not verified. ", out).await?;
-    Err(Failure::Told)
+    Err(Failure::Printed)
 }
 
 impl Arguments {

@@ -46,7 +46,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         let Some(verified) = verify::verify(&context, &client, &listed.tenant).await? else { continue };
         all_work &= print(&context.store, &verified, out).await?;
     }
-    if all_work { Ok(()) } else { Err(Failure::Told) }
+    if all_work { Ok(()) } else { Err(Failure::Printed) }
 }
 
 /// Prints the result for one connection; returns whether it works.
@@ -119,7 +119,7 @@ pub(super) fn print_finding(tenant: &TenantId, finding: &Verification, out: &mut
     }
 }
 
-/// Returns what to do; trouble of the Testmo instance passes for batches, but a person who verifies has to try again.
+/// Returns what to do; batches wait until a Testmo instance has recovered, but a person who verifies has to try again.
 fn remedy(reason: Reason, tenant: &TenantId) -> String {
     if !verify::is_about_account(reason) {
         return reason.remedy().to_owned();

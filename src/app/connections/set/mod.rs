@@ -1,46 +1,20 @@
 //! Enters or changes a connection, verifies it and stores it with the result.
 
-use jiff::civil::Date;
+mod error;
+mod input;
+
 use secrecy::SecretString;
 
+pub use self::error::{KeyNeeded, Part, SetError};
+pub use self::input::{ConnectionInput, Expiry, clean_key};
+use self::input::{expires_on, target};
 use super::super::context::AppContext;
-use super::super::time::{day_of, days_left};
+use super::super::time::day_of;
 use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
-use crate::store::StoreError;
 use crate::store::connections::{ConnectionRow, Verification};
-use crate::tenants::{Entered, Examined, KeyError};
-use crate::testmo::{Access, AddressRefused, NoClient, Origin};
-
-/// What a person enters; what is left out stays as it is stored.
-#[derive(Debug)]
-pub struct ConnectionInput {
-    /// Whose connection it is.
-    pub tenant: TenantId,
-    /// The address of the Testmo instance.
-    pub base_url: Option<String>,
-    /// The id of the project.
-    pub project: Option<u64>,
-    /// The id of the folder.
-    pub folder: Option<u64>,
-    /// When the API key expires.
-    pub expires: Expiry,
-    /// How cases become Testmo's.
-    pub mapping: Option<MappingSpec>,
-    /// Whether an API key is entered even where one is kept.
-    pub new_key: bool,
-}
-
-/// What a person says about the day on which the API key expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// Nothing: it stays as it is stored.
-    Kept,
-    /// That the key does not expire, or that it is not known when.
-    None,
-    /// That it expires on this day.
-    On(Date),
-}
+use crate::tenants::{Entered, Examined};
+use crate::testmo::{Access, Origin};
 
 /// A connection that is complete but for its API key.
 #[derive(Debug)]
@@ -55,17 +29,6 @@ pub struct Prepared {
     new_key: bool,
 }
 
-/// Why an API key has to be entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyNeeded {
-    /// A kept key is only ever used for the address that it was entered for.
-    #[error("changing the address means entering the API key again")]
-    AddressChanged,
-    /// No key is kept, or a new one is to be entered.
-    #[error("the API key is needed")]
-    NotKept,
-}
-
 /// A connection that is stored.
 #[derive(Debug)]
 pub struct Saved {
@@ -77,59 +40,6 @@ pub struct Saved {
     pub unfilled: Vec<String>,
     /// Whether another API key was kept before.
     pub replaces_key: bool,
-}
-
-/// A part without which a new connection is not complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The address of the Testmo instance.
-    BaseUrl,
-    /// The project.
-    Project,
-    /// The folder.
-    Folder,
-}
-
-/// Why a connection is not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum SetError {
-    /// The tenant is new and its connection is not complete.
-    #[error("{tenant} is new and lacks {parts:?}")]
-    Incomplete {
-        /// The tenant.
-        tenant: TenantId,
-        /// What is missing.
-        parts: Vec<Part>,
-    },
-    /// API keys are not sent to this address.
-    #[error("{base_url} is refused")]
-    Address {
-        /// The address.
-        base_url: String,
-        /// Why, and what to do.
-        refused: AddressRefused,
-    },
-    /// The API key expires on a day that is past.
-    #[error("the API key would have expired already, on {0}")]
-    Expired(String),
-    /// The kept API key cannot be used.
-    #[error("{0}")]
-    KeptKey(String),
-    /// An API key has to be entered.
-    #[error(transparent)]
-    KeyNeeded(#[from] KeyNeeded),
-    /// Somebody else has entered another connection in between.
-    #[error("the connection of {0} was changed meanwhile, so nothing was saved")]
-    Changed(TenantId),
-    /// The API key cannot be encrypted.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// Testmo cannot be asked.
-    #[error(transparent)]
-    Client(#[from] NoClient),
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Completes what is entered with what is stored, and checks it.
@@ -147,43 +57,6 @@ pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Pre
     let mapping = input.mapping.unwrap_or_else(kept);
     let ConnectionInput { tenant, new_key, .. } = input;
     Ok(Prepared { tenant, stored, origin, project, folder, expires_on, mapping, new_key })
-}
-
-/// Returns where cases go: address, project and folder.
-fn target(input: &ConnectionInput, stored: Option<&ConnectionRow>) -> Result<(String, u64, u64), SetError> {
-    let base_url = input.base_url.clone().or_else(|| stored.map(|row| row.origin.clone()));
-    let project = input.project.or(stored.map(|row| row.project));
-    let folder = input.folder.or(stored.map(|row| row.folder));
-    match (base_url, project, folder) {
-        (Some(base_url), Some(project), Some(folder)) => Ok((base_url, project, folder)),
-        (base_url, project, folder) => {
-            let parts = [
-                (Part::BaseUrl, base_url.is_none()),
-                (Part::Project, project.is_none()),
-                (Part::Folder, folder.is_none()),
-            ];
-            let parts = parts.iter().filter(|(_, lacks)| *lacks).map(|(part, _)| *part).collect();
-            Err(SetError::Incomplete { tenant: input.tenant.clone(), parts })
-        }
-    }
-}
-
-/// Returns the day on which the key expires; one that is past cannot be entered, nor kept for a new key.
-fn expires_on(
-    input: &ConnectionInput,
-    stored: Option<&ConnectionRow>,
-    today: Date,
-) -> Result<Option<String>, SetError> {
-    let (day, is_entered) = match input.expires {
-        Expiry::None => return Ok(None),
-        Expiry::On(day) => (Some(day.to_string()), true),
-        Expiry::Kept => (stored.and_then(|row| row.expires_on.clone()), input.new_key),
-    };
-    let is_past = day.as_deref().and_then(|day| days_left(day, today)).is_some_and(|days| days < 0);
-    match day {
-        Some(day) if is_past && is_entered => Err(SetError::Expired(day)),
-        day => Ok(day),
-    }
 }
 
 impl Prepared {
@@ -267,9 +140,4 @@ impl Prepared {
         let ConnectionRow { verified_version, verified_at, checked_at, finding, .. } = stored.clone();
         ConnectionRow { verified_version, verified_at, checked_at, finding, ..row }
     }
-}
-
-/// Returns a key without the blanks and line breaks that were copied with it.
-pub fn clean_key(text: &str) -> SecretString {
-    Entered::clean_key(text)
 }
