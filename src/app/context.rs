@@ -60,6 +60,11 @@ pub async fn open_store(config: &Config) -> Result<Store, StoreError> {
     Store::open(&config.store, false, Clock::system()).await
 }
 
+/// Returns the time on the store's clock, in milliseconds since 1970.
+pub fn store_now(store: &Store) -> i64 {
+    store.now()
+}
+
 /// Checks that a master key is the one that a store's API keys are encrypted with; a store that knows of none takes any.
 ///
 /// # Errors

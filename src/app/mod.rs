@@ -21,7 +21,7 @@ pub mod time;
 pub mod topology;
 pub mod view;
 
-pub use self::context::{AppContext, OpenError, open_store};
+pub use self::context::{AppContext, OpenError, open_store, store_now};
 pub use crate::amqp::{CallError, ConnectError, PublishError, PublishFault, TailError};
 pub use crate::batch::{BatchKey, Reason, TenantId};
 pub use crate::store::{Store, StoreError};

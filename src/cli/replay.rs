@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::plan::Plan;
-use testmo_courier::app::replay;
 use testmo_courier::app::view::PlanOutcomeView;
+use testmo_courier::app::{replay, store_now};
 
 use super::confirm::confirm;
 use super::failure::Failure;
@@ -41,7 +41,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let Arguments { selection, yes, json } = arguments;
     let config = configuration(files)?;
     let store = store(&config).await?;
-    let selection = selection.selection(store.now())?;
+    let selection = selection.selection(store_now(&store))?;
     let ids = selection.ids(&store).await?;
     let plan = replay::plan(&store, &ids, config.amqp.max_message_bytes).await?;
     if !json {

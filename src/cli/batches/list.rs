@@ -4,7 +4,7 @@ use clap::Args;
 use testmo_courier::app::batches::{self, BatchRecord, Tally, links};
 use testmo_courier::app::time::relative;
 use testmo_courier::app::view::BatchView;
-use testmo_courier::app::{Store, TenantId};
+use testmo_courier::app::{Store, TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
@@ -36,7 +36,7 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
     if arguments.form.json {
         return out.json(&records.iter().map(BatchView::of).collect::<Vec<_>>());
     }
-    table(&records, store.now()).write(out, arguments.form.plain, "No batch was worked on yet.")
+    table(&records, store_now(store)).write(out, arguments.form.plain, "No batch was worked on yet.")
 }
 
 fn table(records: &[BatchRecord], now: i64) -> List {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use testmo_courier::app::view::PlanOutcomeView;
-use testmo_courier::app::{Store, discard};
+use testmo_courier::app::{Store, discard, store_now};
 
 use super::super::confirm::confirm;
 use super::super::failure::Failure;
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let Arguments { selection, yes, json } = arguments;
-    let selection = selection.selection(store.now())?;
+    let selection = selection.selection(store_now(store))?;
     let ids = selection.ids(store).await?;
     let plan = discard::plan(store, &ids).await?;
     if !json {

@@ -1,11 +1,11 @@
 //! `shelf list`: lists what is on the shelf.
 
 use clap::Args;
-use testmo_courier::app::Store;
 use testmo_courier::app::plan::batch_label;
 use testmo_courier::app::shelf::{self, Filter, ShelfState, Shelved};
 use testmo_courier::app::time::relative;
 use testmo_courier::app::view::{ShelfEntryView, due};
+use testmo_courier::app::{Store, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
@@ -51,21 +51,21 @@ struct Extent {
 }
 
 pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
-    print(&arguments.filters.filter(store.now()), &arguments.extent, store, out).await
+    print(&arguments.filters.filter(store_now(store)), &arguments.extent, store, out).await
 }
 
 pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mut Output) -> Result<(), Failure> {
-    let filter = arguments.traits.filter(Some(ShelfState::Dead), store.now());
+    let filter = arguments.traits.filter(Some(ShelfState::Dead), store_now(store));
     print(&filter, &arguments.extent, store, out).await
 }
 
 async fn print(filter: &Filter, extent: &Extent, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let entries = shelf::list(store, filter, extent.limit).await?;
     if extent.form.json {
-        let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, store.now())).collect();
+        let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, store_now(store))).collect();
         return out.json(&views);
     }
-    table(&entries, store.now()).write(out, extent.form.plain, "Nothing like that is on the shelf.")
+    table(&entries, store_now(store)).write(out, extent.form.plain, "Nothing like that is on the shelf.")
 }
 
 pub(super) fn table(entries: &[Shelved], now: i64) -> List {

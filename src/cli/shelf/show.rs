@@ -2,10 +2,10 @@
 
 use clap::Args;
 use serde_json::Value;
-use testmo_courier::app::Store;
 use testmo_courier::app::plan::batch_label;
 use testmo_courier::app::shelf::{self, EntryName, RAW_HEADERS, Shelved};
 use testmo_courier::app::view::{ShelvedMessageView, due};
+use testmo_courier::app::{Store, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::{Output, visible};
@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let entries = shelf::show(store, &arguments.names).await?;
-    let now = store.now();
+    let now = store_now(store);
     match entries.as_slice() {
         [entry] if arguments.body => out.bytes(&entry.content.body),
         _ if arguments.body => {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::connections::{self, ConnectionRow, StatusLight, names, note};
+use testmo_courier::app::store_now;
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
 
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
-    let (rows, now) = (connections::list(&store).await?, store.now());
+    let (rows, now) = (connections::list(&store).await?, store_now(&store));
     if arguments.form.json {
         return out.json(&rows.iter().map(|row| ConnectionView::of(row, now)).collect::<Vec<_>>());
     }

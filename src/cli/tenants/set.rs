@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::civil::Date;
-use testmo_courier::app::TenantId;
 use testmo_courier::app::connections::MappingSpec;
 use testmo_courier::app::connections::set::{ConnectionInput, Expiry, prepare};
 use testmo_courier::app::time::day_of;
+use testmo_courier::app::{TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::open::context;
@@ -64,7 +64,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let works = print_finding(&saved.row.tenant, &saved.finding, out)?;
     print_unfilled(&saved.unfilled, out)?;
     if let Some(day) = &saved.row.expires_on {
-        let today = day_of(context.store.now());
+        let today = day_of(store_now(&context.store));
         out.line(format_args!("       the API key expires on {}", expiry(day, today)))?;
     }
     if saved.replaces_key {

@@ -6,7 +6,7 @@ use clap::Args;
 use testmo_courier::app::connections::{ConnectionRow, StatusLight, Verification, connection, names, note, waiting};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
-use testmo_courier::app::{Store, TenantId};
+use testmo_courier::app::{Store, TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::open::{configuration, store};
@@ -27,7 +27,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let store = store(&configuration(files)?).await?;
     let row = connection(&store, &arguments.tenant).await?;
     if arguments.json {
-        return out.json(&ConnectionView::of(&row, store.now()));
+        return out.json(&ConnectionView::of(&row, store_now(&store)));
     }
     let waiting = waiting(&store, &row.tenant).await?;
     out.text(&described(&row, waiting, &store))?;
@@ -46,7 +46,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
 }
 
 fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
-    let now = store.now();
+    let now = store_now(store);
     let today = day_of(now);
     let at = |time: Option<i64>| time.map_or_else(|| "never".into(), |at| both(at, now));
     let (project, folder) = names(row);
