@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 
 /// The neighbours of a worker in the order of their weight; `dead` and `unrouted` are the queues of messages that never
 /// became work.
-const NEIGHBOURS: [&str; 5] = ["intake", "events", "store", "dead", "unrouted"];
+const NEIGHBOURS: [&str; 5] = ["intake", "events", "store", "dead_letters", "unrouted"];
 
 /// Which neighbours are there; a worker is ready when all of them are.
 #[derive(Clone, Debug)]

@@ -187,8 +187,8 @@ fn lanes_at(url: &Url) -> Result<Value, Failure> {
 fn table(lanes: &Value) -> List {
     let mut list = List::new(&["account", "state", "at once", "tenant", "batches", "cases", "on shelf", "done in"]);
     for lane in lanes["lanes"].as_array().into_iter().flatten() {
-        let state = match lane["gated_seconds"].as_f64() {
-            Some(seconds) => format!("gated {}", time(seconds)),
+        let state = match lane["backoff_seconds"].as_f64() {
+            Some(seconds) => format!("backing off {}", time(seconds)),
             None => lane["state"].as_str().unwrap_or("?").to_owned(),
         };
         let at_once = format!("{}/{}", lane["in_flight"], lane["limit"]);
@@ -202,7 +202,7 @@ fn table(lanes: &Value) -> List {
                 tenant["batches"].to_string(),
                 tenant["cases"].to_string(),
                 tenant["on_shelf"].to_string(),
-                time(tenant["drain_seconds"].as_f64().unwrap_or(0.0)),
+                time(tenant["backlog_drain_seconds"].as_f64().unwrap_or(0.0)),
             ]);
         }
     }
@@ -224,10 +224,10 @@ mod tests {
     #[test]
     fn lanes_read_like_this() {
         let lanes = serde_json::json!({"lanes": [
-            {"account": "https://acme.testmo.net", "state": "gated", "gated_seconds": 61.4, "in_flight": 0, "limit": 1,
-             "tenants": [{"tenant": "acme", "batches": 3, "cases": 15, "on_shelf": 4200, "drain_seconds": 4261.0}]},
-            {"account": "https://birch.testmo.net", "state": "open", "gated_seconds": null, "in_flight": 2, "limit": 4,
-             "tenants": [{"tenant": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "drain_seconds": 0.2}]}]});
+            {"account": "https://acme.testmo.net", "state": "backing_off", "backoff_seconds": 61.4, "in_flight": 0, "limit": 1,
+             "tenants": [{"tenant": "acme", "batches": 3, "cases": 15, "on_shelf": 4200, "backlog_drain_seconds": 4261.0}]},
+            {"account": "https://birch.testmo.net", "state": "active", "backoff_seconds": null, "in_flight": 2, "limit": 4,
+             "tenants": [{"tenant": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "backlog_drain_seconds": 0.2}]}]});
         insta::assert_snapshot!(table(&lanes).columns().join("\n"));
     }
 

@@ -199,7 +199,7 @@ impl Announcer {
                 Some((event, end @ (End::Confirmed | End::Returned))) => tried.push((event, end)),
                 // It goes on waiting, and its key is tried again later.
                 Some((_, End::NotTaken | End::Behind)) => {
-                    self.courier.metrics.events.with_label_values(&["not_taken"]).inc();
+                    self.courier.metrics.event_publishes.with_label_values(&["failed"]).inc();
                 }
                 None => {}
             }
@@ -270,8 +270,8 @@ impl Announcer {
         if !sent.is_empty() {
             crash::after(Point::Announce);
         }
-        for (result, events) in [("confirmed", &sent), ("unbound", &returned), ("not_taken", &postponed)] {
-            self.courier.metrics.events.with_label_values(&[result]).inc_by(events.len() as u64);
+        for (result, events) in [("confirmed", &sent), ("unroutable", &returned), ("failed", &postponed)] {
+            self.courier.metrics.event_publishes.with_label_values(&[result]).inc_by(events.len() as u64);
         }
         self.marked().await;
         let courier = self.courier.clone();

@@ -80,7 +80,7 @@ impl Courier {
         }
         Ok(match next {
             Next::Gate(wait) => {
-                self.metrics.throttled.inc();
+                self.metrics.rate_limited_responses.inc();
                 learnt.close(wait.unwrap_or(DEFAULT_GATE), Reason::Throttled);
                 Flow::Turn
             }

@@ -405,7 +405,7 @@ impl Courier {
     }
 
     fn count_shelved(&self, reason: Reason, settlement: &str) {
-        self.metrics.shelved.with_label_values(&[reason.code()]).inc();
+        self.metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
         self.metrics.batches.with_label_values(&[settlement]).inc();
     }
 
@@ -420,11 +420,11 @@ impl Courier {
                 tracing::info!(batch = %entry.identity.key, cases, "batch delivered");
                 let published = entry.parcel.published_at.unwrap_or(entry.parcel.arrived_at);
                 let took = u32::try_from((self.clock.now() - published).max(0)).unwrap_or(u32::MAX);
-                self.metrics.delivery_seconds.observe(f64::from(took) / 1_000.0);
+                self.metrics.batch_delivery_duration_seconds.observe(f64::from(took) / 1_000.0);
             }
             Some(reason) => {
                 tracing::warn!(batch = %entry.identity.key, cases, state, %reason, "batch settled");
-                self.metrics.shelved.with_label_values(&[reason.code()]).inc();
+                self.metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
             }
         }
     }

@@ -142,7 +142,7 @@ impl Dispatch {
                 Some(told) = told.recv() => self.hear(told),
                 () = sleep_until(wake_at) => {}
             }
-            self.courier.metrics.batches_in_hand.set(i64::try_from(self.desk.len()).unwrap_or(i64::MAX));
+            self.courier.metrics.batches_in_flight.set(i64::try_from(self.desk.len()).unwrap_or(i64::MAX));
         }
         self.drain(told).await;
     }
@@ -376,7 +376,7 @@ impl Dispatch {
         let lanes = &self.lanes;
         self.closed_for.retain(|account, _| lanes.has(account));
         lanes_view::measure(&self.lanes.view(now), &self.courier.backlog(), &self.courier.metrics);
-        self.courier.metrics.waiting_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
+        self.courier.metrics.queued_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
     }
 
     /// When the turn of a batch is expected to come that goes to the shelf, behind what waits there already.

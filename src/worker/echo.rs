@@ -11,7 +11,7 @@ impl Courier {
     pub(super) fn tell_differences(&self, differing: &[ResponseDifference], name: impl Fn(usize) -> String) {
         let Some(first) = differing.first() else { return };
         for difference in differing {
-            self.metrics.echo_differences.with_label_values(&[difference.part]).inc();
+            self.metrics.response_differences.with_label_values(&[difference.part]).inc();
         }
         let cases: BTreeSet<usize> = differing.iter().map(|difference| difference.index).collect();
         let parts: BTreeSet<&str> = differing.iter().map(|difference| difference.part).collect();

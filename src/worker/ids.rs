@@ -32,7 +32,7 @@ impl Courier {
         for id in answered.iter_mut().filter(|id| id.is_some_and(|id| senseless.contains(&id))) {
             (*id, count) = (None, count + 1);
         }
-        self.metrics.senseless_ids.inc_by(count);
+        self.metrics.invalid_case_ids.inc_by(count);
         tracing::warn!(
             account,
             ?senseless,

@@ -204,7 +204,7 @@ impl Courier {
     /// Counts what was noted, once it is stored.
     pub(super) fn count_duplicates(&self, batch: &BatchKey, found: usize) {
         if found > 0 {
-            self.metrics.duplicates_detected.inc_by(found as u64);
+            self.metrics.duplicate_cases.inc_by(found as u64);
             tracing::error!(%batch, found, "cases stand in Testmo twice: it carried out a request after it was given up");
             self.announce.notify_one();
         }

@@ -264,7 +264,7 @@ pub async fn work(
         links: [
             ("intake", cases.status()),
             ("events", publisher.status()),
-            ("dead", dead.status()),
+            ("dead_letters", dead.status()),
             ("unrouted", unrouted.status()),
         ],
         controls: controls.to_vec(),

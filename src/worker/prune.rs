@@ -49,7 +49,7 @@ async fn prune_all(courier: &Courier) -> Result<Pruned, StoreError> {
         pruned.batches += step.batches;
         pruned.events += step.events;
         pruned.unheard += step.unheard;
-        courier.metrics.events_removed.inc_by(step.unheard);
+        courier.metrics.outbox_expired_events.inc_by(step.unheard);
         if [step.batches, step.events, step.unheard].iter().all(|removed| *removed < u64::from(STEP)) {
             return Ok(pruned);
         }

@@ -165,7 +165,7 @@ impl Courier {
         let body = push_body(sent.iter().copied());
         let started = Instant::now();
         learnt.requests += 1;
-        let under_way = self.metrics.push_begins();
+        let under_way = self.metrics.create_request_begins();
         let CreateOutcome { mut end, differing, offset } =
             self.client.create_cases(&connection.access, connection.project, body, sent.len()).await;
         drop(under_way);
@@ -179,10 +179,10 @@ impl Courier {
             self.samples.note_offset(account, offset);
         }
         let took = started.elapsed();
-        self.metrics.push_seconds.observe(took.as_secs_f64());
-        self.metrics.cases_per_push.observe(f64::from(u32::try_from(sent.len()).unwrap_or(u32::MAX)));
+        self.metrics.create_request_duration_seconds.observe(took.as_secs_f64());
+        self.metrics.create_request_cases.observe(f64::from(u32::try_from(sent.len()).unwrap_or(u32::MAX)));
         let answer = end.as_ref().err().map_or("2xx", ApiError::class);
-        self.metrics.pushes.with_label_values(&[answer]).inc();
+        self.metrics.create_requests.with_label_values(&[answer]).inc();
         self.tell_differences(&differing, |index| name_of(&shares, index));
         let cases: Vec<&RenderedCase> = sent.iter().map(|(_, case)| *case).collect();
         let sent = cases.len();
@@ -242,7 +242,7 @@ impl Courier {
         let mut observation = signal.map(|signal| self.observation(connection, signal));
         if let Next::Gate(wait) = next {
             learnt.close(wait.unwrap_or(DEFAULT_GATE), Reason::Throttled);
-            self.metrics.throttled.inc();
+            self.metrics.rate_limited_responses.inc();
         }
         let mut recordings = Vec::new();
         let sent = shares.iter().map(|share| share.positions.len()).sum();

@@ -157,7 +157,7 @@ mod tests {
 
     fn side() -> Side {
         let readiness = Readiness::default();
-        for neighbour in ["intake", "events", "store", "dead", "unrouted"] {
+        for neighbour in ["intake", "events", "store", "dead_letters", "unrouted"] {
             readiness.set(neighbour, true);
         }
         Side { loops: Loops::new(), tracker: TaskTracker::new(), stop: CancellationToken::new(), readiness }

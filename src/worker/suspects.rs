@@ -221,7 +221,7 @@ impl Courier {
             self.store.change(Change { observation, ..Change::default() }.into()).await?;
         }
         if let ApiError::Throttled { retry_after } = trouble {
-            self.metrics.throttled.inc();
+            self.metrics.rate_limited_responses.inc();
             learnt.close(retry_after.unwrap_or(DEFAULT_GATE), Reason::Throttled);
         }
         let is_alike = trouble == ApiError::Inconclusive { status };

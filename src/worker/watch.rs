@@ -127,16 +127,20 @@ impl Watched {
         let metrics = &self.courier.metrics;
         self.courier.store.ping().await?;
         may_panic("counts", &"counts");
-        metrics.events_waiting.set(self.courier.store.due_count().await?);
+        metrics.outbox_pending_events.set(self.courier.store.due_count().await?);
         let counts = self.courier.store.shelf_counts().await?;
         for state in ["parked", "dead"] {
             for reason in Reason::ALL {
-                metrics.shelf.with_label_values(&[state, reason.code()]).set(count_of(&counts, state, Some(*reason)));
+                metrics.shelf_batches.with_label_values(&[state, reason.code()]).set(count_of(
+                    &counts,
+                    state,
+                    Some(*reason),
+                ));
             }
-            metrics.shelf.with_label_values(&[state, UNKNOWN_REASON]).set(count_of(&counts, state, None));
+            metrics.shelf_batches.with_label_values(&[state, UNKNOWN_REASON]).set(count_of(&counts, state, None));
         }
         for (table, rows) in self.courier.store.unreadable_rows() {
-            metrics.unreadable_rows.with_label_values(&[table]).set(i64::try_from(rows).unwrap_or(i64::MAX));
+            metrics.store_unreadable_rows.with_label_values(&[table]).set(i64::try_from(rows).unwrap_or(i64::MAX));
         }
         if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
             census::show(&self.courier.store.connection_counts().await?, self.courier.clock.now(), metrics);
@@ -155,9 +159,9 @@ impl Watched {
         let (config, metrics) = (&self.courier.config, &self.courier.metrics);
         let expiring_after = config.store.retention.saturating_sub(EXPIRES_SOON);
         let counts = self.courier.store.unbound_counts(expiring_after, config.events.unheard_for).await?;
-        metrics.events_unbound.set(counts.events);
-        metrics.events_expiring.set(counts.old_events);
-        metrics.events_unheard_keys.set(counts.old_keys);
+        metrics.outbox_unroutable_events.set(counts.events);
+        metrics.outbox_expiring_events.set(counts.old_events);
+        metrics.outbox_unroutable_routing_keys.set(counts.old_keys);
         Ok(())
     }
 }

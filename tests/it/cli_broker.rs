@@ -161,7 +161,7 @@ async fn every_list_is_there_for_programs_too() {
     let slow = Fault::Slow { ms: 20_000, commit: CommitTime::AfterDelay };
     stage.account("acme").set_faults([Rule::always(slow).on(Method::Post, PathKind::Cases)]);
     stage.publish(&batch("acme", "b-3", 1)).await;
-    until(async || process.metric("testmo_courier_pushes_in_flight") == Some(1.0)).await;
+    until(async || process.metric("testmo_courier_create_requests_in_flight") == Some(1.0)).await;
     assert_eq!(run(&stage, &["lanes", "limit", "acme", "2"]).await.0, Some(0));
     let lanes = format!("http://{}/lanes", process.address);
     let lists: [&[&str]; 6] = [

@@ -102,7 +102,7 @@ async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
     assert_eq!(event["data"]["cases"].as_array().unwrap().len(), 1);
     assert_eq!(event["data"]["cases"][0]["external_id"], "TC-1");
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
-    assert_eq!(process.metric("testmo_courier_duplicates_detected_total"), Some(1.0));
+    assert_eq!(process.metric("testmo_courier_duplicate_cases_total"), Some(1.0));
     let twice = event["data"]["cases"][0]["duplicate_id"].as_u64().unwrap();
     assert_eq!(stage.record("acme/b-1").await.cases[0].duplicates, [twice]);
     drop(process);

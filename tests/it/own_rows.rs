@@ -121,7 +121,7 @@ async fn an_id_that_no_new_case_can_have_leaves_the_outcome_unknown() {
         }
         assert_eq!(event["data"]["cases"][0]["outcome"], "adopted", "{ids:?}: {event}");
     }
-    assert_eq!(process.metric("testmo_courier_senseless_ids_total"), Some(6.0));
+    assert_eq!(process.metric("testmo_courier_invalid_case_ids_total"), Some(6.0));
     drop(process);
     stage.end().await;
 }

@@ -141,8 +141,8 @@ async fn work_panics_at(point: &str, counted: Task) {
     }
     only_this_is_dead(&mut stage, &process, &bad).await;
     until(async || panics(&process, counted) >= 6).await;
-    assert_eq!(process.metric("testmo_courier_pushes_in_flight"), Some(0.0));
-    assert_eq!(process.metric("testmo_courier_batches_in_hand"), Some(0.0));
+    assert_eq!(process.metric("testmo_courier_create_requests_in_flight"), Some(0.0));
+    assert_eq!(process.metric("testmo_courier_batches_in_flight"), Some(0.0));
     let mut there = stage.account("acme").case_names();
     there.sort();
     let mut wanted: Vec<String> = (1..=4).flat_map(|n| names(&format!("b-{n}"), 2)).collect();

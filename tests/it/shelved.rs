@@ -263,7 +263,7 @@ async fn another_refusal_in_testmos_words_is_dead_with_its_status() {
     // What the alert on dead letters and the dashboard's errors by cause go by.
     until(async || process.metric("testmo_courier_shelf_batches{reason=\"rejected\",state=\"dead\"}") == Some(1.0))
         .await;
-    assert_eq!(process.metric("testmo_courier_pushes_total{answer=\"4xx\"}"), Some(1.0));
+    assert_eq!(process.metric("testmo_courier_create_requests_total{result=\"4xx\"}"), Some(1.0));
     drop(process);
     stage.end().await;
 }
@@ -356,7 +356,7 @@ async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
     for n in 0..6 {
         stage.delivered(&format!("acme/b-{n}")).await;
     }
-    let no_room = process.metric("testmo_courier_shelved_total{reason=\"no_room\"}").unwrap();
+    let no_room = process.metric("testmo_courier_batches_shelved_total{reason=\"no_room\"}").unwrap();
     assert!(no_room >= 1.0, "nothing waited for room");
     stage.shelf_until(<[_]>::is_empty).await;
     let mut there = stage.account("acme").case_names();

@@ -106,7 +106,7 @@ async fn a_refused_key_a_pause_and_a_request_that_is_too_large_are_understood_fr
     assert_eq!(stage.account("acme").case_names(), names("b-1", 4));
     stage.account("acme").set_faults([on_create(pause).times(1)]);
     stage.publish(&batch("acme", "b-2", 1)).await;
-    until(async || process.metric("testmo_courier_throttled_total") == Some(1.0)).await;
+    until(async || process.metric("testmo_courier_rate_limited_responses_total") == Some(1.0)).await;
     drop(process);
     stage.end().await;
 }

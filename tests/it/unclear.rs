@@ -95,7 +95,8 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
     stage.publish(&batch("acme", "b-2", 3)).await;
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
     assert_eq!(stage.account("acme").cases().len(), 6);
-    let counted = |part: &str| process.metric(&format!("testmo_courier_echo_differences_total{{part=\"{part}\"}}"));
+    let counted =
+        |part: &str| process.metric(&format!("testmo_courier_response_differences_total{{field=\"{part}\"}}"));
     assert_eq!((counted("name"), counted("tags"), counted("steps")), (Some(2.0), Some(0.0), Some(0.0)));
     let output = process.output();
     let warnings: Vec<&str> = output.lines().filter(|line| line.contains("otherwise than they were sent")).collect();

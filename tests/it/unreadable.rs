@@ -22,7 +22,7 @@ async fn run(stage: &Stage, sql: &str) {
 
 /// A worker that is as well as ever, but for so many rows of a table.
 async fn is_well(process: &Process, table: &str, rows: f64) {
-    let series = format!("testmo_courier_unreadable_rows{{table=\"{table}\"}}");
+    let series = format!("testmo_courier_store_unreadable_rows{{table=\"{table}\"}}");
     until(async || process.metric(&series) == Some(rows)).await;
     assert_eq!(process.metric("testmo_courier_store_up"), Some(1.0));
     assert!(process.get("/readyz").expect("an answer").starts_with("HTTP/1.1 200"));

@@ -110,13 +110,13 @@ async fn metrics_count_what_happened_and_health_tells_what_is_missing() {
     stage.event_of("acme/b-1").await;
     let metrics = process.get("/metrics").unwrap();
     for line in [
-        "testmo_courier_batches_total{settlement=\"delivered\"} 1",
-        "testmo_courier_batches_total{settlement=\"failed\"} 0",
+        "testmo_courier_batches_total{outcome=\"delivered\"} 1",
+        "testmo_courier_batches_total{outcome=\"failed\"} 0",
         "testmo_courier_cases_total{outcome=\"created\"} 5",
-        "testmo_courier_pushes_total{answer=\"2xx\"} 1",
-        "testmo_courier_pushes_total{answer=\"5xx\"} 0",
-        "testmo_courier_push_duration_seconds_count 1",
-        "testmo_courier_publish_to_delivered_seconds_count 1",
+        "testmo_courier_create_requests_total{result=\"2xx\"} 1",
+        "testmo_courier_create_requests_total{result=\"5xx\"} 0",
+        "testmo_courier_create_request_duration_seconds_count 1",
+        "testmo_courier_batch_delivery_duration_seconds_count 1",
         "testmo_courier_broker_up{connection=\"intake\"} 1",
         "testmo_courier_store_up 1",
         "testmo_courier_insecure_origins 1",
@@ -191,7 +191,7 @@ async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from
     stage.publish(&batch("acme", "b-1", 2)).await;
     for _ in 0..3 {
         let process = Process::start(&stage).await;
-        until(async || process.metric("testmo_courier_batches_in_hand") == Some(1.0)).await;
+        until(async || process.metric("testmo_courier_batches_in_flight") == Some(1.0)).await;
         process.signal("KILL");
     }
     let process = Process::start(&stage).await;

@@ -119,6 +119,7 @@ fn verified(tenants: &Tenants, tenant: &str, origin: &str, now: i64) -> anyhow::
         mapping: Default::default(),
         resolved: Some(Default::default()),
     })?;
-    let finding = Verification::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
+    let finding =
+        Verification::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
     Ok(row.judged(finding, now))
 }
