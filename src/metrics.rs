@@ -74,7 +74,7 @@ pub struct Metrics {
     pub outbox_pending_events: IntGauge,
     /// Events whose routing key no queue is bound for.
     pub outbox_unroutable_events: IntGauge,
-    /// Routing keys that no queue has been bound for during `events.unheard_for`.
+    /// Routing keys that no queue has been bound for during `events.unroutable_alert_after`.
     pub outbox_unroutable_routing_keys: IntGauge,
     /// Unroutable events that are removed within 24 hours.
     pub outbox_expiring_events: IntGauge,

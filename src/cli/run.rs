@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::signals::Signals;
 
 pub(super) const EXAMPLES: &str = "\
-On SIGTERM or Ctrl-C the worker takes no more batches, lets its requests finish for at most worker.drain,
+On SIGTERM or Ctrl-C the worker takes no more batches, lets its requests finish for at most worker.drain_timeout,
 and ends. A second signal ends it at once; nothing is lost by that.
 
 Examples:

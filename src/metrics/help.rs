@@ -75,7 +75,7 @@ pub(super) const OUTBOX_UNROUTABLE_EVENTS: Series = (
 );
 pub(super) const OUTBOX_UNROUTABLE_ROUTING_KEYS: Series = (
     "outbox_unroutable_routing_keys",
-    "Routing keys of events that no queue has been bound for during events.unheard_for; counted every 30 s and \
+    "Routing keys of events that no queue has been bound for during events.unroutable_alert_after; counted every 30 s and \
      up to 10,000.",
 );
 pub(super) const OUTBOX_EXPIRING_EVENTS: Series = (

@@ -60,7 +60,7 @@ fn page() -> String {
         writeln!(page, "| `{label}` | {} | {} |", series.join(", "), known.join(", ")).unwrap();
     }
     page.push_str(
-        "\nWhat each `reason` means and what to do about it: `src/batch/reason.rs`, `testmo-courier shelf show`.\n",
+        "\nWhat each `reason` means and what to do about it: `src/batch/verdict/reason.rs`, `testmo-courier shelf show`.\n",
     );
     page
 }

@@ -27,7 +27,7 @@ pub enum StoreError {
     NoDatabase(String),
     /// The server is out of connections.
     #[error(
-        "the server has no connection left ({0}): lower store.connections of the workers, or raise the server's \
+        "the server has no connection left ({0}): lower store.max_connections of the workers, or raise the server's \
          max_connections"
     )]
     Full(String),

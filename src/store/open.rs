@@ -109,7 +109,7 @@ async fn open_server(config: &config::Store, place: String, create: bool) -> Res
     sql::time(&mut conn, &clock).await?;
     conn.close().await?;
     let pool = AnyPoolOptions::new()
-        .max_connections(config.connections)
+        .max_connections(config.max_connections)
         .test_before_acquire(false)
         .before_acquire(|conn, meta| {
             Box::pin(

@@ -431,17 +431,17 @@ impl Courier {
 
     /// How long something waits for a row of the store to be readable.
     pub(super) fn held_for(&self) -> Duration {
-        HELD.min(self.config.retry.longest_park)
+        HELD.min(self.config.retry.shelf_backoff_max)
     }
 
     pub(super) fn patience_limits(&self) -> PatienceLimits {
         let retry = &self.config.retry;
         PatienceLimits {
-            in_process: retry.tries,
-            first_park: retry.first_park,
-            longest_park: retry.longest_park,
-            horizon: retry.horizon,
-            least_parks: retry.least_parks,
+            in_process: retry.max_attempts,
+            first_park: retry.shelf_backoff_min,
+            longest_park: retry.shelf_backoff_max,
+            horizon: retry.give_up_after,
+            least_parks: retry.give_up_min_retries,
         }
     }
 }

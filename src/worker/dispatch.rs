@@ -95,15 +95,15 @@ enum Renewed {
 
 impl Dispatch {
     pub(super) fn new(courier: Arc<Courier>) -> Self {
-        let (push, worker) = (&courier.config.push, &courier.config.worker);
+        let (requests, worker) = (&courier.config.requests, &courier.config.worker);
         let limits = Limits {
-            max_cases: push.max_cases,
-            max_bytes: push.max_bytes,
-            pack: push.pack,
-            concurrency: push.concurrency,
-            in_flight: push.in_flight,
+            max_cases: requests.max_cases,
+            max_bytes: requests.max_bytes,
+            pack: requests.pack_batches,
+            concurrency: requests.account_concurrency_per_worker,
+            in_flight: requests.worker_concurrency,
             pausing: usize::from(courier.config.amqp.prefetch / 2).max(1),
-            memory: worker.memory,
+            memory: worker.max_queued_bytes,
         };
         Self {
             lanes: Lanes::new(limits),
@@ -291,7 +291,7 @@ impl Dispatch {
     /// Has an account's limit lowered, as its answers take longer and longer.
     fn slow_down(&self, account: &Arc<str>) {
         tracing::info!(%account, "answers have become slow; fewer requests are sent at once");
-        let ceiling = self.courier.config.push.account_limit;
+        let ceiling = self.courier.config.requests.account_concurrency;
         let observation = Some(AccountObservation { account: account.to_string(), signal: Signal::Slow, ceiling });
         let courier = self.courier.clone();
         self.errand(format!("limit of {account}"), async move {
@@ -364,7 +364,7 @@ impl Dispatch {
             // What was shelved a moment ago is due a moment later.
             self.back_soon = self.back_soon.filter(|_| now < until + SWEEP);
         }
-        let overdue = self.lanes.overdue(now, self.courier.config.worker.longest_wait);
+        let overdue = self.lanes.overdue(now, self.courier.config.worker.max_queue_time);
         for (entry, gate) in overdue {
             let reason = if gate.is_zero() { Reason::NoRoom } else { Reason::Throttled };
             self.shelve(entry, reason, gate);
@@ -465,7 +465,7 @@ impl Dispatch {
     }
 
     async fn drain(mut self, mut told: mpsc::Receiver<Told>) {
-        let deadline = Instant::now() + self.courier.config.worker.drain;
+        let deadline = Instant::now() + self.courier.config.worker.drain_timeout;
         tracing::info!(under_way = self.pushes.len(), in_hand = self.desk.len(), "stopping");
         while !self.pushes.is_empty() {
             tokio::select! {

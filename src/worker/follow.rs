@@ -41,8 +41,8 @@ impl Courier {
             }
             Flow::Hold(reason, detail, expected) => {
                 let retry = &self.config.retry;
-                let doubled = retry.first_park.saturating_mul(2_u32.saturating_pow(entry.parcel.parks.min(20)));
-                let wait = doubled.min(retry.longest_park);
+                let doubled = retry.shelf_backoff_min.saturating_mul(2_u32.saturating_pow(entry.parcel.parks.min(20)));
+                let wait = doubled.min(retry.shelf_backoff_max);
                 entry.parcel.parks += 1;
                 let expected = Until::After(expected.max(wait));
                 self.park_expecting(entry, reason, detail, Until::After(wait), expected).await?;
@@ -96,7 +96,7 @@ impl Courier {
             }
             Patience::Exhausted if !is_given_up(reason) => {
                 entry.parcel.parks = entry.parcel.parks.saturating_add(1);
-                self.park(entry, reason, detail, Until::After(self.config.retry.longest_park.max(least))).await?;
+                self.park(entry, reason, detail, Until::After(self.config.retry.shelf_backoff_max.max(least))).await?;
                 Ok(Followed::Shelved)
             }
             Patience::Exhausted => {

@@ -62,7 +62,7 @@ impl Courier {
     /// Stores that ids of an account do not tell what is older.
     pub(super) async fn note_disorder(&self, account: &str) -> Result<(), StoreError> {
         tracing::warn!(account, "ids of cases do not ascend; where a request's outcome is unknown, a person is asked");
-        let ceiling = self.config.push.account_limit;
+        let ceiling = self.config.requests.account_concurrency;
         let observation =
             Some(AccountObservation { account: account.to_owned(), signal: Signal::IdsDisordered, ceiling });
         self.store.change(Change { observation, ..Change::default() }.into()).await.map(drop)

@@ -150,7 +150,7 @@ async fn shelve(
 
 /// Leases what is due on the shelf, as long as there is room for it, and sees what people have ordered.
 pub(super) async fn take_off_shelf(courier: Arc<Courier>, news: mpsc::Sender<Told>, stop: CancellationToken) {
-    let mut poll = tokio::time::interval(courier.config.shelf.poll);
+    let mut poll = tokio::time::interval(courier.config.shelf.poll_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -189,7 +189,7 @@ async fn see_orders(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<(), 
 }
 
 async fn take_suspect(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<(), StoreError> {
-    if let Some(suspect) = courier.store.lease_suspect(&courier.holder, courier.config.shelf.lease).await? {
+    if let Some(suspect) = courier.store.lease_suspect(&courier.holder, courier.config.shelf.lease_duration).await? {
         take_leased(courier, suspect, news).await;
     }
     Ok(())
@@ -211,7 +211,7 @@ async fn take_due(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<usize,
     if asks.is_empty() {
         return Ok(0);
     }
-    let leased = courier.store.lease_due(&courier.holder, courier.config.shelf.lease, &asks).await?;
+    let leased = courier.store.lease_due(&courier.holder, courier.config.shelf.lease_duration, &asks).await?;
     let count = leased.len();
     // By what was remembered before, it would go back at once, again and again.
     asks.iter().for_each(|(tenant, _)| courier.tenants.forget_unready(tenant));

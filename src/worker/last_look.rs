@@ -28,7 +28,7 @@ const AT_ONCE: u32 = 20;
 
 /// Looks once more for each batch that is due, until `stop`.
 pub(super) async fn look_once_more(courier: Arc<Courier>, stop: CancellationToken) {
-    let mut poll = tokio::time::interval(courier.config.shelf.poll);
+    let mut poll = tokio::time::interval(courier.config.shelf.poll_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -50,8 +50,8 @@ pub(super) async fn look_once_more(courier: Arc<Courier>, stop: CancellationToke
 async fn look_for_due(courier: &Courier) -> Result<(), StoreError> {
     let testmo = &courier.config.testmo;
     // A look that fails is due again after its lease.
-    let lease = testmo.last_look.max(testmo.lease());
-    for due in courier.store.take_late_checks(testmo.last_look, lease, AT_ONCE).await? {
+    let lease = testmo.late_duplicate_check_delay.max(testmo.lease());
+    for due in courier.store.take_late_checks(testmo.late_duplicate_check_delay, lease, AT_ONCE).await? {
         // Where one panics, it is its turn again when its lease is over.
         let key = due.record.key.clone();
         match courier.unit(Task::LateDuplicates, &key, courier.look_last(due.record)).await {
@@ -170,7 +170,7 @@ impl Courier {
     }
 
     async fn tell_of_account(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
-        let ceiling = self.config.push.account_limit;
+        let ceiling = self.config.requests.account_concurrency;
         let observation = Some(AccountObservation { account: access.origin.to_string(), signal, ceiling });
         self.store.change(Change { observation, ..Change::default() }.into()).await?;
         Ok(())
@@ -180,7 +180,7 @@ impl Courier {
     fn is_too_old(&self, record: &BatchRecord) -> bool {
         let since = record.settled_at.map_or(0, |at| self.store.now() - at);
         Duration::from_millis(u64::try_from(since).unwrap_or(0))
-            > self.config.retry.horizon + self.config.testmo.last_look
+            > self.config.retry.give_up_after + self.config.testmo.late_duplicate_check_delay
     }
 
     /// Notes rows that stand for cases once more; gives the event that tells of them, and how many there are.

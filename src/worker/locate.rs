@@ -224,10 +224,10 @@ impl Courier {
         learnt: &mut Learnt,
     ) -> Result<Flow, StoreError> {
         let testmo = &self.config.testmo;
-        let settle = match trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered) {
+        let settle = match trouble.settle_time(testmo.reconcile_delay_answered, testmo.reconcile_delay_unanswered) {
             Duration::ZERO => Duration::ZERO,
             // As with any claim, the store's clock may run ahead by the margin.
-            settle => settle + testmo.margin,
+            settle => settle + testmo.claim_margin,
         };
         let end = if matches!(trouble, ApiError::Unreadable(_)) {
             // An answer of success.
@@ -254,11 +254,11 @@ impl Courier {
     /// How many create requests for one folder there may be. Where the list shows what was created in this project, it
     /// would show a folder that an unanswered request created.
     fn folder_limits(&self, shows_new_ones: bool) -> FolderLimits {
-        let window = self.config.testmo.folder_window;
+        let window = self.config.testmo.folder_create_window;
         FolderLimits {
             window,
             unknown: if shows_new_ones { SHOWN_WITHIN.min(window) } else { window },
-            spacing: self.config.retry.first_park,
+            spacing: self.config.retry.shelf_backoff_min,
         }
     }
 }

@@ -138,7 +138,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let readiness = Readiness::default();
     let (lanes, views) = mpsc::channel(4);
     let neighbours = Neighbours {
-        dead: later(&amqp.dead_queue),
+        dead: later(&amqp.dead_letter_queue),
         unrouted: later(&amqp.unrouted_queue),
         cases,
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
@@ -168,7 +168,7 @@ async fn serve_and_work(
 ) -> Result<(), TaskEnded> {
     // Cancelled by a defect as well, which must not be taken for a person's first signal.
     let stop = stop.child_token();
-    let drain = config.worker.drain;
+    let drain = config.worker.drain_timeout;
     let mut loops = Loops::new();
     loops.spawn(links, Task::Admin, serving);
     let mut working = pin!(work(config, keyring, metrics, readiness.clone(), neighbours, stop.clone()));
@@ -204,7 +204,7 @@ pub struct Neighbours {
 pub const MASTER_KEY_FACT: &str = "master_key";
 
 fn warn_of_insecure_origins(config: &Config, metrics: &Metrics) {
-    let origins = &config.testmo.allow_insecure_origins;
+    let origins = &config.testmo.allowed_insecure_origins;
     metrics.insecure_origins.set(i64::try_from(origins.len()).unwrap_or(i64::MAX));
     if !origins.is_empty() {
         let (count, first) = (origins.len(), origins.iter().take(10).collect::<Vec<_>>());
@@ -299,7 +299,7 @@ pub async fn work(
 
     let ended = loops.until_stopped(&stop, &readiness).await;
     // Else a task that is gone could keep the others waiting for ever.
-    let limit = ended.is_err().then(|| Instant::now() + courier.config.worker.drain + GRACE);
+    let limit = ended.is_err().then(|| Instant::now() + courier.config.worker.drain_timeout + GRACE);
     controls.iter().for_each(crate::amqp::IntakeControl::stop);
     within(limit, "requests under way", dispatching).await;
     announced.cancel();

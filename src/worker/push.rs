@@ -144,7 +144,7 @@ impl Courier {
             tenant: connection.tenant.clone(),
             connection: connection.version.clone(),
             account: connection.access.origin.as_str().to_owned(),
-            ceiling: self.config.push.account_limit,
+            ceiling: self.config.requests.account_concurrency,
             holder: self.holder.clone(),
             lease: self.config.testmo.lease(),
             batches: shares.iter().map(Share::claimed).collect(),
@@ -412,8 +412,8 @@ impl Courier {
     /// How long after such an end nothing more can come of the request.
     fn settle_time(&self, end: &CreateResult) -> Duration {
         let testmo = &self.config.testmo;
-        end.as_ref().err().map_or(testmo.settle_unanswered, |trouble| {
-            trouble.settle_time(testmo.settle_answered, testmo.settle_unanswered)
+        end.as_ref().err().map_or(testmo.reconcile_delay_unanswered, |trouble| {
+            trouble.settle_time(testmo.reconcile_delay_answered, testmo.reconcile_delay_unanswered)
         })
     }
 
@@ -421,7 +421,7 @@ impl Courier {
     /// allows for a jump of the store's clock.
     fn lease_after(&self, end: &CreateResult) -> Duration {
         let has_ended = end.as_ref().err().is_some_and(ApiError::has_ended);
-        let margin = if has_ended { Duration::ZERO } else { self.config.testmo.margin };
+        let margin = if has_ended { Duration::ZERO } else { self.config.testmo.claim_margin };
         self.settle_time(end) + margin
     }
 
@@ -432,7 +432,7 @@ impl Courier {
 
     pub(super) fn observation(&self, connection: &Connection, signal: Signal) -> AccountObservation {
         let account = connection.access.origin.as_str().to_owned();
-        AccountObservation { account, signal, ceiling: self.config.push.account_limit }
+        AccountObservation { account, signal, ceiling: self.config.requests.account_concurrency }
     }
 }
 

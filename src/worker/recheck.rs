@@ -18,7 +18,7 @@ const AT_ONCE: u32 = 20;
 
 /// Looks at failed connections, each when it is due, until `stop`.
 pub(super) async fn recheck(courier: Arc<Courier>, stop: CancellationToken) {
-    let mut poll = tokio::time::interval(courier.config.shelf.poll);
+    let mut poll = tokio::time::interval(courier.config.shelf.poll_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

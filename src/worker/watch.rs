@@ -158,7 +158,7 @@ impl Watched {
     async fn count_unbound(&self) -> Result<(), StoreError> {
         let (config, metrics) = (&self.courier.config, &self.courier.metrics);
         let expiring_after = config.store.retention.saturating_sub(EXPIRES_SOON);
-        let counts = self.courier.store.unbound_counts(expiring_after, config.events.unheard_for).await?;
+        let counts = self.courier.store.unbound_counts(expiring_after, config.events.unroutable_alert_after).await?;
         metrics.outbox_unroutable_events.set(counts.events);
         metrics.outbox_expiring_events.set(counts.old_events);
         metrics.outbox_unroutable_routing_keys.set(counts.old_keys);

@@ -107,7 +107,7 @@ url = "${DATABASE_URL:-sqlite:$dir/courier.db}"
 [keys]
 master_key_file = "$dir/courier.key"
 [testmo]
-allow_insecure_origins = [${origins%, }]
+allowed_insecure_origins = [${origins%, }]
 [observe]
 listen = "$metrics"
 END

@@ -25,8 +25,8 @@ impl Stage {
         broker.add_vhost(name);
         let config = Amqp {
             url: broker.url(name),
-            reconnect_min: Duration::from_millis(100),
-            reconnect_max: Duration::from_secs(2),
+            reconnect_backoff_min: Duration::from_millis(100),
+            reconnect_backoff_max: Duration::from_secs(2),
             ..defaults()
         };
         Self { config, tasks: TaskTracker::new(), close: CancellationToken::new() }
@@ -136,7 +136,7 @@ async fn crossing(stage: &Stage) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_reported_as_stored_is_exactly_what_the_queues_hold() {
     let mut stage = Stage::new(Broker::shared(), "exactly");
-    stage.config.declare = false;
+    stage.config.declare_topology = false;
     stage.config.publish_channels = 16;
     crossing(&stage).await;
     let publisher = stage.publisher();

@@ -78,7 +78,7 @@ impl Folder {
         command.args(arguments).current_dir(self.path()).env("AMQP_URL", "amqp://u:hunter2@127.0.0.1:1/%2f");
         command.env("COURIER_OBSERVE__LISTEN", "127.0.0.1:0");
         if let Some(origin) = &self.origin {
-            command.env("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin);
+            command.env("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin);
         }
         command
     }
@@ -144,11 +144,11 @@ async fn a_lost_or_exchanged_master_key_is_noticed() {
 async fn every_mistake_in_the_configuration_is_told_at_once() {
     let folder = Folder::empty();
     folder.courier(&["config", "check"]).is(0, &["ok"]);
-    std::fs::write(folder.path().join("bad.toml"), "[retry]\ntries = 0\n[amqp]\nprefetchh = 1\n").unwrap();
-    let told = ["`retry.tries`", "unknown key `amqp.prefetchh`; is `amqp.prefetch` meant?"];
+    std::fs::write(folder.path().join("bad.toml"), "[retry]\nmax_attempts = 0\n[amqp]\nprefetchh = 1\n").unwrap();
+    let told = ["`retry.max_attempts`", "unknown key `amqp.prefetchh`; is `amqp.prefetch` meant?"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     std::fs::write(folder.path().join("bad.toml"), "nope = 1\n[store]\nretention = \"soon\"\n").unwrap();
-    let told = ["unknown key `nope`; `config show` lists those there are", "a time from 1s to 3650days"];
+    let told = ["unknown key `nope`; `config show` lists all keys", "a time from 1s to 3650days"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     folder.courier(&["config", "check", "--config", "none.toml"]).is(2, &["none.toml: cannot be read"]);
     folder.courier(&["config", "show"]).is(0, &["url = \"amqp://u:***@127.0.0.1:1/%2f\"", "[retry]"]);
@@ -377,7 +377,7 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     let (folder, _server) = with_testmo().await;
     folder.set(KEY, &[]).is(0, &["green"]);
     let store = store_of(&folder).await;
-    let environment = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS".to_owned(), folder.origin.clone().unwrap())].into();
+    let environment = [("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS".to_owned(), folder.origin.clone().unwrap())].into();
     let config = load(&Sources { files: vec![], environment }).unwrap();
     let keyring = Keyring::load(&folder.path().join("testmo-courier.key")).unwrap();
     let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));

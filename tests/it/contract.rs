@@ -56,7 +56,7 @@ fn the_documents_are_up_to_date() {
 fn reasons() -> String {
     let mut text = String::from(
         "# Reasons\n\nWhy a batch or a case did not arrive: the `reason` of events, of `shelf list` and of metrics. Made \
-         from\n`src/batch/reason.rs`.\n\n| reason | waits for | cause | remedy |\n| --- | --- | --- | --- |\n",
+         from\n`src/batch/verdict/reason.rs`.\n\n| reason | waits for | cause | remedy |\n| --- | --- | --- | --- |\n",
     );
     for reason in Reason::ALL {
         let waits_for = match reason.class() {

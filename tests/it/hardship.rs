@@ -106,7 +106,7 @@ async fn a_topology_that_is_incomplete_is_named_and_what_waits_goes_out_once_it_
     let mut stage = Stage::with_tenants(&["acme"]).await;
     // The worker looks for a queue that nobody has declared, and may not declare it itself.
     stage.environment.insert("COURIER_AMQP__CASES_QUEUE".into(), "testmo.other".into());
-    stage.environment.insert("COURIER_AMQP__DECLARE".into(), "false".into());
+    stage.environment.insert("COURIER_AMQP__DECLARE_TOPOLOGY".into(), "false".into());
     stage.publish(&batch("acme", "b-1", 2)).await;
     let process = Process::launch(&stage);
     until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: intake"))).await;

@@ -26,8 +26,8 @@ const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 const QUICK: [(&str, &str); 4] = [
     ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
     ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
-    ("COURIER_TESTMO__SETTLE_UNANSWERED", "300ms"),
-    ("COURIER_TESTMO__LAST_LOOK", "3s"),
+    ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "300ms"),
+    ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "3s"),
 ];
 
 fn with(settings: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
@@ -81,9 +81,9 @@ async fn a_request_that_is_carried_out_after_the_settle_time_is_told_once_with_b
 #[tokio::test(flavor = "multi_thread")]
 async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
     let settings = with(&[
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "2s"),
-        ("COURIER_TESTMO__LAST_LOOK", "1h"),
-        ("COURIER_PUSH__MAX_CASES", "1"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "2s"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "1h"),
+        ("COURIER_REQUESTS__MAX_CASES", "1"),
     ]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
@@ -113,8 +113,8 @@ async fn what_turned_up_late_is_noticed_at_the_next_look_too() {
 async fn what_is_found_of_a_batch_that_went_on_elsewhere_tells_nothing_of_those_it_was_sent_with() {
     let settings = [
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "20s"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "20s"),
-        ("COURIER_PUSH__CONCURRENCY", "1"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "20s"),
+        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1"),
     ];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
@@ -159,10 +159,10 @@ async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
     // Some wait at once, so that fifty of these take no longer than a few.
     let settings = with(&[
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "3s"),
-        ("COURIER_PUSH__CONCURRENCY", "10"),
-        ("COURIER_PUSH__PACK", "false"),
-        ("COURIER_RETRY__FIRST_PARK", "100ms"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s"),
+        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "10"),
+        ("COURIER_REQUESTS__PACK_BATCHES", "false"),
+        ("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms"),
     ]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let late = Fault::Slow { ms: 1_500, commit: CommitTime::AfterDelay };
@@ -193,7 +193,7 @@ async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_replicas_one_looks_once_more_and_says_nothing_where_there_is_nothing() {
-    let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
+    let settings = with(&[("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "500ms")]);
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], &settings).await;
     stage.account("acme").set_faults([on_create(Fault::status(504)).times(1)]);
     stage.start_worker();
@@ -210,7 +210,7 @@ async fn of_two_replicas_one_looks_once_more_and_says_nothing_where_there_is_not
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_last_look_that_fails_is_made_up_for() {
-    let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
+    let settings = with(&[("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "500ms")]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
     let on_look = Rule::always(Fault::status(503)).on(Method::Get, PathKind::Cases);

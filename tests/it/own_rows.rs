@@ -63,8 +63,8 @@ async fn a_late_commit_is_reported_although_its_time_of_creation_is_in_another_z
     let settings = [
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "300ms"),
-        ("COURIER_TESTMO__LAST_LOOK", "3s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "300ms"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "3s"),
     ];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
@@ -200,7 +200,7 @@ async fn a_floor_survives_the_worker_that_stored_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_was_renamed_after_the_request_still_proves_it() {
-    let settings = [("COURIER_TESTMO__SETTLE_UNANSWERED", "3s")];
+    let settings = [("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
     acme.set_faults([on_create(Fault::status_after_commit(504)).times(1)]);

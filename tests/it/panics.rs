@@ -256,8 +256,8 @@ async fn a_late_duplicate_check_that_panics_is_made_again_when_its_lease_is_over
     let quick = [
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "300ms"),
-        ("COURIER_TESTMO__LAST_LOOK", "3s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "300ms"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "3s"),
     ];
     let mut stage = ordered(&["acme"], unit("late_duplicates", 1, "acme/b-1"), &quick).await;
     let late = Fault::Slow { ms: 4_000, commit: CommitTime::AfterDelay };
@@ -299,7 +299,7 @@ async fn a_panic_in_a_session_with_the_broker_or_in_a_periodic_task_costs_one_ro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more() {
-    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_WORKER__DRAIN", "5s")]).await;
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_WORKER__DRAIN_TIMEOUT", "5s")]).await;
     for (n, task) in Task::ALL.into_iter().enumerate() {
         stage.environment.insert("COURIER_PANIC_AT".into(), format!("loop:{task}"));
         let mut process = Process::start(&stage).await;
@@ -331,7 +331,7 @@ async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_a_defect_ends_finishes_its_requests_within_the_drain_time() {
     for (task, finishes) in [(Task::Prune, true), (Task::Dispatcher, false), (Task::Store, false)] {
-        let mut stage = ordered(&["acme"], format!("loop:{task}"), &[("COURIER_WORKER__DRAIN", "10s")]).await;
+        let mut stage = ordered(&["acme"], format!("loop:{task}"), &[("COURIER_WORKER__DRAIN_TIMEOUT", "10s")]).await;
         let slow = Fault::Slow { ms: 1_500, commit: CommitTime::AfterDelay };
         stage.account("acme").set_faults([on_create(slow).times(1)]);
         let mut process = Process::start(&stage).await;

@@ -325,7 +325,8 @@ async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_ti
     // Nobody listens where somebody did.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let origin = format!("http://{gone}/gone");
-    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin.as_str()), ("COURIER_RETRY__FIRST_PARK", "6m")];
+    let settings =
+        [("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin.as_str()), ("COURIER_RETRY__SHELF_BACKOFF_MIN", "6m")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.connect_as_proven("gone", &origin).await;
     stage.start_worker();
@@ -346,7 +347,8 @@ async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_ti
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
-    let settings = [("COURIER_WORKER__LONGEST_WAIT", "1s"), ("COURIER_PUSH__CONCURRENCY", "1")];
+    let settings =
+        [("COURIER_WORKER__MAX_QUEUE_TIME", "1s"), ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.account("acme").change_settings(|settings| settings.latency_ms = 700);
     let process = Process::start(&stage).await;
@@ -397,7 +399,7 @@ async fn a_look_that_finds_nothing_wrong_is_not_told_as_mended_before_a_case_has
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_was_never_reached_is_the_connections_trouble() {
     let lost = format!("http://{}.invalid/lost", "a".repeat(64));
-    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", lost.as_str())];
+    let settings = [("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", lost.as_str())];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     assert!(!stage.connect_to("lost", &lost, &key_of("acme")).await);
     stage.start_worker();
@@ -479,8 +481,11 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stays_ill_parks_the_batch_and_gives_it_up_after_the_horizon() {
-    let settings =
-        [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
+    let settings = [
+        ("COURIER_RETRY__SHELF_BACKOFF_MIN", "50ms"),
+        ("COURIER_RETRY__GIVE_UP_AFTER", "1s"),
+        ("COURIER_RETRY__GIVE_UP_MIN_RETRIES", "2"),
+    ];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.account("acme").set_faults([on_create(Fault::status(503))]);
     stage.start_worker();

@@ -16,8 +16,8 @@ use crate::support::stage::{Stage, batch, key_of, names, on_create, patient, unt
 /// Short times, as a cause is found only after several settle times.
 const SOON: [(&str, &str); 3] = [
     ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
-    ("COURIER_TESTMO__SETTLE_UNANSWERED", "1s"),
-    ("COURIER_RETRY__FIRST_PARK", "100ms"),
+    ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "1s"),
+    ("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms"),
 ];
 
 /// A text that a firewall in front of Testmo refuses.

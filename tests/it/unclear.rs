@@ -141,7 +141,7 @@ async fn a_look_asks_for_its_batches_alone_only_where_a_case_that_must_be_shown_
         (TagsFilter::All, vec![by_tags, everything]),
         (TagsFilter::Late(60_000), vec![by_tags, everything]),
     ] {
-        let settle = [("COURIER_TESTMO__SETTLE_ANSWERED", "5s")];
+        let settle = [("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "5s")];
         let mut stage = Stage::on(Broker::shared(), &["acme"], &settle).await;
         stage.account("acme").change_settings(|settings| settings.tags_filter = filter);
         stage.account("acme").set_faults([on_create(Fault::status_after_commit(503)).times(1)]);

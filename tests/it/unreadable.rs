@@ -31,7 +31,8 @@ async fn is_well(process: &Process, table: &str, rows: f64) {
 }
 
 /// Settings by which what is held is looked at again soon.
-const SOON: [(&str, &str); 2] = [("COURIER_RETRY__FIRST_PARK", "1s"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
+const SOON: [(&str, &str); 2] =
+    [("COURIER_RETRY__SHELF_BACKOFF_MIN", "1s"), ("COURIER_RETRY__SHELF_BACKOFF_MAX", "1s")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shelf_row_of_a_newer_version_is_left_to_it() {

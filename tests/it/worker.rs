@@ -185,7 +185,7 @@ async fn a_second_worker_on_the_same_file_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from_others() {
     // While Testmo does not answer, and while the claim of a killed worker stands, the message stays in hand.
-    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__SETTLE_UNANSWERED", "5m")];
+    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5m")];
     let stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
     stage.account("acme").set_faults([slow_create(300_000)]);
     stage.publish(&batch("acme", "b-1", 2)).await;

@@ -56,7 +56,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
     let (lanes, views) = mpsc::channel(4);
     let neighbours = Neighbours {
         cases: start(&amqp.cases_queue, amqp.prefetch),
-        dead: start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH),
+        dead: start(&amqp.dead_letter_queue, UNDELIVERABLE_PREFETCH),
         unrouted: start(&amqp.unrouted_queue, UNDELIVERABLE_PREFETCH),
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
         store: Arc::new(store),

@@ -74,7 +74,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let seen = Seen {
         notes: notes(&row, &batch),
         folder: folder(&row, &batch, there.as_deref()),
-        requests: requests(row.folder, &sent, config.push.max_cases, config.push.max_bytes),
+        requests: requests(row.folder, &sent, config.requests.max_cases, config.requests.max_bytes),
         cases,
         row,
         batch,

@@ -161,7 +161,7 @@ fn is_expected(plan: &Plan, row: &Shelved) -> bool {
 async fn in_queues(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let amqp = &stage.config.amqp;
     let mut queued = Vec::new();
-    for queue in [&amqp.cases_queue, &amqp.dead_queue, &amqp.unrouted_queue] {
+    for queue in [&amqp.cases_queue, &amqp.dead_letter_queue, &amqp.unrouted_queue] {
         let depth = stage.broker.depth(&stage.vhost, queue).await?;
         if depth > 0 {
             queued.push(format!("{depth} messages are in {queue}"));
