@@ -56,8 +56,8 @@ enum Command {
         #[arg(value_parser = most)]
         most: Most,
     },
-    /// List what was ordered
-    Orders(Form),
+    /// List the overrides in force
+    Overrides(Form),
 }
 
 #[derive(Args, Debug)]
@@ -88,7 +88,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let config = configuration(files)?;
     let store = store(&config).await?;
     let (lane, change): (_, fn(LaneOverride, Most) -> LaneOverride) = match &command {
-        Command::Orders(form) => return list(&store.lane_overrides().await?, *form, out),
+        Command::Overrides(form) => return list(&store.lane_overrides().await?, *form, out),
         Command::Pause(lane) => (lane, |order, _| LaneOverride { paused: true, ..order }),
         Command::Resume(lane) => (lane, |order, _| LaneOverride { paused: false, ..order }),
         Command::Limit { lane, .. } => (lane, |order, most| LaneOverride { most: most.0, ..order }),

@@ -15,6 +15,7 @@ mod moment;
 mod out;
 mod outcome;
 mod publish;
+mod renamed;
 mod replay;
 mod run;
 mod schema;
@@ -61,9 +62,9 @@ pub(crate) struct Cli {
     /// A TOML file with settings; may be given several times, later ones win
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Vec<PathBuf>,
-    /// Never use colours; NO_COLOR in the environment does the same
-    #[arg(long, global = true, alias = "no-color", help_heading = GLOBAL)]
-    no_colour: bool,
+    /// Never use colors; NO_COLOR in the environment does the same
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    no_color: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -112,12 +113,13 @@ enum Command {
 
 /// Understands the command line and does what it asks for.
 pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return tell_misuse(&error),
+        Err(error) => return tell_misuse(&error, &arguments),
     };
     let wanted_plain = Sources::of_process(Vec::new()).environment.get("NO_COLOR").is_some_and(|text| !text.is_empty());
-    let mut out = Out::stdout(cli.no_colour || wanted_plain);
+    let mut out = Out::stdout(cli.no_color || wanted_plain);
     match execute(cli, &mut out).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),
@@ -150,10 +152,13 @@ async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
     }
 }
 
-fn tell_misuse(error: &clap::Error) -> ExitCode {
+fn tell_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if let Some((former, present)) = renamed::present_name(error, arguments) {
+        return Failure::usage(format!("`{former}` was renamed"), format!("Use `{present}`.")).tell();
+    }
     if names_a_key(error) {
         let what = "an API key is never given on the command line, where the shell's history and others can see it";
-        let remedy = "leave it out to be asked for it, or use --key-stdin or --key-file FILE";
+        let remedy = "leave it out to be asked for it, or use --api-key-stdin or --api-key-file FILE";
         return Failure::usage(what, remedy).tell();
     }
     // Help and errors that nobody reads are no reason to fail.

@@ -96,7 +96,7 @@ wait_for 60 "An outcome for every batch" before_the_new_key
 
 heading "A new key is entered for voltara, and what waited for it goes out by itself"
 key=$(http POST "${simulator_url#http://}/_sim/accounts/voltara/users/1/token" | sed -nE 's/.*"token": *"([^"]+)".*/\1/p')
-courier tenants set voltara --key-stdin <<<"$key" || die "The new key does not work."
+courier tenants set voltara --api-key-stdin <<<"$key" || die "The new key does not work."
 wait_for 60 "The batch that waited" settled
 stop "$events"
 

@@ -114,7 +114,7 @@ END
 }
 
 connect() { # TENANT ACCOUNT PROJECT FOLDER
-    courier tenants set "$1" --base-url "$simulator_url/$2" --project "$3" --folder "$4" --key-stdin \
+    courier tenants set "$1" --base-url "$simulator_url/$2" --project "$3" --folder "$4" --api-key-stdin \
         <<<"demo-key-$2" || die "The connection of $1 is not as it should be."
 }
 

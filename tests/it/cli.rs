@@ -86,7 +86,7 @@ impl Folder {
     fn set(&self, key: &str, more: &[&str]) -> End {
         let origin = self.origin.as_deref().expect("a stand-in");
         let arguments = ["tenants", "set", "acme", "--base-url", origin, "--project", "1", "--folder", "1"];
-        self.courier_reading(key, &[&arguments[..], &["--key-stdin"], more].concat())
+        self.courier_reading(key, &[&arguments[..], &["--api-key-stdin"], more].concat())
     }
 }
 
@@ -161,7 +161,7 @@ async fn a_wrong_command_line_says_what_to_type_instead() {
     folder.courier(&["publish"]).is(2, &["<FILE>"]);
     folder.courier(&["tenants", "set", "ac me"]).is(2, &["a tenant id is 1 to 64"]);
     folder.courier(&["tenants", "set", "acme"]).is(2, &["--base-url, --project, --folder"]);
-    folder.courier(&["tenants", "set", "acme", "--api-key", KEY]).is(2, &["--key-stdin", "--key-file"]);
+    folder.courier(&["tenants", "set", "acme", "--api-key", KEY]).is(2, &["--api-key-stdin", "--api-key-file"]);
     folder.courier(&["shelf", "show", "x"]).is(2, &["shelf list"]);
     folder.courier(&["shelf", "show", "1"]).is(1, &["00000001"]);
     folder.courier(&["events", "tail", "--timeout", "soon"]).is(2, &["30s, 5m"]);
@@ -260,9 +260,9 @@ async fn a_key_never_goes_to_another_address_than_it_was_entered_for() {
     let (old, new) = (server.origin("acme"), server.origin("other"));
     folder.origin = Some(format!("{old},{new}"));
     let change = ["tenants", "set", "acme", "--base-url", &new];
-    folder.courier(&change).is(2, &["entering the API key again", "--key-stdin"]);
+    folder.courier(&change).is(2, &["entering the API key again", "--api-key-stdin"]);
     assert_eq!(elsewhere.requests().len(), 0);
-    folder.courier_reading(KEY, &[&change[..], &["--key-stdin"]].concat()).is(0, &["green"]);
+    folder.courier_reading(KEY, &[&change[..], &["--api-key-stdin"]].concat()).is(0, &["green"]);
     let refused = ["tenants", "set", "acme", "--base-url", "https://10.0.0.1"];
     folder.courier(&refused).is(2, &["names an address instead of a host"]);
 }
@@ -301,7 +301,8 @@ async fn with_held() -> (Folder, Server, Held) {
     });
     let old = format!("http://{}", wire.address);
     let folder = Folder { origin: Some(format!("{old},{}", server.origin("acme"))), ..Folder::with_store() };
-    let arguments = ["tenants", "set", "acme", "--base-url", &old, "--project", "1", "--folder", "1", "--key-stdin"];
+    let arguments =
+        ["tenants", "set", "acme", "--base-url", &old, "--project", "1", "--folder", "1", "--api-key-stdin"];
     folder.courier_reading(KEY, &arguments).is(1, &["red", "401"]);
     (folder, server, Held { asked, go_on, wire })
 }
@@ -334,7 +335,7 @@ async fn a_connection_that_is_entered_while_the_old_one_is_verified_stays_as_it_
     let (folder, server, held) = with_held().await;
     let end = held
         .during(&folder, &["tenants", "verify", "acme"], async || {
-            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--key-stdin"];
+            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--api-key-stdin"];
             folder.courier_reading(KEY, &new).is(0, &["green"]);
         })
         .await;
@@ -348,7 +349,7 @@ async fn of_two_people_who_change_a_connection_the_one_who_comes_too_late_is_tol
     let (folder, server, held) = with_held().await;
     let end = held
         .during(&folder, &["tenants", "set", "acme", "--folder", "7"], async || {
-            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--key-stdin"];
+            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--api-key-stdin"];
             folder.courier_reading(KEY, &new).is(0, &["green"]);
         })
         .await;

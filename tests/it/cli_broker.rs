@@ -169,7 +169,7 @@ async fn every_list_is_there_for_programs_too() {
         &["batches", "list"],
         &["shelf", "list"],
         &["dead-letters"],
-        &["lanes", "orders"],
+        &["lanes", "overrides"],
         &["lanes", "--url", &lanes],
     ];
     for list in lists {

@@ -160,7 +160,8 @@ async fn a_certificate_of_another_name_is_told_so_and_the_right_one_is_accepted(
             process::run_reading(command, input)
         };
         assert_eq!(run(&["init"], "").0, Some(0));
-        let set = ["tenants", "set", "acme", "--base-url", &origin, "--project", "1", "--folder", "1", "--key-stdin"];
+        let set =
+            ["tenants", "set", "acme", "--base-url", &origin, "--project", "1", "--folder", "1", "--api-key-stdin"];
         let (ended, said) = run(&set, "key");
         wire.end().await;
         assert_eq!(ended, Some(code), "{said}");

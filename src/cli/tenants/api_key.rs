@@ -21,28 +21,31 @@ const MOST_BYTES: u64 = 4_096;
 pub(super) struct KeySource {
     /// Read the API key from this file
     #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    api_key_file: Option<PathBuf>,
     /// Read the API key from the standard input
     #[arg(long)]
-    key_stdin: bool,
+    api_key_stdin: bool,
     /// Ask for a new API key, where one is kept already
     #[arg(long)]
-    new_key: bool,
+    new_api_key: bool,
 }
 
 impl KeySource {
     /// Whether a key is to be entered even where one is kept.
     pub(super) fn is_given(&self) -> bool {
-        self.key_file.is_some() || self.key_stdin || self.new_key
+        self.api_key_file.is_some() || self.api_key_stdin || self.new_api_key
     }
 
     /// Gets the key; `why` says what it is asked for.
     pub(super) fn read(&self, why: &str) -> Result<SecretString, Failure> {
-        let text = match &self.key_file {
+        let text = match &self.api_key_file {
             Some(file) => File::open(file).and_then(limited).map_err(|error| {
-                Failure::usage(format!("{} cannot be read ({error})", file.display()), "check the path of --key-file")
+                Failure::usage(
+                    format!("{} cannot be read ({error})", file.display()),
+                    "check the path of --api-key-file",
+                )
             })?,
-            None if self.key_stdin => limited(io::stdin()).map_err(|error| {
+            None if self.api_key_stdin => limited(io::stdin()).map_err(|error| {
                 Failure::usage(format!("the standard input cannot be read ({error})"), "send the key and nothing else")
             })?,
             None => asked(why)?,
@@ -59,11 +62,14 @@ fn limited(source: impl Read) -> io::Result<Zeroizing<String>> {
 
 fn asked(why: &str) -> Result<Zeroizing<String>, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(why, "use --key-stdin or --key-file FILE, or enter it on a terminal"));
+        return Err(Failure::usage(why, "use --api-key-stdin or --api-key-file FILE, or enter it on a terminal"));
     }
     let typed = rpassword::prompt_password("API key (it is not shown): ");
     typed.map(Zeroizing::new).map_err(|error| {
-        Failure::usage(format!("the API key cannot be asked for ({error})"), "use --key-stdin or --key-file FILE")
+        Failure::usage(
+            format!("the API key cannot be asked for ({error})"),
+            "use --api-key-stdin or --api-key-file FILE",
+        )
     })
 }
 

@@ -26,8 +26,8 @@ Examples:
   testmo-courier tenants set acme --base-url https://acme.testmo.net --project 3 --folder 428
   testmo-courier tenants set acme --folder 430
   testmo-courier tenants set acme --mapping mapping.json
-  testmo-courier tenants set acme --new-key --expires 2027-06-30
-  testmo-courier tenants set acme --key-stdin < key.txt";
+  testmo-courier tenants set acme --new-api-key --expires 2027-06-30
+  testmo-courier tenants set acme --api-key-stdin < key.txt";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -194,7 +194,7 @@ fn access_of(
     match had {
         Some(row) if !moved && !source.is_given() => match desk.tenants.access(row) {
             Ok(access) => Ok((access, false)),
-            Err((_, why)) => Err(Failure::finding(why, "give --new-key, --key-stdin or --key-file FILE")),
+            Err((_, why)) => Err(Failure::finding(why, "give --new-api-key, --api-key-stdin or --api-key-file FILE")),
         },
         Some(_) if moved => {
             let key = source.read("changing the address means entering the API key again")?;
