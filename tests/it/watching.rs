@@ -10,7 +10,7 @@ const DASHBOARD: &str = "deploy/grafana/dashboards/courier.json";
 const ALERTS: &str = "deploy/prometheus/alerts.yml";
 
 /// What each runbook answers.
-const HEADINGS: [&str; 4] = ["## Who is hurt", "## Look", "## Do", "## Resolves"];
+const HEADINGS: [&str; 4] = ["## Impact", "## Diagnose", "## Fix", "## Clears when"];
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
