@@ -55,18 +55,19 @@ fn the_documents_are_up_to_date() {
 
 fn reasons() -> String {
     let mut text = String::from(
-        "# Reasons\n\nWhy a batch or a case did not arrive: the `reason` of events, of `shelf list` and of metrics. Made \
-         from\n`src/batch/verdict/reason.rs`.\n\n| reason | waits for | cause | remedy |\n| --- | --- | --- | --- |\n",
+        "# Reasons\n\nWhy a batch or a case did not arrive: the `reason` of events, of `shelf list` and of metrics.\nGenerated \
+         from `src/batch/verdict`.\n\n| reason | title | waits for | cause | remedy |\n| --- | --- | --- | --- | --- |\n",
     );
     for reason in Reason::ALL {
         let waits_for = match reason.class() {
-            Class::Connection => "the connection to be mended",
-            Class::Account => "Testmo, tried again by itself",
+            Class::Connection => "a corrected connection",
+            Class::Account => "Testmo, retried automatically",
             Class::Message => "a new message",
-            Class::Case => "the case, mended and published anew",
+            Class::Case => "the corrected case in a new batch",
             Class::Person => "a person's decision",
         };
-        text += &format!("| `{reason}` | {waits_for} | {} | {} |\n", reason.cause(), reason.remedy());
+        text +=
+            &format!("| `{reason}` | {} | {waits_for} | {} | {} |\n", reason.title(), reason.cause(), reason.remedy());
     }
     text
 }

@@ -96,6 +96,7 @@ pub(crate) fn object(entry: &Shelved, now: i64) -> Value {
         "id": entry.id.to_string(),
         "state": entry.state.name(),
         "reason": content.reason,
+        "title": content.reason.title(),
         "cause": content.reason.cause(),
         "remedy": content.reason.remedy(),
         "detail": content.detail,

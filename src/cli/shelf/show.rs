@@ -70,7 +70,7 @@ fn described(entry: &Shelved, now: i64) -> String {
         ("id", entry.id.to_string()),
         ("batch", name(entry)),
         ("state", entry.state.name().into()),
-        ("reason", content.reason.to_string()),
+        ("reason", format!("{} ({})", content.reason.title(), content.reason)),
         ("cause", content.reason.cause().into()),
         ("remedy", content.reason.remedy().into()),
     ];
