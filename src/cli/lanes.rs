@@ -138,7 +138,7 @@ fn described(order: &LaneOverride) -> String {
 fn list(orders: &[LaneOverride], form: Form, out: &mut Out) -> Result<(), Failure> {
     if form.json {
         let order = |order: &LaneOverride| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
-        return out.json(&serde_json::json!({"orders": orders.iter().map(order).collect::<Vec<_>>()}));
+        return out.json(&serde_json::json!({"overrides": orders.iter().map(order).collect::<Vec<_>>()}));
     }
     let mut list = List::new(&["lane", "paused", "limit"]);
     for order in orders {
@@ -198,7 +198,7 @@ fn table(lanes: &Value) -> List {
                 account.clone(),
                 state.clone(),
                 at_once.clone(),
-                tenant["tenant"].as_str().unwrap_or("?").to_owned(),
+                tenant["tenant_id"].as_str().unwrap_or("?").to_owned(),
                 tenant["batches"].to_string(),
                 tenant["cases"].to_string(),
                 tenant["on_shelf"].to_string(),
@@ -225,9 +225,9 @@ mod tests {
     fn lanes_read_like_this() {
         let lanes = serde_json::json!({"lanes": [
             {"account": "https://acme.testmo.net", "state": "backing_off", "backoff_seconds": 61.4, "in_flight": 0, "limit": 1,
-             "tenants": [{"tenant": "acme", "batches": 3, "cases": 15, "on_shelf": 4200, "backlog_drain_seconds": 4261.0}]},
+             "tenants": [{"tenant_id": "acme", "batches": 3, "cases": 15, "on_shelf": 4200, "backlog_drain_seconds": 4261.0}]},
             {"account": "https://birch.testmo.net", "state": "active", "backoff_seconds": null, "in_flight": 2, "limit": 4,
-             "tenants": [{"tenant": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "backlog_drain_seconds": 0.2}]}]});
+             "tenants": [{"tenant_id": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "backlog_drain_seconds": 0.2}]}]});
         insta::assert_snapshot!(table(&lanes).columns().join("\n"));
     }
 

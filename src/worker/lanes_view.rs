@@ -19,7 +19,7 @@ pub(super) type Backlog = BTreeMap<TenantId, u64>;
 pub(super) fn of(lanes: &[LaneView], backlog: &Backlog) -> Value {
     let tenant = |lane: &LaneView, tenant: &TenantView| {
         json!({
-            "tenant": tenant.tenant.as_str(),
+            "tenant_id": tenant.tenant.as_str(),
             "batches": tenant.batches,
             "cases": tenant.cases,
             "in_flight": tenant.in_flight,

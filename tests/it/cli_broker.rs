@@ -175,7 +175,7 @@ async fn every_list_is_there_for_programs_too() {
     for list in lists {
         let (code, said) = run(&stage, &[list, &["--json"]].concat()).await;
         let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{list:?}: {error}: {said}"));
-        let rows = json.as_array().or_else(|| json[if list.len() == 2 { "orders" } else { "lanes" }].as_array());
+        let rows = json.as_array().or_else(|| json[if list.len() == 2 { "overrides" } else { "lanes" }].as_array());
         assert!(code == Some(0) && rows.is_some_and(|rows| !rows.is_empty()), "{list:?}: {said}");
         let (code, said) = run(&stage, &[list, &["--plain"]].concat()).await;
         assert!(code == Some(0) && said.contains('\t'), "{list:?}: {said}");

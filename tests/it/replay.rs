@@ -91,7 +91,7 @@ async fn a_case_that_was_refused_is_accepted_later_and_the_others_are_not_create
     let id = stage.shelf_until(|shelf| shelf.iter().any(|row| row.state == ShelfState::Dead)).await[0].id.to_string();
     let (code, said) = courier(&stage, &["replay", &id, "--yes", "--json"]).await;
     let said: Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!((code, &said["replayed"][0]["id"], &said["left_alone"]), (Some(0), &json!(id), &json!([])));
+    assert_eq!((code, &said["replayed"][0]["id"], &said["skipped"]), (Some(0), &json!(id), &json!([])));
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 3, vec!["created"; 3]));
     let there = stage.account("acme").case_names();
     assert_eq!(there, ["b-1 case 1", "b-1 case 3", "A name of more than twenty characters"]);

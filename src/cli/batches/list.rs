@@ -64,10 +64,10 @@ pub(super) fn object(record: &BatchRecord) -> Value {
         "batch_id": record.key.batch.as_str(),
         "state": record.state.name(),
         "revision": record.revision,
-        "cases": {"all": record.cases.len(), "created": tally.created, "refused": tally.refused,
+        "cases": {"total": record.cases.len(), "created": tally.created, "refused": tally.refused,
                   "unclear": tally.unclear, "waiting": tally.waiting},
         "first_seen_at": rfc3339(record.first_seen_at),
-        "settled_at": record.settled_at.and_then(rfc3339),
+        "finished_at": record.settled_at.and_then(rfc3339),
         "links": links(record).collect::<Vec<_>>(),
     })
 }

@@ -195,8 +195,8 @@ impl Known {
             }
             None => json!({"tenant_id": self.key.tenant.as_str(), "batch_id": self.key.batch.as_str(), "state": null}),
         };
-        value["pushes"] = self.history.pushes.iter().map(push_object).collect();
-        value["settlements"] = self.history.events.iter().filter_map(settlement).map(settlement_object).collect();
+        value["requests"] = self.history.pushes.iter().map(push_object).collect();
+        value["outcomes"] = self.history.events.iter().filter_map(settlement).map(settlement_object).collect();
         value["events"] = self.history.events.iter().map(event_object).collect();
         value["shelf"] = self.shelf.iter().map(|entry| shelf::object(entry, self.now)).collect();
         value
@@ -270,13 +270,13 @@ fn push_object(push: &PushRow) -> Value {
     json!({
         "id": push.id,
         "account": push.account,
-        "project": push.project,
-        "folder": push.folder,
+        "project_id": push.project,
+        "folder_id": push.folder,
         "cases": push.cases,
-        "holder": push.holder,
+        "worker": push.holder,
         "claimed_at": rfc3339(push.claimed_at),
         "ended_at": push.ended_at.and_then(rfc3339),
-        "answer": push.answer,
+        "result": push.answer,
         "first_id": push.ids.map(|ids| ids.0),
         "last_id": push.ids.map(|ids| ids.1),
     })
@@ -286,7 +286,7 @@ fn settlement_object((event, settled): (&EventRow, Value)) -> Value {
     json!({
         "revision": settled["revision"],
         "outcome": settled["outcome"],
-        "settled_at": rfc3339(event.created_at),
+        "finished_at": rfc3339(event.created_at),
         "event": event.id,
     })
 }
@@ -296,7 +296,7 @@ fn event_object(event: &EventRow) -> Value {
         "id": event.id,
         "type": event.kind,
         "stored_at": rfc3339(event.created_at),
-        "announced_at": event.sent_at.and_then(rfc3339),
+        "published_at": event.sent_at.and_then(rfc3339),
     })
 }
 

@@ -106,9 +106,9 @@ pub(crate) fn object(entry: &Shelved, now: i64) -> Value {
         "account": content.account,
         "arrived_at": rfc3339(content.arrived_at),
         "shelved_at": rfc3339(entry.shelved_at),
-        "comes_back": due(entry, now),
+        "next_retry": due(entry, now),
         "due_at": matches!(content.until, Until::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
-        "parks": content.parks,
+        "times_parked": content.parks,
     })
 }
 

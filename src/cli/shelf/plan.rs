@@ -153,8 +153,8 @@ impl Done {
         });
         json!({
             word: done.collect::<Value>(),
-            "left_alone": left.collect::<Value>(),
-            "changed_meanwhile": self.changed.iter().map(Entry::object).collect::<Value>(),
+            "skipped": left.collect::<Value>(),
+            "changed": self.changed.iter().map(Entry::object).collect::<Value>(),
         })
     }
 

@@ -96,16 +96,16 @@ pub(super) fn object(row: &ConnectionRow, now: i64) -> Value {
         "account": row.origin,
         "project_id": row.project,
         "folder_id": row.folder,
-        "key_expires_on": row.expires_on,
-        "key_days_left": days_until_expiry(row, today),
+        "api_key_expires_on": row.expires_on,
+        "api_key_days_left": days_until_expiry(row, today),
         "verified": row.is_verified(),
         "verified_at": row.verified_at.and_then(rfc3339),
         "checked_at": row.checked_at.and_then(rfc3339),
-        "finding": row.finding,
+        "verification": row.finding,
         "last_success_at": row.last_success_at.and_then(rfc3339),
         "version": row.version,
         "mapping": row.mapping,
-        "mapping_by_ids": row.resolved,
+        "resolved_mapping": row.resolved,
     })
 }
 
