@@ -110,8 +110,13 @@ impl Courier {
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
         self.put(Change { shelve: Some(shelving), unshelve, ..Change::default() }).await?;
         match panic {
-            None => tracing::warn!(hash, "a message was in hand when workers stopped; it is tried apart from others"),
-            Some(_) => tracing::warn!(hash, "the worker panicked over a message; it is tried apart from others"),
+            None => tracing::warn!(
+                message_hash = hash,
+                "a message was in hand when workers stopped; it is tried apart from others"
+            ),
+            Some(_) => {
+                tracing::warn!(message_hash = hash, "the worker panicked over a message; it is tried apart from others")
+            }
         }
         self.count_shelved(Reason::Suspect, "parked");
         Ok(())
@@ -199,7 +204,7 @@ impl Courier {
             self.clock.now(),
         );
         let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
-        tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
+        tracing::warn!(batch = ?identity, %reason, detail, "message shelved");
         let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
         let (subject, told) = (event.subject.clone(), event.id.clone());

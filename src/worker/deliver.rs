@@ -159,7 +159,7 @@ impl Courier {
                 Err(error) => return store_failed(entry, &error),
             }
         }
-        tracing::warn!(batch = %entry.identity.key, ?pause, "a batch is held back");
+        tracing::warn!(batch = %entry.identity.key, backoff = ?pause, "a batch is held back");
         Done::More { entry, after: Some(pause) }
     }
 

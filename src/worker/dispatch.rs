@@ -466,13 +466,13 @@ impl Dispatch {
 
     async fn drain(mut self, mut told: mpsc::Receiver<Told>) {
         let deadline = Instant::now() + self.courier.config.worker.drain_timeout;
-        tracing::info!(under_way = self.pushes.len(), in_hand = self.desk.len(), "stopping");
+        tracing::info!(requests = self.pushes.len(), batches = self.desk.len(), "stopping");
         while !self.pushes.is_empty() {
             tokio::select! {
                 biased;
                 Some(ended) = self.pushes.join_next_with_id() => self.ended(ended),
                 () = sleep_until(deadline) => {
-                    tracing::warn!(under_way = self.pushes.len(), "the drain time is over; claims stay until their leases end");
+                    tracing::warn!(requests = self.pushes.len(), "the drain time is over; claims stay until their leases end");
                     self.pushes.shutdown().await;
                 }
             }

@@ -18,7 +18,7 @@ impl Courier {
         tracing::warn!(
             case = name(first.index),
             cases = cases.len(),
-            ?parts,
+            fields = ?parts,
             "Testmo's answer shows created cases otherwise than they were sent"
         );
     }

@@ -86,7 +86,7 @@ impl Courier {
         match patience(entry.tries, entry.parcel.parks, failing, &self.patience_limits()) {
             Patience::InProcess => {
                 let pause = pause.max(least);
-                tracing::info!(batch = %entry.identity.key, %reason, detail, ?pause, "trying again");
+                tracing::info!(batch = %entry.identity.key, %reason, detail, backoff = ?pause, "trying again");
                 Ok(Followed::More(Some(pause)))
             }
             Patience::Shelf(wait) => {

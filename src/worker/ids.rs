@@ -35,7 +35,7 @@ impl Courier {
         self.metrics.invalid_case_ids.inc_by(count);
         tracing::warn!(
             account,
-            ?senseless,
+            invalid_ids = ?senseless,
             "Testmo answered with ids that no new case can have; their outcome is unknown"
         );
     }

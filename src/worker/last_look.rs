@@ -159,7 +159,7 @@ impl Courier {
         trouble: &ApiError,
         permit: Permit,
     ) -> Result<(), StoreError> {
-        tracing::info!(batch = %record.key, %trouble, "what turned up late is looked for later");
+        tracing::info!(batch = %record.key, error = %trouble, "what turned up late is looked for later");
         match signal_of(Some(trouble)) {
             Some(Signal::Failed) | None if permit == Permit::Probe => {
                 self.tell_of_account(access, Signal::ProbeFailed).await

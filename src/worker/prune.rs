@@ -32,7 +32,7 @@ pub(super) async fn prune(courier: Arc<Courier>, stop: CancellationToken) {
             pruned = courier.unit(Task::Prune, &"old work", prune_all(&courier)) => match pruned {
                 Ok(pruned) if pruned == Pruned::default() => {}
                 Ok(Pruned { batches, events, unheard }) => {
-                    tracing::info!(batches, events, unheard, "old work pruned");
+                    tracing::info!(batches, events, expired_events = unheard, "old work pruned");
                 }
                 Err(error) => tracing::warn!(%error, "old work cannot be pruned"),
             }
