@@ -12,6 +12,8 @@ mod lanes;
 mod letter;
 mod lint;
 mod moment;
+#[cfg(test)]
+mod names;
 mod out;
 mod outcome;
 mod publish;
