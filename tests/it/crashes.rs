@@ -1,4 +1,4 @@
-//! Checks what a crash at each point of a batch's path leaves, and how it is taken up: the table of `docs/architecture.md`.
+//! Checks what a crash at each point of a batch's path leaves: the table of `docs/architecture.md`.
 
 use std::os::unix::process::ExitStatusExt;
 

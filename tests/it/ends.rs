@@ -1,5 +1,5 @@
-//! Checks that each end of a create request is classified by what happened on the wire: "clear" if it cannot have created
-//! anything, "unclear" if the worker must reconcile before it sends again.
+//! Checks that each end of a create request is classified by what happened on the wire: "clear" if it cannot have
+//! created anything, "unclear" if the worker must reconcile before it sends again.
 
 use std::net::TcpListener;
 

@@ -175,7 +175,10 @@ async fn two_workers_reconnect_to_a_store_that_was_killed_and_restarted() {
     for process in &processes {
         until(async || process.get("/readyz").is_some_and(|answer| answer.contains(" 200 "))).await;
     }
-    drop(processes);
+    stage.all_sent().await;
+    for process in processes {
+        process.stop().await;
+    }
     stage.end().await;
 }
 

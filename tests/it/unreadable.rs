@@ -1,4 +1,4 @@
-//! Checks that a row that cannot be read, because it is broken or of a newer version, holds back only what depends on it.
+//! Checks that a row that is broken, or of a newer version, holds back only what depends on it.
 
 use serde_json::json;
 use sqlx::Connection;

@@ -1,4 +1,4 @@
-//! Publishes to queues, full queues, missing exchanges and wrong routing keys, and compares the reports with the queues.
+//! Publishes to full queues, missing exchanges and wrong keys, and compares the reports with the queues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
