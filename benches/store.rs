@@ -11,9 +11,9 @@ use testmo_courier::batch::event::{DELIVERED, Event};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
-use testmo_courier::store::Store;
 use testmo_courier::store::connections::{ConnectionRow, SealedKey};
 use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, PushEnded, RecordUpdate};
+use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth};
 
 /// Pushes in flight at once.
 const PUSHES: usize = 64;
@@ -89,7 +89,7 @@ async fn push(store: &Store, batch: &str) {
         success: Some("acme".parse().expect("a tenant")),
         ..Change::default()
     };
-    assert!(store.change(change).await.expect("an answer").is_done());
+    assert!(store.change(change.into()).await.expect("an answer").is_done());
 }
 
 fn connection() -> ConnectionRow {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use testmo_courier::clock::Clock;
 use testmo_courier::config::Config;
-use testmo_courier::store::{Place, Store};
+use testmo_courier::store::{Place, Store, StoreHealth};
 use testmo_courier::tenants::Keyring;
 use testmo_courier::worker::MASTER_KEY_FACT;
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use testmo_courier::batch::TenantId;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
+use testmo_courier::store::{AccountStore, ConnectionStore};
 use testmo_courier::testmo::AddressPolicy;
 use url::Url;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ledger::{Change, RecordUpdate, Stored};
 use super::shelf::{ByHand, Identity, Shelved, Wish};
-use super::{Store, StoreError};
+use super::{ConnectionStore, Store, StoreError, StoreHealth};
 use crate::batch::event::{self, Telling};
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::decode::decode;

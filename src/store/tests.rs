@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::accounts::{AccountObservation, Known, LaneOverride, LaneSelector, Pause, Permit};
 use super::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushEnded, RecordUpdate};
 use super::shelf::{Due, Filter, Identity, Shelving, Until};

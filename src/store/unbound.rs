@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::outbox::{MOST_COUNTED, OutboxEvent, Time, after, announcement};
+use super::outbox::{MOST_COUNTED, OutboxEvent, OutboxStore, Time, after, announcement};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
 
@@ -17,7 +18,7 @@ const FIRST_PAUSE_MS: i64 = 5_000;
 const LONGEST_PAUSE_MS: i64 = 60_000;
 /// The time within which all replicas together take no more probes than one may, in milliseconds.
 const WINDOW_MS: i64 = 1_000;
-/// The name of the turn in which replicas take probes.
+/// The name of the advisory lock under which replicas take probes.
 const PROBES: i64 = 0x7075_6202;
 
 /// A routing key that is to be tried again.
@@ -49,12 +50,42 @@ pub struct UnboundCounts {
     pub old_keys: i64,
 }
 
-impl Store {
-    /// Has events wait for a queue: those that the broker has returned, and those that are behind such events.
+/// How events wait for a queue and are released.
+#[async_trait]
+pub trait UnboundStore: Send + Sync {
+    /// Makes events wait for a queue: those that the broker has returned, and those that are behind such events.
     ///
     /// # Errors
-    /// When the store does not answer; they are then announced again.
-    pub async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
+    /// When the store does not answer; the events are then published again.
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError>;
+
+    /// Takes routing keys that are due to be probed, those that have been due longest first: at most `most`, and by all
+    /// workers together at most as many in a second. No other caller gets a key for `lease`.
+    ///
+    /// # Errors
+    /// When the store does not answer; keys that were taken are probed later.
+    async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError>;
+
+    /// Releases up to `most` of the first events of a routing key, because one of them was routed.
+    ///
+    /// Where several workers share the store, the events belong to the caller for `taken_for`, and the key a little
+    /// longer; the other events wait meanwhile.
+    ///
+    /// # Errors
+    /// When the store does not answer; the key is then probed again.
+    async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError>;
+
+    /// Counts what waits for a queue: events, those that have waited for `old_events`, and routing keys that no queue has
+    /// been bound for during `old_keys`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError>;
+}
+
+#[async_trait]
+impl UnboundStore for Store {
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         if returned.is_empty() && behind.is_empty() {
             return Ok(());
         }
@@ -92,12 +123,7 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Routing keys that are to be tried now, those that have been due for the longest time first: at most `most`, and
-    /// at most as many in a second by all workers together. A key is the caller's for `lease`.
-    ///
-    /// # Errors
-    /// When the store does not answer; the keys are then tried later.
-    pub async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError> {
+    async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         let due = "SELECT routing_key FROM unbound_keys WHERE probe_at <= $1 LIMIT 1";
         if sql::fetch(&mut conn, due, vec![Bound::Int(now)]).await?.is_empty() {
@@ -117,38 +143,7 @@ impl Store {
         Ok(probes)
     }
 
-    async fn take_keys(&self, most: u32, lease: Duration) -> Result<Vec<String>, StoreError> {
-        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        let now = transaction.now;
-        let conn = transaction.conn()?;
-        sql::take_turns(conn, PROBES).await?;
-        let sql = "SELECT COUNT(*) AS n FROM (SELECT 1 FROM unbound_keys WHERE probed_at > $1 LIMIT $2) AS counted";
-        let bounds = vec![Bound::Int(now - WINDOW_MS), Bound::Int(i64::from(most))];
-        let taken = sql::fetch(conn, sql, bounds).await?.first().map_or(Ok(0), |row| row.int("n"))?;
-        let sql = format!(
-            "WITH due AS MATERIALIZED (SELECT routing_key AS due_key FROM unbound_keys WHERE probe_at <= $1 \
-             ORDER BY probe_at LIMIT $2 {}) UPDATE unbound_keys SET probed_at = $1, probe_at = $3, \
-             pause = CASE WHEN pause * 2 > $4 THEN $4 ELSE pause * 2 END FROM due WHERE routing_key = due_key \
-             RETURNING routing_key",
-            Dialect::of(conn).skip_taken()
-        );
-        let bounds = vec![
-            Bound::Int(now),
-            Bound::Int(i64::from(most) - taken),
-            Bound::Int(after(now, lease)),
-            Bound::Int(LONGEST_PAUSE_MS),
-        ];
-        let keys = sql::fetch(conn, sql, bounds).await?.iter().map(|row| row.text("routing_key")).collect();
-        transaction.commit().await?;
-        keys
-    }
-
-    /// Has the next events of a routing key wait no more, as one of them was routed. Where replicas share the store they
-    /// are the caller's for `taken_for`, and the key a little longer; the rest waits meanwhile.
-    ///
-    /// # Errors
-    /// When the store does not answer; the key is then tried again.
-    pub async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError> {
+    async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
@@ -188,12 +183,7 @@ impl Store {
         Ok(Released { events, is_last })
     }
 
-    /// Counts what waits for a queue: events, those that have waited for `old_events`, and routing keys that no queue has
-    /// been bound for during `old_keys`.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
+    async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         let waiting = "SELECT 1 FROM outbox WHERE sent_at IS NULL AND aside_at IS NOT NULL";
         let sql = format!(
@@ -211,9 +201,37 @@ impl Store {
             old_keys: row.int("old_keys")?,
         })
     }
+}
 
-    /// How many events the broker has not confirmed, whether they wait for a queue or not; more than [`MOST_COUNTED`]
-    /// of each are not counted.
+impl Store {
+    async fn take_keys(&self, most: u32, lease: Duration) -> Result<Vec<String>, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let conn = transaction.conn()?;
+        sql::take_turns(conn, PROBES).await?;
+        let sql = "SELECT COUNT(*) AS n FROM (SELECT 1 FROM unbound_keys WHERE probed_at > $1 LIMIT $2) AS counted";
+        let bounds = vec![Bound::Int(now - WINDOW_MS), Bound::Int(i64::from(most))];
+        let taken = sql::fetch(conn, sql, bounds).await?.first().map_or(Ok(0), |row| row.int("n"))?;
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT routing_key AS due_key FROM unbound_keys WHERE probe_at <= $1 \
+             ORDER BY probe_at LIMIT $2 {}) UPDATE unbound_keys SET probed_at = $1, probe_at = $3, \
+             pause = CASE WHEN pause * 2 > $4 THEN $4 ELSE pause * 2 END FROM due WHERE routing_key = due_key \
+             RETURNING routing_key",
+            Dialect::of(conn).skip_taken()
+        );
+        let bounds = vec![
+            Bound::Int(now),
+            Bound::Int(i64::from(most) - taken),
+            Bound::Int(after(now, lease)),
+            Bound::Int(LONGEST_PAUSE_MS),
+        ];
+        let keys = sql::fetch(conn, sql, bounds).await?.iter().map(|row| row.text("routing_key")).collect();
+        transaction.commit().await?;
+        keys
+    }
+
+    /// Counts the events that the broker has not confirmed, including those that wait for a queue; of each at most
+    /// [`MOST_COUNTED`].
     ///
     /// # Errors
     /// When the store does not answer.

@@ -58,7 +58,7 @@ use crate::config::Config;
 use crate::guard;
 use crate::guard::Task;
 use crate::metrics::Metrics;
-use crate::store::{FileLock, Place, Storage, Store, StoreError};
+use crate::store::{FileLock, Place, Storage, Store, StoreError, StoreHealth};
 use crate::tenants::{KeyError, Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client, NoClient};
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
+use testmo_courier::store::AccountStore;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};

@@ -3,9 +3,9 @@
 use serde_json::json;
 use testmo_courier::batch::Reason;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::Store;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+use testmo_courier::store::{LedgerStore, Store, StoreHealth};
 
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
@@ -38,7 +38,7 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
         headers: Default::default(),
         body: vec![b'x'; 5_000_000],
     };
-    stage.store.change(Change { shelve: Some(filling), ..Change::default() }).await.unwrap();
+    stage.store.change(Change { shelve: Some(filling), ..Change::default() }.into()).await.unwrap();
     // What was just written may be in the file, or still in the log beside it.
     let file = std::fs::metadata(stage.path("courier.db")).unwrap().len();
     let limit = if file < 5_000_000 { file + 5_000_000 } else { file } + 300_000;
@@ -150,7 +150,7 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
         headers: Default::default(),
         body: batch("nobody", "b-1", 1).to_string().into_bytes(),
     };
-    ahead.change(Change { shelve: Some(parked), ..Change::default() }).await.unwrap();
+    ahead.change(Change { shelve: Some(parked), ..Change::default() }.into()).await.unwrap();
     ahead.close().await;
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-2", 2)).await;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
+use testmo_courier::store::{AccountStore, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
 use testmo_sim::world::RequestRecord;

@@ -4,10 +4,10 @@ use serde_json::Value;
 use testmo_courier::batch::{Reason, TenantId, raw_hash};
 use testmo_courier::clock::Clock;
 use testmo_courier::guard::Task;
-use testmo_courier::store::Store;
 use testmo_courier::store::connections::Verification;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelved, Shelving, Until};
+use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 
@@ -112,7 +112,11 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
         body: batch("acme", id, 2).to_string().into_bytes(),
     };
     for (id, arrived_at) in [("b-1", 1), ("b-bad", 2), ("b-2", 3)] {
-        stage.store.change(Change { shelve: Some(row(id, arrived_at)), ..Change::default() }).await.expect("a store");
+        stage
+            .store
+            .change(Change { shelve: Some(row(id, arrived_at)), ..Change::default() }.into())
+            .await
+            .expect("a store");
     }
     let process = Process::start(&stage).await;
     for id in ["acme/b-1", "acme/b-2"] {

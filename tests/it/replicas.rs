@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::store::{ConnectionStore, LedgerStore, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 

@@ -6,10 +6,10 @@ use serde_json::json;
 use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::{Reason, fingerprint};
 use testmo_courier::clock::Clock;
-use testmo_courier::store::Store;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::removal::Removed;
 use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore, Store, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::model::Role;
@@ -466,7 +466,7 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
             headers: Default::default(),
             body,
         };
-        before.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        before.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
         before.close().await;
         stage.start_worker();
         let shelf = stage.shelf_until(|shelf| shelf[0].content.parks == 10).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
+use testmo_courier::store::ConnectionStore;
 use testmo_courier::store::shelf::{ShelfState, Until};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, Rule};

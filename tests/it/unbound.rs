@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use testmo_courier::store::unbound::UnboundCounts;
+use testmo_courier::store::{OutboxStore, UnboundStore};
 
 use crate::support::postgres::Postgres;
 use crate::support::process::Process;

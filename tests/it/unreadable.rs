@@ -4,6 +4,7 @@
 use serde_json::json;
 use sqlx::Connection;
 use testmo_courier::batch::Reason;
+use testmo_courier::store::ConnectionStore;
 
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;

@@ -3,6 +3,7 @@
 use testmo_courier::batch::Reason;
 use testmo_courier::store::ledger::Change;
 use testmo_courier::store::shelf::{Identity, Shelving, Until};
+use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
@@ -218,7 +219,7 @@ async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
         headers: Default::default(),
         body: batch("acme", "b-1", 2).to_string().into_bytes(),
     };
-    stage.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    stage.store.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
     stage.start_worker();
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
     stage.shelf_until(<[_]>::is_empty).await;

@@ -21,7 +21,10 @@ use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, 
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
-use testmo_courier::store::{Pruned, Storage, Store, StoreError};
+use testmo_courier::store::{
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, Pruned, RetentionStore, ShelfStore, Store,
+    StoreError, StoreHealth, UnboundStore,
+};
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
 use testmo_courier::testmo::Client;
@@ -98,7 +101,7 @@ impl Storeless {
 }
 
 #[async_trait]
-impl Storage for Storeless {
+impl StoreHealth for Storeless {
     fn clock(&self) -> Clock {
         self.clock.clone()
     }
@@ -108,7 +111,10 @@ impl Storage for Storeless {
     }
 
     async fn close(&self) {}
+}
 
+#[async_trait]
+impl LedgerStore for Storeless {
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         Ok(ClaimOutcome::Granted {
             at: self.now(),
@@ -138,10 +144,6 @@ impl Storage for Storeless {
         Ok(HashSet::new())
     }
 
-    async fn prune(&self, _: Duration, _: u32) -> Result<Pruned, StoreError> {
-        Ok(Pruned::default())
-    }
-
     async fn last_push(&self, _: &BatchKey, _: &str, _: Option<&str>) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
@@ -153,7 +155,17 @@ impl Storage for Storeless {
     async fn take_late_checks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<Stored>, StoreError> {
         Ok(Vec::new())
     }
+}
 
+#[async_trait]
+impl RetentionStore for Storeless {
+    async fn prune(&self, _: Duration, _: u32) -> Result<Pruned, StoreError> {
+        Ok(Pruned::default())
+    }
+}
+
+#[async_trait]
+impl AccountStore for Storeless {
     async fn permit(&self, _: &str, _: Option<&TenantId>, _: Duration) -> Result<Permit, StoreError> {
         Ok(Permit::Granted)
     }
@@ -165,7 +177,10 @@ impl Storage for Storeless {
     async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         Ok(Vec::new())
     }
+}
 
+#[async_trait]
+impl FolderStore for Storeless {
     async fn claim_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<FolderClaim, StoreError> {
         Ok(FolderClaim::Granted { created: Vec::new() })
     }
@@ -185,7 +200,10 @@ impl Storage for Storeless {
     async fn forget_folder(&self, _: &NewFolder, _: u64) -> Result<(), StoreError> {
         Ok(())
     }
+}
 
+#[async_trait]
+impl ShelfStore for Storeless {
     async fn due(&self, _: u32) -> Result<Vec<Due>, StoreError> {
         Ok(Vec::new())
     }
@@ -209,7 +227,10 @@ impl Storage for Storeless {
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         Ok(Vec::new())
     }
+}
 
+#[async_trait]
+impl OutboxStore for Storeless {
     async fn unsent(&self, most: u32, _: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut outbox = self.outbox();
@@ -230,6 +251,13 @@ impl Storage for Storeless {
         Ok(i64::try_from(self.outbox().len()).unwrap_or(i64::MAX))
     }
 
+    async fn announce_event_again(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl UnboundStore for Storeless {
     async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         self.outbox().extend(returned.iter().chain(behind).cloned());
         Ok(())
@@ -246,11 +274,10 @@ impl Storage for Storeless {
     async fn unbound_counts(&self, _: Duration, _: Duration) -> Result<UnboundCounts, StoreError> {
         Ok(UnboundCounts::default())
     }
+}
 
-    async fn announce_event_again(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
+#[async_trait]
+impl ConnectionStore for Storeless {
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
         Ok(self.connections.get(tenant).cloned())
     }

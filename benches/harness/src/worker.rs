@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Config, Sources, load};
-use testmo_courier::store::Store;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::store::{ConnectionStore, Store, StoreHealth};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 
@@ -119,6 +119,7 @@ fn verified(tenants: &Tenants, tenant: &str, origin: &str, now: i64) -> anyhow::
         mapping: Default::default(),
         resolved: Some(Default::default()),
     })?;
-    let finding = Verification::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
+    let finding =
+        Verification::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
     Ok(row.judged(finding, now))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::event::link;
 use testmo_courier::batch::ledger::{BatchRecord, CaseState};
-use testmo_courier::store::Store;
+use testmo_courier::store::{Store, StoreHealth};
 
 use super::super::failure::Failure;
 use super::super::moment::{relative, rfc3339};

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use testmo_courier::batch::event::link;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
 use testmo_courier::batch::{BatchKey, Reason};
-use testmo_courier::store::Store;
 use testmo_courier::store::history::{EventRow, History, PushRow};
 use testmo_courier::store::ledger::Stored;
 use testmo_courier::store::shelf::{Filter, Shelved};
+use testmo_courier::store::{LedgerStore, Store};
 
 use super::super::failure::Failure;
 use super::super::moment::{absolute, both, rfc3339};

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved, Until};
+use testmo_courier::store::{Store, StoreHealth};
 
 use super::super::failure::Failure;
 use super::super::moment::{relative, rfc3339};

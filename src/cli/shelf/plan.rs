@@ -8,7 +8,7 @@ use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::by_hand::NotReplayable;
 use testmo_courier::store::ledger::{Change, CommitOutcome};
 use testmo_courier::store::shelf::{ShelfId, Shelved};
-use testmo_courier::store::{Store, StoreError};
+use testmo_courier::store::{LedgerStore, Store, StoreError};
 
 use super::super::failure::Failure;
 use super::super::out::Out;
@@ -118,7 +118,7 @@ impl Plan {
         while steps.peek().is_some() {
             let (entries, changes): (Vec<_>, Vec<_>) =
                 steps.by_ref().take(AT_ONCE).map(|step| ((step.entry, step.waits), step.change)).unzip();
-            let answers = join_all(changes.into_iter().map(|change| store.change(change))).await;
+            let answers = join_all(changes.into_iter().map(|change| store.change(change.into()))).await;
             for ((entry, waits), answer) in entries.into_iter().zip(answers) {
                 match answer? {
                     CommitOutcome::Done(_) => done.done.push((entry, waits)),

@@ -8,8 +8,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
-use testmo_courier::store::Store;
 use testmo_courier::store::shelf::{Filter, ShelfId, ShelfState};
+use testmo_courier::store::{Store, StoreHealth};
 
 use super::super::events::duration;
 use super::super::failure::Failure;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::civil::Date;
 use serde_json::{Value, json};
+use testmo_courier::store::StoreHealth;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
 
 use super::super::desk::{configuration, store};

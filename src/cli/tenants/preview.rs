@@ -9,6 +9,7 @@ use testmo_courier::batch::message::FolderWish;
 use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::render::preview::{CasePreview, RequestSize, preview, requests};
 use testmo_courier::batch::{Batch, RenderedCase, TenantId};
+use testmo_courier::store::AccountStore;
 use testmo_courier::store::accounts::{Pause, Permit};
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::tenants::{descend, lies_under, path_of};

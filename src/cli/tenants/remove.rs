@@ -188,6 +188,7 @@ mod tests {
     use testmo_courier::store::connections::{ConnectionRow, SealedKey};
     use testmo_courier::store::ledger::{Change, CommitOutcome, RecordUpdate};
     use testmo_courier::store::shelf::{Filter, Identity, Shelving, Until};
+    use testmo_courier::store::{ConnectionStore, LedgerStore, OutboxStore, ShelfStore};
 
     use super::*;
 
@@ -245,7 +246,7 @@ mod tests {
             headers: Default::default(),
             body,
         };
-        store.change(Change { shelve: Some(shelving), ..Change::default() }).await.unwrap();
+        store.change(Change { shelve: Some(shelving), ..Change::default() }.into()).await.unwrap();
     }
 
     async fn shelved(store: &Store) -> usize {
@@ -325,7 +326,7 @@ mod tests {
         let mut record = BatchRecord::fresh(key("b"), "1:f".into(), ["a".to_owned()]);
         (record.epoch, record.doubt_since) = (1, Some(7));
         let batch = Some(RecordUpdate { record, from_epoch: 0 });
-        let stored = store.change(Change { batch, ..Change::default() }).await.unwrap();
+        let stored = store.change(Change { batch, ..Change::default() }.into()).await.unwrap();
         assert!(matches!(stored, CommitOutcome::Done(_)));
         let ask = async |_: &mut Out| panic!("nobody is asked");
         let said = said(remove(&store, &acme(), true, ask, &mut Out::nowhere()).await);

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::render::mapping_spec::MappingSpec;
 use testmo_courier::store::connections::ConnectionRow;
+use testmo_courier::store::{ConnectionStore, StoreHealth};
 use testmo_courier::tenants::{Entered, Examined};
 use testmo_courier::testmo::{Access, Origin};
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::batch::TenantId;
-use testmo_courier::store::Store;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::store::{Store, StoreHealth};
 
 use super::super::desk::{configuration, known, store};
 use super::super::failure::Failure;

@@ -6,8 +6,8 @@ use clap::Args;
 use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::batch::verdict::recheck_after;
 use testmo_courier::batch::{Reason, TenantId};
-use testmo_courier::store::StoreError;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::store::{ConnectionStore, StoreError};
 use testmo_courier::tenants::Examined;
 use testmo_courier::testmo::Client;
 

@@ -1,17 +1,19 @@
-//! What became of cases? Changes, many in one transaction, each stored whole or not at all.
+//! Stores changes of batches, many in one transaction, each whole or not at all.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use super::super::sql::{self, Bound, Columns, Dialect, Kind};
-use super::super::{StoreError, connections, outbox, shelf};
+use super::super::sql::{self, Bound, Dialect};
+use super::super::{StoreError, outbox, shelf};
+use super::push_end::store_ends;
+use super::read::key_of;
 use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Change, CommitOutcome, PushEnded, RecordUpdate, key_of};
-use crate::batch::{BatchKey, TenantId};
+use super::success::note_successes;
+use super::{Change, CommitOutcome, RecordUpdate};
+use crate::batch::BatchKey;
 
 /// Stores every change whose record is where it started from.
 pub(in crate::store) async fn change(
@@ -104,64 +106,4 @@ async fn store_batches(
     }
     let keys: Vec<BatchKey> = moved.iter().map(key_of).collect::<Result<_, _>>()?;
     Ok(keys.iter().filter_map(|key| names.get(key).copied()).collect())
-}
-
-async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -> Result<(), StoreError> {
-    let row = |end: &PushEnded| {
-        json!({"push_id": end.push, "answer": end.answer,
-               "first_id": end.ids.map(|ids| ids.0), "last_id": end.ids.map(|ids| ids.1)})
-    };
-    // Each batch of a push tells of its end.
-    let mut of_pushes: BTreeMap<&str, PushEnded> = BTreeMap::new();
-    for end in ends {
-        let ids = of_pushes.get(end.push.as_str()).and_then(|before| before.ids);
-        of_pushes.insert(&end.push, PushEnded { ids: around(ids, end.ids), ..end.clone() });
-    }
-    let rows: Vec<Value> = of_pushes.values().map(row).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let columns = [("push_id", Kind::Text), ("answer", Kind::Text), ("first_id", Kind::Int), ("last_id", Kind::Int)];
-    let sql = format!(
-        "UPDATE pushes SET answer = CASE WHEN r.answer = 'adopted' THEN COALESCE(pushes.answer || ', ', '') || r.answer \
-         ELSE r.answer END, ended_at = $2, \
-         first_id = CASE WHEN r.first_id < COALESCE(pushes.first_id, r.first_id + 1) THEN r.first_id \
-         ELSE pushes.first_id END, \
-         last_id = CASE WHEN r.last_id > COALESCE(pushes.last_id, r.last_id - 1) THEN r.last_id \
-         ELSE pushes.last_id END FROM {} WHERE pushes.push_id = r.push_id",
-        Dialect::of(conn).rows(&columns)
-    );
-    sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
-    Ok(())
-}
-
-/// The first and last of the ids of two spans: a look finds a push's rows batch by batch, in any order.
-fn around(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-        (ids, None) | (None, ids) => ids,
-    }
-}
-
-/// A success is noted at most so often, so that replicas do not wait for each other over it.
-const SUCCESS_GRAIN_MS: i64 = 1_000;
-
-async fn note_successes(conn: &mut AnyConnection, now: i64, tenants: HashSet<&TenantId>) -> Result<(), StoreError> {
-    if tenants.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<Value> = tenants.into_iter().map(|t| json!({"tenant": t.as_str()})).collect();
-    let dialect = Dialect::of(conn);
-    let sql = format!(
-        "UPDATE connections SET last_success_at = $2 FROM (SELECT c.tenant_id AS due FROM connections c \
-         JOIN {} ON c.tenant_id = r.tenant WHERE c.last_success_at IS NULL OR c.last_success_at <= $3 \
-         OR c.rechecks > 0 {}) AS d WHERE tenant_id = due RETURNING tenant_id, rechecks",
-        dialect.rows(&[("tenant", Kind::Text)]),
-        dialect.skip_taken()
-    );
-    let bounds = vec![Bound::from(rows.as_slice()), Bound::Int(now), Bound::Int(now - SUCCESS_GRAIN_MS)];
-    let noted = sql::fetch(conn, sql, bounds).await?;
-    let on_trial = noted.iter().filter(|row| row.int("rechecks").is_ok_and(|fails| fails > 0));
-    let on_trial: Vec<TenantId> = on_trial.map(|row| row.parsed("tenant_id")).collect::<Result<_, _>>()?;
-    connections::proven(conn, now, &on_trial).await
 }

@@ -1,4 +1,4 @@
-//! How does something get onto the shelf and off it? Within the transaction of the change that it belongs to.
+//! Puts batches onto the shelf and takes them off it, in the transaction of the change that does so.
 
 use sqlx::AnyConnection;
 

@@ -119,7 +119,7 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     for (n, batch) in ["b1", "b2"].iter().enumerate() {
         let shelving = Shelving { arrived_at: i64::try_from(n).unwrap(), ..shelving(batch, Until::Connection) };
-        f.store.change(Change { shelve: Some(shelving), ..Change::default() }).await.unwrap();
+        f.store.change(Change { shelve: Some(shelving), ..Change::default() }.into()).await.unwrap();
     }
     let mut minutes = 0;
     for (n, pause) in [5, 10, 20, 40].into_iter().enumerate() {
@@ -143,8 +143,8 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
     let leased = f.store.lease_due("w", Duration::from_secs(9), &[(tenant(), 1)]).await.unwrap().remove(0);
     let arrived =
         Change { unshelve: Some((leased.id.0, leased.generation)), success: Some(tenant()), ..Change::default() };
-    f.store.change(arrived.clone()).await.unwrap();
-    f.store.change(arrived).await.unwrap();
+    f.store.change(arrived.clone().into()).await.unwrap();
+    f.store.change(arrived.into()).await.unwrap();
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2"]);
     f.set_time(1_000_000 + minutes * 60_000 + 2_000).await;
     f.found(&fails).await;
@@ -184,10 +184,10 @@ async fn what_was_read_before_a_connection_changed_changes_nothing_of_it(f: Fixt
     assert_eq!(f.store.set_connection(&read.judged(works(), 7)).await.unwrap(), changed);
     assert_eq!(row().await.finding, Some(fails()));
     let shelve = Some(shelving("b", Until::Connection));
-    f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
+    f.store.change(Change { shelve, ..Change::default() }.into()).await.unwrap();
     f.found(&works()).await;
     let read = row().await;
-    f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
+    f.store.change(Change { success: Some(tenant()), ..Change::default() }.into()).await.unwrap();
     assert_eq!(f.store.record_verification(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 1"]);
 }
@@ -210,7 +210,7 @@ async fn what_a_worker_notes_in_passing_does_not_hinder_a_change(f: Fixture) {
     let fails = Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.connect(&connection("v1", true)).await;
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
-    f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
+    f.store.change(Change { success: Some(tenant()), ..Change::default() }.into()).await.unwrap();
     assert_eq!(f.store.set_connection(&read.judged(fails, 7)).await.unwrap(), Written::Done);
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
     assert_eq!(read.last_success_at, Some(1_000_000));

@@ -26,13 +26,13 @@ async fn remove(store: &Store) -> Removed {
 
 async fn shelve(store: &Store, batch: &str, reason: Reason, until: Until) {
     let shelve = Some(Shelving { reason, ..shelving(batch, until) });
-    store.change(Change { shelve, ..Change::default() }).await.unwrap();
+    store.change(Change { shelve, ..Change::default() }.into()).await.unwrap();
 }
 
 async fn store_record(f: &Fixture, record: BatchRecord) {
     let from_epoch = record.epoch - 1;
     let batch = Some(RecordUpdate { record, from_epoch });
-    assert!(f.store.change(Change { batch, ..Change::default() }).await.unwrap().is_done());
+    assert!(f.store.change(Change { batch, ..Change::default() }.into()).await.unwrap().is_done());
 }
 
 async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fixture) {
@@ -65,7 +65,7 @@ async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fi
     let leased = f.store.lease_due("w", HOUR, &[(tenant(), 1)]).await.unwrap().remove(0);
     assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::InHand)]);
     let unshelve = Some((leased.id.0, leased.generation));
-    f.store.change(Change { unshelve, ..Change::default() }).await.unwrap();
+    f.store.change(Change { unshelve, ..Change::default() }.into()).await.unwrap();
     assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Open)]);
     assert_eq!(remove(&f.store).await, Removed::HasWork);
     record.settle(BatchState::Failed, 5);
@@ -155,7 +155,7 @@ async fn what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome(f: Fi
     f.connect(&connection("v1", true)).await;
     let identity = Identity::Batch(batch.key.clone(), fingerprint.clone());
     let shelve = Some(Shelving { identity, body, ..shelving("b", Until::Connection) });
-    f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
+    f.store.change(Change { shelve, ..Change::default() }.into()).await.unwrap();
     let [(id, generation)] = begin(&f).await.shelved[..] else { panic!() };
     let row = f.store.shelved(id).await.unwrap().unwrap();
     let purging = async |generation| f.store.purging(&row, generation).await.unwrap();
@@ -165,7 +165,7 @@ async fn what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome(f: Fi
     let mut record = BatchRecord { fingerprint, epoch: 1, ..fresh("b") };
     record.doubt_since = Some(7);
     store_record(&f, record).await;
-    assert!(!f.store.change(change).await.unwrap().is_done(), "its record has moved");
+    assert!(!f.store.change(change.into()).await.unwrap().is_done(), "its record has moved");
     assert_eq!(purging(generation).await.unwrap_err(), NotReplayable::Unclear);
 }
 

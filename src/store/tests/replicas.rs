@@ -46,7 +46,7 @@ async fn of_replicas_that_change_the_same_record_one_succeeds() {
             success: Some(tenant()),
             ..Change::default()
         };
-        let both = tokio::join!(replicas[0].change(change()), replicas[1].change(change()));
+        let both = tokio::join!(replicas[0].change(change().into()), replicas[1].change(change().into()));
         let answers = [both.0.unwrap(), both.1.unwrap()];
         assert_eq!(answers.iter().filter(|answer| answer.is_done()).count(), 1);
     }
@@ -73,7 +73,7 @@ async fn replicas_share_what_is_due_and_each_row_goes_to_one() {
     for n in 0..60 {
         let shelve = shelving(&format!("b{n}"), Until::After(Duration::ZERO));
         let events = vec![event(&format!("e{n}"))];
-        f.store.change(Change { shelve: Some(shelve), events, ..Change::default() }).await.unwrap();
+        f.store.change(Change { shelve: Some(shelve), events, ..Change::default() }.into()).await.unwrap();
     }
     let lease = |store: &Store| {
         let store = store.clone();
@@ -102,7 +102,7 @@ async fn replicas_lease_one_suspect_between_them() {
     for hash in ["a", "b", "c"] {
         let identity = Identity::Raw(hash.into(), None, None);
         let shelve = Shelving { identity, reason: Reason::Suspect, ..shelving("x", Until::After(Duration::ZERO)) };
-        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
     }
     let leases = replicas.iter().map(|store| store.lease_suspect("w", Duration::from_secs(9)));
     let leases = futures_util::future::join_all(leases).await;

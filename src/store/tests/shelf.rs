@@ -19,7 +19,7 @@ async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f:
     let put_failing = async |key: &str, reason, until, arrived_at, failing_since| {
         let identity = Identity::Batch(key.parse().unwrap(), "1:f".into());
         let shelve = Shelving { identity, reason, arrived_at, failing_since, ..shelving("b", until) };
-        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
     };
     let put = async |key: &str, reason, until, arrived_at| put_failing(key, reason, until, arrived_at, None).await;
     put("birch/1", Reason::NoRoom, Until::After(Duration::ZERO), 9).await;
@@ -45,7 +45,10 @@ async fn tenants_with_something_on_the_shelf_are_known_with_what_it_waits_for(f:
 
 async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_is_verified_again(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
-    f.store.change(Change { shelve: Some(shelving("b", Until::Connection)), ..Change::default() }).await.unwrap();
+    f.store
+        .change(Change { shelve: Some(shelving("b", Until::Connection)), ..Change::default() }.into())
+        .await
+        .unwrap();
     let lease = |f: &Fixture| {
         let store = f.store.clone();
         async move { store.lease_due("w", Duration::from_secs(60), &[(tenant(), 10)]).await.unwrap() }
@@ -64,17 +67,17 @@ async fn what_waits_for_a_connection_is_due_when_another_one_is_verified_or_it_i
     f.store.release(&[(leased[0].id, leased[0].generation)]).await.unwrap();
     let again = lease(&f).await;
     let off = Change { unshelve: Some((again[0].id.0, leased[0].generation)), ..Change::default() };
-    f.store.change(off).await.unwrap();
+    f.store.change(off.into()).await.unwrap();
     assert!(f.store.shelved(again[0].id).await.unwrap().is_some(), "an outdated holder takes nothing off");
     let off = Change { unshelve: Some((again[0].id.0, again[0].generation)), ..Change::default() };
-    f.store.change(off).await.unwrap();
+    f.store.change(off.into()).await.unwrap();
     assert!(f.store.shelved(again[0].id).await.unwrap().is_none());
 }
 
 async fn what_waits_for_a_time_comes_back_in_order_of_arrival(f: Fixture) {
     for (batch, arrived_at) in [("late", 20), ("early", 10)] {
         let shelve = Shelving { arrived_at, ..shelving(batch, Until::After(Duration::from_secs(5))) };
-        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
     }
     assert!(f.store.lease_due("w", Duration::from_secs(1), &[(tenant(), 10)]).await.unwrap().is_empty());
     f.set_time(1_005_000).await;
@@ -93,7 +96,7 @@ async fn suspects_are_leased_one_at_a_time_and_counted(f: Fixture) {
         let identity = Identity::Raw(hash.into(), None, None);
         let shelve =
             Shelving { identity, reason: Reason::Suspect, parks: 0, ..shelving("x", Until::After(Duration::ZERO)) };
-        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
     }
     assert!(f.store.lease_due("w", Duration::from_secs(9), &[(tenant(), 10)]).await.unwrap().is_empty());
     let first = f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
@@ -108,7 +111,7 @@ async fn a_suspect_that_is_given_back_was_not_tried(f: Fixture) {
     let identity = Identity::Raw("a".into(), None, None);
     let shelve =
         Shelving { identity, reason: Reason::Suspect, parks: 0, ..shelving("x", Until::After(Duration::ZERO)) };
-    f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    f.store.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
     for _ in 0..3 {
         let leased = f.store.lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
         assert_eq!(leased.content.parks, 1);
@@ -126,7 +129,7 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
         shelve: Some(Shelving { parks: 7, failing_since: Some(1), ..shelving("b1", Until::Person) }),
         ..Change::default()
     };
-    assert_eq!(f.store.change(put).await.unwrap(), CommitOutcome::Done(vec![]));
+    assert_eq!(f.store.change(put.into()).await.unwrap(), CommitOutcome::Done(vec![]));
     let row = async || f.store.shelf(&Filter::default(), 10).await.unwrap().remove(0);
     let dead = row().await;
     let replay = |generation, from_epoch| {
@@ -134,7 +137,7 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
         record.reopen(None);
         let by_hand = ByHand { id: dead.id, generation, wish: Wish::Replay };
         let batch = Some(RecordUpdate { record, from_epoch });
-        f.store.change(Change { batch, by_hand: Some(by_hand), ..Change::default() })
+        f.store.change(Change { batch, by_hand: Some(by_hand), ..Change::default() }.into())
     };
     // A row that was put anew, and a record that went on, each keep the other from being changed.
     assert_eq!(replay(dead.generation + 1, 1).await.unwrap(), CommitOutcome::Fenced);
@@ -148,7 +151,7 @@ async fn what_a_person_wants_of_the_shelf_is_stored_whole_or_not_at_all(f: Fixtu
     let leased = f.store.lease_due("w", Duration::from_secs(5), &[(tenant(), 10)]).await.unwrap().remove(0);
     assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
     let discard = ByHand { id: leased.id, generation: leased.generation, wish: Wish::Discard };
-    let discard = || f.store.change(Change { by_hand: Some(discard), ..Change::default() });
+    let discard = || f.store.change(Change { by_hand: Some(discard), ..Change::default() }.into());
     assert_eq!(discard().await.unwrap(), CommitOutcome::Fenced, "a worker has it in hand");
     f.set_time(1_005_000).await;
     assert_eq!(discard().await.unwrap(), CommitOutcome::Done(vec![]));
@@ -159,7 +162,7 @@ async fn what_is_dead_stays_so_when_a_copy_of_it_is_parked(f: Fixture) {
     use crate::store::shelf::ShelfState;
     let put = |until, detail: &str| {
         let shelve = Shelving { detail: Some(detail.into()), ..shelving("b", until) };
-        f.store.change(Change { shelve: Some(shelve), ..Change::default() })
+        f.store.change(Change { shelve: Some(shelve), ..Change::default() }.into())
     };
     for (until, detail) in [
         (Until::After(Duration::ZERO), "parked"),
@@ -180,7 +183,7 @@ async fn the_shelf_is_searched_by_batch_and_time(f: Fixture) {
     for (batch, at) in [("b1", 1_000_000), ("b2", 1_001_000)] {
         f.set_time(at).await;
         let shelve = Some(shelving(batch, Until::Person));
-        f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
+        f.store.change(Change { shelve, ..Change::default() }.into()).await.unwrap();
     }
     let count = async |filter: Filter| f.store.shelf_ids(&filter).await.unwrap().len();
     let batch =

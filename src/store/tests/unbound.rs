@@ -25,7 +25,7 @@ fn keyed(id: &str, key: &str) -> crate::batch::event::Event {
 /// Stores an event, and gives it back if it is the storer's to announce.
 async fn put(f: &Fixture, id: &str, key: &str) -> Option<OutboxEvent> {
     let change = Change { events: vec![keyed(id, key)], turn: Some(Duration::from_secs(5)), ..Change::default() };
-    let CommitOutcome::Done(mut fresh) = f.store.change(change).await.unwrap() else { panic!() };
+    let CommitOutcome::Done(mut fresh) = f.store.change(change.into()).await.unwrap() else { panic!() };
     fresh.pop()
 }
 
@@ -157,8 +157,8 @@ async fn an_event_that_became_due_again_while_it_was_released_is_announced_again
 async fn an_event_that_waited_for_the_whole_retention_is_removed_once_its_routing_key_was_tried_after_it(f: Fixture) {
     put_aside(&f, 1_000_000, &["old"], "k").await;
     let reminder = crate::batch::event::Event { kind: crate::batch::event::KEY_EXPIRED, ..keyed("reminder", "k") };
-    f.store.change(Change { events: vec![reminder.clone()], ..Change::default() }).await.unwrap();
-    f.store.change(Change { events: vec![keyed("due", "other")], ..Change::default() }).await.unwrap();
+    f.store.change(Change { events: vec![reminder.clone()], ..Change::default() }.into()).await.unwrap();
+    f.store.change(Change { events: vec![keyed("due", "other")], ..Change::default() }.into()).await.unwrap();
     f.set_time(1_000_000 + 86_400_000 * 20).await;
     assert_eq!(put(&f, "young", "k").await, None);
     f.set_time(1_000_000 + 86_400_000 * 31).await;
@@ -167,7 +167,7 @@ async fn an_event_that_waited_for_the_whole_retention_is_removed_once_its_routin
     f.store.set_aside(&[probe.event.unwrap()], &[]).await.unwrap();
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned { unheard: 2, ..Pruned::default() });
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned::default());
-    f.store.change(Change { events: vec![reminder], ..Change::default() }).await.unwrap();
+    f.store.change(Change { events: vec![reminder], ..Change::default() }.into()).await.unwrap();
     let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
     assert_eq!(ids(&released.events), ["young"], "a reminder is told once");
     let due = f.store.unsent(9, TAKEN).await.unwrap();

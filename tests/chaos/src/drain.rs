@@ -7,8 +7,8 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use testmo_courier::amqp::Event;
 use testmo_courier::batch::Reason;
-use testmo_courier::store::StoreError;
 use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
+use testmo_courier::store::{LedgerStore, StoreError};
 use tokio::time::{Instant, timeout};
 
 use crate::check::late;
@@ -143,7 +143,7 @@ fn violent_ends(plan: &Plan) -> usize {
 /// A person has it tried again.
 async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
     let replayed = match stage.store.replaying(row, usize::MAX).await? {
-        Ok(replay) => format!("{:?}", stage.store.change(replay.change).await?),
+        Ok(replay) => format!("{:?}", stage.store.change(replay.change.into()).await?),
         Err(hindrance) => hindrance.to_string(),
     };
     stage.timeline.note(format!("{} was replayed: {replayed}", row.id));

@@ -10,7 +10,7 @@ use anyhow::Context;
 use testmo_courier::amqp::{self, Intake, Publisher, Subscription};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{self, Config, Sources, load};
-use testmo_courier::store::Store;
+use testmo_courier::store::{Store, StoreHealth};
 use testmo_sim::world::AccountSpec;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

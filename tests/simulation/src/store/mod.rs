@@ -29,7 +29,10 @@ use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, 
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
-use testmo_courier::store::{Pruned, Storage, StoreError};
+use testmo_courier::store::{
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, Pruned, RetentionStore, ShelfStore,
+    StoreError, StoreHealth, UnboundStore,
+};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -191,7 +194,7 @@ impl StoreOf {
 }
 
 #[async_trait]
-impl Storage for StoreOf {
+impl StoreHealth for StoreOf {
     fn clock(&self) -> Clock {
         clock_of(&self.store.diary)
     }
@@ -201,7 +204,10 @@ impl Storage for StoreOf {
     }
 
     async fn close(&self) {}
+}
 
+#[async_trait]
+impl LedgerStore for StoreOf {
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("claim", move |tables, now| {
@@ -233,10 +239,6 @@ impl Storage for StoreOf {
         self.ask("held_ids", move |tables, _| tables.held_ids(&account, &ids)).await
     }
 
-    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
-        self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
-    }
-
     async fn take_late_checks(
         &self,
         settled_for: Duration,
@@ -260,7 +262,17 @@ impl Storage for StoreOf {
         let (batch, account, but) = (batch.clone(), account.to_owned(), but.map(ToOwned::to_owned));
         self.ask("last_push", move |tables, _| tables.last_push(&batch, &account, but.as_deref())).await
     }
+}
 
+#[async_trait]
+impl RetentionStore for StoreOf {
+    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
+        self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
+    }
+}
+
+#[async_trait]
+impl AccountStore for StoreOf {
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
         let (account, tenant) = (account.to_owned(), tenant.cloned());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
@@ -282,7 +294,10 @@ impl Storage for StoreOf {
     async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         self.ask("orders", |tables, _| tables.lane_overrides()).await
     }
+}
 
+#[async_trait]
+impl FolderStore for StoreOf {
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError> {
         let (new, holder) = (new.clone(), holder.to_owned());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
@@ -318,7 +333,10 @@ impl Storage for StoreOf {
         let folder = folder.clone();
         self.ask("forget_folder", move |tables, _| tables.forget_folder(&folder, id)).await
     }
+}
 
+#[async_trait]
+impl ShelfStore for StoreOf {
     async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
         self.ask("due", move |tables, now| tables.due(most, now)).await
     }
@@ -349,7 +367,10 @@ impl Storage for StoreOf {
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         self.ask("shelf_counts", |tables, _| tables.shelf_counts()).await
     }
+}
 
+#[async_trait]
+impl OutboxStore for StoreOf {
     async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         self.ask("unsent", move |tables, now| tables.unsent(most, taken_for, now)).await
     }
@@ -368,6 +389,14 @@ impl Storage for StoreOf {
         self.ask("due_count", |tables, _| tables.due_count()).await
     }
 
+    async fn announce_event_again(&self, _: &str, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.ask("announce_event_again", move |tables, now| tables.announce_event_again(&id, now)).await
+    }
+}
+
+#[async_trait]
+impl UnboundStore for StoreOf {
     async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         let (returned, behind) = (returned.to_vec(), behind.to_vec());
         self.ask("set_aside", move |tables, now| tables.set_aside(&returned, &behind, now)).await
@@ -385,12 +414,10 @@ impl Storage for StoreOf {
     async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
         self.ask("unbound_counts", move |tables, now| tables.unbound_counts(old_events, old_keys, now)).await
     }
+}
 
-    async fn announce_event_again(&self, _: &str, id: &str) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.ask("announce_event_again", move |tables, now| tables.announce_event_again(&id, now)).await
-    }
-
+#[async_trait]
+impl ConnectionStore for StoreOf {
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
         if tenant.as_str() == POISON {
             self.fuse.blow();

@@ -8,13 +8,16 @@ use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState, OpenPush
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
-use testmo_courier::store::Store;
 use testmo_courier::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
 use testmo_courier::store::connections::{ConnectionRow, SealedKey, Verification};
 use testmo_courier::store::folders::{FolderEnd, FolderLimits, NewFolder};
 use testmo_courier::store::ledger::{Change, Claim, PushEnded, PushMembers, RecordUpdate};
 use testmo_courier::store::removal::Removal;
 use testmo_courier::store::shelf::{ByHand, Filter, Identity, ShelfId, Shelved, Shelving, Until, Wish};
+use testmo_courier::store::{
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, RetentionStore, ShelfStore, Store,
+    StoreHealth, UnboundStore,
+};
 
 use super::tables::Tables;
 
@@ -341,7 +344,7 @@ impl Both {
             change.success = Some(self.tenant());
         }
         let now = self.clock.now();
-        let real = self.real.change(change.clone()).await.expect("an answer");
+        let real = self.real.change(change.clone().into()).await.expect("an answer");
         ("change", told(&real), told(&self.memory.change(&change, now)))
     }
 
@@ -572,7 +575,7 @@ async fn what_was_asked_is_done_although_whoever_asked_is_gone() {
     let mut calls = 0;
     while store.at_once(|tables, _| tables.throttles.is_empty()) {
         let of = store.of(1, fuse.clone());
-        let asked = testmo_courier::store::Storage::change(&of, change.clone().into());
+        let asked = testmo_courier::store::LedgerStore::change(&of, change.clone().into());
         // Given up before it is answered, as a process does that is killed.
         drop(tokio::time::timeout(Duration::ZERO, asked).await);
         tokio::time::sleep(Duration::from_secs(9)).await;
@@ -581,6 +584,6 @@ async fn what_was_asked_is_done_although_whoever_asked_is_gone() {
     }
     fuse.blow();
     let late = store.of(1, fuse.clone());
-    let answer = tokio::time::timeout(Duration::from_secs(99), testmo_courier::store::Storage::ping(&late)).await;
+    let answer = tokio::time::timeout(Duration::from_secs(99), testmo_courier::store::StoreHealth::ping(&late)).await;
     assert!(answer.is_err(), "a process that is gone is not answered");
 }

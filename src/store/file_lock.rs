@@ -1,4 +1,4 @@
-//! Is this the only worker on the file? An operating-system lock that a crash releases.
+//! Lets only one worker use a store file, by an operating-system lock that a crash releases.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::StoreError;
 
-/// Held for as long as a worker uses an SQLite file; a database on a server needs none.
+/// The lock of a worker on its SQLite file, released when dropped. A database on a server needs none.
 #[derive(Debug)]
 pub struct FileLock {
     _file: File,
