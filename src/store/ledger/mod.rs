@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::sql::{self, Bound, Columns, Dialect};
+use super::sql::{self, Bound, Columns, Conditions, Dialect};
 use super::{Store, StoreError};
 use crate::batch::{BatchKey, TenantId};
 
@@ -181,10 +181,14 @@ impl Store {
     /// When the store does not answer.
     pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<Stored>, StoreError> {
         let mut conn = self.reading().await?;
-        let sql = "SELECT * FROM batches WHERE epoch > 0 AND ($1 IS NULL OR tenant_id = $1) \
-                   ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $2";
-        let tenant = Bound::MaybeText(tenant.map(|t| t.as_str().to_owned()));
-        let rows = sql::fetch(&mut conn, sql, vec![tenant, Bound::Int(i64::from(most))]).await?;
+        let tenant = tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned()));
+        let mut conditions = Conditions::default().fixed("epoch > 0").maybe("tenant_id =", tenant);
+        let limit = conditions.parameter(Bound::Int(i64::from(most)));
+        let sql = format!(
+            "SELECT * FROM batches {} ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT {limit}",
+            conditions.clause()
+        );
+        let rows = sql::fetch(&mut conn, sql, conditions.into_parameters()).await?;
         self.unreadable.skip(rows.iter().map(stored))
     }
 }

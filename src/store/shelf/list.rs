@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::super::sql::{self, Bound, Columns};
+use super::super::sql::{self, Bound, Columns, Conditions};
 use super::super::{Store, StoreError, StoreHealth};
 use super::read::shelved;
 use super::{ShelfId, ShelfState, Shelved};
@@ -45,22 +45,18 @@ impl Store {
     }
 
     async fn matching(&self, columns: &str, filter: &Filter, most: u32) -> Result<Vec<AnyRow>, StoreError> {
-        let sql = format!(
-            "SELECT {columns} FROM shelf WHERE ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR reason = $2) \
-             AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR batch_id = $4) AND ($5 IS NULL OR shelved_at >= $5) \
-             AND ($6 IS NULL OR shelved_at < $6) ORDER BY arrived_at, id LIMIT $7"
-        );
-        let bounds = vec![
-            Bound::MaybeText(filter.tenant.as_ref().map(|t| t.as_str().to_owned())),
-            Bound::MaybeText(filter.reason.map(|r| r.code().to_owned())),
-            Bound::MaybeText(filter.state.map(|s| s.name().to_owned())),
-            Bound::MaybeText(filter.batch.as_ref().map(|b| b.as_str().to_owned())),
-            Bound::MaybeInt(filter.since),
-            Bound::MaybeInt(filter.until),
-            Bound::Int(i64::from(most)),
-        ];
+        let text = |text: &str| Bound::Text(text.to_owned());
+        let mut conditions = Conditions::default()
+            .maybe("tenant_id =", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))
+            .maybe("reason =", filter.reason.map(|reason| text(reason.code())))
+            .maybe("state =", filter.state.map(|state| text(state.name())))
+            .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())))
+            .maybe("shelved_at >=", filter.since.map(Bound::Int))
+            .maybe("shelved_at <", filter.until.map(Bound::Int));
+        let limit = conditions.parameter(Bound::Int(i64::from(most)));
+        let sql = format!("SELECT {columns} FROM shelf {} ORDER BY arrived_at, id LIMIT {limit}", conditions.clause());
         let mut conn = self.reading().await?;
-        sql::fetch(&mut conn, sql, bounds).await
+        sql::fetch(&mut conn, sql, conditions.into_parameters()).await
     }
 
     /// Returns one row of the shelf.

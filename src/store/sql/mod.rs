@@ -1,6 +1,7 @@
 //! Runs statements that serve many rows on both databases; the one place that knows how the databases differ.
 
 mod columns;
+mod conditions;
 mod transaction;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::StoreError;
 use crate::clock::Clock;
 
 pub(super) use self::columns::Columns;
+pub(super) use self::conditions::Conditions;
 pub(super) use self::transaction::{Transaction, take_turns};
 
 /// The longest time that a statement may take, so that a database that vanished without notice is noticed.
