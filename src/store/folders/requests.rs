@@ -12,18 +12,18 @@ pub const MOST_REQUESTS: usize = 2;
 
 /// The create requests for one folder that may have created it, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requests(Vec<Request>);
+pub struct Requests(Vec<CreateRequest>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Request {
+struct CreateRequest {
     /// When it was counted, in milliseconds on the store's clock.
     at: i64,
-    outcome: Outcome,
+    outcome: RequestOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum RequestOutcome {
     Unknown,
     Astray,
     Created,
@@ -35,20 +35,20 @@ impl Requests {
     /// # Errors
     /// With that time.
     pub fn begin(&mut self, limits: &FolderLimits, now: i64) -> Result<(), Duration> {
-        let window = |request: &Request| match request.outcome {
-            Outcome::Unknown => limits.unknown.min(limits.window),
-            Outcome::Astray | Outcome::Created => limits.window,
+        let window = |request: &CreateRequest| match request.outcome {
+            RequestOutcome::Unknown => limits.unknown.min(limits.window),
+            RequestOutcome::Astray | RequestOutcome::Created => limits.window,
         };
         self.0.retain(|request| after(request.at, limits.window) > now);
         let mut counted: Vec<i64> = self.0.iter().map(|request| after(request.at, window(request))).collect();
         counted.sort_unstable();
         let full = counted.iter().rev().nth(MOST_REQUESTS - 1).copied();
-        let recent = self.0.last().filter(|last| last.outcome != Outcome::Created);
+        let recent = self.0.last().filter(|last| last.outcome != RequestOutcome::Created);
         let recent = recent.map(|last| after(last.at, limits.spacing));
         match full.max(recent).filter(|until| *until > now) {
             Some(until) => Err(between(now, until)),
             None => {
-                self.0.push(Request { at: now, outcome: Outcome::Unknown });
+                self.0.push(CreateRequest { at: now, outcome: RequestOutcome::Unknown });
                 Ok(())
             }
         }
@@ -61,9 +61,9 @@ impl Requests {
                 self.0.pop();
                 return;
             }
-            FolderEnd::Created { .. } => Outcome::Created,
-            FolderEnd::Astray(_) => Outcome::Astray,
-            FolderEnd::Unknown(_) => Outcome::Unknown,
+            FolderEnd::Created { .. } => RequestOutcome::Created,
+            FolderEnd::Astray(_) => RequestOutcome::Astray,
+            FolderEnd::Unknown(_) => RequestOutcome::Unknown,
         };
         if let Some(last) = self.0.last_mut() {
             last.outcome = outcome;

@@ -11,7 +11,7 @@ use crate::batch::folded_folder_name;
 
 /// What is stored of one folder.
 #[derive(Debug, Default)]
-pub(super) struct Stored {
+pub(super) struct StoredFolder {
     pub(super) id: Option<u64>,
     pub(super) requests: Requests,
 }
@@ -34,11 +34,11 @@ pub(super) async fn counted(
     rows.first().map(|row| Ok(row.int("counted")? != 0)).transpose()
 }
 
-pub(super) async fn read(conn: &mut AnyConnection, folder: &NewFolder) -> Result<Stored, StoreError> {
+pub(super) async fn read(conn: &mut AnyConnection, folder: &NewFolder) -> Result<StoredFolder, StoreError> {
     let sql = format!("SELECT folder_id, requests FROM folders WHERE {KEY} {}", Dialect::of(conn).keep());
     let rows = sql::fetch(conn, sql, key_of(folder)).await?;
-    let Some(row) = rows.first() else { return Ok(Stored::default()) };
-    let stored = || Ok(Stored { id: row.maybe_whole("folder_id")?, requests: row.json("requests")? });
+    let Some(row) = rows.first() else { return Ok(StoredFolder::default()) };
+    let stored = || Ok(StoredFolder { id: row.maybe_whole("folder_id")?, requests: row.json("requests")? });
     stored().map_err(|error| in_row(error, folder))
 }
 
