@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use testmo_courier::clock::Clock;
 use testmo_courier::config::Config;
-use testmo_courier::store::{Place, Store, StoreHealth};
+use testmo_courier::store::{Store, StoreHealth, StoreLocation};
 use testmo_courier::tenants::Keyring;
 use testmo_courier::worker::MASTER_KEY_FACT;
 
@@ -23,8 +23,8 @@ Next:
 /// Makes what is missing, and leaves alone what is there.
 pub(super) async fn execute(files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
     let config = configuration(files)?;
-    let (place, key_file) = (Place::of(&config.store), config.keys.master_key_file.clone());
-    if let Place::File(file) = &place {
+    let (place, key_file) = (StoreLocation::of(&config.store), config.keys.master_key_file.clone());
+    if let StoreLocation::File(file) = &place {
         require_folder(file, "store.url")?;
     }
     let had_key = key_file.exists();

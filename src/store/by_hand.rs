@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::ledger::{Change, RecordUpdate, Stored};
-use super::shelf::{ByHand, Identity, Shelved, Wish};
+use super::ledger::{Commit, RecordUpdate, StoredBatch};
+use super::shelf::{Action, OperatorAction, ShelfIdentity, Shelved};
 use super::{ConnectionStore, Store, StoreError, StoreHealth};
 use crate::batch::event::{self, Telling};
 use crate::batch::ledger::{BatchRecord, BatchState};
@@ -14,7 +14,7 @@ use crate::batch::{Batch, Reason, fingerprint};
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// What is to be stored.
-    pub change: Change,
+    pub change: Commit,
     /// Whether the tenant has no verified connection, so that the batch waits for one.
     pub waits: bool,
 }
@@ -90,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn discarding(&self, row: &Shelved) -> Result<Result<Change, NotReplayable>, StoreError> {
+    pub async fn discarding(&self, row: &Shelved) -> Result<Result<Commit, NotReplayable>, StoreError> {
         let batch = own_batch(row);
         let stored = match &batch {
             Some(batch) => self.batch(&batch.key).await?,
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn purging(&self, row: &Shelved, generation: i64) -> Result<Result<Change, NotReplayable>, StoreError> {
+    pub async fn purging(&self, row: &Shelved, generation: i64) -> Result<Result<Commit, NotReplayable>, StoreError> {
         if row.generation != generation {
             return Ok(Err(NotReplayable::Changed));
         }
@@ -114,7 +114,7 @@ impl Store {
             None => None,
         };
         Ok(match &stored {
-            Some(Stored { record, .. }) if is_unclear(record) => Err(NotReplayable::Unclear),
+            Some(StoredBatch { record, .. }) if is_unclear(record) => Err(NotReplayable::Unclear),
             Some(_) | None => discard(row, batch.as_ref(), stored, self.now()),
         })
     }
@@ -137,27 +137,30 @@ fn readable(row: &Shelved, most_bytes: usize) -> Result<Batch, NotReplayable> {
 /// The batch that goes with a row: a copy in conflict, or one that was sent astray, speaks for no other row.
 fn own_batch(row: &Shelved) -> Option<Batch> {
     let is_own = match (&row.content.identity, row.content.reason) {
-        (Identity::Batch(..), _) | (_, Reason::Suspect | Reason::CrashLoop) => true,
-        (Identity::Raw(..), _) => false,
+        (ShelfIdentity::Batch(..), _) | (_, Reason::Suspect | Reason::CrashLoop) => true,
+        (ShelfIdentity::Raw(..), _) => false,
     };
     decode(&row.content.body).ok().filter(|_| is_own)
 }
 
-fn untouched(row: &Shelved, wish: Wish) -> Result<Change, NotReplayable> {
+fn untouched(row: &Shelved, action: Action) -> Result<Commit, NotReplayable> {
     if row.leased {
         return Err(NotReplayable::InHand);
     }
-    Ok(Change { by_hand: Some(ByHand { id: row.id, generation: row.generation, wish }), ..Change::default() })
+    Ok(Commit {
+        operator_action: Some(OperatorAction { id: row.id, generation: row.generation, action }),
+        ..Commit::default()
+    })
 }
 
 fn replay(
     row: &Shelved,
     batch: &Batch,
-    stored: Option<Stored>,
+    stored: Option<StoredBatch>,
     account: Option<&str>,
-) -> Result<Change, NotReplayable> {
-    let change = untouched(row, Wish::Replay)?;
-    let Some(Stored { mut record, .. }) = stored else { return Ok(change) };
+) -> Result<Commit, NotReplayable> {
+    let change = untouched(row, Action::Replay)?;
+    let Some(StoredBatch { mut record, .. }) = stored else { return Ok(change) };
     if record.fingerprint != fingerprint(batch) {
         return Err(NotReplayable::Conflict);
     }
@@ -172,13 +175,18 @@ fn replay(
         BatchState::Partial | BatchState::Failed => {
             let from_epoch = record.epoch;
             record.reopen(account);
-            Ok(Change { batch: Some(RecordUpdate { record, from_epoch }), ..change })
+            Ok(Commit { batch: Some(RecordUpdate { record, from_epoch }), ..change })
         }
     }
 }
 
-fn discard(row: &Shelved, batch: Option<&Batch>, stored: Option<Stored>, now: i64) -> Result<Change, NotReplayable> {
-    let change = untouched(row, Wish::Discard)?;
+fn discard(
+    row: &Shelved,
+    batch: Option<&Batch>,
+    stored: Option<StoredBatch>,
+    now: i64,
+) -> Result<Commit, NotReplayable> {
+    let change = untouched(row, Action::Discard)?;
     let Some(batch) = batch else { return Ok(change) };
     let (mut record, from_epoch) = match stored {
         Some(stored) if stored.record.fingerprint != fingerprint(batch) => return Ok(change),
@@ -197,7 +205,7 @@ fn discard(row: &Shelved, batch: Option<&Batch>, stored: Option<Stored>, now: i6
     }
     let telling = Telling { source: &batch.source, now, reason: None, detail: None };
     let events = event::of_settlement(&record, &telling).into_iter().collect();
-    Ok(Change { batch: Some(RecordUpdate { record, from_epoch }), events, ..change })
+    Ok(Commit { batch: Some(RecordUpdate { record, from_epoch }), events, ..change })
 }
 
 /// Whether an open batch may have cases in Testmo that nobody knows of.
@@ -206,7 +214,7 @@ fn is_unclear(record: &BatchRecord) -> bool {
 }
 
 /// For how long a request with cases of an open batch may still be under way.
-fn under_way(stored: &Stored, now: i64) -> Option<Duration> {
+fn under_way(stored: &StoredBatch, now: i64) -> Option<Duration> {
     let left = stored.lease_until.filter(|_| stored.record.open_push.is_some())? - now;
     u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_millis)
 }
@@ -217,7 +225,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::shelf::{ShelfId, ShelfState, Shelving, Until};
+    use super::super::shelf::{ShelfId, ShelfState, ShelvedUntil, Shelving};
     use super::*;
     use crate::batch::ledger::{OpenPush, Target};
 
@@ -233,12 +241,12 @@ mod tests {
         decode(&message()).unwrap()
     }
 
-    fn row(identity: Identity, reason: Reason, body: Vec<u8>) -> Shelved {
+    fn row(identity: ShelfIdentity, reason: Reason, body: Vec<u8>) -> Shelved {
         let content = Shelving {
             identity,
             reason,
             detail: None,
-            until: Until::Person,
+            until: ShelvedUntil::Person,
             account: None,
             connection: None,
             parks: 0,
@@ -260,11 +268,11 @@ mod tests {
     }
 
     fn own() -> Shelved {
-        row(Identity::Batch(batch().key, fingerprint(&batch())), Reason::RetriesExhausted, message())
+        row(ShelfIdentity::Batch(batch().key, fingerprint(&batch())), Reason::RetriesExhausted, message())
     }
 
     fn raw(reason: Reason) -> Shelved {
-        row(Identity::Raw("h".into(), None, None), reason, message())
+        row(ShelfIdentity::Raw("h".into(), None, None), reason, message())
     }
 
     fn record(state: BatchState) -> BatchRecord {
@@ -272,15 +280,15 @@ mod tests {
         BatchRecord { state, epoch: 6, ..fresh }
     }
 
-    fn stored(record: BatchRecord) -> Stored {
-        Stored { record, claimed_at: None, lease_until: None }
+    fn stored(record: BatchRecord) -> StoredBatch {
+        StoredBatch { record, claimed_at: None, lease_until: None }
     }
 
-    fn pushing(lease_until: i64) -> Stored {
+    fn pushing(lease_until: i64) -> StoredBatch {
         let mut record = record(BatchState::Open);
         let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         record.claim(&[0, 1], push, &Target { account: "https://a".into(), project: 1, folder: 1 });
-        Stored { lease_until: Some(lease_until), ..stored(record) }
+        StoredBatch { lease_until: Some(lease_until), ..stored(record) }
     }
 
     #[test]
@@ -304,7 +312,10 @@ mod tests {
             let told = format!("{} {record:?}", row.content.reason);
             let change = replay(&row, &batch(), record.map(stored), None);
             let outcome = change.map(|change| {
-                assert_eq!(change.by_hand, Some(ByHand { id: ShelfId(1), generation: 4, wish: Wish::Replay }));
+                assert_eq!(
+                    change.operator_action,
+                    Some(OperatorAction { id: ShelfId(1), generation: 4, action: Action::Replay })
+                );
                 change.batch.map(|b| (b.record.epoch, b.record.revision))
             });
             assert_eq!(outcome, expected, "{told}");
@@ -313,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_batch_says_why() {
-        let broken = row(Identity::Raw("h".into(), None, None), Reason::NotJson, b"{".to_vec());
+        let broken = row(ShelfIdentity::Raw("h".into(), None, None), Reason::NotJson, b"{".to_vec());
         let error = readable(&broken, MOST).unwrap_err().to_string();
         assert!(error.starts_with("it is not a batch") && error.contains("line 1"), "{error}");
         assert_eq!(readable(&own(), 10).unwrap_err(), NotReplayable::TooLarge { bytes: message().len(), most: 10 });

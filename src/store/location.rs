@@ -6,14 +6,14 @@ use crate::config;
 
 /// Where a store is; prints without its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StoreLocation {
     /// An SQLite file, which one worker uses.
     File(PathBuf),
     /// A PostgreSQL database, which several workers can share; its URL without the password.
     Server(String),
 }
 
-impl Place {
+impl StoreLocation {
     /// Where the configured store is.
     pub fn of(config: &config::Store) -> Self {
         if config.is_shared() {
@@ -25,7 +25,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(file) => write!(f, "{}", file.display()),

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
 use url::Url;
 
 use super::StoreError;
-use super::location::Place;
+use super::location::StoreLocation;
 use super::migrations::migrator;
 use super::sql::{self, Columns, Dialect};
 use crate::clock::Clock;
@@ -37,9 +37,9 @@ pub(super) struct Opened {
 
 pub(super) async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Opened, StoreError> {
     sqlx::any::install_default_drivers();
-    match Place::of(config) {
-        Place::File(file) => open_file(config, &file, create, clock).await,
-        Place::Server(place) => open_server(config, place, create).await,
+    match StoreLocation::of(config) {
+        StoreLocation::File(file) => open_file(config, &file, create, clock).await,
+        StoreLocation::Server(place) => open_server(config, place, create).await,
     }
 }
 

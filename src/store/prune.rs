@@ -12,7 +12,7 @@ use super::{Store, StoreError};
 
 /// What a step of pruning took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
+pub struct PruneCounts {
     /// Batches of which only key, fingerprint, state and revision are left.
     pub batches: u64,
     /// Events that had been sent.
@@ -36,12 +36,12 @@ pub trait RetentionStore: Send + Sync {
     ///
     /// # Errors
     /// When the store does not answer; nothing may be removed then, or all of it.
-    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError>;
+    async fn prune(&self, retention: Duration, most: u32) -> Result<PruneCounts, StoreError>;
 }
 
 #[async_trait]
 impl RetentionStore for Store {
-    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
+    async fn prune(&self, retention: Duration, most: u32) -> Result<PruneCounts, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
@@ -50,7 +50,7 @@ impl RetentionStore for Store {
         let events = remove_sent(conn, before, most).await?;
         let unheard = remove_unheard(conn, now, now.saturating_sub(before), most).await?;
         transaction.commit().await?;
-        Ok(Pruned { batches, events, unheard })
+        Ok(PruneCounts { batches, events, unheard })
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Removal {
 
 /// What became of the wish to remove a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
+pub enum RemovalOutcome {
     /// Its connection is gone.
     Done,
     /// Its connection is another one, or gone already; nothing was removed.
@@ -99,17 +99,17 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; then it was removed or not.
-    pub async fn remove_tenant(&self, tenant: &TenantId, version: &str) -> Result<Removed, StoreError> {
+    pub async fn remove_tenant(&self, tenant: &TenantId, version: &str) -> Result<RemovalOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
         let removed = if to_remove(conn, tenant).await?.is_none_or(|row| row.version != version) {
-            Removed::ChangedMeanwhile
+            RemovalOutcome::ChangedMeanwhile
         } else if has_shelved(conn, tenant).await? || !unfinished(conn, tenant, now).await?.is_empty() {
-            Removed::HasWork
+            RemovalOutcome::HasWork
         } else {
             sql::execute(conn, "DELETE FROM connections WHERE tenant_id = $1", vec![name(tenant)]).await?;
-            Removed::Done
+            RemovalOutcome::Done
         };
         transaction.commit().await?;
         Ok(removed)

@@ -12,7 +12,7 @@ use super::verify::Examined;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionRow, Verification, Written};
+use crate::store::connections::{ConnectionRow, Verification, WriteOutcome};
 use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
 
@@ -182,7 +182,7 @@ impl Tenants {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<Written, StoreError> {
+    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<WriteOutcome, StoreError> {
         let Examined { finding, mapping, .. } = examined;
         let other = mapping.as_ref().filter(|mapping| row.resolved.as_ref() != Some(mapping));
         let written = match (other, self.access(row)) {

@@ -11,7 +11,7 @@ use crate::batch::verdict::reason::Class;
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Pause, Permit};
 use crate::store::connections::Verification;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::testmo::{Access, Client};
 
 /// How long a look may take that finds out whether a failing account is well again.
@@ -58,7 +58,7 @@ impl Tenants {
         // But for a pause, a look that was no probe tells nothing that a push would not tell.
         if let Some(signal) = signal.filter(|_| permit == Permit::Probe || examined.pause.is_some()) {
             let observation = Some(AccountObservation { account: account.to_owned(), signal, ceiling: u32::MAX });
-            self.store().change(Change { observation, ..Change::default() }.into()).await?;
+            self.store().commit(Commit { observation, ..Commit::default() }.into()).await?;
         }
         Ok(examined)
     }

@@ -13,7 +13,7 @@ use crate::batch::verdict::{DEFAULT_GATE, Next, after_failed_look, reason_of, si
 use crate::store::StoreError;
 use crate::store::accounts::{Pause, Permit};
 use crate::store::connections::Verification;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::tenants::Connection;
 
 /// How long nothing is sent after a failed probe; then the store says how long it really is.
@@ -56,7 +56,7 @@ impl Courier {
             learnt.close(AFTER_PROBE, Reason::ServerError);
         }
         let observation = Some(self.observation(connection, signal));
-        self.store.change(Change { observation, ..Change::default() }.into()).await?;
+        self.store.commit(Commit { observation, ..Commit::default() }.into()).await?;
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl Courier {
     ) -> Result<Flow, StoreError> {
         if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(trouble)) {
             let observation = Some(self.observation(&entry.connection, signal));
-            self.store.change(Change { observation, ..Change::default() }.into()).await?;
+            self.store.commit(Commit { observation, ..Commit::default() }.into()).await?;
         }
         let detail = Some(trouble.to_string());
         if let (ApiError::Inconclusive { status }, Next::Again(reason)) = (trouble, &next)

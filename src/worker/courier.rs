@@ -24,9 +24,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::guard::may_panic;
 use crate::metrics::Metrics;
-use crate::store::ledger::{Change, CommitOutcome, RecordUpdate};
+use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
 use crate::store::outbox::OutboxEvent;
-use crate::store::shelf::{Identity as ShelfIdentity, Shelving, Until};
+use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::store::{Storage, StoreError, UnreadableRow};
 use crate::tenants::{Resolution, ResolveError, Tenants};
 use crate::testmo::Client;
@@ -104,11 +104,11 @@ impl Courier {
                 parcel,
                 ShelfIdentity::Raw(hash.clone(), None, None),
                 Reason::Suspect,
-                Until::After(Duration::ZERO),
+                ShelvedUntil::After(Duration::ZERO),
             )
         };
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
-        self.put(Change { shelve: Some(shelving), unshelve, ..Change::default() }).await?;
+        self.put(Commit { shelve: Some(shelving), unshelve, ..Commit::default() }).await?;
         match panic {
             None => tracing::warn!(hash, "a message was in hand when workers stopped; it is tried apart from others"),
             Some(_) => tracing::warn!(hash, "the worker panicked over a message; it is tried apart from others"),
@@ -151,14 +151,14 @@ impl Courier {
                 };
                 // No connection that is entered makes a row readable.
                 let is_held = reason == Reason::StoreRowUnreadable;
-                let until = if is_held { Until::After(self.held_for()) } else { Until::Connection };
+                let until = if is_held { ShelvedUntil::After(self.held_for()) } else { ShelvedUntil::Connection };
                 let record = BatchRecord::fresh(batch.key.clone(), fingerprint.clone(), batch.case_keys());
                 let events = self.deferral(&record, reason, detail.as_deref(), until);
                 let identity = ShelfIdentity::Batch(batch.key, fingerprint);
                 let shelving =
                     Shelving { connection: version, detail, ..shelving_of(&parcel, identity, reason, until) };
                 let unshelve = parcel.suspect_lease();
-                self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
+                self.put(Commit { shelve: Some(shelving), unshelve, events, ..Commit::default() }).await?;
                 self.count_shelved(reason, "parked");
                 Ok(Arrival::Shelved)
             }
@@ -200,13 +200,14 @@ impl Courier {
         );
         let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
         tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
-        let shelving = Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, Until::Person) };
+        let shelving =
+            Shelving { detail: Some(detail), ..shelving_of(&parcel, identity, reason, ShelvedUntil::Person) };
         let unshelve = parcel.lease.map(|(id, generation)| (id.0, generation));
         let (subject, told) = (event.subject.clone(), event.id.clone());
-        let change = Change { shelve: Some(shelving), unshelve, events: vec![event], ..Change::default() };
+        let change = Commit { shelve: Some(shelving), unshelve, events: vec![event], ..Commit::default() };
         if matches!(self.put(change).await?, CommitOutcome::Done(fresh) if fresh.is_empty()) {
             // The same bytes came before: whoever published them again waits for the event again.
-            self.store.announce_event_again(&subject, &told).await?;
+            self.store.resend_event(&subject, &told).await?;
             self.announce.notify_one();
         }
         crash::after(Point::Park);
@@ -245,7 +246,7 @@ impl Courier {
         entry: &Entry,
         reason: Reason,
         detail: Option<String>,
-        until: Until,
+        until: ShelvedUntil,
     ) -> Result<(), StoreError> {
         self.park_expecting(entry, reason, detail, until, until).await
     }
@@ -256,8 +257,8 @@ impl Courier {
         entry: &Entry,
         reason: Reason,
         detail: Option<String>,
-        until: Until,
-        expected: Until,
+        until: ShelvedUntil,
+        expected: ShelvedUntil,
     ) -> Result<(), StoreError> {
         let Identity { key, fingerprint } = &entry.identity;
         let is_held = reason == Reason::StoreRowUnreadable;
@@ -266,13 +267,13 @@ impl Courier {
         }
         let events = self.deferral(&entry.record, reason, detail.as_deref(), expected);
         let mut shelving = Shelving { detail, ..self.shelving(entry, reason, until) };
-        if let (Reason::Throttled, Until::After(pause)) = (reason, until) {
+        if let (Reason::Throttled, ShelvedUntil::After(pause)) = (reason, until) {
             let mut parcel = entry.parcel.clone();
             parcel.rested(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
             shelving.failing_since = parcel.failing_since;
         }
         let unshelve = entry.parcel.suspect_lease();
-        self.put(Change { shelve: Some(shelving), unshelve, events, ..Change::default() }).await?;
+        self.put(Commit { shelve: Some(shelving), unshelve, events, ..Commit::default() }).await?;
         crash::after(Point::Park);
         tracing::info!(batch = %entry.identity.key, %reason, ?until, "batch parked");
         self.count_shelved(reason, "parked");
@@ -285,7 +286,7 @@ impl Courier {
         entry: &mut Entry,
         state: BatchState,
         reason: Option<Reason>,
-        mut change: Change,
+        mut change: Commit,
     ) -> Result<CommitOutcome, StoreError> {
         let now = self.store.now();
         let mut record = entry.record.clone();
@@ -297,7 +298,7 @@ impl Courier {
             None => change.unshelve = entry.parcel.lease.map(|(id, generation)| (id.0, generation)),
             Some(reason) => {
                 change.unshelve = entry.parcel.suspect_lease();
-                change.shelve = Some(Shelving { detail, ..self.shelving(entry, reason, Until::Person) });
+                change.shelve = Some(Shelving { detail, ..self.shelving(entry, reason, ShelvedUntil::Person) });
             }
         }
         if state == BatchState::Delivered || state == BatchState::Partial {
@@ -327,10 +328,10 @@ impl Courier {
     /// Announces the outcome of a settled batch to whoever has published it again, and lets go of the copy.
     pub(super) async fn tell_again(&self, record: &BatchRecord, parcel: &Parcel) -> Result<(), StoreError> {
         if let Some(event) = event::settlement_id(record) {
-            self.store.announce_event_again(&record.key.to_string(), &event).await?;
+            self.store.resend_event(&record.key.to_string(), &event).await?;
         }
         if let Some((id, generation)) = parcel.lease {
-            self.store.change(Change { unshelve: Some((id.0, generation)), ..Change::default() }.into()).await?;
+            self.store.commit(Commit { unshelve: Some((id.0, generation)), ..Commit::default() }.into()).await?;
         }
         self.announce.notify_one();
         self.metrics.batches.with_label_values(&["duplicate"]).inc();
@@ -339,9 +340,9 @@ impl Courier {
     }
 
     /// Stores the entry's record with a change.
-    pub(super) async fn store_revised(&self, entry: &mut Entry, change: Change) -> Result<CommitOutcome, StoreError> {
+    pub(super) async fn store_revised(&self, entry: &mut Entry, change: Commit) -> Result<CommitOutcome, StoreError> {
         let batch = Some(RecordUpdate { record: entry.record.clone(), from_epoch: entry.stored_epoch });
-        let changed = self.put(Change { batch, ..change }).await?;
+        let changed = self.put(Commit { batch, ..change }).await?;
         if changed.is_done() {
             entry.stored_epoch = entry.record.epoch;
         }
@@ -349,10 +350,10 @@ impl Courier {
     }
 
     /// Stores a change and has its events announced.
-    async fn put(&self, mut change: Change) -> Result<CommitOutcome, StoreError> {
+    async fn put(&self, mut change: Commit) -> Result<CommitOutcome, StoreError> {
         let count = change.events.len();
         let room = if count == 0 { None } else { self.stored.try_reserve_many(count).ok() };
-        change.turn = room.is_some().then_some(announce::TURN);
+        change.owner_grace = room.is_some().then_some(announce::TURN);
         let changed = self.store_patiently(change).await?;
         match (room, &changed) {
             (Some(room), CommitOutcome::Done(events)) => {
@@ -365,11 +366,11 @@ impl Courier {
     }
 
     /// Stores a change, trying again for as long as the worker is patient with its store: what it says has happened.
-    async fn store_patiently(&self, change: Change) -> Result<CommitOutcome, StoreError> {
+    async fn store_patiently(&self, change: Commit) -> Result<CommitOutcome, StoreError> {
         let change = Arc::new(change);
         let since = Instant::now();
         loop {
-            match self.store.change(Arc::clone(&change)).await {
+            match self.store.commit(Arc::clone(&change)).await {
                 Err(error @ (StoreError::Closed | StoreError::Unreadable(_) | StoreError::Panicked(_))) => {
                     return Err(error);
                 }
@@ -384,18 +385,18 @@ impl Courier {
     }
 
     /// The event of a batch that waits for long, which is told once however often it waits.
-    fn deferral(&self, record: &BatchRecord, reason: Reason, detail: Option<&str>, until: Until) -> Vec<Event> {
+    fn deferral(&self, record: &BatchRecord, reason: Reason, detail: Option<&str>, until: ShelvedUntil) -> Vec<Event> {
         let now = self.clock.now();
         let expected = match until {
-            Until::After(wait) if wait <= LONG_WAIT => return Vec::new(),
-            Until::After(wait) => i64::try_from(wait.as_millis()).ok().map(|wait| now.saturating_add(wait)),
-            Until::Connection => None,
-            Until::Person => return Vec::new(),
+            ShelvedUntil::After(wait) if wait <= LONG_WAIT => return Vec::new(),
+            ShelvedUntil::After(wait) => i64::try_from(wait.as_millis()).ok().map(|wait| now.saturating_add(wait)),
+            ShelvedUntil::Connection => None,
+            ShelvedUntil::Person => return Vec::new(),
         };
         vec![event::deferred(record, reason, detail, expected, now)]
     }
 
-    fn shelving(&self, entry: &Entry, reason: Reason, until: Until) -> Shelving {
+    fn shelving(&self, entry: &Entry, reason: Reason, until: ShelvedUntil) -> Shelving {
         let identity = ShelfIdentity::Batch(entry.identity.key.clone(), entry.identity.fingerprint.clone());
         Shelving {
             account: Some(entry.account().to_owned()),
@@ -451,7 +452,7 @@ pub(super) fn held_by(row: &UnreadableRow) -> String {
     format!("table {}, row {}, column {}", row.table, row.key, row.column)
 }
 
-fn shelving_of(parcel: &Parcel, identity: ShelfIdentity, reason: Reason, until: Until) -> Shelving {
+fn shelving_of(parcel: &Parcel, identity: ShelfIdentity, reason: Reason, until: ShelvedUntil) -> Shelving {
     Shelving {
         identity,
         reason,

@@ -12,7 +12,7 @@ use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
 use crate::guard::{Task, may_panic};
 use crate::lane::{Pack, PushReport, Report};
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::store::{StoreError, UnreadableRow};
 
 /// So often work on a batch may panic in one process; then it is a suspect.
@@ -188,7 +188,7 @@ impl Courier {
     pub(super) async fn settle_known(&self, entry: &mut Entry) -> Result<Flow, StoreError> {
         let state = entry.record.outcome().unwrap_or(BatchState::Open);
         let reason = reason_of_outcome(entry, state);
-        let changed = self.settle(entry, state, reason, Change::default()).await?;
+        let changed = self.settle(entry, state, reason, Commit::default()).await?;
         Ok(if changed.is_done() { Flow::Over } else { Flow::Reload })
     }
 

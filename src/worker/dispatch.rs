@@ -23,8 +23,8 @@ use crate::guard::{Task, guarded};
 use crate::lane::{Lanes, Limits, Place};
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
-use crate::store::ledger::Change;
-use crate::store::shelf::{Due, Until};
+use crate::store::ledger::Commit;
+use crate::store::shelf::{DueTenant, ShelvedUntil};
 
 /// How often batches that wait too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub(super) enum Told {
     /// What people have ordered.
     Orders(Vec<LaneOverride>),
     /// Who has something on the shelf; answered with how much of it there is room for.
-    Shelf(Vec<Due>, oneshot::Sender<Vec<(TenantId, u32)>>),
+    Shelf(Vec<DueTenant>, oneshot::Sender<Vec<(TenantId, u32)>>),
 }
 
 /// A wish to see the lanes.
@@ -159,7 +159,7 @@ impl Dispatch {
             }
             Told::Orders(orders) => self.obey(orders),
             Told::Shelf(due, room) => {
-                let skimmed = due.iter().filter(|due| due.is_skimmed).map(|due| due.tenant.clone());
+                let skimmed = due.iter().filter(|due| due.is_shed).map(|due| due.tenant.clone());
                 self.skimmed = skimmed.chain(std::mem::take(&mut self.just_skimmed)).collect();
                 // Whoever asked is gone only when the worker stops.
                 drop(room.send(self.room_for(&due)));
@@ -186,9 +186,9 @@ impl Dispatch {
         }
     }
 
-    fn room_for(&self, due: &[Due]) -> Vec<(TenantId, u32)> {
+    fn room_for(&self, due: &[DueTenant]) -> Vec<(TenantId, u32)> {
         let now = Instant::now();
-        let room = |due: &Due| {
+        let room = |due: &DueTenant| {
             let room = self.lanes.room(due.account.as_deref().unwrap_or_default(), &due.tenant, now);
             (due.tenant.clone(), u32::try_from(room).unwrap_or(u32::MAX))
         };
@@ -295,7 +295,7 @@ impl Dispatch {
         let observation = Some(AccountObservation { account: account.to_string(), signal: Signal::Slow, ceiling });
         let courier = self.courier.clone();
         self.errand(format!("limit of {account}"), async move {
-            if let Err(error) = courier.store.change(Change { observation, ..Change::default() }.into()).await {
+            if let Err(error) = courier.store.commit(Commit { observation, ..Commit::default() }.into()).await {
                 tracing::debug!(%error, "a limit could not be lowered");
             }
         });
@@ -393,7 +393,7 @@ impl Dispatch {
         let renewed = self.renewed.0.clone();
         self.errands.spawn(async move {
             let identity = entry.identity.clone();
-            let (until, expected) = (Until::After(wait), Until::After(expected));
+            let (until, expected) = (ShelvedUntil::After(wait), ShelvedUntil::After(expected));
             let parking = courier.park_expecting(&entry, reason, None, until, expected);
             let news = match courier.unit(Task::Dispatcher, &identity, parking).await {
                 Ok(()) => Renewed::Shelved(identity),
@@ -424,8 +424,8 @@ impl Dispatch {
                     (Origin::Delivery { handle, .. }, _) => handle.ack().await.map_err(|error| error.to_string()),
                     // A row that was shelved anew is of another generation and stays.
                     (Origin::Lease { id, generation }, Kept::Nowhere) => {
-                        let change = Change { unshelve: Some((id.0, generation)), ..Change::default() };
-                        courier.store.change(change.into()).await.map(drop).map_err(|error| error.to_string())
+                        let change = Commit { unshelve: Some((id.0, generation)), ..Commit::default() };
+                        courier.store.commit(change.into()).await.map(drop).map_err(|error| error.to_string())
                     }
                     (Origin::Lease { id, generation }, Kept::OnShelf) => {
                         courier.store.release(&[(id, generation)]).await.map_err(|error| error.to_string())

@@ -13,7 +13,7 @@ use crate::batch::TenantId;
 use crate::batch::event::{DaysLeft, Event, key_expired, key_expiring};
 use crate::guard::{Task, guarded_now, may_panic};
 use crate::store::StoreError;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 
 /// How often the keys are looked through. An event is stored once, so looking often costs nothing but the look.
 const LOOK: Duration = Duration::from_secs(600);
@@ -52,7 +52,7 @@ async fn tell_all(courier: &Courier) -> Result<(), StoreError> {
     let keys = courier.store.keys_expiring_by(&last.to_string()).await?;
     let events: Vec<Event> = keys.into_iter().filter_map(due).collect();
     if !events.is_empty() {
-        courier.store.change(Change { events, ..Change::default() }.into()).await?;
+        courier.store.commit(Commit { events, ..Commit::default() }.into()).await?;
         courier.announce.notify_one();
     }
     Ok(())

@@ -12,8 +12,8 @@ use super::retry;
 use crate::batch::Reason;
 use crate::batch::ledger::{BatchState, CaseRecord, CaseState};
 use crate::batch::verdict::{Patience, is_given_up, patience};
-use crate::store::ledger::{Change, Stored};
-use crate::store::shelf::Until;
+use crate::store::ledger::{Commit, StoredBatch};
+use crate::store::shelf::ShelvedUntil;
 use crate::store::{StoreError, UnreadableRow};
 
 impl Courier {
@@ -32,7 +32,7 @@ impl Courier {
             Flow::Pause(pause) => Ok(Followed::More(Some(pause))),
             Flow::Renew => Ok(Followed::Renew),
             Flow::Park(reason, detail) => {
-                self.park(entry, reason, detail, Until::Connection).await?;
+                self.park(entry, reason, detail, ShelvedUntil::Connection).await?;
                 Ok(Followed::Shelved)
             }
             Flow::Held(row) => {
@@ -44,12 +44,12 @@ impl Courier {
                 let doubled = retry.first_park.saturating_mul(2_u32.saturating_pow(entry.parcel.parks.min(20)));
                 let wait = doubled.min(retry.longest_park);
                 entry.parcel.parks += 1;
-                let expected = Until::After(expected.max(wait));
-                self.park_expecting(entry, reason, detail, Until::After(wait), expected).await?;
+                let expected = ShelvedUntil::After(expected.max(wait));
+                self.park_expecting(entry, reason, detail, ShelvedUntil::After(wait), expected).await?;
                 Ok(Followed::Shelved)
             }
             Flow::Paused => {
-                self.park(entry, Reason::Paused, None, Until::After(PAUSED)).await?;
+                self.park(entry, Reason::Paused, None, ShelvedUntil::After(PAUSED)).await?;
                 Ok(Followed::Shelved)
             }
             Flow::Again(reason, detail, least) => self.again(entry, reason, detail, least, pause).await,
@@ -66,7 +66,7 @@ impl Courier {
 
     /// Shelves a batch for a while, as a row of the store that decides about it cannot be read.
     pub(super) async fn park_held(&self, entry: &Entry, row: &UnreadableRow) -> Result<(), StoreError> {
-        let until = Until::After(self.held_for());
+        let until = ShelvedUntil::After(self.held_for());
         self.park(entry, Reason::StoreRowUnreadable, Some(held_by(row)), until).await
     }
 
@@ -91,27 +91,28 @@ impl Courier {
             }
             Patience::Shelf(wait) => {
                 entry.parcel.parks += 1;
-                self.park(entry, reason, detail, Until::After(wait.max(least))).await?;
+                self.park(entry, reason, detail, ShelvedUntil::After(wait.max(least))).await?;
                 Ok(Followed::Shelved)
             }
             Patience::Exhausted if !is_given_up(reason) => {
                 entry.parcel.parks = entry.parcel.parks.saturating_add(1);
-                self.park(entry, reason, detail, Until::After(self.config.retry.longest_park.max(least))).await?;
+                self.park(entry, reason, detail, ShelvedUntil::After(self.config.retry.longest_park.max(least)))
+                    .await?;
                 Ok(Followed::Shelved)
             }
             Patience::Exhausted => {
                 let arrived = |case: &CaseRecord| matches!(case.state, CaseState::Created(_) | CaseState::Adopted(_));
                 let partly = entry.record.cases.iter().any(arrived);
                 let state = if partly { BatchState::Partial } else { BatchState::Failed };
-                let changed = self.settle(entry, state, Some(Reason::RetriesExhausted), Change::default()).await?;
+                let changed = self.settle(entry, state, Some(Reason::RetriesExhausted), Commit::default()).await?;
                 Ok(if changed.is_done() { Followed::Settled } else { Followed::More(Some(STORE_PAUSE)) })
             }
         }
     }
 
     /// The store knows the batch otherwise than this worker: as settled, as other work, or further on.
-    pub(super) async fn catch_up(&self, entry: &mut Entry, stored: Stored, now: i64) -> Result<Flow, StoreError> {
-        let Stored { record, claimed_at, lease_until } = stored;
+    pub(super) async fn catch_up(&self, entry: &mut Entry, stored: StoredBatch, now: i64) -> Result<Flow, StoreError> {
+        let StoredBatch { record, claimed_at, lease_until } = stored;
         if record.fingerprint != entry.identity.fingerprint {
             let key = entry.identity.key.clone();
             let whose = Some((key.tenant.clone(), Some(key)));

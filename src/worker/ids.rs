@@ -9,7 +9,7 @@ use crate::account::Signal;
 use crate::batch::verdict::answer::is_id;
 use crate::store::StoreError;
 use crate::store::accounts::AccountObservation;
-use crate::store::ledger::{Change, KnownIds};
+use crate::store::ledger::{Commit, KnownIds};
 
 impl Courier {
     /// Removes ids that cannot be those of new cases from an answer, so that their outcome is unknown: 0, above 2^53, told
@@ -65,6 +65,6 @@ impl Courier {
         let ceiling = self.config.push.account_limit;
         let observation =
             Some(AccountObservation { account: account.to_owned(), signal: Signal::IdsDisordered, ceiling });
-        self.store.change(Change { observation, ..Change::default() }.into()).await.map(drop)
+        self.store.commit(Commit { observation, ..Commit::default() }.into()).await.map(drop)
     }
 }

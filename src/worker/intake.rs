@@ -14,7 +14,7 @@ use crate::amqp::{AckHandle, Delivery, Event, Intake, Message, UnreadableHeaders
 use crate::batch::{Reason, excerpt, hex, raw_hash};
 use crate::guard::{Task, guarded_now};
 use crate::store::StoreError;
-use crate::store::shelf::{Identity, RAW_HEADERS, Shelved};
+use crate::store::shelf::{RAW_HEADERS, ShelfIdentity, Shelved};
 
 /// The most batches taken off the shelf at once.
 const MOST_LEASED: u32 = 500;
@@ -197,7 +197,7 @@ async fn take_suspect(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<()
 
 /// Takes off the shelf what is due and what there is room for, and tells how much that was.
 async fn take_due(courier: &Courier, news: &mpsc::Sender<Told>) -> Result<usize, StoreError> {
-    let due = courier.store.due(MOST_TENANTS).await?;
+    let due = courier.store.due_tenants(MOST_TENANTS).await?;
     let (answer, asks) = oneshot::channel();
     // The dispatcher is gone only when the worker stops.
     drop(news.send(Told::Shelf(due, answer)).await);
@@ -235,7 +235,7 @@ async fn take_leased(courier: &Courier, shelved: Shelved, news: &mpsc::Sender<To
         failing_since: content.failing_since,
         lease: Some((id, generation)),
         suspect,
-        nameless: matches!(content.identity, Identity::Raw(..)),
+        nameless: matches!(content.identity, ShelfIdentity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
     // What waits for a connection is due at once; what waits for longer than it had to, waited for a worker.

@@ -20,7 +20,7 @@ use crate::batch::{BatchKey, batch_tag};
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Permit};
-use crate::store::ledger::{Change, RecordUpdate};
+use crate::store::ledger::{Commit, RecordUpdate};
 use crate::testmo::{Access, Look, Past};
 
 /// The most batches looked for in one go.
@@ -90,7 +90,7 @@ impl Courier {
         let found = event.as_ref().map_or(0, |(_, count)| *count);
         let events = event.into_iter().map(|(event, _)| event).collect();
         // Where somebody else has changed the batch, it is due again when it is settled.
-        if self.store.change(Change { batch, events, ..Change::default() }.into()).await?.is_done() {
+        if self.store.commit(Commit { batch, events, ..Commit::default() }.into()).await?.is_done() {
             self.count_duplicates(&key, found);
         }
         Ok(())
@@ -172,7 +172,7 @@ impl Courier {
     async fn tell_of_account(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
         let ceiling = self.config.push.account_limit;
         let observation = Some(AccountObservation { account: access.origin.to_string(), signal, ceiling });
-        self.store.change(Change { observation, ..Change::default() }.into()).await?;
+        self.store.commit(Commit { observation, ..Commit::default() }.into()).await?;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{after_failed_folder, after_failed_look};
 use crate::batch::{Reason, folded_folder_name};
 use crate::store::StoreError;
-use crate::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
+use crate::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 use crate::tenants::{child, lies_under};
 use crate::testmo::{CreatedFolder, Folder};
 
@@ -179,17 +179,17 @@ impl Courier {
         }
         let shows_new_ones = folders.iter().any(|folder| created.contains(&folder.id));
         let limits = self.folder_limits(shows_new_ones);
-        let leave = patiently(|| self.store.begin_folder(&new, &holder, &limits)).await?;
-        if leave != FolderLeave::Granted || asked.elapsed() > self.config.testmo.latest_start() {
+        let leave = patiently(|| self.store.begin_folder_request(&new, &holder, &limits)).await?;
+        if leave != FolderPermit::Granted || asked.elapsed() > self.config.testmo.latest_start() {
             // What a request that began so late created could still be unsettled when the lease is over.
             self.free(&new, &holder, &FolderEnd::NotCreated).await?;
             return Ok(match leave {
-                FolderLeave::Granted => {
+                FolderPermit::Granted => {
                     let detail = Some("the list of folders took too long to create one by it".to_owned());
                     Flow::Again(Reason::NoAnswer, detail, Duration::ZERO)
                 }
-                FolderLeave::Known | FolderLeave::Lost => Flow::Turn,
-                FolderLeave::Spent(wait) => {
+                FolderPermit::Known | FolderPermit::Lost => Flow::Turn,
+                FolderPermit::Spent(wait) => {
                     let detail = format!("folder \"{}\" in folder {}", new.name, new.parent);
                     Flow::Hold(Reason::FolderUnconfirmed, Some(detail), wait)
                 }
@@ -211,7 +211,7 @@ impl Courier {
 
     /// Gives a claim back. A count or an id that is not stored would have a folder created late or again.
     async fn free(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
-        patiently(|| self.store.free_folder(folder, holder, end)).await
+        patiently(|| self.store.release_folder(folder, holder, end)).await
     }
 
     /// What follows a create request for a folder that did not return one.

@@ -17,7 +17,7 @@ use crate::batch::ledger::{BatchRecord, CaseState, Target};
 use crate::batch::verdict::after_failed_look;
 use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
-use crate::store::ledger::{Change, PushEnded};
+use crate::store::ledger::{Commit, PushEnded};
 use crate::testmo::{Access, Look, Past};
 
 impl Courier {
@@ -53,7 +53,7 @@ impl Courier {
     /// What went to an account that is not the tenant's any more is never found out.
     async fn give_up_doubtful(&self, part: &mut Part) -> Result<(), StoreError> {
         part.entry.record.give_up_doubtful();
-        if !self.store_revised(&mut part.entry, Change::default()).await?.is_done() {
+        if !self.store_revised(&mut part.entry, Commit::default()).await?.is_done() {
             part.flow = Some(Flow::Reload);
         }
         Ok(())
@@ -178,7 +178,7 @@ impl Courier {
                 Rows::Of(found) => found,
                 Rows::Ask => {
                     entry.record.give_up_doubtful();
-                    if !self.store_revised(entry, Change::default()).await?.is_done() {
+                    if !self.store_revised(entry, Commit::default()).await?.is_done() {
                         part.flow = Some(Flow::Reload);
                     }
                     carried_out.extend(push.map(|push| (push, true)));
@@ -198,7 +198,7 @@ impl Courier {
             let batch_tag = batch_tag_of(entry, &pushed_tag);
             let twice = self.note_duplicates(&mut entry.record, batch_tag.as_deref(), &held, &look.rows);
             let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
-            let change = Change { ended, events, ..Change::default() };
+            let change = Commit { ended, events, ..Commit::default() };
             if !self.store_revised(entry, change).await?.is_done() {
                 // What was taken for this push may have come of one that somebody else has sent since.
                 part.flow = Some(Flow::Reload);

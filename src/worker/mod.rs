@@ -58,7 +58,7 @@ use crate::config::Config;
 use crate::guard;
 use crate::guard::Task;
 use crate::metrics::Metrics;
-use crate::store::{FileLock, Place, Storage, Store, StoreError, StoreHealth};
+use crate::store::{FileLock, Storage, Store, StoreError, StoreHealth, StoreLocation};
 use crate::tenants::{KeyError, Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client, NoClient};
 
@@ -107,9 +107,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     #[cfg(debug_assertions)]
     config.panic_at.iter().for_each(|order| guard::order(order));
     let metrics = Metrics::new()?;
-    let lock = match Place::of(&config.store) {
-        Place::File(file) => Some(FileLock::take(&file)?),
-        Place::Server(_) => None,
+    let lock = match StoreLocation::of(&config.store) {
+        StoreLocation::File(file) => Some(FileLock::take(&file)?),
+        StoreLocation::Server(_) => None,
     };
     let store = Store::open(&config.store, false, Clock::system()).await?;
     let keyring = Keyring::load(&config.keys.master_key_file)?;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
 use crate::guard::{Task, may_panic};
-use crate::store::{Pruned, StoreError};
+use crate::store::{PruneCounts, StoreError};
 
 /// How often there is a look for what is old enough.
 const LOOK: Duration = Duration::from_secs(600);
@@ -30,8 +30,8 @@ pub(super) async fn prune(courier: Arc<Courier>, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => return,
             pruned = courier.unit(Task::Prune, &"old work", prune_all(&courier)) => match pruned {
-                Ok(pruned) if pruned == Pruned::default() => {}
-                Ok(Pruned { batches, events, unheard }) => {
+                Ok(pruned) if pruned == PruneCounts::default() => {}
+                Ok(PruneCounts { batches, events, unheard }) => {
                     tracing::info!(batches, events, unheard, "old work pruned");
                 }
                 Err(error) => tracing::warn!(%error, "old work cannot be pruned"),
@@ -41,9 +41,9 @@ pub(super) async fn prune(courier: Arc<Courier>, stop: CancellationToken) {
 }
 
 /// Prunes step by step until nothing is left to prune, and tells how much it was.
-async fn prune_all(courier: &Courier) -> Result<Pruned, StoreError> {
+async fn prune_all(courier: &Courier) -> Result<PruneCounts, StoreError> {
     may_panic("prune", &"old work");
-    let mut pruned = Pruned::default();
+    let mut pruned = PruneCounts::default();
     loop {
         let step = courier.store.prune(courier.config.store.retention, STEP).await?;
         pruned.batches += step.batches;

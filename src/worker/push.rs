@@ -24,7 +24,7 @@ use crate::guard::may_panic;
 use crate::lane::{PushOutcome, PushReport};
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Pause};
-use crate::store::ledger::{Change, Claim, ClaimOutcome, KnownIds, PushEnded, RecordUpdate};
+use crate::store::ledger::{Claim, ClaimOutcome, Commit, KnownIds, PushEnded, RecordUpdate};
 use crate::tenants::Connection;
 
 /// A batch's share of a request.
@@ -218,7 +218,7 @@ impl Courier {
     async fn let_go(&self, shares: Vec<Share<'_>>) -> Result<(), StoreError> {
         for share in shares {
             share.part.entry.record.not_created(vec![]);
-            let changed = self.store_revised(&mut share.part.entry, Change::default()).await?;
+            let changed = self.store_revised(&mut share.part.entry, Commit::default()).await?;
             share.part.flow = Some(if changed.is_done() { Flow::Turn } else { Flow::Reload });
         }
         Ok(())
@@ -255,7 +255,7 @@ impl Courier {
             let created = of_share.created().count();
             let lease = share.part.entry.record.open_push.is_some().then(|| self.lease_after(end));
             let change =
-                Change { ended: Some(ended.clone()), observation: observation.take(), lease, ..Change::default() };
+                Commit { ended: Some(ended.clone()), observation: observation.take(), lease, ..Commit::default() };
             recordings.push((share, flow, created, refused, change));
         }
         let stored = recordings.into_iter().map(|(share, flow, created, refused, change)| async move {
@@ -282,7 +282,7 @@ impl Courier {
     }
 
     /// Stores a batch's record, settled if it has an outcome.
-    async fn store_end(&self, entry: &mut Entry, flow: Flow, change: Change) -> Result<Flow, StoreError> {
+    async fn store_end(&self, entry: &mut Entry, flow: Flow, change: Commit) -> Result<Flow, StoreError> {
         if let (Some(state), Flow::Turn) = (entry.record.outcome(), &flow) {
             let reason = reason_of_outcome(entry, state);
             let changed = self.settle(entry, state, reason, change).await?;

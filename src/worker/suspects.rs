@@ -16,7 +16,7 @@ use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_GATE, signal_of};
 use crate::batch::{BatchKey, Reason, TenantId};
 use crate::store::StoreError;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::tenants::Connection;
 
 /// For how long what was answered to a connection is remembered, and one of its batches is being halved, without news.
@@ -149,7 +149,7 @@ impl Courier {
                 Halved::Never => self.blame_for_all(parts, connection, learnt).await,
                 Halved::Done => {
                     tracing::info!(batch = %part.entry.identity.key, status, "reads succeed, so the batch is halved");
-                    if !self.store_revised(&mut part.entry, Change::default()).await?.is_done() {
+                    if !self.store_revised(&mut part.entry, Commit::default()).await?.is_done() {
                         part.flow = Some(Flow::Reload);
                     }
                     Ok(())
@@ -168,7 +168,7 @@ impl Courier {
         for part in &mut parts {
             part.entry.record.absolve();
             part.entry.suspected_since = None;
-            if !self.store_revised(&mut part.entry, Change::default()).await?.is_done() {
+            if !self.store_revised(&mut part.entry, Commit::default()).await?.is_done() {
                 part.flow = Some(Flow::Reload);
             } else if let Some(Flow::Again(reason, detail, _)) = part.flow.take() {
                 part.flow = Some(Flow::Park(reason, detail));
@@ -218,7 +218,7 @@ impl Courier {
         let Err(trouble) = end else { return Ok(Reads::Succeed) };
         if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(&trouble)) {
             let observation = Some(self.observation(&entry.connection, signal));
-            self.store.change(Change { observation, ..Change::default() }.into()).await?;
+            self.store.commit(Commit { observation, ..Commit::default() }.into()).await?;
         }
         if let ApiError::Throttled { retry_after } = trouble {
             self.metrics.throttled.inc();

@@ -141,7 +141,7 @@ impl Watched {
         if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
             census::show(&self.courier.store.connection_counts().await?, self.courier.clock.now(), metrics);
             self.count_unbound().await?;
-            let backlog = self.courier.store.skimmed(BACKLOGS).await?;
+            let backlog = self.courier.store.shed_counts(BACKLOGS).await?;
             if let Ok(mut shelved) = self.courier.shelved.lock() {
                 *shelved = backlog.into_iter().collect();
             }

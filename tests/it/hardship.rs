@@ -3,8 +3,8 @@
 use serde_json::json;
 use testmo_courier::batch::Reason;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use testmo_courier::store::{LedgerStore, Store, StoreHealth};
 
 use crate::support::broker::Broker;
@@ -25,10 +25,10 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     // What somebody can discard later.
     let filling = Shelving {
-        identity: Identity::Raw("filling".into(), None, None),
+        identity: ShelfIdentity::Raw("filling".into(), None, None),
         reason: Reason::NotJson,
         detail: Some(NO_BATCH.into()),
-        until: Until::Person,
+        until: ShelvedUntil::Person,
         account: None,
         connection: None,
         parks: 0,
@@ -38,7 +38,7 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
         headers: Default::default(),
         body: vec![b'x'; 5_000_000],
     };
-    stage.store.change(Change { shelve: Some(filling), ..Change::default() }.into()).await.unwrap();
+    stage.store.commit(Commit { shelve: Some(filling), ..Commit::default() }.into()).await.unwrap();
     // What was just written may be in the file, or still in the log beside it.
     let file = std::fs::metadata(stage.path("courier.db")).unwrap().len();
     let limit = if file < 5_000_000 { file + 5_000_000 } else { file } + 300_000;
@@ -137,10 +137,10 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
     let later = stage.store.now() + 3_600_000;
     let ahead = Store::open(&stage.config.store, false, Clock::standing_at(later)).await.unwrap();
     let parked = Shelving {
-        identity: Identity::Batch("nobody/b-1".parse().unwrap(), "1:f".into()),
+        identity: ShelfIdentity::Batch("nobody/b-1".parse().unwrap(), "1:f".into()),
         reason: Reason::UnknownTenant,
         detail: None,
-        until: Until::Connection,
+        until: ShelvedUntil::Connection,
         account: None,
         connection: None,
         parks: 0,
@@ -150,7 +150,7 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
         headers: Default::default(),
         body: batch("nobody", "b-1", 1).to_string().into_bytes(),
     };
-    ahead.change(Change { shelve: Some(parked), ..Change::default() }.into()).await.unwrap();
+    ahead.commit(Commit { shelve: Some(parked), ..Commit::default() }.into()).await.unwrap();
     ahead.close().await;
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-2", 2)).await;

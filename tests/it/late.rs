@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testmo_courier::batch::batch_tag;
 use testmo_courier::batch::ledger::BatchRecord;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::ledger::{Change, RecordUpdate};
+use testmo_courier::store::ledger::{Commit, RecordUpdate};
 use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::Method;
@@ -136,7 +136,7 @@ async fn what_is_found_of_a_batch_that_went_on_elsewhere_tells_nothing_of_those_
     let from_epoch = record.epoch;
     record.looked(&[], false);
     let batch = Some(RecordUpdate { record, from_epoch });
-    assert!(stage.store.change(Change { batch, ..Change::default() }.into()).await.expect("a store").is_done());
+    assert!(stage.store.commit(Commit { batch, ..Commit::default() }.into()).await.expect("a store").is_done());
     create_late(&stage, "b-1 case 1").await;
     assert_eq!(stage.delivered("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted");
     assert_eq!(stage.delivered("acme/b-2").await["data"]["cases"][0]["outcome"], "created");

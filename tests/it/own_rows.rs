@@ -7,7 +7,7 @@ use testmo_courier::account::Signal;
 use testmo_courier::batch::batch_tag;
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::AccountObservation;
-use testmo_courier::store::ledger::Change;
+use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
@@ -223,7 +223,7 @@ async fn where_ids_do_not_ascend_a_person_is_asked_and_nothing_is_sent_again() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let account = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap().origin;
     let observation = Some(AccountObservation { account, signal: Signal::IdsDisordered, ceiling: 4 });
-    stage.store.change(Change { observation, ..Change::default() }.into()).await.unwrap();
+    stage.store.commit(Commit { observation, ..Commit::default() }.into()).await.unwrap();
     stage.start_worker();
     is_asked(&mut stage).await;
     stage.end().await;

@@ -5,8 +5,8 @@ use testmo_courier::batch::{Reason, TenantId, raw_hash};
 use testmo_courier::clock::Clock;
 use testmo_courier::guard::Task;
 use testmo_courier::store::connections::Verification;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::shelf::{Identity, ShelfState, Shelved, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
 use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
@@ -97,10 +97,10 @@ async fn a_message_that_panics_once_is_delivered_after_it_was_tried_apart() {
 async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivered() {
     let mut stage = ordered(&["acme"], unit("arrive", ALWAYS, "acme/b-bad"), &[]).await;
     let row = |id: &str, arrived_at| Shelving {
-        identity: Identity::Batch(format!("acme/{id}").parse().expect("a batch"), "1:f".into()),
+        identity: ShelfIdentity::Batch(format!("acme/{id}").parse().expect("a batch"), "1:f".into()),
         reason: Reason::NoRoom,
         detail: None,
-        until: Until::After(std::time::Duration::ZERO),
+        until: ShelvedUntil::After(std::time::Duration::ZERO),
         account: None,
         connection: None,
         // As a batch that has failed for long: these are not tries apart from others.
@@ -114,7 +114,7 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
     for (id, arrived_at) in [("b-1", 1), ("b-bad", 2), ("b-2", 3)] {
         stage
             .store
-            .change(Change { shelve: Some(row(id, arrived_at)), ..Change::default() }.into())
+            .commit(Commit { shelve: Some(row(id, arrived_at)), ..Commit::default() }.into())
             .await
             .expect("a store");
     }

@@ -6,9 +6,9 @@ use serde_json::json;
 use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::{Reason, fingerprint};
 use testmo_courier::clock::Clock;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::removal::Removed;
-use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::removal::RemovalOutcome;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore, Store, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
@@ -57,7 +57,7 @@ async fn a_batch_of_an_unknown_tenant_waits_until_the_tenant_is_known() {
     let mut stage = Stage::with_tenants(&["acme", "late"]).await;
     let late = "late".parse().unwrap();
     let version = stage.store.connection(&late).await.unwrap().unwrap().version;
-    assert_eq!(stage.store.remove_tenant(&late, &version).await.unwrap(), Removed::Done);
+    assert_eq!(stage.store.remove_tenant(&late, &version).await.unwrap(), RemovalOutcome::Done);
     stage.start_worker();
     stage.publish(&batch("late", "b-1", 2)).await;
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
@@ -308,7 +308,7 @@ async fn a_project_or_a_folder_that_is_gone_waits_for_the_connection() {
         stage.publish(&batch("acme", "b-1", 2)).await;
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
         assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::TargetMissing));
-        assert_eq!((shelf[0].content.until, shelf[0].content.failing_since), (Until::Connection, None));
+        assert_eq!((shelf[0].content.until, shelf[0].content.failing_since), (ShelvedUntil::Connection, None));
         let failed = stage.event_of("acme").await;
         assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
         assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "target_missing");
@@ -337,7 +337,7 @@ async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_ti
     assert_eq!(deferred["data"]["reason"], "unreachable");
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::Unreachable));
-    assert!(matches!(shelf[0].content.until, Until::After(_)), "{shelf:?}");
+    assert!(matches!(shelf[0].content.until, ShelvedUntil::After(_)), "{shelf:?}");
     assert!(shelf[0].content.parks == 1 && shelf[0].content.failing_since.is_some(), "an attempt is counted");
     let connection = stage.store.connection(&"gone".parse().unwrap()).await.unwrap().unwrap();
     assert!(connection.is_verified(), "it has worked before");
@@ -408,7 +408,7 @@ async fn a_host_that_was_never_reached_is_the_connections_trouble() {
     assert_eq!(deferred["data"]["reason"], "wrong_host");
     assert!(deferred["data"]["remedy"].as_str().unwrap().contains("typing errors"), "{deferred}");
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
-    assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, Until::Connection));
+    assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, ShelvedUntil::Connection));
     assert!(stage.connect("lost", "acme", &key_of("acme")).await);
     stage.delivered("lost/b-1").await;
     stage.end().await;
@@ -443,8 +443,8 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
     const DAY: i64 = 86_400_000;
     for (reason, until, failing) in [
         // It waited three days for its connection, or for a worker.
-        (Reason::KeyRefused, Until::Connection, 3 * DAY + 60_000),
-        (Reason::ServerError, Until::After(Duration::ZERO), 3 * DAY + 60_000),
+        (Reason::KeyRefused, ShelvedUntil::Connection, 3 * DAY + 60_000),
+        (Reason::ServerError, ShelvedUntil::After(Duration::ZERO), 3 * DAY + 60_000),
     ] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         stage.account("acme").set_faults([on_create(Fault::status(503))]);
@@ -453,7 +453,7 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
         let body = batch("acme", "b-1", 2).to_string().into_bytes();
         let fingerprint = fingerprint(&decode(&body).unwrap());
         let shelve = Shelving {
-            identity: Identity::Batch("acme/b-1".parse().unwrap(), fingerprint),
+            identity: ShelfIdentity::Batch("acme/b-1".parse().unwrap(), fingerprint),
             reason,
             detail: None,
             until,
@@ -466,7 +466,7 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
             headers: Default::default(),
             body,
         };
-        before.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
+        before.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
         before.close().await;
         stage.start_worker();
         let shelf = stage.shelf_until(|shelf| shelf[0].content.parks == 10).await;

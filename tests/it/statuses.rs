@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
 use testmo_courier::store::ConnectionStore;
-use testmo_courier::store::shelf::{ShelfState, Until};
+use testmo_courier::store::shelf::{ShelfState, ShelvedUntil};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, Rule};
 
@@ -154,7 +154,7 @@ async fn a_status_that_is_answered_to_everything_parks_the_tenant_until_it_is_an
         stage.start_worker();
         stage.publish(&batch("acme", "b-1", 2)).await;
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
-        assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, Until::Connection));
+        assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, ShelvedUntil::Connection));
         assert_eq!(shelf[0].content.reason, Reason::UnexpectedStatus);
         let Fault::Status { status, .. } = fault else { unreachable!() };
         assert_eq!(shelf[0].content.detail.as_deref(), Some(format!("Testmo answered {status}").as_str()));
@@ -197,7 +197,7 @@ async fn where_no_case_of_a_batch_goes_through_none_is_left_to_a_person() {
     stage.account("acme").set_faults([on_create(Fault::status(408))]);
     stage.start_worker();
     stage.publish(&batch("acme", "b-1", 2)).await;
-    let shelf = stage.shelf_until(|shelf| shelf.iter().any(|row| row.content.until == Until::Connection)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.iter().any(|row| row.content.until == ShelvedUntil::Connection)).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::UnexpectedStatus));
     let sent: Vec<usize> = stage
         .account("acme")

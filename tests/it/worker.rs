@@ -1,8 +1,8 @@
 //! Does a worker survive its neighbours, and end as it should?
 
 use testmo_courier::batch::Reason;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::shelf::{Identity, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
@@ -206,10 +206,10 @@ async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from
 async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let shelve = Shelving {
-        identity: Identity::Raw("x".into(), None, None),
+        identity: ShelfIdentity::Raw("x".into(), None, None),
         reason: Reason::Suspect,
         detail: None,
-        until: Until::After(std::time::Duration::ZERO),
+        until: ShelvedUntil::After(std::time::Duration::ZERO),
         account: None,
         connection: None,
         parks: 0,
@@ -219,7 +219,7 @@ async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
         headers: Default::default(),
         body: batch("acme", "b-1", 2).to_string().into_bytes(),
     };
-    stage.store.change(Change { shelve: Some(shelve), ..Change::default() }.into()).await.unwrap();
+    stage.store.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
     stage.start_worker();
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
     stage.shelf_until(<[_]>::is_empty).await;

@@ -15,15 +15,15 @@ use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
-use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushMembers, Stored};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
+use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
-    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, Pruned, RetentionStore, ShelfStore, Store,
-    StoreError, StoreHealth, UnboundStore,
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore, ShelfStore,
+    Store, StoreError, StoreHealth, UnboundStore,
 };
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -126,17 +126,17 @@ impl LedgerStore for Storeless {
         })
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {
         let now = self.now();
         let events: Vec<OutboxEvent> =
             change.events.iter().map(|event| OutboxEvent::of(event, now, now + TURN_MS)).collect();
-        if change.turn.is_none() {
+        if change.owner_grace.is_none() {
             self.outbox().extend(events.iter().cloned());
         }
         Ok(CommitOutcome::Done(events))
     }
 
-    async fn batch_at(&self, _: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+    async fn batch_at(&self, _: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError> {
         Ok((None, self.now()))
     }
 
@@ -152,15 +152,15 @@ impl LedgerStore for Storeless {
         Ok(PushMembers::default())
     }
 
-    async fn take_late_checks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn take_late_checks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<StoredBatch>, StoreError> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl RetentionStore for Storeless {
-    async fn prune(&self, _: Duration, _: u32) -> Result<Pruned, StoreError> {
-        Ok(Pruned::default())
+    async fn prune(&self, _: Duration, _: u32) -> Result<PruneCounts, StoreError> {
+        Ok(PruneCounts::default())
     }
 }
 
@@ -185,11 +185,11 @@ impl FolderStore for Storeless {
         Ok(FolderClaim::Granted { created: Vec::new() })
     }
 
-    async fn begin_folder(&self, _: &NewFolder, _: &str, _: &FolderLimits) -> Result<FolderLeave, StoreError> {
-        Ok(FolderLeave::Granted)
+    async fn begin_folder_request(&self, _: &NewFolder, _: &str, _: &FolderLimits) -> Result<FolderPermit, StoreError> {
+        Ok(FolderPermit::Granted)
     }
 
-    async fn free_folder(&self, _: &NewFolder, _: &str, _: &FolderEnd) -> Result<(), StoreError> {
+    async fn release_folder(&self, _: &NewFolder, _: &str, _: &FolderEnd) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -204,11 +204,11 @@ impl FolderStore for Storeless {
 
 #[async_trait]
 impl ShelfStore for Storeless {
-    async fn due(&self, _: u32) -> Result<Vec<Due>, StoreError> {
+    async fn due_tenants(&self, _: u32) -> Result<Vec<DueTenant>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn skimmed(&self, _: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+    async fn shed_counts(&self, _: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -251,7 +251,7 @@ impl OutboxStore for Storeless {
         Ok(i64::try_from(self.outbox().len()).unwrap_or(i64::MAX))
     }
 
-    async fn announce_event_again(&self, _: &str, _: &str) -> Result<(), StoreError> {
+    async fn resend_event(&self, _: &str, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -290,8 +290,8 @@ impl ConnectionStore for Storeless {
         Ok(Vec::new())
     }
 
-    async fn set_connection(&self, _: &ConnectionRow) -> Result<Written, StoreError> {
-        Ok(Written::Done)
+    async fn set_connection(&self, _: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
     }
 
     async fn record_verification(
@@ -300,8 +300,8 @@ impl ConnectionStore for Storeless {
         _: &str,
         _: u64,
         _: &Verification,
-    ) -> Result<Written, StoreError> {
-        Ok(Written::Done)
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
     }
 
     async fn take_reverifications(&self, _: Duration, _: u32) -> Result<Vec<ConnectionRow>, StoreError> {

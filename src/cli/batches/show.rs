@@ -6,8 +6,8 @@ use testmo_courier::batch::event::link;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
 use testmo_courier::batch::{BatchKey, Reason};
 use testmo_courier::store::history::{EventRow, History, PushRow};
-use testmo_courier::store::ledger::Stored;
-use testmo_courier::store::shelf::{Filter, Shelved};
+use testmo_courier::store::ledger::StoredBatch;
+use testmo_courier::store::shelf::{ShelfFilter, Shelved};
 use testmo_courier::store::{LedgerStore, Store};
 
 use super::super::failure::Failure;
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 /// All that is known of a batch.
 struct Known {
     key: BatchKey,
-    stored: Option<Stored>,
+    stored: Option<StoredBatch>,
     shelf: Vec<Shelved>,
     history: History,
     now: i64,
@@ -48,7 +48,8 @@ struct Known {
 pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
     let key = &arguments.batch;
     let (stored, now) = store.batch_at(key).await?;
-    let filter = Filter { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), ..Filter::default() };
+    let filter =
+        ShelfFilter { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), ..ShelfFilter::default() };
     let known = Known {
         key: key.clone(),
         stored,
@@ -68,7 +69,7 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out)
 impl Known {
     fn text(&self) -> String {
         let mut text = facts(&self.facts());
-        if let Some(Stored { record, .. }) = &self.stored {
+        if let Some(StoredBatch { record, .. }) = &self.stored {
             section(&mut text, "cases", &self.cases(record));
         }
         section(&mut text, "pushes", &self.pushes());
@@ -80,7 +81,7 @@ impl Known {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut told = vec![("batch", self.key.to_string())];
-        let Some(Stored { record, .. }) = &self.stored else {
+        let Some(StoredBatch { record, .. }) = &self.stored else {
             told.push(("state", "nothing of it was sent yet".into()));
             return told;
         };
@@ -186,7 +187,7 @@ impl Known {
 
     fn object(&self) -> Value {
         let mut value = match &self.stored {
-            Some(Stored { record, .. }) => {
+            Some(StoredBatch { record, .. }) => {
                 let mut value = list::object(record);
                 value["fingerprint"] = json!(record.fingerprint);
                 value["pruned"] = json!(is_pruned(record));
@@ -312,7 +313,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000_000;
 
-    fn known(stored: Option<Stored>, history: History) -> Known {
+    fn known(stored: Option<StoredBatch>, history: History) -> Known {
         Known { key: "acme/b-1".parse().unwrap(), stored, shelf: vec![], history, now: NOW }
     }
 
@@ -379,8 +380,8 @@ mod tests {
         }
     }
 
-    fn stored(record: BatchRecord, lease_until: Option<i64>) -> Option<Stored> {
-        Some(Stored { record, claimed_at: None, lease_until })
+    fn stored(record: BatchRecord, lease_until: Option<i64>) -> Option<StoredBatch> {
+        Some(StoredBatch { record, claimed_at: None, lease_until })
     }
 
     #[test]

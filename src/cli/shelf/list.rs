@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved, Until};
+use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, ShelfState, Shelved, ShelvedUntil};
 use testmo_courier::store::{Store, StoreHealth};
 
 use super::super::failure::Failure;
@@ -59,7 +59,7 @@ pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mu
     print(&filter, &arguments.extent, store, out).await
 }
 
-async fn print(filter: &Filter, extent: &Extent, store: &Store, out: &mut Out) -> Result<(), Failure> {
+async fn print(filter: &ShelfFilter, extent: &Extent, store: &Store, out: &mut Out) -> Result<(), Failure> {
     let entries = store.shelf(filter, extent.limit).await?;
     if extent.form.json {
         return out.json(&entries.iter().map(|entry| object(entry, store.now())).collect());
@@ -87,8 +87,8 @@ pub(super) fn table(entries: &[Shelved], now: i64) -> List {
 pub(crate) fn object(entry: &Shelved, now: i64) -> Value {
     let content = &entry.content;
     let (tenant, batch, hash) = match &content.identity {
-        Identity::Batch(key, _) => (Some(key.tenant.as_str()), Some(key.batch.as_str()), None),
-        Identity::Raw(hash, tenant, batch) => {
+        ShelfIdentity::Batch(key, _) => (Some(key.tenant.as_str()), Some(key.batch.as_str()), None),
+        ShelfIdentity::Raw(hash, tenant, batch) => {
             (tenant.as_ref().map(|t| t.as_str()), batch.as_ref().map(|b| b.as_str()), Some(hash))
         }
     };
@@ -106,7 +106,7 @@ pub(crate) fn object(entry: &Shelved, now: i64) -> Value {
         "arrived_at": rfc3339(content.arrived_at),
         "shelved_at": rfc3339(entry.shelved_at),
         "comes_back": due(entry, now),
-        "due_at": matches!(content.until, Until::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
+        "due_at": matches!(content.until, ShelvedUntil::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
         "parks": content.parks,
     })
 }
@@ -123,7 +123,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000_000;
 
-    fn entry(id: i64, reason: Reason, until: Until, identity: Identity) -> Shelved {
+    fn entry(id: i64, reason: Reason, until: ShelvedUntil, identity: ShelfIdentity) -> Shelved {
         let content = Shelving {
             identity,
             reason,
@@ -138,19 +138,19 @@ mod tests {
             headers: BTreeMap::new(),
             body: b"{}".to_vec(),
         };
-        let state = if until == Until::Person { ShelfState::Dead } else { ShelfState::Parked };
-        let due_at = if matches!(until, Until::After(_)) { NOW + 120_000 } else { NOW };
+        let state = if until == ShelvedUntil::Person { ShelfState::Dead } else { ShelfState::Parked };
+        let due_at = if matches!(until, ShelvedUntil::After(_)) { NOW + 120_000 } else { NOW };
         Shelved { id: ShelfId(id), generation: 1, state, content, due_at, shelved_at: NOW, leased: false }
     }
 
     #[test]
     fn the_shelf_reads_like_this() {
-        let batch = |key: &str| Identity::Batch(key.parse().unwrap(), "1:x".into());
-        let raw = Identity::Raw("0123456789abcdef".into(), None, None);
+        let batch = |key: &str| ShelfIdentity::Batch(key.parse().unwrap(), "1:x".into());
+        let raw = ShelfIdentity::Raw("0123456789abcdef".into(), None, None);
         let entries = [
-            entry(1, Reason::KeyRefused, Until::Connection, batch("acme/b-1")),
-            entry(26, Reason::ServerError, Until::After(Duration::from_secs(120)), batch("globex/2026/b-2")),
-            entry(255, Reason::NotJson, Until::Person, raw),
+            entry(1, Reason::KeyRefused, ShelvedUntil::Connection, batch("acme/b-1")),
+            entry(26, Reason::ServerError, ShelvedUntil::After(Duration::from_secs(120)), batch("globex/2026/b-2")),
+            entry(255, Reason::NotJson, ShelvedUntil::Person, raw),
         ];
         insta::assert_snapshot!(table(&entries, NOW).columns().join("\n"));
         insta::assert_snapshot!(format!("{:#}", object(&entries[0], NOW)));

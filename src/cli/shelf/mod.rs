@@ -9,7 +9,7 @@ mod show;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use testmo_courier::store::shelf::{Identity, Shelved, Until};
+use testmo_courier::store::shelf::{ShelfIdentity, Shelved, ShelvedUntil};
 
 pub(super) use self::list::{DeadLetters, object};
 pub(super) use self::plan::Plan;
@@ -50,10 +50,10 @@ pub(super) async fn dead_letters(
 /// Which batch an entry is, as far as that could be read.
 fn name(entry: &Shelved) -> String {
     match &entry.content.identity {
-        Identity::Batch(key, _) => key.to_string(),
-        Identity::Raw(_, Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
-        Identity::Raw(_, Some(tenant), None) => format!("{tenant}/?"),
-        Identity::Raw(hash, None, _) => format!("message {}", hash.chars().take(12).collect::<String>()),
+        ShelfIdentity::Batch(key, _) => key.to_string(),
+        ShelfIdentity::Raw(_, Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
+        ShelfIdentity::Raw(_, Some(tenant), None) => format!("{tenant}/?"),
+        ShelfIdentity::Raw(hash, None, _) => format!("message {}", hash.chars().take(12).collect::<String>()),
     }
 }
 
@@ -61,9 +61,9 @@ fn name(entry: &Shelved) -> String {
 pub(super) fn due(entry: &Shelved, now: i64) -> String {
     match entry.content.until {
         _ if entry.leased => "being worked on".into(),
-        Until::After(_) if entry.due_at <= now => "as soon as there is room".into(),
-        Until::After(_) => relative(entry.due_at, now),
-        Until::Connection => "when the connection is mended".into(),
-        Until::Person => "not by itself".into(),
+        ShelvedUntil::After(_) if entry.due_at <= now => "as soon as there is room".into(),
+        ShelvedUntil::After(_) => relative(entry.due_at, now),
+        ShelvedUntil::Connection => "when the connection is mended".into(),
+        ShelvedUntil::Person => "not by itself".into(),
     }
 }

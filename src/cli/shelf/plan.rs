@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::by_hand::NotReplayable;
-use testmo_courier::store::ledger::{Change, CommitOutcome};
+use testmo_courier::store::ledger::{Commit, CommitOutcome};
 use testmo_courier::store::shelf::{ShelfId, Shelved};
 use testmo_courier::store::{LedgerStore, Store, StoreError};
 
@@ -19,7 +19,7 @@ use super::name;
 const AT_ONCE: usize = 100;
 
 /// What is done with an entry: the change, and whether its batch then waits for its connection.
-pub(crate) type Decision = Result<(Change, bool), NotReplayable>;
+pub(crate) type Decision = Result<(Commit, bool), NotReplayable>;
 
 /// What is done with entries, and what is left alone.
 #[derive(Default)]
@@ -31,7 +31,7 @@ pub(crate) struct Plan {
 /// What is done with one entry.
 pub(crate) struct Step {
     entry: Entry,
-    change: Change,
+    change: Commit,
     waits: bool,
 }
 
@@ -118,7 +118,7 @@ impl Plan {
         while steps.peek().is_some() {
             let (entries, changes): (Vec<_>, Vec<_>) =
                 steps.by_ref().take(AT_ONCE).map(|step| ((step.entry, step.waits), step.change)).unzip();
-            let answers = join_all(changes.into_iter().map(|change| store.change(change.into()))).await;
+            let answers = join_all(changes.into_iter().map(|change| store.commit(change.into()))).await;
             for ((entry, waits), answer) in entries.into_iter().zip(answers) {
                 match answer? {
                     CommitOutcome::Done(_) => done.done.push((entry, waits)),

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
-use testmo_courier::store::shelf::{Filter, ShelfId, ShelfState};
+use testmo_courier::store::shelf::{ShelfFilter, ShelfId, ShelfState};
 use testmo_courier::store::{Store, StoreHealth};
 
 use super::super::events::duration;
@@ -80,8 +80,8 @@ fn states() -> impl TypedValueParser<Value = ShelfState> {
 
 impl Traits {
     /// Those that have them and are in a state, if one is named; `now` is in milliseconds since 1970.
-    pub(super) fn filter(&self, state: Option<ShelfState>, now: i64) -> Filter {
-        Filter {
+    pub(super) fn filter(&self, state: Option<ShelfState>, now: i64) -> ShelfFilter {
+        ShelfFilter {
             tenant: self.tenant.clone(),
             reason: self.reason,
             state,
@@ -99,7 +99,7 @@ impl Traits {
 
 impl Filters {
     /// The entries that are meant at `now`.
-    pub(super) fn filter(&self, now: i64) -> Filter {
+    pub(super) fn filter(&self, now: i64) -> ShelfFilter {
         self.traits.filter(self.state, now)
     }
 
@@ -138,7 +138,8 @@ pub(super) async fn named(names: &[Which], store: &Store) -> Result<Vec<ShelfId>
         let found = match name {
             Which::Id(id) => store.shelved(*id).await?.map(|entry| entry.id).into_iter().collect(),
             Which::Batch(BatchKey { tenant, batch }) => {
-                let filter = Filter { tenant: Some(tenant.clone()), batch: Some(batch.clone()), ..Filter::default() };
+                let filter =
+                    ShelfFilter { tenant: Some(tenant.clone()), batch: Some(batch.clone()), ..ShelfFilter::default() };
                 store.shelf_ids(&filter).await?
             }
         };

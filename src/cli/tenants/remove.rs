@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use testmo_courier::batch::TenantId;
 use testmo_courier::store::by_hand::NotReplayable;
-use testmo_courier::store::removal::{Removal, Removed};
+use testmo_courier::store::removal::{Removal, RemovalOutcome};
 use testmo_courier::store::shelf::{ShelfId, Shelved};
 use testmo_courier::store::{Store, StoreError};
 
@@ -112,10 +112,12 @@ async fn go_on(
         out.line(format_args!("Discarded {}.", counted(discarded, "entry", "entries")))?;
     }
     match store.remove_tenant(tenant, &before.connection.version).await? {
-        Removed::Done => {
-            out.line("Removed. Revoke the key in Testmo too: on the user profile page, or in the Admin panel.")
+        RemovalOutcome::Done => {
+            out.line("RemovalOutcome. Revoke the key in Testmo too: on the user profile page, or in the Admin panel.")
         }
-        Removed::ChangedMeanwhile | Removed::HasWork => Err(changed(tenant, "its connection was not removed")),
+        RemovalOutcome::ChangedMeanwhile | RemovalOutcome::HasWork => {
+            Err(changed(tenant, "its connection was not removed"))
+        }
     }
 }
 
@@ -186,8 +188,8 @@ mod tests {
     use testmo_courier::clock::Clock;
     use testmo_courier::config::{self, Sources};
     use testmo_courier::store::connections::{ConnectionRow, SealedKey};
-    use testmo_courier::store::ledger::{Change, CommitOutcome, RecordUpdate};
-    use testmo_courier::store::shelf::{Filter, Identity, Shelving, Until};
+    use testmo_courier::store::ledger::{Commit, CommitOutcome, RecordUpdate};
+    use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, ShelvedUntil, Shelving};
     use testmo_courier::store::{ConnectionStore, LedgerStore, OutboxStore, ShelfStore};
 
     use super::*;
@@ -233,10 +235,10 @@ mod tests {
             "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "a"}]});
         let body = message.to_string().into_bytes();
         let shelving = Shelving {
-            identity: Identity::Batch(key(batch), fingerprint(&decode(&body).unwrap())),
+            identity: ShelfIdentity::Batch(key(batch), fingerprint(&decode(&body).unwrap())),
             reason: Reason::Paused,
             detail: None,
-            until: Until::After(Duration::from_secs(86_400)),
+            until: ShelvedUntil::After(Duration::from_secs(86_400)),
             account: None,
             connection: None,
             parks: 0,
@@ -246,11 +248,11 @@ mod tests {
             headers: Default::default(),
             body,
         };
-        store.change(Change { shelve: Some(shelving), ..Change::default() }.into()).await.unwrap();
+        store.commit(Commit { shelve: Some(shelving), ..Commit::default() }.into()).await.unwrap();
     }
 
     async fn shelved(store: &Store) -> usize {
-        store.shelf_ids(&Filter::default()).await.unwrap().len()
+        store.shelf_ids(&ShelfFilter::default()).await.unwrap().len()
     }
 
     async fn state_of(store: &Store, batch: &str) -> Option<BatchState> {
@@ -276,7 +278,7 @@ mod tests {
             assert!(said.contains("changed meanwhile: nothing was removed"), "{said}");
             assert_eq!((shelved(&store).await, store.unsent_count().await.unwrap()), (there + 1, 0));
             assert!(store.connection(&acme()).await.unwrap().is_some());
-            let due = store.due(9).await.unwrap();
+            let due = store.due_tenants(9).await.unwrap();
             assert!(due[0].is_due, "the tenant goes on at once, with what was parked meanwhile");
             // Run again, it takes all that is there now.
             let again = remove(&store, &acme(), true, async |_| Ok(true), &mut Out::nowhere()).await;
@@ -326,7 +328,7 @@ mod tests {
         let mut record = BatchRecord::fresh(key("b"), "1:f".into(), ["a".to_owned()]);
         (record.epoch, record.doubt_since) = (1, Some(7));
         let batch = Some(RecordUpdate { record, from_epoch: 0 });
-        let stored = store.change(Change { batch, ..Change::default() }.into()).await.unwrap();
+        let stored = store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap();
         assert!(matches!(stored, CommitOutcome::Done(_)));
         let ask = async |_: &mut Out| panic!("nobody is asked");
         let said = said(remove(&store, &acme(), true, ask, &mut Out::nowhere()).await);

@@ -15,7 +15,7 @@ use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
 use crate::batch::TenantId;
 
-pub use self::model::{ConnectionCount, ConnectionRow, SealedKey, Verification, Written};
+pub use self::model::{ConnectionCount, ConnectionRow, SealedKey, Verification, WriteOutcome};
 pub(super) use self::rows::connection;
 pub(super) use self::verification::proven;
 
@@ -44,7 +44,7 @@ pub trait ConnectionStore: Send + Sync {
     ///
     /// # Errors
     /// When the store does not answer; the connection may be stored or not.
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError>;
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError>;
 
     /// Notes the result of verifying a version of a connection, and stores an event if that changes what was last
     /// reported. A connection whose epoch has moved since it was read stays as it is.
@@ -61,7 +61,7 @@ pub trait ConnectionStore: Send + Sync {
         version: &str,
         epoch: u64,
         finding: &Verification,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Takes up to `most` failed connections that are due to be verified again; no other caller gets them for `lease`.
     ///
@@ -104,20 +104,20 @@ impl ConnectionStore for Store {
         rows.iter().map(count).collect()
     }
 
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError> {
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let before = kept(transaction.conn()?, &row.tenant).await?.map(|(before, _)| before);
         let row = &row.clone().kept_verified(before.as_ref());
         if !write(transaction.conn()?, now, row).await? {
             transaction.roll_back().await?;
-            return Ok(Written::ChangedMeanwhile);
+            return Ok(WriteOutcome::ChangedMeanwhile);
         }
         if let (Some(before), true) = (before, row.is_verified()) {
             tell_restored(transaction.conn()?, now, &before, &row.version).await?;
         }
         transaction.commit().await?;
-        Ok(Written::Done)
+        Ok(WriteOutcome::Done)
     }
 
     async fn record_verification(
@@ -126,17 +126,17 @@ impl ConnectionStore for Store {
         version: &str,
         epoch: u64,
         finding: &Verification,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let stored = kept(transaction.conn()?, tenant).await?;
         let Some((before, fails)) = stored.filter(|(row, _)| row.version == version && row.epoch == epoch) else {
             transaction.roll_back().await?;
-            return Ok(Written::ChangedMeanwhile);
+            return Ok(WriteOutcome::ChangedMeanwhile);
         };
         note(transaction.conn()?, now, &before, fails, finding).await?;
         transaction.commit().await?;
-        Ok(Written::Done)
+        Ok(WriteOutcome::Done)
     }
 
     async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {

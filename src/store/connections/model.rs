@@ -43,14 +43,14 @@ pub struct ConnectionRow {
 
 /// Whether a change of a connection was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteOutcome {
     /// It was.
     Done,
     /// Nothing was stored: the connection is not the one any more that the change started from.
     ChangedMeanwhile,
 }
 
-impl Written {
+impl WriteOutcome {
     /// Whether it was stored.
     pub fn is_done(self) -> bool {
         self == Self::Done

@@ -17,8 +17,8 @@ use self::rows::{KEY, after, between, counted, in_row, keep_requests, key_of, re
 use super::sql::{self, Bound, Columns, Transaction};
 use super::{Store, StoreError};
 
-pub use self::model::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-pub use self::requests::{MOST_REQUESTS, Requests};
+pub use self::model::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
+pub use self::requests::{CreateRequests, MOST_REQUESTS};
 
 /// How many ids of known folders a claim returns.
 const SAMPLE: i64 = 5;
@@ -38,18 +38,18 @@ pub trait FolderStore: Send + Sync {
     /// # Errors
     /// When the store does not answer; the request may be counted then. When this version cannot read what is known of the
     /// folder.
-    async fn begin_folder(
+    async fn begin_folder_request(
         &self,
         folder: &NewFolder,
         holder: &str,
         limits: &FolderLimits,
-    ) -> Result<FolderLeave, StoreError>;
+    ) -> Result<FolderPermit, StoreError>;
 
     /// Ends a claim with what became of its create request, and keeps the id of a folder that was created.
     ///
     /// # Errors
     /// When the store does not answer; the claim then lasts until its lease ends.
-    async fn free_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError>;
+    async fn release_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError>;
 
     /// Returns the folder that a create request returned, if one did.
     ///
@@ -89,29 +89,29 @@ impl FolderStore for Store {
         Ok(FolderClaim::Busy(between(now, until)))
     }
 
-    async fn begin_folder(
+    async fn begin_folder_request(
         &self,
         folder: &NewFolder,
         holder: &str,
         limits: &FolderLimits,
-    ) -> Result<FolderLeave, StoreError> {
+    ) -> Result<FolderPermit, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
         let leave = match counted(conn, folder, holder, now).await? {
-            None => FolderLeave::Lost,
-            Some(true) => FolderLeave::Granted,
+            None => FolderPermit::Lost,
+            Some(true) => FolderPermit::Granted,
             Some(false) => {
                 let mut stored = read(conn, folder).await?;
                 match stored.id {
-                    Some(_) => FolderLeave::Known,
+                    Some(_) => FolderPermit::Known,
                     None => match stored.requests.begin(limits, now) {
-                        Err(wait) => FolderLeave::Spent(wait),
+                        Err(wait) => FolderPermit::Spent(wait),
                         Ok(()) => {
                             keep_requests(conn, folder, &stored.requests).await?;
                             let sql = format!("UPDATE folder_claims SET counted = 1 WHERE {KEY}");
                             sql::execute(conn, sql, key_of(folder)).await?;
-                            FolderLeave::Granted
+                            FolderPermit::Granted
                         }
                     },
                 }
@@ -121,7 +121,7 @@ impl FolderStore for Store {
         Ok(leave)
     }
 
-    async fn free_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
+    async fn release_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;

@@ -40,7 +40,7 @@ pub enum FolderClaim {
 
 /// Whether a create request for a folder may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FolderLeave {
+pub enum FolderPermit {
     /// It may, and is counted.
     Granted,
     /// The id of the folder is known by now.

@@ -12,7 +12,7 @@ pub const MOST_REQUESTS: usize = 2;
 
 /// The create requests for one folder that may have created it, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requests(Vec<CreateRequest>);
+pub struct CreateRequests(Vec<CreateRequest>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct CreateRequest {
@@ -29,7 +29,7 @@ enum RequestOutcome {
     Created,
 }
 
-impl Requests {
+impl CreateRequests {
     /// Counts one more request, or returns how long none may be sent.
     ///
     /// # Errors
@@ -82,8 +82,8 @@ mod tests {
         spacing: Duration::from_secs(60),
     };
 
-    fn asked(times: &[(i64, FolderEnd)]) -> Requests {
-        let mut requests = Requests::default();
+    fn asked(times: &[(i64, FolderEnd)]) -> CreateRequests {
+        let mut requests = CreateRequests::default();
         for (at, end) in times {
             requests.begin(&LIMITS, *at).unwrap();
             requests.end(end);
@@ -95,7 +95,7 @@ mod tests {
     fn there_are_at_most_two_requests_in_any_day() {
         let unknown = || FolderEnd::Unknown(Duration::ZERO);
         for (end, count) in [(unknown(), 2), (FolderEnd::Astray(Duration::ZERO), 2), (FolderEnd::NotCreated, 9)] {
-            let mut requests = Requests::default();
+            let mut requests = CreateRequests::default();
             let begun = (0..9).filter(|hour| {
                 let begun = requests.begin(&LIMITS, hour * HOUR).is_ok();
                 if begun {

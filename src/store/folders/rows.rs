@@ -6,14 +6,14 @@ use sqlx::AnyConnection;
 
 use super::super::StoreError;
 use super::super::sql::{self, Bound, Columns, Dialect};
-use super::{NewFolder, Requests};
+use super::{CreateRequests, NewFolder};
 use crate::batch::folded_folder_name;
 
 /// What is stored of one folder.
 #[derive(Debug, Default)]
 pub(super) struct StoredFolder {
     pub(super) id: Option<u64>,
-    pub(super) requests: Requests,
+    pub(super) requests: CreateRequests,
 }
 
 /// Whether a create request was counted under a claim that is still its holder's; `None` where it is not. The claim is
@@ -49,7 +49,7 @@ pub(super) fn in_row(error: StoreError, folder: &NewFolder) -> StoreError {
 pub(super) async fn keep_requests(
     conn: &mut AnyConnection,
     folder: &NewFolder,
-    requests: &Requests,
+    requests: &CreateRequests,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO folders (account, project_id, parent_id, name, requests) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (account, project_id, parent_id, name) DO UPDATE SET requests = excluded.requests";

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use self::writer::{LARGEST_GROUP, Writer, serve, watched};
 use super::StoreError;
-use super::ledger::{Change, Claim, ClaimOutcome, CommitOutcome};
+use super::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome};
 use super::outbox::Time;
 use super::sql::Dialect;
 use super::unreadable::UnreadableRows;
@@ -25,7 +25,7 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 #[derive(Debug)]
 enum Request {
     Claim(Box<Claim>, Answer<ClaimOutcome>),
-    Change(Arc<Change>, Answer<CommitOutcome>),
+    Commit(Arc<Commit>, Answer<CommitOutcome>),
     Sent(Vec<Time>, Answer<()>),
 }
 
@@ -86,8 +86,8 @@ impl Group {
         Ok(claimed)
     }
 
-    pub(in crate::store) async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
-        self.ask(|queues| queues.changes, |answer| Request::Change(change, answer)).await
+    pub(in crate::store) async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {
+        self.ask(|queues| queues.changes, |answer| Request::Commit(change, answer)).await
     }
 
     pub(in crate::store) async fn sent(&self, sent: Vec<Time>) -> Result<(), StoreError> {

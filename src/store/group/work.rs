@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 
 use super::super::StoreError;
 use super::super::accounts::{AccountObservation, Known};
-use super::super::ledger::{self, Change, Claim, ClaimOutcome, CommitOutcome};
+use super::super::ledger::{self, Claim, ClaimOutcome, Commit, CommitOutcome};
 use super::super::outbox::{self, Time};
 use super::super::sql;
 use crate::clock::Clock;
@@ -18,7 +18,7 @@ use crate::guard;
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) claims: Vec<Claim>,
-    pub(super) changes: Vec<Arc<Change>>,
+    pub(super) changes: Vec<Arc<Commit>>,
     pub(super) sent: Vec<Vec<Time>>,
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn carry_out(
     }
     // Before a change can have one of them announced again.
     outbox::sent(conn, now, sent.iter().flatten().cloned().collect()).await?;
-    let changes = ledger::change(conn, now, changes).await?;
+    let changes = ledger::commit(conn, now, changes).await?;
     // That is so whatever becomes of the change that told it.
     observed.iter().for_each(|observation| known.observe(observation, now));
     let mut granted = Vec::new();

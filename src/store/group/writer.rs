@@ -69,7 +69,7 @@ pub(super) async fn serve(mut writer: Writer, mut requests: mpsc::Receiver<Reque
                     work.claims.push(*claim);
                     answers.claims.push(answer);
                 }
-                Request::Change(change, answer) => {
+                Request::Commit(change, answer) => {
                     work.changes.push(change);
                     answers.changes.push(answer);
                 }

@@ -10,7 +10,7 @@ use super::super::StoreError;
 use super::super::sql::{self, Bound, Dialect, Kind};
 use super::read::key_of;
 use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Claim, ClaimOutcome, KnownIds, RecordUpdate, Stored};
+use super::{Claim, ClaimOutcome, KnownIds, RecordUpdate, StoredBatch};
 use crate::batch::BatchKey;
 use crate::batch::ledger::CaseState;
 
@@ -50,7 +50,7 @@ pub(super) async fn store_batches(
     conn: &mut AnyConnection,
     now: i64,
     claims: &[Granted<'_>],
-    stored: &HashMap<BatchKey, Stored>,
+    stored: &HashMap<BatchKey, StoredBatch>,
 ) -> Result<HashSet<BatchKey>, StoreError> {
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for granted in claims {

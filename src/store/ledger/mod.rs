@@ -2,9 +2,9 @@
 //!
 //! Invariant: a record is changed only where its stored epoch is the one that the change started from.
 
-mod change;
 mod claim;
 mod claim_rows;
+mod commit;
 mod lock;
 mod model;
 mod push_end;
@@ -22,11 +22,11 @@ use super::sql::{self, Bound, Columns, Conditions, Dialect};
 use super::{Store, StoreError};
 use crate::batch::{BatchKey, TenantId};
 
-pub(super) use self::change::change;
 pub(super) use self::claim::claim;
+pub(super) use self::commit::commit;
 pub(super) use self::lock::lock;
 pub use self::model::{
-    Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, Stored,
+    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
 };
 use self::read::{load, only, stored};
 
@@ -43,13 +43,13 @@ pub trait LedgerStore: Send + Sync {
     ///
     /// # Errors
     /// When the store does not answer; the change may be stored or not.
-    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError>;
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError>;
 
     /// Returns what is stored of a batch, and the time on the store's clock when it was read, in milliseconds since 1970.
     ///
     /// # Errors
     /// When the store does not answer, or this version cannot read the batch.
-    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError>;
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError>;
 
     /// Returns those of `ids` that the ledger holds for cases of an account.
     ///
@@ -78,7 +78,12 @@ pub trait LedgerStore: Send + Sync {
     ///
     /// # Errors
     /// When the store does not answer.
-    async fn take_late_checks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError>;
+    async fn take_late_checks(
+        &self,
+        after: Duration,
+        lease: Duration,
+        most: u32,
+    ) -> Result<Vec<StoredBatch>, StoreError>;
 }
 
 #[async_trait]
@@ -87,11 +92,11 @@ impl LedgerStore for Store {
         self.group.claim(claim).await
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
-        self.group.change(change).await
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {
+        self.group.commit(change).await
     }
 
-    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         let loaded = load(&mut conn, HashSet::from([key])).await?;
         Ok((self.unreadable.noted(only(loaded, key))?, now))
@@ -144,7 +149,12 @@ impl LedgerStore for Store {
         rows.first().map(|row| row.text("push_id")).transpose()
     }
 
-    async fn take_late_checks(&self, after: Duration, lease: Duration, most: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn take_late_checks(
+        &self,
+        after: Duration,
+        lease: Duration,
+        most: u32,
+    ) -> Result<Vec<StoredBatch>, StoreError> {
         let (mut conn, now) = self.writing_at().await?;
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let sql = format!(
@@ -170,7 +180,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer, or this version cannot read the batch.
-    pub async fn batch(&self, key: &BatchKey) -> Result<Option<Stored>, StoreError> {
+    pub async fn batch(&self, key: &BatchKey) -> Result<Option<StoredBatch>, StoreError> {
         let mut conn = self.reading().await?;
         self.unreadable.noted(only(load(&mut conn, HashSet::from([key])).await?, key))
     }
@@ -179,7 +189,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<Stored>, StoreError> {
+    pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<StoredBatch>, StoreError> {
         let mut conn = self.reading().await?;
         let tenant = tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned()));
         let mut conditions = Conditions::default().fixed("epoch > 0").maybe("tenant_id =", tenant);

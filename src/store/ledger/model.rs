@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::UnreadableRow;
 use super::super::accounts::{AccountObservation, Pause};
 use super::super::outbox::OutboxEvent;
-use super::super::shelf::{ByHand, Shelving};
+use super::super::shelf::{OperatorAction, Shelving};
 use crate::batch::event::Event;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::{BatchKey, TenantId};
@@ -52,7 +52,7 @@ pub enum ClaimOutcome {
         /// What ids of cases the ledger knows of the account.
         ids: KnownIds,
         /// Batches that are not as the claim believes, and are not part of it.
-        stale: Vec<Stored>,
+        stale: Vec<StoredBatch>,
         /// Batches that another claim of the same moment got, and are not part of it.
         contested: Vec<BatchKey>,
         /// Batches whose records cannot be read, and are not part of it.
@@ -76,7 +76,7 @@ pub enum ClaimOutcome {
     /// None of the batches is as the claim believes.
     Stale {
         /// How they are.
-        stored: Vec<Stored>,
+        stored: Vec<StoredBatch>,
         /// When this was answered.
         now: i64,
     },
@@ -100,7 +100,7 @@ impl KnownIds {
 
 /// A record as it is stored.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredBatch {
     /// The record.
     pub record: BatchRecord,
     /// When its open push was claimed.
@@ -131,7 +131,7 @@ pub struct PushEnded {
 
 /// One atomic change: all of it is stored, or, where the record's epoch is another, none of it.
 #[derive(Clone, Debug, Default)]
-pub struct Change {
+pub struct Commit {
     /// The batch as it is to be.
     pub batch: Option<RecordUpdate>,
     /// A push that ended.
@@ -141,11 +141,11 @@ pub struct Change {
     /// What comes off the shelf: id and generation.
     pub unshelve: Option<(i64, i64)>,
     /// What a person wants of something on the shelf; without it, nothing of the change is stored.
-    pub by_hand: Option<ByHand>,
+    pub operator_action: Option<OperatorAction>,
     /// Events to be announced.
     pub events: Vec<Event>,
     /// For how long its events are for the caller alone to announce; without it they are due at once.
-    pub turn: Option<Duration>,
+    pub owner_grace: Option<Duration>,
     /// What a request told of its account; that is so whatever becomes of the rest of the change.
     pub observation: Option<AccountObservation>,
     /// A tenant for whom something arrived.
@@ -154,7 +154,7 @@ pub struct Change {
     pub lease: Option<Duration>,
 }
 
-/// The answer to a [`Change`].
+/// The answer to a [`Commit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
     /// All of it is stored; with those of its events that were not stored before.

@@ -8,18 +8,18 @@ use sqlx::any::AnyRow;
 
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{StoreError, UnreadableRow};
-use super::Stored;
+use super::StoredBatch;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::{BatchId, BatchKey, TenantId};
 
 /// Batches as they are stored, and those that cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
-    pub(super) stored: HashMap<BatchKey, Stored>,
+    pub(super) stored: HashMap<BatchKey, StoredBatch>,
     pub(super) unreadable: HashMap<BatchKey, UnreadableRow>,
 }
 
-pub(super) fn only(mut loaded: Loaded, key: &BatchKey) -> Result<Option<Stored>, StoreError> {
+pub(super) fn only(mut loaded: Loaded, key: &BatchKey) -> Result<Option<StoredBatch>, StoreError> {
     match loaded.unreadable.remove(key) {
         Some(row) => Err(StoreError::Unreadable(row)),
         None => Ok(loaded.stored.remove(key)),
@@ -51,13 +51,13 @@ pub(super) fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {
     Ok(BatchKey::new(tenant, batch))
 }
 
-pub(super) fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
+pub(super) fn stored(row: &AnyRow) -> Result<StoredBatch, StoreError> {
     let part = |name: &str| row.text(name).unwrap_or_else(|_| "?".into());
     let key = || format!("{}/{}", part("tenant_id"), part("batch_id"));
     columns(row).map_err(|error| error.in_row("batches", key))
 }
 
-fn columns(row: &AnyRow) -> Result<Stored, StoreError> {
+fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
     let open_push = row.maybe_text("open_push")?;
     let open_push = open_push
         .map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("open_push")))
@@ -77,5 +77,5 @@ fn columns(row: &AnyRow) -> Result<Stored, StoreError> {
         first_seen_at: row.int("first_seen_at")?,
         settled_at: row.maybe_int("settled_at")?,
     };
-    Ok(Stored { record, claimed_at: row.maybe_int("claimed_at")?, lease_until: row.maybe_int("lease_until")? })
+    Ok(StoredBatch { record, claimed_at: row.maybe_int("claimed_at")?, lease_until: row.maybe_int("lease_until")? })
 }

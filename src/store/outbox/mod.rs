@@ -53,7 +53,7 @@ pub trait OutboxStore: Send + Sync {
     ///
     /// # Errors
     /// When the store does not answer.
-    async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError>;
+    async fn resend_event(&self, subject: &str, id: &str) -> Result<(), StoreError>;
 }
 
 #[async_trait]
@@ -104,7 +104,7 @@ impl OutboxStore for Store {
         sql::fetch(&mut conn, sql, vec![]).await?.first().map_or(Ok(0), |row| row.int("n"))
     }
 
-    async fn announce_event_again(&self, subject: &str, id: &str) -> Result<(), StoreError> {
+    async fn resend_event(&self, subject: &str, id: &str) -> Result<(), StoreError> {
         let (mut conn, now) = self.writing_at().await?;
         let sql = format!("UPDATE outbox SET {DUE_AGAIN} WHERE subject = $1 AND event_id = $3");
         let bounds = vec![Bound::Text(subject.into()), Bound::Int(now), Bound::Text(id.into())];

@@ -19,7 +19,7 @@ pub struct OutboxEvent {
     pub body: String,
     /// When it was stored, in milliseconds on the store's clock.
     pub created_at: i64,
-    /// Which time of announcing it this is: [`Store::announce_event_again`] makes it another one.
+    /// Which time of announcing it this is: [`Store::resend_event`] makes it another one.
     pub due_at: i64,
     /// Whether earlier events of its routing key wait for a queue, so that it has to wait behind them.
     pub unbound: bool,

@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::super::StoreError;
-use super::super::ledger::Change;
+use super::super::ledger::Commit;
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::{OutboxEvent, Time};
 use crate::batch::event::Event;
@@ -63,19 +63,19 @@ pub(in crate::store) struct Put {
 
 impl Put {
     /// Those of them that came with a change; another of the same moment can have the same event.
-    pub(in crate::store) fn take_for(&mut self, change: &Change) -> Vec<OutboxEvent> {
-        let (now, due_at) = (self.now, due_at(self.now, change.turn));
+    pub(in crate::store) fn take_for(&mut self, change: &Commit) -> Vec<OutboxEvent> {
+        let (now, due_at) = (self.now, due_at(self.now, change.owner_grace));
         let fresh = change.events.iter().filter(|event| self.fresh.remove(&event.id));
         fresh.map(|event| OutboxEvent::of(event, now, due_at)).collect()
     }
 }
 
-fn due_at(now: i64, turn: Option<Duration>) -> i64 {
-    turn.map_or(now, |turn| after(now, turn))
+fn due_at(now: i64, owner_grace: Option<Duration>) -> i64 {
+    owner_grace.map_or(now, |grace| after(now, grace))
 }
 
-pub(in crate::store) fn after(now: i64, turn: Duration) -> i64 {
-    now.saturating_add(i64::try_from(turn.as_millis()).unwrap_or(i64::MAX))
+pub(in crate::store) fn after(now: i64, wait: Duration) -> i64 {
+    now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[derive(Serialize)]
@@ -96,13 +96,13 @@ pub(in crate::store) async fn put<'a>(
     mut events: Vec<(&'a Event, Option<Duration>)>,
 ) -> Result<Put, StoreError> {
     let mut put = Put { now, ..Put::default() };
-    let row = |(event, turn): (&'a Event, Option<Duration>)| EventRow {
+    let row = |(event, owner_grace): (&'a Event, Option<Duration>)| EventRow {
         event_id: &event.id,
         kind: event.kind,
         routing_key: &event.routing_key,
         subject: &event.subject,
         body: &event.body,
-        due_at: due_at(now, turn),
+        due_at: due_at(now, owner_grace),
     };
     events.sort_by_key(|(event, _)| (&event.subject, &event.id));
     let rows: Vec<EventRow<'a>> = events.into_iter().map(row).collect();

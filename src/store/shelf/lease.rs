@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::super::{Store, StoreError};
 use super::read::shelved;
-use super::{Due, ShelfCount, ShelfId, ShelfState, ShelfStore, Shelved};
+use super::{DueTenant, ShelfCount, ShelfId, ShelfState, ShelfStore, Shelved};
 use crate::batch::{Reason, TenantId};
 
 /// What may be leased at `$1`, if it is due: nothing that another version has put there for a reason of its own.
@@ -43,7 +43,7 @@ const SUSPECTS: i64 = 0x0073_7573_7065_6374;
 
 #[async_trait]
 impl ShelfStore for Store {
-    async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
+    async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         // Walks from tenant to tenant by the index, whatever the number of their batches; each of the two ways to be due
         // has a range of an index of its own.
@@ -58,7 +58,7 @@ impl ShelfStore for Store {
              OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {IS_MENDED}) \
              THEN 1 ELSE 0 END AS is_due, \
              CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
-             AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_skimmed, \
+             AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_shed, \
              (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
              FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
              ORDER BY since, p.tenant LIMIT $2",
@@ -66,11 +66,11 @@ impl ShelfStore for Store {
         );
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(now), Bound::Int(i64::from(most))]).await?;
         let due = |row: &AnyRow| {
-            Ok(Due {
+            Ok(DueTenant {
                 tenant: row.parsed("tenant")?,
                 account: row.maybe_text("origin")?,
                 is_due: row.int("is_due")? != 0,
-                is_skimmed: row.int("is_skimmed")? != 0,
+                is_shed: row.int("is_shed")? != 0,
             })
         };
         let key = |row: &AnyRow| row.text("tenant").unwrap_or_else(|_| "?".into());
@@ -163,7 +163,7 @@ impl ShelfStore for Store {
         Ok(())
     }
 
-    async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+    async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
         let sql = "SELECT tenant_id, COUNT(*) AS n FROM shelf WHERE state = 'parked' \
                    AND reason IN ('no_room', 'throttled', 'paused') AND tenant_id IS NOT NULL \
                    GROUP BY tenant_id ORDER BY n DESC, tenant_id LIMIT $1";

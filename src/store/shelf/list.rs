@@ -10,7 +10,7 @@ use crate::batch::{BatchId, Reason, TenantId};
 
 /// Which rows of the shelf are meant; a part left empty means all.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct ShelfFilter {
     /// Those of a tenant.
     pub tenant: Option<TenantId>,
     /// Those there for a reason.
@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn shelf(&self, filter: &Filter, most: u32) -> Result<Vec<Shelved>, StoreError> {
+    pub async fn shelf(&self, filter: &ShelfFilter, most: u32) -> Result<Vec<Shelved>, StoreError> {
         let rows = self.matching("*", filter, most).await?;
         self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))
     }
@@ -39,12 +39,12 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn shelf_ids(&self, filter: &Filter) -> Result<Vec<ShelfId>, StoreError> {
+    pub async fn shelf_ids(&self, filter: &ShelfFilter) -> Result<Vec<ShelfId>, StoreError> {
         let rows = self.matching("id", filter, u32::MAX).await?;
         rows.iter().map(|row| row.int("id").map(ShelfId)).collect()
     }
 
-    async fn matching(&self, columns: &str, filter: &Filter, most: u32) -> Result<Vec<AnyRow>, StoreError> {
+    async fn matching(&self, columns: &str, filter: &ShelfFilter, most: u32) -> Result<Vec<AnyRow>, StoreError> {
         let text = |text: &str| Bound::Text(text.to_owned());
         let mut conditions = Conditions::default()
             .maybe("tenant_id =", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))

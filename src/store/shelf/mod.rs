@@ -13,9 +13,10 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::batch::TenantId;
 
-pub use self::list::Filter;
+pub use self::list::ShelfFilter;
 pub use self::model::{
-    ByHand, Due, Identity, RAW_HEADERS, ShelfCount, ShelfId, ShelfState, Shelved, Shelving, Until, Wish,
+    Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
+    ShelvedUntil, Shelving,
 };
 pub(super) use self::row::{handle, hold, put, remove};
 
@@ -26,7 +27,7 @@ pub trait ShelfStore: Send + Sync {
     ///
     /// # Errors
     /// When the store does not answer.
-    async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError>;
+    async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError>;
 
     /// Leases parked batches that are due to `holder`: for each tenant at most the number asked for, in order of arrival.
     ///
@@ -56,7 +57,7 @@ pub trait ShelfStore: Send + Sync {
     ///
     /// # Errors
     /// When the store does not answer.
-    async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError>;
+    async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError>;
 
     /// Counts what is on the shelf, by state and reason.
     ///

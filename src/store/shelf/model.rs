@@ -13,13 +13,13 @@ pub const RAW_HEADERS: &str = "raw_headers_hex";
 #[derive(Clone, Debug)]
 pub struct Shelving {
     /// What it is: a batch by tenant, id and fingerprint, or unreadable bytes by their hash.
-    pub identity: Identity,
+    pub identity: ShelfIdentity,
     /// Why it is there.
     pub reason: Reason,
     /// More about the reason.
     pub detail: Option<String>,
     /// What it waits for.
-    pub until: Until,
+    pub until: ShelvedUntil,
     /// The account it goes to, where known.
     pub account: Option<String>,
     /// The connection version that failed, where one was used.
@@ -40,7 +40,7 @@ pub struct Shelving {
 
 /// What makes two shelvings the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum ShelfIdentity {
     /// A batch that could be read.
     Batch(BatchKey, String),
     /// Bytes whose batch must not be touched: unreadable, in conflict; with what is known of whose they are.
@@ -49,7 +49,7 @@ pub enum Identity {
 
 /// What a shelved batch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub enum ShelvedUntil {
     /// A time from now.
     After(Duration),
     /// A verified connection other than the one that failed, or that one verified again.
@@ -81,8 +81,8 @@ impl Shelved {
     /// Whose it is, as far as known.
     pub fn tenant(&self) -> Option<&TenantId> {
         match &self.content.identity {
-            Identity::Batch(key, _) => Some(&key.tenant),
-            Identity::Raw(_, tenant, _) => tenant.as_ref(),
+            ShelfIdentity::Batch(key, _) => Some(&key.tenant),
+            ShelfIdentity::Raw(_, tenant, _) => tenant.as_ref(),
         }
     }
 }
@@ -140,7 +140,7 @@ impl std::str::FromStr for ShelfState {
 
 /// A tenant with parked batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct DueTenant {
     /// The tenant.
     pub tenant: TenantId,
     /// The account of its present connection.
@@ -148,7 +148,7 @@ pub struct Due {
     /// Whether some of them are due.
     pub is_due: bool,
     /// Whether some of them wait for room to be tried for the first time, so that newer ones have to queue behind them.
-    pub is_skimmed: bool,
+    pub is_shed: bool,
 }
 
 /// How many are on the shelf for one reason.
@@ -164,18 +164,18 @@ pub struct ShelfCount {
 
 /// What a person wants of a row that nobody has in hand and that is as the person saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByHand {
+pub struct OperatorAction {
     /// Which row.
     pub id: ShelfId,
     /// Its generation.
     pub generation: i64,
     /// What is wanted.
-    pub wish: Wish,
+    pub action: Action,
 }
 
 /// What can be wanted of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Action {
     /// That it comes back at once, with all its patience.
     Replay,
     /// That it goes.

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::super::StoreError;
 use super::super::sql::Columns;
-use super::{Identity, ShelfId, Shelved, Shelving, Until};
+use super::{ShelfId, ShelfIdentity, Shelved, ShelvedUntil, Shelving};
 use crate::batch::{BatchId, BatchKey, TenantId};
 
 pub(super) fn shelved(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
@@ -21,19 +21,19 @@ fn columns(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
     let batch = batch.map_err(|_| StoreError::malformed("batch_id"))?;
     let identity = row.text("identity")?;
     let identity = match (identity.strip_prefix("raw:"), &tenant, &batch) {
-        (Some(hash), _, _) => Identity::Raw(hash.to_owned(), tenant, batch),
+        (Some(hash), _, _) => ShelfIdentity::Raw(hash.to_owned(), tenant, batch),
         (None, Some(tenant), Some(batch)) => {
             let fingerprint = identity.rsplit('/').next().unwrap_or_default().to_owned();
-            Identity::Batch(BatchKey::new(tenant.clone(), batch.clone()), fingerprint)
+            ShelfIdentity::Batch(BatchKey::new(tenant.clone(), batch.clone()), fingerprint)
         }
         (None, _, _) => return Err(StoreError::malformed("identity")),
     };
     let waits_for = row.text("waits_for")?;
     let due_at = row.int("due_at")?;
     let until = match waits_for.as_str() {
-        "time" => Until::After(Duration::from_millis(u64::try_from(due_at - now).unwrap_or(0))),
-        "connection" => Until::Connection,
-        "person" => Until::Person,
+        "time" => ShelvedUntil::After(Duration::from_millis(u64::try_from(due_at - now).unwrap_or(0))),
+        "connection" => ShelvedUntil::Connection,
+        "person" => ShelvedUntil::Person,
         _ => return Err(StoreError::malformed("waits_for")),
     };
     Ok(Shelved {

@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 
 use super::super::sql::{self, Bound};
 use super::super::{StoreError, accounts, removal};
-use super::{ByHand, Identity, ShelfState, Shelving, Until, Wish};
+use super::{Action, OperatorAction, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
 
 /// What is shelved over a pause that is over comes back so soon.
@@ -14,17 +14,17 @@ const PAUSE_IS_OVER_MS: i64 = 5_000;
 /// until a person acts: a copy that came later and only waits must not take its place, and then be found to be known.
 pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
     let (identity, tenant, batch) = match &shelving.identity {
-        Identity::Batch(key, fingerprint) => {
+        ShelfIdentity::Batch(key, fingerprint) => {
             (format!("{key}/{fingerprint}"), Some(key.tenant.clone()), Some(key.batch.clone()))
         }
-        Identity::Raw(hash, tenant, batch) => (format!("raw:{hash}"), tenant.clone(), batch.clone()),
+        ShelfIdentity::Raw(hash, tenant, batch) => (format!("raw:{hash}"), tenant.clone(), batch.clone()),
     };
     let (state, waits_for, due_at) = match shelving.until {
-        Until::After(wait) => {
+        ShelvedUntil::After(wait) => {
             (ShelfState::Parked, "time", now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
         }
-        Until::Connection => (ShelfState::Parked, "connection", now),
-        Until::Person => (ShelfState::Dead, "person", now),
+        ShelvedUntil::Connection => (ShelfState::Parked, "connection", now),
+        ShelvedUntil::Person => (ShelfState::Dead, "person", now),
     };
     let unordered = shelving.reason == Reason::Paused
         && !accounts::is_paused(conn, tenant.as_ref(), shelving.account.as_deref()).await?;
@@ -76,19 +76,27 @@ pub(in crate::store) async fn remove(conn: &mut AnyConnection, id: i64, generati
 }
 
 /// Keeps a row from others until the transaction ends, if it is as a person saw it and in nobody's hand.
-pub(in crate::store) async fn hold(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<bool, StoreError> {
+pub(in crate::store) async fn hold(
+    conn: &mut AnyConnection,
+    now: i64,
+    operator_action: &OperatorAction,
+) -> Result<bool, StoreError> {
     let sql = "UPDATE shelf SET generation = generation WHERE id = $1 AND generation = $2 \
                AND (lease_until IS NULL OR lease_until <= $3)";
-    let bounds = vec![Bound::Int(by_hand.id.0), Bound::Int(by_hand.generation), Bound::Int(now)];
+    let bounds = vec![Bound::Int(operator_action.id.0), Bound::Int(operator_action.generation), Bound::Int(now)];
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
 
 /// Does with a row that is held what a person wants of it. What has stopped workers is tried apart from others again.
-pub(in crate::store) async fn handle(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<(), StoreError> {
-    let id = Bound::Int(by_hand.id.0);
-    match by_hand.wish {
-        Wish::Discard => sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?,
-        Wish::Replay => {
+pub(in crate::store) async fn handle(
+    conn: &mut AnyConnection,
+    now: i64,
+    operator_action: &OperatorAction,
+) -> Result<(), StoreError> {
+    let id = Bound::Int(operator_action.id.0);
+    match operator_action.action {
+        Action::Discard => sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?,
+        Action::Replay => {
             let sql = "UPDATE shelf SET generation = generation + 1, state = 'parked', waits_for = 'time', \
                        due_at = $2, parks = 0, failing_since = NULL, lease_until = NULL, holder = NULL, \
                        reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END WHERE id = $1";

@@ -38,17 +38,23 @@ async fn a_full_store_says_so_and_changes_nothing() {
         all.push(conn);
     }
     drop(all);
-    let large = Shelving { body: vec![0; 1_000_000], ..shelving("b", Until::Person) };
-    let error = f.store.change(Change { shelve: Some(large), ..Change::default() }.into()).await.unwrap_err();
+    let large = Shelving { body: vec![0; 1_000_000], ..shelving("b", ShelvedUntil::Person) };
+    let error = f.store.commit(Commit { shelve: Some(large), ..Commit::default() }.into()).await.unwrap_err();
     assert!(error.to_string().contains("full"), "{error}");
-    assert!(f.store.shelf(&Filter::default(), 9).await.unwrap().is_empty());
-    f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }.into()).await.unwrap();
-    assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 1);
+    assert!(f.store.shelf(&ShelfFilter::default(), 9).await.unwrap().is_empty());
+    f.store
+        .commit(Commit { shelve: Some(shelving("b", ShelvedUntil::Person)), ..Commit::default() }.into())
+        .await
+        .unwrap();
+    assert_eq!(f.store.shelf(&ShelfFilter::default(), 9).await.unwrap().len(), 1);
 }
 
 async fn a_clock_that_is_behind_is_noticed(f: Fixture) {
     assert_eq!(f.store.clock_lag().await.unwrap(), Duration::ZERO);
-    f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }.into()).await.unwrap();
+    f.store
+        .commit(Commit { shelve: Some(shelving("b", ShelvedUntil::Person)), ..Commit::default() }.into())
+        .await
+        .unwrap();
     f.set_time(1_000_000 - 60_000).await;
     assert_eq!(f.store.clock_lag().await.unwrap(), Duration::from_secs(60));
 }
@@ -140,7 +146,7 @@ async fn what_an_older_version_stored_in_a_file_is_there_in_this_one() {
     let unsent = store.unsent(9, TAKEN).await.unwrap();
     let unsent: Vec<_> = unsent.iter().map(|e| (e.id.as_str(), e.body.as_str(), e.created_at, e.due_at)).collect();
     assert_eq!(unsent, [("e1", "b1", 11, 12)]);
-    assert!(store.shelf(&Filter::default(), 9).await.unwrap().is_empty(), "the tables that stay are there, too");
+    assert!(store.shelf(&ShelfFilter::default(), 9).await.unwrap().is_empty(), "the tables that stay are there, too");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use testmo_courier::batch::render::mapping_spec::MappingSpec;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Amqp, Config, Sources, load};
 use testmo_courier::store::connections::{ConnectionRow, Verification};
-use testmo_courier::store::shelf::{Filter, Shelved};
+use testmo_courier::store::shelf::{ShelfFilter, Shelved};
 use testmo_courier::store::{ConnectionStore, Store, StoreHealth};
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
@@ -334,7 +334,7 @@ impl Stage {
 
     /// What is on the shelf.
     pub(crate) async fn shelf(&self) -> Vec<Shelved> {
-        self.store.shelf(&Filter::default(), 1_000).await.expect("a store")
+        self.store.shelf(&ShelfFilter::default(), 1_000).await.expect("a store")
     }
 
     /// Waits until the shelf is as wanted.

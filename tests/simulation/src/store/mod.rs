@@ -23,14 +23,14 @@ use testmo_courier::account::Throttle;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
-use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, PushMembers, Stored};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
+use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
-    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, Pruned, RetentionStore, ShelfStore,
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore, ShelfStore,
     StoreError, StoreHealth, UnboundStore,
 };
 use tokio::sync::oneshot;
@@ -218,10 +218,10 @@ impl LedgerStore for StoreOf {
         .await
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("change", move |tables, now| {
-            let changed = tables.change(&change, now);
+            let changed = tables.commit(&change, now);
             let end = if changed.is_done() { "done" } else { "fenced" };
             diary.note(|| format!("w{worker} change {}: {end}", told_of(&change)));
             changed
@@ -229,7 +229,7 @@ impl LedgerStore for StoreOf {
         .await
     }
 
-    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError> {
         let key = key.clone();
         self.ask("batch_at", move |tables, now| (tables.batch(&key), now)).await
     }
@@ -244,7 +244,7 @@ impl LedgerStore for StoreOf {
         settled_for: Duration,
         lease: Duration,
         most: u32,
-    ) -> Result<Vec<Stored>, StoreError> {
+    ) -> Result<Vec<StoredBatch>, StoreError> {
         self.ask("take_late_checks", move |tables, now| tables.take_late_checks(settled_for, lease, most, now)).await
     }
 
@@ -266,7 +266,7 @@ impl LedgerStore for StoreOf {
 
 #[async_trait]
 impl RetentionStore for StoreOf {
-    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
+    async fn prune(&self, retention: Duration, most: u32) -> Result<PruneCounts, StoreError> {
         self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
     }
 }
@@ -309,19 +309,20 @@ impl FolderStore for StoreOf {
         .await
     }
 
-    async fn begin_folder(
+    async fn begin_folder_request(
         &self,
         folder: &NewFolder,
         holder: &str,
         limits: &FolderLimits,
-    ) -> Result<FolderLeave, StoreError> {
+    ) -> Result<FolderPermit, StoreError> {
         let (folder, holder, limits) = (folder.clone(), holder.to_owned(), *limits);
-        self.ask("begin_folder", move |tables, now| tables.begin_folder(&folder, &holder, &limits, now)).await
+        self.ask("begin_folder_request", move |tables, now| tables.begin_folder_request(&folder, &holder, &limits, now))
+            .await
     }
 
-    async fn free_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
+    async fn release_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
         let (folder, holder, end) = (folder.clone(), holder.to_owned(), end.clone());
-        self.ask("free_folder", move |tables, now| tables.free_folder(&folder, &holder, &end, now)).await
+        self.ask("release_folder", move |tables, now| tables.release_folder(&folder, &holder, &end, now)).await
     }
 
     async fn known_folder(&self, folder: &NewFolder) -> Result<Option<KnownFolder>, StoreError> {
@@ -337,8 +338,8 @@ impl FolderStore for StoreOf {
 
 #[async_trait]
 impl ShelfStore for StoreOf {
-    async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
-        self.ask("due", move |tables, now| tables.due(most, now)).await
+    async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError> {
+        self.ask("due", move |tables, now| tables.due_tenants(most, now)).await
     }
 
     async fn lease_due(
@@ -351,8 +352,8 @@ impl ShelfStore for StoreOf {
         self.ask("lease_due", move |tables, now| tables.lease_due(lease, &asks, now)).await
     }
 
-    async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.ask("skimmed", move |tables, _| tables.skimmed(most)).await
+    async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.ask("skimmed", move |tables, _| tables.shed_counts(most)).await
     }
 
     async fn lease_suspect(&self, _holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
@@ -389,9 +390,9 @@ impl OutboxStore for StoreOf {
         self.ask("due_count", |tables, _| tables.due_count()).await
     }
 
-    async fn announce_event_again(&self, _: &str, id: &str) -> Result<(), StoreError> {
+    async fn resend_event(&self, _: &str, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
-        self.ask("announce_event_again", move |tables, now| tables.announce_event_again(&id, now)).await
+        self.ask("resend_event", move |tables, now| tables.resend_event(&id, now)).await
     }
 }
 
@@ -435,7 +436,7 @@ impl ConnectionStore for StoreOf {
         self.ask("connection_counts", |tables, _| tables.connection_counts()).await
     }
 
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError> {
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
         let row = row.clone();
         self.ask("set_connection", move |tables, now| tables.set_connection(&row, now)).await
     }
@@ -446,7 +447,7 @@ impl ConnectionStore for StoreOf {
         version: &str,
         epoch: u64,
         finding: &Verification,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (tenant, version, finding) = (tenant.clone(), version.to_owned(), finding.clone());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("record_verification", move |tables, now| {
@@ -486,11 +487,11 @@ fn answer_of(claimed: &ClaimOutcome) -> String {
     }
 }
 
-fn epochs_of(stored: &[Stored]) -> Vec<String> {
+fn epochs_of(stored: &[StoredBatch]) -> Vec<String> {
     stored.iter().map(|stored| format!("{}@{}", stored.record.key, stored.record.epoch)).collect()
 }
 
-fn told_of(change: &Change) -> String {
+fn told_of(change: &Commit) -> String {
     let mut told = Vec::new();
     if let Some(revised) = &change.batch {
         let record = &revised.record;

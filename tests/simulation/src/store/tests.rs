@@ -11,9 +11,11 @@ use testmo_courier::config::{Sources, load};
 use testmo_courier::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
 use testmo_courier::store::connections::{ConnectionRow, SealedKey, Verification};
 use testmo_courier::store::folders::{FolderEnd, FolderLimits, NewFolder};
-use testmo_courier::store::ledger::{Change, Claim, PushEnded, PushMembers, RecordUpdate};
+use testmo_courier::store::ledger::{Claim, Commit, PushEnded, PushMembers, RecordUpdate};
 use testmo_courier::store::removal::Removal;
-use testmo_courier::store::shelf::{ByHand, Filter, Identity, ShelfId, Shelved, Shelving, Until, Wish};
+use testmo_courier::store::shelf::{
+    Action, OperatorAction, ShelfFilter, ShelfId, ShelfIdentity, Shelved, ShelvedUntil, Shelving,
+};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, RetentionStore, ShelfStore, Store,
     StoreHealth, UnboundStore,
@@ -84,10 +86,10 @@ impl Both {
 
     fn shelving(&mut self) -> Shelving {
         let identity = match self.rng.u8(..3) {
-            0 => Identity::Raw(self.one_of(&["h", "g"]).into(), None, None),
-            _ => Identity::Batch(self.key(), self.one_of(&["1:f", "1:other"]).into()),
+            0 => ShelfIdentity::Raw(self.one_of(&["h", "g"]).into(), None, None),
+            _ => ShelfIdentity::Batch(self.key(), self.one_of(&["1:f", "1:other"]).into()),
         };
-        let until = [Until::After(self.wait()), Until::Connection, Until::Person];
+        let until = [ShelvedUntil::After(self.wait()), ShelvedUntil::Connection, ShelvedUntil::Person];
         Shelving {
             identity,
             reason: self.one_of(&[
@@ -153,7 +155,7 @@ impl Both {
 
     /// The rows of the shelf, as both have them.
     async fn shelf(&self) -> (Vec<Shelved>, Vec<Shelved>) {
-        let mut real = self.real.shelf(&Filter::default(), 1_000).await.expect("rows");
+        let mut real = self.real.shelf(&ShelfFilter::default(), 1_000).await.expect("rows");
         let told = |(id, row): (&i64, &super::tables::ShelfRow)| row.told(*id, self.clock.now());
         let mut memory: Vec<Shelved> = self.memory.shelf.iter().map(told).collect();
         real.sort_by_key(|row| row.id);
@@ -165,7 +167,7 @@ impl Both {
     async fn call(&mut self) -> (&'static str, String, String) {
         match self.rng.u8(..30) {
             0..=3 => self.claim().await,
-            4..=8 => self.change().await,
+            4..=8 => self.commit().await,
             9 => {
                 let row = self.connection();
                 let epoch = self.epoch(&row.tenant);
@@ -300,8 +302,8 @@ impl Both {
         ("claim", told(&real), told(&self.memory.claim(&claim, now)))
     }
 
-    async fn change(&mut self) -> (&'static str, String, String) {
-        let mut change = Change::default();
+    async fn commit(&mut self) -> (&'static str, String, String) {
+        let mut change = Commit::default();
         if self.rng.u8(..3) > 0 {
             let revised = self.revised(end);
             let ids = ids_of(&revised.record);
@@ -317,16 +319,16 @@ impl Both {
             change.unshelve = Some((self.rng.i64(1..6), self.rng.i64(1..5)));
         }
         if self.rng.u8(..8) == 0 {
-            let wish = self.one_of(&[Wish::Replay, Wish::Discard]);
+            let action = self.one_of(&[Action::Replay, Action::Discard]);
             let (id, generation) = (ShelfId(self.rng.i64(1..6)), self.rng.i64(1..5));
-            change.by_hand = Some(ByHand { id, generation, wish });
+            change.operator_action = Some(OperatorAction { id, generation, action });
         }
         if self.rng.u8(..3) == 0 {
             let id = self.one_of(&["e1", "e2", "e3"]).to_owned();
             let routing_key = self.one_of(&["k", "l"]).to_owned();
             let (kind, subject, body) = (self.one_of(&[DELIVERED, KEY_EXPIRED]), "s".into(), "{}".into());
             change.events = vec![Event { id, kind, routing_key, subject, body }];
-            change.turn = self.rng.bool().then(|| self.wait());
+            change.owner_grace = self.rng.bool().then(|| self.wait());
         }
         if self.rng.u8(..3) == 0 {
             let signal = [
@@ -344,8 +346,8 @@ impl Both {
             change.success = Some(self.tenant());
         }
         let now = self.clock.now();
-        let real = self.real.change(change.clone().into()).await.expect("an answer");
-        ("change", told(&real), told(&self.memory.change(&change, now)))
+        let real = self.real.commit(change.clone().into()).await.expect("an answer");
+        ("change", told(&real), told(&self.memory.commit(&change, now)))
     }
 
     async fn outbox(&mut self) -> (&'static str, String, String) {
@@ -373,8 +375,8 @@ impl Both {
             }
             _ => {
                 let id = self.one_of(&["e1", "e2", "e3"]);
-                self.real.announce_event_again("s", id).await.expect("due again");
-                self.memory.announce_event_again(id, now);
+                self.real.resend_event("s", id).await.expect("due again");
+                self.memory.resend_event(id, now);
             }
         }
         ("unsent", answers.0, answers.1)
@@ -421,8 +423,8 @@ impl Both {
                     FolderEnd::Unknown(wait),
                 ];
                 let end = self.one_of(&ends);
-                self.real.free_folder(&new, holder, &end).await.expect("freed");
-                ("free_folder", told(&()), told(&self.memory.free_folder(&new, holder, &end, now)))
+                self.real.release_folder(&new, holder, &end).await.expect("freed");
+                ("release_folder", told(&()), told(&self.memory.release_folder(&new, holder, &end, now)))
             }
             2 => {
                 let id = self.rng.u64(5..9);
@@ -431,8 +433,12 @@ impl Both {
             }
             3 => {
                 let limits = FolderLimits { window: self.wait(), unknown: self.wait(), spacing: self.wait() / 4 };
-                let real = self.real.begin_folder(&new, holder, &limits).await.expect("an answer");
-                ("begin_folder", told(&real), told(&self.memory.begin_folder(&new, holder, &limits, now)))
+                let real = self.real.begin_folder_request(&new, holder, &limits).await.expect("an answer");
+                (
+                    "begin_folder_request",
+                    told(&real),
+                    told(&self.memory.begin_folder_request(&new, holder, &limits, now)),
+                )
             }
             _ => {
                 let real = self.real.claim_folder(&new, holder, wait).await.expect("an answer");
@@ -481,8 +487,8 @@ impl Both {
         known.sort_unstable();
         read.push((told(&held), told(&known)));
         let now = self.clock.now();
-        read.push((told(&self.real.due(9).await.expect("read")), told(&self.memory.due(9, now))));
-        read.push((told(&self.real.skimmed(9).await.expect("read")), told(&self.memory.skimmed(9))));
+        read.push((told(&self.real.due_tenants(9).await.expect("read")), told(&self.memory.due_tenants(9, now))));
+        read.push((told(&self.real.shed_counts(9).await.expect("read")), told(&self.memory.shed_counts(9))));
         read.push((told(&self.real.lane_overrides().await.expect("read")), told(&self.memory.lane_overrides())));
         read.push((told(&self.real.throttle(&account).await.expect("read")), told(&self.memory.throttle(&account))));
         let push = format!("p{}", self.pushes);
@@ -571,11 +577,11 @@ async fn what_was_asked_is_done_although_whoever_asked_is_gone() {
     let store = super::MemoryStore::new(Tables::default(), diary, weather);
     let observation =
         AccountObservation { account: "x".into(), signal: Signal::Throttled(Duration::from_secs(9)), ceiling: 1 };
-    let (fuse, change) = (Fuse::new(), Change { observation: Some(observation), ..Change::default() });
+    let (fuse, change) = (Fuse::new(), Commit { observation: Some(observation), ..Commit::default() });
     let mut calls = 0;
     while store.at_once(|tables, _| tables.throttles.is_empty()) {
         let of = store.of(1, fuse.clone());
-        let asked = testmo_courier::store::LedgerStore::change(&of, change.clone().into());
+        let asked = testmo_courier::store::LedgerStore::commit(&of, change.clone().into());
         // Given up before it is answered, as a process does that is killed.
         drop(tokio::time::timeout(Duration::ZERO, asked).await);
         tokio::time::sleep(Duration::from_secs(9)).await;

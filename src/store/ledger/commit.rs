@@ -12,19 +12,19 @@ use super::push_end::store_ends;
 use super::read::key_of;
 use super::row::{BATCH_COLUMNS, BatchRow};
 use super::success::note_successes;
-use super::{Change, CommitOutcome, RecordUpdate};
+use super::{Commit, CommitOutcome, RecordUpdate};
 use crate::batch::BatchKey;
 
 /// Stores every change whose record is where it started from.
-pub(in crate::store) async fn change(
+pub(in crate::store) async fn commit(
     conn: &mut AnyConnection,
     now: i64,
-    changes: &[Arc<Change>],
+    changes: &[Arc<Commit>],
 ) -> Result<Vec<CommitOutcome>, StoreError> {
     let mut done = Vec::with_capacity(changes.len());
     for change in changes {
-        done.push(match &change.by_hand {
-            Some(by_hand) => shelf::hold(conn, now, by_hand).await?,
+        done.push(match &change.operator_action {
+            Some(operator_action) => shelf::hold(conn, now, operator_action).await?,
             None => true,
         });
     }
@@ -34,22 +34,23 @@ pub(in crate::store) async fn change(
     for (at, ..) in batches {
         done[at] = moved.contains(&at);
     }
-    let stored: Vec<&Change> = changes.iter().zip(&done).filter(|(_, done)| **done).map(|(c, _)| &**c).collect();
+    let stored: Vec<&Commit> = changes.iter().zip(&done).filter(|(_, done)| **done).map(|(c, _)| &**c).collect();
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
     for (id, generation) in stored.iter().filter_map(|c| c.unshelve).collect::<BTreeSet<_>>() {
         shelf::remove(conn, id, generation).await?;
     }
-    for by_hand in stored.iter().filter_map(|c| c.by_hand.as_ref()) {
-        shelf::handle(conn, now, by_hand).await?;
+    for operator_action in stored.iter().filter_map(|c| c.operator_action.as_ref()) {
+        shelf::handle(conn, now, operator_action).await?;
     }
     for shelving in stored.iter().filter_map(|c| c.shelve.as_ref()) {
         shelf::put(conn, now, shelving).await?;
     }
-    let events = stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.turn))).collect();
+    let events =
+        stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.owner_grace))).collect();
     let mut put = outbox::put(conn, now, events).await?;
-    let mut answer = |(change, done): (&Arc<Change>, bool)| {
+    let mut answer = |(change, done): (&Arc<Commit>, bool)| {
         if done { CommitOutcome::Done(put.take_for(change)) } else { CommitOutcome::Fenced }
     };
     Ok(changes.iter().zip(done).map(&mut answer).collect())
