@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::accounts::{AccountObservation, Known, LaneOverride, LaneSelector, Pause, Permit};
+use super::accounts::{AccountObservation, AccountStates, LaneOverride, LaneSelector, Pause, Permit};
 use super::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, RecordUpdate};
 use super::shelf::{DueTenant, ShelfFilter, ShelfIdentity, ShelvedUntil, Shelving};
 use super::sql::{Bound, Columns};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::outbox::{MOST_COUNTED, OutboxEvent, OutboxStore, Time, after, announcement};
+use super::outbox::{MOST_COUNTED, OutboxEvent, OutboxStore, PublishAttempt, after, event_in_row};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
 
@@ -112,7 +112,7 @@ impl UnboundStore for Store {
         );
         let bounds = vec![Bound::from(rows.as_slice()), Bound::Int(now), Bound::Int(FIRST_PAUSE_MS)];
         sql::execute(conn, sql, bounds).await?;
-        let mut events: Vec<Time> = returned.iter().chain(behind).map(Time::of).collect();
+        let mut events: Vec<PublishAttempt> = returned.iter().chain(behind).map(PublishAttempt::of).collect();
         events.sort();
         let sql = format!(
             "UPDATE outbox SET aside_at = $2 FROM {} WHERE outbox.subject = r.subject AND outbox.event_id = r.id \
@@ -138,7 +138,7 @@ impl UnboundStore for Store {
                          CAST(0 AS BIGINT) AS unbound FROM outbox WHERE routing_key = $1 AND sent_at IS NULL \
                          AND aside_at IS NOT NULL ORDER BY created_at LIMIT 1";
             let rows = sql::fetch(&mut conn, first, vec![Bound::Text(routing_key.clone())]).await?;
-            probes.push(Probe { routing_key, event: rows.first().map(announcement).transpose()? });
+            probes.push(Probe { routing_key, event: rows.first().map(event_in_row).transpose()? });
         }
         Ok(probes)
     }
@@ -166,7 +166,7 @@ impl UnboundStore for Store {
         );
         let bounds = vec![Bound::Text(key.into()), Bound::Int(i64::from(most)), Bound::Int(due_at)];
         let rows = sql::fetch(conn, sql, bounds).await?;
-        let mut events: Vec<OutboxEvent> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
+        let mut events: Vec<OutboxEvent> = rows.iter().map(event_in_row).collect::<Result<_, _>>()?;
         events.sort_by_key(|event| event.created_at);
         let is_last = events.len() < usize::try_from(most).unwrap_or(usize::MAX);
         if is_last {

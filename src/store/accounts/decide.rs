@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{AccountObservation, Known, LaneOverride, LaneSelector, Pause};
+use super::{AccountObservation, AccountStates, LaneOverride, LaneSelector, Pause};
 use crate::account::{Permission, Throttle};
 use crate::batch::TenantId;
 
 /// The answer to a wish to send a request that creates cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Answer {
+pub(in crate::store) enum PermitDecision {
     Granted { limit: u32 },
     Full { limit: u32 },
     Wait(Pause),
@@ -16,22 +16,32 @@ pub(in crate::store) enum Answer {
     Paused,
 }
 
-impl Known {
+impl AccountStates {
     /// Leave for one more request that creates cases, which counts as under way from then on.
-    pub(in crate::store) fn ask(&mut self, account: &str, tenant: &TenantId, ceiling: u32, lease: Duration) -> Answer {
+    pub(in crate::store) fn ask(
+        &mut self,
+        account: &str,
+        tenant: &TenantId,
+        ceiling: u32,
+        lease: Duration,
+    ) -> PermitDecision {
         if self.is_paused(account, tenant) {
-            return Answer::Paused;
+            return PermitDecision::Paused;
         }
         let limit = match self.throttle(account).permission(self.now, ceiling) {
             Permission::Granted { limit } => limit,
-            Permission::Gated { until } => return Answer::Wait(Pause::until(until, self.now, false)),
+            Permission::Gated { until } => return PermitDecision::Wait(Pause::until(until, self.now, false)),
             Permission::Broken { until } if until > self.now => {
-                return Answer::Wait(Pause::until(until, self.now, true));
+                return PermitDecision::Wait(Pause::until(until, self.now, true));
             }
             Permission::Broken { .. } => {
                 let taken = self.take_probe(account, self.now, lease);
                 let until = self.throttle(account).breaker_until.unwrap_or(self.now);
-                return if taken { Answer::Probe } else { Answer::Wait(Pause::until(until, self.now, true)) };
+                return if taken {
+                    PermitDecision::Probe
+                } else {
+                    PermitDecision::Wait(Pause::until(until, self.now, true))
+                };
             }
         };
         let of_tenant = |known: &Self| {
@@ -44,10 +54,10 @@ impl Known {
             LaneSelector::Account(_) => order.most.is_some_and(|most| of_account >= most),
         });
         if full || of_account >= limit {
-            return Answer::Full { limit };
+            return PermitDecision::Full { limit };
         }
         *self.under_way.entry((account.to_owned(), tenant.as_str().to_owned())).or_default() += 1;
-        Answer::Granted { limit }
+        PermitDecision::Granted { limit }
     }
 
     pub(super) fn is_paused(&self, account: &str, tenant: &TenantId) -> bool {

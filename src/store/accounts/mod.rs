@@ -15,11 +15,11 @@ use super::{Store, StoreError};
 use crate::account::{Permission, Throttle};
 use crate::batch::TenantId;
 
-pub(super) use self::decide::Answer;
+pub(super) use self::decide::PermitDecision;
 pub use self::model::{AccountObservation, LaneOverride, LaneSelector, Pause, Permit};
 pub(super) use self::overrides::{is_paused, keep_orders};
 use self::overrides::{lane_overrides, order};
-pub(super) use self::states::Known;
+pub(super) use self::states::AccountStates;
 
 /// What a worker asks about accounts. Every worker and command shares the answers.
 #[async_trait]
@@ -50,7 +50,7 @@ pub trait AccountStore: Send + Sync {
 impl AccountStore for Store {
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        let known = Known::read(&mut conn, now, BTreeSet::from([account])).await?;
+        let known = AccountStates::read(&mut conn, now, BTreeSet::from([account])).await?;
         self.unreadable.noted(known.readable(account))?;
         if tenant.is_some_and(|tenant| known.is_paused(account, tenant)) {
             return Ok(Permit::Paused);
@@ -69,7 +69,7 @@ impl AccountStore for Store {
 
     async fn throttle(&self, account: &str) -> Result<Throttle, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        let known = Known::read(&mut conn, now, BTreeSet::from([account])).await?;
+        let known = AccountStates::read(&mut conn, now, BTreeSet::from([account])).await?;
         self.unreadable.noted(known.readable(account))?;
         Ok(known.throttle(account))
     }
@@ -84,7 +84,7 @@ impl Store {
     async fn take_probe(&self, account: &str, lease: Duration) -> Result<Permit, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
-        let mut known = Known::keep(transaction.conn()?, BTreeSet::from([account])).await?;
+        let mut known = AccountStates::keep(transaction.conn()?, BTreeSet::from([account])).await?;
         known.readable(account)?;
         let taken = known.take_probe(account, now, lease);
         known.store(transaction.conn()?).await?;

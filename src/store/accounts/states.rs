@@ -14,7 +14,7 @@ use crate::account::Throttle;
 
 /// What is known of some accounts, as of one moment; the decisions on it are pure.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Known {
+pub(in crate::store) struct AccountStates {
     pub(super) now: i64,
     pub(super) accounts: BTreeSet<String>,
     pub(super) throttles: BTreeMap<String, Throttle>,
@@ -28,7 +28,7 @@ pub(in crate::store) struct Known {
     pub(super) orders: Vec<LaneOverride>,
 }
 
-impl Known {
+impl AccountStates {
     /// What is known now; it can be otherwise at once.
     pub(super) async fn read(conn: &mut AnyConnection, now: i64, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
         let (throttles, unreadable) = throttles(conn, &rows_of(&accounts), "").await?;
@@ -59,18 +59,18 @@ impl Known {
     pub(in crate::store) async fn keep(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
         let (dialect, rows) = (Dialect::of(conn), rows_of(&accounts));
         let kept = dialect.keep();
-        let (mut kept_paces, mut unreadable) = throttles(conn, &rows, kept).await?;
-        if dialect.is_shared() && kept_paces.len() + unreadable.len() < accounts.len() {
+        let (mut kept_throttles, mut unreadable) = throttles(conn, &rows, kept).await?;
+        if dialect.is_shared() && kept_throttles.len() + unreadable.len() < accounts.len() {
             let sql = format!(
                 "INSERT INTO accounts (account) SELECT r.account FROM {} ORDER BY r.account COLLATE \"C\" \
                  ON CONFLICT (account) DO NOTHING",
                 dialect.rows(&[("account", Kind::Text)])
             );
             sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
-            (kept_paces, unreadable) = throttles(conn, &rows, kept).await?;
+            (kept_throttles, unreadable) = throttles(conn, &rows, kept).await?;
         }
         let accounts = accounts.into_iter().map(str::to_owned).collect();
-        Ok(Self { accounts, throttles: kept_paces, unreadable, ..Self::default() })
+        Ok(Self { accounts, throttles: kept_throttles, unreadable, ..Self::default() })
     }
 
     /// Counts what is under way, and reads what people have ordered. A tenant that a person may remove is paused, too.
@@ -142,9 +142,9 @@ fn rows_of(accounts: &BTreeSet<&str>) -> Vec<Value> {
 }
 
 /// The throttles of accounts, and those of them that cannot be read.
-type Paces = (BTreeMap<String, Throttle>, BTreeMap<String, UnreadableRow>);
+type ReadThrottles = (BTreeMap<String, Throttle>, BTreeMap<String, UnreadableRow>);
 
-async fn throttles(conn: &mut AnyConnection, rows: &[Value], kept: &str) -> Result<Paces, StoreError> {
+async fn throttles(conn: &mut AnyConnection, rows: &[Value], kept: &str) -> Result<ReadThrottles, StoreError> {
     let sql = format!(
         "SELECT a.account, a.pace FROM accounts a JOIN {} ON a.account = r.account ORDER BY a.account {kept}",
         Dialect::of(conn).rows(&[("account", Kind::Text)])

@@ -14,19 +14,19 @@ use tokio_util::task::TaskTracker;
 use self::writer::{LARGEST_GROUP, Writer, serve, watched};
 use super::StoreError;
 use super::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome};
-use super::outbox::Time;
+use super::outbox::PublishAttempt;
 use super::sql::Dialect;
 use super::unreadable::UnreadableRows;
 use crate::clock::Clock;
 use crate::guard::Count;
 
-type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 #[derive(Debug)]
 enum Request {
-    Claim(Box<Claim>, Answer<ClaimOutcome>),
-    Commit(Arc<Commit>, Answer<CommitOutcome>),
-    Sent(Vec<Time>, Answer<()>),
+    Claim(Box<Claim>, Reply<ClaimOutcome>),
+    Commit(Arc<Commit>, Reply<CommitOutcome>),
+    Sent(Vec<PublishAttempt>, Reply<()>),
 }
 
 /// Where requests wait for their commit.
@@ -90,14 +90,14 @@ impl Group {
         self.ask(|queues| queues.changes, |answer| Request::Commit(change, answer)).await
     }
 
-    pub(in crate::store) async fn sent(&self, sent: Vec<Time>) -> Result<(), StoreError> {
+    pub(in crate::store) async fn sent(&self, sent: Vec<PublishAttempt>) -> Result<(), StoreError> {
         self.ask(|queues| queues.sent, |answer| Request::Sent(sent, answer)).await
     }
 
     async fn ask<T>(
         &self,
         which: impl FnOnce(Queues) -> mpsc::Sender<Request>,
-        request: impl FnOnce(Answer<T>) -> Request,
+        request: impl FnOnce(Reply<T>) -> Request,
     ) -> Result<T, StoreError> {
         let queues = self.queues.lock().ok().and_then(|queues| queues.clone()).ok_or(StoreError::Closed)?;
         let queue = which(queues);

@@ -7,29 +7,29 @@ use std::sync::Arc;
 use sqlx::AnyConnection;
 
 use super::super::StoreError;
-use super::super::accounts::{AccountObservation, Known};
+use super::super::accounts::{AccountObservation, AccountStates};
 use super::super::ledger::{self, Claim, ClaimOutcome, Commit, CommitOutcome};
-use super::super::outbox::{self, Time};
+use super::super::outbox::{self, PublishAttempt};
 use super::super::sql;
 use crate::clock::Clock;
 use crate::guard;
 
 /// What one transaction carries out.
 #[derive(Debug, Default)]
-pub(super) struct Work {
+pub(super) struct GroupWork {
     pub(super) claims: Vec<Claim>,
     pub(super) changes: Vec<Arc<Commit>>,
-    pub(super) sent: Vec<Vec<Time>>,
+    pub(super) sent: Vec<Vec<PublishAttempt>>,
 }
 
-impl Work {
+impl GroupWork {
     /// Without it, what the broker has confirmed is announced once more, which is allowed.
     pub(super) fn is_only_sent(&self) -> bool {
         self.claims.is_empty() && self.changes.is_empty()
     }
 }
 
-impl fmt::Display for Work {
+impl fmt::Display for GroupWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let claimed = self.claims.iter().flat_map(|claim| &claim.batches).map(|batch| batch.record.key.to_string());
         let changed = self.changes.iter().map(|change| match (&change.batch, &change.shelve) {
@@ -44,7 +44,7 @@ impl fmt::Display for Work {
 }
 
 /// What came of it, in the same order.
-pub(super) struct Done {
+pub(super) struct GroupOutcome {
     pub(super) claims: Vec<ClaimOutcome>,
     pub(super) changes: Vec<CommitOutcome>,
 }
@@ -53,35 +53,35 @@ pub(super) async fn carry_out(
     conn: &mut AnyConnection,
     clock: &Clock,
     begun: i64,
-    work: &Work,
-) -> Result<Done, StoreError> {
+    work: &GroupWork,
+) -> Result<GroupOutcome, StoreError> {
     guard::may_panic("transaction", work);
-    let Work { claims, changes, sent } = work;
+    let GroupWork { claims, changes, sent } = work;
     ledger::lock(conn, changes).await?;
     let observations: Vec<&AccountObservation> =
         changes.iter().filter_map(|change| change.observation.as_ref()).collect();
-    let is_news = !claims.is_empty() || Known::is_news(conn, begun, &observations).await?;
+    let is_news = !claims.is_empty() || AccountStates::is_news(conn, begun, &observations).await?;
     let observed: &[&AccountObservation] = if is_news { &observations } else { &[] };
     let claimed = claims.iter().map(|claim| &claim.account);
     let accounts: BTreeSet<&str> =
         observed.iter().map(|observation| &observation.account).chain(claimed).map(String::as_str).collect();
-    let (mut known, mut now) = (Known::default(), begun);
+    let (mut states, mut now) = (AccountStates::default(), begun);
     if !accounts.is_empty() {
         // Before anything else, and then the time: what is told of an account and what is granted for it is stored in
         // the order of its times.
-        known = Known::keep(conn, accounts).await?;
+        states = AccountStates::keep(conn, accounts).await?;
         now = sql::time(conn, clock).await?;
     }
     // Before a change can have one of them announced again.
     outbox::sent(conn, now, sent.iter().flatten().cloned().collect()).await?;
     let changes = ledger::commit(conn, now, changes).await?;
     // That is so whatever becomes of the change that told it.
-    observed.iter().for_each(|observation| known.observe(observation, now));
+    observed.iter().for_each(|observation| states.observe(observation, now));
     let mut granted = Vec::new();
     if !claims.is_empty() {
-        known.count(conn, now).await?;
-        granted = ledger::claim(conn, now, claims, &mut known).await?;
+        states.count(conn, now).await?;
+        granted = ledger::claim(conn, now, claims, &mut states).await?;
     }
-    known.store(conn).await?;
-    Ok(Done { claims: granted, changes })
+    states.store(conn).await?;
+    Ok(GroupOutcome { claims: granted, changes })
 }

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::super::StoreError;
 use super::super::ledger::{ClaimOutcome, CommitOutcome};
 use super::super::sql::Transaction;
-use super::work::{Done, Work, carry_out};
-use super::{Answer, Request};
+use super::work::{GroupOutcome, GroupWork, carry_out};
+use super::{Reply, Request};
 use crate::clock::Clock;
 use crate::guard::{self, Count, Task};
 
@@ -28,10 +28,10 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Who waits for an answer, in the order of the work.
 #[derive(Default)]
-struct Answers {
-    claims: Vec<Answer<ClaimOutcome>>,
-    changes: Vec<Answer<CommitOutcome>>,
-    sent: Vec<Answer<()>>,
+struct Replies {
+    claims: Vec<Reply<ClaimOutcome>>,
+    changes: Vec<Reply<CommitOutcome>>,
+    sent: Vec<Reply<()>>,
 }
 
 /// What groups are written by.
@@ -62,7 +62,7 @@ pub(super) async fn serve(mut writer: Writer, mut requests: mpsc::Receiver<Reque
             let more = requests.recv_many(&mut waiting, LARGEST_GROUP);
             drop(tokio::time::timeout(LINGER, more).await);
         }
-        let (mut work, mut answers) = (Work::default(), Answers::default());
+        let (mut work, mut answers) = (GroupWork::default(), Replies::default());
         for request in waiting.drain(..) {
             match request {
                 Request::Claim(claim, answer) => {
@@ -90,8 +90,8 @@ pub(super) async fn serve(mut writer: Writer, mut requests: mpsc::Receiver<Reque
 impl Writer {
     /// Carries out the whole group in one transaction; if that fails by a request, each alone, so that one bad request
     /// does not fail its neighbours.
-    async fn settle_group(&mut self, work: Work, answers: Answers) {
-        let Answers { claims, changes, sent } = answers;
+    async fn settle_group(&mut self, work: GroupWork, answers: Replies) {
+        let Replies { claims, changes, sent } = answers;
         match self.transact(&work).await {
             Ok(done) => {
                 answer_all(claims, done.claims.into_iter().map(Ok));
@@ -105,22 +105,22 @@ impl Writer {
             }
             Err(_) => {
                 for (events, answer) in work.sent.into_iter().zip(sent) {
-                    let alone = self.transact(&Work { sent: vec![events], ..Work::default() }).await;
+                    let alone = self.transact(&GroupWork { sent: vec![events], ..GroupWork::default() }).await;
                     answer_all([answer], [alone.map(|_| ())]);
                 }
                 for (change, answer) in work.changes.into_iter().zip(changes) {
-                    let alone = self.transact(&Work { changes: vec![change], ..Work::default() }).await;
+                    let alone = self.transact(&GroupWork { changes: vec![change], ..GroupWork::default() }).await;
                     answer_all([answer], [alone.and_then(|done| only(done.changes))]);
                 }
                 for (claim, answer) in work.claims.into_iter().zip(claims) {
-                    let alone = self.transact(&Work { claims: vec![claim], ..Work::default() }).await;
+                    let alone = self.transact(&GroupWork { claims: vec![claim], ..GroupWork::default() }).await;
                     answer_all([answer], [alone.and_then(|done| only(done.claims))]);
                 }
             }
         }
     }
 
-    async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
+    async fn transact(&mut self, work: &GroupWork) -> Result<GroupOutcome, StoreError> {
         for tries in 1..=MOST_RETRIES {
             match self.guarded_attempt(work).await {
                 Err(error) if error.is_contention() => {
@@ -134,7 +134,7 @@ impl Writer {
     }
 
     /// A panic fails the transaction, whose connection is closed, and so undoes what was not committed.
-    async fn guarded_attempt(&mut self, work: &Work) -> Result<Done, StoreError> {
+    async fn guarded_attempt(&mut self, work: &GroupWork) -> Result<GroupOutcome, StoreError> {
         guard::guarded(self.attempt(work)).await.unwrap_or_else(|panic| {
             self.panics.add();
             tracing::error!(%panic, requests = %work, "a defect stopped a transaction");
@@ -142,7 +142,7 @@ impl Writer {
         })
     }
 
-    async fn attempt(&mut self, work: &Work) -> Result<Done, StoreError> {
+    async fn attempt(&mut self, work: &GroupWork) -> Result<GroupOutcome, StoreError> {
         let conn = match self.held.take() {
             Some(conn) => conn,
             None => self.pool.acquire().await?,
@@ -170,7 +170,7 @@ fn only<T>(answers: Vec<T>) -> Result<T, StoreError> {
 }
 
 fn answer_all<T>(
-    answers: impl IntoIterator<Item = Answer<T>>,
+    answers: impl IntoIterator<Item = Reply<T>>,
     results: impl IntoIterator<Item = Result<T, StoreError>>,
 ) {
     for (answer, result) in answers.into_iter().zip(results) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 use super::super::StoreError;
-use super::super::accounts::{Answer, Known};
+use super::super::accounts::{AccountStates, PermitDecision};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::claim_rows::{Granted, store_batches, store_pushes};
 use super::read::{Loaded, load};
@@ -18,13 +18,13 @@ pub(in crate::store) async fn claim(
     conn: &mut AnyConnection,
     now: i64,
     claims: &[Claim],
-    known: &mut Known,
+    states: &mut AccountStates,
 ) -> Result<Vec<ClaimOutcome>, StoreError> {
     let current = current_connections(conn, claims).await?;
     let loaded = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
     let mut taken = HashSet::new();
     let mut answers: Vec<ClaimOutcome> =
-        claims.iter().map(|claim| decide(claim, now, known, &current, &loaded, &mut taken)).collect();
+        claims.iter().map(|claim| decide(claim, now, states, &current, &loaded, &mut taken)).collect();
     let mut granted: Vec<Granted<'_>> =
         claims.iter().zip(&answers).filter_map(|(claim, answer)| Granted::of(claim, answer)).collect();
     if granted.is_empty() {
@@ -34,7 +34,7 @@ pub(in crate::store) async fn claim(
     for (claim, answer) in claims.iter().zip(&mut answers) {
         lose(conn, now, claim, answer, &kept).await?;
     }
-    granted.iter_mut().for_each(|granted| granted.batches.retain(|revised| kept.contains(&revised.record.key)));
+    granted.iter_mut().for_each(|granted| granted.batches.retain(|update| kept.contains(&update.record.key)));
     granted.retain(|granted| !granted.batches.is_empty());
     store_pushes(conn, now, &granted).await?;
     Ok(answers)
@@ -50,9 +50,9 @@ async fn lose(
 ) -> Result<(), StoreError> {
     let Some(granted) = Granted::of(claim, answer) else { return Ok(()) };
     let (won, lost): (Vec<&BatchKey>, Vec<&BatchKey>) =
-        granted.batches.iter().map(|revised| &revised.record.key).partition(|key| kept.contains(key));
+        granted.batches.iter().map(|update| &update.record.key).partition(|key| kept.contains(key));
     if won.is_empty() {
-        let keys = claim.batches.iter().map(|revised| &revised.record.key).collect();
+        let keys = claim.batches.iter().map(|update| &update.record.key).collect();
         let stored = load(conn, keys).await?.stored.into_values().collect();
         *answer = ClaimOutcome::Stale { stored, now };
     } else if let ClaimOutcome::Granted { contested, .. } = answer {
@@ -64,7 +64,7 @@ async fn lose(
 fn decide<'a>(
     claim: &'a Claim,
     now: i64,
-    known: &mut Known,
+    states: &mut AccountStates,
     current: &HashSet<(String, String)>,
     loaded: &Loaded,
     taken: &mut HashSet<&'a BatchKey>,
@@ -72,21 +72,21 @@ fn decide<'a>(
     if !current.contains(&(claim.tenant.as_str().to_owned(), claim.connection.clone())) {
         return ClaimOutcome::ConnectionChanged;
     }
-    if let Some(row) = known.unreadable(&claim.account) {
+    if let Some(row) = states.unreadable(&claim.account) {
         return ClaimOutcome::Unreadable(row.clone());
     }
     let (mut stale, mut contested, mut fitting) = (Vec::new(), Vec::new(), Vec::new());
     let mut unreadable = Vec::new();
-    for revised in &claim.batches {
-        let key = &revised.record.key;
+    for update in &claim.batches {
+        let key = &update.record.key;
         if let Some(row) = loaded.unreadable.get(key) {
             unreadable.push((key.clone(), row.clone()));
             continue;
         }
         match loaded.stored.get(key) {
             _ if taken.contains(key) => contested.push(key.clone()),
-            None if revised.from_epoch == 0 => fitting.push(key),
-            Some(s) if s.record.epoch == revised.from_epoch && s.record.fingerprint == revised.record.fingerprint => {
+            None if update.from_epoch == 0 => fitting.push(key),
+            Some(s) if s.record.epoch == update.from_epoch && s.record.fingerprint == update.record.fingerprint => {
                 fitting.push(key);
             }
             Some(other) => stale.push(other.clone()),
@@ -103,16 +103,16 @@ fn decide<'a>(
     if fitting.is_empty() {
         return ClaimOutcome::Stale { stored: stale, now };
     }
-    match known.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
-        Answer::Granted { limit } => {
+    match states.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
+        PermitDecision::Granted { limit } => {
             taken.extend(fitting);
-            let ids = known.ids(&claim.account);
+            let ids = states.ids(&claim.account);
             ClaimOutcome::Granted { at: now, limit, ids, stale, contested, unreadable }
         }
-        Answer::Full { limit } => ClaimOutcome::Full { limit },
-        Answer::Wait(pause) => ClaimOutcome::Wait(pause),
-        Answer::Probe => ClaimOutcome::Probe,
-        Answer::Paused => ClaimOutcome::Paused,
+        PermitDecision::Full { limit } => ClaimOutcome::Full { limit },
+        PermitDecision::Wait(pause) => ClaimOutcome::Wait(pause),
+        PermitDecision::Probe => ClaimOutcome::Probe,
+        PermitDecision::Paused => ClaimOutcome::Paused,
     }
 }
 

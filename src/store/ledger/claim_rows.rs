@@ -29,14 +29,13 @@ impl<'a> Granted<'a> {
                 || stale.iter().any(|stored| stored.record.key == *key)
                 || unreadable.iter().any(|(other, _)| other == key)
         };
-        let batches = claim.batches.iter().filter(|revised| !out(&revised.record.key)).collect();
+        let batches = claim.batches.iter().filter(|update| !out(&update.record.key)).collect();
         Some(Self { claim, ids: *ids, batches })
     }
 
     fn cases(&self) -> usize {
-        let claimed = |revised: &&RecordUpdate| {
-            revised.record.cases.iter().filter(|case| case.state == CaseState::Claimed).count()
-        };
+        let claimed =
+            |update: &&RecordUpdate| update.record.cases.iter().filter(|case| case.state == CaseState::Claimed).count();
         self.batches.iter().map(claimed).sum()
     }
 
@@ -55,12 +54,12 @@ pub(super) async fn store_batches(
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for granted in claims {
         let until = Some(granted.lease_until(now));
-        for revised in &granted.batches {
-            let rows = if revised.from_epoch == 0 { &mut new } else { &mut known };
+        for update in &granted.batches {
+            let rows = if update.from_epoch == 0 { &mut new } else { &mut known };
             let (account, highest) = (&granted.claim.account, granted.ids.floor());
-            let before = stored.get(&revised.record.key).map(|stored| &stored.record);
+            let before = stored.get(&update.record.key).map(|stored| &stored.record);
             let floor = before.map_or(highest, |record| record.next_floor(account, highest));
-            rows.push(BatchRow::of(revised, until).above(floor));
+            rows.push(BatchRow::of(update, until).above(floor));
         }
     }
     let rows = Dialect::of(conn).rows(&BATCH_COLUMNS);
@@ -137,7 +136,7 @@ pub(super) async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[G
     let mut parts = Vec::new();
     for granted in claims {
         let push_id = granted.claim.push.as_str();
-        let keys = granted.batches.iter().map(|revised| &revised.record.key);
+        let keys = granted.batches.iter().map(|update| &update.record.key);
         parts.extend(keys.map(|key| Part { tenant_id: key.tenant.as_str(), batch_id: key.batch.as_str(), push_id }));
     }
     let columns = [("tenant_id", Kind::Text), ("batch_id", Kind::Text), ("push_id", Kind::Text)];

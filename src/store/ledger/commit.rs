@@ -64,13 +64,13 @@ async fn store_batches(
 ) -> Result<HashSet<usize>, StoreError> {
     // Two changes of one batch in one group cannot both start from the stored epoch: the first one wins.
     let mut names: HashMap<&BatchKey, usize> = HashMap::new();
-    for (name, revised, _) in changes {
-        names.entry(&revised.record.key).or_insert(*name);
+    for (name, update, _) in changes {
+        names.entry(&update.record.key).or_insert(*name);
     }
-    let is_first = |(name, revised, _): &&(usize, &RecordUpdate, _)| names.get(&revised.record.key) == Some(name);
+    let is_first = |(name, update, _): &&(usize, &RecordUpdate, _)| names.get(&update.record.key) == Some(name);
     let until = |lease: Duration| now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-    let revised = changes.iter().filter(is_first).map(|(_, revised, lease)| (*revised, lease.map(until)));
-    let (new, known): (Vec<_>, Vec<_>) = revised.partition(|(revised, _)| revised.from_epoch == 0);
+    let update = changes.iter().filter(is_first).map(|(_, update, lease)| (*update, lease.map(until)));
+    let (new, known): (Vec<_>, Vec<_>) = update.partition(|(update, _)| update.from_epoch == 0);
     let mut moved = Vec::new();
     if !known.is_empty() {
         let sql = format!(
@@ -82,7 +82,7 @@ async fn store_batches(
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
         let mut rows: Vec<BatchRow<'_>> =
-            known.into_iter().map(|(revised, lease)| BatchRow::of(revised, lease)).collect();
+            known.into_iter().map(|(update, lease)| BatchRow::of(update, lease)).collect();
         rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
         moved.extend(rows);
@@ -100,7 +100,7 @@ async fn store_batches(
              settled_at = excluded.settled_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
-        let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|(revised, _)| BatchRow::of(revised, None)).collect();
+        let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|(update, _)| BatchRow::of(update, None)).collect();
         rows.sort_unstable_by_key(BatchRow::order);
         let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
         moved.extend(rows);

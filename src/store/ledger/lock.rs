@@ -56,7 +56,7 @@ fn left_over(change: &Commit) -> impl Iterator<Item = &TenantId> {
         ShelfIdentity::Batch(key, _) => Some(&key.tenant),
         ShelfIdentity::Raw(_, tenant, _) => tenant.as_ref(),
     });
-    let open = change.batch.as_ref().map(|revised| &revised.record);
+    let open = change.batch.as_ref().map(|update| &update.record);
     let open = open.filter(|record| record.state == BatchState::Open).map(|record| &record.key.tenant);
     shelved.into_iter().chain(open)
 }

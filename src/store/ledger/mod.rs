@@ -123,15 +123,15 @@ impl LedgerStore for Store {
         let sql = "SELECT b.*, p.first_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
                    JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id WHERE pp.push_id = $1";
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(push.into())]).await?;
-        let mut company = PushMembers::default();
+        let mut members = PushMembers::default();
         for row in &rows {
-            company.committed |= row.maybe_int("first_id")?.is_some();
+            members.committed |= row.maybe_int("first_id")?.is_some();
             let record = self.unreadable.noted(stored(row))?.record;
             if record.open_push.as_ref().is_some_and(|open| open.id == push) {
-                company.waiting.push(record);
+                members.waiting.push(record);
             }
         }
-        Ok(company)
+        Ok(members)
     }
 
     async fn last_push(

@@ -12,8 +12,8 @@ use super::sql::{self, Bound, Columns, Dialect};
 use super::{Store, StoreError, StoreHealth};
 
 pub use self::model::OutboxEvent;
-pub(super) use self::model::Time;
-pub(super) use self::rows::{after, announcement, put, sent};
+pub(super) use self::model::PublishAttempt;
+pub(super) use self::rows::{after, event_in_row, put, sent};
 
 /// The most events that are counted, so that counting costs the same however many wait.
 pub const MOST_COUNTED: i64 = 10_000;
@@ -78,13 +78,13 @@ impl OutboxStore for Store {
             due.to_owned()
         };
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
-        let mut unsent: Vec<OutboxEvent> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
+        let mut unsent: Vec<OutboxEvent> = rows.iter().map(event_in_row).collect::<Result<_, _>>()?;
         unsent.sort_by_key(|event| event.created_at);
         Ok(unsent)
     }
 
     async fn mark_sent(&self, sent: &[OutboxEvent]) -> Result<(), StoreError> {
-        if sent.is_empty() { Ok(()) } else { self.group.sent(sent.iter().map(Time::of).collect()).await }
+        if sent.is_empty() { Ok(()) } else { self.group.sent(sent.iter().map(PublishAttempt::of).collect()).await }
     }
 
     async fn postpone(&self, events: &[OutboxEvent], pause: Duration) -> Result<(), StoreError> {
@@ -92,7 +92,7 @@ impl OutboxStore for Store {
             return Ok(());
         }
         let due_at = after(self.now(), pause);
-        set_for(&mut *self.writing().await?, events.iter().map(Time::of).collect(), "due_at", due_at).await
+        set_for(&mut *self.writing().await?, events.iter().map(PublishAttempt::of).collect(), "due_at", due_at).await
     }
 
     async fn due_count(&self) -> Result<i64, StoreError> {

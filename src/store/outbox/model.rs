@@ -43,13 +43,13 @@ impl OutboxEvent {
 
 /// One time of announcing an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(in crate::store) struct Time {
+pub(in crate::store) struct PublishAttempt {
     subject: String,
     id: String,
     due: i64,
 }
 
-impl Time {
+impl PublishAttempt {
     pub(in crate::store) fn of(event: &OutboxEvent) -> Self {
         Self { subject: event.subject.clone(), id: event.id.clone(), due: event.due_at }
     }

@@ -10,13 +10,13 @@ use sqlx::any::AnyRow;
 use super::super::StoreError;
 use super::super::ledger::Commit;
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
-use super::{OutboxEvent, Time};
+use super::{OutboxEvent, PublishAttempt};
 use crate::batch::event::Event;
 
 /// Makes an event due now with a new `due_at`, so that a publish in flight cannot mark this attempt as sent.
 pub(super) const DUE_AGAIN: &str = "sent_at = NULL, aside_at = CASE WHEN sent_at IS NULL THEN aside_at END, due_at = CASE WHEN due_at = $2 THEN $2 - 1 ELSE $2 END";
 
-pub(in crate::store) fn announcement(row: &AnyRow) -> Result<OutboxEvent, StoreError> {
+pub(in crate::store) fn event_in_row(row: &AnyRow) -> Result<OutboxEvent, StoreError> {
     Ok(OutboxEvent {
         subject: row.text("due_subject")?,
         id: row.text("due_id")?,
@@ -30,13 +30,17 @@ pub(in crate::store) fn announcement(row: &AnyRow) -> Result<OutboxEvent, StoreE
 }
 
 /// Notes which events the broker has confirmed.
-pub(in crate::store) async fn sent(conn: &mut AnyConnection, now: i64, sent: Vec<Time>) -> Result<(), StoreError> {
+pub(in crate::store) async fn sent(
+    conn: &mut AnyConnection,
+    now: i64,
+    sent: Vec<PublishAttempt>,
+) -> Result<(), StoreError> {
     set_for(conn, sent, "sent_at", now).await
 }
 
 pub(super) async fn set_for(
     conn: &mut AnyConnection,
-    mut events: Vec<Time>,
+    mut events: Vec<PublishAttempt>,
     column: &'static str,
     value: i64,
 ) -> Result<(), StoreError> {
@@ -56,12 +60,12 @@ pub(super) async fn set_for(
 
 /// Events that were stored just now, and not before, and do not wait for a queue.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Put {
+pub(in crate::store) struct StoredEvents {
     now: i64,
     fresh: HashSet<String>,
 }
 
-impl Put {
+impl StoredEvents {
     /// Those of them that came with a change; another of the same moment can have the same event.
     pub(in crate::store) fn take_for(&mut self, change: &Commit) -> Vec<OutboxEvent> {
         let (now, due_at) = (self.now, due_at(self.now, change.owner_grace));
@@ -94,8 +98,8 @@ pub(in crate::store) async fn put<'a>(
     conn: &mut AnyConnection,
     now: i64,
     mut events: Vec<(&'a Event, Option<Duration>)>,
-) -> Result<Put, StoreError> {
-    let mut put = Put { now, ..Put::default() };
+) -> Result<StoredEvents, StoreError> {
+    let mut put = StoredEvents { now, ..StoredEvents::default() };
     let row = |(event, owner_grace): (&'a Event, Option<Duration>)| EventRow {
         event_id: &event.id,
         kind: event.kind,

@@ -190,7 +190,7 @@ async fn a_removal_waits_for_a_claim_that_is_being_stored_and_then_sees_it() {
     f.connect(&connection("v1", true)).await;
     let mut quicker = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
     let claims = [claim_of("p1", &fresh("b"))];
-    let mut known = Known::keep(quicker.conn().unwrap(), [claims[0].account.as_str()].into()).await.unwrap();
+    let mut known = AccountStates::keep(quicker.conn().unwrap(), [claims[0].account.as_str()].into()).await.unwrap();
     known.count(quicker.conn().unwrap(), 1).await.unwrap();
     assert!(granted(&ledger::claim(quicker.conn().unwrap(), 1, &claims, &mut known).await.unwrap()[0]));
     let mut removal = std::pin::pin!(remove(&f.store));

@@ -117,7 +117,7 @@ async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
     let mut hung = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
     let claims = [claim_of("p1", &fresh("b"))];
     let accounts = [claims[0].account.as_str()].into();
-    let mut known = Known::keep(hung.conn().unwrap(), accounts).await.unwrap();
+    let mut known = AccountStates::keep(hung.conn().unwrap(), accounts).await.unwrap();
     known.count(hung.conn().unwrap(), 1).await.unwrap();
     let answers = ledger::claim(hung.conn().unwrap(), 1, &claims, &mut known).await.unwrap();
     assert!(granted(&answers[0]));
