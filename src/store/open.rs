@@ -16,7 +16,7 @@ use crate::config;
 
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The connections that read an SQLite file. One more writes: whoever else did would make it read its pages again.
+/// The connections that read an SQLite file. One more writes: a second writer would make it read its pages again.
 const READERS_OF_A_FILE: u32 = 2;
 /// The page cache of the connection that writes to a file, in KiB: the pages that pushes under way come back to.
 const PAGES_KEPT: u32 = 4_096;
@@ -67,7 +67,7 @@ async fn open_file(config: &config::Store, file: &Path, create: bool, clock: Clo
 
 async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
     let options = options(&named(&config.url))?;
-    // By hand, as a pool waits for a server that refuses, and then does not tell why it did.
+    // Not by a pool, which waits for a server that refuses, and then does not report why.
     let connecting = tokio::time::timeout(CONNECT, AnyConnection::connect_with(&options)).await;
     let mut conn = connecting.map_err(|_| StoreError::Away(format!("no connection within {CONNECT:?}")))??;
     let made = !has_tables(&mut conn).await?;

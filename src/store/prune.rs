@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
 
-/// What a step of pruning took away.
+/// How much a step of pruning removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PruneCounts {
     /// Batches of which only key, fingerprint, state and revision are left.
@@ -21,8 +21,8 @@ pub struct PruneCounts {
     pub unheard: u64,
 }
 
-/// A look into Testmo takes rows as its own that are older than the doubt by a margin for clocks; ids that other
-/// batches hold are kept for as long as such a look can come.
+/// Reconciliation accepts rows that are older than the unknown outcome by a margin for clocks; ids that other batches hold
+/// are kept for as long as a reconciliation can come. In milliseconds.
 const DOUBT_MARGIN_MS: i64 = 3_600_000;
 
 /// Removes what is no longer needed.
@@ -105,7 +105,7 @@ async fn remove_sent(conn: &mut AnyConnection, before: i64, most: u32) -> Result
 }
 
 /// Removes events that had waited for a queue for `retention_ms` when the broker last returned one of their routing key,
-/// and tells how many.
+/// and returns how many.
 async fn remove_unheard(conn: &mut AnyConnection, now: i64, retention_ms: i64, most: u32) -> Result<u64, StoreError> {
     let dialect = Dialect::of(conn);
     // Key by key, as of one that was not tried lately any number of events can be old.
@@ -122,7 +122,7 @@ async fn remove_unheard(conn: &mut AnyConnection, now: i64, retention_ms: i64, m
         }
     };
     let unheard = sql::fetch(conn, unheard, vec![Bound::Int(retention_ms), Bound::Int(i64::from(most))]).await?;
-    // A reminder that a key expires is stored anew where it is not known any more: its row stays, as if it were sent.
+    // A reminder that a key expires would be stored again if its row were removed: it stays, as if it were sent.
     let is_reminder = |row: &&AnyRow| row.text("kind").is_ok_and(|kind| kind.contains(".key."));
     let (reminders, others): (Vec<&AnyRow>, Vec<&AnyRow>) = unheard.iter().partition(is_reminder);
     let rows = dialect.rows(&[("subject", Kind::Text), ("event_id", Kind::Text)]);

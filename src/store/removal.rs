@@ -1,6 +1,6 @@
-//! Removes a tenant: pauses its work while a person decides, and deletes its connection once nothing of it is left.
+//! Removes a tenant: pauses its work while an operator decides, and deletes its connection once no work is left.
 //!
-//! Invariant: whatever shelves a batch or leaves it open keeps the tenant's connection in place until it is stored, so
+//! Invariant: a change that shelves a batch or leaves it open keeps the tenant's connection in place until it is stored, so
 //! that a removal sees it or comes before it. What is shelved after a removal waits as a batch of an unknown tenant.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::batch::TenantId;
 /// The most unfinished batches that are named.
 const MOST_NAMED: u32 = 100;
 
-/// What there is of a tenant that a person wants to remove.
+/// The work that a tenant has left when its removal begins.
 #[derive(Clone, Debug)]
 pub struct Removal {
     /// Its connection.
@@ -31,7 +31,7 @@ pub struct Removal {
     pub unfinished: Vec<(String, NotReplayable)>,
 }
 
-/// What became of the wish to remove a tenant.
+/// The result of removing a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalOutcome {
     /// Its connection is gone.
@@ -80,12 +80,12 @@ impl Store {
     /// Lets a tenant's work go on whose removal was given up. What was put on the shelf meanwhile is due at once.
     ///
     /// # Errors
-    /// When the store does not answer; the pause is over by itself after the time that it was begun with.
+    /// When the store does not answer; the pause then ends automatically after its time.
     pub async fn end_removal(&self, tenant: &TenantId) -> Result<(), StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
-        // Whoever is just shelving something over this pause is waited for.
+        // Waits for changes that are shelving something because of this pause.
         to_remove(conn, tenant).await?;
         let sql = "UPDATE connections SET removing_until = NULL WHERE tenant_id = $1";
         sql::execute(conn, sql, vec![name(tenant)]).await?;
@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-/// Until when the work of a tenant is paused because a person may remove it, if it is.
+/// Returns until when the work of a tenant is paused because it may be removed, in milliseconds on the store's clock.
 pub(super) async fn paused_until(
     conn: &mut AnyConnection,
     now: i64,

@@ -33,7 +33,7 @@ pub struct Probe {
 /// Events that do not wait for a queue any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Released {
-    /// Events of one routing key, in the order of their creation; they are the caller's to announce.
+    /// Events of one routing key, in the order of their creation; the caller publishes them.
     pub events: Vec<OutboxEvent>,
     /// Whether no more events of the key wait.
     pub is_last: bool,
@@ -148,13 +148,13 @@ impl UnboundStore for Store {
         let now = transaction.now;
         let conn = transaction.conn()?;
         let dialect = Dialect::of(conn);
-        // Whoever is just storing an event of the key is waited for, and nobody begins to.
+        // Waits for transactions that are storing an event of the key, and keeps others from starting to.
         let sql = format!("SELECT routing_key FROM unbound_keys WHERE routing_key = $1 {}", dialect.remove());
         if sql::fetch(conn, sql, vec![Bound::Text(key.into())]).await?.is_empty() {
             transaction.roll_back().await?;
             return Ok(Released { events: Vec::new(), is_last: true });
         }
-        // One worker announces what is in a file, so there is nothing to keep others from.
+        // Only one worker publishes what is in a file, so nothing has to be reserved.
         let due_at = if dialect.is_shared() { after(now, taken_for) } else { now };
         let sql = format!(
             "WITH first AS MATERIALIZED (SELECT subject AS first_subject, event_id AS first_id FROM outbox \

@@ -6,7 +6,7 @@ use super::{AccountObservation, AccountStates, LaneOverride, LaneSelector, Pause
 use crate::account::{Permission, Throttle};
 use crate::batch::TenantId;
 
-/// The answer to a wish to send a request that creates cases.
+/// The answer to a request for a permit to create cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum PermitDecision {
     Granted { limit: u32 },
@@ -17,7 +17,7 @@ pub(in crate::store) enum PermitDecision {
 }
 
 impl AccountStates {
-    /// Leave for one more request that creates cases, which counts as under way from then on.
+    /// Decides about a permit for one more request that creates cases; a granted one counts as in flight from then on.
     pub(in crate::store) fn ask(
         &mut self,
         account: &str,
@@ -80,7 +80,7 @@ impl AccountStates {
         taken
     }
 
-    /// Takes in what requests told.
+    /// Applies what a request observed.
     pub(in crate::store) fn observe(&mut self, observation: &AccountObservation, now: i64) {
         if self.unreadable.contains_key(&observation.account) {
             return;

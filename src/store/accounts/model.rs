@@ -5,40 +5,40 @@ use std::time::Duration;
 use crate::account::Signal;
 use crate::batch::TenantId;
 
-/// What a request told of its account.
+/// What a request observed of its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountObservation {
     /// The account.
     pub account: String,
-    /// What it told.
+    /// The observation.
     pub signal: Signal,
     /// How many requests at once are configured for it.
     pub ceiling: u32,
 }
 
-/// Leave to send one request that creates nothing; times are milliseconds on the store's clock.
+/// The answer to a request for a permit to send one request that creates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
     /// It may be sent.
     Granted,
-    /// Not for so long.
+    /// Not before this pause is over.
     Wait(Pause),
-    /// The circuit breaker is open, and the caller alone may find out whether the account is well again.
+    /// The circuit breaker is open, and the caller alone may probe whether the account works again.
     Probe,
-    /// A person has paused the account or the tenant.
+    /// An operator has paused the account or the tenant.
     Paused,
 }
 
 /// Why nothing is sent to an account, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// For so long from now on.
+    /// The time from now on.
     pub wait: Duration,
     /// Whether the circuit breaker is open; else the account has asked for the pause.
     pub broken: bool,
 }
 
-/// What a person ordered for a tenant or an account.
+/// What an operator ordered for a tenant or an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneOverride {
     /// For whom.

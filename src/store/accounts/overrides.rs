@@ -27,7 +27,7 @@ impl Store {
                        ON CONFLICT (kind, name) DO UPDATE SET paused = excluded.paused, most = excluded.most";
             sql::execute(conn, sql, lane().into_iter().chain(ordered).collect()).await?;
         }
-        // After the order is changed: whoever shelves something over a pause keeps orders as they are until it is stored.
+        // After the override is changed: a change that shelves because of a pause locks overrides until it is stored.
         if !order.paused {
             let sql = "UPDATE shelf SET due_at = $3 WHERE state = 'parked' AND reason = 'paused' \
                        AND (($1 = 'tenant' AND tenant_id = $2) OR ($1 = 'account' AND account = $2))";
@@ -47,7 +47,7 @@ pub(in crate::store) async fn keep_orders(conn: &mut AnyConnection) -> Result<()
     Ok(())
 }
 
-/// Whether a person has paused a tenant or an account.
+/// Returns whether an operator has paused a tenant or an account.
 pub(in crate::store) async fn is_paused(
     conn: &mut AnyConnection,
     tenant: Option<&TenantId>,

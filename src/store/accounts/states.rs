@@ -21,7 +21,7 @@ pub(in crate::store) struct AccountStates {
     /// Accounts of which the throttle cannot be read: nothing is sent to them, and nothing is stored of them.
     pub(super) unreadable: BTreeMap<String, UnreadableRow>,
     pub(super) changed: BTreeSet<String>,
-    /// Requests under way, by account and tenant.
+    /// Requests in flight, by account and tenant.
     pub(super) under_way: HashMap<(String, String), u32>,
     /// The highest id of a case, by account.
     pub(super) highest: HashMap<String, u64>,
@@ -38,7 +38,7 @@ impl AccountStates {
         Ok(known)
     }
 
-    /// Whether anything would be stored of what requests told: mostly an account is well, and stays so.
+    /// Returns whether observations would change anything: mostly an account works, and goes on doing so.
     pub(in crate::store) async fn is_news(
         conn: &mut AnyConnection,
         now: i64,
@@ -55,7 +55,7 @@ impl AccountStates {
     }
 
     /// The throttles of accounts, which stay as they are until the transaction ends: replicas that share the store take
-    /// turns, so that no two count what is under way at the same time.
+    /// turns, so that no two count requests in flight at the same time.
     pub(in crate::store) async fn keep(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
         let (dialect, rows) = (Dialect::of(conn), rows_of(&accounts));
         let kept = dialect.keep();
@@ -73,7 +73,7 @@ impl AccountStates {
         Ok(Self { accounts, throttles: kept_throttles, unreadable, ..Self::default() })
     }
 
-    /// Counts what is under way, and reads what people have ordered. A tenant that a person may remove is paused, too.
+    /// Counts requests in flight, and reads what operators have ordered. A tenant that is being removed is paused, too.
     pub(in crate::store) async fn count(&mut self, conn: &mut AnyConnection, now: i64) -> Result<(), StoreError> {
         let sql = format!(
             "SELECT p.account AS kind, p.tenant_id AS name, COUNT(*) AS n, 0 AS paused, NULL AS most, \

@@ -30,9 +30,9 @@ pub struct ConnectionRow {
     pub verified_version: Option<String>,
     /// When that was, in milliseconds on the store's clock.
     pub verified_at: Option<i64>,
-    /// When it was last looked at, likewise.
+    /// When it was last verified, likewise.
     pub checked_at: Option<i64>,
-    /// What that look found.
+    /// The result of that verification.
     pub finding: Option<Verification>,
     /// When a case last arrived, likewise.
     pub last_success_at: Option<i64>,
@@ -74,7 +74,7 @@ impl std::fmt::Debug for SealedKey {
     }
 }
 
-/// What a look at a connection found.
+/// The result of verifying a connection.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verification {
@@ -108,7 +108,7 @@ pub struct ConnectionCount {
 }
 
 impl ConnectionRow {
-    /// The connection with what a look at it found at `now`, in milliseconds on the store's clock.
+    /// Returns the connection with the result of a verification at `now`, in milliseconds on the store's clock.
     pub fn judged(self, finding: Verification, now: i64) -> Self {
         let works = matches!(finding, Verification::Works { .. });
         Self {
@@ -125,13 +125,13 @@ impl ConnectionRow {
         self.verified_version.as_deref() == Some(self.version.as_str())
     }
 
-    /// Whether a person entered the same: all but what the program notes of the connection by itself.
+    /// Whether both were entered with the same values; what the program notes itself does not count.
     pub fn is_entered_as(&self, other: &Self) -> bool {
         let entered = |row: &Self| (row.origin.clone(), row.expires_on.clone(), row.project, row.folder);
         entered(self) == entered(other) && self.key == other.key && self.mapping == other.mapping
     }
 
-    /// The connection, still verified if nothing but the date of its key was changed and its Testmo was just not well.
+    /// Returns the connection, still verified if only the date of its key has changed and its Testmo was only unavailable.
     pub(super) fn kept_verified(self, before: Option<&Self>) -> Self {
         match before {
             Some(before) if before.is_verified() && before.version == self.version && passes(self.finding.as_ref()) => {
@@ -143,7 +143,7 @@ impl ConnectionRow {
     }
 }
 
-/// Whether a look failed over something that passes by itself, and so says nothing against a connection that worked.
+/// Whether a verification failed for a reason that is likely to pass, and so says nothing against a connection that worked.
 pub(super) fn passes(finding: Option<&Verification>) -> bool {
     match finding {
         Some(Verification::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,

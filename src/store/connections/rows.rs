@@ -9,7 +9,7 @@ use super::verification::recheck_at;
 use super::{ConnectionRow, SealedKey, Verification};
 use crate::batch::TenantId;
 
-/// Stores a connection if the stored epoch is the one of `row`, which is 0 for a connection that is new; tells whether
+/// Stores a connection if the stored epoch is the one of `row`, which is 0 for a connection that is new; returns whether
 /// it was stored. A new one begins with the time as its epoch, so that it is never taken for one that was removed.
 pub(super) async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRow) -> Result<bool, StoreError> {
     let (recheck_at, rechecks) = match &row.finding {
@@ -53,8 +53,8 @@ pub(super) async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRo
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
 
-/// A tenant's connection, and how often it was found to fail since it was told to work; nobody else changes it before
-/// the transaction ends.
+/// Returns a tenant's connection and how often its verification has failed since it was last reported as working, and
+/// keeps others from changing it until the transaction ends.
 pub(super) async fn kept(
     conn: &mut AnyConnection,
     tenant: &TenantId,

@@ -50,7 +50,7 @@ pub(super) async fn note(
         Verification::Fails { reason, detail } => {
             let bounds = with(recheck_at(*reason, fails, now), fails.saturating_add(1));
             sql::execute(conn, set("verified_version = NULL"), bounds).await?;
-            // Where it was found to work but that was not told, its failing again is no news.
+            // If it worked meanwhile but that was not reported, failing again is not reported either.
             if !before.is_verified() || fails > 0 {
                 return Ok(());
             }
@@ -60,7 +60,7 @@ pub(super) async fn note(
     }
 }
 
-/// Notes that cases of tenants have arrived: what was told to fail and was found to work is told to be restored.
+/// Notes that cases of tenants have arrived, and reports connections as restored that were reported as failed.
 pub(in crate::store) async fn proven(
     conn: &mut AnyConnection,
     now: i64,
@@ -83,7 +83,7 @@ pub(in crate::store) async fn proven(
     Ok(())
 }
 
-/// Stores the event that a connection works again, if it did not before.
+/// Stores the event that a connection works again, if it failed before.
 pub(super) async fn tell_restored(
     conn: &mut AnyConnection,
     now: i64,
@@ -102,7 +102,7 @@ async fn tell(conn: &mut AnyConnection, now: i64, tenant: &TenantId, version: &s
     outbox::put(conn, now, vec![(&event, None)]).await.map(drop)
 }
 
-/// How many batches of a tenant wait for its connection.
+/// Counts the batches of a tenant that wait for its connection.
 async fn waiting(conn: &mut AnyConnection, tenant: &TenantId) -> Result<u64, StoreError> {
     let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked' \
                AND waits_for = 'connection'";

@@ -29,12 +29,12 @@ pub struct KnownFolder {
 /// The answer to a claim for a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FolderClaim {
-    /// Granted: look whether the folder is there by now, and create it if not.
+    /// Granted: list the folders first, and create the folder only if it is missing.
     Granted {
         /// Ids of the folders that were created last in this project: a list that shows new folders shows these.
         created: Vec<u64>,
     },
-    /// Another worker holds the claim, or held it and may have left something; for so long.
+    /// Another worker holds the claim, or held it and may have created the folder; for this time.
     Busy(Duration),
 }
 
@@ -45,7 +45,7 @@ pub enum FolderPermit {
     Granted,
     /// The id of the folder is known by now.
     Known,
-    /// Not now: there were as many as there may be, or the last one was too recent; for so long.
+    /// Not for this time: there were as many requests as allowed, or the last one was too recent.
     Spent(Duration),
     /// Not under this claim, which another worker has taken over.
     Lost,
@@ -74,8 +74,8 @@ pub enum FolderEnd {
         /// Its name as the answer showed it.
         shown_as: Option<String>,
     },
-    /// Testmo said that it created a folder, but not which one; what it did can show for so long.
+    /// Testmo said that it created a folder, but not which one; it may show for this time.
     Astray(Duration),
-    /// The outcome is unknown, for so long.
+    /// The outcome is unknown for this time.
     Unknown(Duration),
 }

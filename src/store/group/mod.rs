@@ -60,7 +60,7 @@ impl Group {
         };
         let claims = queue();
         let queues = match dialect {
-            // One connection writes to a file, so whatever waits for it shares a commit.
+            // One connection writes to a file, so all requests that wait share a commit.
             Dialect::Sqlite => Queues { changes: claims.clone(), sent: claims.clone(), claims },
             // Each of them is a chain of round trips, and none has to wait for the others.
             Dialect::Postgres => Queues { changes: queue(), sent: queue(), claims },

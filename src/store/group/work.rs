@@ -23,7 +23,7 @@ pub(super) struct GroupWork {
 }
 
 impl GroupWork {
-    /// Without it, what the broker has confirmed is announced once more, which is allowed.
+    /// Whether it may be lost: events that the broker has confirmed are then published again, which is allowed.
     pub(super) fn is_only_sent(&self) -> bool {
         self.claims.is_empty() && self.changes.is_empty()
     }
@@ -67,15 +67,15 @@ pub(super) async fn carry_out(
         observed.iter().map(|observation| &observation.account).chain(claimed).map(String::as_str).collect();
     let (mut states, mut now) = (AccountStates::default(), begun);
     if !accounts.is_empty() {
-        // Before anything else, and then the time: what is told of an account and what is granted for it is stored in
+        // Before anything else, and then the time: what is observed of an account and granted for it is stored in
         // the order of its times.
         states = AccountStates::keep(conn, accounts).await?;
         now = sql::time(conn, clock).await?;
     }
-    // Before a change can have one of them announced again.
+    // Before a change can make one of them due again.
     outbox::sent(conn, now, sent.iter().flatten().cloned().collect()).await?;
     let changes = ledger::commit(conn, now, changes).await?;
-    // That is so whatever becomes of the change that told it.
+    // An observation holds even if the change that came with it was not stored.
     observed.iter().for_each(|observation| states.observe(observation, now));
     let mut granted = Vec::new();
     if !claims.is_empty() {

@@ -17,7 +17,7 @@ use crate::guard::{self, Count, Task};
 
 /// The most requests in one transaction.
 pub(super) const LARGEST_GROUP: usize = 256;
-/// How often a group is carried out again because replicas got into each other's way.
+/// How often a group is retried because replicas blocked each other.
 const MOST_RETRIES: u32 = 5;
 /// How many groups may follow each other before others have a turn at the connection that writes to a file.
 const MOST_IN_A_ROW: u32 = 16;
@@ -156,7 +156,7 @@ impl Writer {
             }
             Err(error) => {
                 if error.is_of_request() {
-                    // SQLite may have undone it by itself, as it does where the disk is full.
+                    // SQLite may have undone it already, as it does when the disk is full.
                     drop(transaction.roll_back().await);
                 }
                 Err(error)
@@ -174,7 +174,7 @@ fn answer_all<T>(
     results: impl IntoIterator<Item = Result<T, StoreError>>,
 ) {
     for (answer, result) in answers.into_iter().zip(results) {
-        // Whoever asked may have given up waiting; what is stored is stored.
+        // The caller may have stopped waiting; the result is stored all the same.
         drop(answer.send(result));
     }
 }

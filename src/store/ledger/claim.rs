@@ -90,7 +90,7 @@ fn decide<'a>(
                 fitting.push(key);
             }
             Some(other) => stale.push(other.clone()),
-            // It was pruned away, or never stored: whoever believes otherwise reads it anew.
+            // It was pruned, or never stored: the caller has to read it again.
             None => contested.push(key.clone()),
         }
     }

@@ -1,5 +1,4 @@
-//! How do replicas and commands that share a database keep out of each other's way? Whoever changes several rows takes them
-//! in one order.
+//! Keeps replicas and commands that share a database from blocking each other: rows are locked in one order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Comm
     if !dialect.is_shared() {
         return Ok(());
     }
-    // Before anything else, as whoever removes a tenant does it. Only that one waits, and is waited for.
+    // Before anything else, as the removal of a tenant does it. Only a removal waits, and is waited for.
     let tenants: BTreeSet<&TenantId> = changes.iter().flat_map(|change| left_over(change)).collect();
     if !tenants.is_empty() {
         let rows: Vec<Value> = tenants.into_iter().map(|tenant| json!({"tenant": tenant.as_str()})).collect();
@@ -31,7 +30,7 @@ pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Comm
         );
         sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     }
-    // What a person wants of a batch touches the shelf first; a worker that settles it, the batch.
+    // An operator's action on a batch touches the shelf first; a worker that finishes it, the batch.
     let operator_action = changes.iter().filter(|change| change.operator_action.is_some());
     let keys: BTreeSet<&BatchKey> =
         operator_action.filter_map(|change| Some(&change.batch.as_ref()?.record.key)).collect();
@@ -46,7 +45,7 @@ pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Comm
         sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     }
     let mut shelved = changes.iter().filter_map(|change| change.shelve.as_ref());
-    // Before any row of the shelf, as whoever gives an order does it.
+    // Before any row of the shelf, as changing an override does it.
     if shelved.any(|shelving| shelving.reason == Reason::Paused) { accounts::keep_orders(conn).await } else { Ok(()) }
 }
 

@@ -19,7 +19,7 @@ pub struct RecordUpdate {
     pub from_epoch: u64,
 }
 
-/// The wish to send one request.
+/// A request to send one push.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// Id of the push.
@@ -47,7 +47,7 @@ pub enum ClaimOutcome {
     Granted {
         /// When.
         at: i64,
-        /// How many requests at once the account bears.
+        /// How many concurrent requests the account allows.
         limit: u32,
         /// What ids of cases the ledger knows of the account.
         ids: KnownIds,
@@ -58,16 +58,16 @@ pub enum ClaimOutcome {
         /// Batches whose records cannot be read, and are not part of it.
         unreadable: Vec<(BatchKey, UnreadableRow)>,
     },
-    /// The account bears no more requests at once.
+    /// The account allows no more concurrent requests.
     Full {
-        /// How many it bears.
+        /// How many it allows.
         limit: u32,
     },
     /// The account takes nothing yet: its gate is closed, or its circuit breaker is open.
     Wait(Pause),
-    /// The circuit breaker is open, and the claimant alone may find out whether the account is well again.
+    /// The circuit breaker is open, and the claimant alone may probe whether the account works again.
     Probe,
-    /// A person has paused the account or the tenant.
+    /// An operator has paused the account or the tenant.
     Paused,
     /// The connection is not the current, verified one.
     ConnectionChanged,
@@ -92,7 +92,7 @@ pub struct KnownIds {
 }
 
 impl KnownIds {
-    /// The id that the next request's cases are above, if ids tell that.
+    /// Returns the id that the next request's cases are above, if ids ascend.
     pub fn floor(self) -> Option<u64> {
         self.highest.filter(|_| !self.disordered)
     }
@@ -140,13 +140,13 @@ pub struct Commit {
     pub shelve: Option<Shelving>,
     /// What comes off the shelf: id and generation.
     pub unshelve: Option<(i64, i64)>,
-    /// What a person wants of something on the shelf; without it, nothing of the change is stored.
+    /// An operator's action on a row of the shelf; if it cannot be carried out, nothing of the change is stored.
     pub operator_action: Option<OperatorAction>,
-    /// Events to be announced.
+    /// Events to be published.
     pub events: Vec<Event>,
-    /// For how long its events are for the caller alone to announce; without it they are due at once.
+    /// For how long its events belong to the caller to publish; without it they are due at once.
     pub owner_grace: Option<Duration>,
-    /// What a request told of its account; that is so whatever becomes of the rest of the change.
+    /// What a request observed of its account; stored even if the rest of the change is not.
     pub observation: Option<AccountObservation>,
     /// A tenant for whom something arrived.
     pub success: Option<TenantId>,
@@ -159,7 +159,7 @@ pub struct Commit {
 pub enum CommitOutcome {
     /// All of it is stored; with those of its events that were not stored before.
     Done(Vec<OutboxEvent>),
-    /// None of it: somebody else has changed the batch, or what a person had seen on the shelf.
+    /// None of it: the batch, or the row of the shelf that an operator saw, has changed since.
     Fenced,
 }
 

@@ -14,7 +14,7 @@ pub(super) async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&Pu
         json!({"push_id": end.push, "answer": end.answer,
                "first_id": end.ids.map(|ids| ids.0), "last_id": end.ids.map(|ids| ids.1)})
     };
-    // Each batch of a push tells of its end.
+    // Each batch of a push reports its end.
     let mut of_pushes: BTreeMap<&str, PushEnded> = BTreeMap::new();
     for end in ends {
         let ids = of_pushes.get(end.push.as_str()).and_then(|before| before.ids);
@@ -38,7 +38,7 @@ pub(super) async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&Pu
     Ok(())
 }
 
-/// The first and last of the ids of two spans: a look finds a push's rows batch by batch, in any order.
+/// The first and last of the ids of two spans: reconciliation finds a push's rows batch by batch, in any order.
 fn around(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
     match (a, b) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),

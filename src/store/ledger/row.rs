@@ -1,4 +1,4 @@
-//! How does a batch become a row?
+//! Turns the record of a batch into a row.
 
 use serde::Serialize;
 

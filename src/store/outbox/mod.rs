@@ -74,7 +74,7 @@ impl OutboxStore for Store {
                 dialect.skip_taken()
             )
         } else {
-            // One worker announces, so there is nothing to write down.
+            // Only one worker publishes, so nothing has to be reserved.
             due.to_owned()
         };
         let rows = sql::fetch(&mut conn, sql, bounds).await?;

@@ -19,7 +19,7 @@ pub struct OutboxEvent {
     pub body: String,
     /// When it was stored, in milliseconds on the store's clock.
     pub created_at: i64,
-    /// Which time of announcing it this is: [`Store::resend_event`] makes it another one.
+    /// Identifies the publish attempt: [`OutboxStore::resend_event`](super::OutboxStore::resend_event) starts another one.
     pub due_at: i64,
     /// Whether earlier events of its routing key wait for a queue, so that it has to wait behind them.
     pub unbound: bool,
@@ -41,7 +41,7 @@ impl OutboxEvent {
     }
 }
 
-/// One time of announcing an event.
+/// One attempt to publish an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(in crate::store) struct PublishAttempt {
     subject: String,

@@ -92,7 +92,7 @@ struct EventRow<'a> {
     due_at: i64,
 }
 
-/// Stores events, each with the time for which it is somebody's to announce; one that is stored already stays as it is.
+/// Stores events, each with the time for which its owner publishes it; one that is stored already stays as it is.
 /// Where earlier events of its routing key wait for a queue, an event waits behind them.
 pub(in crate::store) async fn put<'a>(
     conn: &mut AnyConnection,
@@ -122,7 +122,7 @@ pub(in crate::store) async fn put<'a>(
         ("due_at", Kind::Int),
     ];
     let dialect = Dialect::of(conn);
-    // Whoever releases the events of a key waits until this one is among them, or else is done before it is stored.
+    // A release of the key's events waits until this one is among them, or has committed before it is stored.
     let sql = format!(
         "INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at, aside_at) \
          SELECT event_id, kind, routing_key, subject, body, $2, due_at, CASE WHEN (SELECT k.routing_key \

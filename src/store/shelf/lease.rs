@@ -26,7 +26,7 @@ fn free() -> String {
 
 /// What waits for a time that has come.
 const ITS_TIME_CAME: &str = "shelf.waits_for = 'time' AND shelf.due_at <= $1";
-/// What waits for a connection that is mended. A tenant without a verified one has nothing that it mends.
+/// What waits for a connection that was fixed: the tenant has a verified one that is newer than the failure.
 const IS_MENDED: &str = "shelf.waits_for = 'connection' \
     AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
     AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
@@ -34,7 +34,7 @@ const IS_MENDED: &str = "shelf.waits_for = 'connection' \
 /// The most suspects that are passed over in one go because they cannot be read.
 const MOST_UNREADABLE: usize = 100;
 
-/// What belongs to a tenant that a person is about to remove: it stays as that person has seen it.
+/// What belongs to a tenant that is being removed: it stays as the operator saw it.
 const IS_REMOVED: &str = "EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id \
     AND c.removing_until > $1)";
 
@@ -199,7 +199,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
         let (mut conn, now) = self.writing_at().await?;
-        // Whoever released the waiting events of a routing key is gone, too.
+        // The workers that were releasing the waiting events of a routing key are gone, too.
         let sql = "UPDATE unbound_keys SET probe_at = $1 WHERE probe_at > $1";
         sql::execute(&mut conn, sql, vec![Bound::Int(now)]).await?;
         let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";

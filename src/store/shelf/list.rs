@@ -1,4 +1,4 @@
-//! Lists what is on the shelf, for people.
+//! Lists what is on the shelf, for operators.
 
 use sqlx::any::AnyRow;
 

@@ -1,4 +1,4 @@
-//! Keeps parked and dead batches: those that are retried automatically, and those that wait for a person.
+//! Keeps parked and dead batches: those that are retried automatically, and those that wait for an operator.
 
 mod lease;
 mod list;

@@ -54,7 +54,7 @@ pub enum ShelvedUntil {
     After(Duration),
     /// A verified connection other than the one that failed, or that one verified again.
     Connection,
-    /// A person.
+    /// An operator.
     Person,
 }
 
@@ -65,7 +65,7 @@ pub struct Shelved {
     pub id: ShelfId,
     /// Counts how often it was put or taken.
     pub generation: i64,
-    /// Whether it comes back by itself.
+    /// Whether it is retried automatically.
     pub state: ShelfState,
     /// Everything that was put.
     pub content: Shelving,
@@ -107,7 +107,7 @@ impl std::str::FromStr for ShelfId {
     }
 }
 
-/// Whether something on the shelf comes back by itself.
+/// Whether something on the shelf is retried automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShelfState {
     /// It does, when it is due.
@@ -117,7 +117,7 @@ pub enum ShelfState {
 }
 
 impl ShelfState {
-    /// The word that the store and people use.
+    /// Returns the word that is stored and shown.
     pub fn name(self) -> &'static str {
         match self {
             Self::Parked => "parked",
@@ -154,7 +154,7 @@ pub struct DueTenant {
 /// How many are on the shelf for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShelfCount {
-    /// Whether they come back by themselves.
+    /// Whether they are retried automatically.
     pub state: ShelfState,
     /// Why they are there; `None` for every reason that this version does not know.
     pub reason: Option<Reason>,
@@ -162,22 +162,22 @@ pub struct ShelfCount {
     pub count: i64,
 }
 
-/// What a person wants of a row that nobody has in hand and that is as the person saw it.
+/// An operator's request for a row, carried out only if no worker has leased it and it is as the operator saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperatorAction {
     /// Which row.
     pub id: ShelfId,
     /// Its generation.
     pub generation: i64,
-    /// What is wanted.
+    /// The request.
     pub action: Action,
 }
 
-/// What can be wanted of a row.
+/// What an operator can request for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// That it comes back at once, with all its patience.
+    /// Retry it now, with all its attempts.
     Replay,
-    /// That it goes.
+    /// Remove it from the shelf.
     Discard,
 }

@@ -10,8 +10,8 @@ use crate::batch::Reason;
 /// What is shelved over a pause that is over comes back so soon.
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
-/// Puts something onto the shelf; what is there already under the same identity is put anew. But what is dead stays so
-/// until a person acts: a copy that came later and only waits must not take its place, and then be found to be known.
+/// Puts something onto the shelf, in place of what is there under the same identity. A dead row stays dead until an
+/// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate.
 pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
     let (identity, tenant, batch) = match &shelving.identity {
         ShelfIdentity::Batch(key, fingerprint) => {
@@ -29,8 +29,8 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
     let unordered = shelving.reason == Reason::Paused
         && !accounts::is_paused(conn, tenant.as_ref(), shelving.account.as_deref()).await?;
     let due_at = if unordered {
-        // Whoever shelves it over a pause may not have heard yet that the pause is over; after a while it has. And the
-        // pause of a tenant that a person may remove ends by itself.
+        // A worker that shelves because of a pause may not have noticed yet that the pause is over. The pause of a
+        // tenant that is being removed ends automatically.
         let over = removal::paused_until(conn, now, tenant.as_ref()).await?;
         due_at.min(over.unwrap_or(now.saturating_add(PAUSE_IS_OVER_MS)))
     } else {
@@ -68,14 +68,15 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
     Ok(())
 }
 
-/// Takes something off the shelf, unless it was put anew meanwhile.
+/// Takes something off the shelf, unless it was put there again since.
 pub(in crate::store) async fn remove(conn: &mut AnyConnection, id: i64, generation: i64) -> Result<(), StoreError> {
     let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2";
     sql::execute(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
     Ok(())
 }
 
-/// Keeps a row from others until the transaction ends, if it is as a person saw it and in nobody's hand.
+/// Keeps others from changing a row until the transaction ends; returns whether it is as the operator saw it and not
+/// leased.
 pub(in crate::store) async fn hold(
     conn: &mut AnyConnection,
     now: i64,
@@ -87,7 +88,7 @@ pub(in crate::store) async fn hold(
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
 
-/// Does with a row that is held what a person wants of it. What has stopped workers is tried apart from others again.
+/// Carries out an operator's request for a row that is held. A message that has stopped workers is a suspect again.
 pub(in crate::store) async fn handle(
     conn: &mut AnyConnection,
     now: i64,

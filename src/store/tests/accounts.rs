@@ -1,4 +1,4 @@
-//! How many requests does an account bear?
+//! Permits, throttles and overrides of accounts.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Who may send which cases, and what becomes of them?
+//! Claims and commits of batches.
 
 use super::*;
 

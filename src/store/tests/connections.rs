@@ -1,4 +1,4 @@
-//! Which connections work, and what is told of them?
+//! Connections, their verification and the events about them.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How is a store opened, and what if it cannot be?
+//! Opening a store, and the errors when that fails.
 
 use super::*;
 

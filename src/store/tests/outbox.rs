@@ -1,4 +1,4 @@
-//! Which events are still to be announced?
+//! Events that the broker has not confirmed.
 
 use super::*;
 

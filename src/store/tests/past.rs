@@ -1,4 +1,4 @@
-//! What is still known of batches that are settled?
+//! Finished batches: pruning, history and late-duplicate checks.
 
 use super::*;
 

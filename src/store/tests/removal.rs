@@ -1,4 +1,4 @@
-//! When is a tenant removed, and what becomes of its work until then?
+//! The removal of tenants.
 
 use super::super::by_hand::NotReplayable;
 use super::super::removal::{Removal, RemovalOutcome};

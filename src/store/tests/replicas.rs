@@ -1,4 +1,4 @@
-//! What do workers that share a store leave to each other?
+//! Several workers on one PostgreSQL database.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What waits on the shelf, and when does it come back?
+//! The shelf: what is put there, and when it is due.
 
 use super::*;
 

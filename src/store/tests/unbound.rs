@@ -1,4 +1,4 @@
-//! Which events wait for a queue, and when do they go on?
+//! Events that wait for a queue.
 
 use super::*;
 use crate::store::outbox::OutboxEvent;
