@@ -10,7 +10,7 @@ use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::decode::decode;
 use crate::batch::{Batch, Reason, fingerprint};
 
-/// A replay that may be stored by [`Store::change`].
+/// A replay that may be stored by [`LedgerStore::commit`](super::LedgerStore::commit).
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// What is to be stored.

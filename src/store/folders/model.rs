@@ -54,7 +54,7 @@ pub enum FolderPermit {
 /// How many create requests for a folder there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FolderLimits {
-    /// The time in which there are at most [`MOST_REQUESTS`].
+    /// The time in which there are at most [`MOST_REQUESTS`](super::MOST_REQUESTS).
     pub window: Duration,
     /// The same for requests whose outcome is unknown; at most `window`.
     pub unknown: Duration,
