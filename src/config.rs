@@ -1,6 +1,7 @@
-//! How is the worker set up? Embedded defaults, then files, then the environment; all mistakes told at once.
+//! Reads the configuration: embedded defaults, then files, then the environment, and reports all mistakes together.
 
 mod reader;
+mod renamed;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -11,13 +12,13 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Map, Value};
 
 pub use self::sections::{
-    Amqp, Config, Events, Keys, Log, LogFormat, Observe, Push, Retry, Shelf, Store, Testmo, Worker, redacted,
+    Amqp, Config, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker, redacted,
 };
 
 /// Every key with its default and its meaning.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// The order to crash, which only builds for tests know; to others it is an unknown key.
+/// The order to crash, which only test builds know; to others it is an unknown key.
 #[cfg(debug_assertions)]
 const CRASH_AT: &str = "COURIER_CRASH_AT";
 /// The order to panic, likewise.
@@ -32,14 +33,14 @@ pub struct ConfigError(pub Vec<String>);
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// TOML files; later ones win.
+    /// TOML files; later ones override earlier ones.
     pub files: Vec<PathBuf>,
-    /// Environment variables; only `COURIER_*`, `AMQP_URL` and `DATABASE_URL` are looked at.
+    /// Environment variables; only `COURIER_*`, `AMQP_URL` and `DATABASE_URL` are read.
     pub environment: HashMap<String, String>,
 }
 
 impl Sources {
-    /// The given files and this process's environment.
+    /// Combines the given files with this process's environment.
     pub fn of_process(files: Vec<PathBuf>) -> Self {
         // A variable that is not UTF-8 cannot be one of ours.
         let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -52,7 +53,7 @@ impl Sources {
 /// Reads and checks a configuration.
 ///
 /// # Errors
-/// With a sentence for each mistake: unknown keys, wrong values, files that cannot be read.
+/// With a sentence for each mistake: unknown and renamed keys, wrong values, files that cannot be read.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let missing: Vec<String> = sources.files.iter().filter_map(|file| unreadable(file)).collect();
     if !missing.is_empty() {
@@ -74,6 +75,16 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         problems = config.contradictions();
     }
     if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+}
+
+/// Returns every configuration key, sorted.
+pub fn keys() -> Vec<String> {
+    let defaults = config::Config::builder().add_source(defaults()).build();
+    // The defaults are part of the program, and a test reads them.
+    let mut keys: Vec<String> =
+        defaults.ok().and_then(|defaults| flatten(&defaults).ok()).unwrap_or_default().into_keys().collect();
+    keys.sort();
+    keys
 }
 
 fn unreadable(file: &Path) -> Option<String> {
@@ -109,7 +120,7 @@ fn one(error: &config::ConfigError) -> ConfigError {
     ConfigError(vec![error.to_string()])
 }
 
-/// Every leaf by its dotted key.
+/// Returns every leaf by its dotted key.
 fn flatten(config: &config::Config) -> Result<HashMap<String, Value>, ConfigError> {
     fn walk(prefix: &str, value: Value, leaves: &mut HashMap<String, Value>) {
         if let config::ValueKind::Table(table) = value.kind {

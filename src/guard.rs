@@ -73,20 +73,20 @@ impl Task {
     pub fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake_queue",
-            Self::DeadQueue => "dead_queue",
+            Self::DeadQueue => "dead_letter_queue",
             Self::UnroutedQueue => "unrouted_queue",
-            Self::Shelf => "shelf",
+            Self::Shelf => "shelf_poller",
             Self::Dispatcher => "dispatcher",
-            Self::Recheck => "recheck",
+            Self::Recheck => "reverify",
             Self::LateDuplicates => "late_duplicates",
-            Self::Expiry => "expiry",
+            Self::Expiry => "key_expiry",
             Self::Prune => "prune",
-            Self::Announcer => "announcer",
+            Self::Announcer => "outbox_relay",
             Self::Health => "health",
             Self::Store => "store_writer",
             Self::Consumer => "consumer",
             Self::Publisher => "publisher",
-            Self::Admin => "admin",
+            Self::Admin => "http",
         }
     }
 }

@@ -12,8 +12,9 @@
 //! | [`testmo`] | how is Testmo spoken to? |
 //! | [`tenants`] | how is each tenant's Testmo reached, and how are keys kept? |
 //! | [`amqp`] | how do messages come from and go to RabbitMQ? |
+//! | [`app`] | the use cases: what people may ask for and change |
 //! | [`contract`] | what may generators and readers of events rely on? |
-//! | [`admin`] | what do machines ask a running worker? |
+//! | [`http`] | serves a running worker's metrics and readiness |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | how is it set up, watched and heard; what time is it? |
 //! | [`guard`] | keeps a panic inside the unit of work in which it happened |
 //!
@@ -23,13 +24,14 @@
 //! Decisions are functions on values, without a clock, a network or a random number.
 
 pub mod account;
-pub mod admin;
 pub mod amqp;
+pub mod app;
 pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod guard;
+pub mod http;
 pub mod lane;
 pub mod metrics;
 pub mod store;

@@ -1,4 +1,4 @@
-//! The command: sets up TLS and the runtime, and hands over to the command line.
+//! Sets up TLS and the runtime, and hands over to the command line.
 
 mod cli;
 
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Err(error) => return cli::cannot_start(&error),
     };
     let code = runtime.block_on(cli::main(std::env::args_os()));
-    // Whatever a person no longer wants to wait for does not keep the process either.
+    // A task that is still running does not keep the process alive.
     runtime.shutdown_background();
     code
 }

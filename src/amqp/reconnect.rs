@@ -30,7 +30,7 @@ pub(super) struct Reconnect {
 
 impl Reconnect {
     pub(super) fn new(config: &Amqp, stop: CancellationToken) -> Self {
-        let backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
+        let backoff = Backoff::new(config.reconnect_backoff_min, config.reconnect_backoff_max);
         Self { backoff, stop }
     }
 

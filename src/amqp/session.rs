@@ -152,7 +152,7 @@ impl Consumption {
     }
 
     async fn open(&mut self, link: &Link) -> Result<Session, CallError> {
-        if self.config.declare {
+        if self.config.declare_topology {
             let findings = declare(link, &topology(&self.config)).await?;
             if findings != self.findings {
                 for finding in &findings {

@@ -76,8 +76,8 @@ pub fn topology(config: &Amqp) -> Vec<Object> {
     let Amqp {
         cases_exchange,
         cases_queue,
-        dead_exchange,
-        dead_queue,
+        dead_letter_exchange,
+        dead_letter_queue,
         unrouted_exchange,
         unrouted_queue,
         events_exchange,
@@ -88,12 +88,12 @@ pub fn topology(config: &Amqp) -> Vec<Object> {
         exchange(unrouted_exchange, Routing::Fanout, vec![]),
         endless_queue(unrouted_queue),
         binding(unrouted_exchange, unrouted_queue, ""),
-        exchange(dead_exchange, Routing::Fanout, vec![]),
-        endless_queue(dead_queue),
-        binding(dead_exchange, dead_queue, ""),
+        exchange(dead_letter_exchange, Routing::Fanout, vec![]),
+        endless_queue(dead_letter_queue),
+        binding(dead_letter_exchange, dead_letter_queue, ""),
         exchange(cases_exchange, Routing::Topic, alternate),
         queue(cases_queue, cases_arguments(config)),
-        binding(cases_exchange, cases_queue, &config.cases_binding),
+        binding(cases_exchange, cases_queue, &config.cases_binding_key),
         exchange(events_exchange, Routing::Topic, vec![]),
     ]
 }
@@ -101,7 +101,7 @@ pub fn topology(config: &Amqp) -> Vec<Object> {
 fn cases_arguments(config: &Amqp) -> Vec<Argument> {
     vec![
         number("x-delivery-limit", i64::from(config.delivery_limit)),
-        text("x-dead-letter-exchange", &config.dead_exchange),
+        text("x-dead-letter-exchange", &config.dead_letter_exchange),
         // At-most-once, the default, loses dead letters when the broker crashes. RabbitMQ falls
         // back to it silently unless the queue also refuses instead of dropping.
         text("x-dead-letter-strategy", "at-least-once"),

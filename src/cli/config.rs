@@ -1,13 +1,13 @@
-//! `config check` and `config show`: are the settings right, and which are in force?
+//! `config`: checks or shows the settings in force.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use testmo_courier::config;
 
-use super::desk::configuration;
 use super::failure::Failure;
-use super::out::{Colour, Out};
+use super::open::configuration;
+use super::output::{Colour, Output};
 use super::settings;
 
 const SHOW_EXAMPLES: &str = "\
@@ -27,7 +27,7 @@ pub(super) enum Command {
     Show,
 }
 
-pub(super) fn execute(command: &Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) fn execute(command: &Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
     match command {
         Command::Check => out.line(out.paint(Colour::Green, "ok")),

@@ -1,23 +1,23 @@
-//! `events tail`: what becomes of batches, as it happens?
+//! `events tail`: prints events as they are published.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use testmo_courier::amqp::Tail;
-use testmo_courier::batch::TenantId;
-use testmo_courier::clock::Clock;
+use testmo_courier::app::TenantId;
+use testmo_courier::app::events::{ReceivedEvent, follow};
+use testmo_courier::app::time::{duration, now};
 use tokio::time::{Instant, sleep_until};
 
-use super::desk::configuration;
+use super::event_view::lines;
 use super::failure::Failure;
-use super::moment::absolute;
-use super::out::{Out, visible};
-use super::outcome::Outcome;
+use super::open::configuration;
+use super::output::{Output, visible};
 use super::signals::Signals;
+use super::time_format::absolute;
 
-/// Without a limit a look ends when a person ends it; this is as good as never.
+/// Without a limit only a person ends the command; this is as good as never.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 const TAIL_EXAMPLES: &str = "\
@@ -50,23 +50,12 @@ pub(super) struct TailArguments {
     json: bool,
 }
 
-/// A time as people write it.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime_serde::re::humantime::parse_duration(text).map_err(|_| "a time is written as 30s, 5m or 1h 30m".into())
-}
-
-/// Which events of these tenants are wanted: those of one, or all.
-pub(super) fn pattern(tenant: Option<&TenantId>) -> String {
-    tenant.map_or_else(|| "#".into(), |tenant| format!("{}.#", tenant.routing_word()))
-}
-
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let Command::Tail(arguments) = command;
     let config = configuration(files)?;
     let mut signals = Signals::listen()?;
-    let pattern = pattern(arguments.tenant.as_ref());
     let mut tail = tokio::select! {
-        tail = Tail::open(&config.amqp, &pattern) => tail?,
+        tail = follow(&config.amqp, arguments.tenant.as_ref()) => tail?,
         () = signals.next() => return Ok(()),
     };
     let until = Instant::now() + arguments.timeout.unwrap_or(NEVER);
@@ -79,7 +68,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) 
             () = signals.next() => break Ok(()),
             () = sleep_until(until) => break missed(arguments.count, seen),
             message = tail.next() => {
-                tell(&message?.body, arguments.json, out)?;
+                print(&message?.body, arguments.json, out)?;
                 seen += 1;
             }
         }
@@ -98,16 +87,16 @@ fn missed(wanted: Option<u64>, seen: u64) -> Result<(), Failure> {
     }
 }
 
-fn tell(body: &[u8], json: bool, out: &mut Out) -> Result<(), Failure> {
+fn print(body: &[u8], json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
-        // Written anew, so that it stands on one line whoever published it.
+        // Written again, so that it is on one line however it was published.
         let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(body)));
         return out.line(value);
     }
-    let time = absolute(Clock::system().now());
-    match Outcome::read(body) {
-        Some(outcome) => {
-            let mut lines = outcome.lines(out).into_iter();
+    let time = absolute(now());
+    match ReceivedEvent::read(body) {
+        Some(event) => {
+            let mut lines = lines(&event, out).into_iter();
             out.line(format_args!("{time}  {}", lines.next().unwrap_or_default()))?;
             lines.try_for_each(|line| out.line(line))
         }

@@ -1,4 +1,4 @@
-//! `health`: is the worker on this machine ready? One request by hand, so that the check costs next to nothing.
+//! `health`: asks whether the worker on this machine is ready, by one plain request that costs next to nothing.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use url::Url;
 
-use super::desk::configuration;
 use super::failure::Failure;
-use super::out::{Colour, Out, visible};
+use super::open::configuration;
+use super::output::{Colour, Output, visible};
 
-/// A worker that takes longer is not well.
+/// How long a healthy worker takes at most.
 const LIMIT: Duration = Duration::from_secs(2);
-/// More of an answer is not read.
+/// How many bytes of an answer are read.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
@@ -32,12 +32,12 @@ pub(super) struct Arguments {
     url: Option<Url>,
 }
 
-pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let url = match &arguments.url {
         Some(url) => url.clone(),
         None => address_of(configuration(files)?.observe.listen, "/readyz")?,
     };
-    let (status, body) = ask(&url).map_err(|error| {
+    let (status, body) = get(&url).map_err(|error| {
         Failure::unreachable(
             format!("{url} does not answer ({error})"),
             "start the worker with `testmo-courier run`, or check observe.listen",
@@ -53,7 +53,7 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -
     ))
 }
 
-/// Where the worker on this machine answers.
+/// Returns the address at which the worker on this machine answers.
 pub(super) fn address_of(listen: SocketAddr, path: &str) -> Result<Url, Failure> {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -64,8 +64,8 @@ pub(super) fn address_of(listen: SocketAddr, path: &str) -> Result<Url, Failure>
     url.parse().map_err(|_| Failure::usage("observe.listen is not an address", "check it"))
 }
 
-/// The status and the body of what a URL answers.
-pub(super) fn ask(url: &Url) -> io::Result<(u16, String)> {
+/// Requests a URL, and returns the status and the body.
+pub(super) fn get(url: &Url) -> io::Result<(u16, String)> {
     let until = Instant::now() + LIMIT;
     let left = || {
         let left = until.saturating_duration_since(Instant::now());
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_means_every_interface_is_asked_on_the_loopback() {
+    fn an_address_of_every_interface_is_requested_on_the_loopback() {
         for (listen, url) in [
             ("0.0.0.0:9464", "http://127.0.0.1:9464/readyz"),
             ("[::]:9464", "http://[::1]:9464/readyz"),

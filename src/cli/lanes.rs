@@ -1,19 +1,18 @@
-//! `lanes`: what waits for which Testmo in a running worker, and how is a lane paused or slowed down for all workers?
+//! `lanes`: shows what waits for which Testmo account in a running worker, and pauses or limits lanes.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use testmo_courier::batch::TenantId;
-use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
-use testmo_courier::testmo::AddressPolicy;
+use testmo_courier::app::lanes::{self, LaneOrder, LaneOverride};
+use testmo_courier::app::view::LaneOverridesView;
 use url::Url;
 
-use super::desk::{configuration, store};
 use super::failure::Failure;
-use super::health::{address_of, ask};
-use super::out::Out;
+use super::health::{address_of, get};
+use super::open::{configuration, store};
+use super::output::Output;
 use super::table::{Form, List};
 
 const EXAMPLES: &str = "\
@@ -56,8 +55,8 @@ enum Command {
         #[arg(value_parser = most)]
         most: Most,
     },
-    /// List what was ordered
-    Orders(Form),
+    /// List the overrides in force
+    Overrides(Form),
 }
 
 #[derive(Args, Debug)]
@@ -80,46 +79,20 @@ fn most(text: &str) -> Result<Most, String> {
     }
 }
 
-/// How often a watched list is made anew.
+/// How often a watched list is printed again.
 const WATCH: Duration = Duration::from_secs(2);
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let Some(command) = arguments.command else { return show(&arguments, files, out).await };
     let config = configuration(files)?;
     let store = store(&config).await?;
-    let (lane, change): (_, fn(LaneOverride, Most) -> LaneOverride) = match &command {
-        Command::Orders(form) => return list(&store.lane_overrides().await?, *form, out),
-        Command::Pause(lane) => (lane, |order, _| LaneOverride { paused: true, ..order }),
-        Command::Resume(lane) => (lane, |order, _| LaneOverride { paused: false, ..order }),
-        Command::Limit { lane, .. } => (lane, |order, most| LaneOverride { most: most.0, ..order }),
+    let (lane, order) = match command {
+        Command::Overrides(form) => return list(&lanes::overrides(&store).await?, form, out),
+        Command::Pause(lane) => (lane, LaneOrder::Pause),
+        Command::Resume(lane) => (lane, LaneOrder::Resume),
+        Command::Limit { lane, most } => (lane, LaneOrder::Limit(most.0)),
     };
-    let wanted = if let Command::Limit { most, .. } = &command { *most } else { Most(None) };
-    let lane = named(&lane.lane, &AddressPolicy::new(&config.testmo))?;
-    let known = match &lane {
-        LaneSelector::Tenant(tenant) => store.connection(tenant).await?.is_some(),
-        LaneSelector::Account(account) => store.connections().await?.iter().any(|row| row.origin == *account),
-    };
-    if !known {
-        return Err(Failure::finding(
-            format!("no connection is entered for {}", lane.name()),
-            "`testmo-courier tenants list` shows who there is",
-        ));
-    }
-    let before = store.lane_overrides().await?.into_iter().find(|order| order.lane == lane);
-    let order = change(before.unwrap_or(LaneOverride { lane, paused: false, most: None }), wanted);
-    store.set_lane_override(&order).await?;
-    out.line(described(&order))
-}
-
-/// A base URL is an account, anything else a tenant.
-fn named(text: &str, policy: &AddressPolicy) -> Result<LaneSelector, Failure> {
-    if text.contains("://") {
-        let origin = policy.check(text);
-        let origin = origin.map_err(|refused| Failure::usage(refused.to_string(), "give the account's base URL"))?;
-        return Ok(LaneSelector::Account(origin.as_str().to_owned()));
-    }
-    let tenant = TenantId::new(text).map_err(|why| Failure::usage(why.to_string(), "give a tenant or a base URL"))?;
-    Ok(LaneSelector::Tenant(tenant))
+    out.line(described(&lanes::order(&store, &config.testmo, &lane.lane, order).await?))
 }
 
 fn described(order: &LaneOverride) -> String {
@@ -135,10 +108,9 @@ fn described(order: &LaneOverride) -> String {
     }
 }
 
-fn list(orders: &[LaneOverride], form: Form, out: &mut Out) -> Result<(), Failure> {
+fn list(orders: &[LaneOverride], form: Form, out: &mut Output) -> Result<(), Failure> {
     if form.json {
-        let order = |order: &LaneOverride| serde_json::json!({"lane": order.lane.name(), "paused": order.paused, "limit": order.most});
-        return out.json(&serde_json::json!({"orders": orders.iter().map(order).collect::<Vec<_>>()}));
+        return out.json(&LaneOverridesView::of(orders));
     }
     let mut list = List::new(&["lane", "paused", "limit"]);
     for order in orders {
@@ -148,7 +120,7 @@ fn list(orders: &[LaneOverride], form: Form, out: &mut Out) -> Result<(), Failur
     list.write(out, form.plain, "Nothing was ordered: every lane goes as configured.")
 }
 
-async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let url = match &arguments.url {
         Some(url) => url.clone(),
         None => address_of(configuration(files)?.observe.listen, "/lanes")?,
@@ -177,7 +149,7 @@ fn lanes_at(url: &Url) -> Result<Value, Failure> {
             "start the worker with `testmo-courier run`, or check observe.listen",
         )
     };
-    let (status, body) = ask(url).map_err(|error| unreachable(error.to_string()))?;
+    let (status, body) = get(url).map_err(|error| unreachable(error.to_string()))?;
     if status != 200 {
         return Err(unreachable(format!("it says {status}")));
     }
@@ -187,8 +159,8 @@ fn lanes_at(url: &Url) -> Result<Value, Failure> {
 fn table(lanes: &Value) -> List {
     let mut list = List::new(&["account", "state", "at once", "tenant", "batches", "cases", "on shelf", "done in"]);
     for lane in lanes["lanes"].as_array().into_iter().flatten() {
-        let state = match lane["gated_seconds"].as_f64() {
-            Some(seconds) => format!("gated {}", time(seconds)),
+        let state = match lane["backoff_seconds"].as_f64() {
+            Some(seconds) => format!("backing off {}", time(seconds)),
             None => lane["state"].as_str().unwrap_or("?").to_owned(),
         };
         let at_once = format!("{}/{}", lane["in_flight"], lane["limit"]);
@@ -198,11 +170,11 @@ fn table(lanes: &Value) -> List {
                 account.clone(),
                 state.clone(),
                 at_once.clone(),
-                tenant["tenant"].as_str().unwrap_or("?").to_owned(),
+                tenant["tenant_id"].as_str().unwrap_or("?").to_owned(),
                 tenant["batches"].to_string(),
                 tenant["cases"].to_string(),
                 tenant["on_shelf"].to_string(),
-                time(tenant["drain_seconds"].as_f64().unwrap_or(0.0)),
+                time(tenant["backlog_drain_seconds"].as_f64().unwrap_or(0.0)),
             ]);
         }
     }
@@ -219,20 +191,22 @@ fn time(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use testmo_courier::app::lanes::LaneSelector;
+
     use super::*;
 
     #[test]
     fn lanes_read_like_this() {
         let lanes = serde_json::json!({"lanes": [
-            {"account": "https://acme.testmo.net", "state": "gated", "gated_seconds": 61.4, "in_flight": 0, "limit": 1,
-             "tenants": [{"tenant": "acme", "batches": 3, "cases": 15, "on_shelf": 4200, "drain_seconds": 4261.0}]},
-            {"account": "https://birch.testmo.net", "state": "open", "gated_seconds": null, "in_flight": 2, "limit": 4,
-             "tenants": [{"tenant": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "drain_seconds": 0.2}]}]});
+            {"account": "https://acme.testmo.net", "state": "backing_off", "backoff_seconds": 61.4, "in_flight": 0, "limit": 1,
+             "tenants": [{"tenant_id": "acme", "batches": 3, "cases": 15, "on_shelf": 4200, "backlog_drain_seconds": 4261.0}]},
+            {"account": "https://birch.testmo.net", "state": "active", "backoff_seconds": null, "in_flight": 2, "limit": 4,
+             "tenants": [{"tenant_id": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "backlog_drain_seconds": 0.2}]}]});
         insta::assert_snapshot!(table(&lanes).columns().join("\n"));
     }
 
     #[test]
-    fn an_order_says_what_follows() {
+    fn an_order_is_answered_with_what_follows() {
         let order = |paused, most| {
             described(&LaneOverride { lane: LaneSelector::Account("https://a.testmo.net".into()), paused, most })
         };
@@ -241,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_a_number_or_none() {
+    fn a_limit_is_a_number_or_the_word_none() {
         assert_eq!(most("3").map(|most| most.0), Ok(Some(3)));
         assert_eq!(most("none").map(|most| most.0), Ok(None));
         for wrong in ["0", "-1", "many", ""] {

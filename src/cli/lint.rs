@@ -1,14 +1,14 @@
-//! `lint`: would this message be accepted, and will it look in Testmo as it was meant?
+//! `lint`: checks messages without publishing them.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
-use testmo_courier::batch::Fault;
+use testmo_courier::app::messages::Fault;
+use testmo_courier::app::view::MessageView;
 
 use super::failure::Failure;
-use super::letter::{self, Letter};
-use super::out::{Colour, Out, visible};
+use super::message_file::{MessageFile, read_all};
+use super::output::{Colour, Output, visible};
 use super::table::counted;
 
 const EXAMPLES: &str = "\
@@ -30,42 +30,34 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn execute(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
-    let letters = letter::read_all(&arguments.files)?;
+pub(super) fn execute(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let files = read_all(&arguments.files)?;
     if arguments.json {
-        out.json(&letters.iter().map(object).collect())?;
+        let view = |file: &MessageFile| MessageView::of(&file.name, &file.message);
+        out.json(&files.iter().map(view).collect::<Vec<_>>())?;
     } else {
-        letters.iter().try_for_each(|letter| tell(letter, out))?;
+        files.iter().try_for_each(|file| print(file, out))?;
     }
-    if letters.iter().all(|letter| letter.faults.is_empty()) { Ok(()) } else { Err(Failure::Told) }
+    if files.iter().all(|file| file.message.faults.is_empty()) { Ok(()) } else { Err(Failure::Printed) }
 }
 
-/// Says what was found in a message.
-pub(super) fn tell(letter: &Letter, out: &mut Out) -> Result<(), Failure> {
+/// Prints what was found in a message.
+pub(super) fn print(MessageFile { name, message }: &MessageFile, out: &mut Output) -> Result<(), Failure> {
     let mut found = Vec::new();
-    if !letter.faults.is_empty() {
-        found.push(out.paint(Colour::Red, &counted(letter.faults.len(), "fault", "faults")));
+    if !message.faults.is_empty() {
+        found.push(out.paint(Colour::Red, &counted(message.faults.len(), "fault", "faults")));
     }
-    if !letter.warnings.is_empty() {
-        found.push(out.paint(Colour::Amber, &counted(letter.warnings.len(), "warning", "warnings")));
+    if !message.warnings.is_empty() {
+        found.push(out.paint(Colour::Amber, &counted(message.warnings.len(), "warning", "warnings")));
     }
     if found.is_empty() {
         found.push(out.paint(Colour::Green, "fine"));
     }
-    out.line(format_args!("{}: {}  {letter}", visible(&letter.name), found.join(", ")))?;
-    letter.faults.iter().chain(&letter.warnings).try_for_each(|fault| tell_one(fault, out))
+    out.line(format_args!("{}: {}  {message}", visible(name), found.join(", ")))?;
+    message.faults.iter().chain(&message.warnings).try_for_each(|fault| print_fault(fault, out))
 }
 
-fn tell_one(fault: &Fault, out: &mut Out) -> Result<(), Failure> {
+fn print_fault(fault: &Fault, out: &mut Output) -> Result<(), Failure> {
     let Fault { what, remedy, .. } = fault;
     out.line(format_args!("  {}  {}\n    → {}", visible(fault.place()), visible(what), visible(remedy)))
-}
-
-fn object(letter: &Letter) -> Value {
-    json!({
-        "file": letter.name,
-        "batch": letter.key.as_ref().map(ToString::to_string),
-        "faults": letter.faults,
-        "warnings": letter.warnings,
-    })
 }

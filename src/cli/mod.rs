@@ -1,20 +1,25 @@
-//! What can be asked for on the command line? One file per command; here they are named and chosen.
+//! Declares the commands and starts the one that is given; each has a file of its own.
+//!
+//! Commands declare options, ask and print. What they do is in `app`, which also passes on the values they need; beyond
+//! it they name only `config`, `contract`, `telemetry` and, to run it, `worker`.
 
-mod ask;
 mod batches;
 mod config;
-mod desk;
+mod confirm;
+mod event_view;
 mod events;
 mod failure;
 mod health;
 mod init;
 mod lanes;
-mod letter;
 mod lint;
-mod moment;
-mod out;
-mod outcome;
+mod message_file;
+#[cfg(test)]
+mod names;
+mod open;
+mod output;
 mod publish;
+mod renamed;
 mod replay;
 mod run;
 mod schema;
@@ -25,6 +30,7 @@ mod table;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod time_format;
 mod topology;
 
 use std::ffi::OsString;
@@ -36,7 +42,7 @@ use clap::{Parser, Subcommand};
 use testmo_courier::config::Sources;
 
 use self::failure::Failure;
-use self::out::Out;
+use self::output::Output;
 
 /// The heading of options that every command has.
 const GLOBAL: &str = "Options of every command";
@@ -61,9 +67,9 @@ pub(crate) struct Cli {
     /// A TOML file with settings; may be given several times, later ones win
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Vec<PathBuf>,
-    /// Never use colours; NO_COLOR in the environment does the same
-    #[arg(long, global = true, alias = "no-color", help_heading = GLOBAL)]
-    no_colour: bool,
+    /// Never use colors; NO_COLOR in the environment does the same
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    no_color: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -110,26 +116,27 @@ enum Command {
     Health(health::Arguments),
 }
 
-/// Understands the command line and does what it asks for.
+/// Reads the command line and executes the command.
 pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return tell_misuse(&error),
+        Err(error) => return print_misuse(&error, &arguments),
     };
     let wanted_plain = Sources::of_process(Vec::new()).environment.get("NO_COLOR").is_some_and(|text| !text.is_empty());
-    let mut out = Out::stdout(cli.no_colour || wanted_plain);
+    let mut out = Output::stdout(cli.no_color || wanted_plain);
     match execute(cli, &mut out).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+        Err(failure) => failure.print(),
     }
 }
 
-/// The system gives no threads.
+/// Reports that the system gives no threads.
 pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
-    Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").tell()
+    Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").print()
 }
 
-async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
+async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     let files = cli.config;
     match cli.command {
         Command::Init => init::execute(&files, out).await,
@@ -150,18 +157,21 @@ async fn execute(cli: Cli, out: &mut Out) -> Result<(), Failure> {
     }
 }
 
-fn tell_misuse(error: &clap::Error) -> ExitCode {
+fn print_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if let Some((former, present)) = renamed::present_name(error, arguments) {
+        return Failure::usage(format!("`{former}` was renamed"), format!("Use `{present}`.")).print();
+    }
     if names_a_key(error) {
         let what = "an API key is never given on the command line, where the shell's history and others can see it";
-        let remedy = "leave it out to be asked for it, or use --key-stdin or --key-file FILE";
-        return Failure::usage(what, remedy).tell();
+        let remedy = "leave it out to be asked for it, or use --api-key-stdin or --api-key-file FILE";
+        return Failure::usage(what, remedy).print();
     }
-    // Help and errors that nobody reads are no reason to fail.
+    // A help text or an error that nobody reads is no reason to fail.
     drop(error.print());
     u8::try_from(error.exit_code()).unwrap_or(2).into()
 }
 
-/// Whether somebody tried to give an API key as an option; what was given for it is not repeated.
+/// Returns whether somebody tried to give an API key as an option; its value is not repeated.
 fn names_a_key(error: &clap::Error) -> bool {
     let option = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => option.as_str(),

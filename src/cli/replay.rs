@@ -1,15 +1,17 @@
-//! `replay`: how does what is on the shelf get another chance?
+//! `replay`: sends batches from the shelf out again.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::store::shelf::Shelved;
+use testmo_courier::app::plan::Plan;
+use testmo_courier::app::view::PlanOutcomeView;
+use testmo_courier::app::{replay, store_now};
 
-use super::ask::agreed;
-use super::desk::{configuration, store};
+use super::confirm::confirm;
 use super::failure::Failure;
-use super::out::Out;
-use super::shelf::{Plan, Selection};
+use super::open::{configuration, store};
+use super::output::Output;
+use super::shelf::{Selected, end, print_skipped, summary};
 use super::table::counted;
 
 const EXAMPLES: &str = "\
@@ -26,7 +28,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    selection: Selection,
+    selection: Selected,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -35,38 +37,36 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+    let Arguments { selection, yes, json } = arguments;
     let config = configuration(files)?;
     let store = store(&config).await?;
-    let ids = arguments.selection.ids(&store).await?;
-    let decide = async |row: &Shelved| {
-        let replay = store.replaying(row, config.amqp.max_message_bytes).await?;
-        Ok(replay.map(|replay| (replay.change, replay.waits)))
-    };
-    let plan = Plan::of(&store, &ids, decide).await?;
-    if !arguments.json {
+    let selection = selection.selection(store_now(&store))?;
+    let ids = selection.ids(&store).await?;
+    let plan = replay::plan(&store, &ids, config.amqp.max_message_bytes).await?;
+    if !json {
         if ids.is_empty() {
             return out.line("Nothing like that is on the shelf.");
         }
-        tell(&plan, out)?;
-        if !plan.steps.is_empty() && !arguments.yes && !agreed(out)? {
+        print(&plan, out)?;
+        if !plan.steps.is_empty() && !yes && !confirm(out)? {
             return Err(Failure::finding("nothing was replayed", "type yes, or give --yes, to go on"));
         }
     }
-    let done = plan.carry_out(&store).await?;
-    if arguments.json {
-        out.json(&done.object("replayed"))?;
-    } else if !done.done.is_empty() {
-        let batches = counted(done.done.len(), "batch", "batches");
+    let outcome = plan.carry_out(&store).await?;
+    if json {
+        out.json(&PlanOutcomeView::of_replay(&outcome))?;
+    } else if !outcome.done.is_empty() {
+        let batches = counted(outcome.done.len(), "batch", "batches");
         out.line(format_args!("Replayed {batches}. A running worker takes them as it has room."))?;
     }
-    if ids.is_empty() { Ok(()) } else { done.end(arguments.selection.is_by_name()) }
+    if ids.is_empty() { Ok(()) } else { end(&outcome, selection.is_by_name()) }
 }
 
-fn tell(plan: &Plan, out: &mut Out) -> Result<(), Failure> {
+fn print(plan: &Plan, out: &mut Output) -> Result<(), Failure> {
     if !plan.steps.is_empty() {
         out.line(format_args!("To be tried again: {}", counted(plan.steps.len(), "batch", "batches")))?;
-        plan.summary().columns().iter().try_for_each(|line| out.line(format_args!("  {line}")))?;
+        summary(plan).columns().iter().try_for_each(|line| out.line(format_args!("  {line}")))?;
     }
-    plan.tell_left(out)
+    print_skipped(plan, out)
 }

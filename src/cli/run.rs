@@ -1,4 +1,4 @@
-//! `run`: how does the worker start, and how is it asked to end?
+//! `run`: runs the worker until a signal stops it.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -6,12 +6,12 @@ use std::pin::pin;
 use testmo_courier::{telemetry, worker};
 use tokio_util::sync::CancellationToken;
 
-use super::desk::configuration;
 use super::failure::Failure;
+use super::open::configuration;
 use super::signals::Signals;
 
 pub(super) const EXAMPLES: &str = "\
-On SIGTERM or Ctrl-C the worker takes no more batches, lets its requests finish for at most worker.drain,
+On SIGTERM or Ctrl-C the worker takes no more batches, lets its requests finish for at most worker.drain_timeout,
 and ends. A second signal ends it at once; nothing is lost by that.
 
 Examples:

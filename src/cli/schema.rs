@@ -1,10 +1,10 @@
-//! `schema`: what do messages and events look like, for programs that check them or generate code?
+//! `schema`: prints the contract of messages and events, for programs that check them or generate code.
 
 use clap::Subcommand;
 use testmo_courier::contract::{asyncapi, batch_schema, events_schema};
 
 use super::failure::Failure;
-use super::out::Out;
+use super::output::Output;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(super) enum Command {
@@ -16,7 +16,7 @@ pub(super) enum Command {
     Asyncapi,
 }
 
-pub(super) fn execute(command: Command, out: &mut Out) -> Result<(), Failure> {
+pub(super) fn execute(command: Command, out: &mut Output) -> Result<(), Failure> {
     out.json(&match command {
         Command::Batch => batch_schema(),
         Command::Events => events_schema(),

@@ -1,4 +1,4 @@
-//! Which value is in force for each setting? The commented defaults, with the values of a configuration put in.
+//! Writes the commented defaults with the values of a configuration in force.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ const HEADING: &str = "\
 # The settings in force. Every key there is stands here with its meaning; passwords are not shown.
 ";
 
-/// The text of the commented defaults with the values of `config`; where one is not the default, that is noted.
+/// Writes the commented defaults with the values of `config`; a value that is not the default is marked.
 pub(super) fn annotated(template: &str, config: &Config, defaults: &Config) -> String {
     let mut text = HEADING.to_owned();
     let mut section = "";
-    // The template's own heading, up to the first blank line, speaks of defaults.
+    // The template's own heading, up to the first blank line, is about defaults.
     let lines = template.lines().skip_while(|line| !line.is_empty());
     for line in lines {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -38,37 +38,37 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
     }
 }
 
-/// A value in TOML, by its dotted key.
+/// Returns a value in TOML, by its dotted key.
 fn value(config: &Config, name: &str) -> Option<String> {
     let (section, key) = name.split_once('.')?;
-    let Config { store, keys, testmo, push, retry, shelf, events, worker, observe, log, .. } = config;
+    let Config { store, keys, testmo, requests, retry, shelf, events, worker, observe, log, .. } = config;
     let value = match (section, key) {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),
         ("store", "url") => text(&redacted(&store.url)),
-        ("store", "connections") => number(store.connections),
+        ("store", "max_connections") => number(store.max_connections),
         ("store", "retention") => time(store.retention),
         ("store", "max_file_bytes") => store.max_file_bytes.to_string(),
         ("keys", "master_key_file") => text(&keys.master_key_file.display().to_string()),
-        ("push", "max_cases") => number(push.max_cases),
-        ("push", "max_bytes") => number(push.max_bytes),
-        ("push", "pack") => push.pack.to_string(),
-        ("push", "concurrency") => number(push.concurrency),
-        ("push", "account_limit") => number(push.account_limit),
-        ("push", "in_flight") => number(push.in_flight),
-        ("retry", "tries") => number(retry.tries),
-        ("retry", "first_pause") => time(retry.first_pause),
-        ("retry", "longest_pause") => time(retry.longest_pause),
-        ("retry", "first_park") => time(retry.first_park),
-        ("retry", "longest_park") => time(retry.longest_park),
-        ("retry", "horizon") => time(retry.horizon),
-        ("retry", "least_parks") => number(retry.least_parks),
-        ("shelf", "poll") => time(shelf.poll),
-        ("shelf", "lease") => time(shelf.lease),
-        ("events", "unheard_for") => time(events.unheard_for),
-        ("worker", "drain") => time(worker.drain),
-        ("worker", "memory") => number(worker.memory),
-        ("worker", "longest_wait") => time(worker.longest_wait),
+        ("requests", "max_cases") => number(requests.max_cases),
+        ("requests", "max_bytes") => number(requests.max_bytes),
+        ("requests", "pack_batches") => requests.pack_batches.to_string(),
+        ("requests", "account_concurrency_per_worker") => number(requests.account_concurrency_per_worker),
+        ("requests", "account_concurrency") => number(requests.account_concurrency),
+        ("requests", "worker_concurrency") => number(requests.worker_concurrency),
+        ("retry", "max_attempts") => number(retry.max_attempts),
+        ("retry", "backoff_min") => time(retry.backoff_min),
+        ("retry", "backoff_max") => time(retry.backoff_max),
+        ("retry", "shelf_backoff_min") => time(retry.shelf_backoff_min),
+        ("retry", "shelf_backoff_max") => time(retry.shelf_backoff_max),
+        ("retry", "give_up_after") => time(retry.give_up_after),
+        ("retry", "give_up_min_retries") => number(retry.give_up_min_retries),
+        ("shelf", "poll_interval") => time(shelf.poll_interval),
+        ("shelf", "lease_duration") => time(shelf.lease_duration),
+        ("events", "unroutable_alert_after") => time(events.unroutable_alert_after),
+        ("worker", "drain_timeout") => time(worker.drain_timeout),
+        ("worker", "max_queued_bytes") => number(worker.max_queued_bytes),
+        ("worker", "max_queue_time") => time(worker.max_queue_time),
         ("observe", "listen") => text(&observe.listen.to_string()),
         ("log", "format") => text(word(log.format)),
         ("log", "level") => text(&log.level),
@@ -81,7 +81,7 @@ fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
     let value = match key {
         "url" => text(&amqp.redacted_url()),
         "connection_name" => text(&amqp.connection_name),
-        "declare" => amqp.declare.to_string(),
+        "declare_topology" => amqp.declare_topology.to_string(),
         "prefetch" => number(amqp.prefetch),
         "max_message_bytes" => number(amqp.max_message_bytes),
         "publish_channels" => number(amqp.publish_channels),
@@ -91,13 +91,13 @@ fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
         "publish_timeout" => time(amqp.publish_timeout),
         "confirm_timeout" => time(amqp.confirm_timeout),
         "close_timeout" => time(amqp.close_timeout),
-        "reconnect_min" => time(amqp.reconnect_min),
-        "reconnect_max" => time(amqp.reconnect_max),
+        "reconnect_backoff_min" => time(amqp.reconnect_backoff_min),
+        "reconnect_backoff_max" => time(amqp.reconnect_backoff_max),
         "cases_exchange" => text(&amqp.cases_exchange),
         "cases_queue" => text(&amqp.cases_queue),
-        "cases_binding" => text(&amqp.cases_binding),
-        "dead_exchange" => text(&amqp.dead_exchange),
-        "dead_queue" => text(&amqp.dead_queue),
+        "cases_binding_key" => text(&amqp.cases_binding_key),
+        "dead_letter_exchange" => text(&amqp.dead_letter_exchange),
+        "dead_letter_queue" => text(&amqp.dead_letter_queue),
         "unrouted_exchange" => text(&amqp.unrouted_exchange),
         "unrouted_queue" => text(&amqp.unrouted_queue),
         "events_exchange" => text(&amqp.events_exchange),
@@ -109,21 +109,21 @@ fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
 fn of_testmo(testmo: &Testmo, key: &str) -> Option<String> {
     let value = match key {
         "allowed_hosts" => json!(testmo.allowed_hosts).to_string(),
-        "allow_insecure_origins" => json!(testmo.allow_insecure_origins).to_string(),
+        "allowed_insecure_origins" => json!(testmo.allowed_insecure_origins).to_string(),
         "connect_timeout" => time(testmo.connect_timeout),
         "request_timeout" => time(testmo.request_timeout),
-        "settle_answered" => time(testmo.settle_answered),
-        "settle_unanswered" => time(testmo.settle_unanswered),
-        "last_look" => time(testmo.last_look),
-        "folder_window" => time(testmo.folder_window),
-        "margin" => time(testmo.margin),
-        "max_answer_bytes" => number(testmo.max_answer_bytes),
+        "reconcile_delay_answered" => time(testmo.reconcile_delay_answered),
+        "reconcile_delay_unanswered" => time(testmo.reconcile_delay_unanswered),
+        "late_duplicate_check_delay" => time(testmo.late_duplicate_check_delay),
+        "folder_create_window" => time(testmo.folder_create_window),
+        "claim_margin" => time(testmo.claim_margin),
+        "max_response_bytes" => number(testmo.max_response_bytes),
         _ => return None,
     };
     Some(value)
 }
 
-/// A JSON string is a TOML string too.
+/// Writes a TOML string; a JSON string is one.
 fn text(text: &str) -> String {
     json!(text).to_string()
 }
@@ -164,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_default_is_noted_and_no_password_is_shown() {
+    fn a_setting_that_is_not_the_default_is_marked_and_no_password_is_shown() {
         let config = with(&[
             ("AMQP_URL", "amqp://courier:hunter2@mq/v"),
             ("COURIER_TESTMO__ALLOWED_HOSTS", "*.testmo.net,qa.example.com"),
-            ("COURIER_RETRY__HORIZON", "90m"),
+            ("COURIER_RETRY__GIVE_UP_AFTER", "90m"),
         ]);
         let shown = annotated(DEFAULTS, &config, &with(&[]));
         let changed: Vec<&str> = shown.lines().filter(|line| !DEFAULTS.contains(*line)).skip(1).collect();

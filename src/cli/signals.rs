@@ -1,10 +1,10 @@
-//! When is a command asked to end? On SIGTERM and SIGINT.
+//! Listens to the signals that end a command: SIGTERM and SIGINT.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Failure;
 
-/// The signals that ask for an end; from the time this is made, they no longer end the process by themselves.
+/// The signals that end a command; while they are listened to, they no longer end the process directly.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -1,12 +1,13 @@
-//! How are lists laid out? As columns for people, as tab-separated lines for scripts, as JSON for programs.
+//! Lays out lists as columns for people, or as tab-separated lines for scripts.
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
+pub(crate) use testmo_courier::app::plural::counted;
 
 use super::failure::Failure;
-use super::out::{Out, visible};
+use super::output::{Output, visible};
 
-/// In which form a list is wanted.
+/// The form of a list.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Form {
     /// Print JSON, for programs
@@ -24,7 +25,7 @@ pub(crate) struct List {
 }
 
 impl List {
-    /// A list with these columns.
+    /// Returns a list with these columns.
     pub(crate) fn new(headings: &[&'static str]) -> Self {
         Self { headings: headings.to_vec(), rows: Vec::new() }
     }
@@ -34,13 +35,13 @@ impl List {
         self.rows.push(cells.iter().map(|cell| visible(cell).into_owned()).collect());
     }
 
-    /// Whether there is no row.
+    /// Returns whether there is no row.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Writes the list, or `otherwise` in its place when it is empty and people read it.
-    pub(crate) fn write(&self, out: &mut Out, plain: bool, otherwise: &str) -> Result<(), Failure> {
+    pub(crate) fn write(&self, out: &mut Output, plain: bool, otherwise: &str) -> Result<(), Failure> {
         match (plain, self.rows.is_empty()) {
             (true, _) => self.rows.iter().try_for_each(|row| out.line(row.join("\t"))),
             (false, true) => out.line(otherwise),
@@ -48,7 +49,7 @@ impl List {
         }
     }
 
-    /// The lines, each row on one of them however wide it is: so it can be searched line by line.
+    /// Returns the lines; each row is on one line, however wide, so that it can be searched line by line.
     pub(crate) fn columns(&self) -> Vec<String> {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -60,23 +61,18 @@ impl List {
     }
 }
 
-/// Facts under each other, their names aligned.
+/// Writes facts one below the other, with their names aligned.
 pub(crate) fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     facts.iter().map(|(name, value)| format!("{name:width$}  {}\n", visible(value))).collect()
 }
 
-/// A text cut to a number of characters.
+/// Returns a text cut to a number of characters.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
     }
-}
-
-/// `1 case`, `2 cases`.
-pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 #[cfg(test)]

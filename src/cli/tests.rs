@@ -1,4 +1,4 @@
-//! Do the texts that people read stay as they were written?
+//! Checks that the texts of every command stay as they are.
 
 use clap::{Command, CommandFactory, Parser};
 
@@ -23,7 +23,7 @@ fn every_command_explains_itself() {
 }
 
 #[test]
-fn the_command_line_contradicts_nothing() {
+fn the_declarations_of_the_command_line_are_consistent() {
     Cli::command().debug_assert();
 }
 

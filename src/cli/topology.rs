@@ -1,13 +1,13 @@
-//! `topology declare` and `topology check`: does the broker have the exchanges and queues?
+//! `topology`: declares or checks the exchanges and queues at the broker.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use testmo_courier::amqp::{self, Mismatch, topology::topology};
+use testmo_courier::app::topology::{TopologyReport, check, declare};
 
-use super::desk::configuration;
 use super::failure::Failure;
-use super::out::{Colour, Out};
+use super::open::configuration;
+use super::output::{Colour, Output};
 use super::table::counted;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -18,31 +18,28 @@ pub(super) enum Command {
     Check,
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
-    let objects = topology(&config.amqp);
-    let link = amqp::connect_once(&config.amqp, "topology").await?;
-    let found = match command {
-        Command::Declare => amqp::declare(&link, &objects).await,
-        Command::Check => amqp::check(&link, &objects).await,
+    let report = match command {
+        Command::Declare => declare(&config.amqp).await?,
+        Command::Check => check(&config.amqp).await?,
     };
-    link.close().await;
-    tell(&found?, objects.len(), command, out)
+    print(&report, command, out)
 }
 
-fn tell(findings: &[Mismatch], objects: usize, command: Command, out: &mut Out) -> Result<(), Failure> {
-    for finding in findings {
+fn print(report: &TopologyReport, command: Command, out: &mut Output) -> Result<(), Failure> {
+    for finding in &report.mismatches {
         let mark = out.paint(Colour::Red, "not as it should be:");
         out.line(format_args!("{mark} {finding}\n  {}", finding.remedy()))?;
     }
-    if !findings.is_empty() {
-        return Err(Failure::Told);
+    if !report.mismatches.is_empty() {
+        return Err(Failure::Printed);
     }
-    let what = counted(objects, "object", "exchanges, queues and bindings");
+    let what = counted(report.objects, "object", "exchanges, queues and bindings");
     let green = |text| out.paint(Colour::Green, text);
     match command {
         Command::Declare => out.line(format_args!("{} {what} are declared", green("ok:"))),
-        // AMQP offers no look at bindings, so nothing is said of them.
+        // Bindings cannot be checked by AMQP, so nothing is said about them.
         Command::Check => out.line(format_args!("{} every exchange and queue is there", green("ok:"))),
     }
 }

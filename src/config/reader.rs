@@ -1,4 +1,4 @@
-//! Is each configured value of its form? Reads leaves by key and gathers every mistake.
+//! Reads configured values by key and collects every mistake.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -6,6 +6,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
+
+use super::renamed::{present_name, variable};
+
+/// What the origin of a value from the environment reads like.
+const OF_ENVIRONMENT: &str = "the environment: ";
 
 pub(super) struct Reader<'a> {
     values: &'a HashMap<String, Value>,
@@ -22,18 +27,26 @@ impl<'a> Reader<'a> {
         self.problems
     }
 
+    /// Reports every key that is not in `known`, with its present name or the name that was probably meant.
     pub(super) fn refuse_unknown(&mut self, known: &HashMap<String, Value>) {
-        for (key, value) in self.values {
-            if !known.contains_key(key) {
-                let near = known.keys().min_by_key(|k| (distance(k, key), (*k).clone()));
-                let near = near.filter(|k| distance(k, key) <= 1 + key.len() / 4);
-                let hint = near.map_or("`config show` lists those there are".into(), |k| format!("is `{k}` meant?"));
-                self.problems.push(format!("{}unknown key `{key}`; {hint}", origin(value)));
-            }
+        for (key, value) in self.values.iter().filter(|(key, _)| !known.contains_key(*key)) {
+            let problem = match present_name(key) {
+                Some(present) if origin(value) == OF_ENVIRONMENT => {
+                    format!("`{}` was renamed to `{}`", variable(key), variable(present))
+                }
+                Some(present) => format!("{}`{key}` was renamed to `{present}`", origin(value)),
+                None => {
+                    let near = known.keys().min_by_key(|k| (distance(k, key), (*k).clone()));
+                    let near = near.filter(|k| distance(k, key) <= 1 + key.len() / 4);
+                    let hint = near.map_or("`config show` lists all keys".into(), |k| format!("is `{k}` meant?"));
+                    format!("{}unknown key `{key}`; {hint}", origin(value))
+                }
+            };
+            self.problems.push(problem);
         }
     }
 
-    /// The value as text; numbers and truth values are written out, as the environment knows only text.
+    /// Returns a value as text; numbers and booleans are written out, because the environment has only text.
     pub(super) fn text(&mut self, key: &str) -> String {
         let Some(value) = self.values.get(key) else { return String::new() };
         value.clone().into_string().unwrap_or_else(|_| {
@@ -82,7 +95,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A list of texts; in the environment, separated by commas.
+    /// Returns a list of texts; in the environment they are separated by commas.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         let Some(value) = self.values.get(key) else { return Vec::new() };
         let entries: Option<Vec<String>> = if let ValueKind::Array(items) = &value.kind {
@@ -98,7 +111,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The value itself is not told: it may hold a password.
+    /// Reports a wrong value without showing it, because it may contain a password.
     pub(super) fn problem(&mut self, key: &str, expected: &str) {
         let place = self.values.get(key).map(origin).unwrap_or_default();
         self.problems.push(format!("{place}`{key}` has to be {expected}"));
@@ -109,7 +122,7 @@ fn origin(value: &Value) -> String {
     value.origin().map(|place| format!("{place}: ")).unwrap_or_default()
 }
 
-/// A time as it can be written; whole days are not told in years, whose length nobody knows.
+/// Returns a time as it can be configured; whole days stay days, because the length of a year varies.
 fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds > 86_400 && time.subsec_nanos() == 0 && seconds.is_multiple_of(86_400) {
@@ -118,7 +131,7 @@ fn in_words(time: Duration) -> String {
     humantime_serde::re::humantime::format_duration(time).to_string()
 }
 
-/// How many letters differ, roughly: enough to find the key that was meant.
+/// Returns roughly how many letters differ: enough to find the key that was meant.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

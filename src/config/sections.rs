@@ -14,7 +14,7 @@ pub struct Config {
     pub store: Store,
     pub keys: Keys,
     pub testmo: Testmo,
-    pub push: Push,
+    pub requests: Requests,
     pub retry: Retry,
     pub shelf: Shelf,
     pub worker: Worker,
@@ -35,7 +35,7 @@ pub struct Config {
 pub struct Amqp {
     pub url: String,
     pub connection_name: String,
-    pub declare: bool,
+    pub declare_topology: bool,
     pub prefetch: u16,
     pub max_message_bytes: usize,
     pub publish_channels: usize,
@@ -45,13 +45,13 @@ pub struct Amqp {
     pub publish_timeout: Duration,
     pub confirm_timeout: Duration,
     pub close_timeout: Duration,
-    pub reconnect_min: Duration,
-    pub reconnect_max: Duration,
+    pub reconnect_backoff_min: Duration,
+    pub reconnect_backoff_max: Duration,
     pub cases_exchange: String,
     pub cases_queue: String,
-    pub cases_binding: String,
-    pub dead_exchange: String,
-    pub dead_queue: String,
+    pub cases_binding_key: String,
+    pub dead_letter_exchange: String,
+    pub dead_letter_queue: String,
     pub unrouted_exchange: String,
     pub unrouted_queue: String,
     pub events_exchange: String,
@@ -62,7 +62,7 @@ pub struct Amqp {
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Store {
     pub url: String,
-    pub connections: u32,
+    pub max_connections: u32,
     pub retention: Duration,
     pub max_file_bytes: u64,
 }
@@ -79,64 +79,64 @@ pub struct Keys {
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Testmo {
     pub allowed_hosts: Vec<String>,
-    pub allow_insecure_origins: Vec<String>,
+    pub allowed_insecure_origins: Vec<String>,
     pub connect_timeout: Duration,
     pub request_timeout: Duration,
-    pub settle_answered: Duration,
-    pub settle_unanswered: Duration,
-    pub last_look: Duration,
-    pub folder_window: Duration,
-    pub margin: Duration,
-    pub max_answer_bytes: usize,
+    pub reconcile_delay_answered: Duration,
+    pub reconcile_delay_unanswered: Duration,
+    pub late_duplicate_check_delay: Duration,
+    pub folder_create_window: Duration,
+    pub claim_margin: Duration,
+    pub max_response_bytes: usize,
 }
 
-/// `[push]`
+/// `[requests]`
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
-pub struct Push {
+pub struct Requests {
     pub max_cases: usize,
     pub max_bytes: usize,
-    pub pack: bool,
-    pub concurrency: usize,
-    pub account_limit: u32,
-    pub in_flight: usize,
+    pub pack_batches: bool,
+    pub account_concurrency_per_worker: usize,
+    pub account_concurrency: u32,
+    pub worker_concurrency: usize,
 }
 
 /// `[retry]`
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Retry {
-    pub tries: u32,
-    pub first_pause: Duration,
-    pub longest_pause: Duration,
-    pub first_park: Duration,
-    pub longest_park: Duration,
-    pub horizon: Duration,
-    pub least_parks: u32,
+    pub max_attempts: u32,
+    pub backoff_min: Duration,
+    pub backoff_max: Duration,
+    pub shelf_backoff_min: Duration,
+    pub shelf_backoff_max: Duration,
+    pub give_up_after: Duration,
+    pub give_up_min_retries: u32,
 }
 
 /// `[shelf]`
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Shelf {
-    pub poll: Duration,
-    pub lease: Duration,
+    pub poll_interval: Duration,
+    pub lease_duration: Duration,
 }
 
 /// `[worker]`
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Worker {
-    pub drain: Duration,
-    pub memory: usize,
-    pub longest_wait: Duration,
+    pub drain_timeout: Duration,
+    pub max_queued_bytes: usize,
+    pub max_queue_time: Duration,
 }
 
 /// `[events]`
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Events {
-    pub unheard_for: Duration,
+    pub unroutable_alert_after: Duration,
 }
 
 /// `[observe]`
@@ -187,28 +187,31 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         amqp: read_amqp(r),
         store: Store {
             url: read_store_url(r),
-            connections: r.whole("store.connections", 2..=200),
+            max_connections: r.whole("store.max_connections", 2..=200),
             retention: r.time("store.retention", SECOND..=HOUR * 24 * 3_650),
             max_file_bytes: r.whole("store.max_file_bytes", 0..=1 << 46),
         },
         keys: Keys { master_key_file: PathBuf::from(r.text("keys.master_key_file")) },
         testmo: read_testmo(r),
-        push: Push {
-            max_cases: r.whole("push.max_cases", 1..=100),
-            max_bytes: r.whole("push.max_bytes", 1_000..=100_000_000),
-            pack: r.truth("push.pack"),
-            concurrency: r.whole("push.concurrency", 1..=1_000),
-            account_limit: r.whole("push.account_limit", 1..=10_000),
-            in_flight: r.whole("push.in_flight", 1..=10_000),
+        requests: Requests {
+            max_cases: r.whole("requests.max_cases", 1..=100),
+            max_bytes: r.whole("requests.max_bytes", 1_000..=100_000_000),
+            pack_batches: r.truth("requests.pack_batches"),
+            account_concurrency_per_worker: r.whole("requests.account_concurrency_per_worker", 1..=1_000),
+            account_concurrency: r.whole("requests.account_concurrency", 1..=10_000),
+            worker_concurrency: r.whole("requests.worker_concurrency", 1..=10_000),
         },
         retry: read_retry(r),
-        shelf: Shelf { poll: r.time("shelf.poll", SOON..=HOUR), lease: r.time("shelf.lease", SECOND..=HOUR * 24) },
-        worker: Worker {
-            drain: r.time("worker.drain", SOON..=HOUR),
-            memory: r.whole("worker.memory", 1_000_000..=100_000_000_000),
-            longest_wait: r.time("worker.longest_wait", SOON..=SECOND * 600),
+        shelf: Shelf {
+            poll_interval: r.time("shelf.poll_interval", SOON..=HOUR),
+            lease_duration: r.time("shelf.lease_duration", SECOND..=HOUR * 24),
         },
-        events: Events { unheard_for: r.time("events.unheard_for", SECOND..=HOUR * 24 * 3_650) },
+        worker: Worker {
+            drain_timeout: r.time("worker.drain_timeout", SOON..=HOUR),
+            max_queued_bytes: r.whole("worker.max_queued_bytes", 1_000_000..=100_000_000_000),
+            max_queue_time: r.time("worker.max_queue_time", SOON..=SECOND * 600),
+        },
+        events: Events { unroutable_alert_after: r.time("events.unroutable_alert_after", SECOND..=HOUR * 24 * 3_650) },
         observe: Observe {
             listen: r
                 .parsed("observe.listen", "an address and port, such as 127.0.0.1:9464")
@@ -231,7 +234,7 @@ fn read_amqp(r: &mut Reader<'_>) -> Amqp {
     Amqp {
         url,
         connection_name: r.name("amqp.connection_name"),
-        declare: r.truth("amqp.declare"),
+        declare_topology: r.truth("amqp.declare_topology"),
         prefetch: r.whole("amqp.prefetch", 1..=2_000),
         max_message_bytes: r.whole("amqp.max_message_bytes", 1_000..=134_217_728),
         publish_channels: r.whole("amqp.publish_channels", 1..=256),
@@ -241,13 +244,13 @@ fn read_amqp(r: &mut Reader<'_>) -> Amqp {
         publish_timeout: r.time("amqp.publish_timeout", longest.clone()),
         confirm_timeout: r.time("amqp.confirm_timeout", longest.clone()),
         close_timeout: r.time("amqp.close_timeout", longest),
-        reconnect_min: r.time("amqp.reconnect_min", SOON..=SECOND * 60),
-        reconnect_max: r.time("amqp.reconnect_max", SOON..=SECOND * 600),
+        reconnect_backoff_min: r.time("amqp.reconnect_backoff_min", SOON..=SECOND * 60),
+        reconnect_backoff_max: r.time("amqp.reconnect_backoff_max", SOON..=SECOND * 600),
         cases_exchange: r.name("amqp.cases_exchange"),
         cases_queue: r.name("amqp.cases_queue"),
-        cases_binding: r.name("amqp.cases_binding"),
-        dead_exchange: r.name("amqp.dead_exchange"),
-        dead_queue: r.name("amqp.dead_queue"),
+        cases_binding_key: r.name("amqp.cases_binding_key"),
+        dead_letter_exchange: r.name("amqp.dead_letter_exchange"),
+        dead_letter_queue: r.name("amqp.dead_letter_queue"),
         unrouted_exchange: r.name("amqp.unrouted_exchange"),
         unrouted_queue: r.name("amqp.unrouted_queue"),
         events_exchange: r.name("amqp.events_exchange"),
@@ -274,27 +277,27 @@ fn read_testmo(r: &mut Reader<'_>) -> Testmo {
     let longest = SOON..=SECOND * 600;
     Testmo {
         allowed_hosts: r.list("testmo.allowed_hosts"),
-        allow_insecure_origins: r.list("testmo.allow_insecure_origins"),
+        allowed_insecure_origins: r.list("testmo.allowed_insecure_origins"),
         connect_timeout: r.time("testmo.connect_timeout", longest.clone()),
         request_timeout: r.time("testmo.request_timeout", longest.clone()),
-        settle_answered: r.time("testmo.settle_answered", longest.clone()),
-        settle_unanswered: r.time("testmo.settle_unanswered", SOON..=HOUR),
-        last_look: r.time("testmo.last_look", SOON..=HOUR * 24),
-        folder_window: r.time("testmo.folder_window", SOON..=HOUR * 24 * 30),
-        margin: r.time("testmo.margin", longest),
-        max_answer_bytes: r.whole("testmo.max_answer_bytes", 100_000..=1_073_741_824),
+        reconcile_delay_answered: r.time("testmo.reconcile_delay_answered", longest.clone()),
+        reconcile_delay_unanswered: r.time("testmo.reconcile_delay_unanswered", SOON..=HOUR),
+        late_duplicate_check_delay: r.time("testmo.late_duplicate_check_delay", SOON..=HOUR * 24),
+        folder_create_window: r.time("testmo.folder_create_window", SOON..=HOUR * 24 * 30),
+        claim_margin: r.time("testmo.claim_margin", longest),
+        max_response_bytes: r.whole("testmo.max_response_bytes", 100_000..=1_073_741_824),
     }
 }
 
 fn read_retry(r: &mut Reader<'_>) -> Retry {
     Retry {
-        tries: r.whole("retry.tries", 1..=100),
-        first_pause: r.time("retry.first_pause", SOON..=SECOND * 60),
-        longest_pause: r.time("retry.longest_pause", SOON..=SECOND * 300),
-        first_park: r.time("retry.first_park", SOON..=HOUR * 24),
-        longest_park: r.time("retry.longest_park", SOON..=HOUR * 24),
-        horizon: r.time("retry.horizon", SOON..=HOUR * 24 * 90),
-        least_parks: r.whole("retry.least_parks", 0..=1_000),
+        max_attempts: r.whole("retry.max_attempts", 1..=100),
+        backoff_min: r.time("retry.backoff_min", SOON..=SECOND * 60),
+        backoff_max: r.time("retry.backoff_max", SOON..=SECOND * 300),
+        shelf_backoff_min: r.time("retry.shelf_backoff_min", SOON..=HOUR * 24),
+        shelf_backoff_max: r.time("retry.shelf_backoff_max", SOON..=HOUR * 24),
+        give_up_after: r.time("retry.give_up_after", SOON..=HOUR * 24 * 90),
+        give_up_min_retries: r.whole("retry.give_up_min_retries", 0..=1_000),
     }
 }
 
@@ -317,12 +320,21 @@ impl Config {
             }
         };
         let t = &self.testmo;
-        ordered(("testmo.request_timeout", t.request_timeout), ("testmo.settle_unanswered", t.settle_unanswered));
+        ordered(
+            ("testmo.request_timeout", t.request_timeout),
+            ("testmo.reconcile_delay_unanswered", t.reconcile_delay_unanswered),
+        );
         ordered(("testmo.connect_timeout", t.connect_timeout), ("testmo.request_timeout", t.request_timeout));
         let retry = &self.retry;
-        ordered(("retry.first_pause", retry.first_pause), ("retry.longest_pause", retry.longest_pause));
-        ordered(("retry.first_park", retry.first_park), ("retry.longest_park", retry.longest_park));
-        ordered(("amqp.reconnect_min", self.amqp.reconnect_min), ("amqp.reconnect_max", self.amqp.reconnect_max));
+        ordered(("retry.backoff_min", retry.backoff_min), ("retry.backoff_max", retry.backoff_max));
+        ordered(
+            ("retry.shelf_backoff_min", retry.shelf_backoff_min),
+            ("retry.shelf_backoff_max", retry.shelf_backoff_max),
+        );
+        ordered(
+            ("amqp.reconnect_backoff_min", self.amqp.reconnect_backoff_min),
+            ("amqp.reconnect_backoff_max", self.amqp.reconnect_backoff_max),
+        );
         problems
     }
 }
@@ -331,13 +343,13 @@ impl Testmo {
     /// How long a claim holds: nothing of its request can be committed after it, even if the request began as late as
     /// it may and the worker was paused for the margin right before.
     pub fn lease(&self) -> Duration {
-        let begun_by = self.latest_start() + self.margin;
-        begun_by + self.connect_timeout + self.request_timeout + self.settle_unanswered
+        let begun_by = self.latest_start() + self.claim_margin;
+        begun_by + self.connect_timeout + self.request_timeout + self.reconcile_delay_unanswered
     }
 
     /// How long after its claim was asked for a request may still begin.
     pub fn latest_start(&self) -> Duration {
-        self.margin
+        self.claim_margin
     }
 }
 

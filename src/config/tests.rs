@@ -16,17 +16,17 @@ fn the_defaults_are_a_configuration() {
     let config = load_with(&[]).unwrap();
     assert_eq!(config.amqp.cases_queue, "testmo.cases");
     assert_eq!(config.testmo.allowed_hosts, ["*.testmo.net"]);
-    assert_eq!(config.push.max_cases, 100);
+    assert_eq!(config.requests.max_cases, 100);
 }
 
 #[test]
 fn the_environment_wins_over_files_and_files_over_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.toml");
-    std::fs::write(&file, "[push]\nmax_cases = 7\nconcurrency = 2\n").unwrap();
-    let environment = [("COURIER_PUSH__CONCURRENCY".to_owned(), "3".to_owned())].into();
+    std::fs::write(&file, "[requests]\nmax_cases = 7\naccount_concurrency_per_worker = 2\n").unwrap();
+    let environment = [("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER".to_owned(), "3".to_owned())].into();
     let config = load(&Sources { files: vec![file], environment }).unwrap();
-    assert_eq!((config.push.max_cases, config.push.concurrency), (7, 3));
+    assert_eq!((config.requests.max_cases, config.requests.account_concurrency_per_worker), (7, 3));
 }
 
 #[test]
@@ -40,13 +40,13 @@ fn well_known_variables_are_other_names() {
 #[test]
 fn all_mistakes_are_told_at_once() {
     let told = problems(&[
-        ("COURIER_PUSH__MAX_CASES", "101"),
+        ("COURIER_REQUESTS__MAX_CASES", "101"),
         ("COURIER_AMQP__URL", "http://user:secret@host"),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "soon"),
         ("COURIER_AMQP__PREFETHC", "5"),
         ("COURIER_OBSERVE__LISTEN", "here"),
         ("COURIER_LOG__FORMAT", "xml"),
-        ("COURIER_AMQP__DECLARE", "perhaps"),
+        ("COURIER_AMQP__DECLARE_TOPOLOGY", "perhaps"),
     ]);
     insta::assert_snapshot!(told.join("\n"));
 }
@@ -54,7 +54,7 @@ fn all_mistakes_are_told_at_once() {
 #[test]
 fn values_have_to_fit_together() {
     let told = problems(&[("COURIER_TESTMO__REQUEST_TIMEOUT", "2m")]);
-    assert_eq!(told, ["`testmo.request_timeout` has to be at most `testmo.settle_unanswered`"]);
+    assert_eq!(told, ["`testmo.request_timeout` has to be at most `testmo.reconcile_delay_unanswered`"]);
 }
 
 #[test]
@@ -85,8 +85,8 @@ fn no_password_is_ever_printed() {
 #[test]
 fn a_request_that_began_as_late_as_it_may_has_settled_before_its_claim_ends() {
     let testmo = load_with(&[]).unwrap().testmo;
-    let paused = testmo.margin;
+    let paused = testmo.claim_margin;
     let ended_by = testmo.latest_start() + paused + testmo.connect_timeout + testmo.request_timeout;
-    assert!(testmo.lease() >= ended_by + testmo.settle_unanswered);
+    assert!(testmo.lease() >= ended_by + testmo.reconcile_delay_unanswered);
     assert!(testmo.latest_start() > Duration::ZERO);
 }

@@ -13,10 +13,10 @@ const HEAD: &str = "\
 # Metrics
 
 Served in Prometheus' text format at `/metrics` of `observe.listen`. Every series is there from the start, so that a
-rate has something to start from. Only `testmo_courier_drain_seconds` names tenants, at most ten of them besides
+rate has something to start from. Only `testmo_courier_backlog_drain_seconds` names tenants, at most ten of them besides
 `(others)`, so there are hardly more series with 10,000 tenants than with one. Dashboard and alerts: `deploy/`.
 
-This page is made from the code: `UPDATE_DOCS=1 cargo test --lib metrics` writes it anew.
+This page is made from the code: `UPDATE_DOCS=1 cargo test --lib metrics` writes it again.
 ";
 
 fn families() -> Vec<MetricFamily> {

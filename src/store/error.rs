@@ -1,4 +1,4 @@
-//! Why did the store not do what was asked, and what is there to do about it?
+//! States why the store failed and what to do about it.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub enum StoreError {
     NoDatabase(String),
     /// The server is out of connections.
     #[error(
-        "the server has no connection left ({0}): lower store.connections of the workers, or raise the server's \
+        "the server has no connection left ({0}): lower store.max_connections of the workers, or raise the server's \
          max_connections"
     )]
     Full(String),
@@ -90,13 +90,13 @@ impl StoreError {
         }
     }
 
-    /// Whether another transaction was in the way, so that the same one may succeed right after.
+    /// Whether another transaction blocked this one, so that the same one may succeed when retried.
     pub(super) fn is_contention(&self) -> bool {
         // PostgreSQL's serialization_failure and deadlock_detected.
         matches!(self, Self::Database(error) if matches!(code(error).as_deref(), Some("40001" | "40P01")))
     }
 
-    /// Whether what was asked is the cause, and not the way to the database.
+    /// Whether the request is the cause, and not the connection to the database.
     pub(super) fn is_of_request(&self) -> bool {
         match self {
             // A smaller request may fit.

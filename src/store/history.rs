@@ -1,4 +1,4 @@
-//! What happened to one batch? Its pushes and what was told of it, for the one who asks why.
+//! Returns the pushes of one batch and the events about it.
 
 use sqlx::any::AnyRow;
 
@@ -51,7 +51,7 @@ pub struct EventRow {
     pub body: String,
     /// When it was stored.
     pub created_at: i64,
-    /// When the broker had last confirmed it; not yet, where it is on its way or nobody is bound for it.
+    /// When the broker last confirmed it; `None` while it is due or waits for a queue.
     pub sent_at: Option<i64>,
 }
 

@@ -1,39 +1,31 @@
-//! How is a store opened? Its connections, and its tables as this version needs them.
+//! Opens the store's connections, and migrates its tables to this version.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
 use url::Url;
 
 use super::StoreError;
+use super::location::StoreLocation;
+use super::migrations::migrator;
 use super::sql::{self, Columns, Dialect};
 use crate::clock::Clock;
 use crate::config;
 
-/// How long a connection may take to be had.
+/// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The connections that read an SQLite file. One more writes: whoever else did would make it read its pages again.
+/// The connections that read an SQLite file. One more writes: a second writer would make it read its pages again.
 const READERS_OF_A_FILE: u32 = 2;
-/// What the one that writes keeps of the file, in KiB: the pages that pushes under way come back to.
+/// The page cache of the connection that writes to a file, in KiB: the pages that pushes under way come back to.
 const PAGES_KEPT: u32 = 4_096;
-/// How many pages are written ahead before they go into the file: 32 MB. Pages that change again and again go there once.
+/// How many pages are written ahead before they go into the file: 32 MB. Pages that change often go there once.
 const PAGES_AHEAD: u32 = 8_000;
 /// The size of a page of an SQLite file, in bytes.
 const PAGE: u64 = 4_096;
-/// A connection that was idle for longer is tried before it is used.
+/// A connection that was idle for longer is tested before it is used.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
-/// Where a store is; prints without its password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// An SQLite file, which one worker uses.
-    File(PathBuf),
-    /// A PostgreSQL database, which several workers can share; its URL without the password.
-    Server(String),
-}
 
 pub(super) struct Opened {
     pub(super) dialect: Dialect,
@@ -43,32 +35,11 @@ pub(super) struct Opened {
     pub(super) made: bool,
 }
 
-impl Place {
-    /// Where the configured store is.
-    pub fn of(config: &config::Store) -> Self {
-        if config.is_shared() {
-            return Self::Server(config::redacted(&config.url));
-        }
-        let path = config.url.strip_prefix("sqlite:").unwrap_or(&config.url);
-        let path = path.strip_prefix("//").unwrap_or(path);
-        Self::File(Path::new(path.split('?').next().unwrap_or(path)).to_path_buf())
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File(file) => write!(f, "{}", file.display()),
-            Self::Server(url) => f.write_str(url),
-        }
-    }
-}
-
 pub(super) async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Opened, StoreError> {
     sqlx::any::install_default_drivers();
-    match Place::of(config) {
-        Place::File(file) => open_file(config, &file, create, clock).await,
-        Place::Server(place) => open_server(config, place, create).await,
+    match StoreLocation::of(config) {
+        StoreLocation::File(file) => open_file(config, &file, create, clock).await,
+        StoreLocation::Server(place) => open_server(config, place, create).await,
     }
 }
 
@@ -96,7 +67,7 @@ async fn open_file(config: &config::Store, file: &Path, create: bool, clock: Clo
 
 async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
     let options = options(&named(&config.url))?;
-    // By hand, as a pool waits for a server that refuses, and then does not tell why it did.
+    // Not by a pool, which waits for a server that refuses, and then does not report why.
     let connecting = tokio::time::timeout(CONNECT, AnyConnection::connect_with(&options)).await;
     let mut conn = connecting.map_err(|_| StoreError::Away(format!("no connection within {CONNECT:?}")))??;
     let made = !has_tables(&mut conn).await?;
@@ -109,7 +80,7 @@ async fn open_server(config: &config::Store, place: String, create: bool) -> Res
     sql::time(&mut conn, &clock).await?;
     conn.close().await?;
     let pool = AnyPoolOptions::new()
-        .max_connections(config.connections)
+        .max_connections(config.max_connections)
         .test_before_acquire(false)
         .before_acquire(|conn, meta| {
             Box::pin(
@@ -170,38 +141,4 @@ async fn prepare_server(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
                     SET plan_cache_mode = force_generic_plan";
     sqlx::raw_sql(settings).execute(conn).await?;
     Ok(())
-}
-
-pub(super) fn migrator(dialect: Dialect) -> Migrator {
-    let scripts = match dialect {
-        Dialect::Sqlite => vec![
-            include_str!("migrations/sqlite_1.sql"),
-            include_str!("migrations/sqlite_2.sql"),
-            include_str!("migrations/sqlite_3.sql"),
-            include_str!("migrations/sqlite_4.sql"),
-            include_str!("migrations/sqlite_5.sql"),
-            include_str!("migrations/sqlite_6.sql"),
-            include_str!("migrations/sqlite_7.sql"),
-            include_str!("migrations/sqlite_8.sql"),
-            include_str!("migrations/sqlite_9.sql"),
-            include_str!("migrations/sqlite_10.sql"),
-            include_str!("migrations/sqlite_11.sql"),
-        ],
-        Dialect::Postgres => vec![
-            include_str!("migrations/postgres_1.sql"),
-            include_str!("migrations/postgres_2.sql"),
-            include_str!("migrations/postgres_3.sql"),
-            include_str!("migrations/postgres_4.sql"),
-            include_str!("migrations/postgres_5.sql"),
-            include_str!("migrations/postgres_6.sql"),
-            include_str!("migrations/postgres_7.sql"),
-            include_str!("migrations/postgres_8.sql"),
-            include_str!("migrations/postgres_9.sql"),
-            include_str!("migrations/postgres_10.sql"),
-        ],
-    };
-    let migration = |(version, script): (i64, &'static str)| {
-        Migration::new(version, "tables".into(), MigrationType::Simple, script.into_sql_str(), false)
-    };
-    Migrator { migrations: (1..).zip(scripts).map(migration).collect(), ..Migrator::DEFAULT }
 }

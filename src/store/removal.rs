@@ -1,6 +1,6 @@
-//! Removes a tenant: pauses its work while a person decides, and deletes its connection once nothing of it is left.
+//! Removes a tenant: pauses its work while an operator decides, and deletes its connection once no work is left.
 //!
-//! Invariant: whatever shelves a batch or leaves it open keeps the tenant's connection in place until it is stored, so
+//! Invariant: a change that shelves a batch or leaves it open keeps the tenant's connection in place until it is stored, so
 //! that a removal sees it or comes before it. What is shelved after a removal waits as a batch of an unknown tenant.
 
 use std::time::Duration;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::by_hand::NotReplayable;
 use super::connections::{ConnectionRow, connection};
 use super::shelf::ShelfId;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
+use super::unfinished::Unfinished;
 use super::{Store, StoreError};
 use crate::batch::TenantId;
 
 /// The most unfinished batches that are named.
 const MOST_NAMED: u32 = 100;
 
-/// What there is of a tenant that a person wants to remove.
+/// The work that a tenant has left when its removal begins.
 #[derive(Clone, Debug)]
 pub struct Removal {
     /// Its connection.
@@ -28,12 +28,12 @@ pub struct Removal {
     /// How many of these are parked; the others are dead.
     pub parked: usize,
     /// Batches that cannot be discarded now, at most a hundred, by name.
-    pub unfinished: Vec<(String, NotReplayable)>,
+    pub unfinished: Vec<(String, Unfinished)>,
 }
 
-/// What became of the wish to remove a tenant.
+/// The result of removing a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
+pub enum RemovalOutcome {
     /// Its connection is gone.
     Done,
     /// Its connection is another one, or gone already; nothing was removed.
@@ -80,12 +80,12 @@ impl Store {
     /// Lets a tenant's work go on whose removal was given up. What was put on the shelf meanwhile is due at once.
     ///
     /// # Errors
-    /// When the store does not answer; the pause is over by itself after the time that it was begun with.
+    /// When the store does not answer; the pause then ends automatically after its time.
     pub async fn end_removal(&self, tenant: &TenantId) -> Result<(), StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
-        // Whoever is just shelving something over this pause is waited for.
+        // Waits for changes that are shelving something because of this pause.
         to_remove(conn, tenant).await?;
         let sql = "UPDATE connections SET removing_until = NULL WHERE tenant_id = $1";
         sql::execute(conn, sql, vec![name(tenant)]).await?;
@@ -99,24 +99,24 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer; then it was removed or not.
-    pub async fn remove_tenant(&self, tenant: &TenantId, version: &str) -> Result<Removed, StoreError> {
+    pub async fn remove_tenant(&self, tenant: &TenantId, version: &str) -> Result<RemovalOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
         let removed = if to_remove(conn, tenant).await?.is_none_or(|row| row.version != version) {
-            Removed::ChangedMeanwhile
+            RemovalOutcome::ChangedMeanwhile
         } else if has_shelved(conn, tenant).await? || !unfinished(conn, tenant, now).await?.is_empty() {
-            Removed::HasWork
+            RemovalOutcome::HasWork
         } else {
             sql::execute(conn, "DELETE FROM connections WHERE tenant_id = $1", vec![name(tenant)]).await?;
-            Removed::Done
+            RemovalOutcome::Done
         };
         transaction.commit().await?;
         Ok(removed)
     }
 }
 
-/// Until when the work of a tenant is paused because a person may remove it, if it is.
+/// Returns until when the work of a tenant is paused because it may be removed, in milliseconds on the store's clock.
 pub(super) async fn paused_until(
     conn: &mut AnyConnection,
     now: i64,
@@ -145,14 +145,14 @@ async fn unfinished(
     conn: &mut AnyConnection,
     tenant: &TenantId,
     now: i64,
-) -> Result<Vec<(String, NotReplayable)>, StoreError> {
+) -> Result<Vec<(String, Unfinished)>, StoreError> {
     let bounds = || vec![name(tenant), Bound::Int(now), Bound::Int(i64::from(MOST_NAMED))];
     let sql = "SELECT id, batch_id FROM shelf WHERE tenant_id = $1 AND lease_until > $2 ORDER BY id LIMIT $3";
     let mut unfinished = Vec::new();
     for row in sql::fetch(conn, sql, bounds()).await? {
         let batch = row.maybe_text("batch_id")?.map(|batch| format!("{tenant}/{batch}"));
         let id = ShelfId(row.int("id")?);
-        unfinished.push((batch.unwrap_or_else(|| id.to_string()), NotReplayable::InHand));
+        unfinished.push((batch.unwrap_or_else(|| id.to_string()), Unfinished::InHand));
     }
     let sql = "SELECT b.batch_id, CASE WHEN b.open_push IS NOT NULL AND b.lease_until > $2 THEN b.lease_until END \
                AS pushed_until, CASE WHEN b.open_push IS NOT NULL OR b.doubt_since IS NOT NULL THEN 1 ELSE 0 END \
@@ -162,10 +162,10 @@ async fn unfinished(
     let why = |row: &AnyRow| {
         Ok::<_, StoreError>(match (row.maybe_int("pushed_until")?, row.int("is_unclear")? == 1) {
             (Some(until), _) => {
-                NotReplayable::Pushing { wait: Duration::from_millis(u64::try_from(until - now).unwrap_or(0)) }
+                Unfinished::Pushing { wait: Duration::from_millis(u64::try_from(until - now).unwrap_or(0)) }
             }
-            (None, true) => NotReplayable::Unclear,
-            (None, false) => NotReplayable::Open,
+            (None, true) => Unfinished::Unclear,
+            (None, false) => Unfinished::Open,
         })
     };
     for row in sql::fetch(conn, sql, bounds()).await? {

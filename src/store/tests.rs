@@ -1,12 +1,14 @@
-use super::accounts::{AccountObservation, Known, LaneOverride, LaneSelector, Pause, Permit};
-use super::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushEnded, RecordUpdate};
-use super::shelf::{Due, Filter, Identity, Shelving, Until};
+use std::time::Duration;
+
+use super::accounts::{AccountObservation, AccountStates, LaneOverride, LaneSelector, Pause, Permit};
+use super::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, RecordUpdate};
+use super::shelf::{DueTenant, ShelfFilter, ShelfIdentity, ShelvedUntil, Shelving};
 use super::sql::{Bound, Columns};
 use super::*;
 use crate::account::Signal;
 use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionCount, ConnectionRow, SealedKey, Verification, Written};
+use crate::store::connections::{ConnectionCount, ConnectionRow, SealedKey, Verification, WriteOutcome};
 
 #[allow(dead_code, reason = "these tests hurt no server")]
 #[path = "../../tests/it/support/postgres.rs"]
@@ -89,14 +91,14 @@ impl Fixture {
     async fn connect(&self, row: &ConnectionRow) {
         let epoch = self.store.connection(&row.tenant).await.unwrap().map_or(0, |stored| stored.epoch);
         let row = ConnectionRow { epoch, ..row.clone() };
-        assert_eq!(self.store.set_connection(&row).await.unwrap(), Written::Done);
+        assert_eq!(self.store.set_connection(&row).await.unwrap(), WriteOutcome::Done);
     }
 
     /// Notes what a look at the tenant's present connection finds.
     async fn found(&self, finding: &Verification) {
         let row = self.store.connection(&tenant()).await.unwrap().unwrap();
         let written = self.store.record_verification(&tenant(), &row.version, row.epoch, finding).await.unwrap();
-        assert_eq!(written, Written::Done);
+        assert_eq!(written, WriteOutcome::Done);
     }
 
     async fn set_time(&self, ms: i64) {
@@ -179,9 +181,9 @@ fn granted(claimed: &ClaimOutcome) -> bool {
     matches!(claimed, ClaimOutcome::Granted { .. })
 }
 
-fn shelving(batch: &str, until: Until) -> Shelving {
+fn shelving(batch: &str, until: ShelvedUntil) -> Shelving {
     Shelving {
-        identity: Identity::Batch(format!("acme/{batch}").parse().unwrap(), "1:f".into()),
+        identity: ShelfIdentity::Batch(format!("acme/{batch}").parse().unwrap(), "1:f".into()),
         reason: Reason::KeyRefused,
         detail: None,
         until,

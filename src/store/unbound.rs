@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::outbox::{MOST_COUNTED, OutboxEvent, Time, after, announcement};
+use super::outbox::{MOST_COUNTED, OutboxEvent, OutboxStore, PublishAttempt, after, event_in_row};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
 
@@ -17,7 +18,7 @@ const FIRST_PAUSE_MS: i64 = 5_000;
 const LONGEST_PAUSE_MS: i64 = 60_000;
 /// The time within which all replicas together take no more probes than one may, in milliseconds.
 const WINDOW_MS: i64 = 1_000;
-/// The name of the turn in which replicas take probes.
+/// The name of the advisory lock under which replicas take probes.
 const PROBES: i64 = 0x7075_6202;
 
 /// A routing key that is to be tried again.
@@ -32,7 +33,7 @@ pub struct Probe {
 /// Events that do not wait for a queue any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Released {
-    /// Events of one routing key, in the order of their creation; they are the caller's to announce.
+    /// Events of one routing key, in the order of their creation; the caller publishes them.
     pub events: Vec<OutboxEvent>,
     /// Whether no more events of the key wait.
     pub is_last: bool,
@@ -49,12 +50,42 @@ pub struct UnboundCounts {
     pub old_keys: i64,
 }
 
-impl Store {
-    /// Has events wait for a queue: those that the broker has returned, and those that are behind such events.
+/// How events wait for a queue and are released.
+#[async_trait]
+pub trait UnboundStore: Send + Sync {
+    /// Makes events wait for a queue: those that the broker has returned, and those that are behind such events.
     ///
     /// # Errors
-    /// When the store does not answer; they are then announced again.
-    pub async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
+    /// When the store does not answer; the events are then published again.
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError>;
+
+    /// Takes routing keys that are due to be probed, those that have been due longest first: at most `most`, and by all
+    /// workers together at most as many in a second. No other caller gets a key for `lease`.
+    ///
+    /// # Errors
+    /// When the store does not answer; keys that were taken are probed later.
+    async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError>;
+
+    /// Releases up to `most` of the first events of a routing key, because one of them was routed.
+    ///
+    /// Where several workers share the store, the events belong to the caller for `taken_for`, and the key a little
+    /// longer; the other events wait meanwhile.
+    ///
+    /// # Errors
+    /// When the store does not answer; the key is then probed again.
+    async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError>;
+
+    /// Counts what waits for a queue: events, those that have waited for `old_events`, and routing keys that no queue has
+    /// been bound for during `old_keys`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError>;
+}
+
+#[async_trait]
+impl UnboundStore for Store {
+    async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         if returned.is_empty() && behind.is_empty() {
             return Ok(());
         }
@@ -81,7 +112,7 @@ impl Store {
         );
         let bounds = vec![Bound::from(rows.as_slice()), Bound::Int(now), Bound::Int(FIRST_PAUSE_MS)];
         sql::execute(conn, sql, bounds).await?;
-        let mut events: Vec<Time> = returned.iter().chain(behind).map(Time::of).collect();
+        let mut events: Vec<PublishAttempt> = returned.iter().chain(behind).map(PublishAttempt::of).collect();
         events.sort();
         let sql = format!(
             "UPDATE outbox SET aside_at = $2 FROM {} WHERE outbox.subject = r.subject AND outbox.event_id = r.id \
@@ -92,12 +123,7 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Routing keys that are to be tried now, those that have been due for the longest time first: at most `most`, and
-    /// at most as many in a second by all workers together. A key is the caller's for `lease`.
-    ///
-    /// # Errors
-    /// When the store does not answer; the keys are then tried later.
-    pub async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError> {
+    async fn take_probes(&self, most: u32, lease: Duration) -> Result<Vec<Probe>, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         let due = "SELECT routing_key FROM unbound_keys WHERE probe_at <= $1 LIMIT 1";
         if sql::fetch(&mut conn, due, vec![Bound::Int(now)]).await?.is_empty() {
@@ -112,11 +138,72 @@ impl Store {
                          CAST(0 AS BIGINT) AS unbound FROM outbox WHERE routing_key = $1 AND sent_at IS NULL \
                          AND aside_at IS NOT NULL ORDER BY created_at LIMIT 1";
             let rows = sql::fetch(&mut conn, first, vec![Bound::Text(routing_key.clone())]).await?;
-            probes.push(Probe { routing_key, event: rows.first().map(announcement).transpose()? });
+            probes.push(Probe { routing_key, event: rows.first().map(event_in_row).transpose()? });
         }
         Ok(probes)
     }
 
+    async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let conn = transaction.conn()?;
+        let dialect = Dialect::of(conn);
+        // Waits for transactions that are storing an event of the key, and keeps others from starting to.
+        let sql = format!("SELECT routing_key FROM unbound_keys WHERE routing_key = $1 {}", dialect.remove());
+        if sql::fetch(conn, sql, vec![Bound::Text(key.into())]).await?.is_empty() {
+            transaction.roll_back().await?;
+            return Ok(Released { events: Vec::new(), is_last: true });
+        }
+        // Only one worker publishes what is in a file, so nothing has to be reserved.
+        let due_at = if dialect.is_shared() { after(now, taken_for) } else { now };
+        let sql = format!(
+            "WITH first AS MATERIALIZED (SELECT subject AS first_subject, event_id AS first_id FROM outbox \
+             WHERE routing_key = $1 AND sent_at IS NULL AND aside_at IS NOT NULL ORDER BY created_at LIMIT $2 {}) \
+             UPDATE outbox SET aside_at = NULL, due_at = $3 FROM first WHERE subject = first_subject \
+             AND event_id = first_id RETURNING subject AS due_subject, event_id AS due_id, kind, routing_key, body, \
+             created_at, due_at, CAST(0 AS BIGINT) AS unbound",
+            dialect.keep()
+        );
+        let bounds = vec![Bound::Text(key.into()), Bound::Int(i64::from(most)), Bound::Int(due_at)];
+        let rows = sql::fetch(conn, sql, bounds).await?;
+        let mut events: Vec<OutboxEvent> = rows.iter().map(event_in_row).collect::<Result<_, _>>()?;
+        events.sort_by_key(|event| event.created_at);
+        let is_last = events.len() < usize::try_from(most).unwrap_or(usize::MAX);
+        if is_last {
+            sql::execute(conn, "DELETE FROM unbound_keys WHERE routing_key = $1", vec![Bound::Text(key.into())])
+                .await?;
+        } else {
+            let sql =
+                "UPDATE unbound_keys SET unbound_since = $2, returned_at = 0, probe_at = $3 WHERE routing_key = $1";
+            let probe_at = after(now, taken_for).saturating_add(LONGEST_PAUSE_MS);
+            let bounds = vec![Bound::Text(key.into()), Bound::Int(now), Bound::Int(probe_at)];
+            sql::execute(conn, sql, bounds).await?;
+        }
+        transaction.commit().await?;
+        Ok(Released { events, is_last })
+    }
+
+    async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let waiting = "SELECT 1 FROM outbox WHERE sent_at IS NULL AND aside_at IS NOT NULL";
+        let sql = format!(
+            "SELECT (SELECT COUNT(*) FROM ({waiting} LIMIT {MOST_COUNTED}) AS a) AS events, \
+             (SELECT COUNT(*) FROM ({waiting} AND aside_at <= $1 LIMIT {MOST_COUNTED}) AS b) AS old_events, \
+             (SELECT COUNT(*) FROM (SELECT 1 FROM unbound_keys WHERE unbound_since <= $2 LIMIT {MOST_COUNTED}) AS c) \
+             AS old_keys"
+        );
+        let bounds = vec![Bound::Int(before(now, old_events)), Bound::Int(before(now, old_keys))];
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        let row = rows.first().ok_or_else(|| StoreError::malformed("events"))?;
+        Ok(UnboundCounts {
+            events: row.int("events")?,
+            old_events: row.int("old_events")?,
+            old_keys: row.int("old_keys")?,
+        })
+    }
+}
+
+impl Store {
     async fn take_keys(&self, most: u32, lease: Duration) -> Result<Vec<String>, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
@@ -143,77 +230,8 @@ impl Store {
         keys
     }
 
-    /// Has the next events of a routing key wait no more, as one of them was routed. Where replicas share the store they
-    /// are the caller's for `taken_for`, and the key a little longer; the rest waits meanwhile.
-    ///
-    /// # Errors
-    /// When the store does not answer; the key is then tried again.
-    pub async fn release_waiting(&self, key: &str, most: u32, taken_for: Duration) -> Result<Released, StoreError> {
-        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        let now = transaction.now;
-        let conn = transaction.conn()?;
-        let dialect = Dialect::of(conn);
-        // Whoever is just storing an event of the key is waited for, and nobody begins to.
-        let sql = format!("SELECT routing_key FROM unbound_keys WHERE routing_key = $1 {}", dialect.remove());
-        if sql::fetch(conn, sql, vec![Bound::Text(key.into())]).await?.is_empty() {
-            transaction.roll_back().await?;
-            return Ok(Released { events: Vec::new(), is_last: true });
-        }
-        // One worker announces what is in a file, so there is nothing to keep others from.
-        let due_at = if dialect.is_shared() { after(now, taken_for) } else { now };
-        let sql = format!(
-            "WITH first AS MATERIALIZED (SELECT subject AS first_subject, event_id AS first_id FROM outbox \
-             WHERE routing_key = $1 AND sent_at IS NULL AND aside_at IS NOT NULL ORDER BY created_at LIMIT $2 {}) \
-             UPDATE outbox SET aside_at = NULL, due_at = $3 FROM first WHERE subject = first_subject \
-             AND event_id = first_id RETURNING subject AS due_subject, event_id AS due_id, kind, routing_key, body, \
-             created_at, due_at, CAST(0 AS BIGINT) AS unbound",
-            dialect.keep()
-        );
-        let bounds = vec![Bound::Text(key.into()), Bound::Int(i64::from(most)), Bound::Int(due_at)];
-        let rows = sql::fetch(conn, sql, bounds).await?;
-        let mut events: Vec<OutboxEvent> = rows.iter().map(announcement).collect::<Result<_, _>>()?;
-        events.sort_by_key(|event| event.created_at);
-        let is_last = events.len() < usize::try_from(most).unwrap_or(usize::MAX);
-        if is_last {
-            sql::execute(conn, "DELETE FROM unbound_keys WHERE routing_key = $1", vec![Bound::Text(key.into())])
-                .await?;
-        } else {
-            let sql =
-                "UPDATE unbound_keys SET unbound_since = $2, returned_at = 0, probe_at = $3 WHERE routing_key = $1";
-            let probe_at = after(now, taken_for).saturating_add(LONGEST_PAUSE_MS);
-            let bounds = vec![Bound::Text(key.into()), Bound::Int(now), Bound::Int(probe_at)];
-            sql::execute(conn, sql, bounds).await?;
-        }
-        transaction.commit().await?;
-        Ok(Released { events, is_last })
-    }
-
-    /// Counts what waits for a queue: events, those that have waited for `old_events`, and routing keys that no queue has
-    /// been bound for during `old_keys`.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
-        let (mut conn, now) = self.reading_at().await?;
-        let waiting = "SELECT 1 FROM outbox WHERE sent_at IS NULL AND aside_at IS NOT NULL";
-        let sql = format!(
-            "SELECT (SELECT COUNT(*) FROM ({waiting} LIMIT {MOST_COUNTED}) AS a) AS events, \
-             (SELECT COUNT(*) FROM ({waiting} AND aside_at <= $1 LIMIT {MOST_COUNTED}) AS b) AS old_events, \
-             (SELECT COUNT(*) FROM (SELECT 1 FROM unbound_keys WHERE unbound_since <= $2 LIMIT {MOST_COUNTED}) AS c) \
-             AS old_keys"
-        );
-        let bounds = vec![Bound::Int(before(now, old_events)), Bound::Int(before(now, old_keys))];
-        let rows = sql::fetch(&mut conn, sql, bounds).await?;
-        let row = rows.first().ok_or_else(|| StoreError::malformed("events"))?;
-        Ok(UnboundCounts {
-            events: row.int("events")?,
-            old_events: row.int("old_events")?,
-            old_keys: row.int("old_keys")?,
-        })
-    }
-
-    /// How many events the broker has not confirmed, whether they wait for a queue or not; more than [`MOST_COUNTED`]
-    /// of each are not counted.
+    /// Counts the events that the broker has not confirmed, including those that wait for a queue; of each at most
+    /// [`MOST_COUNTED`].
     ///
     /// # Errors
     /// When the store does not answer.

@@ -1,6 +1,6 @@
 //! Notes rows of the store that this version cannot read, so that one of them holds up nothing but itself.
 //!
-//! A newer version may have written such a row, or somebody by hand. Lists and polls leave it out; whatever decides by it
+//! A newer version may have written such a row, or somebody by hand. Lists and polls leave it out; a decision that needs it
 //! gets an error that names it, and never takes it as absent.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,18 +1,16 @@
-//! Which connection do a tenant's cases go over? From the store, with the key decrypted, for a moment remembered.
+//! Finds the connection of a tenant: from the store, with the key decrypted, remembered for a moment.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::keyring::{KeyError, Keyring};
 use super::verify::Examined;
 use crate::batch::render::mapping::Mapping;
-use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::{ConnectionRow, Verification, Written};
+use crate::store::connections::{ConnectionRow, Verification, WriteOutcome};
 use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
 
@@ -26,7 +24,7 @@ pub struct Connection {
     pub tenant: TenantId,
     /// A hash of its content.
     pub version: String,
-    /// The epoch of its row when it was read: what is found out about it is noted only where that has not moved.
+    /// The epoch of its row when it was read: results about it are recorded only if it has not moved.
     pub epoch: u64,
     /// Where it leads and with which key.
     pub access: Access,
@@ -38,7 +36,7 @@ pub struct Connection {
     pub mapping: Mapping,
 }
 
-/// What there is for a tenant.
+/// Whether a tenant has a connection that may be used.
 #[derive(Clone, Debug)]
 pub enum Resolution {
     /// A connection that may be used.
@@ -72,12 +70,12 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// The connections in a store, whose keys are encrypted with `keyring`.
+    /// Returns the connections in a store, whose keys are encrypted with `keyring`.
     pub fn new(store: Arc<dyn Storage>, keyring: Keyring, policy: AddressPolicy) -> Self {
         Self { store, keyring, policy, remembered: Arc::default() }
     }
 
-    /// The connection of a tenant, if one may be used.
+    /// Reads the connection of a tenant, if one may be used.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -87,7 +85,7 @@ impl Tenants {
         }
         let resolution = match self.store.connection(tenant).await? {
             None => Resolution::NotReady { reason: Reason::UnknownTenant, detail: None, version: None },
-            Some(row) => self.judge(row),
+            Some(row) => self.resolution_of(row),
         };
         if let Ok(mut remembered) = self.remembered.lock() {
             remembered.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
@@ -103,7 +101,7 @@ impl Tenants {
         }
     }
 
-    /// Forgets that a tenant was not ready: the store has let go of what waited for its connection.
+    /// Forgets that a tenant was not ready: what waited for its connection is due now.
     pub fn forget_unready(&self, tenant: &TenantId) {
         if let Ok(mut remembered) = self.remembered.lock()
             && matches!(remembered.get(tenant), Some((_, Resolution::NotReady { .. })))
@@ -118,7 +116,7 @@ impl Tenants {
         (at.elapsed() < REMEMBERED).then(|| resolution.clone())
     }
 
-    fn judge(&self, row: ConnectionRow) -> Resolution {
+    fn resolution_of(&self, row: ConnectionRow) -> Resolution {
         let not_ready = |reason, detail| Resolution::NotReady { reason, detail, version: Some(row.version.clone()) };
         if !row.is_verified() {
             return match &row.finding {
@@ -143,7 +141,7 @@ impl Tenants {
         }
     }
 
-    /// The checked origin of a stored connection and its key.
+    /// Returns the checked origin of a stored connection and its key.
     ///
     /// # Errors
     /// When the origin is not allowed any more, or the key cannot be decrypted for it.
@@ -154,35 +152,12 @@ impl Tenants {
         Ok(Access { origin, key })
     }
 
-    /// The version of a connection: equal for equal content, and telling nothing of the key.
-    ///
-    /// It is the mapping by ids and columns that counts: where a name comes to mean another id, the version is another.
-    /// Only a mapping whose names are not known yet counts as it is written.
-    fn version_of(
-        &self,
-        access: &Access,
-        project: u64,
-        folder: u64,
-        written: &MappingSpec,
-        resolved: Option<&Mapping>,
-    ) -> String {
-        use secrecy::ExposeSecret;
-        let mapping = match resolved {
-            Some(resolved) => serde_json::to_string(resolved),
-            None => serde_json::to_string(written).map(|written| format!("written {written}")),
-        };
-        let mapping = mapping.unwrap_or_default();
-        let parts =
-            [access.origin.as_str(), access.key.expose_secret(), &project.to_string(), &folder.to_string(), &mapping];
-        self.keyring.keyed_digest(parts.join("\0").as_bytes())[..16].to_owned()
-    }
-
-    /// Notes what a look at a stored connection found. Where names in its mapping have come to mean something else,
+    /// Records the result of verifying a stored connection. If names in its mapping have come to mean something else,
     /// that makes another version of it. A connection that has changed since `row` was read is left alone.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<Written, StoreError> {
+    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<WriteOutcome, StoreError> {
         let Examined { finding, mapping, .. } = examined;
         let other = mapping.as_ref().filter(|mapping| row.resolved.as_ref() != Some(mapping));
         let written = match (other, self.access(row)) {
@@ -203,66 +178,13 @@ impl Tenants {
         &*self.store
     }
 
-    /// The keys' keeper.
+    /// Returns the keyring that encrypts the API keys.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
-    /// What addresses are allowed.
+    /// Returns which addresses are allowed.
     pub fn policy(&self) -> &AddressPolicy {
         &self.policy
-    }
-
-    /// Seals what a tenant entered into a row for the store, not yet verified and with the epoch of one that is new.
-    ///
-    /// # Errors
-    /// When the key cannot be encrypted.
-    pub fn enter(&self, entered: Entered) -> Result<ConnectionRow, KeyError> {
-        let Entered { tenant, access, expires_on, project, folder, mapping, resolved } = entered;
-        let version = self.version_of(&access, project, folder, &mapping, resolved.as_ref());
-        let key = self.keyring.seal(&tenant, access.origin.as_str(), &access.key)?;
-        Ok(ConnectionRow {
-            tenant,
-            version,
-            origin: access.origin.as_str().to_owned(),
-            key,
-            expires_on,
-            project,
-            folder,
-            mapping,
-            resolved,
-            verified_version: None,
-            verified_at: None,
-            checked_at: None,
-            finding: None,
-            last_success_at: None,
-            epoch: 0,
-        })
-    }
-}
-
-/// What a tenant enters.
-#[derive(Debug)]
-pub struct Entered {
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// The checked origin and the key.
-    pub access: Access,
-    /// The day on which the key expires, as `YYYY-MM-DD`.
-    pub expires_on: Option<String>,
-    /// The project.
-    pub project: u64,
-    /// The folder.
-    pub folder: u64,
-    /// How cases become Testmo's, as it is written.
-    pub mapping: MappingSpec,
-    /// The same by ids and columns, once that is known; before, no batch goes out.
-    pub resolved: Option<Mapping>,
-}
-
-impl Entered {
-    /// An entered key as the one who pasted it meant it: without blanks and line breaks around.
-    pub fn clean_key(text: &str) -> SecretString {
-        SecretString::from(text.trim())
     }
 }

@@ -1,4 +1,4 @@
-//! How are API keys kept? Encrypted with the master key, bound to the tenant and the origin they were entered for.
+//! Keeps API keys encrypted with the master key, each bound to the tenant and the origin it was entered for.
 
 use std::fs;
 use std::io::Write;
@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::batch::{TenantId, hex};
 use crate::store::connections::SealedKey;
+
+/// The name under which a store keeps a word that identifies the master key of its API keys.
+pub const MASTER_KEY_FACT: &str = "master_key";
 
 /// The master key.
 #[derive(Clone)]
@@ -89,12 +92,12 @@ impl Keyring {
         Self { cipher: Aes256Gcm::new(key.as_slice().into()), digest: hash.finalize().into() }
     }
 
-    /// A word by which a store knows the master key again; it tells nothing of the key.
+    /// Returns a word by which a store recognizes the master key; it reveals nothing of the key.
     pub fn check_word(&self) -> String {
         self.keyed_digest(b"check")[..16].to_owned()
     }
 
-    /// A hash that only holders of the master key can compute, as 64 hexadecimal digits.
+    /// Returns a hash that only holders of the master key can compute, as 64 hexadecimal digits.
     pub fn keyed_digest(&self, of: &[u8]) -> String {
         let mut hash = Sha256::new_with_prefix(self.digest);
         hash.update(of);
@@ -154,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_opens_only_for_whom_it_was_entered() {
+    fn a_key_is_decrypted_only_for_the_tenant_and_origin_it_was_entered_for() {
         let dir = tempfile::tempdir().unwrap();
         let ring = Keyring::create(&dir.path().join("k")).unwrap();
         let tenant: TenantId = "acme".parse().unwrap();
@@ -183,7 +186,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_its_owner_can_read_the_file() {
+    fn only_the_owner_can_read_the_key_file() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("k");

@@ -1,12 +1,16 @@
-//! Who are the tenants, and how is each one's Testmo reached?
+//! Knows how each tenant's Testmo is reached, and keeps the API keys.
 //!
 //! Invariant: a key is decrypted only for the tenant and origin that it was entered for.
 
 mod connection;
+mod entered;
+mod folder_tree;
 mod keyring;
-mod paced;
+mod rate_limit;
 mod verify;
 
-pub use connection::{Connection, Entered, Resolution, ResolveError, Tenants};
-pub use keyring::{KeyError, Keyring};
-pub use verify::{Examined, child, descend, lies_under, path_of, verify};
+pub use connection::{Connection, Resolution, ResolveError, Tenants};
+pub use entered::Entered;
+pub use folder_tree::{child, descend, lies_under, path_of};
+pub use keyring::{KeyError, Keyring, MASTER_KEY_FACT};
+pub use verify::{Examined, verify};

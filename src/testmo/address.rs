@@ -49,7 +49,7 @@ impl AddressPolicy {
         let canonical = |text: &String| text.trim_end_matches('/').to_owned();
         Self {
             allowed_hosts: config.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-            insecure_origins: config.allow_insecure_origins.iter().map(canonical).collect(),
+            insecure_origins: config.allowed_insecure_origins.iter().map(canonical).collect(),
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Http {
     /// For origins that the operator has listed, which no vetting would let through.
     listed: reqwest::Client,
     clock: Clock,
-    max_answer_bytes: usize,
+    max_response_bytes: usize,
 }
 
 impl Http {
@@ -44,7 +44,7 @@ impl Http {
             public: builder().https_only(true).dns_resolver(Arc::new(VettedResolver)).build()?,
             listed: builder().dns_resolver(Arc::new(ListedResolver)).build()?,
             clock,
-            max_answer_bytes: config.max_answer_bytes,
+            max_response_bytes: config.max_response_bytes,
         })
     }
 
@@ -69,8 +69,8 @@ impl Http {
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| wire_trouble(&error, true))? {
-            if body.len() + chunk.len() > self.max_answer_bytes {
-                return Err(ApiError::Unreadable(format!("it is longer than {} bytes", self.max_answer_bytes)));
+            if body.len() + chunk.len() > self.max_response_bytes {
+                return Err(ApiError::Unreadable(format!("it is longer than {} bytes", self.max_response_bytes)));
             }
             body.extend_from_slice(&chunk);
         }

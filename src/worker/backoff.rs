@@ -9,15 +9,15 @@ use crate::config::Retry;
 
 /// Returns the pause after `tries` failed attempts, between zero and a bound that doubles with each attempt.
 pub(super) fn pause(config: &Retry, tries: u32) -> Duration {
-    let bound = config.first_pause.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(20)));
+    let bound = config.backoff_min.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(20)));
     // An interval with a randomization of 1 lies between nothing and twice itself.
-    let interval = bound.min(config.longest_pause) / 2;
+    let interval = bound.min(config.backoff_max) / 2;
     let mut schedule = ExponentialBackoff {
         current_interval: interval,
         initial_interval: interval,
         randomization_factor: 1.0,
         multiplier: 2.0,
-        max_interval: config.longest_pause,
+        max_interval: config.backoff_max,
         max_elapsed_time: None,
         ..ExponentialBackoff::default()
     };

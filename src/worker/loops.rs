@@ -9,9 +9,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Readiness;
 use crate::amqp::Status;
 use crate::guard::{Panic, Task, guarded, ordered_end};
+use crate::http::Readiness;
 
 /// How long everything but the drain may take in a worker that stops because of a defect.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -133,7 +133,7 @@ mod tests {
 
     fn side() -> Side {
         let readiness = Readiness::default();
-        for neighbour in ["intake", "events", "store", "dead", "unrouted"] {
+        for neighbour in ["intake", "events", "store", "dead_letters", "unrouted"] {
             readiness.set(neighbour, true);
         }
         Side { loops: Loops::new(), tracker: TaskTracker::new(), stop: CancellationToken::new(), readiness }

@@ -51,15 +51,15 @@ pub use self::dispatch::View;
 pub use self::loops::TaskEnded;
 use self::loops::{GRACE, Loops, within};
 pub use self::supervisor::{Neighbours, work};
-use crate::admin::{self, Readiness};
 use crate::amqp::{Intake, Publisher, Subscription};
 use crate::clock::Clock;
 use crate::config::Config;
 #[cfg(debug_assertions)]
 use crate::guard;
 use crate::guard::Task;
+use crate::http::{self, Readiness};
 use crate::metrics::Metrics;
-use crate::store::{FileLock, Place, Store, StoreError};
+use crate::store::{FileLock, Store, StoreError, StoreHealth, StoreLocation};
 use crate::tenants::{KeyError, Keyring};
 use crate::testmo::{Client, NoClient};
 
@@ -108,9 +108,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     #[cfg(debug_assertions)]
     config.panic_at.iter().for_each(|order| guard::order(order));
     let metrics = Metrics::new()?;
-    let lock = match Place::of(&config.store) {
-        Place::File(file) => Some(FileLock::take(&file)?),
-        Place::Server(_) => None,
+    let lock = match StoreLocation::of(&config.store) {
+        StoreLocation::File(file) => Some(FileLock::take(&file)?),
+        StoreLocation::Server(_) => None,
     };
     let store = Store::open(&config.store, false, Clock::system()).await?;
     let keyring = Keyring::load(&config.keys.master_key_file)?;
@@ -139,7 +139,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let readiness = Readiness::default();
     let (lanes, views) = mpsc::channel(4);
     let neighbours = Neighbours {
-        dead: later(&amqp.dead_queue),
+        dead: later(&amqp.dead_letter_queue),
         unrouted: later(&amqp.unrouted_queue),
         cases,
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
@@ -148,7 +148,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         views,
         close: close.clone(),
     };
-    let serving = admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
+    let serving = http::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
     let ended = serve_and_work(config, keyring, metrics, readiness, neighbours, (&links, serving), stop).await;
     links.close();
     let limit = ended.is_err().then(|| Instant::now() + GRACE);
@@ -169,7 +169,7 @@ async fn serve_and_work(
 ) -> Result<(), TaskEnded> {
     // A defect cancels it as well, which must not count as a person's first signal.
     let stop = stop.child_token();
-    let drain = config.worker.drain;
+    let drain = config.worker.drain_timeout;
     let mut loops = Loops::new();
     loops.spawn(links, Task::Admin, serving);
     let mut working = pin!(work(config, keyring, metrics, readiness.clone(), neighbours, stop.clone()));
@@ -182,10 +182,10 @@ async fn serve_and_work(
 }
 
 /// The name of the store's fact that recognizes its master key.
-pub const MASTER_KEY_FACT: &str = "master_key";
+pub use crate::tenants::MASTER_KEY_FACT;
 
 fn warn_of_insecure_origins(config: &Config, metrics: &Metrics) {
-    let origins = &config.testmo.allow_insecure_origins;
+    let origins = &config.testmo.allowed_insecure_origins;
     metrics.insecure_origins.set(i64::try_from(origins.len()).unwrap_or(i64::MAX));
     if !origins.is_empty() {
         let (count, first) = (origins.len(), origins.iter().take(10).collect::<Vec<_>>());

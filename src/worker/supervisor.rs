@@ -22,10 +22,10 @@ use super::maintenance::reverify::reverify;
 use super::model::Backlogs;
 use super::outbox::{RELAY_CAPACITY, relay};
 use super::reconciliation::memory::ReconcileMemory;
-use crate::admin::Readiness;
 use crate::amqp::{Intake, IntakeControl, Publish};
 use crate::config::Config;
 use crate::guard::Task;
+use crate::http::Readiness;
 use crate::metrics::Metrics;
 use crate::store::Storage;
 use crate::store::outbox::OutboxEvent;
@@ -88,7 +88,7 @@ pub async fn work(
 
     let ended = loops.until_stopped(&stop, &readiness).await;
     // Otherwise a task that is gone could keep the others waiting forever.
-    let limit = ended.is_err().then(|| Instant::now() + context.config.worker.drain + GRACE);
+    let limit = ended.is_err().then(|| Instant::now() + context.config.worker.drain_timeout + GRACE);
     controls.iter().for_each(IntakeControl::stop);
     within(limit, "requests under way", dispatching).await;
     relayed.cancel();
@@ -137,7 +137,7 @@ fn watched_of(
         links: [
             ("intake", cases.status()),
             ("events", publisher.status()),
-            ("dead", dead.status()),
+            ("dead_letters", dead.status()),
             ("unrouted", unrouted.status()),
         ],
         controls: intakes.map(Intake::control).to_vec(),

@@ -66,7 +66,7 @@ Next: try these commands; each prints what happens and what to do.
   # Read the cause and the remedy of one failure.
   $courier shelf show sunrise-travel/promo-9-1
   # Follow the remedy: connect this tenant. Its batch is then delivered.
-  $courier tenants set sunrise-travel --base-url $simulator_url/lindenshop --project 1 --folder 11 --key-stdin <<<demo-key-lindenshop
+  $courier tenants set sunrise-travel --base-url $simulator_url/lindenshop --project 1 --folder 11 --api-key-stdin <<<demo-key-lindenshop
   $courier batches show sunrise-travel/promo-9-1
   # Find the mistake in a message before it is published.
   $courier lint $batches/09-repeated-external-id.json
@@ -123,7 +123,7 @@ wait_for 60 "An outcome for every batch" before_the_new_key
 
 heading "A new key is entered for voltara; its shelved batch is sent automatically"
 key=$(http POST "${simulator_url#http://}/_sim/accounts/voltara/users/1/token" | sed -nE 's/.*"token": *"([^"]+)".*/\1/p')
-courier tenants set voltara --key-stdin <<<"$key" || die "The new key does not work."
+courier tenants set voltara --api-key-stdin <<<"$key" || die "The new key does not work."
 wait_for 60 "The shelved batch" settled
 stop "$events"
 

@@ -107,14 +107,14 @@ url = "${DATABASE_URL:-sqlite:$dir/courier.db}"
 [keys]
 master_key_file = "$dir/courier.key"
 [testmo]
-allow_insecure_origins = [${origins%, }]
+allowed_insecure_origins = [${origins%, }]
 [observe]
 listen = "$metrics"
 END
 }
 
 connect() { # TENANT ACCOUNT PROJECT FOLDER
-    courier tenants set "$1" --base-url "$simulator_url/$2" --project "$3" --folder "$4" --key-stdin \
+    courier tenants set "$1" --base-url "$simulator_url/$2" --project "$3" --folder "$4" --api-key-stdin \
         <<<"demo-key-$2" || die "The connection of $1 does not work."
 }
 

@@ -45,7 +45,10 @@ stage() { # NAME COMMAND…
 
 passed=0 failed=0 ignored=0
 tests() {
-    local log=$scratch/tests.log pid status line
+    local log=$scratch/tests.log pid status line binary='' durations=()
+    # Most tests wait for servers and for time to pass, so the processors have room for more of them than there are
+    # processors.
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3))}
     # A test that hangs must not hold up the run for ever, nor a left-over that keeps the output open.
     timeout --foreground 1500 cargo test --workspace --locked --no-fail-fast >"$log" 2>&1 &
     pid=$!
@@ -54,11 +57,14 @@ tests() {
     status=$?
     local result='^test result: [A-Za-z]+\. ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;'
     while IFS= read -r line; do
+        [[ $line =~ ^\ +(Running\ .*/|Doc-tests\ )([a-z_]+) ]] && binary=${BASH_REMATCH[2]}
+        [[ $line =~ finished\ in\ ([0-9]+) ]] && durations+=("${BASH_REMATCH[1]} s  $binary")
         [[ $line =~ $result ]] || continue
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))
         ignored=$((ignored + BASH_REMATCH[3]))
     done <"$log"
+    printf '%s\n' "${durations[@]}" | sort -rn | head -n 8
     if ((status != 0 && failed == 0)); then
         echo "The tests ended with $status before they could report; counted as one failure."
         failed=1

@@ -28,8 +28,8 @@ impl Setup {
         broker.add_vhost(name);
         let config = Amqp {
             url: broker.url(name),
-            reconnect_min: Duration::from_millis(100),
-            reconnect_max: Duration::from_secs(2),
+            reconnect_backoff_min: Duration::from_millis(100),
+            reconnect_backoff_max: Duration::from_secs(2),
             ..defaults()
         };
         Self { config, tasks: TaskTracker::new(), close: CancellationToken::new() }

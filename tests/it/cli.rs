@@ -71,7 +71,7 @@ impl Folder {
         command.args(arguments).current_dir(self.path()).env("AMQP_URL", "amqp://u:hunter2@127.0.0.1:1/%2f");
         command.env("COURIER_OBSERVE__LISTEN", "127.0.0.1:0");
         if let Some(origin) = &self.origin {
-            command.env("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin);
+            command.env("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin);
         }
         command
     }
@@ -79,7 +79,7 @@ impl Folder {
     fn set(&self, key: &str, more: &[&str]) -> End {
         let origin = self.origin.as_deref().expect("a stand-in");
         let arguments = ["tenants", "set", "acme", "--base-url", origin, "--project", "1", "--folder", "1"];
-        self.courier_reading(key, &[&arguments[..], &["--key-stdin"], more].concat())
+        self.courier_reading(key, &[&arguments[..], &["--api-key-stdin"], more].concat())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Checks what a crash at each point of a batch's path leaves, and how it is taken up: the table of `docs/architecture.md`.
+//! Checks what a crash at each point of a batch's path leaves: the table of `docs/architecture.md`.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -84,7 +84,7 @@ async fn after_the_outcome_is_stored_nothing_is_pushed_and_the_event_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_parking_the_batch_is_retried_once() {
-    let settings = [("COURIER_RETRY__TRIES", "1"), ("COURIER_RETRY__FIRST_PARK", "100ms")];
+    let settings = [("COURIER_RETRY__MAX_ATTEMPTS", "1"), ("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms")];
     let (stage, after) = crash_at("after_park", 3, vec![Fault::status(503)], &settings).await;
     assert_eq!((after.pushes, after.outcomes), (2, vec!["created".to_owned(); 3]));
     stage.end().await;

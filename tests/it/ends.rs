@@ -1,5 +1,5 @@
-//! Checks that each end of a create request is classified by what happened on the wire: "clear" if it cannot have created
-//! anything, "unclear" if the worker must reconcile before it sends again.
+//! Checks that each end of a create request is classified by what happened on the wire: "clear" if it cannot have
+//! created anything, "unclear" if the worker must reconcile before it sends again.
 
 use std::net::TcpListener;
 
@@ -31,16 +31,16 @@ async fn push_within(origin: &str, body: String, connect: &str, request: &str) -
     // As `main` does; only the first test of the process can.
     drop(rustls::crypto::ring::default_provider().install_default());
     let environment = [
-        ("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin),
+        ("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin),
         ("COURIER_TESTMO__ALLOWED_HOSTS", "*.testmo.net,localhost"),
         ("COURIER_TESTMO__CONNECT_TIMEOUT", connect),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", request),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", LONG),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", LONG),
     ];
     let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let mut config = load(&Sources { files: vec![], environment }).expect("a configuration").testmo;
     if origin.starts_with("https://") && !origin.contains("127.0.0.1") {
-        config.allow_insecure_origins.clear();
+        config.allowed_insecure_origins.clear();
     }
     let origin = AddressPolicy::new(&config).check(origin).expect("an origin that may be called");
     let client = Client::new(&config, Clock::system()).expect("a client");
@@ -151,7 +151,7 @@ async fn a_certificate_of_another_name_is_reported_and_the_right_one_is_accepted
         let run = |arguments: &[&str], input: &str| {
             let mut command = process::bare_command();
             command
-                .env("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", &origin)
+                .env("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", &origin)
                 .env("COURIER_STORE__URL", format!("sqlite:{}", path("courier.db")))
                 .env("COURIER_KEYS__MASTER_KEY_FILE", path("courier.key"))
                 // Where certificates are looked for that are trusted.
@@ -160,7 +160,8 @@ async fn a_certificate_of_another_name_is_reported_and_the_right_one_is_accepted
             process::run_reading(command, input)
         };
         assert_eq!(run(&["init"], "").0, Some(0));
-        let set = ["tenants", "set", "acme", "--base-url", &origin, "--project", "1", "--folder", "1", "--key-stdin"];
+        let set =
+            ["tenants", "set", "acme", "--base-url", &origin, "--project", "1", "--folder", "1", "--api-key-stdin"];
         let (ended, said) = run(&set, "key");
         wire.end().await;
         assert_eq!(ended, Some(code), "{said}");

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
+use testmo_courier::store::AccountStore;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
@@ -35,7 +36,8 @@ fn folder_requests(stage: &Stage, method: Method) -> usize {
 }
 
 /// Short pauses, so that a test need not wait for a second try.
-const SOON: [(&str, &str); 2] = [("COURIER_RETRY__FIRST_PARK", "100ms"), ("COURIER_RETRY__LONGEST_PARK", "300ms")];
+const SOON: [(&str, &str); 2] =
+    [("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms"), ("COURIER_RETRY__SHELF_BACKOFF_MAX", "300ms")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_of_a_path_are_created_once_however_many_batches_ask_for_them() {

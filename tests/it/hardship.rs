@@ -3,9 +3,9 @@
 use serde_json::json;
 use testmo_courier::batch::Reason;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::Store;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
+use testmo_courier::store::{LedgerStore, Store, StoreHealth};
 
 use crate::support::batches::{batch, key_of, names};
 use crate::support::broker::Broker;
@@ -27,10 +27,10 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     // What somebody can discard later.
     let filling = Shelving {
-        identity: Identity::Raw("filling".into(), None, None),
+        identity: ShelfIdentity::Raw("filling".into(), None, None),
         reason: Reason::NotJson,
         detail: Some(NO_BATCH.into()),
-        until: Until::Person,
+        until: ShelvedUntil::Person,
         account: None,
         connection: None,
         parks: 0,
@@ -40,7 +40,7 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
         headers: Default::default(),
         body: vec![b'x'; 5_000_000],
     };
-    stage.store.change(Change { shelve: Some(filling), ..Change::default() }).await.unwrap();
+    stage.store.commit(Commit { shelve: Some(filling), ..Commit::default() }.into()).await.unwrap();
     // What was just written may be in the file, or still in the log beside it.
     let file = std::fs::metadata(stage.path("courier.db")).unwrap().len();
     let limit = if file < 5_000_000 { file + 5_000_000 } else { file } + 300_000;
@@ -109,7 +109,7 @@ async fn an_incomplete_topology_is_reported_and_waiting_events_are_sent_once_it_
     let mut stage = Stage::with_tenants(&["acme"]).await;
     // The worker looks for a queue that nobody has declared, and may not declare it itself.
     stage.environment.insert("COURIER_AMQP__CASES_QUEUE".into(), "testmo.other".into());
-    stage.environment.insert("COURIER_AMQP__DECLARE".into(), "false".into());
+    stage.environment.insert("COURIER_AMQP__DECLARE_TOPOLOGY".into(), "false".into());
     stage.publish(&batch("acme", "b-1", 2)).await;
     let process = Process::launch(&stage);
     until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: intake"))).await;
@@ -140,10 +140,10 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
     let later = stage.store.now() + 3_600_000;
     let ahead = Store::open(&stage.config.store, false, Clock::standing_at(later)).await.unwrap();
     let parked = Shelving {
-        identity: Identity::Batch("nobody/b-1".parse().unwrap(), "1:f".into()),
+        identity: ShelfIdentity::Batch("nobody/b-1".parse().unwrap(), "1:f".into()),
         reason: Reason::UnknownTenant,
         detail: None,
-        until: Until::Connection,
+        until: ShelvedUntil::Connection,
         account: None,
         connection: None,
         parks: 0,
@@ -153,7 +153,7 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
         headers: Default::default(),
         body: batch("nobody", "b-1", 1).to_string().into_bytes(),
     };
-    ahead.change(Change { shelve: Some(parked), ..Change::default() }).await.unwrap();
+    ahead.commit(Commit { shelve: Some(parked), ..Commit::default() }.into()).await.unwrap();
     ahead.close().await;
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-2", 2)).await;

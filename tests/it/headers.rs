@@ -209,8 +209,8 @@ async fn a_dead_queue_that_may_not_be_read_is_named_while_batches_arrive() {
     stage.environment.insert("COURIER_AMQP__URL".into(), url);
     let process = Process::launch(&stage);
     let says = |part: &str| process.get("/readyz").is_some_and(|answer| answer.contains(part));
-    until(async || says("not ready: dead\n")).await;
-    assert_eq!(process.metric("testmo_courier_broker_up{connection=\"dead\"}"), Some(0.0));
+    until(async || says("not ready: dead_letters\n")).await;
+    assert_eq!(process.metric("testmo_courier_broker_up{connection=\"dead_letters\"}"), Some(0.0));
     stage.publish(&batch("acme", "b-1", 1)).await;
     stage.delivered("acme/b-1").await;
     permit(".*");

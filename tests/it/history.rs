@@ -31,8 +31,8 @@ async fn a_batch_is_shown_with_its_cases_requests_outcome_and_events() {
     let shown: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(code, Some(0));
     assert_eq!(shown["cases"][0]["testmo_id"], event["data"]["cases"][0]["testmo_id"]);
-    assert_eq!((&shown["settlements"][0]["revision"], &shown["settlements"][0]["event"]), (&1.into(), &event["id"]));
-    assert!(shown["events"][0]["announced_at"].is_string(), "{said}");
+    assert_eq!((&shown["outcomes"][0]["revision"], &shown["outcomes"][0]["event"]), (&1.into(), &event["id"]));
+    assert!(shown["events"][0]["published_at"].is_string(), "{said}");
     stage.end().await;
 }
 

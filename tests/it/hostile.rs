@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use testmo_courier::batch::message::decode::{Undecodable, decode};
 use testmo_courier::batch::{Reason, excerpt};
+use testmo_courier::store::ShelfStore;
 use testmo_courier::store::shelf::ShelfState;
 
 use crate::support::batches::{batch, names};

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
+use testmo_courier::store::{AccountStore, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
 use testmo_sim::world::RequestRecord;
@@ -48,7 +49,8 @@ async fn batches_that_wait_share_requests_and_each_learns_its_own_ids_in_order()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_that_failed_together_are_tried_again_in_the_order_of_their_arrival() {
-    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_PUSH__CONCURRENCY", "1")]).await;
+    let mut stage =
+        Stage::on(Broker::shared(), &["acme"], &[("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1")]).await;
     // The others gather while the first request is under way.
     let slow = Fault::Slow { ms: 1_500, commit: CommitTime::BeforeDelay };
     stage.account("acme").set_faults([on_create(slow).times(1), on_create(Fault::status(503)).times(1)]);
@@ -134,7 +136,7 @@ async fn a_request_of_several_batches_with_an_unknown_outcome_is_reconciled_once
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_floods_and_is_paused_leaves_the_window_to_others_and_is_resumed_in_order() {
-    let prefetch = [("COURIER_AMQP__PREFETCH", "10"), ("COURIER_PUSH__MAX_CASES", "5")];
+    let prefetch = [("COURIER_AMQP__PREFETCH", "10"), ("COURIER_REQUESTS__MAX_CASES", "5")];
     let mut stage = Stage::on(Broker::shared(), &["flood", "quiet"], &prefetch).await;
     // As many requests as go out at once.
     stage.account("flood").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(8)))).times(4)]);
@@ -205,7 +207,7 @@ async fn what_a_person_has_paused_waits_on_the_shelf_until_it_may_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_keeps_failing_is_paused_and_probed_until_it_recovers() {
-    let soon = [("COURIER_RETRY__FIRST_PARK", "200ms"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
+    let soon = [("COURIER_RETRY__SHELF_BACKOFF_MIN", "200ms"), ("COURIER_RETRY__SHELF_BACKOFF_MAX", "1s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &soon).await;
     stage.account("acme").set_faults([on_create(Fault::status(503)).times(30)]);
     stage.start_worker();

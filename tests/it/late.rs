@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use testmo_courier::batch::batch_tag;
 use testmo_courier::batch::ledger::BatchRecord;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::ledger::{Change, RecordUpdate};
+use testmo_courier::store::ledger::{Commit, RecordUpdate};
+use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
@@ -28,8 +29,8 @@ const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 const QUICK: [(&str, &str); 4] = [
     ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
     ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
-    ("COURIER_TESTMO__SETTLE_UNANSWERED", "300ms"),
-    ("COURIER_TESTMO__LAST_LOOK", "3s"),
+    ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "300ms"),
+    ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "3s"),
 ];
 
 fn with(settings: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
@@ -83,9 +84,9 @@ async fn a_request_that_is_carried_out_after_the_settle_time_is_reported_once_wi
 #[tokio::test(flavor = "multi_thread")]
 async fn late_cases_are_also_found_by_the_next_reconciliation() {
     let settings = with(&[
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "2s"),
-        ("COURIER_TESTMO__LAST_LOOK", "1h"),
-        ("COURIER_PUSH__MAX_CASES", "1"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "2s"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "1h"),
+        ("COURIER_REQUESTS__MAX_CASES", "1"),
     ]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
@@ -104,7 +105,7 @@ async fn late_cases_are_also_found_by_the_next_reconciliation() {
     assert_eq!(event["data"]["cases"].as_array().unwrap().len(), 1);
     assert_eq!(event["data"]["cases"][0]["external_id"], "TC-1");
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
-    assert_eq!(process.metric("testmo_courier_duplicates_detected_total"), Some(1.0));
+    assert_eq!(process.metric("testmo_courier_duplicate_cases_total"), Some(1.0));
     let twice = event["data"]["cases"][0]["duplicate_id"].as_u64().unwrap();
     assert_eq!(stage.record("acme/b-1").await.cases[0].duplicates, [twice]);
     process.stop().await;
@@ -115,8 +116,8 @@ async fn late_cases_are_also_found_by_the_next_reconciliation() {
 async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those_sent_with_it() {
     let settings = [
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "20s"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "20s"),
-        ("COURIER_PUSH__CONCURRENCY", "1"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "20s"),
+        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1"),
     ];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
@@ -137,7 +138,7 @@ async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those
     let from_epoch = record.epoch;
     record.reconciled(&[], false);
     let batch = Some(RecordUpdate { record, from_epoch });
-    assert!(stage.store.change(Change { batch, ..Change::default() }).await.expect("a store").is_done());
+    assert!(stage.store.commit(Commit { batch, ..Commit::default() }.into()).await.expect("a store").is_done());
     create_late(&stage, "b-1 case 1").await;
     assert_eq!(stage.delivered("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted");
     assert_eq!(stage.delivered("acme/b-2").await["data"]["cases"][0]["outcome"], "created");
@@ -161,10 +162,10 @@ async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
     // Some wait at once, so that fifty of these take no longer than a few.
     let settings = with(&[
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "3s"),
-        ("COURIER_PUSH__CONCURRENCY", "10"),
-        ("COURIER_PUSH__PACK", "false"),
-        ("COURIER_RETRY__FIRST_PARK", "100ms"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s"),
+        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "10"),
+        ("COURIER_REQUESTS__PACK_BATCHES", "false"),
+        ("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms"),
     ]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let late = Fault::Slow { ms: 1_500, commit: CommitTime::AfterDelay };
@@ -195,7 +196,7 @@ async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_replicas_checks_for_late_duplicates_and_reports_nothing_if_there_are_none() {
-    let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
+    let settings = with(&[("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "500ms")]);
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], &settings).await;
     stage.account("acme").set_faults([on_create(Fault::status(504)).times(1)]);
     stage.start_worker();
@@ -212,7 +213,7 @@ async fn one_of_two_replicas_checks_for_late_duplicates_and_reports_nothing_if_t
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_duplicate_check_that_fails_is_repeated() {
-    let settings = with(&[("COURIER_TESTMO__LAST_LOOK", "500ms")]);
+    let settings = with(&[("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "500ms")]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
     let on_look = Rule::always(Fault::status(503)).on(Method::Get, PathKind::Cases);

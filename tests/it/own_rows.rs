@@ -7,8 +7,9 @@ use testmo_courier::account::Signal;
 use testmo_courier::batch::batch_tag;
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::AccountObservation;
-use testmo_courier::store::ledger::Change;
+use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelfState;
+use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::faults::{CommitTime, Fault};
 use testmo_sim::model::CaseOrder;
@@ -65,8 +66,8 @@ async fn a_late_commit_is_reported_although_its_time_of_creation_is_in_another_z
     let settings = [
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "300ms"),
-        ("COURIER_TESTMO__LAST_LOOK", "3s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "300ms"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "3s"),
     ];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
@@ -123,7 +124,7 @@ async fn an_id_that_no_new_case_can_have_leaves_the_outcome_unknown() {
         }
         assert_eq!(event["data"]["cases"][0]["outcome"], "adopted", "{ids:?}: {event}");
     }
-    assert_eq!(process.metric("testmo_courier_senseless_ids_total"), Some(6.0));
+    assert_eq!(process.metric("testmo_courier_invalid_case_ids_total"), Some(6.0));
     process.stop().await;
     stage.end().await;
 }
@@ -201,7 +202,7 @@ async fn a_floor_survives_the_worker_that_stored_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_was_renamed_after_the_request_still_proves_it() {
-    let settings = [("COURIER_TESTMO__SETTLE_UNANSWERED", "3s")];
+    let settings = [("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
     acme.set_faults([on_create(Fault::status_after_commit(504)).times(1)]);
@@ -223,7 +224,7 @@ async fn where_ids_do_not_ascend_a_person_is_asked_and_nothing_is_sent_again() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let account = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap().origin;
     let observation = Some(AccountObservation { account, signal: Signal::IdsDisordered, ceiling: 4 });
-    stage.store.change(Change { observation, ..Change::default() }).await.unwrap();
+    stage.store.commit(Commit { observation, ..Commit::default() }.into()).await.unwrap();
     stage.start_worker();
     is_asked(&mut stage).await;
     stage.end_leaving(&[LeftOver::ShelfRows]).await;

@@ -4,10 +4,10 @@ use serde_json::Value;
 use testmo_courier::batch::{Reason, TenantId, raw_hash};
 use testmo_courier::clock::Clock;
 use testmo_courier::guard::Task;
-use testmo_courier::store::Store;
 use testmo_courier::store::connections::Verification;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::shelf::{Identity, ShelfState, Shelved, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
+use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 
@@ -99,10 +99,10 @@ async fn a_message_that_panics_once_is_delivered_after_it_was_tried_apart() {
 async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivered() {
     let mut stage = ordered(&["acme"], unit("arrive", ALWAYS, "acme/b-bad"), &[]).await;
     let row = |id: &str, arrived_at| Shelving {
-        identity: Identity::Batch(format!("acme/{id}").parse().expect("a batch"), "1:f".into()),
+        identity: ShelfIdentity::Batch(format!("acme/{id}").parse().expect("a batch"), "1:f".into()),
         reason: Reason::NoRoom,
         detail: None,
-        until: Until::After(std::time::Duration::ZERO),
+        until: ShelvedUntil::After(std::time::Duration::ZERO),
         account: None,
         connection: None,
         // As a batch that has failed for long: these are not tries apart from others.
@@ -114,7 +114,11 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
         body: batch("acme", id, 2).to_string().into_bytes(),
     };
     for (id, arrived_at) in [("b-1", 1), ("b-bad", 2), ("b-2", 3)] {
-        stage.store.change(Change { shelve: Some(row(id, arrived_at)), ..Change::default() }).await.expect("a store");
+        stage
+            .store
+            .commit(Commit { shelve: Some(row(id, arrived_at)), ..Commit::default() }.into())
+            .await
+            .expect("a store");
     }
     let process = Process::start(&stage).await;
     for id in ["acme/b-1", "acme/b-2"] {
@@ -143,8 +147,8 @@ async fn work_panics_at(point: &str, counted: Task) {
     }
     only_this_is_dead(&mut stage, &process, &bad).await;
     until(async || panics(&process, counted) >= 6).await;
-    assert_eq!(process.metric("testmo_courier_pushes_in_flight"), Some(0.0));
-    assert_eq!(process.metric("testmo_courier_batches_in_hand"), Some(0.0));
+    assert_eq!(process.metric("testmo_courier_create_requests_in_flight"), Some(0.0));
+    assert_eq!(process.metric("testmo_courier_batches_in_flight"), Some(0.0));
     let mut there = stage.account("acme").case_names();
     there.sort();
     let mut wanted: Vec<String> = (1..=4).flat_map(|n| names(&format!("b-{n}"), 2)).collect();
@@ -259,8 +263,8 @@ async fn a_late_duplicate_check_that_panics_is_made_again_when_its_lease_is_over
     let quick = [
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "300ms"),
-        ("COURIER_TESTMO__LAST_LOOK", "3s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "300ms"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "3s"),
     ];
     let mut stage = ordered(&["acme"], unit("late_duplicates", 1, "acme/b-1"), &quick).await;
     let late = Fault::Slow { ms: 4_000, commit: CommitTime::AfterDelay };
@@ -302,7 +306,7 @@ async fn a_panic_in_a_session_with_the_broker_or_in_a_periodic_task_costs_one_ro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more() {
-    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_WORKER__DRAIN", "5s")]).await;
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_WORKER__DRAIN_TIMEOUT", "5s")]).await;
     for (n, task) in Task::ALL.into_iter().enumerate() {
         stage.environment.insert("COURIER_PANIC_AT".into(), format!("loop:{task}"));
         let mut process = Process::start(&stage).await;
@@ -335,7 +339,7 @@ async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_a_defect_ends_finishes_its_requests_within_the_drain_time() {
     for (task, finishes) in [(Task::Prune, true), (Task::Dispatcher, false), (Task::Store, false)] {
-        let mut stage = ordered(&["acme"], format!("loop:{task}"), &[("COURIER_WORKER__DRAIN", "10s")]).await;
+        let mut stage = ordered(&["acme"], format!("loop:{task}"), &[("COURIER_WORKER__DRAIN_TIMEOUT", "10s")]).await;
         let slow = Fault::Slow { ms: 1_500, commit: CommitTime::AfterDelay };
         stage.account("acme").set_faults([on_create(slow).times(1)]);
         let mut process = Process::start(&stage).await;

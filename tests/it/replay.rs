@@ -55,8 +55,11 @@ async fn end_of(stage: &mut Stage, subject: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_was_given_up_is_replayed_and_delivered() {
-    let settings =
-        [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
+    let settings = [
+        ("COURIER_RETRY__SHELF_BACKOFF_MIN", "50ms"),
+        ("COURIER_RETRY__GIVE_UP_AFTER", "1s"),
+        ("COURIER_RETRY__GIVE_UP_MIN_RETRIES", "2"),
+    ];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.account("acme").set_faults([on_create(Fault::status(503))]);
     stage.start_worker();
@@ -90,7 +93,7 @@ async fn a_case_that_was_refused_is_accepted_later_and_the_others_are_not_create
     let id = stage.shelf_until(|shelf| shelf.iter().any(|row| row.state == ShelfState::Dead)).await[0].id.to_string();
     let (code, said) = courier(&stage, &["replay", &id, "--yes", "--json"]).await;
     let said: Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!((code, &said["replayed"][0]["id"], &said["left_alone"]), (Some(0), &json!(id), &json!([])));
+    assert_eq!((code, &said["replayed"][0]["id"], &said["skipped"]), (Some(0), &json!(id), &json!([])));
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 3, vec!["created"; 3]));
     let there = stage.account("acme").case_names();
     assert_eq!(there, ["b-1 case 1", "b-1 case 3", "A name of more than twenty characters"]);
@@ -134,7 +137,7 @@ async fn a_message_that_was_sent_astray_is_replayed_as_the_batch_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_was_lost_is_reconciled_before_it_is_created_again() {
-    let settings = [("COURIER_TESTMO__SETTLE_ANSWERED", "1s")];
+    let settings = [("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "1s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
     acme.set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
@@ -186,7 +189,7 @@ async fn a_batch_that_was_discarded_is_not_pushed_when_it_comes_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_replayed_while_its_testmo_fails_waits_as_its_batch_alone() {
-    let settings = [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
+    let settings = [("COURIER_RETRY__SHELF_BACKOFF_MIN", "50ms"), ("COURIER_RETRY__SHELF_BACKOFF_MAX", "1s")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.start_worker();
     stage.publish_to("nobody.listens", batch("acme", "b-1", 1).to_string().into_bytes()).await.expect("a broker");

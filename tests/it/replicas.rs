@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::store::{ConnectionStore, LedgerStore, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 
@@ -175,7 +176,10 @@ async fn two_workers_reconnect_to_a_store_that_was_killed_and_restarted() {
     for process in &processes {
         until(async || process.get("/readyz").is_some_and(|answer| answer.contains(" 200 "))).await;
     }
-    drop(processes);
+    stage.all_sent().await;
+    for process in processes {
+        process.stop().await;
+    }
     stage.end().await;
 }
 

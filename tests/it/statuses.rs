@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
-use testmo_courier::store::shelf::{ShelfState, Until};
+use testmo_courier::store::ConnectionStore;
+use testmo_courier::store::shelf::{ShelfState, ShelvedUntil};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, Rule};
 
@@ -18,8 +19,8 @@ use crate::support::waiting::{patient, until};
 /// Short times, as a cause is found only after several settle times.
 const SOON: [(&str, &str); 3] = [
     ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
-    ("COURIER_TESTMO__SETTLE_UNANSWERED", "1s"),
-    ("COURIER_RETRY__FIRST_PARK", "100ms"),
+    ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "1s"),
+    ("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms"),
 ];
 
 /// A text that a firewall in front of Testmo refuses.
@@ -108,7 +109,7 @@ async fn a_refused_key_a_pause_and_a_request_that_is_too_large_are_understood_fr
     assert_eq!(stage.account("acme").case_names(), names("b-1", 4));
     stage.account("acme").set_faults([on_create(pause).times(1)]);
     stage.publish(&batch("acme", "b-2", 1)).await;
-    until(async || process.metric("testmo_courier_throttled_total") == Some(1.0)).await;
+    until(async || process.metric("testmo_courier_rate_limited_responses_total") == Some(1.0)).await;
     stage.shelf_until(|shelf| shelf.len() == 1).await;
     process.stop().await;
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
@@ -156,7 +157,7 @@ async fn a_status_that_is_answered_to_everything_parks_the_tenant_until_it_is_an
         stage.start_worker();
         stage.publish(&batch("acme", "b-1", 2)).await;
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
-        assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, Until::Connection));
+        assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, ShelvedUntil::Connection));
         assert_eq!(shelf[0].content.reason, Reason::UnexpectedStatus);
         let Fault::Status { status, .. } = fault else { unreachable!() };
         assert_eq!(shelf[0].content.detail.as_deref(), Some(format!("Testmo answered {status}").as_str()));
@@ -199,7 +200,7 @@ async fn where_no_case_of_a_batch_goes_through_none_is_left_to_a_person() {
     stage.account("acme").set_faults([on_create(Fault::status(408))]);
     stage.start_worker();
     stage.publish(&batch("acme", "b-1", 2)).await;
-    let shelf = stage.shelf_until(|shelf| shelf.iter().any(|row| row.content.until == Until::Connection)).await;
+    let shelf = stage.shelf_until(|shelf| shelf.iter().any(|row| row.content.until == ShelvedUntil::Connection)).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::UnexpectedStatus));
     let sent: Vec<usize> = stage
         .account("acme")

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::store::StoreHealth;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use testmo_courier::store::unbound::UnboundCounts;
+use testmo_courier::store::{OutboxStore, UnboundStore};
 
 use crate::support::batches::batch;
 use crate::support::postgres::Postgres;
@@ -33,7 +34,7 @@ async fn leave_events(stage: &Stage, count: usize) {
 
 /// How many publishes of events ended so.
 fn events(process: &Process, result: &str) -> f64 {
-    process.metric(&format!("testmo_courier_events_total{{result=\"{result}\"}}")).unwrap_or_default()
+    process.metric(&format!("testmo_courier_event_publishes_total{{result=\"{result}\"}}")).unwrap_or_default()
 }
 
 async fn waiting(stage: &Stage) -> UnboundCounts {
@@ -50,7 +51,7 @@ async fn events_that_no_queue_is_bound_for_hold_up_neither_others_nor_a_stop_and
     stage.delivered("acme/b-1").await;
     until(async || stage.store.due_count().await.expect("a store that answers") == 0).await;
     assert_eq!(waiting(&stage).await.events, i64::try_from(WAITING).expect("a number"));
-    assert!(events(&process, "unbound") < 2_000.0, "those of one routing key are not all tried");
+    assert!(events(&process, "unroutable") < 2_000.0, "those of one routing key are not all tried");
     process.signal("TERM");
     assert!(process.exit().await.success(), "{}", process.output());
 
@@ -106,13 +107,13 @@ async fn an_event_that_no_queue_was_bound_for_is_removed_after_the_retention_and
     stage.publish(&batch("acme", "b-1", 1)).await;
     until(async || waiting(&stage).await.events == 1).await;
     // It is tried once more when it has waited for longer than that.
-    until(async || events(&process, "unbound") >= 2.0).await;
+    until(async || events(&process, "unroutable") >= 2.0).await;
     process.signal("TERM");
     assert!(process.exit().await.success());
     assert_eq!(waiting(&stage).await.events, 1);
     let process = Process::start(&stage).await;
     until(async || stage.store.unsent_count().await.expect("a store that answers") == 0).await;
-    until(async || process.metric("testmo_courier_events_removed_total") == Some(1.0)).await;
+    until(async || process.metric("testmo_courier_outbox_expired_events_total") == Some(1.0)).await;
     process.stop().await;
     stage.end().await;
 }

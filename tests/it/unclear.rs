@@ -96,7 +96,8 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
     stage.publish(&batch("acme", "b-2", 3)).await;
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
     assert_eq!(stage.account("acme").cases().len(), 6);
-    let counted = |part: &str| process.metric(&format!("testmo_courier_echo_differences_total{{part=\"{part}\"}}"));
+    let counted =
+        |part: &str| process.metric(&format!("testmo_courier_response_differences_total{{field=\"{part}\"}}"));
     assert_eq!((counted("name"), counted("tags"), counted("steps")), (Some(2.0), Some(0.0), Some(0.0)));
     let output = process.output();
     let warnings: Vec<&str> = output.lines().filter(|line| line.contains("otherwise than they were sent")).collect();
@@ -141,7 +142,7 @@ async fn reconciliation_filters_by_tag_only_where_a_canary_case_is_returned() {
         (TagsFilter::All, vec![by_tags, everything]),
         (TagsFilter::Late(60_000), vec![by_tags, everything]),
     ] {
-        let settle = [("COURIER_TESTMO__SETTLE_ANSWERED", "5s")];
+        let settle = [("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "5s")];
         let mut stage = Stage::on(Broker::shared(), &["acme"], &settle).await;
         stage.account("acme").change_settings(|settings| settings.tags_filter = filter);
         stage.account("acme").set_faults([on_create(Fault::status_after_commit(503)).times(1)]);

@@ -1,8 +1,9 @@
-//! Checks that a row that cannot be read, because it is broken or of a newer version, holds back only what depends on it.
+//! Checks that a row that is broken, or of a newer version, holds back only what depends on it.
 
 use serde_json::json;
 use sqlx::Connection;
 use testmo_courier::batch::Reason;
+use testmo_courier::store::ConnectionStore;
 
 use crate::support::batches::{batch, names, on_create};
 use crate::support::broker::Broker;
@@ -23,7 +24,7 @@ async fn run(stage: &Stage, sql: &str) {
 
 /// A worker that is as well as ever, but for so many rows of a table.
 async fn is_well(process: &Process, table: &str, rows: f64) {
-    let series = format!("testmo_courier_unreadable_rows{{table=\"{table}\"}}");
+    let series = format!("testmo_courier_store_unreadable_rows{{table=\"{table}\"}}");
     until(async || process.metric(&series) == Some(rows)).await;
     assert_eq!(process.metric("testmo_courier_store_up"), Some(1.0));
     assert!(process.get("/readyz").expect("an answer").starts_with("HTTP/1.1 200"));
@@ -32,7 +33,8 @@ async fn is_well(process: &Process, table: &str, rows: f64) {
 }
 
 /// Settings by which what is held is looked at again soon.
-const SOON: [(&str, &str); 2] = [("COURIER_RETRY__FIRST_PARK", "1s"), ("COURIER_RETRY__LONGEST_PARK", "1s")];
+const SOON: [(&str, &str); 2] =
+    [("COURIER_RETRY__SHELF_BACKOFF_MIN", "1s"), ("COURIER_RETRY__SHELF_BACKOFF_MAX", "1s")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shelf_row_of_a_newer_version_is_left_to_it() {

@@ -70,7 +70,9 @@ fn alerts() -> BTreeSet<String> {
 #[test]
 fn every_series_that_is_asked_for_is_documented() {
     let known = series();
-    assert!(known.contains("testmo_courier_push_duration_seconds_bucket") && known.contains("process_open_fds"));
+    assert!(
+        known.contains("testmo_courier_create_request_duration_seconds_bucket") && known.contains("process_open_fds")
+    );
     for (file, text) in watching() {
         for word in words(&text).filter(|word| word.starts_with("testmo_courier_") || word.starts_with("process_")) {
             assert!(known.contains(word), "{file}: docs/metrics.md has no {word}");
@@ -164,7 +166,7 @@ fn promises_come_first_on_the_dashboard() {
         ["The promises", "What waits, and why", "Errors by cause", "Testmo", "Neighbours and the worker itself"];
     assert_eq!(rows, order);
     let query = panels[1]["targets"][0]["expr"].as_str().unwrap_or_default();
-    assert!(query.contains("testmo_courier_publish_to_delivered_seconds"), "the first panel asks {query}");
+    assert!(query.contains("testmo_courier_batch_delivery_duration_seconds"), "the first panel asks {query}");
 }
 
 /// What stands after `key` on the lines of a YAML file.

@@ -1,8 +1,9 @@
 //! Checks that a worker survives its dependencies, and ends as it should.
 
 use testmo_courier::batch::Reason;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::shelf::{Identity, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
+use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
@@ -39,6 +40,7 @@ async fn a_worker_reconnects_to_a_broker_that_was_killed_and_restarted() {
     there.sort();
     wanted.sort();
     assert_eq!(there, wanted);
+    stage.all_sent().await;
     process.stop().await;
     stage.end().await;
 }
@@ -111,13 +113,13 @@ async fn metrics_count_what_happened_and_readiness_names_what_is_missing() {
     stage.event_of("acme/b-1").await;
     let metrics = process.get("/metrics").unwrap();
     for line in [
-        "testmo_courier_batches_total{settlement=\"delivered\"} 1",
-        "testmo_courier_batches_total{settlement=\"failed\"} 0",
+        "testmo_courier_batches_total{outcome=\"delivered\"} 1",
+        "testmo_courier_batches_total{outcome=\"failed\"} 0",
         "testmo_courier_cases_total{outcome=\"created\"} 5",
-        "testmo_courier_pushes_total{answer=\"2xx\"} 1",
-        "testmo_courier_pushes_total{answer=\"5xx\"} 0",
-        "testmo_courier_push_duration_seconds_count 1",
-        "testmo_courier_publish_to_delivered_seconds_count 1",
+        "testmo_courier_create_requests_total{result=\"2xx\"} 1",
+        "testmo_courier_create_requests_total{result=\"5xx\"} 0",
+        "testmo_courier_create_request_duration_seconds_count 1",
+        "testmo_courier_batch_delivery_duration_seconds_count 1",
         "testmo_courier_broker_up{connection=\"intake\"} 1",
         "testmo_courier_store_up 1",
         "testmo_courier_insecure_origins 1",
@@ -186,13 +188,13 @@ async fn a_second_worker_on_the_same_file_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from_others() {
     // While Testmo does not answer, and while the claim of a killed worker stands, the message stays in hand.
-    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__SETTLE_UNANSWERED", "5m")];
+    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5m")];
     let stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
     stage.account("acme").set_faults([slow_create(300_000)]);
     stage.publish(&batch("acme", "b-1", 2)).await;
     for _ in 0..3 {
         let process = Process::start(&stage).await;
-        until(async || process.metric("testmo_courier_batches_in_hand") == Some(1.0)).await;
+        until(async || process.metric("testmo_courier_batches_in_flight") == Some(1.0)).await;
         process.kill();
     }
     let process = Process::start(&stage).await;
@@ -206,10 +208,10 @@ async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from
 async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let shelve = Shelving {
-        identity: Identity::Raw("x".into(), None, None),
+        identity: ShelfIdentity::Raw("x".into(), None, None),
         reason: Reason::Suspect,
         detail: None,
-        until: Until::After(std::time::Duration::ZERO),
+        until: ShelvedUntil::After(std::time::Duration::ZERO),
         account: None,
         connection: None,
         parks: 0,
@@ -219,7 +221,7 @@ async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
         headers: Default::default(),
         body: batch("acme", "b-1", 2).to_string().into_bytes(),
     };
-    stage.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+    stage.store.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
     stage.start_worker();
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
     stage.shelf_until(<[_]>::is_empty).await;

@@ -8,20 +8,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
-use testmo_courier::admin::{self, Readiness};
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
+use testmo_courier::http::{self, Readiness};
 use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
-use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushMembers, Stored};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
+use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
-use testmo_courier::store::{Pruned, Storage, Store, StoreError};
+use testmo_courier::store::{
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore, ShelfStore,
+    Store, StoreError, StoreHealth, UnboundStore,
+};
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
 use testmo_courier::testmo::Client;
@@ -56,7 +59,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
     let (lanes, views) = mpsc::channel(4);
     let neighbours = Neighbours {
         cases: start(&amqp.cases_queue, amqp.prefetch),
-        dead: start(&amqp.dead_queue, UNDELIVERABLE_PREFETCH),
+        dead: start(&amqp.dead_letter_queue, UNDELIVERABLE_PREFETCH),
         unrouted: start(&amqp.unrouted_queue, UNDELIVERABLE_PREFETCH),
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
         store: Arc::new(store),
@@ -65,7 +68,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         close: close.clone(),
     };
     let listener = TcpListener::bind(config.observe.listen).await?;
-    links.spawn(admin::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token()));
+    links.spawn(http::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token()));
     let mut terminate = signal(SignalKind::terminate())?;
     let told = stop.clone();
     links.spawn(async move {
@@ -98,7 +101,7 @@ impl Storeless {
 }
 
 #[async_trait]
-impl Storage for Storeless {
+impl StoreHealth for Storeless {
     fn clock(&self) -> Clock {
         self.clock.clone()
     }
@@ -108,7 +111,10 @@ impl Storage for Storeless {
     }
 
     async fn close(&self) {}
+}
 
+#[async_trait]
+impl LedgerStore for Storeless {
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         Ok(ClaimOutcome::Granted {
             at: self.now(),
@@ -120,26 +126,22 @@ impl Storage for Storeless {
         })
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {
         let now = self.now();
         let events: Vec<OutboxEvent> =
             change.events.iter().map(|event| OutboxEvent::of(event, now, now + TURN_MS)).collect();
-        if change.turn.is_none() {
+        if change.owner_grace.is_none() {
             self.outbox().extend(events.iter().cloned());
         }
         Ok(CommitOutcome::Done(events))
     }
 
-    async fn batch_at(&self, _: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+    async fn batch_at(&self, _: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError> {
         Ok((None, self.now()))
     }
 
     async fn held_ids(&self, _: &str, _: &[u64]) -> Result<HashSet<u64>, StoreError> {
         Ok(HashSet::new())
-    }
-
-    async fn prune(&self, _: Duration, _: u32) -> Result<Pruned, StoreError> {
-        Ok(Pruned::default())
     }
 
     async fn last_push(&self, _: &BatchKey, _: &str, _: Option<&str>) -> Result<Option<String>, StoreError> {
@@ -150,10 +152,20 @@ impl Storage for Storeless {
         Ok(PushMembers::default())
     }
 
-    async fn take_late_checks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn take_late_checks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<StoredBatch>, StoreError> {
         Ok(Vec::new())
     }
+}
 
+#[async_trait]
+impl RetentionStore for Storeless {
+    async fn prune(&self, _: Duration, _: u32) -> Result<PruneCounts, StoreError> {
+        Ok(PruneCounts::default())
+    }
+}
+
+#[async_trait]
+impl AccountStore for Storeless {
     async fn permit(&self, _: &str, _: Option<&TenantId>, _: Duration) -> Result<Permit, StoreError> {
         Ok(Permit::Granted)
     }
@@ -165,16 +177,19 @@ impl Storage for Storeless {
     async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         Ok(Vec::new())
     }
+}
 
+#[async_trait]
+impl FolderStore for Storeless {
     async fn claim_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<FolderClaim, StoreError> {
         Ok(FolderClaim::Granted { created: Vec::new() })
     }
 
-    async fn begin_folder(&self, _: &NewFolder, _: &str, _: &FolderLimits) -> Result<FolderLeave, StoreError> {
-        Ok(FolderLeave::Granted)
+    async fn begin_folder_request(&self, _: &NewFolder, _: &str, _: &FolderLimits) -> Result<FolderPermit, StoreError> {
+        Ok(FolderPermit::Granted)
     }
 
-    async fn free_folder(&self, _: &NewFolder, _: &str, _: &FolderEnd) -> Result<(), StoreError> {
+    async fn release_folder(&self, _: &NewFolder, _: &str, _: &FolderEnd) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -185,12 +200,15 @@ impl Storage for Storeless {
     async fn forget_folder(&self, _: &NewFolder, _: u64) -> Result<(), StoreError> {
         Ok(())
     }
+}
 
-    async fn due(&self, _: u32) -> Result<Vec<Due>, StoreError> {
+#[async_trait]
+impl ShelfStore for Storeless {
+    async fn due_tenants(&self, _: u32) -> Result<Vec<DueTenant>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn skimmed(&self, _: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+    async fn shed_counts(&self, _: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -209,7 +227,10 @@ impl Storage for Storeless {
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         Ok(Vec::new())
     }
+}
 
+#[async_trait]
+impl OutboxStore for Storeless {
     async fn unsent(&self, most: u32, _: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut outbox = self.outbox();
@@ -230,6 +251,13 @@ impl Storage for Storeless {
         Ok(i64::try_from(self.outbox().len()).unwrap_or(i64::MAX))
     }
 
+    async fn resend_event(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl UnboundStore for Storeless {
     async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         self.outbox().extend(returned.iter().chain(behind).cloned());
         Ok(())
@@ -246,11 +274,10 @@ impl Storage for Storeless {
     async fn unbound_counts(&self, _: Duration, _: Duration) -> Result<UnboundCounts, StoreError> {
         Ok(UnboundCounts::default())
     }
+}
 
-    async fn announce_event_again(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
+#[async_trait]
+impl ConnectionStore for Storeless {
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
         Ok(self.connections.get(tenant).cloned())
     }
@@ -263,8 +290,8 @@ impl Storage for Storeless {
         Ok(Vec::new())
     }
 
-    async fn set_connection(&self, _: &ConnectionRow) -> Result<Written, StoreError> {
-        Ok(Written::Done)
+    async fn set_connection(&self, _: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
     }
 
     async fn record_verification(
@@ -273,8 +300,8 @@ impl Storage for Storeless {
         _: &str,
         _: u64,
         _: &Verification,
-    ) -> Result<Written, StoreError> {
-        Ok(Written::Done)
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
     }
 
     async fn take_reverifications(&self, _: Duration, _: u32) -> Result<Vec<ConnectionRow>, StoreError> {

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Config, Sources, load};
-use testmo_courier::store::Store;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::store::{ConnectionStore, Store, StoreHealth};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 
@@ -94,8 +94,8 @@ fn text(dir: &Path, settings: &Settings) -> String {
     let origins: Vec<&str> = settings.tenants.iter().map(|(_, origin)| origin.as_str()).collect();
     let mut text = format!(
         "[amqp]\nurl = {:?}\nprefetch = {}\n[store]\nurl = {store:?}\n[keys]\nmaster_key_file = {:?}\n\
-         [testmo]\nallow_insecure_origins = {origins:?}\n[observe]\nlisten = \"127.0.0.1:0\"\n\
-         [push]\nconcurrency = {}\n",
+         [testmo]\nallowed_insecure_origins = {origins:?}\n[observe]\nlisten = \"127.0.0.1:0\"\n\
+         [requests]\naccount_concurrency_per_worker = {}\n",
         settings.amqp_url,
         settings.prefetch,
         path(KEY),

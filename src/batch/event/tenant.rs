@@ -14,7 +14,7 @@ const RENEW: &str = "Generate a new API key on the user profile page in Testmo a
     with its expiration date; for integrations a separate API user is recommended. Then revoke the old key and others \
     that are no longer used.";
 const REPLACE: &str = "Generate a new API key on the user profile page in Testmo and enter it for this connection together \
-    with its expiration date; for integrations a separate API user is recommended. What waits then goes out by itself. \
+    with its expiration date; for integrations a separate API user is recommended. Waiting batches are then sent automatically. \
     Revoke keys that are no longer used.";
 
 /// What is told when a tenant's connection stops working.

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod reason;
+mod title;
 
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
-//! Why does a batch or a case not arrive, and what is to be done? Every reason, its cause and its remedy.
+//! Lists every reason for which a batch or a case does not arrive, with its cause and remedy.
 
 use serde::{Deserialize, Serialize};
 
-/// Whose trouble it is: decides what a batch waits for, and which of several reasons is told.
+/// Who has to act: decides what a batch waits for, and which of several reasons is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
-    /// The tenant's connection has to be mended.
+    /// The tenant's connection has to be corrected.
     Connection,
-    /// The tenant's Testmo has no room or is not well.
+    /// The tenant's Testmo has no capacity or is failing.
     Account,
     /// The message itself is broken.
     Message,
@@ -26,25 +26,25 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// Every reason there is.
+            /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The word that events, metrics and commands use.
+            /// Returns the word that events, metrics and commands use.
             pub fn code(self) -> &'static str {
                 match self { $(Self::$name => $code),+ }
             }
 
-            /// Whose trouble it is.
+            /// Returns who has to act.
             pub fn class(self) -> Class {
                 match self { $(Self::$name => Class::$class),+ }
             }
 
-            /// What is wrong, in one sentence.
+            /// Returns what is wrong, in one sentence.
             pub fn cause(self) -> &'static str {
                 match self { $(Self::$name => $cause),+ }
             }
 
-            /// What to do, in one or two sentences.
+            /// Returns what to do, in a few sentences.
             pub fn remedy(self) -> &'static str {
                 match self { $(Self::$name => $remedy),+ }
             }
@@ -60,7 +60,7 @@ reasons! {
     /// It breaks the contract.
     InvalidMessage "invalid_message" Message:
         "The message breaks the contract for batches.",
-        "Mend the generator at the places that the detail names, and publish the batch again.";
+        "Correct the generator at the places that the detail names, and publish the batch again.";
     /// It is larger than the worker takes.
     TooLarge "too_large" Message:
         "The message is larger than the worker takes.",
@@ -76,7 +76,7 @@ reasons! {
     /// The worker crashed over it.
     Suspect "suspect" Message:
         "The worker stopped several times while it had this message in hand, or a defect in it failed over the message, so it is tried apart from others.",
-        "Nothing to do: the batch is tried again by itself.";
+        "Nothing to do: the batch is retried automatically.";
     /// The worker crashed over it even when it was tried alone.
     CrashLoop "crash_loop" Message:
         "The worker stopped or failed three times over this message, with nothing else of its kind in hand.",
@@ -88,19 +88,19 @@ reasons! {
     /// Nobody has registered the tenant.
     UnknownTenant "unknown_tenant" Connection:
         "No Testmo connection is registered for this tenant.",
-        "Enter the tenant's Testmo connection (base URL, API key, project and folder); the batch then goes out by itself.";
+        "Enter the tenant's Testmo connection (base URL, API key, project and folder); the batch is then sent automatically.";
     /// The connection was never seen to work.
     Unverified "unverified" Connection:
         "The tenant's Testmo connection has not been verified since it was changed.",
-        "Verify the connection and mend what it names; the batch then goes out by itself.";
+        "Verify the connection and correct what it names; the batch is then sent automatically.";
     /// 401.
     KeyRefused "key_refused" Connection:
         "Testmo refused the API key (401 Unauthorized): it was copied incorrectly, or it was revoked.",
-        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch then goes out by itself. Revoke keys that are no longer used.";
+        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch is then sent automatically. Revoke keys that are no longer used.";
     /// 403.
     Forbidden "forbidden" Connection:
         "The user of the API key may not create test cases in this project (403 Forbidden).",
-        "Give the key's user a role with write permission on the project in Testmo; the batch then goes out by itself.";
+        "Give the key's user a role with write permission on the project in Testmo; the batch is then sent automatically.";
     /// 404.
     TargetMissing "target_missing" Connection:
         "The project or the folder does not exist in Testmo, or the key's user cannot see it (404 Not Found).",
@@ -108,7 +108,7 @@ reasons! {
     /// The name is not known, or the certificate is another's, and it never was otherwise.
     WrongHost "wrong_host" Connection:
         "The host in the instance URL is not known, or its certificate is not one of that host.",
-        "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net. It is looked at again by itself.";
+        "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically.";
     /// HTML, a redirect.
     NotTestmo "not_testmo" Connection:
         "The base URL answers, but not as Testmo's API does.",
@@ -119,12 +119,12 @@ reasons! {
         "Check whether a firewall or proxy in front of Testmo blocks the worker, and, for 402, whether the Testmo subscription is paid. The connection is verified again automatically, and the batch is then sent.";
     /// The address policy.
     AddressRefused "address_refused" Connection:
-        "The base URL leads to an address that keys are not sent to.",
+        "The base URL leads to an address to which no API keys are sent.",
         "Check the instance URL; it has the form https://<your-name>.testmo.net.";
     /// 422 over what the connection supplies.
     ConnectionRejected "connection_rejected" Connection:
-        "Testmo refuses what the connection supplies: the folder, the template, the state, or a required field that the mapping lacks.",
-        "Mend the connection's folder or mapping at the field that the detail names; the batch then goes out by itself.";
+        "Testmo rejected a value that comes from this connection's settings (folder, template, state), or requires a field that the mapping does not set.",
+        "Correct the connection's folder or mapping at the field that the detail names; the batch is then sent automatically.";
     /// The folder that the batch asks for is not there.
     FolderMissing "folder_missing" Connection:
         "The folder that the batch asks for does not exist under the tenant's folder in Testmo.",
@@ -132,35 +132,35 @@ reasons! {
     /// 429.
     Throttled "throttled" Account:
         "The tenant's Testmo asks for a pause (429 Too Many Requests).",
-        "Nothing to do: the batch goes out by itself when Testmo has room again.";
+        "Nothing to do: the batch is sent automatically when Testmo accepts requests again.";
     /// 5xx.
     ServerError "server_error" Account:
         "The tenant's Testmo answers with errors (5xx, 421 or 425).",
-        "Nothing to do: the batch is tried again by itself. If it lasts, ask Testmo's support.";
+        "Nothing to do: the batch is retried automatically. If it lasts, ask Testmo's support.";
     /// No answer.
     NoAnswer "no_answer" Account:
         "The tenant's Testmo did not answer in time, or the connection broke.",
-        "Nothing to do: the batch is tried again by itself.";
+        "Nothing to do: the batch is retried automatically.";
     /// No connection.
     Unreachable "unreachable" Account:
         "The tenant's Testmo cannot be reached.",
-        "Nothing to do: the batch is tried again by itself. If it lasts, check the instance URL and the network.";
+        "Nothing to do: the batch is retried automatically. If it lasts, check the instance URL and the network.";
     /// Not known whether the last push arrived.
     Unclear "unclear" Account:
         "It is not known yet whether the last request created its cases.",
-        "Nothing to do: the worker looks into Testmo before it sends anything again.";
+        "Nothing to do: the worker reconciles with Testmo before it sends anything again.";
     /// Creating the folder was tried as often as it may be.
     FolderUnconfirmed "folder_unconfirmed" Account:
         "Testmo was asked to create the folder that the batch asks for, but did not return it, and does not show it in its list of folders.",
-        "Create the folder that the detail names by hand in Testmo: the worker keeps looking for it, and the batch then goes out automatically. Otherwise the worker asks Testmo again after a day.";
+        "Create the folder that the detail names by hand in Testmo: the worker keeps checking for it, and the batch is then sent automatically. Otherwise the worker asks Testmo again after a day.";
     /// No room for it in memory.
     NoRoom "no_room" Account:
         "More batches of this account wait than the worker holds in memory.",
-        "Nothing to do: the batch goes out in its turn.";
+        "Nothing to do: the batch is sent in its turn.";
     /// A person paused the lane.
     Paused "paused" Account:
         "An operator has paused the sending of this tenant's batches, or of all batches of its Testmo account.",
-        "Nothing to do: the batch goes out by itself when the operator resumes.";
+        "Nothing to do: the batch is sent automatically when the operator resumes.";
     /// The store holds something of it that this version cannot read.
     StoreRowUnreadable "store_row_unreadable" Account:
         "The worker cannot read what its store holds of this batch, its tenant or its Testmo account.",
@@ -168,23 +168,23 @@ reasons! {
     /// Testmo refused one case.
     CaseRefused "case_refused" Case:
         "Testmo refused the case.",
-        "Mend the case at the field that the detail names, and publish it again in a batch of its own.";
+        "Correct the case at the field that the detail names, and publish it again in a batch of its own.";
     /// One case too large.
     CaseTooLarge "case_too_large" Case:
         "The case alone is larger than Testmo takes (413).",
         "Shorten the case, and publish it again in a batch of its own.";
     /// Another 4xx.
     Rejected "rejected" Case:
-        "Testmo rejected the request for a reason that the worker does not know.",
-        "Ask the operator to look at the status in the detail.";
+        "Testmo rejected the request for an unknown reason.",
+        "Ask the operator to check the status in the detail.";
     /// Every case of the batch was refused.
     AllRefused "all_refused" Case:
         "Testmo refused every case of the batch.",
-        "Mend the cases at the fields that the details name, and publish them again in a batch of its own.";
+        "Correct the cases at the fields that the details name, and publish them again in a batch of its own.";
     /// Failing for too long.
     RetriesExhausted "retries_exhausted" Person:
         "The tenant's Testmo failed for longer than the worker keeps trying.",
-        "When Testmo is well again, replay the batch.";
+        "When Testmo works again, replay the batch.";
     /// Partly found.
     UnclearInTestmo "unclear_in_testmo" Person:
         "A request whose answer was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted.",
@@ -196,7 +196,7 @@ reasons! {
     /// The account changed meanwhile.
     UnclearElsewhere "unclear_elsewhere" Person:
         "A request whose answer was lost went to another Testmo account than the tenant's present one.",
-        "Look there by hand, then replay or discard the batch.";
+        "Check the former account in Testmo, then replay or discard the batch.";
 }
 
 impl schemars::JsonSchema for Reason {

@@ -1,15 +1,13 @@
-//! `batches list`: which batches were worked on, and where are their cases?
+//! `batches list`: lists the latest batches.
 
 use clap::Args;
-use serde_json::{Value, json};
-use testmo_courier::batch::TenantId;
-use testmo_courier::batch::event::link;
-use testmo_courier::batch::ledger::{BatchRecord, CaseState};
-use testmo_courier::store::Store;
+use testmo_courier::app::batches::{self, BatchRecord, Tally, links};
+use testmo_courier::app::time::relative;
+use testmo_courier::app::view::BatchView;
+use testmo_courier::app::{Store, TenantId, store_now};
 
 use super::super::failure::Failure;
-use super::super::moment::{relative, rfc3339};
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::{Form, List};
 
 const EXAMPLES: &str = "\
@@ -33,16 +31,15 @@ pub(crate) struct Arguments {
     form: Form,
 }
 
-pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let latest = store.latest_batches(arguments.tenant.as_ref(), arguments.limit).await?;
-    let records: Vec<&BatchRecord> = latest.iter().map(|stored| &stored.record).collect();
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    let records = batches::list(store, arguments.tenant.as_ref(), arguments.limit).await?;
     if arguments.form.json {
-        return out.json(&records.into_iter().map(object).collect());
+        return out.json(&records.iter().map(BatchView::of).collect::<Vec<_>>());
     }
-    table(&records, store.now()).write(out, arguments.form.plain, "No batch was worked on yet.")
+    table(&records, store_now(store)).write(out, arguments.form.plain, "No batch was worked on yet.")
 }
 
-fn table(records: &[&BatchRecord], now: i64) -> List {
+fn table(records: &[BatchRecord], now: i64) -> List {
     let mut list = List::new(&["batch", "state", "cases", "when", "first case"]);
     for record in records {
         list.add(vec![
@@ -56,70 +53,9 @@ fn table(records: &[&BatchRecord], now: i64) -> List {
     list
 }
 
-/// A batch for programs, without its single cases.
-pub(super) fn object(record: &BatchRecord) -> Value {
-    let tally = Tally::of(record);
-    json!({
-        "tenant_id": record.key.tenant.as_str(),
-        "batch_id": record.key.batch.as_str(),
-        "state": record.state.name(),
-        "revision": record.revision,
-        "cases": {"all": record.cases.len(), "created": tally.created, "refused": tally.refused,
-                  "unclear": tally.unclear, "waiting": tally.waiting},
-        "first_seen_at": rfc3339(record.first_seen_at),
-        "settled_at": record.settled_at.and_then(rfc3339),
-        "links": links(record).collect::<Vec<_>>(),
-    })
-}
-
-/// Where people see the cases that are in Testmo, in order.
-fn links(record: &BatchRecord) -> impl Iterator<Item = String> {
-    record.cases.iter().enumerate().filter_map(|(i, case)| match case.state {
-        CaseState::Created(id) | CaseState::Adopted(id) => link(record, i, id),
-        CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
-    })
-}
-
-/// How many cases are how far.
-#[derive(Default)]
-struct Tally {
-    created: usize,
-    refused: usize,
-    unclear: usize,
-    waiting: usize,
-}
-
-impl Tally {
-    fn of(record: &BatchRecord) -> Self {
-        let mut tally = Self::default();
-        for case in &record.cases {
-            match case.state {
-                CaseState::Created(_) | CaseState::Adopted(_) => tally.created += 1,
-                CaseState::Refused(_) => tally.refused += 1,
-                CaseState::Claimed | CaseState::Lost => tally.unclear += 1,
-                CaseState::Waiting => tally.waiting += 1,
-            }
-        }
-        tally
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts = [
-            (self.created, "created"),
-            (self.refused, "refused"),
-            (self.unclear, "unclear"),
-            (self.waiting, "waiting"),
-        ];
-        let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-        f.write_str(&parts.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use testmo_courier::batch::Reason;
+    use testmo_courier::app::Reason;
     use testmo_courier::batch::ledger::{BatchState, OpenPush, Refusal, Target};
 
     use super::*;
@@ -142,7 +78,8 @@ mod tests {
         partial.not_created(vec![(1, Refusal { reason: Reason::CaseRefused, said: vec![] })]);
         partial.created(&[(0, 3721)]);
         partial.state = BatchState::Partial;
-        insta::assert_snapshot!(table(&[&waiting, &partial], NOW).columns().join("\n"));
-        insta::assert_snapshot!(format!("{:#}", object(&partial)));
+        let view = serde_json::to_string_pretty(&BatchView::of(&partial)).unwrap();
+        insta::assert_snapshot!(table(&[waiting, partial], NOW).columns().join("\n"));
+        insta::assert_snapshot!(view);
     }
 }

@@ -1,4 +1,4 @@
-//! `batches`: what became of the batches that were received?
+//! `batches`: shows what became of the batches that were received.
 
 mod list;
 mod show;
@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::desk::{configuration, store};
 use super::failure::Failure;
-use super::out::Out;
+use super::open::{configuration, store};
+use super::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -19,7 +19,7 @@ pub(super) enum Command {
     Show(show::Arguments),
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
     match command {
         Command::List(arguments) => list::execute(&arguments, &store, out).await,

@@ -1,24 +1,14 @@
-//! `batches show`: where are the cases of a batch, how did they get there, and what was told of it?
+//! `batches show`: shows everything that is known of one batch.
 
 use clap::Args;
-use serde_json::{Value, json};
-use testmo_courier::batch::event::link;
-use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
-use testmo_courier::batch::{BatchKey, Reason};
-use testmo_courier::store::Store;
-use testmo_courier::store::history::{EventRow, History, PushRow};
-use testmo_courier::store::ledger::Stored;
-use testmo_courier::store::shelf::{Filter, Shelved};
+use testmo_courier::app::batches::{self, BatchDetails, BatchRecord, link, settlements, testmo_id};
+use testmo_courier::app::view::{BatchDetailsView, due};
+use testmo_courier::app::{BatchKey, Store};
 
 use super::super::failure::Failure;
-use super::super::moment::{absolute, both, rfc3339};
-use super::super::out::Out;
-use super::super::shelf;
+use super::super::output::Output;
 use super::super::table::{List, counted, facts};
-use super::list;
-
-/// The most entries of the shelf that are shown of one batch.
-const MOST_ENTRIES: u32 = 20;
+use super::super::time_format::{absolute, both};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,184 +26,115 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// All that is known of a batch.
-struct Known {
-    key: BatchKey,
-    stored: Option<Stored>,
-    shelf: Vec<Shelved>,
-    history: History,
-    now: i64,
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    let details = batches::show(store, &arguments.batch).await?;
+    if arguments.json { out.json(&BatchDetailsView::of(&details)) } else { out.text(&text(&details)) }
 }
 
-pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let key = &arguments.batch;
-    let (stored, now) = store.batch_at(key).await?;
-    let filter = Filter { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), ..Filter::default() };
-    let known = Known {
-        key: key.clone(),
-        stored,
-        shelf: store.shelf(&filter, MOST_ENTRIES).await?,
-        history: store.history(key).await?,
-        now,
+fn text(details: &BatchDetails) -> String {
+    let mut text = facts(&summary(details));
+    if let Some(record) = details.record() {
+        section(&mut text, "cases", &cases(details, record));
+    }
+    section(&mut text, "pushes", &pushes(details));
+    section(&mut text, "settlements", &settled(details));
+    section(&mut text, "events", &events(details));
+    section(&mut text, "shelf", &shelved(details));
+    text
+}
+
+fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("batch", details.key.to_string())];
+    let Some(record) = details.record() else {
+        lines.push(("state", "nothing of it was sent yet".into()));
+        return lines;
     };
-    if known.stored.is_none() && known.shelf.is_empty() && known.history.events.is_empty() {
-        return Err(Failure::finding(
-            format!("no batch {key} is known: it was not received, or waits in the broker or with a worker"),
-            "check the ids, as in `testmo-courier batches list`, and whether its publisher was told that it is stored",
-        ));
+    lines.push(("state", record.state.name().into()));
+    lines.push(("revision", record.revision.to_string()));
+    lines.push(("first sent", both(record.first_seen_at, details.now)));
+    lines.extend(record.settled_at.map(|at| ("settled", both(at, details.now))));
+    lines.extend(
+        record.target().map(|target| {
+            ("target", format!("{}, project {}, folder {}", target.account, target.project, target.folder))
+        }),
+    );
+    lines.push(("fingerprint", record.fingerprint.clone()));
+    if BatchDetails::is_pruned(record) {
+        lines.push(("pruned", "what its cases and pushes were is not kept any more".into()));
     }
-    if arguments.json { out.json(&known.object()) } else { out.text(&known.text()) }
+    lines
 }
 
-impl Known {
-    fn text(&self) -> String {
-        let mut text = facts(&self.facts());
-        if let Some(Stored { record, .. }) = &self.stored {
-            section(&mut text, "cases", &self.cases(record));
-        }
-        section(&mut text, "pushes", &self.pushes());
-        section(&mut text, "settlements", &self.settlements());
-        section(&mut text, "events", &self.events());
-        section(&mut text, "shelf", &self.shelved());
-        text
+fn cases(details: &BatchDetails, record: &BatchRecord) -> List {
+    let mut list = List::new(&["case", "state", "id", "link or reason", "there once more"]);
+    for (index, case) in record.cases.iter().enumerate() {
+        let id = testmo_id(&case.state);
+        let place = id.and_then(|id| link(record, index, id)).or_else(|| BatchDetails::refusal(case));
+        list.add(vec![
+            case.key.clone(),
+            details.case_state(record, case).into(),
+            id.map(|id| id.to_string()).unwrap_or_default(),
+            place.unwrap_or_default(),
+            case.duplicates.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+        ]);
     }
+    list
+}
 
-    fn facts(&self) -> Vec<(&'static str, String)> {
-        let mut told = vec![("batch", self.key.to_string())];
-        let Some(Stored { record, .. }) = &self.stored else {
-            told.push(("state", "nothing of it was sent yet".into()));
-            return told;
-        };
-        told.push(("state", record.state.name().into()));
-        told.push(("revision", record.revision.to_string()));
-        told.push(("first sent", both(record.first_seen_at, self.now)));
-        told.extend(record.settled_at.map(|at| ("settled", both(at, self.now))));
-        told.extend(record.target().map(|target| {
-            ("target", format!("{}, project {}, folder {}", target.account, target.project, target.folder))
-        }));
-        told.push(("fingerprint", record.fingerprint.clone()));
-        if is_pruned(record) {
-            told.push(("pruned", "what its cases and pushes were is not kept any more".into()));
-        }
-        told
+fn pushes(details: &BatchDetails) -> List {
+    let mut list = List::new(&["push", "sent", "known after", "cases", "answer", "ids"]);
+    for push in &details.history.pushes {
+        list.add(vec![
+            // The first digits are the time.
+            push.id.chars().skip(push.id.chars().count().saturating_sub(8)).collect(),
+            absolute(push.claimed_at),
+            push.ended_at.map(|at| format!("{} ms", at - push.claimed_at)).unwrap_or_default(),
+            push.cases.to_string(),
+            push.answer.clone().unwrap_or_else(|| "not known".into()),
+            push.ids.map(|(first, last)| format!("{first} to {last}")).unwrap_or_default(),
+        ]);
     }
+    list
+}
 
-    fn cases(&self, record: &BatchRecord) -> List {
-        let mut list = List::new(&["case", "state", "id", "link or reason", "there once more"]);
-        for (index, case) in record.cases.iter().enumerate() {
-            let id = id_of(&case.state);
-            let place = id.and_then(|id| link(record, index, id)).or_else(|| reason_of(case));
-            list.add(vec![
-                case.key.clone(),
-                self.word_of(record, index).into(),
-                id.map(|id| id.to_string()).unwrap_or_default(),
-                place.unwrap_or_default(),
-                case.duplicates.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
-            ]);
-        }
-        list
+fn settled(details: &BatchDetails) -> List {
+    let mut list = List::new(&["revision", "settled", "outcome", "cases"]);
+    for settlement in settlements(&details.history.events) {
+        let cases = settlement.cases.iter().map(|(outcome, count)| counted(*count, outcome, outcome));
+        list.add(vec![
+            settlement.revision.to_string(),
+            absolute(settlement.settled_at),
+            settlement.outcome.clone(),
+            cases.collect::<Vec<_>>().join(", "),
+        ]);
     }
+    list
+}
 
-    /// The word for a case's state; those of events where there is one.
-    fn word_of(&self, record: &BatchRecord, index: usize) -> &'static str {
-        let case = &record.cases[index];
-        let leased = self.stored.as_ref().and_then(|stored| stored.lease_until).is_some_and(|until| until > self.now);
-        match case.state {
-            CaseState::Waiting if record.state != BatchState::Open && !case.doubt => "not_sent",
-            CaseState::Waiting if !case.doubt => "waiting",
-            CaseState::Claimed if leased => "being_sent",
-            CaseState::Created(_) => "created",
-            CaseState::Adopted(_) => "adopted",
-            CaseState::Refused(_) => "refused",
-            CaseState::Waiting | CaseState::Claimed | CaseState::Lost => "unclear",
-        }
+fn events(details: &BatchDetails) -> List {
+    let mut list = List::new(&["event", "stored", "announced", "type"]);
+    for event in &details.history.events {
+        list.add(vec![
+            event.id.clone(),
+            absolute(event.created_at),
+            event.sent_at.map_or_else(|| "not yet".into(), absolute),
+            event.kind.clone(),
+        ]);
     }
+    list
+}
 
-    fn pushes(&self) -> List {
-        let mut list = List::new(&["push", "sent", "known after", "cases", "answer", "ids"]);
-        for push in &self.history.pushes {
-            list.add(vec![
-                // The first digits are the time.
-                push.id.chars().skip(push.id.chars().count().saturating_sub(8)).collect(),
-                absolute(push.claimed_at),
-                push.ended_at.map(|at| format!("{} ms", at - push.claimed_at)).unwrap_or_default(),
-                push.cases.to_string(),
-                push.answer.clone().unwrap_or_else(|| "not known".into()),
-                push.ids.map(|(first, last)| format!("{first} to {last}")).unwrap_or_default(),
-            ]);
-        }
-        list
+fn shelved(details: &BatchDetails) -> List {
+    let mut list = List::new(&["id", "state", "reason", "comes back"]);
+    for entry in &details.shelf {
+        list.add(vec![
+            entry.id.to_string(),
+            entry.state.name().into(),
+            entry.content.reason.to_string(),
+            due(entry, details.now),
+        ]);
     }
-
-    fn settlements(&self) -> List {
-        let mut list = List::new(&["revision", "settled", "outcome", "cases"]);
-        for (event, settled) in self.history.events.iter().filter_map(settlement) {
-            list.add(vec![
-                settled["revision"].to_string(),
-                absolute(event.created_at),
-                settled["outcome"].as_str().unwrap_or_default().into(),
-                tally(&settled),
-            ]);
-        }
-        list
-    }
-
-    fn events(&self) -> List {
-        let mut list = List::new(&["event", "stored", "announced", "type"]);
-        for event in &self.history.events {
-            list.add(vec![
-                event.id.clone(),
-                absolute(event.created_at),
-                event.sent_at.map_or_else(|| "not yet".into(), absolute),
-                event.kind.clone(),
-            ]);
-        }
-        list
-    }
-
-    fn shelved(&self) -> List {
-        let mut list = List::new(&["id", "state", "reason", "comes back"]);
-        for entry in &self.shelf {
-            list.add(vec![
-                entry.id.to_string(),
-                entry.state.name().into(),
-                entry.content.reason.to_string(),
-                shelf::due(entry, self.now),
-            ]);
-        }
-        list
-    }
-
-    fn object(&self) -> Value {
-        let mut value = match &self.stored {
-            Some(Stored { record, .. }) => {
-                let mut value = list::object(record);
-                value["fingerprint"] = json!(record.fingerprint);
-                value["pruned"] = json!(is_pruned(record));
-                value["cases"] = (0..record.cases.len()).map(|index| self.case_object(record, index)).collect();
-                value
-            }
-            None => json!({"tenant_id": self.key.tenant.as_str(), "batch_id": self.key.batch.as_str(), "state": null}),
-        };
-        value["pushes"] = self.history.pushes.iter().map(push_object).collect();
-        value["settlements"] = self.history.events.iter().filter_map(settlement).map(settlement_object).collect();
-        value["events"] = self.history.events.iter().map(event_object).collect();
-        value["shelf"] = self.shelf.iter().map(|entry| shelf::object(entry, self.now)).collect();
-        value
-    }
-
-    fn case_object(&self, record: &BatchRecord, index: usize) -> Value {
-        let case = &record.cases[index];
-        let id = id_of(&case.state);
-        json!({
-            "key": case.key,
-            "state": self.word_of(record, index),
-            "testmo_id": id,
-            "link": id.and_then(|id| link(record, index, id)),
-            "reason": reason_of(case),
-            "duplicate_ids": case.duplicates,
-        })
-    }
+    list
 }
 
 /// Appends a list under its heading, unless it is empty.
@@ -225,95 +146,22 @@ fn section(text: &mut String, heading: &str, list: &List) {
     text.extend(list.columns().iter().map(|line| format!("  {line}\n")));
 }
 
-/// Only what was settled is pruned, and no batch has no case.
-fn is_pruned(record: &BatchRecord) -> bool {
-    record.cases.is_empty()
-}
-
-fn id_of(state: &CaseState) -> Option<u64> {
-    match state {
-        CaseState::Created(id) | CaseState::Adopted(id) => Some(*id),
-        CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
-    }
-}
-
-/// Why a case was refused, with Testmo's words.
-fn reason_of(case: &CaseRecord) -> Option<String> {
-    if let Some(status) = case.rejected_unclear() {
-        return Some(format!("{}; Testmo answered {status}", Reason::RejectedUnclear));
-    }
-    let CaseState::Refused(refusal) = &case.state else { return None };
-    let said = refusal.said.iter().map(|said| format!("; {}: {}", said.field, said.message));
-    Some(refusal.reason.to_string() + &said.collect::<String>())
-}
-
-/// What an event says of a settlement, if it is about one.
-fn settlement(event: &EventRow) -> Option<(&EventRow, Value)> {
-    let mut body: Value = serde_json::from_str(&event.body).ok()?;
-    let settled = body["data"].take();
-    settled["revision"].is_u64().then_some((event, settled)).filter(|(_, settled)| settled["outcome"].is_string())
-}
-
-/// How many cases of a settlement had which outcome, in the order in which these occur.
-fn tally(settled: &Value) -> String {
-    let mut tally: Vec<(&str, usize)> = Vec::new();
-    for outcome in settled["cases"].as_array().into_iter().flatten().filter_map(|case| case["outcome"].as_str()) {
-        match tally.iter_mut().find(|(word, _)| *word == outcome) {
-            Some((_, count)) => *count += 1,
-            None => tally.push((outcome, 1)),
-        }
-    }
-    tally.into_iter().map(|(word, count)| counted(count, word, word)).collect::<Vec<_>>().join(", ")
-}
-
-fn push_object(push: &PushRow) -> Value {
-    json!({
-        "id": push.id,
-        "account": push.account,
-        "project": push.project,
-        "folder": push.folder,
-        "cases": push.cases,
-        "holder": push.holder,
-        "claimed_at": rfc3339(push.claimed_at),
-        "ended_at": push.ended_at.and_then(rfc3339),
-        "answer": push.answer,
-        "first_id": push.ids.map(|ids| ids.0),
-        "last_id": push.ids.map(|ids| ids.1),
-    })
-}
-
-fn settlement_object((event, settled): (&EventRow, Value)) -> Value {
-    json!({
-        "revision": settled["revision"],
-        "outcome": settled["outcome"],
-        "settled_at": rfc3339(event.created_at),
-        "event": event.id,
-    })
-}
-
-fn event_object(event: &EventRow) -> Value {
-    json!({
-        "id": event.id,
-        "type": event.kind,
-        "stored_at": rfc3339(event.created_at),
-        "announced_at": event.sent_at.and_then(rfc3339),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use testmo_courier::batch::Reason;
+    use testmo_courier::app::Reason;
     use testmo_courier::batch::event::{Telling, deferred, of_settlement};
-    use testmo_courier::batch::ledger::{OpenPush, Refusal, Target};
+    use testmo_courier::batch::ledger::{BatchState, OpenPush, Refusal, Target};
     use testmo_courier::batch::message::Source;
     use testmo_courier::batch::verdict::answer::FieldRefusal;
+    use testmo_courier::store::history::{EventRow, History, PushRow};
+    use testmo_courier::store::ledger::StoredBatch;
 
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
 
-    fn known(stored: Option<Stored>, history: History) -> Known {
-        Known { key: "acme/b-1".parse().unwrap(), stored, shelf: vec![], history, now: NOW }
+    fn details(stored: Option<StoredBatch>, history: History) -> BatchDetails {
+        BatchDetails { key: "acme/b-1".parse().unwrap(), stored, shelf: vec![], history, now: NOW }
     }
 
     fn fresh() -> BatchRecord {
@@ -354,7 +202,7 @@ mod tests {
         }
     }
 
-    fn told(event: &testmo_courier::batch::event::Event, ms_ago: i64, announced: bool) -> EventRow {
+    fn event_row(event: &testmo_courier::batch::event::Event, ms_ago: i64, announced: bool) -> EventRow {
         EventRow {
             id: event.id.clone(),
             kind: event.kind.into(),
@@ -375,30 +223,30 @@ mod tests {
                 push("0123456789abcde1", 660_000, Some("422"), None),
                 push("0123456789abcde2", 600_000, Some("timeout, adopted"), Some((3_721, 3_722))),
             ],
-            events: vec![told(&waits, 690_000, true), told(&settled, 600_000, false)],
+            events: vec![event_row(&waits, 690_000, true), event_row(&settled, 600_000, false)],
         }
     }
 
-    fn stored(record: BatchRecord, lease_until: Option<i64>) -> Option<Stored> {
-        Some(Stored { record, claimed_at: None, lease_until })
+    fn stored(record: BatchRecord, lease_until: Option<i64>) -> Option<StoredBatch> {
+        Some(StoredBatch { record, claimed_at: None, lease_until })
     }
 
     #[test]
     fn a_settled_batch_reads_like_this() {
-        let known = known(stored(partial(), None), history());
-        insta::assert_snapshot!(known.text());
-        insta::assert_snapshot!(format!("{:#}", known.object()));
+        let details = details(stored(partial(), None), history());
+        insta::assert_snapshot!(text(&details));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&BatchDetailsView::of(&details)).unwrap());
     }
 
     #[test]
     fn batches_in_other_states_read_like_this() {
         let pushes = vec![push("0123456789abcde0", 1_000, None, None)];
-        let under_way = known(stored(claimed(), Some(NOW + 1)), History { pushes, ..History::default() });
-        let in_doubt = known(stored(claimed(), Some(NOW)), History::default());
+        let under_way = details(stored(claimed(), Some(NOW + 1)), History { pushes, ..History::default() });
+        let in_doubt = details(stored(claimed(), Some(NOW)), History::default());
         let pruned = BatchRecord { cases: vec![], targets: vec![], ..partial() };
-        let pruned = known(stored(pruned, None), History::default());
+        let pruned = details(stored(pruned, None), History::default());
         let waits = History { pushes: vec![], ..history() };
-        let unsent = known(None, History { events: waits.events[..1].to_vec(), ..waits });
-        insta::assert_snapshot!([under_way, in_doubt, pruned, unsent].map(|known| known.text()).join("\n----\n\n"));
+        let unsent = details(None, History { events: waits.events[..1].to_vec(), ..waits });
+        insta::assert_snapshot!([under_way, in_doubt, pruned, unsent].map(|details| text(&details)).join("\n----\n\n"));
     }
 }

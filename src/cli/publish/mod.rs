@@ -1,4 +1,4 @@
-//! `publish`: how does a batch get from a file onto the queue, and what becomes of it?
+//! `publish`: publishes batches from files, and waits for their outcomes if that is wanted.
 
 mod wait;
 
@@ -6,22 +6,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use testmo_courier::amqp::{self, Publisher, Tail};
-use testmo_courier::clock::Clock;
+use testmo_courier::app::events::follow;
+use testmo_courier::app::messages::{Message, check_broker, only_tenant, publish};
+use testmo_courier::app::time::duration;
 use testmo_courier::config::Amqp;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::desk::configuration;
-use super::events::{duration, pattern};
 use super::failure::Failure;
-use super::letter::{self, Letter};
-use super::lint::tell;
-use super::out::Out;
+use super::lint::print;
+use super::message_file::{MessageFile, read_all};
+use super::open::configuration;
+use super::output::Output;
 use super::table::counted;
-
-/// The routing key that the documentation gives to generators.
-const ROUTING_KEY: &str = "batch";
 
 const EXAMPLES: &str = "\
 Every file is checked first, as `lint` does; when one of them has a fault, nothing is published.
@@ -48,28 +43,29 @@ pub(super) struct Arguments {
     raw: bool,
 }
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
-    let letters = letter::read_all(&arguments.files)?;
+    let files = read_all(&arguments.files)?;
     if !arguments.raw {
-        refuse_faulty(&letters, out)?;
+        refuse_faulty(&files, out)?;
     }
+    let messages: Vec<&Message> = files.iter().map(|file| &file.message).collect();
     if !arguments.wait {
-        // The publisher tries for long and says little; this tells at once what is wrong with the broker.
-        amqp::connect_once(&config.amqp, "publish").await?.close().await;
-        return send_all(&config.amqp, &letters, out).await;
+        check_broker(&config.amqp).await?;
+        return publish_all(&config.amqp, &messages, out).await;
     }
-    let mut tail = Tail::open(&config.amqp, &pattern(letter::only_tenant(&letters, arguments.raw))).await?;
-    send_all(&config.amqp, &letters, out).await?;
-    let end = wait::outcomes(&mut tail, &letters, arguments.timeout, out).await;
+    let tenant = only_tenant(messages.iter().copied(), arguments.raw);
+    let mut tail = follow(&config.amqp, tenant).await?;
+    publish_all(&config.amqp, &messages, out).await?;
+    let end = wait::outcomes(&mut tail, &messages, arguments.timeout, out).await;
     tail.close().await;
     end
 }
 
-fn refuse_faulty(letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
-    let faulty: Vec<_> = letters.iter().filter(|letter| !letter.faults.is_empty()).collect();
-    for letter in &faulty {
-        tell(letter, out)?;
+fn refuse_faulty(files: &[MessageFile], out: &mut Output) -> Result<(), Failure> {
+    let faulty: Vec<_> = files.iter().filter(|file| !file.message.faults.is_empty()).collect();
+    for file in &faulty {
+        print(file, out)?;
     }
     if faulty.is_empty() {
         return Ok(());
@@ -80,25 +76,13 @@ fn refuse_faulty(letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
     ))
 }
 
-async fn send_all(config: &Amqp, letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let publisher = Publisher::start(config, &tasks, stop.clone());
-    tasks.close();
-    let end = send_each(&publisher, config, letters, out).await;
-    stop.cancel();
-    tasks.wait().await;
-    end
-}
-
-/// One after the other, so that batches keep the order in which they were named.
-async fn send_each(publisher: &Publisher, config: &Amqp, letters: &[Letter], out: &mut Out) -> Result<(), Failure> {
-    let bar = wait::bar(letters.len(), "published");
-    for letter in letters {
-        let now = Clock::system().now();
-        publisher.publish(letter.outgoing(&config.cases_exchange, ROUTING_KEY, now)).await?;
+async fn publish_all(config: &Amqp, messages: &[&Message], out: &mut Output) -> Result<(), Failure> {
+    let bar = wait::bar(messages.len(), "published");
+    let published = |message: &Message| {
         bar.inc(1);
-        bar.suspend(|| out.line(format_args!("published   {letter}")))?;
-    }
+        bar.suspend(|| out.line(format_args!("published   {message}")))
+    };
+    publish(config, messages.iter().copied(), published).await?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! `shelf discard`: how is a batch given up, so that it is known everywhere that it was?
+//! `shelf discard`: gives up batches, each with an event and a record.
 
 use clap::Args;
-use testmo_courier::store::Store;
-use testmo_courier::store::shelf::Shelved;
+use testmo_courier::app::view::PlanOutcomeView;
+use testmo_courier::app::{Store, discard, store_now};
 
-use super::super::ask::agreed;
+use super::super::confirm::confirm;
 use super::super::failure::Failure;
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::counted;
-use super::plan::Plan;
-use super::selection::Selection;
+use super::plan::{end, entries, print_skipped};
+use super::selection::Selected;
 
 const EXAMPLES: &str = "\
 The message goes for good. A batch that was not settled yet becomes discarded: an event tells so, and when it is
@@ -24,7 +24,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    selection: Selection,
+    selection: Selected,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -33,25 +33,26 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let ids = arguments.selection.ids(store).await?;
-    let decide = async |row: &Shelved| Ok(store.discarding(row).await?.map(|change| (change, false)));
-    let plan = Plan::of(store, &ids, decide).await?;
-    if !arguments.json {
-        plan.entries().write(out, false, "Nothing like that is on the shelf to be discarded.")?;
-        plan.tell_left(out)?;
+pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    let Arguments { selection, yes, json } = arguments;
+    let selection = selection.selection(store_now(store))?;
+    let ids = selection.ids(store).await?;
+    let plan = discard::plan(store, &ids).await?;
+    if !json {
+        entries(&plan).write(out, false, "Nothing like that is on the shelf to be discarded.")?;
+        print_skipped(&plan, out)?;
         if ids.is_empty() {
             return Ok(());
         }
-        if !plan.steps.is_empty() && !arguments.yes && !agreed(out)? {
+        if !plan.steps.is_empty() && !yes && !confirm(out)? {
             return Err(Failure::finding("nothing was discarded", "type yes, or give --yes, to go on"));
         }
     }
-    let done = plan.carry_out(store).await?;
-    if arguments.json {
-        out.json(&done.object("discarded"))?;
-    } else if !done.done.is_empty() {
-        out.line(format_args!("Discarded {}.", counted(done.done.len(), "entry", "entries")))?;
+    let outcome = plan.carry_out(store).await?;
+    if json {
+        out.json(&PlanOutcomeView::of_discard(&outcome))?;
+    } else if !outcome.done.is_empty() {
+        out.line(format_args!("Discarded {}.", counted(outcome.done.len(), "entry", "entries")))?;
     }
-    done.end(arguments.selection.is_by_name())
+    end(&outcome, selection.is_by_name())
 }

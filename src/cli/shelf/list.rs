@@ -1,18 +1,18 @@
-//! `shelf list`: what is on the shelf?
+//! `shelf list`: lists what is on the shelf.
 
 use clap::Args;
-use serde_json::{Value, json};
-use testmo_courier::store::Store;
-use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved, Until};
+use testmo_courier::app::plan::batch_label;
+use testmo_courier::app::shelf::{self, ShelfFilter, ShelfState, Shelved};
+use testmo_courier::app::time::relative;
+use testmo_courier::app::view::{ShelfEntryView, due};
+use testmo_courier::app::{Store, store_now};
 
 use super::super::failure::Failure;
-use super::super::moment::{relative, rfc3339};
-use super::super::out::Out;
+use super::super::output::Output;
 use super::super::table::{Form, List, shortened};
 use super::selection::{Filters, Traits};
-use super::{due, name};
 
-/// So much of a detail stands in a list; `show` has all of it.
+/// How many characters of a detail a list shows; `show` has all of it.
 const DETAIL_CHARACTERS: usize = 100;
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     extent: Extent,
 }
 
-/// The same, for what is dead.
+/// The options of `dead-letters`.
 #[derive(Args, Debug)]
 pub(crate) struct DeadLetters {
     #[command(flatten)]
@@ -50,21 +50,22 @@ struct Extent {
     form: Form,
 }
 
-pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    print(&arguments.filters.filter(store.now()), &arguments.extent, store, out).await
+pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    print(&arguments.filters.filter(store_now(store)), &arguments.extent, store, out).await
 }
 
-pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let filter = arguments.traits.filter(Some(ShelfState::Dead), store.now());
+pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    let filter = arguments.traits.filter(Some(ShelfState::Dead), store_now(store));
     print(&filter, &arguments.extent, store, out).await
 }
 
-async fn print(filter: &Filter, extent: &Extent, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let entries = store.shelf(filter, extent.limit).await?;
+async fn print(filter: &ShelfFilter, extent: &Extent, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    let entries = shelf::list(store, filter, extent.limit).await?;
     if extent.form.json {
-        return out.json(&entries.iter().map(|entry| object(entry, store.now())).collect());
+        let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, store_now(store))).collect();
+        return out.json(&views);
     }
-    table(&entries, store.now()).write(out, extent.form.plain, "Nothing like that is on the shelf.")
+    table(&entries, store_now(store)).write(out, extent.form.plain, "Nothing like that is on the shelf.")
 }
 
 pub(super) fn table(entries: &[Shelved], now: i64) -> List {
@@ -74,7 +75,7 @@ pub(super) fn table(entries: &[Shelved], now: i64) -> List {
             entry.id.to_string(),
             entry.state.name().into(),
             entry.content.reason.to_string(),
-            name(entry),
+            batch_label(entry),
             relative(entry.content.arrived_at, now),
             due(entry, now),
             entry.content.detail.as_deref().map(|text| shortened(text, DETAIL_CHARACTERS)).unwrap_or_default(),
@@ -83,47 +84,19 @@ pub(super) fn table(entries: &[Shelved], now: i64) -> List {
     list
 }
 
-/// An entry for programs, without its message.
-pub(crate) fn object(entry: &Shelved, now: i64) -> Value {
-    let content = &entry.content;
-    let (tenant, batch, hash) = match &content.identity {
-        Identity::Batch(key, _) => (Some(key.tenant.as_str()), Some(key.batch.as_str()), None),
-        Identity::Raw(hash, tenant, batch) => {
-            (tenant.as_ref().map(|t| t.as_str()), batch.as_ref().map(|b| b.as_str()), Some(hash))
-        }
-    };
-    json!({
-        "id": entry.id.to_string(),
-        "state": entry.state.name(),
-        "reason": content.reason,
-        "cause": content.reason.cause(),
-        "remedy": content.reason.remedy(),
-        "detail": content.detail,
-        "tenant_id": tenant,
-        "batch_id": batch,
-        "message_hash": hash,
-        "account": content.account,
-        "arrived_at": rfc3339(content.arrived_at),
-        "shelved_at": rfc3339(entry.shelved_at),
-        "comes_back": due(entry, now),
-        "due_at": matches!(content.until, Until::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
-        "parks": content.parks,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use testmo_courier::batch::Reason;
-    use testmo_courier::store::shelf::{ShelfId, Shelving};
+    use testmo_courier::app::Reason;
+    use testmo_courier::store::shelf::{ShelfId, ShelfIdentity, ShelvedUntil, Shelving};
 
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
 
-    fn entry(id: i64, reason: Reason, until: Until, identity: Identity) -> Shelved {
+    fn entry(id: i64, reason: Reason, until: ShelvedUntil, identity: ShelfIdentity) -> Shelved {
         let content = Shelving {
             identity,
             reason,
@@ -138,21 +111,21 @@ mod tests {
             headers: BTreeMap::new(),
             body: b"{}".to_vec(),
         };
-        let state = if until == Until::Person { ShelfState::Dead } else { ShelfState::Parked };
-        let due_at = if matches!(until, Until::After(_)) { NOW + 120_000 } else { NOW };
+        let state = if until == ShelvedUntil::Person { ShelfState::Dead } else { ShelfState::Parked };
+        let due_at = if matches!(until, ShelvedUntil::After(_)) { NOW + 120_000 } else { NOW };
         Shelved { id: ShelfId(id), generation: 1, state, content, due_at, shelved_at: NOW, leased: false }
     }
 
     #[test]
     fn the_shelf_reads_like_this() {
-        let batch = |key: &str| Identity::Batch(key.parse().unwrap(), "1:x".into());
-        let raw = Identity::Raw("0123456789abcdef".into(), None, None);
+        let batch = |key: &str| ShelfIdentity::Batch(key.parse().unwrap(), "1:x".into());
+        let raw = ShelfIdentity::Raw("0123456789abcdef".into(), None, None);
         let entries = [
-            entry(1, Reason::KeyRefused, Until::Connection, batch("acme/b-1")),
-            entry(26, Reason::ServerError, Until::After(Duration::from_secs(120)), batch("globex/2026/b-2")),
-            entry(255, Reason::NotJson, Until::Person, raw),
+            entry(1, Reason::KeyRefused, ShelvedUntil::Connection, batch("acme/b-1")),
+            entry(26, Reason::ServerError, ShelvedUntil::After(Duration::from_secs(120)), batch("globex/2026/b-2")),
+            entry(255, Reason::NotJson, ShelvedUntil::Person, raw),
         ];
         insta::assert_snapshot!(table(&entries, NOW).columns().join("\n"));
-        insta::assert_snapshot!(format!("{:#}", object(&entries[0], NOW)));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&ShelfEntryView::of(&entries[0], NOW)).unwrap());
     }
 }

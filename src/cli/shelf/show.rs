@@ -1,18 +1,18 @@
-//! `shelf show`: what is known of an entry, and what does its message say?
+//! `shelf show`: shows entries of the shelf with their messages.
 
 use clap::Args;
-use serde_json::{Value, json};
-use testmo_courier::store::Store;
-use testmo_courier::store::shelf::{RAW_HEADERS, Shelved};
+use serde_json::Value;
+use testmo_courier::app::plan::batch_label;
+use testmo_courier::app::shelf::{self, EntryName, RAW_HEADERS, Shelved};
+use testmo_courier::app::view::{ShelvedMessageView, due};
+use testmo_courier::app::{Store, store_now};
 
 use super::super::failure::Failure;
-use super::super::moment::both;
-use super::super::out::{Out, visible};
+use super::super::output::{Output, visible};
 use super::super::table::facts;
-use super::selection::{Which, named};
-use super::{due, list, name};
+use super::super::time_format::both;
 
-/// So many bytes of headers that could not be read are shown.
+/// How many bytes of headers that could not be read are shown.
 const MOST_RAW_BYTES: usize = 1_000;
 
 const EXAMPLES: &str = "\
@@ -26,7 +26,7 @@ Examples:
 pub(crate) struct Arguments {
     /// The entries: ids as `shelf list` prints them, or batches as TENANT/BATCH
     #[arg(required = true, value_name = "ID")]
-    names: Vec<Which>,
+    names: Vec<EntryName>,
     /// Print the message's bytes as they came, and nothing else; of one entry only
     #[arg(long, conflicts_with = "json")]
     body: bool,
@@ -35,20 +35,19 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out) -> Result<(), Failure> {
-    let mut entries = Vec::new();
-    for id in named(&arguments.names, store).await? {
-        entries.extend(store.shelved(id).await?);
-    }
-    let now = store.now();
+pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    let entries = shelf::show(store, &arguments.names).await?;
+    let now = store_now(store);
     match entries.as_slice() {
         [entry] if arguments.body => out.bytes(&entry.content.body),
         _ if arguments.body => {
             let ids: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
             Err(Failure::usage(format!("these are several entries: {}", ids.join(", ")), "give the id of one of them"))
         }
-        [entry] if arguments.json => out.json(&object(entry, now)),
-        several if arguments.json => out.json(&several.iter().map(|entry| object(entry, now)).collect()),
+        [entry] if arguments.json => out.json(&ShelvedMessageView::of(entry, now)),
+        several if arguments.json => {
+            out.json(&several.iter().map(|entry| ShelvedMessageView::of(entry, now)).collect::<Vec<_>>())
+        }
         several => {
             let texts: Vec<String> = several.iter().map(|entry| described(entry, now)).collect();
             out.text(&texts.join("\n"))
@@ -56,34 +55,26 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Out)
     }
 }
 
-fn object(entry: &Shelved, now: i64) -> Value {
-    let mut value = list::object(entry, now);
-    value["headers"] = json!(entry.content.headers);
-    value["body"] = serde_json::from_slice(&entry.content.body)
-        .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
-    value
-}
-
 fn described(entry: &Shelved, now: i64) -> String {
     let content = &entry.content;
-    let mut told = vec![
+    let mut lines = vec![
         ("id", entry.id.to_string()),
-        ("batch", name(entry)),
+        ("batch", batch_label(entry)),
         ("state", entry.state.name().into()),
-        ("reason", content.reason.to_string()),
+        ("reason", format!("{} ({})", content.reason.title(), content.reason)),
         ("cause", content.reason.cause().into()),
         ("remedy", content.reason.remedy().into()),
     ];
-    told.extend(content.detail.clone().map(|detail| ("detail", detail)));
-    told.extend(content.account.clone().map(|account| ("account", account)));
-    told.push(("arrived", both(content.arrived_at, now)));
-    told.push(("shelved", both(entry.shelved_at, now)));
-    told.push(("comes back", due(entry, now)));
+    lines.extend(content.detail.clone().map(|detail| ("detail", detail)));
+    lines.extend(content.account.clone().map(|account| ("account", account)));
+    lines.push(("arrived", both(content.arrived_at, now)));
+    lines.push(("shelved", both(entry.shelved_at, now)));
+    lines.push(("comes back", due(entry, now)));
     if content.parks > 0 {
-        told.push(("parked", format!("{} times", content.parks)));
+        lines.push(("parked", format!("{} times", content.parks)));
     }
-    told.extend(content.failing_since.map(|since| ("failing", both(since, now))));
-    let mut text = facts(&told);
+    lines.extend(content.failing_since.map(|since| ("failing", both(since, now))));
+    let mut text = facts(&lines);
     if !content.headers.is_empty() {
         let headers = content.headers.iter().map(|(name, value)| header(name, value));
         let headers: Vec<_> = headers.collect();
@@ -93,7 +84,7 @@ fn described(entry: &Shelved, now: i64) -> String {
     text + "\nmessage\n" + &readable(&content.body)
 }
 
-/// A header as people can read it. One that could not be read is shown with its odd bytes written out.
+/// Writes a header for people; one that could not be read is shown with its unprintable bytes escaped.
 fn header<'a>(name: &'a str, value: &str) -> (&'a str, String) {
     if name != RAW_HEADERS {
         return (name, value.to_owned());
@@ -111,7 +102,7 @@ fn byte(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// A message as people can read it: JSON set out in lines, anything else with its odd bytes written out.
+/// Writes a message for people: JSON indented, anything else with its unprintable bytes escaped.
 fn readable(body: &[u8]) -> String {
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => format!("{value:#}").lines().map(|line| format!("{}\n", visible(line))).collect(),
@@ -124,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_that_could_not_be_read_are_shown_as_far_as_people_can_bear() {
+    fn headers_that_could_not_be_read_are_shown_up_to_a_limit() {
         assert_eq!(header("traceparent", "00-1"), ("traceparent", "00-1".into()));
         assert_eq!(header(RAW_HEADERS, "03782dff1b"), ("as they came", "\\x03x-\\xff\\x1b".into()));
         let (_, long) = header(RAW_HEADERS, &"78".repeat(1_234));
@@ -132,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_shown_so_that_it_cannot_do_harm() {
+    fn a_message_is_shown_without_control_characters() {
         assert_eq!(readable(br#"{"a":["\u001b[2J"]}"#), "{\n  \"a\": [\n    \"\\u001b[2J\"\n  ]\n}\n");
         assert_eq!(readable(b"{\x1b[2J"), "{\\x1b[2J\n");
     }

@@ -1,5 +1,5 @@
-//! Where does an API key come from? From the terminal without being shown, from the standard input, or from a file;
-//! never from the command line, where the shell's history and other users can see it.
+//! Reads an API key from the terminal without showing it, from the standard input, or from a file; never from the
+//! command line, where the shell's history and other users can see it.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use testmo_courier::tenants::Entered;
+use testmo_courier::app::connections::set::clean_key;
 
 use super::super::failure::Failure;
 
-/// Far longer than any key; more is not read.
+/// The most bytes that are read, far more than any key has.
 const MOST_BYTES: u64 = 4_096;
 
 /// The ways in which a key may be given.
@@ -21,28 +21,31 @@ const MOST_BYTES: u64 = 4_096;
 pub(super) struct KeySource {
     /// Read the API key from this file
     #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    api_key_file: Option<PathBuf>,
     /// Read the API key from the standard input
     #[arg(long)]
-    key_stdin: bool,
+    api_key_stdin: bool,
     /// Ask for a new API key, where one is kept already
     #[arg(long)]
-    new_key: bool,
+    new_api_key: bool,
 }
 
 impl KeySource {
-    /// Whether a key is to be entered even where one is kept.
+    /// Returns whether a key is to be entered even where one is kept.
     pub(super) fn is_given(&self) -> bool {
-        self.key_file.is_some() || self.key_stdin || self.new_key
+        self.api_key_file.is_some() || self.api_key_stdin || self.new_api_key
     }
 
-    /// Gets the key; `why` says what it is asked for.
+    /// Reads the key; `why` says what it is needed for.
     pub(super) fn read(&self, why: &str) -> Result<SecretString, Failure> {
-        let text = match &self.key_file {
+        let text = match &self.api_key_file {
             Some(file) => File::open(file).and_then(limited).map_err(|error| {
-                Failure::usage(format!("{} cannot be read ({error})", file.display()), "check the path of --key-file")
+                Failure::usage(
+                    format!("{} cannot be read ({error})", file.display()),
+                    "check the path of --api-key-file",
+                )
             })?,
-            None if self.key_stdin => limited(io::stdin()).map_err(|error| {
+            None if self.api_key_stdin => limited(io::stdin()).map_err(|error| {
                 Failure::usage(format!("the standard input cannot be read ({error})"), "send the key and nothing else")
             })?,
             None => asked(why)?,
@@ -59,17 +62,20 @@ fn limited(source: impl Read) -> io::Result<Zeroizing<String>> {
 
 fn asked(why: &str) -> Result<Zeroizing<String>, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(why, "use --key-stdin or --key-file FILE, or enter it on a terminal"));
+        return Err(Failure::usage(why, "use --api-key-stdin or --api-key-file FILE, or enter it on a terminal"));
     }
     let typed = rpassword::prompt_password("API key (it is not shown): ");
     typed.map(Zeroizing::new).map_err(|error| {
-        Failure::usage(format!("the API key cannot be asked for ({error})"), "use --key-stdin or --key-file FILE")
+        Failure::usage(
+            format!("the API key cannot be asked for ({error})"),
+            "use --api-key-stdin or --api-key-file FILE",
+        )
     })
 }
 
-/// A key as Testmo makes them has no blanks or other odd characters within; then it was copied incorrectly.
+/// Checks a key: one that contains blanks or unusual characters was copied incorrectly.
 fn checked(text: &str) -> Result<SecretString, Failure> {
-    let key = Entered::clean_key(text);
+    let key = clean_key(text);
     let copy = "copy it again from the user profile page in Testmo, or generate a new one there";
     if key.expose_secret().is_empty() {
         return Err(Failure::usage("the API key is empty", copy));
@@ -85,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_taken_without_the_blanks_around_it() {
+    fn a_key_is_read_without_the_blanks_around_it() {
         assert_eq!(checked(" testmo_api_abc=\n").unwrap().expose_secret(), "testmo_api_abc=");
         for text in ["", " \n", "two words", "two\nlines", "schlüssel", "a\u{200b}b"] {
             let failure = checked(text).unwrap_err();

@@ -1,20 +1,21 @@
-//! `tenants list`: how do all connections stand?
+//! `tenants list`: lists the connections with their lights.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use jiff::civil::Date;
-use serde_json::{Value, json};
-use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::app::connections::{self, ConnectionRow, StatusLight, names, note};
+use testmo_courier::app::store_now;
+use testmo_courier::app::time::day_of;
+use testmo_courier::app::view::ConnectionView;
 
-use super::super::desk::{configuration, store};
 use super::super::failure::Failure;
-use super::super::moment::{both, day_of, expiry, rfc3339};
-use super::super::out::Out;
+use super::super::open::{configuration, store};
+use super::super::output::Output;
 use super::super::table::{Form, List, shortened};
-use super::light::{Light, days_until_expiry, note};
+use super::super::time_format::{both, expiry};
+use super::status_light::colour;
 
-/// So much of a note stands in the list; `show` has all of it.
+/// How many characters of a note the list shows; `show` has all of it.
 const NOTE_CHARACTERS: usize = 100;
 
 const EXAMPLES: &str = "\
@@ -29,11 +30,11 @@ pub(crate) struct Arguments {
     form: Form,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
-    let (rows, now) = (store.connections().await?, store.now());
+    let (rows, now) = (connections::list(&store).await?, store_now(&store));
     if arguments.form.json {
-        return out.json(&rows.iter().map(|row| object(row, now)).collect());
+        return out.json(&rows.iter().map(|row| ConnectionView::of(row, now)).collect::<Vec<_>>());
     }
     let list = table(&rows, now);
     if arguments.form.plain || rows.is_empty() {
@@ -45,13 +46,13 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     }
     let mut lines = list.columns().into_iter();
     out.line(lines.next().unwrap_or_default())?;
-    // Coloured only now, because the columns are measured by their characters.
-    rows.iter().zip(lines).try_for_each(|(row, line)| out.line(coloured(&line, Light::of(row, day_of(now)), out)))
+    // The columns are measured by their characters, so colours come last.
+    rows.iter().zip(lines).try_for_each(|(row, line)| out.line(coloured(&line, StatusLight::of(row, day_of(now)), out)))
 }
 
-fn coloured(line: &str, light: Light, out: &Out) -> String {
+fn coloured(line: &str, light: StatusLight, out: &Output) -> String {
     match line.strip_prefix(light.name()) {
-        Some(rest) => out.paint(light.colour(), light.name()) + rest,
+        Some(rest) => out.paint(colour(light), light.name()) + rest,
         None => line.to_owned(),
     }
 }
@@ -63,7 +64,7 @@ fn table(rows: &[ConnectionRow], now: i64) -> List {
     for row in rows {
         let (project, folder) = names(row);
         list.add(vec![
-            Light::of(row, today).name().into(),
+            StatusLight::of(row, today).name().into(),
             row.tenant.to_string(),
             row.origin.clone(),
             project,
@@ -76,42 +77,10 @@ fn table(rows: &[ConnectionRow], now: i64) -> List {
     list
 }
 
-/// Project and folder by id, with their names where they are known.
-pub(super) fn names(row: &ConnectionRow) -> (String, String) {
-    match &row.finding {
-        Some(Verification::Works { project, folder, .. }) => {
-            (format!("{} {project}", row.project), format!("{} {folder}", row.folder))
-        }
-        Some(Verification::Fails { .. }) | None => (row.project.to_string(), row.folder.to_string()),
-    }
-}
-
-/// A connection for programs, without its key.
-pub(super) fn object(row: &ConnectionRow, now: i64) -> Value {
-    let today: Date = day_of(now);
-    json!({
-        "tenant_id": row.tenant.as_str(),
-        "light": Light::of(row, today).name(),
-        "note": note(row, today),
-        "account": row.origin,
-        "project_id": row.project,
-        "folder_id": row.folder,
-        "key_expires_on": row.expires_on,
-        "key_days_left": days_until_expiry(row, today),
-        "verified": row.is_verified(),
-        "verified_at": row.verified_at.and_then(rfc3339),
-        "checked_at": row.checked_at.and_then(rfc3339),
-        "finding": row.finding,
-        "last_success_at": row.last_success_at.and_then(rfc3339),
-        "version": row.version,
-        "mapping": row.mapping,
-        "mapping_by_ids": row.resolved,
-    })
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use testmo_courier::batch::Reason;
+mod tests {
+    use testmo_courier::app::Reason;
+    use testmo_courier::app::connections::Verification;
     use testmo_courier::batch::render::mapping::Mapping;
     use testmo_courier::store::connections::SealedKey;
 
@@ -158,7 +127,7 @@ pub(super) mod tests {
 
     #[test]
     fn programs_get_all_but_the_key() {
-        let text = format!("{:#}", object(&rows()[0], NOW));
+        let text = serde_json::to_string_pretty(&ConnectionView::of(&rows()[0], NOW)).unwrap();
         assert!(!text.contains("never shown"));
         insta::assert_snapshot!(text);
     }

@@ -1,12 +1,12 @@
-//! `tenants`: how is each tenant's Testmo reached, and does that work?
+//! `tenants`: enters, verifies, shows and removes the tenants' connections.
 
 mod api_key;
-mod light;
 mod list;
 mod preview;
 mod remove;
 mod set;
 mod show;
+mod status_light;
 mod verify;
 
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::failure::Failure;
-use super::out::Out;
+use super::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -32,7 +32,7 @@ pub(super) enum Command {
     Remove(remove::Arguments),
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Set(arguments) => set::execute(arguments, files, out).await,
         Command::Verify(arguments) => verify::execute(arguments, files, out).await,

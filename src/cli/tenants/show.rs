@@ -1,19 +1,18 @@
-//! `tenants show`: what is known of one connection?
+//! `tenants show`: shows one connection without its key.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::batch::TenantId;
-use testmo_courier::store::Store;
-use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::app::connections::{ConnectionRow, StatusLight, Verification, connection, names, note, waiting};
+use testmo_courier::app::time::day_of;
+use testmo_courier::app::view::ConnectionView;
+use testmo_courier::app::{Store, TenantId, store_now};
 
-use super::super::desk::{configuration, known, store};
 use super::super::failure::Failure;
-use super::super::moment::{both, day_of, expiry};
-use super::super::out::{Out, visible};
+use super::super::open::{configuration, store};
+use super::super::output::{Output, visible};
 use super::super::table::facts;
-use super::light::{Light, note};
-use super::list::{names, object};
+use super::super::time_format::{both, expiry};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -24,13 +23,13 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
-    let row = known(&store, &arguments.tenant).await?;
+    let row = connection(&store, &arguments.tenant).await?;
     if arguments.json {
-        return out.json(&object(&row, store.now()));
+        return out.json(&ConnectionView::of(&row, store_now(&store)));
     }
-    let waiting = store.parked_of(&row.tenant).await?;
+    let waiting = waiting(&store, &row.tenant).await?;
     out.text(&described(&row, waiting, &store))?;
     let mut mappings = vec![("mapping", serde_json::to_string_pretty(&row.mapping))];
     match &row.resolved {
@@ -47,13 +46,13 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
 }
 
 fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
-    let now = store.now();
+    let now = store_now(store);
     let today = day_of(now);
     let at = |time: Option<i64>| time.map_or_else(|| "never".into(), |at| both(at, now));
     let (project, folder) = names(row);
-    let mut told = vec![
+    let mut lines = vec![
         ("tenant", row.tenant.to_string()),
-        ("light", Light::of(row, today).name().into()),
+        ("light", StatusLight::of(row, today).name().into()),
         ("note", note(row, today)),
         ("account", row.origin.clone()),
         ("project", project),
@@ -66,12 +65,12 @@ fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
         ("waiting", format!("{waiting} on the shelf")),
     ];
     match &row.finding {
-        Some(Verification::Works { user, .. }) => told.push(("connected as", user.clone())),
+        Some(Verification::Works { user, .. }) => lines.push(("connected as", user.clone())),
         Some(Verification::Fails { reason, .. }) => {
-            told.extend([("cause", reason.cause().into()), ("remedy", reason.remedy().into())]);
+            lines.extend([("cause", reason.cause().into()), ("remedy", reason.remedy().into())]);
         }
         None => {}
     }
-    told.retain(|(_, value)| !value.is_empty());
-    facts(&told)
+    lines.retain(|(_, value)| !value.is_empty());
+    facts(&lines)
 }

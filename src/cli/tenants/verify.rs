@@ -1,19 +1,15 @@
-//! `tenants verify`: do connections work now?
+//! `tenants verify`: verifies connections and prints what was found.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::batch::verdict::reason::Class;
-use testmo_courier::batch::verdict::recheck_after;
-use testmo_courier::batch::{Reason, TenantId};
-use testmo_courier::store::StoreError;
-use testmo_courier::store::connections::{ConnectionRow, Verification};
-use testmo_courier::tenants::Examined;
-use testmo_courier::testmo::Client;
+use testmo_courier::app::connections::verify::{self, Consequence, Verified};
+use testmo_courier::app::connections::{self, Verification};
+use testmo_courier::app::{Reason, Store, TenantId};
 
-use super::super::desk::Desk;
 use super::super::failure::Failure;
-use super::super::out::{Colour, Out, visible};
+use super::super::open::context;
+use super::super::output::{Colour, Output, visible};
 
 const EXAMPLES: &str = "\
 Asks Testmo who the key belongs to, whether the project and the folder are there, and what the names in the mapping
@@ -35,82 +31,75 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Out) -> Result<(), Failure> {
-    let desk = Desk::open(files).await?;
-    let client = desk.client()?;
+pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+    let context = context(files).await?;
+    let client = context.client()?;
     let rows = match &arguments.tenant {
-        Some(tenant) => vec![desk.connection(tenant).await?],
-        None => desk.store.connections().await?,
+        Some(tenant) => vec![connections::connection(&context.store, tenant).await?],
+        None => connections::list(&context.store).await?,
     };
     if rows.is_empty() {
         return out.line("No connection is entered yet.");
     }
     let mut all_work = true;
     for listed in &rows {
-        // Read again, as verifying those before it took a while.
-        let Some(row) = &desk.store.connection(&listed.tenant).await? else { continue };
-        let examined = look(&desk, &client, row).await?;
-        if !desk.tenants.note(row, &examined).await?.is_done() {
-            tell_changed(&row.tenant, out)?;
-            all_work = false;
-            continue;
-        }
-        let Examined { finding, unfilled, .. } = examined;
-        let works = tell(&row.tenant, &finding, out)?;
-        tell_unfilled(&unfilled, out)?;
-        if !works {
-            tell_what_follows(&desk, &row.tenant, &finding, "", out).await?;
-        }
-        all_work &= works;
+        let Some(verified) = verify::verify(&context, &client, &listed.tenant).await? else { continue };
+        all_work &= print(&context.store, &verified, out).await?;
     }
-    if all_work { Ok(()) } else { Err(Failure::Told) }
+    if all_work { Ok(()) } else { Err(Failure::Printed) }
 }
 
-/// Whether a stored connection works, and what its mapping means now.
-async fn look(desk: &Desk, client: &Client, row: &ConnectionRow) -> Result<Examined, StoreError> {
-    match desk.tenants.access(row) {
-        Ok(access) => desk.tenants.examine(client, &access, row.project, row.folder, &row.mapping).await,
-        Err((reason, detail)) => Ok(Examined::failed(reason, detail)),
+/// Prints the result for one connection; returns whether it works.
+async fn print(store: &Store, verified: &Verified, out: &mut Output) -> Result<bool, Failure> {
+    let Verified { tenant, finding, unfilled, is_saved } = verified;
+    if !is_saved {
+        print_changed(tenant, out)?;
+        return Ok(false);
     }
+    let works = print_finding(tenant, finding, out)?;
+    print_unfilled(unfilled, out)?;
+    if !works {
+        print_consequence(store, tenant, finding, "", out).await?;
+    }
+    Ok(works)
 }
 
-/// Says that what was found out is outdated already.
-fn tell_changed(tenant: &TenantId, out: &mut Out) -> Result<(), Failure> {
+/// Prints that the result is outdated already.
+fn print_changed(tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
     let mark = out.paint(Colour::Amber, "amber");
     out.line(format_args!("{mark}  {tenant}  changed meanwhile: this result was not saved"))?;
     out.line(format_args!("       → Run it again: testmo-courier tenants verify {tenant}"))
 }
 
-/// Says what a connection that does not work means for batches.
-pub(super) async fn tell_what_follows(
-    desk: &Desk,
+/// Prints what a connection that does not work means for batches.
+pub(super) async fn print_consequence(
+    store: &Store,
     tenant: &TenantId,
     finding: &Verification,
     saved: &str,
-    out: &mut Out,
+    out: &mut Output,
 ) -> Result<(), Failure> {
-    let row = desk.connection(tenant).await?;
-    let Verification::Fails { reason, .. } = finding else { return Ok(()) };
-    if row.is_verified() {
-        return out.line("       It worked before, so batches still go out.");
-    }
-    let until = match recheck_after(*reason, 0) {
-        Some(_) => "a running worker looks again by itself, in 5 minutes and then less often",
-        None => "it has to be mended",
+    let until = match verify::consequence(store, tenant, finding).await? {
+        None => return Ok(()),
+        Some(Consequence::StillUsed) => return out.line("       It worked before, so batches still go out."),
+        Some(Consequence::RetriedAutomatically) => {
+            "a running worker looks again by itself, in 5 minutes and then less often"
+        }
+        Some(Consequence::NeedsFix) => "it has to be mended",
     };
     out.line(format_args!("       {saved}Batches wait: {until}."))
 }
 
-/// Says which required fields stay empty: cases have to bring them, or Testmo refuses them.
-pub(super) fn tell_unfilled(labels: &[String], out: &mut Out) -> Result<(), Failure> {
+/// Prints which required fields stay empty: unless cases set them, Testmo refuses the cases.
+pub(super) fn print_unfilled(labels: &[String], out: &mut Output) -> Result<(), Failure> {
     labels.iter().try_for_each(|label| {
         let (mark, label) = (out.paint(Colour::Amber, "note"), visible(label));
         out.line(format_args!("       {mark}: nothing in the mapping fills the required field \"{label}\""))
     })
 }
 
-/// Says what a look found; gives whether the connection works.
-pub(super) fn tell(tenant: &TenantId, finding: &Verification, out: &mut Out) -> Result<bool, Failure> {
+/// Prints whether a connection works, and returns it.
+pub(super) fn print_finding(tenant: &TenantId, finding: &Verification, out: &mut Output) -> Result<bool, Failure> {
     match finding {
         Verification::Works { user, project, folder } => {
             let mark = out.paint(Colour::Green, "green");
@@ -130,12 +119,12 @@ pub(super) fn tell(tenant: &TenantId, finding: &Verification, out: &mut Out) -> 
     }
 }
 
-/// What a Testmo without room or health heals by itself for batches; a person who verifies has to come again.
+/// Returns what to do; batches wait until a Testmo instance has recovered, but a person who verifies has to try again.
 fn remedy(reason: Reason, tenant: &TenantId) -> String {
-    match reason.class() {
-        Class::Account => format!(
-            "Check the base URL for typing errors; if it is right, try again later: testmo-courier tenants verify {tenant}"
-        ),
-        Class::Connection | Class::Message | Class::Case | Class::Person => reason.remedy().to_owned(),
+    if !verify::is_about_account(reason) {
+        return reason.remedy().to_owned();
     }
+    format!(
+        "Check the base URL for typing errors; if it is right, try again later: testmo-courier tenants verify {tenant}"
+    )
 }

@@ -1,31 +1,30 @@
-//! Who may send which cases now? Claims, many in one transaction.
+//! Decides which claims are granted, many in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 use super::super::StoreError;
-use super::super::accounts::{Answer, Known};
+use super::super::accounts::{AccountStates, PermitDecision};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
-use super::row::{BATCH_COLUMNS, BatchRow};
-use super::{Claim, ClaimOutcome, KnownIds, Loaded, RecordUpdate, Stored, key_of, load};
+use super::claim_rows::{Granted, store_batches, store_pushes};
+use super::read::{Loaded, load};
+use super::{Claim, ClaimOutcome};
 use crate::batch::BatchKey;
-use crate::batch::ledger::CaseState;
 
 /// Decides every claim and stores those that are granted.
 pub(in crate::store) async fn claim(
     conn: &mut AnyConnection,
     now: i64,
     claims: &[Claim],
-    known: &mut Known,
+    states: &mut AccountStates,
 ) -> Result<Vec<ClaimOutcome>, StoreError> {
     let current = current_connections(conn, claims).await?;
     let loaded = load(conn, claims.iter().flat_map(|c| c.batches.iter().map(|b| &b.record.key)).collect()).await?;
     let mut taken = HashSet::new();
     let mut answers: Vec<ClaimOutcome> =
-        claims.iter().map(|claim| decide(claim, now, known, &current, &loaded, &mut taken)).collect();
+        claims.iter().map(|claim| decide(claim, now, states, &current, &loaded, &mut taken)).collect();
     let mut granted: Vec<Granted<'_>> =
         claims.iter().zip(&answers).filter_map(|(claim, answer)| Granted::of(claim, answer)).collect();
     if granted.is_empty() {
@@ -35,7 +34,7 @@ pub(in crate::store) async fn claim(
     for (claim, answer) in claims.iter().zip(&mut answers) {
         lose(conn, now, claim, answer, &kept).await?;
     }
-    granted.iter_mut().for_each(|granted| granted.batches.retain(|revised| kept.contains(&revised.record.key)));
+    granted.iter_mut().for_each(|granted| granted.batches.retain(|update| kept.contains(&update.record.key)));
     granted.retain(|granted| !granted.batches.is_empty());
     store_pushes(conn, now, &granted).await?;
     Ok(answers)
@@ -51,9 +50,9 @@ async fn lose(
 ) -> Result<(), StoreError> {
     let Some(granted) = Granted::of(claim, answer) else { return Ok(()) };
     let (won, lost): (Vec<&BatchKey>, Vec<&BatchKey>) =
-        granted.batches.iter().map(|revised| &revised.record.key).partition(|key| kept.contains(key));
+        granted.batches.iter().map(|update| &update.record.key).partition(|key| kept.contains(key));
     if won.is_empty() {
-        let keys = claim.batches.iter().map(|revised| &revised.record.key).collect();
+        let keys = claim.batches.iter().map(|update| &update.record.key).collect();
         let stored = load(conn, keys).await?.stored.into_values().collect();
         *answer = ClaimOutcome::Stale { stored, now };
     } else if let ClaimOutcome::Granted { contested, .. } = answer {
@@ -62,41 +61,10 @@ async fn lose(
     Ok(())
 }
 
-/// A claim, and those of its batches that are part of it.
-struct Granted<'a> {
-    claim: &'a Claim,
-    ids: KnownIds,
-    batches: Vec<&'a RecordUpdate>,
-}
-
-impl<'a> Granted<'a> {
-    fn of(claim: &'a Claim, answer: &ClaimOutcome) -> Option<Self> {
-        let ClaimOutcome::Granted { stale, contested, unreadable, ids, .. } = answer else { return None };
-        let out = |key: &BatchKey| {
-            contested.contains(key)
-                || stale.iter().any(|stored| stored.record.key == *key)
-                || unreadable.iter().any(|(other, _)| other == key)
-        };
-        let batches = claim.batches.iter().filter(|revised| !out(&revised.record.key)).collect();
-        Some(Self { claim, ids: *ids, batches })
-    }
-
-    fn cases(&self) -> usize {
-        let claimed = |revised: &&RecordUpdate| {
-            revised.record.cases.iter().filter(|case| case.state == CaseState::Claimed).count()
-        };
-        self.batches.iter().map(claimed).sum()
-    }
-
-    fn lease_until(&self, now: i64) -> i64 {
-        now + i64::try_from(self.claim.lease.as_millis()).unwrap_or(i64::MAX / 2)
-    }
-}
-
 fn decide<'a>(
     claim: &'a Claim,
     now: i64,
-    known: &mut Known,
+    states: &mut AccountStates,
     current: &HashSet<(String, String)>,
     loaded: &Loaded,
     taken: &mut HashSet<&'a BatchKey>,
@@ -104,25 +72,25 @@ fn decide<'a>(
     if !current.contains(&(claim.tenant.as_str().to_owned(), claim.connection.clone())) {
         return ClaimOutcome::ConnectionChanged;
     }
-    if let Some(row) = known.unreadable(&claim.account) {
+    if let Some(row) = states.unreadable(&claim.account) {
         return ClaimOutcome::Unreadable(row.clone());
     }
     let (mut stale, mut contested, mut fitting) = (Vec::new(), Vec::new(), Vec::new());
     let mut unreadable = Vec::new();
-    for revised in &claim.batches {
-        let key = &revised.record.key;
+    for update in &claim.batches {
+        let key = &update.record.key;
         if let Some(row) = loaded.unreadable.get(key) {
             unreadable.push((key.clone(), row.clone()));
             continue;
         }
         match loaded.stored.get(key) {
             _ if taken.contains(key) => contested.push(key.clone()),
-            None if revised.from_epoch == 0 => fitting.push(key),
-            Some(s) if s.record.epoch == revised.from_epoch && s.record.fingerprint == revised.record.fingerprint => {
+            None if update.from_epoch == 0 => fitting.push(key),
+            Some(s) if s.record.epoch == update.from_epoch && s.record.fingerprint == update.record.fingerprint => {
                 fitting.push(key);
             }
             Some(other) => stale.push(other.clone()),
-            // It was pruned away, or never stored: whoever believes otherwise reads it anew.
+            // It was pruned, or never stored: the caller has to read it again.
             None => contested.push(key.clone()),
         }
     }
@@ -135,16 +103,16 @@ fn decide<'a>(
     if fitting.is_empty() {
         return ClaimOutcome::Stale { stored: stale, now };
     }
-    match known.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
-        Answer::Granted { limit } => {
+    match states.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
+        PermitDecision::Granted { limit } => {
             taken.extend(fitting);
-            let ids = known.ids(&claim.account);
+            let ids = states.ids(&claim.account);
             ClaimOutcome::Granted { at: now, limit, ids, stale, contested, unreadable }
         }
-        Answer::Full { limit } => ClaimOutcome::Full { limit },
-        Answer::Wait(pause) => ClaimOutcome::Wait(pause),
-        Answer::Probe => ClaimOutcome::Probe,
-        Answer::Paused => ClaimOutcome::Paused,
+        PermitDecision::Full { limit } => ClaimOutcome::Full { limit },
+        PermitDecision::Wait(pause) => ClaimOutcome::Wait(pause),
+        PermitDecision::Probe => ClaimOutcome::Probe,
+        PermitDecision::Paused => ClaimOutcome::Paused,
     }
 }
 
@@ -164,108 +132,4 @@ async fn current_connections(
     );
     let rows = sql::fetch(conn, sql, vec![Bound::from(wanted.as_slice())]).await?;
     rows.iter().map(|row| Ok((row.text("tenant_id")?, row.text("version")?))).collect()
-}
-
-/// Stores the records of claims and gives the keys of those whose stored epoch was the expected one.
-async fn store_batches(
-    conn: &mut AnyConnection,
-    now: i64,
-    claims: &[Granted<'_>],
-    stored: &HashMap<BatchKey, Stored>,
-) -> Result<HashSet<BatchKey>, StoreError> {
-    let (mut new, mut known) = (Vec::new(), Vec::new());
-    for granted in claims {
-        let until = Some(granted.lease_until(now));
-        for revised in &granted.batches {
-            let rows = if revised.from_epoch == 0 { &mut new } else { &mut known };
-            let (account, highest) = (&granted.claim.account, granted.ids.floor());
-            let before = stored.get(&revised.record.key).map(|stored| &stored.record);
-            let floor = before.map_or(highest, |record| record.next_floor(account, highest));
-            rows.push(BatchRow::of(revised, until).above(floor));
-        }
-    }
-    let rows = Dialect::of(conn).rows(&BATCH_COLUMNS);
-    let mut kept = HashSet::new();
-    let insert = format!(
-        "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
-         doubt_since, floor, claimed_at, lease_until, first_seen_at, settled_at) \
-         SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
-         doubt_since, floor, $2, lease_until, $2, settled_at FROM {rows} WHERE true \
-         ON CONFLICT (tenant_id, batch_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, \
-         fingerprint = excluded.fingerprint, first_seen_at = excluded.first_seen_at, targets = excluded.targets, \
-         cases = excluded.cases, open_push = excluded.open_push, doubt_since = excluded.doubt_since, \
-         floor = excluded.floor, claimed_at = excluded.claimed_at, lease_until = excluded.lease_until WHERE batches.epoch = 0 \
-         RETURNING tenant_id, batch_id"
-    );
-    let update = format!(
-        "UPDATE batches SET state = r.state, epoch = r.epoch, targets = r.targets, cases = r.cases, \
-         open_push = r.open_push, doubt_since = r.doubt_since, floor = r.floor, claimed_at = $2, \
-         lease_until = r.lease_until \
-         FROM {rows} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
-         AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id"
-    );
-    for (sql, mut rows) in [(insert, new), (update, known)] {
-        rows.sort_unstable_by_key(BatchRow::order);
-        if !rows.is_empty() {
-            let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
-            kept.extend(rows.iter().map(key_of).collect::<Result<Vec<_>, _>>()?);
-        }
-    }
-    Ok(kept)
-}
-
-#[derive(Serialize)]
-struct Part<'a> {
-    tenant_id: &'a str,
-    batch_id: &'a str,
-    push_id: &'a str,
-}
-
-async fn store_pushes(conn: &mut AnyConnection, now: i64, claims: &[Granted<'_>]) -> Result<(), StoreError> {
-    let names =
-        |granted: &Granted<'_>| -> Vec<String> { granted.batches.iter().map(|b| b.record.key.to_string()).collect() };
-    let pushes: Vec<Value> = claims
-        .iter()
-        .filter_map(|granted| {
-            let claim = granted.claim;
-            // Its batches can go to several folders; each record has its own.
-            let target = granted.batches.first()?.record.target()?;
-            Some(json!({"push_id": claim.push, "account": claim.account, "project_id": target.project,
-                        "folder_id": target.folder, "tenant_id": claim.tenant.as_str(),
-                        "connection": claim.connection, "batches": json!(names(granted)).to_string(),
-                        "cases": granted.cases(), "holder": claim.holder, "lease_until": granted.lease_until(now)}))
-        })
-        .collect();
-    let columns = [
-        ("push_id", Kind::Text),
-        ("account", Kind::Text),
-        ("project_id", Kind::Int),
-        ("folder_id", Kind::Int),
-        ("tenant_id", Kind::Text),
-        ("connection", Kind::Text),
-        ("batches", Kind::Text),
-        ("cases", Kind::Int),
-        ("holder", Kind::Text),
-        ("lease_until", Kind::Int),
-    ];
-    let sql = format!(
-        "INSERT INTO pushes (push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, holder, \
-         lease_until, claimed_at) SELECT push_id, account, project_id, folder_id, tenant_id, connection, batches, \
-         cases, holder, lease_until, $2 FROM {}",
-        Dialect::of(conn).rows(&columns)
-    );
-    sql::execute(conn, sql, vec![Bound::from(pushes.as_slice()), Bound::Int(now)]).await?;
-    let mut parts = Vec::new();
-    for granted in claims {
-        let push_id = granted.claim.push.as_str();
-        let keys = granted.batches.iter().map(|revised| &revised.record.key);
-        parts.extend(keys.map(|key| Part { tenant_id: key.tenant.as_str(), batch_id: key.batch.as_str(), push_id }));
-    }
-    let columns = [("tenant_id", Kind::Text), ("batch_id", Kind::Text), ("push_id", Kind::Text)];
-    let sql = format!(
-        "INSERT INTO push_parts (tenant_id, batch_id, push_id) SELECT tenant_id, batch_id, push_id FROM {}",
-        Dialect::of(conn).rows(&columns)
-    );
-    sql::execute(conn, sql, vec![Bound::from(parts.as_slice())]).await?;
-    Ok(())
 }

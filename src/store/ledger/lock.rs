@@ -1,5 +1,4 @@
-//! How do replicas and commands that share a database keep out of each other's way? Whoever changes several rows takes them
-//! in one order.
+//! Keeps replicas and commands that share a database from blocking each other: rows are locked in one order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,20 +6,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use super::super::shelf::Identity;
+use super::super::shelf::ShelfIdentity;
 use super::super::sql::{self, Bound, Dialect, Kind};
 use super::super::{StoreError, accounts};
-use super::Change;
+use super::Commit;
 use crate::batch::ledger::BatchState;
 use crate::batch::{BatchKey, Reason, TenantId};
 
 /// Where replicas share the store: keeps what a group of changes is about to touch in another order than its neighbours.
-pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Change>]) -> Result<(), StoreError> {
+pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Commit>]) -> Result<(), StoreError> {
     let dialect = Dialect::of(conn);
     if !dialect.is_shared() {
         return Ok(());
     }
-    // Before anything else, as whoever removes a tenant does it. Only that one waits, and is waited for.
+    // Before anything else, as the removal of a tenant does it. Only a removal waits, and is waited for.
     let tenants: BTreeSet<&TenantId> = changes.iter().flat_map(|change| left_over(change)).collect();
     if !tenants.is_empty() {
         let rows: Vec<Value> = tenants.into_iter().map(|tenant| json!({"tenant": tenant.as_str()})).collect();
@@ -31,9 +30,10 @@ pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Chan
         );
         sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     }
-    // What a person wants of a batch touches the shelf first; a worker that settles it, the batch.
-    let by_hand = changes.iter().filter(|change| change.by_hand.is_some());
-    let keys: BTreeSet<&BatchKey> = by_hand.filter_map(|change| Some(&change.batch.as_ref()?.record.key)).collect();
+    // An operator's action on a batch touches the shelf first; a worker that finishes it, the batch.
+    let operator_action = changes.iter().filter(|change| change.operator_action.is_some());
+    let keys: BTreeSet<&BatchKey> =
+        operator_action.filter_map(|change| Some(&change.batch.as_ref()?.record.key)).collect();
     if !keys.is_empty() {
         let sql = format!(
             "SELECT 1 FROM batches b JOIN {} ON b.tenant_id = r.tenant AND b.batch_id = r.batch \
@@ -45,17 +45,17 @@ pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Chan
         sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
     }
     let mut shelved = changes.iter().filter_map(|change| change.shelve.as_ref());
-    // Before any row of the shelf, as whoever gives an order does it.
+    // Before any row of the shelf, as changing an override does it.
     if shelved.any(|shelving| shelving.reason == Reason::Paused) { accounts::keep_orders(conn).await } else { Ok(()) }
 }
 
 /// The tenants of which a change leaves something to do: on the shelf, or as an open record.
-fn left_over(change: &Change) -> impl Iterator<Item = &TenantId> {
+fn left_over(change: &Commit) -> impl Iterator<Item = &TenantId> {
     let shelved = change.shelve.as_ref().and_then(|shelving| match &shelving.identity {
-        Identity::Batch(key, _) => Some(&key.tenant),
-        Identity::Raw(_, tenant, _) => tenant.as_ref(),
+        ShelfIdentity::Batch(key, _) => Some(&key.tenant),
+        ShelfIdentity::Raw(_, tenant, _) => tenant.as_ref(),
     });
-    let open = change.batch.as_ref().map(|revised| &revised.record);
+    let open = change.batch.as_ref().map(|update| &update.record);
     let open = open.filter(|record| record.state == BatchState::Open).map(|record| &record.key.tenant);
     shelved.into_iter().chain(open)
 }

@@ -1,4 +1,4 @@
-//! How does a batch become a row?
+//! Turns the record of a batch into a row.
 
 use serde::Serialize;
 
@@ -53,8 +53,8 @@ impl<'a> BatchRow<'a> {
         Self { floor, ..self }
     }
 
-    pub(super) fn of(revised: &'a RecordUpdate, lease_until: Option<i64>) -> Self {
-        let record = &revised.record;
+    pub(super) fn of(update: &'a RecordUpdate, lease_until: Option<i64>) -> Self {
+        let record = &update.record;
         Self {
             tenant_id: record.key.tenant.as_str(),
             batch_id: record.key.batch.as_str(),
@@ -62,7 +62,7 @@ impl<'a> BatchRow<'a> {
             state: record.state.name(),
             revision: record.revision,
             epoch: record.epoch,
-            from_epoch: revised.from_epoch,
+            from_epoch: update.from_epoch,
             targets: text(&record.targets),
             cases: text(&record.cases),
             open_push: record.open_push.as_ref().map(text),

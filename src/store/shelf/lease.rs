@@ -1,12 +1,14 @@
-//! Who takes what is due on the shelf? Each row goes to one worker, for as long as its lease lasts.
+//! Leases what is due on the shelf: each row goes to one worker, for as long as its lease lasts.
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::any::AnyRow;
 
 use super::super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::super::{Store, StoreError};
-use super::{Due, ShelfId, Shelved, shelved};
+use super::read::shelved;
+use super::{DueTenant, ShelfCount, ShelfId, ShelfState, ShelfStore, Shelved};
 use crate::batch::{Reason, TenantId};
 
 /// What may be leased at `$1`, if it is due: nothing that another version has put there for a reason of its own.
@@ -24,7 +26,7 @@ fn free() -> String {
 
 /// What waits for a time that has come.
 const ITS_TIME_CAME: &str = "shelf.waits_for = 'time' AND shelf.due_at <= $1";
-/// What waits for a connection that is mended. A tenant without a verified one has nothing that it mends.
+/// What waits for a connection that was fixed: the tenant has a verified one that is newer than the failure.
 const IS_MENDED: &str = "shelf.waits_for = 'connection' \
     AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
     AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
@@ -32,19 +34,16 @@ const IS_MENDED: &str = "shelf.waits_for = 'connection' \
 /// The most suspects that are passed over in one go because they cannot be read.
 const MOST_UNREADABLE: usize = 100;
 
-/// What belongs to a tenant that a person is about to remove: it stays as that person has seen it.
+/// What belongs to a tenant that is being removed: it stays as the operator saw it.
 const IS_REMOVED: &str = "EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id \
     AND c.removing_until > $1)";
 
 /// What replicas take turns at when they lease a suspect.
 const SUSPECTS: i64 = 0x0073_7573_7065_6374;
 
-impl Store {
-    /// Tenants with parked batches, those first that have waited longest, at most `most` of them.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
+#[async_trait]
+impl ShelfStore for Store {
+    async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
         // Walks from tenant to tenant by the index, whatever the number of their batches; each of the two ways to be due
         // has a range of an index of its own.
@@ -59,7 +58,7 @@ impl Store {
              OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {IS_MENDED}) \
              THEN 1 ELSE 0 END AS is_due, \
              CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
-             AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_skimmed, \
+             AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_shed, \
              (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
              FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
              ORDER BY since, p.tenant LIMIT $2",
@@ -67,11 +66,11 @@ impl Store {
         );
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(now), Bound::Int(i64::from(most))]).await?;
         let due = |row: &AnyRow| {
-            Ok(Due {
+            Ok(DueTenant {
                 tenant: row.parsed("tenant")?,
                 account: row.maybe_text("origin")?,
                 is_due: row.int("is_due")? != 0,
-                is_skimmed: row.int("is_skimmed")? != 0,
+                is_shed: row.int("is_shed")? != 0,
             })
         };
         let key = |row: &AnyRow| row.text("tenant").unwrap_or_else(|_| "?".into());
@@ -79,12 +78,7 @@ impl Store {
         self.unreadable.skip(rows.iter().map(in_row))
     }
 
-    /// Leases parked batches that are due to `holder`: of each tenant at most as many as asked for, in order of
-    /// arrival.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn lease_due(
+    async fn lease_due(
         &self,
         holder: &str,
         lease: Duration,
@@ -121,11 +115,7 @@ impl Store {
         Ok(leased)
     }
 
-    /// Leases one suspect, if no other one is in anybody's hand; its `parks` count how often it was tried alone.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
+    async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
         let waiting = "SELECT 1 FROM shelf WHERE state = 'parked' AND reason = 'suspect' LIMIT 1";
         if sql::fetch(&mut *self.reading().await?, waiting, vec![]).await?.is_empty() {
             return Ok(None);
@@ -162,24 +152,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Takes back every lease of workers before this one, which the lock on the file shows to be gone.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
-        let (mut conn, now) = self.writing_at().await?;
-        // Whoever released the waiting events of a routing key is gone, too.
-        let sql = "UPDATE unbound_keys SET probe_at = $1 WHERE probe_at > $1";
-        sql::execute(&mut conn, sql, vec![Bound::Int(now)]).await?;
-        let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
-        sql::execute(&mut conn, sql, vec![]).await
-    }
-
-    /// Gives back what was leased but not started; a suspect was not tried then.
-    ///
-    /// # Errors
-    /// When the store does not answer; the leases then run out.
-    pub async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
+    async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError> {
         let mut conn = self.writing().await?;
         for (id, generation) in leases {
             let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL, \
@@ -189,4 +162,52 @@ impl Store {
         }
         Ok(())
     }
+
+    async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let sql = "SELECT tenant_id, COUNT(*) AS n FROM shelf WHERE state = 'parked' \
+                   AND reason IN ('no_room', 'throttled', 'paused') AND tenant_id IS NOT NULL \
+                   GROUP BY tenant_id ORDER BY n DESC, tenant_id LIMIT $1";
+        let mut conn = self.reading().await?;
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(i64::from(most))]).await?;
+        let count = |row: &AnyRow| Ok((row.parsed("tenant_id")?, row.whole("n")?));
+        let in_row = |row| count(row).map_err(|error: StoreError| error.in_row("shelf", || key_of_tenant(row)));
+        self.unreadable.skip(rows.iter().map(in_row))
+    }
+
+    async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
+        let sql = "SELECT state, reason, COUNT(*) AS n FROM shelf GROUP BY state, reason ORDER BY state, reason";
+        let mut conn = self.reading().await?;
+        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
+        let mut counts: Vec<ShelfCount> = Vec::new();
+        for row in &rows {
+            // What is in a state that this version does not know counts as neither.
+            let Ok(state) = row.parsed::<ShelfState>("state") else { continue };
+            let (reason, count) = (row.text("reason")?.parse().ok(), row.int("n")?);
+            match counts.iter_mut().find(|known| known.state == state && known.reason == reason) {
+                Some(known) => known.count += count,
+                None => counts.push(ShelfCount { state, reason, count }),
+            }
+        }
+        Ok(counts)
+    }
+}
+
+impl Store {
+    /// Ends every lease of earlier workers, which the lock on the file shows to be gone, and returns how many there were.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn reclaim_leases(&self) -> Result<u64, StoreError> {
+        let (mut conn, now) = self.writing_at().await?;
+        // The workers that were releasing the waiting events of a routing key are gone, too.
+        let sql = "UPDATE unbound_keys SET probe_at = $1 WHERE probe_at > $1";
+        sql::execute(&mut conn, sql, vec![Bound::Int(now)]).await?;
+        let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
+        sql::execute(&mut conn, sql, vec![]).await
+    }
+}
+
+/// Something of a tenant that has no key of its own.
+fn key_of_tenant(row: &AnyRow) -> String {
+    row.text("tenant_id").unwrap_or_else(|_| "?".into())
 }

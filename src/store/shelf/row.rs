@@ -1,36 +1,36 @@
-//! How does something get onto the shelf and off it? Within the transaction of the change that it belongs to.
+//! Puts batches onto the shelf and takes them off it, in the transaction of the change that does so.
 
 use sqlx::AnyConnection;
 
 use super::super::sql::{self, Bound};
 use super::super::{StoreError, accounts, removal};
-use super::{ByHand, Identity, ShelfState, Shelving, Until, Wish};
+use super::{Action, OperatorAction, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
 
 /// What is shelved over a pause that is over comes back so soon.
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
-/// Puts something onto the shelf; what is there already under the same identity is put anew. But what is dead stays so
-/// until a person acts: a copy that came later and only waits must not take its place, and then be found to be known.
+/// Puts something onto the shelf, in place of what is there under the same identity. A dead row stays dead until an
+/// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate.
 pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
     let (identity, tenant, batch) = match &shelving.identity {
-        Identity::Batch(key, fingerprint) => {
+        ShelfIdentity::Batch(key, fingerprint) => {
             (format!("{key}/{fingerprint}"), Some(key.tenant.clone()), Some(key.batch.clone()))
         }
-        Identity::Raw(hash, tenant, batch) => (format!("raw:{hash}"), tenant.clone(), batch.clone()),
+        ShelfIdentity::Raw(hash, tenant, batch) => (format!("raw:{hash}"), tenant.clone(), batch.clone()),
     };
     let (state, waits_for, due_at) = match shelving.until {
-        Until::After(wait) => {
+        ShelvedUntil::After(wait) => {
             (ShelfState::Parked, "time", now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
         }
-        Until::Connection => (ShelfState::Parked, "connection", now),
-        Until::Person => (ShelfState::Dead, "person", now),
+        ShelvedUntil::Connection => (ShelfState::Parked, "connection", now),
+        ShelvedUntil::Person => (ShelfState::Dead, "person", now),
     };
     let unordered = shelving.reason == Reason::Paused
         && !accounts::is_paused(conn, tenant.as_ref(), shelving.account.as_deref()).await?;
     let due_at = if unordered {
-        // Whoever shelves it over a pause may not have heard yet that the pause is over; after a while it has. And the
-        // pause of a tenant that a person may remove ends by itself.
+        // A worker that shelves because of a pause may not have noticed yet that the pause is over. The pause of a
+        // tenant that is being removed ends automatically.
         let over = removal::paused_until(conn, now, tenant.as_ref()).await?;
         due_at.min(over.unwrap_or(now.saturating_add(PAUSE_IS_OVER_MS)))
     } else {
@@ -68,27 +68,36 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
     Ok(())
 }
 
-/// Takes something off the shelf, unless it was put anew meanwhile.
+/// Takes something off the shelf, unless it was put there again since.
 pub(in crate::store) async fn remove(conn: &mut AnyConnection, id: i64, generation: i64) -> Result<(), StoreError> {
     let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2";
     sql::execute(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
     Ok(())
 }
 
-/// Keeps a row from others until the transaction ends, if it is as a person saw it and in nobody's hand.
-pub(in crate::store) async fn hold(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<bool, StoreError> {
+/// Keeps others from changing a row until the transaction ends; returns whether it is as the operator saw it and not
+/// leased.
+pub(in crate::store) async fn hold(
+    conn: &mut AnyConnection,
+    now: i64,
+    operator_action: &OperatorAction,
+) -> Result<bool, StoreError> {
     let sql = "UPDATE shelf SET generation = generation WHERE id = $1 AND generation = $2 \
                AND (lease_until IS NULL OR lease_until <= $3)";
-    let bounds = vec![Bound::Int(by_hand.id.0), Bound::Int(by_hand.generation), Bound::Int(now)];
+    let bounds = vec![Bound::Int(operator_action.id.0), Bound::Int(operator_action.generation), Bound::Int(now)];
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
 
-/// Does with a row that is held what a person wants of it. What has stopped workers is tried apart from others again.
-pub(in crate::store) async fn handle(conn: &mut AnyConnection, now: i64, by_hand: &ByHand) -> Result<(), StoreError> {
-    let id = Bound::Int(by_hand.id.0);
-    match by_hand.wish {
-        Wish::Discard => sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?,
-        Wish::Replay => {
+/// Carries out an operator's request for a row that is held. A message that has stopped workers is a suspect again.
+pub(in crate::store) async fn handle(
+    conn: &mut AnyConnection,
+    now: i64,
+    operator_action: &OperatorAction,
+) -> Result<(), StoreError> {
+    let id = Bound::Int(operator_action.id.0);
+    match operator_action.action {
+        Action::Discard => sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?,
+        Action::Replay => {
             let sql = "UPDATE shelf SET generation = generation + 1, state = 'parked', waits_for = 'time', \
                        due_at = $2, parks = 0, failing_since = NULL, lease_until = NULL, holder = NULL, \
                        reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END WHERE id = $1";

@@ -1,4 +1,4 @@
-//! How many requests does an account bear?
+//! Permits, throttles and overrides of accounts.
 
 use super::*;
 
@@ -9,17 +9,17 @@ on_both! {
     what_people_order_holds_until_they_order_otherwise,
 }
 
-fn heard(signal: Signal) -> Change {
-    Change {
+fn heard(signal: Signal) -> Commit {
+    Commit {
         observation: Some(AccountObservation { account: target().account, signal, ceiling: 4 }),
-        ..Change::default()
+        ..Commit::default()
     }
 }
 
 async fn no_claim_is_granted_while_the_gate_is_closed(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     for seconds in [60, 1] {
-        f.store.change(heard(Signal::Throttled(Duration::from_secs(seconds)))).await.unwrap();
+        f.store.commit(heard(Signal::Throttled(Duration::from_secs(seconds))).into()).await.unwrap();
     }
     let claim = claim_of("p1", &fresh("b"));
     let pause = Pause { wait: Duration::from_secs(60), broken: false };
@@ -41,7 +41,7 @@ async fn no_more_requests_are_under_way_than_the_account_bears(f: Fixture) {
     assert_eq!(answers.iter().filter(|answer| matches!(answer, ClaimOutcome::Full { limit: 2 })).count(), 3);
     let ended = |n: usize| Some(PushEnded { push: format!("p{n}"), answer: "2xx", ids: None });
     let first = answers.iter().position(granted).unwrap();
-    f.store.change(Change { ended: ended(first), ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { ended: ended(first), ..Commit::default() }.into()).await.unwrap();
     assert!(granted(&f.store.claim(claim(10)).await.unwrap()));
     assert!(!granted(&f.store.claim(claim(11)).await.unwrap()));
     // What a worker left behind counts for as long as its lease.
@@ -49,7 +49,7 @@ async fn no_more_requests_are_under_way_than_the_account_bears(f: Fixture) {
     assert!(granted(&f.store.claim(claim(12)).await.unwrap()));
     // After a gate one goes first.
     f.set_time(1_100_000).await;
-    f.store.change(heard(Signal::Throttled(Duration::ZERO))).await.unwrap();
+    f.store.commit(heard(Signal::Throttled(Duration::ZERO)).into()).await.unwrap();
     assert!(granted(&f.store.claim(claim(20)).await.unwrap()));
     assert!(matches!(f.store.claim(claim(21)).await.unwrap(), ClaimOutcome::Full { limit: 1 }));
 }
@@ -57,7 +57,7 @@ async fn no_more_requests_are_under_way_than_the_account_bears(f: Fixture) {
 async fn an_account_that_fails_again_and_again_is_probed_by_one(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     for _ in 0..8 {
-        f.store.change(heard(Signal::Failed)).await.unwrap();
+        f.store.commit(heard(Signal::Failed).into()).await.unwrap();
     }
     let (account, owner) = (target().account, tenant());
     let claim = || f.store.claim(claim_of("p1", &fresh("b")));
@@ -68,10 +68,10 @@ async fn an_account_that_fails_again_and_again_is_probed_by_one(f: Fixture) {
     f.set_time(1_005_000).await;
     assert_eq!(permit().await.unwrap(), Permit::Probe);
     assert!(matches!(claim().await.unwrap(), ClaimOutcome::Wait(pause) if pause == broken(60)));
-    f.store.change(heard(Signal::ProbeFailed)).await.unwrap();
+    f.store.commit(heard(Signal::ProbeFailed).into()).await.unwrap();
     f.set_time(1_015_000).await;
     assert!(matches!(claim().await.unwrap(), ClaimOutcome::Probe));
-    f.store.change(heard(Signal::Answered)).await.unwrap();
+    f.store.commit(heard(Signal::Answered).into()).await.unwrap();
     assert!(granted(&claim().await.unwrap()));
 }
 
@@ -86,15 +86,18 @@ async fn what_people_order_holds_until_they_order_otherwise(f: Fixture) {
         assert!(matches!(claim(1).await.unwrap(), ClaimOutcome::Paused));
         let permit = f.store.permit(&target().account, Some(&tenant()), Duration::from_secs(5)).await.unwrap();
         assert_eq!(permit, Permit::Paused);
-        let shelve =
-            Shelving { reason: Reason::Paused, account: Some(target().account), ..shelving("b", Until::After(HOUR)) };
+        let shelve = Shelving {
+            reason: Reason::Paused,
+            account: Some(target().account),
+            ..shelving("b", ShelvedUntil::After(HOUR))
+        };
         let late = shelve.clone();
-        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        f.store.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
         let due = async || f.store.lease_due("w", Duration::from_millis(1), &[(tenant(), 9)]).await.unwrap().len();
         assert_eq!(due().await, 0);
         f.store.set_lane_override(&order(lane, false, None)).await.unwrap();
         assert_eq!(due().await, 1, "it is due at once");
-        f.store.change(Change { shelve: Some(late), ..Change::default() }).await.unwrap();
+        f.store.commit(Commit { shelve: Some(late), ..Commit::default() }.into()).await.unwrap();
         assert_eq!(due().await, 0);
         now += 5_000;
         f.set_time(now).await;

@@ -1,4 +1,4 @@
-//! Who may send which cases, and what becomes of them?
+//! Claims and commits of batches.
 
 use super::*;
 
@@ -45,14 +45,18 @@ async fn of_two_changes_of_a_batch_at_one_moment_one_changes_nothing(f: Fixture)
         let mut record = fresh("b");
         (record.state, record.epoch) = (BatchState::Failed, 1);
         record.targets.push(Target { folder, ..target() });
-        let shelve = Some(shelving(&folder.to_string(), Until::Person));
-        Change { batch: Some(RecordUpdate { record, from_epoch: 0 }), shelve, ..Change::default() }
+        let shelve = Some(shelving(&folder.to_string(), ShelvedUntil::Person));
+        Commit { batch: Some(RecordUpdate { record, from_epoch: 0 }), shelve, ..Commit::default() }
     };
-    let both = tokio::join!(f.store.change(change(1)), f.store.change(change(2)));
+    let both = tokio::join!(f.store.commit(change(1).into()), f.store.commit(change(2).into()));
     assert_eq!((both.0.unwrap(), both.1.unwrap()), (CommitOutcome::Done(vec![]), CommitOutcome::Fenced));
     let stored = f.store.batch(&fresh("b").key).await.unwrap().unwrap();
     assert_eq!(stored.record.target().unwrap().folder, 1);
-    assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 1, "what goes with the second one neither");
+    assert_eq!(
+        f.store.shelf(&ShelfFilter::default(), 9).await.unwrap().len(),
+        1,
+        "what goes with the second one neither"
+    );
 }
 
 async fn a_change_that_started_from_another_epoch_changes_nothing(f: Fixture) {
@@ -62,16 +66,16 @@ async fn a_change_that_started_from_another_epoch_changes_nothing(f: Fixture) {
     f.store.claim(claim).await.unwrap();
     record.created(&[(0, 10), (1, 11)]);
     record.state = BatchState::Delivered;
-    let change = |from_epoch| Change {
+    let change = |from_epoch| Commit {
         batch: Some(RecordUpdate { record: record.clone(), from_epoch }),
         ended: Some(PushEnded { push: "p1".into(), answer: "2xx", ids: Some((10, 11)) }),
-        shelve: Some(shelving("b", Until::Person)),
-        ..Change::default()
+        shelve: Some(shelving("b", ShelvedUntil::Person)),
+        ..Commit::default()
     };
-    assert_eq!(f.store.change(change(7)).await.unwrap(), CommitOutcome::Fenced);
-    assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 0);
-    assert_eq!(f.store.change(change(1)).await.unwrap(), CommitOutcome::Done(vec![]));
-    assert_eq!(f.store.change(change(1)).await.unwrap(), CommitOutcome::Fenced);
+    assert_eq!(f.store.commit(change(7).into()).await.unwrap(), CommitOutcome::Fenced);
+    assert_eq!(f.store.shelf(&ShelfFilter::default(), 9).await.unwrap().len(), 0);
+    assert_eq!(f.store.commit(change(1).into()).await.unwrap(), CommitOutcome::Done(vec![]));
+    assert_eq!(f.store.commit(change(1).into()).await.unwrap(), CommitOutcome::Fenced);
     let stored = f.store.batch(&record.key).await.unwrap().unwrap();
     assert_eq!(stored.record, BatchRecord { first_seen_at: 1_000_000, ..record });
     let held = f.store.held_ids("https://acme.testmo.net", &[9, 10, 11, 12]).await.unwrap();
@@ -91,7 +95,7 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
     let batches: Vec<String> = company.waiting.iter().map(|record| record.key.to_string()).collect();
     assert_eq!((company.committed, batches), (false, vec!["acme/new".to_owned(), "acme/other".into()]));
     let ended = Some(PushEnded { push: "p2".into(), answer: "adopted", ids: Some((7, 8)) });
-    f.store.change(Change { ended, ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { ended, ..Commit::default() }.into()).await.unwrap();
     assert!(f.store.push_members("p2").await.unwrap().committed);
     let Some(mut moved_on) = f.store.batch(&"acme/new".parse().unwrap()).await.unwrap().map(|s| s.record) else {
         panic!()
@@ -99,7 +103,7 @@ async fn of_several_batches_in_a_claim_only_those_that_fit_are_granted(f: Fixtur
     let from_epoch = moved_on.epoch;
     moved_on.not_created(vec![]);
     f.store
-        .change(Change { batch: Some(RecordUpdate { record: moved_on, from_epoch }), ..Change::default() })
+        .commit(Commit { batch: Some(RecordUpdate { record: moved_on, from_epoch }), ..Commit::default() }.into())
         .await
         .unwrap();
     let waiting = f.store.push_members("p2").await.unwrap().waiting;
@@ -118,7 +122,7 @@ async fn the_last_push_of_a_batch_is_known_by_account(f: Fixture) {
         let batch = Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
         let ended = Some(PushEnded { push: push.into(), answer: "429", ids: None });
         assert_eq!(
-            f.store.change(Change { batch, ended, ..Change::default() }).await.unwrap(),
+            f.store.commit(Commit { batch, ended, ..Commit::default() }.into()).await.unwrap(),
             CommitOutcome::Done(vec![])
         );
     }
@@ -138,7 +142,7 @@ async fn rows_of_a_push_are_held_whichever_of_its_batches_are_found_first(f: Fix
         record.created(&[(0, first), (1, first + 1)]);
         let ended = Some(PushEnded { push: "p".into(), answer: "adopted", ids: Some((first, first + 1)) });
         let batch = Some(RecordUpdate { record, from_epoch: 1 });
-        f.store.change(Change { batch, ended, ..Change::default() })
+        f.store.commit(Commit { batch, ended, ..Commit::default() }.into())
     });
     // One after the other, and both in one group.
     assert_eq!(a.await.unwrap(), CommitOutcome::Done(vec![]));
@@ -175,7 +179,7 @@ async fn one_bad_request_does_not_fail_its_neighbours(f: Fixture) {
 async fn know(f: &Fixture, push: &str, id: u64) {
     f.store.claim(claim_of(push, &fresh(push))).await.unwrap();
     let ended = Some(PushEnded { push: push.into(), answer: "2xx", ids: Some((1, id)) });
-    f.store.change(Change { ended, ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { ended, ..Commit::default() }.into()).await.unwrap();
 }
 
 async fn floor_of(f: &Fixture, record: &BatchRecord) -> Option<u64> {
@@ -189,8 +193,8 @@ async fn a_claim_stores_the_highest_id_that_is_known_while_nothing_is_in_doubt(f
     let ClaimOutcome::Granted { ids, .. } = f.store.claim(first).await.unwrap() else { panic!() };
     assert_eq!((ids, floor_of(&f, &record).await), (KnownIds::default(), None), "nothing is known in a new ledger");
     record.not_created(vec![]);
-    let change = Change { batch: Some(RecordUpdate { record: record.clone(), from_epoch: 1 }), ..Change::default() };
-    f.store.change(change).await.unwrap();
+    let change = Commit { batch: Some(RecordUpdate { record: record.clone(), from_epoch: 1 }), ..Commit::default() };
+    f.store.commit(change.into()).await.unwrap();
 
     know(&f, "p2", 20).await;
     let again = claim_of("p3", &record);
@@ -201,8 +205,8 @@ async fn a_claim_stores_the_highest_id_that_is_known_while_nothing_is_in_doubt(f
     record.floor = Some(20);
     record.unclear(5);
     record.reconciled(&[], false);
-    let change = Change { batch: Some(RecordUpdate { record: record.clone(), from_epoch }), ..Change::default() };
-    f.store.change(change).await.unwrap();
+    let change = Commit { batch: Some(RecordUpdate { record: record.clone(), from_epoch }), ..Commit::default() };
+    f.store.commit(change.into()).await.unwrap();
 
     know(&f, "p4", 30).await;
     let ClaimOutcome::Granted { ids, .. } = f.store.claim(claim_of("p5", &record)).await.unwrap() else { panic!() };
@@ -216,7 +220,7 @@ async fn where_ids_do_not_ascend_a_claim_stores_no_floor(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     know(&f, "p1", 20).await;
     let observation = Some(AccountObservation { account: target().account, signal: Signal::IdsDisordered, ceiling: 4 });
-    f.store.change(Change { observation, ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { observation, ..Commit::default() }.into()).await.unwrap();
     assert!(f.store.throttle(&target().account).await.unwrap().ids_disordered);
     let ClaimOutcome::Granted { ids, .. } = f.store.claim(claim_of("p2", &fresh("b"))).await.unwrap() else { panic!() };
     assert_eq!((ids, ids.floor()), (KnownIds { highest: Some(20), disordered: true }, None));

@@ -1,4 +1,4 @@
-//! Which connections work, and what is told of them?
+//! Connections, their verification and the events about them.
 
 use super::*;
 
@@ -118,8 +118,8 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
     let fails = Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     for (n, batch) in ["b1", "b2"].iter().enumerate() {
-        let shelving = Shelving { arrived_at: i64::try_from(n).unwrap(), ..shelving(batch, Until::Connection) };
-        f.store.change(Change { shelve: Some(shelving), ..Change::default() }).await.unwrap();
+        let shelving = Shelving { arrived_at: i64::try_from(n).unwrap(), ..shelving(batch, ShelvedUntil::Connection) };
+        f.store.commit(Commit { shelve: Some(shelving), ..Commit::default() }.into()).await.unwrap();
     }
     let mut minutes = 0;
     for (n, pause) in [5, 10, 20, 40].into_iter().enumerate() {
@@ -142,9 +142,9 @@ async fn a_connection_is_told_to_be_restored_once_a_case_has_arrived_and_its_fai
     f.set_time(1_000_000 + minutes * 60_000 + 1_000).await;
     let leased = f.store.lease_due("w", Duration::from_secs(9), &[(tenant(), 1)]).await.unwrap().remove(0);
     let arrived =
-        Change { unshelve: Some((leased.id.0, leased.generation)), success: Some(tenant()), ..Change::default() };
-    f.store.change(arrived.clone()).await.unwrap();
-    f.store.change(arrived).await.unwrap();
+        Commit { unshelve: Some((leased.id.0, leased.generation)), success: Some(tenant()), ..Commit::default() };
+    f.store.commit(arrived.clone().into()).await.unwrap();
+    f.store.commit(arrived.into()).await.unwrap();
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 2"]);
     f.set_time(1_000_000 + minutes * 60_000 + 2_000).await;
     f.found(&fails).await;
@@ -166,9 +166,9 @@ async fn a_connection_that_nothing_waits_for_is_told_to_be_restored_at_once(f: F
 async fn what_was_read_before_a_connection_changed_changes_nothing_of_it(f: Fixture) {
     let works = || Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
     let fails = || Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
-    assert_eq!(f.store.set_connection(&connection("v1", true)).await.unwrap(), Written::Done);
+    assert_eq!(f.store.set_connection(&connection("v1", true)).await.unwrap(), WriteOutcome::Done);
     let row = async || f.store.connection(&tenant()).await.unwrap().unwrap();
-    let changed = Written::ChangedMeanwhile;
+    let changed = WriteOutcome::ChangedMeanwhile;
     assert_eq!(f.store.set_connection(&connection("v2", true)).await.unwrap(), changed, "it is not new");
     let read = row().await;
     // With the same content, so that its version is the same.
@@ -183,11 +183,11 @@ async fn what_was_read_before_a_connection_changed_changes_nothing_of_it(f: Fixt
     assert_eq!(f.store.record_verification(&tenant(), "v1", read.epoch, &works()).await.unwrap(), changed);
     assert_eq!(f.store.set_connection(&read.judged(works(), 7)).await.unwrap(), changed);
     assert_eq!(row().await.finding, Some(fails()));
-    let shelve = Some(shelving("b", Until::Connection));
-    f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
+    let shelve = Some(shelving("b", ShelvedUntil::Connection));
+    f.store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
     f.found(&works()).await;
     let read = row().await;
-    f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { success: Some(tenant()), ..Commit::default() }.into()).await.unwrap();
     assert_eq!(f.store.record_verification(&tenant(), "v1", read.epoch, &fails()).await.unwrap(), changed);
     assert_eq!(told_of_connections(&f.store).await, ["failed", "restored 1"]);
 }
@@ -197,28 +197,28 @@ async fn a_connection_that_was_removed_is_not_entered_again_by_what_was_read_bef
     f.connect(&connection("v1", true)).await;
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
     f.store.remove_tenant(&tenant(), "v1").await.unwrap();
-    assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::ChangedMeanwhile);
+    assert_eq!(f.store.set_connection(&read).await.unwrap(), WriteOutcome::ChangedMeanwhile);
     assert!(f.store.connection(&tenant()).await.unwrap().is_none());
     f.set_time(1_000_001).await;
     f.connect(&connection("v1", true)).await;
-    assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::ChangedMeanwhile);
+    assert_eq!(f.store.set_connection(&read).await.unwrap(), WriteOutcome::ChangedMeanwhile);
     let noted = f.store.record_verification(&tenant(), "v1", read.epoch, &finding).await.unwrap();
-    assert_eq!(noted, Written::ChangedMeanwhile, "it is another one, although it looks the same");
+    assert_eq!(noted, WriteOutcome::ChangedMeanwhile, "it is another one, although it looks the same");
 }
 
 async fn what_a_worker_notes_in_passing_does_not_hinder_a_change(f: Fixture) {
     let fails = Verification::Fails { reason: Reason::Forbidden, detail: "d".into() };
     f.connect(&connection("v1", true)).await;
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
-    f.store.change(Change { success: Some(tenant()), ..Change::default() }).await.unwrap();
-    assert_eq!(f.store.set_connection(&read.judged(fails, 7)).await.unwrap(), Written::Done);
+    f.store.commit(Commit { success: Some(tenant()), ..Commit::default() }.into()).await.unwrap();
+    assert_eq!(f.store.set_connection(&read.judged(fails, 7)).await.unwrap(), WriteOutcome::Done);
     let read = f.store.connection(&tenant()).await.unwrap().unwrap();
     assert_eq!(read.last_success_at, Some(1_000_000));
     f.set_time(1_000_000 + 5 * 60_000).await;
     let taken = f.store.take_reverifications(HOUR, 9).await.unwrap().remove(0);
-    assert_eq!(f.store.set_connection(&read).await.unwrap(), Written::Done);
+    assert_eq!(f.store.set_connection(&read).await.unwrap(), WriteOutcome::Done);
     // Whoever verifies it now is the one that comes too late.
     let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
     let noted = f.store.record_verification(&tenant(), "v1", taken.epoch, &works).await.unwrap();
-    assert_eq!(noted, Written::ChangedMeanwhile);
+    assert_eq!(noted, WriteOutcome::ChangedMeanwhile);
 }

@@ -1,7 +1,7 @@
 //! Who may create a folder, how often, and who learns its id.
 
 use super::*;
-use crate::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
+use crate::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 
 on_both! {
     a_folder_is_claimed_by_one_and_free_again_after_the_settle_time,
@@ -31,12 +31,12 @@ impl Fixture {
         self.store.claim_folder(&folder(), holder, LEASE).await.unwrap()
     }
 
-    async fn begin_folder(&self, holder: &str) -> FolderLeave {
-        self.store.begin_folder(&folder(), holder, &LIMITS).await.unwrap()
+    async fn begin_folder_request(&self, holder: &str) -> FolderPermit {
+        self.store.begin_folder_request(&folder(), holder, &LIMITS).await.unwrap()
     }
 
-    async fn free_folder(&self, holder: &str, end: FolderEnd) {
-        self.store.free_folder(&folder(), holder, &end).await.unwrap();
+    async fn release_folder(&self, holder: &str, end: FolderEnd) {
+        self.store.release_folder(&folder(), holder, &end).await.unwrap();
     }
 }
 
@@ -47,20 +47,20 @@ fn is_granted(claim: &FolderClaim) -> bool {
 async fn a_folder_is_claimed_by_one_and_free_again_after_the_settle_time(f: Fixture) {
     assert!(is_granted(&f.claim_folder("w1").await));
     assert_eq!(f.claim_folder("w2").await, FolderClaim::Busy(LEASE));
-    f.free_folder("w1", FolderEnd::Unknown(Duration::from_secs(5))).await;
+    f.release_folder("w1", FolderEnd::Unknown(Duration::from_secs(5))).await;
     assert_eq!(f.claim_folder("w1").await, FolderClaim::Busy(Duration::from_secs(5)));
     f.set_time(1_005_000).await;
     assert!(is_granted(&f.claim_folder("w2").await));
-    f.free_folder("w1", FolderEnd::NotCreated).await;
+    f.release_folder("w1", FolderEnd::NotCreated).await;
     assert_eq!(f.claim_folder("w3").await, FolderClaim::Busy(LEASE), "only its holder frees it");
-    f.free_folder("w2", FolderEnd::NotCreated).await;
+    f.release_folder("w2", FolderEnd::NotCreated).await;
     assert!(is_granted(&f.claim_folder("w3").await));
 }
 
 async fn the_id_that_creating_returned_is_known_to_every_replica_under_every_spelling_of_the_name(f: Fixture) {
     assert_eq!(f.claim_folder("w1").await, FolderClaim::Granted { created: vec![] });
-    assert_eq!(f.begin_folder("w1").await, FolderLeave::Granted);
-    f.free_folder("w1", created(7)).await;
+    assert_eq!(f.begin_folder_request("w1").await, FolderPermit::Granted);
+    f.release_folder("w1", created(7)).await;
     let other = if f.config.is_shared() { replica(&f).await } else { f.store.clone() };
     let known = KnownFolder { id: 7, shown_as: Some("n".into()), since: 1_000_000 };
     for name in ["Größe n", " Größe   n", "Gro\u{308}ße\u{a0}n"] {
@@ -71,15 +71,19 @@ async fn the_id_that_creating_returned_is_known_to_every_replica_under_every_spe
         assert_eq!(other.known_folder(&another).await.unwrap(), None);
     }
     assert_eq!(f.claim_folder("w2").await, FolderClaim::Granted { created: vec![7] });
-    assert_eq!(f.begin_folder("w2").await, FolderLeave::Known);
-    f.free_folder("w2", created(9)).await;
+    assert_eq!(f.begin_folder_request("w2").await, FolderPermit::Known);
+    f.release_folder("w2", created(9)).await;
     assert_eq!(f.store.known_folder(&folder()).await.unwrap(), Some(known), "the first one counts");
     f.store.forget_folder(&folder(), 9).await.unwrap();
     assert!(f.store.known_folder(&folder()).await.unwrap().is_some());
     f.store.forget_folder(&folder(), 7).await.unwrap();
     assert_eq!(f.store.known_folder(&folder()).await.unwrap(), None);
     assert_eq!(f.claim_folder("w3").await, FolderClaim::Granted { created: vec![] });
-    assert_eq!(f.begin_folder("w3").await, FolderLeave::Granted, "it vanished, and may be created again at once");
+    assert_eq!(
+        f.begin_folder_request("w3").await,
+        FolderPermit::Granted,
+        "it vanished, and may be created again at once"
+    );
 }
 
 async fn a_create_request_is_counted_before_it_is_sent_whatever_becomes_of_its_worker(f: Fixture) {
@@ -87,35 +91,35 @@ async fn a_create_request_is_counted_before_it_is_sent_whatever_becomes_of_its_w
     for (at, holder) in [(1_000_000, "w1"), (1_060_000, "w2")] {
         f.set_time(at).await;
         assert!(is_granted(&f.claim_folder(holder).await));
-        assert_eq!(f.begin_folder(holder).await, FolderLeave::Granted);
-        assert_eq!(f.begin_folder(holder).await, FolderLeave::Granted, "asked again, as the answer was lost");
+        assert_eq!(f.begin_folder_request(holder).await, FolderPermit::Granted);
+        assert_eq!(f.begin_folder_request(holder).await, FolderPermit::Granted, "asked again, as the answer was lost");
     }
     f.set_time(1_120_000).await;
     assert!(is_granted(&f.claim_folder("w3").await));
-    assert_eq!(f.begin_folder("w3").await, FolderLeave::Spent(Duration::from_millis(86_400_000 - 120_000)));
-    f.free_folder("w3", FolderEnd::NotCreated).await;
+    assert_eq!(f.begin_folder_request("w3").await, FolderPermit::Spent(Duration::from_millis(86_400_000 - 120_000)));
+    f.release_folder("w3", FolderEnd::NotCreated).await;
     f.set_time(1_000_000 + 86_400_000).await;
     assert!(is_granted(&f.claim_folder("w4").await));
-    assert_eq!(f.begin_folder("w4").await, FolderLeave::Granted);
+    assert_eq!(f.begin_folder_request("w4").await, FolderPermit::Granted);
 }
 
 async fn a_create_request_that_created_nothing_is_not_counted(f: Fixture) {
     for _ in 0..5 {
         assert!(is_granted(&f.claim_folder("w1").await));
-        assert_eq!(f.begin_folder("w1").await, FolderLeave::Granted);
-        f.free_folder("w1", FolderEnd::NotCreated).await;
-        f.free_folder("w1", FolderEnd::NotCreated).await;
+        assert_eq!(f.begin_folder_request("w1").await, FolderPermit::Granted);
+        f.release_folder("w1", FolderEnd::NotCreated).await;
+        f.release_folder("w1", FolderEnd::NotCreated).await;
     }
 }
 
 async fn a_worker_whose_claim_was_taken_over_may_not_send_but_what_it_created_is_kept(f: Fixture) {
     assert!(is_granted(&f.claim_folder("w1").await));
     f.set_time(1_060_000).await;
-    assert_eq!(f.begin_folder("w1").await, FolderLeave::Lost);
+    assert_eq!(f.begin_folder_request("w1").await, FolderPermit::Lost);
     assert!(is_granted(&f.claim_folder("w2").await));
-    assert_eq!(f.begin_folder("w1").await, FolderLeave::Lost);
-    assert_eq!(f.begin_folder("w2").await, FolderLeave::Granted);
-    f.free_folder("w1", created(7)).await;
+    assert_eq!(f.begin_folder_request("w1").await, FolderPermit::Lost);
+    assert_eq!(f.begin_folder_request("w2").await, FolderPermit::Granted);
+    f.release_folder("w1", created(7)).await;
     assert_eq!(f.store.known_folder(&folder()).await.unwrap().map(|known| known.id), Some(7));
     assert_eq!(f.claim_folder("w3").await, FolderClaim::Busy(LEASE));
 }

@@ -1,4 +1,4 @@
-//! How is a store opened, and what if it cannot be?
+//! Opening a store, and the errors when that fails.
 
 use super::*;
 
@@ -38,17 +38,23 @@ async fn a_full_store_says_so_and_changes_nothing() {
         all.push(conn);
     }
     drop(all);
-    let large = Shelving { body: vec![0; 1_000_000], ..shelving("b", Until::Person) };
-    let error = f.store.change(Change { shelve: Some(large), ..Change::default() }).await.unwrap_err();
+    let large = Shelving { body: vec![0; 1_000_000], ..shelving("b", ShelvedUntil::Person) };
+    let error = f.store.commit(Commit { shelve: Some(large), ..Commit::default() }.into()).await.unwrap_err();
     assert!(error.to_string().contains("full"), "{error}");
-    assert!(f.store.shelf(&Filter::default(), 9).await.unwrap().is_empty());
-    f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }).await.unwrap();
-    assert_eq!(f.store.shelf(&Filter::default(), 9).await.unwrap().len(), 1);
+    assert!(f.store.shelf(&ShelfFilter::default(), 9).await.unwrap().is_empty());
+    f.store
+        .commit(Commit { shelve: Some(shelving("b", ShelvedUntil::Person)), ..Commit::default() }.into())
+        .await
+        .unwrap();
+    assert_eq!(f.store.shelf(&ShelfFilter::default(), 9).await.unwrap().len(), 1);
 }
 
 async fn a_clock_that_is_behind_is_noticed(f: Fixture) {
     assert_eq!(f.store.clock_lag().await.unwrap(), Duration::ZERO);
-    f.store.change(Change { shelve: Some(shelving("b", Until::Person)), ..Change::default() }).await.unwrap();
+    f.store
+        .commit(Commit { shelve: Some(shelving("b", ShelvedUntil::Person)), ..Commit::default() }.into())
+        .await
+        .unwrap();
     f.set_time(1_000_000 - 60_000).await;
     assert_eq!(f.store.clock_lag().await.unwrap(), Duration::from_secs(60));
 }
@@ -110,7 +116,7 @@ async fn replicas_that_start_at_once_prepare_the_tables_once() {
 async fn what_an_older_version_stored_in_a_file_is_there_in_this_one() {
     let Fixture { store, config, clock, _dir } = fixture().await;
     // The tables as they were when long rows were sorted by their names.
-    let mut migrator = open::migrator(sql::Dialect::Sqlite);
+    let mut migrator = migrations::migrator(sql::Dialect::Sqlite);
     migrator.migrations = migrator.migrations.iter().take(4).cloned().collect();
     let mut conn = store.writing().await.unwrap();
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
@@ -140,7 +146,7 @@ async fn what_an_older_version_stored_in_a_file_is_there_in_this_one() {
     let unsent = store.unsent(9, TAKEN).await.unwrap();
     let unsent: Vec<_> = unsent.iter().map(|e| (e.id.as_str(), e.body.as_str(), e.created_at, e.due_at)).collect();
     assert_eq!(unsent, [("e1", "b1", 11, 12)]);
-    assert!(store.shelf(&Filter::default(), 9).await.unwrap().is_empty(), "the tables that stay are there, too");
+    assert!(store.shelf(&ShelfFilter::default(), 9).await.unwrap().is_empty(), "the tables that stay are there, too");
 }
 
 #[tokio::test]

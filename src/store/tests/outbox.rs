@@ -1,4 +1,4 @@
-//! Which events are still to be announced?
+//! Events that the broker has not confirmed.
 
 use super::*;
 
@@ -11,23 +11,30 @@ on_both! {
 
 async fn events_are_kept_until_they_are_sent_and_stored_once(f: Fixture) {
     for _ in 0..2 {
-        f.store.change(Change { events: vec![event("1"), event("2")], ..Change::default() }).await.unwrap();
+        f.store.commit(Commit { events: vec![event("1"), event("2")], ..Commit::default() }.into()).await.unwrap();
     }
     let unsent = f.store.unsent(10, TAKEN).await.unwrap();
     assert_eq!(unsent.len(), 2);
     f.store.mark_sent(&unsent).await.unwrap();
     assert!(f.store.unsent(10, TAKEN).await.unwrap().is_empty());
-    f.store.announce_event_again("acme/b", "2").await.unwrap();
+    f.store.resend_event("acme/b", "2").await.unwrap();
     assert_eq!(f.store.unsent(10, TAKEN).await.unwrap().len(), 1);
 }
 
 async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {
-    let turn = Some(Duration::from_secs(5));
-    let change =
-        |names: &[&str]| Change { events: names.iter().map(|name| event(name)).collect(), turn, ..Change::default() };
-    let CommitOutcome::Done(taken) = f.store.change(change(&["e", "f"])).await.unwrap() else { panic!() };
+    let owner_grace = Some(Duration::from_secs(5));
+    let change = |names: &[&str]| Commit {
+        events: names.iter().map(|name| event(name)).collect(),
+        owner_grace,
+        ..Commit::default()
+    };
+    let CommitOutcome::Done(taken) = f.store.commit(change(&["e", "f"]).into()).await.unwrap() else { panic!() };
     assert_eq!(taken.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["e", "f"]);
-    assert_eq!(f.store.change(change(&["e"])).await.unwrap(), CommitOutcome::Done(vec![]), "it is stored already");
+    assert_eq!(
+        f.store.commit(change(&["e"]).into()).await.unwrap(),
+        CommitOutcome::Done(vec![]),
+        "it is stored already"
+    );
     assert!(f.store.unsent(9, TAKEN).await.unwrap().is_empty());
     f.store.mark_sent(&taken[..1]).await.unwrap();
     f.set_time(1_000_000 + 5_000).await;
@@ -37,17 +44,20 @@ async fn an_event_is_its_storers_to_announce_for_a_while(f: Fixture) {
 }
 
 async fn an_event_that_is_due_again_while_it_is_announced_is_announced_again(f: Fixture) {
-    f.store.change(Change { events: vec![event("e")], ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { events: vec![event("e")], ..Commit::default() }.into()).await.unwrap();
     let taken = f.store.unsent(1, TAKEN).await.unwrap();
-    f.store.announce_event_again("acme/b", "e").await.unwrap();
+    f.store.resend_event("acme/b", "e").await.unwrap();
     f.store.mark_sent(&taken).await.unwrap();
     assert_eq!(f.store.unsent(1, TAKEN).await.unwrap().len(), 1);
 }
 
 async fn a_text_with_a_nul_is_stored(f: Fixture) {
-    let shelve = Shelving { detail: Some("a\0b".into()), ..shelving("b", Until::Person) };
+    let shelve = Shelving { detail: Some("a\0b".into()), ..shelving("b", ShelvedUntil::Person) };
     let event = crate::batch::event::Event { body: "{\"a\":\"\\u0000\"}".into(), ..event("e") };
-    f.store.change(Change { shelve: Some(shelve), events: vec![event], ..Change::default() }).await.unwrap();
-    assert_eq!(f.store.shelf(&Filter::default(), 1).await.unwrap()[0].content.detail.as_deref(), Some("a\u{fffd}b"));
+    f.store.commit(Commit { shelve: Some(shelve), events: vec![event], ..Commit::default() }.into()).await.unwrap();
+    assert_eq!(
+        f.store.shelf(&ShelfFilter::default(), 1).await.unwrap()[0].content.detail.as_deref(),
+        Some("a\u{fffd}b")
+    );
     assert_eq!(f.store.unsent(1, TAKEN).await.unwrap()[0].body, "{\"a\":\"\\u0000\"}");
 }

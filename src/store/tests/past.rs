@@ -1,4 +1,4 @@
-//! What is still known of batches that are settled?
+//! Finished batches: pruning, history and late-duplicate checks.
 
 use super::*;
 
@@ -22,22 +22,22 @@ async fn settle(f: &Fixture, batch: &str, change: impl FnOnce(&mut BatchRecord))
     change(&mut record);
     let ended = Some(PushEnded { push: format!("push of {batch}"), answer: "2xx", ids: Some((10, 11)) });
     let batch = Some(RecordUpdate { record: record.clone(), from_epoch: 1 });
-    f.store.change(Change { batch, ended, ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { batch, ended, ..Commit::default() }.into()).await.unwrap();
     record
 }
 
 async fn what_was_settled_for_long_loses_its_weight_but_is_still_known(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     let old = settle(&f, "old", |_| {}).await;
-    f.store.change(Change { events: vec![event("sent")], ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { events: vec![event("sent")], ..Commit::default() }.into()).await.unwrap();
     f.store.mark_sent(&f.store.unsent(1, TAKEN).await.unwrap()).await.unwrap();
-    f.store.change(Change { events: vec![event("unsent")], ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { events: vec![event("unsent")], ..Commit::default() }.into()).await.unwrap();
     f.set_time(1_000_000 + 86_400_000 * 20).await;
     let recent = settle(&f, "recent", |_| {}).await;
-    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned::default());
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), PruneCounts::default());
     f.set_time(1_000_000 + 86_400_000 * 31).await;
-    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned { batches: 1, events: 1, unheard: 0 });
-    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), Pruned::default());
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), PruneCounts { batches: 1, events: 1, unheard: 0 });
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap(), PruneCounts::default());
     let known = f.store.batch(&old.key).await.unwrap().unwrap().record;
     assert_eq!((known.fingerprint, known.state, known.revision), (old.fingerprint, old.state, old.revision));
     assert_eq!((known.settled_at, known.epoch), (old.settled_at, old.epoch + 1));
@@ -62,7 +62,10 @@ async fn pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear(f: Fixture)
         settle(&f, &format!("b{n}"), |_| {}).await;
     }
     settle(&f, "shelved", |_| {}).await;
-    f.store.change(Change { shelve: Some(shelving("shelved", Until::Person)), ..Change::default() }).await.unwrap();
+    f.store
+        .commit(Commit { shelve: Some(shelving("shelved", ShelvedUntil::Person)), ..Commit::default() }.into())
+        .await
+        .unwrap();
     settle(&f, "lost", |record| record.cases[0].state = CaseState::Lost).await;
     f.store.claim(claim_of("open", &fresh("open"))).await.unwrap();
     f.set_time(1_000_000 + 86_400_000 * 31).await;
@@ -84,7 +87,7 @@ async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     f.store.claim(claim).await.unwrap();
     record.unclear(10_000_000);
     let batch = Some(RecordUpdate { record: record.clone(), from_epoch: 1 });
-    f.store.change(Change { batch, ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap();
     settle(&f, "later", |_| {}).await;
     f.set_time(10_000_000 + 86_400_000 * 31).await;
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 0);
@@ -96,7 +99,10 @@ async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     );
     record.created(&[(0, 20), (1, 21)]);
     let batch = Some(RecordUpdate { record, from_epoch: 2 });
-    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), CommitOutcome::Done(vec![]));
+    assert_eq!(
+        f.store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap(),
+        CommitOutcome::Done(vec![])
+    );
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);
 }
 
@@ -110,14 +116,17 @@ async fn the_history_of_a_batch_holds_its_pushes_and_what_was_told_of_it(f: Fixt
     record.unclear(1_000_000);
     let ended = |answer, ids| Some(PushEnded { push: "p1".into(), answer, ids });
     let batch = |record: &BatchRecord| Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
-    f.store.change(Change { batch: batch(&record), ended: ended("5xx", None), ..Change::default() }).await.unwrap();
+    f.store
+        .commit(Commit { batch: batch(&record), ended: ended("5xx", None), ..Commit::default() }.into())
+        .await
+        .unwrap();
     f.set_time(1_000_500).await;
     record.reconciled(&[(0, 10), (1, 11)], false);
     let about = crate::batch::event::Event { subject: "acme/b".into(), ..event("e1") };
     let events = vec![about, crate::batch::event::Event { subject: "acme/b2".into(), ..event("e2") }];
     let adopted =
-        Change { batch: batch(&record), ended: ended("adopted", Some((10, 11))), events, ..Change::default() };
-    assert!(f.store.change(adopted).await.unwrap().is_done());
+        Commit { batch: batch(&record), ended: ended("adopted", Some((10, 11))), events, ..Commit::default() };
+    assert!(f.store.commit(adopted.into()).await.unwrap().is_done());
     settle(&f, "b2", |_| {}).await;
     let history = f.store.history(key).await.unwrap();
     let pushes: Vec<_> =
@@ -149,7 +158,10 @@ async fn a_last_look_is_due_once_its_batch_has_arrived_and_until_it_was_made(f: 
     late.duplicated(&[(1, 20)]);
     late.late_checked();
     let batch = Some(RecordUpdate { record: late.clone(), from_epoch });
-    assert_eq!(f.store.change(Change { batch, ..Change::default() }).await.unwrap(), CommitOutcome::Done(vec![]));
+    assert_eq!(
+        f.store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap(),
+        CommitOutcome::Done(vec![])
+    );
     assert_eq!(due(1_000_000 + 86_400_000 * 32).await, []);
     assert_eq!(f.store.batch(&late.key).await.unwrap().unwrap().record.cases[1].duplicates, [20]);
     assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap().batches, 1);

@@ -1,7 +1,7 @@
-//! When is a tenant removed, and what becomes of its work until then?
+//! The removal of tenants.
 
-use super::super::by_hand::NotReplayable;
-use super::super::removal::{Removal, Removed};
+use super::super::removal::{Removal, RemovalOutcome};
+use super::super::unfinished::Unfinished;
 use super::*;
 
 on_both! {
@@ -11,7 +11,6 @@ on_both! {
     what_is_shelved_after_a_removal_is_kept_and_comes_back_with_the_tenant,
     while_a_person_decides_nothing_is_sent_and_the_shelf_stays_as_it_is,
     a_pause_for_a_removal_is_over_after_its_time_although_nobody_ends_it,
-    what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome,
 }
 
 const HOLD: Duration = Duration::from_secs(600);
@@ -20,24 +19,24 @@ async fn begin(f: &Fixture) -> Removal {
     f.store.begin_removal(&tenant(), HOLD).await.unwrap().unwrap()
 }
 
-async fn remove(store: &Store) -> Removed {
+async fn remove(store: &Store) -> RemovalOutcome {
     store.remove_tenant(&tenant(), "v1").await.unwrap()
 }
 
-async fn shelve(store: &Store, batch: &str, reason: Reason, until: Until) {
+async fn shelve(store: &Store, batch: &str, reason: Reason, until: ShelvedUntil) {
     let shelve = Some(Shelving { reason, ..shelving(batch, until) });
-    store.change(Change { shelve, ..Change::default() }).await.unwrap();
+    store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
 }
 
 async fn store_record(f: &Fixture, record: BatchRecord) {
     let from_epoch = record.epoch - 1;
     let batch = Some(RecordUpdate { record, from_epoch });
-    assert!(f.store.change(Change { batch, ..Change::default() }).await.unwrap().is_done());
+    assert!(f.store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
 }
 
 async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fixture) {
     assert!(f.store.begin_removal(&tenant(), HOLD).await.unwrap().is_none());
-    assert_eq!(remove(&f.store).await, Removed::ChangedMeanwhile);
+    assert_eq!(remove(&f.store).await, RemovalOutcome::ChangedMeanwhile);
     f.connect(&connection("v1", true)).await;
     let claim = claim_of("p1", &fresh("b"));
     let mut record = claim.batches[0].record.clone();
@@ -48,29 +47,29 @@ async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fi
         removal.unfinished
     };
     let wait = Duration::from_secs(10);
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Pushing { wait })]);
-    assert_eq!(remove(&f.store).await, Removed::HasWork);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Pushing { wait })]);
+    assert_eq!(remove(&f.store).await, RemovalOutcome::HasWork);
     record.unclear(1_000_000);
     store_record(&f, record.clone()).await;
     f.set_time(1_020_000).await;
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Unclear)]);
-    shelve(&f.store, "b", Reason::ServerError, Until::After(HOUR)).await;
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Unclear)], "on the shelf or not");
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Unclear)]);
+    shelve(&f.store, "b", Reason::ServerError, ShelvedUntil::After(HOUR)).await;
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Unclear)], "on the shelf or not");
     record.reconciled(&[], true);
     record.doubt_since = None;
     store_record(&f, record.clone()).await;
     assert_eq!(unfinished().await, [], "what is on the shelf can be discarded");
-    assert_eq!(remove(&f.store).await, Removed::HasWork);
+    assert_eq!(remove(&f.store).await, RemovalOutcome::HasWork);
     f.set_time(1_020_000 + 3_600_000).await;
     let leased = f.store.lease_due("w", HOUR, &[(tenant(), 1)]).await.unwrap().remove(0);
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::InHand)]);
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::InHand)]);
     let unshelve = Some((leased.id.0, leased.generation));
-    f.store.change(Change { unshelve, ..Change::default() }).await.unwrap();
-    assert_eq!(unfinished().await, [("acme/b".to_owned(), NotReplayable::Open)]);
-    assert_eq!(remove(&f.store).await, Removed::HasWork);
+    f.store.commit(Commit { unshelve, ..Commit::default() }.into()).await.unwrap();
+    assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Open)]);
+    assert_eq!(remove(&f.store).await, RemovalOutcome::HasWork);
     record.settle(BatchState::Failed, 5);
     store_record(&f, record).await;
-    assert_eq!(remove(&f.store).await, Removed::Done);
+    assert_eq!(remove(&f.store).await, RemovalOutcome::Done);
     assert!(f.store.connection(&tenant()).await.unwrap().is_none());
     assert!(f.store.batch(&fresh("b").key).await.unwrap().is_some(), "what is known of it stays");
 }
@@ -79,13 +78,13 @@ async fn a_batch_that_is_shelved_while_a_person_decides_is_noticed(f: Fixture) {
     f.connect(&connection("v1", true)).await;
     let before = begin(&f).await;
     assert!(before.shelved.is_empty() && begin(&f).await.is_as_before(&before));
-    shelve(&f.store, "b", Reason::Paused, Until::After(HOUR)).await;
+    shelve(&f.store, "b", Reason::Paused, ShelvedUntil::After(HOUR)).await;
     assert!(!begin(&f).await.is_as_before(&before));
-    assert_eq!(remove(&f.store).await, Removed::HasWork);
+    assert_eq!(remove(&f.store).await, RemovalOutcome::HasWork);
     let before = begin(&f).await;
     assert_eq!((before.shelved.len(), before.parked), (1, 1));
     // Put anew, as a copy that was published again is.
-    shelve(&f.store, "b", Reason::Paused, Until::After(HOUR)).await;
+    shelve(&f.store, "b", Reason::Paused, ShelvedUntil::After(HOUR)).await;
     assert!(!begin(&f).await.is_as_before(&before));
 }
 
@@ -94,15 +93,15 @@ async fn a_connection_that_is_entered_anew_while_a_person_decides_stays(f: Fixtu
     let before = begin(&f).await;
     f.connect(&connection("v2", true)).await;
     assert!(!begin(&f).await.is_as_before(&before));
-    assert_eq!(remove(&f.store).await, Removed::ChangedMeanwhile);
+    assert_eq!(remove(&f.store).await, RemovalOutcome::ChangedMeanwhile);
     assert_eq!(f.store.connection(&tenant()).await.unwrap().unwrap().version, "v2");
 }
 
 async fn what_is_shelved_after_a_removal_is_kept_and_comes_back_with_the_tenant(f: Fixture) {
     f.connect(&connection("v1", true)).await;
     begin(&f).await;
-    assert_eq!(remove(&f.store).await, Removed::Done);
-    shelve(&f.store, "b", Reason::KeyRefused, Until::Connection).await;
+    assert_eq!(remove(&f.store).await, RemovalOutcome::Done);
+    shelve(&f.store, "b", Reason::KeyRefused, ShelvedUntil::Connection).await;
     assert!(matches!(f.store.claim(claim_of("p1", &fresh("c"))).await.unwrap(), ClaimOutcome::ConnectionChanged));
     f.set_time(1_000_500).await;
     f.connect(
@@ -115,20 +114,20 @@ async fn what_is_shelved_after_a_removal_is_kept_and_comes_back_with_the_tenant(
 
 async fn while_a_person_decides_nothing_is_sent_and_the_shelf_stays_as_it_is(f: Fixture) {
     f.connect(&connection("v1", true)).await;
-    shelve(&f.store, "due", Reason::NoRoom, Until::After(Duration::ZERO)).await;
+    shelve(&f.store, "due", Reason::NoRoom, ShelvedUntil::After(Duration::ZERO)).await;
     begin(&f).await;
     assert!(matches!(f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap(), ClaimOutcome::Paused));
     assert_eq!(f.store.permit(&target().account, Some(&tenant()), HOUR).await.unwrap(), Permit::Paused);
     assert_eq!(f.store.permit(&target().account, None, HOUR).await.unwrap(), Permit::Granted);
     assert!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().is_empty());
-    assert!(f.store.due(9).await.unwrap().iter().all(|due| !due.is_due));
+    assert!(f.store.due_tenants(9).await.unwrap().iter().all(|due| !due.is_due));
     // Others go on, at the same account, too.
     let birch = ConnectionRow { tenant: "birch".parse().unwrap(), ..connection("v1", true) };
     f.connect(&birch).await;
     let record = BatchRecord { key: "birch/b".parse().unwrap(), ..fresh("b") };
     let claim = Claim { tenant: birch.tenant, ..claim_of("p2", &record) };
     assert!(granted(&f.store.claim(claim).await.unwrap()));
-    shelve(&f.store, "paused", Reason::Paused, Until::After(24 * HOUR)).await;
+    shelve(&f.store, "paused", Reason::Paused, ShelvedUntil::After(24 * HOUR)).await;
     f.store.end_removal(&tenant()).await.unwrap();
     assert_eq!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().len(), 2, "both are due at once");
     assert!(granted(&f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap()));
@@ -137,7 +136,7 @@ async fn while_a_person_decides_nothing_is_sent_and_the_shelf_stays_as_it_is(f: 
 async fn a_pause_for_a_removal_is_over_after_its_time_although_nobody_ends_it(f: Fixture) {
     f.connect(&connection("v1", true)).await;
     begin(&f).await;
-    shelve(&f.store, "paused", Reason::Paused, Until::After(24 * HOUR)).await;
+    shelve(&f.store, "paused", Reason::Paused, ShelvedUntil::After(24 * HOUR)).await;
     f.set_time(1_000_000 + 599_999).await;
     assert!(matches!(f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap(), ClaimOutcome::Paused));
     assert!(f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().is_empty());
@@ -146,42 +145,19 @@ async fn a_pause_for_a_removal_is_over_after_its_time_although_nobody_ends_it(f:
     assert!(granted(&f.store.claim(claim_of("p1", &fresh("b"))).await.unwrap()));
 }
 
-async fn what_is_purged_is_what_was_counted_and_nothing_of_unknown_outcome(f: Fixture) {
-    let message = serde_json::json!({"schema_version": 1, "batch_id": "b", "tenant_id": "acme",
-        "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "a"}, {"name": "b"}]});
-    let body = message.to_string().into_bytes();
-    let batch = crate::batch::message::decode::decode(&body).unwrap();
-    let fingerprint = crate::batch::fingerprint(&batch);
-    f.connect(&connection("v1", true)).await;
-    let identity = Identity::Batch(batch.key.clone(), fingerprint.clone());
-    let shelve = Some(Shelving { identity, body, ..shelving("b", Until::Connection) });
-    f.store.change(Change { shelve, ..Change::default() }).await.unwrap();
-    let [(id, generation)] = begin(&f).await.shelved[..] else { panic!() };
-    let row = f.store.shelved(id).await.unwrap().unwrap();
-    let purging = async |generation| f.store.purging(&row, generation).await.unwrap();
-    assert_eq!(purging(generation - 1).await.unwrap_err(), NotReplayable::Changed);
-    let change = purging(generation).await.unwrap();
-    assert_eq!((change.batch.as_ref().map(|b| b.record.state), change.events.len()), (Some(BatchState::Discarded), 1));
-    let mut record = BatchRecord { fingerprint, epoch: 1, ..fresh("b") };
-    record.doubt_since = Some(7);
-    store_record(&f, record).await;
-    assert!(!f.store.change(change).await.unwrap().is_done(), "its record has moved");
-    assert_eq!(purging(generation).await.unwrap_err(), NotReplayable::Unclear);
-}
-
 #[tokio::test]
 async fn a_removal_waits_for_a_shelving_that_is_being_stored_and_then_sees_it() {
     let f = on_server().await;
     f.connect(&connection("v1", true)).await;
     let mut quicker = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
-    let shelve = Some(shelving("b", Until::Connection));
-    let changes = [std::sync::Arc::new(Change { shelve, ..Change::default() })];
+    let shelve = Some(shelving("b", ShelvedUntil::Connection));
+    let changes = [std::sync::Arc::new(Commit { shelve, ..Commit::default() })];
     ledger::lock(quicker.conn().unwrap(), &changes).await.unwrap();
     let mut removal = std::pin::pin!(remove(&f.store));
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut removal).await.is_err(), "it waits");
-    ledger::change(quicker.conn().unwrap(), 1, &changes).await.unwrap();
+    ledger::commit(quicker.conn().unwrap(), 1, &changes).await.unwrap();
     quicker.commit().await.unwrap();
-    assert_eq!(removal.await, Removed::HasWork);
+    assert_eq!(removal.await, RemovalOutcome::HasWork);
 }
 
 #[tokio::test]
@@ -190,7 +166,7 @@ async fn a_removal_waits_for_a_claim_that_is_being_stored_and_then_sees_it() {
     f.connect(&connection("v1", true)).await;
     let mut quicker = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
     let claims = [claim_of("p1", &fresh("b"))];
-    let mut known = Known::keep(quicker.conn().unwrap(), [claims[0].account.as_str()].into()).await.unwrap();
+    let mut known = AccountStates::keep(quicker.conn().unwrap(), [claims[0].account.as_str()].into()).await.unwrap();
     known.count(quicker.conn().unwrap(), 1).await.unwrap();
     assert!(granted(&ledger::claim(quicker.conn().unwrap(), 1, &claims, &mut known).await.unwrap()[0]));
     let mut removal = std::pin::pin!(remove(&f.store));
@@ -198,5 +174,5 @@ async fn a_removal_waits_for_a_claim_that_is_being_stored_and_then_sees_it() {
     // A person's change of the connection does not wait for it.
     f.found(&Verification::Fails { reason: Reason::Forbidden, detail: "d".into() }).await;
     quicker.commit().await.unwrap();
-    assert_eq!(removal.await, Removed::HasWork);
+    assert_eq!(removal.await, RemovalOutcome::HasWork);
 }

@@ -1,4 +1,4 @@
-//! What do workers that share a store leave to each other?
+//! Several workers on one PostgreSQL database.
 
 use super::*;
 
@@ -36,7 +36,7 @@ async fn of_replicas_that_change_the_same_record_one_succeeds() {
         let mut record = claim.batches[0].record.clone();
         f.store.claim(claim).await.unwrap();
         record.created(&[(0, 10), (1, 11)]);
-        let change = || Change {
+        let change = || Commit {
             batch: Some(RecordUpdate { record: record.clone(), from_epoch: 1 }),
             observation: Some(AccountObservation {
                 account: format!("account {}", n % 3),
@@ -44,9 +44,9 @@ async fn of_replicas_that_change_the_same_record_one_succeeds() {
                 ceiling: 4,
             }),
             success: Some(tenant()),
-            ..Change::default()
+            ..Commit::default()
         };
-        let both = tokio::join!(replicas[0].change(change()), replicas[1].change(change()));
+        let both = tokio::join!(replicas[0].commit(change().into()), replicas[1].commit(change().into()));
         let answers = [both.0.unwrap(), both.1.unwrap()];
         assert_eq!(answers.iter().filter(|answer| answer.is_done()).count(), 1);
     }
@@ -71,9 +71,9 @@ async fn replicas_share_what_is_due_and_each_row_goes_to_one() {
     let f = on_server().await;
     let replicas = [replica(&f).await, replica(&f).await, replica(&f).await];
     for n in 0..60 {
-        let shelve = shelving(&format!("b{n}"), Until::After(Duration::ZERO));
+        let shelve = shelving(&format!("b{n}"), ShelvedUntil::After(Duration::ZERO));
         let events = vec![event(&format!("e{n}"))];
-        f.store.change(Change { shelve: Some(shelve), events, ..Change::default() }).await.unwrap();
+        f.store.commit(Commit { shelve: Some(shelve), events, ..Commit::default() }.into()).await.unwrap();
     }
     let lease = |store: &Store| {
         let store = store.clone();
@@ -100,9 +100,10 @@ async fn replicas_lease_one_suspect_between_them() {
     let f = on_server().await;
     let replicas = [replica(&f).await, replica(&f).await, replica(&f).await];
     for hash in ["a", "b", "c"] {
-        let identity = Identity::Raw(hash.into(), None, None);
-        let shelve = Shelving { identity, reason: Reason::Suspect, ..shelving("x", Until::After(Duration::ZERO)) };
-        f.store.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        let identity = ShelfIdentity::Raw(hash.into(), None, None);
+        let shelve =
+            Shelving { identity, reason: Reason::Suspect, ..shelving("x", ShelvedUntil::After(Duration::ZERO)) };
+        f.store.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
     }
     let leases = replicas.iter().map(|store| store.lease_suspect("w", Duration::from_secs(9)));
     let leases = futures_util::future::join_all(leases).await;
@@ -116,7 +117,7 @@ async fn a_transaction_that_is_given_up_is_undone_and_holds_nobody_up() {
     let mut hung = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
     let claims = [claim_of("p1", &fresh("b"))];
     let accounts = [claims[0].account.as_str()].into();
-    let mut known = Known::keep(hung.conn().unwrap(), accounts).await.unwrap();
+    let mut known = AccountStates::keep(hung.conn().unwrap(), accounts).await.unwrap();
     known.count(hung.conn().unwrap(), 1).await.unwrap();
     let answers = ledger::claim(hung.conn().unwrap(), 1, &claims, &mut known).await.unwrap();
     assert!(granted(&answers[0]));
@@ -136,8 +137,8 @@ async fn a_claim_loses_what_another_replica_stores_at_the_same_moment() {
         let mut quicker = sql::Transaction::begin(&f.store.writers, &f.store.clock).await.unwrap();
         let mut record = fresh(&name);
         record.epoch = 1;
-        let change = Change { batch: Some(RecordUpdate { record, from_epoch: 0 }), ..Change::default() };
-        assert!(ledger::change(quicker.conn().unwrap(), 1, &[change.into()]).await.unwrap()[0].is_done());
+        let change = Commit { batch: Some(RecordUpdate { record, from_epoch: 0 }), ..Commit::default() };
+        assert!(ledger::commit(quicker.conn().unwrap(), 1, &[change.into()]).await.unwrap()[0].is_done());
         let mut wish = claim_of(&format!("p{n}"), &fresh(&name));
         for other in &others {
             wish.batches.extend(claim_of("p", &fresh(other)).batches);

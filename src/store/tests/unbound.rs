@@ -1,4 +1,4 @@
-//! Which events wait for a queue, and when do they go on?
+//! Events that wait for a queue.
 
 use super::*;
 use crate::store::outbox::OutboxEvent;
@@ -24,8 +24,9 @@ fn keyed(id: &str, key: &str) -> crate::batch::event::Event {
 
 /// Stores an event, and gives it back if it is the storer's to announce.
 async fn put(f: &Fixture, id: &str, key: &str) -> Option<OutboxEvent> {
-    let change = Change { events: vec![keyed(id, key)], turn: Some(Duration::from_secs(5)), ..Change::default() };
-    let CommitOutcome::Done(mut fresh) = f.store.change(change).await.unwrap() else { panic!() };
+    let change =
+        Commit { events: vec![keyed(id, key)], owner_grace: Some(Duration::from_secs(5)), ..Commit::default() };
+    let CommitOutcome::Done(mut fresh) = f.store.commit(change.into()).await.unwrap() else { panic!() };
     fresh.pop()
 }
 
@@ -131,8 +132,8 @@ async fn an_event_that_is_announced_again_keeps_its_place_among_those_that_wait(
     let sent = put(&f, "sent", "k").await.unwrap();
     f.store.mark_sent(&[sent]).await.unwrap();
     put_aside(&f, 1_000_001, &["1", "2"], "k").await;
-    f.store.announce_event_again("acme/b", "2").await.unwrap();
-    f.store.announce_event_again("acme/b", "sent").await.unwrap();
+    f.store.resend_event("acme/b", "2").await.unwrap();
+    f.store.resend_event("acme/b", "sent").await.unwrap();
     let due = f.store.unsent(9, TAKEN).await.unwrap();
     assert_eq!((ids(&due), due[0].unbound), (vec!["sent"], true), "the other one goes on waiting");
     f.store.set_aside(&[], &due).await.unwrap();
@@ -144,12 +145,12 @@ async fn an_event_that_became_due_again_while_it_was_released_is_announced_again
     put_aside(&f, 1_000_000, &["1"], "k").await;
     f.set_time(1_000_000 + 5_000).await;
     let probe = f.store.take_probes(20, LEASE).await.unwrap().remove(0);
-    f.store.announce_event_again("acme/b", "1").await.unwrap();
+    f.store.resend_event("acme/b", "1").await.unwrap();
     f.store.mark_sent(&[probe.event.unwrap()]).await.unwrap();
     let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
     assert_eq!(ids(&released.events), ["1"]);
     f.set_time(1_000_000 + 5_001).await;
-    f.store.announce_event_again("acme/b", "1").await.unwrap();
+    f.store.resend_event("acme/b", "1").await.unwrap();
     f.store.mark_sent(&released.events).await.unwrap();
     assert_eq!(ids(&f.store.unsent(9, TAKEN).await.unwrap()), ["1"]);
 }
@@ -157,17 +158,17 @@ async fn an_event_that_became_due_again_while_it_was_released_is_announced_again
 async fn an_event_that_waited_for_the_whole_retention_is_removed_once_its_routing_key_was_tried_after_it(f: Fixture) {
     put_aside(&f, 1_000_000, &["old"], "k").await;
     let reminder = crate::batch::event::Event { kind: crate::batch::event::KEY_EXPIRED, ..keyed("reminder", "k") };
-    f.store.change(Change { events: vec![reminder.clone()], ..Change::default() }).await.unwrap();
-    f.store.change(Change { events: vec![keyed("due", "other")], ..Change::default() }).await.unwrap();
+    f.store.commit(Commit { events: vec![reminder.clone()], ..Commit::default() }.into()).await.unwrap();
+    f.store.commit(Commit { events: vec![keyed("due", "other")], ..Commit::default() }.into()).await.unwrap();
     f.set_time(1_000_000 + 86_400_000 * 20).await;
     assert_eq!(put(&f, "young", "k").await, None);
     f.set_time(1_000_000 + 86_400_000 * 31).await;
-    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned::default(), "a queue may be bound by now");
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), PruneCounts::default(), "a queue may be bound by now");
     let probe = f.store.take_probes(20, LEASE).await.unwrap().remove(0);
     f.store.set_aside(&[probe.event.unwrap()], &[]).await.unwrap();
-    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned { unheard: 2, ..Pruned::default() });
-    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), Pruned::default());
-    f.store.change(Change { events: vec![reminder], ..Change::default() }).await.unwrap();
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), PruneCounts { unheard: 2, ..PruneCounts::default() });
+    assert_eq!(f.store.prune(DAY * 30, 9).await.unwrap(), PruneCounts::default());
+    f.store.commit(Commit { events: vec![reminder], ..Commit::default() }.into()).await.unwrap();
     let released = f.store.release_waiting("k", 9, TAKEN).await.unwrap();
     assert_eq!(ids(&released.events), ["young"], "a reminder is told once");
     let due = f.store.unsent(9, TAKEN).await.unwrap();

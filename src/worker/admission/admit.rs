@@ -5,8 +5,8 @@ use crate::batch::message::decode::{Undecodable, decode};
 use crate::batch::{Batch, Reason, fingerprint};
 use crate::guard::may_panic;
 use crate::store::StoreError;
-use crate::store::ledger::Change;
-use crate::store::shelf::{Identity, Shelving, Until};
+use crate::store::ledger::Commit;
+use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::tenants::{Resolution, ResolveError};
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
@@ -74,13 +74,14 @@ async fn await_connection(
     };
     // A row does not become readable by a new connection.
     let is_unreadable = reason == Reason::StoreRowUnreadable;
-    let until = if is_unreadable { Until::After(unreadable_row_wait(context)) } else { Until::Connection };
+    let until =
+        if is_unreadable { ShelvedUntil::After(unreadable_row_wait(context)) } else { ShelvedUntil::Connection };
     let record = BatchRecord::fresh(decoded.key.clone(), fingerprint.clone(), decoded.case_keys());
     let events = deferral(context, &record, reason, detail.as_deref(), until);
-    let identity = Identity::Batch(decoded.key.clone(), fingerprint);
+    let identity = ShelfIdentity::Batch(decoded.key.clone(), fingerprint);
     let row = Shelving { connection: version, detail, ..shelving_of(message, identity, reason, until) };
     let unshelve = message.nameless_row();
-    commit(context, Change { shelve: Some(row), unshelve, events, ..Change::default() }).await?;
+    commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
     count_shelved(context, reason, "parked");
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::batch::{Reason, excerpt, raw_hash};
 use crate::store::StoreError;
-use crate::store::ledger::Change;
-use crate::store::shelf::{Identity, Shelving, Until};
+use crate::store::ledger::Commit;
+use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::worker::admission::reject::LONGEST_DETAIL;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
@@ -20,17 +20,22 @@ pub(in crate::worker) async fn quarantine(
     panic: Option<&str>,
 ) -> Result<(), StoreError> {
     let hash = raw_hash(&message.body);
-    let identity = Identity::Raw(hash.clone(), None, None);
+    let identity = ShelfIdentity::Raw(hash.clone(), None, None);
     let row = Shelving {
         detail: panic.map(|panic| excerpt(&format!("a defect in the worker: {panic}"), LONGEST_DETAIL)),
         // The attempts of a suspect do not count as failures of its batch.
         parks: message.tried_apart,
-        ..shelving_of(message, identity, Reason::Suspect, Until::After(Duration::ZERO))
+        ..shelving_of(message, identity, Reason::Suspect, ShelvedUntil::After(Duration::ZERO))
     };
-    commit(context, Change { shelve: Some(row), unshelve: message.row(), ..Change::default() }).await?;
+    commit(context, Commit { shelve: Some(row), unshelve: message.row(), ..Commit::default() }).await?;
     match panic {
-        None => tracing::warn!(hash, "a message was in hand when workers stopped; it is tried apart from others"),
-        Some(_) => tracing::warn!(hash, "the worker panicked over a message; it is tried apart from others"),
+        None => tracing::warn!(
+            message_hash = hash,
+            "a message was in hand when workers stopped; it is tried apart from others"
+        ),
+        Some(_) => {
+            tracing::warn!(message_hash = hash, "the worker panicked over a message; it is tried apart from others")
+        }
     }
     count_shelved(context, Reason::Suspect, "parked");
     Ok(())

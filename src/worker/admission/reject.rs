@@ -4,8 +4,8 @@ use crate::batch::message::decode::{Undecodable, decode};
 use crate::batch::{BatchKey, Fault, Reason, TenantId, event, excerpt, raw_hash};
 use crate::guard::may_panic;
 use crate::store::StoreError;
-use crate::store::ledger::{Change, CommitOutcome};
-use crate::store::shelf::{Identity, Shelving, Until};
+use crate::store::ledger::{Commit, CommitOutcome};
+use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::InboundMessage;
@@ -39,14 +39,14 @@ pub(in crate::worker) async fn reject(
     let (tenant, key) = subject.map_or((None, None), |(tenant, key)| (Some(tenant), key));
     let batch = key.as_ref().map(|key| &key.batch);
     let event = event::of_message(tenant.as_ref(), batch, &hash, reason, &faults, context.clock.now());
-    let identity = Identity::Raw(hash, tenant, key.map(|key| key.batch));
-    tracing::warn!(identity = ?identity, %reason, detail, "message shelved");
-    let row = Shelving { detail: Some(detail), ..shelving_of(message, identity, reason, Until::Person) };
+    let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
+    tracing::warn!(batch = ?identity, %reason, detail, "message shelved");
+    let row = Shelving { detail: Some(detail), ..shelving_of(message, identity, reason, ShelvedUntil::Person) };
     let (subject, id) = (event.subject.clone(), event.id.clone());
-    let change = Change { shelve: Some(row), unshelve: message.row(), events: vec![event], ..Change::default() };
+    let change = Commit { shelve: Some(row), unshelve: message.row(), events: vec![event], ..Commit::default() };
     if matches!(commit(context, change).await?, CommitOutcome::Done(fresh) if fresh.is_empty()) {
         // The same bytes came before: their publisher waits for the event again.
-        context.store.announce_event_again(&subject, &id).await?;
+        context.store.resend_event(&subject, &id).await?;
         context.outbox_wanted.notify_one();
     }
     failpoint::after(Failpoint::Park);

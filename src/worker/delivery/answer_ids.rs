@@ -30,8 +30,8 @@ pub(super) async fn check_ids(delivery: &Delivery, account: &str, known: KnownId
     for id in answered.iter_mut().filter(|id| id.is_some_and(|id| senseless.contains(&id))) {
         (*id, count) = (None, count + 1);
     }
-    delivery.context.metrics.senseless_ids.inc_by(count);
-    tracing::warn!(account, ?senseless, "Testmo answered with ids that no new case can have; their outcome is unknown");
+    delivery.context.metrics.invalid_case_ids.inc_by(count);
+    tracing::warn!(account, invalid_ids = ?senseless, "Testmo answered with ids that no new case can have; their outcome is unknown");
 }
 
 /// Returns those of some low ids that the ledger holds; all of them where it does not answer.

@@ -12,7 +12,7 @@ use super::suspects::name_of;
 use crate::batch::BatchKey;
 use crate::batch::ledger::Halved;
 use crate::store::StoreError;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::tenants::Connection;
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
@@ -55,7 +55,7 @@ pub(super) async fn find_cause(
             Halved::Never => blame_for_all(delivery, parts, connection, feedback).await,
             Halved::Done => {
                 tracing::info!(batch = %part.batch.key.batch, status, "reads succeed, so the batch is halved");
-                if !commit_record(&delivery.context, &mut part.batch, Change::default()).await?.is_done() {
+                if !commit_record(&delivery.context, &mut part.batch, Commit::default()).await?.is_done() {
                     part.next = Some(NextStep::Refresh);
                 }
                 Ok(())
@@ -74,7 +74,7 @@ async fn blame_for_all(
     for part in &mut parts {
         part.batch.record.absolve();
         part.batch.suspected_since = None;
-        if !commit_record(&delivery.context, &mut part.batch, Change::default()).await?.is_done() {
+        if !commit_record(&delivery.context, &mut part.batch, Commit::default()).await?.is_done() {
             part.next = Some(NextStep::Refresh);
         } else if let Some(NextStep::Retry(reason, detail, _)) = part.next.take() {
             part.next = Some(NextStep::AwaitConnection(reason, detail));

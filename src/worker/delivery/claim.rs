@@ -15,7 +15,7 @@ use crate::batch::{BatchKey, Reason};
 use crate::guard::may_panic;
 use crate::store::StoreError;
 use crate::store::accounts::Pause;
-use crate::store::ledger::{Claim, ClaimOutcome, Stored};
+use crate::store::ledger::{Claim, ClaimOutcome, StoredBatch};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{LaneUpdate, NextStep, PushFeedback};
@@ -102,7 +102,7 @@ async fn not_granted(
 async fn refresh_all(
     delivery: &Delivery,
     shares: Vec<Share<'_>>,
-    stored: &[Stored],
+    stored: &[StoredBatch],
     now: i64,
 ) -> Result<(), StoreError> {
     for share in shares {
@@ -114,7 +114,7 @@ async fn refresh_all(
     Ok(())
 }
 
-fn stored_of<'a>(key: &BatchKey, stored: &'a [Stored]) -> Option<&'a Stored> {
+fn stored_of<'a>(key: &BatchKey, stored: &'a [StoredBatch]) -> Option<&'a StoredBatch> {
     stored.iter().find(|stored| stored.record.key == *key)
 }
 
@@ -124,7 +124,7 @@ fn claim_of(context: &WorkerContext, push: &str, connection: &Connection, shares
         tenant: connection.tenant.clone(),
         connection: connection.version.clone(),
         account: connection.access.origin.as_str().to_owned(),
-        ceiling: context.config.push.account_limit,
+        ceiling: context.config.requests.account_concurrency,
         holder: context.holder.clone(),
         lease: context.config.testmo.lease(),
         batches: shares.iter().map(Share::claimed).collect(),

@@ -35,7 +35,7 @@ pub(super) async fn call_failed(
     }
     Ok(match verdict {
         Verdict::Throttle(wait) => {
-            context.metrics.throttled.inc();
+            context.metrics.rate_limited_responses.inc();
             feedback.close(wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
             NextStep::NextTurn
         }

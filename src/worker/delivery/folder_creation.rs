@@ -10,7 +10,7 @@ use crate::batch::Reason;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{after_failed_folder, after_failed_read};
 use crate::store::StoreError;
-use crate::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, NewFolder};
+use crate::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, NewFolder};
 use crate::tenants::child;
 use crate::testmo::CreatedFolder;
 use crate::worker::context::WorkerContext;
@@ -52,17 +52,17 @@ pub(super) async fn create(
     }
     let shows_new_ones = folders.iter().any(|folder| created.contains(&folder.id));
     let limits = folder_limits(context, shows_new_ones);
-    let leave = patiently(|| context.store.begin_folder(&new, &holder, &limits)).await?;
-    if leave != FolderLeave::Granted || asked.elapsed() > context.config.testmo.latest_start() {
+    let leave = patiently(|| context.store.begin_folder_request(&new, &holder, &limits)).await?;
+    if leave != FolderPermit::Granted || asked.elapsed() > context.config.testmo.latest_start() {
         // What a request that began so late created could still be unsettled when the lease is over.
         free(context, &new, &holder, &FolderEnd::NotCreated).await?;
         return Ok(match leave {
-            FolderLeave::Granted => {
+            FolderPermit::Granted => {
                 let detail = Some("the list of folders took too long to create one by it".to_owned());
                 NextStep::Retry(Reason::NoAnswer, detail, Duration::ZERO)
             }
-            FolderLeave::Known | FolderLeave::Lost => NextStep::NextTurn,
-            FolderLeave::Spent(wait) => {
+            FolderPermit::Known | FolderPermit::Lost => NextStep::NextTurn,
+            FolderPermit::Spent(wait) => {
                 let detail = format!("folder \"{}\" in folder {}", new.name, new.parent);
                 NextStep::Defer(Reason::FolderUnconfirmed, Some(detail), wait)
             }
@@ -84,7 +84,7 @@ pub(super) async fn create(
 
 /// Releases a claim. If the attempt or the id were not stored, the folder would be created late or again.
 async fn free(context: &WorkerContext, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
-    patiently(|| context.store.free_folder(folder, holder, end)).await
+    patiently(|| context.store.release_folder(folder, holder, end)).await
 }
 
 /// Decides what follows a create request for a folder that returned no id.
@@ -97,10 +97,10 @@ async fn folder_failed(
     feedback: &mut PushFeedback,
 ) -> Result<NextStep, StoreError> {
     let testmo = &context.config.testmo;
-    let settle = match error.settle_time(testmo.settle_answered, testmo.settle_unanswered) {
+    let settle = match error.settle_time(testmo.reconcile_delay_answered, testmo.reconcile_delay_unanswered) {
         Duration::ZERO => Duration::ZERO,
         // As with any claim, the store's clock may run ahead by the margin.
-        settle => settle + testmo.margin,
+        settle => settle + testmo.claim_margin,
     };
     let end = if matches!(error, ApiError::Unreadable(_)) {
         // An answer of success.
@@ -127,10 +127,10 @@ async fn folder_failed(
 /// Returns how many create requests for one folder are allowed. If the list shows what was created in this project, it would
 /// also show a folder that an unanswered request created.
 fn folder_limits(context: &WorkerContext, shows_new_ones: bool) -> FolderLimits {
-    let window = context.config.testmo.folder_window;
+    let window = context.config.testmo.folder_create_window;
     FolderLimits {
         window,
         unknown: if shows_new_ones { SHOWN_WITHIN.min(window) } else { window },
-        spacing: context.config.retry.first_park,
+        spacing: context.config.retry.shelf_backoff_min,
     }
 }

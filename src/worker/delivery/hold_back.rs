@@ -38,7 +38,7 @@ pub(in crate::worker) async fn hold_back(
             Err(error) => return store_failed(batch, &error),
         }
     }
-    tracing::warn!(batch = %batch.key.batch, ?pause, "a batch is held back");
+    tracing::warn!(batch = %batch.key.batch, backoff = ?pause, "a batch is held back");
     (batch, after(pause))
 }
 

@@ -8,7 +8,7 @@ use crate::batch::ledger::duplicates::duplicates;
 use crate::batch::ledger::reconcile::{Found, Row, Wanted, find};
 use crate::batch::ledger::{BatchRecord, CaseState, Target};
 use crate::store::StoreError;
-use crate::store::ledger::{Change, PushEnded};
+use crate::store::ledger::{Commit, PushEnded};
 use crate::testmo::Look;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, NextStep};
@@ -78,7 +78,7 @@ impl Matching<'_> {
         let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
         let Rows::Of(found) = found(batch, target, look, &mut self.held, order) else {
             batch.record.give_up_unclear();
-            let is_stored = commit_record(context, batch, Change::default()).await?.is_done();
+            let is_stored = commit_record(context, batch, Commit::default()).await?.is_done();
             self.carried_out.extend(push.map(|push| (push, true)));
             return Ok(is_stored);
         };
@@ -95,7 +95,7 @@ impl Matching<'_> {
         let batch_tag = batch_tag_of(batch, &pushed_tag);
         let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &look.rows);
         let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
-        let change = Change { ended, events, ..Change::default() };
+        let change = Commit { ended, events, ..Commit::default() };
         if !commit_record(context, batch, change).await?.is_done() {
             // The rows may belong to a push that another worker has sent since.
             return Ok(false);

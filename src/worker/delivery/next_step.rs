@@ -12,8 +12,8 @@ use crate::batch::ledger::{BatchState, CaseRecord, CaseState};
 use crate::batch::verdict::{Patience, PatienceLimits, is_given_up, patience};
 use crate::lane::QueuePosition;
 use crate::store::StoreError;
-use crate::store::ledger::Change;
-use crate::store::shelf::Until;
+use crate::store::ledger::Commit;
+use crate::store::shelf::ShelvedUntil;
 use crate::worker::backoff;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, Disposition, NextStep};
@@ -44,7 +44,7 @@ pub(super) async fn apply_next_step(
         NextStep::Pause(pause) => Ok(after(pause)),
         NextStep::ResolveAgain => Ok(Disposition::ResolveAgain),
         NextStep::AwaitConnection(reason, detail) => {
-            park(&delivery.context, batch, reason, detail, Until::Connection).await?;
+            park(&delivery.context, batch, reason, detail, ShelvedUntil::Connection).await?;
             Ok(Disposition::Shelved)
         }
         NextStep::AwaitStore(row) => {
@@ -53,15 +53,15 @@ pub(super) async fn apply_next_step(
         }
         NextStep::Defer(reason, detail, expected) => {
             let retry = &delivery.context.config.retry;
-            let doubled = retry.first_park.saturating_mul(2_u32.saturating_pow(batch.message.parks.min(20)));
-            let wait = doubled.min(retry.longest_park);
+            let doubled = retry.shelf_backoff_min.saturating_mul(2_u32.saturating_pow(batch.message.parks.min(20)));
+            let wait = doubled.min(retry.shelf_backoff_max);
             batch.message.parks += 1;
-            let expected = Until::After(expected.max(wait));
-            park_expecting(&delivery.context, batch, reason, detail, Until::After(wait), expected).await?;
+            let expected = ShelvedUntil::After(expected.max(wait));
+            park_expecting(&delivery.context, batch, reason, detail, ShelvedUntil::After(wait), expected).await?;
             Ok(Disposition::Shelved)
         }
         NextStep::Paused => {
-            park(&delivery.context, batch, Reason::Paused, None, Until::After(PAUSED)).await?;
+            park(&delivery.context, batch, Reason::Paused, None, ShelvedUntil::After(PAUSED)).await?;
             Ok(Disposition::Shelved)
         }
         NextStep::Retry(reason, detail, least) => retry(&delivery.context, batch, reason, detail, least, pause).await,
@@ -92,24 +92,31 @@ async fn retry(
     match patience(batch.tries, batch.message.parks, failing, &patience_limits(context)) {
         Patience::InProcess => {
             let pause = pause.max(least);
-            tracing::info!(batch = %batch.key.batch, %reason, detail, ?pause, "trying again");
+            tracing::info!(batch = %batch.key.batch, %reason, detail, backoff = ?pause, "trying again");
             Ok(after(pause))
         }
         Patience::Shelf(wait) => {
             batch.message.parks += 1;
-            park(context, batch, reason, detail, Until::After(wait.max(least))).await?;
+            park(context, batch, reason, detail, ShelvedUntil::After(wait.max(least))).await?;
             Ok(Disposition::Shelved)
         }
         Patience::Exhausted if !is_given_up(reason) => {
             batch.message.parks = batch.message.parks.saturating_add(1);
-            park(context, batch, reason, detail, Until::After(context.config.retry.longest_park.max(least))).await?;
+            park(
+                context,
+                batch,
+                reason,
+                detail,
+                ShelvedUntil::After(context.config.retry.shelf_backoff_max.max(least)),
+            )
+            .await?;
             Ok(Disposition::Shelved)
         }
         Patience::Exhausted => {
             let arrived = |case: &CaseRecord| matches!(case.state, CaseState::Created(_) | CaseState::Adopted(_));
             let partly = batch.record.cases.iter().any(arrived);
             let state = if partly { BatchState::Partial } else { BatchState::Failed };
-            let changed = finish(context, batch, state, Some(Reason::RetriesExhausted), Change::default()).await?;
+            let changed = finish(context, batch, state, Some(Reason::RetriesExhausted), Commit::default()).await?;
             Ok(if changed.is_done() { Disposition::Finished } else { after(STORE_PAUSE) })
         }
     }
@@ -123,10 +130,10 @@ fn after(pause: Duration) -> Disposition {
 fn patience_limits(context: &WorkerContext) -> PatienceLimits {
     let retry = &context.config.retry;
     PatienceLimits {
-        in_process: retry.tries,
-        first_park: retry.first_park,
-        longest_park: retry.longest_park,
-        horizon: retry.horizon,
-        least_parks: retry.least_parks,
+        in_process: retry.max_attempts,
+        first_park: retry.shelf_backoff_min,
+        longest_park: retry.shelf_backoff_max,
+        horizon: retry.give_up_after,
+        least_parks: retry.give_up_min_retries,
     }
 }

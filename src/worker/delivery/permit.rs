@@ -7,7 +7,7 @@ use crate::batch::Reason;
 use crate::batch::verdict::signal_of;
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Pause, Permit};
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{NextStep, PushFeedback};
@@ -60,11 +60,11 @@ pub(super) async fn probe(
 /// Stores what an answer showed of an account.
 pub(super) async fn report(context: &WorkerContext, connection: &Connection, signal: Signal) -> Result<(), StoreError> {
     let observation = Some(observation(context, connection, signal));
-    context.store.change(Change { observation, ..Change::default() }.into()).await.map(drop)
+    context.store.commit(Commit { observation, ..Commit::default() }.into()).await.map(drop)
 }
 
 /// Returns an observation of the account of a connection, to be stored.
 pub(super) fn observation(context: &WorkerContext, connection: &Connection, signal: Signal) -> AccountObservation {
     let account = connection.access.origin.as_str().to_owned();
-    AccountObservation { account, signal, ceiling: context.config.push.account_limit }
+    AccountObservation { account, signal, ceiling: context.config.requests.account_concurrency }
 }

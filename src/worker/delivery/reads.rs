@@ -73,7 +73,7 @@ async fn read_outcome(
         report(context, &batch.connection, signal).await?;
     }
     if let ApiError::Throttled { retry_after } = error {
-        context.metrics.throttled.inc();
+        context.metrics.rate_limited_responses.inc();
         feedback.close(retry_after.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
     }
     let is_alike = error == ApiError::Inconclusive { status };

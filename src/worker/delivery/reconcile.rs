@@ -14,7 +14,7 @@ use crate::batch::ledger::Target;
 use crate::batch::verdict::after_failed_read;
 use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::testmo::{Access, Look, Past};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
@@ -59,7 +59,7 @@ pub(super) async fn reconcile(delivery: &Delivery, job: &mut Job) -> Result<(), 
 /// Gives up cases that were sent to an account that is no longer the tenant's: their outcome is never found out.
 async fn give_up(context: &WorkerContext, part: &mut Part) -> Result<(), StoreError> {
     part.batch.record.give_up_unclear();
-    if !commit_record(context, &mut part.batch, Change::default()).await?.is_done() {
+    if !commit_record(context, &mut part.batch, Commit::default()).await?.is_done() {
         part.next = Some(NextStep::Refresh);
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::batch::Reason;
 use crate::batch::verdict::answer::{ApiError, CreateResult};
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, Verdict, signal_of};
 use crate::store::StoreError;
-use crate::store::ledger::{Change, PushEnded};
+use crate::store::ledger::{Commit, PushEnded};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
@@ -37,7 +37,7 @@ struct Recording<'s, 'p> {
     next: NextStep,
     created: usize,
     refused: usize,
-    change: Change,
+    change: Commit,
 }
 
 /// Stores the end of a push for each of its batches. A batch of which it was the last push is finished in the same
@@ -51,7 +51,7 @@ pub(super) async fn record_end(
     let RequestEnd { verdict, connection, .. } = end;
     if let Verdict::Throttle(wait) = verdict {
         feedback.close(wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
-        delivery.context.metrics.throttled.inc();
+        delivery.context.metrics.rate_limited_responses.inc();
     }
     let recordings = apply_to_all(delivery, &mut shares, end);
     let storing = recordings.into_iter().map(|recording| async move {
@@ -102,7 +102,7 @@ fn apply_to_all<'s, 'p>(
         first += count;
         let created = of_share.created().count();
         let lease = share.part.batch.record.open_push.is_some().then(|| lease_after(&delivery.context, result));
-        let change = Change { ended: Some(ended.clone()), observation: observation.take(), lease, ..Change::default() };
+        let change = Commit { ended: Some(ended.clone()), observation: observation.take(), lease, ..Commit::default() };
         recordings.push(Recording { share, next, created, refused, change });
     }
     recordings
@@ -113,7 +113,7 @@ async fn store_end(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
     next: NextStep,
-    change: Change,
+    change: Commit,
 ) -> Result<NextStep, StoreError> {
     if let (Some(state), NextStep::NextTurn) = (batch.record.outcome(), &next) {
         let reason = reason_of_outcome(batch, state);

@@ -8,7 +8,7 @@ use super::state::Delivery;
 use crate::batch::Reason;
 use crate::batch::ledger::BatchState;
 use crate::store::StoreError;
-use crate::store::ledger::Stored;
+use crate::store::ledger::StoredBatch;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::duplicate::resend_outcome;
@@ -17,10 +17,10 @@ use crate::worker::outcome::duplicate::resend_outcome;
 pub(super) async fn refresh_from_ledger(
     delivery: &Delivery,
     batch: &mut ActiveBatch,
-    stored: Stored,
+    stored: StoredBatch,
     now: i64,
 ) -> Result<NextStep, StoreError> {
-    let Stored { record, claimed_at, lease_until } = stored;
+    let StoredBatch { record, claimed_at, lease_until } = stored;
     if record.fingerprint != batch.key.fingerprint {
         let key = batch.key.batch.clone();
         let subject = Some((key.tenant.clone(), Some(key)));

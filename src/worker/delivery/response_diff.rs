@@ -14,14 +14,14 @@ pub(super) fn report_differences(
 ) {
     let Some(first) = differing.first() else { return };
     for difference in differing {
-        context.metrics.echo_differences.with_label_values(&[difference.part]).inc();
+        context.metrics.response_differences.with_label_values(&[difference.part]).inc();
     }
     let cases: BTreeSet<usize> = differing.iter().map(|difference| difference.index).collect();
     let parts: BTreeSet<&str> = differing.iter().map(|difference| difference.part).collect();
     tracing::warn!(
         case = name(first.index),
         cases = cases.len(),
-        ?parts,
+        fields = ?parts,
         "Testmo's answer shows created cases otherwise than they were sent"
     );
 }

@@ -16,7 +16,7 @@ use crate::batch::{Reason, RenderedCase, push_body};
 use crate::guard::may_panic;
 use crate::lane::{RequestOutcome, RequestReport};
 use crate::store::StoreError;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
@@ -70,16 +70,16 @@ pub(super) async fn send(
 
 async fn create_cases(delivery: &Delivery, connection: &Connection, sent: &[(u64, &RenderedCase)]) -> CreateOutcome {
     let body = push_body(sent.iter().copied());
-    let _under_way = delivery.context.metrics.push_begins();
+    let _under_way = delivery.context.metrics.create_request_begins();
     delivery.context.client.create_cases(&connection.access, connection.project, body, sent.len()).await
 }
 
 fn measure(context: &WorkerContext, result: &CreateResult, took: Duration, sent: usize) {
     let metrics = &context.metrics;
-    metrics.push_seconds.observe(took.as_secs_f64());
-    metrics.cases_per_push.observe(f64::from(u32::try_from(sent).unwrap_or(u32::MAX)));
+    metrics.create_request_duration_seconds.observe(took.as_secs_f64());
+    metrics.create_request_cases.observe(f64::from(u32::try_from(sent).unwrap_or(u32::MAX)));
     let answer = result.as_ref().err().map_or("2xx", ApiError::class);
-    metrics.pushes.with_label_values(&[answer]).inc();
+    metrics.create_requests.with_label_values(&[answer]).inc();
 }
 
 /// Returns what the lane has to know of a verdict.
@@ -109,7 +109,7 @@ fn keep_canary(delivery: &Delivery, shares: &[Share<'_>], end: &CreateResult, se
 async fn release_claims(delivery: &Delivery, shares: Vec<Share<'_>>) -> Result<(), StoreError> {
     for share in shares {
         share.part.batch.record.not_created(vec![]);
-        let changed = commit_record(&delivery.context, &mut share.part.batch, Change::default()).await?;
+        let changed = commit_record(&delivery.context, &mut share.part.batch, Commit::default()).await?;
         share.part.next = Some(if changed.is_done() { NextStep::NextTurn } else { NextStep::Refresh });
     }
     Ok(())

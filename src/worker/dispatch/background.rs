@@ -12,8 +12,8 @@ use crate::batch::Reason;
 use crate::guard::{Task, guarded};
 use crate::lane::QueuePosition;
 use crate::store::StoreError;
-use crate::store::ledger::Change;
-use crate::store::shelf::Until;
+use crate::store::ledger::Commit;
+use crate::store::shelf::ShelvedUntil;
 use crate::worker::admission::admit::admit;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::hold_back;
@@ -65,7 +65,7 @@ impl Background {
     pub(super) fn shelve(&self, batch: Box<ActiveBatch>, reason: Reason, wait: Duration, expected: Duration) {
         let (context, commands) = (self.context.clone(), self.commands.clone());
         self.tasks.spawn(async move {
-            let (until, expected) = (Until::After(wait), Until::After(expected));
+            let (until, expected) = (ShelvedUntil::After(wait), ShelvedUntil::After(expected));
             let parking = park_expecting(&context, &batch, reason, None, until, expected);
             let (batch, disposition) = match unit(&context, Task::Dispatcher, &batch.key, parking).await {
                 Ok(()) => (batch, Disposition::Shelved),
@@ -92,8 +92,8 @@ impl Background {
                     }
                     // A row that was shelved again is of another generation and stays.
                     AckTarget::Lease { id, generation } => {
-                        let change = Change { unshelve: Some((id.0, generation)), ..Change::default() };
-                        context.store.change(change.into()).await.map(drop).map_err(|error| error.to_string())
+                        let change = Commit { unshelve: Some((id.0, generation)), ..Commit::default() };
+                        context.store.commit(change.into()).await.map(drop).map_err(|error| error.to_string())
                     }
                 };
                 failpoint::after(Failpoint::Ack);

@@ -6,7 +6,7 @@ use super::in_flight::AckTarget;
 use crate::amqp::Generation;
 use crate::batch::TenantId;
 use crate::store::accounts::LaneOverride;
-use crate::store::shelf::Due;
+use crate::store::shelf::DueTenant;
 use crate::worker::model::{ActiveBatch, Disposition, WorkKey};
 
 /// A request to the dispatcher.
@@ -18,7 +18,7 @@ pub(in crate::worker) enum DispatcherCommand {
     /// Apply what people have set for lanes.
     Override(Vec<LaneOverride>),
     /// Return how much room there is for what each of these tenants has on the shelf.
-    RoomFor(Vec<Due>, oneshot::Sender<Vec<(TenantId, u32)>>),
+    RoomFor(Vec<DueTenant>, oneshot::Sender<Vec<(TenantId, u32)>>),
     /// Carry out what became of a batch that was worked on in the background.
     Dispose(Box<ActiveBatch>, Disposition),
     /// Give a batch back that was lost to a panic.

@@ -19,8 +19,8 @@ use crate::batch::{Reason, TenantId};
 use crate::guard::Task;
 use crate::lane::{Lanes, Limits, QueuePosition};
 use crate::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
-use crate::store::ledger::Change;
-use crate::store::shelf::Due;
+use crate::store::ledger::Commit;
+use crate::store::shelf::DueTenant;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::{Delivery, PAUSED, deliver};
 use crate::worker::model::{ActiveBatch, Disposition, Dispositions, LaneUpdate, PushFeedback, WorkKey};
@@ -94,7 +94,7 @@ impl Dispatcher {
                 Some(command) = commands.recv() => self.handle(command),
                 () = sleep_until(wake_at) => {}
             }
-            self.context.metrics.batches_in_hand.set(i64::try_from(self.in_flight.len()).unwrap_or(i64::MAX));
+            self.context.metrics.batches_in_flight.set(i64::try_from(self.in_flight.len()).unwrap_or(i64::MAX));
         }
         self.drain(commands).await;
     }
@@ -139,9 +139,9 @@ impl Dispatcher {
         }
     }
 
-    fn room_for(&self, due: &[Due]) -> Vec<(TenantId, u32)> {
+    fn room_for(&self, due: &[DueTenant]) -> Vec<(TenantId, u32)> {
         let now = Instant::now();
-        let room = |due: &Due| {
+        let room = |due: &DueTenant| {
             let room = self.lanes.room(due.account.as_deref().unwrap_or_default(), &due.tenant, now);
             (due.tenant.clone(), u32::try_from(room).unwrap_or(u32::MAX))
         };
@@ -244,11 +244,11 @@ impl Dispatcher {
     /// Lowers the limit of an account whose answers take longer and longer.
     fn slow_down(&self, account: &Arc<str>) {
         tracing::info!(%account, "answers have become slow; fewer requests are sent at once");
-        let ceiling = self.context.config.push.account_limit;
+        let ceiling = self.context.config.requests.account_concurrency;
         let observation = Some(AccountObservation { account: account.to_string(), signal: Signal::Slow, ceiling });
         let context = self.context.clone();
         self.background.run(format!("limit of {account}"), async move {
-            if let Err(error) = context.store.change(Change { observation, ..Change::default() }.into()).await {
+            if let Err(error) = context.store.commit(Commit { observation, ..Commit::default() }.into()).await {
                 tracing::debug!(%error, "a limit could not be lowered");
             }
         });
@@ -280,7 +280,7 @@ impl Dispatcher {
         if self.shed.is_retry_soon(now, SWEEP) {
             self.context.shelf_wanted.notify_one();
         }
-        let overdue = self.lanes.overdue(now, self.context.config.worker.longest_wait);
+        let overdue = self.lanes.overdue(now, self.context.config.worker.max_queue_time);
         for (batch, pause) in overdue {
             let reason = if pause.is_zero() { Reason::NoRoom } else { Reason::Throttled };
             self.shelve(batch, reason, pause);
@@ -293,7 +293,7 @@ impl Dispatcher {
         self.closed_for.retain(|account, _| lanes.has(account));
         let metrics = &self.context.metrics;
         report::measure(&self.lanes.view(now), &self.context.backlogs.current(), metrics);
-        metrics.waiting_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
+        metrics.queued_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
     }
 
     /// Returns after how long the turn of a batch is expected that goes to the shelf, behind what waits there already.
@@ -310,14 +310,14 @@ impl Dispatcher {
     }
 
     async fn drain(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
-        let deadline = Instant::now() + self.context.config.worker.drain;
-        tracing::info!(under_way = self.work.len(), in_hand = self.in_flight.len(), "stopping");
+        let deadline = Instant::now() + self.context.config.worker.drain_timeout;
+        tracing::info!(requests = self.work.len(), batches = self.in_flight.len(), "stopping");
         while !self.work.is_empty() {
             tokio::select! {
                 biased;
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
                 () = sleep_until(deadline) => {
-                    tracing::warn!(under_way = self.work.len(), "the drain time is over; claims stay until their leases end");
+                    tracing::warn!(requests = self.work.len(), "the drain time is over; claims stay until their leases end");
                     self.work.shutdown().await;
                 }
             }
@@ -337,15 +337,15 @@ impl Dispatcher {
 }
 
 fn limits(context: &WorkerContext) -> Limits {
-    let (push, worker) = (&context.config.push, &context.config.worker);
+    let (requests, worker) = (&context.config.requests, &context.config.worker);
     Limits {
-        max_cases: push.max_cases,
-        max_bytes: push.max_bytes,
-        pack: push.pack,
-        concurrency: push.concurrency,
-        in_flight: push.in_flight,
+        max_cases: requests.max_cases,
+        max_bytes: requests.max_bytes,
+        pack: requests.pack_batches,
+        concurrency: requests.account_concurrency_per_worker,
+        in_flight: requests.worker_concurrency,
         pausing: usize::from(context.config.amqp.prefetch / 2).max(1),
-        memory: worker.memory,
+        memory: worker.max_queued_bytes,
     }
 }
 

@@ -16,19 +16,19 @@ const NAMED: usize = 10;
 pub(super) fn of(lanes: &[LaneView], backlog: &Backlog) -> Value {
     let tenant = |lane: &LaneView, tenant: &TenantView| {
         json!({
-            "tenant": tenant.tenant.as_str(),
+            "tenant_id": tenant.tenant.as_str(),
             "batches": tenant.batches,
             "cases": tenant.cases,
             "in_flight": tenant.in_flight,
             "on_shelf": on_shelf(backlog, &tenant.tenant),
-            "drain_seconds": drain_seconds(lane, tenant, on_shelf(backlog, &tenant.tenant), lane.requests_per_second),
+            "backlog_drain_seconds": drain_seconds(lane, tenant, on_shelf(backlog, &tenant.tenant), lane.requests_per_second),
         })
     };
     let lane = |lane: &LaneView| {
         json!({
             "account": &*lane.account,
             "state": state_of(lane),
-            "gated_seconds": lane.gated_for.map(|wait| wait.as_secs_f64()),
+            "backoff_seconds": lane.gated_for.map(|wait| wait.as_secs_f64()),
             "in_flight": lane.in_flight,
             "limit": lane.limit,
             "pausing": lane.pausing,
@@ -54,11 +54,11 @@ pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) 
     let (named, others) = drains.split_at(drains.len().min(NAMED));
     let longest = others.first().map_or(0.0, |(_, seconds)| *seconds);
     let named = named.iter().map(|(tenant, seconds)| (tenant.as_str(), *seconds));
-    metrics.show_drains(&named.chain([(OTHER_TENANTS, longest)]).collect());
+    metrics.show_backlog_drains(&named.chain([(OTHER_TENANTS, longest)]).collect());
 }
 
 fn state_of(lane: &LaneView) -> &'static str {
-    if lane.gated_for.is_some() { "gated" } else { "open" }
+    if lane.gated_for.is_some() { "backing_off" } else { "active" }
 }
 
 fn on_shelf(backlog: &Backlog, tenant: &TenantId) -> u64 {
@@ -116,12 +116,12 @@ mod tests {
         let mut lane = lane("https://a.testmo.net", &[("acme", 20), ("birch", 0)]);
         let backlog = Backlog::from([("acme".parse().unwrap(), 40)]);
         // 20 requests in memory and 10 on the shelf, at 5 a second.
-        assert_eq!(of(&[lane.clone()], &backlog)["lanes"][0]["tenants"][0]["drain_seconds"], 6.0);
+        assert_eq!(of(&[lane.clone()], &backlog)["lanes"][0]["tenants"][0]["backlog_drain_seconds"], 6.0);
         lane.gated_for = Some(Duration::from_secs(60));
         let shown = of(&[lane], &backlog);
-        assert_eq!(shown["lanes"][0]["state"], "gated");
-        assert_eq!(shown["lanes"][0]["tenants"][0]["drain_seconds"], 66.0);
-        assert_eq!(shown["lanes"][0]["tenants"][1]["drain_seconds"], 0.0);
+        assert_eq!(shown["lanes"][0]["state"], "backing_off");
+        assert_eq!(shown["lanes"][0]["tenants"][0]["backlog_drain_seconds"], 66.0);
+        assert_eq!(shown["lanes"][0]["tenants"][1]["backlog_drain_seconds"], 0.0);
     }
 
     #[test]
@@ -145,20 +145,20 @@ mod tests {
             measure(&[lane("https://a.testmo.net", &tenants)], &Backlog::new(), &metrics);
         }
         let text = metrics.render().unwrap();
-        let named = text.lines().filter(|line| line.starts_with("testmo_courier_drain_seconds{")).count();
+        let named = text.lines().filter(|line| line.starts_with("testmo_courier_backlog_drain_seconds{")).count();
         assert_eq!(named, 11);
-        assert!(text.contains("drain_seconds{tenant=\"t14\"}") && !text.contains("tenant=\"t04\""));
+        assert!(text.contains("backlog_drain_seconds{tenant=\"t14\"}") && !text.contains("tenant=\"t04\""));
         measure(&[], &Backlog::new(), &metrics);
         let text = metrics.render().unwrap();
-        let drains: Vec<&str> = text.lines().filter(|line| line.contains("_drain_seconds{")).collect();
-        assert_eq!(drains, ["testmo_courier_drain_seconds{tenant=\"(others)\"} 0"]);
+        let drains: Vec<&str> = text.lines().filter(|line| line.contains("backlog_drain_seconds{")).collect();
+        assert_eq!(drains, ["testmo_courier_backlog_drain_seconds{tenant=\"(others)\"} 0"]);
     }
 
     #[test]
     fn a_tenant_named_other_does_not_share_the_metric_of_all_others() {
         let metrics = Metrics::new().unwrap();
         measure(&[lane("https://a.testmo.net", &[("other", 20)])], &Backlog::new(), &metrics);
-        assert!(metrics.render().unwrap().contains("drain_seconds{tenant=\"other\"} 2\n"));
+        assert!(metrics.render().unwrap().contains("backlog_drain_seconds{tenant=\"other\"} 2\n"));
         assert!(crate::metrics::OTHER_TENANTS.parse::<TenantId>().is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::batch::TenantId;
-use crate::store::shelf::Due;
+use crate::store::shelf::DueTenant;
 
 /// What is retried within this time is looked for on the shelf every second.
 const LONGEST_SOON: Duration = Duration::from_secs(10);
@@ -44,8 +44,8 @@ impl Shed {
     }
 
     /// Takes over what the store reports, and what was noted since.
-    pub(super) fn refresh(&mut self, due: &[Due]) {
-        let shed = due.iter().filter(|due| due.is_skimmed).map(|due| due.tenant.clone());
+    pub(super) fn refresh(&mut self, due: &[DueTenant]) {
+        let shed = due.iter().filter(|due| due.is_shed).map(|due| due.tenant.clone());
         self.tenants = shed.chain(std::mem::take(&mut self.recent)).collect();
     }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Reason;
 use crate::guard::Task;
 use crate::store::StoreError;
-use crate::store::shelf::{Identity, Shelved};
+use crate::store::shelf::{ShelfIdentity, Shelved};
 use crate::worker::admission::admit::admit;
 use crate::worker::admission::quarantine::quarantine;
 use crate::worker::admission::reject::{Rejection, reject};
@@ -31,7 +31,7 @@ pub(in crate::worker) async fn take_from_shelf(
     commands: mpsc::Sender<DispatcherCommand>,
     stop: CancellationToken,
 ) {
-    let mut poll = tokio::time::interval(context.config.shelf.poll);
+    let mut poll = tokio::time::interval(context.config.shelf.poll_interval);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -70,7 +70,7 @@ async fn read_overrides(context: &WorkerContext, commands: &mpsc::Sender<Dispatc
 }
 
 async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
-    if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease).await? {
+    if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease_duration).await? {
         take_leased(context, suspect, commands).await;
     }
     Ok(())
@@ -78,7 +78,7 @@ async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<Dispatche
 
 /// Takes what is due and what there is room for; returns how many batches that were.
 async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<usize, StoreError> {
-    let due = context.store.due(MOST_TENANTS).await?;
+    let due = context.store.due_tenants(MOST_TENANTS).await?;
     let (answer, room) = oneshot::channel();
     // The dispatcher is gone only when the worker stops.
     drop(commands.send(DispatcherCommand::RoomFor(due, answer)).await);
@@ -92,7 +92,7 @@ async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCom
     if asks.is_empty() {
         return Ok(0);
     }
-    let leased = context.store.lease_due(&context.holder, context.config.shelf.lease, &asks).await?;
+    let leased = context.store.lease_due(&context.holder, context.config.shelf.lease_duration, &asks).await?;
     let count = leased.len();
     // By what was remembered before, it would go back at once, again and again.
     asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
@@ -151,7 +151,7 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
         failing_since: content.failing_since,
         lease: Some((shelved.id, shelved.generation)),
         suspect,
-        nameless: matches!(content.identity, Identity::Raw(..)),
+        nameless: matches!(content.identity, ShelfIdentity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
     // Time in which nothing was tried does not count as failing. A batch that waits for a connection is due at once; one

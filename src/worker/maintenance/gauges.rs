@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
-use crate::metrics::{CONNECTION_STATES, KEY_STATES, Metrics};
+use crate::metrics::{API_KEY_EXPIRIES, Metrics, TENANT_CONNECTION_STATES};
 use crate::store::connections::ConnectionCount;
 
 /// Sets the gauges as of `now`, in milliseconds since 1970.
@@ -13,21 +13,21 @@ pub(super) fn show_connections(counts: &[ConnectionCount], now: i64, metrics: &M
     let sum = |counted: &dyn Fn(&ConnectionCount) -> bool| {
         counts.iter().filter(|count| counted(count)).map(|count| count.count).sum()
     };
-    for state in KEY_STATES {
-        let keys = sum(&|count| key_state(count.expires_on.as_deref(), today) == state);
-        metrics.keys.with_label_values(&[state]).set(keys);
+    for state in API_KEY_EXPIRIES {
+        let keys = sum(&|count| api_key_expiry(count.expires_on.as_deref(), today) == state);
+        metrics.api_keys.with_label_values(&[state]).set(keys);
     }
-    for state in CONNECTION_STATES {
+    for state in TENANT_CONNECTION_STATES {
         let connections = sum(&|count| count.verified == (state == "verified"));
-        metrics.connections.with_label_values(&[state]).set(connections);
+        metrics.tenant_connections.with_label_values(&[state]).set(connections);
     }
 }
 
 /// Returns when a key expires whose last day is `expires_on`. A day that cannot be read counts as none.
-fn key_state(expires_on: Option<&str>, today: Date) -> &'static str {
+fn api_key_expiry(expires_on: Option<&str>, today: Date) -> &'static str {
     let last: Option<Date> = expires_on.and_then(|day| day.parse().ok());
     match last.and_then(|day| today.until((Unit::Day, day)).ok()).map(|span| span.get_days()) {
-        None => "no_date",
+        None => "unknown",
         Some(..0) => "expired",
         Some(0..=1) => "within_1_day",
         Some(2..=7) => "within_7_days",
@@ -54,11 +54,11 @@ mod tests {
             (Some("2027-01-13"), "within_14_days"),
             (Some("2027-01-14"), "later"),
             (Some("2999-12-31"), "later"),
-            (Some("soon"), "no_date"),
-            (None, "no_date"),
+            (Some("soon"), "unknown"),
+            (None, "unknown"),
         ] {
-            assert_eq!(key_state(expires_on, today), state, "{expires_on:?}");
-            assert!(KEY_STATES.contains(&state));
+            assert_eq!(api_key_expiry(expires_on, today), state, "{expires_on:?}");
+            assert!(API_KEY_EXPIRIES.contains(&state));
         }
     }
 
@@ -73,11 +73,11 @@ mod tests {
         let late_evening = "2026-11-23T23:59:59Z".parse::<Timestamp>().unwrap().as_millisecond();
         let counts = [count(Some("2026-11-23"), true, 2), count(None, true, 9_000), count(None, false, 1)];
         show_connections(&counts, late_evening, &metrics);
-        let keys = |state: &str| metrics.keys.with_label_values(&[state]).get();
-        assert_eq!(KEY_STATES.map(keys), [0, 2, 0, 0, 0, 9_001]);
+        let keys = |state: &str| metrics.api_keys.with_label_values(&[state]).get();
+        assert_eq!(API_KEY_EXPIRIES.map(keys), [0, 2, 0, 0, 0, 9_001]);
         show_connections(&counts, late_evening + 1_000, &metrics);
-        assert_eq!(KEY_STATES.map(keys), [2, 0, 0, 0, 0, 9_001]);
-        let connections = |state: &str| metrics.connections.with_label_values(&[state]).get();
-        assert_eq!(CONNECTION_STATES.map(connections), [9_002, 1]);
+        assert_eq!(API_KEY_EXPIRIES.map(keys), [2, 0, 0, 0, 0, 9_001]);
+        let connections = |state: &str| metrics.tenant_connections.with_label_values(&[state]).get();
+        assert_eq!(TENANT_CONNECTION_STATES.map(connections), [9_002, 1]);
     }
 }

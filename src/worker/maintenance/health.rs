@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gauges;
-use crate::admin::Readiness;
 use crate::amqp::{Intake, IntakeControl, Publish, Status};
 use crate::batch::Reason;
 use crate::guard::{Count, Task, may_panic};
+use crate::http::Readiness;
 use crate::metrics::UNKNOWN_REASON;
 use crate::store::StoreError;
 use crate::store::shelf::ShelfCount;
@@ -129,21 +129,25 @@ impl Watched {
         let metrics = &self.context.metrics;
         self.context.store.ping().await?;
         may_panic("counts", &"counts");
-        metrics.events_waiting.set(self.context.store.due_count().await?);
+        metrics.outbox_pending_events.set(self.context.store.due_count().await?);
         let counts = self.context.store.shelf_counts().await?;
         for state in ["parked", "dead"] {
             for reason in Reason::ALL {
-                metrics.shelf.with_label_values(&[state, reason.code()]).set(count_of(&counts, state, Some(*reason)));
+                metrics.shelf_batches.with_label_values(&[state, reason.code()]).set(count_of(
+                    &counts,
+                    state,
+                    Some(*reason),
+                ));
             }
-            metrics.shelf.with_label_values(&[state, UNKNOWN_REASON]).set(count_of(&counts, state, None));
+            metrics.shelf_batches.with_label_values(&[state, UNKNOWN_REASON]).set(count_of(&counts, state, None));
         }
         for (table, rows) in self.context.store.unreadable_rows() {
-            metrics.unreadable_rows.with_label_values(&[table]).set(i64::try_from(rows).unwrap_or(i64::MAX));
+            metrics.store_unreadable_rows.with_label_values(&[table]).set(i64::try_from(rows).unwrap_or(i64::MAX));
         }
         if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
             gauges::show_connections(&self.context.store.connection_counts().await?, self.context.clock.now(), metrics);
             self.count_unbound().await?;
-            let backlog = self.context.store.skimmed(BACKLOGS).await?;
+            let backlog = self.context.store.shed_counts(BACKLOGS).await?;
             self.context.backlogs.replace(backlog.into_iter().collect());
             self.counted_at = Some(Instant::now());
         }
@@ -154,10 +158,10 @@ impl Watched {
     async fn count_unbound(&self) -> Result<(), StoreError> {
         let (config, metrics) = (&self.context.config, &self.context.metrics);
         let expiring_after = config.store.retention.saturating_sub(EXPIRES_SOON);
-        let counts = self.context.store.unbound_counts(expiring_after, config.events.unheard_for).await?;
-        metrics.events_unbound.set(counts.events);
-        metrics.events_expiring.set(counts.old_events);
-        metrics.events_unheard_keys.set(counts.old_keys);
+        let counts = self.context.store.unbound_counts(expiring_after, config.events.unroutable_alert_after).await?;
+        metrics.outbox_unroutable_events.set(counts.events);
+        metrics.outbox_expiring_events.set(counts.old_events);
+        metrics.outbox_unroutable_routing_keys.set(counts.old_keys);
         Ok(())
     }
 }

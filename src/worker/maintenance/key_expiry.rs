@@ -13,7 +13,7 @@ use crate::batch::TenantId;
 use crate::batch::event::{DaysLeft, Event, key_expired, key_expiring};
 use crate::guard::{Task, guarded_now, may_panic};
 use crate::store::StoreError;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::{panicked, unit};
 
@@ -50,7 +50,7 @@ async fn report_due(context: &WorkerContext) -> Result<(), StoreError> {
     let keys = context.store.keys_expiring_by(&last.to_string()).await?;
     let events: Vec<Event> = keys.into_iter().filter_map(due).collect();
     if !events.is_empty() {
-        context.store.change(Change { events, ..Change::default() }.into()).await?;
+        context.store.commit(Commit { events, ..Commit::default() }.into()).await?;
         context.outbox_wanted.notify_one();
     }
     Ok(())

@@ -17,7 +17,7 @@ use crate::batch::verdict::signal_of;
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Permit};
-use crate::store::ledger::{Change, RecordUpdate};
+use crate::store::ledger::{Commit, RecordUpdate};
 use crate::testmo::{Access, Look, Past};
 use crate::worker::context::WorkerContext;
 use crate::worker::reconciliation::canary::list_by_tags;
@@ -36,7 +36,7 @@ pub(in crate::worker) async fn check_late_duplicates(
     memory: Arc<ReconcileMemory>,
     stop: CancellationToken,
 ) {
-    let mut every = Every::new(context.config.shelf.poll, stop);
+    let mut every = Every::new(context.config.shelf.poll_interval, stop);
     let check = LateCheck { context, memory };
     while every.is_due().await {
         let checking = unit(&check.context, Task::LateDuplicates, &"what is due", check.check_due());
@@ -55,8 +55,8 @@ impl LateCheck {
     async fn check_due(&self) -> Result<(), StoreError> {
         let testmo = &self.context.config.testmo;
         // A check that fails is due again after its lease.
-        let lease = testmo.last_look.max(testmo.lease());
-        for due in self.context.store.take_late_checks(testmo.last_look, lease, AT_ONCE).await? {
+        let lease = testmo.late_duplicate_check_delay.max(testmo.lease());
+        for due in self.context.store.take_late_checks(testmo.late_duplicate_check_delay, lease, AT_ONCE).await? {
             // If one panics, it is due again when its lease is over.
             let key = due.record.key.clone();
             match unit(&self.context, Task::LateDuplicates, &key, self.check(due.record)).await {
@@ -94,7 +94,7 @@ impl LateCheck {
         let found = event.as_ref().map_or(0, |(_, count)| *count);
         let events = event.into_iter().map(|(event, _)| event).collect();
         // If another worker or a person has changed the batch, it is due again when it is finished.
-        if self.context.store.change(Change { batch, events, ..Change::default() }.into()).await?.is_done() {
+        if self.context.store.commit(Commit { batch, events, ..Commit::default() }.into()).await?.is_done() {
             count_duplicates(&self.context, &key, found);
         }
         Ok(())
@@ -173,9 +173,9 @@ impl LateCheck {
     }
 
     async fn report(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
-        let ceiling = self.context.config.push.account_limit;
+        let ceiling = self.context.config.requests.account_concurrency;
         let observation = Some(AccountObservation { account: access.origin.to_string(), signal, ceiling });
-        self.context.store.change(Change { observation, ..Change::default() }.into()).await?;
+        self.context.store.commit(Commit { observation, ..Commit::default() }.into()).await?;
         Ok(())
     }
 
@@ -183,6 +183,6 @@ impl LateCheck {
     fn is_too_old(&self, record: &BatchRecord) -> bool {
         let since = record.settled_at.map_or(0, |at| self.context.store.now() - at);
         Duration::from_millis(u64::try_from(since).unwrap_or(0))
-            > self.context.config.retry.horizon + self.context.config.testmo.last_look
+            > self.context.config.retry.give_up_after + self.context.config.testmo.late_duplicate_check_delay
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
 use crate::guard::{Task, may_panic};
-use crate::store::{Pruned, StoreError};
+use crate::store::{PruneCounts, StoreError};
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::unit;
 
@@ -24,8 +24,8 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
     while every.is_due().await {
         let pruning = unit(&context, Task::Prune, &"old work", prune_all(&context));
         match every.unless_stopped(pruning).await {
-            Some(Ok(Pruned { batches, events, unheard })) if batches + events + unheard > 0 => {
-                tracing::info!(batches, events, unheard, "old work pruned");
+            Some(Ok(PruneCounts { batches, events, unheard })) if batches + events + unheard > 0 => {
+                tracing::info!(batches, events, expired_events = unheard, "old work pruned");
             }
             Some(Err(error)) => tracing::warn!(%error, "old work cannot be pruned"),
             Some(Ok(_)) | None => {}
@@ -34,15 +34,15 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
 }
 
 /// Prunes step by step until nothing is left to prune, and returns how much that was.
-async fn prune_all(context: &WorkerContext) -> Result<Pruned, StoreError> {
+async fn prune_all(context: &WorkerContext) -> Result<PruneCounts, StoreError> {
     may_panic("prune", &"old work");
-    let mut pruned = Pruned::default();
+    let mut pruned = PruneCounts::default();
     loop {
         let step = context.store.prune(context.config.store.retention, STEP).await?;
         pruned.batches += step.batches;
         pruned.events += step.events;
         pruned.unheard += step.unheard;
-        context.metrics.events_removed.inc_by(step.unheard);
+        context.metrics.outbox_expired_events.inc_by(step.unheard);
         if [step.batches, step.events, step.unheard].iter().all(|removed| *removed < u64::from(STEP)) {
             return Ok(pruned);
         }

@@ -20,7 +20,7 @@ const AT_ONCE: u32 = 20;
 
 /// Verifies failed connections, each when it is due, until `stop`.
 pub(in crate::worker) async fn reverify(context: Arc<WorkerContext>, stop: CancellationToken) {
-    let mut every = Every::new(context.config.shelf.poll, stop);
+    let mut every = Every::new(context.config.shelf.poll_interval, stop);
     while every.is_due().await {
         let verifying = unit(&context, Task::Recheck, &"what is due", verify_due(&context));
         if let Some(Err(error)) = every.unless_stopped(verifying).await {

@@ -41,8 +41,8 @@ impl Ends {
         if !sent.is_empty() {
             failpoint::after(Failpoint::Announce);
         }
-        for (result, events) in [("confirmed", &sent), ("unbound", &returned), ("not_taken", &postponed)] {
-            self.context.metrics.events.with_label_values(&[result]).inc_by(events.len() as u64);
+        for (result, events) in [("confirmed", &sent), ("unroutable", &returned), ("failed", &postponed)] {
+            self.context.metrics.event_publishes.with_label_values(&[result]).inc_by(events.len() as u64);
         }
         self.stored().await;
         let context = self.context.clone();

@@ -51,7 +51,11 @@ pub(super) fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -
     match published {
         Ok(()) => End::Confirmed,
         Err(PublishError::Unroutable { .. }) => {
-            tracing::debug!(event = event.id, kind = event.kind, "no queue is bound for an event; it waits for one");
+            tracing::debug!(
+                event = event.id,
+                event_type = event.kind,
+                "no queue is bound for an event; it waits for one"
+            );
             End::Returned
         }
         Err(
@@ -62,7 +66,7 @@ pub(super) fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -
             | PublishError::TooLarge { .. }
             | PublishError::Malformed { .. }),
         ) => {
-            tracing::warn!(event = event.id, kind = event.kind, %error, "an event waits for the broker");
+            tracing::warn!(event = event.id, event_type = event.kind, %error, "an event waits for the broker");
             End::NotTaken
         }
     }

@@ -176,7 +176,7 @@ impl Relay {
                 Some((event, end @ (End::Confirmed | End::Returned))) => ends.push((event, end)),
                 // It goes on waiting, and its key is probed again later.
                 Some((_, End::NotTaken | End::Behind)) => {
-                    self.context.metrics.events.with_label_values(&["not_taken"]).inc();
+                    self.context.metrics.event_publishes.with_label_values(&["failed"]).inc();
                 }
                 None => {}
             }

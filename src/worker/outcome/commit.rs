@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::store::StoreError;
-use crate::store::ledger::{Change, CommitOutcome, RecordUpdate};
+use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::ActiveBatch;
 use crate::worker::store_retry::patiently;
@@ -16,13 +16,13 @@ pub(in crate::worker) const OWNER_GRACE: Duration = Duration::from_secs(5);
 /// the relay has room for them, otherwise from the store.
 pub(in crate::worker) async fn commit(
     context: &WorkerContext,
-    mut change: Change,
+    mut change: Commit,
 ) -> Result<CommitOutcome, StoreError> {
     let count = change.events.len();
     let room = if count == 0 { None } else { context.fresh_events.try_reserve_many(count).ok() };
-    change.turn = room.is_some().then_some(OWNER_GRACE);
+    change.owner_grace = room.is_some().then_some(OWNER_GRACE);
     let change = Arc::new(change);
-    let outcome = patiently(|| context.store.change(Arc::clone(&change))).await?;
+    let outcome = patiently(|| context.store.commit(Arc::clone(&change))).await?;
     match (room, &outcome) {
         (Some(room), CommitOutcome::Done(events)) => {
             room.zip(events).for_each(|(place, event)| place.send(event.clone()))
@@ -37,10 +37,10 @@ pub(in crate::worker) async fn commit(
 pub(in crate::worker) async fn commit_record(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
-    change: Change,
+    change: Commit,
 ) -> Result<CommitOutcome, StoreError> {
     let update = RecordUpdate { record: batch.record.clone(), from_epoch: batch.stored_epoch };
-    let outcome = commit(context, Change { batch: Some(update), ..change }).await?;
+    let outcome = commit(context, Commit { batch: Some(update), ..change }).await?;
     if outcome.is_done() {
         batch.stored_epoch = batch.record.epoch;
     }

@@ -4,7 +4,7 @@ use crate::batch::BatchKey;
 use crate::batch::event;
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::store::StoreError;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 
@@ -31,10 +31,10 @@ pub(in crate::worker) async fn resend_outcome(
     message: &InboundMessage,
 ) -> Result<(), StoreError> {
     if let Some(event) = event::settlement_id(record) {
-        context.store.announce_event_again(&record.key.to_string(), &event).await?;
+        context.store.resend_event(&record.key.to_string(), &event).await?;
     }
     if let Some(row) = message.row() {
-        context.store.change(Change { unshelve: Some(row), ..Change::default() }.into()).await?;
+        context.store.commit(Commit { unshelve: Some(row), ..Commit::default() }.into()).await?;
     }
     context.outbox_wanted.notify_one();
     context.metrics.batches.with_label_values(&["duplicate"]).inc();

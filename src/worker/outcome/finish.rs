@@ -4,8 +4,8 @@ use crate::batch::Reason;
 use crate::batch::event::{self, Telling};
 use crate::batch::ledger::{BatchState, CaseState};
 use crate::store::StoreError;
-use crate::store::ledger::{Change, CommitOutcome, RecordUpdate};
-use crate::store::shelf::{Shelving, Until};
+use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
+use crate::store::shelf::{ShelvedUntil, Shelving};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep};
@@ -19,7 +19,7 @@ pub(in crate::worker) async fn finish(
     batch: &mut ActiveBatch,
     state: BatchState,
     reason: Option<Reason>,
-    mut change: Change,
+    mut change: Commit,
 ) -> Result<CommitOutcome, StoreError> {
     let now = context.store.now();
     let mut record = batch.record.clone();
@@ -31,7 +31,7 @@ pub(in crate::worker) async fn finish(
         None => change.unshelve = batch.message.row(),
         Some(reason) => {
             change.unshelve = batch.message.nameless_row();
-            change.shelve = Some(Shelving { detail, ..shelving(batch, reason, Until::Person) });
+            change.shelve = Some(Shelving { detail, ..shelving(batch, reason, ShelvedUntil::Person) });
         }
     }
     if state == BatchState::Delivered || state == BatchState::Partial {
@@ -55,7 +55,7 @@ pub(in crate::worker) async fn finish_known(
 ) -> Result<NextStep, StoreError> {
     let state = batch.record.outcome().unwrap_or(BatchState::Open);
     let reason = reason_of_outcome(batch, state);
-    let outcome = finish(context, batch, state, reason, Change::default()).await?;
+    let outcome = finish(context, batch, state, reason, Commit::default()).await?;
     Ok(if outcome.is_done() { NextStep::Finished } else { NextStep::Refresh })
 }
 
@@ -71,11 +71,11 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
             tracing::info!(batch = %batch.key.batch, cases, "batch delivered");
             let published = batch.message.published_at.unwrap_or(batch.message.arrived_at);
             let took = u32::try_from((context.clock.now() - published).max(0)).unwrap_or(u32::MAX);
-            metrics.delivery_seconds.observe(f64::from(took) / 1_000.0);
+            metrics.batch_delivery_duration_seconds.observe(f64::from(took) / 1_000.0);
         }
         Some(reason) => {
             tracing::warn!(batch = %batch.key.batch, cases, state, %reason, "batch settled");
-            metrics.shelved.with_label_values(&[reason.code()]).inc();
+            metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
         }
     }
 }

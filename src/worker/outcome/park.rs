@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::batch::Reason;
 use crate::batch::event::{self, Event};
 use crate::batch::ledger::BatchRecord;
-use crate::store::ledger::Change;
-use crate::store::shelf::{Identity, Shelving, Until};
+use crate::store::ledger::Commit;
+use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::store::{StoreError, UnreadableRow};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
@@ -27,7 +27,7 @@ pub(in crate::worker) async fn park(
     batch: &ActiveBatch,
     reason: Reason,
     detail: Option<String>,
-    until: Until,
+    until: ShelvedUntil,
 ) -> Result<(), StoreError> {
     park_expecting(context, batch, reason, detail, until, until).await
 }
@@ -38,8 +38,8 @@ pub(in crate::worker) async fn park_expecting(
     batch: &ActiveBatch,
     reason: Reason,
     detail: Option<String>,
-    until: Until,
-    expected: Until,
+    until: ShelvedUntil,
+    expected: ShelvedUntil,
 ) -> Result<(), StoreError> {
     let (key, fingerprint) = (&batch.key.batch, &batch.key.fingerprint);
     // Where the record cannot be read, it cannot be asked either.
@@ -49,13 +49,13 @@ pub(in crate::worker) async fn park_expecting(
     }
     let events = deferral(context, &batch.record, reason, detail.as_deref(), expected);
     let mut row = Shelving { detail, ..shelving(batch, reason, until) };
-    if let (Reason::Throttled, Until::After(pause)) = (reason, until) {
+    if let (Reason::Throttled, ShelvedUntil::After(pause)) = (reason, until) {
         let mut message = batch.message.clone();
         message.rested(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
         row.failing_since = message.failing_since;
     }
     let unshelve = batch.message.nameless_row();
-    commit(context, Change { shelve: Some(row), unshelve, events, ..Change::default() }).await?;
+    commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
     failpoint::after(Failpoint::Park);
     tracing::info!(batch = %batch.key.batch, %reason, ?until, "batch parked");
     count_shelved(context, reason, "parked");
@@ -68,13 +68,13 @@ pub(in crate::worker) async fn park_unreadable(
     batch: &ActiveBatch,
     row: &UnreadableRow,
 ) -> Result<(), StoreError> {
-    let until = Until::After(unreadable_row_wait(context));
+    let until = ShelvedUntil::After(unreadable_row_wait(context));
     park(context, batch, Reason::StoreRowUnreadable, Some(name_of_row(row)), until).await
 }
 
 /// Returns how long to wait for a row of the store to become readable.
 pub(in crate::worker) fn unreadable_row_wait(context: &WorkerContext) -> Duration {
-    UNREADABLE_ROW_WAIT.min(context.config.retry.longest_park)
+    UNREADABLE_ROW_WAIT.min(context.config.retry.shelf_backoff_max)
 }
 
 /// Names a row that cannot be read.
@@ -88,27 +88,27 @@ pub(in crate::worker) fn deferral(
     record: &BatchRecord,
     reason: Reason,
     detail: Option<&str>,
-    until: Until,
+    until: ShelvedUntil,
 ) -> Vec<Event> {
     let now = context.clock.now();
     let expected = match until {
-        Until::After(wait) if wait <= LONG_WAIT => return Vec::new(),
-        Until::After(wait) => i64::try_from(wait.as_millis()).ok().map(|wait| now.saturating_add(wait)),
-        Until::Connection => None,
-        Until::Person => return Vec::new(),
+        ShelvedUntil::After(wait) if wait <= LONG_WAIT => return Vec::new(),
+        ShelvedUntil::After(wait) => i64::try_from(wait.as_millis()).ok().map(|wait| now.saturating_add(wait)),
+        ShelvedUntil::Connection => None,
+        ShelvedUntil::Person => return Vec::new(),
     };
     vec![event::deferred(record, reason, detail, expected, now)]
 }
 
 /// Counts something that was put on the shelf; `settlement` is `parked` or `dead`.
 pub(in crate::worker) fn count_shelved(context: &WorkerContext, reason: Reason, settlement: &str) {
-    context.metrics.shelved.with_label_values(&[reason.code()]).inc();
+    context.metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
     context.metrics.batches.with_label_values(&[settlement]).inc();
 }
 
 /// Returns the shelf row of a batch in hand.
-pub(in crate::worker) fn shelving(batch: &ActiveBatch, reason: Reason, until: Until) -> Shelving {
-    let identity = Identity::Batch(batch.key.batch.clone(), batch.key.fingerprint.clone());
+pub(in crate::worker) fn shelving(batch: &ActiveBatch, reason: Reason, until: ShelvedUntil) -> Shelving {
+    let identity = ShelfIdentity::Batch(batch.key.batch.clone(), batch.key.fingerprint.clone());
     Shelving {
         account: Some(batch.account().to_owned()),
         connection: Some(batch.connection.version.clone()),
@@ -119,9 +119,9 @@ pub(in crate::worker) fn shelving(batch: &ActiveBatch, reason: Reason, until: Un
 /// Returns the shelf row of a message.
 pub(in crate::worker) fn shelving_of(
     message: &InboundMessage,
-    identity: Identity,
+    identity: ShelfIdentity,
     reason: Reason,
-    until: Until,
+    until: ShelvedUntil,
 ) -> Shelving {
     Shelving {
         identity,

@@ -31,7 +31,7 @@ pub(in crate::worker) fn note_duplicates(
 /// Counts noted duplicates once they are stored.
 pub(in crate::worker) fn count_duplicates(context: &WorkerContext, batch: &BatchKey, found: usize) {
     if found > 0 {
-        context.metrics.duplicates_detected.inc_by(found as u64);
+        context.metrics.duplicate_cases.inc_by(found as u64);
         tracing::error!(%batch, found, "cases stand in Testmo twice: it carried out a request after it was given up");
         context.outbox_wanted.notify_one();
     }

@@ -4,7 +4,7 @@ use crate::account::Signal;
 use crate::batch::ledger::BatchRecord;
 use crate::store::StoreError;
 use crate::store::accounts::AccountObservation;
-use crate::store::ledger::Change;
+use crate::store::ledger::Commit;
 use crate::worker::context::WorkerContext;
 
 /// Whether the ids of an account show which case is older.
@@ -30,7 +30,7 @@ impl IdOrder {
 /// Stores that the ids of an account do not show which case is older.
 pub(in crate::worker) async fn note_disorder(context: &WorkerContext, account: &str) -> Result<(), StoreError> {
     tracing::warn!(account, "ids of cases do not ascend; where a request's outcome is unknown, a person is asked");
-    let ceiling = context.config.push.account_limit;
+    let ceiling = context.config.requests.account_concurrency;
     let observation = Some(AccountObservation { account: account.to_owned(), signal: Signal::IdsDisordered, ceiling });
-    context.store.change(Change { observation, ..Change::default() }.into()).await.map(drop)
+    context.store.commit(Commit { observation, ..Commit::default() }.into()).await.map(drop)
 }

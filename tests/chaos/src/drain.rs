@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use testmo_courier::amqp::Event;
+use testmo_courier::app::replay;
 use testmo_courier::batch::Reason;
-use testmo_courier::store::StoreError;
-use testmo_courier::store::shelf::{Filter, Identity, ShelfState, Shelved};
+use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, ShelfState, Shelved};
+use testmo_courier::store::{LedgerStore, StoreError};
 use tokio::time::{Instant, timeout};
 
 use crate::check::late;
@@ -101,7 +102,7 @@ async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, 
             Some(_) => {}
         }
     }
-    for row in stage.store.shelf(&Filter::default(), 1_000).await? {
+    for row in stage.store.shelf(&ShelfFilter::default(), 1_000).await? {
         if !is_expected(plan, &row) {
             left.push(format!("{} of {:?} is on the shelf for {}", row.id, row.content.identity, row.content.reason));
         }
@@ -142,8 +143,8 @@ fn violent_ends(plan: &Plan) -> usize {
 
 /// A person has it tried again.
 async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
-    let replayed = match stage.store.replaying(row, usize::MAX).await? {
-        Ok(replay) => format!("{:?}", stage.store.change(replay.change).await?),
+    let replayed = match replay::decide(&stage.store, row, usize::MAX).await? {
+        Ok(replay) => format!("{:?}", stage.store.commit(replay.change.into()).await?),
         Err(hindrance) => hindrance.to_string(),
     };
     stage.timeline.note(format!("{} was replayed: {replayed}", row.id));
@@ -152,7 +153,7 @@ async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
 
 /// Whether a row is of a batch with a case that is refused: it waits for a person.
 fn is_expected(plan: &Plan, row: &Shelved) -> bool {
-    let Identity::Batch(key, _) = &row.content.identity else { return false };
+    let ShelfIdentity::Batch(key, _) = &row.content.identity else { return false };
     let of_plan = |batch: &crate::batches::Batch| batch.subject() == key.to_string() && batch.refused.is_some();
     row.state == ShelfState::Dead && row.content.reason == Reason::CaseRefused && plan.batches.iter().any(of_plan)
 }
@@ -161,7 +162,7 @@ fn is_expected(plan: &Plan, row: &Shelved) -> bool {
 async fn in_queues(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let amqp = &stage.config.amqp;
     let mut queued = Vec::new();
-    for queue in [&amqp.cases_queue, &amqp.dead_queue, &amqp.unrouted_queue] {
+    for queue in [&amqp.cases_queue, &amqp.dead_letter_queue, &amqp.unrouted_queue] {
         let depth = stage.broker.depth(&stage.vhost, queue).await?;
         if depth > 0 {
             queued.push(format!("{depth} messages are in {queue}"));

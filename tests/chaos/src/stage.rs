@@ -10,7 +10,7 @@ use anyhow::Context;
 use testmo_courier::amqp::{self, Intake, Publisher, Subscription};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{self, Config, Sources, load};
-use testmo_courier::store::Store;
+use testmo_courier::store::{Store, StoreHealth};
 use testmo_sim::world::AccountSpec;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ impl Stage {
         let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
         if plan.form.late {
             // Later than the latest commit.
-            environment.insert("COURIER_TESTMO__LAST_LOOK".into(), "10s".into());
+            environment.insert("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY".into(), "10s".into());
         }
         let direct = config::Store { url: direct_store.clone(), ..config.store.clone() };
         let store = Store::open(&direct, true, Clock::system()).await?;
@@ -191,29 +191,29 @@ fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, St
     let path = |name: &str| dir.join(name).display().to_string();
     [
         ("COURIER_AMQP__URL", amqp_url.to_owned()),
-        ("COURIER_AMQP__RECONNECT_MIN", "50ms".into()),
-        ("COURIER_AMQP__RECONNECT_MAX", "1s".into()),
+        ("COURIER_AMQP__RECONNECT_BACKOFF_MIN", "50ms".into()),
+        ("COURIER_AMQP__RECONNECT_BACKOFF_MAX", "1s".into()),
         ("COURIER_AMQP__RPC_TIMEOUT", "2s".into()),
         ("COURIER_AMQP__PUBLISH_TIMEOUT", "2s".into()),
         ("COURIER_AMQP__CONFIRM_TIMEOUT", "3s".into()),
-        ("COURIER_STORE__CONNECTIONS", "4".into()),
+        ("COURIER_STORE__MAX_CONNECTIONS", "4".into()),
         ("COURIER_KEYS__MASTER_KEY_FILE", path("courier.key")),
-        ("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origins.to_owned()),
+        ("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origins.to_owned()),
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "500ms".into()),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s".into()),
         // A request that waits in a stalled proxy and is then carried out late still ends within this.
-        ("COURIER_TESTMO__SETTLE_ANSWERED", "100ms".into()),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "3s".into()),
-        ("COURIER_TESTMO__MARGIN", "1s".into()),
+        ("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "100ms".into()),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s".into()),
+        ("COURIER_TESTMO__CLAIM_MARGIN", "1s".into()),
         // Misbehaviour can hide more folders than a day allows for.
-        ("COURIER_TESTMO__FOLDER_WINDOW", "2s".into()),
-        ("COURIER_RETRY__FIRST_PAUSE", "50ms".into()),
-        ("COURIER_RETRY__LONGEST_PAUSE", "500ms".into()),
-        ("COURIER_RETRY__FIRST_PARK", "500ms".into()),
-        ("COURIER_RETRY__LONGEST_PARK", "1s".into()),
-        ("COURIER_SHELF__POLL", "200ms".into()),
-        ("COURIER_SHELF__LEASE", "10s".into()),
-        ("COURIER_WORKER__DRAIN", "3s".into()),
+        ("COURIER_TESTMO__FOLDER_CREATE_WINDOW", "2s".into()),
+        ("COURIER_RETRY__BACKOFF_MIN", "50ms".into()),
+        ("COURIER_RETRY__BACKOFF_MAX", "500ms".into()),
+        ("COURIER_RETRY__SHELF_BACKOFF_MIN", "500ms".into()),
+        ("COURIER_RETRY__SHELF_BACKOFF_MAX", "1s".into()),
+        ("COURIER_SHELF__POLL_INTERVAL", "200ms".into()),
+        ("COURIER_SHELF__LEASE_DURATION", "10s".into()),
+        ("COURIER_WORKER__DRAIN_TIMEOUT", "3s".into()),
         ("COURIER_OBSERVE__LISTEN", "127.0.0.1:0".into()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

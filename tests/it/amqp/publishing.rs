@@ -1,4 +1,4 @@
-//! Publishes to queues, full queues, missing exchanges and wrong routing keys, and compares the reports with the queues.
+//! Publishes to full queues, missing exchanges and wrong keys, and compares the reports with the queues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn crossing(stage: &Setup) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_reported_as_stored_is_exactly_what_the_queues_hold() {
     let mut stage = Setup::new(Broker::shared(), "exactly");
-    stage.config.declare = false;
+    stage.config.declare_topology = false;
     stage.config.publish_channels = 16;
     crossing(&stage).await;
     let publisher = stage.publisher();

@@ -7,8 +7,8 @@ use testmo_courier::batch::Reason;
 use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
-use testmo_courier::store::Store;
-use testmo_courier::store::connections::{Verification, Written};
+use testmo_courier::store::connections::{Verification, WriteOutcome};
+use testmo_courier::store::{ConnectionStore, Store};
 use testmo_courier::tenants::{Examined, Keyring, Tenants};
 use testmo_courier::testmo::AddressPolicy;
 use testmo_sim::Server;
@@ -42,7 +42,8 @@ async fn with_held() -> (Folder, Server, Held) {
     });
     let old = format!("http://{}", wire.address);
     let folder = Folder { origin: Some(format!("{old},{}", server.origin("acme"))), ..Folder::with_store() };
-    let arguments = ["tenants", "set", "acme", "--base-url", &old, "--project", "1", "--folder", "1", "--key-stdin"];
+    let arguments =
+        ["tenants", "set", "acme", "--base-url", &old, "--project", "1", "--folder", "1", "--api-key-stdin"];
     folder.courier_reading(KEY, &arguments).is(1, &["red", "401"]);
     (folder, server, Held { asked, go_on, wire })
 }
@@ -75,7 +76,7 @@ async fn a_connection_that_is_entered_while_the_old_one_is_verified_stays_as_it_
     let (folder, server, held) = with_held().await;
     let end = held
         .during(&folder, &["tenants", "verify", "acme"], async || {
-            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--key-stdin"];
+            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--api-key-stdin"];
             folder.courier_reading(KEY, &new).is(0, &["green"]);
         })
         .await;
@@ -89,7 +90,7 @@ async fn of_two_people_who_change_a_connection_the_second_one_gets_an_error() {
     let (folder, server, held) = with_held().await;
     let end = held
         .during(&folder, &["tenants", "set", "acme", "--folder", "7"], async || {
-            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--key-stdin"];
+            let new = ["tenants", "set", "acme", "--base-url", &server.origin("acme"), "--api-key-stdin"];
             folder.courier_reading(KEY, &new).is(0, &["green"]);
         })
         .await;
@@ -118,7 +119,7 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     let (folder, _server) = with_testmo().await;
     folder.set(KEY, &[]).is(0, &["green"]);
     let store = store_of(&folder).await;
-    let environment = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS".to_owned(), folder.origin.clone().unwrap())].into();
+    let environment = [("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS".to_owned(), folder.origin.clone().unwrap())].into();
     let config = load(&Sources { files: vec![], environment }).unwrap();
     let keyring = Keyring::load(&folder.path().join("testmo-courier.key")).unwrap();
     let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
@@ -130,11 +131,11 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     let other = Some(Mapping { mark: false, ..Mapping::default() });
     let renamed = Examined { mapping: other, ..Examined::failed(Reason::Forbidden, "403".into()) };
     for examined in [&fails, &renamed] {
-        assert_eq!(tenants.note(&read, examined).await.unwrap(), Written::ChangedMeanwhile);
+        assert_eq!(tenants.note(&read, examined).await.unwrap(), WriteOutcome::ChangedMeanwhile);
         let row = stored().await.unwrap();
         assert_eq!((row.is_verified(), row.expires_on.as_deref()), (true, Some("2999-12-31")));
     }
     folder.courier(&["tenants", "remove", "acme", "--yes"]).is(0, &["Removed"]);
-    assert_eq!(tenants.note(&read, &renamed).await.unwrap(), Written::ChangedMeanwhile);
+    assert_eq!(tenants.note(&read, &renamed).await.unwrap(), WriteOutcome::ChangedMeanwhile);
     assert!(stored().await.is_none(), "a tenant that was removed does not come back");
 }

@@ -79,9 +79,9 @@ async fn a_key_never_goes_to_another_address_than_it_was_entered_for() {
     let (old, new) = (server.origin("acme"), server.origin("other"));
     folder.origin = Some(format!("{old},{new}"));
     let change = ["tenants", "set", "acme", "--base-url", &new];
-    folder.courier(&change).is(2, &["entering the API key again", "--key-stdin"]);
+    folder.courier(&change).is(2, &["entering the API key again", "--api-key-stdin"]);
     assert_eq!(elsewhere.requests().len(), 0);
-    folder.courier_reading(KEY, &[&change[..], &["--key-stdin"]].concat()).is(0, &["green"]);
+    folder.courier_reading(KEY, &[&change[..], &["--api-key-stdin"]].concat()).is(0, &["green"]);
     let refused = ["tenants", "set", "acme", "--base-url", "https://10.0.0.1"];
     folder.courier(&refused).is(2, &["names an address instead of a host"]);
 }

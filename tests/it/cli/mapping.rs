@@ -36,7 +36,7 @@ async fn a_name_that_comes_to_mean_something_else_makes_another_version() {
     folder.set(KEY, &["--mapping", "mapping.json"]).is(0, &["green"]);
     let version = |end: &End| {
         let shown: serde_json::Value = serde_json::from_str(&end.out).unwrap();
-        (shown["version"].clone(), shown["mapping_by_ids"]["state_id"].clone())
+        (shown["version"].clone(), shown["resolved_mapping"]["state_id"].clone())
     };
     let before = version(&folder.courier(&["tenants", "show", "acme", "--json"]));
     server.account("acme").with(|station| station.account.states[0].id = 77);

@@ -33,11 +33,11 @@ async fn a_lost_or_exchanged_master_key_is_noticed() {
 async fn all_mistakes_in_the_configuration_are_reported_together() {
     let folder = Folder::empty();
     folder.courier(&["config", "check"]).is(0, &["ok"]);
-    std::fs::write(folder.path().join("bad.toml"), "[retry]\ntries = 0\n[amqp]\nprefetchh = 1\n").unwrap();
-    let told = ["`retry.tries`", "unknown key `amqp.prefetchh`; is `amqp.prefetch` meant?"];
+    std::fs::write(folder.path().join("bad.toml"), "[retry]\nmax_attempts = 0\n[amqp]\nprefetchh = 1\n").unwrap();
+    let told = ["`retry.max_attempts`", "unknown key `amqp.prefetchh`; is `amqp.prefetch` meant?"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     std::fs::write(folder.path().join("bad.toml"), "nope = 1\n[store]\nretention = \"soon\"\n").unwrap();
-    let told = ["unknown key `nope`; `config show` lists those there are", "a time from 1s to 3650days"];
+    let told = ["unknown key `nope`; `config show` lists all keys", "a time from 1s to 3650days"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     folder.courier(&["config", "check", "--config", "none.toml"]).is(2, &["none.toml: cannot be read"]);
     folder.courier(&["config", "show"]).is(0, &["url = \"amqp://u:***@127.0.0.1:1/%2f\"", "[retry]"]);
@@ -50,7 +50,7 @@ async fn a_wrong_command_line_says_what_to_type_instead() {
     folder.courier(&["publish"]).is(2, &["<FILE>"]);
     folder.courier(&["tenants", "set", "ac me"]).is(2, &["a tenant id is 1 to 64"]);
     folder.courier(&["tenants", "set", "acme"]).is(2, &["--base-url, --project, --folder"]);
-    folder.courier(&["tenants", "set", "acme", "--api-key", KEY]).is(2, &["--key-stdin", "--key-file"]);
+    folder.courier(&["tenants", "set", "acme", "--api-key", KEY]).is(2, &["--api-key-stdin", "--api-key-file"]);
     folder.courier(&["shelf", "show", "x"]).is(2, &["shelf list"]);
     folder.courier(&["shelf", "show", "1"]).is(1, &["00000001"]);
     folder.courier(&["events", "tail", "--timeout", "soon"]).is(2, &["30s, 5m"]);

@@ -1,8 +1,9 @@
 //! Sends batches whose connection does not work, and fixes the connection.
 
 use testmo_courier::batch::Reason;
-use testmo_courier::store::removal::Removed;
-use testmo_courier::store::shelf::{ShelfState, Until};
+use testmo_courier::store::ConnectionStore;
+use testmo_courier::store::removal::RemovalOutcome;
+use testmo_courier::store::shelf::{ShelfState, ShelvedUntil};
 use testmo_sim::Method;
 use testmo_sim::faults::Fault;
 use testmo_sim::model::Role;
@@ -19,7 +20,7 @@ async fn a_batch_of_an_unknown_tenant_waits_until_the_tenant_is_known() {
     let mut stage = Stage::with_tenants(&["acme", "late"]).await;
     let late = "late".parse().unwrap();
     let version = stage.store.connection(&late).await.unwrap().unwrap().version;
-    assert_eq!(stage.store.remove_tenant(&late, &version).await.unwrap(), Removed::Done);
+    assert_eq!(stage.store.remove_tenant(&late, &version).await.unwrap(), RemovalOutcome::Done);
     stage.start_worker();
     stage.publish(&batch("late", "b-1", 2)).await;
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
@@ -101,7 +102,7 @@ async fn a_project_or_a_folder_that_is_gone_waits_for_the_connection() {
         stage.publish(&batch("acme", "b-1", 2)).await;
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
         assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::TargetMissing));
-        assert_eq!((shelf[0].content.until, shelf[0].content.failing_since), (Until::Connection, None));
+        assert_eq!((shelf[0].content.until, shelf[0].content.failing_since), (ShelvedUntil::Connection, None));
         let failed = stage.event_of("acme").await;
         assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
         assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "target_missing");
@@ -142,7 +143,7 @@ async fn a_connection_that_verifies_is_not_reported_as_restored_before_a_case_ha
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_was_never_reached_is_blamed_on_the_connection() {
     let lost = format!("http://{}.invalid/lost", "a".repeat(64));
-    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", lost.as_str())];
+    let settings = [("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", lost.as_str())];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     assert!(!stage.connect_to("lost", &lost, &key_of("acme")).await);
     stage.start_worker();
@@ -153,7 +154,7 @@ async fn a_host_that_was_never_reached_is_blamed_on_the_connection() {
     assert_eq!(deferred["data"]["reason"], "wrong_host");
     assert!(deferred["data"]["remedy"].as_str().unwrap().contains("typing errors"), "{deferred}");
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
-    assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, Until::Connection));
+    assert_eq!((shelf[0].state, shelf[0].content.until), (ShelfState::Parked, ShelvedUntil::Connection));
     assert!(stage.connect("lost", "acme", &key_of("acme")).await);
     stage.delivered("lost/b-1").await;
     stage.end().await;

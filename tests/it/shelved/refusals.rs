@@ -127,7 +127,7 @@ async fn another_refusal_in_testmos_words_is_dead_with_its_status() {
     // What the alert on dead letters and the dashboard's errors by cause go by.
     until(async || process.metric("testmo_courier_shelf_batches{reason=\"rejected\",state=\"dead\"}") == Some(1.0))
         .await;
-    assert_eq!(process.metric("testmo_courier_pushes_total{answer=\"4xx\"}"), Some(1.0));
+    assert_eq!(process.metric("testmo_courier_create_requests_total{result=\"4xx\"}"), Some(1.0));
     process.stop().await;
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

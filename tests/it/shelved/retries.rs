@@ -6,9 +6,9 @@ use serde_json::json;
 use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::{Reason, fingerprint};
 use testmo_courier::clock::Clock;
-use testmo_courier::store::Store;
-use testmo_courier::store::ledger::Change;
-use testmo_courier::store::shelf::{Identity, ShelfState, Shelving, Until};
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
+use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore, Store, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
 
@@ -56,7 +56,8 @@ async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_ti
     // Nobody listens where somebody did.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let origin = format!("http://{gone}/gone");
-    let settings = [("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origin.as_str()), ("COURIER_RETRY__FIRST_PARK", "6m")];
+    let settings =
+        [("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin.as_str()), ("COURIER_RETRY__SHELF_BACKOFF_MIN", "6m")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.connect_as_proven("gone", &origin).await;
     stage.start_worker();
@@ -68,7 +69,7 @@ async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_ti
     assert_eq!(deferred["data"]["reason"], "unreachable");
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::Unreachable));
-    assert!(matches!(shelf[0].content.until, Until::After(_)), "{shelf:?}");
+    assert!(matches!(shelf[0].content.until, ShelvedUntil::After(_)), "{shelf:?}");
     assert!(shelf[0].content.parks == 1 && shelf[0].content.failing_since.is_some(), "an attempt is counted");
     let connection = stage.store.connection(&"gone".parse().unwrap()).await.unwrap().unwrap();
     assert!(connection.is_verified(), "it has worked before");
@@ -77,7 +78,8 @@ async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_ti
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
-    let settings = [("COURIER_WORKER__LONGEST_WAIT", "1s"), ("COURIER_PUSH__CONCURRENCY", "1")];
+    let settings =
+        [("COURIER_WORKER__MAX_QUEUE_TIME", "1s"), ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.account("acme").change_settings(|settings| settings.latency_ms = 700);
     let process = Process::start(&stage).await;
@@ -87,7 +89,7 @@ async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
     for n in 0..6 {
         stage.delivered(&format!("acme/b-{n}")).await;
     }
-    let no_room = process.metric("testmo_courier_shelved_total{reason=\"no_room\"}").unwrap();
+    let no_room = process.metric("testmo_courier_batches_shelved_total{reason=\"no_room\"}").unwrap();
     assert!(no_room >= 1.0, "nothing waited for room");
     stage.shelf_until(<[_]>::is_empty).await;
     let mut there = stage.account("acme").case_names();
@@ -104,8 +106,8 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
     const DAY: i64 = 86_400_000;
     for (reason, until, failing) in [
         // It waited three days for its connection, or for a worker.
-        (Reason::KeyRefused, Until::Connection, 3 * DAY + 60_000),
-        (Reason::ServerError, Until::After(Duration::ZERO), 3 * DAY + 60_000),
+        (Reason::KeyRefused, ShelvedUntil::Connection, 3 * DAY + 60_000),
+        (Reason::ServerError, ShelvedUntil::After(Duration::ZERO), 3 * DAY + 60_000),
     ] {
         let mut stage = Stage::with_tenants(&["acme"]).await;
         stage.account("acme").set_faults([on_create(Fault::status(503))]);
@@ -114,7 +116,7 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
         let body = batch("acme", "b-1", 2).to_string().into_bytes();
         let fingerprint = fingerprint(&decode(&body).unwrap());
         let shelve = Shelving {
-            identity: Identity::Batch("acme/b-1".parse().unwrap(), fingerprint),
+            identity: ShelfIdentity::Batch("acme/b-1".parse().unwrap(), fingerprint),
             reason,
             detail: None,
             until,
@@ -127,7 +129,7 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
             headers: Default::default(),
             body,
         };
-        before.change(Change { shelve: Some(shelve), ..Change::default() }).await.unwrap();
+        before.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
         before.close().await;
         stage.start_worker();
         let shelf = stage.shelf_until(|shelf| shelf[0].content.parks == 10).await;
@@ -140,8 +142,11 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_server_keeps_failing_is_parked_and_given_up_after_the_horizon() {
-    let settings =
-        [("COURIER_RETRY__FIRST_PARK", "50ms"), ("COURIER_RETRY__HORIZON", "1s"), ("COURIER_RETRY__LEAST_PARKS", "2")];
+    let settings = [
+        ("COURIER_RETRY__SHELF_BACKOFF_MIN", "50ms"),
+        ("COURIER_RETRY__GIVE_UP_AFTER", "1s"),
+        ("COURIER_RETRY__GIVE_UP_MIN_RETRIES", "2"),
+    ];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     stage.account("acme").set_faults([on_create(Fault::status(503))]);
     stage.start_worker();

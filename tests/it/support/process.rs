@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use super::stage::Stage;
@@ -30,9 +31,7 @@ impl Process {
 
     /// Starts it without waiting for anything.
     pub(crate) fn launch(stage: &Stage) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("its address");
-        drop(free);
+        let address = own_address();
         let output = stage.path("output");
         let file = File::options().create(true).append(true).open(&output).expect("a file for the output");
         let child = command(stage)
@@ -108,7 +107,17 @@ impl Drop for Process {
     }
 }
 
-/// The program with a stage's settings and none of this process's.
+/// Returns a free address for a worker. No other process uses its IP address, so that no other server and no outgoing
+/// connection can take the port before the worker has it.
+fn own_address() -> SocketAddr {
+    static NUMBER: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = Ipv4Addr::new(127, NUMBER.fetch_add(1, Ordering::Relaxed).max(1), high, low);
+    let free = TcpListener::bind((ip, 0)).expect("a free port");
+    free.local_addr().expect("its address")
+}
+
+/// Returns the program with a stage's settings and none of this process's.
 pub(crate) fn command(stage: &Stage) -> Command {
     let mut command = bare_command();
     command.envs(&stage.environment).stdin(Stdio::null());

@@ -21,8 +21,8 @@ pub(crate) fn patient<T>(event: impl Future<Output = T>) -> impl Future<Output =
     }
 }
 
-/// Waits until a condition of another process, or of the store, is true. Nothing notifies of these, so it is checked again
-/// and again.
+/// Waits until a condition of another process, or of the store, is true. Nothing notifies of these, so it is checked
+/// again and again.
 #[track_caller]
 pub(crate) fn until(condition: impl AsyncFn() -> bool) -> impl Future<Output = ()> {
     patient(async move {

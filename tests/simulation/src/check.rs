@@ -7,7 +7,7 @@ use testmo_courier::batch::event::{DUPLICATED, settlement_id};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
 use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::{BatchKey, Reason, batch_tag, fingerprint, raw_hash};
-use testmo_courier::store::shelf::Identity;
+use testmo_courier::store::shelf::ShelfIdentity;
 use testmo_sim::world::CaseView;
 
 use crate::batches::{BatchPlan, CaseFate};
@@ -226,8 +226,8 @@ impl<'a> Check<'a> {
             .shelf
             .values()
             .map(|row| match &row.content.identity {
-                Identity::Batch(key, _) => (key.to_string(), row.content.reason),
-                Identity::Raw(hash, ..) => (format!("raw {hash}"), row.content.reason),
+                ShelfIdentity::Batch(key, _) => (key.to_string(), row.content.reason),
+                ShelfIdentity::Raw(hash, ..) => (format!("raw {hash}"), row.content.reason),
             })
             .collect();
         if there != expected || there.len() != self.tables.shelf.len() {

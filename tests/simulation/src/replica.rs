@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use testmo_courier::admin::Readiness;
+use testmo_courier::http::Readiness;
 use testmo_courier::metrics::Metrics;
 use testmo_courier::testmo::Client;
 use testmo_courier::worker::{Neighbours, TaskEnded, work};

@@ -50,22 +50,22 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
         ("COURIER_AMQP__DELIVERY_LIMIT", "50"),
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "1s"),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "4s"),
-        ("COURIER_TESTMO__SETTLE_ANSWERED", "500ms"),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "5s"),
-        ("COURIER_TESTMO__MARGIN", "1s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "500ms"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5s"),
+        ("COURIER_TESTMO__CLAIM_MARGIN", "1s"),
         // By then everything has come that ever comes.
-        ("COURIER_TESTMO__LAST_LOOK", "30s"),
-        ("COURIER_TESTMO__FOLDER_WINDOW", "10m"),
-        ("COURIER_SHELF__POLL", "3s"),
-        ("COURIER_RETRY__FIRST_PARK", "2s"),
-        ("COURIER_RETRY__LONGEST_PARK", "20s"),
-        ("COURIER_SHELF__LEASE", "2m"),
-        ("COURIER_WORKER__DRAIN", "6s"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "30s"),
+        ("COURIER_TESTMO__FOLDER_CREATE_WINDOW", "10m"),
+        ("COURIER_SHELF__POLL_INTERVAL", "3s"),
+        ("COURIER_RETRY__SHELF_BACKOFF_MIN", "2s"),
+        ("COURIER_RETRY__SHELF_BACKOFF_MAX", "20s"),
+        ("COURIER_SHELF__LEASE_DURATION", "2m"),
+        ("COURIER_WORKER__DRAIN_TIMEOUT", "6s"),
     ];
     let environment = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let mut config = load(&Sources { files: vec![], environment }).expect("the defaults and these settings");
     // Jitter would make two runs of a seed differ; how long the pauses are is the weather's to draw.
-    (config.retry.first_pause, config.retry.longest_pause) = (Duration::ZERO, Duration::ZERO);
+    (config.retry.backoff_min, config.retry.backoff_max) = (Duration::ZERO, Duration::ZERO);
     config
 });
 
@@ -85,17 +85,18 @@ impl Stage {
     pub(crate) fn set(plan: &Plan, keeps_diary: bool) -> Self {
         let mut config = config();
         let limits = plan.limits;
-        (config.push.max_cases, config.push.concurrency) = (limits.max_cases, limits.concurrency);
-        (config.push.account_limit, config.push.pack) = (limits.account_limit, limits.pack);
-        (config.amqp.prefetch, config.retry.tries) = (limits.prefetch, limits.tries);
-        config.worker.longest_wait = limits.longest_wait;
+        (config.requests.max_cases, config.requests.account_concurrency_per_worker) =
+            (limits.max_cases, limits.concurrency);
+        (config.requests.account_concurrency, config.requests.pack_batches) = (limits.account_limit, limits.pack);
+        (config.amqp.prefetch, config.retry.max_attempts) = (limits.prefetch, limits.tries);
+        config.worker.max_queue_time = limits.longest_wait;
         let diary = Arc::new(Diary::begin(keeps_diary));
         let weather = Arc::new(Weather::new(plan.seed ^ 0x5eed, plan.rates));
         let tables = Tables { shared: plan.replicas > 1, mutation: plan.mutation, ..Tables::default() };
         let store = MemoryStore::new(tables, diary.clone(), weather.clone());
         let broker = Broker::new(DELIVERY_LIMIT, plan.mutation, diary.clone(), weather.clone());
         let world = world(plan, diary.true_time());
-        let (keeps_to, limit) = (config.testmo.clone(), config.push.account_limit);
+        let (keeps_to, limit) = (config.testmo.clone(), config.requests.account_concurrency);
         let (kept, mutation) = (store.clone(), plan.mutation);
         let testmo = Testmo::new(world, keeps_to, limit, kept, mutation, diary.clone(), weather.clone());
         let policy = AddressPolicy::new(&config.testmo);
@@ -174,7 +175,7 @@ impl Stage {
                 tables.batches.values().any(|entry| entry.stored.lease_until.is_some_and(|until| until > now));
             pushing || tables.folder_claims.values().any(|claimed| claimed.until > now)
         });
-        let margin = i64::try_from(self.config.testmo.margin.as_millis()).unwrap_or(i64::MAX);
+        let margin = i64::try_from(self.config.testmo.claim_margin.as_millis()).unwrap_or(i64::MAX);
         let bounded = if leased && ms > 0 { margin - 1 } else { ms };
         // Once is all that the margin gives.
         if !leased || ms < 0 || self.diary.spend_margin() {

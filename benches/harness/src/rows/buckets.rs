@@ -79,7 +79,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     ));
     row.notes.push(format!(
         "A bucket holds {CAPACITY} requests and gains {CAPACITY} a minute; its time passes {SCALE:.0} times as fast. \
-         Retry-After is the time to the next token, at least 1 s. A batch has {CASES} cases and push.max_cases is \
+         Retry-After is the time to the next token, at least 1 s. A batch has {CASES} cases and requests.max_cases is \
          {CASES}, so that packing does not change how many requests are needed. A window begins with a 429 that is in \
          none, and lasts as long as that one's Retry-After."
     ));

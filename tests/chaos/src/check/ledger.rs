@@ -1,6 +1,6 @@
 //! Is nothing left claimed, leased, open or parked in the store?
 
-use testmo_courier::store::shelf::Filter;
+use testmo_courier::store::shelf::ShelfFilter;
 
 use crate::plan::Plan;
 use crate::stage::Stage;
@@ -22,7 +22,7 @@ pub(super) async fn check(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<Stri
             broken.push(format!("{}: {state} in the ledger, with push {push:?}", record.key));
         }
     }
-    for row in stage.store.shelf(&Filter::default(), ALL).await? {
+    for row in stage.store.shelf(&ShelfFilter::default(), ALL).await? {
         if row.leased {
             broken.push(format!("{} is still leased from the shelf", row.id));
         }

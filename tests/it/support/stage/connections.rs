@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::batch::render::mapping_spec::MappingSpec;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::store::{ConnectionStore, StoreHealth};
 use testmo_courier::tenants::{Entered, verify};
 use testmo_courier::testmo::Access;
 use testmo_sim::AccountHandle;

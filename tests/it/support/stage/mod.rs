@@ -136,26 +136,26 @@ fn settings_of(amqp: String, folder: &Path, origins: &[String], settings: &[(&st
     let path = |name: &str| folder.join(name).display().to_string();
     let mut environment: HashMap<String, String> = [
         ("COURIER_AMQP__URL", amqp),
-        ("COURIER_AMQP__RECONNECT_MIN", "50ms".into()),
-        ("COURIER_AMQP__RECONNECT_MAX", "1s".into()),
+        ("COURIER_AMQP__RECONNECT_BACKOFF_MIN", "50ms".into()),
+        ("COURIER_AMQP__RECONNECT_BACKOFF_MAX", "1s".into()),
         ("COURIER_STORE__URL", format!("sqlite:{}", path("courier.db"))),
         ("COURIER_KEYS__MASTER_KEY_FILE", path("courier.key")),
-        ("COURIER_TESTMO__ALLOW_INSECURE_ORIGINS", origins.join(",")),
+        ("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origins.join(",")),
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "1s".into()),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "2s".into()),
-        ("COURIER_TESTMO__SETTLE_ANSWERED", "50ms".into()),
-        ("COURIER_TESTMO__SETTLE_UNANSWERED", "2s".into()),
-        ("COURIER_TESTMO__MARGIN", "500ms".into()),
-        ("COURIER_RETRY__FIRST_PAUSE", "20ms".into()),
-        ("COURIER_RETRY__LONGEST_PAUSE", "200ms".into()),
-        ("COURIER_SHELF__POLL", "50ms".into()),
+        ("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "50ms".into()),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "2s".into()),
+        ("COURIER_TESTMO__CLAIM_MARGIN", "500ms".into()),
+        ("COURIER_RETRY__BACKOFF_MIN", "20ms".into()),
+        ("COURIER_RETRY__BACKOFF_MAX", "200ms".into()),
+        ("COURIER_SHELF__POLL_INTERVAL", "50ms".into()),
         ("COURIER_OBSERVE__LISTEN", "127.0.0.1:0".into()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     for (key, value) in settings {
         let value = match environment.get(*key) {
-            Some(origins) if *key == "COURIER_TESTMO__ALLOW_INSECURE_ORIGINS" => format!("{origins},{value}"),
+            Some(origins) if *key == "COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS" => format!("{origins},{value}"),
             Some(_) | None => (*value).to_owned(),
         };
         environment.insert((*key).to_owned(), value);

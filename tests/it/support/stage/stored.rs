@@ -1,7 +1,7 @@
 //! Reads what the store has of batches.
 
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
-use testmo_courier::store::shelf::{Filter, Shelved};
+use testmo_courier::store::shelf::{ShelfFilter, Shelved};
 
 use super::Stage;
 use crate::support::waiting::until;
@@ -30,7 +30,7 @@ impl Stage {
 
     /// Returns the rows of the shelf.
     pub(crate) async fn shelf(&self) -> Vec<Shelved> {
-        self.store.shelf(&Filter::default(), 1_000).await.expect("a store")
+        self.store.shelf(&ShelfFilter::default(), 1_000).await.expect("a store")
     }
 
     /// Waits until the shelf is as wanted.

@@ -7,8 +7,8 @@ use testmo_courier::batch::event::{ConnectionChange, connection_failed, connecti
 use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::batch::verdict::recheck_after;
 use testmo_courier::batch::{Reason, TenantId, folded_folder_name};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
-use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 
 use super::tables::{ConnectionEntry, FolderClaimed, FolderKey, Tables, after};
 
@@ -37,10 +37,10 @@ impl Tables {
         counts.into_iter().map(count).collect()
     }
 
-    pub(crate) fn set_connection(&mut self, row: &ConnectionRow, now: i64) -> Written {
+    pub(crate) fn set_connection(&mut self, row: &ConnectionRow, now: i64) -> WriteOutcome {
         let before = self.connection(&row.tenant);
         if before.as_ref().map_or(0, |before| before.epoch) != row.epoch {
-            return Written::ChangedMeanwhile;
+            return WriteOutcome::ChangedMeanwhile;
         }
         let epoch = if row.epoch == 0 { u64::try_from(now).unwrap_or(0) } else { row.epoch + 1 };
         let row = kept_verified(row.clone(), before.as_ref());
@@ -57,7 +57,7 @@ impl Tables {
         if let Some(before) = before.filter(|_| is_verified) {
             self.tell_restored(&before, &version, now);
         }
-        Written::Done
+        WriteOutcome::Done
     }
 
     pub(crate) fn record_verification(
@@ -67,14 +67,16 @@ impl Tables {
         epoch: u64,
         finding: &Verification,
         now: i64,
-    ) -> Written {
+    ) -> WriteOutcome {
         let waiting = self.waiting_for(tenant);
         let is_same = |entry: &&mut ConnectionEntry| entry.row.version == version && entry.row.epoch == epoch;
-        let Some(entry) = self.connections.get_mut(tenant).filter(is_same) else { return Written::ChangedMeanwhile };
+        let Some(entry) = self.connections.get_mut(tenant).filter(is_same) else {
+            return WriteOutcome::ChangedMeanwhile;
+        };
         let (before, fails) = (entry.row.clone(), entry.rechecks);
         (entry.row.checked_at, entry.row.epoch) = (Some(now), epoch + 1);
         if before.is_verified() && passes(Some(finding)) {
-            return Written::Done;
+            return WriteOutcome::Done;
         }
         entry.row.finding = Some(finding.clone());
         match finding {
@@ -95,7 +97,7 @@ impl Tables {
                 }
             }
         }
-        Written::Done
+        WriteOutcome::Done
     }
 
     /// Notes that a case of a tenant has arrived: what was told to fail and was found to work is told to be restored.
@@ -154,35 +156,35 @@ impl Tables {
         }
     }
 
-    pub(crate) fn begin_folder(
+    pub(crate) fn begin_folder_request(
         &mut self,
         folder: &NewFolder,
         holder: &str,
         limits: &FolderLimits,
         now: i64,
-    ) -> FolderLeave {
+    ) -> FolderPermit {
         let key = key_of(folder);
         let is_held = |claimed: &&mut FolderClaimed| claimed.holder == holder && claimed.until > now;
-        let Some(claimed) = self.folder_claims.get_mut(&key).filter(is_held) else { return FolderLeave::Lost };
+        let Some(claimed) = self.folder_claims.get_mut(&key).filter(is_held) else { return FolderPermit::Lost };
         if claimed.counted {
-            return FolderLeave::Granted;
+            return FolderPermit::Granted;
         }
         let row = self.folders.get_mut(&key);
         if row.as_ref().is_some_and(|row| row.known.is_some()) {
-            return FolderLeave::Known;
+            return FolderPermit::Known;
         }
         let mut requests = row.map(|row| row.requests.clone()).unwrap_or_default();
         match requests.begin(limits, now) {
-            Err(wait) => FolderLeave::Spent(wait),
+            Err(wait) => FolderPermit::Spent(wait),
             Ok(()) => {
                 claimed.counted = true;
                 self.folders.entry(key).or_default().requests = requests;
-                FolderLeave::Granted
+                FolderPermit::Granted
             }
         }
     }
 
-    pub(crate) fn free_folder(&mut self, folder: &NewFolder, holder: &str, end: &FolderEnd, now: i64) {
+    pub(crate) fn release_folder(&mut self, folder: &NewFolder, holder: &str, end: &FolderEnd, now: i64) {
         let key = key_of(folder);
         let claimed = self.folder_claims.get_mut(&key).filter(|claimed| claimed.holder == holder);
         if claimed.as_ref().is_some_and(|claimed| claimed.counted) {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
-use testmo_courier::store::Pruned;
+use testmo_courier::store::PruneCounts;
 use testmo_courier::store::ledger::{
-    Change, Claim, ClaimOutcome, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, Stored,
+    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
 };
 
 use super::accounts::Answer;
@@ -26,7 +26,7 @@ impl Tables {
         let (fitting, unfit): (Vec<&RecordUpdate>, Vec<&RecordUpdate>) =
             claim.batches.iter().partition(|revised| self.fits(revised));
         let stored = |revised: &&RecordUpdate| self.batches.get(&revised.record.key).map(|entry| entry.stored.clone());
-        let stale: Vec<Stored> = unfit.iter().filter_map(stored).collect();
+        let stale: Vec<StoredBatch> = unfit.iter().filter_map(stored).collect();
         if fitting.is_empty() {
             return ClaimOutcome::Stale { stored: stale, now };
         }
@@ -77,7 +77,7 @@ impl Tables {
             };
             let key = record.key.clone();
             self.parts.insert((key.clone(), claim.push.clone()));
-            let stored = Stored { record, claimed_at: Some(now), lease_until: Some(lease_until) };
+            let stored = StoredBatch { record, claimed_at: Some(now), lease_until: Some(lease_until) };
             let (pruned, look_after) = before.map_or((false, 0), |entry| (entry.pruned, entry.look_after));
             self.batches.insert(key, BatchEntry { stored, pruned, look_after });
         }
@@ -100,7 +100,7 @@ impl Tables {
     }
 
     /// Stores a change whole or not at all, and what a request told of its account in any case.
-    pub(crate) fn change(&mut self, change: &Change, now: i64) -> CommitOutcome {
+    pub(crate) fn commit(&mut self, change: &Commit, now: i64) -> CommitOutcome {
         let changed = self.store_change(change, now);
         if let Some(observation) = &change.observation {
             self.observe(observation, now);
@@ -108,8 +108,8 @@ impl Tables {
         changed
     }
 
-    fn store_change(&mut self, change: &Change, now: i64) -> CommitOutcome {
-        if change.by_hand.as_ref().is_some_and(|by_hand| !self.is_untouched(by_hand, now)) {
+    fn store_change(&mut self, change: &Commit, now: i64) -> CommitOutcome {
+        if change.operator_action.as_ref().is_some_and(|operator_action| !self.is_untouched(operator_action, now)) {
             return CommitOutcome::Fenced;
         }
         if change.batch.as_ref().is_some_and(|revised| !self.store_batch(revised, change.lease, now)) {
@@ -124,13 +124,13 @@ impl Tables {
         if let Some((id, generation)) = change.unshelve {
             self.unshelve(id, generation);
         }
-        if let Some(by_hand) = &change.by_hand {
-            self.handle(by_hand, now);
+        if let Some(operator_action) = &change.operator_action {
+            self.handle(operator_action, now);
         }
         if let Some(shelving) = &change.shelve {
             self.put_on_shelf(shelving, now);
         }
-        CommitOutcome::Done(self.put_events(&change.events, change.turn, now))
+        CommitOutcome::Done(self.put_events(&change.events, change.owner_grace, now))
     }
 
     /// Stores a record whose stored epoch is the one it started from; tells whether it was.
@@ -140,7 +140,7 @@ impl Tables {
         match self.batches.get_mut(&record.key) {
             None if revised.from_epoch == 0 => {
                 let record = BatchRecord { first_seen_at: now, late_since: None, ..record };
-                let stored = Stored { record, claimed_at: None, lease_until: None };
+                let stored = StoredBatch { record, claimed_at: None, lease_until: None };
                 self.batches.insert(stored.record.key.clone(), BatchEntry { stored, pruned: false, look_after: 0 });
                 true
             }
@@ -200,7 +200,7 @@ impl Tables {
         lease: Duration,
         most: u32,
         now: i64,
-    ) -> Vec<Stored> {
+    ) -> Vec<StoredBatch> {
         let settled_by = now.saturating_sub(i64::try_from(settled_for.as_millis()).unwrap_or(i64::MAX));
         let is_due = |entry: &&mut BatchEntry| {
             let record = &entry.stored.record;
@@ -216,7 +216,7 @@ impl Tables {
         due.into_iter().map(take).collect()
     }
 
-    pub(crate) fn batch(&self, key: &BatchKey) -> Option<Stored> {
+    pub(crate) fn batch(&self, key: &BatchKey) -> Option<StoredBatch> {
         self.batches.get(key).map(|entry| entry.stored.clone())
     }
 
@@ -235,7 +235,7 @@ impl Tables {
         ids.iter().copied().filter(|id| held.contains(id)).collect()
     }
 
-    pub(crate) fn prune(&mut self, retention: Duration, most: u32, now: i64) -> Pruned {
+    pub(crate) fn prune(&mut self, retention: Duration, most: u32, now: i64) -> PruneCounts {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let before = now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
         let doubt = self.batches.values().filter_map(|entry| entry.stored.record.doubt_since).min();
@@ -262,7 +262,7 @@ impl Tables {
         self.pushes.retain(|push, _| parts.iter().any(|(_, of)| of == push));
         let batches = old.len() as u64;
         let events = self.prune_events(before, most);
-        Pruned { batches, events, unheard: self.remove_unheard(now - before, most) }
+        PruneCounts { batches, events, unheard: self.remove_unheard(now - before, most) }
     }
 
     fn may_be_pruned(&self, record: &BatchRecord) -> bool {

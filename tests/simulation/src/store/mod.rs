@@ -23,13 +23,16 @@ use testmo_courier::account::Throttle;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, Written};
-use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLeave, FolderLimits, KnownFolder, NewFolder};
-use testmo_courier::store::ledger::{Change, Claim, ClaimOutcome, CommitOutcome, PushMembers, Stored};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
+use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
+use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{Due, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
-use testmo_courier::store::{Pruned, Storage, StoreError};
+use testmo_courier::store::{
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore, ShelfStore,
+    StoreError, StoreHealth, UnboundStore,
+};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -191,7 +194,7 @@ impl StoreOf {
 }
 
 #[async_trait]
-impl Storage for StoreOf {
+impl StoreHealth for StoreOf {
     fn clock(&self) -> Clock {
         clock_of(&self.store.diary)
     }
@@ -201,7 +204,10 @@ impl Storage for StoreOf {
     }
 
     async fn close(&self) {}
+}
 
+#[async_trait]
+impl LedgerStore for StoreOf {
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("claim", move |tables, now| {
@@ -212,10 +218,10 @@ impl Storage for StoreOf {
         .await
     }
 
-    async fn change(&self, change: Arc<Change>) -> Result<CommitOutcome, StoreError> {
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("change", move |tables, now| {
-            let changed = tables.change(&change, now);
+            let changed = tables.commit(&change, now);
             let end = if changed.is_done() { "done" } else { "fenced" };
             diary.note(|| format!("w{worker} change {}: {end}", told_of(&change)));
             changed
@@ -223,7 +229,7 @@ impl Storage for StoreOf {
         .await
     }
 
-    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<Stored>, i64), StoreError> {
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError> {
         let key = key.clone();
         self.ask("batch_at", move |tables, now| (tables.batch(&key), now)).await
     }
@@ -233,16 +239,12 @@ impl Storage for StoreOf {
         self.ask("held_ids", move |tables, _| tables.held_ids(&account, &ids)).await
     }
 
-    async fn prune(&self, retention: Duration, most: u32) -> Result<Pruned, StoreError> {
-        self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
-    }
-
     async fn take_late_checks(
         &self,
         settled_for: Duration,
         lease: Duration,
         most: u32,
-    ) -> Result<Vec<Stored>, StoreError> {
+    ) -> Result<Vec<StoredBatch>, StoreError> {
         self.ask("take_late_checks", move |tables, now| tables.take_late_checks(settled_for, lease, most, now)).await
     }
 
@@ -260,7 +262,17 @@ impl Storage for StoreOf {
         let (batch, account, but) = (batch.clone(), account.to_owned(), but.map(ToOwned::to_owned));
         self.ask("last_push", move |tables, _| tables.last_push(&batch, &account, but.as_deref())).await
     }
+}
 
+#[async_trait]
+impl RetentionStore for StoreOf {
+    async fn prune(&self, retention: Duration, most: u32) -> Result<PruneCounts, StoreError> {
+        self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
+    }
+}
+
+#[async_trait]
+impl AccountStore for StoreOf {
     async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
         let (account, tenant) = (account.to_owned(), tenant.cloned());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
@@ -282,7 +294,10 @@ impl Storage for StoreOf {
     async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         self.ask("orders", |tables, _| tables.lane_overrides()).await
     }
+}
 
+#[async_trait]
+impl FolderStore for StoreOf {
     async fn claim_folder(&self, new: &NewFolder, holder: &str, lease: Duration) -> Result<FolderClaim, StoreError> {
         let (new, holder) = (new.clone(), holder.to_owned());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
@@ -294,19 +309,20 @@ impl Storage for StoreOf {
         .await
     }
 
-    async fn begin_folder(
+    async fn begin_folder_request(
         &self,
         folder: &NewFolder,
         holder: &str,
         limits: &FolderLimits,
-    ) -> Result<FolderLeave, StoreError> {
+    ) -> Result<FolderPermit, StoreError> {
         let (folder, holder, limits) = (folder.clone(), holder.to_owned(), *limits);
-        self.ask("begin_folder", move |tables, now| tables.begin_folder(&folder, &holder, &limits, now)).await
+        self.ask("begin_folder_request", move |tables, now| tables.begin_folder_request(&folder, &holder, &limits, now))
+            .await
     }
 
-    async fn free_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
+    async fn release_folder(&self, folder: &NewFolder, holder: &str, end: &FolderEnd) -> Result<(), StoreError> {
         let (folder, holder, end) = (folder.clone(), holder.to_owned(), end.clone());
-        self.ask("free_folder", move |tables, now| tables.free_folder(&folder, &holder, &end, now)).await
+        self.ask("release_folder", move |tables, now| tables.release_folder(&folder, &holder, &end, now)).await
     }
 
     async fn known_folder(&self, folder: &NewFolder) -> Result<Option<KnownFolder>, StoreError> {
@@ -318,9 +334,12 @@ impl Storage for StoreOf {
         let folder = folder.clone();
         self.ask("forget_folder", move |tables, _| tables.forget_folder(&folder, id)).await
     }
+}
 
-    async fn due(&self, most: u32) -> Result<Vec<Due>, StoreError> {
-        self.ask("due", move |tables, now| tables.due(most, now)).await
+#[async_trait]
+impl ShelfStore for StoreOf {
+    async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError> {
+        self.ask("due", move |tables, now| tables.due_tenants(most, now)).await
     }
 
     async fn lease_due(
@@ -333,8 +352,8 @@ impl Storage for StoreOf {
         self.ask("lease_due", move |tables, now| tables.lease_due(lease, &asks, now)).await
     }
 
-    async fn skimmed(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.ask("skimmed", move |tables, _| tables.skimmed(most)).await
+    async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.ask("skimmed", move |tables, _| tables.shed_counts(most)).await
     }
 
     async fn lease_suspect(&self, _holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
@@ -349,7 +368,10 @@ impl Storage for StoreOf {
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         self.ask("shelf_counts", |tables, _| tables.shelf_counts()).await
     }
+}
 
+#[async_trait]
+impl OutboxStore for StoreOf {
     async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
         self.ask("unsent", move |tables, now| tables.unsent(most, taken_for, now)).await
     }
@@ -368,6 +390,14 @@ impl Storage for StoreOf {
         self.ask("due_count", |tables, _| tables.due_count()).await
     }
 
+    async fn resend_event(&self, _: &str, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.ask("resend_event", move |tables, now| tables.resend_event(&id, now)).await
+    }
+}
+
+#[async_trait]
+impl UnboundStore for StoreOf {
     async fn set_aside(&self, returned: &[OutboxEvent], behind: &[OutboxEvent]) -> Result<(), StoreError> {
         let (returned, behind) = (returned.to_vec(), behind.to_vec());
         self.ask("set_aside", move |tables, now| tables.set_aside(&returned, &behind, now)).await
@@ -385,12 +415,10 @@ impl Storage for StoreOf {
     async fn unbound_counts(&self, old_events: Duration, old_keys: Duration) -> Result<UnboundCounts, StoreError> {
         self.ask("unbound_counts", move |tables, now| tables.unbound_counts(old_events, old_keys, now)).await
     }
+}
 
-    async fn announce_event_again(&self, _: &str, id: &str) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.ask("announce_event_again", move |tables, now| tables.announce_event_again(&id, now)).await
-    }
-
+#[async_trait]
+impl ConnectionStore for StoreOf {
     async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
         if tenant.as_str() == POISON {
             self.fuse.blow();
@@ -408,7 +436,7 @@ impl Storage for StoreOf {
         self.ask("connection_counts", |tables, _| tables.connection_counts()).await
     }
 
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<Written, StoreError> {
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
         let row = row.clone();
         self.ask("set_connection", move |tables, now| tables.set_connection(&row, now)).await
     }
@@ -419,7 +447,7 @@ impl Storage for StoreOf {
         version: &str,
         epoch: u64,
         finding: &Verification,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (tenant, version, finding) = (tenant.clone(), version.to_owned(), finding.clone());
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("record_verification", move |tables, now| {
@@ -459,11 +487,11 @@ fn answer_of(claimed: &ClaimOutcome) -> String {
     }
 }
 
-fn epochs_of(stored: &[Stored]) -> Vec<String> {
+fn epochs_of(stored: &[StoredBatch]) -> Vec<String> {
     stored.iter().map(|stored| format!("{}@{}", stored.record.key, stored.record.epoch)).collect()
 }
 
-fn told_of(change: &Change) -> String {
+fn told_of(change: &Commit) -> String {
     let mut told = Vec::new();
     if let Some(revised) = &change.batch {
         let record = &revised.record;

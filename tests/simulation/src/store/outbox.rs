@@ -11,12 +11,12 @@ use super::tables::{OutboxRow, Tables, after};
 impl Tables {
     /// Stores events; one that is stored already stays as it is. Gives those that were not stored before and do not wait
     /// for a queue.
-    pub(crate) fn put_events(&mut self, events: &[Event], turn: Option<Duration>, now: i64) -> Vec<OutboxEvent> {
+    pub(crate) fn put_events(&mut self, events: &[Event], owner_grace: Option<Duration>, now: i64) -> Vec<OutboxEvent> {
         let mut fresh = Vec::new();
         for event in events {
             self.announced += 1;
             let Entry::Vacant(place) = self.outbox.entry(event.id.clone()) else { continue };
-            let event = OutboxEvent::of(event, now, turn.map_or(now, |turn| after(now, turn)));
+            let event = OutboxEvent::of(event, now, owner_grace.map_or(now, |grace| after(now, grace)));
             let aside_at = self.unbound_keys.contains_key(&event.routing_key).then_some(now);
             if aside_at.is_none() {
                 fresh.push(event.clone());
@@ -67,7 +67,7 @@ impl Tables {
     }
 
     /// Due now, but never at the time it was due at before: whoever is just announcing it does not mark it as sent.
-    pub(crate) fn announce_event_again(&mut self, id: &str, now: i64) {
+    pub(crate) fn resend_event(&mut self, id: &str, now: i64) {
         if let Some(row) = self.outbox.get_mut(id) {
             row.aside_at = row.aside_at.filter(|_| !row.sent);
             row.sent = false;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::{Reason, TenantId};
-use testmo_courier::store::removal::Removed;
+use testmo_courier::store::removal::RemovalOutcome;
 use testmo_courier::store::shelf::ShelfState;
 
 use super::tables::{Tables, after, tenant_of};
@@ -28,17 +28,17 @@ impl Tables {
         }
     }
 
-    pub(crate) fn remove_tenant(&mut self, tenant: &TenantId, version: &str) -> Removed {
+    pub(crate) fn remove_tenant(&mut self, tenant: &TenantId, version: &str) -> RemovalOutcome {
         if self.connections.get(tenant).is_none_or(|entry| entry.row.version != version) {
-            return Removed::ChangedMeanwhile;
+            return RemovalOutcome::ChangedMeanwhile;
         }
         let shelved = self.shelf.values().any(|row| tenant_of(&row.content.identity) == Some(tenant));
         let records = self.batches.values().map(|entry| &entry.stored.record);
         let open = records.filter(|record| record.key.tenant == *tenant).any(|record| record.state == BatchState::Open);
         if shelved || open {
-            return Removed::HasWork;
+            return RemovalOutcome::HasWork;
         }
         self.connections.remove(tenant);
-        Removed::Done
+        RemovalOutcome::Done
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::store::shelf::{
-    ByHand, Due, Identity, ShelfCount, ShelfId, ShelfState, Shelved, Shelving, Until, Wish,
+    Action, DueTenant, OperatorAction, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving,
 };
 
 use super::tables::{ShelfRow, Tables, after, tenant_of};
@@ -16,9 +16,9 @@ const PAUSE_IS_OVER_MS: i64 = 5_000;
 impl Tables {
     pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) {
         let (state, due_at) = match shelving.until {
-            Until::After(wait) => (ShelfState::Parked, after(now, wait)),
-            Until::Connection => (ShelfState::Parked, now),
-            Until::Person => (ShelfState::Dead, now),
+            ShelvedUntil::After(wait) => (ShelfState::Parked, after(now, wait)),
+            ShelvedUntil::Connection => (ShelfState::Parked, now),
+            ShelvedUntil::Person => (ShelfState::Dead, now),
         };
         let tenant = tenant_of(&shelving.identity);
         let unordered =
@@ -56,22 +56,22 @@ impl Tables {
     }
 
     /// Whether a row is as a person saw it, and in nobody's hand.
-    pub(crate) fn is_untouched(&self, by_hand: &ByHand, now: i64) -> bool {
-        let row = self.shelf.get(&by_hand.id.0).filter(|row| row.generation == by_hand.generation);
+    pub(crate) fn is_untouched(&self, operator_action: &OperatorAction, now: i64) -> bool {
+        let row = self.shelf.get(&operator_action.id.0).filter(|row| row.generation == operator_action.generation);
         row.is_some_and(|row| !row.is_leased(now))
     }
 
-    pub(crate) fn handle(&mut self, by_hand: &ByHand, now: i64) {
-        match by_hand.wish {
-            Wish::Discard => {
-                self.shelf.remove(&by_hand.id.0);
+    pub(crate) fn handle(&mut self, operator_action: &OperatorAction, now: i64) {
+        match operator_action.action {
+            Action::Discard => {
+                self.shelf.remove(&operator_action.id.0);
             }
-            Wish::Replay => {
-                let Some(row) = self.shelf.get_mut(&by_hand.id.0) else { return };
+            Action::Replay => {
+                let Some(row) = self.shelf.get_mut(&operator_action.id.0) else { return };
                 row.generation += 1;
                 (row.state, row.due_at, row.lease_until) = (ShelfState::Parked, now, None);
                 (row.content.parks, row.content.failing_since) = (0, None);
-                row.content.until = Until::After(Duration::ZERO);
+                row.content.until = ShelvedUntil::After(Duration::ZERO);
                 if row.content.reason == Reason::CrashLoop {
                     row.content.reason = Reason::Suspect;
                 }
@@ -81,8 +81,8 @@ impl Tables {
 
     pub(crate) fn is_shelved(&self, key: &BatchKey) -> bool {
         self.shelf.values().any(|row| match &row.content.identity {
-            Identity::Batch(of, _) => of == key,
-            Identity::Raw(_, tenant, batch) => {
+            ShelfIdentity::Batch(of, _) => of == key,
+            ShelfIdentity::Raw(_, tenant, batch) => {
                 tenant.as_ref() == Some(&key.tenant) && batch.as_ref() == Some(&key.batch)
             }
         })
@@ -90,9 +90,9 @@ impl Tables {
 
     fn is_due(&self, row: &ShelfRow, now: i64) -> bool {
         let due = match row.content.until {
-            Until::After(_) => row.due_at <= now,
-            Until::Connection => self.is_mended(row),
-            Until::Person => false,
+            ShelvedUntil::After(_) => row.due_at <= now,
+            ShelvedUntil::Connection => self.is_mended(row),
+            ShelvedUntil::Person => false,
         };
         let removing = self.removing_until(tenant_of(&row.content.identity), now).is_some();
         let parked = row.state == ShelfState::Parked && row.content.reason != Reason::Suspect;
@@ -100,23 +100,23 @@ impl Tables {
     }
 
     /// Tenants with parked batches, those first that have waited longest.
-    pub(crate) fn due(&self, most: u32, now: i64) -> Vec<Due> {
+    pub(crate) fn due_tenants(&self, most: u32, now: i64) -> Vec<DueTenant> {
         let mut tenants: BTreeMap<&TenantId, (i64, bool, bool)> = BTreeMap::new();
         for row in self.shelf.values().filter(|row| row.state == ShelfState::Parked) {
             let Some(tenant) = tenant_of(&row.content.identity) else { continue };
-            let (since, is_due, is_skimmed) = tenants.entry(tenant).or_insert((i64::MAX, false, false));
+            let (since, is_due, is_shed) = tenants.entry(tenant).or_insert((i64::MAX, false, false));
             *since = row.content.arrived_at.min(*since);
             *is_due |= self.is_due(row, now);
-            *is_skimmed |= waits_for_room(row) && row.content.failing_since.is_none();
+            *is_shed |= waits_for_room(row) && row.content.failing_since.is_none();
         }
         let mut tenants: Vec<_> = tenants.into_iter().collect();
         tenants.sort_by_key(|(tenant, (since, ..))| (*since, (*tenant).clone()));
         tenants.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-        let due = |(tenant, (_, is_due, is_skimmed)): (&TenantId, (i64, bool, bool))| Due {
+        let due = |(tenant, (_, is_due, is_shed)): (&TenantId, (i64, bool, bool))| DueTenant {
             tenant: tenant.clone(),
             account: self.connections.get(tenant).map(|entry| entry.row.origin.clone()),
             is_due,
-            is_skimmed,
+            is_shed,
         };
         tenants.into_iter().map(due).collect()
     }
@@ -136,7 +136,7 @@ impl Tables {
     }
 
     /// The tenants with the most batches that wait for room, and how many.
-    pub(crate) fn skimmed(&self, most: u32) -> Vec<(TenantId, u64)> {
+    pub(crate) fn shed_counts(&self, most: u32) -> Vec<(TenantId, u64)> {
         let mut counts: BTreeMap<&TenantId, u64> = BTreeMap::new();
         for row in self.shelf.values().filter(|row| row.state == ShelfState::Parked && waits_for_room(row)) {
             if let Some(tenant) = tenant_of(&row.content.identity) {
@@ -202,7 +202,7 @@ impl Tables {
     pub(crate) fn waiting_for(&self, tenant: &TenantId) -> u64 {
         let waits = |row: &&ShelfRow| {
             row.state == ShelfState::Parked
-                && row.content.until == Until::Connection
+                && row.content.until == ShelvedUntil::Connection
                 && tenant_of(&row.content.identity) == Some(tenant)
         };
         self.shelf.values().filter(waits).count() as u64
@@ -216,8 +216,10 @@ impl ShelfRow {
 
     pub(crate) fn told(&self, id: i64, now: i64) -> Shelved {
         let until = match self.content.until {
-            Until::After(_) => Until::After(Duration::from_millis(u64::try_from(self.due_at - now).unwrap_or(0))),
-            until @ (Until::Connection | Until::Person) => until,
+            ShelvedUntil::After(_) => {
+                ShelvedUntil::After(Duration::from_millis(u64::try_from(self.due_at - now).unwrap_or(0)))
+            }
+            until @ (ShelvedUntil::Connection | ShelvedUntil::Person) => until,
         };
         Shelved {
             id: ShelfId(id),
@@ -236,10 +238,12 @@ fn waits_for_room(row: &ShelfRow) -> bool {
 }
 
 /// Raw bytes are the same by their hash, whoever's they are thought to be.
-fn is_same(a: &Identity, b: &Identity) -> bool {
+fn is_same(a: &ShelfIdentity, b: &ShelfIdentity) -> bool {
     match (a, b) {
-        (Identity::Raw(a, ..), Identity::Raw(b, ..)) => a == b,
-        (Identity::Batch(..), Identity::Batch(..)) => a == b,
-        (Identity::Raw(..), Identity::Batch(..)) | (Identity::Batch(..), Identity::Raw(..)) => false,
+        (ShelfIdentity::Raw(a, ..), ShelfIdentity::Raw(b, ..)) => a == b,
+        (ShelfIdentity::Batch(..), ShelfIdentity::Batch(..)) => a == b,
+        (ShelfIdentity::Raw(..), ShelfIdentity::Batch(..)) | (ShelfIdentity::Batch(..), ShelfIdentity::Raw(..)) => {
+            false
+        }
     }
 }

@@ -6,10 +6,10 @@ use testmo_courier::account::Throttle;
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::connections::ConnectionRow;
-use testmo_courier::store::folders::{KnownFolder, Requests};
-use testmo_courier::store::ledger::Stored;
+use testmo_courier::store::folders::{CreateRequests, KnownFolder};
+use testmo_courier::store::ledger::StoredBatch;
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{Identity, ShelfState, Shelving};
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelving};
 
 use crate::mutation::Mutation;
 
@@ -55,7 +55,7 @@ pub(crate) struct ConnectionEntry {
 
 #[derive(Debug)]
 pub(crate) struct BatchEntry {
-    pub(crate) stored: Stored,
+    pub(crate) stored: StoredBatch,
     pub(crate) pruned: bool,
     /// Not before this is it given out for a last look again.
     pub(crate) look_after: i64,
@@ -93,7 +93,7 @@ pub(crate) struct FolderClaimed {
 #[derive(Debug, Default)]
 pub(crate) struct FolderRow {
     pub(crate) known: Option<KnownFolder>,
-    pub(crate) requests: Requests,
+    pub(crate) requests: CreateRequests,
 }
 
 #[derive(Debug)]
@@ -159,9 +159,9 @@ pub(crate) fn after(now: i64, wait: std::time::Duration) -> i64 {
 }
 
 /// Whose something on the shelf is, as far as known.
-pub(crate) fn tenant_of(identity: &Identity) -> Option<&TenantId> {
+pub(crate) fn tenant_of(identity: &ShelfIdentity) -> Option<&TenantId> {
     match identity {
-        Identity::Batch(key, _) => Some(&key.tenant),
-        Identity::Raw(_, tenant, _) => tenant.as_ref(),
+        ShelfIdentity::Batch(key, _) => Some(&key.tenant),
+        ShelfIdentity::Raw(_, tenant, _) => tenant.as_ref(),
     }
 }

@@ -69,13 +69,13 @@ impl Course {
     pub(crate) fn is_late(&self, config: &config::Testmo) -> bool {
         let end = self.ends.min(config.request_timeout);
         let answered = matches!(self.end, End::Status { status: 500 | 503, .. });
-        let settle = if answered { config.settle_answered } else { config.settle_unanswered };
+        let settle = if answered { config.reconcile_delay_answered } else { config.reconcile_delay_unanswered };
         self.commits.is_some_and(|at| at >= end + settle)
     }
 
     fn failing(weather: &Weather, config: &config::Testmo, purpose: Purpose, latency: Duration) -> Self {
         let limit = config.request_timeout;
-        let (settle, soon) = (config.settle_unanswered, config.settle_answered);
+        let (settle, soon) = (config.reconcile_delay_unanswered, config.reconcile_delay_answered);
         let too_late = purpose == Purpose::Creates && weather.chance(weather.rates().too_late);
         // The latest that still keeps to the settle time, or well beyond it.
         let within = |end: Duration, settle: Duration| {

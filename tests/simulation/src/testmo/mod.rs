@@ -262,7 +262,7 @@ impl Transport for TestmoOf {
             None => (Method::Get, Purpose::Reads),
         };
         // What is assumed of a process: it does not stand still for longer than the margin just before it writes.
-        let longest = call.body.is_some().then_some(self.testmo.config.margin);
+        let longest = call.body.is_some().then_some(self.testmo.config.claim_margin);
         self.fuse.cross_within(longest).await;
         let body = call.body.unwrap_or_default();
         let token = Some(access.key.expose_secret().to_owned());

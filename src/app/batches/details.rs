@@ -1,0 +1,89 @@
+//! Reads everything that is known of one batch.
+
+use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
+use crate::batch::{BatchKey, Reason};
+use crate::store::history::History;
+use crate::store::ledger::StoredBatch;
+use crate::store::shelf::{ShelfFilter, Shelved};
+use crate::store::{LedgerStore, Store, StoreError};
+
+/// The most entries of the shelf that are read of one batch.
+const MOST_ENTRIES: u32 = 20;
+
+/// Everything that is known of a batch.
+#[derive(Clone, Debug)]
+pub struct BatchDetails {
+    /// Which batch it is.
+    pub key: BatchKey,
+    /// Its record, once the first of its cases was sent.
+    pub stored: Option<StoredBatch>,
+    /// Its entries on the shelf.
+    pub shelf: Vec<Shelved>,
+    /// Its create requests and events.
+    pub history: History,
+    /// The time of reading, in milliseconds on the store's clock.
+    pub now: i64,
+}
+
+/// Why a batch cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// Nothing is known of it.
+    #[error("no batch {0} is known: it was not received, or waits in the broker or with a worker")]
+    Unknown(BatchKey),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reads everything that is known of a batch.
+///
+/// # Errors
+/// When nothing is known of it, or the store does not answer.
+pub async fn show(store: &Store, key: &BatchKey) -> Result<BatchDetails, BatchError> {
+    let (stored, now) = store.batch_at(key).await?;
+    let filter =
+        ShelfFilter { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), ..ShelfFilter::default() };
+    let shelf = store.shelf(&filter, MOST_ENTRIES).await?;
+    let history = store.history(key).await?;
+    if stored.is_none() && shelf.is_empty() && history.events.is_empty() {
+        return Err(BatchError::Unknown(key.clone()));
+    }
+    Ok(BatchDetails { key: key.clone(), stored, shelf, history, now })
+}
+
+impl BatchDetails {
+    /// Returns its record, once the first of its cases was sent.
+    pub fn record(&self) -> Option<&BatchRecord> {
+        self.stored.as_ref().map(|stored| &stored.record)
+    }
+
+    /// Returns the word for the state of a case; the one that events use where there is one.
+    pub fn case_state(&self, record: &BatchRecord, case: &CaseRecord) -> &'static str {
+        let leased = self.stored.as_ref().and_then(|stored| stored.lease_until).is_some_and(|until| until > self.now);
+        match case.state {
+            CaseState::Waiting if record.state != BatchState::Open && !case.doubt => "not_sent",
+            CaseState::Waiting if !case.doubt => "waiting",
+            CaseState::Claimed if leased => "being_sent",
+            CaseState::Created(_) => "created",
+            CaseState::Adopted(_) => "adopted",
+            CaseState::Refused(_) => "refused",
+            CaseState::Waiting | CaseState::Claimed | CaseState::Lost => "unclear",
+        }
+    }
+
+    /// Returns why a case was refused, with Testmo's words.
+    pub fn refusal(case: &CaseRecord) -> Option<String> {
+        if let Some(status) = case.rejected_unclear() {
+            return Some(format!("{}; Testmo answered {status}", Reason::RejectedUnclear));
+        }
+        let CaseState::Refused(refusal) = &case.state else { return None };
+        let said = refusal.said.iter().map(|said| format!("; {}: {}", said.field, said.message));
+        Some(refusal.reason.to_string() + &said.collect::<String>())
+    }
+
+    /// Returns whether the cases of a finished batch are no longer kept; no batch is without cases before.
+    pub fn is_pruned(record: &BatchRecord) -> bool {
+        record.cases.is_empty()
+    }
+}

@@ -1,0 +1,60 @@
+//! Counts the cases of a batch by what became of them, and links those that are in Testmo.
+
+use crate::batch::event::link;
+use crate::batch::ledger::{BatchRecord, CaseState};
+
+/// How many cases of a batch are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// In Testmo.
+    pub created: usize,
+    /// Refused by Testmo.
+    pub refused: usize,
+    /// Possibly created.
+    pub unclear: usize,
+    /// Not sent yet.
+    pub waiting: usize,
+}
+
+impl Tally {
+    /// Counts the cases of a batch.
+    pub fn of(record: &BatchRecord) -> Self {
+        let mut tally = Self::default();
+        for case in &record.cases {
+            match case.state {
+                CaseState::Created(_) | CaseState::Adopted(_) => tally.created += 1,
+                CaseState::Refused(_) => tally.refused += 1,
+                CaseState::Claimed | CaseState::Lost => tally.unclear += 1,
+                CaseState::Waiting => tally.waiting += 1,
+            }
+        }
+        tally
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [
+            (self.created, "created"),
+            (self.refused, "refused"),
+            (self.unclear, "unclear"),
+            (self.waiting, "waiting"),
+        ];
+        let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// Returns the addresses of the cases that are in Testmo, in order.
+pub fn links(record: &BatchRecord) -> impl Iterator<Item = String> {
+    let link_of = |(index, state)| testmo_id(state).and_then(|id| link(record, index, id));
+    record.cases.iter().map(|case| &case.state).enumerate().filter_map(link_of)
+}
+
+/// Returns the id of a case that is in Testmo.
+pub fn testmo_id(state: &CaseState) -> Option<u64> {
+    match state {
+        CaseState::Created(id) | CaseState::Adopted(id) => Some(*id),
+        CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
+    }
+}

@@ -1,0 +1,70 @@
+//! Says why a connection is not stored.
+
+use crate::batch::TenantId;
+use crate::store::StoreError;
+use crate::tenants::KeyError;
+use crate::testmo::{AddressRefused, NoClient};
+
+/// Why an API key has to be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyNeeded {
+    /// A kept key is only ever used for the address that it was entered for.
+    #[error("changing the address means entering the API key again")]
+    AddressChanged,
+    /// No key is kept, or a new one is to be entered.
+    #[error("the API key is needed")]
+    NotKept,
+}
+
+/// A part without which a new connection is not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The address of the Testmo instance.
+    BaseUrl,
+    /// The project.
+    Project,
+    /// The folder.
+    Folder,
+}
+
+/// Why a connection is not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SetError {
+    /// The tenant is new and its connection is not complete.
+    #[error("{tenant} is new and lacks {parts:?}")]
+    Incomplete {
+        /// The tenant.
+        tenant: TenantId,
+        /// What is missing.
+        parts: Vec<Part>,
+    },
+    /// API keys are not sent to this address.
+    #[error("{base_url} is refused")]
+    Address {
+        /// The address.
+        base_url: String,
+        /// Why, and what to do.
+        refused: AddressRefused,
+    },
+    /// The API key expires on a day that is past.
+    #[error("the API key would have expired already, on {0}")]
+    Expired(String),
+    /// The kept API key cannot be used.
+    #[error("{0}")]
+    KeptKey(String),
+    /// An API key has to be entered.
+    #[error(transparent)]
+    KeyNeeded(#[from] KeyNeeded),
+    /// Somebody else has entered another connection in between.
+    #[error("the connection of {0} was changed meanwhile, so nothing was saved")]
+    Changed(TenantId),
+    /// The API key cannot be encrypted.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Testmo cannot be asked.
+    #[error(transparent)]
+    Client(#[from] NoClient),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,79 @@
+//! Opens what use cases work with: the store, the tenants' connections and the way to Testmo.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::{Store, StoreError, StoreHealth};
+use crate::tenants::{KeyError, Keyring, MASTER_KEY_FACT, Tenants};
+use crate::testmo::{AddressPolicy, Client, NoClient};
+
+/// What use cases work with that need the tenants' API keys.
+#[derive(Debug)]
+pub struct AppContext {
+    /// The configuration in force.
+    pub config: Config,
+    /// The store.
+    pub store: Store,
+    /// The tenants' connections in the store.
+    pub tenants: Tenants,
+}
+
+/// Why the store or the API keys in it cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl AppContext {
+    /// Opens the store and reads the master key, which has to be the one that the store's API keys are encrypted with.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let store = open_store(&config).await?;
+        let keyring = Keyring::load(&config.keys.master_key_file)?;
+        check_master_key(&config, &store, &keyring).await?;
+        let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
+        Ok(Self { config, store, tenants })
+    }
+
+    /// Makes a client for the tenants' Testmo.
+    ///
+    /// # Errors
+    /// When the system offers no TLS certificates.
+    pub fn client(&self) -> Result<Client, NoClient> {
+        Client::new(&self.config.testmo, Clock::system())
+    }
+}
+
+/// Opens the store alone, for use cases that need no API key.
+///
+/// # Errors
+/// When it is not there or cannot be opened.
+pub async fn open_store(config: &Config) -> Result<Store, StoreError> {
+    Store::open(&config.store, false, Clock::system()).await
+}
+
+/// Returns the time on the store's clock, in milliseconds since 1970.
+pub fn store_now(store: &Store) -> i64 {
+    store.now()
+}
+
+/// Checks that a master key is the one that a store's API keys are encrypted with; a store that knows of none takes any.
+///
+/// # Errors
+/// When it is another one, or the store does not answer.
+pub(super) async fn check_master_key(config: &Config, store: &Store, keyring: &Keyring) -> Result<(), OpenError> {
+    match store.fact(MASTER_KEY_FACT).await? {
+        Some(word) if word != keyring.check_word() => {
+            Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}

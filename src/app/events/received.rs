@@ -1,0 +1,151 @@
+//! Reads events as far as people need them.
+
+use serde::Deserialize;
+
+use crate::batch::BatchKey;
+use crate::batch::event::{CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING};
+
+/// What an event says, as far as people need it; a part that it lacks is empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ReceivedEvent {
+    /// Whose batch or connection it is about.
+    pub tenant_id: Option<String>,
+    /// The batch.
+    pub batch_id: Option<String>,
+    /// The hash of a message that is not a batch, or not the one that its id belongs to.
+    pub message_hash: Option<String>,
+    /// The word for what happened.
+    pub outcome: String,
+    /// The code of the reason.
+    pub reason: Option<String>,
+    /// The cause in words.
+    pub cause: Option<String>,
+    /// What to do.
+    pub remedy: Option<String>,
+    /// More about the cause.
+    pub detail: Option<String>,
+    /// The faults of a message.
+    pub faults: Vec<ReceivedFault>,
+    /// The cases.
+    pub cases: Vec<ReceivedCase>,
+    /// How many batches go out again.
+    pub batches: Option<usize>,
+    /// The day on which an API key expires.
+    pub expires_on: Option<String>,
+    /// The days until then.
+    pub days_left: Option<usize>,
+}
+
+/// A case of a batch, as an event says it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ReceivedCase {
+    /// Its position in the batch, from 1.
+    pub position: u64,
+    /// The generator's key.
+    pub external_id: Option<String>,
+    /// The word for what happened.
+    pub outcome: String,
+    /// Its address in Testmo.
+    pub link: Option<String>,
+    /// The code of the reason.
+    pub reason: Option<String>,
+    /// What to do.
+    pub remedy: Option<String>,
+    /// What Testmo said about its fields.
+    pub said: Vec<FieldMessage>,
+    /// The address of a duplicate of it.
+    pub duplicate_link: Option<String>,
+}
+
+/// What Testmo said about a field.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct FieldMessage {
+    /// The field.
+    pub field: String,
+    /// What Testmo said.
+    pub message: String,
+}
+
+/// A fault of a message.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ReceivedFault {
+    /// The place in the message, as a JSON pointer.
+    pub pointer: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "type")]
+    kind: String,
+    data: ReceivedEvent,
+}
+
+/// Returns the word for events that announce no outcome.
+fn word_of(kind: &str) -> &'static str {
+    match kind {
+        DEFERRED => "deferred",
+        DUPLICATED => "duplicated",
+        CONNECTION_FAILED => "stopped",
+        CONNECTION_RESTORED => "restored",
+        KEY_EXPIRING => "expiring",
+        KEY_EXPIRED => "expired",
+        _ => "",
+    }
+}
+
+impl ReceivedCase {
+    /// Returns whether it is in Testmo.
+    pub fn arrived(&self) -> bool {
+        matches!(self.outcome.as_str(), "created" | "adopted")
+    }
+}
+
+impl ReceivedEvent {
+    /// Reads an event's body; `None` when it is not an event of this program.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let Envelope { kind, mut data } = serde_json::from_slice(body).ok()?;
+        if data.outcome.is_empty() {
+            data.outcome = word_of(&kind).to_owned();
+        }
+        Some(data)
+    }
+
+    /// Returns whether no further event of its batch is to be expected.
+    pub fn is_final(&self) -> bool {
+        self.outcome != word_of(DEFERRED) && self.outcome != word_of(DUPLICATED)
+    }
+
+    /// Returns the batch that it is about, if that is known.
+    pub fn key(&self) -> Option<BatchKey> {
+        format!("{}/{}", self.tenant_id.as_ref()?, self.batch_id.as_ref()?).parse().ok()
+    }
+
+    /// Returns whether every case is in Testmo.
+    pub fn is_delivered(&self) -> bool {
+        self.outcome == "delivered"
+    }
+
+    /// Returns whether it reports duplicates, and no outcome.
+    pub fn reports_duplicates(&self) -> bool {
+        self.outcome == word_of(DUPLICATED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_not_an_event_is_not_read() {
+        assert!(ReceivedEvent::read(b"hello").is_none());
+        assert!(ReceivedEvent::read(b"{}").is_none());
+    }
+}

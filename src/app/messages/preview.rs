@@ -1,0 +1,169 @@
+//! Shows what a batch would become in a tenant's Testmo.
+
+use std::time::Duration;
+
+use super::super::connections::{ConnectionRow, names};
+use super::super::context::AppContext;
+use crate::batch::message::FolderWish;
+use crate::batch::message::decode::decode;
+pub use crate::batch::render::preview::{CasePreview, RequestSize};
+use crate::batch::render::preview::{preview as preview_cases, requests};
+use crate::batch::{Batch, RenderedCase, TenantId};
+use crate::store::accounts::{Pause, Permit};
+use crate::store::{AccountStore, StoreError};
+use crate::tenants::{descend, lies_under, path_of};
+use crate::testmo::{Folder, NoClient};
+
+/// What a batch would become.
+#[derive(Debug)]
+pub struct Preview {
+    /// The connection that it would go over.
+    pub row: ConnectionRow,
+    /// The batch.
+    pub batch: Batch,
+    /// What a person should know besides.
+    pub notes: Vec<String>,
+    /// Where the cases go, in words.
+    pub folder: String,
+    /// The create requests.
+    pub requests: Vec<RequestSize>,
+    /// The cases, each with its position from 1.
+    pub cases: Vec<(usize, CasePreview)>,
+}
+
+/// Why a preview cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// The connection was never verified with this mapping.
+    #[error("the names in the mapping are not known yet")]
+    NamesUnknown(TenantId),
+    /// The API key cannot be used.
+    #[error("{why}")]
+    NoAccess {
+        /// The tenant.
+        tenant: TenantId,
+        /// Why.
+        why: String,
+    },
+    /// The account is paused.
+    #[error("Testmo takes no requests now")]
+    Paused {
+        /// The seconds that are left of the pause.
+        seconds: u64,
+    },
+    /// Testmo does not list the folders.
+    #[error("the folders cannot be read: {error}")]
+    Folders {
+        /// The tenant.
+        tenant: TenantId,
+        /// Why.
+        error: String,
+    },
+    /// The batch has no case at the position that was asked for.
+    #[error("the batch has no case at this position")]
+    NoSuchCase {
+        /// How many cases it has.
+        cases: usize,
+    },
+    /// Testmo cannot be asked.
+    #[error(transparent)]
+    Client(#[from] NoClient),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is to be shown.
+#[derive(Debug)]
+pub struct PreviewInput {
+    /// The connection that the batch would go over.
+    pub row: ConnectionRow,
+    /// The batch.
+    pub batch: Batch,
+    /// The position of the only case to be shown, from 1.
+    pub case: Option<usize>,
+    /// The most cases and bytes of one create request.
+    pub limits: (usize, usize),
+}
+
+/// Reads a batch from a message.
+///
+/// # Errors
+/// Every fault, when the message is not a batch.
+pub fn batch_of(message: &[u8]) -> Result<Batch, Vec<String>> {
+    decode(message).map_err(|broken| broken.faults().iter().map(ToString::to_string).collect())
+}
+
+/// Shows what a batch would become; with `online` the project's folders are read.
+///
+/// # Errors
+/// When the connection's mapping is not known, or the folders cannot be read.
+pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result<Preview, PreviewError> {
+    let PreviewInput { row, batch, case, limits: (max_cases, max_bytes) } = input;
+    let Some(mapping) = row.resolved.clone() else { return Err(PreviewError::NamesUnknown(row.tenant)) };
+    let all = preview_cases(&batch, &mapping);
+    let sent: Vec<RenderedCase> = all.iter().map(|case| case.sent.clone()).collect();
+    let there = match online {
+        Some(context) => Some(folders(&row, context).await?),
+        None => None,
+    };
+    Ok(Preview {
+        notes: notes(&row, &batch),
+        folder: folder(&row, &batch, there.as_deref()),
+        requests: requests(row.folder, &sent, max_cases, max_bytes),
+        cases: chosen(all, case)?,
+        row,
+        batch,
+    })
+}
+
+async fn folders(row: &ConnectionRow, context: &AppContext) -> Result<Vec<Folder>, PreviewError> {
+    let tenant = || row.tenant.clone();
+    let access = context.tenants.access(row);
+    let access = access.map_err(|(_, why)| PreviewError::NoAccess { tenant: tenant(), why })?;
+    if let Permit::Wait(Pause { wait, .. }) = context.store.permit(&row.origin, None, Duration::ZERO).await? {
+        return Err(PreviewError::Paused { seconds: wait.as_secs() + 1 });
+    }
+    let listed = context.client()?.folders(&access, row.project).await;
+    listed.map_err(|error| PreviewError::Folders { tenant: tenant(), error: error.to_string() })
+}
+
+fn chosen(all: Vec<CasePreview>, position: Option<usize>) -> Result<Vec<(usize, CasePreview)>, PreviewError> {
+    let cases = all.len();
+    let numbered = all.into_iter().enumerate().map(|(index, case)| (index + 1, case));
+    let chosen: Vec<_> = numbered.filter(|(at, _)| position.is_none_or(|wanted| wanted == *at)).collect();
+    if chosen.is_empty() { Err(PreviewError::NoSuchCase { cases }) } else { Ok(chosen) }
+}
+
+fn notes(row: &ConnectionRow, batch: &Batch) -> Vec<String> {
+    let mut notes = Vec::new();
+    if batch.key.tenant != row.tenant {
+        notes.push(format!("the batch is for {}, and shown as if it were for {}", batch.key.tenant, row.tenant));
+    }
+    if !row.is_verified() {
+        notes.push("the connection is not verified, so batches wait".into());
+    }
+    notes
+}
+
+/// Writes where the cases go; if the project's folders are known, also whether the folder exists.
+fn folder(row: &ConnectionRow, batch: &Batch, there: Option<&[Folder]>) -> String {
+    let (_, own) = names(row);
+    match (&batch.folder, there) {
+        (FolderWish::Tenant, None) => own,
+        (FolderWish::Tenant, Some(there)) => match path_of(there, row.folder) {
+            Some(path) => format!("{} {path} (it is there)", row.folder),
+            None => format!("{} (it is not there: batches will wait)", row.folder),
+        },
+        (FolderWish::Path(names), None) => format!("{own}, below it {}", names.join("/")),
+        (FolderWish::Path(names), Some(there)) => match descend(there, row.folder, names) {
+            (reached, []) => format!("{own}, below it {} (it is there, {reached})", names.join("/")),
+            (_, missing) => format!("{own}, below it {} (to be created: {})", names.join("/"), missing.join("/")),
+        },
+        (FolderWish::Id(id), None) => format!("{id}, if it is {own} or below it"),
+        (FolderWish::Id(id), Some(there)) if lies_under(there, *id, row.folder) => {
+            format!("{id} {} (it is there)", path_of(there, *id).unwrap_or_default())
+        }
+        (FolderWish::Id(id), Some(_)) => format!("{id} (it is not below {own}: the batch will wait)"),
+    }
+}

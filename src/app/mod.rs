@@ -1,0 +1,29 @@
+//! Holds the use cases: what people may ask for and change, without a command line, HTTP or a terminal.
+//!
+//! What shows them, such as the command line, names this module alone; it passes on the values and errors that its
+//! functions take and return.
+
+pub mod batches;
+pub mod connections;
+mod context;
+pub mod discard;
+pub mod events;
+#[cfg(test)]
+mod fixture;
+pub mod init;
+pub mod lanes;
+pub mod messages;
+pub mod plan;
+pub mod plural;
+pub mod replay;
+pub mod shelf;
+pub mod time;
+pub mod topology;
+pub mod view;
+
+pub use self::context::{AppContext, OpenError, open_store, store_now};
+pub use crate::amqp::{CallError, ConnectError, PublishError, PublishFault, TailError};
+pub use crate::batch::{BatchKey, Reason, TenantId};
+pub use crate::store::{Store, StoreError};
+pub use crate::tenants::KeyError;
+pub use crate::testmo::NoClient;

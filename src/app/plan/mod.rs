@@ -1,0 +1,152 @@
+//! Plans a change of several entries of the shelf, then carries it out.
+
+mod entry;
+mod not_replayable;
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
+pub use self::entry::{PlannedEntry, batch_label};
+pub use self::not_replayable::NotReplayable;
+use crate::batch::{Reason, TenantId};
+use crate::store::ledger::{Commit, CommitOutcome};
+use crate::store::shelf::{Action, OperatorAction, ShelfId, Shelved};
+use crate::store::unfinished::Unfinished;
+use crate::store::{LedgerStore, Store, StoreError};
+
+/// How many changes are handed to the store at once, which stores them together.
+const AT_ONCE: usize = 100;
+
+/// A change of one entry that has been decided on.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What [`crate::store::LedgerStore::commit`] is to store.
+    pub change: Commit,
+    /// Whether the tenant has no verified connection, so that the batch then waits for one.
+    pub waits: bool,
+}
+
+/// What is done with some entries, and which are left alone.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What is left alone.
+    pub skipped: Vec<Skipped>,
+}
+
+/// What is done with one entry.
+#[derive(Debug)]
+pub struct Step {
+    /// The entry.
+    pub entry: PlannedEntry,
+    decision: Decision,
+}
+
+/// An entry that is left alone.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// The entry.
+    pub entry: PlannedEntry,
+    /// Why.
+    pub why: NotReplayable,
+}
+
+/// The entries of one tenant that are on the shelf for one reason.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The tenant, or `unknown`.
+    pub tenant: String,
+    /// Why the entries are on the shelf.
+    pub reason: Reason,
+    /// How many there are.
+    pub count: usize,
+    /// How many of them will wait until the connection is verified.
+    pub waiting: usize,
+}
+
+/// What has been done with the entries of a plan.
+#[derive(Debug, Default)]
+pub struct PlanOutcome {
+    /// The entries whose change is stored.
+    pub done: Vec<DoneStep>,
+    /// The entries that somebody else changed in between.
+    pub changed: Vec<PlannedEntry>,
+    /// The entries that were left alone.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A step whose change is stored.
+#[derive(Clone, Debug)]
+pub struct DoneStep {
+    /// The entry.
+    pub entry: PlannedEntry,
+    /// Whether its batch waits until the connection is verified.
+    pub waits: bool,
+}
+
+impl Plan {
+    /// Decides on each entry that is still there.
+    pub(super) async fn of(
+        store: &Store,
+        ids: &[ShelfId],
+        decide: impl AsyncFn(&Shelved) -> Result<Result<Decision, NotReplayable>, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut plan = Self::default();
+        for id in ids {
+            let Some(row) = store.shelved(*id).await? else { continue };
+            let entry = PlannedEntry::of(&row);
+            match decide(&row).await? {
+                Ok(decision) => plan.steps.push(Step { entry, decision }),
+                Err(why) => plan.skipped.push(Skipped { entry, why }),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Counts the steps by tenant and reason.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups: BTreeMap<(String, Reason), (usize, usize)> = BTreeMap::new();
+        for Step { entry, decision } in &self.steps {
+            let tenant = entry.tenant.as_ref().map_or("unknown", TenantId::as_str);
+            let (count, waiting) = groups.entry((tenant.to_owned(), entry.reason)).or_default();
+            *count += 1;
+            *waiting += usize::from(decision.waits);
+        }
+        let group = |((tenant, reason), (count, waiting))| Group { tenant, reason, count, waiting };
+        groups.into_iter().map(group).collect()
+    }
+
+    /// Stores every step, and returns which were stored and which somebody else had changed in between.
+    ///
+    /// # Errors
+    /// When the store does not answer; some steps may then be stored.
+    pub async fn carry_out(self, store: &Store) -> Result<PlanOutcome, StoreError> {
+        let mut outcome = PlanOutcome { skipped: self.skipped, ..PlanOutcome::default() };
+        let mut steps = self.steps.into_iter().peekable();
+        while steps.peek().is_some() {
+            let step = |Step { entry, decision }| (DoneStep { entry, waits: decision.waits }, decision.change);
+            let (done, changes): (Vec<_>, Vec<_>) = steps.by_ref().take(AT_ONCE).map(step).unzip();
+            let answers = join_all(changes.into_iter().map(|change| store.commit(change.into()))).await;
+            for (step, answer) in done.into_iter().zip(answers) {
+                match answer? {
+                    CommitOutcome::Done(_) => outcome.done.push(step),
+                    CommitOutcome::Fenced => outcome.changed.push(step.entry),
+                }
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// Returns the change that carries out a person's action on an entry, unless a worker has the entry in hand.
+pub(super) fn operator_change(row: &Shelved, action: Action) -> Result<Commit, NotReplayable> {
+    if row.leased {
+        return Err(Unfinished::InHand.into());
+    }
+    Ok(Commit {
+        operator_action: Some(OperatorAction { id: row.id, generation: row.generation, action }),
+        ..Commit::default()
+    })
+}

@@ -1,0 +1,35 @@
+//! Says why an entry of the shelf cannot be replayed or discarded.
+
+use crate::batch::ledger::BatchState;
+use crate::store::unfinished::Unfinished;
+
+/// Why an entry of the shelf cannot be replayed or discarded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReplayable {
+    /// Its batch is not finished.
+    #[error(transparent)]
+    Unfinished(#[from] Unfinished),
+    /// The message is not a batch.
+    #[error("it is not a batch: {0}")]
+    NotABatch(String),
+    /// The message is larger than the worker takes.
+    #[error("it has {bytes} bytes, and the worker takes {most}: publish the cases in several smaller batches")]
+    TooLarge {
+        /// The size of the message.
+        bytes: usize,
+        /// The largest size that the worker takes.
+        most: usize,
+    },
+    /// The ledger holds another batch with the same id.
+    #[error("another batch of this id was received before: publish the cases under a batch_id of their own")]
+    Conflict,
+    /// All its cases are delivered.
+    #[error("all its cases are in Testmo already: it can be discarded")]
+    Delivered,
+    /// The entry has changed since the person saw it.
+    #[error("it was changed meanwhile")]
+    Changed,
+    /// A person gave the batch up.
+    #[error("the batch was {} before: publish the cases under another batch_id", .0.name())]
+    GivenUp(BatchState),
+}

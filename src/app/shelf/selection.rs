@@ -1,0 +1,137 @@
+//! Selects entries of the shelf, by name or by what they have in common.
+
+use std::str::FromStr;
+
+use crate::batch::BatchKey;
+use crate::store::shelf::{ShelfFilter, ShelfId};
+use crate::store::{Store, StoreError};
+
+/// The entries that a person means.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// Entries by their names.
+    Named(Vec<EntryName>),
+    /// Entries that match a filter.
+    Matching(ShelfFilter),
+}
+
+/// One or more entries by a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryName {
+    /// The entry with this id.
+    Id(ShelfId),
+    /// Every entry of a batch: there can be more than one, such as a copy in conflict.
+    Batch(BatchKey),
+}
+
+/// Why entries cannot be selected.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    /// Neither a name nor a filter is given.
+    #[error("it is not said what is meant")]
+    Empty,
+    /// Both names and filters are given.
+    #[error("ids and filters stand together")]
+    NamesAndFilters,
+    /// No entry has this name.
+    #[error("nothing with the id {0} is on the shelf")]
+    NotOnShelf(EntryName),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Selection {
+    /// Selects by names or by a filter; exactly one of them has to be given.
+    ///
+    /// # Errors
+    /// When both or neither are given.
+    pub fn of(names: Vec<EntryName>, filter: Option<ShelfFilter>) -> Result<Self, SelectionError> {
+        match (names.is_empty(), filter) {
+            (false, None) => Ok(Self::Named(names)),
+            (true, Some(filter)) => Ok(Self::Matching(filter)),
+            (true, None) => Err(SelectionError::Empty),
+            (false, Some(_)) => Err(SelectionError::NamesAndFilters),
+        }
+    }
+
+    /// Returns whether the entries are named one by one.
+    pub fn is_by_name(&self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+
+    /// Reads the ids of the entries.
+    ///
+    /// # Errors
+    /// When a name has no entry, or the store does not answer.
+    pub async fn ids(&self, store: &Store) -> Result<Vec<ShelfId>, SelectionError> {
+        match self {
+            Self::Named(names) => named(store, names).await,
+            Self::Matching(filter) => Ok(store.shelf_ids(filter).await?),
+        }
+    }
+}
+
+/// Reads the ids of entries by their names, each id once.
+///
+/// # Errors
+/// When a name has no entry, or the store does not answer.
+pub async fn named(store: &Store, names: &[EntryName]) -> Result<Vec<ShelfId>, SelectionError> {
+    let mut ids = Vec::new();
+    for name in names {
+        let found = match name {
+            EntryName::Id(id) => store.shelved(*id).await?.map(|entry| entry.id).into_iter().collect(),
+            EntryName::Batch(BatchKey { tenant, batch }) => {
+                let filter =
+                    ShelfFilter { tenant: Some(tenant.clone()), batch: Some(batch.clone()), ..ShelfFilter::default() };
+                store.shelf_ids(&filter).await?
+            }
+        };
+        if found.is_empty() {
+            return Err(SelectionError::NotOnShelf(name.clone()));
+        }
+        ids.extend(found.into_iter().filter(|id| !ids.contains(id)).collect::<Vec<_>>());
+    }
+    Ok(ids)
+}
+
+impl FromStr for EntryName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('/') {
+            return text.parse().map(Self::Batch).map_err(|why| format!("`{text}` is not TENANT/BATCH: {why}"));
+        }
+        text.parse().map(Self::Id).map_err(|why| format!("{why}, nor a batch as TENANT/BATCH"))
+    }
+}
+
+impl std::fmt::Display for EntryName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Batch(key) => key.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_named_by_id_or_batch() {
+        assert_eq!("0000001a".parse(), Ok(EntryName::Id(ShelfId(26))));
+        assert_eq!("globex/2026/b".parse(), Ok(EntryName::Batch("globex/2026/b".parse().unwrap())));
+        assert!("b-1".parse::<EntryName>().unwrap_err().contains("TENANT/BATCH"));
+    }
+
+    #[test]
+    fn a_selection_has_names_or_a_filter_but_not_both() {
+        let name = || vec![EntryName::Id(ShelfId(1))];
+        assert!(Selection::of(name(), None).is_ok_and(|selection| selection.is_by_name()));
+        assert!(Selection::of(vec![], Some(ShelfFilter::default())).is_ok_and(|selection| !selection.is_by_name()));
+        assert!(matches!(Selection::of(vec![], None), Err(SelectionError::Empty)));
+        assert!(matches!(Selection::of(name(), Some(ShelfFilter::default())), Err(SelectionError::NamesAndFilters)));
+    }
+}

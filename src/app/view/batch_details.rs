@@ -1,0 +1,159 @@
+//! Shows everything that is known of a batch to programs.
+
+use serde::Serialize;
+
+use super::super::batches::{BatchDetails, Settlement, links, settlements, testmo_id};
+use super::super::time::rfc3339;
+use super::shelf::ShelfEntryView;
+use crate::batch::event::link;
+use crate::batch::ledger::BatchRecord;
+use crate::store::history::{EventRow, PushRow};
+
+/// A batch with its cases, its create requests, its outcomes, its events and its entries on the shelf.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatchDetailsView {
+    tenant_id: String,
+    batch_id: String,
+    state: Option<&'static str>,
+    #[serde(flatten)]
+    record: Option<RecordView>,
+    requests: Vec<RequestView>,
+    outcomes: Vec<OutcomeView>,
+    events: Vec<EventView>,
+    shelf: Vec<ShelfEntryView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct RecordView {
+    revision: u32,
+    cases: Vec<CaseView>,
+    first_seen_at: Option<String>,
+    finished_at: Option<String>,
+    links: Vec<String>,
+    fingerprint: String,
+    pruned: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct CaseView {
+    key: String,
+    state: &'static str,
+    testmo_id: Option<u64>,
+    link: Option<String>,
+    reason: Option<String>,
+    duplicate_ids: Vec<u64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct RequestView {
+    id: String,
+    account: String,
+    project_id: u64,
+    folder_id: u64,
+    cases: u64,
+    worker: String,
+    claimed_at: Option<String>,
+    ended_at: Option<String>,
+    result: Option<String>,
+    first_id: Option<u64>,
+    last_id: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct OutcomeView {
+    revision: u64,
+    outcome: String,
+    finished_at: Option<String>,
+    event: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct EventView {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    stored_at: Option<String>,
+    published_at: Option<String>,
+}
+
+impl BatchDetailsView {
+    /// Shows a batch.
+    pub fn of(details: &BatchDetails) -> Self {
+        let record = details.record();
+        Self {
+            tenant_id: details.key.tenant.to_string(),
+            batch_id: details.key.batch.as_str().to_owned(),
+            state: record.map(|record| record.state.name()),
+            record: record.map(|record| RecordView::of(details, record)),
+            requests: details.history.pushes.iter().map(RequestView::of).collect(),
+            outcomes: settlements(&details.history.events).map(OutcomeView::of).collect(),
+            events: details.history.events.iter().map(EventView::of).collect(),
+            shelf: details.shelf.iter().map(|entry| ShelfEntryView::of(entry, details.now)).collect(),
+        }
+    }
+}
+
+impl RecordView {
+    fn of(details: &BatchDetails, record: &BatchRecord) -> Self {
+        Self {
+            revision: record.revision,
+            cases: (0..record.cases.len()).map(|index| CaseView::of(details, record, index)).collect(),
+            first_seen_at: rfc3339(record.first_seen_at),
+            finished_at: record.settled_at.and_then(rfc3339),
+            links: links(record).collect(),
+            fingerprint: record.fingerprint.clone(),
+            pruned: BatchDetails::is_pruned(record),
+        }
+    }
+}
+
+impl CaseView {
+    fn of(details: &BatchDetails, record: &BatchRecord, index: usize) -> Self {
+        let case = &record.cases[index];
+        let id = testmo_id(&case.state);
+        Self {
+            key: case.key.clone(),
+            state: details.case_state(record, case),
+            testmo_id: id,
+            link: id.and_then(|id| link(record, index, id)),
+            reason: BatchDetails::refusal(case),
+            duplicate_ids: case.duplicates.clone(),
+        }
+    }
+}
+
+impl RequestView {
+    fn of(push: &PushRow) -> Self {
+        Self {
+            id: push.id.clone(),
+            account: push.account.clone(),
+            project_id: push.project,
+            folder_id: push.folder,
+            cases: push.cases,
+            worker: push.holder.clone(),
+            claimed_at: rfc3339(push.claimed_at),
+            ended_at: push.ended_at.and_then(rfc3339),
+            result: push.answer.clone(),
+            first_id: push.ids.map(|(first, _)| first),
+            last_id: push.ids.map(|(_, last)| last),
+        }
+    }
+}
+
+impl OutcomeView {
+    fn of(settlement: Settlement) -> Self {
+        let Settlement { revision, outcome, settled_at, event, .. } = settlement;
+        Self { revision, outcome, finished_at: rfc3339(settled_at), event }
+    }
+}
+
+impl EventView {
+    fn of(event: &EventRow) -> Self {
+        Self {
+            id: event.id.clone(),
+            kind: event.kind.clone(),
+            stored_at: rfc3339(event.created_at),
+            published_at: event.sent_at.and_then(rfc3339),
+        }
+    }
+}

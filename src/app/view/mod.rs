@@ -1,0 +1,19 @@
+//! Gives each thing that is shown one serializable shape, for `--json`, the API and templates.
+
+mod batch;
+mod batch_details;
+mod connection;
+mod lanes;
+mod message;
+mod plan;
+mod preview;
+mod shelf;
+
+pub use self::batch::BatchView;
+pub use self::batch_details::BatchDetailsView;
+pub use self::connection::ConnectionView;
+pub use self::lanes::LaneOverridesView;
+pub use self::message::MessageView;
+pub use self::plan::PlanOutcomeView;
+pub use self::preview::PreviewView;
+pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};

@@ -1,0 +1,68 @@
+//! Shows what has been done with entries of the shelf, to programs.
+
+use serde::Serialize;
+
+use super::super::plan::{DoneStep, PlanOutcome, PlannedEntry};
+use crate::batch::Reason;
+
+/// What a replay or a discard has done.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanOutcomeView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<Vec<PlannedEntryView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discarded: Option<Vec<PlannedEntryView>>,
+    skipped: Vec<PlannedEntryView>,
+    changed: Vec<PlannedEntryView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct PlannedEntryView {
+    id: String,
+    batch: String,
+    reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for_connection: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl PlanOutcomeView {
+    /// Shows what a replay has done.
+    pub fn of_replay(outcome: &PlanOutcome) -> Self {
+        Self { replayed: Some(done(outcome)), ..Self::of_rest(outcome) }
+    }
+
+    /// Shows what a discard has done.
+    pub fn of_discard(outcome: &PlanOutcome) -> Self {
+        Self { discarded: Some(done(outcome)), ..Self::of_rest(outcome) }
+    }
+
+    fn of_rest(outcome: &PlanOutcome) -> Self {
+        let skipped = outcome
+            .skipped
+            .iter()
+            .map(|skipped| PlannedEntryView { why: Some(skipped.why.to_string()), ..shown(&skipped.entry) });
+        Self {
+            replayed: None,
+            discarded: None,
+            skipped: skipped.collect(),
+            changed: outcome.changed.iter().map(shown).collect(),
+        }
+    }
+}
+
+fn done(outcome: &PlanOutcome) -> Vec<PlannedEntryView> {
+    let waits = |step: &DoneStep| PlannedEntryView { waits_for_connection: Some(step.waits), ..shown(&step.entry) };
+    outcome.done.iter().map(waits).collect()
+}
+
+fn shown(entry: &PlannedEntry) -> PlannedEntryView {
+    PlannedEntryView {
+        id: entry.id.to_string(),
+        batch: entry.batch.clone(),
+        reason: entry.reason,
+        waits_for_connection: None,
+        why: None,
+    }
+}

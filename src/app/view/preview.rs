@@ -1,0 +1,79 @@
+//! Shows to programs what a batch would become.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::super::messages::preview::Preview;
+use crate::batch::render::preview::{CasePreview, RequestSize};
+
+/// What a batch would become in a tenant's Testmo.
+#[derive(Clone, Debug, Serialize)]
+pub struct PreviewView {
+    batch: String,
+    account: String,
+    project_id: u64,
+    folder: String,
+    notes: Vec<String>,
+    requests: Vec<RequestView>,
+    cases: Vec<CaseView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct RequestView {
+    cases: usize,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct CaseView {
+    position: usize,
+    key: String,
+    bytes: usize,
+    entry: Map<String, Value>,
+    changed_tags: Vec<TagView>,
+    left_out: Vec<LeftOutView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TagView {
+    written: String,
+    sent: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct LeftOutView {
+    what: String,
+    why: String,
+}
+
+impl PreviewView {
+    /// Shows a preview.
+    pub fn of(preview: &Preview) -> Self {
+        let request = |size: &RequestSize| RequestView { cases: size.cases, bytes: size.bytes };
+        Self {
+            batch: preview.batch.key.to_string(),
+            account: preview.row.origin.clone(),
+            project_id: preview.row.project,
+            folder: preview.folder.clone(),
+            notes: preview.notes.clone(),
+            requests: preview.requests.iter().map(request).collect(),
+            cases: preview.cases.iter().map(|(position, case)| CaseView::of(*position, case)).collect(),
+        }
+    }
+}
+
+impl CaseView {
+    fn of(position: usize, case: &CasePreview) -> Self {
+        let tags = case.tags.iter().map(|tag| TagView { written: tag.written.clone(), sent: tag.sent.clone() });
+        let left_out = case.left_out.iter();
+        let left_out = left_out.map(|left| LeftOutView { what: left.what.to_string(), why: left.why.to_string() });
+        Self {
+            position,
+            key: case.sent.key.clone(),
+            bytes: case.sent.entry.len(),
+            entry: case.entry.clone(),
+            changed_tags: tags.collect(),
+            left_out: left_out.collect(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Shows entries of the shelf to programs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::time::{relative, rfc3339};
+use crate::batch::Reason;
+use crate::store::shelf::{ShelfIdentity, Shelved, ShelvedUntil};
+
+/// An entry of the shelf without its message.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShelfEntryView {
+    id: String,
+    state: &'static str,
+    reason: Reason,
+    title: &'static str,
+    cause: &'static str,
+    remedy: &'static str,
+    detail: Option<String>,
+    tenant_id: Option<String>,
+    batch_id: Option<String>,
+    message_hash: Option<String>,
+    account: Option<String>,
+    arrived_at: Option<String>,
+    shelved_at: Option<String>,
+    next_retry: String,
+    due_at: Option<String>,
+    times_parked: u32,
+}
+
+/// An entry of the shelf with its message.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShelvedMessageView {
+    #[serde(flatten)]
+    entry: ShelfEntryView,
+    headers: BTreeMap<String, String>,
+    body: Value,
+}
+
+impl ShelfEntryView {
+    /// Shows an entry at `now`, in milliseconds since 1970.
+    pub fn of(entry: &Shelved, now: i64) -> Self {
+        let content = &entry.content;
+        let (tenant_id, batch_id, message_hash) = match &content.identity {
+            ShelfIdentity::Batch(key, _) => (Some(key.tenant.to_string()), Some(key.batch.as_str().to_owned()), None),
+            ShelfIdentity::Raw(hash, tenant, batch) => (
+                tenant.as_ref().map(ToString::to_string),
+                batch.as_ref().map(|batch| batch.as_str().to_owned()),
+                Some(hash.clone()),
+            ),
+        };
+        Self {
+            id: entry.id.to_string(),
+            state: entry.state.name(),
+            reason: content.reason,
+            title: content.reason.title(),
+            cause: content.reason.cause(),
+            remedy: content.reason.remedy(),
+            detail: content.detail.clone(),
+            tenant_id,
+            batch_id,
+            message_hash,
+            account: content.account.clone(),
+            arrived_at: rfc3339(content.arrived_at),
+            shelved_at: rfc3339(entry.shelved_at),
+            next_retry: due(entry, now),
+            due_at: matches!(content.until, ShelvedUntil::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
+            times_parked: content.parks,
+        }
+    }
+}
+
+impl ShelvedMessageView {
+    /// Shows an entry with its message at `now`, in milliseconds since 1970.
+    pub fn of(entry: &Shelved, now: i64) -> Self {
+        let body = serde_json::from_slice(&entry.content.body)
+            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
+        Self { entry: ShelfEntryView::of(entry, now), headers: entry.content.headers.clone(), body }
+    }
+}
+
+/// Writes when an entry is retried.
+pub fn due(entry: &Shelved, now: i64) -> String {
+    match entry.content.until {
+        _ if entry.leased => "being worked on".into(),
+        ShelvedUntil::After(_) if entry.due_at <= now => "as soon as there is room".into(),
+        ShelvedUntil::After(_) => relative(entry.due_at, now),
+        ShelvedUntil::Connection => "when the connection is mended".into(),
+        ShelvedUntil::Person => "not by itself".into(),
+    }
+}

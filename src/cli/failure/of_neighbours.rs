@@ -1,0 +1,124 @@
+//! Turns errors of the configuration, the store, the broker and the worker into failures.
+
+use testmo_courier::app::{
+    CallError, ConnectError, KeyError, NoClient, OpenError, PublishError, PublishFault, StoreError, TailError,
+};
+use testmo_courier::config::ConfigError;
+use testmo_courier::worker::RunError;
+
+use super::{Failure, Words};
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match error.0.as_slice() {
+            [one] => Self::Usage(Words::fact(one)),
+            many => Self::Usage(Words::new("the configuration has several mistakes", many.join("\n  "))),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing(_) | StoreError::NoDatabase(_) => Self::Usage(Words::split(error)),
+            StoreError::InUse(_)
+            | StoreError::Away(_)
+            | StoreError::Refused(_)
+            | StoreError::Full(_)
+            | StoreError::NoRoom(_)
+            | StoreError::Forbidden(_)
+            | StoreError::Unreadable(_)
+            | StoreError::Newer => Self::Unreachable(Words::split(error)),
+            StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {
+                Self::unreachable(error, "check store.url, who owns the store, and the room on its disk")
+            }
+            StoreError::Panicked(_) => Self::finding(error, "report it, with the lines before this one"),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::File { .. } | KeyError::NotAKey(_) | KeyError::OtherMasterKey(_) => {
+                Self::Usage(Words::split(error))
+            }
+            KeyError::BoundElsewhere | KeyError::Broken => Self::Finding(Words::split(error)),
+        }
+    }
+}
+
+impl From<NoClient> for Failure {
+    fn from(error: NoClient) -> Self {
+        Self::Usage(Words::split(error))
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let remedy = error.remedy();
+        match error {
+            ConnectError::Address => Self::usage(error, remedy),
+            ConnectError::Unreachable { .. }
+            | ConnectError::TimedOut { .. }
+            | ConnectError::Credentials { .. }
+            | ConnectError::VirtualHost { .. }
+            | ConnectError::Tls { .. }
+            | ConnectError::Protocol { .. } => Self::unreachable(error, remedy),
+        }
+    }
+}
+
+impl From<TailError> for Failure {
+    fn from(error: TailError) -> Self {
+        match (error.remedy(), error) {
+            (_, TailError::Connect(error)) => error.into(),
+            (Some(remedy), error @ TailError::Call(_)) => Self::finding(error, remedy),
+            (None, error @ TailError::Call(_)) => Self::Unreachable(Words::fact(error)),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        TailError::Call(error).into()
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match error.fault() {
+            PublishFault::Broker if error.may_be_stored() => {
+                Self::unreachable(error, "publish it again: a batch that arrives twice is delivered once")
+            }
+            PublishFault::Broker => Self::unreachable(error, "look after the broker, then publish again"),
+            PublishFault::Topology => Self::finding(error, "run `testmo-courier topology declare`, then publish again"),
+            PublishFault::Message => Self::finding(error, "publish the cases in several smaller batches"),
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Store(error) => error.into(),
+            RunError::Key(error) => error.into(),
+            RunError::Client(error) => error.into(),
+            RunError::Listen { .. } => Self::Usage(Words::split(error)),
+            RunError::Metrics(_) => Self::Finding(Words::fact(error)),
+            RunError::TaskEnded(_) => Self::finding(
+                error,
+                "start the worker again: nothing is lost; and report the defect with the log lines before this one",
+            ),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::Key(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Turns the errors of use cases into failures, with the commands and options that help.
+
+use testmo_courier::app::batches::BatchError;
+use testmo_courier::app::connections::ConnectionError;
+use testmo_courier::app::connections::remove::RemoveError;
+use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
+use testmo_courier::app::init::InitError;
+use testmo_courier::app::lanes::LaneError;
+use testmo_courier::app::messages::preview::PreviewError;
+use testmo_courier::app::plural::counted;
+use testmo_courier::app::shelf::SelectionError;
+use testmo_courier::app::topology::TopologyError;
+
+use super::Failure;
+
+impl From<SelectionError> for Failure {
+    fn from(error: SelectionError) -> Self {
+        match error {
+            SelectionError::Empty => {
+                Self::usage(error, "give ids, batches as TENANT/BATCH, or filters such as --state dead --tenant acme")
+            }
+            SelectionError::NamesAndFilters => {
+                Self::usage(error, "give either: what is named is meant whatever it has in common with others")
+            }
+            SelectionError::NotOnShelf(_) => Self::finding(
+                error,
+                "it may have been delivered meanwhile; `testmo-courier shelf list` shows what is there",
+            ),
+            SelectionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConnectionError> for Failure {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::NoConnection(_) => {
+                Self::finding(error, "`testmo-courier tenants list` shows those there are; `tenants set` enters one")
+            }
+            ConnectionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SetError> for Failure {
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::Incomplete { tenant, parts } => Self::usage(
+                format!("{tenant} is new and lacks {}", parts.into_iter().map(option).collect::<Vec<_>>().join(", ")),
+                "give them: Testmo shows the ids of project and folder in the address of the repository page",
+            ),
+            SetError::Address { base_url, refused } => Self::usage(format!("{base_url} is refused"), refused),
+            SetError::Expired(_) => {
+                Self::usage(error, "give the day on which it will expire with --expires YYYY-MM-DD, or --no-expiry")
+            }
+            SetError::KeptKey(why) => Self::finding(why, "give --new-api-key, --api-key-stdin or --api-key-file FILE"),
+            SetError::KeyNeeded(needed) => needed.into(),
+            SetError::Changed(ref tenant) => {
+                let check = format!("check it with `testmo-courier tenants show {tenant}`, then run the command again");
+                Self::finding(error, check)
+            }
+            SetError::Key(error) => error.into(),
+            SetError::Client(error) => error.into(),
+            SetError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn option(part: Part) -> &'static str {
+    match part {
+        Part::BaseUrl => "--base-url",
+        Part::Project => "--project",
+        Part::Folder => "--folder",
+    }
+}
+
+impl From<KeyNeeded> for Failure {
+    fn from(needed: KeyNeeded) -> Self {
+        Self::usage(needed, "use --api-key-stdin or --api-key-file FILE, or enter it on a terminal")
+    }
+}
+
+impl From<RemoveError> for Failure {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Connection(error) => error.into(),
+            RemoveError::NotFinished { .. } => Self::finding(
+                error,
+                "stop publishing for it, wait until the batches above are finished or on the shelf, then run the command \
+                 again",
+            ),
+            RemoveError::HasShelved { ref tenant, .. } => {
+                let see = format!("`testmo-courier shelf list --tenant {tenant}` shows them; --purge discards them");
+                Self::finding(error, see)
+            }
+            RemoveError::Cancelled => Self::finding(error, "Type yes, or add --yes, to go on."),
+            RemoveError::Changed { ref tenant, .. } => {
+                let check = format!(
+                    "check it with `testmo-courier shelf list --tenant {tenant}` and `testmo-courier tenants show \
+                     {tenant}`, then run the command again"
+                );
+                Self::finding(error, check)
+            }
+            RemoveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BatchError> for Failure {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Unknown(_) => Self::finding(
+                error,
+                "check the ids, as in `testmo-courier batches list`, and whether its publisher was told that it is stored",
+            ),
+            BatchError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        match error {
+            InitError::NoFolder { setting, .. } => Self::usage(error, format!("make it, or check {setting}")),
+            InitError::NoMasterKey { is_needed: false, .. } => Self::usage(
+                error,
+                "put it back; if it is lost, begin anew with an empty store: no connection is entered in this one",
+            ),
+            InitError::NoMasterKey { is_needed: true, .. } => Self::usage(
+                error,
+                "put it back from your copy; without it every API key has to be entered again into a new store",
+            ),
+            InitError::Open(error) => error.into(),
+        }
+    }
+}
+
+impl From<PreviewError> for Failure {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::NamesUnknown(ref tenant)
+            | PreviewError::NoAccess { ref tenant, .. }
+            | PreviewError::Folders { ref tenant, .. } => {
+                let verify = format!("testmo-courier tenants verify {tenant}");
+                Self::finding(error, verify)
+            }
+            PreviewError::Paused { seconds } => Self::finding(error, format!("try again in {seconds} s")),
+            PreviewError::NoSuchCase { cases } => Self::usage(
+                format!("the batch has {}", counted(cases, "case", "cases")),
+                format!("give --case a number from 1 to {cases}"),
+            ),
+            PreviewError::Client(error) => error.into(),
+            PreviewError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LaneError> for Failure {
+    fn from(error: LaneError) -> Self {
+        match error {
+            LaneError::Address(_) => Self::usage(error, "give the account's base URL"),
+            LaneError::NotATenant(_) => Self::usage(error, "give a tenant or a base URL"),
+            LaneError::Unknown(_) => Self::finding(error, "`testmo-courier tenants list` shows who there is"),
+            LaneError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TopologyError> for Failure {
+    fn from(error: TopologyError) -> Self {
+        match error {
+            TopologyError::Connect(error) => error.into(),
+            TopologyError::Call(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Writes results to standard output, in colour only on a terminal, and ends quietly when the reader has gone.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use super::failure::Failure;
+
+/// Where a command writes its results.
+pub(crate) struct Output {
+    sink: Box<dyn Write + Send>,
+    coloured: bool,
+}
+
+/// The colours of states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Green,
+    Amber,
+    Red,
+}
+
+impl Output {
+    /// Opens standard output; `plain` keeps it without colours on a terminal too.
+    pub(crate) fn stdout(plain: bool) -> Self {
+        let stdout = io::stdout();
+        let coloured = !plain && stdout.is_terminal();
+        Self { sink: Box::new(stdout), coloured }
+    }
+
+    /// Writes one line.
+    pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+        writeln!(self.sink, "{text}").map_err(Failure::from_output)
+    }
+
+    /// Writes text that ends its own lines.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.sink.write_all(bytes).and_then(|()| self.sink.flush()).map_err(Failure::from_output)
+    }
+
+    /// Writes JSON for programs, indented so that people can read it too.
+    pub(crate) fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let value = serde_json::to_value(value).map_err(|error| Failure::from_output(error.into()))?;
+        self.line(format_args!("{value:#}"))
+    }
+
+    /// Returns a text in a colour, where colours are shown.
+    pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
+        if !self.coloured {
+            return text.to_owned();
+        }
+        let code = match colour {
+            Colour::Green => 32,
+            Colour::Amber => 33,
+            Colour::Red => 31,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// Returns a text from outside without what would move a terminal's cursor or turn its writing direction: such
+/// characters are escaped.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().map(|c| match c {
+        '\n' | '\t' | '\r' => " ".to_owned(),
+        c if hidden(c) => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    });
+    Cow::Owned(shown.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_cannot_control_the_terminal() {
+        assert_eq!(visible("Prüfung 一"), "Prüfung 一");
+        assert_eq!(visible("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb c");
+        assert_eq!(visible("x\u{202e}y"), "x\\u{202e}y");
+    }
+
+    #[test]
+    fn no_colour_codes_are_written_where_colours_are_not_shown() {
+        let mut out = Output { sink: Box::new(Vec::new()), coloured: false };
+        assert_eq!(out.paint(Colour::Red, "no"), "no");
+        out.coloured = true;
+        assert_eq!(out.paint(Colour::Red, "no"), "\x1b[31mno\x1b[0m");
+    }
+}

@@ -1,0 +1,51 @@
+//! Writes times and days for people: relative to now, with the absolute time beside it, always in UTC.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use testmo_courier::app::time::{days_left, relative};
+
+/// Writes a time in milliseconds since 1970 as `2026-11-23 09:30:00Z`.
+pub(crate) fn absolute(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| "?".into(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// Writes both: `3 min ago (2026-11-23 09:30:00Z)`.
+pub(crate) fn both(ms: i64, now: i64) -> String {
+    format!("{} ({})", relative(ms, now), absolute(ms))
+}
+
+/// Writes the day on which a key expires, with the days that are left.
+pub(crate) fn expiry(day: &str, today: Date) -> String {
+    match days_left(day, today) {
+        None => day.to_owned(),
+        Some(0) => format!("{day} (today)"),
+        Some(1) => format!("{day} (tomorrow)"),
+        Some(days @ 2..) => format!("{day} ({days} days left)"),
+        Some(-1) => format!("{day} (yesterday)"),
+        Some(days) => format!("{day} ({} days ago)", days.unsigned_abs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_in_utc() {
+        assert_eq!(absolute(1_800_000_000_000), "2027-01-15 08:00:00Z");
+    }
+
+    #[test]
+    fn an_expiry_is_written_with_the_days_that_are_left() {
+        let today = "2026-11-23".parse().unwrap();
+        for (day, words) in [
+            ("2026-11-23", "2026-11-23 (today)"),
+            ("2026-11-24", "2026-11-24 (tomorrow)"),
+            ("2027-02-23", "2027-02-23 (92 days left)"),
+            ("2026-11-22", "2026-11-22 (yesterday)"),
+            ("2026-10-24", "2026-10-24 (30 days ago)"),
+        ] {
+            assert_eq!(expiry(day, today), words);
+        }
+    }
+}

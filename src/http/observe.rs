@@ -1,0 +1,96 @@
+//! Serves metrics, readiness and the state of the lanes to monitoring.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// The neighbours of a worker, the most important first; `dead` and `unrouted` are the queues of messages that never
+/// became work.
+const NEIGHBOURS: [&str; 5] = ["intake", "events", "store", "dead_letters", "unrouted"];
+
+/// The neighbours that are available; a worker is ready when all of them are.
+#[derive(Clone, Debug)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(NEIGHBOURS.map(|neighbour| (neighbour, false)).into())))
+    }
+}
+
+impl Readiness {
+    /// Records whether a neighbour is available; returns whether that has changed.
+    pub fn set(&self, neighbour: &'static str, up: bool) -> bool {
+        self.0.lock().is_ok_and(|mut known| known.insert(neighbour, up) != Some(up))
+    }
+
+    /// Returns the neighbours that are unavailable, the most important first.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let mut missing: Vec<_> = known.into_iter().filter(|(_, up)| !up).map(|(neighbour, _)| neighbour).collect();
+        missing.sort_by_key(|neighbour| NEIGHBOURS.iter().position(|known| known == neighbour).unwrap_or(usize::MAX));
+        missing
+    }
+}
+
+/// Sends a request for the state of the lanes, which is answered with JSON.
+pub type Lanes = mpsc::Sender<oneshot::Sender<serde_json::Value>>;
+
+/// Serves `/metrics`, `/livez`, `/readyz` and `/lanes` until `stop`.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    readiness: Readiness,
+    lanes: Lanes,
+    stop: CancellationToken,
+) {
+    let app = Router::new()
+        .route("/metrics", get(show_metrics).with_state(metrics))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready).with_state(readiness))
+        .route("/lanes", get(show_lanes).with_state(lanes));
+    let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    // A client that keeps its connection open must not keep the worker from stopping.
+    tokio::select! {
+        ended = served => if let Err(error) = ended {
+            tracing::error!(%error, "metrics and health are not served any more");
+        },
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn show_metrics(State(metrics): State<Metrics>) -> Response {
+    match metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn show_lanes(State(lanes): State<Lanes>) -> Response {
+    let (answer, shown) = oneshot::channel();
+    // A worker that is stopping does not answer.
+    drop(lanes.send(answer).await);
+    match shown.await {
+        Ok(view) => axum::Json(view).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the worker is stopping\n").into_response(),
+    }
+}
+
+async fn ready(State(readiness): State<Readiness>) -> Response {
+    let missing = readiness.missing();
+    if missing.is_empty() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", "))).into_response()
+    }
+}

@@ -1,0 +1,25 @@
+//! Lists the values of every label, so that each series exists from the start.
+
+/// Outcomes of a batch; those of events, and the states in which it leaves the worker.
+pub const BATCH_OUTCOMES: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
+/// Outcomes of a case, as events name them.
+pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"];
+/// Results of an attempt to publish an event.
+pub const EVENT_PUBLISH_RESULTS: [&str; 3] = ["confirmed", "failed", "unroutable"];
+/// The connections to the broker, by what they are for.
+pub const BROKER_CONNECTIONS: [&str; 4] = ["intake", "events", "dead_letters", "unrouted"];
+/// Whether a lane sends requests.
+pub const LANE_STATES: [&str; 2] = ["active", "backing_off"];
+/// States of a batch on the shelf.
+pub const SHELF_STATES: [&str; 2] = ["parked", "dead"];
+/// When API keys expire, each value without the ones before it. A key is valid for the whole of its last day, in UTC.
+pub const API_KEY_EXPIRIES: [&str; 6] =
+    ["expired", "within_1_day", "within_7_days", "within_14_days", "later", "unknown"];
+/// Stands for all tenants that are not named; no tenant can have this name.
+pub const OTHER_TENANTS: &str = "(others)";
+/// Whether a tenant's connection to Testmo may be used.
+pub const TENANT_CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
+/// Counts batches whose reason this version does not know.
+pub const UNKNOWN_REASON: &str = "unknown";
+/// Tables of the store whose rows are read one by one.
+pub const TABLES: [&str; 7] = ["accounts", "batches", "connections", "folders", "lane_orders", "outbox", "shelf"];

@@ -1,0 +1,94 @@
+//! Decides what may be sent to an account now, from its throttle and from what operators ordered for it.
+
+mod decide;
+mod model;
+mod overrides;
+mod states;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::sql::Transaction;
+use super::{Store, StoreError};
+use crate::account::{Permission, Throttle};
+use crate::batch::TenantId;
+
+pub(super) use self::decide::PermitDecision;
+pub use self::model::{AccountObservation, LaneOverride, LaneSelector, Pause, Permit};
+pub(super) use self::overrides::{is_paused, keep_orders};
+use self::overrides::{lane_overrides, order};
+pub(super) use self::states::AccountStates;
+
+/// What a worker asks about accounts. Every worker and command shares the answers.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// Asks for the permit to send a request that creates nothing.
+    ///
+    /// With a tenant, a pause of the tenant or the account applies; without one the request is an operator's own and no
+    /// pause stops it. A request that probes whether an account works again must be over within `lease`.
+    ///
+    /// # Errors
+    /// When the store does not answer, or this version cannot read what is known of the account.
+    async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError>;
+
+    /// Returns an account's rate-limit pause, limit and circuit breaker.
+    ///
+    /// # Errors
+    /// When the store does not answer, or this version cannot read what is known of the account.
+    async fn throttle(&self, account: &str) -> Result<Throttle, StoreError>;
+
+    /// Returns what operators have ordered for tenants and accounts.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError>;
+}
+
+#[async_trait]
+impl AccountStore for Store {
+    async fn permit(&self, account: &str, tenant: Option<&TenantId>, lease: Duration) -> Result<Permit, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let known = AccountStates::read(&mut conn, now, BTreeSet::from([account])).await?;
+        self.unreadable.noted(known.readable(account))?;
+        if tenant.is_some_and(|tenant| known.is_paused(account, tenant)) {
+            return Ok(Permit::Paused);
+        }
+        let wait = |until, broken| Permit::Wait(Pause::until(until, now, broken));
+        match known.throttle(account).permission(now, 1) {
+            Permission::Granted { .. } => Ok(Permit::Granted),
+            Permission::Gated { until } => Ok(wait(until, false)),
+            Permission::Broken { until } if until > now => Ok(wait(until, true)),
+            Permission::Broken { .. } => {
+                drop(conn);
+                self.take_probe(account, lease).await
+            }
+        }
+    }
+
+    async fn throttle(&self, account: &str) -> Result<Throttle, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let known = AccountStates::read(&mut conn, now, BTreeSet::from([account])).await?;
+        self.unreadable.noted(known.readable(account))?;
+        Ok(known.throttle(account))
+    }
+
+    async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
+        let rows = lane_overrides(&mut *self.reading().await?).await?;
+        self.unreadable.skip(rows.iter().map(order))
+    }
+}
+
+impl Store {
+    async fn take_probe(&self, account: &str, lease: Duration) -> Result<Permit, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let mut known = AccountStates::keep(transaction.conn()?, BTreeSet::from([account])).await?;
+        known.readable(account)?;
+        let taken = known.take_probe(account, now, lease);
+        known.store(transaction.conn()?).await?;
+        transaction.commit().await?;
+        Ok(if taken { Permit::Probe } else { Permit::Wait(Pause { wait: lease, broken: true }) })
+    }
+}

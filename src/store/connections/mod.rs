@@ -1,0 +1,167 @@
+//! Stores each tenant's connection, and whether it was verified. Keys are kept as they come: encrypted.
+
+mod model;
+mod rows;
+mod verification;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::any::AnyRow;
+
+use self::rows::{kept, key_of, write};
+use self::verification::{note, tell_restored};
+use super::sql::{self, Bound, Columns, Dialect, Transaction};
+use super::{Store, StoreError};
+use crate::batch::TenantId;
+
+pub use self::model::{ConnectionCount, ConnectionRow, SealedKey, Verification, WriteOutcome};
+pub(super) use self::rows::connection;
+pub(super) use self::verification::proven;
+
+/// How connections are read, entered and verified.
+#[async_trait]
+pub trait ConnectionStore: Send + Sync {
+    /// Returns a tenant's connection.
+    ///
+    /// # Errors
+    /// When the store does not answer, or this version cannot read the connection.
+    async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError>;
+
+    /// Returns the tenants whose keys expire on or before a day (`YYYY-MM-DD`), with the day on which each does.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError>;
+
+    /// Counts connections, by the day on which their keys expire and whether they are verified.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError>;
+
+    /// Enters a connection, or replaces the tenant's present one if its epoch is still that of `row`.
+    ///
+    /// # Errors
+    /// When the store does not answer; the connection may be stored or not.
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError>;
+
+    /// Notes the result of verifying a version of a connection, and stores an event if that changes what was last
+    /// reported. A connection whose epoch has moved since it was read stays as it is.
+    ///
+    /// A verified connection stays verified while its Testmo is only unavailable. One that failed and works again gets
+    /// the work that waits for it, but is reported as restored only once a case has arrived: verification only reads, so
+    /// it cannot find out whether the key's user may write.
+    ///
+    /// # Errors
+    /// When the store does not answer; the result may be stored or not.
+    async fn record_verification(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Verification,
+    ) -> Result<WriteOutcome, StoreError>;
+
+    /// Takes up to `most` failed connections that are due to be verified again; no other caller gets them for `lease`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError>;
+}
+
+#[async_trait]
+impl ConnectionStore for Store {
+    async fn connection(&self, tenant: &TenantId) -> Result<Option<ConnectionRow>, StoreError> {
+        let mut conn = self.reading().await?;
+        let sql = "SELECT * FROM connections WHERE tenant_id = $1";
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+        self.unreadable.noted(rows.first().map(connection).transpose())
+    }
+
+    async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError> {
+        let mut conn = self.reading().await?;
+        let sql = "SELECT tenant_id, expires_on FROM connections WHERE expires_on <= $1 ORDER BY tenant_id";
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(day.into())]).await?;
+        let key = |row: &AnyRow| Ok((row.parsed("tenant_id")?, row.text("expires_on")?));
+        let in_row = |row| key(row).map_err(|error: StoreError| error.in_row("connections", || key_of(row)));
+        self.unreadable.skip(rows.iter().map(in_row))
+    }
+
+    async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {
+        let sql = "SELECT expires_on, verified, COUNT(*) AS n FROM (SELECT expires_on, \
+                   CASE WHEN verified_version = version THEN 1 ELSE 0 END AS verified FROM connections) AS c \
+                   GROUP BY expires_on, verified ORDER BY expires_on, verified";
+        let mut conn = self.reading().await?;
+        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
+        let count = |row: &AnyRow| {
+            Ok(ConnectionCount {
+                expires_on: row.maybe_text("expires_on")?,
+                verified: row.int("verified")? == 1,
+                count: row.int("n")?,
+            })
+        };
+        rows.iter().map(count).collect()
+    }
+
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let before = kept(transaction.conn()?, &row.tenant).await?.map(|(before, _)| before);
+        let row = &row.clone().kept_verified(before.as_ref());
+        if !write(transaction.conn()?, now, row).await? {
+            transaction.roll_back().await?;
+            return Ok(WriteOutcome::ChangedMeanwhile);
+        }
+        if let (Some(before), true) = (before, row.is_verified()) {
+            tell_restored(transaction.conn()?, now, &before, &row.version).await?;
+        }
+        transaction.commit().await?;
+        Ok(WriteOutcome::Done)
+    }
+
+    async fn record_verification(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Verification,
+    ) -> Result<WriteOutcome, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let stored = kept(transaction.conn()?, tenant).await?;
+        let Some((before, fails)) = stored.filter(|(row, _)| row.version == version && row.epoch == epoch) else {
+            transaction.roll_back().await?;
+            return Ok(WriteOutcome::ChangedMeanwhile);
+        };
+        note(transaction.conn()?, now, &before, fails, finding).await?;
+        transaction.commit().await?;
+        Ok(WriteOutcome::Done)
+    }
+
+    async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
+        let (mut conn, now) = self.writing_at().await?;
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT tenant_id AS due_id FROM connections WHERE recheck_at <= $2 \
+             ORDER BY recheck_at LIMIT $3 {}) \
+             UPDATE connections SET recheck_at = $1 FROM due WHERE tenant_id = due_id RETURNING *",
+            Dialect::of(&conn).skip_taken()
+        );
+        let bounds = vec![Bound::Int(until), Bound::Int(now), Bound::Int(i64::from(most))];
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        self.unreadable.skip(rows.iter().map(connection))
+    }
+}
+
+impl Store {
+    /// Returns every connection, by tenant.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        let mut conn = self.reading().await?;
+        let rows = sql::fetch(&mut conn, "SELECT * FROM connections ORDER BY tenant_id", vec![]).await?;
+        self.unreadable.skip(rows.iter().map(connection))
+    }
+}

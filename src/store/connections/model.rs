@@ -1,0 +1,152 @@
+//! The values in which connections are entered, verified and read.
+
+use crate::batch::render::mapping::Mapping;
+use crate::batch::render::mapping_spec::MappingSpec;
+use crate::batch::verdict::reason::Class;
+use crate::batch::{Reason, TenantId};
+
+/// A connection as it is stored.
+#[derive(Clone, Debug)]
+pub struct ConnectionRow {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// A hash of its content.
+    pub version: String,
+    /// The canonical origin, which is also the account.
+    pub origin: String,
+    /// The encrypted key.
+    pub key: SealedKey,
+    /// The day on which the key expires, as `YYYY-MM-DD`.
+    pub expires_on: Option<String>,
+    /// The project.
+    pub project: u64,
+    /// The folder.
+    pub folder: u64,
+    /// How cases become Testmo's, as it was written.
+    pub mapping: MappingSpec,
+    /// The same by ids and columns, once the names in it are known.
+    pub resolved: Option<Mapping>,
+    /// The version that was last seen to work.
+    pub verified_version: Option<String>,
+    /// When that was, in milliseconds on the store's clock.
+    pub verified_at: Option<i64>,
+    /// When it was last verified, likewise.
+    pub checked_at: Option<i64>,
+    /// The result of that verification.
+    pub finding: Option<Verification>,
+    /// When a case last arrived, likewise.
+    pub last_success_at: Option<i64>,
+    /// Counts the changes of the row; 0 for a connection that is not stored yet. Two notes do not count, as nobody
+    /// writes back what was read of them: when a case last arrived, and which worker verifies it again.
+    pub epoch: u64,
+}
+
+/// Whether a change of a connection was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// It was.
+    Done,
+    /// Nothing was stored: the connection is not the one any more that the change started from.
+    ChangedMeanwhile,
+}
+
+impl WriteOutcome {
+    /// Whether it was stored.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
+/// An encrypted API key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedKey {
+    /// The nonce.
+    pub nonce: Vec<u8>,
+    /// The ciphertext with its tag.
+    pub ciphertext: Vec<u8>,
+    /// What it is bound to: the tenant and the origin it was entered for.
+    pub bound_to: String,
+}
+
+impl std::fmt::Debug for SealedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SealedKey(for {})", self.bound_to)
+    }
+}
+
+/// The result of verifying a connection.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// It works.
+    Works {
+        /// The name of the key's user.
+        user: String,
+        /// The name of the project.
+        project: String,
+        /// The path of the folder.
+        folder: String,
+    },
+    /// It does not.
+    Fails {
+        /// Why.
+        reason: Reason,
+        /// More about it.
+        detail: String,
+    },
+}
+
+/// How many connections are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionCount {
+    /// The day on which their keys expire, as `YYYY-MM-DD`.
+    pub expires_on: Option<String>,
+    /// Whether they may be used.
+    pub verified: bool,
+    /// How many.
+    pub count: i64,
+}
+
+impl ConnectionRow {
+    /// Returns the connection with the result of a verification at `now`, in milliseconds on the store's clock.
+    pub fn judged(self, finding: Verification, now: i64) -> Self {
+        let works = matches!(finding, Verification::Works { .. });
+        Self {
+            verified_version: works.then(|| self.version.clone()),
+            verified_at: works.then_some(now),
+            checked_at: Some(now),
+            finding: Some(finding),
+            ..self
+        }
+    }
+
+    /// Whether it may be used: its present content was seen to work.
+    pub fn is_verified(&self) -> bool {
+        self.verified_version.as_deref() == Some(self.version.as_str())
+    }
+
+    /// Whether both were entered with the same values; what the program notes itself does not count.
+    pub fn is_entered_as(&self, other: &Self) -> bool {
+        let entered = |row: &Self| (row.origin.clone(), row.expires_on.clone(), row.project, row.folder);
+        entered(self) == entered(other) && self.key == other.key && self.mapping == other.mapping
+    }
+
+    /// Returns the connection, still verified if only the date of its key has changed and its Testmo was only unavailable.
+    pub(super) fn kept_verified(self, before: Option<&Self>) -> Self {
+        match before {
+            Some(before) if before.is_verified() && before.version == self.version && passes(self.finding.as_ref()) => {
+                let Self { verified_version, verified_at, finding, .. } = before.clone();
+                Self { verified_version, verified_at, finding, ..self }
+            }
+            Some(_) | None => self,
+        }
+    }
+}
+
+/// Whether a verification failed for a reason that is likely to pass, and so says nothing against a connection that worked.
+pub(super) fn passes(finding: Option<&Verification>) -> bool {
+    match finding {
+        Some(Verification::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
+        Some(Verification::Works { .. }) | None => false,
+    }
+}

@@ -1,0 +1,106 @@
+//! Reads connections from their rows and stores them.
+
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::super::StoreError;
+use super::super::sql::{self, Bound, Columns, Dialect};
+use super::verification::recheck_at;
+use super::{ConnectionRow, SealedKey, Verification};
+use crate::batch::TenantId;
+
+/// Stores a connection if the stored epoch is the one of `row`, which is 0 for a connection that is new; returns whether
+/// it was stored. A new one begins with the time as its epoch, so that it is never taken for one that was removed.
+pub(super) async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRow) -> Result<bool, StoreError> {
+    let (recheck_at, rechecks) = match &row.finding {
+        Some(Verification::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
+        Some(_) | None => (None, 0),
+    };
+    let sql = if row.epoch == 0 {
+        "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, expires_on, \
+         project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, changed_at, \
+         resolved_mapping, recheck_at, rechecks, epoch) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         ON CONFLICT (tenant_id) DO NOTHING"
+    } else {
+        "UPDATE connections SET version = $2, origin = $3, key_nonce = $4, key_ciphertext = $5, key_bound_to = $6, \
+         expires_on = $7, project_id = $8, folder_id = $9, mapping = $10, verified_version = $11, verified_at = $12, \
+         checked_at = $13, finding = $14, changed_at = $15, resolved_mapping = $16, recheck_at = $17, rechecks = $18, \
+         epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
+    };
+    let epoch = if row.epoch == 0 { now } else { i64::try_from(row.epoch).unwrap_or(i64::MAX) };
+    let bounds = vec![
+        Bound::Text(row.tenant.as_str().into()),
+        Bound::Text(row.version.clone()),
+        Bound::Text(row.origin.clone()),
+        Bound::Blob(row.key.nonce.clone()),
+        Bound::Blob(row.key.ciphertext.clone()),
+        Bound::Text(row.key.bound_to.clone()),
+        Bound::MaybeText(row.expires_on.clone()),
+        Bound::Int(i64::try_from(row.project).unwrap_or(i64::MAX)),
+        Bound::Int(i64::try_from(row.folder).unwrap_or(i64::MAX)),
+        Bound::Text(serde_json::to_string(&row.mapping).unwrap_or_default()),
+        Bound::MaybeText(row.verified_version.clone()),
+        Bound::MaybeInt(row.verified_at),
+        Bound::MaybeInt(row.checked_at),
+        Bound::MaybeText(finding_text(row.finding.as_ref())),
+        Bound::Int(now),
+        Bound::MaybeText(row.resolved.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok())),
+        Bound::MaybeInt(recheck_at),
+        Bound::Int(rechecks),
+        Bound::Int(epoch),
+    ];
+    Ok(sql::execute(conn, sql, bounds).await? == 1)
+}
+
+/// Returns a tenant's connection and how often its verification has failed since it was last reported as working, and
+/// keeps others from changing it until the transaction ends.
+pub(super) async fn kept(
+    conn: &mut AnyConnection,
+    tenant: &TenantId,
+) -> Result<Option<(ConnectionRow, u32)>, StoreError> {
+    let sql = format!("SELECT * FROM connections WHERE tenant_id = $1 {}", Dialect::of(conn).keep());
+    let rows = sql::fetch(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+    rows.first().map(|row| Ok((connection(row)?, row.whole("rechecks")?))).transpose()
+}
+
+pub(super) fn finding_text(finding: Option<&Verification>) -> Option<String> {
+    finding.and_then(|finding| serde_json::to_string(finding).ok())
+}
+
+pub(in crate::store) fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
+    columns(row).map_err(|error| error.in_row("connections", || key_of(row)))
+}
+
+pub(super) fn key_of(row: &AnyRow) -> String {
+    row.text("tenant_id").unwrap_or_else(|_| "?".into())
+}
+
+fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
+    let finding = row.maybe_text("finding")?;
+    let finding = finding.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("finding")));
+    let resolved = row.maybe_text("resolved_mapping")?;
+    let resolved =
+        resolved.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("resolved_mapping")));
+    Ok(ConnectionRow {
+        tenant: row.parsed("tenant_id")?,
+        version: row.text("version")?,
+        origin: row.text("origin")?,
+        key: SealedKey {
+            nonce: row.blob("key_nonce")?,
+            ciphertext: row.blob("key_ciphertext")?,
+            bound_to: row.text("key_bound_to")?,
+        },
+        expires_on: row.maybe_text("expires_on")?,
+        project: row.whole("project_id")?,
+        folder: row.whole("folder_id")?,
+        mapping: row.json("mapping")?,
+        resolved: resolved.transpose()?,
+        verified_version: row.maybe_text("verified_version")?,
+        verified_at: row.maybe_int("verified_at")?,
+        checked_at: row.maybe_int("checked_at")?,
+        finding: finding.transpose()?,
+        last_success_at: row.maybe_int("last_success_at")?,
+        epoch: row.whole("epoch")?,
+    })
+}

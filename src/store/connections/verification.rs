@@ -1,0 +1,111 @@
+//! Notes whether connections work, and stores the events that report a change of it.
+
+use sqlx::AnyConnection;
+
+use super::super::sql::{self, Bound, Columns};
+use super::super::{StoreError, outbox};
+use super::model::passes;
+use super::rows::{finding_text, kept};
+use super::{ConnectionRow, Verification};
+use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
+use crate::batch::verdict::recheck_after;
+use crate::batch::{Reason, TenantId};
+
+pub(super) fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
+    let wait = recheck_after(reason, times)?;
+    Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+}
+
+pub(super) async fn note(
+    conn: &mut AnyConnection,
+    now: i64,
+    before: &ConnectionRow,
+    fails: u32,
+    finding: &Verification,
+) -> Result<(), StoreError> {
+    let (tenant, version) = (&before.tenant, before.version.as_str());
+    let key = || vec![Bound::Text(tenant.as_str().into()), Bound::Int(now)];
+    if before.is_verified() && passes(Some(finding)) {
+        let sql = "UPDATE connections SET checked_at = $2, epoch = epoch + 1 WHERE tenant_id = $1";
+        sql::execute(conn, sql, key()).await?;
+        return Ok(());
+    }
+    let set = |verified| {
+        format!(
+            "UPDATE connections SET checked_at = $2, finding = $3, recheck_at = $4, rechecks = $5, \
+             epoch = epoch + 1, {verified} WHERE tenant_id = $1"
+        )
+    };
+    let with = |recheck_at, fails: u32| {
+        let finding = Bound::MaybeText(finding_text(Some(finding)));
+        key().into_iter().chain([finding, Bound::MaybeInt(recheck_at), Bound::Int(fails.into())]).collect()
+    };
+    match finding {
+        Verification::Works { .. } => {
+            let is_proven = fails == 0 || waiting(conn, tenant).await? == 0;
+            let bounds = with(None, if is_proven { 0 } else { fails });
+            sql::execute(conn, set("verified_version = version, verified_at = $2"), bounds).await?;
+            if is_proven { tell_restored(conn, now, before, version).await } else { Ok(()) }
+        }
+        Verification::Fails { reason, detail } => {
+            let bounds = with(recheck_at(*reason, fails, now), fails.saturating_add(1));
+            sql::execute(conn, set("verified_version = NULL"), bounds).await?;
+            // If it worked meanwhile but that was not reported, failing again is not reported either.
+            if !before.is_verified() || fails > 0 {
+                return Ok(());
+            }
+            let change = ConnectionChange { tenant, version, at: now };
+            outbox::put(conn, now, vec![(&connection_failed(change, *reason, Some(detail)), None)]).await.map(drop)
+        }
+    }
+}
+
+/// Notes that cases of tenants have arrived, and reports connections as restored that were reported as failed.
+pub(in crate::store) async fn proven(
+    conn: &mut AnyConnection,
+    now: i64,
+    tenants: &[TenantId],
+) -> Result<(), StoreError> {
+    for tenant in tenants {
+        let (row, fails) = match kept(conn, tenant).await {
+            Ok(Some(kept)) => kept,
+            // What cannot be read is not reported, and must not keep from being stored what arrived.
+            Ok(None) | Err(StoreError::Unreadable(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        if fails == 0 || !row.is_verified() {
+            continue;
+        }
+        let sql = "UPDATE connections SET rechecks = 0, epoch = epoch + 1 WHERE tenant_id = $1";
+        sql::execute(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+        tell(conn, now, tenant, &row.version).await?;
+    }
+    Ok(())
+}
+
+/// Stores the event that a connection works again, if it failed before.
+pub(super) async fn tell_restored(
+    conn: &mut AnyConnection,
+    now: i64,
+    before: &ConnectionRow,
+    version: &str,
+) -> Result<(), StoreError> {
+    if before.is_verified() || !matches!(before.finding, Some(Verification::Fails { .. })) {
+        return Ok(());
+    }
+    tell(conn, now, &before.tenant, version).await
+}
+
+async fn tell(conn: &mut AnyConnection, now: i64, tenant: &TenantId, version: &str) -> Result<(), StoreError> {
+    let batches = waiting(conn, tenant).await?;
+    let event = connection_restored(ConnectionChange { tenant, version, at: now }, batches);
+    outbox::put(conn, now, vec![(&event, None)]).await.map(drop)
+}
+
+/// Counts the batches of a tenant that wait for its connection.
+async fn waiting(conn: &mut AnyConnection, tenant: &TenantId) -> Result<u64, StoreError> {
+    let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked' \
+               AND waits_for = 'connection'";
+    let rows = sql::fetch(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
+    rows.first().map_or(Ok(0), |row| row.whole("n"))
+}

@@ -1,0 +1,110 @@
+//! Stores changes of batches, many in one transaction, each whole or not at all.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::AnyConnection;
+
+use super::super::sql::{self, Bound, Dialect};
+use super::super::{StoreError, outbox, shelf};
+use super::push_end::store_ends;
+use super::read::key_of;
+use super::row::{BATCH_COLUMNS, BatchRow};
+use super::success::note_successes;
+use super::{Commit, CommitOutcome, RecordUpdate};
+use crate::batch::BatchKey;
+
+/// Stores every change whose record is where it started from.
+pub(in crate::store) async fn commit(
+    conn: &mut AnyConnection,
+    now: i64,
+    changes: &[Arc<Commit>],
+) -> Result<Vec<CommitOutcome>, StoreError> {
+    let mut done = Vec::with_capacity(changes.len());
+    for change in changes {
+        done.push(match &change.operator_action {
+            Some(operator_action) => shelf::hold(conn, now, operator_action).await?,
+            None => true,
+        });
+    }
+    let possible = changes.iter().enumerate().filter(|(at, _)| done[*at]);
+    let batches: Vec<_> = possible.filter_map(|(at, c)| Some((at, c.batch.as_ref()?, c.lease))).collect();
+    let moved = store_batches(conn, now, &batches).await?;
+    for (at, ..) in batches {
+        done[at] = moved.contains(&at);
+    }
+    let stored: Vec<&Commit> = changes.iter().zip(&done).filter(|(_, done)| **done).map(|(c, _)| &**c).collect();
+    store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
+    // Before anything leaves the shelf, as it counts what had waited for a connection.
+    note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
+    for (id, generation) in stored.iter().filter_map(|c| c.unshelve).collect::<BTreeSet<_>>() {
+        shelf::remove(conn, id, generation).await?;
+    }
+    for operator_action in stored.iter().filter_map(|c| c.operator_action.as_ref()) {
+        shelf::handle(conn, now, operator_action).await?;
+    }
+    for shelving in stored.iter().filter_map(|c| c.shelve.as_ref()) {
+        shelf::put(conn, now, shelving).await?;
+    }
+    let events =
+        stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.owner_grace))).collect();
+    let mut put = outbox::put(conn, now, events).await?;
+    let mut answer = |(change, done): (&Arc<Commit>, bool)| {
+        if done { CommitOutcome::Done(put.take_for(change)) } else { CommitOutcome::Fenced }
+    };
+    Ok(changes.iter().zip(done).map(&mut answer).collect())
+}
+
+/// Stores records, each with its name, and gives the names of those whose stored epoch was the expected one.
+async fn store_batches(
+    conn: &mut AnyConnection,
+    now: i64,
+    changes: &[(usize, &RecordUpdate, Option<Duration>)],
+) -> Result<HashSet<usize>, StoreError> {
+    // Two changes of one batch in one group cannot both start from the stored epoch: the first one wins.
+    let mut names: HashMap<&BatchKey, usize> = HashMap::new();
+    for (name, update, _) in changes {
+        names.entry(&update.record.key).or_insert(*name);
+    }
+    let is_first = |(name, update, _): &&(usize, &RecordUpdate, _)| names.get(&update.record.key) == Some(name);
+    let until = |lease: Duration| now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+    let update = changes.iter().filter(is_first).map(|(_, update, lease)| (*update, lease.map(until)));
+    let (new, known): (Vec<_>, Vec<_>) = update.partition(|(update, _)| update.from_epoch == 0);
+    let mut moved = Vec::new();
+    if !known.is_empty() {
+        let sql = format!(
+            "UPDATE batches SET state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
+             cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
+             floor = r.floor, settled_at = r.settled_at, lease_until = COALESCE(r.lease_until, batches.lease_until) \
+             FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
+             AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
+            Dialect::of(conn).rows(&BATCH_COLUMNS)
+        );
+        let mut rows: Vec<BatchRow<'_>> =
+            known.into_iter().map(|(update, lease)| BatchRow::of(update, lease)).collect();
+        rows.sort_unstable_by_key(BatchRow::order);
+        let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+        moved.extend(rows);
+    }
+    if !new.is_empty() {
+        let sql = format!(
+            "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, \
+             open_push, doubt_since, first_seen_at, settled_at) \
+             SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+             doubt_since, $2, settled_at FROM {} WHERE true \
+             ON CONFLICT (tenant_id, batch_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
+             state = excluded.state, revision = excluded.revision, epoch = excluded.epoch, \
+             targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
+             doubt_since = excluded.doubt_since, first_seen_at = excluded.first_seen_at, \
+             settled_at = excluded.settled_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
+            Dialect::of(conn).rows(&BATCH_COLUMNS)
+        );
+        let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|(update, _)| BatchRow::of(update, None)).collect();
+        rows.sort_unstable_by_key(BatchRow::order);
+        let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+        moved.extend(rows);
+    }
+    let keys: Vec<BatchKey> = moved.iter().map(key_of).collect::<Result<_, _>>()?;
+    Ok(keys.iter().filter_map(|key| names.get(key).copied()).collect())
+}

@@ -1,0 +1,208 @@
+//! Stores the record of every batch, and claims cases for pushes.
+//!
+//! Invariant: a record is changed only where its stored epoch is the one that the change started from.
+
+mod claim;
+mod claim_rows;
+mod commit;
+mod lock;
+mod model;
+mod push_end;
+mod read;
+mod row;
+mod success;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::sql::{self, Bound, Columns, Conditions, Dialect};
+use super::{Store, StoreError};
+use crate::batch::{BatchKey, TenantId};
+
+pub(super) use self::claim::claim;
+pub(super) use self::commit::commit;
+pub(super) use self::lock::lock;
+pub use self::model::{
+    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
+};
+use self::read::{load, only, stored};
+
+/// What a worker asks and changes about batches.
+#[async_trait]
+pub trait LedgerStore: Send + Sync {
+    /// Claims cases for a push and takes the permit to send it, in one transaction.
+    ///
+    /// # Errors
+    /// When the store does not answer; the claim may be stored or not.
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError>;
+
+    /// Stores a change whole, or, where the record's epoch has moved, nothing of it.
+    ///
+    /// # Errors
+    /// When the store does not answer; the change may be stored or not.
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError>;
+
+    /// Returns what is stored of a batch, and the time on the store's clock when it was read, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the store does not answer, or this version cannot read the batch.
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError>;
+
+    /// Returns those of `ids` that the ledger holds for cases of an account.
+    ///
+    /// # Errors
+    /// When the store does not answer, or this version cannot read a batch that may hold one of them.
+    async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError>;
+
+    /// Returns whether a push is known to have created cases, and the batches whose open push it still is.
+    ///
+    /// # Errors
+    /// When the store does not answer, or this version cannot read one of its batches.
+    async fn push_members(&self, push: &str) -> Result<PushMembers, StoreError>;
+
+    /// Returns the last push of a batch to an account, leaving out the push `but`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn last_push(&self, batch: &BatchKey, account: &str, but: Option<&str>)
+    -> Result<Option<String>, StoreError>;
+
+    /// Takes up to `most` batches that finished at least `after` ago and whose cases may have been created twice, for the
+    /// late-duplicate check.
+    ///
+    /// Each is given to one caller for `lease`. It is due again after that, unless
+    /// [`late_checked`](crate::batch::ledger::BatchRecord::late_checked) was stored.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn take_late_checks(
+        &self,
+        after: Duration,
+        lease: Duration,
+        most: u32,
+    ) -> Result<Vec<StoredBatch>, StoreError>;
+}
+
+#[async_trait]
+impl LedgerStore for Store {
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
+        self.group.claim(claim).await
+    }
+
+    async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {
+        self.group.commit(change).await
+    }
+
+    async fn batch_at(&self, key: &BatchKey) -> Result<(Option<StoredBatch>, i64), StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let loaded = load(&mut conn, HashSet::from([key])).await?;
+        Ok((self.unreadable.noted(only(loaded, key))?, now))
+    }
+
+    async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
+        let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
+        let mut conn = self.reading().await?;
+        let sql = "SELECT DISTINCT b.* FROM pushes p \
+                   JOIN push_parts pp ON pp.push_id = p.push_id \
+                   JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id \
+                   WHERE p.account = $1 AND p.last_id >= $2 AND p.first_id <= $3";
+        let bounds = vec![Bound::Text(account.into()), Bound::Int(signed(*low)), Bound::Int(signed(*high))];
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        let mut held = HashSet::new();
+        for row in &rows {
+            held.extend(self.unreadable.noted(stored(row))?.record.arrived_at(account).map(|(_, id)| id));
+        }
+        Ok(ids.iter().copied().filter(|id| held.contains(id)).collect())
+    }
+
+    async fn push_members(&self, push: &str) -> Result<PushMembers, StoreError> {
+        let mut conn = self.reading().await?;
+        let sql = "SELECT b.*, p.first_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
+                   JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id WHERE pp.push_id = $1";
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(push.into())]).await?;
+        let mut members = PushMembers::default();
+        for row in &rows {
+            members.committed |= row.maybe_int("first_id")?.is_some();
+            let record = self.unreadable.noted(stored(row))?.record;
+            if record.open_push.as_ref().is_some_and(|open| open.id == push) {
+                members.waiting.push(record);
+            }
+        }
+        Ok(members)
+    }
+
+    async fn last_push(
+        &self,
+        batch: &BatchKey,
+        account: &str,
+        but: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let mut conn = self.reading().await?;
+        let sql = "SELECT p.push_id FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
+                   WHERE pp.tenant_id = $1 AND pp.batch_id = $2 AND p.account = $3 AND p.push_id <> $4 \
+                   ORDER BY p.claimed_at DESC, p.push_id LIMIT 1";
+        let texts = [batch.tenant.as_str(), batch.batch.as_str(), account, but.unwrap_or_default()];
+        let rows = sql::fetch(&mut conn, sql, texts.map(|text| Bound::Text(text.into())).into()).await?;
+        rows.first().map(|row| row.text("push_id")).transpose()
+    }
+
+    async fn take_late_checks(
+        &self,
+        after: Duration,
+        lease: Duration,
+        most: u32,
+    ) -> Result<Vec<StoredBatch>, StoreError> {
+        let (mut conn, now) = self.writing_at().await?;
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT tenant_id AS due_tenant, batch_id AS due_batch FROM batches \
+             WHERE late_since IS NOT NULL AND state IN ('delivered', 'partial') AND settled_at <= $1 \
+             AND COALESCE(look_after, 0) <= $2 ORDER BY settled_at LIMIT $4 {}) \
+             UPDATE batches SET look_after = $3 FROM due WHERE tenant_id = due_tenant AND batch_id = due_batch \
+             RETURNING *",
+            Dialect::of(&conn).skip_taken()
+        );
+        let bounds = vec![
+            Bound::Int(now.saturating_sub(ms(after))),
+            Bound::Int(now),
+            Bound::Int(now.saturating_add(ms(lease))),
+            Bound::Int(i64::from(most)),
+        ];
+        self.unreadable.skip(sql::fetch(&mut conn, sql, bounds).await?.iter().map(stored))
+    }
+}
+
+impl Store {
+    /// Returns what is stored of a batch.
+    ///
+    /// # Errors
+    /// When the store does not answer, or this version cannot read the batch.
+    pub async fn batch(&self, key: &BatchKey) -> Result<Option<StoredBatch>, StoreError> {
+        let mut conn = self.reading().await?;
+        self.unreadable.noted(only(load(&mut conn, HashSet::from([key])).await?, key))
+    }
+
+    /// Returns up to `most` batches, those that arrived last first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<StoredBatch>, StoreError> {
+        let mut conn = self.reading().await?;
+        let tenant = tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned()));
+        let mut conditions = Conditions::default().fixed("epoch > 0").maybe("tenant_id =", tenant);
+        let limit = conditions.parameter(Bound::Int(i64::from(most)));
+        let sql = format!(
+            "SELECT * FROM batches {} ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT {limit}",
+            conditions.clause()
+        );
+        let rows = sql::fetch(&mut conn, sql, conditions.into_parameters()).await?;
+        self.unreadable.skip(rows.iter().map(stored))
+    }
+}
+
+fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,81 @@
+//! Reads batches from their rows.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::super::sql::{self, Bound, Columns, Dialect, Kind};
+use super::super::{StoreError, UnreadableRow};
+use super::StoredBatch;
+use crate::batch::ledger::BatchRecord;
+use crate::batch::{BatchId, BatchKey, TenantId};
+
+/// Batches as they are stored, and those that cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) stored: HashMap<BatchKey, StoredBatch>,
+    pub(super) unreadable: HashMap<BatchKey, UnreadableRow>,
+}
+
+pub(super) fn only(mut loaded: Loaded, key: &BatchKey) -> Result<Option<StoredBatch>, StoreError> {
+    match loaded.unreadable.remove(key) {
+        Some(row) => Err(StoreError::Unreadable(row)),
+        None => Ok(loaded.stored.remove(key)),
+    }
+}
+
+pub(super) async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<Loaded, StoreError> {
+    let rows: Vec<Value> =
+        keys.into_iter().map(|k| json!({"tenant": k.tenant.as_str(), "batch": k.batch.as_str()})).collect();
+    let sql = format!(
+        "SELECT b.* FROM {} JOIN batches b ON b.tenant_id = r.tenant AND b.batch_id = r.batch WHERE b.epoch > 0",
+        Dialect::of(conn).rows(&[("tenant", Kind::Text), ("batch", Kind::Text)])
+    );
+    let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+    let mut loaded = Loaded::default();
+    for row in &rows {
+        match stored(row) {
+            Ok(stored) => drop(loaded.stored.insert(stored.record.key.clone(), stored)),
+            Err(StoreError::Unreadable(unreadable)) => drop(loaded.unreadable.insert(key_of(row)?, unreadable)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(loaded)
+}
+
+pub(super) fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {
+    let tenant = TenantId::new(&row.text("tenant_id")?).map_err(|_| StoreError::malformed("tenant_id"))?;
+    let batch = BatchId::new(&row.text("batch_id")?).map_err(|_| StoreError::malformed("batch_id"))?;
+    Ok(BatchKey::new(tenant, batch))
+}
+
+pub(super) fn stored(row: &AnyRow) -> Result<StoredBatch, StoreError> {
+    let part = |name: &str| row.text(name).unwrap_or_else(|_| "?".into());
+    let key = || format!("{}/{}", part("tenant_id"), part("batch_id"));
+    columns(row).map_err(|error| error.in_row("batches", key))
+}
+
+fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
+    let open_push = row.maybe_text("open_push")?;
+    let open_push = open_push
+        .map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("open_push")))
+        .transpose()?;
+    let record = BatchRecord {
+        key: key_of(row)?,
+        fingerprint: row.text("fingerprint")?,
+        state: row.parsed("state")?,
+        revision: row.whole("revision")?,
+        epoch: row.whole("epoch")?,
+        targets: row.json("targets")?,
+        cases: row.json("cases")?,
+        open_push,
+        doubt_since: row.maybe_int("doubt_since")?,
+        late_since: row.maybe_int("late_since")?,
+        floor: row.maybe_whole("floor")?,
+        first_seen_at: row.int("first_seen_at")?,
+        settled_at: row.maybe_int("settled_at")?,
+    };
+    Ok(StoredBatch { record, claimed_at: row.maybe_int("claimed_at")?, lease_until: row.maybe_int("lease_until")? })
+}

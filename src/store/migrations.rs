@@ -1,0 +1,83 @@
+//! Lists the migrations of both databases, in order.
+//!
+//! A store records the version and the checksum of each migration that it has had: a script that any store may have had is
+//! never changed, not even in its comments, and keeps its version. Early steps have different versions on the two
+//! databases, as one of them was for SQLite only; from version 12 on, a step has one version for both.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::sql::Dialect;
+
+/// One migration: its version, what it does, and its script.
+type Step = (i64, &'static str, &'static str);
+
+const SQLITE: [Step; 11] = [
+    (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
+    (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
+    (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
+    (4, "late_checks", include_str!("migrations/sqlite/04_late_checks.sql")),
+    (5, "rows_in_order_of_arrival", include_str!("migrations/sqlite/05_rows_in_order_of_arrival.sql")),
+    (6, "outbox_by_subject", include_str!("migrations/sqlite/06_outbox_by_subject.sql")),
+    (7, "shelf_indexes", include_str!("migrations/sqlite/07_shelf_indexes.sql")),
+    (8, "id_floor", include_str!("migrations/sqlite/08_id_floor.sql")),
+    (9, "folders", include_str!("migrations/sqlite/09_folders.sql")),
+    (10, "connection_epoch", include_str!("migrations/sqlite/10_connection_epoch.sql")),
+    (11, "unbound_keys", include_str!("migrations/sqlite/11_unbound_keys.sql")),
+];
+
+const POSTGRES: [Step; 10] = [
+    (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
+    (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
+    (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
+    (4, "late_checks", include_str!("migrations/postgres/04_late_checks.sql")),
+    (5, "outbox_by_subject", include_str!("migrations/postgres/05_outbox_by_subject.sql")),
+    (6, "shelf_indexes", include_str!("migrations/postgres/06_shelf_indexes.sql")),
+    (7, "id_floor", include_str!("migrations/postgres/07_id_floor.sql")),
+    (8, "folders", include_str!("migrations/postgres/08_folders.sql")),
+    (9, "connection_epoch", include_str!("migrations/postgres/09_connection_epoch.sql")),
+    (10, "unbound_keys", include_str!("migrations/postgres/10_unbound_keys.sql")),
+];
+
+fn steps(dialect: Dialect) -> &'static [Step] {
+    match dialect {
+        Dialect::Sqlite => &SQLITE,
+        Dialect::Postgres => &POSTGRES,
+    }
+}
+
+/// Returns the migrations of a database.
+pub(super) fn migrator(dialect: Dialect) -> Migrator {
+    let migration = |(version, name, script): &Step| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, script.into_sql_str(), false)
+    };
+    Migrator { migrations: steps(dialect).iter().map(migration).collect(), ..Migrator::DEFAULT }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first version from which on a step has the same version on both databases.
+    const FIRST_COMMON: i64 = 12;
+
+    fn versions_and_names(dialect: Dialect) -> Vec<(i64, &'static str)> {
+        steps(dialect).iter().map(|(version, name, _)| (*version, *name)).collect()
+    }
+
+    #[test]
+    fn versions_ascend() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            assert!(steps(dialect).windows(2).all(|pair| pair[0].0 < pair[1].0), "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_step_has_one_version_and_name_for_both_databases() {
+        let [sqlite, postgres] = [Dialect::Sqlite, Dialect::Postgres].map(versions_and_names);
+        let common = |steps: Vec<(i64, &'static str)>| {
+            steps.into_iter().filter(|(version, _)| *version >= FIRST_COMMON).collect::<Vec<_>>()
+        };
+        assert_eq!(common(sqlite), common(postgres));
+    }
+}

@@ -1,0 +1,67 @@
+//! Keeps parked and dead batches: those that are retried automatically, and those that wait for an operator.
+
+mod lease;
+mod list;
+mod model;
+mod read;
+mod row;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::batch::TenantId;
+
+pub use self::list::ShelfFilter;
+pub use self::model::{
+    Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
+    ShelvedUntil, Shelving,
+};
+pub(super) use self::row::{handle, hold, put, remove};
+
+/// What a worker takes from the shelf.
+#[async_trait]
+pub trait ShelfStore: Send + Sync {
+    /// Returns up to `most` tenants with parked batches, those that have waited longest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError>;
+
+    /// Leases parked batches that are due to `holder`: for each tenant at most the number asked for, in order of arrival.
+    ///
+    /// # Errors
+    /// When the store does not answer; batches that were leased come back when their lease ends.
+    async fn lease_due(
+        &self,
+        holder: &str,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+    ) -> Result<Vec<Shelved>, StoreError>;
+
+    /// Leases one suspect to `holder`, if no other suspect is leased by any worker. Its `parks` count how often it was
+    /// tried alone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError>;
+
+    /// Gives back rows (id and generation) that were leased but not started; a suspect among them was not tried.
+    ///
+    /// # Errors
+    /// When the store does not answer; the leases then run out.
+    async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError>;
+
+    /// Returns up to `most` tenants with the most batches that wait for room in a worker, and how many each has.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError>;
+
+    /// Counts what is on the shelf, by state and reason.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError>;
+}

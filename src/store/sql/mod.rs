@@ -1,0 +1,176 @@
+//! Runs statements that serve many rows on both databases; the one place that knows how the databases differ.
+
+mod columns;
+mod conditions;
+mod transaction;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, AnyConnection, AssertSqlSafe};
+
+use super::StoreError;
+use crate::clock::Clock;
+
+pub(super) use self::columns::Columns;
+pub(super) use self::conditions::Conditions;
+pub(super) use self::transaction::{Transaction, take_turns};
+
+/// The longest time that a statement may take, so that a database that vanished without notice is noticed.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The database's time in milliseconds since 1970.
+const POSTGRES_TIME: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
+
+impl Dialect {
+    pub(in crate::store) fn of(conn: &AnyConnection) -> Self {
+        if conn.backend_name() == "PostgreSQL" { Self::Postgres } else { Self::Sqlite }
+    }
+
+    /// A statement's row set: JSON rows bound as parameter `$1`, named `r`, with these columns.
+    ///
+    /// One parameter carries any number of rows, so a group of pushes costs as many statements as one.
+    pub(in crate::store) fn rows(self, columns: &[(&str, Kind)]) -> String {
+        let in_sqlite = |(name, kind): &(&str, Kind)| match kind {
+            Kind::Text => format!("value->>'{name}' AS {name}"),
+            Kind::Int => format!("CAST(value->>'{name}' AS BIGINT) AS {name}"),
+        };
+        let in_postgres = |(name, kind): &(&str, Kind)| match kind {
+            Kind::Text => format!("{name} TEXT"),
+            Kind::Int => format!("{name} BIGINT"),
+        };
+        match self {
+            Self::Sqlite => {
+                let columns: Vec<String> = columns.iter().map(in_sqlite).collect();
+                format!("(SELECT {} FROM jsonb_each($1)) AS r", columns.join(", "))
+            }
+            Self::Postgres => {
+                let columns: Vec<String> = columns.iter().map(in_postgres).collect();
+                format!("json_to_recordset(CAST($1 AS JSON)) AS r({})", columns.join(", "))
+            }
+        }
+    }
+
+    /// The end of a `SELECT` whose rows this statement takes: rows that another replica is just taking are left to it.
+    pub(in crate::store) fn skip_taken(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR NO KEY UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// The end of a `SELECT` whose rows this transaction changes: others wait for it.
+    pub(in crate::store) fn keep(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR NO KEY UPDATE",
+        }
+    }
+
+    /// The end of a `SELECT` whose rows have to be there until this transaction ends; others may change them meanwhile.
+    pub(in crate::store) fn stay(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR KEY SHARE",
+        }
+    }
+
+    /// The end of a `SELECT` whose rows this transaction may remove: it waits for those who need them to be there.
+    pub(in crate::store) fn remove(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE",
+        }
+    }
+
+    /// Whether several workers can use the store at once. The lock on a file keeps them apart.
+    pub(in crate::store) fn is_shared(self) -> bool {
+        self == Self::Postgres
+    }
+}
+
+/// What a column of a row set holds.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Kind {
+    Text,
+    Int,
+}
+
+/// A value for one parameter.
+pub(in crate::store) enum Bound {
+    Text(String),
+    Int(i64),
+    MaybeInt(Option<i64>),
+    MaybeText(Option<String>),
+    Blob(Vec<u8>),
+}
+
+impl<T: Serialize> From<&[T]> for Bound {
+    fn from(rows: &[T]) -> Self {
+        Self::Text(serde_json::to_string(rows).unwrap_or_default())
+    }
+}
+
+fn query(sql: String, parameters: Vec<Bound>) -> sqlx::query::Query<'static, Any, AnyArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql));
+    parameters.into_iter().fold(query, |query, parameter| match parameter {
+        Bound::Text(text) => query.bind(without_nul(text)),
+        Bound::Int(number) => query.bind(number),
+        Bound::MaybeInt(number) => query.bind(number),
+        Bound::MaybeText(text) => query.bind(text.map(without_nul)),
+        Bound::Blob(bytes) => query.bind(bytes),
+    })
+}
+
+/// PostgreSQL keeps no NUL in a text; one that came in a message must not keep the message from being stored.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// Runs a statement and returns how many rows it changed.
+pub(super) async fn execute(
+    conn: &mut AnyConnection,
+    sql: impl Into<String>,
+    parameters: Vec<Bound>,
+) -> Result<u64, StoreError> {
+    Ok(in_time(query(sql.into(), parameters).execute(conn)).await?.rows_affected())
+}
+
+/// Runs a statement and returns its rows.
+pub(super) async fn fetch(
+    conn: &mut AnyConnection,
+    sql: impl Into<String>,
+    parameters: Vec<Bound>,
+) -> Result<Vec<AnyRow>, StoreError> {
+    in_time(query(sql.into(), parameters).fetch_all(conn)).await
+}
+
+async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(LONGEST, statement).await {
+        Ok(end) => Ok(end?),
+        Err(_) => Err(StoreError::Away(format!("no answer within {LONGEST:?}"))),
+    }
+}
+
+/// Returns the store's time: the database's where several workers share it, which is fetched; the clock's otherwise.
+pub(super) async fn time(conn: &mut AnyConnection, clock: &Clock) -> Result<i64, StoreError> {
+    match Dialect::of(conn) {
+        Dialect::Sqlite => Ok(clock.now()),
+        Dialect::Postgres => lead(clock, &fetch(conn, POSTGRES_TIME, vec![]).await?),
+    }
+}
+
+/// Sets the clock to the time that the database returned.
+fn lead(clock: &Clock, told: &[AnyRow]) -> Result<i64, StoreError> {
+    let now = told.first().map_or(Err(StoreError::malformed("now")), |row| row.int("now"))?;
+    clock.set(now);
+    Ok(now)
+}

@@ -1,0 +1,88 @@
+//! Turns what is entered for a tenant into a row for the store.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::connection::Tenants;
+use super::keyring::KeyError;
+use crate::batch::TenantId;
+use crate::batch::render::mapping::Mapping;
+use crate::batch::render::mapping_spec::MappingSpec;
+use crate::store::connections::ConnectionRow;
+use crate::testmo::Access;
+
+/// What is entered for a tenant.
+#[derive(Debug)]
+pub struct Entered {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The checked origin and the key.
+    pub access: Access,
+    /// The day on which the key expires, as `YYYY-MM-DD`.
+    pub expires_on: Option<String>,
+    /// The project.
+    pub project: u64,
+    /// The folder.
+    pub folder: u64,
+    /// How cases become Testmo's, as it is written.
+    pub mapping: MappingSpec,
+    /// The same by ids and columns, once that is known; no batch is sent before.
+    pub resolved: Option<Mapping>,
+}
+
+impl Entered {
+    /// Returns a key without the blanks and line breaks that were copied with it.
+    pub fn clean_key(text: &str) -> SecretString {
+        SecretString::from(text.trim())
+    }
+}
+
+impl Tenants {
+    /// Makes a row for the store of what was entered, with the key encrypted; not yet verified, with the epoch of a new row.
+    ///
+    /// # Errors
+    /// When the key cannot be encrypted.
+    pub fn enter(&self, entered: Entered) -> Result<ConnectionRow, KeyError> {
+        let Entered { tenant, access, expires_on, project, folder, mapping, resolved } = entered;
+        let version = self.version_of(&access, project, folder, &mapping, resolved.as_ref());
+        let key = self.keyring().seal(&tenant, access.origin.as_str(), &access.key)?;
+        Ok(ConnectionRow {
+            tenant,
+            version,
+            origin: access.origin.as_str().to_owned(),
+            key,
+            expires_on,
+            project,
+            folder,
+            mapping,
+            resolved,
+            verified_version: None,
+            verified_at: None,
+            checked_at: None,
+            finding: None,
+            last_success_at: None,
+            epoch: 0,
+        })
+    }
+
+    /// Returns the version of a connection: equal for equal content, and revealing nothing of the key.
+    ///
+    /// The mapping counts by ids and columns, so that a name that comes to mean another id makes another version. Only a
+    /// mapping whose names are not known yet counts as it is written.
+    pub(super) fn version_of(
+        &self,
+        access: &Access,
+        project: u64,
+        folder: u64,
+        spec: &MappingSpec,
+        resolved: Option<&Mapping>,
+    ) -> String {
+        let mapping = match resolved {
+            Some(resolved) => serde_json::to_string(resolved),
+            None => serde_json::to_string(spec).map(|spec| format!("written {spec}")),
+        };
+        let mapping = mapping.unwrap_or_default();
+        let parts =
+            [access.origin.as_str(), access.key.expose_secret(), &project.to_string(), &folder.to_string(), &mapping];
+        self.keyring().keyed_digest(parts.join("\0").as_bytes())[..16].to_owned()
+    }
+}

@@ -1,0 +1,63 @@
+//! Compares connections, their verification and the removal of tenants.
+
+use testmo_courier::store::ConnectionStore;
+use testmo_courier::store::connections::ConnectionRow;
+use testmo_courier::store::removal::Removal;
+
+use super::{Both, Call, told};
+
+impl Both {
+    /// Enters a connection.
+    pub(super) async fn set_connection(&mut self) -> Call {
+        let row = self.connection();
+        let epoch = self.epoch(&row.tenant);
+        let (row, now) = (ConnectionRow { epoch, ..row }, self.clock.now());
+        let real = self.real.set_connection(&row).await.expect("an answer");
+        ("set_connection", told(&real), told(&self.memory.set_connection(&row, now)))
+    }
+
+    /// Notes the result of a verification.
+    pub(super) async fn record_verification(&mut self) -> Call {
+        let (tenant, version, finding) = (self.tenant(), self.one_of(&["v1", "v2"]), self.finding());
+        let (epoch, now) = (self.epoch(&tenant), self.clock.now());
+        let real = self.real.record_verification(&tenant, version, epoch, &finding).await.expect("an answer");
+        (
+            "record_verification",
+            told(&real),
+            told(&self.memory.record_verification(&tenant, version, epoch, &finding, now)),
+        )
+    }
+
+    /// Takes connections to verify again.
+    pub(super) async fn take_reverifications(&mut self) -> Call {
+        let (lease, now) = (self.wait(), self.clock.now());
+        let mut real = self.real.take_reverifications(lease, 9).await.expect("taken");
+        let mut memory = self.memory.take_reverifications(lease, 9, now);
+        real.sort_by_key(|row| row.tenant.clone());
+        memory.sort_by_key(|row| row.tenant.clone());
+        ("take_reverifications", told(&real), told(&memory))
+    }
+
+    /// A step of a person who may remove a tenant.
+    pub(super) async fn removal(&mut self) -> Call {
+        let (tenant, now) = (self.tenant(), self.clock.now());
+        match self.rng.u8(..6) {
+            0..=2 => {
+                let hold = self.wait();
+                let real = self.real.begin_removal(&tenant, hold).await.expect("begun");
+                let rows = |removal: Removal| removal.shelved.iter().map(|(id, n)| (id.0, *n)).collect::<Vec<_>>();
+                let memory = self.memory.begin_removal(&tenant, hold, now);
+                ("begin_removal", told(&real.map(rows)), told(&memory))
+            }
+            3 => {
+                self.real.end_removal(&tenant).await.expect("ended");
+                ("end_removal", told(&()), told(&self.memory.end_removal(&tenant, now)))
+            }
+            _ => {
+                let version = self.one_of(&["v1", "v2"]);
+                let real = self.real.remove_tenant(&tenant, version).await.expect("an answer");
+                ("remove_tenant", told(&real), told(&self.memory.remove_tenant(&tenant, version)))
+            }
+        }
+    }
+}
