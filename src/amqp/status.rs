@@ -63,7 +63,7 @@ impl StatusBoard {
         if self.change(Status::Blocked { reason: reason.clone() }) {
             tracing::warn!(
                 connection = %self.connection, broker = %self.target, reason,
-                remedy = "free memory or disk on the broker; publishing goes on by itself",
+                remedy = "free memory or disk on the broker; publishing goes on automatically",
                 "broker takes no messages",
             );
         }

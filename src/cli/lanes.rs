@@ -117,7 +117,7 @@ fn list(orders: &[LaneOverride], form: Form, out: &mut Output) -> Result<(), Fai
         let limit = order.most.map_or_else(|| "-".to_owned(), |most| most.to_string());
         list.add(vec![order.lane.name().to_owned(), if order.paused { "yes" } else { "no" }.into(), limit]);
     }
-    list.write(out, form.plain, "Nothing was ordered: every lane goes as configured.")
+    list.write(out, form.plain, "No overrides: every lane works as configured.")
 }
 
 async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {

@@ -29,7 +29,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
 
 fn print(report: &TopologyReport, command: Command, out: &mut Output) -> Result<(), Failure> {
     for finding in &report.mismatches {
-        let mark = out.paint(Colour::Red, "not as it should be:");
+        let mark = out.paint(Colour::Red, "differs from the configuration:");
         out.line(format_args!("{mark} {finding}\n  {}", finding.remedy()))?;
     }
     if !report.mismatches.is_empty() {

@@ -116,7 +116,7 @@ async fn what_cannot_succeed_is_left_alone_with_its_cause() {
     assert_eq!(reasons, [Reason::BatchConflict, Reason::NotJson]);
     assert_eq!(stage.account("acme").case_names(), names("b-1", 1));
     says(courier(&stage, &["replay", "00000abc", "--yes"]).await, 1, &["nothing with the id 00000abc"]);
-    says(courier(&stage, &["replay", "--yes"]).await, 2, &["it is not said what is meant"]);
+    says(courier(&stage, &["replay", "--yes"]).await, 2, &["nothing was selected"]);
     says(courier(&stage, &["replay", "acme/b-1", "--state", "dead"]).await, 2, &["ids and filters"]);
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

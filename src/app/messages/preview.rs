@@ -153,7 +153,7 @@ fn folder(row: &ConnectionRow, batch: &Batch, there: Option<&[Folder]>) -> Strin
         (FolderWish::Tenant, None) => own,
         (FolderWish::Tenant, Some(there)) => match path_of(there, row.folder) {
             Some(path) => format!("{} {path} (it is there)", row.folder),
-            None => format!("{} (it is not there: batches will wait)", row.folder),
+            None => format!("{} (does not exist: batches will wait)", row.folder),
         },
         (FolderWish::Path(names), None) => format!("{own}, below it {}", names.join("/")),
         (FolderWish::Path(names), Some(there)) => match descend(there, row.folder, names) {

@@ -28,10 +28,10 @@ pub enum EntryName {
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
     /// Neither a name nor a filter is given.
-    #[error("it is not said what is meant")]
+    #[error("nothing was selected")]
     Empty,
     /// Both names and filters are given.
-    #[error("ids and filters stand together")]
+    #[error("ids and filters cannot be combined")]
     NamesAndFilters,
     /// No entry has this name.
     #[error("nothing with the id {0} is on the shelf")]

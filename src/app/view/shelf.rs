@@ -87,7 +87,7 @@ pub fn due(entry: &Shelved, now: i64) -> String {
         _ if entry.leased => "being worked on".into(),
         ShelvedUntil::After(_) if entry.due_at <= now => "as soon as there is room".into(),
         ShelvedUntil::After(_) => relative(entry.due_at, now),
-        ShelvedUntil::Connection => "when the connection is mended".into(),
-        ShelvedUntil::Person => "not by itself".into(),
+        ShelvedUntil::Connection => "when the connection is fixed".into(),
+        ShelvedUntil::Person => "not automatically".into(),
     }
 }

@@ -143,7 +143,7 @@ fn read_folder(r: &mut Reader<'_>) -> FolderWish {
     match (path, id) {
         (Some(_), Some(_)) => {
             r.at("folder_id", |r| -> Option<()> {
-                r.fault("stands beside folder_path", "send one of folder_path and folder_id")
+                r.fault("cannot be combined with folder_path", "send one of folder_path and folder_id")
             });
             FolderWish::Tenant
         }
@@ -247,7 +247,9 @@ fn read_script(r: &mut Reader<'_>) -> Script {
     let gherkin = r.optional("gherkin", |r| r.prose_if_any());
     match (steps, gherkin) {
         (Some(steps), Some(_)) if !steps.is_empty() => {
-            r.at("gherkin", |r| -> Option<()> { r.fault("stands beside steps", "send one of steps and gherkin") });
+            r.at("gherkin", |r| -> Option<()> {
+                r.fault("cannot be combined with steps", "send one of steps and gherkin")
+            });
             Script::None
         }
         (_, Some(gherkin)) => Script::Gherkin(gherkin),

@@ -65,7 +65,7 @@ impl Faults {
     pub(super) fn list(mut self) -> Vec<Fault> {
         if self.more > 0 {
             let what = format!("has {} more faults", self.more);
-            let remedy = "mend those that are named, then check it again".into();
+            let remedy = "fix the named faults, then check the message again".into();
             self.named.push(Fault { pointer: String::new(), what, remedy });
         }
         self.named
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(list.len(), 3);
         assert_eq!(
             list[2].to_string(),
-            "the message has 3 more faults: mend those that are named, then check it again"
+            "the message has 3 more faults: fix the named faults, then check the message again"
         );
     }
 }

@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
                 index.get(&key).copied()
             };
             if let Some(at) = known {
-                self.faults.add(&place, &"stands there more than once", &"write every key of an object once");
+                self.faults.add(&place, &"occurs more than once", &"write every key of an object once");
                 object[at].1 = value;
                 continue;
             }

@@ -112,7 +112,11 @@ fn warn_of_equal_names(batch: &Batch, found: &mut Vec<Fault>) {
             }
             Entry::Occupied(first) => {
                 let what = format!("is the name of /cases/{} too", first.get());
-                found.push(warning(format!("/cases/{index}/name"), what, "leave it, or tell the cases apart by name"));
+                found.push(warning(
+                    format!("/cases/{index}/name"),
+                    what,
+                    "leave it, or give each case a name of its own",
+                ));
             }
         }
     }

@@ -66,7 +66,7 @@ fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
 }
 
 fn cases(details: &BatchDetails, record: &BatchRecord) -> List {
-    let mut list = List::new(&["case", "state", "id", "link or reason", "there once more"]);
+    let mut list = List::new(&["case", "state", "id", "link or reason", "duplicates"]);
     for (index, case) in record.cases.iter().enumerate() {
         let id = testmo_id(&case.state);
         let place = id.and_then(|id| link(record, index, id)).or_else(|| BatchDetails::refusal(case));

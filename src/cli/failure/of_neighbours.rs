@@ -91,7 +91,7 @@ impl From<PublishError> for Failure {
             PublishFault::Broker if error.may_be_stored() => {
                 Self::unreachable(error, "publish it again: a batch that arrives twice is delivered once")
             }
-            PublishFault::Broker => Self::unreachable(error, "look after the broker, then publish again"),
+            PublishFault::Broker => Self::unreachable(error, "check the broker, then publish again"),
             PublishFault::Topology => Self::finding(error, "run `testmo-courier topology declare`, then publish again"),
             PublishFault::Message => Self::finding(error, "publish the cases in several smaller batches"),
         }

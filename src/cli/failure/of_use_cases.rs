@@ -19,9 +19,7 @@ impl From<SelectionError> for Failure {
             SelectionError::Empty => {
                 Self::usage(error, "give ids, batches as TENANT/BATCH, or filters such as --state dead --tenant acme")
             }
-            SelectionError::NamesAndFilters => {
-                Self::usage(error, "give either: what is named is meant whatever it has in common with others")
-            }
+            SelectionError::NamesAndFilters => Self::usage(error, "give either ids or filters"),
             SelectionError::NotOnShelf(_) => Self::finding(
                 error,
                 "it may have been delivered meanwhile; `testmo-courier shelf list` shows what is there",
@@ -35,7 +33,7 @@ impl From<ConnectionError> for Failure {
     fn from(error: ConnectionError) -> Self {
         match error {
             ConnectionError::NoConnection(_) => {
-                Self::finding(error, "`testmo-courier tenants list` shows those there are; `tenants set` enters one")
+                Self::finding(error, "`testmo-courier tenants list` shows all connections; `tenants set` adds one")
             }
             ConnectionError::Store(error) => error.into(),
         }
@@ -111,7 +109,7 @@ impl From<BatchError> for Failure {
         match error {
             BatchError::Unknown(_) => Self::finding(
                 error,
-                "check the ids, as in `testmo-courier batches list`, and whether its publisher was told that it is stored",
+                "check the ids with `testmo-courier batches list`, and whether the broker confirmed the message to its publisher",
             ),
             BatchError::Store(error) => error.into(),
         }
@@ -124,7 +122,7 @@ impl From<InitError> for Failure {
             InitError::NoFolder { setting, .. } => Self::usage(error, format!("make it, or check {setting}")),
             InitError::NoMasterKey { is_needed: false, .. } => Self::usage(
                 error,
-                "put it back; if it is lost, begin anew with an empty store: no connection is entered in this one",
+                "put it back; if it is lost, start again with an empty store: this one has no connections",
             ),
             InitError::NoMasterKey { is_needed: true, .. } => Self::usage(
                 error,
@@ -160,7 +158,7 @@ impl From<LaneError> for Failure {
         match error {
             LaneError::Address(_) => Self::usage(error, "give the account's base URL"),
             LaneError::NotATenant(_) => Self::usage(error, "give a tenant or a base URL"),
-            LaneError::Unknown(_) => Self::finding(error, "`testmo-courier tenants list` shows who there is"),
+            LaneError::Unknown(_) => Self::finding(error, "`testmo-courier tenants list` shows all tenants"),
             LaneError::Store(error) => error.into(),
         }
     }

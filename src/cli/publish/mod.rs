@@ -72,7 +72,7 @@ fn refuse_faulty(files: &[MessageFile], out: &mut Output) -> Result<(), Failure>
     }
     Err(Failure::finding(
         format!("nothing was published: {} cannot be read as batches", counted(faulty.len(), "file", "files")),
-        "mend them; --raw publishes the bytes as they are, which then wait on the shelf",
+        "fix them; --raw publishes the bytes as they are, and the worker then shelves them",
     ))
 }
 

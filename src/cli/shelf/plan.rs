@@ -45,7 +45,7 @@ pub(crate) fn end(outcome: &PlanOutcome, by_name: bool) -> Result<(), Failure> {
         let what = counted(outcome.changed.len(), "entry was", "entries were");
         return Err(Failure::finding(
             format!("{what} changed meanwhile, and left alone"),
-            "look again with `testmo-courier shelf list`",
+            "check them with `testmo-courier shelf list`",
         ));
     }
     if outcome.done.is_empty() || (by_name && !outcome.skipped.is_empty()) { Err(Failure::Printed) } else { Ok(()) }

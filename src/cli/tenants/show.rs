@@ -60,7 +60,7 @@ fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
         ("key", "kept encrypted".into()),
         ("key expires", row.expires_on.as_deref().map_or_else(|| "not known".into(), |day| expiry(day, today))),
         ("verified", at(row.verified_at)),
-        ("looked at", at(row.checked_at)),
+        ("last checked", at(row.checked_at)),
         ("last success", at(row.last_success_at)),
         ("waiting", format!("{waiting} on the shelf")),
     ];

@@ -83,11 +83,11 @@ pub(super) async fn print_consequence(
         None => return Ok(()),
         Some(Consequence::StillUsed) => return out.line("       It worked before, so batches still go out."),
         Some(Consequence::RetriedAutomatically) => {
-            "a running worker looks again by itself, in 5 minutes and then less often"
+            "until it works: a running worker verifies it again automatically, in 5 minutes and then less often"
         }
-        Some(Consequence::NeedsFix) => "it has to be mended",
+        Some(Consequence::NeedsFix) => "until it is fixed",
     };
-    out.line(format_args!("       {saved}Batches wait: {until}."))
+    out.line(format_args!("       {saved}Batches wait {until}."))
 }
 
 /// Prints which required fields stay empty: unless cases set them, Testmo refuses the cases.

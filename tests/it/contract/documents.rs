@@ -40,10 +40,10 @@ fn reasons() -> String {
     );
     for reason in Reason::ALL {
         let waits_for = match reason.class() {
-            Class::Connection => "the connection to be mended",
-            Class::Account => "Testmo, tried again by itself",
+            Class::Connection => "the connection to be fixed",
+            Class::Account => "Testmo (retried automatically)",
             Class::Message => "a new message",
-            Class::Case => "the case, mended and published anew",
+            Class::Case => "the case, fixed and published again",
             Class::Person => "a person's decision",
         };
         text += &format!("| `{reason}` | {waits_for} | {} | {} |\n", reason.cause(), reason.remedy());
