@@ -61,6 +61,33 @@ mod tests {
     /// The first version from which on a step has the same version on both databases.
     const FIRST_COMMON: i64 = 12;
 
+    /// What would take away something that the build before still reads or writes: builds of both versions work on one
+    /// store while replicas are upgraded.
+    const DESTRUCTIVE: [&str; 6] =
+        ["DROP TABLE", "DROP COLUMN", "RENAME TO", "RENAME COLUMN", "DELETE FROM", "SET NOT NULL"];
+
+    /// Returns the destructive statements of a script.
+    fn destructive(script: &str) -> Vec<&'static str> {
+        let statements: String = script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        let statements = statements.split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase();
+        DESTRUCTIVE.into_iter().filter(|words| statements.contains(words)).collect()
+    }
+
+    #[test]
+    fn a_step_after_the_first_release_takes_nothing_away() {
+        assert_eq!(destructive("-- DROP TABLE x\nALTER TABLE x\n  DROP   column y;"), ["DROP COLUMN"]);
+        assert_eq!(destructive("ALTER TABLE x ADD COLUMN y TEXT;"), [""; 0]);
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            for (version, name, script) in steps(dialect).iter().filter(|(version, ..)| *version >= FIRST_COMMON) {
+                assert_eq!(
+                    destructive(script),
+                    [""; 0],
+                    "{dialect:?} {version} {name}: add first, remove a release later"
+                );
+            }
+        }
+    }
+
     fn versions_and_names(dialect: Dialect) -> Vec<(i64, &'static str)> {
         steps(dialect).iter().map(|(version, name, _)| (*version, *name)).collect()
     }

@@ -66,7 +66,9 @@ async fn a_host_that_is_not_known_or_is_another_is_a_typing_error_until_it_has_w
         let folder = Folder { origin: Some(origin), ..Folder::with_store() };
         let told = ["red", "The host in the instance URL is not known", "typing errors", "Saved as not verified"];
         folder.set(KEY, &[]).is(1, &told);
-        folder.courier(&["tenants", "verify", "acme"]).is(1, &["Batches wait until it works: a running worker verifies it again"]);
+        folder
+            .courier(&["tenants", "verify", "acme"])
+            .is(1, &["Batches wait until it works: a running worker verifies it again"]);
         folder.courier(&["tenants", "list"]).is(0, &["red    acme", "wrong_host"]);
     }
 }
