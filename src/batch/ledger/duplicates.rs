@@ -1,16 +1,15 @@
-//! Which rows of Testmo stand for a case once more? Those of a request that was carried out after it was given up.
+//! Finds rows in Testmo that duplicate a case: those of a request that was carried out after the worker gave it up.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::batch::ledger::BatchRecord;
 use crate::batch::ledger::reconcile::Row;
 
-/// The rows that carry the batch tag and the name of a case that arrived, and that the ledger holds for none, by
-/// position of that case.
+/// Returns the duplicate rows, each with the position of the case it duplicates: rows that carry the batch tag and the
+/// name of a case that arrived, and that the ledger holds for no case.
 ///
-/// The name is the one that the case has in Testmo by now; a case that is not among the rows any more has no
-/// duplicate. Equal names are paired in order of their ids. `held` are ids that the ledger holds for any case of the
-/// account.
+/// The name is the present name of the case in Testmo; a case that is no longer among the rows has no duplicate. Equal
+/// names are paired in order of their ids. `held` are the ids that the ledger holds for any case of the account.
 pub fn duplicates(record: &BatchRecord, batch_tag: &str, held: &HashSet<u64>, rows: &[Row]) -> Vec<(usize, u64)> {
     let arrived: HashMap<u64, usize> = record.arrived().map(|(position, id)| (id, position)).collect();
     let told: HashSet<u64> = record.known_duplicates().collect();

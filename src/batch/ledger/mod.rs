@@ -1,4 +1,4 @@
-//! What is known of a batch's cases? The ledger's record of one batch, and how each end of a push changes it.
+//! Holds the ledger's record of one batch, and changes the record at each end of a create request.
 
 pub mod duplicates;
 pub mod reconcile;
@@ -16,90 +16,92 @@ use crate::batch::verdict::reason::Reason;
 pub use self::suspect::Halved;
 pub use self::suspicion::Suspicion;
 
-/// Everything the ledger holds of one batch.
+/// Everything the ledger holds for one batch.
 ///
-/// At most one push of a batch is open at a time. Every change raises `epoch`, and a change is stored only where
-/// the epoch is still the one it started from, so an outdated holder can change nothing.
+/// Invariant: at most one push of a batch is open at a time. Every change raises `epoch`, and a change is stored only
+/// if the stored epoch is the one it started from, so a holder of an outdated record cannot change anything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchRecord {
-    /// Its identity.
+    /// The identity of the batch.
     pub key: BatchKey,
-    /// The work it stands for.
+    /// The hash over the cases and the requested folder.
     pub fingerprint: String,
-    /// How far it is.
+    /// The state of the batch.
     pub state: BatchState,
-    /// Counts terminal settlements; 1 is the first.
+    /// The number of the batch's outcome; 1 is the first.
     pub revision: u32,
-    /// Counts changes; 0 is a batch that is not stored yet.
+    /// The number of changes so far; 0 means that the batch is not stored yet.
     pub epoch: u64,
-    /// Where its cases went and go; the last one is the present one.
+    /// The targets of its cases, past and present; the last one is the present one.
     pub targets: Vec<Target>,
-    /// Its cases, in order.
+    /// The cases of the batch, in order.
     pub cases: Vec<CaseRecord>,
-    /// The push that is under way, or whose end is not clear yet.
+    /// The push that is under way, or whose outcome is unknown.
     pub open_push: Option<OpenPush>,
-    /// Since when rows of doubtful cases may stand in Testmo, in milliseconds on the store's clock.
+    /// Since when Testmo may hold rows of cases whose outcome is unknown, in milliseconds on the store's clock.
     pub doubt_since: Option<i64>,
-    /// Since when rows of a request that was given up may still turn up, likewise: its cases were sent again when a
-    /// look had found none of them, and nobody has looked since they arrived.
+    /// Since when rows of a request that was given up may still appear, in milliseconds on the store's clock: its cases
+    /// were sent again after reconciliation had found none of them, and no late-duplicate check has run since they
+    /// arrived.
     pub late_since: Option<i64>,
-    /// The highest id of a case that was known in the account before any request began whose outcome is unknown, or
-    /// whose rows may still turn up: its cases have higher ids. `None` where no id was known.
+    /// The highest case id that was known in the account before the first request whose outcome is unknown, or whose
+    /// rows may still appear: the cases of that request have higher ids. `None` if no id was known.
     pub floor: Option<u64>,
-    /// When it was first claimed, in milliseconds on the store's clock.
+    /// When the batch was first claimed, in milliseconds on the store's clock.
     pub first_seen_at: i64,
-    /// When it reached its present terminal state, likewise.
+    /// When the batch reached its present terminal state, in milliseconds on the store's clock.
     pub settled_at: Option<i64>,
 }
 
-/// How far a batch is.
+/// The state of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchState {
-    /// Work is left, or an end is unclear.
+    /// Some cases are still to be sent, or an outcome is unknown.
     Open,
     /// Every case is in Testmo.
     Delivered,
-    /// Some cases are in Testmo, the others will not be.
+    /// Some cases are in Testmo; the others will not be created.
     Partial,
-    /// No case is in Testmo, and none will be.
+    /// No case is in Testmo, and none will be created.
     Failed,
-    /// A person gave it up.
+    /// A person gave the batch up.
     Discarded,
-    /// A person had its cases removed.
+    /// A person had the cases of the batch removed.
     Undone,
 }
 
-/// Where cases are created.
+/// The place where cases are created.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
-    /// The account's canonical origin.
+    /// The canonical origin of the account.
     pub account: String,
-    /// The project.
+    /// The id of the project.
     pub project: u64,
-    /// The folder.
+    /// The id of the folder.
     pub folder: u64,
 }
 
 /// One case of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaseRecord {
-    /// Its key within the batch.
+    /// The key of the case within the batch.
     #[serde(rename = "k")]
     pub key: String,
-    /// What is known of it.
+    /// The state of the case.
     #[serde(rename = "s")]
     pub state: CaseState,
-    /// Whether an earlier push of it ended unclear, so that it is looked for before each further try.
+    /// Whether the outcome of an earlier push of the case is unknown, so that each further try reconciles first.
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub doubt: bool,
-    /// Which of the batch's targets it went to.
+    /// The index of the case's target in [`BatchRecord::targets`].
     #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
     pub target: usize,
-    /// Rows in Testmo that stand for it once more: those of a request that was carried out after it was given up.
+    /// Ids of the rows in Testmo that duplicate the case: those of a request that was carried out after it was given
+    /// up.
     #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
     pub duplicates: Vec<u64>,
-    /// What is known of it, where its requests were answered with a status that does not tell their outcome.
+    /// What is known of the case if its requests were answered with a status that leaves their outcome unknown.
     #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
     pub suspicion: Option<Box<Suspicion>>,
 }
@@ -109,22 +111,22 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-/// What is known of a case.
+/// The state of a case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseState {
-    /// To be pushed.
+    /// The case is still to be pushed.
     Waiting,
-    /// Part of the open push.
+    /// The case is part of the open push.
     Claimed,
-    /// In Testmo, by an answer that said so.
+    /// The case is in Testmo: an answer gave its id.
     Created(u64),
-    /// In Testmo, found there after an unclear end.
+    /// The case is in Testmo: reconciliation found it after an unknown outcome.
     Adopted(u64),
-    /// Refused for good.
+    /// The case was refused for good.
     Refused(Box<Refusal>),
-    /// It may have been created, but it is not found in Testmo, and only a person has it sent again: its request was
-    /// carried out, or it keeps being answered with a status that does not tell its outcome.
+    /// The case may have been created but is not found in Testmo, and only a person has it sent again: either its
+    /// request was carried out, or its requests keep being answered with a status that leaves their outcome unknown.
     Lost,
 }
 
@@ -133,25 +135,25 @@ pub enum CaseState {
 pub struct Refusal {
     /// The reason.
     pub reason: Reason,
-    /// What Testmo said of it.
+    /// What Testmo reported about the case.
     pub said: Vec<FieldRefusal>,
 }
 
-/// A push that was claimed and is not resolved.
+/// A push that was claimed and whose outcome is not known for every case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenPush {
-    /// Its id.
+    /// The id of the push.
     pub id: String,
-    /// The version of the connection it uses.
+    /// The version of the connection that the push uses.
     pub connection: String,
-    /// The tag its cases of this batch carry, if the tenant has not switched that off.
+    /// The tag on the push's cases of this batch, unless the tenant has switched the tag off.
     pub batch_tag: Option<String>,
-    /// Whether at least one of its cases is known to be created.
+    /// Whether at least one case of the push is known to be created.
     pub committed: bool,
 }
 
 impl BatchRecord {
-    /// The record of a batch that no push was ever claimed for.
+    /// Returns the record of a batch that no push was ever claimed for.
     pub fn fresh(key: BatchKey, fingerprint: String, case_keys: impl IntoIterator<Item = String>) -> Self {
         let case = |key| CaseRecord {
             key,
@@ -178,7 +180,7 @@ impl BatchRecord {
         }
     }
 
-    /// Positions of the cases that may stand in Testmo without our knowing.
+    /// Returns the positions of the cases that may be in Testmo without the ledger knowing.
     pub fn unclear_cases(&self) -> impl Iterator<Item = usize> {
         self.positions(|case| match case.state {
             CaseState::Claimed => true,
@@ -191,7 +193,7 @@ impl BatchRecord {
         self.cases.iter().enumerate().filter(move |(_, case)| wanted(case)).map(|(i, _)| i)
     }
 
-    /// The present target.
+    /// Returns the present target.
     pub fn target(&self) -> Option<&Target> {
         self.targets.last()
     }
@@ -211,10 +213,11 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// The floor for a claim of cases in an account where the ids up to `highest` are known.
+    /// Returns the floor for a claim of cases in `account`, where ids up to `highest` are known.
     ///
-    /// While anything of the batch may stand in Testmo without our knowing, the first floor counts: what an earlier
-    /// request created has lower ids than what is known by now. An id tells nothing of another account.
+    /// While a case of the batch may be in Testmo without the ledger knowing, the first floor counts: what an earlier
+    /// request created has lower ids than the highest one known now. An id of one account says nothing about another
+    /// account.
     pub fn next_floor(&self, account: &str, highest: Option<u64>) -> Option<u64> {
         let is_lost = |case: &CaseRecord| case.state == CaseState::Lost;
         if self.doubt_since.is_none() && self.late_since.is_none() && !self.cases.iter().any(is_lost) {
@@ -223,13 +226,14 @@ impl BatchRecord {
         self.floor.filter(|_| self.target().is_some_and(|target| target.account == account))
     }
 
-    /// Whether a row with the batch's own tag and this id may come of a request of the batch. One at or below the floor
-    /// was there before: a person may have copied an older case together with its tag.
+    /// Returns whether a request of the batch may have created the row with this id and the batch's own tag. A row at
+    /// or below the floor existed before: a person may have copied an older case together with its tag.
     pub fn may_have_created(&self, id: u64) -> bool {
         self.floor.is_none_or(|floor| id > floor)
     }
 
-    /// Records an answer that gave ids, by position of the batch; a claimed case without one stays unclear.
+    /// Records an answer that gave ids, by position in the batch; the outcome of a claimed case without an id stays
+    /// unknown.
     pub fn created(&mut self, ids: &[(usize, u64)]) {
         for &(position, id) in ids {
             let case = &mut self.cases[position];
@@ -245,14 +249,14 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// Notes that the open push is known to have been carried out, although no case of this batch was named.
+    /// Records that the open push is known to have been carried out, although no case of this batch was named.
     pub fn carried_out(&mut self) {
         if let Some(push) = &mut self.open_push {
             push.committed = true;
         }
     }
 
-    /// Records an end that created nothing: `refused` cases are done with, the others wait again.
+    /// Records an end that created nothing: the cases in `refused` are finished, the others become `Waiting` again.
     pub fn not_created(&mut self, refused: Vec<(usize, Refusal)>) {
         for (position, refusal) in refused {
             let case = &mut self.cases[position];
@@ -265,7 +269,7 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// Has refused cases wait again, because it was not they who deserved it.
+    /// Resets refused cases to `Waiting`: the connection, not the case, was at fault.
     pub fn reprieve(&mut self, positions: &[usize]) {
         for &position in positions {
             self.cases[position].state = CaseState::Waiting;
@@ -273,7 +277,7 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// Records an unclear end of the push that was claimed at `claimed_at`.
+    /// Records that the outcome of the push claimed at `claimed_at` is unknown.
     pub fn unclear(&mut self, claimed_at: i64) {
         self.doubt_since = Some(self.doubt_since.map_or(claimed_at, |since| since.min(claimed_at)));
         for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
@@ -282,18 +286,19 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// Records a look into Testmo that found these cases, by position.
+    /// Records that reconciliation found these cases, by position.
     ///
-    /// A request is carried out whole or not at all: if any case of the open push is there (`committed`, or one of the
-    /// found), one of it that is not there was taken away by a person, and is never pushed again by itself. That tells
-    /// nothing of cases that wait in doubt from an earlier push: for those it takes one of their own.
+    /// A request is carried out whole or not at all. So if any case of the open push is in Testmo (`committed`, or one
+    /// of `found`), a person removed each of its cases that is not there, and that case is never pushed again
+    /// automatically. This says nothing about cases that wait with an unknown outcome from an earlier push: for those,
+    /// one of their own has to be found.
     pub fn reconciled(&mut self, found: &[(usize, u64)], committed: bool) {
         let known = self.open_push.as_ref().is_some_and(|push| push.committed);
         let doubtful: Vec<usize> = self.unclear_cases().collect();
         let is_claimed = |record: &Self, position: usize| record.cases[position].state == CaseState::Claimed;
         let found_of_push = found.iter().any(|(position, _)| is_claimed(self, *position));
         let found_of_earlier = found.iter().any(|(position, _)| !is_claimed(self, *position));
-        // Without a batch tag, a late row cannot be told from one that a person made.
+        // Without a batch tag, a late row cannot be distinguished from a row that a person created.
         let tagged = self.open_push.as_ref().is_some_and(|push| push.batch_tag.is_some());
         let nothing_is_there = found.is_empty() && !committed && !known;
         if tagged && nothing_is_there && !doubtful.is_empty() {
@@ -321,7 +326,7 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// The cases that are in Testmo, with their positions.
+    /// Returns the cases that are in Testmo, with their positions and ids.
     pub fn arrived(&self) -> impl Iterator<Item = (usize, u64)> {
         self.cases.iter().enumerate().filter_map(|(position, case)| match case.state {
             CaseState::Created(id) | CaseState::Adopted(id) => Some((position, id)),
@@ -329,25 +334,25 @@ impl BatchRecord {
         })
     }
 
-    /// Those of them that are in an account.
+    /// Returns the cases that are in Testmo in `account`, with their positions and ids.
     pub fn arrived_at(&self, account: &str) -> impl Iterator<Item = (usize, u64)> {
         let is_there = move |target: usize| self.targets.get(target).is_some_and(|target| target.account == account);
         self.arrived().filter(move |(position, _)| is_there(self.cases[*position].target))
     }
 
-    /// Ids of the rows that are told to stand for cases once more.
+    /// Returns the ids of the rows that were already recorded as duplicates.
     pub fn known_duplicates(&self) -> impl Iterator<Item = u64> {
         self.cases.iter().flat_map(|case| &case.duplicates).copied()
     }
 
-    /// Notes rows that stand for cases once more, by position. It goes with another change, which raises the epoch.
+    /// Records rows that duplicate cases, by position, without raising the epoch: another change goes with it.
     pub fn duplicated(&mut self, duplicates: &[(usize, u64)]) {
         for &(position, id) in duplicates {
             self.cases[position].duplicates.push(id);
         }
     }
 
-    /// Records that Testmo was looked at once more after all had arrived: what turns up later is not noticed.
+    /// Records that the late-duplicate check ran after all cases had arrived: rows that appear later are not noticed.
     pub fn late_checked(&mut self) {
         self.late_since = None;
         self.epoch += 1;
@@ -362,7 +367,7 @@ impl BatchRecord {
         }
     }
 
-    /// Gives up every case that may stand in an account that is not the tenant's any more.
+    /// Gives up every case with an unknown outcome, because its account no longer belongs to the tenant.
     pub fn give_up_unclear(&mut self) {
         let doubtful: Vec<usize> = self.unclear_cases().collect();
         for position in doubtful {
@@ -373,16 +378,16 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// Notes the terminal state that it reached at `now`, in milliseconds on the store's clock.
+    /// Records the terminal state that the batch reached at `now`, in milliseconds on the store's clock.
     pub fn settle(&mut self, state: BatchState, now: i64) {
         self.state = state;
         self.settled_at = Some(now);
         self.epoch += 1;
     }
 
-    /// Opens a settled batch again, because a person wants what did not arrive to be tried anew; tells whether there
-    /// was a reason to. What is in Testmo stays. A lost case is looked for before it is pushed, if it was sent to
-    /// `account`, the tenant's present one; elsewhere only the person could look.
+    /// Reopens a finished batch at a person's request, so that cases that did not arrive are tried again; returns
+    /// whether there was a reason to. Cases in Testmo stay as they are. A lost case is reconciled before it is pushed
+    /// if it was sent to `account`, the tenant's present account; in any other account only the person could check.
     pub fn reopen(&mut self, account: Option<&str>) -> bool {
         match self.state {
             BatchState::Partial | BatchState::Failed => {}
@@ -409,8 +414,8 @@ impl BatchRecord {
         true
     }
 
-    /// Gives an open batch up at `now`, because a person wants it; tells whether it was open. No push of it may be
-    /// under way; whether one that has ended created its cases is never found out.
+    /// Gives up an open batch at `now`, at a person's request; returns whether the batch was open. None of its pushes
+    /// may be under way. Whether an ended push created its cases is never found out.
     pub fn discard(&mut self, now: i64) -> bool {
         if self.state != BatchState::Open {
             return false;
@@ -426,7 +431,7 @@ impl BatchRecord {
         true
     }
 
-    /// The terminal state that the cases make, or `None` while one is open.
+    /// Returns the terminal state that follows from the cases, or `None` while a case is open.
     pub fn outcome(&self) -> Option<BatchState> {
         let (mut arrived, mut not) = (0, 0);
         for case in &self.cases {
@@ -449,7 +454,7 @@ impl BatchState {
     pub const ALL: [Self; 6] =
         [Self::Open, Self::Delivered, Self::Partial, Self::Failed, Self::Discarded, Self::Undone];
 
-    /// The word that the store and people use.
+    /// Returns the name of the state in the store and in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",

@@ -1,62 +1,62 @@
-//! Which rows of Testmo are the cases of a push whose end is unclear? One to one, by batch_tag, name and order.
+//! Matches the cases of a push with an unknown outcome to rows in Testmo, one to one, by batch tag, name and order.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-/// How far before the first claim a row is looked at, in milliseconds: clocks are not that exact.
+/// How far before the first claim rows are considered, in milliseconds: an allowance for clock skew.
 pub const CLOCK_MARGIN_MS: i64 = 10 * 60 * 1_000;
 
-/// By how much a time of creation can be too early because it is told in another time zone, in milliseconds. That Testmo
+/// How much too early a creation time can be because it is given in another time zone, in milliseconds. That Testmo
 /// means UTC is our inference.
 pub const ZONE_MARGIN_MS: i64 = 14 * 60 * 60 * 1_000;
 
-/// A case as it stands in Testmo.
+/// A row of Testmo: one case as Testmo holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Testmo's id.
+    /// The id of the row.
     pub id: u64,
-    /// The name, as Testmo holds it.
+    /// The name of the case in Testmo.
     pub name: String,
-    /// The folder it is in.
+    /// The folder of the row.
     pub folder: u64,
-    /// Names of its tags.
+    /// The names of the row's tags.
     pub tags: Vec<String>,
-    /// When it was created, in milliseconds on Testmo's clock.
+    /// When the row was created, in milliseconds on Testmo's clock.
     pub created_at: i64,
 }
 
-/// What is looked for.
+/// The cases to find, and which rows may be theirs.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
     /// Positions and names of the cases, in the order in which they were sent.
     pub cases: &'a [(usize, &'a str)],
-    /// Positions and ids of the batch's cases that are known to be there, in the order of their positions. Cases are
-    /// created in order, so a row whose id is below that of a case before it is not theirs.
+    /// Positions and ids of the batch's cases that are known to be in Testmo, ordered by position. Cases are created in
+    /// order, so a row cannot be a wanted case if its id is below that of an earlier case.
     pub arrived: &'a [(usize, u64)],
-    /// The tag that all of them carry, unless the tenant has switched it off.
+    /// The tag that all wanted cases carry, unless the tenant has switched the tag off.
     pub batch_tag: Option<&'a str>,
-    /// The folder they were sent to.
+    /// The folder the cases were sent to.
     pub folder: u64,
-    /// Rows with this id or a lower one are not theirs: they were there before.
+    /// Rows with this id or a lower one existed before the cases were sent.
     pub floor: Option<u64>,
-    /// Where no tag can tell: rows created before this are not theirs, in milliseconds on Testmo's clock.
+    /// Used without a batch tag: rows created before this time are not wanted cases, in milliseconds on Testmo's clock.
     pub not_before: i64,
-    /// Ids that the ledger of the account holds for other cases; never adopted.
+    /// Ids that the account's ledger holds for other cases; such rows are never adopted.
     pub held: &'a HashSet<u64>,
 }
 
-/// What was found.
+/// The result of matching.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Position and id of each case that is there.
+    /// Position and id of each case that is in Testmo.
     pub cases: Vec<(usize, u64)>,
-    /// Ids of rows that carry the batch tag or stand for a wanted name once more: to be shown to a person.
+    /// Ids of further rows that carry the batch tag or have the name of a wanted case: to be shown to a person.
     pub left_over: Vec<u64>,
-    /// Ids of rows that carry the batch tag and were there before: they prove nothing, as a person may have copied a case.
+    /// Ids of rows that carry the batch tag and existed before: they prove nothing, as a person may have copied a case.
     pub older: Vec<u64>,
 }
 
-/// Matches wanted cases with rows: each row serves once, and ids ascend with the positions of the cases, those that are
-/// known to be there included.
+/// Matches wanted cases to rows. Each row is used once, and ids ascend with the positions of the cases, including the
+/// cases that are known to be in Testmo.
 pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
     let mut fitting: Vec<&Row> = rows.iter().filter(|row| fits(wanted, row)).collect();
     fitting.sort_by_key(|row| row.id);
@@ -93,8 +93,8 @@ fn fits(wanted: &Wanted<'_>, row: &Row) -> bool {
         return false;
     }
     match wanted.batch_tag {
-        // The batch tag is the batch's own, so a row that a person moved to another folder is still ours, whatever time of
-        // creation is told for it.
+        // The batch tag is the batch's own, so the row is ours even if a person moved it to another folder, and
+        // whatever its creation time.
         Some(_) => has_batch_tag(wanted, row),
         // The floor can be older than a person's case of the same name.
         None => row.folder == wanted.folder && row.created_at >= wanted.not_before,

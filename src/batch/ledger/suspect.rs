@@ -1,26 +1,27 @@
-//! Halves a batch whose create requests are answered with a status that does not tell their outcome, until one case is
+//! Halves a batch whose create requests are answered with a status that leaves their outcome unknown, until one case is
 //! left.
 //!
-//! What is known stands with each case, so that it outlives the shelf, a crash and a change of worker.
+//! The findings are stored with each case, so that they survive the shelf, a crash and a change of worker.
 
 use crate::batch::ledger::suspicion::Suspicion;
 use crate::batch::ledger::{BatchRecord, CaseRecord, CaseState};
 use crate::batch::verdict::tries_before_cause;
 
-/// The most cases that are held back one after the other, before the connection counts as the cause.
+/// The most cases that are held back one after the other before the connection counts as the cause.
 const MOST_HELD: usize = 6;
 
-/// What halving the open push led to.
+/// The result of halving the open push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halved {
-    /// Its cases go on in smaller requests, or its one case is held back until the others have an end.
+    /// The cases continue in smaller requests, or the one case is held back until the others have an end.
     Done,
-    /// Not a case but the connection is the cause: every case, or one after the other, would be held back.
+    /// The connection is the cause, not a case: otherwise every case, or one after the other, would be held back.
     Never,
 }
 
 impl CaseRecord {
-    /// The status that kept being answered to requests with this case alone, where it is left to a person for that.
+    /// Returns the status of the answers to requests with this case alone, if the case is left to a person because of
+    /// them.
     pub fn rejected_unclear(&self) -> Option<u16> {
         let left = self.state == CaseState::Lost;
         self.suspicion.as_ref().filter(|_| left).map(|suspicion| suspicion.status)
@@ -36,19 +37,20 @@ impl CaseRecord {
 }
 
 impl BatchRecord {
-    /// Positions of the cases that are still to be pushed, in order; a case that is held back is not.
+    /// Returns the positions of the cases that are still to be pushed, in order, without cases that are held back.
     pub fn waiting(&self) -> impl Iterator<Item = usize> {
         self.positions(|case| case.state == CaseState::Waiting && !case.is_held())
     }
 
-    /// Positions of the cases that are to be worked on next, in order: those that are held back only after the others.
+    /// Returns the positions of the cases to work on next, in order: cases that are held back come only after the
+    /// others.
     pub fn next_up(&self) -> Vec<usize> {
         let open: Vec<usize> = self.positions(|case| is_open(case) && !case.is_held()).collect();
         if open.is_empty() { self.positions(CaseRecord::is_held).collect() } else { open }
     }
 
-    /// How many of the next cases may go into a request of their own, apart from other batches; `None` for a batch
-    /// that goes together with others.
+    /// Returns how many of the next cases may go into a request of their own, apart from other batches; `None` for a
+    /// batch that may be packed with others.
     pub fn apart(&self) -> Option<usize> {
         let up = self.next_up();
         let first = &self.cases[*up.first()?];
@@ -61,8 +63,8 @@ impl BatchRecord {
         Some(alike.min(first.most().unwrap_or(usize::MAX)).max(1))
     }
 
-    /// Notes that the open push was answered with a status that does not tell its outcome. It goes with
-    /// [`unclear`](Self::unclear), which raises the epoch.
+    /// Records that the open push was answered with a status that leaves its outcome unknown.
+    /// [`unclear`](Self::unclear), which goes with it, raises the epoch.
     pub fn suspect(&mut self, status: u16) {
         for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
             let known = case.suspicion.take();
@@ -71,7 +73,7 @@ impl BatchRecord {
         }
     }
 
-    /// Whether that was answered often enough to look for the cause.
+    /// Returns whether such answers came often enough to determine their cause.
     pub fn is_cause_due(&self) -> bool {
         let claimed: Vec<&CaseRecord> = self.cases.iter().filter(|case| case.state == CaseState::Claimed).collect();
         claimed.iter().all(|case| {
@@ -81,7 +83,7 @@ impl BatchRecord {
         })
     }
 
-    /// Has the cases of the open push go on in halves, because other requests to the connection are answered.
+    /// Halves the next requests of the open push's cases, because other requests to the connection are answered.
     pub fn halve(&mut self) -> Halved {
         let claimed: Vec<usize> = self.positions(|case| case.state == CaseState::Claimed).collect();
         if let [position] = claimed[..]
@@ -98,8 +100,8 @@ impl BatchRecord {
         Halved::Done
     }
 
-    /// Whether a case may be held back: not while one case after the other is, nor where no case of the batch went
-    /// through, or is left to go through, that would tell this one from the rest.
+    /// Returns whether a case may be held back. It may not if cases are being held back one after the other, or if no
+    /// case of the batch was created, or is left to be sent, that would set this case apart from the rest.
     fn may_hold(&self, position: usize) -> bool {
         let is = |case: &CaseRecord, of: fn(&Suspicion) -> bool| case.suspicion.as_deref().is_some_and(of);
         let case = &self.cases[position];
@@ -109,15 +111,15 @@ impl BatchRecord {
         is(case, |known| known.last) || (held < MOST_HELD && (held == 0 || tells))
     }
 
-    /// Forgets what was answered to requests with cases that are open: not they were the cause.
+    /// Clears the findings about open cases: these cases were not the cause.
     pub fn absolve(&mut self) {
         self.cases.iter_mut().filter(|case| is_open(case)).for_each(|case| case.suspicion = None);
         self.epoch += 1;
     }
 
-    /// Goes on with the cases that are held back, once every other case has an end and Testmo was looked at: each of
-    /// them goes alone once more, and after that those that are not there are left to a person. Tells whether that
-    /// happened now.
+    /// Continues with the cases that are held back, once every other case has an end and Testmo was reconciled. Each
+    /// case is sent alone one last time; after that, a case that is not in Testmo is left to a person. Returns whether
+    /// cases were left to a person now.
     pub fn release_held(&mut self) -> bool {
         if self.cases.iter().any(|case| is_open(case) && !case.is_held()) {
             return false;
@@ -138,7 +140,7 @@ impl BatchRecord {
         given_up
     }
 
-    /// Notes that cases of the batch were created: whatever keeps the others back, it is not the connection.
+    /// Records that cases of the batch were created: what keeps the others back is not the connection.
     pub(super) fn prove(&mut self) {
         for case in self.cases.iter_mut().filter(|case| is_open(case)) {
             let is_held = case.is_held();
@@ -149,7 +151,7 @@ impl BatchRecord {
     }
 }
 
-/// Whether a case has no end yet.
+/// Returns whether a case has no end yet.
 fn is_open(case: &CaseRecord) -> bool {
     matches!(case.state, CaseState::Waiting | CaseState::Claimed)
 }
@@ -165,7 +167,7 @@ mod tests {
         BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), (0..cases).map(|n| format!("#{n}")))
     }
 
-    /// Sends what is up next, and tells the positions.
+    /// Sends the next cases, and returns their positions.
     fn send(record: &mut BatchRecord, most: usize) -> Vec<usize> {
         let count = record.apart().unwrap_or(usize::MAX).min(most);
         let positions: Vec<usize> = record.waiting().take(count).collect();
@@ -175,13 +177,13 @@ mod tests {
         positions
     }
 
-    /// Works on a batch until each case has an end, or the connection is the cause; gives every request, with whether
+    /// Works on a batch until each case has an end or the connection is the cause; returns every request, and whether
     /// it was answered with 408.
     fn work(record: &mut BatchRecord, is_bad: impl Fn(usize) -> bool) -> (Vec<(Vec<usize>, bool)>, Halved) {
         let mut requests = Vec::new();
         while record.outcome().is_none() {
             assert!(requests.len() < 1_000, "it has no end");
-            // The look that comes before each further try finds nothing.
+            // The reconciliation before each further try finds nothing.
             record.reconciled(&[], false);
             if record.release_held() && record.outcome().is_some() {
                 break;

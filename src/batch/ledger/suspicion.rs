@@ -1,27 +1,27 @@
-//! Holds what is known of a case whose create requests were answered with a status that does not tell their outcome.
+//! Holds what is known of a case whose create requests were answered with a status that leaves their outcome unknown.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of a case whose create requests were answered with a status that does not tell their outcome.
+/// What is known of a case whose create requests were answered with a status that leaves their outcome unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspicion {
     /// The latest such status.
     #[serde(rename = "s")]
     pub status: u16,
-    /// How many requests in a row were answered so, since they have as many cases as now.
+    /// How many requests in a row, with as many cases as now, were answered with such a status.
     #[serde(rename = "n")]
     pub times: u32,
-    /// The most cases in the next request, where the batch was halved; 0 for a case that is held back.
+    /// The most cases in the next request, if the batch was halved; 0 for a case that is held back.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub most: Option<usize>,
-    /// Whether another case of the batch was created since this one was first answered so: then it is not the
-    /// connection that keeps this one back.
+    /// Whether another case of the batch was created since the first such answer to this one: then the connection is
+    /// not what keeps this case back.
     #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
     pub proven: bool,
-    /// The same, since this one is held back.
+    /// Whether another case of the batch was created since this one is held back.
     #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
     pub passed: bool,
-    /// Whether it goes alone for the last time: every other case of the batch has an end.
+    /// Whether the case is sent alone for the last time: every other case of the batch has an end.
     #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
     pub last: bool,
 }

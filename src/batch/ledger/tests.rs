@@ -1,4 +1,4 @@
-//! Does every end of a push leave the record as it has to?
+//! Tests that every end of a push leaves the record in the right state.
 
 use super::*;
 
