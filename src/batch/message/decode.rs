@@ -1,4 +1,4 @@
-//! Is this message a batch? Bytes to [`Batch`], or every fault with its JSON pointer and remedy.
+//! Decodes the bytes of a message into a [`Batch`], or into every fault with its JSON pointer and remedy.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,9 +16,9 @@ use crate::batch::message::{
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
-/// The most faults that are named of one message.
+/// The most faults that are listed for one message.
 pub const MAX_FAULTS: usize = 100;
-/// So many are told on one line.
+/// The most faults that are listed on one line.
 const FAULTS_OF_DETAIL: usize = 10;
 
 /// Why a message is not a batch.
@@ -26,19 +26,19 @@ const FAULTS_OF_DETAIL: usize = 10;
 pub enum Undecodable {
     /// The bytes are not JSON.
     NotJson(Fault),
-    /// It is JSON, but breaks the contract; the identity is kept where it could be read.
+    /// The bytes are JSON but break the contract; the identity is kept if it could be read.
     Schema {
-        /// Every fault found; of more than [`MAX_FAULTS`] the last one says how many are left out.
+        /// Every fault found; with more than [`MAX_FAULTS`] the last one says how many are left out.
         faults: Vec<Fault>,
-        /// Whose batch it says it is, if that much is readable.
+        /// The tenant and batch id in the message, if both are readable.
         key: Option<BatchKey>,
-        /// The tenant alone, if only that is readable.
+        /// The tenant in the message, if it is readable.
         tenant: Option<TenantId>,
     },
 }
 
 impl Undecodable {
-    /// The faults, whichever kind.
+    /// Returns the faults of either kind.
     pub fn faults(&self) -> &[Fault] {
         match self {
             Self::NotJson(fault) => std::slice::from_ref(fault),
@@ -46,7 +46,7 @@ impl Undecodable {
         }
     }
 
-    /// The first faults on one line, for the shelf and the log.
+    /// Returns the first faults on one line, for the shelf and the log.
     pub fn detail(&self) -> String {
         let faults = self.faults();
         let mut told: Vec<String> = faults.iter().take(FAULTS_OF_DETAIL).map(ToString::to_string).collect();
@@ -60,12 +60,12 @@ impl Undecodable {
 /// Reads and checks a message.
 ///
 /// # Errors
-/// With every fault of it: repeated keys first, then in the order of the contract.
+/// With every fault of the message: repeated keys first, then in the order of the contract.
 pub fn decode(bytes: &[u8]) -> Result<Batch, Undecodable> {
     decode_naming(bytes, MAX_FAULTS)
 }
 
-/// The same, naming up to `most` faults.
+/// Reads and checks a message, and lists up to `most` faults.
 ///
 /// # Errors
 /// As [`decode`].
@@ -160,7 +160,7 @@ fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
     cases
 }
 
-/// Looks at the document, not at the cases that could be read, so that a fault of one hides no fault of another.
+/// Checks the document, not the cases that could be read, so that a fault of one case hides no fault of another.
 fn fault_repeated_keys(r: &mut Reader<'_>) {
     let items = r.value().as_list().unwrap_or_default();
     let mut seen: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(items.len());
@@ -280,7 +280,7 @@ fn read_fields(r: &mut Reader<'_>) -> Option<Map<String, Value>> {
     Some(fields)
 }
 
-/// Whether Testmo could have a custom field of this column name.
+/// Returns whether Testmo could have a custom field with this column name.
 pub fn is_custom_column(name: &str) -> bool {
     name.strip_prefix("custom_").is_some_and(|rest| {
         !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')

@@ -15,11 +15,12 @@ const LONGEST_POINTER: usize = 512;
 /// One thing wrong with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fault {
-    /// Where, as a JSON pointer (RFC 6901); empty for the whole message. Very long keys are cut and end with `…`.
+    /// The place of the fault as a JSON pointer (RFC 6901); empty for the whole message. Very long keys are cut and end
+    /// with `…`.
     pub pointer: String,
     /// What is wrong there.
     pub what: String,
-    /// What to do.
+    /// How to fix the fault.
     pub remedy: String,
 }
 
@@ -30,13 +31,13 @@ impl Display for Fault {
 }
 
 impl Fault {
-    /// Returns the pointer, or words where it is empty.
+    /// Returns the pointer, or `the message` if the pointer is empty.
     pub fn place(&self) -> &str {
         if self.pointer.is_empty() { "the message" } else { &self.pointer }
     }
 }
 
-/// The faults of a message: a limited number is named and the others are counted, so that the report stays short.
+/// The faults of a message: a limited number is listed and the others are counted, so that the report stays short.
 #[derive(Debug)]
 pub(super) struct Faults {
     named: Vec<Fault>,
@@ -61,7 +62,7 @@ impl Faults {
         self.named.is_empty()
     }
 
-    /// Returns the named faults, and one that says how many are not named.
+    /// Returns the listed faults, followed by one that gives the number of the others.
     pub(super) fn list(mut self) -> Vec<Fault> {
         if self.more > 0 {
             let what = format!("has {} more faults", self.more);
@@ -72,7 +73,7 @@ impl Faults {
     }
 }
 
-/// The way from the root of a document to a place in it; costs nothing until a pointer is needed.
+/// The path from the root of a document to a place in it; costs nothing until a pointer is needed.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'p> {
     Root,

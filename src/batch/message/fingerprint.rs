@@ -1,4 +1,4 @@
-//! Is this the same work as before? A hash over what would be created and where.
+//! Computes the hashes that identify a batch's work, its tag in Testmo, and a message that could not be read.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 use crate::batch::message::{Batch, Case, FolderWish};
 use crate::batch::{BatchKey, hex};
 
-/// The algorithm: raised when the same batch would hash differently.
+/// The version of the algorithm: raised whenever the same batch would hash differently.
 const VERSION: &str = "1";
-/// How a batch tag begins, and how many hexadecimal digits follow.
+/// The prefix of a batch tag; [`MARK_DIGITS`] hexadecimal digits follow.
 const MARK: &str = "sqai-";
 const MARK_DIGITS: usize = 12;
 
-/// Hash over the canonical cases and the folder wish, with its algorithm version.
+/// Returns the hash over the canonical cases and the requested folder, prefixed with the version of the algorithm.
 pub fn fingerprint(batch: &Batch) -> String {
     #[derive(Serialize)]
     struct Work<'a> {
@@ -26,12 +26,12 @@ pub fn fingerprint(batch: &Batch) -> String {
     format!("{VERSION}:{}", &hex(&hash.finalize())[..32])
 }
 
-/// Hash of a message that could not be read: its identity on the shelf.
+/// Returns the hash of a message that could not be read: its identity on the shelf.
 pub fn raw_hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))[..32].to_owned()
 }
 
-/// The tag that every case of a batch carries in Testmo: 17 characters of `[a-z0-9-]`.
+/// Returns the tag that every case of a batch carries in Testmo: 17 characters of `[a-z0-9-]`.
 pub fn batch_tag(key: &BatchKey) -> String {
     let mut hash = Sha256::new();
     hash.update(key.tenant.as_str());
@@ -40,7 +40,7 @@ pub fn batch_tag(key: &BatchKey) -> String {
     format!("{MARK}{}", &hex(&hash.finalize())[..MARK_DIGITS])
 }
 
-/// Whether a tag could be the tag of some batch: texts that were copied from Testmo may hold one.
+/// Returns whether a tag could be a batch tag: texts that were copied from Testmo may contain one.
 pub fn is_batch_tag(tag: &str) -> bool {
     tag.strip_prefix(MARK).is_some_and(|rest| {
         rest.len() == MARK_DIGITS && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

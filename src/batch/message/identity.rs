@@ -1,4 +1,4 @@
-//! Who does a batch belong to, and which batch is it?
+//! Checks and holds the ids of tenants and batches, and the key that identifies a batch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ pub const MAX_TENANT_ID: usize = 64;
 /// The most characters in a batch id.
 pub const MAX_BATCH_ID: usize = 128;
 
-/// A tenant, as generators name it: 1 to 64 of `A-Z a-z 0-9 . _ : @ -`.
+/// A tenant's id, as generators write it: 1 to 64 of `A-Z a-z 0-9 . _ : @ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(Arc<str>);
 
@@ -16,12 +16,12 @@ pub struct TenantId(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchId(Arc<str>);
 
-/// The identity of a batch: the same key is the same work, however often it is delivered.
+/// The identity of a batch: the same key is the same work, however often the batch is delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchKey {
-    /// Whose batch it is.
+    /// The tenant that the batch belongs to.
     pub tenant: TenantId,
-    /// Which one of the tenant's.
+    /// The id of the batch within the tenant.
     pub batch: BatchId,
 }
 
@@ -34,7 +34,7 @@ impl TenantId {
     /// Checks and keeps the text of a tenant id.
     ///
     /// # Errors
-    /// When it is empty, longer than [`MAX_TENANT_ID`], or has another character.
+    /// If it is empty, longer than [`MAX_TENANT_ID`], or has another character.
     pub fn new(text: &str) -> Result<Self, NotAnId> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._:@-".contains(c);
         if text.is_empty() || text.len() > MAX_TENANT_ID || !text.chars().all(allowed) {
@@ -45,12 +45,12 @@ impl TenantId {
         Ok(Self(text.into()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id as one word of an AMQP routing key, in which `.` separates words.
+    /// Returns the id as one word of an AMQP routing key, in which `.` separates words.
     pub fn routing_word(&self) -> String {
         self.0.replace('.', "~")
     }
@@ -60,7 +60,7 @@ impl BatchId {
     /// Checks and keeps the text of a batch id.
     ///
     /// # Errors
-    /// When it is empty, longer than [`MAX_BATCH_ID`], or has a blank, control or non-ASCII character.
+    /// If it is empty, longer than [`MAX_BATCH_ID`], or has a blank, control or non-ASCII character.
     pub fn new(text: &str) -> Result<Self, NotAnId> {
         let visible = |c: char| c.is_ascii_graphic();
         if text.is_empty() || text.len() > MAX_BATCH_ID || !text.chars().all(visible) {
@@ -69,14 +69,14 @@ impl BatchId {
         Ok(Self(text.into()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl BatchKey {
-    /// The key of a tenant's batch.
+    /// Returns the key of a tenant's batch.
     pub fn new(tenant: TenantId, batch: BatchId) -> Self {
         Self { tenant, batch }
     }
@@ -85,7 +85,7 @@ impl BatchKey {
 impl std::str::FromStr for BatchKey {
     type Err = NotAnId;
 
-    /// Reads `TENANT/BATCH`; a batch id may hold further slashes.
+    /// Reads `TENANT/BATCH`; the batch id may contain further slashes.
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         let (tenant, batch) = text.split_once('/').ok_or_else(|| NotAnId("a batch is named as TENANT/BATCH".into()))?;
         Ok(Self::new(TenantId::new(tenant)?, BatchId::new(batch)?))

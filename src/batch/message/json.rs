@@ -10,10 +10,10 @@ use serde_json::{Map, Number, Value};
 
 use crate::batch::message::fault::{Fault, Faults, Place};
 
-/// Objects with more keys than this are searched by an index while they are read, so that none costs a quadratic time.
+/// Objects with more keys than this get an index while they are read, so that no object takes quadratic time.
 const FEW_KEYS: usize = 16;
 
-/// A document whose texts are parts of the message, except where they were written with escapes.
+/// A document whose texts borrow from the message, except those written with escapes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json<'m> {
     Null,
@@ -21,7 +21,7 @@ pub(super) enum Json<'m> {
     Number(Number),
     Text(Cow<'m, str>),
     List(Vec<Self>),
-    /// In the order of the message; each key once.
+    /// Entries in the order of the message; each key once.
     Object(Vec<(Cow<'m, str>, Self)>),
 }
 
@@ -46,7 +46,7 @@ impl<'m> Json<'m> {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
 
-    /// The same, to be kept without the message; keys are in order at every depth, so that equal documents are alike.
+    /// Returns a copy that outlives the message; keys are sorted at every depth, so that equal documents are alike.
     pub(super) fn to_value(&self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -59,16 +59,16 @@ impl<'m> Json<'m> {
     }
 }
 
-/// The entries of an object as [`Json::to_value`] gives them.
+/// Returns the entries of an object as in [`Json::to_value`].
 pub(super) fn in_key_order(entries: &[(Cow<'_, str>, Json<'_>)]) -> Map<String, Value> {
     let mut ordered: Vec<_> = entries.iter().collect();
     ordered.sort_by(|a, b| a.0.cmp(&b.0));
     ordered.into_iter().map(|(key, value)| (key.clone().into_owned(), value.to_value())).collect()
 }
 
-/// Reads the document; a repeated key is a fault, as whatever stands there first would be lost silently.
+/// Reads the document. A repeated key is a fault, because its first value would be lost silently.
 ///
-/// Nesting is limited to 128 levels by the parser, so no document can exhaust the stack.
+/// The parser limits nesting to 128 levels, so no document can exhaust the stack.
 pub(super) fn parse<'m>(bytes: &'m [u8], faults: &mut Faults) -> Result<Json<'m>, Fault> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -90,7 +90,7 @@ fn not_json(what: &str) -> Fault {
     Fault { pointer: String::new(), what: what.into(), remedy: remedy.into() }
 }
 
-/// The parser's words for syntax are constant; others could quote the input, which may hold anything.
+/// The parser's words for syntax are constant; its other messages could quote the input, which may contain anything.
 fn words(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Syntax | Category::Eof => format!("is not valid JSON: {error}"),
@@ -100,7 +100,7 @@ fn words(error: &serde_json::Error) -> String {
     }
 }
 
-/// A value that is being read, and where it stands.
+/// A value that is being read, and its place in the document.
 struct Node<'p, 'f> {
     place: &'p Place<'p>,
     faults: &'f mut Faults,

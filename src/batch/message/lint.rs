@@ -1,4 +1,4 @@
-//! What should its author know of a message? Every fault, and what will look otherwise in Testmo than it was written.
+//! Reports every fault of a message, and every part that Testmo will show differently from how it was written.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,12 +11,12 @@ use crate::batch::message::{Batch, Case, Script};
 use crate::batch::render::tag;
 use crate::batch::{BatchKey, TenantId};
 
-/// Whoever asks wants to see everything; a message with more faults than this is no batch gone wrong.
+/// The most faults that are listed: the author wants to see all, and a message with more was not meant as a batch.
 const MOST_FAULTS: usize = 10_000;
-/// The most characters of a text that is quoted.
+/// The most characters of a quoted text.
 const LONGEST_QUOTE: usize = 60;
 
-/// HTML elements that texts for Testmo are likely to be marked up with.
+/// HTML elements that are likely in texts for Testmo.
 const ELEMENTS: [&str; 24] = [
     "a",
     "b",
@@ -44,22 +44,22 @@ const ELEMENTS: [&str; 24] = [
     "ul",
 ];
 
-/// What was found in a message.
+/// The findings about a message.
 #[derive(Debug)]
 pub struct Findings {
-    /// Whose batch it is, as far as that can be read.
+    /// The tenant and batch id in the message, if both are readable.
     pub key: Option<BatchKey>,
-    /// The tenant alone, if only that is readable.
+    /// The tenant in the message, if it is readable.
     pub tenant: Option<TenantId>,
-    /// How many cases it has; 0 where it cannot be read.
+    /// The number of cases; 0 if the message cannot be read.
     pub cases: usize,
-    /// What keeps it from being a batch.
+    /// The faults that keep the message from being a batch.
     pub faults: Vec<Fault>,
-    /// What is no fault, but may be a surprise; only of a message without faults.
+    /// Results that may surprise the author without being faults; only for a message without faults.
     pub warnings: Vec<Fault>,
 }
 
-/// Looks at a message.
+/// Checks a message and returns all findings.
 pub fn lint(bytes: &[u8]) -> Findings {
     match decode_naming(bytes, MOST_FAULTS) {
         Ok(batch) => Findings {
@@ -102,7 +102,7 @@ fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Fault>) {
     found.push(warning(format!("/cases/{first}"), what, "send the generator's own id, to find the case in events"));
 }
 
-/// Names need not be unique in Testmo, but people cannot tell such cases apart.
+/// Warns of equal names: Testmo allows them, but people cannot distinguish such cases.
 fn warn_of_equal_names(batch: &Batch, found: &mut Vec<Fault>) {
     let mut first_of: HashMap<&str, usize> = HashMap::new();
     for (index, case) in batch.cases.iter().enumerate() {
@@ -122,7 +122,7 @@ fn warn_of_equal_names(batch: &Batch, found: &mut Vec<Fault>) {
     }
 }
 
-/// One warning for each text, however many cases carry it.
+/// Warns once for each text, however many cases carry it.
 fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
     let mut places: HashMap<&str, (String, usize)> = HashMap::new();
     let mut order = Vec::new();
@@ -146,7 +146,7 @@ fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
     }
 }
 
-/// What becomes of a tag; `None` if it stays as it is.
+/// Describes what happens to a tag; `None` if it is sent unchanged.
 fn fate(text: &str) -> Option<String> {
     match tag(text) {
         None => Some("is left out: it holds nothing that Testmo takes in a tag".into()),
@@ -196,13 +196,13 @@ fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
     }
 }
 
-/// The first markup in a text: HTML of known elements, character references, and what is unmistakable of Markdown.
+/// Returns the first markup in a text: HTML of known elements, character references, and unmistakable Markdown.
 fn markup(text: &str) -> Option<&str> {
     element(text).or_else(|| reference(text)).or_else(|| markdown(text))
 }
 
-/// `<name …>` or `</name>`; a placeholder such as `<amount>` is none. The first few are looked at, and not for long, so
-/// that a text of many `<` takes no longer than others.
+/// Finds `<name …>` or `</name>`; a placeholder such as `<amount>` is not an element. Only the first few candidates are
+/// checked, each up to a limit, so that a text of many `<` takes no longer than others.
 fn element(text: &str) -> Option<&str> {
     text.match_indices('<').take(100).find_map(|(at, _)| {
         let inside = text[at + 1..].trim_start_matches('/');

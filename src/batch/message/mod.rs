@@ -1,4 +1,4 @@
-//! Holds a generator's batch as values, once it has been read and checked.
+//! Holds a generator's batch as values that have been read and checked.
 
 pub mod decode;
 pub(in crate::batch) mod fault;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::batch::BatchKey;
 
-/// The contract version this worker reads.
+/// The contract version that this worker reads.
 pub const SCHEMA_VERSION: u64 = 1;
 /// The most cases in one batch.
 pub const MAX_CASES: usize = 1_000;
@@ -26,7 +26,7 @@ pub const MAX_NAME: usize = 1_000;
 pub const MAX_EXTERNAL_ID: usize = 255;
 /// The most steps of a case.
 pub const MAX_STEPS: usize = 500;
-/// The most tags of a case, and the most issues.
+/// The most tags of a case, and the most issues of a case.
 pub const MAX_TAGS: usize = 50;
 /// The most characters of a tag, an issue or a folder name.
 pub const MAX_WORD: usize = 200;
@@ -34,21 +34,21 @@ pub const MAX_WORD: usize = 200;
 pub const MAX_FOLDERS: usize = 20;
 /// The most characters of each part of a source.
 pub const MAX_SOURCE: usize = 2_000;
-/// The largest number of the contract: up to here every language's numbers are exact.
+/// The largest number in the contract: numbers up to this one are exact in every language.
 pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 /// A tenant's generated cases, read and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Its identity.
+    /// The identity of the batch.
     pub key: BatchKey,
-    /// When the generator made it, in milliseconds since 1970.
+    /// When the generator made the batch, in milliseconds since 1970-01-01 UTC.
     pub generated_at: i64,
     /// What it was generated from.
     pub source: Source,
-    /// Where its cases are to go.
+    /// The requested folder for its cases.
     pub folder: FolderWish,
-    /// Its cases, in order; 1 to [`MAX_CASES`].
+    /// The cases of the batch, in order; 1 to [`MAX_CASES`].
     pub cases: Vec<Case>,
 }
 
@@ -58,18 +58,18 @@ pub struct Source {
     /// The key of the story or ticket, such as `SHOP-142`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Its title.
+    /// The title of the story or ticket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Where people find it.
+    /// The address of the story or ticket, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// What generated the cases.
+    /// The generator of the cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
 }
 
-/// Where the generator wants the cases.
+/// The folder that the generator requests for the cases.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FolderWish {
@@ -84,33 +84,33 @@ pub enum FolderWish {
 /// One generated test case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Case {
-    /// The generator's own id of it.
+    /// The generator's own id of the case.
     pub external_id: Option<String>,
-    /// Its name, trimmed.
+    /// The name of the case, trimmed.
     pub name: String,
-    /// What it is about.
+    /// What the case is about.
     pub description: Option<String>,
-    /// What must hold before.
+    /// The conditions that must hold before the case is run.
     pub preconditions: Option<String>,
-    /// What to do.
+    /// The instructions for running the case.
     pub script: Script,
-    /// How urgent it is.
+    /// The urgency of the case.
     pub priority: Option<Priority>,
     /// Tags as the generator wrote them.
     pub tags: Vec<String>,
     /// Display ids of issues, such as `SHOP-142`.
     pub issues: Vec<String>,
-    /// How long it takes a person, in seconds.
+    /// How long a person takes to run the case, in seconds.
     pub estimate_seconds: Option<u64>,
-    /// Passed-through custom fields by column name.
+    /// Custom fields to pass through, by column name.
     pub fields: Map<String, Value>,
 }
 
-/// What a person does to run a case.
+/// The instructions for running a case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Script {
-    /// Nothing is written down.
+    /// The case has no instructions.
     None,
     /// Steps in order.
     Steps(Vec<Step>),
@@ -121,15 +121,15 @@ pub enum Script {
 /// One step of a case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Step {
-    /// What to do.
+    /// The action to carry out.
     pub action: String,
-    /// With which data.
+    /// The data to use.
     pub data: Option<String>,
-    /// What is expected then.
+    /// The expected result.
     pub expected: Option<String>,
 }
 
-/// How urgent a case is, by name.
+/// The urgency of a case, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -137,9 +137,9 @@ pub enum Priority {
     Critical,
     /// Urgent.
     High,
-    /// As usual.
+    /// The usual urgency.
     Normal,
-    /// When there is time.
+    /// To be done when there is time.
     Low,
 }
 
@@ -147,7 +147,7 @@ impl Priority {
     /// Every priority, most urgent first.
     pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
 
-    /// The name in the contract.
+    /// Returns the name in the contract.
     pub fn name(self) -> &'static str {
         match self {
             Self::Critical => "critical",
@@ -158,13 +158,13 @@ impl Priority {
     }
 }
 
-/// What a case without an id of its own is called: `#n`, by its position from 1.
+/// Returns the key of a case without an id of its own: `#n`, by its position from 1.
 pub fn key_by_position(index: usize) -> String {
     format!("#{}", index + 1)
 }
 
 impl Case {
-    /// The key of this case within its batch: its external id, or `#n` by its position from 1.
+    /// Returns the key of this case within its batch: its external id, or `#n` by its position from 1.
     pub fn key(&self, index: usize) -> String {
         match &self.external_id {
             Some(id) => id.clone(),
@@ -174,7 +174,7 @@ impl Case {
 }
 
 impl Batch {
-    /// The keys of all cases, in order.
+    /// Returns the keys of all cases, in order.
     pub fn case_keys(&self) -> Vec<String> {
         self.cases.iter().enumerate().map(|(i, case)| case.key(i)).collect()
     }

@@ -29,13 +29,13 @@ impl<'a> Reader<'a> {
         self.value.as_object().is_some()
     }
 
-    /// Notes a fault here; the `None` is for the caller to return.
+    /// Records a fault here; returns `None`, for the caller to return.
     pub(super) fn fault<T>(&mut self, what: impl Display, remedy: impl Display) -> Option<T> {
         self.faults.add(&self.place, &what, &remedy);
         None
     }
 
-    /// Notes a fault of a key here, without looking for it.
+    /// Records a fault of a key here, without reading the key's value.
     pub(super) fn fault_of_key(&mut self, key: &str, what: &str, remedy: &str) {
         self.faults.add(&Place::Key(&self.place, key), &what, &remedy);
     }
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         self.is_object()
     }
 
-    /// Faults every key that the contract does not know, as a misspelt key would otherwise be lost silently.
+    /// Records a fault for every key that the contract does not know; otherwise a misspelt key would be lost silently.
     pub(super) fn only_keys(&mut self, known: &[&str]) {
         let Some(object) = self.value.as_object() else { return };
         for (key, _) in object.iter().filter(|(key, _)| !known.contains(&key.as_ref())) {
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads below `key`, wherever that leads.
+    /// Reads below `key`, even if the key is absent.
     pub(super) fn at<T>(&mut self, key: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         let value = self.value.get(key).unwrap_or(&Json::Null);
         read(&mut Reader { value, place: Place::Key(&self.place, key), faults: self.faults })
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads below `key`; absent and `null` are the same.
+    /// Reads below `key`; an absent key and `null` are the same.
     pub(super) fn optional<T>(&mut self, key: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         match self.value.get(key) {
             None | Some(Json::Null) => None,
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text of 1 to `most` characters on one line, trimmed; control characters within become blanks.
+    /// Reads a text of 1 to `most` characters on one line, trimmed; control characters inside become blanks.
     pub(super) fn line(&mut self, most: usize) -> Option<String> {
         let text = one_line(self.text()?);
         let length = text.chars().count();
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         Some(text.into_owned())
     }
 
-    /// A line that is told back as it came, so nothing within may be changed.
+    /// Reads a line that is reported back exactly as it was sent, so nothing inside it may be changed.
     pub(super) fn exact_line(&mut self, most: usize) -> Option<String> {
         if self.text()?.trim_matches(is_blank).contains(char::is_control) {
             return self.fault("holds a control character", "send it without line breaks, tabs and the like");
@@ -116,17 +116,17 @@ impl<'a> Reader<'a> {
         self.line(most)
     }
 
-    /// A text of any length.
+    /// Reads a text of any length.
     pub(super) fn prose(&mut self) -> Option<String> {
         Some(self.text()?.to_owned())
     }
 
-    /// A text of any length; one of blanks alone is none.
+    /// Reads a text of any length; a text of blanks alone counts as absent.
     pub(super) fn prose_if_any(&mut self) -> Option<String> {
         self.prose().filter(|text| !text.chars().all(is_blank))
     }
 
-    /// A whole number that every JSON parser keeps exactly; JSON has no other form for 12 than for 12.0.
+    /// Reads a whole number that every JSON parser keeps exactly; JSON does not distinguish 12 from 12.0.
     pub(super) fn positive(&mut self) -> Option<u64> {
         match self.value.as_number().and_then(whole).filter(|n| (1..=MAX_NUMBER).contains(n)) {
             Some(n) => Some(n),
@@ -152,14 +152,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A number without a fraction, however it is written.
+/// Returns a number without a fraction, whether it is written as 12 or 12.0.
 pub(super) fn whole(value: &Number) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
     let exact = |n: f64| (n.fract() == 0.0 && (0.0..=MAX_NUMBER as f64).contains(&n)).then_some(n as u64);
     value.as_u64().or_else(|| value.as_f64().and_then(exact))
 }
 
-/// Words with commas between them, put together only when they are shown.
+/// Words separated by commas, joined only when they are shown.
 struct Listed<'a>(&'a [&'a str]);
 
 impl Display for Listed<'_> {

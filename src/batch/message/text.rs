@@ -1,14 +1,14 @@
-//! What of a text from outside may stand in events, on the shelf and in one line? Nothing that commands a terminal.
+//! Makes texts from outside safe for events, the shelf and single lines, so that none can control a terminal.
 
 use std::borrow::Cow;
 
-/// A text on one line: control characters become blanks, blanks at the ends are dropped.
+/// Returns a text on one line: control characters become blanks, and blanks at the ends are dropped.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let text = text.trim_matches(is_blank);
     if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text.into() }
 }
 
-/// The same, cut to so many characters; where something is missing it ends with `…`.
+/// Returns a text on one line, cut to at most `most` characters; a cut text ends with `…`.
 pub fn excerpt(text: &str, most: usize) -> String {
     let line = one_line(text);
     match line.char_indices().nth(most) {
@@ -17,7 +17,7 @@ pub fn excerpt(text: &str, most: usize) -> String {
     }
 }
 
-/// Whether a character shows nothing where it stands at the end of a text; U+FEFF is a blank in other languages.
+/// Returns whether a character is invisible at the end of a text; U+FEFF is a blank in other languages.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
