@@ -1,4 +1,4 @@
-//! How does a tenant want cases to look in Testmo? The mapping from the contract to Testmo's fields, by ids and columns.
+//! Holds a tenant's mapping from the contract to Testmo's fields, by ids and columns.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use serde_json::{Map, Value};
 
 use crate::batch::message::Priority;
 
-/// A tenant's wishes as the worker uses them; people may write names instead, see [`crate::batch::render::mapping_spec`]. Every part has a
-/// default that fits a fresh Testmo project.
+/// A tenant's mapping as the worker uses it; people may write names instead, see
+/// [`crate::batch::render::mapping_spec`]. Every part has a default that fits a fresh Testmo project.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mapping {
-    /// Template of cases with steps or text; the project's default when absent.
+    /// Template of cases with steps or text; if absent, the project's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<u64>,
-    /// Template of cases in Gherkin; `template_id` when absent.
+    /// Template of cases in Gherkin; if absent, `template_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gherkin_template_id: Option<u64>,
-    /// State that new cases get; the project's default when absent.
+    /// State of new cases; if absent, the project's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_id: Option<u64>,
     /// Column of the steps; `null` leaves them out.
@@ -27,12 +27,12 @@ pub struct Mapping {
     pub preconditions: Option<String>,
     /// Column of the description; `null` leaves it out.
     pub description: Option<String>,
-    /// Column of Gherkin text; without one it goes into the description.
+    /// Column of Gherkin text; if absent, the text goes into the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gherkin: Option<String>,
     /// Column and values of the priority; `null` leaves it out.
     pub priority: Option<PriorityColumn>,
-    /// Whether the description ends with what the case was generated from.
+    /// Whether the description ends with a note of the case's source.
     pub origin_note: bool,
     /// Values for custom fields that are the same in every case.
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -44,26 +44,26 @@ pub struct Mapping {
     pub mark: bool,
     /// Whether `estimate_seconds` is sent.
     pub estimate: bool,
-    /// The issue integration that display ids belong to; issues are left out without one.
+    /// The issue integration that display ids belong to; if absent, issues are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integration_id: Option<u64>,
-    /// The project of that integration; GitHub and GitLab need it.
+    /// The project of the issue integration; GitHub and GitLab need one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_project_id: Option<u64>,
 }
 
-/// Where a priority goes and which option each name is.
+/// The column of the priority, and the option of each priority name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriorityColumn {
     /// The column.
     pub column: String,
-    /// The option id of each name; a name without one is left out.
+    /// The option id of each priority name; a name without an option is left out.
     pub values: BTreeMap<Priority, u64>,
 }
 
 impl Default for Mapping {
-    /// The columns of a fresh Testmo project; its priorities are 1 High, 2 Normal, 3 Low.
+    /// Returns the mapping for a fresh Testmo project, whose priorities are 1 High, 2 Normal, 3 Low.
     fn default() -> Self {
         let values = [(Priority::Critical, 1), (Priority::High, 1), (Priority::Normal, 2), (Priority::Low, 3)];
         Self {

@@ -1,4 +1,4 @@
-//! What does a mapping say as people write it? Ids and columns, or the names that a tenant's Testmo gives them.
+//! Reads a mapping as people write it, with ids and columns or with Testmo's names, and resolves the names.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use crate::batch::message::decode::is_custom_column;
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
 use crate::batch::render::tag;
 
-/// A mapping as it is written; without names it says what [`Mapping`] says.
+/// A mapping as it is written; without names it means the same as [`Mapping`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MappingSpec {
-    /// Template of cases with steps or text; the project's default when absent.
+    /// Template of cases with steps or text; if absent, the project's default.
     #[serde(alias = "template_id", skip_serializing_if = "Option::is_none")]
     pub template: Option<Named>,
-    /// Template of cases in Gherkin; `template` when absent.
+    /// Template of cases in Gherkin; if absent, `template`.
     #[serde(alias = "gherkin_template_id", skip_serializing_if = "Option::is_none")]
     pub gherkin_template: Option<Named>,
-    /// State that new cases get; the project's default when absent.
+    /// State of new cases; if absent, the project's default.
     #[serde(alias = "state_id", skip_serializing_if = "Option::is_none")]
     pub state: Option<Named>,
     /// Column or label of the steps; `null` leaves them out.
@@ -29,12 +29,12 @@ pub struct MappingSpec {
     pub preconditions: Option<String>,
     /// Column or label of the description; `null` leaves it out.
     pub description: Option<String>,
-    /// Column or label of Gherkin text; without one it goes into the description.
+    /// Column or label of Gherkin text; if absent, the text goes into the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gherkin: Option<String>,
     /// Column and values of the priority; `null` leaves it out.
     pub priority: Option<WrittenPriority>,
-    /// Whether the description ends with what the case was generated from.
+    /// Whether the description ends with a note of the case's source.
     pub origin_note: bool,
     /// Values for custom fields that are the same in every case, by column or label.
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -46,15 +46,15 @@ pub struct MappingSpec {
     pub mark: bool,
     /// Whether `estimate_seconds` is sent.
     pub estimate: bool,
-    /// The issue integration that display ids belong to; issues are left out without one.
+    /// The issue integration that display ids belong to; if absent, issues are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integration_id: Option<u64>,
-    /// The project of that integration; GitHub and GitLab need it.
+    /// The project of the issue integration; GitHub and GitLab need one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_project_id: Option<u64>,
 }
 
-/// Something in Testmo, by its id or by its name.
+/// An object in Testmo, by its id or by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected an id or a name")]
 pub enum Named {
@@ -64,17 +64,18 @@ pub enum Named {
     Name(String),
 }
 
-/// Where a priority goes and which option each name is.
+/// The column of the priority, and the option of each priority name, as written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenPriority {
     /// The column or label.
     pub column: String,
-    /// The option of each name; a name without one is left out.
+    /// The option of each priority name; a name without an option is left out.
     pub values: BTreeMap<Priority, Named>,
 }
 
-/// What there is at a tenant's Testmo; a part is `None` where it is not listed, as some tenants lack the routes.
+/// The templates, states and fields of a tenant's Testmo; a part that is not listed is `None`, as some tenants lack the
+/// routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// The project's templates.
@@ -85,7 +86,7 @@ pub struct Catalogue {
     pub fields: Option<Vec<Field>>,
 }
 
-/// Something with an id and a name.
+/// An object with an id and a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// The id.
@@ -97,17 +98,17 @@ pub struct Item {
 /// A custom field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// The key in cases, `custom_...`: frozen when the field was made.
+    /// The key in cases, `custom_...`, which stays the same after the field was created.
     pub column: String,
-    /// Today's label.
+    /// The present label.
     pub label: String,
     /// The options of a dropdown.
     pub options: Vec<Item>,
-    /// Whether a case has to fill it, where Testmo tells.
+    /// Whether every case has to fill the field, if Testmo reports this.
     pub required: bool,
 }
 
-/// Which parts of a [`Catalogue`] a mapping needs.
+/// The parts of a [`Catalogue`] that a mapping needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// The templates.
@@ -166,7 +167,7 @@ impl MappingSpec {
         }
     }
 
-    /// What has to be asked for before the names are known.
+    /// Returns the parts of a [`Catalogue`] that have to be read before the names can be resolved.
     pub fn needs(&self) -> Needs {
         let named = |one: &Option<Named>| matches!(one, Some(Named::Name(_)));
         let texts = [&self.steps, &self.preconditions, &self.description, &self.gherkin];
@@ -181,10 +182,10 @@ impl MappingSpec {
         }
     }
 
-    /// The mapping by ids and columns.
+    /// Returns the mapping by ids and columns.
     ///
     /// # Errors
-    /// With a sentence for every name that does not exist, and the names that do.
+    /// One sentence for every name that does not exist, with the names that do.
     pub fn resolve(&self, there: &Catalogue) -> Result<Mapping, Vec<String>> {
         let mut lookup = Lookup { there, faults: Vec::new() };
         let mut column = |key: &str, text: &Option<String>| text.as_ref().map(|text| lookup.column(key, text));
@@ -220,7 +221,7 @@ impl MappingSpec {
     }
 }
 
-/// The labels of required fields that no part of a mapping fills.
+/// Returns the labels of required fields that no part of a mapping fills.
 pub fn unfilled<'a>(mapping: &Mapping, there: &'a Catalogue) -> Vec<&'a str> {
     let texts = [&mapping.steps, &mapping.preconditions, &mapping.description, &mapping.gherkin];
     let filled = |column: &String| {
@@ -232,7 +233,7 @@ pub fn unfilled<'a>(mapping: &Mapping, there: &'a Catalogue) -> Vec<&'a str> {
     fields.filter(|field| field.required && !filled(&field.column)).map(|field| field.label.as_str()).collect()
 }
 
-/// Finds names, and gathers those that are not there.
+/// Resolves names, and collects a fault for each name that does not exist.
 struct Lookup<'a> {
     there: &'a Catalogue,
     faults: Vec<String>,
@@ -249,7 +250,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// The column of a text that is one, or that is a label; the text itself where nothing is found.
+    /// Returns the column that a text is or is the label of; if no label matches, the text itself.
     fn column(&mut self, key: &str, text: &str) -> String {
         if is_custom_column(text) {
             return text.to_owned();
@@ -283,7 +284,7 @@ impl Lookup<'_> {
                 self.faults.push(format!("`{key}`: this Testmo has no field with the column `{column}`"));
                 None
             }
-            // The label was not found, which has been said.
+            // The missing label was reported already.
             None => None,
         }
     }
@@ -301,7 +302,7 @@ impl Lookup<'_> {
         fixed
     }
 
-    /// A fixed value, with the names of options as ids; in a field without options a text is a text.
+    /// Resolves a fixed value, with names of options turned into ids; in a field without options a text stays a text.
     fn value(&mut self, key: &str, column: &str, value: &Value) -> Value {
         let has_options = |field: &&Field| field.column == column && !field.options.is_empty();
         if !self.there.fields.iter().flatten().any(|field| has_options(&field)) {
@@ -314,7 +315,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// The one that is called so; where none is, the one whose name differs only in capitals.
+    /// Returns the entry with this name; if there is none, the only entry whose name differs just in upper and lower
+    /// case.
     fn pick<'t, T>(&mut self, key: &str, name: &str, there: &'t [T], name_of: impl Fn(&T) -> &String) -> Option<&'t T> {
         let (exact, folded) = (name.trim(), name.trim().to_lowercase());
         let mut found: Vec<&T> = there.iter().filter(|one| name_of(one).trim() == exact).collect();

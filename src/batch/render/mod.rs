@@ -1,4 +1,4 @@
-//! What does a case look like in Testmo? One entry of a create request, but for its folder.
+//! Renders each case of a batch as one entry of a create request, without the folder.
 
 pub mod mapping;
 pub mod mapping_spec;
@@ -14,24 +14,24 @@ use crate::batch::message::fingerprint;
 use crate::batch::message::{Batch, Case, Script, Source, Step};
 use crate::batch::render::mapping::Mapping;
 
-/// The most characters of a tag; Testmo's own limit is not known.
+/// The most characters of a tag: our own limit, as Testmo's is not known.
 const MAX_TAG: usize = 32;
-/// What the entry of a case with a few steps takes.
+/// The usual size of the entry of a case with a few steps, in bytes.
 const USUAL_BYTES: usize = 2_048;
 
 /// A case as it will be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedCase {
-    /// Its key within the batch.
+    /// The key of the case within the batch.
     pub key: String,
-    /// Its name, as Testmo will hold it.
+    /// The name of the case, as Testmo will hold it.
     pub name: String,
     /// The entry as JSON text, without `folder_id`; see [`crate::batch::push_body`].
     pub entry: String,
 }
 
 impl RenderedCase {
-    /// Whether a field, named as in Testmo's errors, is sent with this case.
+    /// Returns whether a field, named as in Testmo's errors, is sent with this case.
     pub fn sends(&self, field: &str) -> bool {
         let column = field.split('.').next().unwrap_or(field);
         let entry: Map<String, Value> = serde_json::from_str(&self.entry).unwrap_or_default();
@@ -39,7 +39,7 @@ impl RenderedCase {
     }
 }
 
-/// Every case of a batch as it will be sent, in order.
+/// Returns every case of a batch as it will be sent, in order.
 pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
     let batch_tag = mapping.mark.then(|| fingerprint::batch_tag(&batch.key));
     let note = origin_note(&batch.source).filter(|_| mapping.origin_note).map(|note| rich_text(&note));
@@ -59,7 +59,7 @@ pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
 struct Entry<'a>(Vec<(&'a str, Field<'a>)>);
 
 impl<'a> Entry<'a> {
-    /// Puts a field into the place of the one with its name, or at the end.
+    /// Replaces the field of the same name, or appends the field.
     fn put(&mut self, column: &'a str, field: Field<'a>) {
         match self.0.iter_mut().find(|(known, _)| *known == column) {
             Some((_, known)) => *known = field,
@@ -74,7 +74,7 @@ impl Serialize for Entry<'_> {
     }
 }
 
-/// What is sent in a field.
+/// The value of a field.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Field<'a> {
@@ -87,7 +87,7 @@ enum Field<'a> {
     AsGiven(&'a Value),
 }
 
-/// By Testmo's default `text1` is the action, `text2` the data and `text3` what is expected.
+/// One step: by Testmo's default `text1` is the action, `text2` the data and `text3` the expected result.
 #[derive(Serialize)]
 struct StepFields {
     text1: String,
@@ -107,7 +107,7 @@ struct IssueFields<'a> {
 }
 
 fn entry<'a>(case: &'a Case, note: Option<&str>, mapping: &'a Mapping, batch_tag: Option<&str>) -> Entry<'a> {
-    // A case has custom fields only, and each of them once.
+    // A case has only custom fields of its own, each at most once.
     let own = case.fields.iter().map(|(column, value)| (column.as_str(), Field::AsGiven(value)));
     let mut entry = Entry(std::iter::once(("name", Field::Text(&case.name))).chain(own).collect());
     for (column, value) in &mapping.fixed {
@@ -171,7 +171,7 @@ fn description(case: &Case, note: Option<&str>, mapping: &Mapping) -> String {
     html
 }
 
-/// `Generated from KEY: title (link)`, of the parts there are.
+/// Returns `Generated from KEY: title (link)`, with the parts that are present.
 fn origin_note(source: &Source) -> Option<String> {
     let what = match (&source.key, &source.title) {
         (Some(key), Some(title)) => format!("{key}: {title}"),
@@ -182,7 +182,7 @@ fn origin_note(source: &Source) -> Option<String> {
     Some(format!("Generated from {what}{link}"))
 }
 
-/// Plain text as the HTML of Testmo's rich text: escaped, a paragraph for each block, a break for each line.
+/// Returns plain text as the HTML of Testmo's rich text: escaped, a paragraph for each block, a break for each line.
 pub fn rich_text(text: &str) -> String {
     let text = match text.contains('\r') {
         true => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
@@ -233,7 +233,7 @@ fn tags(of_case: &[String], of_tenant: &[String], batch_tag: Option<&str>) -> Ve
     tags
 }
 
-/// A text as a tag that Testmo takes: `[a-z0-9_-]`, at most 32 characters; `None` when nothing of it is left.
+/// Returns a text as a tag that Testmo accepts: `[a-z0-9_-]`, at most 32 characters; `None` if no character is left.
 pub fn tag(text: &str) -> Option<String> {
     let mut tag = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {

@@ -1,18 +1,18 @@
-//! Which cases go into one request? Sizes and the body of a push.
+//! Computes how many cases fit into one create request, and builds the body of the request.
 
 use crate::batch::render::RenderedCase;
 
 const OPEN: &str = r#"{"cases":["#;
 const CLOSE: &str = "]}";
 
-/// The body of a create request: each case goes into the folder that stands with it.
+/// Returns the body of a create request: each case goes into the folder given with it.
 pub fn push_body<'a>(cases: impl IntoIterator<Item = (u64, &'a RenderedCase)>) -> String {
     let mut body = String::from(OPEN);
     for (folder, case) in cases {
         if body.len() > OPEN.len() {
             body.push(',');
         }
-        // Every entry is an object that starts with its name, so the folder can go first.
+        // Every entry is an object that starts with the name, so the folder can be put first.
         body.push_str(&folder_prefix(folder));
         body.push_str(&case.entry[1..]);
     }
@@ -24,15 +24,15 @@ fn folder_prefix(folder_id: u64) -> String {
     format!(r#"{{"folder_id":{folder_id},"#)
 }
 
-/// How many bytes of a request a case takes at most, in bytes of JSON.
+/// Returns how much a case takes in a request at most, in bytes of JSON.
 pub fn size_in_push(folder: u64, case: &RenderedCase) -> usize {
-    // Its opening brace goes to the folder, and a comma comes.
+    // The entry's opening brace counts for the folder, and a comma is added.
     folder_prefix(folder).len() + case.entry.len()
 }
 
-/// How many of these cases, from the first on and by their sizes, fit into what is left of a request: at most
-/// `most_cases` and `most_bytes`. An empty request takes at least one, as a case that is too large alone is for Testmo
-/// to refuse.
+/// Returns how many cases, from the first on and by their sizes in bytes, fit into the rest of a request: at most
+/// `most_cases` cases and `most_bytes` bytes. An empty request takes at least one case, because Testmo has to refuse a
+/// case that is too large alone.
 pub fn fitting(sizes: &[usize], most_cases: usize, most_bytes: usize, is_empty: bool) -> usize {
     let mut bytes = 0;
     let fits = sizes.iter().take(most_cases).take_while(|size| {

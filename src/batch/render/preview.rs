@@ -1,4 +1,4 @@
-//! What would a batch become? Its cases as they would be sent, with what is changed or left out, and its requests.
+//! Previews a batch: its cases as they would be sent, the parts that are changed or left out, and its requests.
 
 use serde_json::{Map, Value};
 
@@ -10,44 +10,44 @@ use crate::batch::{fitting, push_body, size_in_push};
 /// A case as it would be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CasePreview {
-    /// The entry of the request, but for its folder.
+    /// The entry of the request, without the folder.
     pub sent: RenderedCase,
-    /// The same as a value.
+    /// The entry as a JSON value.
     pub entry: Map<String, Value>,
-    /// The case's tags that are sent otherwise, or not at all.
+    /// The tags of the case that are sent changed, or not at all.
     pub tags: Vec<ChangedTag>,
-    /// What of the case is not sent.
+    /// The parts of the case that are not sent.
     pub left_out: Vec<LeftOut>,
 }
 
 /// A tag that is not sent as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedTag {
-    /// As it was written.
+    /// The tag as it was written.
     pub written: String,
-    /// As it is sent; `None` when nothing of it is.
+    /// The tag as it is sent; `None` if it is left out.
     pub sent: Option<String>,
 }
 
 /// A part of a case that is not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its key in the contract.
+    /// The key of the part in the contract.
     pub what: String,
-    /// Why.
+    /// The reason for leaving the part out.
     pub why: &'static str,
 }
 
 /// A request that would be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestSize {
-    /// The cases in it.
+    /// The number of cases in the request.
     pub cases: usize,
-    /// The bytes of its body.
+    /// The size of the request's body in bytes.
     pub bytes: usize,
 }
 
-/// Every case of a batch, in order.
+/// Returns a preview of every case of a batch, in order.
 pub fn preview(batch: &Batch, mapping: &Mapping) -> Vec<CasePreview> {
     let rendered = render::render(batch, mapping);
     let one = |(case, sent): (&Case, RenderedCase)| {
@@ -59,7 +59,7 @@ pub fn preview(batch: &Batch, mapping: &Mapping) -> Vec<CasePreview> {
     batch.cases.iter().zip(rendered).map(one).collect()
 }
 
-/// The requests that would carry these cases, if none of them is refused or too large for Testmo.
+/// Returns the requests that would carry these cases, if no case is refused or too large for Testmo.
 pub fn requests(folder: u64, cases: &[RenderedCase], most_cases: usize, most_bytes: usize) -> Vec<RequestSize> {
     let (mut sizes, mut rest) = (Vec::new(), cases);
     while !rest.is_empty() {
