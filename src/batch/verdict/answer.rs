@@ -1,38 +1,38 @@
-//! How can a call to Testmo end? Facts in the words of the core, without status codes' consequences.
+//! Classifies the end of a call to Testmo as a fact, without deciding what follows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::batch::render::RenderedCase;
 
-/// How a create request ended; the ids are by position of the request.
+/// The end of a create request; ids are by position in the request.
 pub type CreateResult = Result<Vec<Option<u64>>, ApiError>;
 
-/// How a create request ended, and how its answer shows the cases otherwise than they were sent.
+/// The end of a create request, and the response differences.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateOutcome {
-    /// How it ended.
+    /// The end of the request.
     pub end: CreateResult,
-    /// Differences, by position of the request; none of them is a failure.
+    /// Response differences, by position in the request; a difference is not a failure.
     pub differing: Vec<ResponseDifference>,
-    /// How far the first case's time of creation is from the time of the answer, in milliseconds, if it tells both.
+    /// How far the first case's creation time is from the time of the answer, in milliseconds, if the answer has both.
     pub offset: Option<i64>,
 }
 
-/// The highest id that a case can have: numbers in JSON are exact up to there.
+/// The highest possible id of a case: numbers in JSON are exact up to this one.
 pub const HIGHEST_ID: u64 = 1 << 53;
 
-/// Whether a number can be the id of a case.
+/// Returns whether a number can be the id of a case.
 pub fn is_id(id: u64) -> bool {
     (1..=HIGHEST_ID).contains(&id)
 }
 
-/// A part of a created case that Testmo's answer shows otherwise than it was sent.
+/// A part of a created case that Testmo's answer shows differently from how it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseDifference {
-    /// The case, by position of the request.
+    /// The position of the case in the request.
     pub index: usize,
-    /// Which part: one of [`ResponseDifference::PARTS`].
+    /// The part that differs: one of [`ResponseDifference::PARTS`].
     pub part: &'static str,
 }
 
@@ -41,24 +41,24 @@ impl ResponseDifference {
     pub const PARTS: [&'static str; 5] = ["name", "folder", "state", "tags", "steps"];
 }
 
-/// Why a call did not give what was asked for.
+/// Why a call did not return the requested result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApiError {
-    /// The address may not be called, or does not resolve to one that may.
+    /// The address may not be called, or does not resolve to one that may be called.
     AddressRefused(String),
     /// The host name is not known.
     UnknownHost,
-    /// No connection came about: refused, no route, or too slow.
+    /// The connection could not be established: refused, no route, or too slow.
     Unreachable(String),
-    /// The server's certificate does not fit.
+    /// The server's certificate is not valid for the host.
     Tls(String),
     /// 401: the key is not, or no longer, accepted.
     KeyRefused,
     /// 403: the key's user may not do this.
     Forbidden,
-    /// 404: the project or folder is not there, or hidden from the key's user.
+    /// 404: the project or folder does not exist, or is hidden from the key's user.
     Missing,
-    /// A redirect, or a success that is not JSON: this is not Testmo's API.
+    /// A redirect, or a success that is not JSON: the host is not Testmo's API.
     NotTestmo {
         /// The status.
         status: u16,
@@ -67,7 +67,7 @@ pub enum ApiError {
     TooLarge,
     /// 422: Testmo refused the whole request.
     Invalid(Refusals),
-    /// 429: the account is throttled.
+    /// 429: Testmo limits the rate of the account's requests.
     Throttled {
         /// How long to wait, if the answer said so.
         retry_after: Option<Duration>,
@@ -77,7 +77,7 @@ pub enum ApiError {
         /// The status.
         status: u16,
     },
-    /// 421 or 425: the server did not process the request, and wants it again.
+    /// 421 or 425: the server did not process the request and asks for it again.
     NotProcessed {
         /// The status.
         status: u16,
@@ -92,34 +92,34 @@ pub enum ApiError {
         /// The status.
         status: u16,
     },
-    /// No answer, or not all of it, within the time limit.
+    /// The answer, or a part of it, was not received within the time limit.
     TimedOut,
     /// The connection broke after the request had begun.
     Broken(String),
-    /// An answer of success whose content could not be read.
+    /// The answer reported success, but its content could not be read.
     Unreadable(String),
 }
 
-/// What a 422 says: which entries, which fields.
+/// The content of a 422: the refused entries and fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
-    /// By position in the request.
+    /// Refused fields by the entry's position in the request.
     pub entries: BTreeMap<usize, Vec<FieldRefusal>>,
-    /// What it says without naming an entry.
+    /// Refusals that name no entry.
     pub whole: Vec<FieldRefusal>,
 }
 
 /// One field that Testmo refused.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct FieldRefusal {
-    /// The field, such as `tags`; empty where none is named.
+    /// The field, such as `tags`; empty if Testmo named none.
     pub field: String,
-    /// Testmo's words.
+    /// Testmo's own words.
     pub message: String,
 }
 
 impl ApiError {
-    /// Whether a create request that ended so may all the same have created its cases, now or soon.
+    /// Returns whether a create request with this end may nevertheless have created its cases, now or soon.
     pub fn may_have_committed(&self) -> bool {
         match self {
             Self::Server { .. }
@@ -127,8 +127,8 @@ impl ApiError {
             | Self::Broken(_)
             | Self::Unreadable(_)
             | Self::Inconclusive { .. } => true,
-            // A proxy may show its own page in place of what Testmo answered, and 302 and 303 may lead to the result of
-            // a request that was carried out. Only these redirects say that the request has to go elsewhere instead
+            // A proxy may show its own page in place of Testmo's answer, and 302 and 303 may lead to the result of a
+            // request that was carried out. Only 301, 307 and 308 state that the request has to go elsewhere instead
             // (RFC 9110, 15.4).
             Self::NotTestmo { status } => !matches!(status, 301 | 307 | 308),
             Self::AddressRefused(_)
@@ -146,10 +146,10 @@ impl ApiError {
         }
     }
 
-    /// How long after such an end nothing more can be committed by it.
+    /// Returns how long after this end the request may still create cases.
     ///
-    /// An answered 500 or 503 comes from a server that has ended its work; behind anything else it may still
-    /// be at work for as long as a request may take.
+    /// A server that answers 500 or 503 has ended its work; after any other end the server may still be working for as
+    /// long as a request may take.
     pub fn settle_time(&self, answered: Duration, unanswered: Duration) -> Duration {
         if self.has_ended() {
             answered
@@ -160,12 +160,13 @@ impl ApiError {
         }
     }
 
-    /// Whether Testmo itself said that it works on the request no more, though not whether it had carried it out.
+    /// Returns whether Testmo itself reported that it stopped working on the request; this does not say whether the
+    /// request was carried out.
     pub fn has_ended(&self) -> bool {
         matches!(self, Self::Server { status: 500 | 503 })
     }
 
-    /// The class that metrics and histories show.
+    /// Returns the class for metrics and histories.
     pub fn class(&self) -> &'static str {
         match self {
             Self::AddressRefused(_) => "address_refused",
@@ -189,7 +190,7 @@ impl ApiError {
         }
     }
 
-    /// Every class there is, with `2xx` for success.
+    /// Every class, with `2xx` for success.
     pub const CLASSES: [&'static str; 19] = [
         "2xx",
         "address_refused",

@@ -1,4 +1,4 @@
-//! Decides what follows each end of a call to Testmo: retry, park, dead or done. No other place does.
+//! Decides what follows each end of a call to Testmo (retry, park, dead or done), and is the only place that does.
 
 pub mod answer;
 pub mod reason;
@@ -21,7 +21,7 @@ pub enum Verdict {
     Created,
     /// The named cases are refused; the others are sent again without them.
     RefuseNamed(Refusals),
-    /// The request is refused as a whole, or too large: send half of it, or refuse the only case of it.
+    /// The request is refused as a whole, or too large: send half of it, or refuse its only case.
     Halve {
         /// Why the only case of a request is refused.
         reason: Reason,
@@ -32,8 +32,8 @@ pub enum Verdict {
     RefuseAll(Reason),
     /// The outcome is unknown: reconcile with Testmo once the settle time is over, then go on.
     Reconcile,
-    /// The same, but Testmo may give this answer for as long as these cases, or this connection, stay as they are: when it
-    /// comes again, the cause is searched for.
+    /// The outcome is unknown as with [`Reconcile`](Self::Reconcile), but Testmo may give this answer for as long as
+    /// these cases or this connection stay unchanged: if the answer is repeated, the cause is determined.
     FindCause {
         /// The HTTP status of the answer.
         status: u16,
@@ -44,7 +44,8 @@ pub enum Verdict {
     Throttle(Option<Duration>),
     /// Nothing was created; the batch waits until the connection is fixed.
     Park(Reason),
-    /// The same, but cases may have been created: reconcile before the next create request.
+    /// Cases may have been created, and the batch waits until the connection is fixed: reconcile before the next create
+    /// request.
     ParkUnclear(Reason),
 }
 
@@ -85,7 +86,7 @@ pub fn after_push(end: &CreateResult, sent: &[&RenderedCase]) -> Verdict {
     }
 }
 
-/// What follows when a look into Testmo failed: nothing is ever created by looking.
+/// Decides what follows a failed reconciliation: reading from Testmo never creates a case.
 pub fn after_failed_read(error: &ApiError) -> Verdict {
     match error {
         ApiError::Throttled { retry_after } => Verdict::Throttle(*retry_after),
@@ -107,7 +108,8 @@ pub fn after_failed_read(error: &ApiError) -> Verdict {
     }
 }
 
-/// What follows when a folder could not be created; after an unclear end it is looked for before the next try.
+/// Decides what follows if a folder could not be created; after an unknown outcome the folder is searched for before
+/// the next try.
 pub fn after_failed_folder(error: &ApiError) -> Verdict {
     if matches!(error, ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. }) {
         return Verdict::Park(Reason::FolderMissing);
@@ -115,7 +117,7 @@ pub fn after_failed_folder(error: &ApiError) -> Verdict {
     after_failed_read(error)
 }
 
-/// What the end of a request tells of its account; `None` where it tells nothing.
+/// Returns what the end of a request shows about its account; `None` if it shows nothing.
 pub fn signal_of(error: Option<&ApiError>) -> Option<Signal> {
     let Some(error) = error else { return Some(Signal::Answered) };
     match error {
@@ -133,18 +135,18 @@ pub fn signal_of(error: Option<&ApiError>) -> Option<Signal> {
         | ApiError::Invalid(_)
         | ApiError::Rejected { .. }
         | ApiError::Unreadable(_) => Some(Signal::Answered),
-        // These are about the address, which other tenants of the account may have right.
+        // These errors are about the address, which may be right for other tenants of the account.
         ApiError::AddressRefused(_) | ApiError::UnknownHost | ApiError::Tls(_) | ApiError::NotTestmo { .. } => None,
     }
 }
 
-/// How many refusals of whole requests in a row, none of which names a case, it takes until the connection is to blame:
-/// halving `sent` cases down to one bad case takes at most half as many and one.
+/// Returns how many whole requests in a row, without a case being named, have to be refused until the connection counts
+/// as the cause: halving `sent` cases down to one bad case takes at most half that number plus one.
 pub fn most_refusals(sent: usize) -> u32 {
     sent.saturating_mul(sent).max(8).ilog2()
 }
 
-/// The reason that people are told for a error.
+/// Returns the reason that is reported for an error.
 pub fn reason_of(error: &ApiError) -> Reason {
     match error {
         ApiError::AddressRefused(_) => Reason::AddressRefused,
@@ -157,7 +159,7 @@ pub fn reason_of(error: &ApiError) -> Reason {
         ApiError::Invalid(_) => Reason::CaseRefused,
         ApiError::Throttled { .. } => Reason::Throttled,
         ApiError::Rejected { .. } => Reason::Rejected,
-        // A host that is not Testmo's has no such route, and says so in its own words.
+        // A host that does not belong to Testmo has no such route, and answers 404 in its own words.
         ApiError::Inconclusive { status: 404 } => Reason::NotTestmo,
         ApiError::Inconclusive { .. } => Reason::UnexpectedStatus,
         ApiError::NotProcessed { .. } | ApiError::Server { .. } => Reason::ServerError,
@@ -166,15 +168,15 @@ pub fn reason_of(error: &ApiError) -> Reason {
     }
 }
 
-/// The reason that a look at a connection failed: one whose host was never reached is mistyped, so far as is known.
+/// Returns the reason why verifying a connection failed: a host that was never reached counts as mistyped.
 pub fn reason_of_look(error: &ApiError) -> Reason {
     if matches!(error, ApiError::UnknownHost | ApiError::Tls(_)) { Reason::WrongHost } else { reason_of(error) }
 }
 
-/// How long until a connection that failed is looked at again by itself, after it was looked at `times` times.
+/// Returns how long until a failed connection is re-verified automatically, after it was verified `times` times.
 ///
-/// A refused key is never tried again, and one that was never entered right is for the one who enters it; what people
-/// mend inside Testmo is looked at again after 5 minutes, growing to 6 hours.
+/// A refused key is never tried again, and a connection that never worked as entered has to be corrected by the person
+/// who entered it. Causes that people fix inside Testmo are re-verified after 5 minutes, growing to 6 hours.
 pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
     match reason {
         Reason::Forbidden
@@ -219,43 +221,43 @@ pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
     }
 }
 
-/// When the next try of something that fails is due, and when it is given up.
+/// Whether and when a failing batch is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
     /// Try again in this process, after a jittered pause.
     InProcess,
-    /// Onto the shelf, for this long.
+    /// Move the batch to the shelf, for this long.
     Shelf(Duration),
-    /// Dead: it has failed for too long.
+    /// Mark the batch dead: it has failed for too long.
     Exhausted,
 }
 
-/// The limits of patience.
+/// The limits that [`patience`] applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PatienceLimits {
-    /// Tries in this process, before the shelf.
+    /// The most tries in this process before the batch is moved to the shelf.
     pub in_process: u32,
-    /// The first time on the shelf; doubles each time.
+    /// The first time on the shelf; it doubles each time.
     pub first_park: Duration,
     /// The longest time on the shelf.
     pub longest_park: Duration,
-    /// How long it may fail.
+    /// How long a batch may fail before it is marked dead.
     pub horizon: Duration,
-    /// How many times on the shelf there must have been before it is given up.
+    /// The least number of times on the shelf before a batch is marked dead.
     pub least_parks: u32,
 }
 
-/// Whether a batch that has been failing for this reason for long is given up at last. A status that is not understood
-/// says nothing against the batch, so that it waits until that is answered no more.
+/// Returns whether a batch that keeps failing for this reason is marked dead in the end. A status that is not
+/// understood says nothing against the batch, so the batch waits until the status no longer occurs.
 pub fn is_given_up(reason: Reason) -> bool {
     reason != Reason::UnexpectedStatus && reason != Reason::NotTestmo
 }
 
-/// How often a request must have been answered with a status that does not tell its outcome, in a row and without other
-/// batches' cases, until it is asked whether the connection or a case is the cause.
+/// Returns after how many answers in a row that leave the outcome unknown, to requests without other batches' cases,
+/// the worker determines whether the connection or a case is the cause.
 ///
-/// The first request of a batch and one case alone are tried again before; of a batch that is being halved each part
-/// has failed together with others already.
+/// The first request of a batch and a case alone are tried again before; each part of a batch that is being halved has
+/// already failed together with others.
 pub fn tries_before_cause(sent: usize, halved: bool) -> u32 {
     match (halved, sent) {
         (false, _) => 3,
@@ -264,8 +266,8 @@ pub fn tries_before_cause(sent: usize, halved: bool) -> u32 {
     }
 }
 
-/// Decides how patient to be with something that failed `tries` times in this process, was parked for it `parks`
-/// times, and has been failing for `failing`.
+/// Decides whether and when to try again after `tries` failures in this process, `parks` times on the shelf and a
+/// failing time of `failing`.
 pub fn patience(tries: u32, parks: u32, failing: Duration, limits: &PatienceLimits) -> Patience {
     if tries < limits.in_process {
         Patience::InProcess
@@ -307,7 +309,7 @@ mod tests {
                 Err(ApiError::Invalid(whole.clone())),
                 Verdict::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
             ),
-            // Where causes mix, what the connection supplies goes first.
+            // If causes are mixed, the one that the connection supplies comes first.
             (
                 Err(ApiError::Invalid(entries(&[(0, "tags"), (1, "state_id")]))),
                 Verdict::Park(Reason::ConnectionRejected),

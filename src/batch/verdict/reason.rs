@@ -57,31 +57,31 @@ reasons! {
     NotJson "not_json" Message:
         "The message is not valid JSON.",
         "Publish one JSON object encoded as UTF-8; the detail names the line and column.";
-    /// It breaks the contract.
+    /// The message breaks the contract.
     InvalidMessage "invalid_message" Message:
         "The message breaks the contract for batches.",
         "Correct the generator at the places that the detail names, and publish the batch again.";
-    /// It is larger than the worker takes.
+    /// The message is larger than the worker accepts.
     TooLarge "too_large" Message:
         "The message is larger than the worker takes.",
         "Publish the cases in several smaller batches, each with a batch_id of its own.";
-    /// The broker gave up on it or could not route it.
+    /// The broker gave up on the message or could not route it.
     Undeliverable "undeliverable" Message:
         "The broker could not deliver the message to the worker: its routing key fits no queue, or it was given back too often.",
         "Publish with the documented exchange and routing key; if those are right, look in the worker's log for why it kept stopping.";
-    /// Its properties or headers cannot be read.
+    /// The properties or headers of the message cannot be read.
     UnreadableHeaders "unreadable_headers" Message:
         "The message's properties and headers cannot be read: they are larger than 16 KB, nested more than 64 levels deep, not UTF-8, or not valid AMQP.",
         "Correct the headers that the detail on the shelf names; frameworks that republish a message often add a stack trace. Then publish the batch again, or replay it from the shelf, which keeps its body.";
-    /// The worker crashed over it.
+    /// The worker crashed while the message was in hand.
     Suspect "suspect" Message:
         "The worker stopped several times while it had this message in hand, or a defect in it failed over the message, so it is tried apart from others.",
         "Nothing to do: the batch is retried automatically.";
-    /// The worker crashed over it even when it was tried alone.
+    /// The worker crashed over the message even when it was tried alone.
     CrashLoop "crash_loop" Message:
         "The worker stopped or failed three times over this message, with nothing else of its kind in hand.",
         "Nothing for the generator to do: look in the worker's log for what happened, then replay the batch.";
-    /// The same batch id, other content.
+    /// The batch id is known with other content.
     BatchConflict "batch_conflict" Message:
         "A batch with this batch_id and other content was received before; the first one is untouched.",
         "Publish the new content under a batch_id of its own.";
@@ -89,71 +89,71 @@ reasons! {
     UnknownTenant "unknown_tenant" Connection:
         "No Testmo connection is registered for this tenant.",
         "Enter the tenant's Testmo connection (base URL, API key, project and folder); the batch is then sent automatically.";
-    /// The connection was never seen to work.
+    /// The connection has never been verified.
     Unverified "unverified" Connection:
         "The tenant's Testmo connection has not been verified since it was changed.",
         "Verify the connection and correct what it names; the batch is then sent automatically.";
-    /// 401.
+    /// 401: the key is not accepted.
     KeyRefused "key_refused" Connection:
         "Testmo refused the API key (401 Unauthorized): it was copied incorrectly, or it was revoked.",
         "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch is then sent automatically. Revoke keys that are no longer used.";
-    /// 403.
+    /// 403: the key's user lacks the permission.
     Forbidden "forbidden" Connection:
         "The user of the API key may not create test cases in this project (403 Forbidden).",
         "Give the key's user a role with write permission on the project in Testmo; the batch is then sent automatically.";
-    /// 404.
+    /// 404: the project or folder does not exist.
     TargetMissing "target_missing" Connection:
         "The project or the folder does not exist in Testmo, or the key's user cannot see it (404 Not Found).",
         "Check the project id and the folder id of the connection, and that the key's user has access to the project.";
-    /// The name is not known, or the certificate is another's, and it never was otherwise.
+    /// The host name is not known or the certificate belongs to another host, and the connection never worked.
     WrongHost "wrong_host" Connection:
         "The host in the instance URL is not known, or its certificate is not one of that host.",
         "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically.";
-    /// HTML, a redirect.
+    /// HTML or a redirect: the host is not Testmo's API.
     NotTestmo "not_testmo" Connection:
         "The base URL answers, but not as Testmo's API does.",
         "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net.";
-    /// A status of which it is not known what it says of the request.
+    /// A status that does not say whether the request was carried out.
     UnexpectedStatus "unexpected_status" Connection:
         "The base URL answers with a status that does not say what became of the request; the detail names it.",
         "Check whether a firewall or proxy in front of Testmo blocks the worker, and, for 402, whether the Testmo subscription is paid. The connection is verified again automatically, and the batch is then sent.";
-    /// The address policy.
+    /// The address policy does not allow the address.
     AddressRefused "address_refused" Connection:
         "The base URL leads to an address to which no API keys are sent.",
         "Check the instance URL; it has the form https://<your-name>.testmo.net.";
-    /// 422 over what the connection supplies.
+    /// 422 for a value that the connection supplies.
     ConnectionRejected "connection_rejected" Connection:
         "Testmo rejected a value that comes from this connection's settings (folder, template, state), or requires a field that the mapping does not set.",
         "Correct the connection's folder or mapping at the field that the detail names; the batch is then sent automatically.";
-    /// The folder that the batch asks for is not there.
+    /// The folder that the batch requests does not exist.
     FolderMissing "folder_missing" Connection:
         "The folder that the batch asks for does not exist under the tenant's folder in Testmo.",
         "Create the folder in Testmo and verify the connection, or publish the batch without a folder.";
-    /// 429.
+    /// 429: Testmo limits the rate of requests.
     Throttled "throttled" Account:
         "The tenant's Testmo asks for a pause (429 Too Many Requests).",
         "Nothing to do: the batch is sent automatically when Testmo accepts requests again.";
-    /// 5xx.
+    /// 5xx: Testmo failed.
     ServerError "server_error" Account:
         "The tenant's Testmo answers with errors (5xx, 421 or 425).",
         "Nothing to do: the batch is retried automatically. If it lasts, ask Testmo's support.";
-    /// No answer.
+    /// No answer was received.
     NoAnswer "no_answer" Account:
         "The tenant's Testmo did not answer in time, or the connection broke.",
         "Nothing to do: the batch is retried automatically.";
-    /// No connection.
+    /// No connection could be established.
     Unreachable "unreachable" Account:
         "The tenant's Testmo cannot be reached.",
         "Nothing to do: the batch is retried automatically. If it lasts, check the instance URL and the network.";
-    /// Not known whether the last push arrived.
+    /// The outcome of the last create request is unknown.
     Unclear "unclear" Account:
         "It is not known yet whether the last request created its cases.",
         "Nothing to do: the worker reconciles with Testmo before it sends anything again.";
-    /// Creating the folder was tried as often as it may be.
+    /// Creating the folder was tried as often as allowed.
     FolderUnconfirmed "folder_unconfirmed" Account:
         "Testmo was asked to create the folder that the batch asks for, but did not return it, and does not show it in its list of folders.",
         "Create the folder that the detail names by hand in Testmo: the worker keeps checking for it, and the batch is then sent automatically. Otherwise the worker asks Testmo again after a day.";
-    /// No room for it in memory.
+    /// The batch does not fit into the worker's memory.
     NoRoom "no_room" Account:
         "More batches of this account wait than the worker holds in memory.",
         "Nothing to do: the batch is sent in its turn.";
@@ -161,7 +161,7 @@ reasons! {
     Paused "paused" Account:
         "An operator has paused the sending of this tenant's batches, or of all batches of its Testmo account.",
         "Nothing to do: the batch is sent automatically when the operator resumes.";
-    /// The store holds something of it that this version cannot read.
+    /// The store holds something about the batch that this version cannot read.
     StoreRowUnreadable "store_row_unreadable" Account:
         "The worker cannot read what its store holds of this batch, its tenant or its Testmo account.",
         "Run the newest version on every worker. If that does not help, restore the row that the detail names from a backup of the store. The batch is retried automatically.";
@@ -169,11 +169,11 @@ reasons! {
     CaseRefused "case_refused" Case:
         "Testmo refused the case.",
         "Correct the case at the field that the detail names, and publish it again in a batch of its own.";
-    /// One case too large.
+    /// One case is too large.
     CaseTooLarge "case_too_large" Case:
         "The case alone is larger than Testmo takes (413).",
         "Shorten the case, and publish it again in a batch of its own.";
-    /// Another 4xx.
+    /// Testmo refused the request with another 4xx.
     Rejected "rejected" Case:
         "Testmo rejected the request for an unknown reason.",
         "Ask the operator to check the status in the detail.";
@@ -181,19 +181,19 @@ reasons! {
     AllRefused "all_refused" Case:
         "Testmo refused every case of the batch.",
         "Correct the cases at the fields that the details name, and publish them again in a batch of its own.";
-    /// Failing for too long.
+    /// The batch has been failing for too long.
     RetriesExhausted "retries_exhausted" Person:
         "The tenant's Testmo failed for longer than the worker keeps trying.",
         "When Testmo works again, replay the batch.";
-    /// Partly found.
+    /// Only some cases of a request were found.
     UnclearInTestmo "unclear_in_testmo" Person:
         "A request whose answer was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted.",
         "Look at the candidates in Testmo, then replay or discard the rest of the batch.";
-    /// One case alone is answered with a status that does not tell its outcome.
+    /// A request with one case alone is answered with a status that leaves its outcome unknown.
     RejectedUnclear "rejected_unclear" Person:
         "Create requests with this case alone are answered with a status that does not say whether the case was created, while Testmo answers other requests; the case was not found in Testmo.",
         "Look for the case in Testmo, and check whether a firewall or proxy in front of Testmo blocks its text; the detail names the status. Then replay or discard the batch.";
-    /// The account changed meanwhile.
+    /// The account changed while an outcome was unknown.
     UnclearElsewhere "unclear_elsewhere" Person:
         "A request whose answer was lost went to another Testmo account than the tenant's present one.",
         "Check the former account in Testmo, then replay or discard the batch.";
@@ -204,7 +204,7 @@ impl schemars::JsonSchema for Reason {
         "Reason".into()
     }
 
-    /// The known codes, and any other text: readers of events must bear reasons that come later.
+    /// The known codes, and any other text: readers of events have to accept reasons that are added later.
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let codes: Vec<&str> = Self::ALL.iter().map(|reason| reason.code()).collect();
         schemars::json_schema!({
