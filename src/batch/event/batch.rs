@@ -1,4 +1,4 @@
-//! What became of a batch, or of a message that is none?
+//! Builds the events about a batch, and about a message that never became a batch.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -15,139 +15,140 @@ use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
 use crate::batch::{BatchId, TenantId};
 
-/// What is told of a batch that reached a terminal state.
+/// The event data of a finished batch.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Settled {
-    /// Whose batch it is.
+    /// The tenant that the batch belongs to.
     pub tenant_id: String,
-    /// Which one of the tenant's.
+    /// The id of the batch within the tenant.
     pub batch_id: String,
-    /// Counts the settlements of this batch; 1 is the first.
+    /// The number of the batch's outcome; 1 is the first.
     pub revision: u32,
-    /// How it ended.
+    /// The outcome of the batch.
     pub outcome: Outcome,
-    /// What it was generated from.
+    /// The source of the batch.
     pub source: Source,
-    /// Its cases, in order.
+    /// The cases of the batch, in order.
     pub cases: Vec<SettledCase>,
-    /// Why not everything arrived.
+    /// Why some cases did not arrive; absent if all arrived.
     #[serde(flatten)]
     pub why: Option<Why>,
 }
 
-/// How a batch ended.
+/// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every case is in Testmo.
     Delivered,
-    /// Some cases are in Testmo, the others will not be.
+    /// Some cases are in Testmo; the others will not be created.
     Partial,
     /// No case is in Testmo.
     Failed,
-    /// A person gave it up.
+    /// A person gave the batch up.
     Discarded,
-    /// A person had its cases removed.
+    /// A person had the cases of the batch removed.
     Undone,
 }
 
-/// What is told of one case.
+/// The outcome of one case.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SettledCase {
-    /// Its position in the batch, from 1.
+    /// The position of the case in the batch, from 1.
     pub position: usize,
-    /// The generator's own id of it, if it gave one.
+    /// The generator's own id of the case, if the generator gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// What became of it.
+    /// The outcome of the case.
     pub outcome: CaseOutcome,
-    /// Its id in Testmo, where it is there.
+    /// The id of the case in Testmo, if the case is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub testmo_id: Option<u64>,
-    /// Where people see it, where it is in Testmo.
+    /// The address of the case in Testmo's web pages, if the case is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Why it was refused, or is left to a person, where that is so.
+    /// Why the case was refused or is left to a person, if it is.
     #[serde(flatten)]
     pub refused: Option<Refused>,
 }
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseOutcome {
-    /// In Testmo.
+    /// The case is in Testmo.
     Created,
-    /// In Testmo, found there after an answer was lost.
+    /// The case is in Testmo: it was found there after an answer was lost.
     Adopted,
-    /// Refused for good.
+    /// Testmo refused the case for good.
     Refused,
-    /// It may have been created: an answer was lost, and it is not found in Testmo, or was not looked for any more.
+    /// The case may have been created: an answer was lost, and the case is not found in Testmo or is no longer searched
+    /// for.
     Unclear,
-    /// Never sent.
+    /// The case was never sent.
     NotSent,
 }
 
-/// Why a case was refused, or is left to a person.
+/// Why a case was refused or is left to a person.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Refused {
-    /// The reason as a word that stays the same; see docs/reasons.md.
+    /// The reason, as a word that does not change; see docs/reasons.md.
     pub reason: Reason,
     /// What to do, for people.
     pub remedy: &'static str,
-    /// Testmo's words about each field.
+    /// Testmo's own words about each field.
     pub said: Vec<FieldRefusal>,
 }
 
-/// What is told of a message that never became work: broken, too large, undeliverable, in conflict.
+/// The event data of a message that never became a batch: broken, too large, undeliverable, or in conflict.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Unworkable {
-    /// Whose message it is, where that could be read.
+    /// The tenant in the message, if it could be read.
     pub tenant_id: Option<String>,
-    /// Which batch it claims to be, where that could be read.
+    /// The batch id in the message, if it could be read.
     pub batch_id: Option<String>,
     /// Always `failed`.
     #[schemars(extend("const" = "failed"))]
     pub outcome: &'static str,
-    /// A hash of the message's bytes, by which the shelf knows it.
+    /// A hash of the message's bytes; it identifies the message on the shelf.
     pub message_hash: String,
-    /// What is wrong with it; of more than 100 faults the last entry says how many are left out.
+    /// The faults of the message; with more than 100 the last entry says how many are left out.
     pub faults: Vec<Fault>,
-    /// Why it never became work.
+    /// Why the message never became a batch.
     #[serde(flatten)]
     pub why: Why,
 }
 
-/// What is told of a batch that waits for long: once, however often it is put off again.
+/// The event data of a batch that waits for long; published once, however often the batch is delayed again.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Deferred {
-    /// Whose batch it is.
+    /// The tenant that the batch belongs to.
     pub tenant_id: String,
-    /// Which one of the tenant's.
+    /// The id of the batch within the tenant.
     pub batch_id: String,
-    /// What it waits for.
+    /// What the batch waits for.
     #[serde(flatten)]
     pub why: Why,
-    /// When it is expected to go on, as RFC 3339; absent where nobody can know.
+    /// When the batch is expected to continue, as RFC 3339; absent if the time is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub expected_until: Option<String>,
 }
 
-/// What the event of a settlement says beside the record.
+/// The parts of a finished batch's event that are not in its record.
 #[derive(Clone, Copy, Debug)]
 pub struct Telling<'a> {
-    /// What the batch was generated from.
+    /// The source of the batch.
     pub source: &'a Source,
-    /// When it is told, in milliseconds since 1970.
+    /// The time of the event, in milliseconds since 1970-01-01 UTC.
     pub now: i64,
-    /// Why not everything arrived.
+    /// Why some cases did not arrive.
     pub reason: Option<Reason>,
-    /// More about the reason.
+    /// Details about the reason.
     pub detail: Option<&'a str>,
 }
 
-/// The event of a batch that reached a terminal state; `None` while it is open.
+/// Returns the event of a finished batch; `None` while the batch is open.
 pub fn of_settlement(record: &BatchRecord, telling: &Telling<'_>) -> Option<Event> {
     let (kind, outcome) = end_of(record.state)?;
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
@@ -163,7 +164,7 @@ pub fn of_settlement(record: &BatchRecord, telling: &Telling<'_>) -> Option<Even
     Some(event(settlement_id(record)?, kind, Some(tenant), Some(batch), data, telling.now))
 }
 
-/// The id of the event of a batch that reached a terminal state; `None` while it is open.
+/// Returns the id of the event of a finished batch; `None` while the batch is open.
 pub fn settlement_id(record: &BatchRecord) -> Option<String> {
     let (kind, _) = end_of(record.state)?;
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
@@ -181,8 +182,8 @@ fn end_of(state: BatchState) -> Option<(&'static str, Outcome)> {
     }
 }
 
-/// The event of a message that never became work, with what could be read of whose it is; `now` is in milliseconds
-/// since 1970.
+/// Returns the event of a message that never became a batch, with the tenant and batch id as far as they could be read;
+/// `now` is in milliseconds since 1970-01-01 UTC.
 pub fn of_message(
     tenant: Option<&TenantId>,
     batch: Option<&BatchId>,
@@ -202,8 +203,8 @@ pub fn of_message(
     event(event_id(&["message", raw_hash, reason.code(), FAILED]), FAILED, tenant, batch, data, now)
 }
 
-/// The event of a batch that waits for long; the same id for every delay of one revision. `expected_until` and `now`
-/// are in milliseconds since 1970.
+/// Returns the event of a batch that waits for long; the id is the same for every delay of one revision.
+/// `expected_until` and `now` are in milliseconds since 1970-01-01 UTC.
 pub fn deferred(
     record: &BatchRecord,
     reason: Reason,
@@ -260,7 +261,7 @@ fn bounded(said: &FieldRefusal) -> FieldRefusal {
     FieldRefusal { field: excerpt(&said.field, LONGEST_TEXT), message: excerpt(&said.message, LONGEST_TEXT) }
 }
 
-/// Where people see a case in Testmo's web pages; the form is known from third-party clients.
+/// Returns the address of a case in Testmo's web pages; its form is known from third-party clients.
 pub fn link(record: &BatchRecord, index: usize, id: u64) -> Option<String> {
     let target = record.targets.get(record.cases[index].target)?;
     Some(format!("{}/repositories/{}?group_id={}&case_id={id}", target.account, target.project, target.folder))

@@ -1,4 +1,4 @@
-//! What is told when cases stand in Testmo twice?
+//! Builds the event about cases that are in Testmo twice.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,43 +12,43 @@ const CAUSE: &str = "Testmo carried out a request long after the worker had give
 const REMEDY: &str = "Compare the two in Testmo, and delete the one that nobody has worked on. Where that is the first \
                       one, tell whoever uses its id.";
 
-/// What is told when cases stand in Testmo twice.
+/// The event data of cases that are in Testmo twice.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Duplicated {
-    /// Whose batch it is.
+    /// The tenant that the batch belongs to.
     pub tenant_id: String,
-    /// Which one of the tenant's.
+    /// The id of the batch within the tenant.
     pub batch_id: String,
     /// What happened, for people.
     pub cause: &'static str,
     /// What to do, for people.
     pub remedy: &'static str,
-    /// The cases that were found twice; one that was found three times is here twice.
+    /// The cases that were found twice; a case that was found three times is listed twice.
     pub cases: Vec<DuplicatedCase>,
 }
 
-/// A case that stands in Testmo twice.
+/// A case that is in Testmo twice.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DuplicatedCase {
-    /// Its position in the batch, from 1.
+    /// The position of the case in the batch, from 1.
     pub position: usize,
-    /// The generator's own id of it, if it gave one.
+    /// The generator's own id of the case, if the generator gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// Its id in Testmo, as it was told when the batch was delivered.
+    /// The id of the case in Testmo, as reported when the batch was delivered.
     pub testmo_id: u64,
-    /// Where people see it.
+    /// The address of the case in Testmo's web pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// The id under which it is there once more.
+    /// The id of the duplicate in Testmo.
     pub duplicate_id: u64,
-    /// Where people see that one.
+    /// The address of the duplicate in Testmo's web pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate_link: Option<String>,
 }
 
-/// The event of rows that stand for cases once more, by position; equal rows make an equal id. `now` is in
-/// milliseconds since 1970.
+/// Returns the event of rows that duplicate cases, by position; equal rows give an equal event id. `now` is in
+/// milliseconds since 1970-01-01 UTC.
 pub fn duplicated(record: &BatchRecord, duplicates: &[(usize, u64)], now: i64) -> Event {
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
     let arrived: Vec<(usize, u64)> = record.arrived().collect();

@@ -1,5 +1,5 @@
-//! What is told of batches, connections and keys? CloudEvents 1.0 in structured JSON, the same bytes however often they
-//! are sent.
+//! Builds the events about batches, connections and keys as CloudEvents 1.0 in structured JSON, with the same bytes
+//! however often an event is sent.
 
 mod batch;
 mod duplicate;
@@ -28,13 +28,13 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// Every case is in Testmo.
 pub const DELIVERED: &str = "com.sqai-suite.testmo.batch.delivered.v1";
-/// Some cases are in Testmo, the others will not be.
+/// Some cases are in Testmo; the others will not be created.
 pub const PARTIALLY_DELIVERED: &str = "com.sqai-suite.testmo.batch.partially_delivered.v1";
 /// No case is in Testmo.
 pub const FAILED: &str = "com.sqai-suite.testmo.batch.failed.v1";
-/// The batch waits for longer than people would expect.
+/// The batch is expected to wait for more than 5 minutes.
 pub const DEFERRED: &str = "com.sqai-suite.testmo.batch.deferred.v1";
-/// Cases stand in Testmo twice.
+/// Cases are in Testmo twice.
 pub const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 /// The tenant's connection stopped working.
 pub const CONNECTION_FAILED: &str = "com.sqai-suite.testmo.connection.failed.v1";
@@ -45,7 +45,7 @@ pub const KEY_EXPIRING: &str = "com.sqai-suite.testmo.key.expiring.v1";
 /// The tenant's API key has expired.
 pub const KEY_EXPIRED: &str = "com.sqai-suite.testmo.key.expired.v1";
 
-/// Namespace of event ids: any constant will do, as long as it never changes.
+/// The namespace of event ids: any constant serves, as long as it never changes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7ad9_6a1c_0c5e_4b7e_9d55_3f1b_8d2f_6e10);
 /// The most characters of a text from outside.
 const LONGEST_TEXT: usize = 1_000;
@@ -53,52 +53,52 @@ const LONGEST_TEXT: usize = 1_000;
 /// A finished event, ready to be stored and sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its id: equal for what is to be told once.
+    /// The id of the event: equal for events that must be processed only once.
     pub id: String,
-    /// Its type.
+    /// The CloudEvents type of the event.
     pub kind: &'static str,
-    /// Its routing key: the tenant as one word, then the type.
+    /// The routing key of the event: the tenant as one word, then the type.
     pub routing_key: String,
-    /// The tenant, and the batch, it is about, as far as known.
+    /// The subject of the event: the tenant and the batch, as far as known.
     pub subject: String,
-    /// The JSON text.
+    /// The event as JSON text.
     pub body: String,
 }
 
-/// The envelope of every event, by CloudEvents 1.0.
+/// The envelope of every event (CloudEvents 1.0).
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Envelope<D> {
     /// The version of CloudEvents.
     pub specversion: &'static str,
-    /// Equal for equal events: a reader that has seen it can skip the event.
+    /// The id of the event, equal for equal events: a reader that has seen the id can skip the event.
     pub id: String,
-    /// Where it comes from.
+    /// The origin of the event.
     pub source: &'static str,
-    /// What kind of event it is.
+    /// The type of the event.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// When it was made, as RFC 3339.
+    /// The time of the event, as RFC 3339.
     #[schemars(extend("format" = "date-time"))]
     pub time: String,
     /// The media type of `data`.
     pub datacontenttype: &'static str,
-    /// `TENANT/BATCH`, or `TENANT` where it is about no batch; absent where that is not known.
+    /// `TENANT/BATCH`, or `TENANT` if the event is not about a batch; absent if the tenant is not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subject: String,
-    /// What is told.
+    /// The data of the event.
     pub data: D,
 }
 
-/// Why something did not arrive or does not work, and what to do.
+/// Why a case did not arrive or a connection does not work, and what to do.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Why {
-    /// The reason as a word that stays the same; see docs/reasons.md.
+    /// The reason, as a word that does not change; see docs/reasons.md.
     pub reason: Reason,
     /// What is wrong, for people.
     pub cause: &'static str,
     /// What to do, for people.
     pub remedy: &'static str,
-    /// More about the reason, at most 1,000 characters on one line.
+    /// Details about the reason, at most 1,000 characters on one line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -110,7 +110,7 @@ impl Why {
     }
 }
 
-/// Puts data into its envelope; `now` is in milliseconds since 1970.
+/// Puts data into an envelope; `now` is in milliseconds since 1970-01-01 UTC.
 fn event(
     id: String,
     kind: &'static str,
@@ -135,12 +135,12 @@ fn event(
         subject: subject.clone(),
         data,
     };
-    // Every key of these types is a string, so that they always have a JSON form.
+    // Every key of these types is a string, so they always have a JSON form.
     let body = serde_json::to_string(&envelope).unwrap_or_default();
     Event { id, kind, routing_key: format!("{word}.{kind}"), subject, body }
 }
 
-/// The parts are joined by a character that none of them holds, so that different parts never meet in one id.
+/// Joins the parts by a character that none of them contains, so that different parts never give the same id.
 fn event_id(parts: &[&str]) -> String {
     Uuid::new_v5(&NAMESPACE, parts.join("\n").as_bytes()).to_string()
 }

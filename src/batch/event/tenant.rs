@@ -1,4 +1,4 @@
-//! What is told of a tenant's connection and of its API key?
+//! Builds the events about a tenant's connection and API key.
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -17,44 +17,44 @@ const REPLACE: &str = "Generate a new API key on the user profile page in Testmo
     with its expiration date; for integrations a separate API user is recommended. Waiting batches are then sent automatically. \
     Revoke keys that are no longer used.";
 
-/// What is told when a tenant's connection stops working.
+/// The event data of a connection that stopped working.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ConnectionFailed {
-    /// Whose connection it is.
+    /// The tenant that the connection belongs to.
     pub tenant_id: String,
-    /// What is wrong with it.
+    /// Why the connection does not work.
     #[serde(flatten)]
     pub why: Why,
 }
 
-/// What is told when a tenant's connection works again.
+/// The event data of a connection that works again.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ConnectionRestored {
-    /// Whose connection it is.
+    /// The tenant that the connection belongs to.
     pub tenant_id: String,
-    /// How many batches had waited for it and now go out.
+    /// The number of batches that waited for the connection and are now sent.
     pub batches: u64,
 }
 
-/// What is told some days before a tenant's API key expires.
+/// The event data of an API key that is about to expire.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct KeyExpiring {
-    /// Whose key it is.
+    /// The tenant that the key belongs to.
     pub tenant_id: String,
     /// The last day of the key, such as `2026-12-31`.
     #[schemars(extend("format" = "date"))]
     pub expires_on: String,
-    /// How many days are left: 14, 7 or 1.
+    /// The number of days left: 14, 7 or 1.
     #[schemars(extend("enum" = [14, 7, 1]))]
     pub days_left: u8,
     /// What to do, for people.
     pub remedy: &'static str,
 }
 
-/// What is told when a tenant's API key has expired.
+/// The event data of an API key that has expired.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct KeyExpired {
-    /// Whose key it is.
+    /// The tenant that the key belongs to.
     pub tenant_id: String,
     /// The last day of the key, such as `2026-12-31`.
     #[schemars(extend("format" = "date"))]
@@ -63,7 +63,7 @@ pub struct KeyExpired {
     pub remedy: &'static str,
 }
 
-/// When people are reminded of a key that expires.
+/// The days before its expiry on which a key's reminders are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DaysLeft {
     /// One day before.
@@ -75,10 +75,10 @@ pub enum DaysLeft {
 }
 
 impl DaysLeft {
-    /// Every reminder, the first one first.
+    /// Every reminder, the earliest first.
     pub const ALL: [Self; 3] = [Self::Fourteen, Self::Seven, Self::One];
 
-    /// The number of days.
+    /// Returns the number of days.
     pub fn days(self) -> u8 {
         match self {
             Self::One => 1,
@@ -87,7 +87,8 @@ impl DaysLeft {
         }
     }
 
-    /// The reminder that is due so many days before a key expires; `None` while there is time, and on its last day.
+    /// Returns the reminder that is due this many days before a key expires; `None` while no reminder is due, and on
+    /// the key's last day.
     pub fn due(days_left: i32) -> Option<Self> {
         match days_left {
             1 => Some(Self::One),
@@ -98,14 +99,14 @@ impl DaysLeft {
     }
 }
 
-/// Which change of whose connection is told.
+/// A change of a tenant's connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionChange<'a> {
-    /// Whose connection it is.
+    /// The tenant that the connection belongs to.
     pub tenant: &'a TenantId,
-    /// The version that failed or works.
+    /// The version that failed or works again.
     pub version: &'a str,
-    /// When it was seen to change, in milliseconds since 1970.
+    /// When the change was noticed, in milliseconds since 1970-01-01 UTC.
     pub at: i64,
 }
 
@@ -116,18 +117,18 @@ impl ConnectionChange<'_> {
     }
 }
 
-/// The event of a connection that stopped working.
+/// Returns the event of a connection that stopped working.
 pub fn connection_failed(change: ConnectionChange<'_>, reason: Reason, detail: Option<&str>) -> Event {
     let data = ConnectionFailed { tenant_id: change.tenant.to_string(), why: Why::new(reason, detail) };
     change.event(CONNECTION_FAILED, data)
 }
 
-/// The event of a connection that works again, for which so many batches had waited.
+/// Returns the event of a connection that works again; `batches` is the number of batches that waited for it.
 pub fn connection_restored(change: ConnectionChange<'_>, batches: u64) -> Event {
     change.event(CONNECTION_RESTORED, ConnectionRestored { tenant_id: change.tenant.to_string(), batches })
 }
 
-/// The reminder of a key that expires; `now` is in milliseconds since 1970.
+/// Returns the reminder of a key that is about to expire; `now` is in milliseconds since 1970-01-01 UTC.
 pub fn key_expiring(tenant: &TenantId, expires_on: Date, left: DaysLeft, now: i64) -> Event {
     let data = KeyExpiring {
         tenant_id: tenant.to_string(),
@@ -139,7 +140,7 @@ pub fn key_expiring(tenant: &TenantId, expires_on: Date, left: DaysLeft, now: i6
     event(id, KEY_EXPIRING, Some(tenant), None, data, now)
 }
 
-/// The event of a key that has expired; `now` is in milliseconds since 1970.
+/// Returns the event of a key that has expired; `now` is in milliseconds since 1970-01-01 UTC.
 pub fn key_expired(tenant: &TenantId, expires_on: Date, now: i64) -> Event {
     let data = KeyExpired { tenant_id: tenant.to_string(), expires_on: expires_on.to_string(), remedy: REPLACE };
     let id = key_event_id(tenant, expires_on, 0, KEY_EXPIRED);
