@@ -1,80 +1,81 @@
-//! What may be sent to an account now, and how much at once? Its gate, its limit and its circuit breaker, as one value.
+//! Decides whether a request may be sent to an account now and how many at once, from its rate-limit pause, limit and
+//! circuit breaker.
 //!
-//! All workers and commands share the value: it is kept in the account's row of the store and changed there only.
+//! All workers and commands share the value: it is kept in the account's row of the store, and changed only there.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How many failures in a row, over all workers, open the circuit breaker. Scattered ones change nothing.
+/// How many failures in a row, over all workers, open the circuit breaker. Scattered failures have no effect.
 const SERIES: u32 = 8;
-/// How long it stays open the first time; doubles each time up to [`LONGEST_BREAK`].
+/// How long the circuit breaker stays open the first time; the time doubles with each opening, up to [`LONGEST_BREAK`].
 const FIRST_BREAK: Duration = Duration::from_secs(5);
-/// The longest time between two probes of an account that fails.
+/// The longest time between two probes of a failing account.
 const LONGEST_BREAK: Duration = Duration::from_secs(300);
-/// By how much of a request an answer raises a lowered limit, for each full round of the limit.
+/// How many requests a full round of answers, one for each request of the limit, adds to a lowered limit.
 const RAISE: f64 = 0.1;
-/// What is left of the limit when answers become slow.
+/// The factor by which the limit is lowered when answers become slow.
 const SLOWED: f64 = 0.7;
 
-/// What the workers know of an account; times are milliseconds on the store's clock.
+/// What the workers know of an account; times are in milliseconds on the store's clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Throttle {
-    /// Nothing is sent before this; 0 when no 429 was ever answered.
+    /// The end of the rate-limit pause: no request is sent before it; 0 if no 429 was ever received.
     pub gate_until: i64,
-    /// How many requests at once it bears, where that is less than what is configured.
+    /// How many requests at once the account bears, if that is less than the configured number.
     pub limit: Option<f64>,
     /// How many requests in a row failed.
     pub failures: u32,
-    /// When the circuit breaker is open: when it is probed next.
+    /// When the account is probed next, if the circuit breaker is open.
     pub breaker_until: Option<i64>,
-    /// How often in a row it was opened.
+    /// How often in a row the circuit breaker opened.
     pub breaks: u32,
-    /// Whether a case was seen whose id is lower than that of an older one: then ids do not tell what is older.
+    /// Whether a case was seen with a lower id than an older case: then ids do not show which case is older.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ids_disordered: bool,
 }
 
-/// What a request told of its account.
+/// What the end of a request shows about its account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// It was answered as quickly as ever; a refusal of its content is an answer too.
+    /// The request was answered as quickly as before; a refusal of its content is an answer too.
     Answered,
-    /// It was answered, but answers take longer and longer.
+    /// The request was answered, but answers keep taking longer.
     Slow,
-    /// 429: nothing is to be sent for so long.
+    /// 429: no request may be sent for this long.
     Throttled(Duration),
     /// 5xx, no answer in time, or no connection.
     Failed,
     /// The probe of an open circuit breaker failed.
     ProbeFailed,
-    /// A case got a lower id than one that was there before.
+    /// A case got a lower id than a case that existed before.
     IdsDisordered,
 }
 
-/// Whether a request may go out.
+/// Whether a request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// It may, while fewer than so many are under way.
+    /// A request may be sent while fewer than `limit` are under way.
     Granted {
         /// The limit, at least 1.
         limit: u32,
     },
-    /// The account has asked for a pause until then.
+    /// The account asked for a pause until then.
     Gated {
-        /// When it ends.
+        /// When the pause ends, in milliseconds on the store's clock.
         until: i64,
     },
-    /// The circuit breaker is open; from then on a single probe may find out whether the account is well again.
+    /// The circuit breaker is open; from `until` on, one probe may find out whether the account works again.
     Broken {
-        /// When it may be probed.
+        /// When the account may be probed, in milliseconds on the store's clock.
         until: i64,
     },
 }
 
 impl Throttle {
-    /// Whether a request may go out at `now`, where `ceiling` requests at once are configured.
+    /// Returns whether a request may be sent at `now`, if `ceiling` requests at once are configured.
     pub fn permission(&self, now: i64, ceiling: u32) -> Permission {
         if self.gate_until > now {
             return Permission::Gated { until: self.gate_until };
@@ -85,16 +86,16 @@ impl Throttle {
         }
     }
 
-    /// How many requests may be under way at once.
+    /// Returns how many requests may be under way at once.
     pub fn limit(&self, ceiling: u32) -> u32 {
         let ceiling = ceiling.max(1);
-        // A limit lies between 1 and a ceiling, so nothing is cut off but the fraction.
+        // A limit lies between 1 and the ceiling, so only the fraction is cut off.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and the ceiling")]
         let limit = self.limit.map_or(ceiling, |limit| limit as u32);
         limit.clamp(1, ceiling)
     }
 
-    /// Takes in what a request told, at `now`; tells whether that changed anything.
+    /// Applies the signal of a request at `now`; returns whether the value changed.
     pub fn observe(&mut self, signal: Signal, now: i64, ceiling: u32) -> bool {
         let before = self.clone();
         match signal {
@@ -109,7 +110,8 @@ impl Throttle {
             }
             Signal::Throttled(wait) => {
                 self.recovered();
-                // A gate never opens earlier than it was closed for. After it one request goes first, then a ramp.
+                // A pause never ends earlier than it was set to. After it one request is sent first, then the limit
+                // rises.
                 self.gate_until = self.gate_until.max(after(now, wait));
                 self.limit = Some(1.0);
             }
@@ -125,7 +127,7 @@ impl Throttle {
         *self != before
     }
 
-    /// Keeps others from probing while a probe is under way, for `lease`; tells whether the probe is the caller's.
+    /// Keeps others from probing for `lease`, while a probe is under way; returns whether the probe is the caller's.
     pub fn take_probe(&mut self, now: i64, lease: Duration) -> bool {
         let due = self.breaker_until.is_some_and(|until| until <= now) && self.gate_until <= now;
         if due {
@@ -197,7 +199,7 @@ mod tests {
         assert_eq!(pace, Throttle::default());
         let mut pace = after(&[Signal::Failed; 8]);
         assert_eq!(pace.permission(0, 4), Permission::Broken { until: 5_000 });
-        // What was under way when it opened does not keep it open for longer.
+        // Requests that were under way when the breaker opened do not keep it open for longer.
         pace.observe(Signal::Failed, 10, 4);
         assert_eq!(pace.permission(10, 4), Permission::Broken { until: 5_000 });
     }
