@@ -1,4 +1,5 @@
-//! What waits for one account? Tenants take turns by requests; what cannot be sent soon is surplus.
+//! Decides which tenant of an account sends next, by turns of requests, and which entries are surplus because they
+//! cannot be sent soon.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,40 +13,41 @@ use super::throughput::Throughput;
 use super::ticket::{QueuePosition, Report, RequestOutcome, Ticket};
 use crate::batch::TenantId;
 
-/// What is sent within this time waits in memory; the rest is surplus.
+/// Entries that can be sent within this time wait in memory; the rest is surplus.
 const SOON: Duration = Duration::from_secs(2);
-/// The most that something waits for company.
+/// The longest that an entry waits for others to share its request.
 const LONGEST_GATHERING: Duration = Duration::from_secs(1);
-/// The most batches to be taken off the shelf in one go for a tenant.
+/// The most batches that are taken off the shelf at once for a tenant.
 const MOST_LEASED: usize = 100;
 
-/// Everything that waits for one account.
+/// All entries that wait for one account.
 #[derive(Debug)]
 pub(super) struct Lane<E> {
-    /// Tenants in the order of their turns; each has something in its queue.
+    /// Tenants in the order of their turns; each has an entry in its queue.
     turns: VecDeque<TenantId>,
     queues: BTreeMap<TenantId, Queue<E>>,
-    /// What waits for a time, by that time and then by arrival.
+    /// Entries that wait for a time, by that time and then by arrival.
     later: BTreeMap<(Instant, u64), Waiting<E>>,
     pub(super) in_flight: usize,
-    /// The shared limit, as the store last told.
+    /// The shared limit, as last read from the store.
     pub(super) limit: Option<usize>,
-    /// Nothing starts before this: a gate, an open breaker.
+    /// Nothing starts before this: a rate-limit pause or an open circuit breaker.
     gate: Option<Instant>,
-    /// Nothing starts before this, as other workers use up the limit; that is never for long.
+    /// Nothing starts before this, because other workers use up the limit; always a short time.
     hold: Option<Instant>,
     throughput: Throughput,
-    /// Whether it stands among the lanes that may have something to start.
+    /// Whether the lane is among those that may have something to start.
     pub(super) is_ready: bool,
-    /// When it is to be looked at again.
+    /// When the lane is checked again.
     pub(super) wake: Option<Instant>,
 }
 
-/// What a lane gives when it is its turn.
+/// What a lane does at its turn.
 pub(super) enum Turn<E> {
-    /// A tenant's entries, and whether one more refusal of them as a whole is one too many.
+    /// Starts a tenant's entries, each with its number of cases; the flag says whether one more refusal of the whole
+    /// request is one too many.
     Go(TenantId, Vec<(Waiting<E>, usize)>, bool),
-    /// Nothing before something ends, or before this time.
+    /// Starts nothing until a request ends, or until this time.
     Wait(Option<Instant>),
 }
 
@@ -78,7 +80,7 @@ impl<E> Lane<E> {
         if place == QueuePosition::Front { queue.push_front(waiting) } else { queue.push_back(waiting) }
     }
 
-    /// What starts at `now`, if anything does.
+    /// Returns the entries that start at `now`, if any.
     pub(super) fn take(&mut self, now: Instant, limits: &Limits) -> Turn<E> {
         if self.in_flight >= self.most(limits) {
             return Turn::Wait(None);
@@ -97,7 +99,7 @@ impl<E> Lane<E> {
             let Some(queue) = self.queues.get_mut(&tenant) else { continue };
             if queue.owed > 0 {
                 queue.owed -= 1;
-                // It is looked at again in the same round of turns.
+                // The tenant is checked again in the same round of turns.
                 wait = Some(now);
                 continue;
             }
@@ -118,7 +120,7 @@ impl<E> Lane<E> {
         Turn::Wait(wait)
     }
 
-    /// Nobody is left waiting while all owe turns.
+    /// Cancels the turns that all waiting tenants owe alike, so that no tenant waits while all owe turns.
     fn forgive(&mut self) {
         let queues = &self.queues;
         let least = self.turns.iter().filter_map(|tenant| queues.get(tenant)).map(|queue| queue.owed).min();
@@ -138,7 +140,7 @@ impl<E> Lane<E> {
         }
     }
 
-    /// Takes in how the work on a pack of a tenant went; tells whether answers have become slow.
+    /// Records how the work on a tenant's pack ended; returns whether answers have become slow.
     pub(super) fn finished(&mut self, tenant: &TenantId, report: &Report, now: Instant) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
         let mut slow = false;
@@ -157,7 +159,7 @@ impl<E> Lane<E> {
         if let Some(queue) = self.queues.get_mut(tenant) {
             queue.in_flight = queue.in_flight.saturating_sub(1);
             queue.owed = queue.owed.saturating_add(report.requests.saturating_sub(1));
-            // A tenant alone owes nobody anything.
+            // A tenant that is alone owes no turns to others.
             if queue.is_empty() && queue.in_flight == 0 && !queue.bisect.is_on() {
                 self.queues.remove(tenant);
             }
@@ -165,33 +167,34 @@ impl<E> Lane<E> {
         slow
     }
 
-    /// Lets nothing start until `until`; a gate never opens earlier than it was closed for.
+    /// Lets nothing start until `until`; a rate-limit pause never ends earlier than it was set to.
     pub(super) fn close_gate(&mut self, until: Instant, now: Instant) {
         self.throughput.throttled(now);
         self.gate = Some(self.gate.map_or(until, |gate| gate.max(until)));
     }
 
-    /// Lets nothing start until `until`, as others use up the limit.
+    /// Lets nothing start until `until`, because other workers use up the limit.
     pub(super) fn hold(&mut self, until: Instant) {
         self.hold = Some(until);
     }
 
-    /// Until when nothing starts, if that is after `now`.
+    /// Returns until when nothing starts, if that is after `now`.
     pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
         [self.gate, self.hold].into_iter().flatten().max().filter(|until| *until > now)
     }
 
-    /// Until when its gate is closed, if it is.
+    /// Returns until when the account is paused by rate limit, if it is.
     pub(super) fn gated_until(&self, now: Instant) -> Option<Instant> {
         self.gate.filter(|until| *until > now)
     }
 
-    /// A lane without work and without a gate is forgotten: it costs nothing.
+    /// Returns whether the lane can be forgotten: it has no work and no rate-limit pause, so forgetting it loses
+    /// nothing.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         self.in_flight == 0 && self.turns.is_empty() && self.later.is_empty() && self.gated_until(now).is_none()
     }
 
-    /// How many requests can be sent soon.
+    /// Returns how many requests can be sent soon.
     fn requests_soon(&self, now: Instant, limits: &Limits) -> usize {
         let opens_in = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
         let Some(left) = SOON.checked_sub(opens_in).filter(|left| !left.is_zero()) else { return 0 };
@@ -200,7 +203,7 @@ impl<E> Lane<E> {
         (requests.min(1e6) as usize).max(1)
     }
 
-    /// How many requests each tenant with work can soon send.
+    /// Returns how many requests each tenant with work can send soon.
     fn share(&self, now: Instant, limits: &Limits) -> usize {
         match self.requests_soon(now, limits) {
             0 => 0,
@@ -208,8 +211,8 @@ impl<E> Lane<E> {
         }
     }
 
-    /// Takes out what takes up the broker's window although it cannot be sent soon, the latest of each tenant, with the
-    /// time until it could be.
+    /// Removes the entries that count against the broker's prefetch limit although they cannot be sent soon, the latest
+    /// of each tenant, and returns them with the time until they could be sent.
     pub(super) fn surplus(&mut self, now: Instant, limits: &Limits) -> Vec<(Waiting<E>, Duration)> {
         let share = self.share(now, limits);
         let gate = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
@@ -228,7 +231,7 @@ impl<E> Lane<E> {
         let pausing = if share == 0 { 0 } else { limits.pausing };
         let in_window = self.later.values().filter(|waiting| waiting.ticket.in_window).count();
         for _ in pausing..in_window {
-            // The one that waits longest is given up first.
+            // The entry that waits longest is given up first.
             let last = self.later.iter().rev().find(|(_, waiting)| waiting.ticket.in_window).map(|(key, _)| *key);
             let Some((key, waiting)) = last.and_then(|key| self.later.remove_entry(&key)) else { break };
             out.push((waiting, gate.max(key.0.saturating_duration_since(now))));
@@ -236,7 +239,7 @@ impl<E> Lane<E> {
         out
     }
 
-    /// How many more batches of a tenant there is room for.
+    /// Returns how many more batches of a tenant there is room for.
     pub(super) fn room(&self, tenant: &TenantId, now: Instant, limits: &Limits) -> usize {
         let share = self.share(now, limits);
         let allowed = share.saturating_mul(if limits.pack { limits.max_cases } else { 1 });
@@ -244,7 +247,7 @@ impl<E> Lane<E> {
         if waiting * 2 >= allowed { 0 } else { (allowed - waiting).min(MOST_LEASED) }
     }
 
-    /// Takes out what `unwanted` says, with the time until which it would have waited.
+    /// Removes the entries that `unwanted` selects, and returns them with the time for which they would have waited.
     pub(super) fn take_out(
         &mut self,
         now: Instant,
@@ -271,7 +274,7 @@ impl<E> Lane<E> {
         self.queues.retain(|_, queue| !queue.is_empty() || queue.in_flight > 0);
     }
 
-    /// What it looks like from outside, with all tenants that have work or, at whatever number of them, with one.
+    /// Returns a view of the lane: of the tenant `only` if one is given, otherwise of all tenants that have work.
     pub(super) fn view(&self, account: &Arc<str>, only: Option<&TenantId>, now: Instant, limits: &Limits) -> LaneView {
         let most = self.most(limits);
         let tenant = |(tenant, queue): (&TenantId, &Queue<E>)| {
@@ -301,7 +304,7 @@ impl<E> Lane<E> {
     }
 }
 
-/// How a lane stands.
+/// A view of a lane.
 #[derive(Clone, Debug)]
 pub struct LaneView {
     /// The account.
@@ -310,21 +313,21 @@ pub struct LaneView {
     pub in_flight: usize,
     /// The most requests at once.
     pub limit: usize,
-    /// How long nothing starts, where its gate is closed.
+    /// The remaining time of the rate-limit pause, if there is one.
     pub gated_for: Option<Duration>,
     /// Batches that wait for a time.
     pub pausing: usize,
-    /// How fast it goes.
+    /// The present rate of requests per second.
     pub requests_per_second: f64,
-    /// The same, but not slower than was measured: what tenants are told by.
+    /// The rate from which waiting times are reported to tenants: not slower than was measured.
     pub rate_to_tell: f64,
-    /// How many tenants have work.
+    /// The number of tenants with work.
     pub sharing: usize,
-    /// Those that were asked for.
+    /// The requested tenants.
     pub tenants: Vec<TenantView>,
 }
 
-/// How a tenant stands in a lane.
+/// A view of a tenant in a lane.
 #[derive(Clone, Debug)]
 pub struct TenantView {
     /// The tenant.
@@ -335,7 +338,7 @@ pub struct TenantView {
     pub cases: usize,
     /// Requests under way.
     pub in_flight: usize,
-    /// Requests that these cases take.
+    /// Requests that the waiting cases take.
     pub requests: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Which case does Testmo mean when it refuses a whole request? Half of it is sent next, then half of that.
+//! Finds the case that made Testmo refuse a whole request, by sending half of the request next, then half of that.
 
 use crate::batch::verdict::most_refusals;
 
@@ -18,29 +18,29 @@ impl Bisect {
         Self { limit: most, most, refusals: 0, largest: 0 }
     }
 
-    /// The most cases in the next request.
+    /// Returns the most cases in the next request.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Whether one more refusal of a request of `sent` cases is one too many for a bad case or two.
+    /// Returns whether one more refusal of a request of `sent` cases is too many for one bad case or two.
     pub(super) fn is_exhausted_by(&self, sent: usize) -> bool {
         self.refusals + 1 >= most_refusals(self.largest.max(sent))
     }
 
-    /// Whether a search is on: then requests go one after the other, as each depends on the one before.
+    /// Returns whether a search is on: then requests go one after the other, as each depends on the one before.
     pub(super) fn is_on(&self) -> bool {
         self.limit < self.most
     }
 
-    /// Cases arrived.
+    /// Records that cases were created.
     pub(super) fn created(&mut self) {
         (self.refusals, self.largest) = (0, 0);
         self.widen();
     }
 
-    /// A request of `sent` cases was refused as a whole; `counts` unless it is the cases' own fault for certain, as
-    /// when they are too large.
+    /// Records that a request of `sent` cases was refused as a whole. `counts` is false if the cases are certainly at
+    /// fault themselves, such as when they are too large.
     pub(super) fn refused(&mut self, sent: usize, counts: bool) {
         if counts {
             self.refusals += 1;
@@ -49,7 +49,7 @@ impl Bisect {
         if sent > 1 {
             self.limit = (sent / 2).max(1);
         } else {
-            // The one to blame is found.
+            // The case at fault is found.
             self.widen();
         }
     }

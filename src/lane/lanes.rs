@@ -1,4 +1,4 @@
-//! Which account's turn is it? All lanes of a worker, with what they have under way and in memory.
+//! Holds all lanes of a worker, and decides which account sends next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use super::queue::Waiting;
 use super::ticket::{Pack, QueuePosition, Report, Ticket};
 use crate::batch::TenantId;
 
-/// What waits, for all accounts.
+/// All waiting entries, by account.
 #[derive(Debug)]
 pub struct Lanes<E> {
     lanes: BTreeMap<Arc<str>, Lane<E>>,
     /// Accounts that may have something to start, in the order of their turns.
     ready: VecDeque<Arc<str>>,
-    /// When other accounts are to be looked at again.
+    /// When the other accounts are checked again.
     wakes: BTreeSet<(Instant, Arc<str>)>,
     limits: Limits,
     in_flight: usize,
@@ -27,7 +27,7 @@ pub struct Lanes<E> {
 }
 
 impl<E> Lanes<E> {
-    /// No lanes yet.
+    /// Returns an empty set of lanes.
     pub fn new(limits: Limits) -> Self {
         Self {
             lanes: BTreeMap::new(),
@@ -40,7 +40,7 @@ impl<E> Lanes<E> {
         }
     }
 
-    /// Lines up an entry.
+    /// Adds an entry to the lane of its account.
     pub fn join(&mut self, ticket: Ticket, entry: E, place: QueuePosition) {
         self.arrivals += 1;
         self.bytes += ticket.bytes;
@@ -50,7 +50,7 @@ impl<E> Lanes<E> {
         self.make_ready(&account);
     }
 
-    /// What is to be worked on next, if anything starts at `now`; it counts as in flight until
+    /// Returns the pack to work on next, if anything starts at `now`; the pack counts as in flight until
     /// [`finished`](Self::finished).
     pub fn next(&mut self, now: Instant) -> Option<Pack<E>> {
         while self.wakes.first().is_some_and(|(at, _)| *at <= now) {
@@ -79,7 +79,7 @@ impl<E> Lanes<E> {
         None
     }
 
-    /// Tells how the work on a pack went; tells whether the account's answers have become slow.
+    /// Records how the work on a pack ended; returns whether the account's answers have become slow.
     pub fn finished(&mut self, account: &Arc<str>, tenant: &TenantId, report: &Report, now: Instant) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(lane) = self.lanes.get_mut(account) else { return false };
@@ -88,32 +88,33 @@ impl<E> Lanes<E> {
         slow
     }
 
-    /// Lets nothing start for an account until `until`; a gate never opens earlier than it was closed for.
+    /// Lets nothing start for an account until `until`; a rate-limit pause never ends earlier than it was set to.
     pub fn close_gate(&mut self, account: &Arc<str>, until: Instant, now: Instant) {
         self.lanes.entry(account.clone()).or_insert_with(Lane::new).close_gate(until, now);
         self.make_ready(account);
     }
 
-    /// Lets nothing start for an account until `until`, as other workers use up its limit.
+    /// Lets nothing start for an account until `until`, because other workers use up the account's limit.
     pub fn hold(&mut self, account: &Arc<str>, until: Instant) {
         if let Some(lane) = self.lanes.get_mut(account) {
             lane.hold(until);
         }
     }
 
-    /// Sets the limit that all workers share.
+    /// Sets the limit that all workers share for an account.
     pub fn set_limit(&mut self, account: &Arc<str>, limit: u32) {
         if let Some(lane) = self.lanes.get_mut(account) {
             lane.limit = usize::try_from(limit).ok();
         }
     }
 
-    /// When something may start that may not now, if that depends on time alone.
+    /// Returns when something may start that may not start now, if that depends on time alone.
     pub fn wake_at(&self) -> Option<Instant> {
         if self.in_flight >= self.limits.in_flight { None } else { self.wakes.first().map(|(at, _)| *at) }
     }
 
-    /// Takes out what takes up the broker's window although it cannot be sent soon, with the time until it could.
+    /// Removes the entries that count against the broker's prefetch limit although they cannot be sent soon, and
+    /// returns them with the time until they could be sent.
     pub fn surplus(&mut self, account: &Arc<str>, now: Instant) -> Vec<(E, Duration)> {
         let Some(lane) = self.lanes.get_mut(account) else { return Vec::new() };
         let out = lane.surplus(now, &self.limits);
@@ -121,7 +122,7 @@ impl<E> Lanes<E> {
         out.into_iter().map(|(waiting, wait)| (waiting.entry, wait)).collect()
     }
 
-    /// How many more batches of a tenant of an account there is room for.
+    /// Returns how many more batches of an account's tenant there is room for.
     pub fn room(&self, account: &str, tenant: &TenantId, now: Instant) -> usize {
         if self.bytes >= self.limits.memory {
             return 0;
@@ -130,43 +131,45 @@ impl<E> Lanes<E> {
         lane.map_or(self.limits.max_cases, |lane| lane.room(tenant, now, &self.limits))
     }
 
-    /// The memory that waiting entries take, in bytes.
+    /// Returns the memory that waiting entries take, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes out what has been waiting for longer than `longest`, with the time until its gate opens.
+    /// Removes the entries that have been in hand for longer than `longest`, and returns them with the time for which
+    /// they would still have waited.
     pub fn overdue(&mut self, now: Instant, longest: Duration) -> Vec<(E, Duration)> {
         self.take_out(now, |waiting| now.saturating_duration_since(waiting.ticket.since) > longest)
     }
 
-    /// Takes out what `unwanted` says.
+    /// Removes the entries that `unwanted` selects, and returns them with the time for which they would still have
+    /// waited.
     pub fn remove(&mut self, now: Instant, unwanted: impl Fn(&E) -> bool) -> Vec<(E, Duration)> {
         self.take_out(now, |waiting| unwanted(&waiting.entry))
     }
 
-    /// How every lane stands.
+    /// Returns a view of every lane.
     pub fn view(&self, now: Instant) -> Vec<LaneView> {
         self.lanes.iter().map(|(account, lane)| lane.view(account, None, now, &self.limits)).collect()
     }
 
-    /// How the lane of an account stands for one of its tenants, if there is one.
+    /// Returns a view of an account's lane for one of its tenants, if the lane exists.
     pub fn view_for(&self, account: &str, tenant: &TenantId, now: Instant) -> Option<LaneView> {
         let (account, lane) = self.lanes.get_key_value(account)?;
         Some(lane.view(account, Some(tenant), now, &self.limits))
     }
 
-    /// Whether anything is known of an account.
+    /// Returns whether the account has a lane.
     pub fn has(&self, account: &str) -> bool {
         self.lanes.contains_key(account)
     }
 
-    /// Accounts with something waiting or under way.
+    /// Returns the accounts that have a lane: with entries waiting or under way, or paused.
     pub fn accounts(&self) -> Vec<Arc<str>> {
         self.lanes.keys().cloned().collect()
     }
 
-    /// Forgets lanes that have nothing to do: what the store knows of their accounts stays there.
+    /// Forgets lanes without work; the knowledge about their accounts stays in the store.
     pub fn forget_idle(&mut self, now: Instant) {
         let wakes = &mut self.wakes;
         self.lanes.retain(|account, lane| {

@@ -1,4 +1,4 @@
-//! What does a tenant have waiting, and what of it goes into the next request?
+//! Holds the waiting entries of a tenant, and decides which of them go into the next request.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::bisect::Bisect;
 use super::ticket::{QueueClass, Ticket, Work};
 use crate::batch::fitting;
 
-/// After so many turns of first tries it is the turn of what is tried again.
+/// After this many turns of first tries, it is the turn of the entries that are tried again.
 const TURNS_OF_FIRST: u32 = 9;
 
-/// What a tenant has waiting in one account.
+/// The waiting entries of a tenant in one account.
 #[derive(Debug)]
 pub(super) struct Queue<E> {
     first: VecDeque<Waiting<E>>,
     again: VecDeque<Waiting<E>>,
     turns_of_first: u32,
-    /// How many turns it has had in advance: what took several requests.
+    /// How many turns the tenant has used in advance, by work that took several requests.
     pub(super) owed: u32,
     /// Packs under way.
     pub(super) in_flight: usize,
@@ -34,14 +34,14 @@ pub(super) struct Waiting<E> {
     pub(super) entry: E,
 }
 
-/// What a queue gives when it is its turn.
+/// What a queue does at its turn.
 #[derive(Debug)]
 pub(super) enum Pick<E> {
-    /// These, each with how many of its cases go; 0 for one that goes alone.
+    /// Starts these entries, each with how many of its cases are sent; 0 for an entry that is worked on alone.
     Go(Vec<(Waiting<E>, usize)>),
-    /// Nothing yet: with what is under way, more may come that goes along. Until then, if it depends on time.
+    /// Waits for more entries to share the request while others are under way; until this time, if it depends on time.
     Wait(Option<Instant>),
-    /// There is nothing.
+    /// The queue is empty.
     Nothing,
 }
 
@@ -66,7 +66,7 @@ impl<E> Queue<E> {
         self.first.len() + self.again.len()
     }
 
-    /// How many cases wait.
+    /// Returns how many cases wait.
     pub(super) fn cases(&self) -> usize {
         self.cases
     }
@@ -95,8 +95,8 @@ impl<E> Queue<E> {
         }
     }
 
-    /// What goes next, if anything does at `now`; what waits together with something under way waits at most
-    /// `patience` for company.
+    /// Returns the entries that go next, if any start at `now`. While another request of the tenant is under way,
+    /// entries wait at most `patience` for others to share their request.
     pub(super) fn pick(&mut self, limits: &Limits, now: Instant, patience: Duration) -> Pick<E> {
         if self.bisect.is_on() && self.in_flight > 0 {
             return Pick::Wait(None);
@@ -140,7 +140,7 @@ impl<E> Queue<E> {
         }
     }
 
-    /// Takes the entries out of whose cases some go; the numbers stand for the first entries of the queue.
+    /// Removes the entries from which cases are sent; the numbers in `takes` belong to the first entries of the queue.
     fn take(&mut self, class: QueueClass, takes: &[usize], parts: &mut Vec<(Waiting<E>, usize)>) {
         let queue = self.of(class);
         let mut passed = Vec::new();
@@ -160,7 +160,7 @@ impl<E> Queue<E> {
         self.cases -= cases;
     }
 
-    /// Takes out what `unwanted` says; it is asked in the order of the queue.
+    /// Removes the entries that `unwanted` selects; `unwanted` is called in the order of the queue.
     pub(super) fn take_out(&mut self, mut unwanted: impl FnMut(&Waiting<E>) -> bool) -> Vec<Waiting<E>> {
         let mut out = Vec::new();
         for class in [QueueClass::First, QueueClass::Again] {
@@ -192,7 +192,7 @@ struct Load<'a> {
     most_cases: usize,
     cases: usize,
     bytes: usize,
-    /// Whether nothing more goes in.
+    /// Whether nothing more fits.
     is_full: bool,
 }
 
@@ -201,8 +201,8 @@ impl<'a> Load<'a> {
         Self { limits, most_cases, cases: 0, bytes: 0, is_full: false }
     }
 
-    /// How many cases of each of the first entries of a queue go in. An entry that does not go whole is the last one,
-    /// so that order is kept.
+    /// Returns how many cases of each of the first entries of a queue go into the request. An entry that goes only in
+    /// part is the last one, so that order is kept.
     fn choose<E>(&mut self, queue: &VecDeque<Waiting<E>>, version: &str) -> Vec<usize> {
         let mut takes = Vec::new();
         for waiting in queue {

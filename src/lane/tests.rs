@@ -1,4 +1,4 @@
-//! Do lanes keep turns, order and limits, whatever comes?
+//! Tests that lanes keep turns, order and limits in any sequence of events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn ticket(account: &str, name: &str, cases: usize, at: i64, since: Instant) -> T
     }
 }
 
-/// Lanes in which each of these waits: account, tenant, entry.
+/// Returns lanes in which each of these entries waits: account, tenant, entry.
 fn lanes(limits: Limits, entries: &[(&str, &str, u32)], now: Instant) -> Lanes<u32> {
     let mut lanes = Lanes::new(limits);
     for (account, name, entry) in entries {
@@ -52,7 +52,7 @@ fn created(cases: usize) -> Report {
     Report { requests: 1, push: Some(push) }
 }
 
-/// Everything that starts one after the other, each ending before the next starts.
+/// Returns all entries that start one after the other, where each ends before the next starts.
 fn in_turn(lanes: &mut Lanes<u32>, now: Instant) -> Vec<Vec<u32>> {
     std::iter::from_fn(|| {
         let pack = lanes.next(now)?;
@@ -222,7 +222,7 @@ fn after_a_request_that_was_refused_as_a_whole_halves_go_one_after_the_other() {
 fn a_lane_that_cannot_send_soon_keeps_nothing_in_the_window_and_one_that_can_keeps_its_share() {
     let now = Instant::now();
     let account: Arc<str> = "a".into();
-    // 2 at once, 0.2 s each: 20 requests of 10 cases soon.
+    // 2 requests at once of 0.2 s each: 20 requests of 10 cases can be sent soon.
     let mut lanes = Lanes::new(LIMITS);
     for entry in 0..50 {
         lanes.join(ticket("a", "x", 10, i64::from(entry), now), entry, QueuePosition::Back);
@@ -282,7 +282,7 @@ fn any_move() -> impl Strategy<Value = Move> {
     ]
 }
 
-/// An entry of the model: its tenant, version, and the numbers of the cases that it still has to send.
+/// An entry of the model: its tenant, its version, and the numbers of the cases that it still has to send.
 #[derive(Clone, Debug, PartialEq)]
 struct Model {
     tenant: usize,
@@ -310,7 +310,7 @@ proptest! {
         let (mut under_way, mut sent): (Vec<Pack<Model>>, BTreeMap<i64, Vec<usize>>) = (vec![], BTreeMap::new());
         let mut joined: BTreeMap<i64, usize> = BTreeMap::new();
         let mut at = 0;
-        // In the end everything is carried out.
+        // In the end all work is carried out.
         let rest = std::iter::repeat_n([Move::Start, Move::Finish], 400).flatten();
         for step in moves.into_iter().chain(rest) {
             match step {
@@ -328,7 +328,7 @@ proptest! {
                             && pack.tenant == tenant(&format!("t{}", entry.tenant))
                     });
                     prop_assert!(fits);
-                    // Only the last one may go in part, so that what follows does not overtake it.
+                    // Only the last entry may go in part, so that the entries after it do not overtake it.
                     let whole = pack.parts.iter().rev().skip(1).all(|(entry, count)| *count == entry.cases.len());
                     prop_assert!(whole);
                     under_way.push(pack);
@@ -373,7 +373,7 @@ proptest! {
             *used.entry(pack.tenant.clone()).or_default() += cost;
             *waiting.get_mut(&pack.tenant).unwrap() -= 1;
             left -= 1;
-            // While two tenants have work, neither is ahead of the other by more than what one turn can cost.
+            // While two tenants have work, neither is ahead of the other by more than the cost of one turn.
             let busy: Vec<u32> = waiting.iter().filter(|(_, left)| **left > 0)
                 .map(|(tenant, _)| used.get(tenant).copied().unwrap_or(0)).collect();
             if let (Some(least), Some(most)) = (busy.iter().min(), busy.iter().max()) {

@@ -1,30 +1,30 @@
-//! How fast does an account take requests? What can be sent soon, and how long a backlog takes.
+//! Measures how fast an account takes requests, to estimate what can be sent soon and how long a backlog takes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is taken for the time of a request before one was seen.
+/// The assumed time of a request before one was measured.
 const FIRST_GUESS: Duration = Duration::from_millis(200);
-/// How much a new time counts against the ones before.
+/// The weight of a new time against the earlier ones.
 const WEIGHT: f64 = 0.2;
-/// How far back requests are counted while an account is throttled.
+/// How far back requests are counted while an account is rate-limited.
 const SPAN: Duration = Duration::from_secs(10);
-/// From so many counted requests on, a throttled account's rate is something to tell people of.
+/// The least number of counted requests from which a rate-limited account's rate is reported.
 const MEASURED: usize = 3;
 /// Times of pushes of similar size are compared: one class per power of two.
 const SIZES: usize = 8;
-/// Answers are slow when they take so many times as long as the quickest of their size.
+/// Answers are slow if they take this many times as long as the quickest of their size.
 const SLOW: f64 = 2.5;
-/// And so many of them in a row.
+/// How many slow answers in a row it takes until answers have become slow.
 const SLOW_IN_A_ROW: u32 = 4;
 /// Differences below this are noise.
 const NOISE: Duration = Duration::from_millis(50);
-/// The quickest time is forgotten slowly, as an account may have become slower for good.
+/// The factor by which the quickest time grows, as an account may have become slower for good.
 const FORGET: f64 = 1.02;
 
-/// How requests of one account went.
+/// The measured requests of one account.
 #[derive(Debug)]
 pub(super) struct Throughput {
     seconds: f64,
@@ -45,7 +45,7 @@ impl Throughput {
         }
     }
 
-    /// Notes a request of `cases` that was carried out; tells whether answers have become slow.
+    /// Records a request of `cases` that was carried out; returns whether answers have become slow.
     pub(super) fn note(&mut self, cases: usize, took: Duration, now: Instant) -> bool {
         let took = took.as_secs_f64();
         self.seconds += (took - self.seconds) * WEIGHT;
@@ -63,19 +63,19 @@ impl Throughput {
         tell
     }
 
-    /// Notes that the account asked for a pause.
+    /// Records that the account asked for a pause.
     pub(super) fn throttled(&mut self, now: Instant) {
         self.throttled_at = Some(now);
         self.forget(now);
     }
 
-    /// The usual time of a request.
+    /// Returns the usual time of a request.
     pub(super) fn usual(&self) -> Duration {
         Duration::from_secs_f64(self.seconds.max(0.000_1))
     }
 
-    /// Requests per second at the present rate: as counted while the account is throttled, else what `limit` at once
-    /// come to.
+    /// Returns the requests per second at the present rate: as counted while the account is rate-limited, otherwise as
+    /// `limit` requests at once allow.
     pub(super) fn rate(&self, limit: usize, now: Instant) -> f64 {
         let recently = |at: &&Instant| now.saturating_duration_since(**at) < SPAN;
         match self.throttled_at.as_ref().filter(recently) {
@@ -87,8 +87,9 @@ impl Throughput {
         }
     }
 
-    /// The rate that a wait is told by: where too few requests were counted, such as right after a gate was closed, what
-    /// `limit` at once come to. A wait may then be longer than told, but nobody is told of one that is none.
+    /// Returns the rate from which a waiting time is reported: if too few requests were counted, such as right after a
+    /// rate-limit pause began, as `limit` requests at once allow. A wait may then be longer than reported, but no wait
+    /// is reported where there is none.
     pub(super) fn rate_to_tell(&self, limit: usize, now: Instant) -> f64 {
         let recently = |at: &&Instant| now.saturating_duration_since(**at) < SPAN;
         let rate = self.rate(limit, now);
@@ -99,7 +100,7 @@ impl Throughput {
     }
 
     fn forget(&mut self, now: Instant) {
-        // Only a throttled account's requests are counted, and those are few.
+        // Only the requests of a rate-limited account are counted, and those are few.
         let counted = self.throttled_at.is_some_and(|at| now.saturating_duration_since(at) < SPAN);
         while self.ended.front().is_some_and(|at| !counted || now.saturating_duration_since(*at) >= SPAN) {
             self.ended.pop_front();
@@ -146,7 +147,7 @@ mod tests {
         let mut throughput = Throughput::new();
         let mut note = |cases, ms| throughput.note(cases, Duration::from_millis(ms), now);
         assert!(!(0..20).any(|_| note(5, 150)));
-        // A large request takes longer without anything being wrong.
+        // A large request takes longer although nothing is wrong.
         assert!(!(0..20).any(|_| note(100, 1_500)));
         assert!(![700, 150, 700, 700, 700].map(|ms| note(5, ms)).contains(&true));
         assert!(note(5, 700));

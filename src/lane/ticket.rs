@@ -1,4 +1,4 @@
-//! What has to be known of something that waits, to give it its turn?
+//! Describes an entry that waits for its turn, and the work and results that lanes hand out and take in.
 
 use std::sync::Arc;
 
@@ -6,104 +6,104 @@ use tokio::time::Instant;
 
 use crate::batch::TenantId;
 
-/// What a lane knows of an entry; the entry itself is none of its business.
+/// What a lane knows of an entry; lanes never read the entry itself.
 #[derive(Clone, Debug)]
 pub struct Ticket {
-    /// The account it goes to.
+    /// The account that the entry goes to.
     pub account: Arc<str>,
-    /// Whose it is.
+    /// The tenant that the entry belongs to.
     pub tenant: TenantId,
-    /// The connection version it goes over: entries of two versions are never sent together.
+    /// The connection version that the entry uses: entries of two versions are never sent together.
     pub version: Arc<str>,
-    /// What is to be done with it.
+    /// The work to do for the entry.
     pub work: Work,
-    /// For an entry that goes into a request of its own: the most of its cases in it.
+    /// The most cases in one request, for an entry that goes into requests of its own.
     pub apart: Option<usize>,
-    /// In which of the tenant's two queues it waits.
+    /// The queue of the tenant that the entry waits in.
     pub class: QueueClass,
-    /// When it first arrived, in milliseconds on the store's clock: its place among the first tries.
+    /// When the entry first arrived, in milliseconds on the store's clock: its place among the first tries.
     pub arrived_at: i64,
-    /// Since when it has been in hand.
+    /// Since when the entry has been in hand.
     pub since: Instant,
-    /// Whether the broker counts it against the prefetch limit until it is acknowledged.
+    /// Whether the entry counts against the broker's prefetch limit until it is acknowledged.
     pub in_window: bool,
-    /// How much memory it takes, in bytes.
+    /// How much memory the entry takes, in bytes.
     pub bytes: usize,
 }
 
-/// What is to be done with an entry.
+/// The work to do for an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Something that it does alone, such as finding its folder.
+    /// Work that is done for this entry alone, such as finding its folder.
     Alone,
-    /// Cases to be sent, in this order; each takes so many bytes of a request.
+    /// Cases to be sent, in this order; each number is the size of the case in a request, in bytes.
     Cases(Vec<usize>),
 }
 
-/// A tenant's two queues.
+/// The two queues of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueClass {
-    /// What is tried for the first time, in order of arrival.
+    /// Entries that are tried for the first time, in order of arrival.
     First,
-    /// What is tried again: retries and replays. It gets at least one turn in ten.
+    /// Entries that are tried again: retries and replays. They get at least one turn in ten.
     Again,
 }
 
-/// Where something joins its queue.
+/// The place where an entry joins its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePosition {
-    /// First tries by arrival, others behind what waits.
+    /// By arrival for a first try, otherwise behind all waiting entries.
     Back,
-    /// Before it, as it has begun already.
+    /// Before all waiting entries, because work on the entry has begun already.
     Front,
-    /// Behind, but not before a time.
+    /// Behind all waiting entries, but not before a time.
     NotBefore(Instant),
 }
 
-/// What is worked on together: one entry alone, or the cases of several in one request.
+/// Entries that are worked on together: one entry alone, or the cases of several entries in one request.
 #[derive(Debug)]
 pub struct Pack<E> {
     /// The account.
     pub account: Arc<str>,
     /// The tenant.
     pub tenant: TenantId,
-    /// The entries in order, each with how many of its cases go; 0 for one that is worked on alone.
+    /// The entries in order, each with how many of its cases are sent; 0 for an entry that is worked on alone.
     pub parts: Vec<(E, usize)>,
-    /// Whether so many requests of the tenant in a row were refused as a whole that one more puts the blame on the
-    /// connection.
+    /// Whether so many of the tenant's requests in a row were refused as a whole that after one more the connection
+    /// counts as the cause.
     pub last_try: bool,
 }
 
-/// How the work on a pack went.
+/// The end of the work on a pack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How many requests it took.
+    /// How many requests the work took.
     pub requests: u32,
-    /// How the request that creates cases ended, if one was sent.
+    /// The end of the create request, if one was sent.
     pub push: Option<RequestReport>,
 }
 
-/// How a request that creates cases ended.
+/// The end of a create request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestReport {
-    /// How many cases it had.
+    /// How many cases the request had.
     pub cases: usize,
-    /// How long it took.
+    /// How long the request took.
     pub took: std::time::Duration,
-    /// What came of it.
+    /// The outcome of the request.
     pub end: RequestOutcome,
 }
 
-/// What came of a request that creates cases, as far as a lane is concerned.
+/// The outcome of a create request, as far as lanes need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
     /// Cases were created.
     Created,
-    /// It was refused as a whole, without a word about which case is to blame.
+    /// The request was refused as a whole, without naming the case at fault.
     RefusedWhole {
-        /// Whether it may be the connection's fault.
+        /// Whether the connection may be at fault.
         counts: bool,
     },
-    /// Anything else.
+    /// Any other outcome.
     Other,
 }
