@@ -1,4 +1,4 @@
-//! How do messages and events travel? The exchanges, routing keys and messages as an AsyncAPI 3.0 document.
+//! Builds the AsyncAPI 3.0 document of exchanges, routing keys, messages and events.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -7,10 +7,10 @@ use super::events::{KINDS, Kind};
 use super::message::{BatchMessage, batch_example};
 use crate::batch::event::CONTENT_TYPE;
 
-/// The version of AsyncAPI's description of AMQP 0-9-1.
+/// The version of the AsyncAPI binding for AMQP 0-9-1.
 const BINDING: &str = "0.3.0";
 
-/// The AsyncAPI document, with the exchanges' default names.
+/// Returns the AsyncAPI document, with the exchanges' default names.
 pub fn asyncapi() -> Value {
     let messages: Map<String, Value> = KINDS.iter().map(|kind| (kind.name.to_owned(), event_message(kind))).collect();
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
@@ -104,7 +104,7 @@ fn schemas() -> Map<String, Value> {
     let mut writing = settings().for_serialize().into_generator();
     let kinds: Vec<_> = KINDS.iter().map(|kind| (kind.name.to_owned(), kind.schema(&mut writing))).collect();
     schemas.extend(writing.take_definitions(true));
-    // Envelopes hold data types by reference, whose names differ from theirs by the suffix.
+    // Envelopes refer to data types, whose names differ from the envelopes' by this suffix.
     schemas.extend(kinds.into_iter().map(|(name, schema)| (format!("{name}Event"), schema)));
     schemas
 }

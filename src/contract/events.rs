@@ -1,4 +1,4 @@
-//! What is told, and how does it look? Every type of event with its schema and an example.
+//! Lists every type of event with its schema and an example.
 
 use jiff::civil::date;
 use schemars::generate::SchemaSettings;
@@ -13,22 +13,22 @@ use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::Source;
 use crate::batch::{Reason, TenantId, verdict::answer::FieldRefusal};
 
-/// When the examples happen: 2026-11-23T09:30:04Z, in milliseconds since 1970.
+/// The time of the examples: 2026-11-23T09:30:04Z, in milliseconds since 1970-01-01 UTC.
 const MOMENT: i64 = 1_795_426_204_000;
 
 /// A type of event.
 pub struct Kind {
-    /// Its name in the schemas.
+    /// The name of the type in the schemas.
     pub name: &'static str,
-    /// Its CloudEvents type.
+    /// The CloudEvents type.
     pub kind: &'static str,
-    /// When it is sent.
+    /// When events of this type are sent.
     pub when: &'static str,
     schema: fn(&mut SchemaGenerator) -> Schema,
     example: fn() -> Option<Event>,
 }
 
-/// Every type of event there is.
+/// Every type of event.
 pub const KINDS: [Kind; 9] = [
     Kind {
         name: "BatchDelivered",
@@ -103,7 +103,7 @@ pub const KINDS: [Kind; 9] = [
     },
 ];
 
-/// What is told of a batch or message of which nothing arrived.
+/// The event data of a batch or message of which no case arrived.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "says that an event holds the one or the other")]
@@ -113,13 +113,13 @@ enum BatchFailed {
 }
 
 impl Kind {
-    /// An event of this type, as JSON.
+    /// Returns an event of this type, as JSON.
     pub fn example(&self) -> Value {
         let event = (self.example)();
         event.and_then(|event| serde_json::from_str(&event.body).ok()).unwrap_or_default()
     }
 
-    /// The schema of the whole event, and what it needs of `generator`'s definitions.
+    /// Returns the schema of the whole event, and adds the definitions it needs to `generator`.
     pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Value {
         let mut schema: Value = (self.schema)(generator).into();
         schema["title"] = json!(self.name);
@@ -130,10 +130,10 @@ impl Kind {
     }
 }
 
-/// The JSON Schema (2020-12) of all events.
+/// Returns the JSON Schema (2020-12) of all events.
 pub fn events_schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    // Some data types are named as their kind of event, hence the suffix.
+    // Some data types have the name of their type of event, hence the suffix.
     let kinds: Map<String, Value> =
         KINDS.iter().map(|kind| (format!("{}Event", kind.name), kind.schema(&mut generator))).collect();
     let one_of: Vec<Value> = kinds.keys().map(|name| json!({"$ref": format!("#/$defs/{name}")})).collect();
@@ -148,7 +148,7 @@ pub fn events_schema() -> Value {
     })
 }
 
-/// A batch of two cases that were pushed.
+/// Returns the record of a batch whose two cases were pushed.
 fn record() -> BatchRecord {
     let key = "acme/shop-142-1".parse().expect("an example's key is well-formed");
     let mut record = BatchRecord::fresh(key, String::new(), ["TC-1".to_owned(), "TC-2".to_owned()]);

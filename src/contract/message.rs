@@ -1,4 +1,4 @@
-//! What does a generator write? The message as a type, of which the schema is made.
+//! Defines the message that generators write, as types from which the schema is made.
 
 use std::borrow::Cow;
 
@@ -14,48 +14,49 @@ use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
 
 /// A batch of generated test cases for one tenant.
 ///
-/// Beyond this schema: an external id stands once in a batch, and no object repeats a key.
+/// Two rules go beyond this schema: an external id occurs only once in a batch, and no object repeats a key.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, extend("not" = both("folder_path", json!("array"), "folder_id", json!("integer"))))]
 pub struct BatchMessage {
-    /// The version of this contract.
+    /// The version of the contract.
     pub schema_version: Version,
-    /// Unique for the tenant, such as a UUID; the same batch is pushed once, however often it is published.
+    /// The id of the batch, unique for the tenant, such as a UUID. The same batch is created once, however often it is
+    /// published.
     pub batch_id: BatchIdText,
-    /// Whose cases these are.
+    /// The tenant that the cases belong to.
     pub tenant_id: TenantIdText,
-    /// When they were generated.
+    /// When the cases were generated.
     pub generated_at: Moment,
-    /// What they were generated from.
+    /// The source of the cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<BatchSource>,
-    /// Names of folders below the tenant's folder, from the top. Without it and `folder_id` the cases go to the
-    /// tenant's folder.
+    /// Names of folders below the tenant's folder, from the top. Without `folder_path` and `folder_id` the cases go to
+    /// the tenant's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minItems" = 1, "maxItems" = MAX_FOLDERS))]
     pub folder_path: Option<Vec<Line<MAX_WORD>>>,
-    /// Instead of the path: a folder that is the tenant's or lies below it.
+    /// Instead of `folder_path`: the id of the tenant's folder or of a folder below it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder_id: Option<Number>,
-    /// The test cases, in the order in which they are to stand in Testmo.
+    /// The test cases, in the order in which they are created in Testmo.
     #[schemars(extend("minItems" = 1, "maxItems" = MAX_CASES))]
     pub cases: Vec<BatchCase>,
 }
 
-/// What a batch was generated from.
+/// The source of a batch; each part may be missing.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct BatchSource {
     /// The key of the story or ticket, such as `SHOP-142`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Line<MAX_SOURCE>>,
-    /// Its title.
+    /// The title of the story or ticket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Line<MAX_SOURCE>>,
-    /// Where people find it.
+    /// The address of the story or ticket, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<Line<MAX_SOURCE>>,
-    /// What generated the cases.
+    /// The generator of the cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator: Option<Line<MAX_SOURCE>>,
 }
@@ -64,28 +65,28 @@ pub struct BatchSource {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, extend("not" = steps_and_gherkin()))]
 pub struct BatchCase {
-    /// The generator's own id, told back in events; stands once in a batch.
+    /// The generator's own id of the case, reported back in events; occurs only once in a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<ExactLine<MAX_EXTERNAL_ID>>,
-    /// What people see in lists; blanks at the ends are dropped.
+    /// The name of the case, as shown in lists; blanks at the ends are dropped.
     pub name: Line<MAX_NAME>,
-    /// What it is about: plain text, blank lines make paragraphs.
+    /// What the case is about: plain text, blank lines make paragraphs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// What must hold before: plain text.
+    /// The conditions that must hold before the case is run: plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preconditions: Option<Text>,
-    /// What to do, in order.
+    /// The steps of the case, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = MAX_STEPS))]
     pub steps: Option<Vec<BatchStep>>,
-    /// Instead of steps: a feature in Gherkin.
+    /// Instead of `steps`: a feature in Gherkin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gherkin: Option<Text>,
-    /// How urgent it is.
+    /// The urgency of the case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// Tags; sent in lower case, with `-` for what Testmo does not take.
+    /// Tags; sent in lower case, with `-` in place of characters that Testmo does not accept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = MAX_TAGS))]
     pub tags: Option<Vec<Line<MAX_WORD>>>,
@@ -93,10 +94,10 @@ pub struct BatchCase {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = MAX_TAGS))]
     pub issues: Option<Vec<Line<MAX_WORD>>>,
-    /// How long it takes a person, in seconds.
+    /// How long a person takes to run the case, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate_seconds: Option<Number>,
-    /// Further custom fields by column; they never override those that the tenant's mapping fills.
+    /// Further custom fields by column; they never override fields that the tenant's mapping fills.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("propertyNames" = json!({"pattern": "^custom_[a-z0-9_]+$"})))]
     pub fields: Option<Map<String, Value>>,
@@ -106,17 +107,17 @@ pub struct BatchCase {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct BatchStep {
-    /// What to do.
+    /// The action to carry out.
     pub action: Text,
-    /// With which data.
+    /// The data to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Text>,
-    /// What is expected then.
+    /// The expected result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<Text>,
 }
 
-/// A type of the contract that JSON Schema describes by more than its kind.
+/// Defines types of the contract whose JSON Schema says more than their JSON type.
 macro_rules! forms {
     ($($(#[doc = $doc:literal])+ $name:ident $(<$most:ident>)? ($inner:ty): $schema:tt;)+) => {$(
         $(#[doc = $doc])+
@@ -139,7 +140,7 @@ macro_rules! forms {
     )+};
 }
 
-// `[^\x00]` is any character but U+0000, line breaks too, in the regular expressions of every common language.
+// `[^\x00]` is any character but U+0000, including line breaks, in the regular expressions of every common language.
 forms! {
     /// The version of the contract.
     Version(u64): {"const": SCHEMA_VERSION};
@@ -154,14 +155,14 @@ forms! {
         "format": "date-time",
         "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$",
     };
-    /// A text that shows something; control characters become blanks.
+    /// A text with at least one visible character; control characters become blanks.
     Line<MOST>(String): {
         "type": "string",
         "minLength": 1,
         "maxLength": MOST,
         "pattern": r"^[\s\x01-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
     };
-    /// A text that is told back as it came, without control characters.
+    /// A text that is reported back exactly as it was sent, without control characters.
     ExactLine<MOST>(String): {
         "type": "string",
         "minLength": 1,
@@ -174,7 +175,7 @@ forms! {
     Number(u64): {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER};
 }
 
-/// What must not stand together in one object; `null` is as good as absent.
+/// Returns a schema of two keys that must not occur together in one object; `null` counts as absent.
 fn both(one: &str, kind_of_one: Value, other: &str, kind_of_other: Value) -> Value {
     json!({
         "required": [one, other],
@@ -182,7 +183,7 @@ fn both(one: &str, kind_of_one: Value, other: &str, kind_of_other: Value) -> Val
     })
 }
 
-/// No steps and blank Gherkin are as good as absent.
+/// Returns the schema of steps together with Gherkin; an empty list of steps and blank Gherkin count as absent.
 fn steps_and_gherkin() -> Value {
     let mut together = both("steps", json!("array"), "gherkin", json!("string"));
     together["properties"]["steps"]["minItems"] = json!(1);
@@ -190,7 +191,7 @@ fn steps_and_gherkin() -> Value {
     together
 }
 
-/// A batch with everything in it.
+/// Returns a batch in which every key is used.
 pub fn batch_example() -> BatchMessage {
     fn line<const MOST: usize>(text: &str) -> Option<Line<MOST>> {
         Some(Line(text.into()))

@@ -1,8 +1,8 @@
-//! What may generators and readers of events rely on? The message and the events as JSON Schema and AsyncAPI, made from
-//! the Rust types.
+//! Publishes the contract with generators and readers of events: the message and the events as JSON Schema and
+//! AsyncAPI, made from the Rust types.
 //!
-//! Invariant: nothing here is needed to carry a batch; `batch::decode` reads messages by itself, so that it can name
-//! every fault, and `tests/it/contract.rs` holds both together.
+//! Invariant: nothing here is needed to carry a batch; `batch::message::decode` reads messages on its own, so that it
+//! can name every fault, and `tests/it/contract.rs` checks that both agree.
 
 mod asyncapi;
 mod events;
@@ -15,10 +15,10 @@ pub use self::asyncapi::asyncapi;
 pub use self::events::{KINDS, Kind, events_schema};
 pub use self::message::{BatchCase, BatchMessage, BatchSource, BatchStep, batch_example};
 
-/// The JSON Schema (2020-12) of the message that generators publish.
+/// Returns the JSON Schema (2020-12) of the message that generators publish.
 pub fn batch_schema() -> Value {
     let schema: Value = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<BatchMessage>().into();
-    // What it is stands first, for people.
+    // The parts that introduce the schema come first, for people.
     let mut first: Value =
         ["$schema", "title", "description"].map(|key| (key, schema[key].clone())).into_iter().collect();
     if let (Value::Object(first), Value::Object(rest)) = (&mut first, schema) {
