@@ -19,7 +19,7 @@ pub use render::RenderedCase;
 pub use render::pack::{fitting, push_body, size_in_push};
 pub use verdict::reason::Reason;
 
-/// Bytes as lower-case hexadecimal digits.
+/// Returns bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

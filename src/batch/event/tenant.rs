@@ -63,7 +63,7 @@ pub struct KeyExpired {
     pub remedy: &'static str,
 }
 
-/// The days before its expiry on which a key's reminders are sent.
+/// The reminders of an expiring key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DaysLeft {
     /// One day before.

@@ -18,7 +18,7 @@ pub struct Fault {
     /// The place of the fault as a JSON pointer (RFC 6901); empty for the whole message. Very long keys are cut and end
     /// with `…`.
     pub pointer: String,
-    /// What is wrong there.
+    /// What is wrong at that place.
     pub what: String,
     /// How to fix the fault.
     pub remedy: String,

@@ -243,25 +243,25 @@ impl std::fmt::Display for ApiError {
 }
 
 impl Refusals {
-    /// The first refusal in words.
+    /// Returns the first refusal in words.
     pub fn summary(&self) -> String {
         let first = self.entries.values().flatten().chain(&self.whole).next();
         first.map(|r| format!("{}: {}", r.field, r.message)).unwrap_or_else(|| "no field named".into())
     }
 
-    /// Those of the `sent` entries; `None` when it names none of them.
+    /// Returns the refusals of the `sent` entries; `None` if none of them is named.
     pub fn of_entries(&self, sent: usize) -> Option<Self> {
         let entries: BTreeMap<_, _> = self.entries.range(..sent).map(|(at, said)| (*at, said.clone())).collect();
         (!entries.is_empty()).then(|| Self { entries, whole: self.whole.clone() })
     }
 
-    /// Everything that was said, whatever it is about.
+    /// Returns every refusal, of entries and of the whole request.
     pub fn all(&self) -> Vec<FieldRefusal> {
         self.entries.values().flatten().chain(&self.whole).cloned().collect()
     }
 
-    /// The refusal that the tenant's connection has caused: of what the connection supplies, of a required field that
-    /// was not sent at all, or of one field that fails in every one of several entries.
+    /// Returns the refusal that the tenant's connection caused: of a value that the connection supplies, of a required
+    /// field that was not sent at all, or of one field that fails in every one of several entries.
     pub fn of_connection(&self, sent: &[&RenderedCase]) -> Option<&FieldRefusal> {
         let supplied = |r: &FieldRefusal| matches!(r.field.as_str(), "folder_id" | "template_id" | "state_id");
         let not_sent = |index: usize, r: &FieldRefusal| {

@@ -86,7 +86,7 @@ pub fn after_push(end: &CreateResult, sent: &[&RenderedCase]) -> Verdict {
     }
 }
 
-/// Decides what follows a failed reconciliation: reading from Testmo never creates a case.
+/// Decides what follows if reading from Testmo failed: reading never creates a case.
 pub fn after_failed_read(error: &ApiError) -> Verdict {
     match error {
         ApiError::Throttled { retry_after } => Verdict::Throttle(*retry_after),
