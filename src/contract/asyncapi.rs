@@ -95,7 +95,7 @@ pub fn asyncapi() -> Value {
     })
 }
 
-/// AsyncAPI's own schemas are a superset of draft 07.
+/// Returns the schemas of all messages, in draft 07: AsyncAPI's own schemas are a superset of it.
 fn schemas() -> Map<String, Value> {
     let settings = || SchemaSettings::draft07().with(|s| s.definitions_path = "/components/schemas".into());
     let mut reading: SchemaGenerator = settings().into_generator();

@@ -128,7 +128,7 @@ fn doubtful_cases_of_a_former_account_are_given_up() {
     assert_eq!(record.outcome(), Some(BatchState::Failed));
 }
 
-/// A case that was created, one that was refused, and one that was created and then lost.
+/// Returns a record with three cases: one was created, one was refused, and one was created and then lost.
 fn partial() -> BatchRecord {
     let mut record = BatchRecord { first_seen_at: 3, ..claimed(3) };
     record.created(&[(0, 10)]);

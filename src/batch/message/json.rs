@@ -90,7 +90,8 @@ fn not_json(what: &str) -> Fault {
     Fault { pointer: String::new(), what: what.into(), remedy: remedy.into() }
 }
 
-/// The parser's words for syntax are constant; its other messages could quote the input, which may contain anything.
+/// Returns the parser's words for a syntax error, which are constant; its other messages could quote the input, which
+/// may contain anything.
 fn words(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Syntax | Category::Eof => format!("is not valid JSON: {error}"),

@@ -204,7 +204,8 @@ impl schemars::JsonSchema for Reason {
         "Reason".into()
     }
 
-    /// The known codes, and any other text: readers of events have to accept reasons that are added later.
+    /// Returns a schema of the known codes and any other text: readers of events have to accept reasons that are added
+    /// later.
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let codes: Vec<&str> = Self::ALL.iter().map(|reason| reason.code()).collect();
         schemars::json_schema!({
