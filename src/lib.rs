@@ -2,25 +2,25 @@
 //!
 //! The modules in reading order:
 //!
-//! | module | question |
+//! | module | responsibility |
 //! | --- | --- |
-//! | [`batch`] | the core: what is a batch, how is it rendered, and what follows each end of a call? |
-//! | [`account`] | what may be sent to an account now? |
-//! | [`lane`] | whose turn is it? |
-//! | [`worker`] | the shell: in which order do the steps happen? |
-//! | [`store`] | what is kept across crashes? |
-//! | [`testmo`] | how is Testmo spoken to? |
-//! | [`tenants`] | how is each tenant's Testmo reached, and how are keys kept? |
-//! | [`amqp`] | how do messages come from and go to RabbitMQ? |
+//! | [`batch`] | the core: reads, renders and packs a batch, keeps its record, decides what follows each end of a call |
+//! | [`account`] | decides whether a request may be sent to a Testmo account now |
+//! | [`lane`] | decides whose turn it is, and what goes into the next request |
+//! | [`worker`] | the shell: the only code that knows the order of the steps |
+//! | [`store`] | keeps what outlives a crash |
+//! | [`testmo`] | calls Testmo's API and reads its answers |
+//! | [`tenants`] | resolves and verifies tenants' connections, and seals their keys |
+//! | [`amqp`] | consumes from RabbitMQ and publishes to it |
 //! | [`app`] | the use cases: what people may ask for and change |
-//! | [`contract`] | what may generators and readers of events rely on? |
+//! | [`contract`] | publishes what generators and readers of events may rely on |
 //! | [`http`] | serves a running worker's metrics and readiness |
-//! | [`config`], [`metrics`], [`telemetry`], [`clock`] | how is it set up, watched and heard; what time is it? |
+//! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
 //! | [`guard`] | keeps a panic inside the unit of work in which it happened |
 //!
 //! Invariants, each with its place: nothing is acknowledged before it is stored ([`worker`]); a record is changed
-//! only where its epoch is the one that the change started from ([`store`]); after an unclear end nothing is sent
-//! again before Testmo was looked at ([`batch`]); a key goes only to the origin it was entered for ([`testmo`]).
+//! only where its epoch is the one that the change started from ([`store`]); after an unknown outcome nothing is sent
+//! again before it is reconciled with Testmo ([`batch`]); a key goes only to the origin it was entered for ([`testmo`]).
 //! Decisions are functions on values, without a clock, a network or a random number.
 
 pub mod account;
