@@ -1,4 +1,4 @@
-//! Which addresses may a tenant's key be sent to? Tenants type them, so they are vetted before anything is dialled.
+//! Decides, before anything is dialled, whether a tenant's key may be sent to an address that the tenant typed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,25 +13,25 @@ pub struct Origin {
     insecure: bool,
 }
 
-/// What the operator allows.
+/// The hosts and origins that the operator allows.
 #[derive(Clone, Debug)]
 pub struct AddressPolicy {
     allowed_hosts: Vec<String>,
     insecure_origins: Vec<String>,
 }
 
-/// Why an address is refused; a sentence for the one who typed it.
+/// The reason why an address is refused, as a sentence for the person who typed it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AddressRefused(pub String);
 
 impl Origin {
-    /// The canonical text, without a slash at the end.
+    /// Returns the canonical text, without a slash at the end.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it was listed as insecure: no TLS and private addresses are then allowed.
+    /// Returns whether the operator listed this origin as insecure: no TLS and private addresses are then allowed.
     pub fn is_insecure(&self) -> bool {
         self.insecure
     }
@@ -44,7 +44,7 @@ impl std::fmt::Display for Origin {
 }
 
 impl AddressPolicy {
-    /// The policy of a configuration.
+    /// Builds the policy from the configuration.
     pub fn new(config: &config::Testmo) -> Self {
         let canonical = |text: &String| text.trim_end_matches('/').to_owned();
         Self {
@@ -56,7 +56,7 @@ impl AddressPolicy {
     /// Checks a base URL as a tenant typed it.
     ///
     /// # Errors
-    /// With what is wrong with it.
+    /// When the address is not allowed; the error says why.
     pub fn check(&self, base_url: &str) -> Result<Origin, AddressRefused> {
         let typed = base_url.trim().trim_end_matches('/');
         if self.insecure_origins.iter().any(|origin| origin == typed) {
@@ -88,7 +88,7 @@ impl AddressPolicy {
     }
 }
 
-/// Whether a host fits a pattern in which a leading `*` stands for exactly one label.
+/// Returns whether a host fits a pattern in which a leading `*` stands for exactly one label.
 fn fits(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix("*.") {
         None => pattern == host,
@@ -99,7 +99,8 @@ fn fits(pattern: &str, host: &str) -> bool {
     }
 }
 
-/// Whether an address is one of the public internet: not private, local, reserved, or a form that leads there.
+/// Returns whether an address belongs to the public internet: it is not private, local or reserved, nor a form that
+/// leads to such an address.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -124,7 +125,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !reserved
 }
 
-/// Only 2000::/3 is assigned to the public; within it, transition and documentation prefixes can lead elsewhere.
+/// Returns whether an address lies in 2000::/3, the only range assigned to the public, and outside its transition and
+/// documentation prefixes, which can lead elsewhere.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
     let global = s[0] & 0xe000 == 0x2000;

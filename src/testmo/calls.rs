@@ -1,4 +1,4 @@
-//! Which calls does the worker make? Each in the core's words.
+//! Makes each call that the worker needs and translates the answer into the core's types.
 
 use std::collections::HashSet;
 
@@ -14,19 +14,20 @@ use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
 use crate::batch::render::mapping_spec::{Catalogue, Needs};
 use crate::batch::verdict::answer::{ApiError, CreateOutcome};
 
-/// The most pages of one list: a bound on what a broken answer can cost.
+/// The most pages of one list, which bounds the cost of a broken answer.
 const MOST_PAGES: usize = 1_000;
 
-/// What a look at a folder gave.
+/// The result of reading the cases of a folder.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// The rows that were read: all that are not in the past, and some that are.
     pub rows: Vec<Row>,
-    /// What was created before this is in the past by its time of creation, in milliseconds on Testmo's clock.
+    /// Cases created before this time are in the past by their time of creation, in milliseconds since 1970 on Testmo's
+    /// clock.
     pub since: i64,
-    /// Whether the list came newest first, as it was asked for.
+    /// Whether the list came newest first, as requested.
     pub descends: bool,
-    /// How many requests it took.
+    /// The number of requests that the reading took.
     pub requests: u32,
 }
 
@@ -35,54 +36,59 @@ pub struct Look {
 pub struct CreatedFolder {
     /// Its id.
     pub id: u64,
-    /// Its name as Testmo saved it, if the answer shows that.
+    /// Its name as Testmo saved it, if the answer shows it.
     pub name: Option<String>,
 }
 
-/// Where a look ends: older cases are not looked for. A list that does not come newest first is read to its end.
+/// The point where reading ends, because older cases are not needed. A list that is not newest first is read to its
+/// end.
 #[derive(Clone, Copy, Debug)]
 pub struct Past {
-    /// Those with this id or a lower one, where that is known: ids ascend as cases are created. Then no time counts.
+    /// Cases with this id or a lower one are in the past, because ids ascend as cases are created. Where this is known,
+    /// no time counts.
     pub up_to: Option<u64>,
-    /// Those that were created before this, in milliseconds on our clock, less a margin for clocks.
+    /// Cases created before this time are in the past, in milliseconds since 1970 on our clock; a margin for clocks is
+    /// subtracted.
     pub before: i64,
-    /// How far Testmo's times of creation are from its clock, in milliseconds. Where that is not known, they may be those
-    /// of another time zone.
+    /// The difference between Testmo's times of creation and its clock, in milliseconds. Where it is unknown, the times
+    /// may be those of another time zone.
     pub offset: Option<i64>,
 }
 
 impl Client {
-    /// The name of the key's user: the cheapest call that tells whether the key is good.
+    /// Returns the name of the key's user, with the cheapest call that shows whether the key is valid.
     ///
     /// # Errors
-    /// With what the answer means instead.
+    /// When the call fails or the answer reports a failure.
     pub async fn user(&self, access: &Access) -> Result<String, ApiError> {
         let answer = self.get(access, "/user").await?;
         content::<User>(&answer).map(|user| user.name)
     }
 
-    /// The name of a project.
+    /// Returns the name of a project.
     ///
     /// # Errors
-    /// With what the answer means instead.
+    /// When the call fails or the answer reports a failure.
     pub async fn project(&self, access: &Access, project: u64) -> Result<String, ApiError> {
         let answer = self.get(access, &format!("/projects/{project}")).await?;
         content::<One<Project>>(&answer).map(|one| one.result.name)
     }
 
-    /// Every folder of a project; there is no call for a single one.
+    /// Returns every folder of a project; Testmo has no call for a single one.
     ///
     /// # Errors
-    /// With what the answer means instead.
+    /// When the call fails or the answer reports a failure.
     pub async fn folders(&self, access: &Access, project: u64) -> Result<Vec<Folder>, ApiError> {
         self.list(access, &format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc"))
             .await
     }
 
-    /// What names in a mapping can stand for, as far as this Testmo lists it; only what is needed is asked for.
+    /// Returns the templates, states and fields that names in a mapping can stand for, as far as this Testmo lists
+    /// them; requests only the lists that are needed.
     ///
     /// # Errors
-    /// With what an answer means instead; lists that a tenant lacks, or that the key's user may not see, are `None`.
+    /// When a call fails or an answer reports a failure. Lists that a tenant lacks, or that the key's user may not see,
+    /// are `None`.
     pub async fn catalogue(&self, access: &Access, project: u64, needs: Needs) -> Result<Catalogue, ApiError> {
         let named = async |wanted: bool, list: &str| {
             if !wanted {
@@ -103,7 +109,7 @@ impl Client {
         Ok(Catalogue { templates, states, fields })
     }
 
-    /// Every page of a list; `path` has a query already.
+    /// Returns the entries of every page of a list; `path` already has a query.
     async fn list<T: serde::de::DeserializeOwned>(&self, access: &Access, path: &str) -> Result<Vec<T>, ApiError> {
         let (mut all, mut page) = (Vec::new(), 1);
         for _ in 0..MOST_PAGES {
@@ -118,10 +124,10 @@ impl Client {
         Err(ApiError::Unreadable("a list has no end".into()))
     }
 
-    /// Asks for a short page of a folder's cases, to find out whether lists are answered.
+    /// Reads a short page of a folder's cases, to check whether Testmo answers lists.
     ///
     /// # Errors
-    /// With what the answer means instead.
+    /// When the call fails or the answer reports a failure.
     pub async fn has_lists(&self, access: &Access, target: &Target) -> Result<(), ApiError> {
         let Target { project, folder, .. } = target;
         let path = format!("/projects/{project}/cases?folder_id={folder}&per_page=15&page=1");
@@ -129,11 +135,12 @@ impl Client {
         content::<Page<serde::de::IgnoredAny>>(&answer).map(drop)
     }
 
-    /// Creates a folder, and returns the one that Testmo's answer shows. An answer that shows it elsewhere than asked for,
-    /// or without a usable id, is unreadable.
+    /// Creates a folder, and returns the one that Testmo's answer shows. An answer that shows the folder in another
+    /// place than requested, or without a usable id, is unreadable.
     ///
     /// # Errors
-    /// With what the answer means instead; see [`ApiError::may_have_committed`].
+    /// When the call fails or the answer reports a failure; [`ApiError::may_have_committed`] says whether the folder
+    /// may exist.
     pub async fn create_folder(
         &self,
         access: &Access,
@@ -159,7 +166,7 @@ impl Client {
         Ok(CreatedFolder { id: echoed.id, name: echoed.name })
     }
 
-    /// Creates cases; `body` is the whole request and holds `sent` of them.
+    /// Creates cases; `body` is the whole request and holds `sent` cases.
     pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> CreateOutcome {
         let answered = self.post(access, &format!("/projects/{project}/cases"), body.clone()).await;
         let created = answered.and_then(|answer| {
@@ -179,12 +186,12 @@ impl Client {
         }
     }
 
-    /// The cases of a folder that are not in the past. With `tags`, those that carry any of them are asked for; a Testmo
-    /// that does not know that filter ignores it and shows every case, and one that means something else by it is found
-    /// out by what is missing.
+    /// Reads the cases of a folder that are not in the past. With `tags`, requests only cases that carry any of these
+    /// tags: a Testmo without this filter ignores it and lists every case, and a Testmo that filters by something else
+    /// is detected by the cases that are missing.
     ///
     /// # Errors
-    /// With what an answer means instead.
+    /// When a call fails or an answer reports a failure.
     pub async fn look(&self, access: &Access, target: &Target, past: Past, tags: &[String]) -> Result<Look, ApiError> {
         let Target { project, folder, .. } = target;
         let filter = if tags.is_empty() { String::new() } else { format!("&tags={}", tags.join(",")) };
@@ -192,7 +199,7 @@ impl Client {
             "/projects/{project}/cases?folder_id={folder}{filter}&per_page=100&expands=tags\
              &sort=repository_cases:id&order=desc"
         );
-        // Rows that a person deletes while we page move others to a page already read; then it is read again.
+        // Rows that a person deletes while we page move others to a page already read; then the list is read again.
         let mut requests = 0;
         for _ in 0..3 {
             if let Some(look) = self.look_once(access, &list, past, &mut requests).await? {
@@ -202,7 +209,7 @@ impl Client {
         Err(ApiError::Unreadable("cases vanished from the folder during each of three readings".into()))
     }
 
-    /// What is there, unless rows vanished.
+    /// Reads the list once; `None` if rows vanished meanwhile.
     async fn look_once(
         &self,
         access: &Access,
@@ -244,12 +251,13 @@ impl Client {
     }
 }
 
-/// Whether a number can be the id of a folder: not 0, and exact in JSON wherever it is read.
+/// Returns whether a number can be the id of a folder: not 0, and exact in JSON wherever it is read.
 pub fn is_folder_id(id: u64) -> bool {
     (1..=1 << 53).contains(&id)
 }
 
-/// The lists are new in Testmo, and tenants can lack them: then there is no such route.
+/// Returns `None` for a list that this Testmo lacks (the lists are new, so the route can be missing) or that the key's
+/// user may not see.
 fn if_listed<T>(listed: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match listed {
         Ok(listed) => Ok(Some(listed)),

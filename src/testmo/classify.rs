@@ -1,4 +1,4 @@
-//! What does an answer mean? Status, headers and body to the core's words; never by the wording of a message.
+//! Classifies an answer by its status, headers and body, never by the wording of a message.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::batch::verdict::answer::{ApiError, FieldRefusal, Refusals};
 
-/// The longest pause that a `Retry-After` is believed.
+/// Upper bound for `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
-/// The most characters of Testmo's words that are kept.
+/// The most characters that are kept of a text from Testmo.
 const LONGEST_WORDS: usize = 500;
 
-/// An answer as it came.
+/// An answer of Testmo as received.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
@@ -21,12 +21,12 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Vec<u8>,
-    /// When it came, in milliseconds since 1970 on our clock.
+    /// When it was received, in milliseconds since 1970 on our clock.
     pub at: i64,
 }
 
 impl Answer {
-    /// The content of a successful answer, or what the answer means instead.
+    /// Returns the content of a successful answer, or the failure that the answer reports.
     pub(super) fn content<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
         if let Some(trouble) = trouble(self) {
             return Err(trouble);
@@ -41,7 +41,7 @@ impl Answer {
         })
     }
 
-    /// The server's time in milliseconds since 1970, by its `Date` header (RFC 9110).
+    /// Returns the server's time in milliseconds since 1970, by its `Date` header (RFC 9110).
     pub(super) fn server_time(&self) -> Option<i64> {
         let date = self.headers.get(reqwest::header::DATE)?.to_str().ok()?;
         http_date_ms(date)
@@ -51,8 +51,8 @@ impl Answer {
         self.kind().starts_with("application/json") || self.kind().starts_with("application/problem+json")
     }
 
-    /// Whether it reads as Testmo's refusals do: JSON, an object with a `message`. A proxy in front of Testmo answers
-    /// with a page, or with another object.
+    /// Returns whether the answer has the form of Testmo's refusals: a JSON object with a `message`. A proxy in front
+    /// of Testmo answers with a page, or with another object.
     fn is_testmos_refusal(&self) -> bool {
         let message = |body: &[u8]| serde_json::from_slice::<Value>(body).ok()?.get("message")?.as_str().map(drop);
         self.is_json() && message(&self.body).is_some()
@@ -70,7 +70,7 @@ fn trouble(answer: &Answer) -> Option<ApiError> {
         200..=299 if answer.is_json() => return None,
         // A page of HTML in place of the API: a login page or another host.
         status @ 200..=399 => ApiError::NotTestmo { status },
-        // Nothing is carried out before these are said, whoever says them.
+        // A server or proxy that answers with one of these has not carried out the request.
         401 => ApiError::KeyRefused,
         413 => ApiError::TooLarge,
         429 => ApiError::Throttled { retry_after: retry_after(answer) },
@@ -84,13 +84,13 @@ fn trouble(answer: &Answer) -> Option<ApiError> {
     })
 }
 
-/// Seconds or an HTTP date (RFC 9110, 10.2.3).
+/// Reads `Retry-After`: seconds or an HTTP date (RFC 9110, 10.2.3).
 fn retry_after(answer: &Answer) -> Option<Duration> {
     let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            // Both times are the server's, so that clocks that differ do no harm.
+            // Both times are the server's, so a difference between the clocks does no harm.
             let now = answer.server_time().unwrap_or(answer.at);
             Duration::from_millis(u64::try_from(http_date_ms(text)? - now).unwrap_or(0))
         }
@@ -103,7 +103,8 @@ fn http_date_ms(text: &str) -> Option<i64> {
     i64::try_from(since.as_millis()).ok()
 }
 
-/// The `errors` map of a 422 has a key for each refused field: `cases.N.field`, or one that names no entry.
+/// Reads the `errors` map of a 422, which has a key for each refused field: `cases.N.field`, or a key that names no
+/// entry.
 fn refusals(body: &[u8]) -> Refusals {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut refusals = Refusals::default();
@@ -133,7 +134,7 @@ fn words(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect()
 }
 
-/// Where a redirect leads, for the one who has to mend the base URL.
+/// Returns the target of a redirect, for the person who has to fix the base URL.
 pub(super) fn redirect_of(answer: &Answer) -> Option<String> {
     answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(words)
 }
@@ -149,7 +150,7 @@ mod tests {
 
     const JSON: (&str, &str) = ("content-type", "application/json");
     const SAID: &str = r#"{"message": "No."}"#;
-    /// Content types and bodies, of which only the first is how Testmo refuses.
+    /// Content types and bodies; only the first pair has the form of Testmo's refusals.
     const BODIES: [((&str, &str), &str); 7] = [
         (JSON, SAID),
         (JSON, "{}"),

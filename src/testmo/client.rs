@@ -9,19 +9,19 @@ use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
 
-/// The way to every tenant's Testmo.
+/// The client for every tenant's Testmo.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<dyn Transport>,
 }
 
-/// A client could not be built: the system's certificates cannot be read.
+/// No client could be built, because the system's certificates cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("no HTTPS client can be built ({0}): install the system's CA certificates")]
 pub struct NoClient(#[from] reqwest::Error);
 
 impl Client {
-    /// A client with the configured limits.
+    /// Creates a client over HTTPS with the configured limits.
     ///
     /// # Errors
     /// When the system's certificates cannot be read.
@@ -29,7 +29,7 @@ impl Client {
         Ok(Self::over(Arc::new(Http::new(config, clock)?)))
     }
 
-    /// A client over another transport.
+    /// Creates a client over another transport.
     pub fn over(transport: Arc<dyn Transport>) -> Self {
         Self { transport }
     }

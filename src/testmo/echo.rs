@@ -1,9 +1,11 @@
-//! Does Testmo's answer show the cases as they were sent? A difference is no failure, but somebody should hear of it.
+//! Finds the differences between the cases of a request and those in Testmo's answer, which are reported but are no
+//! failure.
 //!
-//! Compared is what is recorded to come back as it went: the name but for blanks at its ends, the folder, the state,
-//! the tags in lower case and in any order, and how many steps there are. What an answer leaves out says nothing.
+//! The comparison covers what Testmo is recorded to return unchanged: the name without blanks at its ends, the folder,
+//! the state, the tags in lower case and in any order, and the number of steps. A field that the answer leaves out is
+//! no difference.
 //!
-//! Every case passes here, so nothing is copied that is not compared.
+//! Every created case passes through here, so only what is compared is copied.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,11 +22,11 @@ struct Request<'a> {
     cases: Vec<Entry<'a>>,
 }
 
-/// The fields of a case, each as it is written.
+/// The fields of a case, each as raw JSON.
 struct Entry<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Entry<'a> {
-    /// A field, if it is there and can be read.
+    /// Returns a field, if it is present and can be read.
     fn read<T>(&self, key: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Option<T> {
         let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
         read(value)
@@ -56,7 +58,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
     }
 }
 
-/// Every difference between the cases of a request and the entries of its answer, which are paired by index.
+/// Returns every difference between the cases of a request and the entries of its answer, which are paired by index.
 pub(super) fn differences(request: &str, echoed: &[&RawValue]) -> Vec<ResponseDifference> {
     let sent = serde_json::from_str::<Request<'_>>(request).map(|request| request.cases).unwrap_or_default();
     let echoed = echoed.iter().map(|entry| serde_json::from_str::<Entry<'_>>(entry.get()).ok());
@@ -73,13 +75,14 @@ fn parts(sent: &Entry<'_>, echoed: &Entry<'_>) -> impl Iterator<Item = &'static 
         "folder" => both(sent, echoed, "folder_id", number),
         "state" => both(sent, echoed, "state_id", number),
         "tags" => both(sent, echoed, "tags", tags),
-        // Which column holds the steps is the tenant's to say; they are what is sent as a list of objects.
+        // The tenant's mapping decides which column holds the steps; they are the field that is sent as a list of
+        // objects.
         _ => sent.0.iter().any(|(key, _)| both(sent, echoed, key, steps)),
     };
     ResponseDifference::PARTS.into_iter().filter(differs).collect::<Vec<_>>().into_iter()
 }
 
-/// Whether a field is in both, can be read in both, and is not the same.
+/// Returns whether a field is present in both, can be read in both, and differs.
 fn both<'a, T: PartialEq>(
     sent: &Entry<'a>,
     echoed: &Entry<'a>,
@@ -116,7 +119,7 @@ fn number(value: &RawValue) -> Option<u64> {
     value.get().parse().ok()
 }
 
-/// Each once and in order, as the tags of a case are a set.
+/// Returns each tag once and sorted, because the tags of a case are a set.
 fn tags(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     let mut tags: Vec<_> = list(value)?.into_iter().map(tag).collect::<Option<_>>()?;
     tags.sort_unstable();
@@ -124,14 +127,14 @@ fn tags(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     Some(tags)
 }
 
-/// Tags are sent as names and come back as objects.
+/// Reads a tag, which is sent as a name and returned as an object.
 fn tag(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(borrow)]
         name: &'a RawValue,
     }
-    // Told by its first character, as an error in words costs much and would be for nobody.
+    // The first character decides, because building a parse error is expensive and nobody would read it.
     let is_name = value.get().starts_with('"');
     let name = if is_name { value } else { serde_json::from_str::<Named<'_>>(value.get()).ok()?.name };
     text(name).map(|name| lower(trimmed(name)))
@@ -149,7 +152,7 @@ fn steps(value: &RawValue) -> Option<usize> {
 }
 
 fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
-    // Most fields are no lists, and that is seen at once.
+    // Most fields are not lists; the first character shows that without parsing.
     value.get().starts_with('[').then(|| serde_json::from_str(value.get()).ok()).flatten()
 }
 

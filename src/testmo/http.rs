@@ -1,4 +1,4 @@
-//! Sends one request over HTTPS to a vetted address, limited in time and size, and classifies what happened on the wire.
+//! Sends one request over HTTPS to a vetted address, limited in time and size, and classifies errors on the wire.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
 
-/// HTTPS to vetted addresses, and whatever the operator has listed.
+/// Sends requests over HTTPS to vetted addresses, and to the origins that the operator has listed.
 #[derive(Debug)]
 pub(super) struct Http {
     public: reqwest::Client,
-    /// For origins that the operator has listed, which no vetting would let through.
+    /// For origins that the operator has listed, which vetting would refuse.
     listed: reqwest::Client,
     clock: Clock,
     max_response_bytes: usize,
@@ -58,7 +58,8 @@ impl Http {
                 bearer.set_sensitive(true);
                 request.header(AUTHORIZATION, bearer)
             }
-            // A key with a line break cannot stand in a header: Testmo then answers 401, which tells the tenant.
+            // A key with a line break cannot be part of a header. Without a key Testmo answers 401, which is reported
+            // to the tenant.
             Err(_) => request,
         }
     }
@@ -94,7 +95,7 @@ impl Transport for Http {
     }
 }
 
-/// What broke, told apart by whether the request had begun to be written.
+/// Classifies an error on the wire; `begun` says whether the body of the request had begun to be written.
 fn wire_trouble(error: &reqwest::Error, begun: bool) -> ApiError {
     let sources = || std::iter::successors(std::error::Error::source(error), |error| error.source());
     if !begun || error.is_connect() {
@@ -113,8 +114,8 @@ fn wire_trouble(error: &reqwest::Error, begun: bool) -> ApiError {
     if error.is_timeout() { ApiError::TimedOut } else { ApiError::Broken(last_words(sources())) }
 }
 
-/// The layers below wrap an I/O error in another, and such an error names as its source not what it wraps, but the
-/// source of that.
+/// Returns the TLS error among the causes. The layers below wrap an I/O error in another one, whose `source` is not the
+/// wrapped error but the source of that.
 fn tls_error<'a>(source: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     match source.downcast_ref::<std::io::Error>() {
         Some(io) => tls_error(io.get_ref()?),
@@ -122,12 +123,12 @@ fn tls_error<'a>(source: &'a (dyn std::error::Error + 'static)) -> Option<&'a ru
     }
 }
 
-/// The innermost cause: the outer ones repeat the URL.
+/// Returns the innermost cause, because the outer ones repeat the URL.
 fn last_words<'a>(sources: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
     sources.last().map_or_else(|| "no cause is known".into(), ToString::to_string)
 }
 
-/// A body that tells when its first byte was asked for: before that, nothing can have arrived.
+/// A body that records when its first byte is requested: before that, nothing can have arrived.
 struct Observed {
     rest: Option<axum::body::Bytes>,
     begun: Arc<AtomicBool>,
@@ -160,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// A resolver that finds nothing, as where no name server knows a name.
+    /// A resolver that finds nothing, as when no name server knows a name.
     struct NobodyKnows;
 
     impl Resolve for NobodyKnows {
@@ -174,7 +175,7 @@ mod tests {
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().dns_resolver(Arc::new(NobodyKnows)).build().unwrap();
         let error = client.post("https://acme.testmo.net").send().await.unwrap_err();
-        // Whether the body had begun does not matter, where no connection came about.
+        // Whether the body had begun does not matter if no connection was made.
         for begun in [false, true] {
             let trouble = wire_trouble(&error, begun);
             assert_eq!((&trouble, trouble.may_have_committed()), (&ApiError::UnknownHost, false));

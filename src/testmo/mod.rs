@@ -1,4 +1,4 @@
-//! The only module that speaks HTTP to Testmo: which address, which call, what the answer means.
+//! Calls Testmo's API, which no other module does: vets addresses, makes requests and classifies answers.
 //!
 //! Invariant: a key goes only to the origin that it was entered for, over a connection to a vetted address.
 

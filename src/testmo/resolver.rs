@@ -1,4 +1,4 @@
-//! Where does a vetted host name lead? Looks it up and lets only public addresses through to the dialler.
+//! Resolves host names, and passes only public addresses to the dialler unless the operator has listed the origin.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address::is_public;
 
-/// A resolver whose answers are exactly what is dialled, so that no second look-up can lead elsewhere.
+/// A resolver whose addresses are exactly those that are dialled, so that no second look-up can lead elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct VettedResolver;
 
@@ -14,7 +14,7 @@ pub(super) struct VettedResolver;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ListedResolver;
 
-/// Why a name leads nowhere.
+/// The reason why a name has no usable address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ResolveError {
     #[error("the host name is not known")]
@@ -44,7 +44,8 @@ fn addrs(found: Vec<SocketAddr>) -> Addrs {
     Box::new(found.into_iter())
 }
 
-/// One address that is not public spoils the name: whoever answers so is not to be trusted with a key.
+/// Returns the addresses if all of them are public. One other address rules out the name, because a server that gives
+/// such an address must not be trusted with a key.
 fn vet(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ResolveError> {
     if found.is_empty() {
         return Err(ResolveError::Unknown);

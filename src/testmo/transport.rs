@@ -9,7 +9,7 @@ use super::address::Origin;
 use super::classify::Answer;
 use crate::batch::verdict::answer::ApiError;
 
-/// Where a call goes and what it shows there.
+/// The origin that a call goes to, and the key that it carries.
 #[derive(Clone, Debug)]
 pub struct Access {
     /// The origin the key was entered for.
@@ -33,6 +33,6 @@ pub trait Transport: Debug + Send + Sync {
     /// Sends one request and reads the whole answer.
     ///
     /// # Errors
-    /// With what happened on the wire; an answer of any status is none.
+    /// When no complete answer was received; an answer of any status is not an error.
     async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, ApiError>;
 }

@@ -1,4 +1,4 @@
-//! What does Testmo send? The parts of its answers that the worker reads.
+//! Reads the parts of Testmo's answers that the worker needs.
 //!
 //! Field names and forms are those of Testmo's published SDK and of recorded answers.
 
@@ -11,13 +11,13 @@ use crate::batch::ledger::reconcile::Row;
 use crate::batch::render::mapping_spec::{Field, Item};
 use crate::batch::verdict::answer::is_id;
 
-/// `GET /user`: not wrapped in `result`.
+/// The answer to `GET /user`, which is not wrapped in `result`.
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
     pub(super) name: String,
 }
 
-/// `GET /projects/{id}`.
+/// The answer to `GET /projects/{id}`.
 #[derive(Debug, Deserialize)]
 pub(super) struct One<T> {
     pub(super) result: T,
@@ -28,7 +28,7 @@ pub(super) struct Project {
     pub(super) name: String,
 }
 
-/// Every list. `expands` is an empty list where nothing was expanded, so it is kept as it comes.
+/// A page of a list. `expands` is an empty list where nothing was expanded, so its JSON is kept as it is.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page<T> {
     pub(super) next_page: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Folder {
     pub id: u64,
     /// Its name.
     pub name: String,
-    /// The folder it is in; none at the top.
+    /// The id of its parent folder; none at the top level.
     pub parent_id: Option<u64>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct EchoedFolder {
     pub(super) name: Option<String>,
 }
 
-/// A template or a state, by its name; states tell what they are of.
+/// A template or a state; states name the entity that they belong to.
 #[derive(Debug, Deserialize)]
 pub(super) struct NamedItem {
     id: u64,
@@ -66,7 +66,7 @@ pub(super) struct NamedItem {
     entity: Option<String>,
 }
 
-/// A custom field. Whether it has to be filled is not documented, and read where it is told.
+/// A custom field. `is_required` is not documented, and is read where an answer has it.
 #[derive(Debug, Deserialize)]
 pub(super) struct ListedField {
     name: String,
@@ -85,7 +85,7 @@ struct ListedOption {
     value: String,
 }
 
-/// What of Testmo's things a list is about; filters that a tenant lacks are ignored, so it is looked at here again.
+/// The entity of test cases. Testmo ignores filters that a tenant lacks, so the entity is checked here again.
 const OF_CASES: &str = "repository_case";
 
 fn is_of_cases(entity: Option<&String>) -> bool {
@@ -93,14 +93,14 @@ fn is_of_cases(entity: Option<&String>) -> bool {
 }
 
 impl NamedItem {
-    /// The item, if it is of cases.
+    /// Returns the item, if it belongs to cases.
     pub(super) fn of_cases(self) -> Option<Item> {
         is_of_cases(self.entity.as_ref()).then_some(Item { id: self.id, name: self.name })
     }
 }
 
 impl ListedField {
-    /// The field, if cases can have it.
+    /// Returns the field, if cases can have it.
     pub(super) fn of_cases(self) -> Option<Field> {
         let usable = is_of_cases(self.entity.as_ref()) && self.is_active != Some(false);
         let options = self.options.unwrap_or_default();
@@ -132,7 +132,7 @@ pub(super) struct ListedCase {
 }
 
 impl Page<ListedCase> {
-    /// The cases with the names of their tags, which a list gives as ids beside a dictionary.
+    /// Returns the cases with the names of their tags, which a list gives as ids with a dictionary in `expands`.
     pub(super) fn rows(&self) -> Result<Vec<Row>, String> {
         let names = self.expands.get("tags").and_then(Value::as_array);
         let name_of = |id: u64| {
@@ -161,13 +161,14 @@ impl Page<ListedCase> {
     }
 }
 
-/// Milliseconds since 1970 of either form that Testmo uses; cases have no zone and mean UTC.
+/// Reads a time in either form that Testmo uses, as milliseconds since 1970; the times of cases have no zone and mean
+/// UTC.
 pub(super) fn time_of(text: &str) -> Option<i64> {
     let at = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse());
     at.ok().map(Timestamp::as_millisecond)
 }
 
-/// The id of a created case; an entry without one is unclear.
+/// Returns the id of a created case; without one, the outcome of the case is unknown.
 pub(super) fn created_id(entry: &RawValue) -> Option<u64> {
     #[derive(Deserialize)]
     struct WithId {
@@ -176,7 +177,7 @@ pub(super) fn created_id(entry: &RawValue) -> Option<u64> {
     serde_json::from_str::<WithId>(entry.get()).ok().map(|entry| entry.id)
 }
 
-/// When a created case was created, in milliseconds since 1970, if the entry says so.
+/// Returns when a case was created, in milliseconds since 1970, if the entry says so.
 pub(super) fn created_at(entry: &RawValue) -> Option<i64> {
     #[derive(Deserialize)]
     struct WithTime {
