@@ -15,22 +15,22 @@ pub use self::sections::{
     Amqp, Config, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker, redacted,
 };
 
-/// Every key with its default and its meaning.
+/// Every configuration key with its default and its meaning.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// The order to crash, which only test builds know; to others it is an unknown key.
+/// The variable that orders a crash, which only test builds know; to others it is an unknown key.
 #[cfg(debug_assertions)]
 const CRASH_AT: &str = "COURIER_CRASH_AT";
-/// The order to panic, likewise.
+/// The variable that orders a panic, which only test builds know, too.
 #[cfg(debug_assertions)]
 const PANIC_AT: &str = "COURIER_PANIC_AT";
 
-/// Everything wrong with a configuration.
+/// All mistakes in a configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(pub Vec<String>);
 
-/// Where a configuration comes from.
+/// The sources of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// TOML files; later ones override earlier ones.

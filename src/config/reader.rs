@@ -9,7 +9,7 @@ use config::{Value, ValueKind};
 
 use super::renamed::{present_name, variable};
 
-/// What the origin of a value from the environment reads like.
+/// The text that names the environment as the origin of a value.
 const OF_ENVIRONMENT: &str = "the environment: ";
 
 pub(super) struct Reader<'a> {

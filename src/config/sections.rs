@@ -1,4 +1,4 @@
-//! Which settings are there, and which values may they have?
+//! Defines every setting and the values that it may have.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::reader::Reader;
 
-/// A checked configuration; each field stands with its meaning in `config/default.toml`.
+/// A checked configuration; `config/default.toml` documents every field.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Config {
@@ -21,10 +21,10 @@ pub struct Config {
     pub events: Events,
     pub observe: Observe,
     pub log: Log,
-    /// No setting: where a worker that is built for tests ends itself, as `COURIER_CRASH_AT` says.
+    /// Not a setting: the point at which a worker that is built for tests ends itself, from `COURIER_CRASH_AT`.
     #[cfg(debug_assertions)]
     pub crash_at: Option<String>,
-    /// No setting: where a worker that is built for tests panics, as `COURIER_PANIC_AT` says.
+    /// Not a setting: the point at which a worker that is built for tests panics, from `COURIER_PANIC_AT`.
     #[cfg(debug_assertions)]
     pub panic_at: Option<String>,
 }
@@ -154,7 +154,7 @@ pub struct Log {
     pub level: String,
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people on a terminal, JSON otherwise.
@@ -311,7 +311,7 @@ fn read_log(r: &mut Reader<'_>) -> Log {
 }
 
 impl Config {
-    /// Values that are fine alone but not together.
+    /// Returns a sentence for each pair of values that are valid alone but not together.
     pub(super) fn contradictions(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut ordered = |low: (&str, Duration), high: (&str, Duration)| {
@@ -340,20 +340,20 @@ impl Config {
 }
 
 impl Testmo {
-    /// How long a claim holds: nothing of its request can be committed after it, even if the request began as late as
-    /// it may and the worker was paused for the margin right before.
+    /// Returns how long a claim holds: nothing of its request can be committed later, even if the request began as late
+    /// as allowed and the worker was paused for the margin right before it.
     pub fn lease(&self) -> Duration {
         let begun_by = self.latest_start() + self.claim_margin;
         begun_by + self.connect_timeout + self.request_timeout + self.reconcile_delay_unanswered
     }
 
-    /// How long after its claim was asked for a request may still begin.
+    /// Returns how long after its claim was requested a create request may still begin.
     pub fn latest_start(&self) -> Duration {
         self.claim_margin
     }
 }
 
-/// A URL with its passwords, if any, replaced by stars: PostgreSQL takes one among the parameters too.
+/// Returns a URL with its passwords, if any, replaced by stars; PostgreSQL takes one among the parameters, too.
 pub fn redacted(url: &str) -> String {
     let Ok(mut parsed) = url::Url::parse(url) else { return "***".into() };
     if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
@@ -371,14 +371,14 @@ pub fn redacted(url: &str) -> String {
 }
 
 impl Store {
-    /// Whether it is a database on a server, which several workers can share.
+    /// Returns whether the store is a database on a server, which several workers can share.
     pub fn is_shared(&self) -> bool {
         is_server(&self.url)
     }
 }
 
 impl Amqp {
-    /// The URL without its password.
+    /// Returns the URL without its password.
     pub fn redacted_url(&self) -> String {
         redacted(&self.url)
     }
