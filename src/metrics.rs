@@ -44,7 +44,7 @@ pub struct Metrics {
     pub shelf_batches: IntGaugeVec,
     /// Cases, by outcome.
     pub cases: IntCounterVec,
-    /// Cases that stand in Testmo more than once.
+    /// Cases that exist in Testmo more than once.
     pub duplicate_cases: IntCounter,
     /// Ids in Testmo's responses that no new case can have.
     pub invalid_case_ids: IntCounter,
@@ -190,7 +190,7 @@ impl Metrics {
         for family in self.backlog_drain_seconds.collect() {
             for shown in family.get_metric().iter().flat_map(|metric| metric.get_label()).map(|label| label.value()) {
                 if !drains.contains_key(shown) {
-                    // It exists, because only this place removes any.
+                    // The series exists, because only this function removes any.
                     drop(self.backlog_drain_seconds.remove_label_values(&[shown]));
                 }
             }

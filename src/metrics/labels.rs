@@ -1,6 +1,6 @@
 //! Lists the values of every label, so that each series exists from the start.
 
-/// Outcomes of a batch; those of events, and the states in which it leaves the worker.
+/// Outcomes of a batch: those that events name, and the states in which a batch leaves the worker.
 pub const BATCH_OUTCOMES: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
 /// Outcomes of a case, as events name them.
 pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"];
@@ -19,7 +19,7 @@ pub const API_KEY_EXPIRIES: [&str; 6] =
 pub const OTHER_TENANTS: &str = "(others)";
 /// Whether a tenant's connection to Testmo may be used.
 pub const TENANT_CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
-/// Counts batches whose reason this version does not know.
+/// The reason of batches whose reason this version does not know.
 pub const UNKNOWN_REASON: &str = "unknown";
 /// Tables of the store whose rows are read one by one.
 pub const TABLES: [&str; 7] = ["accounts", "batches", "connections", "folders", "lane_orders", "outbox", "shelf"];

@@ -1,4 +1,4 @@
-//! What does this process use? As the `prometheus` crate tells it, but with the parts of a second of CPU time.
+//! Exports the resource use of this process as the `prometheus` crate does, but with fractions of a second of CPU time.
 
 use procfs::process::Process as Entry;
 use prometheus::core::{Collector, Desc};
@@ -11,7 +11,7 @@ const CPU: &str = "process_cpu_seconds_total";
 pub(super) struct Process(ProcessCollector);
 
 impl Process {
-    /// Those of this very process.
+    /// Returns the series of the process that calls this.
     pub(super) fn this() -> Self {
         Self(ProcessCollector::for_self())
     }
@@ -24,7 +24,7 @@ impl Collector for Process {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = self.0.collect();
-        // The crate counts whole seconds, of which a worker without load uses one in minutes.
+        // The crate counts whole seconds; a worker without load uses one in minutes.
         let (Some(seconds), Some(cpu)) = (cpu_seconds(), families.iter_mut().find(|family| family.name() == CPU))
         else {
             return families;
@@ -38,7 +38,7 @@ impl Collector for Process {
     }
 }
 
-/// The CPU time of the process so far, in user code and in the kernel.
+/// Returns the CPU time of the process so far, in seconds, in user code and in the kernel.
 fn cpu_seconds() -> Option<f64> {
     let used = Entry::myself().and_then(|entry| entry.stat()).ok()?;
     let ticks = u32::try_from(used.utime + used.stime).ok()?;

@@ -32,7 +32,7 @@ fn kind(family: &MetricFamily) -> &'static str {
     }
 }
 
-/// The labels of a family in their order, each with its values.
+/// Returns the labels of a family in their order, each with its values.
 fn labels(family: &MetricFamily) -> BTreeMap<String, BTreeSet<String>> {
     let mut labels = BTreeMap::<String, BTreeSet<String>>::new();
     for pair in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
