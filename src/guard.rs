@@ -1,7 +1,7 @@
 //! Keeps a panic inside the unit of work in which it happened, and names the tasks that a worker runs.
 //!
 //! A unit is one item of a task's work: a message, a row, a batch of requests, an event. Its panic fails that unit and
-//! nothing else. A panic outside a unit ends the loop of its task, and with it the worker (`worker/supervision.rs`).
+//! nothing else. A panic outside a unit ends the loop of its task, and with it the worker (`worker/supervisor.rs`).
 
 use std::any::Any;
 use std::fmt;
@@ -23,9 +23,9 @@ pub enum Task {
     DeadQueue,
     /// Empties the queue of unroutable messages onto the shelf.
     UnroutedQueue,
-    /// Takes off the shelf what is due.
+    /// Takes due batches off the shelf.
     Shelf,
-    /// Lines batches up and works on them.
+    /// Queues batches in lanes and works on them.
     Dispatcher,
     /// Verifies failed connections again.
     Recheck,
@@ -33,9 +33,9 @@ pub enum Task {
     LateDuplicates,
     /// Reports API keys that expire.
     Expiry,
-    /// Prunes what is older than the retention.
+    /// Prunes rows that are older than the retention.
     Prune,
-    /// Announces events.
+    /// Publishes the events of the outbox.
     Announcer,
     /// Checks broker and store, and sets the gauges.
     Health,
@@ -69,7 +69,7 @@ impl Task {
         Self::Admin,
     ];
 
-    /// Its name in logs, metrics and readiness.
+    /// Returns the task's name in logs, metrics and readiness.
     pub fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake_queue",
@@ -97,7 +97,7 @@ impl fmt::Display for Task {
     }
 }
 
-/// The most characters of a panic's message that are kept: it may quote what was worked on.
+/// The most characters of a panic's message that are kept, because the message may quote the input.
 const LONGEST_MESSAGE: usize = 500;
 
 /// A panic that was caught, with its message.
@@ -117,19 +117,19 @@ pub fn message_of(payload: &dyn Any) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
 }
 
-/// Runs a unit of work; what the work borrows has to stay usable after a panic in the middle of it.
+/// Runs a unit of work. Everything that the work borrows has to stay usable after a panic in the middle of the work.
 ///
 /// # Errors
-/// When it panics.
+/// When the work panics.
 pub fn guarded<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panic>> {
-    // An async function would have room for the work twice: as its argument, and while it waits for it.
+    // An async function would hold the work twice: as its argument, and while it awaits the work.
     AssertUnwindSafe(work).catch_unwind().map(|end| end.map_err(|payload| Panic::of(&*payload)))
 }
 
-/// Runs a unit of work that waits for nothing, under the same condition.
+/// Runs a unit of work that waits for nothing, under the condition of [`guarded`].
 ///
 /// # Errors
-/// When it panics.
+/// When the work panics.
 pub fn guarded_now<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Panic::of(&*payload))
 }
@@ -139,22 +139,22 @@ pub fn guarded_now<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
 pub struct Count(Arc<AtomicU64>);
 
 impl Count {
-    /// Counts one more.
+    /// Counts one more panic.
     pub fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many there were.
+    /// Returns the number of panics.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Panics here where a build for tests was ordered to; `what` is the identity of the unit.
+/// Does nothing; a build for tests panics if that was ordered for this point and for `what`, the identity of the unit.
 #[cfg(not(debug_assertions))]
 pub fn may_panic(_point: &str, _what: &dyn fmt::Display) {}
 
-/// Panics when a build for tests was ordered to end the loop of this task; otherwise waits forever.
+/// Waits forever; a build for tests panics if that was ordered for the loop of this task.
 #[cfg(not(debug_assertions))]
 pub async fn ordered_end(_task: Task) {
     std::future::pending().await
@@ -174,22 +174,22 @@ mod ordered {
 
     use super::Task;
 
-    /// What this process was told; the tasks of all its workers share it.
+    /// The order that this process was given; the tasks of all its workers share it.
     static ORDER: OnceLock<Order> = OnceLock::new();
 
     #[derive(Debug)]
     enum Order {
         /// Ends the loop of a task at the next SIGUSR1.
         Loop(Task),
-        /// Panics at a point for units whose identity has this in it, so many times.
+        /// Panics so many times at a point, for units whose identity contains the needle.
         Unit { point: String, times_left: AtomicU32, needle: String },
     }
 
-    /// Takes an order: `loop:dispatcher`, or `unit:arrive:2:acme/b-1` to panic twice at the point `arrive` over a unit
-    /// whose identity contains `acme/b-1`.
+    /// Records an order: `loop:dispatcher`, or `unit:arrive:2:acme/b-1` to panic twice at the point `arrive` over a
+    /// unit whose identity contains `acme/b-1`.
     ///
     /// # Panics
-    /// When it cannot be read: a test that orders nothing by mistake would prove nothing.
+    /// When the order cannot be read: a test whose order has no effect would prove nothing.
     pub fn order(text: &str) {
         let order = parse(text).unwrap_or_else(|| panic!("COURIER_PANIC_AT cannot be {text:?}"));
         // Several workers of one process, as in tests, share the first order.
@@ -207,7 +207,7 @@ mod ordered {
         }
     }
 
-    /// Panics here if that was ordered for this point and this unit.
+    /// Panics if that was ordered for this point and this unit.
     pub fn may_panic(point: &str, what: &dyn fmt::Display) {
         let Some(Order::Unit { point: at, times_left, needle }) = ORDER.get() else { return };
         if at == point && what.to_string().contains(needle.as_str()) {
