@@ -1,4 +1,4 @@
-//! What time is it? The one place that reads the clock, so that tests and simulations can set it.
+//! Reads the clock, as the only place that does, so that tests and simulations can set the time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub struct Clock(Source);
 enum Source {
     System,
     Set(Arc<AtomicI64>),
-    /// The time at which the machine's steady clock was at `started`.
+    /// The time of day at `started`, which the machine's steady clock carries on.
     Led {
         started: Instant,
         time: Arc<AtomicI64>,
@@ -22,28 +22,28 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the machine's clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands still until it is [set](Self::set).
+    /// Returns a clock that stands still until it is [set](Self::set).
     pub fn standing_at(ms: i64) -> Self {
         Self(Source::Set(Arc::new(AtomicI64::new(ms))))
     }
 
-    /// A clock that goes by another one: [set](Self::set) to it again and again, it goes on by itself in between,
+    /// Returns a clock that follows another one: it is [set](Self::set) again and again, and runs on in between,
     /// whatever the machine's own time of day is.
     pub fn led_from(ms: i64) -> Self {
         Self(Source::Led { started: Instant::now(), time: Arc::new(AtomicI64::new(ms)) })
     }
 
-    /// A clock that is read by a function, which gives milliseconds since 1970.
+    /// Returns a clock that is read by a function, which gives milliseconds since 1970.
     pub fn read_by(read: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self(Source::Read(Arc::new(read)))
     }
 
-    /// Sets a standing or a led clock; any other is left alone.
+    /// Sets a standing or a led clock, in milliseconds since 1970; does nothing to any other.
     pub fn set(&self, ms: i64) {
         match &self.0 {
             Source::System | Source::Read(_) => {}
@@ -52,7 +52,7 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970.
+    /// Returns milliseconds since 1970.
     pub fn now(&self) -> i64 {
         match &self.0 {
             Source::System => jiff::Timestamp::now().as_millisecond(),
