@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-/// More threads would only take memory: the work is waiting for neighbours.
+/// More threads would only use memory, because the worker mostly waits for Testmo, the broker and the store.
 const MOST_THREADS: usize = 4;
 
 fn main() -> ExitCode {
-    // It fails only where a provider was installed before, and nothing runs before this.
+    // This fails only if a provider was installed before, and nothing runs before this line.
     drop(rustls::crypto::ring::default_provider().install_default());
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
     let runtime = match Builder::new_multi_thread().worker_threads(threads).enable_all().build() {

@@ -1,4 +1,4 @@
-//! How does the worker speak to its operators? Log lines for people on a terminal, JSON otherwise.
+//! Sets up the log: lines for people on a terminal, JSON otherwise.
 
 use std::io::IsTerminal;
 
@@ -7,10 +7,10 @@ use tracing_subscriber::EnvFilter;
 use crate::batch::excerpt;
 use crate::config::{Log, LogFormat};
 
-/// The most characters of a panic's message: it may quote what was worked on.
+/// The most characters of a panic's message that are kept, because the message may quote the input.
 const LONGEST_MESSAGE: usize = 500;
 
-/// Sends log lines to standard error from now on, panics among them; a second call changes nothing.
+/// Sends log lines and panics to standard error from now on; a second call changes nothing.
 pub fn start(config: &Log) {
     // The broker library would write message bodies into the log.
     let level = format!("{},{}", config.level, crate::amqp::LOG_DIRECTIVE);
