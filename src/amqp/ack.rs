@@ -1,4 +1,4 @@
-//! How does the broker learn that a message is done with?
+//! Acknowledges a delivery to the broker, or gives it back.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::limited;
 
-/// The right to acknowledge one delivery. Dropped unused, the message stays with this worker until
-/// the session ends, and is then delivered again.
+/// The right to acknowledge one delivery. If the handle is dropped unused, the message stays with this worker until the
+/// session ends, and is then delivered again.
 #[derive(Debug)]
 #[must_use = "a delivery that is not acknowledged counts against the prefetch limit"]
 pub struct AckHandle(Box<dyn Acknowledge>);
 
-/// How a broker is told what became of one delivery; the seam at which simulations put another broker.
+/// Reports to a broker what became of one delivery; simulations put another broker here.
 #[async_trait]
 pub trait Acknowledge: fmt::Debug + Send + Sync {
-    /// Tells it.
+    /// Reports the end of the delivery.
     ///
     /// # Errors
-    /// When the session is over or the broker does not read; the message will come again.
+    /// When the session is over or the broker does not read; the message is delivered again.
     async fn tell(&self, end: DeliveryEnd) -> Result<(), AckLost>;
 }
 
-/// What became of a delivery.
+/// What becomes of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryEnd {
-    /// It is done with.
+    /// It is acknowledged.
     Done,
     /// It goes back to its queue.
     GivenBack,
@@ -45,25 +45,25 @@ pub(super) struct OfChannel {
     broken: CancellationToken,
 }
 
-/// The broker was not told, and will deliver the message again.
+/// The broker did not receive the acknowledgement, and delivers the message again.
 #[derive(Debug, thiserror::Error)]
 #[error("the message will be delivered again: {cause}")]
 pub struct AckLost {
-    /// What kept the broker from being told.
+    /// What prevented the acknowledgement.
     pub cause: String,
 }
 
 impl AckHandle {
-    /// The handle of a delivery.
+    /// Creates the handle of a delivery.
     pub fn new(delivery: impl Acknowledge + 'static) -> Self {
         Self(Box::new(delivery))
     }
 
-    /// Tells the broker that the message is done with. `Ok` means written to the connection: a
-    /// connection that dies in that moment can still bring the message back.
+    /// Acknowledges the message. `Ok` means written to the connection: if the connection fails at that moment, the
+    /// message can still be delivered again.
     ///
     /// # Errors
-    /// When the session is over or the broker does not read; the message will come again.
+    /// When the session is over or the broker does not read; the message is delivered again.
     pub async fn ack(self) -> Result<(), AckLost> {
         self.0.tell(DeliveryEnd::Done).await
     }
@@ -72,7 +72,7 @@ impl AckHandle {
     /// failed delivery.
     ///
     /// # Errors
-    /// When the session is over or the broker does not read; the message will come again anyhow.
+    /// When the session is over or the broker does not read; the message is delivered again nevertheless.
     pub async fn give_back(self) -> Result<(), AckLost> {
         self.0.tell(DeliveryEnd::GivenBack).await
     }
@@ -108,7 +108,7 @@ impl OfChannel {
             Ok(true) => return Ok(()),
             Ok(false) => "its session is over".to_owned(),
             Err(error) => {
-                // A channel on which something hangs is not used again.
+                // A channel on which a call hangs is not used again.
                 self.broken.cancel();
                 error.to_string()
             }

@@ -1,26 +1,26 @@
-//! Where is the broker, and how is that said without its credentials?
+//! Reads the broker's address, and shows it without its credentials.
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 use url::{Host, Url};
 
-/// Seconds between heartbeats where the URL does not say. A frozen peer is noticed after two of
-/// them; RabbitMQ's own default of 60 s would mean two minutes.
+/// Seconds between heartbeats if the URL does not set them. A frozen peer is noticed after two heartbeats; RabbitMQ's
+/// own default of 60 s would mean two minutes.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// Bytes in a frame where the URL does not say. lapin's buffers hold 32 frames each way for each connection, and are soon
-/// touched all over, so RabbitMQ's own 128 KiB would cost 8 MB a connection. Said beforehand, they are made once; learning
-/// it from the broker, lapin makes them anew.
+/// Bytes in a frame if the URL does not set them. lapin's buffers hold 32 frames in each direction of each connection,
+/// and all of this memory is soon in use, so RabbitMQ's own 128 KiB would cost 8 MB for each connection. With a size
+/// that is known beforehand, lapin allocates the buffers once; with a size from the broker, it allocates them again.
 const FRAME_BYTES: u32 = 16_384;
 
-/// A broker address that was understood.
+/// A broker address that was read.
 #[derive(Clone)]
 pub(super) struct Address {
     uri: AMQPUri,
 }
 
 impl Address {
-    /// Reads `amqp[s]://user:password@host:port/vhost?heartbeat=…`. `None` if it has another form;
-    /// the parser's own message is not passed on because it may repeat the password.
+    /// Reads `amqp[s]://user:password@host:port/vhost?heartbeat=…`. Returns `None` if it has another form; the parser's
+    /// own message is not passed on because it may repeat the password.
     pub(super) fn parse(url: &str) -> Option<Self> {
         let mut uri: AMQPUri = url.parse().ok()?;
         // lapin reads an IPv6 literal as "no host" and would connect to localhost.
@@ -40,7 +40,7 @@ impl Address {
         self.uri.scheme == AMQPScheme::AMQPS
     }
 
-    /// The address as logs and errors may show it: without user, password and query.
+    /// Returns the address as logs and errors may show it: without user, password and query.
     pub(super) fn target(&self) -> String {
         let AMQPUri { scheme, authority, vhost, .. } = &self.uri;
         let host = match authority.host.contains(':') {

@@ -1,10 +1,10 @@
-//! How long to wait before the next connection?
+//! Computes the wait before the next connection attempt.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// The least wait after a peer that took the connection and then said nothing: lapin keeps a
-/// thread for each such attempt until the peer lets go of the socket.
+/// The shortest wait after a peer that accepted the connection and then did not answer: lapin keeps a thread for each
+/// such attempt until the peer closes the socket.
 const FROZEN_PEER: Duration = Duration::from_secs(30);
 
 /// A growing wait with full jitter between `min` and the doubled ceiling, at most `max`.
@@ -20,7 +20,7 @@ impl Backoff {
         Self { min, max: max.max(min), attempt: 0 }
     }
 
-    /// The wait after one more failure; `random` lies in 0.0 to 1.0.
+    /// Returns the wait after another failure; `random` lies in 0.0 to 1.0.
     pub(super) fn after_failure(&mut self, random: f64) -> Duration {
         self.attempt = self.attempt.saturating_add(1);
         let doubled = self.min.saturating_mul(2_u32.saturating_pow(self.attempt.min(20)));
@@ -28,7 +28,7 @@ impl Backoff {
         self.min + (ceiling - self.min).mul_f64(random.clamp(0.0, 1.0))
     }
 
-    /// The wait after a connection attempt that ran into its time limit.
+    /// Returns the wait after a connection attempt that reached its time limit.
     pub(super) fn after_silence(&mut self, random: f64) -> Duration {
         self.after_failure(random).max(FROZEN_PEER)
     }
@@ -38,13 +38,13 @@ impl Backoff {
         self.attempt = 0;
     }
 
-    /// Whether a connection that lasted this long counts as one that held.
+    /// Returns whether a connection that lasted this long counts as one that held.
     pub(super) fn is_steady(&self, lasted: Duration) -> bool {
         lasted >= self.max
     }
 }
 
-/// A number from 0.0 to 1.0, good enough to spread reconnects of many workers.
+/// Returns a number from 0.0 to 1.0, good enough to spread reconnects of many workers.
 pub(super) fn random() -> f64 {
     // Each `RandomState` has its own keys, so the hash of nothing is a fresh number.
     let bits = RandomState::new().hash_one(());

@@ -1,4 +1,4 @@
-//! What can go wrong with one request to the broker?
+//! Limits each request to the broker in time, and classifies what can go wrong with it.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use lapin::protocol::{AMQPError, AMQPErrorKind};
 pub(super) const ACCESS_REFUSED: u16 = 403;
 /// AMQP reply code: no such exchange or queue.
 pub(super) const NOT_FOUND: u16 = 404;
-/// AMQP reply code: it exists with other arguments.
+/// AMQP reply code: the object exists with other arguments.
 pub(super) const PRECONDITION_FAILED: u16 = 406;
 
-/// A request to the broker that had no success.
+/// A failed request to the broker.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// No answer came in time; what the broker did is unknown and the channel is not used again.
@@ -20,21 +20,21 @@ pub enum CallError {
     TimedOut {
         /// The AMQP method.
         call: &'static str,
-        /// How long was waited.
+        /// How long the worker waited.
         limit: Duration,
     },
-    /// The broker or the network ended it.
+    /// The broker or the network ended the request.
     #[error("{call} failed: {source}")]
     Failed {
         /// The AMQP method.
         call: &'static str,
-        /// What lapin says.
+        /// The error of lapin.
         source: lapin::Error,
     },
     /// The broker ended a subscription.
     #[error("the broker ended the subscription (queue deleted or moved?)")]
     Cancelled,
-    /// The connection is gone.
+    /// The connection was lost.
     #[error("the connection was lost: {cause}")]
     Lost {
         /// Why.
@@ -42,12 +42,13 @@ pub enum CallError {
     },
 }
 
-/// AMQP's codes of a connection on which frames came that cannot be read or were not expected: frame error, syntax error
-/// and unexpected frame.
+/// AMQP's codes of a connection that received unreadable or unexpected frames: frame error, syntax error and unexpected
+/// frame.
 const UNEXPECTED: [u16; 3] = [501, 502, 505];
 
 impl CallError {
-    /// The broker's reply code and text, if it closed the channel (not the connection) over this.
+    /// Returns the broker's reply code and text, if the broker closed the channel (not the connection) because of this
+    /// request.
     pub(super) fn channel_error(&self) -> Option<(u16, String)> {
         match self {
             Self::Failed { source, .. } => channel_error(source),
@@ -55,7 +56,7 @@ impl CallError {
         }
     }
 
-    /// Whether the broker sent something that lapin cannot read.
+    /// Returns whether the broker sent something that lapin cannot read.
     pub(super) fn is_unreadable(&self) -> bool {
         match self {
             Self::Failed { source, .. } => {
@@ -67,7 +68,7 @@ impl CallError {
         }
     }
 
-    /// What a person can do about it, where that is known.
+    /// Returns what a person can do about the failure, where that is known.
     pub(super) fn remedy(&self) -> Option<&'static str> {
         if self.is_unreadable() {
             return Some(
@@ -86,19 +87,19 @@ impl CallError {
     }
 }
 
-/// The reply code and text of an error with which the broker closes one channel.
+/// Returns the reply code and text of an error with which the broker closes one channel.
 pub(super) fn channel_error(error: &lapin::Error) -> Option<(u16, String)> {
     protocol_error(error)
         .filter(|error| matches!(error.kind(), AMQPErrorKind::Soft(_)))
         .map(|error| (error.get_id(), error.get_message().to_string()))
 }
 
-/// The error that the broker itself named, if it was the broker.
+/// Returns the error that the broker itself reported, if it did.
 pub(super) fn protocol_error(error: &lapin::Error) -> Option<&AMQPError> {
     if let ErrorKind::ProtocolError(error) = error.kind() { Some(error) } else { None }
 }
 
-/// Waits for one request, at most for `limit`.
+/// Waits for one request for at most `limit`.
 pub(super) async fn limited<T>(
     call: &'static str,
     limit: Duration,

@@ -1,5 +1,5 @@
-//! Decides for how long messages are taken one by one after something came that nobody expected: then the one that is the
-//! cause counts as delivered again, and its neighbours do not.
+//! Decides for how long messages are taken one by one after something unexpected came, so that only the message that is
+//! the cause counts as delivered again.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 /// How many messages are taken one by one.
 const DELIVERIES: u64 = 20;
-/// For how long at most. A message in hand must not keep all others from being taken for longer.
+/// The longest time for which messages are taken one by one, because a message in hand must not hold up all others for
+/// longer.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Whether messages are taken one by one, and since when.
@@ -24,7 +25,8 @@ impl Careful {
         self.0.is_some()
     }
 
-    /// Ends it if it has lasted for long enough, after so many messages of a session; tells whether it ended now.
+    /// Ends the careful mode if it has lasted long enough, by the messages of a session or by time; returns whether it
+    /// ended now.
     pub(super) fn relax(&mut self, handed_over: u64, now: Instant) -> bool {
         let over = self.0.is_some_and(|since| handed_over >= DELIVERIES || now >= since + LONGEST);
         if over {
@@ -33,7 +35,7 @@ impl Careful {
         over
     }
 
-    /// Waits until it has lasted for long enough, if it is on.
+    /// Waits until the careful mode has lasted long enough; waits forever if it is off.
     pub(super) async fn lasted(self) {
         match self.0 {
             Some(since) => tokio::time::sleep_until(since + LONGEST).await,

@@ -1,4 +1,4 @@
-//! Does the broker have what the project lives on, and how is it made?
+//! Declares the topology on the broker, or checks that the broker has it.
 
 use std::fmt;
 
@@ -10,30 +10,30 @@ use super::call::{CallError, NOT_FOUND, PRECONDITION_FAILED, limited};
 use super::link::Link;
 use super::topology::{Argument, ArgumentValue, Object, Routing};
 
-/// Something about the topology that a person should look at.
+/// An object of the topology that needs a person's attention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// What it is about, for instance "queue `testmo.cases`".
+    /// The object, for instance "queue `testmo.cases`".
     pub object: String,
-    /// What is the matter.
+    /// What is wrong with it.
     pub problem: Problem,
-    /// The broker's words.
+    /// The broker's reply text.
     pub detail: String,
 }
 
-/// What can be the matter with an object of the topology.
+/// What can be wrong with an object of the topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// It does not exist.
     Missing,
     /// It exists with another type or other arguments.
     Different,
-    /// The broker does not let this user look, which says nothing about the object.
+    /// The broker does not let this user check the object, which says nothing about the object.
     Unknown,
 }
 
 impl Mismatch {
-    /// What a person can do about it.
+    /// Returns what a person can do about the mismatch.
     pub fn remedy(&self) -> &'static str {
         match self.problem {
             Problem::Missing => "declare the topology with a user that may configure it, or import it as definitions",
@@ -56,19 +56,19 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Creates what is missing; what exists with other arguments is left as it is and reported.
+/// Creates each object that is missing; an object that exists with other arguments is left as it is and reported.
 ///
 /// # Errors
-/// When the connection fails. What the broker refuses is a finding, not an error.
+/// When the connection fails. A refusal by the broker is a finding, not an error.
 pub async fn declare(link: &Link, objects: &[Object]) -> Result<Vec<Mismatch>, CallError> {
     visit(link, objects, false).await
 }
 
-/// Looks for each exchange and queue without creating it. AMQP offers no look at bindings and
-/// arguments; those show only when they are declared.
+/// Checks that each exchange and queue exists, without creating any. AMQP cannot show bindings and arguments; a
+/// difference in those shows only when they are declared.
 ///
 /// # Errors
-/// When the connection fails. What the broker refuses is a finding, not an error.
+/// When the connection fails. A refusal by the broker is a finding, not an error.
 pub async fn check(link: &Link, objects: &[Object]) -> Result<Vec<Mismatch>, CallError> {
     visit(link, objects, true).await
 }
@@ -79,7 +79,7 @@ async fn visit(link: &Link, objects: &[Object], passive: bool) -> Result<Vec<Mis
         // A refusal closes the channel, so each object has its own.
         let channel = link.channel().await?;
         match ask(link, &channel, object, passive).await {
-            // Closed and waited for: lapin cannot close a connection in order over a closing channel.
+            // The close is awaited, because lapin cannot close a connection in order while a channel is closing.
             Ok(()) => limited("channel.close", link.rpc_timeout(), channel.close(200, short("OK"))).await?,
             Err(error) => {
                 let (code, detail) = error.channel_error().ok_or(error)?;
@@ -94,7 +94,7 @@ fn problem(code: u16) -> Problem {
     match code {
         NOT_FOUND => Problem::Missing,
         PRECONDITION_FAILED => Problem::Different,
-        // 403 above all: RabbitMQ 4.3 asks for a permission even to look.
+        // Above all 403: RabbitMQ 4.3 requires a permission even for a check.
         _ => Problem::Unknown,
     }
 }
@@ -145,8 +145,8 @@ fn table(arguments: &[Argument]) -> FieldTable {
     table
 }
 
-/// A name as AMQP carries it. Names come from the configuration; what exceeds AMQP's 255 bytes is
-/// cut off, where lapin's own conversion would panic.
+/// Returns a name as AMQP carries it. Names come from the configuration; bytes beyond AMQP's 255 are cut off, because
+/// lapin's own conversion would panic.
 pub(super) fn short(name: &str) -> ShortString {
     let end = name.floor_char_boundary(255);
     ShortString::from(&name[..end])

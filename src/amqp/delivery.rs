@@ -6,29 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ack::AckHandle;
 use super::message::Message;
 
-/// What to consume.
+/// A queue to consume, and how many of its messages at once.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     /// The queue.
     pub queue: String,
-    /// How many messages may be unacknowledged at once; the bound on what waits in memory.
+    /// How many messages may be unacknowledged at once; the bound on the messages that wait in memory.
     pub prefetch: u16,
 }
 
-/// One unbroken time with the broker. Numbers are unique in the process and grow.
+/// The number of one uninterrupted session with the broker. Numbers are unique in the process and grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(u64);
 
 /// A message and the right to acknowledge it.
 #[derive(Debug)]
 pub struct Delivery {
-    /// What came.
+    /// The message.
     pub message: Message,
     /// Whether the broker has handed it out before.
     pub redelivered: bool,
     /// The session it belongs to; see [`Event::Lost`].
     pub generation: Generation,
-    /// To be used exactly once.
+    /// The right to acknowledge it, to be used exactly once.
     pub handle: AckHandle,
 }
 
@@ -37,19 +37,19 @@ pub struct Delivery {
 pub enum Event {
     /// A message came.
     Delivery(Box<Delivery>),
-    /// The session is over: its deliveries cannot be acknowledged any more and come again, here or
-    /// at another worker. What was not started should be dropped.
+    /// The session is over: its deliveries can no longer be acknowledged and are delivered again, to this or another
+    /// worker. Work on them that has not started should be dropped.
     Lost(Generation),
 }
 
 /// The mode of an intake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Take messages.
+    /// Messages are taken.
     Taking,
-    /// Take none for now.
+    /// No messages are taken for now.
     Paused,
-    /// Take none any more.
+    /// No messages are taken any more.
     Stopped,
 }
 

@@ -1,4 +1,4 @@
-//! Takes in the messages of a queue, and pauses, resumes and stops that.
+//! Receives the messages of a queue, and can be paused, resumed and stopped.
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -10,9 +10,8 @@ use super::status::Status;
 use crate::config::Amqp;
 use crate::guard::{self, Count, Task};
 
-/// The deliveries of one queue. It has a connection of its own, which is opened and kept open in
-/// the background: a message that lapin cannot read ends the connection it comes over, and must not
-/// take the other queues with it.
+/// The deliveries of one queue. An intake has a connection of its own, which is opened and kept open in the background:
+/// a message that lapin cannot read ends its connection, and must not affect the other queues.
 pub struct Intake {
     events: mpsc::Receiver<Event>,
     control: IntakeControl,
@@ -27,13 +26,14 @@ pub struct IntakeControl {
 }
 
 impl Intake {
-    /// Starts consuming on `tasks`. The broker does not have to be there yet. When `close` is
-    /// cancelled the connection is closed; whatever is not acknowledged then comes again.
+    /// Starts consuming on `tasks`. The broker does not have to be available yet. When `close` is cancelled the
+    /// connection is closed; messages that are not acknowledged by then are delivered again.
     pub fn start(config: &Amqp, subscription: Subscription, tasks: &TaskTracker, close: CancellationToken) -> Self {
         Self::begin(None, config, subscription, tasks, close)
     }
 
-    /// The same, but opens no connection before another one, whose state this is, has been in use.
+    /// Starts consuming like [`start`](Self::start), but opens no connection until `other`, the status of another
+    /// connection, has been up.
     pub fn start_after(
         other: watch::Receiver<Status>,
         config: &Amqp,
@@ -66,42 +66,42 @@ impl Intake {
         Self { events, control: IntakeControl { mode }, status, panics }
     }
 
-    /// An intake of what comes out of a channel in place of a broker.
+    /// Creates an intake whose events come from a channel in place of a broker.
     pub fn of(events: mpsc::Receiver<Event>, status: watch::Receiver<Status>) -> Self {
         let control = IntakeControl { mode: watch::Sender::new(Mode::Taking) };
         Self { events, control, status, panics: Count::default() }
     }
 
-    /// Returns the next event; `None` after [`IntakeControl::stop`] or closing, once all were given out.
-    /// Nothing is lost if the wait is given up.
+    /// Returns the next event; `None` after [`IntakeControl::stop`] or closing, once all were given out. Cancelling the
+    /// wait loses nothing.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }
 
-    /// A handle that can be kept elsewhere.
+    /// Returns a handle that can be kept elsewhere.
     pub fn control(&self) -> IntakeControl {
         self.control.clone()
     }
 
-    /// Counts the panics that were caught behind it.
+    /// Returns the count of panics that were caught in its task.
     pub fn panics(&self) -> Count {
         self.panics.clone()
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
 }
 
 impl IntakeControl {
-    /// Returns the mode that is wanted, for a stand-in of a broker.
+    /// Returns the requested mode, for a simulated broker.
     pub fn mode(&self) -> watch::Receiver<Mode> {
         self.mode.subscribe()
     }
 
-    /// Takes no more messages and gives back those not handed out. The session and its open
-    /// deliveries stay. No effect after [`stop`](Self::stop).
+    /// Takes no more messages, and gives back those that were not handed out. The session and its open deliveries
+    /// remain.
     pub fn pause(&self) {
         self.switch(Mode::Taking, Mode::Paused);
     }
@@ -111,8 +111,7 @@ impl IntakeControl {
         self.switch(Mode::Paused, Mode::Taking);
     }
 
-    /// Takes no more messages for good. Open deliveries can still be acknowledged until the intake
-    /// is closed.
+    /// Takes no more messages from now on. Open deliveries can still be acknowledged until the intake is closed.
     pub fn stop(&self) {
         self.mode.send_replace(Mode::Stopped);
     }

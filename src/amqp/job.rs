@@ -1,4 +1,4 @@
-//! Holds a message that waits for a channel, and settles who may still take it.
+//! Holds a message that waits for a channel, and decides whether its channel or its publisher may still take it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub(super) struct Job {
 pub(super) struct Claim(Arc<AtomicBool>);
 
 impl Claim {
-    /// Takes the message; returns whether it was still there to be taken.
+    /// Takes the message; returns whether nobody had taken it before.
     pub(super) fn take(&self) -> bool {
         !self.0.swap(true, Ordering::AcqRel)
     }

@@ -1,4 +1,4 @@
-//! How is a connection opened, watched and closed?
+//! Opens, watches and closes a connection to the broker.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Link {
     close_timeout: Duration,
 }
 
-/// Why there is no connection.
+/// The reason why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The configured address cannot be read.
@@ -34,7 +34,7 @@ pub enum ConnectError {
     Unreachable {
         /// The broker without credentials.
         target: String,
-        /// The operating system's words.
+        /// The operating system's error text.
         cause: String,
     },
     /// The peer did not finish the handshake in time.
@@ -42,10 +42,10 @@ pub enum ConnectError {
     TimedOut {
         /// The broker without credentials.
         target: String,
-        /// How long was waited.
+        /// How long the worker waited.
         limit: Duration,
     },
-    /// User or password are wrong.
+    /// The user or the password is wrong.
     #[error("{target} refuses the user or the password")]
     Credentials {
         /// The broker without credentials.
@@ -56,18 +56,18 @@ pub enum ConnectError {
     VirtualHost {
         /// The broker without credentials.
         target: String,
-        /// The broker's words.
+        /// The broker's reply text.
         cause: String,
     },
-    /// No trust could be established.
+    /// TLS could not be established.
     #[error("no TLS with {target}: {cause}")]
     Tls {
         /// The broker without credentials.
         target: String,
-        /// What was wrong.
+        /// The TLS error.
         cause: String,
     },
-    /// Something answers, but does not go on as AMQP 0-9-1 should.
+    /// The peer answers, but not as AMQP 0-9-1 requires.
     #[error("{target} does not speak AMQP 0-9-1 with us: {cause}")]
     Protocol {
         /// The broker without credentials.
@@ -78,7 +78,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// What a person can do about it.
+    /// Returns what a person can do about the failure.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Address => {
@@ -103,12 +103,12 @@ impl ConnectError {
 /// Opens one connection, for commands and for checks; `purpose` is appended to its name.
 ///
 /// # Errors
-/// Says what kept the connection from being opened, within `connect_timeout`.
+/// When the connection could not be opened within `connect_timeout`; the error says why.
 pub async fn connect_once(config: &Amqp, purpose: &str) -> Result<Link, ConnectError> {
     let address = Address::parse(&config.url).ok_or(ConnectError::Address)?;
     let name = format!("{} {purpose}", config.connection_name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    // lapin's own limit covers only the TCP part; a frozen peer would hold this for ever.
+    // lapin's own limit covers only the TCP part; a frozen peer would block the attempt forever.
     let marker = Marker::random();
     let connecting = guard::connect(address.uri(), properties, &marker);
     match tokio::time::timeout(config.connect_timeout, connecting).await {
@@ -131,7 +131,7 @@ fn classify(error: &lapin::Error, address: &Address) -> ConnectError {
     }
 }
 
-/// Whether an error of the TLS layer is among the causes.
+/// Returns whether an error of the TLS layer is among the causes.
 fn names_tls(error: &lapin::Error) -> bool {
     let lapin::ErrorKind::IOError(io) = error.kind() else {
         return false;
@@ -142,7 +142,7 @@ fn names_tls(error: &lapin::Error) -> bool {
 }
 
 impl ConnectError {
-    /// Whether the peer took the connection and then said nothing.
+    /// Returns whether the peer accepted the connection and then did not answer.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::TimedOut { .. })
     }
@@ -155,7 +155,7 @@ impl Link {
         limited("channel.open", self.rpc_timeout, opening).await
     }
 
-    /// Opens a channel on which the broker confirms what it has stored.
+    /// Opens a channel on which the broker confirms each message that it has stored.
     pub(super) async fn confirm_channel(&self) -> Result<Channel, CallError> {
         let channel = self.channel().await?;
         let select = channel.confirm_select(ConfirmSelectOptions::default());
@@ -163,7 +163,7 @@ impl Link {
         Ok(channel)
     }
 
-    /// By what messages are known whose headers the guard has replaced.
+    /// Returns the marker of messages whose headers the guard has replaced.
     pub(super) fn marker(&self) -> &Marker {
         &self.marker
     }
@@ -172,14 +172,12 @@ impl Link {
         self.rpc_timeout
     }
 
-    /// Tells what happens to the connection. To be called once: lapin hands each event to only one
-    /// of its listeners.
+    /// Returns the changes of the connection. Call it only once: lapin hands each event to only one of its listeners.
     pub(super) fn changes(&self) -> Changes {
         Changes { events: Box::pin(self.connection.events_listener()), status: self.connection.status().clone() }
     }
 
-    /// Says good-bye to the broker, at most for `close_timeout`. What is under way is answered, if
-    /// only with an error.
+    /// Closes the connection in order, within at most `close_timeout`. Calls under way get an answer, if only an error.
     pub async fn close(&self) {
         let closing = self.connection.close(200, "OK".into());
         if let Err(error) = limited("connection.close", self.close_timeout, closing).await {
@@ -188,7 +186,7 @@ impl Link {
     }
 }
 
-/// One thing that happened to a connection.
+/// A change of a connection.
 #[derive(Debug)]
 pub(super) enum Change {
     Blocked { reason: String },
@@ -196,14 +194,14 @@ pub(super) enum Change {
     Lost(CallError),
 }
 
-/// The news of one connection.
+/// The changes of one connection.
 pub(super) struct Changes {
     events: Pin<Box<dyn Stream<Item = lapin::Event> + Send>>,
     status: ConnectionStatus,
 }
 
 impl Changes {
-    /// Waits for the next change. Nothing is lost if the wait is given up.
+    /// Waits for the next change. Cancelling the wait loses nothing.
     pub(super) async fn next(&mut self) -> Change {
         loop {
             let event = self.events.next().await;
@@ -214,7 +212,7 @@ impl Changes {
                 Some(lapin::Event::Connected | lapin::Event::SendFlow(_) | _) => continue,
                 None => CallError::Lost { cause: "closed".to_owned() },
             };
-            // A channel that the broker closes is announced as an error too.
+            // lapin also reports a channel that the broker closes as an error.
             if !self.status.connected() {
                 return Change::Lost(error);
             }

@@ -7,12 +7,12 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use super::guard::Marker;
 use super::unreadable::UnreadableHeaders;
 
-/// How many headers are kept, in the order of their names.
+/// The most headers that are kept, in the order of their names.
 const MAX_HEADERS: usize = 64;
-/// How many bytes of a header's value are kept.
+/// The most bytes of a header's value that are kept.
 const MAX_HEADER_BYTES: usize = 1024;
 
-/// A message as it came.
+/// A message as it was received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The bytes, at most what the broker accepts (16 or 128 MiB by version).
@@ -21,9 +21,9 @@ pub struct Message {
     pub exchange: String,
     /// Its routing key.
     pub routing_key: String,
-    /// The publisher's name for it.
+    /// The message id that its publisher chose.
     pub message_id: Option<String>,
-    /// What it answers to.
+    /// The id that correlates it with another message.
     pub correlation_id: Option<String>,
     /// The body's media type.
     pub content_type: Option<String>,
@@ -37,16 +37,16 @@ pub struct Message {
     pub timestamp_ms: Option<i64>,
     /// Headers with a single value, as text; at most 64 of at most 1024 bytes.
     pub headers: BTreeMap<String, String>,
-    /// How often it was handed out before; 0 where the broker does not say. Only the intake queue's
-    /// own count means something: RabbitMQ 4 leaves the source's count on dead letters.
+    /// How often it was delivered before; 0 where the broker does not say. Only the intake queue's own count is
+    /// meaningful: RabbitMQ 4 leaves the source's count on dead letters.
     pub delivery_count: u64,
-    /// The properties and headers, if they cannot be read; then nothing else is known of them.
+    /// The properties and headers, if they cannot be read; the fields that come from them are then empty.
     pub unreadable: Option<UnreadableHeaders>,
 }
 
 impl Message {
-    /// Takes over body and properties, without the means to acknowledge it. `marker` is that of the connection. The body
-    /// comes last: whatever fails before leaves it where it is.
+    /// Takes over body and properties, without the means to acknowledge the message. `marker` is that of the
+    /// connection. The body is taken last, so that a failure before leaves it where it is.
     pub(super) fn read(delivery: &mut lapin::message::Delivery, marker: &Marker) -> Self {
         let table = delivery.properties.headers().as_ref();
         let message = match table.and_then(|table| marker.separate(table, &mut delivery.data)) {

@@ -15,10 +15,10 @@
 //! Invariants:
 //! - One publish is in flight on a channel. With two, lapin pairs confirms and returned messages
 //!   wrongly, and messages that the broker refused are reported as stored.
-//! - Publishing and consuming have separate connections: a broker that is short of memory stops
-//!   reading from publishers, and acknowledgements must not hang behind them.
-//! - lapin's automatic recovery stays off. It lets old delivery tags settle new deliveries.
-//! - No wait on the broker is without a time limit.
+//! - Publishing and consuming have separate connections: a broker that is short of memory stops reading from
+//!   publishers, and acknowledgements must not wait behind them.
+//! - lapin's automatic recovery stays off. It lets old delivery tags acknowledge new deliveries.
+//! - Every wait for the broker has a time limit.
 
 mod ack;
 mod address;
@@ -57,6 +57,6 @@ pub use status::Status;
 pub use tail::{Tail, TailError};
 pub use unreadable::UnreadableHeaders;
 
-/// A log directive that belongs into every filter: lapin writes each returned message with its
-/// body, and each lost connection a second time.
+/// A log directive that every filter must contain: lapin logs each returned message with its body, and each lost
+/// connection a second time.
 pub const LOG_DIRECTIVE: &str = "lapin=off";

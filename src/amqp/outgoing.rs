@@ -1,4 +1,4 @@
-//! What does a message look like that we publish?
+//! Holds a message to publish, and encodes it within AMQP's limits.
 
 use std::collections::BTreeMap;
 
@@ -13,28 +13,28 @@ const PERSISTENT: u8 = 2;
 /// Properties and headers travel in one frame, which lapin and RabbitMQ limit to 128 KiB.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// A message to publish. It is always persistent, and has to reach a queue.
+/// A message to publish. It is always persistent, and must reach a queue.
 #[derive(Clone, Debug, Default)]
 pub struct Outgoing {
-    /// Where to.
+    /// The exchange it goes to.
     pub exchange: String,
-    /// For whom.
+    /// Its routing key.
     pub routing_key: String,
-    /// What.
+    /// The bytes.
     pub body: Vec<u8>,
     /// The body's media type.
     pub content_type: Option<String>,
-    /// The same over all attempts, so that readers can recognize duplicates.
+    /// The same for all attempts, so that readers can recognize duplicates.
     pub message_id: Option<String>,
-    /// What it answers to.
+    /// The id that correlates it with another message.
     pub correlation_id: Option<String>,
     /// The kind of message.
     pub kind: Option<String>,
-    /// Who sends it.
+    /// The program that sends it.
     pub app_id: Option<String>,
     /// When it was made, in seconds since 1970.
     pub timestamp_secs: Option<u64>,
-    /// Further facts. Names with `x-` belong to the broker.
+    /// Further headers. Names that start with `x-` belong to the broker.
     pub headers: BTreeMap<String, HeaderValue>,
 }
 
@@ -49,7 +49,7 @@ pub enum HeaderValue {
     Flag(bool),
 }
 
-/// A message in the form in which it goes out, within AMQP's limits.
+/// A message in the form in which it is sent, within AMQP's limits.
 pub(super) struct Encoded {
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
@@ -98,7 +98,7 @@ impl Outgoing {
 }
 
 impl Encoded {
-    /// Names the message in the log: by its id, or by where it goes.
+    /// Returns the name of the message in the log: by its id, or by its exchange and routing key.
     pub(super) fn name(&self) -> String {
         let id = self.properties.message_id().as_ref().map(ToString::to_string);
         id.unwrap_or_else(|| format!("to {} as {}", self.exchange, self.routing_key))

@@ -45,7 +45,7 @@ impl Pool {
         self.board.watch()
     }
 
-    /// Keeps a connection open until it is told to stop.
+    /// Keeps a connection open until `stop` is cancelled.
     pub(super) async fn run(self) {
         let mut reconnect = Reconnect::new(&self.config, self.stop.clone());
         loop {
@@ -58,7 +58,7 @@ impl Pool {
         self.board.closed();
     }
 
-    /// One connection from opening to end.
+    /// Serves one connection from opening to end.
     async fn serve(&self) -> End {
         let opening = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
@@ -89,7 +89,7 @@ impl Pool {
             while channels.join_next().await.is_some() {}
         }
         link.close().await;
-        // Closing has answered whatever was under way; nothing is left to wait for.
+        // Closing has answered every call under way; nothing is left to wait for.
         channels.shutdown().await;
         outcome
     }
@@ -115,7 +115,7 @@ impl Pool {
     }
 }
 
-/// One channel of the pool, replaced on the same connection when a message has cost it its life.
+/// One channel of the pool, replaced on the same connection when a message has made it unusable.
 struct Slot {
     link: Arc<Link>,
     jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
@@ -127,7 +127,7 @@ struct Slot {
 }
 
 impl Slot {
-    /// Works until told to end; an error means that the connection is of no use any more.
+    /// Publishes messages until `end` is cancelled; an error means that the connection can no longer be used.
     async fn run(mut self) -> Result<(), CallError> {
         let end = self.end.clone();
         loop {
@@ -152,20 +152,20 @@ impl Slot {
                     Err(PublishError::Unknown { cause: format!("a defect: {panic}") })
                 });
                 usable = keeps_channel(&result);
-                // The publisher may have lost interest; the message is stored all the same.
+                // The publisher may no longer wait; the message is stored nevertheless.
                 drop(reply.send(result));
             }
         }
     }
 
-    /// A broker that takes nothing does not answer either, so the channel waits for it.
+    /// Opens a channel once the broker is not blocked, because a blocked broker does not answer either.
     async fn open(&mut self) -> Result<Channel, CallError> {
         until(&mut self.status, |status| !status.is_blocked()).await;
         self.link.confirm_channel().await
     }
 
-    /// The next message that nobody has taken back. None is taken while the broker is blocked:
-    /// its publisher then learns for certain that it was not sent.
+    /// Returns the next message that its publisher has not taken back. None is taken while the broker is blocked, so
+    /// that the publisher knows for certain that the message was not sent.
     async fn next_job(&mut self) -> Option<Job> {
         loop {
             until(&mut self.status, |status| !status.is_blocked()).await;
@@ -181,7 +181,7 @@ impl Slot {
         }
     }
 
-    /// Sends one message and waits for its confirmation, with nothing else under way.
+    /// Sends one message and waits for its confirmation, with no other message under way.
     async fn send(&self, channel: &Channel, message: Encoded) -> Result<(), PublishError> {
         let exchange = message.exchange.to_string();
         let routing_key = message.routing_key.to_string();
@@ -211,7 +211,7 @@ impl Slot {
     }
 }
 
-/// With one message under way, a channel error can only be about that one.
+/// Classifies a failed publish: with one message under way, a channel error can only be about that message.
 fn failed(exchange: String, error: &lapin::Error) -> PublishError {
     match channel_error(error) {
         Some((code, text)) => PublishError::Forbidden { exchange, code, text },
@@ -223,12 +223,13 @@ fn silence(what: &str, limit: Duration) -> PublishError {
     PublishError::Unknown { cause: format!("{what} within {limit:?}") }
 }
 
-/// A channel whose last message has no clear answer could give that answer to the next one.
+/// Returns whether the channel can be used again: a late answer to a message of unknown outcome could be taken for the
+/// answer to the next one.
 fn keeps_channel(result: &Result<(), PublishError>) -> bool {
     matches!(result, Ok(()) | Err(PublishError::Refused { .. } | PublishError::Unroutable { .. }))
 }
 
-/// Waits for a status; for ever, if the connection is given up meanwhile.
+/// Waits for a status; waits forever if the connection is given up meanwhile.
 async fn until(status: &mut watch::Receiver<Status>, wanted: impl FnMut(&Status) -> bool) {
     if status.wait_for(wanted).await.is_err() {
         std::future::pending().await

@@ -1,49 +1,50 @@
-//! Why was a message not stored, and is that sure?
+//! Classifies why a message was not stored, and whether that is certain.
 
 /// A publish that the broker did not confirm as stored and routed.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The broker refused it, for instance because the queue is full.
+    /// The broker refused the message, for instance because the queue is full.
     #[error("the broker refused a message for exchange `{exchange}` (queue full?)")]
     Refused {
-        /// Where it should have gone.
+        /// The exchange of the message.
         exchange: String,
     },
-    /// No queue wants it.
+    /// No queue is bound for the message.
     #[error("no queue is bound to exchange `{exchange}` for routing key `{routing_key}` ({code} {text})")]
     Unroutable {
-        /// Where it should have gone.
+        /// The exchange of the message.
         exchange: String,
-        /// For whom it was.
+        /// The routing key of the message.
         routing_key: String,
         /// AMQP's reply code, 312 for "no route".
         code: u16,
-        /// The broker's words.
+        /// The broker's reply text.
         text: String,
     },
-    /// The broker closed the channel over it: the exchange is missing, or not open to this user.
+    /// The broker closed the channel because of the message: the exchange is missing, or this user has no permission
+    /// for it.
     #[error("the broker does not take messages for exchange `{exchange}`: {text} ({code})")]
     Forbidden {
-        /// Where it should have gone.
+        /// The exchange of the message.
         exchange: String,
         /// AMQP's reply code: 404 missing, 403 no permission, 406 too large for the broker.
         code: u16,
-        /// The broker's words.
+        /// The broker's reply text.
         text: String,
     },
-    /// It was sent, and then there was silence or the connection died.
+    /// The message was sent, and then no answer came or the connection was lost.
     #[error("it is unknown whether the broker has the message: {cause}")]
     Unknown {
         /// What happened.
         cause: String,
     },
-    /// It was not sent: there was no usable connection in the time given.
+    /// The message was not sent: there was no usable connection within the time limit.
     #[error("the broker cannot be published to: {cause}")]
     Unavailable {
-        /// What is the matter with the connection.
+        /// What is wrong with the connection.
         cause: String,
     },
-    /// It was not sent: the body is larger than configured.
+    /// The message was not sent: the body is larger than configured.
     #[error("a message of {bytes} bytes is over the limit of {limit}")]
     TooLarge {
         /// The body's size in bytes.
@@ -51,28 +52,28 @@ pub enum PublishError {
         /// `max_message_bytes`.
         limit: usize,
     },
-    /// It was not sent: AMQP cannot carry this.
+    /// The message was not sent: AMQP cannot carry it.
     #[error("the {field} is longer than AMQP allows")]
     Malformed {
-        /// Which part.
+        /// The part of the message that is too long.
         field: &'static str,
     },
 }
 
-/// Where the fault of a failed publish lies.
+/// Where the cause of a failed publish lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishFault {
-    /// In the state of the broker, which changes by itself: the same publish can succeed later.
+    /// In the state of the broker, which changes automatically: the same publish can succeed later.
     Broker,
-    /// In topology or permissions: the same publish can succeed once a person has mended them.
+    /// In topology or permissions: the same publish can succeed once a person has fixed them.
     Topology,
     /// In the message: the same publish never succeeds.
     Message,
 }
 
 impl PublishError {
-    /// Whether the broker may have stored the message nevertheless. Where not, publishing again
-    /// cannot make a duplicate.
+    /// Returns whether the broker may have stored the message nevertheless. If not, publishing it again cannot create a
+    /// duplicate.
     pub fn may_be_stored(&self) -> bool {
         match self {
             Self::Unknown { .. } => true,
@@ -85,7 +86,7 @@ impl PublishError {
         }
     }
 
-    /// Where the fault lies, and so what publishing again depends on.
+    /// Returns where the cause lies, which decides when publishing again can succeed.
     pub fn fault(&self) -> PublishFault {
         match self {
             Self::Refused { .. } | Self::Unknown { .. } | Self::Unavailable { .. } => PublishFault::Broker,

@@ -28,17 +28,17 @@ pub struct Publisher {
     panics: Count,
 }
 
-/// A way to have messages stored by a broker; the seam at which simulations put another broker.
+/// Publishes messages to a broker; simulations put another broker here.
 #[async_trait]
 pub trait Publish: Send + Sync {
     /// Publishes one message, as [`Publisher::publish`] does.
     ///
     /// # Errors
-    /// When it is not certain that the broker has stored it.
+    /// When it is not certain that the broker has stored the message.
     async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError>;
-    /// The state of the connection.
+    /// Returns the state of the connection.
     fn status(&self) -> watch::Receiver<Status>;
-    /// Counts the panics that were caught behind it.
+    /// Returns the count of panics that were caught while publishing.
     fn panics(&self) -> Count {
         Count::default()
     }
@@ -60,8 +60,8 @@ impl Publish for Publisher {
 }
 
 impl Publisher {
-    /// Starts the pool on `tasks`. The broker does not have to be there yet. When `stop` is
-    /// cancelled, messages that a channel has taken are finished, others are refused.
+    /// Starts the pool on `tasks`. The broker does not have to be available yet. When `stop` is cancelled, messages
+    /// that a channel has taken are finished, others are refused.
     pub fn start(config: &Amqp, tasks: &TaskTracker, stop: CancellationToken) -> Self {
         // Room for one waiting message per channel; further publishers wait with their own copy.
         let (jobs, queue) = mpsc::channel(config.publish_channels.max(1));
@@ -84,7 +84,7 @@ impl Publisher {
         }
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
@@ -92,8 +92,8 @@ impl Publisher {
     /// Publishes one message. `Ok` means: stored by the broker, in at least one queue.
     ///
     /// # Errors
-    /// After at most twice `publish_timeout` plus `confirm_timeout`; see [`PublishError`] for how
-    /// sure each is. A caller that drops this future does not know whether the message was sent.
+    /// After at most twice `publish_timeout` plus `confirm_timeout`; see [`PublishError`] for how certain each is. A
+    /// caller that drops this future does not know whether the message was sent.
     pub async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
         let message = outgoing.encode(self.max_message_bytes)?;
         let deadline = Instant::now() + self.publish_timeout;
@@ -117,7 +117,7 @@ impl Publisher {
         let answer = match in_time {
             Some(answer) => answer,
             None if claim.take() => return Err(self.unavailable()),
-            // A channel has it, and answers within its own time limits.
+            // A channel has taken the message, and answers within its own time limits.
             None => answer.await,
         };
         match answer {
@@ -130,7 +130,7 @@ impl Publisher {
         }
     }
 
-    /// Silence that the broker has announced has its reason told, too.
+    /// Adds the broker's reason to a missing answer, if the broker has announced that it is blocked.
     fn unknown(&self, cause: String) -> PublishError {
         let cause = match &*self.status.borrow() {
             Status::Blocked { reason } => format!("{cause}; it takes no messages: {reason}"),

@@ -1,4 +1,4 @@
-//! When is a connection that was lost opened again?
+//! Decides when a lost connection is opened again.
 
 use std::ops::ControlFlow;
 
@@ -18,11 +18,11 @@ pub(super) enum End {
     Stopped,
     /// It could not be opened.
     NotOpened(ConnectError),
-    /// It was lost, or is of no use any more.
+    /// It was lost, or can no longer be used.
     Failed(CallError),
 }
 
-/// Waits between one connection and the next, longer the more of them fail.
+/// Waits between one connection and the next, longer with each failure.
 pub(super) struct Reconnect {
     backoff: Backoff,
     stop: CancellationToken,
@@ -34,7 +34,7 @@ impl Reconnect {
         Self { backoff, stop }
     }
 
-    /// Tells the status and waits; breaks when there is to be no further connection.
+    /// Updates the status and waits; breaks when no further connection is to be opened.
     pub(super) async fn after(&mut self, end: End, opened: Instant, board: &StatusBoard) -> ControlFlow<()> {
         if self.backoff.is_steady(opened.elapsed()) {
             self.backoff.reset();

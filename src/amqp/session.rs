@@ -1,4 +1,4 @@
-//! Consumes one queue over lost connections, pauses and deleted queues.
+//! Consumes one queue through lost connections, pauses and deleted queues.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) struct Consumption {
     close: CancellationToken,
     board: StatusBoard,
     careful: Careful,
-    /// What was last said about the topology, so that it is not said at each reconnect.
+    /// The last logged findings about the topology, so that they are not logged again at each reconnect.
     findings: Vec<Mismatch>,
     panics: Count,
 }
@@ -81,7 +81,7 @@ impl Consumption {
         self.board.watch()
     }
 
-    /// Keeps a session going until the intake is closed; begins once `after` is up, if it is given.
+    /// Keeps a session open until the intake is closed; begins once `after` is up, if it is given.
     pub(super) async fn run(mut self, after: Option<watch::Receiver<Status>>) {
         if let Some(mut other) = after {
             tokio::select! {
@@ -90,7 +90,8 @@ impl Consumption {
                     self.board.closed();
                     return;
                 }
-                // One that ends without having been of use is closed, and so is this one soon.
+                // If the other connection ends without having been up, the worker is closing, and this intake is closed
+                // soon, too.
                 _ = other.wait_for(Status::is_up) => {}
             }
         }
@@ -110,7 +111,7 @@ impl Consumption {
         self.board.closed();
     }
 
-    /// One connection from opening to end.
+    /// Serves one connection from opening to end.
     async fn serve(&mut self) -> End {
         let purpose = format!("consume {}", self.subscription.queue);
         let opening = tokio::select! {
@@ -128,9 +129,10 @@ impl Consumption {
                     Err(panic) => Err(self.panicked(panic)),
                 };
                 if let Err(error) = &end {
-                    // What is announced as lost cannot be acknowledged, although the connection is still closing.
+                    // A delivery that is reported as lost cannot be acknowledged, although the connection is still
+                    // closing.
                     session.broken.cancel();
-                    // Before the loss is announced, so that nobody takes the old state for a new session.
+                    // Before the loss is reported, so that nobody takes the old state for a new session.
                     self.board.down(error.to_string(), error.remedy());
                 }
                 self.announce_loss(&session).await;
@@ -142,8 +144,8 @@ impl Consumption {
         end.map_or_else(End::Failed, |()| End::Stopped)
     }
 
-    /// A panic in a session ends it. Its messages come again and are then taken one by one, so that the one that causes
-    /// the panic counts as delivered again, and its neighbours do not.
+    /// Ends a session because of a panic. Its messages are delivered again and are then taken one by one, so that only
+    /// the message that causes the panic counts as delivered again.
     fn panicked(&mut self, panic: Panic) -> CallError {
         self.panics.add();
         self.careful.begin(Instant::now());
@@ -172,7 +174,7 @@ impl Consumption {
         })
     }
 
-    /// Consumes until closed (`Ok`) or until the session is of no use any more.
+    /// Consumes until closed (`Ok`) or until the session can no longer be used.
     async fn consume(&mut self, link: &Link, session: &mut Session) -> Result<(), CallError> {
         let mut changes = link.changes();
         let broken = session.broken.clone();
@@ -196,7 +198,7 @@ impl Consumption {
         }
     }
 
-    /// Brings the subscription into line with what is wanted.
+    /// Adjusts the subscription to the requested mode.
     async fn adjust(&mut self, session: &mut Session) -> Result<(), CallError> {
         let subscribed = session.consumer.is_some();
         match self.wanted() {
@@ -234,7 +236,7 @@ impl Consumption {
         tokio::select! {
             biased;
             () = self.close.cancelled() => {}
-            // An intake that is not read any more does not miss this either.
+            // If nobody reads the intake any more, nobody misses this event either.
             sent = events.send(Event::Lost(session.generation)) => drop(sent),
         }
     }
@@ -265,7 +267,7 @@ impl Session {
         Ok(())
     }
 
-    /// Hands over one message; waits while there is none, or nobody to take it.
+    /// Hands over one message; waits while there is no message, or no reader to take it.
     async fn hand_over(&mut self, events: Option<&mpsc::Sender<Event>>, panics: &Count) -> Result<(), CallError> {
         let (Some(events), Some(consumer)) = (events, self.consumer.as_mut()) else {
             return std::future::pending().await;
@@ -309,7 +311,7 @@ async fn ended(changes: &mut Changes) -> CallError {
     loop {
         match changes.next().await {
             Change::Lost(error) => return error,
-            // Concerns only connections that publish.
+            // This concerns only connections that publish.
             Change::Blocked { .. } | Change::Unblocked => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Is this connection of use at the moment?
+//! Publishes the state of a connection, and logs each change once.
 
 use tokio::sync::watch;
 
@@ -11,12 +11,12 @@ pub enum Status {
     Up,
     /// Connected, but the broker takes no messages: it is short of memory or disk.
     Blocked {
-        /// The broker's words.
+        /// The broker's reason.
         reason: String,
     },
     /// Not connected; another attempt follows.
     Down {
-        /// What ended the connection or kept it from being opened.
+        /// What ended the connection or prevented it from being opened.
         cause: String,
     },
     /// Closed on request.
@@ -24,12 +24,12 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether messages can flow.
+    /// Returns whether messages can flow.
     pub fn is_up(&self) -> bool {
         *self == Self::Up
     }
 
-    /// Whether the broker has asked publishers to wait.
+    /// Returns whether the broker has asked publishers to wait.
     pub fn is_blocked(&self) -> bool {
         matches!(self, Self::Blocked { .. })
     }
@@ -84,7 +84,7 @@ impl StatusBoard {
         }
     }
 
-    /// Whether that was news; the tenth failed attempt with the same cause is not.
+    /// Changes the status and returns whether it is new; another failed attempt with the same cause is not.
     fn change(&self, next: Status) -> bool {
         self.current.send_if_modified(|current| {
             let news = *current != next;

@@ -1,4 +1,4 @@
-//! How does a person watch the events go by?
+//! Lets a person watch events as they are published.
 
 use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions};
@@ -11,31 +11,30 @@ use super::link::{ConnectError, Link, connect_once};
 use super::message::Message;
 use crate::config::Amqp;
 
-/// How many messages may wait here unread; without a bound, a slow reader would fill its memory.
+/// The most messages that wait here unread; without a bound, a slow reader's memory would fill up.
 const PREFETCH: u16 = 100;
 
-/// A look at an exchange from now on, through a queue that vanishes with it. Nothing is taken away
-/// from other readers.
+/// Shows the messages of an exchange from now on, through a queue that is deleted with it. Other readers lose nothing.
 pub struct Tail {
     link: Link,
     consumer: Consumer,
-    /// The message given out last; acknowledged when the next one is asked for.
+    /// The last message that was returned; it is acknowledged when the next one is requested.
     last: Option<Acker>,
 }
 
-/// Why the look has ended or could not begin.
+/// The reason why watching has ended or could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The broker refused, or the connection was lost.
+    /// The broker refused a request, or the connection was lost.
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
 impl TailError {
-    /// What a person can do about it, where that is known.
+    /// Returns what a person can do about the failure, where that is known.
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) => Some(error.remedy()),
@@ -45,8 +44,8 @@ impl TailError {
 }
 
 impl Tail {
-    /// Starts to look at the events whose routing key matches `pattern`, for instance `acme.#`.
-    /// Whatever is published after this has returned is seen.
+    /// Starts to watch the events whose routing key matches `pattern`, for instance `acme.#`. Every event that is
+    /// published after this call has returned is shown.
     ///
     /// # Errors
     /// When there is no connection, or the events exchange or the permission for it is missing.
@@ -70,10 +69,10 @@ impl Tail {
         Ok(Self { link, consumer, last: None })
     }
 
-    /// The next message. Nothing is lost if the wait is given up.
+    /// Returns the next message. Cancelling the wait loses nothing.
     ///
     /// # Errors
-    /// When the connection is lost; there is no second one.
+    /// When the connection is lost; it is not opened again.
     pub async fn next(&mut self) -> Result<Message, TailError> {
         if let Some(last) = self.last.take() {
             let ack = last.ack(BasicAckOptions::default());
@@ -91,7 +90,7 @@ impl Tail {
         }
     }
 
-    /// Ends the look.
+    /// Stops watching and closes the connection.
     pub async fn close(self) {
         self.link.close().await;
     }

@@ -1,8 +1,8 @@
-//! Which exchanges, queues and bindings does the project live on?
+//! Lists the exchanges, queues and bindings of the project, in the order in which they are declared.
 //!
 //! ```text
 //! testmo.cases (topic) ─ batch.# ─► testmo.cases (quorum) ─ dead letters ─► testmo.cases.dead (fanout) ─► testmo.cases.dead
-//!        └─ whatever no binding wants ─► testmo.unrouted (fanout) ─► testmo.unrouted
+//!        └─ no matching binding ─► testmo.unrouted (fanout) ─► testmo.unrouted
 //! testmo.events (topic)
 //! ```
 
@@ -10,11 +10,11 @@ use std::fmt;
 
 use crate::config::Amqp;
 
-/// How often a message of the dead and the unrouted queue may come back. RabbitMQ 4 would drop it
-/// after 20 deliveries where nothing is said.
+/// How often a message of the dead and the unrouted queue may be delivered again. Without a limit, RabbitMQ 4 would
+/// drop it after 20 deliveries.
 const NO_DELIVERY_LIMIT: i64 = 1_000_000;
 
-/// One thing that the broker has to have.
+/// An object that the broker must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Object {
     /// A durable exchange.
@@ -35,11 +35,11 @@ pub enum Object {
     },
     /// Messages of an exchange that go to a queue.
     Binding {
-        /// Where they come from.
+        /// The exchange that the messages come from.
         exchange: String,
-        /// Where they go.
+        /// The queue that they go to.
         queue: String,
-        /// Which ones.
+        /// The routing keys that they match.
         routing_key: String,
     },
 }
@@ -71,7 +71,7 @@ pub enum ArgumentValue {
     Number(i64),
 }
 
-/// All of them, in an order in which they can be declared.
+/// Returns all objects, in an order in which they can be declared.
 pub fn topology(config: &Amqp) -> Vec<Object> {
     let Amqp {
         cases_exchange,
@@ -118,7 +118,7 @@ fn exchange(name: &str, routing: Routing, arguments: Vec<Argument>) -> Object {
 }
 
 fn queue(name: &str, arguments: Vec<Argument>) -> Object {
-    // Said explicitly, because a virtual host can have another default.
+    // Set explicitly, because a virtual host can have another default.
     let mut all = vec![text("x-queue-type", "quorum")];
     all.extend(arguments);
     Object::Queue { name: name.to_owned(), arguments: all }
@@ -139,7 +139,7 @@ fn number(name: &'static str, value: i64) -> Argument {
 }
 
 impl Routing {
-    /// The exchange type as AMQP names it.
+    /// Returns the exchange type as AMQP names it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Topic => "topic",

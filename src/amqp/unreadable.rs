@@ -5,6 +5,6 @@
 pub struct UnreadableHeaders {
     /// What is wrong with them.
     pub detail: String,
-    /// The payload of the content-header frame as it came, at most 262,144 bytes of it.
+    /// The payload of the content-header frame as received, at most 262,144 bytes of it.
     pub bytes: Vec<u8>,
 }

@@ -14,9 +14,9 @@ const FRAME_MIN_SIZE: usize = 4_096;
 const LARGEST_METHOD: usize = 1_024;
 /// The largest header frame that is collected whole, whatever frame size was agreed on.
 const LARGEST_WHOLE: usize = 1_048_576;
-/// So many bytes of an unreadable header are kept; RabbitMQ's own frame size is 131,072.
+/// The most bytes of an unreadable header that are kept; RabbitMQ's own frame size is 131,072.
 pub(super) const MOST_KEPT: usize = 262_144;
-/// Memory that is given back once nothing waits in it.
+/// Memory above this size, in bytes, is released once nothing waits in it.
 const SPARE_BYTES: usize = 4_096;
 
 /// What happens to the bytes that come next.
@@ -47,35 +47,36 @@ enum FrameVerdict {
 /// One direction of one connection. Bytes that need not change stay where they are.
 pub(super) struct Guard {
     marker: Marker,
-    /// The largest frame, with everything around its payload; 0 until the peers agree, where nothing was configured.
+    /// The largest frame in bytes, with everything around its payload; 0 until the peers agree, where nothing was
+    /// configured.
     frame_max: usize,
     state: State,
-    /// The part of a frame that has come so far.
+    /// The part of a frame that has arrived so far.
     held: Vec<u8>,
-    /// What is to be given out before anything else is read.
+    /// The bytes that are to be given out before anything else is read.
     ready: Vec<u8>,
     given: usize,
 }
 
 impl Guard {
-    /// `frame_max` is what the worker asks for.
+    /// Creates a guard; `frame_max` is the frame size that the worker asks for.
     pub(super) fn new(marker: Marker, frame_max: u32) -> Self {
         let frame_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
         Self { marker, frame_max, state: State::Prefix, held: Vec::new(), ready: Vec::new(), given: 0 }
     }
 
-    /// How many bytes have to be taken by [`collect`](Self::collect) next; 0 if the next ones go to
+    /// Returns how many bytes have to be taken by [`collect`](Self::collect) next; 0 if the next ones go to
     /// [`scan`](Self::scan).
     pub(super) fn wanted(&self) -> usize {
         if self.state == State::Prefix && self.held.is_empty() { 0 } else { self.needed() }
     }
 
-    /// Whether something is to be given out.
+    /// Returns whether bytes are ready to be given out.
     pub(super) fn has_ready(&self) -> bool {
         self.given < self.ready.len()
     }
 
-    /// Gives out what is ready, as much as there is room for.
+    /// Gives out the bytes that are ready, as many as there is room for.
     pub(super) fn give(&mut self, room: &mut [u8]) -> usize {
         let ready = &self.ready[self.given..];
         let count = ready.len().min(room.len());
@@ -154,7 +155,7 @@ impl Guard {
         }
     }
 
-    /// What has to be done with a frame.
+    /// Returns what has to be done with a frame.
     fn begin(&self, prefix: &[u8; PREFIX]) -> State {
         let [kind, _, _, size @ ..] = *prefix;
         let payload = usize::try_from(u32::from_be_bytes(size)).unwrap_or(usize::MAX);
@@ -168,7 +169,7 @@ impl Guard {
         }
     }
 
-    /// How many bytes have to be collected; 0 where they pass.
+    /// Returns how many bytes have to be collected; 0 where they pass.
     fn needed(&self) -> usize {
         let wanted = match self.state {
             State::Prefix => PREFIX,
@@ -181,7 +182,7 @@ impl Guard {
         wanted.saturating_sub(self.held.len())
     }
 
-    /// Goes on after what was collected is complete.
+    /// Goes on once the collected part is complete.
     fn complete(&mut self) {
         match self.state {
             State::Prefix => {
@@ -225,7 +226,7 @@ impl Guard {
                 let kept = kept - self.held.len();
                 self.held.clear();
                 self.state = match kept {
-                    // The end octet goes with what is left out.
+                    // The end octet is left out with the rest.
                     0 => State::Skipping(left_out + 1),
                     kept => State::Carrying { channel, kept, left_out },
                 };
@@ -241,7 +242,7 @@ impl Guard {
     fn judge(&mut self, frame: &mut [u8]) -> FrameVerdict {
         let end = frame.len() - 1;
         if frame[end] != FRAME_END {
-            // Not a frame: lapin ends the connection over it, as it should.
+            // Not a frame: lapin ends the connection because of it, as it should.
             return FrameVerdict::Unchanged;
         }
         let kind = frame[0];
@@ -262,7 +263,7 @@ impl Guard {
         FrameVerdict::Unchanged
     }
 
-    /// Takes up the frame size that the broker names in connection.tune, as lapin does: the smaller one, if both have
+    /// Applies the frame size that the broker names in connection.tune, as lapin does: the smaller one, if both have
     /// one.
     fn agree(&mut self, arguments: &[u8]) {
         let Some(&[_, _, a, b, c, d]) = arguments.first_chunk() else { return };
@@ -272,7 +273,7 @@ impl Guard {
         }
     }
 
-    /// Writes what takes the place of a header frame: the marker, and the frame's payload as the start of the body.
+    /// Writes the replacement of a header frame: the marker, and the frame's payload as the start of the body.
     fn replace(&mut self, frame: &[u8]) {
         let payload = &frame[PREFIX..frame.len() - 1];
         let channel = [frame[1], frame[2]];
@@ -306,7 +307,7 @@ impl Guard {
     }
 }
 
-/// A number with its thousands set apart.
+/// Returns a number with its thousands separated.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -351,7 +352,7 @@ mod tests {
         out
     }
 
-    /// A message with a body of five bytes.
+    /// Returns a message with a body of five bytes.
     fn message(header: &[u8]) -> Vec<u8> {
         [deliver(b"batch"), frame(2, header), frame(3, b"body!")].concat()
     }
@@ -360,7 +361,8 @@ mod tests {
         Guard::new(Marker::random(), ASKED)
     }
 
-    /// What comes out, where so many bytes come at once, one number after the other, and are read into as many.
+    /// Returns the output when the input arrives in pieces of these sizes, in turn, and is read into buffers of the
+    /// same sizes.
     fn guarded(guard: &mut Guard, input: &[u8], sizes: &[usize]) -> Vec<u8> {
         let mut sizes = sizes.iter().copied().cycle();
         let (mut out, mut at) = (Vec::new(), 0);
@@ -395,7 +397,7 @@ mod tests {
         guarded(&mut guard(), input, &[usize::try_from(ASKED).unwrap() * 64])
     }
 
-    /// The messages that lapin makes of the bytes, with what it could not read.
+    /// Returns the messages that lapin makes of the bytes, each with the header that it could not read.
     fn read(marker: &Marker, mut bytes: &[u8]) -> Vec<(Option<UnreadableHeaders>, Vec<u8>)> {
         let mut messages = Vec::new();
         while !bytes.is_empty() {

@@ -11,7 +11,7 @@ pub(super) const DEEPEST: usize = 64;
 /// Bytes of a content header before the property flags: class, weight, and body size. Source: AMQP 0-9-1, 4.2.6.1.
 pub(super) const FIXED_BYTES: usize = 12;
 
-/// The most characters of a name that is not UTF-8 that are shown.
+/// The most characters that are shown of a name that is not UTF-8.
 const SHOWN_OF_NAME: usize = 60;
 
 /// The properties in the order of their flags, from the highest bit. Source: AMQP 0-9-1, class basic.
@@ -197,7 +197,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// The payload of a content header with these property flags and bytes.
+    /// Returns the payload of a content header with these property flags and bytes.
     pub(in crate::amqp::guard) fn payload(flags: u16, properties: &[u8]) -> Vec<u8> {
         let mut payload = vec![0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
         payload.extend(flags.to_be_bytes());
@@ -205,7 +205,7 @@ pub(super) mod tests {
         payload
     }
 
-    /// The payload of a content header with a table of headers.
+    /// Returns the payload of a content header with a table of headers.
     pub(in crate::amqp::guard) fn with_table(table: &[u8]) -> Vec<u8> {
         payload(1 << 13, &long(table))
     }
@@ -215,7 +215,7 @@ pub(super) mod tests {
         [&length.to_be_bytes()[..], bytes].concat()
     }
 
-    /// A value that is nested so many levels deep, as a table in a table or an array in an array.
+    /// Returns a value that is nested so many levels deep, as a table in a table or an array in an array.
     pub(in crate::amqp::guard) fn nested(levels: usize, kind: u8) -> Vec<u8> {
         let mut value = vec![b'V'];
         for _ in 0..levels {
@@ -225,7 +225,7 @@ pub(super) mod tests {
         value
     }
 
-    /// The deepest value that fits so many bytes.
+    /// Returns the deepest value that fits in so many bytes.
     pub(in crate::amqp::guard) fn deepest(bytes: usize, kind: u8) -> (usize, Vec<u8>) {
         let each = if kind == b'F' { 6 } else { 5 };
         let levels = (bytes - 1) / each;
@@ -245,7 +245,7 @@ pub(super) mod tests {
         [&[u8::try_from(name.len()).unwrap()][..], name, value].concat()
     }
 
-    /// Whether the parser that lapin uses reads a header frame with this payload.
+    /// Returns whether the parser that lapin uses reads a header frame with this payload.
     fn lapin_reads(payload: &[u8]) -> bool {
         let frame = [&[2, 0, 1][..], &long(payload), &[0xCE]].concat();
         parse_frame(&frame[..]).is_ok()

@@ -21,7 +21,7 @@ const HEADERS_FLAG: u16 = 1 << 13;
 pub(in crate::amqp) struct Marker(Arc<str>);
 
 impl Marker {
-    /// A name that no publisher can know.
+    /// Creates a name that no publisher can know.
     pub(in crate::amqp) fn random() -> Self {
         Self(format!("unreadable-{}", uuid::Uuid::new_v4().simple()).into())
     }
@@ -44,7 +44,7 @@ impl Marker {
     }
 
     /// Separates the bytes of a replaced header from the body that follows them; `None` for a header that lapin has
-    /// read as it came.
+    /// read unchanged.
     pub(in crate::amqp) fn separate(&self, headers: &FieldTable, data: &mut Vec<u8>) -> Option<UnreadableHeaders> {
         let value = headers.inner().get(&*self.0)?.as_long_string()?.to_string();
         let (kept, detail) = value.split_once(' ')?;
@@ -64,7 +64,7 @@ pub(super) fn write_frame(kind: u8, channel: [u8; 2], payload: &[u8], out: &mut 
 }
 
 fn extend_long(out: &mut Vec<u8>, bytes: &[u8]) {
-    // What is written here is part of a frame, whose length has four bytes.
+    // These bytes are part of a frame, whose length has four bytes.
     out.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend(bytes);
 }

@@ -1,9 +1,9 @@
 //! Keeps content headers that lapin cannot read from ending a connection.
 //!
 //! A publisher chooses the properties and headers of a message, and RabbitMQ passes on nearly everything. lapin ends
-//! the connection over a header frame that is larger than the negotiated frame, and over names that are not UTF-8; it
-//! overflows its stack over deeply nested tables. The connection takes the messages around it along, and the message
-//! comes back. The guard sits between the socket (above TLS) and lapin, and replaces such a header before lapin sees it.
+//! the connection because of a header frame that is larger than the negotiated frame, or a name that is not UTF-8;
+//! deeply nested tables overflow its stack. The messages around it are then delivered again, and so is the message
+//! itself. The guard sits between the socket (above TLS) and lapin, and replaces such a header before lapin sees it.
 //!
 //! | file | responsibility |
 //! | --- | --- |

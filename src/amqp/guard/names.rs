@@ -1,7 +1,7 @@
 //! Replaces bytes that are not UTF-8 in the names that methods of the broker carry.
 //!
-//! Exchange and routing key of a delivery are chosen by its publisher, and the broker cuts its own long texts at a byte.
-//! lapin ends the connection over such a name.
+//! Exchange and routing key of a delivery are chosen by its publisher, and the broker cuts its own long texts at a
+//! byte. lapin ends the connection because of such a name.
 
 /// The part of a method's arguments up to its last name.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ fn parts(class: u16, method: u16) -> &'static [Part] {
     }
 }
 
-/// Makes the names of a method readable, in place; `arguments` follow its class and number.
+/// Replaces what is not UTF-8 in the names of a method, in place; `arguments` follow its class and number.
 pub(super) fn clean(class: u16, method: u16, arguments: &mut [u8]) {
     let mut rest = arguments;
     for part in parts(class, method) {

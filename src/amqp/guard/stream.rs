@@ -21,7 +21,7 @@ use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 use super::frames::Guard;
 use super::marker::Marker;
 
-/// The most bytes that are read at once, which bounds what waits behind an unreadable header.
+/// The most bytes that are read at once, which bounds the bytes that wait behind an unreadable header.
 const MOST_AT_ONCE: usize = 65_536;
 /// The most bytes that are collected at once.
 const MOST_COLLECTED: usize = 4_096;
@@ -29,7 +29,7 @@ const MOST_COLLECTED: usize = 4_096;
 /// Opens a connection whose content headers lapin can read.
 ///
 /// # Errors
-/// As lapin's own connecting.
+/// The errors of lapin's own connecting.
 pub(in crate::amqp) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
@@ -63,7 +63,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
         if room.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        // Nothing counts as the end of the connection, so it is read on until there is something to give out.
+        // Returning no bytes would mean the end of the connection, so reading goes on until there are bytes to give
+        // out.
         loop {
             if guard.has_ready() {
                 return Poll::Ready(Ok(guard.give(room)));
@@ -145,7 +146,7 @@ mod tests {
     use super::super::marker::write_frame;
     use super::*;
 
-    /// Gives out one byte at each second call, as a slow network does.
+    /// A socket that gives out one byte at each second call, as a slow network does.
     struct Slow<'a> {
         bytes: &'a [u8],
         ready: bool,
@@ -164,7 +165,7 @@ mod tests {
         }
     }
 
-    /// All that is read up to the end, into rooms of this size.
+    /// Returns everything up to the end, read into buffers of this size.
     fn read(socket: impl AsyncRead + Unpin, marker: &Marker, room: usize) -> Vec<u8> {
         let mut stream = GuardedStream { socket, guard: Guard::new(marker.clone(), 16_384) };
         let (mut all, mut room) = (Vec::new(), vec![0; room]);
