@@ -1,4 +1,4 @@
-//! Finds the connection of a tenant: from the store, with the key decrypted, remembered for a moment.
+//! Finds the connection of a tenant in the store, decrypts its key, and remembers it for a moment.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,19 +20,20 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 /// A verified connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// Whose it is.
+    /// The tenant.
     pub tenant: TenantId,
     /// A hash of its content.
     pub version: String,
-    /// The epoch of its row when it was read: results about it are recorded only if it has not moved.
+    /// The epoch of its row when it was read: results about the connection are recorded only if the epoch is still the
+    /// same.
     pub epoch: u64,
-    /// Where it leads and with which key.
+    /// The origin and the key.
     pub access: Access,
     /// The project.
     pub project: u64,
     /// The tenant's folder.
     pub folder: u64,
-    /// How cases become Testmo's.
+    /// How cases are rendered for Testmo.
     pub mapping: Mapping,
 }
 
@@ -41,18 +42,18 @@ pub struct Connection {
 pub enum Resolution {
     /// A connection that may be used.
     Ready(Arc<Connection>),
-    /// None that may be used.
+    /// No connection may be used.
     NotReady {
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// More about it.
+        /// The detail of the reason.
         detail: Option<String>,
         /// The version that may not be used, if there is one.
         version: Option<String>,
     },
 }
 
-/// Why a tenant could not be looked up.
+/// The reason why a tenant's connection could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The store does not answer.
@@ -101,7 +102,7 @@ impl Tenants {
         }
     }
 
-    /// Forgets that a tenant was not ready: what waited for its connection is due now.
+    /// Forgets that a tenant was not ready, because batches that waited for its connection are due now.
     pub fn forget_unready(&self, tenant: &TenantId) {
         if let Ok(mut remembered) = self.remembered.lock()
             && matches!(remembered.get(tenant), Some((_, Resolution::NotReady { .. })))
@@ -152,8 +153,8 @@ impl Tenants {
         Ok(Access { origin, key })
     }
 
-    /// Records the result of verifying a stored connection. If names in its mapping have come to mean something else,
-    /// that makes another version of it. A connection that has changed since `row` was read is left alone.
+    /// Records the result of verifying a stored connection. If names in its mapping now mean something else, the
+    /// connection gets another version. A connection that has changed since `row` was read is not changed.
     ///
     /// # Errors
     /// When the store does not answer.

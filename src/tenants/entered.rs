@@ -1,4 +1,4 @@
-//! Turns what is entered for a tenant into a row for the store.
+//! Turns the connection that a person entered for a tenant into a row for the store.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -10,10 +10,10 @@ use crate::batch::render::mapping_spec::MappingSpec;
 use crate::store::connections::ConnectionRow;
 use crate::testmo::Access;
 
-/// What is entered for a tenant.
+/// The connection that a person entered for a tenant.
 #[derive(Debug)]
 pub struct Entered {
-    /// Whose it is.
+    /// The tenant.
     pub tenant: TenantId,
     /// The checked origin and the key.
     pub access: Access,
@@ -23,9 +23,9 @@ pub struct Entered {
     pub project: u64,
     /// The folder.
     pub folder: u64,
-    /// How cases become Testmo's, as it is written.
+    /// How cases are rendered for Testmo, as written by a person.
     pub mapping: MappingSpec,
-    /// The same by ids and columns, once that is known; no batch is sent before.
+    /// The mapping by ids and columns, once these are known; no batch is sent before.
     pub resolved: Option<Mapping>,
 }
 
@@ -37,7 +37,8 @@ impl Entered {
 }
 
 impl Tenants {
-    /// Makes a row for the store of what was entered, with the key encrypted; not yet verified, with the epoch of a new row.
+    /// Makes a row for the store from an entered connection, with the key encrypted; the row is not yet verified and
+    /// has the epoch of a new row.
     ///
     /// # Errors
     /// When the key cannot be encrypted.
@@ -66,7 +67,7 @@ impl Tenants {
 
     /// Returns the version of a connection: equal for equal content, and revealing nothing of the key.
     ///
-    /// The mapping counts by ids and columns, so that a name that comes to mean another id makes another version. Only a
+    /// The mapping counts by ids and columns, so that a name that now means another id makes another version. Only a
     /// mapping whose names are not known yet counts as it is written.
     pub(super) fn version_of(
         &self,

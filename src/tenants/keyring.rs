@@ -23,18 +23,18 @@ pub struct Keyring {
     digest: [u8; 32],
 }
 
-/// Why a key cannot be used.
+/// The reason why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error(
         "the master key file {path} cannot be used ({source}): put the file back that `testmo-courier init` made, or \
          check keys.master_key_file"
     )]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The file holds something else.
@@ -61,7 +61,7 @@ impl Keyring {
     /// Makes a master key in a new file that only its owner can read.
     ///
     /// # Errors
-    /// When the file is there already, or cannot be written.
+    /// When the file exists already, or cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::File { path: path.into(), source };
         let key = Zeroizing::new(<[u8; 32]>::from(Aes256Gcm::generate_key(OsRng)));
@@ -78,7 +78,7 @@ impl Keyring {
     /// Reads the master key.
     ///
     /// # Errors
-    /// When there is none in the file.
+    /// When the file cannot be read, or does not hold a master key.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let text = fs::read_to_string(path).map_err(|source| KeyError::File { path: path.into(), source })?;
         let text = Zeroizing::new(text);

@@ -1,4 +1,4 @@
-//! Knows how each tenant's Testmo is reached, and keeps the API keys.
+//! Resolves and verifies tenants' connections to Testmo, and keeps their API keys encrypted.
 //!
 //! Invariant: a key is decrypted only for the tenant and origin that it was entered for.
 

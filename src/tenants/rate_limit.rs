@@ -1,4 +1,4 @@
-//! Verifies a connection within its account's rate limit, which a verification can pause as a create request can.
+//! Verifies a connection within its account's rate limit, which a verification can pause just like a create request.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::testmo::{Access, Client};
 const PROBE: Duration = Duration::from_secs(120);
 
 impl Tenants {
-    /// Verifies a connection, and reads what the names in its mapping stand for; sends nothing while the account is paused.
+    /// Verifies a connection, and resolves the names in its mapping; sends nothing while the account is paused.
     ///
     /// # Errors
     /// When the store does not answer.

@@ -1,4 +1,4 @@
-//! Verifies a connection: reads the key's user, the project, the folder, and what the names in the mapping stand for.
+//! Verifies a connection: reads the key's user, the project and the folder, and resolves the names in the mapping.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64)
 /// A verification that ended before everything was read.
 struct Ended {
     finding: Verification,
-    /// How long the account asked for no requests.
+    /// How long Testmo asked for no requests to the account.
     pause: Option<Duration>,
 }
 
@@ -63,24 +63,24 @@ pub struct Examined {
     pub mapping: Option<Mapping>,
     /// Labels of required custom fields that the mapping does not fill, as far as Testmo lists them.
     pub unfilled: Vec<String>,
-    /// How long the account asks for no requests, if it does.
+    /// How long Testmo asks for no requests to the account, if it does.
     pub pause: Option<Duration>,
 }
 
 impl Examined {
-    /// Returns the result where Testmo could not be asked at all.
+    /// Returns the result of a verification for which Testmo could not be called.
     pub fn failed(reason: Reason, detail: String) -> Self {
         Self { finding: Verification::Fails { reason, detail }, mapping: None, unfilled: Vec::new(), pause: None }
     }
 
-    /// Returns the result of a verification that ended early; a mapping without names is known all the same.
+    /// Returns the result of a verification that ended early; a mapping without names is known nevertheless.
     fn ended(ended: Ended, spec: &MappingSpec) -> Self {
         let mapping = spec.resolve(&Catalogue::default()).ok();
         Self { finding: ended.finding, mapping, unfilled: Vec::new(), pause: ended.pause }
     }
 }
 
-/// Verifies a connection, and reads what the names in its mapping stand for.
+/// Verifies a connection, and resolves the names in its mapping.
 pub(super) async fn examine(
     client: &Client,
     access: &Access,
