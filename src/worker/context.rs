@@ -1,4 +1,4 @@
-//! Holds what every step of a worker needs. It has no behaviour of its own.
+//! Holds what every step of a worker needs, without behaviour of its own.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) struct WorkerContext {
     pub(super) holder: String,
     /// Batches of each tenant that wait on the shelf for room.
     pub(super) backlogs: Backlogs,
-    /// Notified when there is room for what is on the shelf.
+    /// Notified when there is room for batches from the shelf.
     pub(super) shelf_wanted: Arc<Notify>,
     /// Notified when events were stored that any worker may publish.
     pub(super) outbox_wanted: Arc<Notify>,

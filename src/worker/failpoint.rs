@@ -1,7 +1,7 @@
 //! Ends the process at a point that `COURIER_CRASH_AT` names, in builds for tests.
 //!
-//! Invariant: a release build contains nothing of this. `docs/architecture.md` lists what a crash at each point leaves; a
-//! kill from outside hits these points too seldom to test that.
+//! Invariant: a release build contains nothing of this. `docs/architecture.md` lists what a crash at each point leaves;
+//! a kill from outside hits these points too seldom to test that.
 
 /// A point on the path of a batch, right after something that a crash must not undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ mod ordered {
         ("after_announce", Failpoint::Announce),
     ];
 
-    /// Takes an order such as `after_claim:3`: to end at the third passing of a point.
+    /// Records an order such as `after_claim:3`: to end at the third passing of a point.
     ///
     /// # Panics
-    /// When it cannot be read: a test that orders no crash by mistake would prove nothing.
+    /// When the order cannot be read: a test whose order has no effect would prove nothing.
     pub(in crate::worker) fn order(text: &str) {
         let order = parse(text).unwrap_or_else(|| panic!("COURIER_CRASH_AT cannot be {text:?}"));
         // Several workers of one process, as in tests, share the first order.

@@ -20,7 +20,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the task `{task}` of the worker ended, which is a defect")]
 pub struct TaskEnded {
-    /// Which task.
+    /// The task.
     pub task: Task,
 }
 
@@ -78,7 +78,8 @@ impl Loops {
         Err(TaskEnded { task })
     }
 
-    /// Returns an error if a loop has panicked since the worker was asked to stop. Those that returned had to.
+    /// Returns an error if a loop has panicked since the worker was asked to stop. Loops that returned were asked to
+    /// stop.
     pub(super) fn panicked(&mut self) -> Result<(), TaskEnded> {
         while let Ok(Ended { task, panic }) = self.ends.try_recv() {
             if let Some(panic) = panic {

@@ -12,11 +12,11 @@
 //! | `delivery` | gets batches into Testmo |
 //! | `dispatch` | decides who works on what, and when |
 //! | `intake` | takes messages from the queues and from the shelf |
-//! | `outbox`, `maintenance` | publish events; do what is due now and then |
+//! | `outbox`, `maintenance` | publish events; run the periodic work |
 //! | `loops`, `supervisor` | start every task, notice its end, and stop all in order |
 //!
-//! Invariants: nothing is acknowledged before it is stored; a create request is recorded before anything else is done with
-//! its batch; the process never ends because a neighbour is unavailable.
+//! Invariants: nothing is acknowledged before it is stored; a create request is recorded before anything else is done
+//! with its batch; the process never ends because a neighbour is unavailable.
 
 mod admission;
 mod backoff;
@@ -69,7 +69,7 @@ const UNDELIVERABLE_PREFETCH: u16 = 20;
 /// How far the clock may be behind before that is reported.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// Why a worker could not start, or could not go on.
+/// The reason why a worker could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The store cannot be opened.
@@ -84,9 +84,9 @@ pub enum RunError {
     /// The address for metrics and health is in use, or not an address of this machine.
     #[error("cannot listen at {address} ({source}): free it, or change observe.listen")]
     Listen {
-        /// Which address.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The metrics contradict each other, which is a defect.
@@ -100,8 +100,8 @@ pub enum RunError {
 /// Runs a worker until `stop` is cancelled, then drains it.
 ///
 /// # Errors
-/// When it cannot start. Once it runs, it ends because of `stop`, or because a defect has ended one of its tasks: then it
-/// drains as well, within a limit.
+/// When the worker cannot start. Once it runs, it ends because of `stop`, or because a defect has ended one of its
+/// tasks: then it drains as well, within a limit.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| failpoint::order(order));

@@ -32,7 +32,7 @@ use crate::store::outbox::OutboxEvent;
 use crate::tenants::{Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client};
 
-/// What a worker has around it.
+/// The neighbours of a worker.
 pub struct Neighbours {
     /// The queue of batches.
     pub cases: Intake,

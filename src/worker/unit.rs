@@ -8,7 +8,8 @@ use super::context::WorkerContext;
 use crate::guard::{Panic, Task, guarded};
 use crate::store::StoreError;
 
-/// Runs a unit of work. A panic is counted, logged with the unit's name `what`, and returned as [`StoreError::Panicked`].
+/// Runs a unit of work. A panic is counted, logged with the unit's name `what`, and returned as
+/// [`StoreError::Panicked`].
 pub(super) fn unit<T>(
     context: &WorkerContext,
     task: Task,

@@ -1,4 +1,5 @@
-//! Decodes a message, resolves its tenant's connection and renders the batch; shelves what cannot be worked on now.
+//! Decodes a message, resolves its tenant's connection and renders the batch; shelves messages that cannot be worked on
+//! now.
 
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::decode::{Undecodable, decode};

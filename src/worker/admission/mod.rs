@@ -1,4 +1,4 @@
-//! Turns messages into batches in hand, or shelves what cannot be worked on.
+//! Turns messages into batches in hand, or shelves messages that cannot be worked on.
 
 pub(super) mod admit;
 pub(super) mod quarantine;

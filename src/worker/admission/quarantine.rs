@@ -12,8 +12,8 @@ use crate::worker::model::InboundMessage;
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::{count_shelved, shelving_of};
 
-/// Shelves a message undecoded that was in hand when workers stopped, or whose processing panicked. The row that it came
-/// from is removed.
+/// Shelves a message undecoded that was in hand when workers stopped, or whose processing panicked. The row that it
+/// came from is removed.
 pub(in crate::worker) async fn quarantine(
     context: &WorkerContext,
     message: &InboundMessage,

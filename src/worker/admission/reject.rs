@@ -19,7 +19,7 @@ pub(in crate::worker) const LONGEST_DETAIL: usize = 8_000;
 /// The tenant of a message and the batch in it, as far as they can be read.
 pub(in crate::worker) type Subject = Option<(TenantId, Option<BatchKey>)>;
 
-/// Why a message is rejected.
+/// The reason why a message is rejected.
 pub(in crate::worker) struct Rejection {
     pub(in crate::worker) reason: Reason,
     pub(in crate::worker) subject: Subject,
@@ -67,7 +67,7 @@ pub(in crate::worker) async fn reject_undeliverable(
     reject(context, message, Rejection { reason, subject, faults: vec![], detail }).await
 }
 
-/// Reads whose message it is. A message above the size limit is not decoded, here either.
+/// Reads the tenant and the batch of a message. A message above the size limit is not decoded, here either.
 async fn subject_of(context: &WorkerContext, message: &InboundMessage) -> Subject {
     if message.body.len() > context.config.amqp.max_message_bytes {
         return None;

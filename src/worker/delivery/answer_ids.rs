@@ -1,5 +1,5 @@
-//! Checks the ids of an answer: an id that no new case can have leaves the outcome unknown, and one below that of an older
-//! case shows that ids of its account do not tell which case is older.
+//! Checks the ids of an answer: an id that no new case can have leaves the outcome unknown, and one below that of an
+//! older case means that the ids of its account do not show which case is older.
 
 use std::collections::HashSet;
 

@@ -25,8 +25,8 @@ pub(super) struct Asked<'a> {
 }
 
 /// Decides what follows a create request whose status leaves the outcome unknown, once its end is stored: where the
-/// connection is the cause, its batches are parked; where reads succeed, a batch is halved; otherwise they are retried as
-/// they are.
+/// connection is the cause, its batches are parked; where reads succeed, a batch is halved; otherwise they are retried
+/// as they are.
 pub(super) async fn find_cause(
     delivery: &Delivery,
     mut parts: Vec<&mut Part>,
@@ -83,8 +83,8 @@ async fn blame_for_all(
     blame_connection(&delivery.context, parts, feedback).await
 }
 
-/// Goes on with cases that were held back until Testmo was reconciled, and finishes batches for which that leaves nothing to
-/// do; `created` is how many cases of the job were known to be in Testmo before.
+/// Goes on with cases that were held back until Testmo was reconciled, and finishes batches for which that leaves
+/// nothing to do; `created` is how many cases of the job were known to be in Testmo before.
 pub(super) async fn release_held(delivery: &Delivery, job: &mut Job, created: usize) -> Result<(), StoreError> {
     if job.created_cases() > created {
         for part in &job.parts {

@@ -21,9 +21,9 @@ use crate::worker::context::WorkerContext;
 use crate::worker::model::{LaneUpdate, NextStep, PushFeedback};
 use crate::worker::store_retry::STORE_PAUSE;
 
-/// Claims the cases, sends them in one request, and records what came of it.
+/// Claims the cases, sends them in one request, and records the outcome.
 pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
-    // In order of time, so that a database finds the latest ones side by side.
+    // Ids of pushes ascend with time, so that a database finds the latest ones side by side.
     let push = Uuid::now_v7().simple().to_string();
     let mut feedback = std::mem::take(&mut job.feedback);
     let last_try = job.last_try;

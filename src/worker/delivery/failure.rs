@@ -52,7 +52,7 @@ pub(super) async fn call_failed(
     })
 }
 
-/// Decides what follows a failure that the tenant has to fix. A refused key is checked once more before the tenant is
+/// Decides what follows a failure that the tenant has to fix. A refused key is checked again before the tenant is
 /// stopped.
 pub(super) async fn connection_failed(
     context: &WorkerContext,
@@ -98,7 +98,7 @@ pub(super) async fn connection_failed(
     Ok(NextStep::AwaitConnection(reason, detail))
 }
 
-/// Finds out once for all batches whether the connection is to blame, where the answer said so.
+/// Checks once for all batches whether the connection is to blame, where the answer said so.
 pub(super) async fn blame_connection(
     context: &WorkerContext,
     parts: Vec<&mut Part>,

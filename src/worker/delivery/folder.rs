@@ -21,7 +21,7 @@ use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 enum Level {
     At(u64),
     Missing,
-    /// Testmo could not be asked.
+    /// Testmo could not be called.
     Unseen(NextStep),
 }
 
@@ -107,8 +107,9 @@ async fn locate_by_path(
     Ok(NextStep::NextTurn)
 }
 
-/// Finds one level of a path: by the id that its creation returned, or in the list of folders, which is fetched at most once
-/// for a path. The list is not used for a folder that was created within the last minute, as it may show that late.
+/// Finds one level of a path: by the id that its creation returned, or in the list of folders, which is fetched at most
+/// once for a path. The list is not used for a folder that was created within the last minute, as it may show that
+/// late.
 async fn level(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
@@ -137,7 +138,7 @@ async fn level(
     Ok(placed(folders, folder, known).map_or(Level::Missing, Level::At))
 }
 
-/// Returns every folder of the project, or what follows where Testmo could not be asked.
+/// Returns every folder of the project, or what follows where Testmo could not be called.
 async fn list_folders(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
@@ -157,7 +158,8 @@ async fn list_folders(
     }
 }
 
-/// Returns whether a known id no longer leads to the folder: a person moved or renamed it, or it vanished and is not listed.
+/// Returns whether a known id no longer leads to the folder: a person moved or renamed it, or it vanished and is not
+/// listed.
 fn is_outdated(folders: &[Folder], asked: &NewFolder, known: &KnownFolder, has_vanished: bool) -> bool {
     let Some(listed) = folders.iter().find(|folder| folder.id == known.id) else { return has_vanished };
     // Testmo may have made another name of the one that was asked for.
@@ -166,8 +168,8 @@ fn is_outdated(folders: &[Folder], asked: &NewFolder, known: &KnownFolder, has_v
     listed.parent_id != Some(asked.parent) || !is_same
 }
 
-/// Returns the id of a folder: the known one where it is listed or no other folder fits, as the list may show new folders
-/// late or never; otherwise the listed one.
+/// Returns the id of a folder: the known one where it is listed or no other folder fits, as the list may show new
+/// folders late or never; otherwise the listed one.
 fn placed(folders: &[Folder], asked: &NewFolder, known: Option<&KnownFolder>) -> Option<u64> {
     let listed = child(folders, asked.parent, &asked.name);
     match known {

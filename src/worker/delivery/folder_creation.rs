@@ -22,7 +22,8 @@ use crate::worker::store_retry::patiently;
 /// request of unknown outcome by then, the request created nothing.
 const SHOWN_WITHIN: Duration = Duration::from_secs(600);
 
-/// Creates one folder under a claim. The holder of the claim lists the folders first, so that the folder is created once.
+/// Creates one folder under a claim. The holder of the claim lists the folders first, so that the folder is created
+/// once.
 pub(super) async fn create(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
@@ -113,7 +114,7 @@ async fn folder_failed(
     free(context, new, holder, &end).await?;
     let refused = matches!(error, ApiError::Invalid(_) | ApiError::Missing);
     if refused && new.parent != batch.connection.folder && batch.relocated.is_none() {
-        // The folder that it was to be in may have vanished: the path is looked for again, once.
+        // The folder that it was to be in may have vanished: the path is searched for again, once.
         batch.relocated = Some(context.store.now());
         return Ok(NextStep::NextTurn);
     }
@@ -124,8 +125,8 @@ async fn folder_failed(
     Ok(next_step)
 }
 
-/// Returns how many create requests for one folder are allowed. If the list shows what was created in this project, it would
-/// also show a folder that an unanswered request created.
+/// Returns how many create requests for one folder are allowed. If the list shows what was created in this project, it
+/// would also show a folder that an unanswered request created.
 fn folder_limits(context: &WorkerContext, shows_new_ones: bool) -> FolderLimits {
     let window = context.config.testmo.folder_create_window;
     FolderLimits {

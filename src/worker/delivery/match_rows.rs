@@ -20,7 +20,7 @@ use crate::worker::reconciliation::id_order::{IdOrder, note_disorder};
 enum Rows {
     /// These, by position.
     Of(Vec<(usize, u64)>),
-    /// Only a person can tell.
+    /// Only a person can decide.
     Ask,
 }
 
@@ -67,8 +67,8 @@ struct Matching<'a> {
 }
 
 impl Matching<'_> {
-    /// Matches the rows with one batch, and returns whether its record was stored; if not, another worker or a person has
-    /// changed it.
+    /// Matches the rows with one batch, and returns whether its record was stored; if not, another worker or a person
+    /// has changed it.
     async fn match_batch(&mut self, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
         let Self { context, target, look, order, .. } = *self;
         // A row that is known as a duplicate never stands for another case.
@@ -84,7 +84,7 @@ impl Matching<'_> {
         };
         let ids = span(found.iter().map(|(_, id)| *id));
         let of_push = found.iter().any(|(at, _)| batch.record.cases[*at].state == CaseState::Claimed);
-        // What an earlier push created says nothing of the open one, but is held all the same.
+        // Cases of an earlier push say nothing about the open one, but are held nevertheless.
         let came_of = match &push {
             Some(push) if of_push => Some(push.clone()),
             _ if ids.is_none() => None,
@@ -118,8 +118,8 @@ impl Matching<'_> {
     }
 }
 
-/// Returns the rows that are cases of a batch. Where ids do not show which case is older, a row with the batch tag can be
-/// a person's copy of an older case, so only a person can tell.
+/// Returns the rows that are cases of a batch. Where ids do not show which case is older, a row with the batch tag can
+/// be a person's copy of an older case, so only a person can decide.
 ///
 /// The same holds where a row with the batch tag stands for a case of another batch: then Testmo has given an id to two
 /// cases.
@@ -160,8 +160,8 @@ fn search(batch: &ActiveBatch, target: &Target, look: &Look, held: &HashSet<u64>
     find(&wanted, &look.rows)
 }
 
-/// Returns whether a push is known to have created cases: by the ledger, or by a row of a batch that waits for nothing but that.
-/// A row that stands for a case a second time came of another push, long after that was given up.
+/// Returns whether a push is known to have created cases: by the ledger, or by a row of a batch that waits for nothing
+/// but that. A row that stands for a case a second time came of another push, long after that was given up.
 async fn was_carried_out(
     context: &WorkerContext,
     push: &str,

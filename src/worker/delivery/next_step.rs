@@ -1,4 +1,4 @@
-//! Carries out what follows a step for a batch: its next turn, a pause, the shelf, or the end.
+//! Carries out the next step of a batch: its next turn, a pause, the shelf, or the end.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::worker::outcome::finish::finish;
 use crate::worker::outcome::park::{park, park_expecting, park_unreadable};
 use crate::worker::store_retry::STORE_PAUSE;
 
-/// How long what a person has paused stays on the shelf, unless the person resumes it.
+/// How long a batch that a person has paused stays on the shelf, unless the person resumes it.
 pub(in crate::worker) const PAUSED: Duration = Duration::from_secs(24 * 3_600);
 
 /// Returns the jittered pause for all batches that failed in one piece of work.

@@ -12,7 +12,7 @@ use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{NextStep, PushFeedback};
 
-/// How long nothing is sent after a failed probe, until the store tells how long it really is.
+/// How long nothing is sent after a failed probe, until the store says how long the pause really is.
 const AFTER_PROBE: Duration = Duration::from_secs(5);
 
 /// Takes a permit for one request to a connection's account; returns what follows where there is none.

@@ -60,7 +60,7 @@ async fn user_is_answered(
     read_outcome(context, batch, end, status, feedback).await
 }
 
-/// Returns what the end of a read tells about the cause, and reports what it tells about the account.
+/// Returns what the end of a read shows about the cause, and reports what it shows about the account.
 async fn read_outcome(
     context: &WorkerContext,
     batch: &ActiveBatch,
@@ -80,8 +80,8 @@ async fn read_outcome(
     Ok(if is_alike { Reads::Alike } else { Reads::Unknown })
 }
 
-/// Returns whether a status that leaves the outcome unknown is given to more than one kind of request: to a create request of
-/// the batch, too, or to the question who the key belongs to.
+/// Returns whether a status that leaves the outcome unknown is given to more than one kind of request: to a create
+/// request of the batch, too, or to the question who the key belongs to.
 pub(super) async fn is_answered_everywhere(
     context: &WorkerContext,
     batch: &ActiveBatch,

@@ -25,8 +25,8 @@ use crate::worker::reconciliation::canary::{Canary, list_by_tags};
 use crate::worker::reconciliation::id_order::IdOrder;
 use crate::worker::reconciliation::list_order::note_list_order;
 
-/// Reconciles batches whose cases may have been created, and finishes those for which that leaves nothing to do. The result
-/// only holds if the create request follows at once.
+/// Reconciles batches whose cases may have been created, and finishes those for which that leaves nothing to do. The
+/// result only holds if the create request follows at once.
 pub(super) async fn reconcile(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
     let mut targets: Vec<Target> = Vec::new();
     for part in job.parts.iter_mut().filter(|part| is_unclear(part)) {
@@ -92,8 +92,8 @@ async fn reconcile_target(delivery: &Delivery, job: &mut Job, target: &Target) -
     }
 }
 
-/// Lists the cases of these batches alone where the tag filter is reliable, and otherwise everything that was created in the
-/// folder.
+/// Lists the cases of these batches alone where the tag filter is reliable, and otherwise everything that was created
+/// in the folder.
 async fn list_rows(
     delivery: &Delivery,
     there: &[&mut Part],

@@ -90,7 +90,7 @@ fn apply_to_all<'s, 'p>(
     let ids = span(result.iter().flatten().flatten().copied());
     let ended = PushEnded { push: push.clone(), answer, ids };
     let signal = signal_of(result.as_ref().err());
-    // One batch is enough to report what the answer tells about the account.
+    // One batch is enough to report what the answer shows of the account.
     let mut observation = signal.map(|signal| observation(&delivery.context, connection, signal));
     let sent = shares.iter().map(|share| share.positions.len()).sum();
     let mut first = 0;

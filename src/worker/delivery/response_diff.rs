@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::batch::verdict::answer::ResponseDifference;
 use crate::worker::context::WorkerContext;
 
-/// Counts the differences of one answer, and logs them on one line; `name` returns the batch and the key of a case by its
-/// position in the request.
+/// Counts the differences of one answer, and logs them on one line; `name` returns the batch and the key of a case by
+/// its position in the request.
 pub(super) fn report_differences(
     context: &WorkerContext,
     differing: &[ResponseDifference],

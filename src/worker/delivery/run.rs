@@ -17,8 +17,8 @@ use crate::worker::model::{ActiveBatch, Disposition, Dispositions, NextStep, Pus
 use crate::worker::outcome::finish::finish_known;
 use crate::worker::unit::unit;
 
-/// Works on batches of one connection until each is finished or has to wait; returns what became of each, and what was
-/// learnt about their account.
+/// Works on batches of one connection until each is finished or has to wait; returns the disposition of each, and what
+/// the work showed of their account.
 pub(in crate::worker) async fn deliver(
     delivery: &Delivery,
     pack: Pack<Box<ActiveBatch>>,

@@ -115,8 +115,8 @@ async fn release_claims(delivery: &Delivery, shares: Vec<Share<'_>>) -> Result<(
     Ok(())
 }
 
-/// Adjusts a verdict to the request: requests that are refused without naming a case are halved, until that has gone on for so
-/// long that the connection must be to blame. A refusal of an unknown kind counts against a single batch only.
+/// Adjusts a verdict to the request: requests that are refused without naming a case are halved, until that has gone on
+/// for so long that the connection must be to blame. A refusal of an unknown kind counts against a single batch only.
 fn judged(verdict: Verdict, batches: usize, last_try: bool) -> Verdict {
     match verdict {
         Verdict::Halve { reason: Reason::CaseRefused, .. } if last_try => Verdict::Park(Reason::ConnectionRejected),

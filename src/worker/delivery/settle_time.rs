@@ -13,8 +13,8 @@ pub(super) fn settle_time(context: &WorkerContext, end: &CreateResult) -> Durati
     })
 }
 
-/// Returns for how long after such an end no other worker may go on with a batch. Where the request may still be at work, that
-/// allows for a jump of the store's clock.
+/// Returns for how long after such an end no other worker may go on with a batch. Where the request may still be at
+/// work, that allows for a jump of the store's clock.
 pub(super) fn lease_after(context: &WorkerContext, end: &CreateResult) -> Duration {
     let has_ended = end.as_ref().err().is_some_and(ApiError::has_ended);
     let margin = if has_ended { Duration::ZERO } else { context.config.testmo.claim_margin };

@@ -26,7 +26,7 @@ pub(super) struct Share<'a> {
 pub(super) struct Request<'a> {
     pub(super) push: String,
     pub(super) connection: &'a Connection,
-    /// When its claim was asked for.
+    /// When its claim was requested.
     pub(super) asked: Instant,
     pub(super) last_try: bool,
     /// What was known of the account's ids when it was granted.
@@ -43,9 +43,9 @@ impl Share<'_> {
     }
 }
 
-/// Returns what of a batch goes into the request, which has the batches `keys` so far. Two messages in conflict over the id
-/// of one batch never go together, as the ledger has a single record for both: the second one waits until it can see that of
-/// the first.
+/// Returns the part of a batch that goes into the request, which has the batches `keys` so far. Two messages in
+/// conflict over the id of one batch never go together, as the ledger has a single record for both: the second one
+/// waits until it can see that of the first.
 pub(super) fn share_of<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<BatchKey>) -> Option<Share<'a>> {
     let batch = &part.batch;
     if !keys.insert(batch.key.batch.clone()) {

@@ -1,4 +1,5 @@
-//! Remembers which connections get a status on create requests that leaves the outcome unknown, and which batch is halved.
+//! Remembers which connections get a status on create requests that leaves the outcome unknown, and which batch is
+//! halved.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -36,8 +37,8 @@ struct Standing {
 }
 
 impl Suspects {
-    /// Notes a request with these batches, which have been answered so since `since`. Returns whether another batch of the
-    /// connection got the same status, without a case having been created in between.
+    /// Notes a request with these batches, which have been answered so since `since`. Returns whether another batch of
+    /// the connection got the same status, without a case having been created in between.
     pub(super) fn note(&self, name: Name, status: u16, batches: BTreeSet<BatchKey>, since: Instant) -> bool {
         let Ok(mut known) = self.0.lock() else { return false };
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! Does what the dispatcher must not wait for: shelving, resolving again, acknowledging and giving back.
+//! Runs the work that the dispatcher must not wait for: shelving, resolving again, acknowledging and giving back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::worker::unit::{panicked, unit};
 /// How long a batch that was lost to a panic waits before it is given back.
 const HELD_BACK: Duration = Duration::from_secs(5);
 
-/// Tasks that only a shutdown waits for. What becomes of their batches goes to the dispatcher as a command.
+/// Tasks that only a shutdown waits for. The disposition of their batches goes to the dispatcher as a command.
 pub(super) struct Background {
     context: Arc<WorkerContext>,
     tasks: TaskTracker,

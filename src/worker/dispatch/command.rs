@@ -1,4 +1,4 @@
-//! Names what the dispatcher can be asked to do.
+//! Defines the commands that the dispatcher carries out.
 
 use tokio::sync::oneshot;
 

@@ -1,4 +1,4 @@
-//! Lines batches up, starts work on them, and carries out what becomes of each.
+//! Queues batches in lanes, starts work on them, and carries out the disposition of each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::worker::context::WorkerContext;
 use crate::worker::delivery::{Delivery, PAUSED, deliver};
 use crate::worker::model::{ActiveBatch, Disposition, Dispositions, LaneUpdate, PushFeedback, WorkKey};
 
-/// How often batches are searched for that wait too long.
+/// How often the dispatcher searches for batches that wait too long.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long a lane waits before it asks again for a permit that other workers have used up.
 const HOLD: Duration = Duration::from_millis(50);
@@ -208,7 +208,7 @@ impl Dispatcher {
         }
     }
 
-    /// Carries out what became of a batch.
+    /// Carries out the disposition of a batch.
     fn dispose(&mut self, batch: Box<ActiveBatch>, disposition: Disposition) {
         let key = &batch.key;
         match disposition {
@@ -254,7 +254,7 @@ impl Dispatcher {
         });
     }
 
-    /// Shelves what cannot be sent soon, so that the prefetch window has room for others.
+    /// Shelves batches that cannot be sent soon, so that the prefetch window has room for others.
     fn shed_overflow(&mut self, account: &Arc<str>) {
         for (batch, wait) in self.lanes.surplus(account, Instant::now()) {
             let reason = match self.closed_for.get(account) {

@@ -1,4 +1,5 @@
-//! Tracks which deliveries and leases each batch in hand answers for, so that a batch that comes twice is worked on once.
+//! Tracks which deliveries and leases each batch in hand answers for, so that a batch that comes twice is worked on
+//! once.
 
 use std::collections::BTreeMap;
 

@@ -65,8 +65,8 @@ fn on_shelf(backlog: &Backlog, tenant: &TenantId) -> u64 {
     backlog.get(tenant).copied().unwrap_or(0)
 }
 
-/// Returns how long the batches of a tenant in memory and on the shelf will take at least. If none is in memory, it is not
-/// known how many requests they take, so this is the rest of the rate-limit pause.
+/// Returns how long the batches of a tenant in memory and on the shelf will take at least. If none is in memory, it is
+/// not known how many requests they take, so this is the rest of the rate-limit pause.
 pub(super) fn drain(lane: &LaneView, tenant: &TenantId, on_shelf: u64) -> Duration {
     let seconds = match lane.tenants.iter().find(|of| of.tenant == *tenant) {
         Some(of) => drain_seconds(lane, of, on_shelf, lane.rate_to_tell),
@@ -75,8 +75,8 @@ pub(super) fn drain(lane: &LaneView, tenant: &TenantId, on_shelf: u64) -> Durati
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// Returns how long it takes to send what waits in memory and on the shelf, at the tenant's share of a rate in requests per
-/// second.
+/// Returns how long it takes to send what waits in memory and on the shelf, at the tenant's share of a rate in requests
+/// per second.
 fn drain_seconds(lane: &LaneView, tenant: &TenantView, on_shelf: u64, rate: f64) -> f64 {
     let shelved = on_shelf as f64;
     let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::batch::TenantId;
 use crate::store::shelf::DueTenant;
 
-/// What is retried within this time is looked for on the shelf every second.
+/// The shelf is searched every second for batches that are retried within this time.
 const LONGEST_SOON: Duration = Duration::from_secs(10);
 
 /// Tenants with shed batches.

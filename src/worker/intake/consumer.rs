@@ -17,8 +17,8 @@ use crate::worker::model::{ActiveBatch, InboundMessage};
 use crate::worker::store_retry::patiently;
 use crate::worker::unit::unit;
 
-/// After how many deliveries a message is retried apart from others: a worker that crashes over a message gives it back,
-/// but so does a broker that restarts.
+/// After how many deliveries a message is retried apart from others: a worker that crashes over a message gives it
+/// back, but so does a broker that restarts.
 const SUSPECT_DELIVERIES: u64 = 3;
 
 /// Takes batches from the queue until the intake is stopped.

@@ -22,8 +22,8 @@ pub(super) fn message_of(context: &WorkerContext, task: Task, mut message: Messa
     InboundMessage::fresh(body, headers, published_at, context.store.now())
 }
 
-/// Acknowledges a message that is on the shelf because its processing panicked. If even that failed, the message goes back
-/// to the broker, after a pause so that it does not come back again and again at once.
+/// Acknowledges a message that is on the shelf because its processing panicked. If even that failed, the message goes
+/// back to the broker, after a pause so that it does not come back again and again at once.
 pub(super) async fn end_held_back(handle: AckHandle, stored: Result<(), StoreError>) {
     match stored {
         Ok(()) => acknowledge(handle).await,

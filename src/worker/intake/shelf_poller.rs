@@ -1,4 +1,4 @@
-//! Takes from the shelf what is due and what there is room for, and passes on what people have set for lanes.
+//! Takes due batches for which there is room from the shelf, and passes on what people have set for lanes.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const MOST_TENANTS: u32 = 1_000;
 /// How often a message may stop a worker while it is tried apart from others.
 const MOST_CRASHES_ALONE: u32 = 3;
 
-/// Takes what is due until `stop`.
+/// Takes due batches until `stop`.
 pub(in crate::worker) async fn take_from_shelf(
     context: Arc<WorkerContext>,
     commands: mpsc::Sender<DispatcherCommand>,
@@ -76,7 +76,7 @@ async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<Dispatche
     Ok(())
 }
 
-/// Takes what is due and what there is room for; returns how many batches that were.
+/// Takes due batches for which there is room; returns their number.
 async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<usize, StoreError> {
     let due = context.store.due_tenants(MOST_TENANTS).await?;
     let (answer, room) = oneshot::channel();
@@ -94,7 +94,7 @@ async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCom
     }
     let leased = context.store.lease_due(&context.holder, context.config.shelf.lease_duration, &asks).await?;
     let count = leased.len();
-    // By what was remembered before, it would go back at once, again and again.
+    // With a remembered resolution of not ready, the batches would go back to the shelf at once, again and again.
     asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
     for shelved in leased {
         take_leased(context, shelved, commands).await;
@@ -154,9 +154,9 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
         nameless: matches!(content.identity, ShelfIdentity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
-    // Time in which nothing was tried does not count as failing. A batch that waits for a connection is due at once; one
-    // that waited longer than it had to, waited for a worker. What a person has paused, a folder that Testmo does not
-    // show, and a row that cannot be read waited for a person.
+    // Time in which nothing was tried does not count as failing. A batch that waits for a connection is due at once;
+    // one that waited longer than it had to, waited for a worker. What a person has paused, a folder that Testmo does
+    // not show, and a row that cannot be read waited for a person.
     let waited = matches!(content.reason, Reason::Paused | Reason::FolderUnconfirmed | Reason::StoreRowUnreadable);
     let since = if waited { shelved.shelved_at } else { shelved.due_at };
     message.rested(context.store.now() - since);

@@ -55,7 +55,7 @@ pub(super) async fn shelve(
     match unit(context, task, &message, rejecting).await {
         Ok(()) => acknowledge(handle).await,
         Err(StoreError::Panicked(panic)) => {
-            // The tenant that reading it would show is not worth another panic.
+            // Reading the message only to name its tenant is not worth another panic.
             let detail = format!("{detail}; a defect kept the worker from reading it: {panic}");
             let unread = || {
                 let rejection = Rejection { reason, subject: None, faults: vec![], detail: detail.clone() };

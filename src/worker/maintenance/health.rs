@@ -30,7 +30,7 @@ const EXPIRES_SOON: Duration = Duration::from_secs(24 * 3_600);
 /// Of how many tenants the backlog on the shelf is known: those with the most.
 const BACKLOGS: u32 = 100;
 
-/// What is checked.
+/// Everything that is checked.
 pub(in crate::worker) struct Watched {
     pub(in crate::worker) context: Arc<WorkerContext>,
     pub(in crate::worker) readiness: Readiness,

@@ -56,8 +56,8 @@ async fn report_due(context: &WorkerContext) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Returns the event that is due for a key at `now`, in milliseconds since 1970. The key is valid throughout its last day
-/// (UTC).
+/// Returns the event that is due for a key at `now`, in milliseconds since 1970. The key is valid throughout its last
+/// day (UTC).
 fn reminder(tenant: &TenantId, expires_on: Date, now: i64) -> Option<Event> {
     let left = today(now)?.until(expires_on).ok()?.get_days();
     if left < 0 {

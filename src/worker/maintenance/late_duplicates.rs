@@ -1,4 +1,4 @@
-//! Checks for cases that appeared late: where cases were sent again after an unknown outcome, Testmo is read once more some
+//! Checks for cases that appeared late: where cases were sent again after an unknown outcome, Testmo is read again some
 //! time after they were created. Duplicates are reported; nothing is removed.
 
 use std::collections::HashSet;
@@ -100,8 +100,8 @@ impl LateCheck {
         Ok(())
     }
 
-    /// Returns the rows that were created in the batch's folders since the first request of unknown outcome; `None` where they
-    /// cannot be read now.
+    /// Returns the rows that were created in the batch's folders since the first request of unknown outcome; `None`
+    /// where they cannot be read now.
     async fn late_rows(&self, record: &BatchRecord) -> Result<Option<Vec<Row>>, StoreError> {
         let (Some(since), Some(target)) = (record.late_since, record.target()) else { return Ok(Some(Vec::new())) };
         let connection = self.context.store.connection(&record.key.tenant).await?;

@@ -1,4 +1,5 @@
-//! Does what is due now and then: verification, reminders, pruning, and looking after the neighbours.
+//! Runs the periodic work: re-verification, late-duplicate checks, reminders of expiring keys, pruning, and health
+//! checks.
 
 mod every;
 mod gauges;

@@ -1,4 +1,4 @@
-//! Removes what is older than the retention, in small steps, so that nothing waits for it.
+//! Removes rows that are older than the retention, in small steps, so that nothing else waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::store::{PruneCounts, StoreError};
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::unit;
 
-/// How often the store is searched for what is old enough.
+/// How often the store is searched for rows that are old enough.
 const PERIOD: Duration = Duration::from_secs(600);
 /// The most batches and events of one step.
 const STEP: u32 = 100;
 /// The pause between two steps, in which others use the store.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Prunes what is older than the retention until `stop`.
+/// Prunes rows that are older than the retention until `stop`.
 pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: CancellationToken) {
     let mut every = Every::new(PERIOD, stop);
     while every.is_due().await {
@@ -33,7 +33,7 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
     }
 }
 
-/// Prunes step by step until nothing is left to prune, and returns how much that was.
+/// Prunes step by step until nothing is left to prune, and returns how many rows were removed.
 async fn prune_all(context: &WorkerContext) -> Result<PruneCounts, StoreError> {
     may_panic("prune", &"old work");
     let mut pruned = PruneCounts::default();

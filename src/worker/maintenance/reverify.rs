@@ -1,4 +1,4 @@
-//! Verifies failed connections again when they are due, so that what people fix inside Testmo is noticed.
+//! Verifies failed connections again when they are due, so that a fix made inside Testmo is noticed.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use crate::batch::{Batch, BatchKey, RenderedCase, batch_tag, fingerprint, render
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::tenants::Connection;
 
-/// What makes two deliveries the same work.
+/// The identity by which two deliveries are the same work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::worker) struct WorkKey {
     pub(in crate::worker) batch: BatchKey,
@@ -47,8 +47,8 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) unclear: UnclearPush,
     /// Rows of Testmo that may be cases which were not found: shown to a person.
     pub(in crate::worker) candidates: Vec<u64>,
-    /// Positions of cases that were refused when they were sent alone, since a case was last created: the connection may be
-    /// to blame, not these cases.
+    /// Positions of cases that were refused when they were sent alone, since a case was last created: the connection
+    /// may be to blame, not these cases.
     pub(in crate::worker) refused_alone: Vec<usize>,
     /// Since when its requests have been answered with a status that leaves the outcome unknown, without a case having
     /// been created.
@@ -115,7 +115,7 @@ impl ActiveBatch {
         self.refused_alone.clear();
     }
 
-    /// Returns what a lane has to know of it.
+    /// Returns what a lane has to know of the batch.
     pub(in crate::worker) fn ticket(&self) -> Ticket {
         let suspicious = self.message.suspect || self.panics > 0;
         let again = self.message.again || self.tries > 0 || self.message.failing_since.is_some() || self.panics > 0;
@@ -139,8 +139,8 @@ impl ActiveBatch {
         }
     }
 
-    /// Returns what has to be done with it: cases are sent together with those of other batches, everything else is done
-    /// for this batch alone.
+    /// Returns what has to be done with it: cases are sent together with those of other batches, everything else is
+    /// done for this batch alone.
     fn work(&self) -> Work {
         match self.folder {
             Some(folder) if self.record.outcome().is_none() => {

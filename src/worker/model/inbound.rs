@@ -32,8 +32,8 @@ pub(in crate::worker) struct InboundMessage {
     pub(in crate::worker) tried_apart: u32,
     /// Its row on the shelf and the row's generation, if it came from there.
     pub(in crate::worker) lease: Option<(ShelfId, i64)>,
-    /// Whether workers stopped while they had it in hand. Its row on the shelf is then removed when the batch gets a row of
-    /// its own.
+    /// Whether workers stopped while they had it in hand. Its row on the shelf is then removed when the batch gets a
+    /// row of its own.
     pub(in crate::worker) suspect: bool,
     /// Whether its row on the shelf carries no batch id, and is removed when the batch gets a row of its own.
     pub(in crate::worker) nameless: bool,

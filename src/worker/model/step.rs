@@ -1,4 +1,4 @@
-//! Names what follows a step for a batch, what becomes of it, and what a step learnt about its account.
+//! Defines the next step of a batch, its disposition, and what a step learnt about its account.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub(in crate::worker) enum NextStep {
     Retry(Reason, Option<String>, Duration),
     /// Shelve until the connection is fixed.
     AwaitConnection(Reason, Option<String>),
-    /// Shelve for a time that grows with each attempt and never runs out; the last value is how long that is expected to
-    /// take.
+    /// Shelve for a time that grows with each attempt and never runs out; the last value is how long that is expected
+    /// to take.
     Defer(Reason, Option<String>, Duration),
     /// Shelve for a time, because a row of the store that decides about the batch cannot be read.
     AwaitStore(UnreadableRow),
@@ -34,7 +34,7 @@ pub(in crate::worker) enum NextStep {
 }
 
 impl NextStep {
-    /// Whether the batch waits until its connection is fixed.
+    /// Returns whether the batch waits until its connection is fixed.
     pub(in crate::worker) fn awaits_connection(&self) -> bool {
         matches!(self, Self::AwaitConnection(..))
     }

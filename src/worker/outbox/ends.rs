@@ -1,4 +1,4 @@
-//! Stores what became of published events, while the next ones are on their way.
+//! Stores how the publishing of events ended, while the next ones are on their way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Ends {
         Self { context, storing: JoinSet::new() }
     }
 
-    /// Starts to store what became of events, once the ends before are stored.
+    /// Starts to store how the publishing of events ended, once the ends before are stored.
     pub(super) async fn store(&mut self, ends: Vec<(OutboxEvent, End)>) {
         let (mut sent, mut returned, mut behind, mut postponed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (event, end) in ends {

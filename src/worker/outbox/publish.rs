@@ -1,4 +1,4 @@
-//! Publishes one event, and says what became of it.
+//! Publishes one event, and classifies how that ended.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::store::outbox::OutboxEvent;
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::panicked;
 
-/// What became of an event.
+/// How the publishing of an event ended.
 pub(super) enum End {
     /// The broker confirmed it.
     Confirmed,
@@ -21,7 +21,7 @@ pub(super) enum End {
     NotTaken,
 }
 
-/// Groups events by what they are about, each group in order: the broker's channels overtake each other.
+/// Groups events by their subject, each group in order: the broker's channels overtake each other.
 pub(super) fn by_subject(events: Vec<OutboxEvent>) -> BTreeMap<String, Vec<OutboxEvent>> {
     let mut by_subject = BTreeMap::<String, Vec<OutboxEvent>>::new();
     for event in events {
@@ -30,7 +30,7 @@ pub(super) fn by_subject(events: Vec<OutboxEvent>) -> BTreeMap<String, Vec<Outbo
     by_subject
 }
 
-/// Publishes one event. If that panics, nothing is known of its end.
+/// Publishes one event. If that panics, the outcome is unknown.
 pub(super) async fn publish(
     context: &WorkerContext,
     publisher: &dyn Publish,
@@ -46,7 +46,7 @@ pub(super) async fn publish(
     })
 }
 
-/// Returns what became of an event, and logs it.
+/// Returns how the publishing of an event ended, and logs it.
 pub(super) fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -> End {
     match published {
         Ok(()) => End::Confirmed,

@@ -1,5 +1,5 @@
-//! Publishes events until the broker has confirmed each: fresh ones from memory, others from the store. An event that no
-//! queue is bound for steps aside, and waits in the store until its routing key is bound.
+//! Publishes events until the broker has confirmed each: fresh ones from memory, others from the store. An event that
+//! no queue is bound for steps aside, and waits in the store until its routing key is bound.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,9 +33,11 @@ pub(in crate::worker) const RELAY_CAPACITY: usize = 4_000;
 /// How long a stopping worker goes on publishing. Another worker, or the next start, publishes the rest.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Publishes what is stored until `stop`, and then what is in memory: what this worker stores comes by `fresh`.
+/// Publishes stored events until `stop`, and then the events in memory; events that this worker stores arrive by
+/// `fresh`.
 ///
-/// Fresh events, events that are due in the store, and events whose routing key is bound again take turns, a chunk each.
+/// Fresh events, events that are due in the store, and events whose routing key is bound again take turns, a chunk
+/// each.
 pub(in crate::worker) async fn relay(
     context: Arc<WorkerContext>,
     publisher: Arc<dyn Publish>,
@@ -64,10 +66,10 @@ pub(in crate::worker) async fn relay(
             is_due = relay.take_turns(&mut fresh, is_due).await;
         }
     }
-    // Any worker may publish what is stored from now on.
+    // Any worker may publish the events that are stored from now on.
     fresh.close();
     if !gone && reachable.borrow().is_up() {
-        // What is under way at the end is published again.
+        // Events that are under way at the end are published again.
         if tokio::time::timeout(FAREWELL, relay.publish_rest(&mut fresh)).await.is_err() {
             tracing::info!("events are left to be announced after the next start, or by another worker");
         }
@@ -153,8 +155,8 @@ impl Relay {
         }
     }
 
-    /// Returns for how long events are for this worker alone. If publishing takes longer, another worker sends a copy, which
-    /// is allowed.
+    /// Returns for how long events are for this worker alone. If publishing takes longer, another worker sends a copy,
+    /// which is allowed.
     fn taken_for(&self) -> Duration {
         let amqp = &self.context.config.amqp;
         2 * (amqp.publish_timeout + amqp.confirm_timeout)

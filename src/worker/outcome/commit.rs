@@ -12,8 +12,8 @@ use crate::worker::store_retry::patiently;
 /// For how long only the worker that stored an event may publish it. After a crash the event waits for so long.
 pub(in crate::worker) const OWNER_GRACE: Duration = Duration::from_secs(5);
 
-/// Stores a change, for as long as the worker is patient with its store, and has its events published: from memory where
-/// the relay has room for them, otherwise from the store.
+/// Stores a change, for as long as the worker is patient with its store, and has its events published: from memory
+/// where the relay has room for them, otherwise from the store.
 pub(in crate::worker) async fn commit(
     context: &WorkerContext,
     mut change: Commit,

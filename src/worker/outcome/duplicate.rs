@@ -8,8 +8,8 @@ use crate::store::ledger::Commit;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 
-/// Reports the outcome of a batch again if the batch is finished, and returns whether it is: a copy of it has nothing to
-/// wait for.
+/// Reports the outcome of a batch again if the batch is finished, and returns whether it is: a copy of it has nothing
+/// to wait for.
 pub(in crate::worker) async fn resend_if_finished(
     context: &WorkerContext,
     key: &BatchKey,

@@ -2,9 +2,9 @@
 //! known to exist.
 //!
 //! Without the filter, reconciliation reads everything that was created in a folder of late. Some tenants' lists can be
-//! filtered by tags. Others ignore the filter silently, and Testmo documents neither whether several tags mean any or all
-//! of them, nor how soon the filter finds a new case. So the filter asks for one case more, the canary, which exists and is
-//! younger than the cases in question. If the list has the canary, it would have the others, too.
+//! filtered by tags. Others ignore the filter silently, and Testmo documents neither whether several tags mean any or
+//! all of them, nor how soon the filter finds a new case. So the filter asks for one case more, the canary, which
+//! exists and is younger than the cases in question. If the list has the canary, it would have the others, too.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

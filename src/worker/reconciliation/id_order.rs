@@ -1,4 +1,4 @@
-//! Tells whether the ids of an account show which case is older, and stores that they do not.
+//! Decides whether the ids of an account show which case is older, and stores it if they do not.
 
 use crate::account::Signal;
 use crate::batch::ledger::BatchRecord;

@@ -1,4 +1,4 @@
-//! Counts lists of cases that came in another order than they were asked for.
+//! Counts lists of cases that came in another order than requested.
 
 use crate::testmo::Look;
 use crate::worker::context::WorkerContext;
