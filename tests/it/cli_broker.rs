@@ -6,13 +6,18 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use testmo_sim::Method;
-use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+use testmo_sim::faults::{CommitTime, Fault};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::support::batches::batch;
+use crate::support::batches::{batch, on_create};
+use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::{patient, until};
+
+/// Has a request last for as long as its test holds it.
+const PATIENT: [(&str, &str); 2] =
+    [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5m")];
 
 /// A command that runs beside the tasks of the test.
 type Running = JoinHandle<io::Result<Output>>;
@@ -152,16 +157,15 @@ async fn the_shelf_is_searched_by_tenant_reason_state_and_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_list_is_there_for_programs_too() {
-    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &PATIENT).await;
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 1)).await;
     stage.delivered("acme/b-1").await;
     stage.publish(&batch("nobody", "b-2", 1)).await;
     stage.publish_bytes(b"{".to_vec()).await;
     stage.shelf_until(|shelf| shelf.len() == 2).await;
-    // A request that takes long keeps its lane in the list.
-    let slow = Fault::Slow { ms: 20_000, commit: CommitTime::AfterDelay };
-    stage.account("acme").set_faults([Rule::always(slow).on(Method::Post, PathKind::Cases)]);
+    // A request that is under way keeps its lane in the list.
+    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);
     stage.publish(&batch("acme", "b-3", 1)).await;
     until(async || process.metric("testmo_courier_create_requests_in_flight") == Some(1.0)).await;
     assert_eq!(run(&stage, &["lanes", "limit", "acme", "2"]).await.0, Some(0));
@@ -182,15 +186,16 @@ async fn every_list_is_there_for_programs_too() {
         let (code, said) = run(&stage, &[list, &["--plain"]].concat()).await;
         assert!(code == Some(0) && said.contains('\t'), "{list:?}: {said}");
     }
+    stage.account("acme").clear_faults();
+    stage.delivered("acme/b-3").await;
     process.stop().await;
-    stage.end_leaving(&[LeftOver::Messages, LeftOver::ShelfRows]).await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_the_worker_at_once() {
-    let stage = Stage::with_tenants(&["acme"]).await;
-    let slow = Fault::Slow { ms: 20_000, commit: CommitTime::AfterDelay };
-    stage.account("acme").set_faults([Rule::always(slow).on(Method::Post, PathKind::Cases)]);
+    let stage = Stage::on(Broker::shared(), &["acme"], &PATIENT).await;
+    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);
     let mut process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 1)).await;
     let creating = |request: &testmo_sim::world::RequestRecord| request.method == Method::Post;

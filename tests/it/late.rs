@@ -122,9 +122,9 @@ async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
     // While the first request is under way, the two batches come together in the next one, which creates nothing.
-    let slow = |ms| Fault::Slow { ms, commit: CommitTime::AfterDelay };
-    let look = Rule::always(slow(5_000)).on(Method::Get, PathKind::Cases);
-    acme.set_faults([on_create(slow(800)).times(1), on_create(Fault::status(503)).times(1), look.times(1)]);
+    let slow = Fault::Slow { ms: 800, commit: CommitTime::AfterDelay };
+    let held = Rule::always(Fault::Held { commit: CommitTime::AfterDelay }).on(Method::Get, PathKind::Cases);
+    acme.set_faults([on_create(slow).times(1), on_create(Fault::status(503)).times(1), held]);
     for id in ["b-0", "b-1", "b-2"] {
         stage.publish(&batch("acme", id, 1)).await;
     }
@@ -140,6 +140,7 @@ async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those
     let batch = Some(RecordUpdate { record, from_epoch });
     assert!(stage.store.commit(Commit { batch, ..Commit::default() }.into()).await.expect("a store").is_done());
     create_late(&stage, "b-1 case 1").await;
+    acme.clear_faults();
     assert_eq!(stage.delivered("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted");
     assert_eq!(stage.delivered("acme/b-2").await["data"]["cases"][0]["outcome"], "created");
     assert_eq!(acme.case_names().len(), 3);

@@ -185,8 +185,7 @@ async fn a_floor_survives_the_worker_that_stored_it() {
     with_a_copy(&mut stage).await;
     stage.stop_worker().await;
     let acme = stage.account("acme");
-    let silent = Fault::Slow { ms: 60_000, commit: CommitTime::BeforeDelay };
-    acme.set_faults([on_create(silent).times(1)]);
+    acme.set_faults([on_create(Fault::Held { commit: CommitTime::BeforeDelay }).times(1)]);
     let process = Process::start(&stage).await;
     replay(&stage, "acme/b-1").await;
     acme.until(|station| station.account.cases.iter().len() == 5).await;

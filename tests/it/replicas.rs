@@ -135,13 +135,14 @@ async fn folders_of_a_path_are_created_once_by_two_replicas() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_replica_is_killed_during_a_request_another_waits_reconciles_and_adopts_its_cases() {
     let mut stage = Stage::on_postgres(Postgres::shared(), &["acme"], &[]).await;
-    stage.account("acme").set_faults([on_create(Fault::Slow { ms: 300, commit: CommitTime::AfterDelay }).times(1)]);
+    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);
     let first = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 5)).await;
     until_creating(&stage).await;
     stage.start_worker();
     let lease = stage.store.batch(&"acme/b-1".parse().unwrap()).await.unwrap().unwrap().lease_until.unwrap();
     first.kill();
+    stage.account("acme").clear_faults();
     let event = stage.event_of("acme/b-1").await;
     assert!(stage.store.now() >= lease, "the lease is waited for");
     assert_eq!(event["data"]["cases"][0]["outcome"], "adopted");

@@ -7,15 +7,11 @@ use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
-use crate::support::batches::{batch, in_days, key_of, names};
+use crate::support::batches::{batch, in_days, key_of, names, on_create};
 use crate::support::broker::{Broker, QUEUE_SETTLES};
 use crate::support::process::{Process, command};
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
-
-fn slow_create(ms: u64) -> Rule {
-    Rule::always(Fault::Slow { ms, commit: CommitTime::AfterDelay }).on(Method::Post, PathKind::Cases)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_reconnects_to_a_broker_that_was_killed_and_restarted() {
@@ -67,7 +63,7 @@ async fn a_consumer_that_is_cancelled_subscribes_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_asked_to_stop_finishes_its_request_and_exits_with_0() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    stage.account("acme").set_faults([slow_create(1_000).times(1)]);
+    stage.account("acme").set_faults([on_create(Fault::Slow { ms: 1_000, commit: CommitTime::AfterDelay }).times(1)]);
     let mut process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 5)).await;
     let creating = |request: &testmo_sim::world::RequestRecord| request.method == Method::Post;
@@ -89,12 +85,13 @@ async fn a_worker_that_is_asked_to_stop_finishes_its_request_and_exits_with_0() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_in_the_middle_of_a_push_leaves_nothing_twice_and_nothing_lost() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    stage.account("acme").set_faults([slow_create(300).times(1)]);
+    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 5)).await;
     let creating = |request: &testmo_sim::world::RequestRecord| request.method == Method::Post;
     stage.account("acme").until(|station| station.log.iter().any(creating)).await;
     process.kill();
+    stage.account("acme").clear_faults();
     let second = Process::start(&stage).await;
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["outcome"], "delivered");
@@ -190,7 +187,7 @@ async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from
     // While Testmo does not answer, and while the claim of a killed worker stands, the message stays in hand.
     let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5m")];
     let stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
-    stage.account("acme").set_faults([slow_create(300_000)]);
+    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);
     stage.publish(&batch("acme", "b-1", 2)).await;
     for _ in 0..3 {
         let process = Process::start(&stage).await;

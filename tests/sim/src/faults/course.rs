@@ -15,11 +15,22 @@ pub struct Course {
     pub reaches_model: bool,
     /// How long to hold the answer back, in milliseconds.
     pub before_answer_ms: u64,
+    /// Until when the request is held, beside both times.
+    pub hold: Option<Hold>,
     /// The fault that decided this, if any.
     pub fault: Option<Fault>,
     /// Whether the token bucket refused the request.
     pub is_throttled: bool,
     instead: Option<Response>,
+}
+
+/// A request that waits for the account's faults to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// When the request takes effect: before the wait, or after it.
+    pub commit: CommitTime,
+    /// Which set of faults ordered it; the next set ends it.
+    pub orders: u64,
 }
 
 /// What goes out on the wire.
@@ -38,7 +49,7 @@ impl Course {
         Self { reaches_model: false, is_throttled: true, instead: Some(refusal), ..Self::honest(0) }
     }
 
-    pub(crate) fn of(fault: Option<Fault>, latency_ms: u64, now: Time) -> Self {
+    pub(crate) fn of(fault: Option<Fault>, orders: u64, latency_ms: u64, now: Time) -> Self {
         let Some(fault) = fault else { return Self::honest(latency_ms) };
         let mut course = Self::honest(latency_ms);
         match &fault {
@@ -49,6 +60,7 @@ impl Course {
             }
             Fault::Slow { ms, commit: CommitTime::BeforeDelay } => course.before_answer_ms = *ms,
             Fault::Slow { ms, commit: CommitTime::AfterDelay } => course.before_commit_ms += ms,
+            Fault::Held { commit } => course.hold = Some(Hold { commit: *commit, orders }),
             Fault::Cut { at } => course.reaches_model = *at != CutAt::BeforeCommit,
             Fault::Redirect { location } => {
                 course.reaches_model = false;
@@ -82,15 +94,20 @@ impl Course {
                 rows.iter_mut().zip(ids).for_each(|(row, id)| row["id"] = Value::from(*id));
             })),
             Some(Fault::Garbage) => Delivery::Whole(garbled(honest)),
-            Some(Fault::Status { .. } | Fault::Slow { .. } | Fault::Redirect { .. } | Fault::Html { .. }) | None => {
-                Delivery::Whole(honest)
-            }
+            Some(
+                Fault::Status { .. }
+                | Fault::Slow { .. }
+                | Fault::Held { .. }
+                | Fault::Redirect { .. }
+                | Fault::Html { .. },
+            )
+            | None => Delivery::Whole(honest),
         }
     }
 
     /// Whether nothing is waited for.
     pub fn is_immediate(&self) -> bool {
-        self.before_commit_ms == 0 && self.before_answer_ms == 0
+        self.before_commit_ms == 0 && self.before_answer_ms == 0 && self.hold.is_none()
     }
 
     fn honest(latency_ms: u64) -> Self {
@@ -98,6 +115,7 @@ impl Course {
             before_commit_ms: latency_ms,
             reaches_model: true,
             before_answer_ms: 0,
+            hold: None,
             fault: None,
             is_throttled: false,
             instead: None,

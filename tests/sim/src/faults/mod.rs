@@ -5,7 +5,7 @@ mod course;
 mod rule;
 
 pub use bucket::{Bucket, RateLimit, RetryAfterForm};
-pub use course::{Course, Delivery};
+pub use course::{Course, Delivery, Hold};
 pub use rule::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
 
 use crate::request::Request;
@@ -15,18 +15,26 @@ use crate::time::Time;
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     rules: Vec<Rule>,
+    /// How often the rules were replaced.
+    orders: u64,
     bucket: Option<Bucket>,
 }
 
 impl Faults {
-    /// Replaces all rules. The first one that matches a request decides about it.
+    /// Replaces all rules, and releases the requests they hold. The first one that matches a request decides about it.
     pub fn set(&mut self, rules: Vec<Rule>) {
+        self.orders += 1;
         self.rules = rules;
     }
 
     /// Adds a rule behind the others.
     pub fn add(&mut self, rule: Rule) {
         self.rules.push(rule);
+    }
+
+    /// Whether the faults that ordered a wait are still those of the account.
+    pub fn hold(&self, hold: Hold) -> bool {
+        self.orders == hold.orders
     }
 
     /// The rules that still have something to do, with what is left of them.
@@ -53,6 +61,6 @@ impl Faults {
         }
         let fault = self.rules.iter_mut().find_map(|rule| rule.claim(request));
         self.rules.retain(|rule| rule.times != Some(0));
-        Course::of(fault, latency_ms, now)
+        Course::of(fault, self.orders, latency_ms, now)
     }
 }

@@ -79,6 +79,11 @@ pub enum Fault {
         /// When the request takes effect; it does so even when the caller is gone by then.
         commit: CommitTime,
     },
+    /// The honest answer, once the account's faults are replaced or cleared: for tests that do something meanwhile.
+    Held {
+        /// When the request takes effect; it does so even when the caller is gone by then.
+        commit: CommitTime,
+    },
     /// The connection is cut.
     Cut {
         /// Where.

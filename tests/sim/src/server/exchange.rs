@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::answer_body::{AnswerBody, Cut};
 use super::clock::now;
 use super::shared::Shared;
-use crate::faults::Delivery;
+use crate::faults::{CommitTime, Delivery, Hold};
 use crate::request::Request;
 use crate::world::{Ticket, no_such_account};
 
@@ -63,7 +63,11 @@ async fn walk(
     ticket: Ticket,
     answer: oneshot::Sender<Delivery>,
 ) {
+    let is_held = |commit| ticket.course.hold.filter(|hold| hold.commit == commit);
     if !has_passed(&shared, ticket.course.before_commit_ms).await {
+        return;
+    }
+    if !is_released(&shared, &account, is_held(CommitTime::AfterDelay)).await {
         return;
     }
     let honest = {
@@ -73,6 +77,9 @@ async fn walk(
     };
     shared.changed.notify_waiters();
     if !has_passed(&shared, ticket.course.before_answer_ms).await {
+        return;
+    }
+    if !is_released(&shared, &account, is_held(CommitTime::BeforeDelay)).await {
         return;
     }
     hand_over(&shared, &account, &ticket, ticket.course.deliver(honest), answer);
@@ -96,5 +103,23 @@ async fn has_passed(shared: &Shared, ms: u64) -> bool {
     tokio::select! {
         () = shared.stop.cancelled() => false,
         () = tokio::time::sleep(Duration::from_millis(ms)) => true,
+    }
+}
+
+/// Waits until a request is no longer held; false when the server stopped meanwhile or the account is gone.
+async fn is_released(shared: &Shared, account: &str, hold: Option<Hold>) -> bool {
+    let Some(hold) = hold else { return true };
+    loop {
+        let mut change = std::pin::pin!(shared.changed.notified());
+        change.as_mut().enable();
+        match shared.world().station(account).map(|station| station.faults.hold(hold)) {
+            None => return false,
+            Some(false) => return true,
+            Some(true) => {}
+        }
+        tokio::select! {
+            () = shared.stop.cancelled() => return false,
+            () = change => {}
+        }
     }
 }

@@ -33,6 +33,22 @@ async fn an_early_commit_can_be_seen_before_its_answer() {
 }
 
 #[tokio::test]
+async fn a_request_is_held_until_the_faults_change() {
+    for (commit, names) in [(CommitTime::BeforeDelay, vec!["held".to_owned()]), (CommitTime::AfterDelay, Vec::new())] {
+        let (server, acme) = acme().await;
+        acme.set_faults([Rule::always(Fault::Held { commit }).times(1)]);
+        let stream = begin(server.address(), "POST", CASES, &cases(&["held"]).to_string()).await;
+        let under_way = |record: &RequestRecord| record.is_committed == (commit == CommitTime::BeforeDelay);
+        acme.requests_matching(under_way, 1).await;
+        assert_eq!(acme.case_names(), names);
+        assert!(acme.requests().iter().all(|record| record.answered_at.is_none()));
+        acme.clear_faults();
+        assert_eq!(end(stream).await.status(), 201);
+        assert_eq!(acme.case_names(), ["held"]);
+    }
+}
+
+#[tokio::test]
 async fn a_slow_failure_after_the_commit_keeps_the_cases() {
     let (server, acme) = acme().await;
     let fault = Fault::Status { status: 504, after_commit: true, retry_after: None, html: true, delay_ms: 50 };
