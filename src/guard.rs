@@ -36,7 +36,7 @@ pub enum Task {
     /// Prunes rows that are older than the retention.
     Prune,
     /// Publishes the events of the outbox.
-    Announcer,
+    OutboxRelay,
     /// Checks broker and store, and sets the gauges.
     Health,
     /// Writes to the store.
@@ -61,7 +61,7 @@ impl Task {
         Self::LateDuplicates,
         Self::Expiry,
         Self::Prune,
-        Self::Announcer,
+        Self::OutboxRelay,
         Self::Health,
         Self::Store,
         Self::Consumer,
@@ -81,7 +81,7 @@ impl Task {
             Self::LateDuplicates => "late_duplicates",
             Self::Expiry => "key_expiry",
             Self::Prune => "prune",
-            Self::Announcer => "outbox_relay",
+            Self::OutboxRelay => "outbox_relay",
             Self::Health => "health",
             Self::Store => "store_writer",
             Self::Consumer => "consumer",

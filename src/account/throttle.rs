@@ -23,7 +23,8 @@ const SLOWED: f64 = 0.7;
 #[serde(default)]
 pub struct Throttle {
     /// The end of the rate-limit pause: no request is sent before it; 0 if no 429 was ever received.
-    pub gate_until: i64,
+    #[serde(rename = "gate_until")]
+    pub rate_limited_until: i64,
     /// How many requests at once the account bears, if that is less than the configured number.
     pub limit: Option<f64>,
     /// How many requests in a row failed.
@@ -63,7 +64,7 @@ pub enum Permission {
         limit: u32,
     },
     /// The account asked for a pause until then.
-    Gated {
+    RateLimited {
         /// When the pause ends, in milliseconds on the store's clock.
         until: i64,
     },
@@ -77,8 +78,8 @@ pub enum Permission {
 impl Throttle {
     /// Returns whether a request may be sent at `now`, if `ceiling` requests at once are configured.
     pub fn permission(&self, now: i64, ceiling: u32) -> Permission {
-        if self.gate_until > now {
-            return Permission::Gated { until: self.gate_until };
+        if self.rate_limited_until > now {
+            return Permission::RateLimited { until: self.rate_limited_until };
         }
         match self.breaker_until {
             Some(until) => Permission::Broken { until },
@@ -112,7 +113,7 @@ impl Throttle {
                 self.recovered();
                 // A pause never ends earlier than it was set to. After it one request is sent first, then the limit
                 // rises.
-                self.gate_until = self.gate_until.max(after(now, wait));
+                self.rate_limited_until = self.rate_limited_until.max(after(now, wait));
                 self.limit = Some(1.0);
             }
             Signal::Failed => {
@@ -129,7 +130,7 @@ impl Throttle {
 
     /// Keeps others from probing for `lease`, while a probe is under way; returns whether the probe is the caller's.
     pub fn take_probe(&mut self, now: i64, lease: Duration) -> bool {
-        let due = self.breaker_until.is_some_and(|until| until <= now) && self.gate_until <= now;
+        let due = self.breaker_until.is_some_and(|until| until <= now) && self.rate_limited_until <= now;
         if due {
             self.breaker_until = Some(after(now, lease));
         }
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn after_a_429_nothing_goes_until_the_gate_opens_then_one_then_more() {
         let mut pace = after(&[Signal::Throttled(SECOND), Signal::Throttled(SECOND / 2)]);
-        assert_eq!(pace.permission(999, 4), Permission::Gated { until: 1_000 });
+        assert_eq!(pace.permission(999, 4), Permission::RateLimited { until: 1_000 });
         assert_eq!(pace.permission(1_000, 4), Permission::Granted { limit: 1 });
         let mut limits = Vec::new();
         for _ in 0..100 {
@@ -237,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_request_is_granted_before_every_gate_is_open_nor_above_the_ceiling(
+        fn no_request_is_granted_before_every_pause_is_over_nor_above_the_ceiling(
             signals in proptest::collection::vec((any_signal(), 0i64..1_000), 0..60), ceiling in 1u32..20,
         ) {
             let (mut pace, mut now, mut closed) = (Throttle::default(), 0, 0);
@@ -252,7 +253,7 @@ mod tests {
                         prop_assert!(closed <= now);
                         prop_assert!((1..=ceiling).contains(&limit));
                     }
-                    Permission::Gated { until } => prop_assert_eq!(until, closed),
+                    Permission::RateLimited { until } => prop_assert_eq!(until, closed),
                     Permission::Broken { .. } => prop_assert!(pace.failures >= SERIES),
                 }
             }

@@ -135,7 +135,7 @@ impl Consumption {
                     // Before the loss is reported, so that nobody takes the old state for a new session.
                     self.board.down(error.to_string(), error.remedy());
                 }
-                self.announce_loss(&session).await;
+                self.report_loss(&session).await;
                 end
             }
             Err(error) => Err(error),
@@ -229,7 +229,7 @@ impl Consumption {
         *self.mode.borrow_and_update()
     }
 
-    async fn announce_loss(&self, session: &Session) {
+    async fn report_loss(&self, session: &Session) {
         let Some(events) = self.events.as_ref().filter(|_| session.handed_over > 0) else {
             return;
         };

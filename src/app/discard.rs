@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::plan::{Decision, NotReplayable, Plan, operator_change};
-use crate::batch::event::{self, Telling};
+use crate::batch::event::{self, EventInput};
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::decode::decode;
 use crate::batch::{Batch, Reason, fingerprint};
@@ -104,14 +104,14 @@ fn discard(
     if !record.discard(now) {
         return Ok(change);
     }
-    let telling = Telling { source: &batch.source, now, reason: None, detail: None };
-    let events = event::of_settlement(&record, &telling).into_iter().collect();
+    let input = EventInput { source: &batch.source, now, reason: None, detail: None };
+    let events = event::of_settlement(&record, &input).into_iter().collect();
     Ok(Commit { batch: Some(RecordUpdate { record, from_epoch }), events, ..change })
 }
 
 /// Returns whether an open batch may have cases in Testmo that are not recorded.
 fn is_unclear(record: &BatchRecord) -> bool {
-    record.state == BatchState::Open && (record.open_push.is_some() || record.doubt_since.is_some())
+    record.state == BatchState::Open && (record.open_push.is_some() || record.unclear_since.is_some())
 }
 
 /// Returns how long a request with cases of an open batch may still be under way.
@@ -181,7 +181,7 @@ mod tests {
         let change = decide(generation).await.unwrap();
         let state = change.batch.as_ref().map(|batch| batch.record.state);
         assert_eq!((state, change.events.len()), (Some(BatchState::Discarded), 1));
-        let record = BatchRecord { epoch: 1, doubt_since: Some(7), ..record(BatchState::Open) };
+        let record = BatchRecord { epoch: 1, unclear_since: Some(7), ..record(BatchState::Open) };
         let batch = Some(RecordUpdate { record, from_epoch: 0 });
         assert!(store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
         assert!(!store.commit(change.into()).await.unwrap().is_done(), "its record has moved");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::batch::event::{
     self, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated, Envelope, Event,
-    KeyExpired, KeyExpiring, Settled, Telling, Unworkable,
+    EventInput, KeyExpired, KeyExpiring, Settled, Unworkable,
 };
 use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::Source;
@@ -167,7 +167,7 @@ fn settled(refused: &[usize], reason: Option<Reason>) -> Option<Event> {
     record.created(&created.map(|index| (index, 3_721 + index as u64)).collect::<Vec<_>>());
     record.state = record.outcome()?;
     let source = Source { key: Some("SHOP-142".into()), ..Source::default() };
-    event::of_settlement(&record, &Telling { source: &source, now: MOMENT, reason, detail: None })
+    event::of_settlement(&record, &EventInput { source: &source, now: MOMENT, reason, detail: None })
 }
 
 fn broken() -> Option<Event> {

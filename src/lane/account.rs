@@ -32,7 +32,7 @@ pub(super) struct Lane<E> {
     /// The shared limit, as last read from the store.
     pub(super) limit: Option<usize>,
     /// Nothing starts before this: a rate-limit pause or an open circuit breaker.
-    gate: Option<Instant>,
+    backs_off_until: Option<Instant>,
     /// Nothing starts before this, because other workers use up the limit; always a short time.
     hold: Option<Instant>,
     throughput: Throughput,
@@ -59,7 +59,7 @@ impl<E> Lane<E> {
             later: BTreeMap::new(),
             in_flight: 0,
             limit: None,
-            gate: None,
+            backs_off_until: None,
             hold: None,
             throughput: Throughput::new(),
             is_ready: false,
@@ -168,9 +168,9 @@ impl<E> Lane<E> {
     }
 
     /// Lets nothing start until `until`; a rate-limit pause never ends earlier than it was set to.
-    pub(super) fn close_gate(&mut self, until: Instant, now: Instant) {
+    pub(super) fn back_off(&mut self, until: Instant, now: Instant) {
         self.throughput.throttled(now);
-        self.gate = Some(self.gate.map_or(until, |gate| gate.max(until)));
+        self.backs_off_until = Some(self.backs_off_until.map_or(until, |present| present.max(until)));
     }
 
     /// Lets nothing start until `until`, because other workers use up the limit.
@@ -180,23 +180,23 @@ impl<E> Lane<E> {
 
     /// Returns until when nothing starts, if that is after `now`.
     pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
-        [self.gate, self.hold].into_iter().flatten().max().filter(|until| *until > now)
+        [self.backs_off_until, self.hold].into_iter().flatten().max().filter(|until| *until > now)
     }
 
     /// Returns until when the account is paused by rate limit, if it is.
-    pub(super) fn gated_until(&self, now: Instant) -> Option<Instant> {
-        self.gate.filter(|until| *until > now)
+    pub(super) fn backing_off_until(&self, now: Instant) -> Option<Instant> {
+        self.backs_off_until.filter(|until| *until > now)
     }
 
     /// Returns whether the lane can be forgotten: it has no work and no rate-limit pause, so forgetting it loses
     /// nothing.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        self.in_flight == 0 && self.turns.is_empty() && self.later.is_empty() && self.gated_until(now).is_none()
+        self.in_flight == 0 && self.turns.is_empty() && self.later.is_empty() && self.backing_off_until(now).is_none()
     }
 
     /// Returns how many requests can be sent soon.
     fn requests_soon(&self, now: Instant, limits: &Limits) -> usize {
-        let opens_in = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
+        let opens_in = self.backing_off_until(now).map_or(Duration::ZERO, |until| until - now);
         let Some(left) = SOON.checked_sub(opens_in).filter(|left| !left.is_zero()) else { return 0 };
         let requests = self.throughput.rate(self.most(limits), now) * left.as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough count, at least 1")]
@@ -215,7 +215,7 @@ impl<E> Lane<E> {
     /// of each tenant, and returns them with the time until they could be sent.
     pub(super) fn surplus(&mut self, now: Instant, limits: &Limits) -> Vec<(Waiting<E>, Duration)> {
         let share = self.share(now, limits);
-        let gate = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
+        let backing_off = self.backing_off_until(now).map_or(Duration::ZERO, |until| until - now);
         let mut out = Vec::new();
         for queue in self.queues.values_mut().filter(|queue| queue.len() > share || share == 0) {
             let (mut cases, mut entries) = (0, 0);
@@ -225,7 +225,7 @@ impl<E> Lane<E> {
                 let requests = if limits.pack { cases.div_ceil(limits.max_cases) } else { entries };
                 waiting.ticket.in_window && requests > share
             });
-            out.extend(surplus.into_iter().map(|waiting| (waiting, gate)));
+            out.extend(surplus.into_iter().map(|waiting| (waiting, backing_off)));
         }
         self.forget_empty_turns();
         let pausing = if share == 0 { 0 } else { limits.pausing };
@@ -234,7 +234,7 @@ impl<E> Lane<E> {
             // The entry that waits longest is given up first.
             let last = self.later.iter().rev().find(|(_, waiting)| waiting.ticket.in_window).map(|(key, _)| *key);
             let Some((key, waiting)) = last.and_then(|key| self.later.remove_entry(&key)) else { break };
-            out.push((waiting, gate.max(key.0.saturating_duration_since(now))));
+            out.push((waiting, backing_off.max(key.0.saturating_duration_since(now))));
         }
         out
     }
@@ -253,16 +253,16 @@ impl<E> Lane<E> {
         now: Instant,
         unwanted: impl Fn(&Waiting<E>) -> bool,
     ) -> Vec<(Waiting<E>, Duration)> {
-        let gate = self.gated_until(now).map_or(Duration::ZERO, |gate| gate - now);
+        let backing_off = self.backing_off_until(now).map_or(Duration::ZERO, |until| until - now);
         let mut out = Vec::new();
         for queue in self.queues.values_mut() {
-            out.extend(queue.take_out(&unwanted).into_iter().map(|waiting| (waiting, gate)));
+            out.extend(queue.take_out(&unwanted).into_iter().map(|waiting| (waiting, backing_off)));
         }
         self.forget_empty_turns();
         let later: Vec<(Instant, u64)> =
             self.later.iter().filter(|(_, waiting)| unwanted(waiting)).map(|(key, _)| *key).collect();
         for key in later {
-            let wait = gate.max(key.0.saturating_duration_since(now));
+            let wait = backing_off.max(key.0.saturating_duration_since(now));
             out.extend(self.later.remove(&key).map(|waiting| (waiting, wait)));
         }
         out
@@ -291,10 +291,10 @@ impl<E> Lane<E> {
             account: account.clone(),
             in_flight: self.in_flight,
             limit: most,
-            gated_for: self.gated_until(now).map(|until| until - now),
+            backing_off_for: self.backing_off_until(now).map(|until| until - now),
             pausing: self.later.len(),
             requests_per_second: self.throughput.rate(most, now),
-            rate_to_tell: self.throughput.rate_to_tell(most, now),
+            reported_rate: self.throughput.reported_rate(most, now),
             sharing: self.queues.len(),
             tenants: match only {
                 Some(only) => self.queues.get_key_value(only).map(tenant).into_iter().collect(),
@@ -314,13 +314,13 @@ pub struct LaneView {
     /// The most requests at once.
     pub limit: usize,
     /// The remaining time of the rate-limit pause, if there is one.
-    pub gated_for: Option<Duration>,
+    pub backing_off_for: Option<Duration>,
     /// Batches that wait for a time.
     pub pausing: usize,
     /// The present rate of requests per second.
     pub requests_per_second: f64,
     /// The rate from which waiting times are reported to tenants: not slower than was measured.
-    pub rate_to_tell: f64,
+    pub reported_rate: f64,
     /// The number of tenants with work.
     pub sharing: usize,
     /// The requested tenants.

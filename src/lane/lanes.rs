@@ -89,8 +89,8 @@ impl<E> Lanes<E> {
     }
 
     /// Lets nothing start for an account until `until`; a rate-limit pause never ends earlier than it was set to.
-    pub fn close_gate(&mut self, account: &Arc<str>, until: Instant, now: Instant) {
-        self.lanes.entry(account.clone()).or_insert_with(Lane::new).close_gate(until, now);
+    pub fn back_off(&mut self, account: &Arc<str>, until: Instant, now: Instant) {
+        self.lanes.entry(account.clone()).or_insert_with(Lane::new).back_off(until, now);
         self.make_ready(account);
     }
 

@@ -180,11 +180,11 @@ fn no_more_is_under_way_than_the_account_the_worker_and_the_shared_limit_bear() 
 }
 
 #[test]
-fn nothing_starts_while_the_gate_is_closed_and_others_go_on() {
+fn nothing_starts_while_an_account_backs_off_and_others_go_on() {
     let now = Instant::now();
     let mut lanes = lanes(LIMITS, &[("a", "x", 1), ("b", "y", 2)], now);
-    lanes.close_gate(&"a".into(), now + SECOND * 60, now);
-    lanes.close_gate(&"a".into(), now + SECOND * 30, now);
+    lanes.back_off(&"a".into(), now + SECOND * 60, now);
+    lanes.back_off(&"a".into(), now + SECOND * 30, now);
     assert_eq!(in_turn(&mut lanes, now), [[2]]);
     assert_eq!(lanes.wake_at(), Some(now + SECOND * 60));
     assert_eq!(in_turn(&mut lanes, now + SECOND * 60), [[1]]);
@@ -231,10 +231,10 @@ fn a_lane_that_cannot_send_soon_keeps_nothing_in_the_window_and_one_that_can_kee
     lanes.join(leased, 99, QueuePosition::Back);
     let surplus: Vec<u32> = lanes.surplus(&account, now).into_iter().map(|(entry, _)| entry).collect();
     assert_eq!(surplus, (20..50).collect::<Vec<u32>>());
-    lanes.close_gate(&account, now + SECOND * 60, now);
+    lanes.back_off(&account, now + SECOND * 60, now);
     let surplus = lanes.surplus(&account, now);
     assert_eq!(surplus.len(), 20);
-    assert!(surplus.iter().all(|(_, gate)| *gate == SECOND * 60));
+    assert!(surplus.iter().all(|(_, wait)| *wait == SECOND * 60));
     assert_eq!(lanes.room("a", &tenant("x"), now), 0);
     assert!(lanes.room("b", &tenant("x"), now) > 0);
 }
@@ -256,12 +256,12 @@ fn what_waits_too_long_is_taken_out_and_idle_lanes_are_forgotten() {
     let now = Instant::now();
     let mut lanes = lanes(LIMITS, &[("a", "x", 1)], now);
     lanes.join(ticket("a", "x", 1, 2, now + SECOND * 60), 2, QueuePosition::Back);
-    lanes.close_gate(&"a".into(), now + SECOND * 540, now);
+    lanes.back_off(&"a".into(), now + SECOND * 540, now);
     assert_eq!(lanes.overdue(now + SECOND * 90, SECOND * 60), [(1, SECOND * 450)]);
     assert_eq!(lanes.remove(now + SECOND * 90, |_| true), [(2, SECOND * 450)]);
     assert_eq!(lanes.bytes(), 0);
     lanes.forget_idle(now + SECOND * 90);
-    assert_eq!(lanes.accounts().len(), 1, "its gate is remembered");
+    assert_eq!(lanes.accounts().len(), 1, "its pause is remembered");
     lanes.forget_idle(now + SECOND * 540);
     assert!(lanes.accounts().is_empty());
 }

@@ -90,7 +90,7 @@ impl Throughput {
     /// Returns the rate from which a waiting time is reported: if too few requests were counted, such as right after a
     /// rate-limit pause began, as `limit` requests at once allow. A wait may then be longer than reported, but no wait
     /// is reported where there is none.
-    pub(super) fn rate_to_tell(&self, limit: usize, now: Instant) -> f64 {
+    pub(super) fn reported_rate(&self, limit: usize, now: Instant) -> f64 {
         let recently = |at: &&Instant| now.saturating_duration_since(**at) < SPAN;
         let rate = self.rate(limit, now);
         if self.ended.iter().filter(recently).count() >= MEASURED {
@@ -129,16 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_has_just_closed_says_nothing_of_how_fast_an_account_is() {
+    fn a_pause_that_has_just_begun_says_nothing_of_how_fast_an_account_is() {
         let start = Instant::now();
         let mut throughput = Throughput::new();
         throughput.throttled(start);
         assert!((throughput.rate(4, start) - 0.1).abs() < 0.01);
-        assert!((throughput.rate_to_tell(4, start) - 20.0).abs() < 0.1);
+        assert!((throughput.reported_rate(4, start) - 20.0).abs() < 0.1);
         for second in 1..=3 {
             throughput.note(10, Duration::from_millis(200), start + Duration::from_secs(second));
         }
-        assert!((throughput.rate_to_tell(4, start + Duration::from_secs(4)) - 0.3).abs() < 0.01);
+        assert!((throughput.reported_rate(4, start + Duration::from_secs(4)) - 0.3).abs() < 0.01);
     }
 
     #[test]

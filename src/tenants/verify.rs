@@ -7,7 +7,7 @@ use crate::batch::Reason;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::{Catalogue, MappingSpec, Needs, unfilled};
 use crate::batch::verdict::answer::ApiError;
-use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, reason_of_look};
+use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, verification_failure};
 use crate::store::connections::Verification;
 use crate::testmo::{Access, Client};
 
@@ -51,7 +51,7 @@ fn fails(error: &ApiError, doing: &str) -> Ended {
     } else {
         None
     };
-    Ended { pause, ..Ended::because(reason_of_look(error), format!("{doing}: {error}")) }
+    Ended { pause, ..Ended::because(verification_failure(error), format!("{doing}: {error}")) }
 }
 
 /// The result of verifying a connection and its mapping.

@@ -19,7 +19,7 @@ const MOST_PAGES: usize = 1_000;
 
 /// The result of reading the cases of a folder.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct CaseList {
     /// The rows that were read: all that are not in the past, and some that are.
     pub rows: Vec<Row>,
     /// Cases created before this time are in the past by their time of creation, in milliseconds since 1970 on Testmo's
@@ -192,7 +192,13 @@ impl Client {
     ///
     /// # Errors
     /// When a call fails or an answer reports a failure.
-    pub async fn look(&self, access: &Access, target: &Target, past: Past, tags: &[String]) -> Result<Look, ApiError> {
+    pub async fn list_cases(
+        &self,
+        access: &Access,
+        target: &Target,
+        past: Past,
+        tags: &[String],
+    ) -> Result<CaseList, ApiError> {
         let Target { project, folder, .. } = target;
         let filter = if tags.is_empty() { String::new() } else { format!("&tags={}", tags.join(",")) };
         let list = format!(
@@ -202,21 +208,21 @@ impl Client {
         // Rows that a person deletes while we page move others to a page already read; then the list is read again.
         let mut requests = 0;
         for _ in 0..3 {
-            if let Some(look) = self.look_once(access, &list, past, &mut requests).await? {
-                return Ok(Look { requests, ..look });
+            if let Some(cases) = self.list_once(access, &list, past, &mut requests).await? {
+                return Ok(CaseList { requests, ..cases });
             }
         }
         Err(ApiError::Unreadable("cases vanished from the folder during each of three readings".into()))
     }
 
     /// Reads the list once; `None` if rows vanished meanwhile.
-    async fn look_once(
+    async fn list_once(
         &self,
         access: &Access,
         list: &str,
         past: Past,
         requests: &mut u32,
-    ) -> Result<Option<Look>, ApiError> {
+    ) -> Result<Option<CaseList>, ApiError> {
         let (mut rows, mut page, mut total, mut since) = (Vec::<Row>::new(), 1, None, None);
         let (mut seen, mut lowest, mut descends) = (HashSet::new(), u64::MAX, true);
         for _ in 0..MOST_PAGES {
@@ -244,7 +250,7 @@ impl Client {
             rows.extend(read);
             match listed.next_page {
                 Some(next) if !is_done => page = next,
-                Some(_) | None => return Ok(Some(Look { rows, since, descends, requests: 0 })),
+                Some(_) | None => return Ok(Some(CaseList { rows, since, descends, requests: 0 })),
             }
         }
         Err(ApiError::Unreadable("the list of cases has no end".into()))

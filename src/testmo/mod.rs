@@ -13,7 +13,7 @@ mod transport;
 mod wire;
 
 pub use address::{AddressPolicy, AddressRefused, Origin};
-pub use calls::{CreatedFolder, Look, Past, is_folder_id};
+pub use calls::{CaseList, CreatedFolder, Past, is_folder_id};
 pub use classify::Answer;
 pub use client::{Client, NoClient};
 pub use transport::{Access, Call, Transport};

@@ -15,7 +15,7 @@ pub(super) enum Failpoint {
     /// The end of a push is recorded, and the batch goes on.
     Record,
     /// Rows were read from Testmo, and nothing of them is recorded.
-    Look,
+    Reconcile,
     /// It is finished, not acknowledged, and its event waits in the outbox.
     Settle,
     /// It is on the shelf, and not acknowledged.
@@ -23,7 +23,7 @@ pub(super) enum Failpoint {
     /// It is acknowledged.
     Ack,
     /// Its event is confirmed by the broker, and not marked as sent.
-    Announce,
+    Publish,
 }
 
 #[cfg(not(debug_assertions))]
@@ -53,11 +53,11 @@ mod ordered {
         ("after_push", Failpoint::Push),
         ("after_folder", Failpoint::Folder),
         ("after_record", Failpoint::Record),
-        ("after_look", Failpoint::Look),
+        ("after_reconcile", Failpoint::Reconcile),
         ("after_settle", Failpoint::Settle),
         ("after_park", Failpoint::Park),
         ("after_ack", Failpoint::Ack),
-        ("after_announce", Failpoint::Announce),
+        ("after_publish", Failpoint::Publish),
     ];
 
     /// Records an order such as `after_claim:3`: to end at the third passing of a point.

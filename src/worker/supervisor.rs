@@ -77,7 +77,7 @@ pub async fn work(
     loops.spawn(&tasks, Task::Publisher, while_kept(publisher.status(), close.child_token()));
     loops.spawn(&tasks, Task::Store, while_store_works(context.store.clone(), close.child_token()));
     let (relaying, relayed) = (TaskTracker::new(), CancellationToken::new());
-    loops.spawn(&relaying, Task::Announcer, relay(context.clone(), publisher, fresh, relayed.clone()));
+    loops.spawn(&relaying, Task::OutboxRelay, relay(context.clone(), publisher, fresh, relayed.clone()));
     let (to_dispatcher, commands) = mpsc::channel(16);
     start_intake(&loops, &tasks, &context, [cases, dead, unrouted], &to_dispatcher, &stop);
     drop(to_dispatcher);

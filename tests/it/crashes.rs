@@ -70,7 +70,7 @@ async fn after_a_record_only_the_rest_is_pushed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_reconciliation_there_is_another_one() {
-    let (stage, after) = crash_at("after_look", 3, vec![Fault::status_after_commit(503)], &[]).await;
+    let (stage, after) = crash_at("after_reconcile", 3, vec![Fault::status_after_commit(503)], &[]).await;
     assert_eq!((after.pushes, after.outcomes), (1, vec!["adopted".to_owned(); 3]));
     stage.end().await;
 }
@@ -99,7 +99,7 @@ async fn after_an_acknowledgement_nothing_is_left_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_event_is_published_the_same_event_is_sent_again() {
-    let (mut stage, after) = crash_at("after_announce", 3, vec![], &[]).await;
+    let (mut stage, after) = crash_at("after_publish", 3, vec![], &[]).await;
     assert_eq!(stage.event_of("acme/b-1").await, after.event);
     stage.end().await;
 }

@@ -132,7 +132,7 @@ async fn a_folder_that_has_vanished_is_resolved_again() {
     wish["folder_path"] = json!(["Checkout"]);
     stage.publish(&wish).await;
     let origin = stage.testmo.origin("acme");
-    until(async || stage.store.throttle(&origin).await.unwrap().gate_until > 0).await;
+    until(async || stage.store.throttle(&origin).await.unwrap().rate_limited_until > 0).await;
     let folder = stage.account("acme").view().projects[0].folders.iter().map(|folder| folder.id).max().unwrap();
     stage.account("acme").delete_folder(folder);
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");

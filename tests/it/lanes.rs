@@ -127,9 +127,9 @@ async fn a_request_of_several_batches_with_an_unknown_outcome_is_reconciled_once
             stage.delivered(&format!("acme/b-{n}")).await;
         }
         assert_eq!(stage.account("acme").cases().len(), 36);
-        let looks = stage.account("acme").requests();
-        let looks = looks.iter().filter(|r| r.method == Method::Get && r.path.contains("/cases")).count();
-        assert!((1..=2).contains(&looks), "{looks} looks for one unclear end");
+        let lists = stage.account("acme").requests();
+        let lists = lists.iter().filter(|r| r.method == Method::Get && r.path.contains("/cases")).count();
+        assert!((1..=2).contains(&lists), "{lists} lists for one unclear end");
         stage.end().await;
     }
 }

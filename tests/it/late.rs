@@ -76,7 +76,7 @@ async fn a_request_that_is_carried_out_after_the_settle_time_is_reported_once_wi
     stage.stop_worker().await;
     assert_eq!(stage.heard("acme/b-1"), 0, "it is told once");
     let due = stage.store.take_late_checks(Duration::ZERO, Duration::ZERO, 9).await.unwrap();
-    assert!(due.is_empty(), "nobody looks a second time");
+    assert!(due.is_empty(), "there is no second check");
     assert_eq!(stage.record("acme/b-1").await.late_since, None);
     stage.end().await;
 }
@@ -129,8 +129,8 @@ async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those
         stage.publish(&batch("acme", id, 1)).await;
     }
     stage.start_worker();
-    let looks = |request: &RequestRecord| request.method == Method::Get && request.path.contains("/cases");
-    acme.until(|station| station.log.iter().any(looks)).await;
+    let lists = |request: &RequestRecord| request.method == Method::Get && request.path.contains("/cases");
+    acme.until(|station| station.log.iter().any(lists)).await;
     // Meanwhile another replica has looked for one of them, found nothing, and sent it again.
     let mut record = stage.record("acme/b-1").await;
     let push = |record: &BatchRecord| record.open_push.as_ref().map(|push| push.id.clone());
@@ -206,7 +206,7 @@ async fn one_of_two_replicas_checks_for_late_duplicates_and_reports_nothing_if_t
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
     until(async || stage.record("acme/b-1").await.late_since.is_none()).await;
     stage.stop_worker().await;
-    assert_eq!(requests(&stage, Method::Get), 2, "one look before it was sent again, one after it had arrived");
+    assert_eq!(requests(&stage, Method::Get), 2, "one list before it was sent again, one after it had arrived");
     assert_eq!(stage.heard("acme/b-1"), 0);
     assert_eq!(stage.account("acme").case_names(), names("b-1", 3));
     stage.end().await;
@@ -217,8 +217,8 @@ async fn a_late_duplicate_check_that_fails_is_repeated() {
     let settings = with(&[("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "500ms")]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
-    let on_look = Rule::always(Fault::status(503)).on(Method::Get, PathKind::Cases);
-    acme.set_faults([on_create(Fault::status(504)).times(1), on_look.from_nth(2).times(1)]);
+    let on_list = Rule::always(Fault::status(503)).on(Method::Get, PathKind::Cases);
+    acme.set_faults([on_create(Fault::status(504)).times(1), on_list.from_nth(2).times(1)]);
     stage.start_worker();
     stage.publish(&batch("acme", "b-1", 1)).await;
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
@@ -231,7 +231,7 @@ async fn a_late_duplicate_check_that_fails_is_repeated() {
 async fn without_a_mark_a_case_that_a_person_made_is_no_duplicate() {
     let mut stage = Stage::on(Broker::shared(), &["acme"], &QUICK).await;
     let mut row = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap();
-    row.resolved.as_mut().unwrap().mark = false;
+    row.resolved.as_mut().unwrap().batch_tag = false;
     stage.store.set_connection(&row).await.unwrap();
     stage.account("acme").set_faults([on_create(Fault::status(504)).times(1)]);
     stage.start_worker();
@@ -239,6 +239,6 @@ async fn without_a_mark_a_case_that_a_person_made_is_no_duplicate() {
     let event: Value = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["outcome"], "delivered");
     assert!(stage.account("acme").cases()[0].tags.is_empty());
-    assert_eq!(stage.record("acme/b-1").await.late_since, None, "nobody looks for what cannot be told apart");
+    assert_eq!(stage.record("acme/b-1").await.late_since, None, "there is no check for what cannot be told apart");
     stage.end().await;
 }

@@ -221,7 +221,7 @@ async fn a_key_or_an_event_that_panics_is_skipped_and_its_neighbours_are_reporte
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 1)).await;
     stage.settled("acme/b-1").await;
-    until(async || panics(&process, Task::Announcer) == 1).await;
+    until(async || panics(&process, Task::OutboxRelay) == 1).await;
     stage.publish(&batch("acme", "b-2", 1)).await;
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
     until(async || stage.store.unsent_count().await.expect("a store") == 1).await;

@@ -136,7 +136,7 @@ async fn reconciliation_stops_reading_at_cases_that_existed_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reconciliation_filters_by_tag_only_where_a_canary_case_is_returned() {
     let (by_tags, everything) = (true, false);
-    for (filter, looks) in [
+    for (filter, expected) in [
         (TagsFilter::Any, vec![by_tags]),
         (TagsFilter::Ignored, vec![by_tags]),
         (TagsFilter::All, vec![by_tags, everything]),
@@ -158,7 +158,7 @@ async fn reconciliation_filters_by_tag_only_where_a_canary_case_is_returned() {
         let requests = stage.account("acme").requests();
         let lists = requests.iter().filter(|request| request.method == Method::Get && request.path.contains("/cases"));
         let made: Vec<bool> = lists.map(|request| request.path.contains("&tags=sqai-")).collect();
-        assert_eq!(made, looks, "{filter:?}");
+        assert_eq!(made, expected, "{filter:?}");
         stage.end().await;
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Machine(Vec<(String, String)>);
 
 impl Machine {
     /// Finds out what can be found out; `alone` is how many requests a second the target takes by itself.
-    pub(crate) fn look(places: &Places, alone: f64) -> Self {
+    pub(crate) fn inspect(places: &Places, alone: f64) -> Self {
         let peers = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../peers"));
         let read = |name: &str| fs::read_to_string(peers.join(name)).unwrap_or_default();
         let python = places.installed.join("venv/bin/python");

@@ -146,7 +146,7 @@ async fn measure(arguments: &RunArguments, rows: &[u8], neighbours: &mut Neighbo
     }
     neighbours.behave(Manner::default()).await?;
     let span = Duration::from_secs(if arguments.quick { 1 } else { 3 });
-    let machine = Machine::look(&places, alone::measure(&neighbours.origin("alone"), span).await?);
+    let machine = Machine::inspect(&places, alone::measure(&neighbours.origin("alone"), span).await?);
     for (name, fact) in machine.facts() {
         progress(&format!("{name:<24} {fact}"));
     }

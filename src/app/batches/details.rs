@@ -62,8 +62,8 @@ impl BatchDetails {
     pub fn case_state(&self, record: &BatchRecord, case: &CaseRecord) -> &'static str {
         let leased = self.stored.as_ref().and_then(|stored| stored.lease_until).is_some_and(|until| until > self.now);
         match case.state {
-            CaseState::Waiting if record.state != BatchState::Open && !case.doubt => "not_sent",
-            CaseState::Waiting if !case.doubt => "waiting",
+            CaseState::Waiting if record.state != BatchState::Open && !case.unclear => "not_sent",
+            CaseState::Waiting if !case.unclear => "waiting",
             CaseState::Claimed if leased => "being_sent",
             CaseState::Created(_) => "created",
             CaseState::Adopted(_) => "adopted",

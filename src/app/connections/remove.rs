@@ -279,7 +279,7 @@ mod tests {
     async fn a_tenant_with_unfinished_batches_is_refused_before_anybody_is_asked() {
         let (store, _dir) = with_acme().await;
         let mut record = BatchRecord::fresh(key("b"), "1:f".into(), ["a".to_owned()]);
-        (record.epoch, record.doubt_since) = (1, Some(7));
+        (record.epoch, record.unclear_since) = (1, Some(7));
         let batch = Some(RecordUpdate { record, from_epoch: 0 });
         let stored = store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap();
         assert!(matches!(stored, CommitOutcome::Done(_)));

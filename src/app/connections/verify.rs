@@ -3,7 +3,7 @@
 use super::super::context::AppContext;
 use super::lookup::{ConnectionError, connection};
 use crate::batch::verdict::reason::Class;
-use crate::batch::verdict::recheck_after;
+use crate::batch::verdict::reverify_after;
 use crate::batch::{Reason, TenantId};
 use crate::store::connections::Verification;
 use crate::store::{ConnectionStore, Store, StoreError};
@@ -61,7 +61,7 @@ pub async fn consequence(
 ) -> Result<Option<Consequence>, ConnectionError> {
     let row = connection(store, tenant).await?;
     let Verification::Fails { reason, .. } = finding else { return Ok(None) };
-    Ok(Some(match recheck_after(*reason, 0) {
+    Ok(Some(match reverify_after(*reason, 0) {
         _ if row.is_verified() => Consequence::StillUsed,
         Some(_) => Consequence::RetriedAutomatically,
         None => Consequence::NeedsFix,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::connections::{ConnectionRow, names};
 use super::super::context::AppContext;
-use crate::batch::message::FolderWish;
+use crate::batch::message::RequestedFolder;
 use crate::batch::message::decode::decode;
 pub use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::preview::{preview as preview_cases, requests};
@@ -150,20 +150,20 @@ fn notes(row: &ConnectionRow, batch: &Batch) -> Vec<String> {
 fn folder(row: &ConnectionRow, batch: &Batch, there: Option<&[Folder]>) -> String {
     let (_, own) = names(row);
     match (&batch.folder, there) {
-        (FolderWish::Tenant, None) => own,
-        (FolderWish::Tenant, Some(there)) => match path_of(there, row.folder) {
+        (RequestedFolder::Tenant, None) => own,
+        (RequestedFolder::Tenant, Some(there)) => match path_of(there, row.folder) {
             Some(path) => format!("{} {path} (it is there)", row.folder),
             None => format!("{} (does not exist: batches will wait)", row.folder),
         },
-        (FolderWish::Path(names), None) => format!("{own}, below it {}", names.join("/")),
-        (FolderWish::Path(names), Some(there)) => match descend(there, row.folder, names) {
+        (RequestedFolder::Path(names), None) => format!("{own}, below it {}", names.join("/")),
+        (RequestedFolder::Path(names), Some(there)) => match descend(there, row.folder, names) {
             (reached, []) => format!("{own}, below it {} (it is there, {reached})", names.join("/")),
             (_, missing) => format!("{own}, below it {} (to be created: {})", names.join("/"), missing.join("/")),
         },
-        (FolderWish::Id(id), None) => format!("{id}, if it is {own} or below it"),
-        (FolderWish::Id(id), Some(there)) if lies_under(there, *id, row.folder) => {
+        (RequestedFolder::Id(id), None) => format!("{id}, if it is {own} or below it"),
+        (RequestedFolder::Id(id), Some(there)) if lies_under(there, *id, row.folder) => {
             format!("{id} {} (it is there)", path_of(there, *id).unwrap_or_default())
         }
-        (FolderWish::Id(id), Some(_)) => format!("{id} (it is not below {own}: the batch will wait)"),
+        (RequestedFolder::Id(id), Some(_)) => format!("{id} (it is not below {own}: the batch will wait)"),
     }
 }

@@ -137,7 +137,7 @@ pub struct Deferred {
 
 /// The parts of a finished batch's event that are not in its record.
 #[derive(Clone, Copy, Debug)]
-pub struct Telling<'a> {
+pub struct EventInput<'a> {
     /// The source of the batch.
     pub source: &'a Source,
     /// The time of the event, in milliseconds since 1970-01-01 UTC.
@@ -149,7 +149,7 @@ pub struct Telling<'a> {
 }
 
 /// Returns the event of a finished batch; `None` while the batch is open.
-pub fn of_settlement(record: &BatchRecord, telling: &Telling<'_>) -> Option<Event> {
+pub fn of_settlement(record: &BatchRecord, input: &EventInput<'_>) -> Option<Event> {
     let (kind, outcome) = end_of(record.state)?;
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
     let data = Settled {
@@ -157,11 +157,11 @@ pub fn of_settlement(record: &BatchRecord, telling: &Telling<'_>) -> Option<Even
         batch_id: batch.to_string(),
         revision: record.revision,
         outcome,
-        source: telling.source.clone(),
+        source: input.source.clone(),
         cases: (0..record.cases.len()).map(|index| case(record, index)).collect(),
-        why: telling.reason.map(|reason| Why::new(reason, telling.detail)),
+        why: input.reason.map(|reason| Why::new(reason, input.detail)),
     };
-    Some(event(settlement_id(record)?, kind, Some(tenant), Some(batch), data, telling.now))
+    Some(event(settlement_id(record)?, kind, Some(tenant), Some(batch), data, input.now))
 }
 
 /// Returns the id of the event of a finished batch; `None` while the batch is open.
@@ -231,7 +231,7 @@ fn case(record: &BatchRecord, index: usize) -> SettledCase {
         CaseState::Adopted(id) => (CaseOutcome::Adopted, Some(*id)),
         CaseState::Refused(_) => (CaseOutcome::Refused, None),
         CaseState::Lost | CaseState::Claimed => (CaseOutcome::Unclear, None),
-        CaseState::Waiting if case.doubt => (CaseOutcome::Unclear, None),
+        CaseState::Waiting if case.unclear => (CaseOutcome::Unclear, None),
         CaseState::Waiting => (CaseOutcome::NotSent, None),
     };
     let refused = match &case.state {
@@ -291,8 +291,8 @@ mod tests {
     #[test]
     fn an_event_reads_like_this() {
         let source = Source { key: Some("SHOP-1".into()), ..Source::default() };
-        let telling = Telling { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: None };
-        let event = of_settlement(&partial(), &telling).unwrap();
+        let input = EventInput { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: None };
+        let event = of_settlement(&partial(), &input).unwrap();
         let body: Value = serde_json::from_str(&event.body).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
         assert_eq!(event.routing_key, "acme~eu.com.sqai-suite.testmo.batch.partially_delivered.v1");
@@ -302,8 +302,8 @@ mod tests {
     fn words_of_others_are_bounded_and_on_one_line() {
         let source = Source::default();
         let long = "x\x1b[2J\n".repeat(10_000);
-        let telling = Telling { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: Some(&long) };
-        let event = of_settlement(&partial(), &telling).unwrap();
+        let input = EventInput { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: Some(&long) };
+        let event = of_settlement(&partial(), &input).unwrap();
         assert!(event.body.len() < 4_000);
         let body: Value = serde_json::from_str(&event.body).unwrap();
         assert!(!body["data"]["detail"].as_str().unwrap().contains(char::is_control));
@@ -312,8 +312,8 @@ mod tests {
     #[test]
     fn the_ids_that_were_given_before_stay() {
         let source = Source::default();
-        let telling = Telling { source: &source, now: 0, reason: None, detail: None };
-        let settled = of_settlement(&partial(), &telling).unwrap();
+        let input = EventInput { source: &source, now: 0, reason: None, detail: None };
+        let settled = of_settlement(&partial(), &input).unwrap();
         assert_eq!(settled.id, "95468873-799d-56de-9b90-f066afb2c9f8");
         let broken = of_message(None, None, "0123", Reason::NotJson, &[], 0);
         assert_eq!(broken.id, "5e701d46-3ad6-58f3-b842-5d6ed47f96d5");
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn the_id_depends_on_batch_revision_and_type_alone() {
         let source = Source::default();
-        let at = |now| Telling { source: &source, now, reason: None, detail: None };
+        let at = |now| EventInput { source: &source, now, reason: None, detail: None };
         let first = of_settlement(&partial(), &at(0)).unwrap();
         assert_eq!(of_settlement(&partial(), &at(99)).unwrap().id, first.id);
         let again = BatchRecord { revision: 2, ..partial() };
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn an_open_batch_has_no_event() {
-        let telling = Telling { source: &Source::default(), now: 0, reason: None, detail: None };
-        assert!(of_settlement(&BatchRecord { state: BatchState::Open, ..partial() }, &telling).is_none());
+        let input = EventInput { source: &Source::default(), now: 0, reason: None, detail: None };
+        assert!(of_settlement(&BatchRecord { state: BatchState::Open, ..partial() }, &input).is_none());
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::batch::{
-    CaseOutcome, Deferred, Outcome, Settled, SettledCase, Telling, Unworkable, deferred, link, of_message,
+    CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, Unworkable, deferred, link, of_message,
     of_settlement, settlement_id,
 };
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};

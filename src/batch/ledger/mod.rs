@@ -39,7 +39,7 @@ pub struct BatchRecord {
     /// The push that is under way, or whose outcome is unknown.
     pub open_push: Option<OpenPush>,
     /// Since when Testmo may hold rows of cases whose outcome is unknown, in milliseconds on the store's clock.
-    pub doubt_since: Option<i64>,
+    pub unclear_since: Option<i64>,
     /// Since when rows of a request that was given up may still appear, in milliseconds on the store's clock: its cases
     /// were sent again after reconciliation had found none of them, and no late-duplicate check has run since they
     /// arrived.
@@ -93,7 +93,7 @@ pub struct CaseRecord {
     pub state: CaseState,
     /// Whether the outcome of an earlier push of the case is unknown, so that each further try reconciles first.
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
-    pub doubt: bool,
+    pub unclear: bool,
     /// The index of the case's target in [`BatchRecord::targets`].
     #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
     pub target: usize,
@@ -158,7 +158,7 @@ impl BatchRecord {
         let case = |key| CaseRecord {
             key,
             state: CaseState::Waiting,
-            doubt: false,
+            unclear: false,
             target: 0,
             duplicates: Vec::new(),
             suspicion: None,
@@ -172,7 +172,7 @@ impl BatchRecord {
             targets: Vec::new(),
             cases: case_keys.into_iter().map(case).collect(),
             open_push: None,
-            doubt_since: None,
+            unclear_since: None,
             late_since: None,
             floor: None,
             first_seen_at: 0,
@@ -184,7 +184,7 @@ impl BatchRecord {
     pub fn unclear_cases(&self) -> impl Iterator<Item = usize> {
         self.positions(|case| match case.state {
             CaseState::Claimed => true,
-            CaseState::Waiting => case.doubt,
+            CaseState::Waiting => case.unclear,
             CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Refused(_) | CaseState::Lost => false,
         })
     }
@@ -220,7 +220,7 @@ impl BatchRecord {
     /// account.
     pub fn next_floor(&self, account: &str, highest: Option<u64>) -> Option<u64> {
         let is_lost = |case: &CaseRecord| case.state == CaseState::Lost;
-        if self.doubt_since.is_none() && self.late_since.is_none() && !self.cases.iter().any(is_lost) {
+        if self.unclear_since.is_none() && self.late_since.is_none() && !self.cases.iter().any(is_lost) {
             return highest;
         }
         self.floor.filter(|_| self.target().is_some_and(|target| target.account == account))
@@ -237,7 +237,7 @@ impl BatchRecord {
     pub fn created(&mut self, ids: &[(usize, u64)]) {
         for &(position, id) in ids {
             let case = &mut self.cases[position];
-            (case.state, case.doubt, case.suspicion) = (CaseState::Created(id), false, None);
+            (case.state, case.unclear, case.suspicion) = (CaseState::Created(id), false, None);
         }
         if !ids.is_empty() {
             self.prove();
@@ -260,7 +260,7 @@ impl BatchRecord {
     pub fn not_created(&mut self, refused: Vec<(usize, Refusal)>) {
         for (position, refusal) in refused {
             let case = &mut self.cases[position];
-            (case.state, case.doubt, case.suspicion) = (CaseState::Refused(Box::new(refusal)), false, None);
+            (case.state, case.unclear, case.suspicion) = (CaseState::Refused(Box::new(refusal)), false, None);
         }
         for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
             case.state = CaseState::Waiting;
@@ -279,9 +279,9 @@ impl BatchRecord {
 
     /// Records that the outcome of the push claimed at `claimed_at` is unknown.
     pub fn unclear(&mut self, claimed_at: i64) {
-        self.doubt_since = Some(self.doubt_since.map_or(claimed_at, |since| since.min(claimed_at)));
+        self.unclear_since = Some(self.unclear_since.map_or(claimed_at, |since| since.min(claimed_at)));
         for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
-            case.doubt = true;
+            case.unclear = true;
         }
         self.epoch += 1;
     }
@@ -294,30 +294,30 @@ impl BatchRecord {
     /// one of their own has to be found.
     pub fn reconciled(&mut self, found: &[(usize, u64)], committed: bool) {
         let known = self.open_push.as_ref().is_some_and(|push| push.committed);
-        let doubtful: Vec<usize> = self.unclear_cases().collect();
+        let unclear: Vec<usize> = self.unclear_cases().collect();
         let is_claimed = |record: &Self, position: usize| record.cases[position].state == CaseState::Claimed;
         let found_of_push = found.iter().any(|(position, _)| is_claimed(self, *position));
         let found_of_earlier = found.iter().any(|(position, _)| !is_claimed(self, *position));
         // Without a batch tag, a late row cannot be distinguished from a row that a person created.
         let tagged = self.open_push.as_ref().is_some_and(|push| push.batch_tag.is_some());
         let nothing_is_there = found.is_empty() && !committed && !known;
-        if tagged && nothing_is_there && !doubtful.is_empty() {
-            self.late_since = self.late_since.into_iter().chain(self.doubt_since).min();
+        if tagged && nothing_is_there && !unclear.is_empty() {
+            self.late_since = self.late_since.into_iter().chain(self.unclear_since).min();
         }
         for &(position, id) in found {
             let case = &mut self.cases[position];
-            (case.state, case.doubt, case.suspicion) = (CaseState::Adopted(id), false, None);
+            (case.state, case.unclear, case.suspicion) = (CaseState::Adopted(id), false, None);
         }
         if !found.is_empty() {
             self.prove();
         }
         let is_found = |position: usize| found.iter().any(|(at, _)| *at == position);
-        for position in doubtful.into_iter().filter(|position| !is_found(*position)) {
+        for position in unclear.into_iter().filter(|position| !is_found(*position)) {
             let of_push = is_claimed(self, position);
             let carried_out = if of_push { committed || known || found_of_push } else { found_of_earlier };
             let case = &mut self.cases[position];
             case.state = if carried_out { CaseState::Lost } else { CaseState::Waiting };
-            case.doubt = !carried_out;
+            case.unclear = !carried_out;
             if carried_out {
                 case.suspicion = None;
             }
@@ -363,16 +363,16 @@ impl BatchRecord {
             self.open_push = None;
         }
         if self.unclear_cases().next().is_none() {
-            self.doubt_since = None;
+            self.unclear_since = None;
         }
     }
 
     /// Gives up every case with an unknown outcome, because its account no longer belongs to the tenant.
     pub fn give_up_unclear(&mut self) {
-        let doubtful: Vec<usize> = self.unclear_cases().collect();
-        for position in doubtful {
+        let unclear: Vec<usize> = self.unclear_cases().collect();
+        for position in unclear {
             let case = &mut self.cases[position];
-            (case.state, case.doubt, case.suspicion) = (CaseState::Lost, false, None);
+            (case.state, case.unclear, case.suspicion) = (CaseState::Lost, false, None);
         }
         self.resolve_if_clear();
         self.epoch += 1;
@@ -400,8 +400,8 @@ impl BatchRecord {
                 CaseState::Lost => {
                     let sent_to = self.targets.get(case.target).map(|target| target.account.as_str());
                     case.state = CaseState::Waiting;
-                    case.doubt = account.is_none_or(|account| sent_to == Some(account));
-                    self.doubt_since = Some(self.first_seen_at);
+                    case.unclear = account.is_none_or(|account| sent_to == Some(account));
+                    self.unclear_since = Some(self.first_seen_at);
                 }
                 CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) => {}
             }
@@ -421,7 +421,7 @@ impl BatchRecord {
             return false;
         }
         for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
-            (case.state, case.doubt) = (CaseState::Waiting, true);
+            (case.state, case.unclear) = (CaseState::Waiting, true);
         }
         self.open_push = None;
         self.state = BatchState::Discarded;

@@ -117,11 +117,11 @@ mod tests {
         Row { id, name: name.into(), folder: 2, tags: vec![tag.into()], created_at: 1_000 }
     }
 
-    fn look(cases: &[(usize, &str)], batch_tag: Option<&str>, held: &[u64], rows: &[Row]) -> Found {
-        look_after(&[], cases, batch_tag, held, rows)
+    fn find_in(cases: &[(usize, &str)], batch_tag: Option<&str>, held: &[u64], rows: &[Row]) -> Found {
+        find_beside(&[], cases, batch_tag, held, rows)
     }
 
-    fn look_after(
+    fn find_beside(
         arrived: &[(usize, u64)],
         cases: &[(usize, &str)],
         batch_tag: Option<&str>,
@@ -135,40 +135,41 @@ mod tests {
     #[test]
     fn rows_are_paired_by_name_in_order_and_each_once() {
         let rows = [row(12, "b", "m"), row(11, "a", "m"), row(10, "a", "m"), row(13, "c", "other")];
-        let found = look(&[(0, "a"), (1, "a"), (2, "b"), (3, "c")], Some("m"), &[], &rows);
+        let found = find_in(&[(0, "a"), (1, "a"), (2, "b"), (3, "c")], Some("m"), &[], &rows);
         assert_eq!(found.cases, [(0, 10), (1, 11), (2, 12)]);
         assert_eq!(found.left_over, Vec::<u64>::new());
     }
 
     #[test]
     fn an_id_that_the_ledger_holds_is_never_adopted() {
-        let found = look(&[(0, "a")], Some("m"), &[10], &[row(10, "a", "m")]);
+        let found = find_in(&[(0, "a")], Some("m"), &[10], &[row(10, "a", "m")]);
         assert_eq!(found.cases, []);
     }
 
     #[test]
     fn without_a_mark_older_rows_and_other_folders_are_not_ours() {
         let old = Row { created_at: 499, ..row(10, "a", "m") };
-        assert_eq!(look(&[(0, "a")], None, &[], std::slice::from_ref(&old)).cases, []);
-        assert_eq!(look(&[(0, "a")], Some("m"), &[], &[old]).cases, [(0, 10)], "its tag tells, whatever the time");
+        assert_eq!(find_in(&[(0, "a")], None, &[], std::slice::from_ref(&old)).cases, []);
+        assert_eq!(find_in(&[(0, "a")], Some("m"), &[], &[old]).cases, [(0, 10)], "its tag tells, whatever the time");
         let elsewhere = Row { folder: 3, ..row(11, "a", "m") };
-        assert_eq!(look(&[(0, "a")], None, &[], std::slice::from_ref(&elsewhere)).cases, []);
-        assert_eq!(look(&[(0, "a")], Some("m"), &[], &[elsewhere]).cases, [(0, 11)]);
+        assert_eq!(find_in(&[(0, "a")], None, &[], std::slice::from_ref(&elsewhere)).cases, []);
+        assert_eq!(find_in(&[(0, "a")], Some("m"), &[], &[elsewhere]).cases, [(0, 11)]);
     }
 
     #[test]
     fn a_row_that_is_older_than_a_case_before_it_is_none_of_its() {
         let rows = [row(9, "c", "m"), row(13, "c", "m")];
-        let found = look_after(&[(0, 11), (1, 12)], &[(2, "c")], None, &[11, 12], &rows);
+        let found = find_beside(&[(0, 11), (1, 12)], &[(2, "c")], None, &[11, 12], &rows);
         assert_eq!(found, Found { cases: vec![(2, 13)], left_over: vec![9], older: vec![] });
-        assert_eq!(look_after(&[(3, 11)], &[(2, "c")], None, &[11], &rows).cases, [(2, 9)]);
-        let found = look(&[(0, "a"), (1, "c")], None, &[], &[row(9, "c", "m"), row(12, "a", "m"), row(13, "c", "m")]);
+        assert_eq!(find_beside(&[(3, 11)], &[(2, "c")], None, &[11], &rows).cases, [(2, 9)]);
+        let found =
+            find_in(&[(0, "a"), (1, "c")], None, &[], &[row(9, "c", "m"), row(12, "a", "m"), row(13, "c", "m")]);
         assert_eq!(found.cases, [(0, 12), (1, 13)]);
     }
 
     #[test]
     fn a_second_row_of_the_same_case_is_left_over() {
-        let found = look(&[(0, "a")], Some("m"), &[], &[row(10, "a", "m"), row(11, "a", "m"), row(12, "x", "m")]);
+        let found = find_in(&[(0, "a")], Some("m"), &[], &[row(10, "a", "m"), row(11, "a", "m"), row(12, "x", "m")]);
         assert_eq!(found, Found { cases: vec![(0, 10)], left_over: vec![11, 12], older: vec![] });
     }
 

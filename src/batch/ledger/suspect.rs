@@ -128,7 +128,7 @@ impl BatchRecord {
         for case in self.cases.iter_mut().filter(|case| case.is_held()) {
             let Some(suspicion) = &mut case.suspicion else { continue };
             if suspicion.last {
-                (case.state, case.doubt, given_up) = (CaseState::Lost, false, true);
+                (case.state, case.unclear, given_up) = (CaseState::Lost, false, true);
             } else {
                 (suspicion.most, suspicion.last) = (Some(1), true);
             }
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!((halved, record.outcome()), (Halved::Done, Some(BatchState::Partial)));
         let left: Vec<_> = record.cases.iter().map(CaseRecord::rejected_unclear).collect();
         assert_eq!(left, [None, Some(408), None, None]);
-        assert_eq!((record.open_push, record.doubt_since), (None, None));
+        assert_eq!((record.open_push, record.unclear_since), (None, None));
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn a_push_that_is_found_in_part_is_never_sent_again() {
 }
 
 #[test]
-fn what_waits_in_doubt_from_an_earlier_push_is_not_lost_because_a_smaller_one_is_found() {
+fn what_is_unclear_from_an_earlier_push_is_not_lost_because_a_smaller_one_is_found() {
     let mut record = claimed(4);
     record.unclear(5);
     record.reconciled(&[], false);
@@ -67,17 +67,17 @@ fn what_waits_in_doubt_from_an_earlier_push_is_not_lost_because_a_smaller_one_is
 }
 
 #[test]
-fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
+fn what_is_sent_again_may_turn_up_late_until_the_check_for_late_duplicates() {
     let tagged = OpenPush { batch_tag: Some("sqai-1".into()), ..push() };
     let mut record = record(2);
     record.claim(&[0, 1], tagged.clone(), &target());
     record.unclear(5);
     record.reconciled(&[], false);
-    assert_eq!((record.late_since, record.doubt_since), (Some(5), Some(5)));
+    assert_eq!((record.late_since, record.unclear_since), (Some(5), Some(5)));
     record.claim(&[0, 1], tagged.clone(), &target());
     record.unclear(9);
     record.reconciled(&[(0, 10), (1, 11)], false);
-    assert_eq!((record.late_since, record.doubt_since), (Some(5), None));
+    assert_eq!((record.late_since, record.unclear_since), (Some(5), None));
     let epoch = record.epoch;
     record.late_checked();
     assert_eq!((record.late_since, record.epoch), (None, epoch + 1));
@@ -90,20 +90,20 @@ fn what_is_sent_again_may_turn_up_late_until_a_last_look() {
 }
 
 #[test]
-fn a_push_that_is_not_found_goes_again_but_stays_in_doubt() {
+fn a_push_that_is_not_found_is_sent_again_but_stays_unclear() {
     let mut record = claimed(2);
     record.unclear(5);
     record.reconciled(&[], false);
     assert_eq!(record.waiting().count(), 2);
-    assert_eq!(record.late_since, None, "without a batch tag nobody looks for late rows");
+    assert_eq!(record.late_since, None, "without a batch tag there is no check for late rows");
     assert_eq!(record.unclear_cases().count(), 2);
-    assert_eq!(record.doubt_since, Some(5));
+    assert_eq!(record.unclear_since, Some(5));
     record.claim(&[0, 1], push(), &target());
     record.not_created(vec![(0, refusal())]);
-    assert_eq!(record.unclear_cases().collect::<Vec<_>>(), [1], "a clear end takes no doubt away from what waits");
+    assert_eq!(record.unclear_cases().collect::<Vec<_>>(), [1], "a clear end leaves the outcome of what waits unknown");
     record.claim(&[1], push(), &target());
     record.created(&[(1, 20)]);
-    assert_eq!(record.doubt_since, None);
+    assert_eq!(record.unclear_since, None);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn refusals_make_partial_and_failed() {
 }
 
 #[test]
-fn doubtful_cases_of_a_former_account_are_given_up() {
+fn unclear_cases_of_a_former_account_are_given_up() {
     let mut record = claimed(2);
     record.unclear(5);
     record.give_up_unclear();
@@ -143,25 +143,25 @@ fn partial() -> BatchRecord {
 #[test]
 fn a_batch_that_is_opened_again_tries_what_did_not_arrive_and_nothing_else() {
     use CaseState::{Created, Waiting};
-    for (account, doubted) in [(None, true), (Some("https://a.testmo.net"), true), (Some("https://b"), false)] {
+    for (account, unclear) in [(None, true), (Some("https://a.testmo.net"), true), (Some("https://b"), false)] {
         let mut record = partial();
         let (epoch, revision) = (record.epoch, record.revision);
         assert!(record.reopen(account));
-        let states: Vec<_> = record.cases.iter().map(|case| (case.state.clone(), case.doubt)).collect();
-        assert_eq!(states, [(Created(10), false), (Waiting, false), (Waiting, doubted)]);
+        let states: Vec<_> = record.cases.iter().map(|case| (case.state.clone(), case.unclear)).collect();
+        assert_eq!(states, [(Created(10), false), (Waiting, false), (Waiting, unclear)]);
         assert_eq!((record.state, record.settled_at, record.outcome()), (BatchState::Open, None, None));
         assert_eq!((record.epoch, record.revision), (epoch + 1, revision + 1));
-        assert_eq!(record.doubt_since, doubted.then_some(3), "{account:?}");
+        assert_eq!(record.unclear_since, unclear.then_some(3), "{account:?}");
     }
 }
 
 #[test]
-fn a_batch_that_failed_over_an_unclear_end_is_looked_for_when_it_is_opened_again() {
+fn a_batch_that_failed_over_an_unclear_end_is_reconciled_when_it_is_opened_again() {
     let mut record = claimed(2);
     record.unclear(5);
     record.state = BatchState::Failed;
     assert!(record.reopen(None));
-    assert_eq!((record.unclear_cases().count(), record.doubt_since), (2, Some(5)));
+    assert_eq!((record.unclear_cases().count(), record.unclear_since), (2, Some(5)));
     assert!(record.open_push.is_some());
 }
 
@@ -222,7 +222,7 @@ fn the_floor_rises_only_while_nothing_of_the_batch_may_stand_in_testmo_unknown()
     record.claim(&[1], OpenPush { batch_tag: Some("m".into()), ..push() }, &target());
     record.floor = Some(20);
     record.unclear(5);
-    assert_eq!(record.next_floor(&here, Some(30)), Some(20), "in doubt");
+    assert_eq!(record.next_floor(&here, Some(30)), Some(20), "the outcome is unknown");
     record.reconciled(&[], false);
     assert_eq!(record.next_floor(&here, Some(30)), Some(20), "not found, which is no proof");
     record.claim(&[1], push(), &target());
@@ -238,7 +238,7 @@ fn the_floor_stays_for_a_lost_case_and_tells_nothing_of_another_account() {
     record.floor = Some(10);
     record.unclear(5);
     record.reconciled(&[(0, 11)], false);
-    assert_eq!((record.doubt_since, &record.cases[1].state), (None, &CaseState::Lost));
+    assert_eq!((record.unclear_since, &record.cases[1].state), (None, &CaseState::Lost));
     assert_eq!(record.next_floor(&target().account, Some(30)), Some(10));
     assert_eq!(record.next_floor("https://b.testmo.net", Some(3)), None);
     assert!(record.may_have_created(11) && !record.may_have_created(10));

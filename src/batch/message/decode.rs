@@ -11,8 +11,8 @@ use crate::batch::message::json::{Json, in_key_order, parse};
 use crate::batch::message::reader::{Reader, whole};
 use crate::batch::message::text::one_line;
 use crate::batch::message::{
-    Batch, Case, FolderWish, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
-    MAX_WORD, Priority, SCHEMA_VERSION, Script, Source, Step, key_by_position,
+    Batch, Case, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS, MAX_WORD,
+    Priority, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, key_by_position,
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
@@ -133,22 +133,22 @@ fn read_source(r: &mut Reader<'_>) -> Option<Source> {
     Some(Source { key: text("key"), title: text("title"), link: text("link"), generator: text("generator") })
 }
 
-fn read_folder(r: &mut Reader<'_>) -> FolderWish {
+fn read_folder(r: &mut Reader<'_>) -> RequestedFolder {
     let path = r.optional("folder_path", |r| {
         let form = format_args!("a list of 1 to {MAX_FOLDERS} folder names, from the top");
         let names = r.list(1, MAX_FOLDERS, form, |r| r.line(MAX_WORD))?;
-        Some(FolderWish::Path(names))
+        Some(RequestedFolder::Path(names))
     });
-    let id = r.optional("folder_id", |r| r.positive().map(FolderWish::Id));
+    let id = r.optional("folder_id", |r| r.positive().map(RequestedFolder::Id));
     match (path, id) {
         (Some(_), Some(_)) => {
             r.at("folder_id", |r| -> Option<()> {
                 r.fault("cannot be combined with folder_path", "send one of folder_path and folder_id")
             });
-            FolderWish::Tenant
+            RequestedFolder::Tenant
         }
         (Some(wish), None) | (None, Some(wish)) => wish,
-        (None, None) => FolderWish::Tenant,
+        (None, None) => RequestedFolder::Tenant,
     }
 }
 
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(batch.key.to_string(), "acme/b-1");
         assert_eq!(batch.cases[0].name, "Sign in");
         assert_eq!(batch.case_keys(), ["#1"]);
-        assert_eq!(batch.folder, FolderWish::Tenant);
+        assert_eq!(batch.folder, RequestedFolder::Tenant);
     }
 
     #[test]

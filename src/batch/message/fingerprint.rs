@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::batch::message::{Batch, Case, FolderWish};
+use crate::batch::message::{Batch, Case, RequestedFolder};
 use crate::batch::{BatchKey, hex};
 
 /// The version of the algorithm: raised whenever the same batch would hash differently.
@@ -16,7 +16,7 @@ const MARK_DIGITS: usize = 12;
 pub fn fingerprint(batch: &Batch) -> String {
     #[derive(Serialize)]
     struct Work<'a> {
-        folder: &'a FolderWish,
+        folder: &'a RequestedFolder,
         cases: &'a [Case],
     }
     let mut hash = Sha256::new();

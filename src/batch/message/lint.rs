@@ -173,7 +173,7 @@ fn warn_of_empty_steps(case: &Case, index: usize, found: &mut Vec<Fault>) {
 }
 
 fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
-    let mut look = |place: &str, text: &str| {
+    let mut check = |place: &str, text: &str| {
         if let Some(markup) = markup(text) {
             let what = format!("holds `{}`, which will be shown as it is", excerpt(markup, LONGEST_QUOTE));
             found.push(warning(
@@ -183,15 +183,15 @@ fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
             ));
         }
     };
-    look("name", &case.name);
+    check("name", &case.name);
     for (place, text) in [("description", &case.description), ("preconditions", &case.preconditions)] {
-        look(place, text.as_deref().unwrap_or_default());
+        check(place, text.as_deref().unwrap_or_default());
     }
     if let Script::Steps(steps) = &case.script {
         for (position, step) in steps.iter().enumerate() {
-            look(&format!("steps/{position}/action"), &step.action);
-            look(&format!("steps/{position}/data"), step.data.as_deref().unwrap_or_default());
-            look(&format!("steps/{position}/expected"), step.expected.as_deref().unwrap_or_default());
+            check(&format!("steps/{position}/action"), &step.action);
+            check(&format!("steps/{position}/data"), step.data.as_deref().unwrap_or_default());
+            check(&format!("steps/{position}/expected"), step.expected.as_deref().unwrap_or_default());
         }
     }
 }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_look_otherwise_in_testmo_is_told() {
+    fn what_testmo_will_show_differently_is_reported() {
         let cases = json!([
             {"external_id": "A", "name": "Pay", "tags": ["Smoke Test", "→", "sqai-0123456789ab"], "steps": []},
             {"name": "Pay", "tags": ["Smoke Test"], "description": "Use <B>bold</B>", "preconditions": "a &amp; b",

@@ -47,7 +47,7 @@ pub struct Batch {
     /// What it was generated from.
     pub source: Source,
     /// The requested folder for its cases.
-    pub folder: FolderWish,
+    pub folder: RequestedFolder,
     /// The cases of the batch, in order; 1 to [`MAX_CASES`].
     pub cases: Vec<Case>,
 }
@@ -72,7 +72,7 @@ pub struct Source {
 /// The folder that the generator requests for the cases.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FolderWish {
+pub enum RequestedFolder {
     /// The tenant's own folder.
     Tenant,
     /// A folder below the tenant's, by names from the top.

@@ -41,7 +41,8 @@ pub struct Mapping {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Whether every case carries the tag of its batch.
-    pub mark: bool,
+    #[serde(alias = "mark")]
+    pub batch_tag: bool,
     /// Whether `estimate_seconds` is sent.
     pub estimate: bool,
     /// The issue integration that display ids belong to; if absent, issues are left out.
@@ -78,7 +79,7 @@ impl Default for Mapping {
             origin_note: true,
             fixed: Map::new(),
             tags: Vec::new(),
-            mark: true,
+            batch_tag: true,
             estimate: false,
             integration_id: None,
             connection_project_id: None,

@@ -43,7 +43,8 @@ pub struct MappingSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Whether every case carries the tag of its batch.
-    pub mark: bool,
+    #[serde(alias = "mark")]
+    pub batch_tag: bool,
     /// Whether `estimate_seconds` is sent.
     pub estimate: bool,
     /// The issue integration that display ids belong to; if absent, issues are left out.
@@ -143,7 +144,7 @@ impl From<Mapping> for MappingSpec {
             origin_note: mapping.origin_note,
             fixed: mapping.fixed,
             tags: mapping.tags,
-            mark: mapping.mark,
+            batch_tag: mapping.batch_tag,
             estimate: mapping.estimate,
             integration_id: mapping.integration_id,
             connection_project_id: mapping.connection_project_id,
@@ -212,7 +213,7 @@ impl MappingSpec {
             origin_note: self.origin_note,
             fixed: lookup.fixed(&self.fixed),
             tags: self.tags.clone(),
-            mark: self.mark,
+            batch_tag: self.batch_tag,
             estimate: self.estimate,
             integration_id: self.integration_id,
             connection_project_id: self.connection_project_id,

@@ -41,7 +41,7 @@ impl RenderedCase {
 
 /// Returns every case of a batch as it will be sent, in order.
 pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
-    let batch_tag = mapping.mark.then(|| fingerprint::batch_tag(&batch.key));
+    let batch_tag = mapping.batch_tag.then(|| fingerprint::batch_tag(&batch.key));
     let note = origin_note(&batch.source).filter(|_| mapping.origin_note).map(|note| rich_text(&note));
     let mut json = Vec::with_capacity(USUAL_BYTES);
     let mut one = |(index, case): (usize, &Case)| {

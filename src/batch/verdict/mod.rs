@@ -169,7 +169,7 @@ pub fn reason_of(error: &ApiError) -> Reason {
 }
 
 /// Returns the reason why verifying a connection failed: a host that was never reached counts as mistyped.
-pub fn reason_of_look(error: &ApiError) -> Reason {
+pub fn verification_failure(error: &ApiError) -> Reason {
     if matches!(error, ApiError::UnknownHost | ApiError::Tls(_)) { Reason::WrongHost } else { reason_of(error) }
 }
 
@@ -177,7 +177,7 @@ pub fn reason_of_look(error: &ApiError) -> Reason {
 ///
 /// A refused key is never tried again, and a connection that never worked as entered has to be corrected by the person
 /// who entered it. Causes that people fix inside Testmo are re-verified after 5 minutes, growing to 6 hours.
-pub fn recheck_after(reason: Reason, times: u32) -> Option<Duration> {
+pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
     match reason {
         Reason::Forbidden
         | Reason::TargetMissing
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_may_have_committed_is_looked_for_and_nothing_else() {
+    fn every_request_that_may_have_committed_is_reconciled_and_no_other() {
         let page = |status| ApiError::NotTestmo { status };
         for error in [
             ApiError::TimedOut,
@@ -373,8 +373,8 @@ mod tests {
             ApiError::Inconclusive { status: 408 },
         ] {
             let next = after_push(&Err(error.clone()), &[]);
-            let looks = matches!(next, Verdict::Reconcile | Verdict::FindCause { .. } | Verdict::ParkUnclear(_));
-            assert_eq!(looks, error.may_have_committed(), "{error}");
+            let reconciles = matches!(next, Verdict::Reconcile | Verdict::FindCause { .. } | Verdict::ParkUnclear(_));
+            assert_eq!(reconciles, error.may_have_committed(), "{error}");
         }
     }
 
@@ -383,7 +383,7 @@ mod tests {
         for status in [101, 402, 403, 404, 408, 999] {
             let error = ApiError::Inconclusive { status };
             assert_eq!(signal_of(Some(&error)), Some(Signal::Failed), "{status}");
-            assert!(!is_given_up(reason_of(&error)) && recheck_after(reason_of(&error), 0).is_some(), "{status}");
+            assert!(!is_given_up(reason_of(&error)) && reverify_after(reason_of(&error), 0).is_some(), "{status}");
             assert!(matches!(after_failed_read(&error), Verdict::Retry(_)), "{status}");
         }
         assert_eq!(signal_of(Some(&ApiError::NotProcessed { status: 425 })), Some(Signal::Failed));
@@ -391,8 +391,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mended_inside_testmo_is_looked_at_again_but_a_refused_key_is_not() {
-        let minutes = |reason, times| recheck_after(reason, times).map(|wait| wait.as_secs() / 60);
+    fn what_is_fixed_inside_testmo_is_verified_again_but_a_refused_key_is_not() {
+        let minutes = |reason, times| reverify_after(reason, times).map(|wait| wait.as_secs() / 60);
         for (times, expected) in [(0, 5), (1, 10), (6, 320), (7, 360), (60, 360)] {
             assert_eq!(minutes(Reason::Forbidden, times), Some(expected));
         }

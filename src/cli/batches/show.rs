@@ -149,7 +149,7 @@ fn section(text: &mut String, heading: &str, list: &List) {
 #[cfg(test)]
 mod tests {
     use testmo_courier::app::Reason;
-    use testmo_courier::batch::event::{Telling, deferred, of_settlement};
+    use testmo_courier::batch::event::{EventInput, deferred, of_settlement};
     use testmo_courier::batch::ledger::{BatchState, OpenPush, Refusal, Target};
     use testmo_courier::batch::message::Source;
     use testmo_courier::batch::verdict::answer::FieldRefusal;
@@ -215,8 +215,9 @@ mod tests {
     fn history() -> History {
         let record = partial();
         let waits = deferred(&record, Reason::ServerError, None, None, NOW);
-        let telling = Telling { source: &Source::default(), now: NOW, reason: Some(Reason::CaseRefused), detail: None };
-        let settled = of_settlement(&record, &telling).unwrap();
+        let input =
+            EventInput { source: &Source::default(), now: NOW, reason: Some(Reason::CaseRefused), detail: None };
+        let settled = of_settlement(&record, &input).unwrap();
         History {
             pushes: vec![
                 push("0123456789abcde0", 700_000, None, None),
@@ -242,11 +243,11 @@ mod tests {
     fn batches_in_other_states_read_like_this() {
         let pushes = vec![push("0123456789abcde0", 1_000, None, None)];
         let under_way = details(stored(claimed(), Some(NOW + 1)), History { pushes, ..History::default() });
-        let in_doubt = details(stored(claimed(), Some(NOW)), History::default());
+        let unclear = details(stored(claimed(), Some(NOW)), History::default());
         let pruned = BatchRecord { cases: vec![], targets: vec![], ..partial() };
         let pruned = details(stored(pruned, None), History::default());
         let waits = History { pushes: vec![], ..history() };
         let unsent = details(None, History { events: waits.events[..1].to_vec(), ..waits });
-        insta::assert_snapshot!([under_way, in_doubt, pruned, unsent].map(|details| text(&details)).join("\n----\n\n"));
+        insta::assert_snapshot!([under_way, unclear, pruned, unsent].map(|details| text(&details)).join("\n----\n\n"));
     }
 }

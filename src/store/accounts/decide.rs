@@ -30,7 +30,7 @@ impl AccountStates {
         }
         let limit = match self.throttle(account).permission(self.now, ceiling) {
             Permission::Granted { limit } => limit,
-            Permission::Gated { until } => return PermitDecision::Wait(Pause::until(until, self.now, false)),
+            Permission::RateLimited { until } => return PermitDecision::Wait(Pause::until(until, self.now, false)),
             Permission::Broken { until } if until > self.now => {
                 return PermitDecision::Wait(Pause::until(until, self.now, true));
             }

@@ -58,7 +58,7 @@ impl AccountStore for Store {
         let wait = |until, broken| Permit::Wait(Pause::until(until, now, broken));
         match known.throttle(account).permission(now, 1) {
             Permission::Granted { .. } => Ok(Permit::Granted),
-            Permission::Gated { until } => Ok(wait(until, false)),
+            Permission::RateLimited { until } => Ok(wait(until, false)),
             Permission::Broken { until } if until > now => Ok(wait(until, true)),
             Permission::Broken { .. } => {
                 drop(conn);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use sqlx::any::AnyRow;
 
 use self::rows::{kept, key_of, write};
-use self::verification::{note, tell_restored};
+use self::verification::{note, report_restored};
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
 use crate::batch::TenantId;
@@ -114,7 +114,7 @@ impl ConnectionStore for Store {
             return Ok(WriteOutcome::ChangedMeanwhile);
         }
         if let (Some(before), true) = (before, row.is_verified()) {
-            tell_restored(transaction.conn()?, now, &before, &row.version).await?;
+            report_restored(transaction.conn()?, now, &before, &row.version).await?;
         }
         transaction.commit().await?;
         Ok(WriteOutcome::Done)

@@ -8,11 +8,11 @@ use super::model::passes;
 use super::rows::{finding_text, kept};
 use super::{ConnectionRow, Verification};
 use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
-use crate::batch::verdict::recheck_after;
+use crate::batch::verdict::reverify_after;
 use crate::batch::{Reason, TenantId};
 
 pub(super) fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
-    let wait = recheck_after(reason, times)?;
+    let wait = reverify_after(reason, times)?;
     Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn note(
             let is_proven = fails == 0 || waiting(conn, tenant).await? == 0;
             let bounds = with(None, if is_proven { 0 } else { fails });
             sql::execute(conn, set("verified_version = version, verified_at = $2"), bounds).await?;
-            if is_proven { tell_restored(conn, now, before, version).await } else { Ok(()) }
+            if is_proven { report_restored(conn, now, before, version).await } else { Ok(()) }
         }
         Verification::Fails { reason, detail } => {
             let bounds = with(recheck_at(*reason, fails, now), fails.saturating_add(1));
@@ -84,7 +84,7 @@ pub(in crate::store) async fn proven(
 }
 
 /// Stores the event that a connection works again, if it failed before.
-pub(super) async fn tell_restored(
+pub(super) async fn report_restored(
     conn: &mut AnyConnection,
     now: i64,
     before: &ConnectionRow,

@@ -63,7 +63,7 @@ pub enum ClaimOutcome {
         /// How many it allows.
         limit: u32,
     },
-    /// The account takes nothing yet: its gate is closed, or its circuit breaker is open.
+    /// The account takes nothing yet: a rate-limit pause lasts, or its circuit breaker is open.
     Wait(Pause),
     /// The circuit breaker is open, and the claimant alone may probe whether the account works again.
     Probe,

@@ -71,7 +71,7 @@ fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
         targets: row.json("targets")?,
         cases: row.json("cases")?,
         open_push,
-        doubt_since: row.maybe_int("doubt_since")?,
+        unclear_since: row.maybe_int("doubt_since")?,
         late_since: row.maybe_int("late_since")?,
         floor: row.maybe_whole("floor")?,
         first_seen_at: row.int("first_seen_at")?,

@@ -66,7 +66,7 @@ impl<'a> BatchRow<'a> {
             targets: text(&record.targets),
             cases: text(&record.cases),
             open_push: record.open_push.as_ref().map(text),
-            doubt_since: record.doubt_since,
+            doubt_since: record.unclear_since,
             late_since: record.late_since,
             floor: record.floor,
             settled_at: record.settled_at,

@@ -3,7 +3,7 @@
 use super::*;
 
 on_both! {
-    no_claim_is_granted_while_the_gate_is_closed,
+    no_claim_is_granted_during_a_rate_limit_pause,
     no_more_requests_are_under_way_than_the_account_bears,
     an_account_that_fails_again_and_again_is_probed_by_one,
     what_people_order_holds_until_they_order_otherwise,
@@ -16,7 +16,7 @@ fn heard(signal: Signal) -> Commit {
     }
 }
 
-async fn no_claim_is_granted_while_the_gate_is_closed(f: Fixture) {
+async fn no_claim_is_granted_during_a_rate_limit_pause(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     for seconds in [60, 1] {
         f.store.commit(heard(Signal::Throttled(Duration::from_secs(seconds))).into()).await.unwrap();

@@ -139,9 +139,9 @@ async fn what_an_older_version_stored_in_a_file_is_there_in_this_one() {
     let store = Store::open(&config, false, clock).await.unwrap();
     let stored = store.batch(&record.key).await.unwrap().unwrap();
     assert_eq!((stored.claimed_at, stored.lease_until), (Some(5), Some(6)));
-    let BatchRecord { fingerprint, epoch, doubt_since, first_seen_at, settled_at, late_since, .. } = stored.record;
+    let BatchRecord { fingerprint, epoch, unclear_since, first_seen_at, settled_at, late_since, .. } = stored.record;
     assert_eq!(fingerprint, record.fingerprint);
-    assert_eq!((epoch, doubt_since, first_seen_at), (3, Some(4), 7));
+    assert_eq!((epoch, unclear_since, first_seen_at), (3, Some(4), 7));
     assert_eq!((settled_at, late_since), (Some(8), Some(9)));
     let unsent = store.unsent(9, TAKEN).await.unwrap();
     let unsent: Vec<_> = unsent.iter().map(|e| (e.id.as_str(), e.body.as_str(), e.created_at, e.due_at)).collect();

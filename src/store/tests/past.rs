@@ -82,7 +82,7 @@ async fn pruning_goes_in_steps_and_leaves_what_is_shelved_or_unclear(f: Fixture)
 async fn ids_that_a_look_may_still_ask_for_are_kept(f: Fixture) {
     f.store.set_connection(&connection("v1", true)).await.unwrap();
     f.set_time(10_000_000).await;
-    let claim = claim_of("doubtful", &fresh("doubtful"));
+    let claim = claim_of("unclear", &fresh("unclear"));
     let mut record = claim.batches[0].record.clone();
     f.store.claim(claim).await.unwrap();
     record.unclear(10_000_000);

@@ -56,7 +56,7 @@ async fn a_tenant_is_removed_only_if_nothing_of_it_is_on_the_shelf_or_open(f: Fi
     shelve(&f.store, "b", Reason::ServerError, ShelvedUntil::After(HOUR)).await;
     assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::Unclear)], "on the shelf or not");
     record.reconciled(&[], true);
-    record.doubt_since = None;
+    record.unclear_since = None;
     store_record(&f, record.clone()).await;
     assert_eq!(unfinished().await, [], "what is on the shelf can be discarded");
     assert_eq!(remove(&f.store).await, RemovalOutcome::HasWork);

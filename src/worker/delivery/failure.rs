@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::account::Signal;
 use crate::batch::Reason;
-use crate::batch::message::FolderWish;
+use crate::batch::message::RequestedFolder;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, Verdict, after_failed_read, reason_of, signal_of};
 use crate::store::StoreError;
@@ -63,7 +63,7 @@ pub(super) async fn connection_failed(
 ) -> Result<NextStep, StoreError> {
     let connection = batch.connection.clone();
     let own_folder = matches!(reason, Reason::ConnectionRejected | Reason::TargetMissing);
-    if own_folder && batch.wish != FolderWish::Tenant && batch.relocated.is_none() {
+    if own_folder && batch.wish != RequestedFolder::Tenant && batch.relocated.is_none() {
         // The folder of this batch may have vanished: it is searched for again, once.
         (batch.folder, batch.relocated) = (None, Some(context.store.now()));
         return Ok(NextStep::NextTurn);
@@ -83,7 +83,7 @@ pub(super) async fn connection_failed(
         }
     }
     let whatever_its_folder = matches!(reason, Reason::KeyRefused | Reason::UnexpectedStatus | Reason::NotTestmo);
-    let of_this_batch = reason == Reason::ConnectionRejected || batch.wish != FolderWish::Tenant;
+    let of_this_batch = reason == Reason::ConnectionRejected || batch.wish != RequestedFolder::Tenant;
     if !of_this_batch || whatever_its_folder {
         let verification = Verification::Fails { reason, detail: detail.clone().unwrap_or_default() };
         let Connection { tenant, version, epoch, .. } = &*connection;
@@ -116,7 +116,7 @@ pub(super) async fn blame_connection(
     // was found to fail.
     for (part, reason, detail) in blaming {
         let batch = &mut part.batch;
-        let own = batch.wish != FolderWish::Tenant;
+        let own = batch.wish != RequestedFolder::Tenant;
         let next_step = match &verdict {
             Some((known, next_step)) if *known == reason && !own => next_step.clone(),
             Some(_) | None => connection_failed(context, batch, reason, detail, feedback).await?,

@@ -7,7 +7,7 @@ use super::folder_cache::{CachedPath, REMEMBERED};
 use super::folder_creation::create;
 use super::permit::check_rate_limit;
 use super::state::Delivery;
-use crate::batch::message::FolderWish;
+use crate::batch::message::RequestedFolder;
 use crate::batch::verdict::after_failed_read;
 use crate::batch::{Reason, folded_folder_name};
 use crate::store::StoreError;
@@ -38,15 +38,15 @@ pub(super) async fn locate(
         return Ok(NextStep::NextTurn);
     }
     match &batch.wish {
-        FolderWish::Tenant => {
+        RequestedFolder::Tenant => {
             batch.folder = Some(connection.folder);
             Ok(NextStep::NextTurn)
         }
-        FolderWish::Id(id) => {
+        RequestedFolder::Id(id) => {
             let id = *id;
             locate_by_id(&delivery.context, batch, id, feedback).await
         }
-        FolderWish::Path(names) => {
+        RequestedFolder::Path(names) => {
             let names = names.clone();
             locate_by_path(delivery, batch, names, feedback).await
         }

@@ -9,7 +9,7 @@ use crate::batch::ledger::reconcile::{Found, Row, Wanted, find};
 use crate::batch::ledger::{BatchRecord, CaseState, Target};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, PushEnded};
-use crate::testmo::Look;
+use crate::testmo::CaseList;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit_record;
@@ -29,23 +29,23 @@ pub(super) async fn match_rows(
     context: &WorkerContext,
     mut there: Vec<&mut Part>,
     target: &Target,
-    look: &Look,
+    list: &CaseList,
     order: &mut IdOrder,
 ) -> Result<(), StoreError> {
-    let ids: Vec<u64> = look.rows.iter().map(|row| row.id).collect();
+    let ids: Vec<u64> = list.rows.iter().map(|row| row.id).collect();
     let held = context.store.held_ids(&target.account, &ids).await?;
     // A case of a batch of which none was created cannot have been copied: ids do not show which case is older.
     let is_contradicted = |part: &&mut Part| {
         let batch = &part.batch;
         let has_arrived = batch.record.arrived().next().is_some();
-        !has_arrived && !search(batch, target, look, &held).older.is_empty()
+        !has_arrived && !search(batch, target, list, &held).older.is_empty()
     };
     if there.iter().any(is_contradicted) {
         note_disorder(context, &target.account).await?;
         order.disordered = true;
         there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
     }
-    let mut matching = Matching { context, target, look, order: *order, held, carried_out: BTreeMap::new() };
+    let mut matching = Matching { context, target, list, order: *order, held, carried_out: BTreeMap::new() };
     for part in there {
         if !matching.match_batch(&mut part.batch).await? {
             part.next = Some(NextStep::Refresh);
@@ -58,7 +58,7 @@ pub(super) async fn match_rows(
 struct Matching<'a> {
     context: &'a WorkerContext,
     target: &'a Target,
-    look: &'a Look,
+    list: &'a CaseList,
     order: IdOrder,
     /// Ids that stand for a case already.
     held: HashSet<u64>,
@@ -70,13 +70,13 @@ impl Matching<'_> {
     /// Matches the rows with one batch, and returns whether its record was stored; if not, another worker or a person
     /// has changed it.
     async fn match_batch(&mut self, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
-        let Self { context, target, look, order, .. } = *self;
+        let Self { context, target, list, order, .. } = *self;
         // A row that is known as a duplicate never stands for another case.
         self.held.extend(batch.record.known_duplicates());
         let push = batch.record.open_push.as_ref().map(|push| push.id.clone());
         let known = self.is_carried_out(push.as_deref()).await?;
         let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
-        let Rows::Of(found) = found(batch, target, look, &mut self.held, order) else {
+        let Rows::Of(found) = found(batch, target, list, &mut self.held, order) else {
             batch.record.give_up_unclear();
             let is_stored = commit_record(context, batch, Commit::default()).await?.is_done();
             self.carried_out.extend(push.map(|push| (push, true)));
@@ -93,7 +93,7 @@ impl Matching<'_> {
         let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
         batch.record.reconciled(&found, known);
         let batch_tag = batch_tag_of(batch, &pushed_tag);
-        let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &look.rows);
+        let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &list.rows);
         let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
         let change = Commit { ended, events, ..Commit::default() };
         if !commit_record(context, batch, change).await?.is_done() {
@@ -113,7 +113,7 @@ impl Matching<'_> {
         let Some(push) = push else { return Ok(false) };
         match self.carried_out.get(push) {
             Some(known) => Ok(*known),
-            None => was_carried_out(self.context, push, &self.look.rows, &self.held, self.order).await,
+            None => was_carried_out(self.context, push, &self.list.rows, &self.held, self.order).await,
         }
     }
 }
@@ -123,15 +123,15 @@ impl Matching<'_> {
 ///
 /// The same holds where a row with the batch tag stands for a case of another batch: then Testmo has given an id to two
 /// cases.
-fn found(batch: &mut ActiveBatch, target: &Target, look: &Look, held: &mut HashSet<u64>, order: IdOrder) -> Rows {
+fn found(batch: &mut ActiveBatch, target: &Target, list: &CaseList, held: &mut HashSet<u64>, order: IdOrder) -> Rows {
     let batch_tag = tag_of(batch);
-    let Found { cases: found, left_over, older } = search(batch, target, look, held);
-    let (doubted, adopted) = (batch.record.unclear_cases().count(), found.len());
-    tracing::info!(batch = %batch.key.batch, doubted, adopted, ?left_over, ?older, "reconciled with Testmo");
+    let Found { cases: found, left_over, older } = search(batch, target, list, held);
+    let (unclear, adopted) = (batch.record.unclear_cases().count(), found.len());
+    tracing::info!(batch = %batch.key.batch, unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
     let own: HashSet<u64> = batch.record.arrived().map(|(_, id)| id).chain(batch.record.known_duplicates()).collect();
     let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
     let has_batch_tag = |row: &&Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
-    let twice: Vec<u64> = look.rows.iter().filter(has_batch_tag).filter(is_given_twice).map(|row| row.id).collect();
+    let twice: Vec<u64> = list.rows.iter().filter(has_batch_tag).filter(is_given_twice).map(|row| row.id).collect();
     let is_unclear = order.disordered && batch_tag.is_some() && !(found.is_empty() && left_over.is_empty());
     let ids = found.iter().map(|(_, id)| *id);
     if is_unclear || !twice.is_empty() {
@@ -143,10 +143,10 @@ fn found(batch: &mut ActiveBatch, target: &Target, look: &Look, held: &mut HashS
     Rows::Of(found)
 }
 
-fn search(batch: &ActiveBatch, target: &Target, look: &Look, held: &HashSet<u64>) -> Found {
+fn search(batch: &ActiveBatch, target: &Target, list: &CaseList, held: &HashSet<u64>) -> Found {
     let batch_tag = tag_of(batch);
-    let doubtful = batch.record.unclear_cases();
-    let cases: Vec<(usize, &str)> = doubtful.map(|at| (at, batch.cases[at].name.as_str())).collect();
+    let unclear = batch.record.unclear_cases();
+    let cases: Vec<(usize, &str)> = unclear.map(|at| (at, batch.cases[at].name.as_str())).collect();
     let arrived: Vec<(usize, u64)> = batch.record.arrived_at(&target.account).collect();
     let wanted = Wanted {
         cases: &cases,
@@ -154,10 +154,10 @@ fn search(batch: &ActiveBatch, target: &Target, look: &Look, held: &HashSet<u64>
         batch_tag: batch_tag.as_deref(),
         folder: target.folder,
         floor: batch.record.floor,
-        not_before: look.since,
+        not_before: list.since,
         held,
     };
-    find(&wanted, &look.rows)
+    find(&wanted, &list.rows)
 }
 
 /// Returns whether a push is known to have created cases: by the ledger, or by a row of a batch that waits for nothing

@@ -15,7 +15,7 @@ use crate::batch::verdict::after_failed_read;
 use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
-use crate::testmo::{Access, Look, Past};
+use crate::testmo::{Access, CaseList, Past};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
@@ -75,16 +75,16 @@ async fn reconcile_target(delivery: &Delivery, job: &mut Job, target: &Target) -
     let listed = match check_rate_limit(&delivery.context, &connection, &mut job.feedback).await? {
         Some(next_step) => Err(next_step),
         None => match list_rows(delivery, &there, target, &connection.access, &mut job.feedback).await? {
-            Ok(look) => Ok(look),
+            Ok(list) => Ok(list),
             Err(error) => {
                 let verdict = after_failed_read(&error);
                 Err(call_failed(&delivery.context, &mut there[0].batch, &error, verdict, &mut job.feedback).await?)
             }
         },
     };
-    failpoint::after(Failpoint::Look);
+    failpoint::after(Failpoint::Reconcile);
     match listed {
-        Ok(look) => match_rows(&delivery.context, there, target, &look, &mut order).await,
+        Ok(list) => match_rows(&delivery.context, there, target, &list, &mut order).await,
         Err(next_step) => {
             there.into_iter().for_each(|part| part.next = Some(next_step.clone()));
             Ok(())
@@ -100,7 +100,7 @@ async fn list_rows(
     target: &Target,
     access: &Access,
     feedback: &mut PushFeedback,
-) -> Result<Result<Look, ApiError>, StoreError> {
+) -> Result<Result<CaseList, ApiError>, StoreError> {
     let before = there.iter().map(|part| unclear_since(&part.batch)).min().unwrap_or(0);
     let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.batch.record.floor?)));
     let past = Past { before, up_to, offset: delivery.memory.clock_offsets.get(&target.account) };
@@ -110,21 +110,21 @@ async fn list_rows(
     if let Some(canary) = canary
         && let Some(tags) = tags_of(&delivery.context, there, &canary).await?
     {
-        let look = list_by_tags(&delivery.context, access, target, past, &tags, canary.id).await;
-        feedback.requests += look.as_ref().ok().and_then(Option::as_ref).map_or(1, |look| look.requests);
-        match look {
-            Ok(Some(look)) => {
-                note_list_order(&delivery.context, &target.account, &look);
-                return Ok(Ok(look));
+        let list = list_by_tags(&delivery.context, access, target, past, &tags, canary.id).await;
+        feedback.requests += list.as_ref().ok().and_then(Option::as_ref).map_or(1, |list| list.requests);
+        match list {
+            Ok(Some(list)) => {
+                note_list_order(&delivery.context, &target.account, &list);
+                return Ok(Ok(list));
             }
             Ok(None) => delivery.memory.canaries.mark_filter_unreliable(&target.account, Instant::now()),
             Err(error) => return Ok(Err(error)),
         }
     }
-    let look = delivery.context.client.look(access, target, past, &[]).await;
-    feedback.requests += look.as_ref().map_or(1, |look| look.requests);
-    look.iter().for_each(|look| note_list_order(&delivery.context, &target.account, look));
-    Ok(look)
+    let list = delivery.context.client.list_cases(access, target, past, &[]).await;
+    feedback.requests += list.as_ref().map_or(1, |list| list.requests);
+    list.iter().for_each(|list| note_list_order(&delivery.context, &target.account, list));
+    Ok(list)
 }
 
 /// Returns the tags of everything that the list has to show; `None` where something of it has none.
@@ -153,5 +153,5 @@ fn is_unclear(part: &Part) -> bool {
 }
 
 fn unclear_since(batch: &ActiveBatch) -> i64 {
-    batch.record.doubt_since.unwrap_or(batch.claimed_at)
+    batch.record.unclear_since.unwrap_or(batch.claimed_at)
 }

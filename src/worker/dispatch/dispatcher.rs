@@ -234,7 +234,7 @@ impl Dispatcher {
                     self.lanes.hold(account, now + HOLD);
                 }
                 LaneUpdate::Closed(wait, reason) => {
-                    self.lanes.close_gate(account, now + wait, now);
+                    self.lanes.back_off(account, now + wait, now);
                     self.closed_for.insert(account.clone(), reason);
                 }
             }

@@ -28,7 +28,7 @@ pub(super) fn of(lanes: &[LaneView], backlog: &Backlog) -> Value {
         json!({
             "account": &*lane.account,
             "state": state_of(lane),
-            "backoff_seconds": lane.gated_for.map(|wait| wait.as_secs_f64()),
+            "backoff_seconds": lane.backing_off_for.map(|wait| wait.as_secs_f64()),
             "in_flight": lane.in_flight,
             "limit": lane.limit,
             "pausing": lane.pausing,
@@ -58,7 +58,7 @@ pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) 
 }
 
 fn state_of(lane: &LaneView) -> &'static str {
-    if lane.gated_for.is_some() { "backing_off" } else { "active" }
+    if lane.backing_off_for.is_some() { "backing_off" } else { "active" }
 }
 
 fn on_shelf(backlog: &Backlog, tenant: &TenantId) -> u64 {
@@ -69,8 +69,8 @@ fn on_shelf(backlog: &Backlog, tenant: &TenantId) -> u64 {
 /// not known how many requests they take, so this is the rest of the rate-limit pause.
 pub(super) fn drain(lane: &LaneView, tenant: &TenantId, on_shelf: u64) -> Duration {
     let seconds = match lane.tenants.iter().find(|of| of.tenant == *tenant) {
-        Some(of) => drain_seconds(lane, of, on_shelf, lane.rate_to_tell),
-        None => lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64()),
+        Some(of) => drain_seconds(lane, of, on_shelf, lane.reported_rate),
+        None => lane.backing_off_for.map_or(0.0, |wait| wait.as_secs_f64()),
     };
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
@@ -82,8 +82,8 @@ fn drain_seconds(lane: &LaneView, tenant: &TenantView, on_shelf: u64, rate: f64)
     let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);
     let requests = tenant.requests as f64 + shelved / batches_per_request;
     let share = rate / (lane.sharing.max(1) as f64);
-    let gate = lane.gated_for.map_or(0.0, |wait| wait.as_secs_f64());
-    if requests == 0.0 { 0.0 } else { gate + requests / share.max(1e-3) }
+    let backing_off = lane.backing_off_for.map_or(0.0, |wait| wait.as_secs_f64());
+    if requests == 0.0 { 0.0 } else { backing_off + requests / share.max(1e-3) }
 }
 
 #[cfg(test)]
@@ -102,10 +102,10 @@ mod tests {
             account: account.into(),
             in_flight: 1,
             limit: 4,
-            gated_for: None,
+            backing_off_for: None,
             pausing: 0,
             requests_per_second: 10.0,
-            rate_to_tell: 10.0,
+            reported_rate: 10.0,
             sharing: tenants.len(),
             tenants: tenants.iter().map(tenant).collect(),
         }
@@ -117,7 +117,7 @@ mod tests {
         let backlog = Backlog::from([("acme".parse().unwrap(), 40)]);
         // 20 requests in memory and 10 on the shelf, at 5 a second.
         assert_eq!(of(&[lane.clone()], &backlog)["lanes"][0]["tenants"][0]["backlog_drain_seconds"], 6.0);
-        lane.gated_for = Some(Duration::from_secs(60));
+        lane.backing_off_for = Some(Duration::from_secs(60));
         let shown = of(&[lane], &backlog);
         assert_eq!(shown["lanes"][0]["state"], "backing_off");
         assert_eq!(shown["lanes"][0]["tenants"][0]["backlog_drain_seconds"], 66.0);
@@ -131,7 +131,7 @@ mod tests {
         // 20 requests in memory, and 3,980 for 15,920 batches on the shelf, at 10 a second.
         assert_eq!(expected(&lane, "acme", 15_920), Duration::from_secs(400));
         assert_eq!(expected(&lane, "birch", 15_920), Duration::ZERO);
-        lane.gated_for = Some(Duration::from_secs(3_600));
+        lane.backing_off_for = Some(Duration::from_secs(3_600));
         assert_eq!(expected(&lane, "acme", 15_920), Duration::from_secs(4_000));
         assert_eq!(expected(&lane, "birch", 15_920), Duration::from_secs(3_600));
     }

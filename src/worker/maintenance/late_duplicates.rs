@@ -18,7 +18,7 @@ use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Permit};
 use crate::store::ledger::{Commit, RecordUpdate};
-use crate::testmo::{Access, Look, Past};
+use crate::testmo::{Access, CaseList, Past};
 use crate::worker::context::WorkerContext;
 use crate::worker::reconciliation::canary::list_by_tags;
 use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicates};
@@ -121,9 +121,9 @@ impl LateCheck {
         let mut rows = Vec::new();
         for target in there {
             match self.rows_in(record, target, &access, since).await {
-                Ok(look) => {
-                    note_list_order(&self.context, &target.account, &look);
-                    rows.extend(look.rows);
+                Ok(list) => {
+                    note_list_order(&self.context, &target.account, &list);
+                    rows.extend(list.rows);
                 }
                 Err(error) => {
                     self.check_failed(record, &access, &error, permit).await?;
@@ -144,17 +144,17 @@ impl LateCheck {
         target: &Target,
         access: &Access,
         since: i64,
-    ) -> Result<Look, ApiError> {
+    ) -> Result<CaseList, ApiError> {
         let past = Past { before: since, up_to: record.floor, offset: self.memory.clock_offsets.get(&target.account) };
         let is_there = |position: usize| record.targets.get(record.cases[position].target) == Some(target);
         let youngest = record.arrived().filter(|(position, _)| is_there(*position)).map(|(_, id)| id).max();
         if let Some(canary) = youngest
-            && let Some(look) =
+            && let Some(list) =
                 list_by_tags(&self.context, access, target, past, &[batch_tag(&record.key)], canary).await?
         {
-            return Ok(look);
+            return Ok(list);
         }
-        self.context.client.look(access, target, past, &[]).await
+        self.context.client.list_cases(access, target, past, &[]).await
     }
 
     async fn check_failed(

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::inbound::InboundMessage;
 use super::unclear::UnclearPush;
 use crate::batch::ledger::BatchRecord;
-use crate::batch::message::{FolderWish, Source};
+use crate::batch::message::{RequestedFolder, Source};
 use crate::batch::{Batch, BatchKey, RenderedCase, batch_tag, fingerprint, render, size_in_push};
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::tenants::Connection;
@@ -32,7 +32,7 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) key: WorkKey,
     pub(in crate::worker) message: InboundMessage,
     pub(in crate::worker) source: Source,
-    pub(in crate::worker) wish: FolderWish,
+    pub(in crate::worker) wish: RequestedFolder,
     pub(in crate::worker) connection: Arc<Connection>,
     /// The folder that its cases go to, once that is known.
     pub(in crate::worker) folder: Option<u64>,
@@ -71,7 +71,7 @@ impl ActiveBatch {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
         let record = BatchRecord::fresh(batch.key.clone(), key.fingerprint.clone(), batch.case_keys());
         // The tenant's own folder needs no request. If the ledger holds another one, the claim finds that out.
-        let folder = (batch.folder == FolderWish::Tenant).then_some(connection.folder);
+        let folder = (batch.folder == RequestedFolder::Tenant).then_some(connection.folder);
         Self {
             key,
             message,
@@ -102,7 +102,7 @@ impl ActiveBatch {
 
     /// Returns the batch tag of its cases, unless the tenant has switched that off.
     pub(in crate::worker) fn batch_tag(&self) -> Option<String> {
-        self.connection.mapping.mark.then(|| batch_tag(&self.key.batch))
+        self.connection.mapping.batch_tag.then(|| batch_tag(&self.key.batch))
     }
 
     /// Forgets what is known of it, as after a panic in the middle of work on it: the next claim reads the ledger.

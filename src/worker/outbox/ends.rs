@@ -39,7 +39,7 @@ impl Ends {
             }
         }
         if !sent.is_empty() {
-            failpoint::after(Failpoint::Announce);
+            failpoint::after(Failpoint::Publish);
         }
         for (result, events) in [("confirmed", &sent), ("unroutable", &returned), ("failed", &postponed)] {
             self.context.metrics.event_publishes.with_label_values(&[result]).inc_by(events.len() as u64);
@@ -62,7 +62,7 @@ impl Ends {
                 Ok(Err(error)) => tracing::warn!(%error, "events wait for the store"),
                 Err(error) => {
                     let panic = Panic(error.to_string());
-                    panicked(&self.context, Task::Announcer, &"what is stored of events that were published", panic);
+                    panicked(&self.context, Task::OutboxRelay, &"what is stored of events that were published", panic);
                 }
             }
             all = false;

@@ -41,7 +41,7 @@ pub(super) async fn publish(
         publisher.publish(outgoing(context, event)).await
     };
     guarded(publishing).await.unwrap_or_else(|panic| {
-        let cause = panicked(context, Task::Announcer, &event.id, panic).to_string();
+        let cause = panicked(context, Task::OutboxRelay, &event.id, panic).to_string();
         Err(PublishError::Unknown { cause })
     })
 }

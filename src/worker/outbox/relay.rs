@@ -241,7 +241,7 @@ fn most() -> u32 {
 /// Runs work on several events, and counts its panic. The events are due again, and only the next search finds them.
 async fn unit<T: Default>(context: &WorkerContext, work: impl Future<Output = T>) -> T {
     guarded(work).await.unwrap_or_else(|panic| {
-        panicked(context, Task::Announcer, &"events", panic);
+        panicked(context, Task::OutboxRelay, &"events", panic);
         T::default()
     })
 }

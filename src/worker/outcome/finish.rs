@@ -1,7 +1,7 @@
 //! Stores a batch as finished, with its event, and counts it.
 
 use crate::batch::Reason;
-use crate::batch::event::{self, Telling};
+use crate::batch::event::{self, EventInput};
 use crate::batch::ledger::{BatchState, CaseState};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
@@ -25,8 +25,8 @@ pub(in crate::worker) async fn finish(
     let mut record = batch.record.clone();
     record.settle(state, now);
     let detail = reason.and_then(|_| first_refusal(batch));
-    let telling = Telling { source: &batch.source, now: context.clock.now(), reason, detail: detail.as_deref() };
-    change.events.extend(event::of_settlement(&record, &telling));
+    let input = EventInput { source: &batch.source, now: context.clock.now(), reason, detail: detail.as_deref() };
+    change.events.extend(event::of_settlement(&record, &input));
     match reason {
         None => change.unshelve = batch.message.row(),
         Some(reason) => {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::batch::ledger::Target;
 use crate::batch::verdict::answer::ApiError;
-use crate::testmo::{Access, Look, Past};
+use crate::testmo::{Access, CaseList, Past};
 use crate::worker::context::WorkerContext;
 
 /// The most folders of which a case is remembered. Beyond it all are forgotten, which costs longer reads only.
@@ -78,9 +78,9 @@ pub(in crate::worker) async fn list_by_tags(
     past: Past,
     tags: &[String],
     canary: u64,
-) -> Result<Option<Look>, ApiError> {
-    match context.client.look(access, target, past, tags).await {
-        Ok(look) => Ok(look.rows.iter().any(|row| row.id == canary).then_some(look)),
+) -> Result<Option<CaseList>, ApiError> {
+    match context.client.list_cases(access, target, past, tags).await {
+        Ok(list) => Ok(list.rows.iter().any(|row| row.id == canary).then_some(list)),
         Err(ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Inconclusive { .. } | ApiError::TooLarge) => {
             Ok(None)
         }

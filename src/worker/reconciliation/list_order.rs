@@ -1,12 +1,12 @@
 //! Counts lists of cases that came in another order than requested.
 
-use crate::testmo::Look;
+use crate::testmo::CaseList;
 use crate::worker::context::WorkerContext;
 
 /// Counts a list that did not come in the requested order; then all of it was read.
-pub(in crate::worker) fn note_list_order(context: &WorkerContext, account: &str, look: &Look) {
-    if !look.descends {
+pub(in crate::worker) fn note_list_order(context: &WorkerContext, account: &str, list: &CaseList) {
+    if !list.descends {
         context.metrics.unordered_lists.inc();
-        tracing::warn!(account, requests = look.requests, "Testmo lists cases in another order than it was asked for");
+        tracing::warn!(account, requests = list.requests, "Testmo lists cases in another order than it was asked for");
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Hear
     let deadline = Instant::now() + DRAIN;
     let mut told = Vec::new();
     loop {
-        stage.look_after_workers()?;
+        stage.check_workers()?;
         hear(stage, &mut heard).await?;
         let mut left = match left(plan, stage, &heard).await {
             Ok(left) => left,

@@ -11,11 +11,11 @@ const POINTS: [&str; 8] = [
     "after_claim",
     "after_push",
     "after_record",
-    "after_look",
+    "after_reconcile",
     "after_settle",
     "after_park",
     "after_ack",
-    "after_announce",
+    "after_publish",
 ];
 
 /// Pauses of a worker, and stalls of the way to Testmo, are shorter than this: longer ones would be a commit beyond the
@@ -98,7 +98,7 @@ fn trouble(rng: &mut Rng, form: Form) -> Action {
         11..=15 => {
             let tenant = rng.usize(..TENANTS.len());
             let on = match rng.u8(..10) {
-                0 | 1 => Call::Look,
+                0 | 1 => Call::Reconcile,
                 2 => Call::NewFolder,
                 3 => Call::ListFolders,
                 _ => Call::Create,

@@ -80,7 +80,7 @@ pub(crate) enum Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Create,
-    Look,
+    Reconcile,
     NewFolder,
     ListFolders,
 }

@@ -57,7 +57,7 @@ async fn go_through(plan: &Plan, stage: &mut Stage, errands: &mut Errands) -> an
                 agenda.insert((start.elapsed() + after, number), next);
             }
         }
-        stage.look_after_workers()?;
+        stage.check_workers()?;
         while let Some(done) = errands.try_join_next() {
             done??;
             // A server that was started again was away until now.
@@ -187,7 +187,7 @@ impl Call {
     fn rule(self, fault: Fault) -> Rule {
         let (method, path) = match self {
             Self::Create => (Method::Post, PathKind::Cases),
-            Self::Look => (Method::Get, PathKind::Cases),
+            Self::Reconcile => (Method::Get, PathKind::Cases),
             Self::NewFolder => (Method::Post, PathKind::Folders),
             Self::ListFolders => (Method::Get, PathKind::Folders),
         };

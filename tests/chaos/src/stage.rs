@@ -159,9 +159,9 @@ impl Stage {
     }
 
     /// Starts workers that are due, and fails where one ended that nobody has hurt.
-    pub(crate) fn look_after_workers(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn check_workers(&mut self) -> anyhow::Result<()> {
         let back_by = self.store_trouble.map(|noted| noted + STORE_BACK);
-        self.workers.iter_mut().try_for_each(|worker| worker.look_after(|start| back_by >= Some(start)))
+        self.workers.iter_mut().try_for_each(|worker| worker.check(|start| back_by >= Some(start)))
     }
 
     /// What happened, and what the accounts saw.

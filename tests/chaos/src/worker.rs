@@ -104,7 +104,7 @@ impl Worker {
 
     /// Notices what became of it, and starts it when it is time; an end that nobody ordered is an error, unless the
     /// store was in trouble when it started.
-    pub(crate) fn look_after(&mut self, store_in_trouble: impl Fn(Instant) -> bool) -> anyhow::Result<()> {
+    pub(crate) fn check(&mut self, store_in_trouble: impl Fn(Instant) -> bool) -> anyhow::Result<()> {
         match &mut self.life {
             Life::Running { child, crash, since } => {
                 let Some(status) = child.try_wait()? else { return Ok(()) };

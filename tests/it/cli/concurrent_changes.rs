@@ -128,7 +128,7 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     folder.courier(&["tenants", "set", "acme", "--expires", "2999-12-31"]).is(0, &["green"]);
     // That it does not work, and that a name in the mapping has come to mean something else.
     let fails = Examined::failed(Reason::KeyRefused, "401".into());
-    let other = Some(Mapping { mark: false, ..Mapping::default() });
+    let other = Some(Mapping { batch_tag: false, ..Mapping::default() });
     let renamed = Examined { mapping: other, ..Examined::failed(Reason::Forbidden, "403".into()) };
     for examined in [&fails, &renamed] {
         assert_eq!(tenants.note(&read, examined).await.unwrap(), WriteOutcome::ChangedMeanwhile);

@@ -37,7 +37,7 @@ async fn a_throttled_account_gets_no_request_of_any_tenant_during_its_pause() {
         first["folder_path"] = json!(["Checkout"]);
         stage.publish(&first).await;
         let origin = stage.testmo.origin("acme");
-        until(async || stage.store.throttle(&origin).await.unwrap().gate_until > 0).await;
+        until(async || stage.store.throttle(&origin).await.unwrap().rate_limited_until > 0).await;
         stage.publish(&batch("second", "b-2", 5)).await;
         stage.delivered("acme/b-1").await;
         stage.delivered("second/b-2").await;

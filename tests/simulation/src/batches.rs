@@ -101,7 +101,7 @@ pub(crate) fn batches(rng: &mut Rng, tenants: &[TenantPlan], healed: Duration, m
         let draw = rng.u8(..12);
         let twin = match draw {
             0 if !astray => Some(conflicting(rng, &batch, number)),
-            1..=5 if !astray && !tenants[tenant].mark => echo(&batch, all.len(), number),
+            1..=5 if !astray && !tenants[tenant].batch_tag => echo(&batch, all.len(), number),
             _ => None,
         };
         all.push(batch);

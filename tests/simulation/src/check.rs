@@ -154,13 +154,13 @@ impl<'a> Check<'a> {
         for winner in winners {
             let (Winner { batch, key, record, lost }, (account, path)) = (winner, self.place_of(winner.batch));
             let tenant = &self.plan.tenants[batch.tenant];
-            let tag = tenant.mark.then(|| batch_tag(key));
+            let tag = tenant.batch_tag.then(|| batch_tag(key));
             let mut broken = Vec::new();
             let expected = expected_state(batch, lost.len());
             if record.state != expected {
                 broken.push(format!("is {}, not {}", record.state.name(), expected.name()));
             }
-            if record.open_push.is_some() || record.doubt_since.is_some() {
+            if record.open_push.is_some() || record.unclear_since.is_some() {
                 broken.push("has an open push or a doubt".to_owned());
             }
             let mut last = 0;
@@ -300,7 +300,7 @@ impl Check<'_> {
             let known: BTreeMap<u64, usize> = record.arrived().map(|(at, id)| (id, at)).collect();
             let lost: BTreeSet<&str> = lost.iter().map(|at| batch.cases[*at].name.as_str()).collect();
             let is_marked = |account: &str, row: &CaseView| {
-                tenant.mark && account == tenant.account && row.tags.contains(&tag) && !known.contains_key(&row.id)
+                tenant.batch_tag && account == tenant.account && row.tags.contains(&tag) && !known.contains_key(&row.id)
             };
             for ((_, id), row) in self.rows.iter().filter(|((account, _), row)| is_marked(account, row)) {
                 let twice = Twice { tenant: key.tenant.to_string(), batch: key.batch.to_string(), duplicate: *id };

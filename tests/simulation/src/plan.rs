@@ -51,7 +51,7 @@ pub(crate) struct TenantPlan {
     pub(crate) account: &'static str,
     pub(crate) folder: u64,
     /// Whether its cases carry the tag of their batch.
-    pub(crate) mark: bool,
+    pub(crate) batch_tag: bool,
     /// Whether it is connected from the beginning, or only when all is healed.
     pub(crate) connected: bool,
 }
@@ -224,7 +224,7 @@ fn tenant(rng: &mut Rng, number: usize) -> TenantPlan {
         name: format!("t{number}"),
         account: ACCOUNTS[usize::from(rng.u8(..10) < 3)],
         folder: rng.u64(1..3),
-        mark: rng.u8(..3) > 0,
+        batch_tag: rng.u8(..3) > 0,
         connected: rng.u8(..10) > 0,
     }
 }
@@ -234,7 +234,7 @@ fn rates(rng: &mut Rng, kind: Kind) -> Rates {
     Rates {
         store: upto(8),
         create: upto(60),
-        look: upto(30),
+        read: upto(30),
         confirm: upto(30),
         ack: upto(5),
         slow: upto(60),

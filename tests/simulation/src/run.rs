@@ -20,7 +20,7 @@ use crate::mutation::Mutation;
 use crate::plan::{ACCOUNTS, Action, Plan};
 use crate::replica::{Order, Replica};
 use crate::stage::{Stage, poison};
-use crate::store::ledger::awaits_last_look;
+use crate::store::ledger::awaits_late_check;
 
 /// How long it may take until all is done, once it is healed. A connection that failed by itself is looked at again
 /// after minutes, and each try of a suspect waits for the lease of the one before.
@@ -230,7 +230,7 @@ fn is_idle(stage: &Stage, plan: &Plan) -> bool {
         && stage.store.at_once(|tables, now| {
             let parked = |row: &crate::store::tables::ShelfRow| row.state == ShelfState::Parked || row.is_leased(now);
             let open = |entry: &crate::store::tables::BatchEntry| {
-                entry.stored.record.state == BatchState::Open || awaits_last_look(&entry.stored.record)
+                entry.stored.record.state == BatchState::Open || awaits_late_check(&entry.stored.record)
             };
             let known = |batch: &crate::batches::BatchPlan| tables.batch(&plan.key_of(batch)).is_some();
             let echoed = |batch: &crate::batches::BatchPlan| {

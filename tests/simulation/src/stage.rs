@@ -127,7 +127,7 @@ impl Stage {
     pub(crate) fn connect(&self, number: usize) {
         let tenant = &self.plans[number];
         let key = lock(&self.keys)[number];
-        let mapping = Mapping { mark: tenant.mark, ..Mapping::default() };
+        let mapping = Mapping { batch_tag: tenant.batch_tag, ..Mapping::default() };
         let origin = self.policy.check(&origin_of(tenant.account)).expect("an origin");
         let entered = Entered {
             tenant: tenant.id(),

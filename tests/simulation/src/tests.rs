@@ -69,7 +69,7 @@ fn the_same_seed_runs_the_same_way() {
 
 /// A plan in which nothing goes wrong, to be made one in which something does.
 fn calm() -> Plan {
-    let tenant = TenantPlan { name: "t0".into(), account: "north", folder: 1, mark: true, connected: true };
+    let tenant = TenantPlan { name: "t0".into(), account: "north", folder: 1, batch_tag: true, connected: true };
     Plan {
         seed: 1,
         kind: Kind::Usual,
@@ -226,7 +226,7 @@ fn late() -> Plan {
 
 #[test]
 fn late_rows_of_one_batch_are_not_taken_for_those_of_another() {
-    let tenant = TenantPlan { mark: false, ..calm().tenants.remove(0) };
+    let tenant = TenantPlan { batch_tag: false, ..calm().tenants.remove(0) };
     let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken };
     let first = BatchPlan { cases: (0..3).map(case).collect(), ..batch("b0", 0) };
     let echo = |n: usize| BatchPlan { id: format!("b{n}"), after: Some(n - 1), ..first.clone() };

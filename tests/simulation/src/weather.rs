@@ -17,7 +17,7 @@ pub(crate) struct Rates {
     /// A create request fails.
     pub(crate) create: u8,
     /// Another request fails.
-    pub(crate) look: u8,
+    pub(crate) read: u8,
     /// The broker does not confirm an event, whether it has it or not, or returns it as no queue is bound for it.
     pub(crate) confirm: u8,
     /// An acknowledgement is lost.

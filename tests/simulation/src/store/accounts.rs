@@ -58,7 +58,7 @@ impl Tables {
         }
         match self.throttle(account).permission(now, 1) {
             Permission::Granted { .. } => Permit::Granted,
-            Permission::Gated { until } => Permit::Wait(pause(until, now, false)),
+            Permission::RateLimited { until } => Permit::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => Permit::Wait(pause(until, now, true)),
             Permission::Broken { .. } if self.take_probe(account, now, lease) => Permit::Probe,
             Permission::Broken { .. } => Permit::Wait(Pause { wait: lease, broken: true }),
@@ -72,7 +72,7 @@ impl Tables {
         }
         let limit = match self.throttle(account).permission(now, ceiling) {
             Permission::Granted { limit } => limit,
-            Permission::Gated { until } => return Answer::Wait(pause(until, now, false)),
+            Permission::RateLimited { until } => return Answer::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => return Answer::Wait(pause(until, now, true)),
             Permission::Broken { .. } if self.take_probe(account, now, lease) => return Answer::Probe,
             Permission::Broken { .. } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use testmo_courier::batch::event::{ConnectionChange, connection_failed, connection_restored};
 use testmo_courier::batch::verdict::reason::Class;
-use testmo_courier::batch::verdict::recheck_after;
+use testmo_courier::batch::verdict::reverify_after;
 use testmo_courier::batch::{Reason, TenantId, folded_folder_name};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
@@ -55,7 +55,7 @@ impl Tables {
         let entry = ConnectionEntry { row, recheck_at, rechecks, removing_until };
         self.connections.insert(entry.row.tenant.clone(), entry);
         if let Some(before) = before.filter(|_| is_verified) {
-            self.tell_restored(&before, &version, now);
+            self.report_restored(&before, &version, now);
         }
         WriteOutcome::Done
     }
@@ -85,7 +85,7 @@ impl Tables {
                 (entry.recheck_at, entry.rechecks) = (None, if is_proven { 0 } else { fails });
                 (entry.row.verified_version, entry.row.verified_at) = (Some(version.to_owned()), Some(now));
                 if is_proven {
-                    self.tell_restored(&before, version, now);
+                    self.report_restored(&before, version, now);
                 }
             }
             Verification::Fails { reason, detail } => {
@@ -116,7 +116,7 @@ impl Tables {
     }
 
     /// Stores the event that a connection works again, if it did not before.
-    fn tell_restored(&mut self, before: &ConnectionRow, version: &str, now: i64) {
+    fn report_restored(&mut self, before: &ConnectionRow, version: &str, now: i64) {
         if !before.is_verified() && matches!(before.finding, Some(Verification::Fails { .. })) {
             self.tell(&before.tenant, version, now);
         }
@@ -236,7 +236,7 @@ fn passes(finding: Option<&Verification>) -> bool {
 }
 
 fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
-    recheck_after(reason, times).map(|wait| after(now, wait))
+    reverify_after(reason, times).map(|wait| after(now, wait))
 }
 
 fn key_of(folder: &NewFolder) -> FolderKey {

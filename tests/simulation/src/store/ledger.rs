@@ -204,7 +204,7 @@ impl Tables {
         let settled_by = now.saturating_sub(i64::try_from(settled_for.as_millis()).unwrap_or(i64::MAX));
         let is_due = |entry: &&mut BatchEntry| {
             let record = &entry.stored.record;
-            awaits_last_look(record) && record.settled_at.is_some_and(|at| at <= settled_by) && entry.look_after <= now
+            awaits_late_check(record) && record.settled_at.is_some_and(|at| at <= settled_by) && entry.look_after <= now
         };
         let mut due: Vec<&mut BatchEntry> = self.batches.values_mut().filter(is_due).collect();
         due.sort_by_key(|entry| entry.stored.record.settled_at);
@@ -238,8 +238,8 @@ impl Tables {
     pub(crate) fn prune(&mut self, retention: Duration, most: u32, now: i64) -> PruneCounts {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let before = now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
-        let doubt = self.batches.values().filter_map(|entry| entry.stored.record.doubt_since).min();
-        let limit = doubt.map_or(before, |since| before.min(since - DOUBT_MARGIN_MS));
+        let unclear = self.batches.values().filter_map(|entry| entry.stored.record.unclear_since).min();
+        let limit = unclear.map_or(before, |since| before.min(since - DOUBT_MARGIN_MS));
         let mut old: Vec<(i64, BatchKey)> = self
             .batches
             .values()
@@ -267,12 +267,12 @@ impl Tables {
 
     fn may_be_pruned(&self, record: &BatchRecord) -> bool {
         let lost = record.cases.iter().any(|case| case.state == CaseState::Lost);
-        let clear = record.open_push.is_none() && record.doubt_since.is_none() && !lost && !awaits_last_look(record);
+        let clear = record.open_push.is_none() && record.unclear_since.is_none() && !lost && !awaits_late_check(record);
         clear && record.state != BatchState::Open && !self.is_shelved(&record.key)
     }
 }
 
 /// Whether rows of a request that was given up may turn up, for which nobody has looked yet.
-pub(crate) fn awaits_last_look(record: &BatchRecord) -> bool {
+pub(crate) fn awaits_late_check(record: &BatchRecord) -> bool {
     record.late_since.is_some() && matches!(record.state, BatchState::Delivered | BatchState::Partial)
 }

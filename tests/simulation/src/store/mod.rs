@@ -182,14 +182,14 @@ impl StoreOf {
         after: Duration,
         act: impl FnOnce(&MemoryStore) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (told, telling) = oneshot::channel();
+        let (told, context) = oneshot::channel();
         let store = self.store.clone();
         self.store.under_way.spawn(async move {
             sleep(after).await;
             // Whoever asked may not wait any more; what is done is done.
             drop(told.send(act(&store)));
         });
-        telling.await.map_err(|_| StoreError::Closed)
+        context.await.map_err(|_| StoreError::Closed)
     }
 }
 

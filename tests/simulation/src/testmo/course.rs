@@ -51,7 +51,7 @@ impl Course {
     /// Draws the fate of a request.
     pub(crate) fn draw(weather: &Weather, config: &config::Testmo, purpose: Purpose) -> Self {
         let rates = weather.rates();
-        let rate = if purpose == Purpose::Creates { rates.create } else { rates.look };
+        let rate = if purpose == Purpose::Creates { rates.create } else { rates.read };
         let latency = if weather.is_calm() {
             weather.ms(5..20)
         } else if weather.chance(rates.slow) {

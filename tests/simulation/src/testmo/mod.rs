@@ -228,7 +228,7 @@ impl Drop for Pushing {
 }
 
 /// Whether a claim is for just what a request carries: with the key of the batches' tenant as many cases of each, in
-/// order, each in its folder and, where it has the mark of a batch, with that of the right one.
+/// order, each in its folder and, where it carries a batch tag, with the tag of the right one.
 fn is_for(grant: &Grant, request: &Request) -> bool {
     let Some(Value::Array(sent)) = request.field("cases") else { return false };
     let claimed: Vec<&Share> = grant.shares.iter().flat_map(|share| vec![share; share.cases]).collect();
@@ -319,7 +319,7 @@ impl TestmoOf {
     async fn walk(&self, sent: Sent) -> Result<Answer, ApiError> {
         let Sent { account, request, course } = sent;
         let phase = self.testmo.phase(&account);
-        let (told, telling) = oneshot::channel();
+        let (told, context) = oneshot::channel();
         if let Some(at) = course.commits.filter(|_| phase.is_none()) {
             let testmo = self.testmo.clone();
             self.testmo.under_way.spawn(async move {
@@ -350,7 +350,7 @@ impl TestmoOf {
             let answer = seconds.map_or(answer.clone(), |(name, value)| answer.with_header(name, value));
             return Ok(self.answer(answer.dated(self.testmo.time()), End::Answer));
         }
-        let Ok(Some(answer)) = telling.await else { return std::future::pending().await };
+        let Ok(Some(answer)) = context.await else { return std::future::pending().await };
         Ok(self.answer(answer, course.end))
     }
 

@@ -24,8 +24,8 @@ impl Both {
                 continue;
             }
             let waiting: Vec<usize> = revised.record.waiting().collect();
-            let mark = self.rng.bool().then(|| "m".to_owned());
-            let open = OpenPush { id: push.clone(), connection: "v1".into(), batch_tag: mark, committed: false };
+            let batch_tag = self.rng.bool().then(|| "m".to_owned());
+            let open = OpenPush { id: push.clone(), connection: "v1".into(), batch_tag, committed: false };
             let target = Target { account: account.clone(), project: 1, folder: self.rng.u64(2..4) };
             revised.record.claim(&waiting, open, &target);
             batches.push(revised);
