@@ -1,6 +1,7 @@
 //! Tests that every end of a push leaves the record in the right state.
 
 use super::*;
+use crate::batch::Reason;
 
 fn record(cases: usize) -> BatchRecord {
     BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), (1..=cases).map(|n| format!("#{n}")))

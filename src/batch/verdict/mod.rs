@@ -1,6 +1,7 @@
 //! Decides what follows each end of a call to Testmo (retry, park, dead or done), and is the only place that does.
 
 pub mod answer;
+pub mod patience;
 pub mod reason;
 mod title;
 
@@ -221,32 +222,6 @@ pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
     }
 }
 
-/// Whether and when a failing batch is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Try again in this process, after a jittered pause.
-    InProcess,
-    /// Move the batch to the shelf, for this long.
-    Shelf(Duration),
-    /// Mark the batch dead: it has failed for too long.
-    Exhausted,
-}
-
-/// The limits that [`patience`] applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PatienceLimits {
-    /// The most tries in this process before the batch is moved to the shelf.
-    pub in_process: u32,
-    /// The first time on the shelf; it doubles each time.
-    pub first_park: Duration,
-    /// The longest time on the shelf.
-    pub longest_park: Duration,
-    /// How long a batch may fail before it is marked dead.
-    pub horizon: Duration,
-    /// The least number of times on the shelf before a batch is marked dead.
-    pub least_parks: u32,
-}
-
 /// Returns whether a batch that keeps failing for this reason is marked dead in the end. A status that is not
 /// understood says nothing against the batch, so the batch waits until the status no longer occurs.
 pub fn is_given_up(reason: Reason) -> bool {
@@ -266,30 +241,9 @@ pub fn tries_before_cause(sent: usize, halved: bool) -> u32 {
     }
 }
 
-/// Decides whether and when to try again after `tries` failures in this process, `parks` times on the shelf and a
-/// failing time of `failing`.
-pub fn patience(tries: u32, parks: u32, failing: Duration, limits: &PatienceLimits) -> Patience {
-    if tries < limits.in_process {
-        Patience::InProcess
-    } else if failing >= limits.horizon && parks >= limits.least_parks {
-        Patience::Exhausted
-    } else {
-        let doubled = limits.first_park.saturating_mul(2_u32.saturating_pow(parks.min(20)));
-        Patience::Shelf(doubled.min(limits.longest_park))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LIMITS: PatienceLimits = PatienceLimits {
-        in_process: 3,
-        first_park: Duration::from_secs(60),
-        longest_park: Duration::from_secs(3600),
-        horizon: Duration::from_secs(86_400),
-        least_parks: 5,
-    };
 
     #[test]
     fn every_end_has_its_next() {
@@ -397,21 +351,5 @@ mod tests {
             assert_eq!(minutes(Reason::Forbidden, times), Some(expected));
         }
         assert_eq!(minutes(Reason::KeyRefused, 0), None);
-    }
-
-    #[test]
-    fn patience_ends_only_after_the_horizon_and_enough_tries() {
-        let day = Duration::from_secs(86_400);
-        for (tries, parks, failing, expected) in [
-            (0, 0, Duration::ZERO, Patience::InProcess),
-            (2, 9, day * 2, Patience::InProcess),
-            (3, 0, Duration::ZERO, Patience::Shelf(Duration::from_secs(60))),
-            (3, 1, Duration::ZERO, Patience::Shelf(Duration::from_secs(120))),
-            (3, 30, Duration::ZERO, Patience::Shelf(Duration::from_secs(3600))),
-            (3, 4, day, Patience::Shelf(Duration::from_secs(960))),
-            (3, 5, day, Patience::Exhausted),
-        ] {
-            assert_eq!(patience(tries, parks, failing, &LIMITS), expected);
-        }
     }
 }
