@@ -7,10 +7,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use testmo_courier::batch::batch_tag;
-use testmo_courier::batch::ledger::BatchRecord;
+use testmo_courier::batch::ledger::{BatchState, OpenPush};
 use testmo_courier::clock::Clock;
-use testmo_courier::store::ledger::{Commit, RecordUpdate};
-use testmo_courier::store::{ConnectionStore, LedgerStore};
+use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, PushEnded, RecordUpdate};
+use testmo_courier::store::{ConnectionStore, LedgerStore, StoreHealth};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
@@ -114,27 +114,9 @@ async fn late_cases_are_also_found_by_the_next_reconciliation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those_sent_with_it() {
-    let settings = [
-        ("COURIER_TESTMO__REQUEST_TIMEOUT", "20s"),
-        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "20s"),
-        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1"),
-    ];
-    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let mut stage = stage_of_a_reconciliation().await;
     let acme = stage.account("acme");
-    // While the first request is under way, the two batches come together in the next one, which creates nothing.
-    let slow = Fault::Slow { ms: 800, commit: CommitTime::AfterDelay };
-    let held = Rule::always(Fault::Held { commit: CommitTime::AfterDelay }).on(Method::Get, PathKind::Cases);
-    acme.set_faults([on_create(slow).times(1), on_create(Fault::status(503)).times(1), held]);
-    for id in ["b-0", "b-1", "b-2"] {
-        stage.publish(&batch("acme", id, 1)).await;
-    }
-    stage.start_worker();
-    let lists = |request: &RequestRecord| request.method == Method::Get && request.path.contains("/cases");
-    acme.until(|station| station.log.iter().any(lists)).await;
-    // Meanwhile another replica has looked for one of them, found nothing, and sent it again.
     let mut record = stage.record("acme/b-1").await;
-    let push = |record: &BatchRecord| record.open_push.as_ref().map(|push| push.id.clone());
-    assert_eq!(push(&record), push(&stage.record("acme/b-2").await), "they went together");
     let from_epoch = record.epoch;
     record.reconciled(&[], false);
     let batch = Some(RecordUpdate { record, from_epoch });
@@ -147,8 +129,70 @@ async fn rows_of_a_batch_that_another_worker_continued_prove_nothing_about_those
     stage.end().await;
 }
 
-/// Creates a case of `acme/b-1` as a request would that is carried out late.
-async fn create_late(stage: &Stage, name: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_worker_recorded_meanwhile_prove_nothing_about_the_batches_sent_with_them() {
+    let mut stage = stage_of_a_reconciliation().await;
+    let acme = stage.account("acme");
+    let mut record = stage.record("acme/b-1").await;
+    let from_epoch = record.epoch;
+    record.reconciled(&[], false);
+    let connection = stage.store.connection(&record.key.tenant).await.expect("a store").expect("a connection").version;
+    let (target, push) = (record.target().expect("a target").clone(), "of another worker".to_owned());
+    let tag = Some(batch_tag(&record.key));
+    let open = OpenPush { id: push.clone(), connection: connection.clone(), batch_tag: tag, committed: false };
+    record.claim(&[0], open, &target);
+    let claim = Claim {
+        push: push.clone(),
+        tenant: record.key.tenant.clone(),
+        connection,
+        account: target.account.clone(),
+        ceiling: 9,
+        holder: "another worker".into(),
+        lease: Duration::from_secs(60),
+        batches: vec![RecordUpdate { record: record.clone(), from_epoch }],
+    };
+    assert!(matches!(stage.store.claim(claim).await.expect("a store"), ClaimOutcome::Granted { .. }));
+    let id = create_late(&stage, "b-1 case 1").await;
+    let from_epoch = record.epoch;
+    record.created(&[(0, id)]);
+    record.settle(BatchState::Delivered, stage.store.now());
+    let ended = Some(PushEnded { push, answer: "2xx", ids: Some((id, id)) });
+    let batch = Some(RecordUpdate { record, from_epoch });
+    let change = Commit { batch, ended, ..Commit::default() };
+    assert!(stage.store.commit(change.into()).await.expect("a store").is_done());
+    acme.clear_faults();
+    assert_eq!(stage.delivered("acme/b-2").await["data"]["cases"][0]["outcome"], "created");
+    assert_eq!(acme.case_names().len(), 3);
+    stage.end().await;
+}
+
+/// A stage on which a worker reads the list of cases, to find out what became of a request with the cases of
+/// `acme/b-1` and `acme/b-2` that created nothing. It gets the list once the faults are cleared.
+async fn stage_of_a_reconciliation() -> Stage {
+    let settings = [
+        ("COURIER_TESTMO__REQUEST_TIMEOUT", "20s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "20s"),
+        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1"),
+    ];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let acme = stage.account("acme");
+    // While the first request is under way, the two batches come together in the next one.
+    let slow = Fault::Slow { ms: 800, commit: CommitTime::AfterDelay };
+    let held = Rule::always(Fault::Held { commit: CommitTime::AfterDelay }).on(Method::Get, PathKind::Cases);
+    acme.set_faults([on_create(slow).times(1), on_create(Fault::status(503)).times(1), held]);
+    for id in ["b-0", "b-1", "b-2"] {
+        stage.publish(&batch("acme", id, 1)).await;
+    }
+    stage.start_worker();
+    let lists = |request: &RequestRecord| request.method == Method::Get && request.path.contains("/cases");
+    acme.until(|station| station.log.iter().any(lists)).await;
+    let push = async |key| stage.record(key).await.open_push.map(|push| push.id);
+    assert_eq!(push("acme/b-1").await, push("acme/b-2").await, "they went together");
+    stage
+}
+
+/// Creates a case of `acme/b-1` as a request would that is carried out late, and returns its id.
+async fn create_late(stage: &Stage, name: &str) -> u64 {
     let config = &stage.config.testmo;
     let origin = AddressPolicy::new(config).check(&stage.testmo.origin("acme")).expect("a listed origin");
     let client = Client::new(config, Clock::system()).expect("a client");
@@ -156,6 +200,7 @@ async fn create_late(stage: &Stage, name: &str) {
     let body = json!({"cases": [{"folder_id": 1, "name": name, "tags": [tag]}]}).to_string();
     let access = Access { origin, key: SecretString::from(key_of("acme")) };
     client.create_cases(&access, 1, body, 1).await.end.expect("a case");
+    stage.account("acme").cases().iter().map(|case| case.id).max().expect("a case")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,9 +78,12 @@ impl Matching<'_> {
         let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
         let Rows::Of(found) = found(batch, target, list, &mut self.held, order) else {
             batch.record.give_up_unclear();
-            let is_stored = commit_record(context, batch, Commit::default()).await?.is_done();
+            if !commit_record(context, batch, Commit::default()).await?.is_done() {
+                // Another worker may have recorded the rows for a push that it has sent since.
+                return Ok(false);
+            }
             self.carried_out.extend(push.map(|push| (push, true)));
-            return Ok(is_stored);
+            return Ok(true);
         };
         let ids = span(found.iter().map(|(_, id)| *id));
         let of_push = found.iter().any(|(at, _)| batch.record.cases[*at].state == CaseState::Claimed);
