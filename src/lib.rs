@@ -39,3 +39,7 @@ pub mod telemetry;
 pub mod tenants;
 pub mod testmo;
 pub mod worker;
+
+// Test modules that other crates use, too, name this crate as those do.
+#[cfg(test)]
+extern crate self as testmo_courier;

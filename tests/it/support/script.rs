@@ -1,6 +1,7 @@
 //! Holds a private server through a script that runs it for as long as this process lives.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A running script that obeys lines.
@@ -13,7 +14,9 @@ pub(crate) struct Script {
 impl Script {
     /// Starts one of `tests/env`, and gives its first line.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> (Self, String) {
-        let path = format!("{}/tests/env/{name}", env!("CARGO_MANIFEST_DIR"));
+        let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("tests/env"));
+        let folder = folders.find(|folder| folder.is_dir()).expect("a repository with tests/env");
+        let path = folder.join(name).display().to_string();
         let mut child = Command::new(&path)
             .args(arguments)
             .stdin(Stdio::piped())

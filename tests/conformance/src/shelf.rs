@@ -1,0 +1,191 @@
+//! Checks parked and dead batches: when they are due, and who leases them.
+
+use std::time::Duration;
+
+use testmo_courier::batch::Reason;
+use testmo_courier::batch::ledger::{BatchRecord, BatchState};
+use testmo_courier::store::ledger::{Commit, CommitOutcome, RecordUpdate};
+use testmo_courier::store::shelf::{
+    Action, DueTenant, OperatorAction, ShelfId, ShelfIdentity, ShelfState, ShelvedUntil, Shelving,
+};
+
+use crate::Subject;
+use crate::values::{HOUR, connection, fresh, shelving, tenant, works};
+
+cases! {
+    ($) shelf_cases in shelf:
+    tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for,
+    a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified_or_it_is_verified_again,
+    batches_that_wait_for_a_time_are_due_in_order_of_arrival,
+    suspects_are_leased_one_at_a_time_and_counted,
+    a_suspect_that_is_given_back_was_not_tried,
+    an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all,
+    a_dead_batch_stays_dead_when_a_copy_of_it_is_parked,
+}
+
+async fn tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    assert_eq!(f.store().due_tenants(9).await.unwrap(), []);
+    let put_failing = async |key: &str, reason, until, arrived_at, failing_since| {
+        let identity = ShelfIdentity::Batch(key.parse().unwrap(), "1:f".into());
+        let shelve = Shelving { identity, reason, arrived_at, failing_since, ..shelving("b", until) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    };
+    let put = async |key: &str, reason, until, arrived_at| put_failing(key, reason, until, arrived_at, None).await;
+    put("birch/1", Reason::NoRoom, ShelvedUntil::After(Duration::ZERO), 9).await;
+    put("birch/2", Reason::Throttled, ShelvedUntil::After(HOUR), 1).await;
+    put("acme/1", Reason::ServerError, ShelvedUntil::After(HOUR), 5).await;
+    put("cedar/1", Reason::AllRefused, ShelvedUntil::Person, 2).await;
+    let due = |name: &str, account: Option<&str>, is_due, is_shed| DueTenant {
+        tenant: name.parse().unwrap(),
+        account: account.map(Into::into),
+        is_due,
+        is_shed,
+    };
+    let expected = [due("birch", None, true, true), due("acme", Some("https://acme.testmo.net"), false, false)];
+    assert_eq!(f.store().due_tenants(9).await.unwrap(), expected);
+    assert_eq!(f.store().shed_counts(9).await.unwrap(), [("birch".parse().unwrap(), 2)]);
+    let asks = [("birch".parse().unwrap(), 9), (tenant(), 9)];
+    assert_eq!(f.store().lease_due("w", HOUR, &asks).await.unwrap().len(), 1);
+    // Retried batches have a queue of their own, so that new batches do not wait behind them.
+    put_failing("daisy/1", Reason::NoRoom, ShelvedUntil::After(HOUR), 12, Some(11)).await;
+    let last = |due: Vec<DueTenant>| due.last().cloned();
+    assert_eq!(last(f.store().due_tenants(9).await.unwrap()), Some(due("daisy", None, false, false)));
+}
+
+async fn a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified_or_it_is_verified_again(
+    f: &dyn Subject,
+) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    f.store()
+        .commit(Commit { shelve: Some(shelving("b", ShelvedUntil::Connection)), ..Commit::default() }.into())
+        .await
+        .unwrap();
+    let lease = async || f.store().lease_due("w", Duration::from_secs(60), &[(tenant(), 10)]).await.unwrap();
+    let is_shelved = async |id: ShelfId| f.shelf().await.iter().any(|row| row.id == id);
+    assert!(lease().await.is_empty());
+    f.connect(&connection("v2", false)).await;
+    assert!(lease().await.is_empty(), "another one, but not verified");
+    f.set_time(1_000_500).await;
+    f.connect(&connection("v1", false)).await;
+    f.record_verification(&works()).await;
+    let leased = lease().await;
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].content.body, [0, 255]);
+    assert!(lease().await.is_empty(), "leased");
+    f.store().release(&[(leased[0].id, leased[0].generation)]).await.unwrap();
+    let again = lease().await;
+    let off = Commit { unshelve: Some((again[0].id.0, leased[0].generation)), ..Commit::default() };
+    f.store().commit(off.into()).await.unwrap();
+    assert!(is_shelved(again[0].id).await, "an outdated holder removes nothing");
+    let off = Commit { unshelve: Some((again[0].id.0, again[0].generation)), ..Commit::default() };
+    f.store().commit(off.into()).await.unwrap();
+    assert!(!is_shelved(again[0].id).await);
+}
+
+async fn batches_that_wait_for_a_time_are_due_in_order_of_arrival(f: &dyn Subject) {
+    for (batch, arrived_at) in [("late", 20), ("early", 10)] {
+        let shelve = Shelving { arrived_at, ..shelving(batch, ShelvedUntil::After(Duration::from_secs(5))) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    }
+    assert!(f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 10)]).await.unwrap().is_empty());
+    f.set_time(1_005_000).await;
+    let leased = f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 10)]).await.unwrap();
+    let order: Vec<i64> = leased.iter().map(|s| s.content.arrived_at).collect();
+    assert_eq!(order, [10, 20]);
+    f.set_time(1_006_000).await;
+    assert_eq!(
+        f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 1)]).await.unwrap()[0].content.arrived_at,
+        10
+    );
+}
+
+async fn suspects_are_leased_one_at_a_time_and_counted(f: &dyn Subject) {
+    for hash in ["a", "b"] {
+        let identity = ShelfIdentity::Raw(hash.into(), None, None);
+        let shelve = Shelving {
+            identity,
+            reason: Reason::Suspect,
+            parks: 0,
+            ..shelving("x", ShelvedUntil::After(Duration::ZERO))
+        };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    }
+    assert!(f.store().lease_due("w", Duration::from_secs(9), &[(tenant(), 10)]).await.unwrap().is_empty());
+    let first = f.store().lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
+    assert_eq!(first.content.parks, 1);
+    assert!(f.store().lease_suspect("w", Duration::from_secs(9)).await.unwrap().is_none());
+    f.set_time(1_009_000).await;
+    let again = f.store().lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
+    assert_eq!((again.id, again.content.parks), (first.id, 2));
+}
+
+async fn a_suspect_that_is_given_back_was_not_tried(f: &dyn Subject) {
+    let identity = ShelfIdentity::Raw("a".into(), None, None);
+    let shelve =
+        Shelving { identity, reason: Reason::Suspect, parks: 0, ..shelving("x", ShelvedUntil::After(Duration::ZERO)) };
+    f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    for _ in 0..3 {
+        let leased = f.store().lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
+        assert_eq!(leased.content.parks, 1);
+        for _ in 0..2 {
+            f.store().release(&[(leased.id, leased.generation)]).await.unwrap();
+        }
+    }
+}
+
+async fn an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all(f: &dyn Subject) {
+    let failed = BatchRecord { state: BatchState::Failed, epoch: 1, ..fresh("b1") };
+    let put = Commit {
+        batch: Some(RecordUpdate { record: failed.clone(), from_epoch: 0 }),
+        shelve: Some(Shelving { parks: 7, failing_since: Some(1), ..shelving("b1", ShelvedUntil::Person) }),
+        ..Commit::default()
+    };
+    assert_eq!(f.store().commit(put.into()).await.unwrap(), CommitOutcome::Done(vec![]));
+    let row = async || f.shelf().await.remove(0);
+    let dead = row().await;
+    let replay = |generation, from_epoch| {
+        let mut record = failed.clone();
+        record.reopen(None);
+        let operator_action = OperatorAction { id: dead.id, generation, action: Action::Replay };
+        let batch = Some(RecordUpdate { record, from_epoch });
+        f.store().commit(Commit { batch, operator_action: Some(operator_action), ..Commit::default() }.into())
+    };
+    // Neither is changed if the entry was shelved again or the record has another epoch.
+    assert_eq!(replay(dead.generation + 1, 1).await.unwrap(), CommitOutcome::Fenced);
+    assert_eq!(replay(dead.generation, 9).await.unwrap(), CommitOutcome::Fenced);
+    assert_eq!((row().await.state, row().await.generation), (ShelfState::Dead, dead.generation));
+    let stored = async || f.batch(&failed.key).await.unwrap().record;
+    assert_eq!(stored().await.state, BatchState::Failed);
+
+    assert_eq!(replay(dead.generation, 1).await.unwrap(), CommitOutcome::Done(vec![]));
+    assert_eq!((stored().await.state, stored().await.revision), (BatchState::Open, 2));
+    let leased = f.store().lease_due("w", Duration::from_secs(5), &[(tenant(), 10)]).await.unwrap().remove(0);
+    assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
+    let discard = OperatorAction { id: leased.id, generation: leased.generation, action: Action::Discard };
+    let discard = || f.store().commit(Commit { operator_action: Some(discard), ..Commit::default() }.into());
+    assert_eq!(discard().await.unwrap(), CommitOutcome::Fenced, "a worker has leased it");
+    f.set_time(1_005_000).await;
+    assert_eq!(discard().await.unwrap(), CommitOutcome::Done(vec![]));
+    assert!(f.shelf().await.is_empty());
+}
+
+async fn a_dead_batch_stays_dead_when_a_copy_of_it_is_parked(f: &dyn Subject) {
+    let put = |until, detail: &str| {
+        let shelve = Shelving { detail: Some(detail.into()), ..shelving("b", until) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into())
+    };
+    for (until, detail) in [
+        (ShelvedUntil::After(Duration::ZERO), "parked"),
+        (ShelvedUntil::Person, "dead"),
+        (ShelvedUntil::After(Duration::ZERO), "copy"),
+        (ShelvedUntil::Connection, "copy"),
+    ] {
+        assert_eq!(put(until, detail).await.unwrap(), CommitOutcome::Done(vec![]));
+    }
+    let row = f.shelf().await.remove(0);
+    assert_eq!((row.state, row.content.detail.as_deref()), (ShelfState::Dead, Some("dead")));
+    put(ShelvedUntil::Person, "dead again").await.unwrap();
+    let row = f.shelf().await.remove(0);
+    assert_eq!(row.content.detail.as_deref(), Some("dead again"));
+}

@@ -1,0 +1,74 @@
+//! Checks what commands show of batches, and what pruning leaves in the tables.
+
+use sqlx::Row;
+use testmo_conformance::Subject;
+use testmo_conformance::finished::deliver;
+use testmo_conformance::values::{DAY, claim_of, connection, event, fresh, granted};
+use testmo_courier::batch::event::Event;
+use testmo_courier::batch::ledger::BatchRecord;
+use testmo_courier::store::ledger::{ClaimOutcome, Commit, PushEnded, RecordUpdate};
+use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore};
+
+use crate::stores::{SqlStore, connect};
+
+on_both! {
+    the_history_of_a_batch_holds_its_pushes_and_events,
+    a_batch_whose_claim_was_refused_is_not_known,
+    a_pruned_batch_leaves_no_push_behind,
+}
+
+async fn the_history_of_a_batch_holds_its_pushes_and_events(f: SqlStore) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    let key = &fresh("b").key;
+    assert!(f.store.history(key).await.unwrap().pushes.is_empty());
+    let claim = claim_of("p1", &fresh("b"));
+    let mut record = claim.batches[0].record.clone();
+    assert!(granted(&f.store.claim(claim).await.unwrap()));
+    record.unclear(1_000_000);
+    let ended = |answer, ids| Some(PushEnded { push: "p1".into(), answer, ids });
+    let batch = |record: &BatchRecord| Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
+    f.store
+        .commit(Commit { batch: batch(&record), ended: ended("5xx", None), ..Commit::default() }.into())
+        .await
+        .unwrap();
+    f.set_time(1_000_500).await;
+    record.reconciled(&[(0, 10), (1, 11)], false);
+    let about = Event { subject: "acme/b".into(), ..event("e1") };
+    let events = vec![about, Event { subject: "acme/b2".into(), ..event("e2") }];
+    let adopted =
+        Commit { batch: batch(&record), ended: ended("adopted", Some((10, 11))), events, ..Commit::default() };
+    assert!(f.store.commit(adopted.into()).await.unwrap().is_done());
+    deliver(&f, "b2", |_| {}).await;
+    let history = f.store.history(key).await.unwrap();
+    let pushes: Vec<_> =
+        history.pushes.iter().map(|p| (p.id.as_str(), p.claimed_at, p.ended_at, p.answer.as_deref(), p.ids)).collect();
+    assert_eq!(pushes, [("p1", 1_000_000, Some(1_000_500), Some("5xx, adopted"), Some((10, 11)))]);
+    let events: Vec<_> = history.events.iter().map(|e| (e.id.as_str(), e.created_at, e.sent_at)).collect();
+    assert_eq!(events, [("e1", 1_000_500, None)]);
+}
+
+async fn a_batch_whose_claim_was_refused_is_not_known(f: SqlStore) {
+    f.store.set_connection(&connection("v2", true)).await.unwrap();
+    let claim = claim_of("p1", &fresh("b"));
+    assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), ClaimOutcome::ConnectionChanged));
+    assert!(f.batch(&fresh("b").key).await.is_none());
+    assert!(f.store.latest_batches(None, 9).await.unwrap().is_empty());
+    f.set_time(1_000_005).await;
+    f.connect(&connection("v1", true)).await;
+    assert!(granted(&f.store.claim(claim).await.unwrap()));
+    assert_eq!(f.batch(&fresh("b").key).await.unwrap().record.first_seen_at, 1_000_005);
+}
+
+async fn a_pruned_batch_leaves_no_push_behind(f: SqlStore) {
+    f.connect(&connection("v1", true)).await;
+    deliver(&f, "old", |_| {}).await;
+    f.set_time(1_000_000 + 86_400_000 * 20).await;
+    deliver(&f, "recent", |_| {}).await;
+    f.set_time(1_000_000 + 86_400_000 * 31).await;
+    assert_eq!(f.store.prune(DAY * 30, 100).await.unwrap().batches, 1);
+    let mut conn = connect(&f.config.url).await;
+    for count in ["SELECT COUNT(*) AS n FROM pushes", "SELECT COUNT(*) AS n FROM push_parts"] {
+        let row = sqlx::query(count).fetch_one(&mut conn).await.unwrap();
+        assert_eq!(row.get::<i64, _>("n"), 1, "{count}");
+    }
+}

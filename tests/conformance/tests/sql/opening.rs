@@ -1,0 +1,80 @@
+//! Checks how a store is opened, and the errors when that fails.
+
+use testmo_courier::clock::Clock;
+use testmo_courier::store::{FileLock, Store, StoreError, StoreHealth};
+
+use crate::postgres::Postgres;
+use crate::stores::{config_of, connect, postgres, run};
+
+#[test]
+fn a_file_has_one_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.db");
+    let first = FileLock::take(&file).unwrap();
+    assert!(matches!(FileLock::take(&file), Err(StoreError::InUse(_))));
+    drop(first);
+    FileLock::take(&file).unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_store_is_reported_with_a_remedy() {
+    let url = Postgres::shared().database();
+    for url in ["sqlite:/nowhere/x.db", &url] {
+        let error = Store::open(&config_of(url), false, Clock::system()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Missing(_)), "{error}");
+        assert!(error.to_string().contains("testmo-courier init"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn each_reason_why_a_server_is_not_reached_has_its_own_remedy_without_the_password() {
+    let url = Postgres::shared().database();
+    let name = url.rsplit('/').next().unwrap();
+    run(
+        &mut connect(&url).await,
+        "CREATE ROLE poor LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 0; CREATE ROLE weak LOGIN PASSWORD 'hunter2'; \
+         REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    )
+    .await;
+    let as_user = |user: &str| {
+        let place = url.rsplit_once('@').unwrap().1;
+        format!("postgres://{user}@{place}")
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let table = [
+        (format!("postgres://u:hunter2@{free}/x"), "check that it runs"),
+        (as_user("nobody:hunter2"), "check user and password"),
+        (as_user("weak:hunter3"), "check user and password"),
+        (as_user("weak:hunter2").replace(name, "elsewhere"), "createdb"),
+        (as_user("poor:hunter2"), "max_connections"),
+        (as_user("weak:hunter2"), "owner of the database"),
+        (format!("{url}?sslmode=verify-full"), "TLS"),
+    ];
+    for (url, remedy) in table {
+        let error = Store::open(&config_of(&url), true, Clock::system()).await.unwrap_err();
+        assert!(error.to_string().contains(remedy), "{url}: {error}");
+        assert!(!format!("{error} {error:?}").contains("hunter"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_prepare_the_tables_once() {
+    let config = config_of(&Postgres::shared().database());
+    let open = || Store::open(&config, true, Clock::system());
+    let stores = futures_util::future::join_all((0..5).map(|_| open())).await;
+    for store in stores {
+        let store = store.unwrap();
+        store.ping().await.unwrap();
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_not_opened() {
+    let f = postgres().await;
+    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+               VALUES (99, 'x', true, '', 0)";
+    run(&mut connect(&f.config.url).await, sql).await;
+    let again = Store::open(&f.config, false, Clock::system()).await;
+    assert!(matches!(again, Err(StoreError::Newer)), "{again:?}");
+}
