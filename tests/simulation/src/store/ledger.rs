@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
-use testmo_courier::store::PruneCounts;
 use testmo_courier::store::ledger::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
 };
+use testmo_courier::store::{PruneCounts, StoreError};
 
 use super::accounts::Answer;
 use super::tables::{BatchEntry, Grant, Push, Share, Tables, after};
@@ -18,22 +18,26 @@ use crate::mutation::Mutation;
 const DOUBT_MARGIN_MS: i64 = 3_600_000;
 
 impl Tables {
-    pub(crate) fn claim(&mut self, claim: &Claim, now: i64) -> ClaimOutcome {
+    /// Claims cases for a push, which must have an id of its own.
+    pub(crate) fn claim(&mut self, claim: &Claim, now: i64) -> Result<ClaimOutcome, StoreError> {
         let current = self.connections.get(&claim.tenant);
         if !current.is_some_and(|entry| entry.row.is_verified() && entry.row.version == claim.connection) {
-            return ClaimOutcome::ConnectionChanged;
+            return Ok(ClaimOutcome::ConnectionChanged);
         }
         let (fitting, unfit): (Vec<&RecordUpdate>, Vec<&RecordUpdate>) =
             claim.batches.iter().partition(|revised| self.fits(revised));
         let stored = |revised: &&RecordUpdate| self.batches.get(&revised.record.key).map(|entry| entry.stored.clone());
         let stale: Vec<StoredBatch> = unfit.iter().filter_map(stored).collect();
         if fitting.is_empty() {
-            return ClaimOutcome::Stale { stored: stale, now };
+            return Ok(ClaimOutcome::Stale { stored: stale, now });
         }
         // What is not stored although the claim believes so was pruned away: it is read anew.
         let unknown = unfit.iter().map(|revised| &revised.record.key).filter(|key| !self.batches.contains_key(key));
         let contested = unknown.cloned().collect();
-        match self.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease, now) {
+        Ok(match self.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease, now) {
+            Answer::Granted { .. } if self.pushes.contains_key(&claim.push) => {
+                return Err(StoreError::Away(format!("there is a push {} already", claim.push)));
+            }
             Answer::Granted { limit } => {
                 let fitting: Vec<RecordUpdate> = fitting.into_iter().cloned().collect();
                 let ids = self.known_ids(&claim.account);
@@ -44,7 +48,7 @@ impl Tables {
             Answer::Wait(pause) => ClaimOutcome::Wait(pause),
             Answer::Probe => ClaimOutcome::Probe,
             Answer::Paused => ClaimOutcome::Paused,
-        }
+        })
     }
 
     fn fits(&self, revised: &RecordUpdate) -> bool {

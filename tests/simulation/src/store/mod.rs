@@ -211,11 +211,11 @@ impl LedgerStore for StoreOf {
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         let (diary, worker) = (self.store.diary.clone(), self.worker);
         self.ask("claim", move |tables, now| {
-            let claimed = tables.claim(&claim, now);
+            let claimed = tables.claim(&claim, now)?;
             diary.note(|| format!("w{worker} claim {}: {}", keys_of(&claim), answer_of(&claimed)));
-            claimed
+            Ok(claimed)
         })
-        .await
+        .await?
     }
 
     async fn commit(&self, change: Arc<Commit>) -> Result<CommitOutcome, StoreError> {

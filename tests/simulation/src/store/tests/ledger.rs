@@ -42,7 +42,7 @@ impl Both {
         };
         let now = self.clock.now();
         let real = self.real.claim(claim.clone()).await.expect("an answer");
-        ("claim", told(&real), told(&self.memory.claim(&claim, now)))
+        ("claim", told(&real), told(&self.memory.claim(&claim, now).expect("an answer")))
     }
 
     pub(super) async fn commit(&mut self) -> Call {

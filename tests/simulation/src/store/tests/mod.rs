@@ -1,6 +1,7 @@
 //! Holds the store in memory to the one on SQLite: both get the same random calls, and have to answer the same.
 
 mod accounts;
+mod conformance;
 mod connections;
 mod draws;
 mod folders;
