@@ -54,3 +54,22 @@ macro_rules! shared_conformance {
         $crate::replicas_cases!($test, $subject);
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_module_with_cases_is_in_a_suite() {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let suites = fs::read_to_string(src.join("lib.rs")).unwrap();
+        for file in fs::read_dir(src).unwrap() {
+            let path = file.unwrap().path();
+            let module = path.file_stem().unwrap().to_string_lossy().into_owned();
+            if fs::read_to_string(&path).unwrap().contains("\ncases! {") {
+                assert!(suites.contains(&format!("$crate::{module}_cases!(")), "{module}");
+            }
+        }
+    }
+}

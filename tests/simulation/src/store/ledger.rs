@@ -1,4 +1,4 @@
-//! Who may create which cases, and what became of them? Claims and changes, as the real store decides them.
+//! Claims cases for pushes and stores changes of batches, as the real store does.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::accounts::Answer;
 use super::tables::{BatchEntry, Grant, Push, Share, Tables, after};
 use crate::mutation::Mutation;
 
-/// Ids are kept for as long as a look may ask for them.
+/// Ids are kept for as long as a reconciliation may need them.
 const DOUBT_MARGIN_MS: i64 = 3_600_000;
 
 impl Tables {
@@ -31,7 +31,7 @@ impl Tables {
         if fitting.is_empty() {
             return Ok(ClaimOutcome::Stale { stored: stale, now });
         }
-        // What is not stored although the claim believes so was pruned away: it is read anew.
+        // A batch that is not stored although the claim expects it was pruned: the worker reads it again.
         let unknown = unfit.iter().map(|revised| &revised.record.key).filter(|key| !self.batches.contains_key(key));
         let contested = unknown.cloned().collect();
         Ok(match self.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease, now) {
@@ -103,7 +103,7 @@ impl Tables {
         });
     }
 
-    /// Stores a change whole or not at all, and what a request told of its account in any case.
+    /// Stores a change whole or not at all; what a request showed of its account is stored in any case.
     pub(crate) fn commit(&mut self, change: &Commit, now: i64) -> CommitOutcome {
         let changed = self.store_change(change, now);
         if let Some(observation) = &change.observation {
@@ -137,7 +137,7 @@ impl Tables {
         CommitOutcome::Done(self.put_events(&change.events, change.owner_grace, now))
     }
 
-    /// Stores a record whose stored epoch is the one it started from; tells whether it was.
+    /// Stores a record if the stored epoch is the one that the change started from, and returns whether it is.
     fn store_batch(&mut self, revised: &RecordUpdate, lease: Option<Duration>, now: i64) -> bool {
         let ignores_epochs = self.has(Mutation::NoEpochCheck);
         let record = revised.record.clone();
@@ -178,7 +178,7 @@ impl Tables {
         }
     }
 
-    /// Whether a push is known to have created cases, and of which batches it is still the open one.
+    /// Returns whether a push is known to have created cases, and the batches whose open push it still is.
     pub(crate) fn push_members(&self, push: &str) -> PushMembers {
         let parts = self.parts.iter().filter(|(_, of)| of == push);
         let records: Vec<&BatchRecord> =
@@ -189,7 +189,7 @@ impl Tables {
         PushMembers { committed: created && !records.is_empty(), waiting }
     }
 
-    /// The last push of a batch to an account that is not `but`.
+    /// Returns the last push of a batch to an account, leaving out the push `but`.
     pub(crate) fn last_push(&self, batch: &BatchKey, account: &str, but: Option<&str>) -> Option<String> {
         let parts = self.parts.iter().filter(|(of, push)| of == batch && but != Some(push));
         let pushes = parts.filter_map(|(_, id)| Some((id, self.pushes.get(id)?)));
@@ -197,7 +197,7 @@ impl Tables {
         there.min_by_key(|(id, push)| (std::cmp::Reverse(push.claimed_at), *id)).map(|(id, _)| id.clone())
     }
 
-    /// Batches that are due for a last look, which nobody else is given for a while.
+    /// Takes batches that are due for a late-duplicate check, which no other worker is given for `lease`.
     pub(crate) fn take_late_checks(
         &mut self,
         settled_for: Duration,
@@ -224,7 +224,7 @@ impl Tables {
         self.batches.get(key).map(|entry| entry.stored.clone())
     }
 
-    /// Which of `ids` the ledger holds for cases of an account: by the pushes whose ids lie around them.
+    /// Returns those of `ids` that the ledger holds for cases of an account: by the pushes whose ids lie around them.
     pub(crate) fn held_ids(&self, account: &str, ids: &[u64]) -> HashSet<u64> {
         let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return HashSet::new() };
         if self.has(Mutation::AdoptHeld) {
@@ -276,7 +276,7 @@ impl Tables {
     }
 }
 
-/// Whether rows of a request that was given up may turn up, for which nobody has looked yet.
+/// Returns whether rows of an abandoned request may appear that no late-duplicate check has covered yet.
 pub(crate) fn awaits_late_check(record: &BatchRecord) -> bool {
     record.late_since.is_some() && matches!(record.state, BatchState::Delivered | BatchState::Partial)
 }

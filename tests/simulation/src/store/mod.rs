@@ -1,4 +1,4 @@
-//! How does a store behave that is nothing but values in memory? Each call is atomic, takes its time, and may fail.
+//! Keeps a store as values in memory: each call is atomic, takes time, and may fail.
 
 mod accounts;
 mod connections;
@@ -42,7 +42,7 @@ use crate::diary::{Diary, clock_of, lock};
 use crate::fuse::Fuse;
 use crate::weather::{StoreEnd, Weather};
 
-/// A tenant whose very mention ends a worker, as a message would that it cannot digest.
+/// A tenant whose batches end a worker, as a message does that crashes it.
 pub(crate) const POISON: &str = "poison";
 
 /// The one store of a run.
@@ -51,20 +51,20 @@ pub(crate) struct MemoryStore {
     tables: Mutex<Tables>,
     diary: Arc<Diary>,
     weather: Arc<Weather>,
-    /// What was sent to it and goes on, whether anybody waits for it or not.
+    /// Calls that are carried out even if their callers are gone.
     under_way: TaskTracker,
     away: AtomicBool,
     /// The present moment, and how many calls there were in it.
     pace: Mutex<(Duration, u32)>,
     hurried: AtomicBool,
-    /// How much later than they take effect claims and changes are answered.
+    /// How long after they take effect claims and commits are answered.
     lag: Mutex<Duration>,
 }
 
-/// More calls in a single millisecond than all workers together can have reason for.
+/// More calls in a single millisecond than all workers together need.
 const TOO_MANY: u32 = 2_000;
 
-/// A worker's way to the store.
+/// The store as one worker sees it.
 #[derive(Clone)]
 pub(crate) struct StoreOf {
     store: Arc<MemoryStore>,
@@ -79,17 +79,17 @@ impl MemoryStore {
         Arc::new(Self { tables, diary, weather, under_way, away, pace, hurried, lag })
     }
 
-    /// Answers claims and changes so much later than they take effect.
+    /// Delays the answers to claims and commits after they take effect.
     pub(crate) fn lag(&self, lag: Duration) {
         *lock(&self.lag) = lag;
     }
 
-    /// Whether workers asked it again and again without any time passing.
+    /// Returns whether workers called it in a loop without any time passing.
     pub(crate) fn was_hurried(&self) -> bool {
         self.hurried.load(Ordering::Relaxed)
     }
 
-    /// Counts a call; lets time pass where there are too many, so that a run goes on whose workers run in circles.
+    /// Counts a call, and lets time pass if there are too many, so that a run continues whose workers call in a loop.
     async fn pace(&self) {
         let too_many = {
             let mut pace = lock(&self.pace);
@@ -103,12 +103,12 @@ impl MemoryStore {
         }
     }
 
-    /// The way to it for a worker with this number and fuse.
+    /// Returns the store as a worker with a number and a fuse sees it.
     pub(crate) fn of(self: &Arc<Self>, worker: u64, fuse: Fuse) -> StoreOf {
         StoreOf { store: self.clone(), worker, fuse }
     }
 
-    /// Reads or changes it at once, past all weather: for people and for checks.
+    /// Reads or changes it at once and without faults: for operators and for checks.
     pub(crate) fn at_once<T>(&self, act: impl FnOnce(&mut Tables, i64) -> T) -> T {
         let now = self.diary.now();
         let mut tables = lock(&self.tables);
@@ -116,7 +116,7 @@ impl MemoryStore {
         act(&mut tables, now)
     }
 
-    /// Has it answer nobody, or everybody again.
+    /// Makes it unavailable, or available again.
     pub(crate) fn go_away(&self, away: bool) {
         self.away.store(away, Ordering::Relaxed);
     }
@@ -176,7 +176,7 @@ impl StoreOf {
         Ok(done)
     }
 
-    /// Carries something out after a while, although whoever asked may be gone by then.
+    /// Carries a call out after a while, even if the caller is gone by then.
     async fn later<T: Send + 'static>(
         &self,
         after: Duration,
@@ -186,7 +186,7 @@ impl StoreOf {
         let store = self.store.clone();
         self.store.under_way.spawn(async move {
             sleep(after).await;
-            // Whoever asked may not wait any more; what is done is done.
+            // The caller may be gone; the change is stored nevertheless.
             drop(told.send(act(&store)));
         });
         context.await.map_err(|_| StoreError::Closed)

@@ -12,7 +12,7 @@ use super::draws::{end, ids_of};
 use super::{Both, Call, told};
 
 impl Both {
-    /// A claim of one batch or of several, never twice of one.
+    /// Claims one batch or several, none of them twice.
     pub(super) async fn claim(&mut self) -> Call {
         self.pushes += 1;
         let account = self.account();
