@@ -1,6 +1,7 @@
-//! How many pushes a second does the store take? Claims and settlements of 64 pushes at once.
+//! Measures how many create requests per second the store can record: claims and ends of 64 requests at once.
 //!
-//! `cargo bench --bench store` measures an SQLite file; with `DATABASE_URL` set, that store, which has to be empty.
+//! `cargo bench --bench store` measures an SQLite file; with `DATABASE_URL` set, the store at this URL, which must be
+//! empty.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -15,11 +16,11 @@ use testmo_courier::store::connections::{ConnectionRow, SealedKey};
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, PushEnded, RecordUpdate};
 use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth};
 
-/// Pushes in flight at once.
+/// Create requests in flight at once.
 const PUSHES: usize = 64;
-/// Cases in each.
+/// Cases of each request.
 const CASES: usize = 50;
-/// How long is measured.
+/// The length of the measurement.
 const SPAN: Duration = Duration::from_secs(5);
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! How fast could the job be if Testmo cost nothing? Consumes, publishes a confirmed event, acknowledges.
+//! Consumes, publishes a confirmed event and acknowledges: the upper bound of the speed, without any request to Testmo.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use testmo::setting;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-/// Channels that publish, each with one event under way.
+/// Channels that publish, each with one event in flight.
 const CHANNELS: usize = 64;
-/// About as long as the event of a batch of five cases.
+/// An event about as long as that of a batch of five cases.
 const EVENT: [u8; 400] = [b'x'; 400];
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! How fast can the job be done at all? The least code that consumes, posts and acknowledges; no event, no ledger.
+//! Consumes, posts and acknowledges with the least code that can do the work; no event, no ledger.
 
 use std::sync::Arc;
 

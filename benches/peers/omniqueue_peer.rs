@@ -1,4 +1,4 @@
-//! How would one write the job with omniqueue? A serial loop: receive, post, send, acknowledge.
+//! Delivers batches with omniqueue in a serial loop: receive, post, send, acknowledge.
 //!
 //! omniqueue publishes without confirms.
 

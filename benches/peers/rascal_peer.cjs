@@ -1,6 +1,6 @@
-// How would one write the job with rascal and undici? A subscription and a publication, as rascal's guide has them.
+// Delivers batches with rascal and undici: a subscription and a publication, as in rascal's guide.
 //
-// undici's pool bounds how many requests are under way, and its retry interceptor tries again what was answered 5xx.
+// undici's pool limits how many requests are in flight, and its retry interceptor repeats requests that were answered 5xx.
 'use strict';
 
 const { BrokerAsPromised, withDefaultConfig } = require('rascal');

@@ -1,4 +1,4 @@
-//! What do the peers in Rust send and announce? The same request for a batch, and the same event.
+//! Provides the request and the event of a batch, the same for all peers in Rust.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use anyhow::Context;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 
-/// How often a request is sent that is answered 5xx.
+/// How often a request is sent in total if it is answered 5xx.
 const TRIES: u32 = 5;
-/// The pause before the second try; it doubles.
+/// The pause before the second try; it doubles with each further try.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A batch, as far as it is sent.
+/// The sent part of a batch.
 #[derive(Debug, Deserialize)]
 pub struct Batch {
     tenant_id: String,
@@ -57,7 +57,7 @@ struct SentStep<'a> {
     display_order: usize,
 }
 
-/// The answer, as far as it is read.
+/// The part of the answer that is read.
 #[derive(Debug, Deserialize)]
 pub struct Created {
     result: Vec<Row>,
@@ -83,7 +83,7 @@ struct DeliveredCase<'a> {
 }
 
 impl Batch {
-    /// The event that names the id of every case.
+    /// Returns the event that names the id of every case.
     pub fn delivered(&self, created: &Created) -> serde_json::Result<Vec<u8>> {
         let pairs = self.cases.iter().zip(&created.result);
         let cases = pairs.map(|(case, row)| DeliveredCase { external_id: &case.external_id, testmo_id: row.id });
@@ -96,7 +96,7 @@ impl Batch {
     }
 }
 
-/// Sends all cases of a batch in one request, again after a 5xx.
+/// Sends all cases of a batch in one request, and sends the request again after a 5xx.
 pub async fn post(client: &Client, url: &str, key: &str, folder: u64, batch: &Batch) -> anyhow::Result<Created> {
     let push = Push { cases: batch.cases.iter().map(|case| entry(case, folder)).collect() };
     for attempt in 0..TRIES {
@@ -129,7 +129,7 @@ fn entry(case: &Case, folder_id: u64) -> Entry<'_> {
     }
 }
 
-/// What the harness tells by this name.
+/// Returns the harness's setting with this name.
 pub fn setting(name: &str) -> anyhow::Result<String> {
     std::env::var(name).with_context(|| format!("{name} is not set"))
 }

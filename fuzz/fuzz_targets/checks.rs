@@ -1,4 +1,5 @@
-//! What has to hold for any bytes? The tests of the package check it too, so that it builds with every change.
+//! Checks properties that hold for any bytes; the tests of the package run these checks too, so they build with every
+//! change.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::batch::render::mapping::Mapping;
 use super::batch::render::render;
 use super::batch::{Batch, fingerprint, push_body};
 
-/// Decodes `bytes`; panics where what comes out is not as it should be.
+/// Decodes `bytes`; panics if the result violates a property.
 pub(crate) fn check(bytes: &[u8]) {
     match decode(bytes) {
         Ok(batch) => check_batch(bytes, &batch),

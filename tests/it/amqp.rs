@@ -1,4 +1,4 @@
-//! Checks that what is reported as stored is stored, and that every connection to the broker is opened again.
+//! Checks that every message that is reported as stored is stored, and that every lost connection is opened again.
 
 mod connecting;
 mod consuming;
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::support::broker::Broker;
 use crate::support::waiting::patient;
 
-/// What a test works with: a virtual host of its own and tasks that end with it.
+/// The virtual host of a test, and tasks that end with the test.
 struct Setup {
     config: Amqp,
     tasks: TaskTracker,
@@ -100,7 +100,7 @@ async fn collect(intake: &mut Intake, count: usize) -> Vec<String> {
     ids
 }
 
-/// Publishes until the broker has it, as the outbox does.
+/// Publishes until the broker has stored the message, as the outbox does.
 async fn publish_at_last(publisher: &Publisher, outgoing: Outgoing) {
     patient(async { while publisher.publish(outgoing.clone()).await.is_err() {} }).await;
 }

@@ -1,4 +1,4 @@
-//! Runs commands that need no broker, and checks what they print, what they store and how they exit.
+//! Runs commands that need no broker, and checks their output, their changes to the store and their exit codes.
 
 mod concurrent_changes;
 mod connections;
@@ -16,13 +16,13 @@ use testmo_sim::world::AccountSpec;
 
 const KEY: &str = "testmo_api_s3cret";
 
-/// A folder with nothing in it but what the commands make there.
+/// A folder that has only the files that the commands create.
 struct Folder {
     folder: TempDir,
     origin: Option<String>,
 }
 
-/// What a command said and how it ended.
+/// The output and exit code of a command.
 #[derive(Debug)]
 struct End {
     code: Option<i32>,
@@ -54,7 +54,7 @@ impl Folder {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         tokio::task::block_in_place(|| {
             let mut child = command.spawn().expect("the command starts");
-            // A command that does not read its input may have ended before.
+            // A command that does not read its input may already have ended.
             drop(child.stdin.take().expect("its input").write_all(input.as_bytes()));
             child.wait_with_output().expect("its end").into()
         })

@@ -1,4 +1,4 @@
-//! Runs commands that need a broker, and checks what they wait for, what they print and how they exit.
+//! Runs commands that need a broker, and checks their waits, their output and their exit codes.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,11 +15,11 @@ use crate::support::process::{Process, command};
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::{patient, until};
 
-/// Has a request last for as long as its test holds it.
+/// Settings that let a request last for as long as its test holds it.
 const PATIENT: [(&str, &str); 2] =
     [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5m")];
 
-/// A command that runs beside the tasks of the test.
+/// A command that runs while the test continues.
 type Running = JoinHandle<io::Result<Output>>;
 
 fn start(mut command: Command, arguments: &[&str]) -> Running {
@@ -27,7 +27,7 @@ fn start(mut command: Command, arguments: &[&str]) -> Running {
     spawn_blocking(move || child.wait_with_output())
 }
 
-/// The exit code, and all that was said.
+/// Returns the exit code and the whole output.
 async fn ended(running: Running) -> (Option<i32>, String) {
     let output = patient(running).await.expect("a thread").expect("its end");
     let said = String::from_utf8([output.stdout, output.stderr].concat());
@@ -89,7 +89,7 @@ async fn events_are_printed_until_there_are_enough() {
     stage.start_worker();
     let tail = ["events", "tail", "--tenant", "acme", "--count", "1", "--json", "--timeout", "30s"];
     let tail = start(command(&stage), &tail);
-    // Nothing tells when it watches; batches come until it has seen one of them.
+    // Nothing reports when the command listens, so batches are published until it has seen one of them.
     let mut n = 0;
     while !tail.is_finished() {
         n += 1;
@@ -164,7 +164,7 @@ async fn every_list_is_there_for_programs_too() {
     stage.publish(&batch("nobody", "b-2", 1)).await;
     stage.publish_bytes(b"{".to_vec()).await;
     stage.shelf_until(|shelf| shelf.len() == 2).await;
-    // A request that is under way keeps its lane in the list.
+    // A request in flight keeps its lane in the list.
     stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);
     stage.publish(&batch("acme", "b-3", 1)).await;
     until(async || process.metric("testmo_courier_create_requests_in_flight") == Some(1.0)).await;

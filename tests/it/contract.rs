@@ -27,7 +27,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     serde_json::to_vec(value).expect("JSON")
 }
 
-/// A message with every part, in which each part can be made odd.
+/// Returns a message with every part, in which each part can be replaced by an odd value.
 fn complete() -> Value {
     let mut message = serde_json::to_value(batch_example()).expect("JSON");
     message["cases"][0]["steps"][0]["data"] = json!("d");
@@ -52,7 +52,7 @@ fn places(value: &Value) -> Vec<String> {
     found
 }
 
-/// Decodes and lints a message, and checks that what is told of it is bounded and without control characters.
+/// Decodes and lints a message, and checks that the reported text is bounded and free of control characters.
 fn is_handled(name: &str, message: &[u8]) {
     let findings = lint(message);
     for found in findings.faults.iter().chain(&findings.warnings) {

@@ -1,4 +1,4 @@
-//! Checks what a crash at each point of a batch's path leaves: the table of `docs/architecture.md`.
+//! Checks the state that a crash at each point of a batch's path leaves: the table of `docs/architecture.md`.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -12,19 +12,19 @@ use crate::support::process::Process;
 use crate::support::stage::Stage;
 use crate::support::waiting::until;
 
-/// SIGABRT, by which a worker ends that was told to crash.
+/// SIGABRT, which ends a worker that crashes on order.
 const ABORTED: i32 = 6;
 
-/// What is left in the end.
+/// The state at the end.
 struct Aftermath {
-    /// The first event after the crash, and what the cases came to in it.
+    /// The first event after the crash, and the outcomes of the cases in it.
     event: Value,
     outcomes: Vec<String>,
-    /// How many create requests there were.
+    /// The number of create requests.
     pushes: usize,
 }
 
-/// Crashes a worker at the first passing of a point, and lets another one go on.
+/// Crashes a worker at the first passing of a point, and lets another worker continue.
 async fn crash_at(point: &str, cases: usize, faults: Vec<Fault>, settings: &[(&str, &str)]) -> (Stage, Aftermath) {
     let mut stage = Stage::on(Broker::shared(), &["acme"], settings).await;
     stage.account("acme").set_faults(faults.into_iter().map(|fault| on_create(fault).times(1)));

@@ -1,8 +1,8 @@
-//! Checks that a worker finishes what a store of an earlier build holds, without losing anything or doing it twice.
+//! Checks that a worker finishes the work in a store of an earlier build, without losing or repeating anything.
 //!
-//! The fixtures were left by a worker that was killed: one batch is delivered, one is delivered and its event not sent, one
-//! waits for its connection and one for an unknown tenant, one failed and waits, one has an unknown outcome, one is claimed
-//! by the killed worker, and a broken message is dead.
+//! The fixtures were left by a worker that was killed: one batch is delivered, one is delivered and its event not sent,
+//! one waits for its connection and one for an unknown tenant, one failed and waits, one has an unknown outcome, one is
+//! claimed by the killed worker, and a broken message is dead.
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -20,10 +20,12 @@ use crate::support::stage::{LeftOver, Stage};
 const SQLITE: &str = include_str!("fixtures/store_sqlite.sql");
 const POSTGRES: &str = include_str!("fixtures/store_postgres.sql");
 
-/// How long ago the worker was killed: every lease is over, and everything that waits for a time is due.
+/// How long ago the worker was killed, in milliseconds: every lease has expired, and everything that waits for a time
+/// is due.
 const AGO_MS: i64 = 600_000;
 
-/// The fixture as of now, for a stand-in at `testmo`: times are numbers of 13 digits that begin as that of its making.
+/// Returns the fixture as of now, for a stand-in at `testmo`. Numbers of 13 digits with the same prefix as the time at
+/// which the fixture was made are times, and are shifted.
 fn made_for(fixture: &str, testmo: &str) -> String {
     let first = fixture.lines().next().expect("a line");
     let made_at: i64 = first.trim_end_matches('.').rsplit(' ').next().and_then(|at| at.parse().ok()).expect("a time");
@@ -48,7 +50,7 @@ async fn load(url: &str, script: String) {
     conn.close().await.expect("an end");
 }
 
-/// What the worker had created in Testmo before it was killed, with the ids that it got then.
+/// Creates the cases that the worker had created in Testmo before it was killed, with the ids that they had then.
 async fn create_what_was_there(stage: &Stage) {
     let config = &stage.config.testmo;
     let origin = AddressPolicy::new(config).check(&stage.testmo.origin("acme")).expect("a listed origin");
@@ -72,7 +74,7 @@ fn outcomes(event: &Value) -> Vec<(&str, u64)> {
 async fn is_drained(mut stage: Stage) {
     create_what_was_there(&stage).await;
     stage.start_worker();
-    // The broker still has what was in hand.
+    // The broker still has the message that was in hand.
     stage.publish(&batch("acme", "b-claimed", 2)).await;
     assert_eq!(outcomes(&stage.delivered("acme/b-silent").await), [("created", 5), ("created", 6)]);
     assert_eq!(outcomes(&stage.delivered("acme/b-unclear").await), [("adopted", 3), ("adopted", 4)]);

@@ -1,5 +1,5 @@
-//! Checks that each end of a create request is classified by what happened on the wire: "clear" if it cannot have
-//! created anything, "unclear" if the worker must reconcile before it sends again.
+//! Checks that each end of a create request is classified by the bytes that passed: "clear" if the request cannot have
+//! created anything, "unclear" if the worker must reconcile before it sends the cases again.
 
 use std::net::TcpListener;
 
@@ -17,9 +17,9 @@ const BODY: &str = r#"{"cases":[{"folder_id":7,"name":"a"},{"folder_id":7,"name"
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=UTF-8";
 
-/// A time that is enough for whatever does not wait.
+/// A time limit that no test reaches.
 const LONG: &str = "20s";
-/// A time that somebody is to wait for.
+/// A time limit that a test waits for.
 const SHORT: &str = "1s";
 
 /// Sends three cases to an origin, as the worker does.
@@ -28,7 +28,7 @@ async fn push_to(origin: &str) -> CreateResult {
 }
 
 async fn push_within(origin: &str, body: String, connect: &str, request: &str) -> CreateResult {
-    // As `main` does; only the first test of the process can.
+    // As in `main`; only the first call in the process succeeds.
     drop(rustls::crypto::ring::default_provider().install_default());
     let environment = [
         ("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin),
@@ -48,7 +48,7 @@ async fn push_within(origin: &str, body: String, connect: &str, request: &str) -
     client.create_cases(&access, 1, body, 3).await.end
 }
 
-/// The trouble of a push to a server with a script, once the script was played.
+/// Returns the error of a create request to a server with a script, once the script has finished.
 async fn trouble_at(wire: Wire) -> ApiError {
     trouble_within(wire, LONG).await
 }
@@ -96,7 +96,7 @@ async fn a_connection_that_does_not_come_about_in_time_is_clear() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
-    // Nobody accepts, so that the queue is full after these two and further ones are not answered.
+    // Nobody accepts, so the queue is full after these two connections, and further ones are not answered.
     let waiting = [tokio::net::TcpStream::connect(address).await, tokio::net::TcpStream::connect(address).await];
     assert!(waiting.iter().all(Result::is_ok));
     let trouble = push_within(&format!("http://{address}"), BODY.into(), SHORT, LONG).await.unwrap_err();
@@ -154,7 +154,7 @@ async fn a_certificate_of_another_name_is_reported_and_the_right_one_is_accepted
                 .env("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", &origin)
                 .env("COURIER_STORE__URL", format!("sqlite:{}", path("courier.db")))
                 .env("COURIER_KEYS__MASTER_KEY_FILE", path("courier.key"))
-                // Where certificates are looked for that are trusted.
+                // Where the client looks for trusted certificates.
                 .env("SSL_CERT_FILE", path("ca.pem"))
                 .args(arguments);
             process::run_reading(command, input)
@@ -171,7 +171,7 @@ async fn a_certificate_of_another_name_is_reported_and_the_right_one_is_accepted
 
 #[tokio::test]
 async fn a_reset_before_the_body_began_is_clear() {
-    // In the middle of the handshake: not a byte of the request has been written.
+    // The reset comes in the middle of the handshake: no byte of the request has been written.
     let wire = Wire::start(1, reset);
     let trouble = push_to(&format!("https://{}", wire.address)).await.unwrap_err();
     wire.end().await;
@@ -180,7 +180,7 @@ async fn a_reset_before_the_body_began_is_clear() {
 
 #[tokio::test]
 async fn a_reset_after_the_body_began_is_unclear() {
-    // So large that it cannot all be on its way when the connection is reset.
+    // The body is so large that it cannot all be sent before the connection is reset.
     let body = format!(r#"{{"cases":[{{"name":"{}"}}]}}"#, "x".repeat(8_000_000));
     let wire = Wire::start(1, |stream| {
         let mut head = [0; 1_000];
@@ -251,7 +251,7 @@ async fn a_success_with_more_entries_than_cases_is_unclear() {
     unclear(&trouble_at(Wire::answering(answer("201 Created", JSON, body))).await, "unreadable");
 }
 
-/// The ids that a push took from an answer of success.
+/// Returns the ids that a create request reads from a successful answer.
 async fn ids_of(body: &str) -> Vec<Option<u64>> {
     let wire = Wire::answering(answer("201 Created", JSON, body));
     let end = push_to(&format!("http://{}", wire.address)).await;
@@ -274,12 +274,12 @@ async fn entries_in_another_order_are_paired_by_index() {
 
 #[tokio::test]
 async fn a_page_in_place_of_a_success_is_unclear() {
-    // A proxy can put its own page in place of what Testmo answered, after Testmo has created the cases.
+    // A proxy can replace Testmo's answer by its own page, after Testmo has created the cases.
     unclear(&trouble_at(Wire::answering(answer("200 OK", HTML, "<html>"))).await, "not_testmo");
     unclear(&trouble_at(Wire::answering("HTTP/1.1 204 No Content\r\n\r\n".into())).await, "not_testmo");
 }
 
-/// Bodies of an answer, with their types; only the first one is how Testmo refuses.
+/// Bodies of an answer, with their types; Testmo itself refuses only with the first form.
 const BODIES: [(&str, &str); 4] =
     [(JSON, r#"{"message":"No."}"#), (HTML, "<html>"), (JSON, r#"{"error":"blocked"}"#), ("text/plain", "No.")];
 
@@ -326,7 +326,7 @@ async fn an_answer_that_switches_protocols_is_unclear() {
 async fn a_redirect_is_clear_where_it_says_that_the_request_goes_elsewhere_and_is_never_followed() {
     for (status, is_clear) in [
         ("301 Moved Permanently", true),
-        // These may lead to the result of a request that was carried out.
+        // These two may lead to the result of a request that was carried out.
         ("302 Found", false),
         ("303 See Other", false),
         ("307 Temporary Redirect", true),

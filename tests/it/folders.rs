@@ -1,4 +1,4 @@
-//! Checks that every batch goes to the folder it asks for, and that the folder is created once.
+//! Checks that every batch goes to its requested folder, and that the folder is created once.
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
@@ -15,27 +15,27 @@ use crate::support::process::Process;
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
 
-/// A batch for a folder below the tenant's.
+/// Returns a batch for a folder below the tenant's folder.
 fn batch_in(id: &str, path: &[&str]) -> serde_json::Value {
     let mut wish = batch("acme", id, 2);
     wish["folder_path"] = json!(path);
     wish
 }
 
-/// The paths of all folders, in order of ids.
+/// Returns the paths of all folders, in order of ids.
 fn paths(stage: &Stage) -> Vec<String> {
     let mut folders = stage.account("acme").view().projects.remove(0).folders;
     folders.sort_by_key(|folder| folder.id);
     folders.into_iter().map(|folder| folder.path).collect()
 }
 
-/// How many requests of a kind there were to the folders of the account.
+/// Returns how many requests with a method the account received for its folders.
 fn folder_requests(stage: &Stage, method: Method) -> usize {
     let requests = stage.account("acme").requests();
     requests.iter().filter(|r| r.method == method && r.path.contains("/folders")).count()
 }
 
-/// Short pauses, so that a test need not wait for a second try.
+/// Short pauses, so that a test waits only briefly for a second try.
 const SOON: [(&str, &str); 2] =
     [("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms"), ("COURIER_RETRY__SHELF_BACKOFF_MAX", "300ms")];
 

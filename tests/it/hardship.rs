@@ -1,4 +1,4 @@
-//! Checks that the worker reports what is wrong with its environment, and loses nothing meanwhile.
+//! Checks that the worker reports faults of its environment, and loses nothing meanwhile.
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
@@ -15,7 +15,7 @@ use crate::support::waiting::until;
 
 const NO_BATCH: &str = "not a batch, but large";
 
-/// A batch of an unknown tenant, which takes room on the shelf.
+/// Returns a large batch of an unknown tenant, which takes room on the shelf.
 fn large(id: &str) -> serde_json::Value {
     let mut large = batch("nobody", id, 1);
     large["cases"][0]["description"] = json!("x".repeat(100_000));
@@ -25,7 +25,7 @@ fn large(id: &str) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    // What somebody can discard later.
+    // A row that a person can discard later.
     let filling = Shelving {
         identity: ShelfIdentity::Raw("filling".into(), None, None),
         reason: Reason::NotJson,
@@ -41,7 +41,7 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
         body: vec![b'x'; 5_000_000],
     };
     stage.store.commit(Commit { shelve: Some(filling), ..Commit::default() }.into()).await.unwrap();
-    // What was just written may be in the file, or still in the log beside it.
+    // The row may be in the database file, or still in the write-ahead log next to it.
     let file = std::fs::metadata(stage.path("courier.db")).unwrap().len();
     let limit = if file < 5_000_000 { file + 5_000_000 } else { file } + 300_000;
     stage.environment.insert("COURIER_STORE__MAX_FILE_BYTES".into(), limit.to_string());
@@ -77,7 +77,7 @@ async fn a_broker_short_of_memory_is_named_and_what_waits_goes_out_afterwards() 
     stage.publish(&batch("late", "b-2", 2)).await;
     assert_eq!(stage.event_of("late/b-2").await["data"]["reason"], "unknown_tenant");
     broker.ctl(&["set_vm_memory_high_watermark", "0.00001"]);
-    // The cases arrive and are stored; only the event has to wait.
+    // The cases arrive and are stored; only the event must wait.
     assert!(stage.connect("late", "acme", &key_of("acme")).await);
     stage.settled("late/b-2").await;
     until(async || process.metric("testmo_courier_broker_up{connection=\"events\"}") == Some(0.0)).await;
@@ -107,7 +107,7 @@ async fn a_broker_short_of_memory_is_named_and_what_waits_goes_out_afterwards() 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_topology_is_reported_and_waiting_events_are_sent_once_it_is_fixed() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    // The worker looks for a queue that nobody has declared, and may not declare it itself.
+    // The queue of the worker is not declared, and the worker may not declare it.
     stage.environment.insert("COURIER_AMQP__CASES_QUEUE".into(), "testmo.other".into());
     stage.environment.insert("COURIER_AMQP__DECLARE_TOPOLOGY".into(), "false".into());
     stage.publish(&batch("acme", "b-1", 2)).await;
@@ -118,11 +118,11 @@ async fn an_incomplete_topology_is_reported_and_waiting_events_are_sent_once_it_
     assert!(said.contains("declare the topology, with a user that may configure it"), "{said}");
     let declared = command(&stage).args(["topology", "declare"]).output().unwrap();
     assert!(declared.status.success(), "{declared:?}");
-    // Both queues are bound now, and the worker finds its own by itself.
+    // Both queues are bound now, and the worker finds its own queue automatically.
     stage.publish(&batch("acme", "b-2", 2)).await;
     stage.delivered("acme/b-2").await;
     process.stop().await;
-    // What went to the right queue before is still there, for a worker that has the right name.
+    // The batch that went to the right queue before is still there, for a worker that has the right name.
     stage.environment.remove("COURIER_AMQP__CASES_QUEUE");
     let process = Process::start(&stage).await;
     stage.delivered("acme/b-1").await;
@@ -136,7 +136,7 @@ async fn an_incomplete_topology_is_reported_and_waiting_events_are_sent_once_it_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    // A worker whose clock was right, while this machine's is an hour behind, has parked something.
+    // A worker with the right time has parked a batch; the clock of this machine is an hour behind.
     let later = stage.store.now() + 3_600_000;
     let ahead = Store::open(&stage.config.store, false, Clock::standing_at(later)).await.unwrap();
     let parked = Shelving {

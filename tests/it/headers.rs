@@ -1,4 +1,4 @@
-//! A message whose headers cannot be read goes to the shelf with its bytes, and takes no other message along.
+//! Checks that a message with unreadable headers goes to the shelf with its bytes, and takes no other message with it.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -20,7 +20,7 @@ use crate::support::wire::Authority;
 
 const CASES: &str = "testmo.cases";
 
-/// The bytes of the content header that is kept with a row.
+/// Returns the bytes of the content header that is kept with a row.
 fn raw_headers(row: &Shelved) -> Vec<u8> {
     let digits = row.content.headers.get(RAW_HEADERS).expect("the header's bytes").as_bytes();
     let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).expect("digits"), 16).expect("digits");
@@ -41,7 +41,7 @@ fn courier(stage: &Stage, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Tables of headers, what a part of them is, and what is told of them. None of them is refused by RabbitMQ 3.10.
+/// Returns tables of headers, each with part of the report about it. RabbitMQ 3.10 refuses none of them.
 fn unreadable_tables() -> Vec<(Vec<u8>, &'static str)> {
     let trace = vec![b'x'; 16_500];
     vec![
@@ -89,7 +89,7 @@ async fn messages_whose_headers_cannot_be_read_are_shelved_between_batches_that_
     for queue in [CASES, "testmo.cases.dead", "testmo.unrouted"] {
         until(async || Broker::shared().depth(&stage.vhost, queue) == 0).await;
     }
-    // Nothing was lost on the way, so that nothing was delivered twice.
+    // The connection was never lost, so nothing was delivered twice.
     assert!(!process.output().contains("broker not connected"), "{}", process.output());
 
     let row = shelf.iter().find(|row| row.content.body == body("p-6")).expect("the row");
@@ -144,7 +144,7 @@ async fn a_routing_key_that_is_not_utf_8_and_headers_of_64_levels_are_delivered(
     stage.end().await;
 }
 
-/// How many messages a consumer has in hand.
+/// Returns how many messages of a queue its consumers have in hand.
 fn in_hand(vhost: &str, queue: &str) -> usize {
     let expression = format!(
         "{{ok,Q}}=rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{vhost}\">>,queue,<<\"{queue}\">>)),\
@@ -157,7 +157,7 @@ fn in_hand(vhost: &str, queue: &str) -> usize {
 async fn a_worker_that_is_killed_over_unreadable_headers_leaves_one_row() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let process = Process::start(&stage).await;
-    // While somebody else writes, the worker has the message in hand and cannot store it.
+    // During another program's transaction, the worker has the message in hand and cannot store it.
     let mut other = SqliteConnection::connect(&stage.config.store.url).await.expect("the store");
     other.execute("BEGIN IMMEDIATE").await.expect("the only writer");
     let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);

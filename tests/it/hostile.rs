@@ -13,7 +13,7 @@ use crate::support::hostile::messages;
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
 
-/// Why a message goes to the shelf, and the beginning of what is said of it; `None` for one that is a batch.
+/// Returns why a message goes to the shelf, and the beginning of its detail; `None` if the message is a batch.
 fn fate(message: &[u8], largest: usize) -> Option<(Reason, String)> {
     if message.len() > largest {
         return Some((Reason::TooLarge, format!("{} bytes", message.len())));

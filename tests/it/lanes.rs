@@ -26,7 +26,7 @@ fn ids(event: &Value) -> Vec<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_that_wait_share_requests_and_each_learns_its_own_ids_in_order() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    // The first request is under way for long enough that the others wait together.
+    // The first request lasts long enough for the others to wait together.
     let slow = Fault::Slow { ms: 800, commit: CommitTime::BeforeDelay };
     stage.account("acme").set_faults([on_create(slow).times(1)]);
     for n in 0..30 {
@@ -51,7 +51,7 @@ async fn batches_that_wait_share_requests_and_each_learns_its_own_ids_in_order()
 async fn batches_that_failed_together_are_tried_again_in_the_order_of_their_arrival() {
     let mut stage =
         Stage::on(Broker::shared(), &["acme"], &[("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1")]).await;
-    // The others gather while the first request is under way.
+    // The others wait together while the first request is in flight.
     let slow = Fault::Slow { ms: 1_500, commit: CommitTime::BeforeDelay };
     stage.account("acme").set_faults([on_create(slow).times(1), on_create(Fault::status(503)).times(1)]);
     stage.start_worker();
@@ -98,7 +98,7 @@ async fn two_messages_in_conflict_over_an_id_never_go_together_and_the_first_one
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let slow = Fault::Slow { ms: 500, commit: CommitTime::BeforeDelay };
     stage.account("acme").set_faults([on_create(slow).times(1)]);
-    // They wait together behind the request that is under way.
+    // They wait together behind the request that is in flight.
     for batch in [batch("acme", "b-0", 1), batch("acme", "b-1", 2), batch("acme", "b-1", 3), batch("acme", "b-2", 2)] {
         stage.publish(&batch).await;
     }
@@ -138,7 +138,7 @@ async fn a_request_of_several_batches_with_an_unknown_outcome_is_reconciled_once
 async fn a_tenant_that_floods_and_is_paused_leaves_the_window_to_others_and_is_resumed_in_order() {
     let prefetch = [("COURIER_AMQP__PREFETCH", "10"), ("COURIER_REQUESTS__MAX_CASES", "5")];
     let mut stage = Stage::on(Broker::shared(), &["flood", "quiet"], &prefetch).await;
-    // As many requests as go out at once.
+    // One fault for each request that the worker sends at once.
     stage.account("flood").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(8)))).times(4)]);
     for n in 0..60 {
         stage.publish(&batch("flood", &format!("b-{n:02}"), 5)).await;
@@ -155,7 +155,7 @@ async fn a_tenant_that_floods_and_is_paused_leaves_the_window_to_others_and_is_r
     }
     let order: Vec<String> = stage.account("flood").cases().into_iter().map(|case| case.name[..4].to_owned()).collect();
     assert_eq!(order.len(), 300);
-    // Batches that arrived in the same moment may change places, and several requests go at once in the end.
+    // Batches that arrived at the same moment may change places, and several requests are sent at once at the end.
     assert!(order[..75].iter().all(|batch| batch.as_str() < "b-40"), "{order:?}");
     stage.shelf_until(<[_]>::is_empty).await;
     stage.end().await;
@@ -166,7 +166,7 @@ async fn every_batch_that_arrives_during_a_long_pause_of_its_account_is_reported
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.account("acme").set_faults([on_create(Fault::throttled(Some(RetryAfter::Seconds(3_600))))]);
     stage.start_worker();
-    // The first one learns of the pause, the next one meets it, and the others queue behind what is on the shelf.
+    // The first batch learns of the pause, the next one finds it, and the others queue behind the rows on the shelf.
     for n in 0..4 {
         let name = format!("acme/b-{n}");
         stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;

@@ -25,7 +25,7 @@ use crate::support::waiting::until;
 
 const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 
-/// Times that are so short that a test can wait for them.
+/// Times that are short enough for a test to wait for.
 const QUICK: [(&str, &str); 4] = [
     ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
     ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
@@ -37,7 +37,7 @@ fn with(settings: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'stati
     [&QUICK[..], settings].concat()
 }
 
-/// How many requests of a kind there were about cases.
+/// Returns how many requests with a method the account received for its cases.
 fn requests(stage: &Stage, method: Method) -> usize {
     let requests = stage.account("acme").requests();
     requests.iter().filter(|request| request.method == method && request.path.contains("/cases")).count()
@@ -52,7 +52,7 @@ async fn a_request_that_is_carried_out_after_the_settle_time_is_reported_once_wi
     stage.publish(&batch("acme", "b-1", 3)).await;
     let delivered = stage.event_of("acme/b-1").await;
     assert_eq!(delivered["data"]["outcome"], "delivered");
-    // The worker is gone when it happens: what is to be looked for is in the store.
+    // The worker is stopped when the request is carried out: the store has what the late-duplicate check needs.
     stage.stop_worker().await;
     stage.account("acme").until(|station| station.account.cases.iter().len() == 6).await;
     stage.start_worker();
@@ -90,7 +90,8 @@ async fn late_cases_are_also_found_by_the_next_reconciliation() {
     ]);
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     let acme = stage.account("acme");
-    // The first push is sent again as nothing of it is found; the third, which is of another case, has no answer.
+    // The first request is sent again because reconciliation finds none of its cases; the third, for another case, gets
+    // no answer.
     let silent = Fault::Slow { ms: 1_000, commit: CommitTime::BeforeDelay };
     acme.set_faults([on_create(Fault::status(504)).times(1), on_create(silent).from_nth(2).times(1)]);
     let process = Process::start(&stage).await;
@@ -205,7 +206,7 @@ async fn create_late(stage: &Stage, name: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
-    // Some wait at once, so that fifty of these take no longer than a few.
+    // Requests are sent in parallel, so that fifty take no longer than a few.
     let settings = with(&[
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
         ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s"),

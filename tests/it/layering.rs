@@ -1,4 +1,4 @@
-//! Checks that every file names only files that it may, and that no files name each other in a circle.
+//! Checks that every file names only files that it may name, and that no files name each other in a circle.
 
 mod circles;
 mod imports;
@@ -10,7 +10,7 @@ use circles::circles;
 use imports::{Graph, graph};
 use source::{is_word, modules};
 
-/// What each module may name beside itself: siblings, or parts of them.
+/// The siblings, or parts of them, that each module may name besides itself.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("account", &[]),
     ("batch", &["account"]),
@@ -35,11 +35,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What `cli` may name of the library.
+/// The parts of the library that `cli` may name.
 const CLI_MAY_NAME: &[&str] = &["app", "config", "contract", "telemetry", "worker"];
 
-/// What the parts of `worker` may name of each other, from the lowest layer up. Everything may name [`LEAVES`]; a part
-/// without a row, such as `worker` itself and its supervisor, may name everything.
+/// The parts of `worker` that each of its parts may name, from the lowest layer up. Every part may name [`LEAVES`]; a
+/// part without a row, such as `worker` itself and its supervisor, may name every part.
 const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("context", &["model"]),
@@ -55,7 +55,7 @@ const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
     ("maintenance", &["context", "outcome::commit", "reconciliation", "store_retry", "unit"]),
 ];
 
-/// Parts of `worker` that name nothing of it.
+/// Parts of `worker` that name no other part of `worker`.
 const LEAVES: &[&str] = &["backoff", "failpoint", "offload"];
 
 /// Sets of files that may name each other in a circle, with the reason.
@@ -100,7 +100,7 @@ const MUST_NOT_CONTAIN: &[(&str, &[&str])] = &[
     ("worker", &["lapin", "sqlx", "reqwest", "SELECT ", "StatusCode"]),
 ];
 
-/// Whether a module is the named one, or lies in it.
+/// Returns whether a module is `folder` itself, or lies in it.
 fn is_in(module: &str, folder: &str) -> bool {
     module.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
@@ -127,7 +127,7 @@ fn every_module_names_only_those_it_may() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The command line is a face of the use cases: it names what `app` exports, wherever that is defined.
+/// The command line is one face of the use cases, so it names the exports of `app`, wherever they are defined.
 #[test]
 fn the_command_line_names_only_use_cases_and_what_it_starts() {
     let modules = modules();
@@ -187,7 +187,7 @@ fn no_module_contains_what_belongs_elsewhere() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// What a worker works with and what it does are separate types.
+/// A worker's dependencies and its work are separate types.
 #[test]
 fn no_type_is_both_the_context_of_the_worker_and_its_behaviour() {
     let modules = modules();

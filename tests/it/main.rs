@@ -1,4 +1,4 @@
-//! The integration tests: one binary, a real RabbitMQ, real HTTP; only Testmo is a stand-in.
+//! Runs the integration tests: one binary, a real RabbitMQ, real HTTP; only Testmo is a stand-in.
 
 mod amqp;
 mod cli;

@@ -1,5 +1,5 @@
-//! Does the worker recognize its own cases in Testmo, whatever Testmo's times, lists and ids are like, and none that a
-//! person has made?
+//! Checks that the worker recognizes its own cases in Testmo, for all forms of Testmo's times, lists and ids, and never
+//! takes a person's case for its own.
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -22,7 +22,7 @@ use crate::support::waiting::patient;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Creates cases at the tenant's account as somebody else would.
+/// Creates cases at the tenant's account as another user does.
 async fn create(stage: &Stage, cases: serde_json::Value) -> Vec<u64> {
     let config = &stage.config.testmo;
     let origin = AddressPolicy::new(config).check(&stage.testmo.origin("acme")).expect("a listed origin");
@@ -129,8 +129,8 @@ async fn an_id_that_no_new_case_can_have_leaves_the_outcome_unknown() {
     stage.end().await;
 }
 
-/// A batch of which one case was refused; by now its Testmo takes that, and a person has copied one of the batch's cases,
-/// with its tag, under the refused one's name.
+/// Delivers a batch with one refused case. Afterwards Testmo accepts the refused case, and a person has copied one of
+/// the batch's cases, with its tag, under the refused case's name.
 async fn with_a_copy(stage: &mut Stage) {
     let acme = stage.account("acme");
     acme.change_settings(|settings| settings.name_max_chars = 20);
@@ -142,7 +142,7 @@ async fn with_a_copy(stage: &mut Stage) {
     acme.change_settings(|settings| settings.name_max_chars = 100);
     let copy = json!([{"folder_id": 1, "name": "A name of more than twenty characters", "tags": [tag_of("acme/b-1")]}]);
     create(stage, copy).await;
-    // The worker knows that younger cases are there.
+    // After this batch, the worker knows that newer cases exist.
     stage.publish(&batch("acme", "b-2", 1)).await;
     stage.delivered("acme/b-2").await;
 }
@@ -153,7 +153,7 @@ async fn a_case_that_a_person_copied_before_a_replay_proves_nothing() {
     with_a_copy(&mut stage).await;
     let acme = stage.account("acme");
     let folder = acme.with(|station| station.account.folders.iter().map(|folder| folder.id).max()).expect("a folder");
-    // The delivered ones were renamed and moved in the meantime.
+    // The delivered cases were renamed and moved meanwhile.
     let own: Vec<u64> = acme.cases().iter().filter(|case| case.name.starts_with("b-1")).map(|case| case.id).collect();
     assert!(acme.change_case(own[0], |case| case.name = "A name of more than twenty characters".into()));
     assert!(acme.change_case(own[1], |case| case.folder_id = folder));
@@ -258,7 +258,8 @@ async fn where_testmo_gives_ids_a_second_time_a_person_is_asked_and_nothing_is_s
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
-/// Has a request end unclear after its cases were created, and sees that a person is shown them.
+/// Makes a request end with an unknown outcome after its cases were created, and checks that the shelf names the cases
+/// to a person.
 async fn is_asked(stage: &mut Stage) {
     let acme = stage.account("acme");
     let before = acme.cases().len();

@@ -17,10 +17,10 @@ use crate::support::process::Process;
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
 
-/// More often than a unit is tried in any test.
+/// More often than any test tries a unit.
 const ALWAYS: u32 = 1_000_000;
 
-/// A stage whose worker panics as ordered.
+/// Returns a stage whose worker panics as ordered.
 async fn ordered(tenants: &[&str], order: String, settings: &[(&str, &str)]) -> Stage {
     let mut stage = Stage::on(Broker::shared(), tenants, settings).await;
     stage.environment.insert("COURIER_PANIC_AT".into(), order);
@@ -31,7 +31,7 @@ fn unit(point: &str, times: u32, needle: &str) -> String {
     format!("unit:{point}:{times}:{needle}")
 }
 
-/// How many panics of a task's units were counted.
+/// Returns how many panics of a task's units were counted.
 fn panics(process: &Process, task: Task) -> u64 {
     let series = format!("testmo_courier_panics_total{{task=\"{task}\"}} ");
     let metrics = process.get("/metrics").expect("metrics");
@@ -47,7 +47,7 @@ fn has_crash_loop(shelf: &[Shelved]) -> bool {
     shelf.iter().any(|row| row.content.reason == Reason::CrashLoop)
 }
 
-/// Checks that only this batch is left, dead after it was tried apart, and that the worker goes on without it.
+/// Checks that only this batch is left, dead after it was tried apart, and that the worker continues without it.
 async fn only_this_is_dead(stage: &mut Stage, process: &Process, bad: &Value) {
     let shelf = stage.shelf_until(has_crash_loop).await;
     assert_eq!(shelf.len(), 1, "{shelf:?}");
@@ -105,7 +105,7 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
         until: ShelvedUntil::After(std::time::Duration::ZERO),
         account: None,
         connection: None,
-        // As a batch that has failed for long: these are not tries apart from others.
+        // Like a batch that has failed for long: earlier parks do not count as tries apart from others.
         parks: 9,
         failing_since: None,
         arrived_at,
@@ -130,7 +130,8 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
-/// Work on one of several batches panics each time; the others are delivered, whoever shared its requests.
+/// Checks that if work on one of several batches panics each time, the others are delivered, even those that shared its
+/// requests.
 async fn work_panics_at(point: &str, counted: Task) {
     let mut stage = ordered(&["acme"], unit(point, ALWAYS, "acme/b-bad"), &[]).await;
     let bad = batch("acme", "b-bad", 2);
@@ -226,7 +227,7 @@ async fn a_key_or_an_event_that_panics_is_skipped_and_its_neighbours_are_reporte
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
     until(async || stage.store.unsent_count().await.expect("a store") == 1).await;
     assert!(is_ready(&process));
-    // Stopped, it would try to send the event until its drain time is over.
+    // A stop would try to send the event until the drain time is over.
     process.kill();
 
     stage.environment.remove("COURIER_PANIC_AT");
@@ -239,7 +240,7 @@ async fn a_key_or_an_event_that_panics_is_skipped_and_its_neighbours_are_reporte
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_connection_whose_check_panics_does_not_keep_another_from_being_checked() {
     let stage = ordered(&["acme", "birch"], unit("recheck", ALWAYS, "acme"), &[]).await;
-    // They failed so long ago that they are due.
+    // The connections failed so long ago that they are due.
     let past = Store::open(&stage.config.store, false, Clock::standing_at(1)).await.expect("a store");
     for tenant in ["acme", "birch"] {
         let tenant: TenantId = tenant.parse().expect("a tenant");
@@ -314,7 +315,7 @@ async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more
         stage.publish(&batch("acme", &id, 2)).await;
         stage.delivered(&format!("acme/{id}")).await;
         process.signal("USR1");
-        // In its drain it answers for a moment at most.
+        // During its drain, the worker may stop answering after a moment.
         until(async || !is_ready(&process)).await;
         assert_eq!(process.exit().await.code(), Some(1), "{task}: {}", process.output());
         let output = process.output();

@@ -1,4 +1,4 @@
-//! Checks that a replay delivers what is missing and nothing twice, and that dead batches stay dead.
+//! Checks that a replay delivers the missing cases and no case twice, and that dead batches stay dead.
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
@@ -14,7 +14,7 @@ use crate::support::process::command;
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::patient;
 
-/// A command without a terminal: its exit code, and all that it said.
+/// Runs a command without a terminal; returns its exit code and whole output.
 async fn courier(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = command(stage);
     command.args(arguments);
@@ -36,14 +36,14 @@ fn on_create(fault: Fault) -> Rule {
     Rule::always(fault).on(Method::Post, PathKind::Cases)
 }
 
-/// What is told of an outcome: its word, its revision, and the outcome of each case.
+/// Returns the outcome of an event: its name, its revision, and the outcome of each case.
 fn told(event: &Value) -> (&str, u64, Vec<&str>) {
     let data = &event["data"];
     let cases = data["cases"].as_array().into_iter().flatten().filter_map(|case| case["outcome"].as_str());
     (data["outcome"].as_str().unwrap_or("none"), data["revision"].as_u64().unwrap_or(0), cases.collect())
 }
 
-/// The next event that tells the end of a batch, and not that it waits.
+/// Returns the next event that reports the outcome of a batch, skipping events that it waits.
 async fn end_of(stage: &mut Stage, subject: &str) -> Value {
     loop {
         let event = stage.event_of(subject).await;
@@ -87,7 +87,7 @@ async fn a_case_that_was_refused_is_accepted_later_and_the_others_are_not_create
     stage.publish(&long).await;
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("partial", 1, vec!["created", "refused", "created"]));
     says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["case_refused"]);
-    // Nothing was mended, so the same case is refused again.
+    // Nothing was fixed, so the same case is refused again.
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("partial", 2, vec!["created", "refused", "created"]));
     stage.account("acme").change_settings(|settings| settings.name_max_chars = 100);
     let id = stage.shelf_until(|shelf| shelf.iter().any(|row| row.state == ShelfState::Dead)).await[0].id.to_string();
@@ -144,7 +144,7 @@ async fn a_case_that_was_lost_is_reconciled_before_it_is_created_again() {
     stage.start_worker();
     stage.publish(&batch("acme", "b-1", 3)).await;
     acme.until(|station| station.account.cases.iter().len() == 3).await;
-    // A person takes it away before the worker has looked.
+    // A person deletes a case before the worker has reconciled.
     assert!(acme.delete_case(acme.cases()[1].id));
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(told(&event), ("partial", 1, vec!["adopted", "unclear", "adopted"]));

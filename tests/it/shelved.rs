@@ -1,4 +1,4 @@
-//! Checks what becomes of each batch that does not arrive: one test for each row of the outcome table.
+//! Checks the outcome of each batch that does not arrive: one test for each row of the outcome table.
 
 mod connections;
 mod messages;

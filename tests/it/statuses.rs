@@ -1,5 +1,5 @@
-//! Are cases kept from being lost, created twice or given up when a create request is answered with a status that does
-//! not tell its outcome? And is the cause found: the connection, or one case?
+//! Checks that no case is lost, created twice or given up after a status that does not show the outcome of a create
+//! request, and that the worker finds the cause: the connection, or one case.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::support::process::{Process, command};
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::{patient, until};
 
-/// Short times, as a cause is found only after several settle times.
+/// Short times, because a cause is found only after several settle times.
 const SOON: [(&str, &str); 3] = [
     ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
     ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "1s"),
@@ -34,7 +34,7 @@ fn html_after_commit(status: u16) -> Fault {
     Fault::Status { status, after_commit: true, retry_after: None, html: true, delay_ms: 0 }
 }
 
-/// A batch in which some cases, counted from 1, have a text that a firewall refuses.
+/// Returns a batch in which some cases, counted from 1, have a text that a firewall refuses.
 fn batch_with(id: &str, count: usize, refused: &[usize]) -> Value {
     let mut batch = batch("acme", id, count);
     for at in refused {
@@ -43,7 +43,7 @@ fn batch_with(id: &str, count: usize, refused: &[usize]) -> Value {
     batch
 }
 
-/// The next event that tells the end of a batch, and not that it waits.
+/// Returns the next event that reports the outcome of a batch, skipping events that it waits.
 async fn end_of(stage: &mut Stage, subject: &str) -> Value {
     loop {
         let event = stage.event_of(subject).await;
@@ -53,7 +53,7 @@ async fn end_of(stage: &mut Stage, subject: &str) -> Value {
     }
 }
 
-/// What became of each case.
+/// Returns the outcome of each case.
 fn outcomes(event: &Value) -> Vec<&str> {
     event["data"]["cases"].as_array().into_iter().flatten().filter_map(|case| case["outcome"].as_str()).collect()
 }
@@ -119,7 +119,7 @@ async fn a_refused_key_a_pause_and_a_request_that_is_too_large_are_understood_fr
 async fn a_case_that_a_firewall_refuses_is_left_to_a_person_and_its_neighbours_are_delivered() {
     let mut stage = stage().await;
     stage.account("acme").set_faults([Rule::always(Fault::page(403)).with_body("<script>")]);
-    // Rich text is escaped on its way.
+    // Rich text is escaped before it is sent.
     stage.account("acme").add_fault(Rule::always(Fault::page(403)).with_body("&lt;script&gt;"));
     stage.start_worker();
     stage.publish(&batch_with("b-1", 3, &[2])).await;
@@ -138,7 +138,7 @@ async fn a_case_that_a_firewall_refuses_is_left_to_a_person_and_its_neighbours_a
     let others = ["b-1 case 1", "b-1 case 3", "b-2 case 1", "b-2 case 2"].map(str::to_owned);
     assert_eq!((there, stage.account("acme").cases().len()), (others.into(), 4));
 
-    // Once the firewall lets it through, a person's replay creates it, and nothing else.
+    // Once the firewall lets the case through, a person's replay creates this case and no other.
     stage.account("acme").clear_faults();
     let mut replay = command(&stage);
     replay.args(["replay", "acme/b-1", "--yes"]);
@@ -162,7 +162,7 @@ async fn a_status_that_is_answered_to_everything_parks_the_tenant_until_it_is_an
         let Fault::Status { status, .. } = fault else { unreachable!() };
         assert_eq!(shelf[0].content.detail.as_deref(), Some(format!("Testmo answered {status}").as_str()));
         assert_eq!(stage.event_of("acme").await["data"]["reason"], "unexpected_status");
-        // It is verified again by itself.
+        // The connection is re-verified automatically.
         let row = stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap();
         assert!(!row.is_verified());
         stage.account("acme").clear_faults();

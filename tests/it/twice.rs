@@ -1,4 +1,4 @@
-//! Checks that a batch that is published twice is pushed once, and that its stored outcome is reported again.
+//! Checks that a batch that is published twice is sent to Testmo once, and that its stored outcome is reported again.
 
 use serde_json::Value;
 use testmo_courier::batch::Reason;
@@ -29,7 +29,7 @@ fn creations(stage: &Stage) -> usize {
     stage.account("acme").requests().iter().filter(|request| request.method == Method::Post).count()
 }
 
-/// The next event that tells the end of a batch, and not that it waits.
+/// Returns the next event that reports the outcome of a batch, skipping events that it waits.
 async fn end_of(stage: &mut Stage, subject: &str) -> Value {
     loop {
         let event = stage.event_of(subject).await;
@@ -39,8 +39,8 @@ async fn end_of(stage: &mut Stage, subject: &str) -> Value {
     }
 }
 
-/// The next event of a batch that is none of `heard`. Copies of those may come at any time, as another replica can be
-/// announcing an event when it becomes due once more; they have to be equal.
+/// Returns the next event of a batch that is not in `heard`. Copies of events in `heard` may arrive at any time,
+/// because another replica may be publishing an event when it becomes due again; they must be equal.
 async fn news_of(stage: &mut Stage, subject: &str, heard: &[&Value]) -> Value {
     loop {
         let event = stage.event_of(subject).await;
@@ -170,7 +170,7 @@ async fn what_was_pruned_delivered_or_discarded_is_known_and_dropped() {
     assert_eq!(end_of(&mut stage, "nobody/discarded").await["data"]["outcome"], "discarded");
     stage.stop_worker().await;
     let settled = stage.record("nobody/discarded").await.settled_at.unwrap();
-    // Its event was stored after it was settled, but not this much.
+    // Its event was stored after the batch was finished, but less than this time later.
     until(async || stage.store.now() > settled + 3_000).await;
     stage.start_worker();
     for subject in ["acme/delivered", "nobody/discarded"] {

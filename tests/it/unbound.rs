@@ -1,4 +1,4 @@
-//! Checks what becomes of events that no queue is bound for, and of those behind them.
+//! Checks the handling of events that no queue is bound for, and of the events behind them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::support::process::Process;
 use crate::support::stage::Stage;
 use crate::support::waiting::until;
 
-/// So many events wait for a queue.
+/// The number of events that wait for a queue.
 const WAITING: usize = 10_000;
-/// They are about so many batches.
+/// The number of batches that these events are about.
 const SUBJECTS: usize = 100;
 
-/// Stores events that the broker has not confirmed, as a worker leaves them that was killed.
+/// Stores events that the broker has not confirmed, as a killed worker leaves them.
 async fn leave_events(stage: &Stage, count: usize) {
     sqlx::any::install_default_drivers();
     let mut conn = sqlx::AnyConnection::connect(&stage.config.store.url).await.expect("a store that takes them");
@@ -32,7 +32,7 @@ async fn leave_events(stage: &Stage, count: usize) {
     conn.close().await.expect("a store that takes them");
 }
 
-/// How many publishes of events ended so.
+/// Returns how many publishes of events had this result.
 fn events(process: &Process, result: &str) -> f64 {
     process.metric(&format!("testmo_courier_event_publishes_total{{result=\"{result}\"}}")).unwrap_or_default()
 }
@@ -62,7 +62,7 @@ async fn events_that_no_queue_is_bound_for_hold_up_neither_others_nor_a_stop_and
     while seen < WAITING {
         let event = stage.next_event().await;
         let n = usize::try_from(event["n"].as_u64().expect("a number")).expect("a number");
-        // A copy of the last one may come again.
+        // A copy of the last event may arrive again.
         let before = last.insert(n % SUBJECTS, n);
         assert!(before.is_none_or(|before| before == n || before + SUBJECTS == n), "{n} came after {before:?}");
         seen += usize::from(before != Some(n));
@@ -106,7 +106,7 @@ async fn an_event_that_no_queue_was_bound_for_is_removed_after_the_retention_and
     let mut process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 1)).await;
     until(async || waiting(&stage).await.events == 1).await;
-    // It is tried once more when it has waited for longer than that.
+    // The event is tried again when it has waited longer than the retention period.
     until(async || events(&process, "unroutable") >= 2.0).await;
     process.signal("TERM");
     assert!(process.exit().await.success());

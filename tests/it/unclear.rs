@@ -122,7 +122,7 @@ async fn reconciliation_stops_reading_at_cases_that_existed_before() {
             stage.stop_worker().await;
             stage.start_worker();
         }
-        // Nothing is created after it, so that there is no case that a look by tags could rely on.
+        // Nothing is created after this batch, so there is no canary for the tag filter.
         stage.publish(&batch("acme", "b-5", 100)).await;
         assert_eq!(stage.event_of("acme/b-5").await["data"]["cases"][99]["outcome"], "adopted");
         assert_eq!(stage.account("acme").case_names().len(), 500);
@@ -150,7 +150,7 @@ async fn reconciliation_filters_by_tag_only_where_a_canary_case_is_returned() {
         stage.publish(&batch("acme", "b-1", 3)).await;
         let is_answered = |request: &RequestRecord| request.status == Some(503);
         stage.account("acme").requests_matching(is_answered, 1).await;
-        // A batch that is created while the first one settles.
+        // This batch is created during the settle time of the first one.
         stage.publish(&batch("acme", "b-2", 2)).await;
         assert_eq!(stage.event_of("acme/b-2").await["data"]["cases"][0]["outcome"], "created");
         assert_eq!(stage.event_of("acme/b-1").await["data"]["cases"][0]["outcome"], "adopted", "{filter:?}");

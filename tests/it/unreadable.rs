@@ -1,4 +1,4 @@
-//! Checks that a row that is broken, or of a newer version, holds back only what depends on it.
+//! Checks that a row that is broken, or of a newer version, holds back only the work that depends on it.
 
 use serde_json::json;
 use sqlx::Connection;
@@ -13,7 +13,7 @@ use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
 use testmo_sim::faults::Fault;
 
-/// Runs a statement in the stage's store, as somebody would by hand.
+/// Runs a statement in the stage's store, as an operator does by hand.
 async fn run(stage: &Stage, sql: &str) {
     sqlx::any::install_default_drivers();
     let mut conn = sqlx::AnyConnection::connect(&stage.config.store.url).await.expect("the store");
@@ -22,7 +22,7 @@ async fn run(stage: &Stage, sql: &str) {
     conn.close().await.expect("an end");
 }
 
-/// A worker that is as well as ever, but for so many rows of a table.
+/// Checks that a worker is healthy except for `rows` unreadable rows of a table.
 async fn is_well(process: &Process, table: &str, rows: f64) {
     let series = format!("testmo_courier_store_unreadable_rows{{table=\"{table}\"}}");
     until(async || process.metric(&series) == Some(rows)).await;
@@ -32,7 +32,7 @@ async fn is_well(process: &Process, table: &str, rows: f64) {
     assert_eq!(named, usize::from(rows > 0.0), "each row is reported once");
 }
 
-/// Settings by which what is held is looked at again soon.
+/// Settings that soon retry a held batch.
 const SOON: [(&str, &str); 2] =
     [("COURIER_RETRY__SHELF_BACKOFF_MIN", "1s"), ("COURIER_RETRY__SHELF_BACKOFF_MAX", "1s")];
 
@@ -52,7 +52,7 @@ async fn a_shelf_row_of_a_newer_version_is_left_to_it() {
     is_well(&process, "shelf", 0.0).await;
     assert_eq!(stage.shelf().await.len(), 0, "lists leave it out");
     process.stop().await;
-    // Unchanged: an update that asks for what was there finds it.
+    // The row is unchanged: an update that selects the former values finds it.
     run(&stage, "UPDATE shelf SET generation = generation WHERE reason = 'of_tomorrow' AND lease_until IS NULL").await;
     stage.end().await;
 }
@@ -73,13 +73,13 @@ async fn a_broken_shelf_row_does_not_keep_its_neighbours_on_the_shelf() {
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "b-1", 1)).await;
     is_well(&process, "shelf", 1.0).await;
-    // The other one was taken, found to have no connection, and waits for that again.
+    // The other row was taken, found to have no connection, and waits for its connection again.
     until(async || stage.shelf().await.iter().any(|row| row.content.connection.is_none() && row.generation > 1)).await;
     process.stop().await;
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
-/// A batch that waits with cases to be sent, and its worker stopped.
+/// Leaves a batch that waits with cases to send, and stops its worker.
 async fn waiting(stage: &mut Stage) {
     stage.account("acme").set_faults([on_create(Fault::status(503))]);
     stage.start_worker();

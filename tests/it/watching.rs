@@ -26,7 +26,7 @@ fn files_in(folder: &str) -> BTreeMap<String, String> {
     entries.map(|entry| (name(&entry), text(&name(&entry)))).collect()
 }
 
-/// The dashboard, the alerts, their tests and the runbooks.
+/// Returns the dashboard, the alerts, their tests and the runbooks.
 fn watching() -> BTreeMap<String, String> {
     let mut files = files_in("deploy/prometheus/tests");
     files.extend(files_in("docs/runbooks"));
@@ -38,7 +38,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
 }
 
-/// The cells of the rows of `docs/metrics.md` that have so many.
+/// Returns the cells of the rows of `docs/metrics.md` that have this many cells.
 fn rows(cells: usize) -> Vec<Vec<String>> {
     let page = text("docs/metrics.md");
     let row = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect();
@@ -104,7 +104,7 @@ fn every_value_of_a_label_that_is_asked_for_is_documented() {
         for (label, values) in &known {
             for operator in ["=\"", "=~\"", "!=\"", "!~\""] {
                 let asked = format!("{label}{operator}");
-                // `alertstate` ends like `state`, and is none of ours.
+                // `alertstate` also ends with `state`, and is not a label of the worker.
                 let alone = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
                 for at in text.match_indices(&asked).map(|(at, _)| at).filter(alone) {
                     for value in text[at + asked.len()..].split('"').next().unwrap_or_default().split('|') {
@@ -148,7 +148,7 @@ fn every_panel_and_runbook_that_is_spoken_of_exists() {
         for word in words(&text).filter(|word| word.len() > 7 && word.starts_with("Courier")) {
             assert!(alerts().contains(word), "{file}: there is no {word}");
         }
-        // Titles stand between single asterisks; queries multiply with blanks around.
+        // Titles stand between single asterisks; multiplications in queries have blanks around the asterisk.
         for title in text.split('*').skip(1).step_by(2).filter(|title| title.starts_with(char::is_uppercase)) {
             seen += 1;
             assert!(titles.contains(&title.replace('\n', " ")), "{file}: there is no panel {title}");
@@ -169,7 +169,7 @@ fn promises_come_first_on_the_dashboard() {
     assert!(query.contains("testmo_courier_batch_delivery_duration_seconds"), "the first panel asks {query}");
 }
 
-/// What stands after `key` on the lines of a YAML file.
+/// Returns the values after `key` on the lines of a YAML file.
 fn values(file: &str, key: &str) -> Vec<String> {
     text(file)
         .lines()
@@ -194,7 +194,7 @@ fn prometheus_and_grafana_are_provisioned_with_what_is_here() {
     let home = values(COMPOSE, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: ");
     assert_eq!(home, [format!("{}/{}", dashboards[0], DASHBOARD.rsplit('/').next().unwrap_or_default())]);
     assert_eq!(values("deploy/prometheus/prometheus.yml", "rule_files: "), ["[alerts.yml]"]);
-    // The names of services are those of hosts.
+    // The names of services are also the names of hosts.
     let source = values("deploy/grafana/provisioning/datasources/prometheus.yaml", "url: ");
     assert_eq!(source, ["http://prometheus:9090"]);
     let targets = values("deploy/prometheus/prometheus.yml", "targets: ").join(" ");

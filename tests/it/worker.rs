@@ -1,4 +1,4 @@
-//! Checks that a worker survives its dependencies, and ends as it should.
+//! Checks that a worker survives failures of its dependencies, and ends in the right way.
 
 use testmo_courier::batch::Reason;
 use testmo_courier::store::ledger::Commit;
@@ -53,7 +53,7 @@ async fn a_consumer_that_is_cancelled_subscribes_again() {
         stage.vhost
     );
     Broker::shared().ctl(&["-q", "eval", &deleted]);
-    // Before the queue is declared again, a batch would go to the shelf as unrouted. One consumer is this test's own.
+    // Before the queue is declared again, a batch would go to the shelf as unrouted. One consumer belongs to this test.
     until(async || Broker::shared().consumers(&stage.vhost) == 4).await;
     stage.publish(&batch("acme", "b-2", 2)).await;
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");
@@ -184,7 +184,7 @@ async fn a_second_worker_on_the_same_file_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from_others() {
-    // While Testmo does not answer, and while the claim of a killed worker stands, the message stays in hand.
+    // While Testmo does not answer, and while the claim of a killed worker lasts, the message stays in hand.
     let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5m")];
     let stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
     stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);

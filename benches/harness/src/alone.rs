@@ -1,4 +1,4 @@
-//! How many requests does the target take by itself? What is measured has to stay far below this.
+//! Measures how many requests the target takes without a contestant; every measurement must stay far below this rate.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Connections, each with one request under way.
+/// Connections, each with one request in flight.
 const CONNECTIONS: usize = 16;
 
-/// Requests of five cases that were answered in a second.
+/// Returns how many requests of five cases were answered per second.
 pub(crate) async fn measure(origin: &str, span: Duration) -> anyhow::Result<f64> {
     let address = origin.trim_start_matches("http://").split('/').next().context("an address")?.to_owned();
     let mut connections = JoinSet::new();
@@ -34,7 +34,7 @@ async fn drive(address: String, until: Instant) -> anyhow::Result<usize> {
     while Instant::now() < until {
         stream.write_all(&request).await?;
         buffer.clear();
-        // The answer to this request ends so, and nothing else is on its way.
+        // The answer ends like this, and no other answer is on its way.
         while !buffer.ends_with(b"]}") {
             anyhow::ensure!(stream.read_buf(&mut buffer).await? > 0, "the target closed the connection");
         }

@@ -1,4 +1,4 @@
-//! How are messages put into a virtual host, counted, and read back? Through a connection of the harness's own.
+//! Puts messages into a virtual host, counts them and reads them back, through the harness's own connection.
 
 use std::collections::VecDeque;
 
@@ -15,22 +15,22 @@ use testmo_courier::config;
 
 use crate::message::Draft;
 
-/// The queue in which events are kept, bound to everything.
+/// The queue in which all events are kept.
 pub(crate) const EVENTS: &str = "bench.events";
-/// How many messages may be published without having been confirmed.
+/// How many published messages may be unconfirmed at once.
 const WINDOW: usize = 2_000;
 
 /// A connection to a virtual host that has the project's exchanges and queues.
 pub(crate) struct Bus {
     connection: Connection,
     channel: Channel,
-    /// What publishing goes through; a passive declaration that fails would take it along.
+    /// The channel for publishing, which must not be closed by a passive declaration that fails.
     publishing: Channel,
     names: config::Amqp,
 }
 
 impl Bus {
-    /// Declares what the worker would, and the queue for events.
+    /// Declares the worker's exchanges and queues, and the queue for events.
     pub(crate) async fn open(amqp: &config::Amqp) -> anyhow::Result<Self> {
         let mut objects = topology(amqp);
         let quorum = Argument { name: "x-queue-type", value: ArgumentValue::Text("quorum".into()) };
@@ -68,7 +68,7 @@ impl Bus {
         Ok(())
     }
 
-    /// Publishes one message, and gives what becomes its confirm.
+    /// Publishes one message, and returns its pending confirm.
     pub(crate) async fn send(&self, draft: &Draft) -> anyhow::Result<lapin::PublisherConfirm> {
         let (exchange, options) = (self.names.cases_exchange.as_str().into(), BasicPublishOptions::default());
         let sent =
@@ -76,7 +76,7 @@ impl Bus {
         Ok(sent.await?)
     }
 
-    /// Publishes an event past every contestant, and gives what becomes its confirm.
+    /// Publishes an event without a contestant, and returns its pending confirm.
     pub(crate) async fn tell(&self, subject: &str) -> anyhow::Result<lapin::PublisherConfirm> {
         let (exchange, options) = (self.names.events_exchange.as_str().into(), BasicPublishOptions::default());
         let body = json!({"subject": subject, "type": "bench.batch.delivered.v1", "filler": "x".repeat(1_000)});
@@ -85,17 +85,17 @@ impl Bus {
         Ok(self.publishing.basic_publish(exchange, "bench".into(), options, body.as_bytes(), properties).await?)
     }
 
-    /// How many batches are ready to be consumed.
+    /// Returns how many batches are ready to be consumed.
     pub(crate) async fn batches_ready(&self) -> anyhow::Result<usize> {
         self.ready(&self.names.cases_queue).await
     }
 
-    /// How many events were published, while nobody consumes them.
+    /// Returns how many events were published, provided that nobody consumes them.
     pub(crate) async fn events_ready(&self) -> anyhow::Result<usize> {
         self.ready(EVENTS).await
     }
 
-    /// The events as they come; they are gone once they are read.
+    /// Returns the events as they arrive; each is removed from the queue when it is read.
     pub(crate) async fn events(&self) -> anyhow::Result<Consumer> {
         let channel = self.connection.create_channel().await?;
         channel.basic_qos(1_000, BasicQosOptions::default()).await?;
@@ -104,7 +104,7 @@ impl Bus {
     }
 
     pub(crate) async fn close(self) {
-        // It may be closed already, by the broker.
+        // The broker may already have closed the connection.
         drop(self.connection.close(200, "done".into()).await);
     }
 

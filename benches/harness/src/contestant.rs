@@ -1,4 +1,4 @@
-//! Who takes part, how is each started, and what has it used when it is over?
+//! Lists the contestants, starts each of them, and reports the resources that each used.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -13,17 +13,17 @@ use tokio::process::{Child, Command};
 use crate::message::Form;
 use crate::usage::{self, Usage};
 
-/// How long a contestant may take to end by itself.
+/// How long a contestant may take to end after SIGTERM.
 const ENDS: Duration = Duration::from_secs(5);
 
-/// Somebody who consumes batches.
+/// A program that consumes batches.
 #[derive(Clone, Debug)]
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
     pub(crate) role: Role,
-    /// In which form it gets its batches.
+    /// The form in which the contestant gets its batches.
     pub(crate) form: Form,
-    /// Whether it publishes an event for each batch.
+    /// Whether the contestant publishes an event for each batch.
     pub(crate) announces: bool,
     /// The program and its arguments.
     command: Vec<PathBuf>,
@@ -32,30 +32,30 @@ pub(crate) struct Contestant {
     logs: PathBuf,
 }
 
-/// What a contestant is compared as.
+/// The role of a contestant in comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// What is measured.
+    /// The program that is measured.
     Worker,
-    /// The same without a store.
+    /// The worker without a store.
     Storeless,
-    /// Another way to do the same job.
+    /// Another way to do the same work.
     Peer,
-    /// The least code that could do the job.
+    /// The least code that can do the work.
     Floor,
-    /// The broker's share of the job alone.
+    /// Only the broker's share of the work.
     Ceiling,
 }
 
-/// Where the contestants are.
+/// The folders of the contestants.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     pub(crate) worker: PathBuf,
-    /// The folder with what `make bench` installed and built.
+    /// The folder that `make bench` installed and built into.
     pub(crate) installed: PathBuf,
 }
 
-/// A contestant that runs; it is killed with all its processes when this is dropped.
+/// A running contestant; all its processes are killed when this value is dropped.
 pub(crate) struct Running {
     name: &'static str,
     child: Child,
@@ -63,7 +63,7 @@ pub(crate) struct Running {
     log: PathBuf,
 }
 
-/// Everybody, whether it is installed or not.
+/// Returns all contestants, installed or not.
 pub(crate) fn all(places: &Places) -> Vec<Contestant> {
     let peers = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../peers"));
     let Places { worker, installed } = places;
@@ -100,7 +100,7 @@ pub(crate) fn all(places: &Places) -> Vec<Contestant> {
     ]
 }
 
-/// The worker without a store, which is this program itself.
+/// Returns the worker without a store, which is this program itself.
 pub(crate) fn storeless(worker: &Contestant) -> anyhow::Result<Contestant> {
     Ok(Contestant {
         name: "testmo-courier without a store",
@@ -113,20 +113,20 @@ pub(crate) fn storeless(worker: &Contestant) -> anyhow::Result<Contestant> {
     })
 }
 
-/// Where logs are kept until the next measurement of the same contestant.
+/// Returns the folder in which logs are kept until the next measurement of the same contestant.
 pub(crate) fn logs_of(places: &Places) -> PathBuf {
     places.installed.join("logs")
 }
 
 impl Contestant {
-    /// What of it is not installed.
+    /// Returns which part of the contestant is not installed, if any.
     pub(crate) fn missing(&self) -> Option<String> {
         let modules = self.environment.iter().map(|(_, path)| path);
         let wanted = self.command.iter().chain(modules).find(|path| path.is_absolute() && !path.exists())?;
         Some(format!("{} is not there", wanted.display()))
     }
 
-    /// Starts it with these arguments and this environment, in a folder.
+    /// Starts the contestant with these arguments and this environment, in a folder.
     pub(crate) fn start(
         &self,
         dir: &Path,
@@ -137,7 +137,7 @@ impl Contestant {
         let log = self.logs.join(format!("{}.log", self.name.chars().map(letters).collect::<String>()));
         std::fs::create_dir_all(&self.logs)?;
         let file = File::create(&log)?;
-        // The kernel ends it when the harness is killed and can no longer do it.
+        // If the harness is killed, it cannot end the contestant; the kernel does.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .args(&self.command)
@@ -161,12 +161,12 @@ impl Contestant {
 }
 
 impl Running {
-    /// What it has used so far.
+    /// Returns the resources that the contestant has used so far.
     pub(crate) fn usage(&self) -> Usage {
         usage::of_group(self.group)
     }
 
-    /// Fails, with the end of its log, if it has ended.
+    /// Fails, with the end of the log, if the contestant has ended.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -174,7 +174,7 @@ impl Running {
         }
     }
 
-    /// The end of its log.
+    /// Returns the end of the log.
     pub(crate) fn tail(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
@@ -182,7 +182,7 @@ impl Running {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    /// Asks it to end, and kills what does not; tells whether it ended by itself.
+    /// Asks the contestant to end, and kills the processes that do not; returns whether it ended without being killed.
     pub(crate) async fn end(mut self) -> bool {
         self.signal(Signal::TERM);
         let ended = tokio::time::timeout(ENDS, self.child.wait()).await;
@@ -191,7 +191,7 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         let group = i32::try_from(self.group).ok().and_then(Pid::from_raw);
-        // There may be nobody left.
+        // No process may be left.
         group.map_or(Ok(()), |group| kill_process_group(group, signal)).ok();
     }
 }

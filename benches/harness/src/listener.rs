@@ -1,4 +1,4 @@
-//! When did an event arrive? Reads the events of a virtual host and notes the time of each.
+//! Reads the events of a virtual host, and records when each arrived.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,10 +11,10 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
-/// What of an event is looked at.
+/// The part of an event that is read.
 #[derive(Debug, Deserialize)]
 struct Event<'a> {
-    /// The tenant and the batch, with a slash between.
+    /// The tenant and the batch, separated by a slash.
     #[serde(borrow)]
     subject: Cow<'a, str>,
     #[serde(borrow, rename = "type")]
@@ -27,7 +27,7 @@ struct Heard {
     more: Notify,
 }
 
-/// Whoever listens; it stops when it is dropped.
+/// A consumer of events, which stops when it is dropped.
 pub(crate) struct Listener {
     heard: Arc<Heard>,
     _task: JoinSet<()>,
@@ -41,7 +41,7 @@ impl Listener {
         Self { heard, _task: task }
     }
 
-    /// When each of these batches was announced as delivered, waiting no longer than until `deadline` for it.
+    /// Returns when each of these batches was reported as delivered, after waiting until `deadline` at the latest.
     pub(crate) async fn delivered(&self, subjects: &[String], deadline: Instant) -> Vec<Option<Instant>> {
         loop {
             let more = self.heard.more.notified();
@@ -53,7 +53,7 @@ impl Listener {
             if left == Duration::ZERO || times.iter().all(Option::is_some) {
                 return times;
             }
-            // Either way it is looked again.
+            // After an event and after a timeout alike, the loop checks again.
             drop(tokio::time::timeout(left, more).await);
         }
     }

@@ -1,4 +1,4 @@
-//! Where and with what was it measured? The machine and every version that matters.
+//! Collects the facts about a measurement: the machine and every version that matters.
 
 use std::fs;
 use std::path::Path;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::contestant::Places;
 
-/// What the peers are made with, as their files pin them.
+/// The Python packages of the peers, as their files pin them.
 const PYTHON: [&str; 6] = ["aio-pika", "aiohttp", "aiohttp-retry", "faststream", "celery", "requests"];
 const NODE: [&str; 2] = ["rascal", "undici"];
 const RUST: [&str; 3] = ["omniqueue", "lapin", "reqwest"];
 
-/// Facts by name, in the order in which they are told.
+/// Facts by name, in the order in which they are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine(Vec<(String, String)>);
 
 impl Machine {
-    /// Finds out what can be found out; `alone` is how many requests a second the target takes by itself.
+    /// Collects the facts; `alone` is how many requests per second the target takes without a contestant.
     pub(crate) fn inspect(places: &Places, alone: f64) -> Self {
         let peers = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../peers"));
         let read = |name: &str| fs::read_to_string(peers.join(name)).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Machine {
     }
 }
 
-/// The commit that is measured; with a plus sign if something was changed since.
+/// Returns the commit that is measured, with a plus sign if it was changed since.
 pub(crate) fn revision() -> String {
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let commit = said("git", &["-C", here, "rev-parse", "--short=12", "HEAD"]);
@@ -77,7 +77,7 @@ fn package(name: &str) -> String {
     said("dpkg-query", &["-W", "-f", "${Version}", name])
 }
 
-/// What a program says; nothing if it is not there.
+/// Returns the output of a program; an empty text if the program is not installed.
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
@@ -97,7 +97,7 @@ fn node_pins(manifest: &str) -> String {
     NODE.iter().filter_map(version).collect::<Vec<_>>().join(", ")
 }
 
-/// Every version of those packages that a lock file names.
+/// Returns every version in a lock file of the packages in `RUST`.
 fn lock_pins(lock: &str) -> String {
     let lines: Vec<&str> = lock.lines().collect();
     let pinned = |pair: &[&str]| {

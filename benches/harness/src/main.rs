@@ -1,4 +1,4 @@
-//! Measures the worker: against peers that consume the same messages, and by what a tenant feels.
+//! Measures the worker: against peers that consume the same messages, and by the delays that a tenant notices.
 
 mod alone;
 mod bus;
@@ -43,9 +43,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Measure rows, and write what came of it.
+    /// Measure rows, and write the results.
     Run(RunArguments),
-    /// Be the target: a process that the harness starts and orders about.
+    /// Be the target: a process that the harness starts and controls.
     #[command(hide = true)]
     Target,
     /// Be the worker without a store.
@@ -58,19 +58,19 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// Only this row; can be given several times.
+    /// Measure only this row; can be given several times.
     #[arg(long = "row", value_parser = clap::value_parser!(u8).range(1..=8))]
     rows: Vec<u8>,
     /// The worker that is measured.
     #[arg(long, default_value = "target/release/testmo-courier")]
     worker: PathBuf,
-    /// Where the peers were installed and built.
+    /// The folder in which the peers were installed and built.
     #[arg(long, default_value = "target/bench")]
     installed: PathBuf,
     /// The folder to which results.json and results.md are written.
     #[arg(long, default_value = "docs/benchmarks")]
     out: PathBuf,
-    /// Only contestants in whose name one of these stands, besides the worker.
+    /// Measure, besides the worker, only contestants whose name contains one of these texts.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Runs of each row, instead of five.
@@ -79,7 +79,7 @@ struct RunArguments {
     /// How many messages a contestant may hold without having acknowledged them.
     #[arg(long, default_value_t = 500)]
     prefetch: usize,
-    /// How many requests a contestant may have under way.
+    /// How many requests a contestant may have in flight.
     #[arg(long, default_value_t = 16)]
     in_flight: usize,
     /// Small and short, to try the harness; the figures mean nothing.
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
             in_runtime(async move { storeless::run(&config).await.map(|()| ExitCode::SUCCESS) })
         }
     };
-    // In a line, whatever the environment says about backtraces.
+    // In one line, even if the environment requests backtraces.
     ended.unwrap_or_else(|error| {
         progress(&format!("{error:#}"));
         ExitCode::FAILURE
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    // It fails only where a provider was installed before, and nothing runs before this.
+    // This fails only if a provider was installed before, and nothing runs before this.
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(work);
@@ -115,7 +115,7 @@ async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let rows = if arguments.rows.is_empty() { rows::ALL.to_vec() } else { arguments.rows.clone() };
     let mut neighbours = Neighbours::start(rows.iter().any(|row| rows::ON_POSTGRES.contains(row))).await?;
-    // Whoever runs is killed when this is dropped; the neighbours end in order, however it ends.
+    // A running contestant is killed when the measurement is dropped; the neighbours always end in order.
     let ended = tokio::select! {
         ended = measure(&arguments, &rows, &mut neighbours) => ended,
         _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
@@ -126,7 +126,7 @@ async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn measure(arguments: &RunArguments, rows: &[u8], neighbours: &mut Neighbours) -> anyhow::Result<ExitCode> {
-    // Contestants run in folders of their own.
+    // Contestants run in other folders, so paths must be absolute.
     let places = Places {
         worker: std::path::absolute(&arguments.worker)?,
         installed: std::path::absolute(&arguments.installed)?,
@@ -163,7 +163,7 @@ async fn measure(arguments: &RunArguments, rows: &[u8], neighbours: &mut Neighbo
                 result.taken_at = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
                 result.revision = machine::revision();
                 progress(&result.told());
-                // After each row, so that a later one that fails takes nothing with it.
+                // Written after each row, so that a later row that fails loses nothing.
                 let mut results = Results::read(&arguments.out)?;
                 results.machine = machine.clone();
                 results.rows.insert(*row, result);

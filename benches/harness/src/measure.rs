@@ -1,4 +1,5 @@
-//! How fast is a contestant? Batches wait in the queue, it is started, and the time runs from its first request.
+//! Measures a contestant's speed: batches wait in the queue, the contestant starts, and time counts from its first
+//! request.
 
 use std::time::{Duration, Instant};
 
@@ -14,33 +15,33 @@ use crate::target::order::{Manner, Report};
 use crate::usage::Usage;
 use crate::worker::{API_KEY, FOLDER, PROJECT};
 
-/// How often it is looked whether a measurement is over.
+/// The pause between two checks whether a measurement is over.
 const LOOK: Duration = Duration::from_millis(25);
 /// How long a contestant may take from its start to its first request.
 const STARTS: Duration = Duration::from_secs(60);
 
-/// What is measured.
+/// A measurement to make.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) batches: usize,
-    /// Cases of each.
+    /// The number of cases of each batch.
     pub(crate) cases: usize,
-    /// Tenants, each with an account of its own; they publish in turn, so many batches at a time.
+    /// The number of tenants, each with its own account; they take turns to publish `burst` batches.
     pub(crate) tenants: usize,
     pub(crate) burst: usize,
-    /// Where the worker keeps its things; `None` for an SQLite file.
+    /// The URL of the worker's store; `None` for an SQLite file.
     pub(crate) store_url: Option<String>,
-    /// A measurement is over after this time, or with the batches.
+    /// The longest time of a measurement, which ends earlier if all batches are done.
     pub(crate) span: Duration,
     pub(crate) prefetch: usize,
     pub(crate) in_flight: usize,
     pub(crate) manner: Manner,
 }
 
-/// What came of it.
+/// The result of a measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// Batches done: with their event, where the contestant publishes one.
+    /// Batches done: with their event, if the contestant publishes one.
     pub(crate) batches: f64,
     /// Batches whose cases were created.
     pub(crate) batches_created: f64,
@@ -48,18 +49,18 @@ pub(crate) struct Sample {
     pub(crate) cases_per_second: f64,
     /// Processor time of the contestant for 1,000 batches, in seconds.
     pub(crate) cpu_per_1000: f64,
-    /// The same of the broker.
+    /// Processor time of the broker for 1,000 batches, in seconds.
     pub(crate) broker_cpu_per_1000: f64,
-    /// The same of the target.
+    /// Processor time of the target for 1,000 batches, in seconds.
     pub(crate) target_cpu_per_1000: f64,
-    /// The most memory that it had, in bytes.
+    /// The contestant's peak memory, in bytes.
     pub(crate) peak_memory: u64,
-    /// What the target saw.
+    /// The report of the target.
     pub(crate) report: Report,
 }
 
 impl Sample {
-    /// How many batches a create request that was carried out held.
+    /// Returns the mean number of batches in a create request that was carried out.
     pub(crate) fn batches_in_a_request(&self) -> f64 {
         let served = self.report.answers.get(&201).copied().unwrap_or(0);
         self.batches_created / served.max(1) as f64
@@ -67,18 +68,18 @@ impl Sample {
 }
 
 impl Job {
-    /// The tenants, which are called like their accounts.
+    /// Returns the tenants, which have the names of their accounts.
     pub(crate) fn tenants(&self) -> Vec<String> {
         (0..self.tenants).map(|number| format!("t{number:05}")).collect()
     }
 
-    /// Every batch in the order of its publication.
+    /// Returns every batch in the order of its publication.
     fn drafts(&self, form: Form) -> impl Iterator<Item = Draft> {
         let (tenants, burst, cases) = (self.tenants(), self.burst, self.cases);
         (0..self.batches).map(move |number| draft(form, &tenants[number / burst % tenants.len()], number, cases))
     }
 
-    /// What the worker is told.
+    /// Returns the worker's settings.
     pub(crate) fn wishes(&self) -> Wishes {
         Wishes {
             store_url: self.store_url.clone(),
@@ -111,7 +112,7 @@ fn start(stage: &mut Stage, contestant: &Contestant, job: &Job) -> anyhow::Resul
     }
 }
 
-/// What peers are told.
+/// Returns the settings of peers.
 fn settings(stage: &Stage, job: &Job) -> Vec<(&'static str, String)> {
     let origin = stage.origins.first().map_or("", String::as_str);
     let amqp = &stage.setup.config.amqp;
@@ -127,7 +128,7 @@ fn settings(stage: &Stage, job: &Job) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What tells how far a contestant is.
+/// The sources that show a contestant's progress.
 struct Sight<'a> {
     contestant: &'a Contestant,
     cases: usize,
@@ -135,7 +136,7 @@ struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// Since when it has been at work, if it has begun; `idle` is when it had not.
+    /// Returns when the contestant began to work, if it has begun; `idle` is a time at which it had not begun.
     async fn begun(&self, neighbours: &mut Neighbours, idle: Instant) -> anyhow::Result<Option<Instant>> {
         if self.contestant.role == Role::Ceiling {
             return Ok((self.bus.events_ready().await? > 0).then_some(idle));
@@ -144,7 +145,7 @@ impl Sight<'_> {
         Ok(first.and_then(|at| Instant::now().checked_sub(since(at))))
     }
 
-    /// How many batches are done.
+    /// Returns how many batches are done.
     async fn done(&self, neighbours: &mut Neighbours) -> anyhow::Result<f64> {
         let created = neighbours.report().await?.cases as f64 / self.cases as f64;
         if !self.contestant.announces {
@@ -196,7 +197,7 @@ async fn watch(
     })
 }
 
-/// How long ago a time of the target's is.
+/// Returns how long ago a time of the target was.
 fn since(at: i64) -> Duration {
     let now = jiff::Timestamp::now().as_microsecond();
     Duration::from_micros(u64::try_from(now - at).unwrap_or(0))

@@ -1,29 +1,29 @@
-//! What do the contestants consume? Batches like those of a generator, about 2 kB with 5 cases.
+//! Creates the messages that the contestants consume: batches like those of a generator, about 2 kB with 5 cases.
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 use serde_json::{Value, json};
 
-/// The task that the batches are for where Celery consumes them.
+/// The name of the Celery task that consumes the batches.
 const CELERY_TASK: &str = "deliver";
 
-/// A message that is to be published.
+/// A message to publish.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) body: Vec<u8>,
     pub(crate) properties: BasicProperties,
 }
 
-/// In whose form messages are published.
+/// The form of the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// The batch as JSON, as the project's own contract says.
+    /// The batch as JSON, as the project's own contract defines it.
     Plain,
-    /// The same as the argument of a Celery task.
+    /// The batch as the argument of a Celery task.
     Celery,
 }
 
-/// A batch in a form; names of cases are unique in a tenant.
+/// Returns a batch in a form; the names of cases are unique within a tenant.
 pub(crate) fn draft(form: Form, tenant: &str, number: usize, cases: usize) -> Draft {
     let (id, batch) = (batch_id(number), batch(tenant, number, cases));
     let plain = BasicProperties::default()
@@ -36,7 +36,7 @@ pub(crate) fn draft(form: Form, tenant: &str, number: usize, cases: usize) -> Dr
     }
 }
 
-/// The id of a batch by its number.
+/// Returns the id of a batch by its number.
 pub(crate) fn batch_id(number: usize) -> String {
     format!("b-{number:06}")
 }
@@ -66,7 +66,7 @@ fn one_case(batch: usize, case: usize) -> Value {
     })
 }
 
-/// The second version of Celery's message protocol: arguments in the body, the task in the headers.
+/// Returns a message in version 2 of Celery's protocol: arguments in the body, the task in the headers.
 fn celery(id: &str, batch: &Value, plain: BasicProperties) -> Draft {
     let body = json!([[batch], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]);
     let text = |text: &str| AMQPValue::LongString(LongString::from(text));

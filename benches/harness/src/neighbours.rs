@@ -1,4 +1,4 @@
-//! What do the contestants work with? A private RabbitMQ, a private PostgreSQL where it is needed, and the target.
+//! Runs the neighbours of the contestants: a private RabbitMQ, a private PostgreSQL if a row needs it, and the target.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::script::{Script, word};
 use crate::target::order::{Manner, Order, Refusals, Report};
 use crate::usage::{self, Usage};
 
-/// All of them; they end with this process, however it ends.
+/// All neighbours; they end with this process, however it ends.
 pub(crate) struct Neighbours {
     broker: Script,
     broker_port: u16,
@@ -19,7 +19,7 @@ pub(crate) struct Neighbours {
     target_port: u16,
 }
 
-/// What those have used that share the machine with the contestants.
+/// The resources used by the neighbours that share the machine with the contestants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
     pub(crate) broker: Usage,
@@ -49,7 +49,7 @@ impl Neighbours {
         self.broker.end().await;
     }
 
-    /// An empty virtual host, as a URL.
+    /// Creates an empty virtual host, and returns its URL.
     pub(crate) async fn add_vhost(&mut self, name: &str) -> anyhow::Result<String> {
         self.broker.expect_ok(&format!("vhost {name}")).await?;
         Ok(format!("amqp://guest:guest@127.0.0.1:{}/{name}", self.broker_port))
@@ -59,12 +59,12 @@ impl Neighbours {
         self.broker.expect_ok(&format!("drop-vhost {name}")).await.map(drop)
     }
 
-    /// Drops a virtual host, should there be one of that name; for what a failed measurement left.
+    /// Drops a virtual host, if it exists, because a failed measurement may have left one.
     pub(crate) async fn drop_vhost_if_there(&mut self, name: &str) {
         drop(self.drop_vhost(name).await);
     }
 
-    /// An empty database, as a URL.
+    /// Creates an empty database, and returns its URL.
     pub(crate) async fn add_database(&mut self, name: &str) -> anyhow::Result<String> {
         let postgres = self.postgres.as_mut().context("PostgreSQL was not started")?;
         postgres.expect_ok(&format!("database {name}")).await?;
@@ -77,22 +77,22 @@ impl Neighbours {
         postgres.expect_ok(&format!("drop-database {name}")).await.map(drop)
     }
 
-    /// The origin of an account at the target.
+    /// Returns the origin of an account at the target.
     pub(crate) fn origin(&self, account: &str) -> String {
         format!("http://127.0.0.1:{}/{account}", self.target_port)
     }
 
-    /// Makes the target forget everything and behave like this.
+    /// Makes the target forget everything, and sets its behaviour.
     pub(crate) async fn behave(&mut self, manner: Manner) -> anyhow::Result<()> {
         self.order(&Order::Reset(manner)).await.map(drop)
     }
 
-    /// What the target has seen.
+    /// Returns the report of the target.
     pub(crate) async fn report(&mut self) -> anyhow::Result<Report> {
         Ok(serde_json::from_str(&self.order(&Order::Report).await?)?)
     }
 
-    /// What the target refused by 429.
+    /// Returns the requests that the target refused by 429.
     pub(crate) async fn refusals(&mut self) -> anyhow::Result<Refusals> {
         Ok(serde_json::from_str(&self.order(&Order::Refusals).await?)?)
     }
@@ -101,7 +101,7 @@ impl Neighbours {
         self.target.ask(&serde_json::to_string(order)?).await
     }
 
-    /// What the broker and the target have used so far.
+    /// Returns the resources that the broker and the target have used so far.
     pub(crate) fn usage(&self) -> Used {
         let target = self.target.pid().map(usage::of_group).unwrap_or_default();
         Used { broker: usage::of_group(self.broker_vm), target }

@@ -1,13 +1,13 @@
-//! How is something told to the person who waits, and how are figures written?
+//! Prints progress, and formats figures.
 
 use std::io::Write;
 
-/// A line on standard output; that nobody reads it is no reason to stop.
+/// Prints a line on standard output; a failure is ignored, because the measurement does not depend on a reader.
 pub(crate) fn progress(line: &str) {
     drop(std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()));
 }
 
-/// A whole number with its thousands apart.
+/// Returns a whole number with separated thousands.
 pub(crate) fn count(figure: f64) -> String {
     let digits = format!("{:.0}", figure.abs());
     let mut apart = String::new();
@@ -20,17 +20,17 @@ pub(crate) fn count(figure: f64) -> String {
     apart
 }
 
-/// Bytes as megabytes of 1,048,576.
+/// Returns bytes as megabytes of 1,048,576.
 pub(crate) fn megabytes(bytes: f64) -> String {
     format!("{:.1}", bytes / 1_048_576.0)
 }
 
-/// A time that is given in milliseconds.
+/// Returns a time in milliseconds with its unit.
 pub(crate) fn milliseconds(figure: f64) -> String {
     format!("{figure:.2} ms")
 }
 
-/// How many times as much.
+/// Returns a ratio as a multiple.
 pub(crate) fn times(ratio: f64) -> String {
     format!("{ratio:.2} x")
 }

@@ -1,5 +1,5 @@
-//! How do the figures become files? A row's part of the JSON is replaced when it is measured, and the Markdown is
-//! written from the JSON.
+//! Writes the figures to files: a measured row replaces its part of the JSON, and the Markdown is written from the
+//! JSON.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,57 +10,57 @@ use serde_json::Value;
 
 use crate::machine::Machine;
 
-/// Everything that was measured.
+/// All results.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
-    /// Where and with what the last row was measured.
+    /// The machine and versions of the last measured row.
     pub(crate) machine: Machine,
     pub(crate) rows: BTreeMap<u8, RowResult>,
 }
 
-/// What a row gave.
+/// The result of a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RowResult {
     pub(crate) number: u8,
     pub(crate) scenario: String,
-    /// When, to the minute.
+    /// When the row was measured, to the minute.
     pub(crate) taken_at: String,
     /// The commit that was measured.
     pub(crate) revision: String,
     pub(crate) runs: usize,
-    /// Whether it was only a try of the harness, whose figures mean nothing.
+    /// Whether this was only a try of the harness, whose figures mean nothing.
     pub(crate) quick: bool,
     pub(crate) header: Vec<String>,
     pub(crate) lines: Vec<Vec<String>>,
     pub(crate) checks: Vec<Check>,
     pub(crate) notes: Vec<String>,
-    /// Every run as it was.
+    /// Every run as it was measured.
     pub(crate) samples: BTreeMap<String, Value>,
 }
 
-/// Something that is to be reached.
+/// A goal to reach.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) what: String,
-    /// What was measured.
+    /// The measured figure.
     pub(crate) figure: String,
-    /// `None` where there is nothing to reach, or nothing was measured.
+    /// `None` if there is no goal, or nothing was measured.
     pub(crate) reached: Option<bool>,
 }
 
 impl Check {
-    /// A figure and whether it is good enough; `None` if it could not be measured.
+    /// Returns a check of a figure that is good enough or not; `None` if the figure could not be measured.
     pub(crate) fn judged(what: &str, figure: Option<(String, bool)>) -> Self {
         let (figure, reached) = figure.map_or_else(|| ("not measured".to_owned(), None), |(f, ok)| (f, Some(ok)));
         Self { what: what.to_owned(), figure, reached }
     }
 
-    /// A figure that is only told.
+    /// Returns a figure without a goal.
     pub(crate) fn told(what: &str, figure: Option<String>) -> Self {
         Self { what: what.to_owned(), figure: figure.unwrap_or_else(|| "not measured".to_owned()), reached: None }
     }
 
-    /// The verdict in words.
+    /// Returns the verdict in words.
     pub(crate) fn verdict(&self) -> &'static str {
         match self.reached {
             Some(true) => "reached",
@@ -87,7 +87,7 @@ impl RowResult {
         }
     }
 
-    /// What a person reads while it is measured.
+    /// Returns the text that a person reads during the measurement.
     pub(crate) fn told(&self) -> String {
         let mut text = format!("{}\n", table(&self.header, &self.lines));
         for check in &self.checks {
@@ -98,7 +98,7 @@ impl RowResult {
 }
 
 impl Results {
-    /// What is in a folder, or nothing yet.
+    /// Reads the results in a folder, or returns empty results if there are none.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(JSON);
         if !file.exists() {
@@ -148,7 +148,7 @@ impl RowResult {
 const JSON: &str = "results.json";
 const MARKDOWN: &str = "results.md";
 
-/// A table in Markdown whose columns line up; figures stand to the right.
+/// Returns a Markdown table with aligned columns.
 fn table(header: &[String], lines: &[Vec<String>]) -> String {
     let cell = |line: &Vec<String>, at: usize| line.get(at).map_or(String::new(), |cell| cell.replace('|', "/"));
     let wide = |at: usize| {

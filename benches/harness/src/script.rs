@@ -1,4 +1,4 @@
-//! How is a process spoken to that obeys lines? Brokers, databases and the target, each ending with its input.
+//! Controls a process by lines on its input: a broker, a database or the target, each of which ends with its input.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// How long such a process may take to clean up after itself.
+/// How long such a process may take to clean up.
 const CLEANS_UP: Duration = Duration::from_secs(15);
 
 /// A process that answers each line with a line.
@@ -19,13 +19,13 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Starts it, and gives what it says once it is ready.
+    /// Starts the process; returns it with its line about being ready.
     pub(crate) async fn start(program: &Path, arguments: &[&str]) -> anyhow::Result<(Self, String)> {
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Ctrl-C on a terminal is for the harness, which then ends everybody in order.
+            // Ctrl-C on a terminal reaches only the harness, which then ends all processes in order.
             .process_group(0)
             .spawn()
             .with_context(|| program.display().to_string())?;
@@ -39,14 +39,14 @@ impl Script {
         Ok((script, ready))
     }
 
-    /// Says a line, and gives the answer.
+    /// Sends a line, and returns the answer.
     pub(crate) async fn ask(&mut self, order: &str) -> anyhow::Result<String> {
         let orders = self.orders.as_mut().context("it was told to end")?;
         orders.write_all(format!("{order}\n").as_bytes()).await?;
         self.answer().await
     }
 
-    /// Says a line to which the last line of the answer has to be `ok`, and gives the lines before it.
+    /// Sends a line whose answer must end with the line `ok`; returns the lines before `ok`.
     pub(crate) async fn expect_ok(&mut self, order: &str) -> anyhow::Result<Vec<String>> {
         let (mut said, mut answer) = (Vec::new(), self.ask(order).await?);
         while answer != "ok" {
@@ -59,7 +59,7 @@ impl Script {
         Ok(said)
     }
 
-    /// Ends it, and waits until it has cleaned up.
+    /// Ends the process, and waits until it has cleaned up.
     pub(crate) async fn end(mut self) {
         drop(self.orders.take());
         if tokio::time::timeout(CLEANS_UP, self.child.wait()).await.is_err() {
@@ -67,7 +67,7 @@ impl Script {
         }
     }
 
-    /// Its process id, while it runs.
+    /// Returns the process id, while the process runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child.id()
     }
@@ -77,7 +77,7 @@ impl Script {
     }
 }
 
-/// The value of `name=value` in a line of words.
+/// Returns the value of `name=value` in a line of words.
 pub(crate) fn word<'a>(line: &'a str, name: &str) -> anyhow::Result<&'a str> {
     let found = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     found.with_context(|| format!("no {name} in: {line}"))

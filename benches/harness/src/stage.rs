@@ -1,4 +1,4 @@
-//! What is set up for one measurement? A virtual host of its own, a worker's store, and whoever runs.
+//! Sets up one measurement: a virtual host, a worker's store, and the running contestants.
 
 use anyhow::Context;
 use tempfile::TempDir;
@@ -8,10 +8,10 @@ use crate::contestant::{Contestant, Role, Running};
 use crate::neighbours::Neighbours;
 use crate::worker::{Settings, Setup};
 
-/// The virtual host of every measurement; there is one at a time.
+/// The virtual host of every measurement, of which there is one at a time.
 const VHOST: &str = "bench";
 
-/// What a row wants of the worker.
+/// The worker settings of a row.
 #[derive(Clone, Debug)]
 pub(crate) struct Wishes {
     /// `None` for an SQLite file.
@@ -19,13 +19,13 @@ pub(crate) struct Wishes {
     pub(crate) prefetch: usize,
     pub(crate) in_flight: usize,
     pub(crate) max_cases: Option<usize>,
-    /// Tenants, which are called like their accounts.
+    /// The tenants, which have the names of their accounts.
     pub(crate) tenants: Vec<String>,
 }
 
-/// Everything of one measurement; dropping it kills whoever runs.
+/// Everything of one measurement; the contestants are killed when this value is dropped.
 pub(crate) struct Stage {
-    // Before the folder, so that nobody runs in it when it is removed.
+    // Dropped before the folder, so that no contestant runs in the folder when it is removed.
     pub(crate) running: Vec<Running>,
     pub(crate) bus: Bus,
     pub(crate) setup: Setup,
@@ -63,7 +63,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts a worker; a further one shares the store of the first, if it has any.
+    /// Starts a worker; further workers share the store of the first, if it has one.
     pub(crate) fn start_worker(&mut self, worker: &Contestant) -> anyhow::Result<()> {
         if worker.role == Role::Storeless {
             let file = self.setup.file().display().to_string();
@@ -78,17 +78,17 @@ impl Stage {
         Ok(())
     }
 
-    /// Fails if somebody has ended by itself.
+    /// Fails if a contestant has ended.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         self.running.iter_mut().try_for_each(Running::check)
     }
 
-    /// The end of the first one's log.
+    /// Returns the end of the first contestant's log.
     pub(crate) fn tail(&self) -> anyhow::Result<String> {
         Ok(self.running.first().context("nobody runs")?.tail())
     }
 
-    /// Ends everybody and removes everything.
+    /// Ends all contestants and removes everything.
     pub(crate) async fn strike(self, neighbours: &mut Neighbours) -> anyhow::Result<()> {
         for running in self.running {
             running.end().await;

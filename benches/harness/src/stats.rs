@@ -1,6 +1,6 @@
-//! What is in the middle, and what is at the end, of some figures?
+//! Computes the median and percentiles of figures.
 
-/// The median; none of none.
+/// Returns the median; `None` if there are no figures.
 pub(crate) fn median(figures: &[f64]) -> Option<f64> {
     let sorted = sorted(figures);
     let middle = sorted.len() / 2;
@@ -11,7 +11,7 @@ pub(crate) fn median(figures: &[f64]) -> Option<f64> {
     }
 }
 
-/// The smallest figure that at least `percent` of all do not exceed (nearest rank); none of none.
+/// Returns the smallest figure that at least `percent` of all do not exceed (nearest rank); `None` if there are none.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank among some figures is small")]
 pub(crate) fn percentile(figures: &[f64], percent: f64) -> Option<f64> {
     let sorted = sorted(figures);

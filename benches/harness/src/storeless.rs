@@ -1,5 +1,5 @@
-//! What would the worker do without a store? A worker whose store keeps nothing: every claim is granted, every change
-//! is done, and events wait in memory until they are announced.
+//! Runs the worker with a store that keeps nothing: every claim is granted, every change succeeds, and events wait in
+//! memory until they are published.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -35,12 +35,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Longer than any event waits, as nobody else would announce it.
+/// How long an event is reserved for its publisher, in milliseconds: longer than any event waits, because no other
+/// worker would publish it.
 const TURN_MS: i64 = 600_000;
-/// As the worker has it for what is not batches.
+/// The worker's own prefetch for the queues of undeliverable messages.
 const UNDELIVERABLE_PREFETCH: u16 = 20;
 
-/// Runs the worker as `testmo-courier run` does, but for its store, until it is told to end.
+/// Runs the worker as `testmo-courier run` does, except for its store, until SIGTERM.
 pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
     let config = load(&Sources { files: vec![file.to_owned()], ..Sources::default() })?;
     telemetry::start(&config.log);
@@ -81,7 +82,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A store that keeps nothing but the connections it was given and the events that wait.
+/// A store that keeps only the given connections and the waiting events.
 #[derive(Debug)]
 struct Storeless {
     clock: Clock,

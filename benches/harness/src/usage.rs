@@ -1,17 +1,17 @@
-//! How much have processes used? Read from /proc, for all processes of a group.
+//! Reads from /proc how much the processes of a group have used.
 
 use std::fs;
 
-/// What a group of processes has used.
+/// The resources that a group of processes has used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     /// Processor time, in seconds.
     pub(crate) cpu: f64,
-    /// The sum of the most memory that each had resident, in bytes.
+    /// The sum of the processes' peak resident memory, in bytes.
     pub(crate) peak_memory: u64,
 }
 
-/// What the processes of a group have used so far; nothing if there are none.
+/// Returns what the processes of a group have used so far; zeros if there are none.
 pub(crate) fn of_group(group: u32) -> Usage {
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     let mut usage = Usage::default();
@@ -27,9 +27,9 @@ pub(crate) fn of_group(group: u32) -> Usage {
     usage
 }
 
-/// Ticks that a process and its children that ended have spent, if it is of the group.
+/// Returns the ticks of a process and its ended children, if the process belongs to the group.
 fn ticks_of(stat: &str, group: u32) -> Option<u64> {
-    // The name in parentheses may hold blanks; what follows it starts with the third field.
+    // The name in parentheses may contain blanks; the text after it starts with the third field.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     (number(5)? == u64::from(group)).then(|| (14..=17).filter_map(number).sum())

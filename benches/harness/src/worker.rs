@@ -1,5 +1,5 @@
-//! How is the worker set up for a measurement? As `init` and `tenants set` would, with its own defaults but for what a
-//! row says.
+//! Sets up the worker for a measurement as `init` and `tenants set` do, with its own defaults except for a row's
+//! settings.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use testmo_courier::store::{ConnectionStore, Store, StoreHealth};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 
-/// The key that the target takes, as it takes any.
+/// The API key; the target accepts any key.
 pub(crate) const API_KEY: &str = "bench-key";
-/// The project and the folder in which the target lets cases be created.
+/// The project and the folder in which cases are created.
 pub(crate) const PROJECT: u64 = 1;
 pub(crate) const FOLDER: u64 = 1;
 
-/// What a worker needs before it is started.
+/// The folder and configuration of a worker.
 pub(crate) struct Setup {
-    /// A folder of its own.
+    /// The worker's own folder.
     pub(crate) dir: PathBuf,
     pub(crate) config: Config,
 }
 
-/// What differs from the defaults.
+/// The settings that differ from the defaults.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) amqp_url: String,
     /// `None` for an SQLite file in the worker's folder.
     pub(crate) store_url: Option<String>,
     pub(crate) prefetch: usize,
-    /// Requests at once to one account.
+    /// Concurrent requests to one account.
     pub(crate) in_flight: usize,
     /// Cases in a request; `None` for the default.
     pub(crate) max_cases: Option<usize>,
@@ -57,7 +57,7 @@ impl Setup {
         Ok(setup)
     }
 
-    /// The same for a further worker on the same store, in a folder of its own.
+    /// Sets up another worker on the same store, in its own folder.
     pub(crate) fn join(&self, dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
         let setup = Self::configure(dir, settings)?;
         let (from, to) = (&self.config.keys.master_key_file, &setup.config.keys.master_key_file);
@@ -73,12 +73,12 @@ impl Setup {
         Ok(Self { dir: dir.to_owned(), config })
     }
 
-    /// The arguments with which the worker runs.
+    /// Returns the arguments with which the worker runs.
     pub(crate) fn arguments(&self) -> Vec<String> {
         ["--config".to_owned(), self.file().display().to_string(), "run".to_owned()].into()
     }
 
-    /// The worker's configuration.
+    /// Returns the path of the worker's configuration.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.join(FILE)
     }
@@ -107,7 +107,7 @@ fn text(dir: &Path, settings: &Settings) -> String {
     text
 }
 
-/// A connection as it is stored after a look that found everything in order.
+/// Returns a connection as it is stored after a verification that passed.
 fn verified(tenants: &Tenants, tenant: &str, origin: &str, now: i64) -> anyhow::Result<ConnectionRow> {
     let access = Access { origin: tenants.policy().check(origin)?, key: SecretString::from(API_KEY) };
     let row = tenants.enter(Entered {

@@ -1,11 +1,11 @@
-//! What is published, and what has to be in Testmo afterwards?
+//! Defines the batches that are published, and the cases that must be in Testmo afterwards.
 
 use serde_json::{Value, json};
 use testmo_courier::batch::{BatchKey, batch_tag};
 
 /// The folder that every tenant has.
 const ROOT: &str = "Generated";
-/// Testmo takes no longer names.
+/// The length of a name that Testmo refuses as too long.
 const TOO_LONG: usize = 600;
 
 /// A batch of a plan.
@@ -16,11 +16,11 @@ pub(crate) struct Batch {
     pub(crate) cases: usize,
     /// The position of a case that Testmo refuses.
     pub(crate) refused: Option<usize>,
-    /// Where it goes, below the tenant's folder.
+    /// The folders of the cases, below the tenant's folder.
     pub(crate) folder: &'static [&'static str],
 }
 
-/// A case as it has to be in Testmo.
+/// A case as it must be in Testmo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -34,7 +34,7 @@ impl Batch {
         format!("b-{}", self.number)
     }
 
-    /// What events are about.
+    /// Returns the subject of the batch's events.
     pub(crate) fn subject(&self) -> String {
         format!("{}/{}", self.tenant, self.id())
     }
@@ -43,12 +43,12 @@ impl Batch {
         Ok(self.subject().parse()?)
     }
 
-    /// The word in events and in the ledger for how it ends.
+    /// Returns the batch's final state, by its name in events and in the ledger.
     pub(crate) fn outcome(&self) -> &'static str {
         if self.refused.is_some() { "partial" } else { "delivered" }
     }
 
-    /// The message.
+    /// Returns the message that is published.
     pub(crate) fn body(&self) -> Vec<u8> {
         let case = |n: usize| {
             json!({"external_id": format!("TC-{n}"), "name": self.name(n), "tags": ["Smoke Test"],
@@ -63,7 +63,7 @@ impl Batch {
         body.to_string().into_bytes()
     }
 
-    /// Some names are equal within a batch, as generators write them.
+    /// Returns the name of a case. Some names are equal within a batch, because generators write equal names.
     fn name(&self, n: usize) -> String {
         if self.refused == Some(n) {
             return format!("{} {}", self.id(), "x".repeat(TOO_LONG));
@@ -71,12 +71,12 @@ impl Batch {
         format!("{} case {}", self.id(), n - n % 7 / 6)
     }
 
-    /// The positions of the cases that have to arrive, in order.
+    /// Returns the positions of the cases that must arrive, in order.
     pub(crate) fn arriving(&self) -> impl Iterator<Item = usize> {
         (0..self.cases).filter(|n| self.refused != Some(*n))
     }
 
-    /// What has to be in Testmo in the end, in order of ids.
+    /// Returns the cases that must be in Testmo at the end, in order of ids.
     pub(crate) fn rows(&self) -> anyhow::Result<Vec<Row>> {
         let mut tags = vec!["smoke-test".to_owned(), batch_tag(&self.key()?)];
         tags.sort();

@@ -1,4 +1,4 @@
-//! When is nothing left to be done? When every batch is settled and announced, and nothing waits anywhere.
+//! Waits until every batch is finished, its outcome is published, and nothing waits anywhere.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::check::late;
 use crate::plan::{Action, Plan, TENANTS};
 use crate::stage::Stage;
 
-/// The longest that draining may take: as long as an account may be throttled, and then some.
+/// The longest that draining may take: longer than the longest rate-limit pause of an account.
 const DRAIN: Duration = Duration::from_secs(150);
-/// How long no event has to come until all are heard.
+/// How long no event must arrive before the events count as complete.
 const SILENCE: Duration = Duration::from_millis(300);
-/// The longest that a request may still be under way at the stand-in.
+/// The longest that a request may still be in flight at the stand-in.
 const LAST_REQUEST: Duration = Duration::from_secs(20);
 
-/// So often a message that workers stopped over is tried alone.
+/// How often a suspect is tried alone before it becomes dead.
 const MOST_CRASHES_ALONE: usize = 3;
 
-/// Every event that was heard, by its subject.
+/// Every received event, by its subject.
 pub(crate) type Heard = BTreeMap<String, Vec<Value>>;
 
-/// Waits until nothing is left to be done, and stops the workers.
+/// Waits until nothing is left to do, and stops the workers.
 pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Heard> {
     let mut heard = Heard::new();
     let deadline = Instant::now() + DRAIN;
@@ -46,7 +46,7 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Hear
             left.extend(under_way(stage));
         }
         if left.is_empty() {
-            // Only now, as asking the queues costs a second each.
+            // The queues are asked last, because each question takes a second.
             left = in_queues(stage).await?;
         }
         if left != told {
@@ -73,20 +73,20 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Hear
     Ok(heard)
 }
 
-/// Takes what events there are.
+/// Receives all events that are there.
 async fn hear(stage: &mut Stage, heard: &mut Heard) -> anyhow::Result<()> {
     while let Ok(event) = timeout(SILENCE, stage.events.next()).await {
         let Event::Delivery(delivery) = event.context("the events have ended")? else { continue };
         let body: Value = serde_json::from_slice(&delivery.message.body)?;
         let subject = body["subject"].as_str().unwrap_or_default().to_owned();
         heard.entry(subject).or_default().push(body);
-        // An event that is not acknowledged comes again, and is counted as a copy.
+        // An event that is not acknowledged is delivered again, and is counted as a copy.
         drop(delivery.handle.ack().await);
     }
     Ok(())
 }
 
-/// What is left to be done, as far as the store and the events tell.
+/// Returns what is left to do, as far as the store and the events show.
 async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, StoreError> {
     let mut left = Vec::new();
     for batch in &plan.batches {
@@ -109,7 +109,7 @@ async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, 
         if row.content.reason == Reason::KeyRefused {
             mend(stage, &row).await;
         }
-        // It was to blame for nothing: the plan ended the worker while it was tried alone.
+        // The batch was not at fault: the plan ended the worker while it tried the batch alone.
         if row.content.reason == Reason::CrashLoop && violent_ends(plan) > MOST_CRASHES_ALONE {
             replay(stage, &row).await?;
         }
@@ -120,7 +120,8 @@ async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, 
     Ok(left)
 }
 
-/// A worker may have noticed a revoked key after a person had looked: the person looks again.
+/// Has a person verify the connection again, because a worker may have noticed a revoked key after the person's last
+/// verification.
 async fn mend(stage: &Stage, row: &Shelved) {
     if let Some(tenant) = row.tenant() {
         let mended = stage.people.mend(tenant.as_str()).await;
@@ -128,7 +129,7 @@ async fn mend(stage: &Stage, row: &Shelved) {
     }
 }
 
-/// How often a plan ends a worker without asking it to stop.
+/// Returns how often a plan ends a worker without asking it to stop.
 fn violent_ends(plan: &Plan) -> usize {
     let crashes = plan.orders.iter().flatten().count();
     let ends = |action: &Action| {
@@ -141,7 +142,7 @@ fn violent_ends(plan: &Plan) -> usize {
     crashes + plan.actions.iter().map(|(_, action)| ends(action)).sum::<usize>()
 }
 
-/// A person has it tried again.
+/// Replays a batch, as a person does.
 async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
     let replayed = match replay::decide(&stage.store, row, usize::MAX).await? {
         Ok(replay) => format!("{:?}", stage.store.commit(replay.change.into()).await?),
@@ -151,14 +152,14 @@ async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a row is of a batch with a case that is refused: it waits for a person.
+/// Returns whether a row of the shelf belongs to a batch with a refused case, which waits for a person.
 fn is_expected(plan: &Plan, row: &Shelved) -> bool {
     let ShelfIdentity::Batch(key, _) = &row.content.identity else { return false };
     let of_plan = |batch: &crate::batches::Batch| batch.subject() == key.to_string() && batch.refused.is_some();
     row.state == ShelfState::Dead && row.content.reason == Reason::CaseRefused && plan.batches.iter().any(of_plan)
 }
 
-/// Which queues hold messages, delivered or not.
+/// Returns the queues that hold messages, delivered or not.
 async fn in_queues(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let amqp = &stage.config.amqp;
     let mut queued = Vec::new();
@@ -171,14 +172,14 @@ async fn in_queues(stage: &Stage) -> anyhow::Result<Vec<String>> {
     Ok(queued)
 }
 
-/// Requests that the stand-in may still carry out.
+/// Returns the accounts with requests that the stand-in may still carry out.
 fn under_way(stage: &Stage) -> Vec<String> {
     let is_open = |tenant| stage.testmo.account(tenant).requests().iter().any(|request| request.answered_at.is_none());
     let open = TENANTS.into_iter().filter(|tenant| is_open(tenant));
     open.map(|tenant| format!("a request to {tenant} is under way")).collect()
 }
 
-/// Whether an event tells how a batch ended.
+/// Returns whether an event reports an outcome.
 pub(crate) fn is_terminal(event: &Value) -> bool {
     event["data"]["revision"].is_number()
 }

@@ -1,4 +1,4 @@
-//! Which plan belongs to a seed? Drawn so that the assumptions that the promises rest on hold.
+//! Draws the plan of a seed, within the assumptions on which the worker's promises rest.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ const POINTS: [&str; 8] = [
     "after_publish",
 ];
 
-/// Pauses of a worker, and stalls of the way to Testmo, are shorter than this: longer ones would be a commit beyond the
-/// settle time, or a pause beyond the margin.
+/// The longest pause of a worker, and the longest stall of the connection to Testmo, in milliseconds: a longer one
+/// would be a commit after the settle time, or a pause beyond the margin.
 const LONGEST_PAUSE: u64 = 900;
-/// Two of them follow each other no sooner, for they would add up.
+/// The shortest time between two pauses or stalls, which would otherwise add up.
 const APART: Duration = Duration::from_secs(3);
 
 impl Plan {
-    /// The plan of a seed; every fourth kills the broker.
+    /// Draws the plan of a seed; every fourth plan kills the broker.
     pub(crate) fn of(seed: u64, form: Form) -> Self {
         let mut rng = Rng::with_seed(seed.wrapping_mul(2).wrapping_add(u64::from(form.replicas > 1)));
         let length = if form.short { rng.u64(4_000..6_000) } else { rng.u64(8_000..30_000) };
@@ -67,7 +67,7 @@ impl Plan {
 
 fn batch(rng: &mut Rng, number: usize) -> Batch {
     let cases = if rng.u8(..10) == 0 { rng.usize(100..300) } else { rng.usize(1..30) };
-    // One that is refused among others, which is not the connection's fault.
+    // The connection is not to blame if one case is refused among others.
     let refused = (rng.u8(..10) == 0 && (4..60).contains(&cases)).then(|| rng.usize(..cases));
     let folder: &[&str] = match rng.u8(..6) {
         0 => &["Checkout"],
@@ -111,7 +111,7 @@ fn trouble(rng: &mut Rng, form: Form) -> Action {
 
 fn crash(rng: &mut Rng) -> Option<Crash> {
     let crash = Crash { point: POINTS[rng.usize(..POINTS.len())], passing: rng.u32(1..8) };
-    // A worker that is not built for tests knows no such order.
+    // A worker that is not built for tests does not know this order.
     (rng.bool() && cfg!(debug_assertions)).then_some(crash)
 }
 
@@ -139,7 +139,7 @@ fn ms(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(rng.u64(range))
 }
 
-/// Leaves out pauses and stalls that would add up with one before.
+/// Removes pauses and stalls that would add up with an earlier one.
 fn apart(mut actions: Vec<(Duration, Action)>) -> Vec<(Duration, Action)> {
     let mut last: Option<Duration> = None;
     actions.retain(|(at, action)| {

@@ -1,4 +1,4 @@
-//! Breaks everything around real workers by seeded plans, and checks that nothing is lost and nothing is twice.
+//! Breaks everything around real workers by seeded plans, and checks that nothing is lost and nothing is created twice.
 
 mod batches;
 mod check;
@@ -24,25 +24,25 @@ use crate::neighbour::Neighbour;
 use crate::plan::{Form, Plan};
 use crate::stage::{Ground, Stage};
 
-/// Runs seeded plans of trouble against real workers.
+/// Runs seeded plans of faults against real workers.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// How many seeds.
+    /// How many seeds to run.
     #[arg(long, default_value_t = 10)]
     seeds: u64,
-    /// 1 for one worker on SQLite, 3 for three on PostgreSQL; without it each seed is run in both forms.
+    /// 1 for one worker on SQLite, 3 for three on PostgreSQL; by default each seed is run in both forms.
     #[arg(long, value_parser = ["1", "3"])]
     replicas: Option<String>,
-    /// Plans that are over soon.
+    /// Run shorter plans.
     #[arg(long)]
     short: bool,
-    /// Plans in which Testmo commits later than the settle time allows: duplicates have to be told of.
+    /// Run plans in which Testmo commits after the settle time: duplicates must be reported.
     #[arg(long)]
     late: bool,
-    /// Tell what happened in plans that pass, too, and keep the workers' logs.
+    /// Show the time line of plans that pass, too, and keep the workers' logs.
     #[arg(long)]
     verbose: bool,
     /// The worker to run, built for tests.
@@ -51,14 +51,14 @@ struct Arguments {
     /// A file to which each result is appended.
     #[arg(long)]
     results: Option<PathBuf>,
-    /// What the results say of the worker's version.
+    /// The worker's version, as shown in the results.
     #[arg(long, default_value = "unknown")]
     revision: String,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    // It fails only where a provider was installed before, and nothing runs before this.
+    // This fails only if a provider was installed before, and nothing runs before this.
     drop(rustls::crypto::ring::default_provider().install_default());
     let arguments = Arguments::parse();
     let forms: &[usize] = match arguments.replicas.as_deref() {
@@ -80,7 +80,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs one plan, and tells and notes how it ended; a failure leaves the workers' logs, and says how to run it again.
+/// Runs one plan, and reports and records the result; after a failure, the workers' logs are kept and the report shows
+/// the command that runs the plan again.
 async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Result<bool> {
     let dir = tempfile::tempdir()?;
     let began = Instant::now();
@@ -121,7 +122,7 @@ async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Res
     Ok(broken.is_empty())
 }
 
-/// What does not hold after a plan, and what happened.
+/// Runs one plan; returns the violations and the time line.
 async fn attempt(
     plan: &Plan,
     dir: &Path,

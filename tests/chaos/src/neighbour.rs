@@ -1,4 +1,4 @@
-//! How are the private broker and the private database spoken to? Through the scripts that run them.
+//! Controls the private broker and the private database through the scripts that run them.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-/// A private server; it ends with its script, and that with this process.
+/// A private server, which ends with its script; the script ends with this process.
 #[derive(Clone)]
 pub(crate) struct Neighbour {
     script: Arc<Mutex<Script>>,
-    /// The first words that the script said.
+    /// The first line of the script.
     ready: Arc<str>,
 }
 
@@ -27,7 +27,7 @@ impl Script {
         self.answers.next_line().await?.context("the script of a private server has ended")
     }
 
-    /// Gives an order that is answered by one line.
+    /// Sends an order that is answered by one line.
     async fn ask(&mut self, order: &str, expected: &str) -> anyhow::Result<()> {
         self.orders.write_all(format!("{order}\n").as_bytes()).await?;
         let answer = self.answer().await?;
@@ -35,7 +35,7 @@ impl Script {
         Ok(())
     }
 
-    /// Gives an order whose answer ends with `ok`.
+    /// Sends an order whose answer ends with `ok`.
     async fn run(&mut self, order: &str) -> anyhow::Result<String> {
         self.orders.write_all(format!("{order}\n").as_bytes()).await?;
         let mut told = Vec::new();
@@ -55,7 +55,7 @@ impl Neighbour {
         Self::start("broker.sh").await
     }
 
-    /// A database that keeps every commit it has answered, whatever happens to it.
+    /// Starts a database that keeps every commit that it has confirmed, even if it is killed.
     pub(crate) async fn postgres() -> anyhow::Result<Self> {
         Self::start("postgres.sh").await
     }
@@ -71,7 +71,7 @@ impl Neighbour {
         Ok(Self { script: Arc::new(Mutex::new(script)), ready: ready.into() })
     }
 
-    /// A value that the script told at its start.
+    /// Returns a value from the first line of the script.
     fn word(&self, name: &str) -> anyhow::Result<&str> {
         let value = self.ready.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
         value.with_context(|| format!("no {name} in {}", self.ready))
@@ -81,7 +81,7 @@ impl Neighbour {
         Ok(self.word("port")?.parse()?)
     }
 
-    /// The URL of a database, reached at a port of this machine.
+    /// Returns the URL of a database, reached at a port of this machine.
     pub(crate) fn database_url(&self, database: &str, port: u16) -> anyhow::Result<String> {
         let server = self.word("url")?.rsplit_once(':').context("a port")?.0;
         Ok(format!("{server}:{port}/{database}"))
@@ -91,14 +91,14 @@ impl Neighbour {
         self.script.lock().await.run(&format!("{what} {name}")).await.map(drop)
     }
 
-    /// SIGKILL to all of the server, and a new start with the same data.
+    /// Kills the server by SIGKILL, and starts it again with the same data.
     pub(crate) async fn kill_and_boot(&self) -> anyhow::Result<()> {
         let mut script = self.script.lock().await;
         script.ask("kill", "killed").await?;
         script.ask("start", "ready ").await
     }
 
-    /// A clean end that waits for nobody's transaction, and a new start.
+    /// Stops the server cleanly, without waiting for open transactions, and starts it again.
     pub(crate) async fn stop_and_boot(&self) -> anyhow::Result<()> {
         let mut script = self.script.lock().await;
         script.ask("stop", "stopped").await?;
@@ -109,7 +109,7 @@ impl Neighbour {
         self.script.lock().await.run("close-connections").await.map(drop)
     }
 
-    /// How many messages a queue of the broker holds, those included that somebody has not acknowledged.
+    /// Returns how many messages a queue of the broker holds, including unacknowledged ones.
     pub(crate) async fn depth(&self, vhost: &str, queue: &str) -> anyhow::Result<u64> {
         let told = self.script.lock().await.run(&format!("depth {vhost} {queue}")).await?;
         told.trim().parse().with_context(|| format!("a number, not {told}"))

@@ -1,4 +1,4 @@
-//! What do people do? They enter connections, and look after those whose key was refused.
+//! Does what people do: enters connections, and fixes those whose key was refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use tokio::time::{Instant, sleep};
 
-/// The longest that a connection may not work for a person, once its key does: as long as its account is throttled.
+/// How long a connection may stay unverified for a person after its key works again: as long as a rate-limit pause of
+/// its account.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(500);
 

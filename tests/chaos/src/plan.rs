@@ -1,13 +1,14 @@
-//! What happens in one run? A list of actions with their times.
+//! Defines the actions of one run, with their times.
 
 use std::time::Duration;
 
 use crate::batches::Batch;
 
-/// The names of the tenants, each with a Testmo account of its own.
+/// The names of the tenants, each with its own Testmo account.
 pub(crate) const TENANTS: [&str; 3] = ["amber", "birch", "cedar"];
 
-/// A quorum queue on a single node loses confirmed messages when that node is killed sooner after the declaration.
+/// How long a quorum queue on a single node must exist before the node may be killed: it loses confirmed messages if
+/// the node is killed sooner after the declaration.
 pub(crate) const QUEUE_SETTLES: Duration = Duration::from_secs(2);
 
 /// The actions of one run with their times, in order.
@@ -18,19 +19,19 @@ pub(crate) struct Plan {
     pub(crate) batches: Vec<Batch>,
     /// Where each worker crashes in its first life.
     pub(crate) orders: Vec<Option<Crash>>,
-    /// What 429 says of the wait, for each tenant's account.
+    /// How long a 429 asks to wait, for each tenant's account.
     pub(crate) waits: [Wait; TENANTS.len()],
     pub(crate) actions: Vec<(Duration, Action)>,
 }
 
-/// What kind of plan it is.
+/// The kind of a plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Form {
     /// One worker on SQLite, or several on PostgreSQL.
     pub(crate) replicas: usize,
-    /// Whether it is over soon.
+    /// Whether the plan is short.
     pub(crate) short: bool,
-    /// Whether Testmo commits later than the settle time allows.
+    /// Whether Testmo commits after the settle time.
     pub(crate) late: bool,
 }
 
@@ -39,29 +40,29 @@ pub(crate) struct Form {
 pub(crate) enum Action {
     /// Publish a batch, perhaps one that was published before.
     Publish { batch: usize },
-    /// kill -9 and start again after a while, perhaps with the order to crash.
+    /// Kill a worker by SIGKILL and start it again after a while, perhaps with an order to crash.
     Kill { worker: usize, away: Duration, then: Option<Crash> },
-    /// SIGTERM, wait for the end, start again.
+    /// Send SIGTERM to a worker, wait for its end, and start it again.
     Restart { worker: usize, then: Option<Crash> },
-    /// SIGSTOP, and SIGCONT after a while.
+    /// Send SIGSTOP to a worker, and SIGCONT after a while.
     Pause { worker: usize, away: Duration },
-    /// The broker closes every connection.
+    /// Close every connection of the broker.
     CloseConnections,
-    /// kill -9 of the broker, and start it again.
+    /// Kill the broker by SIGKILL, and start it again.
     KillBroker,
-    /// The database ends, cleanly or by kill -9, and starts again.
+    /// End the database, cleanly or by SIGKILL, and start it again.
     RestartStore { cleanly: bool },
-    /// Every connection between the workers and a neighbour breaks, and new ones too for a while.
+    /// Break every connection between the workers and a neighbour, and also new ones for a while.
     Cut { link: Link, away: Duration },
-    /// Nothing passes between the workers and a neighbour for a while.
+    /// Let nothing pass between the workers and a neighbour for a while.
     Stall { link: Link, away: Duration },
-    /// Testmo misbehaves some times.
+    /// Make Testmo misbehave a number of times.
     Misbehave { tenant: usize, on: Call, how: Misbehaviour, times: u32 },
-    /// A key is revoked, and after a while works again, and is verified by a person.
+    /// Revoke a key; after a while the key works again, and a person verifies it.
     RevokeKey { tenant: usize, away: Duration },
 }
 
-/// An order to crash: at which passing of which point of a batch's path.
+/// An order to crash at a point of a batch's path, and at which passing of the point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Crash {
     pub(crate) point: &'static str,
@@ -76,7 +77,7 @@ pub(crate) enum Link {
     Store,
 }
 
-/// Which calls Testmo answers badly.
+/// The calls that Testmo answers badly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Create,
@@ -98,7 +99,7 @@ pub(crate) enum Misbehaviour {
     DropLast,
 }
 
-/// What a 429 says of the wait.
+/// What a 429 says about the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     Seconds(u64),
@@ -108,7 +109,7 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    /// How long an account has to be left alone at least.
+    /// Returns the shortest time for which the account must not be used.
     pub(crate) fn at_least(self) -> Duration {
         match self {
             Self::Seconds(seconds) => Duration::from_secs(seconds),

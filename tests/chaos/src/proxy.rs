@@ -1,4 +1,4 @@
-//! How does a network fail? A TCP proxy on loopback whose connections can be cut, refused and stalled.
+//! Runs a TCP proxy on loopback whose connections can be cut, refused and stalled.
 
 use std::net::SocketAddr;
 
@@ -14,18 +14,18 @@ pub(crate) struct Proxy {
     weather: watch::Sender<Weather>,
 }
 
-/// How it is between two neighbours.
+/// The state of the network between two neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weather {
     Fair,
-    /// Connections stay, and nothing passes.
+    /// Connections stay open, and nothing passes.
     Stalled,
     /// Connections break, and new ones are closed at once.
     Down,
 }
 
 impl Proxy {
-    /// Listens on a free port and passes everything on to `target`.
+    /// Starts a proxy on a free port that passes everything on to `target`.
     pub(crate) async fn to(target: SocketAddr, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -44,12 +44,12 @@ impl Proxy {
         Ok(Self { address, weather })
     }
 
-    /// Breaks every connection there is, and closes new ones at once until it is [open](Self::open) again.
+    /// Breaks every connection, and closes new ones at once until the proxy is [open](Self::open) again.
     pub(crate) fn cut(&self) {
         self.weather.send_replace(Weather::Down);
     }
 
-    /// Lets nothing pass until it is [open](Self::open) again.
+    /// Lets nothing pass until the proxy is [open](Self::open) again.
     pub(crate) fn stall(&self) {
         self.weather.send_replace(Weather::Stalled);
     }

@@ -1,4 +1,4 @@
-//! How is a plan carried out? Action by action at its time, while whatever takes long goes on beside.
+//! Carries a plan out, action by action at its time, while long-running work continues in parallel.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::people::People;
 use crate::plan::{Action, Call, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
 use crate::stage::Stage;
 
-/// How often everything is looked after.
+/// How often the workers and the due actions are checked.
 const TICK: Duration = Duration::from_millis(20);
-/// The longest that a message may not be taken by the broker.
+/// How long the broker may refuse a message before the run fails.
 const PUBLISHING: Duration = Duration::from_secs(60);
-/// The id of the user at the stand-in whose key the worker has.
+/// The id of the stand-in's user whose key the worker has.
 const USER: u64 = 1;
 
-/// What takes its time, such as a server that starts again.
+/// Long-running work, such as a server that starts again.
 type Errands = JoinSet<anyhow::Result<()>>;
 
-/// What is to be done at a time.
+/// Something that is due at a time.
 enum Due {
     Act(Action),
     Continue(usize),
@@ -32,11 +32,11 @@ enum Due {
     GiveKey(usize),
 }
 
-/// Carries out a plan to its end, and then heals everything.
+/// Carries a plan out to its end, and then ends all faults.
 pub(crate) async fn run(plan: &Plan, stage: &mut Stage) -> anyhow::Result<()> {
     let mut errands = Errands::new();
     let end = go_through(plan, stage, &mut errands).await;
-    // Servers are shared by plans: none is left half restarted.
+    // Plans share the servers, so none may be left half restarted.
     let mut late = Ok(());
     while let Some(done) = errands.join_next().await {
         late = late.and(done?);
@@ -60,7 +60,7 @@ async fn go_through(plan: &Plan, stage: &mut Stage, errands: &mut Errands) -> an
         stage.check_workers()?;
         while let Some(done) = errands.try_join_next() {
             done??;
-            // A server that was started again was away until now.
+            // A server that was restarted was unavailable until now.
             stage.note_store_trouble();
         }
         sleep(TICK).await;
@@ -157,7 +157,7 @@ async fn act(
     Ok(None)
 }
 
-/// As a generator does: again, until the broker has confirmed it.
+/// Publishes a message as a generator does: again and again, until the broker has confirmed it.
 fn publish(stage: &Stage, body: Vec<u8>, errands: &mut Errands) {
     let (publisher, exchange) = (stage.publisher.clone(), stage.config.amqp.cases_exchange.clone());
     let outgoing = Outgoing { exchange, routing_key: "batch".into(), body, ..Outgoing::default() };

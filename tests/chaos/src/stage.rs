@@ -1,4 +1,4 @@
-//! What does a run work with? Real worker processes, and their neighbours behind proxies.
+//! Sets up a run: real worker processes, and their neighbours behind proxies.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,10 +26,10 @@ use crate::worker::Worker;
 /// The queue in which every event is kept.
 const EVENTS: &str = "chaos.events";
 
-/// How long after trouble was noted the store may be out of reach.
+/// How long the store may stay unavailable after trouble was noted.
 const STORE_BACK: Duration = Duration::from_secs(15);
 
-/// The servers that runs share, each with a part of its own.
+/// The servers that runs share; each run has its own virtual host and database on them.
 pub(crate) struct Ground {
     pub(crate) broker: Neighbour,
     pub(crate) postgres: Option<Neighbour>,
@@ -49,10 +49,10 @@ pub(crate) struct Stage {
     pub(crate) timeline: Timeline,
     /// When the queues were declared.
     pub(crate) declared_at: Instant,
-    /// When the store was last known to be out of reach.
+    /// When the store was last known to be unavailable.
     pub(crate) store_trouble: Option<Instant>,
     pub(crate) vhost: String,
-    /// Where the store is reached directly.
+    /// The URL that reaches the store directly.
     pub(crate) store_url: String,
     broker_proxy: Proxy,
     testmo_proxy: Proxy,
@@ -79,7 +79,8 @@ impl Stage {
             urls = [server.database_url(&name, server.port()?)?, server.database_url(&name, proxy.address.port())?];
             store_proxy = Some(proxy);
         }
-        // The harness speaks to the broker and the store directly: what it says and hears is not in question.
+        // The harness uses the broker and the store directly, because its own publishing and checking is not under
+        // test.
         let [direct_store, workers_store] = urls;
         let origins = TENANTS.map(|tenant| format!("http://{}/{tenant}", testmo_proxy.address));
         let amqp_url = |port: u16| format!("amqp://guest:guest@127.0.0.1:{port}/{name}");
@@ -147,7 +148,7 @@ impl Stage {
         }
     }
 
-    /// Notes that the store is, or was until now, out of the workers' reach.
+    /// Notes that the store is, or was until now, unavailable to the workers.
     pub(crate) fn note_store_trouble(&mut self) {
         self.store_trouble = Some(Instant::now());
     }
@@ -158,13 +159,13 @@ impl Stage {
         }
     }
 
-    /// Starts workers that are due, and fails where one ended that nobody has hurt.
+    /// Starts workers that are due, and fails if a worker ended that the plan did not end.
     pub(crate) fn check_workers(&mut self) -> anyhow::Result<()> {
         let back_by = self.store_trouble.map(|noted| noted + STORE_BACK);
         self.workers.iter_mut().try_for_each(|worker| worker.check(|start| back_by >= Some(start)))
     }
 
-    /// What happened, and what the accounts saw.
+    /// Returns the time line, including the requests that the accounts received.
     pub(crate) fn told(&self) -> String {
         let seen = TENANTS.map(|tenant| (tenant, self.testmo.account(tenant).requests()));
         self.timeline.told(&seen)
@@ -186,7 +187,7 @@ impl Stage {
     }
 }
 
-/// Settings with which what takes minutes in production takes seconds.
+/// Returns settings with which waits of minutes in production take seconds.
 fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, String> {
     let path = |name: &str| dir.join(name).display().to_string();
     [
@@ -201,11 +202,11 @@ fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, St
         ("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origins.to_owned()),
         ("COURIER_TESTMO__CONNECT_TIMEOUT", "500ms".into()),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s".into()),
-        // A request that waits in a stalled proxy and is then carried out late still ends within this.
+        // A request that waits in a stalled proxy and is then carried out late still ends within these delays.
         ("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "100ms".into()),
         ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s".into()),
         ("COURIER_TESTMO__CLAIM_MARGIN", "1s".into()),
-        // Misbehaviour can hide more folders than a day allows for.
+        // Misbehaviour can hide more folders than a window of a day allows for.
         ("COURIER_TESTMO__FOLDER_CREATE_WINDOW", "2s".into()),
         ("COURIER_RETRY__BACKOFF_MIN", "50ms".into()),
         ("COURIER_RETRY__BACKOFF_MAX", "500ms".into()),

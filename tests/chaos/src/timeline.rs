@@ -1,11 +1,11 @@
-//! What happened when? Everything that was done and noticed, and what the stand-in saw, on one clock.
+//! Records on one clock what was done and noticed, and what the stand-in received.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use testmo_courier::clock::Clock;
 use testmo_sim::world::RequestRecord;
 
-/// Notes with their times; clones write to the same ones.
+/// Notes with their times; clones share the notes.
 #[derive(Clone)]
 pub(crate) struct Timeline {
     clock: Clock,
@@ -23,7 +23,7 @@ impl Timeline {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((self.clock.now(), what.into()));
     }
 
-    /// All of it in order, with the requests that accounts saw.
+    /// Returns all notes in order, with the requests that the accounts received.
     pub(crate) fn told(&self, seen: &[(&str, Vec<RequestRecord>)]) -> String {
         let mut all = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (account, requests) in seen {

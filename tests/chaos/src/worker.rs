@@ -1,4 +1,4 @@
-//! How is a worker started, hurt and started again? As whoever runs it would: it is started again whenever it ends.
+//! Starts a worker, kills or stops it, and starts it again whenever it ends, as an operator's supervisor does.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout};
 use crate::plan::Crash;
 use crate::timeline::Timeline;
 
-/// The longest that a worker may take to stop: its drain time, and what its links take to close.
+/// The longest that a worker may take to stop: its drain time, and the time to close its connections.
 const LONGEST_STOP: Duration = Duration::from_secs(30);
-/// How long after a crash or a start that failed it is started again.
+/// How long after a crash or a failed start a worker is started again.
 const RESTART: Duration = Duration::from_millis(500);
-/// A worker that is younger may not have come to listen to signals.
+/// The age below which a worker may not yet handle signals.
 const DEAF: Duration = Duration::from_secs(2);
 
 const SIGTERM: i32 = 15;
@@ -40,7 +40,7 @@ enum Life {
 }
 
 impl Worker {
-    /// A worker that starts at the next look, perhaps with the order to crash.
+    /// Creates a worker that the next check starts, perhaps with an order to crash.
     pub(crate) fn waiting(
         name: String,
         environment: BTreeMap<String, String>,
@@ -65,20 +65,20 @@ impl Worker {
         command.spawn().context("setpriv, of util-linux")
     }
 
-    /// SIGKILL, and a new life after a while.
+    /// Kills the worker by SIGKILL, and starts it again after a while.
     pub(crate) async fn kill(&mut self, away: Duration, then: Option<Crash>) {
         let next = Life::Away { until: Instant::now() + away, then };
         match std::mem::replace(&mut self.life, next) {
-            // It may have ended by itself.
+            // The worker may already have ended.
             Life::Running { mut child, .. } | Life::Stopping { mut child, .. } => drop(child.kill().await),
             Life::Away { until, then } => self.life = Life::Away { until, then },
         }
     }
 
-    /// SIGTERM, and a new life when it has ended.
+    /// Sends SIGTERM, and starts the worker again when it has ended.
     pub(crate) async fn restart(&mut self, next: Option<Crash>) {
         self.signal("CONT").await;
-        // One that is stopping takes a second signal for an order to end at once.
+        // A worker that is already stopping takes a second signal as an order to end at once.
         if matches!(self.life, Life::Running { .. }) {
             self.signal("TERM").await;
         }
@@ -97,13 +97,13 @@ impl Worker {
             Life::Away { .. } => return,
         };
         if let Some(pid) = child.id() {
-            // It may have ended meanwhile.
+            // The worker may have ended meanwhile.
             drop(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().await);
         }
     }
 
-    /// Notices what became of it, and starts it when it is time; an end that nobody ordered is an error, unless the
-    /// store was in trouble when it started.
+    /// Checks whether the worker has ended, and starts it when it is due. An end that the plan did not order is an
+    /// error, unless the store was unavailable when the worker started.
     pub(crate) fn check(&mut self, store_in_trouble: impl Fn(Instant) -> bool) -> anyhow::Result<()> {
         match &mut self.life {
             Life::Running { child, crash, since } => {
@@ -121,7 +121,7 @@ impl Worker {
                     ensure!(Instant::now() < *by, "worker {} does not stop", self.name);
                     return Ok(());
                 };
-                // The order can come while it starts without its store.
+                // The order can arrive while the worker starts without its store.
                 if !(failed(status) && store_in_trouble(*since)) {
                     stopped(&self.name, status, crash.as_ref(), *since)?;
                 }
@@ -140,7 +140,7 @@ impl Worker {
         Ok(())
     }
 
-    /// SIGTERM for good.
+    /// Stops the worker by SIGTERM for good.
     pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
         self.restart(None).await;
         let away = Life::Away { until: Instant::now(), then: None };

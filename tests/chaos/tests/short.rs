@@ -1,10 +1,10 @@
-//! Do short plans of trouble pass? A few of them with every run of the tests; `make chaos` runs whole ones.
+//! Runs a few short plans of faults with every run of the tests; `make chaos` runs whole ones.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// Plans rest on time limits, so they take turns.
+/// Makes plans take turns, because they depend on time limits.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn passes(seed: &str, replicas: &str) {

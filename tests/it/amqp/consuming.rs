@@ -45,7 +45,7 @@ async fn a_stopped_intake_takes_nothing_more_and_still_acknowledges() {
         delivery.handle.ack().await.expect("an acknowledgement");
     }
     stage.end().await;
-    // The broker confirms no acknowledgement, so it may still be at it.
+    // The broker does not confirm acknowledgements, so it may still be processing them.
     until(async || Broker::shared().depth("stopped", "testmo.cases") == 18).await;
 }
 

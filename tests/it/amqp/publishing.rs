@@ -14,7 +14,7 @@ use super::{Setup, batch, bind, collect, defaults, delivery, id, message, publis
 use crate::support::broker::Broker;
 use crate::support::waiting::{patient, until};
 
-/// An exchange with a queue that takes everything and one that is soon full.
+/// Declares an exchange with a queue that takes every message and a queue that is soon full.
 async fn crossing(stage: &Setup) {
     let full = vec![
         text("x-queue-type", "quorum"),
@@ -143,7 +143,7 @@ async fn a_broker_short_of_memory_is_visible_and_acknowledgements_still_flow() {
     broker.ctl(&["set_vm_memory_high_watermark", "0.4"]);
     publish_at_last(&publisher, batch("afterwards")).await;
     patient(status.wait_for(Status::is_up)).await.expect("a status");
-    // What was unclear may have been stored, and nothing else.
+    // The message with the unknown outcome may have been stored, and no other message.
     let mut ids = vec![id(&delivery(&mut intake).await)];
     if ids[0] == "while blocked" {
         assert!(unclear.is_ok() || unclear.is_err_and(|error| error.may_be_stored()));

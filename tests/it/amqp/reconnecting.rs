@@ -108,7 +108,7 @@ async fn publisher_and_intake_reconnect(stage: Setup, broker: &Broker, trouble: 
                 again.insert(id(&delivery));
                 delivery.handle.ack().await.expect("an acknowledgement");
             }
-            // Handed over just before the connection was lost.
+            // This message was delivered just before the connection was lost.
             Event::Delivery(_) => {}
         }
     }

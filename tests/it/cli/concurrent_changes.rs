@@ -18,14 +18,15 @@ use super::{End, Folder, KEY, with_testmo};
 use crate::support::waiting::patient;
 use crate::support::wire::{Wire, answer, send};
 
-/// A command that asks Testmo whose key it has, and is answered 401 only once it is let go on.
+/// A command that asks Testmo for the key's owner; Testmo answers 401 only when the test releases it.
 struct Held {
     asked: tokio::sync::oneshot::Receiver<()>,
     go_on: std::sync::mpsc::Sender<()>,
     wire: Wire,
 }
 
-/// A stand-in, and a connection to another one that refuses its key: at once when it is entered, and later on request.
+/// Starts a stand-in, and enters a connection to a second one that refuses its key: at once when the connection is
+/// entered, and after that when the test releases the answer.
 async fn with_held() -> (Folder, Server, Held) {
     let server = Server::start().await.expect("a stand-in");
     server.create("acme", AccountSpec::with_one_folder(KEY)).expect("an account");
@@ -49,7 +50,7 @@ async fn with_held() -> (Folder, Server, Held) {
 }
 
 impl Held {
-    /// Runs a command that is held, and does something else meanwhile.
+    /// Runs a command whose request is held, and calls `act` meanwhile.
     async fn during(self, folder: &Folder, arguments: &[&str], act: impl AsyncFnOnce()) -> End {
         let mut command = folder.command(arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -63,7 +64,7 @@ impl Held {
     }
 }
 
-/// The store of a folder, as a worker uses it beside commands.
+/// Opens the store of a folder, as a worker uses it while commands run.
 async fn store_of(folder: &Folder) -> Store {
     let url = format!("sqlite:{}", folder.path().join("testmo-courier.db").display());
     let environment = [("DATABASE_URL".to_owned(), url)].into();
@@ -126,7 +127,7 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     let stored = async || store.connection(&"acme".parse().unwrap()).await.unwrap();
     let read = stored().await.unwrap();
     folder.courier(&["tenants", "set", "acme", "--expires", "2999-12-31"]).is(0, &["green"]);
-    // That it does not work, and that a name in the mapping has come to mean something else.
+    // The findings are that the connection fails, and also that a name in the mapping has another meaning now.
     let fails = Examined::failed(Reason::KeyRefused, "401".into());
     let other = Some(Mapping { batch_tag: false, ..Mapping::default() });
     let renamed = Examined { mapping: other, ..Examined::failed(Reason::Forbidden, "403".into()) };

@@ -59,7 +59,7 @@ async fn a_testmo_that_wants_a_pause_is_not_asked_again_and_a_connection_that_wo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_not_known_or_is_another_is_a_typing_error_until_it_has_worked() {
-    // It answers, but knows nothing of TLS.
+    // This stand-in answers, but does not speak TLS.
     let plain = Server::start().await.expect("a stand-in");
     let label = "a".repeat(64);
     for origin in [plain.origin("acme").replace("http:", "https:"), format!("http://{label}.invalid/acme")] {

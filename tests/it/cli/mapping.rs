@@ -19,7 +19,7 @@ async fn a_mapping_can_say_the_names_that_testmo_shows() {
     let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/batches/01-shop-vouchers-de.json");
     folder.courier(&["tenants", "preview", "acme", batch]).is(1, &["names in the mapping are not known yet"]);
 
-    // Where Testmo lists nothing, names cannot be looked up; ids and columns do without.
+    // If Testmo lists nothing, names cannot be resolved; ids and columns work without the lists.
     server.account("acme").change_settings(|settings| settings.states_route = false);
     std::fs::write(folder.path().join("state.json"), r#"{"state": "Draft"}"#).unwrap();
     let told = ["does not list its states", "write the id"];

@@ -72,7 +72,7 @@ async fn output_that_nobody_reads_ends_quietly() {
     let folder = Folder::empty();
     let mut command = folder.command(&["publish", "-"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // It waits for its input until nobody can read its output any more.
+    // The command waits for its input until nobody can read its output any more.
     drop(child.stdout.take());
     child.stdin.take().unwrap().write_all(b"{").unwrap();
     let end = End::from(child.wait_with_output().unwrap());

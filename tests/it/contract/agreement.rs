@@ -9,8 +9,8 @@ use testmo_courier::contract::batch_schema;
 use super::odd_values::odd_values;
 use super::{bytes, complete, places, validator};
 
-/// Whether schema and decoder agree on a message, save for what a schema cannot say: that an external id stands only
-/// once, and that blanks at the ends do not count; and but for times, of which the decoder reads some more forms.
+/// Checks that schema and decoder agree on a message, except where a schema cannot state a rule: an external id must be
+/// unique, and blanks at the ends do not count. The decoder also reads some more forms of times.
 pub(super) fn agreement(schema: &Validator, message: &Value) -> Result<(), String> {
     let decoded = decode(&bytes(message));
     match (schema.is_valid(message), decoded) {

@@ -11,7 +11,7 @@ use testmo_courier::contract::{KINDS, asyncapi, batch_example, batch_schema, eve
 
 use super::{bytes, validator};
 
-/// Compares a document with what the code says, or writes it where that is asked for.
+/// Compares a document with the text that the code generates, or writes the document if `UPDATE_DOCS` is 1.
 fn is_up_to_date(path: &str, content: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {

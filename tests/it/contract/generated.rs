@@ -12,7 +12,7 @@ use super::agreement::agreement;
 use super::odd_values::odd_values;
 use super::{bytes, complete, is_handled, places, validator};
 
-/// One change of a message: put a value in a place, take a place away, or put a key into an object.
+/// A change of a message: put a value in a place, remove a place, or add a key to an object.
 #[derive(Clone, Debug)]
 enum Change {
     Put(usize, usize),

@@ -1,4 +1,4 @@
-//! Decodes hostile messages, and checks that what is reported of them is bounded.
+//! Decodes hostile messages, and checks that the reports about them are bounded.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn hostile_messages_are_handled_in_bounded_time_and_words() {
     for (name, message) in messages() {
         let began = Instant::now();
         is_handled(name, &message);
-        // Two looks at 8 MB, without optimization and on a busy machine; anything quadratic takes hours.
+        // Enough to read 8 MB twice, without optimization and on a busy machine; any quadratic algorithm takes hours.
         assert!(began.elapsed() < Duration::from_secs(60), "{name} took {:?}", began.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! Finds which file names which: by `use` lines and by paths in the code, through what folders export again.
+//! Finds which file names which: by `use` lines and by paths in the code, through the re-exports of folders.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(crate) fn graph(modules: &BTreeMap<String, Source>) -> Graph {
     files.iter().map(|(name, file)| ((*name).to_owned(), named(name, file))).collect()
 }
 
-/// What a file names and exports again, with paths from the root of the crate.
+/// The paths that a file names and re-exports, from the root of the crate.
 struct File {
     paths: BTreeSet<Vec<String>>,
     exported: BTreeMap<String, Vec<String>>,
@@ -46,13 +46,13 @@ impl File {
             rest = &rest[end..];
         }
         body.push_str(rest);
-        // A declaration or a visibility names a module and uses nothing of it.
+        // A declaration or a visibility names a module without using it.
         let lines = body.lines().filter(|line| declares(line).is_none());
         let body = without_visibility(&lines.collect::<Vec<_>>().join("\n"));
         file.paths.extend(paths_in(&body).iter().filter_map(|path| here.rooted(path)));
         let words: BTreeSet<&str> = body.split(|c| !is_word(c)).collect();
         for (name, path) in exports {
-            // What is only handed on is no concern of the file itself.
+            // The file itself does not use names that it only re-exports.
             if words.contains(name.as_str()) {
                 file.paths.insert(path.clone());
             }
@@ -62,14 +62,14 @@ impl File {
     }
 }
 
-/// Where a path is written.
+/// The file in which a path is written.
 struct Here {
     module: Vec<String>,
     children: BTreeSet<String>,
 }
 
 impl Here {
-    /// Returns a path from the root of the crate, or nothing where it leads to another crate.
+    /// Returns a path from the root of the crate, or `None` if it leads to another crate.
     fn rooted(&self, path: &[String]) -> Option<Vec<String>> {
         let first = path.first()?.as_str();
         let ups = path.iter().take_while(|segment| *segment == "super").count();
@@ -168,7 +168,7 @@ fn paths_in(code: &str) -> BTreeSet<Vec<String>> {
     words.map(|word| word.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect()).collect()
 }
 
-/// Returns the file that a path leads to: the one that defines the name, not those that hand it on.
+/// Returns the file that a path leads to: the one that defines the name, not those that re-export it.
 fn owner(files: &BTreeMap<&str, File>, path: &[String], hops: usize) -> Option<String> {
     let length = (1..=path.len()).rev().find(|length| files.contains_key(path[..*length].join("::").as_str()))?;
     let module = path[..length].join("::");

@@ -7,9 +7,9 @@ use std::path::Path;
 
 /// The code of a file, without comments and test code.
 pub(crate) struct Source {
-    /// With its texts.
+    /// The code with its texts.
     pub(crate) code: String,
-    /// With every text blank, so that whatever looks like a name is one.
+    /// The code with every text blank, so that only real names look like names.
     pub(crate) names: String,
 }
 
@@ -54,7 +54,7 @@ fn walk(folder: &Path, above: &str, found: &mut BTreeMap<String, Source>) {
     }
 }
 
-/// Returns code of the same length in which comments, and texts if wanted, are blank.
+/// Returns code of the same length in which comments are blank, and texts too if `texts` is set.
 fn blanked(source: &str, texts: bool) -> String {
     let mut code = String::with_capacity(source.len());
     let mut rest = source;
@@ -77,7 +77,7 @@ fn blanked(source: &str, texts: bool) -> String {
     code
 }
 
-/// Returns the length of the raw text at the start, or 0 where there is none.
+/// Returns the length of the raw text at the start, or 0 if there is none.
 fn raw_text(code: &str) -> usize {
     let after = &code[1..];
     let hashes = after.len() - after.trim_start_matches('#').len();
@@ -103,7 +103,7 @@ fn text(code: &str) -> usize {
     code.len()
 }
 
-/// Returns the length of the character literal at the start, or 0 where a lifetime begins.
+/// Returns the length of the character literal at the start, or 0 if a lifetime begins there.
 fn letter(code: &str) -> usize {
     let mut chars = code.char_indices().skip(1);
     match chars.next() {
@@ -126,7 +126,7 @@ fn outside_tests(code: &str) -> Vec<Range<usize>> {
     kept
 }
 
-/// Returns where the item at the start ends: behind its block, or behind its semicolon.
+/// Returns where the item at the start ends: after its block, or after its semicolon.
 fn end_of_item(code: &str) -> usize {
     let mut depth = 0_usize;
     let mut is_use = false;

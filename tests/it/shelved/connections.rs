@@ -106,7 +106,7 @@ async fn a_project_or_a_folder_that_is_gone_waits_for_the_connection() {
         let failed = stage.event_of("acme").await;
         assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
         assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "target_missing");
-        // Somebody makes them again.
+        // A person creates the project and the folder again.
         acme.create(AccountSpec::with_one_folder(&key_of("acme"))).expect("an account");
         assert!(stage.connect("acme", "acme", &key_of("acme")).await);
         stage.delivered("acme/b-1").await;
@@ -128,7 +128,7 @@ async fn a_connection_that_verifies_is_not_reported_as_restored_before_a_case_ha
         stage.shelf_until(|shelf| shelf.len() == 1 && !shelf[0].leased).await;
         let before = creates(&stage);
         stage.account("acme").set_role(1, role);
-        // The user may read, so this look finds nothing wrong either way.
+        // The user may read, so verification finds nothing wrong in either case.
         let verified = command(&stage).args(["tenants", "verify", "acme"]).output().unwrap();
         assert_eq!(verified.status.code(), Some(0), "{verified:?}");
         until(async || creates(&stage) > before).await;
@@ -175,7 +175,7 @@ async fn a_response_that_is_not_from_testmo_stops_the_tenant() {
         assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::NotTestmo));
         let failed = stage.event_of("acme").await;
         assert!(failed["data"]["remedy"].as_str().unwrap().contains("Check the instance URL"), "{failed}");
-        // Whatever the page hid, it is found before anything is sent again.
+        // Cases behind the page are found before anything is sent again.
         stage.account("acme").clear_faults();
         assert!(stage.connect("acme", "acme", &key_of("acme")).await);
         stage.delivered("acme/b-1").await;

@@ -1,4 +1,4 @@
-//! Has Testmo refuse cases, and requests whose cases are not at fault.
+//! Makes Testmo refuse cases, and requests whose cases are not at fault.
 
 use serde_json::json;
 use testmo_courier::batch::Reason;
@@ -124,7 +124,7 @@ async fn another_refusal_in_testmos_words_is_dead_with_its_status() {
     assert!(event["data"]["cases"][1]["said"][0]["message"].as_str().unwrap().contains("400"), "{event}");
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::Rejected));
-    // What the alert on dead letters and the dashboard's errors by cause go by.
+    // The alert on dead letters and the dashboard's errors by cause use this series.
     until(async || process.metric("testmo_courier_shelf_batches{reason=\"rejected\",state=\"dead\"}") == Some(1.0))
         .await;
     assert_eq!(process.metric("testmo_courier_create_requests_total{result=\"4xx\"}"), Some(1.0));

@@ -1,4 +1,4 @@
-//! Has Testmo pause, fail and be unreachable for a time.
+//! Makes Testmo pause, fail and be unreachable for a time.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_throttled_account_gets_no_request_of_any_tenant_during_its_pause() {
     for faults in [
         vec![on_create(Fault::throttled(seconds)).times(1)],
         vec![on_create(Fault::throttled(date)).times(1)],
-        // Looking for a folder, and for what an unclear end left.
+        // Requests that list folders, and requests that reconcile an unknown outcome.
         vec![get(Fault::throttled(date), PathKind::Folders)],
         vec![on_create(Fault::status(503)).times(1), get(Fault::throttled(seconds), PathKind::Cases)],
     ] {
@@ -53,7 +53,7 @@ async fn a_throttled_account_gets_no_request_of_any_tenant_during_its_pause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_time() {
-    // Nobody listens where somebody did.
+    // Nothing listens on this address any more.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let origin = format!("http://{gone}/gone");
     let settings =
@@ -105,7 +105,7 @@ async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
 async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
     const DAY: i64 = 86_400_000;
     for (reason, until, failing) in [
-        // It waited three days for its connection, or for a worker.
+        // The batch waited three days for its connection, or for a worker.
         (Reason::KeyRefused, ShelvedUntil::Connection, 3 * DAY + 60_000),
         (Reason::ServerError, ShelvedUntil::After(Duration::ZERO), 3 * DAY + 60_000),
     ] {

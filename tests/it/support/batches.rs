@@ -1,4 +1,4 @@
-//! Makes batches, and names what tests know of them and of their tenants.
+//! Makes batches, and names the keys and cases of tests.
 
 use serde_json::{Value, json};
 use testmo_courier::batch::TenantId;
@@ -9,17 +9,17 @@ pub(crate) fn tenant_id(text: &str) -> TenantId {
     text.parse().expect("a tenant id")
 }
 
-/// The API key of a tenant's user at the stand-in.
+/// Returns the API key of a tenant's user at the stand-in.
 pub(crate) fn key_of(tenant: &str) -> String {
     format!("testmo_api_secret_of_{tenant}")
 }
 
-/// A fault of the request that creates cases.
+/// Returns a rule that applies a fault to case create requests.
 pub(crate) fn on_create(fault: Fault) -> Rule {
     Rule::always(fault).on(Method::Post, PathKind::Cases)
 }
 
-/// A batch with `count` cases named after it.
+/// Returns a batch with `count` cases named after it.
 pub(crate) fn batch(tenant: &str, id: &str, count: usize) -> Value {
     let case = |n: usize| {
         json!({"external_id": format!("TC-{n}"), "name": format!("{id} case {n}"),
@@ -29,12 +29,12 @@ pub(crate) fn batch(tenant: &str, id: &str, count: usize) -> Value {
            "cases": (1..=count).map(case).collect::<Vec<_>>()})
 }
 
-/// The names of a batch's cases, in order.
+/// Returns the names of a batch's cases, in order.
 pub(crate) fn names(id: &str, count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("{id} case {n}")).collect()
 }
 
-/// The day so many days from now, as `2026-12-31`.
+/// Returns the day that is `days` days from now, as `2026-12-31`.
 pub(crate) fn in_days(days: i64) -> String {
     let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
     then.to_string()[..10].to_owned()

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::script::{Script, word};
 
-/// A quorum queue loses confirmed messages when its only node is killed within a second after the first
-/// declaration. It is a property of RabbitMQ, and the only reason to wait.
+/// A quorum queue loses confirmed messages when its only node is killed within a second after the first declaration.
+/// RabbitMQ behaves like this, and it is the only reason to wait.
 pub(crate) const QUEUE_SETTLES: Duration = Duration::from_secs(2);
 
-/// A private node on loopback; `tests/env/broker.sh` removes it when this process ends, however it ends.
+/// A private node on loopback; `tests/env/broker.sh` removes the node when this process ends, however it ends.
 #[derive(Clone)]
 pub(crate) struct Broker {
     port: u16,
@@ -37,7 +37,7 @@ impl Broker {
         format!("amqp://guest:guest@127.0.0.1:{}/{vhost}", self.port)
     }
 
-    /// kill -9.
+    /// Kills the node by SIGKILL.
     pub(crate) fn kill(&self) {
         assert_eq!(self.lock().ask("kill"), "killed");
     }
@@ -52,7 +52,7 @@ impl Broker {
         self.lock().expect_ok(&format!("vhost {name}"));
     }
 
-    /// Runs rabbitmqctl, whose arguments hold no blanks.
+    /// Runs rabbitmqctl; the arguments must not contain blanks.
     pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
         self.lock().expect_ok(&format!("ctl {}", arguments.join(" ")))
     }

@@ -11,7 +11,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     serde_json::to_vec(value).expect("JSON")
 }
 
-/// Messages as somebody would send them who means harm, or has a bug.
+/// Returns messages as an attacker, or a publisher with a bug, sends them.
 pub(crate) fn messages() -> Vec<(&'static str, Vec<u8>)> {
     const SIZE: usize = 2_000_000;
     let with = |edit: &dyn Fn(&mut Value)| {

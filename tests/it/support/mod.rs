@@ -1,4 +1,4 @@
-//! Provides what tests share: servers, processes, stages, batches and waits.
+//! Provides the shared parts of tests: servers, processes, stages, batches and waits.
 
 pub(crate) mod batches;
 pub(crate) mod broker;

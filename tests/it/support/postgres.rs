@@ -5,14 +5,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::script::{Script, word};
 
-/// A private server on loopback; `tests/env/postgres.sh` removes it when this process ends, however it ends.
+/// A private server on loopback; `tests/env/postgres.sh` removes the server when this process ends, however it ends.
 pub(crate) struct Postgres {
     url: String,
     script: Mutex<Script>,
 }
 
 impl Postgres {
-    /// One server for all tests that do not hurt it; each has its own database.
+    /// Returns the server of all tests that do not harm it; each has its own database.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(Self::start)
@@ -23,7 +23,7 @@ impl Postgres {
         Self { url: word(&ready, "url").to_owned(), script: Mutex::new(script) }
     }
 
-    /// The URL of a fresh, empty database.
+    /// Creates an empty database, and returns its URL.
     pub(crate) fn database(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("db{}", NUMBER.fetch_add(1, Ordering::SeqCst));
@@ -31,13 +31,13 @@ impl Postgres {
         self.url(&name)
     }
 
-    /// The URL of a database by name.
+    /// Returns the URL of a database by name.
     pub(crate) fn url(&self, database: &str) -> String {
         let server = self.url.rsplit_once('/').map_or(self.url.as_str(), |(server, _)| server);
         format!("{server}/{database}")
     }
 
-    /// kill -9, every process of the server.
+    /// Kills every process of the server by SIGKILL.
     pub(crate) fn kill(&self) {
         assert_eq!(self.lock().ask("kill"), "killed");
     }

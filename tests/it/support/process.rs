@@ -17,7 +17,7 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
     output: PathBuf,
-    /// Tells the stage that this process is running.
+    /// Shows the stage that this process is running.
     running: Option<Arc<()>>,
 }
 
@@ -29,7 +29,7 @@ impl Process {
         process
     }
 
-    /// Starts it without waiting for anything.
+    /// Starts `testmo-courier run` for a stage without waiting for anything.
     pub(crate) fn launch(stage: &Stage) -> Self {
         let address = own_address();
         let output = stage.path("output");
@@ -44,7 +44,7 @@ impl Process {
         Self { child, address, output, running: Some(stage.running.clone()) }
     }
 
-    /// The whole answer to a GET, or nothing if nobody answers.
+    /// Returns the whole answer to a GET, or `None` if there is no answer.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: courier\r\nConnection: close\r\n\r\n").ok()?;
@@ -53,14 +53,14 @@ impl Process {
         Some(answer)
     }
 
-    /// The value of a series without labels.
+    /// Returns the value of a series without labels.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let metrics = self.get("/metrics")?;
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
         line.parse().ok()
     }
 
-    /// Everything it has written so far.
+    /// Returns everything that the process has written so far.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.output).expect("its output")
     }
@@ -70,19 +70,19 @@ impl Process {
         assert!(status.expect("the kill command").success());
     }
 
-    /// Ends it as a crash does, in the middle of its work.
+    /// Kills the process in the middle of its work, as a crash does.
     pub(crate) fn kill(self) {
         drop(self);
     }
 
-    /// Stops it as operators do, with SIGTERM, and waits for its end, which must be a success.
+    /// Stops the process as operators do, with SIGTERM, and waits for its end, which must be a success.
     pub(crate) async fn stop(mut self) {
         self.signal("TERM");
         let status = self.exit().await;
         assert!(status.success(), "{status}: {}", self.output());
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let (child, running) = (&mut self.child, &mut self.running);
         patient(async {
@@ -91,7 +91,7 @@ impl Process {
                     *running = None;
                     return status;
                 }
-                // Nothing notifies of the end of a process but a wait that cannot be given up.
+                // Only a wait that cannot be cancelled would be notified of the end of a process.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
@@ -101,13 +101,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// Returns a free address for a worker. No other process uses its IP address, so that no other server and no outgoing
+/// Returns a free address for a worker. No other process uses its IP address, so no other server and no outgoing
 /// connection can take the port before the worker has it.
 fn own_address() -> SocketAddr {
     static NUMBER: AtomicU8 = AtomicU8::new(1);
@@ -117,26 +117,26 @@ fn own_address() -> SocketAddr {
     free.local_addr().expect("its address")
 }
 
-/// Returns the program with a stage's settings and none of this process's.
+/// Returns the program with a stage's settings and without this process's environment.
 pub(crate) fn command(stage: &Stage) -> Command {
     let mut command = bare_command();
     command.envs(&stage.environment).stdin(Stdio::null());
     command
 }
 
-/// The program without any settings.
+/// Returns the program without any settings.
 pub(crate) fn bare_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_testmo-courier"));
     command.env_clear();
     command
 }
 
-/// Runs a command that reads `input`: its exit code, and all that it said.
+/// Runs a command that reads `input`; returns its exit code and whole output.
 pub(crate) fn run_reading(mut command: Command, input: &str) -> (Option<i32>, String) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     tokio::task::block_in_place(|| {
         let mut child = command.spawn().expect("the program");
-        // A command that does not read its input may have ended before.
+        // A command that does not read its input may already have ended.
         drop(child.stdin.take().expect("its input").write_all(input.as_bytes()));
         let output = child.wait_with_output().expect("its end");
         let said = [output.stdout, output.stderr].concat();

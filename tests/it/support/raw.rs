@@ -5,11 +5,11 @@ use std::net::TcpStream;
 
 use super::broker::Broker;
 
-/// The largest frame, which RabbitMQ agrees to by itself.
+/// The largest frame, in bytes, that RabbitMQ agrees to by default.
 pub(crate) const FRAME_MAX: u32 = 131_072;
 const FRAME_END: u8 = 0xCE;
 
-/// A connection with one channel, on which the broker confirms what it has stored.
+/// A connection with one channel, on which the broker confirms each message that it has stored.
 pub(crate) struct RawPublisher(TcpStream);
 
 impl RawPublisher {
@@ -27,13 +27,13 @@ impl RawPublisher {
         this
     }
 
-    /// Publishes a persistent message with the headers of this table.
+    /// Publishes a persistent message with a table of headers.
     pub(crate) fn with_headers(&mut self, exchange: &str, table: &[u8], body: &[u8]) -> Result<(), String> {
         self.publish(exchange, b"batch", (1 << 13) | (1 << 12), &[&long(table)[..], &[2]].concat(), body)
     }
 
-    /// Publishes a message with property flags and properties as they are, and waits until it is stored. What the
-    /// broker refuses ends the connection.
+    /// Publishes a message with the given property flags and properties, and waits until it is stored. If the broker
+    /// refuses the message, the connection ends.
     pub(crate) fn publish(
         &mut self,
         exchange: &str,
@@ -63,11 +63,11 @@ impl RawPublisher {
     fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
         let frame = [&[kind][..], &channel.to_be_bytes(), &long(payload), &[FRAME_END]].concat();
         assert!(frame.len() <= usize::try_from(FRAME_MAX).expect("a length"), "{} bytes", frame.len());
-        // A broker that has closed the connection says why.
+        // If the broker has closed the connection, its answer says why.
         drop(self.0.write_all(&frame));
     }
 
-    /// Waits for a method; any other one is what the broker has against it.
+    /// Waits for a method; any other method is returned as the broker's error.
     fn answer(&mut self, wanted: (u16, u16)) -> Result<(), String> {
         let mut prefix = [0; 7];
         self.0.read_exact(&mut prefix).map_err(|error| error.to_string())?;
@@ -82,17 +82,17 @@ impl RawPublisher {
     }
 }
 
-/// An entry of a table.
+/// Returns an entry of a table.
 pub(crate) fn entry(name: &[u8], value: &[u8]) -> Vec<u8> {
     [&short(name)[..], value].concat()
 }
 
-/// A text as the value of a header.
+/// Returns a text as the value of a header.
 pub(crate) fn text(bytes: &[u8]) -> Vec<u8> {
     [&b"S"[..], &long(bytes)].concat()
 }
 
-/// A value that is nested so many levels deep: tables in tables (`F`) or arrays in arrays (`A`).
+/// Returns a value with `levels` nested levels: tables in tables (`F`) or arrays in arrays (`A`).
 pub(crate) fn nested(levels: usize, kind: u8) -> Vec<u8> {
     let name = usize::from(kind == b'F');
     let mut value = Vec::new();

@@ -1,10 +1,10 @@
-//! Holds a private server through a script that runs it for as long as this process lives.
+//! Runs a private server through a script, which runs the server for as long as this process lives.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// A running script that obeys lines.
+/// A running script that carries out lines as commands.
 pub(crate) struct Script {
     child: Child,
     input: Option<ChildStdin>,
@@ -12,7 +12,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Starts one of `tests/env`, and gives its first line.
+    /// Starts a script of `tests/env`, and returns the script and its first line.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> (Self, String) {
         let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("tests/env"));
         let folder = folders.find(|folder| folder.is_dir()).expect("a repository with tests/env");
@@ -42,7 +42,7 @@ impl Script {
         self.line()
     }
 
-    /// Everything up to the closing `ok`, which no output may hold as a line.
+    /// Runs a command, and returns its output up to the closing `ok`; the output must not contain such a line.
     pub(crate) fn expect_ok(&mut self, command: &str) -> String {
         let mut lines = vec![self.ask(command)];
         loop {
@@ -63,12 +63,12 @@ impl Script {
 impl Drop for Script {
     fn drop(&mut self) {
         drop(self.input.take());
-        // The script removes its folder and ends; whatever it says then is of no interest.
+        // The script removes its folder and ends; its last output does not matter.
         drop(self.child.wait());
     }
 }
 
-/// The value of `name=value` in a line of a script.
+/// Returns the value of `name=value` in a line of a script.
 pub(crate) fn word<'a>(line: &'a str, name: &str) -> &'a str {
     let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     value.unwrap_or_else(|| panic!("no {name} in {line}"))

@@ -1,4 +1,4 @@
-//! Waits for what has to happen, with one deadline for all tests.
+//! Waits for events and conditions, with one deadline for all tests.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use tokio::time::{sleep, timeout};
 /// The longest wait for any event; a restarted broker needs up to ten seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The pause between two checks of what cannot notify, so that checking does not slow down what is checked.
+/// The pause between two checks of a condition that cannot notify, so that checking does not slow down the checked
+/// process.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits for an event that has to come; fails with the place of the wait if it does not.
+/// Waits for an event that must come; if it does not, the test fails with the place of the wait.
 #[track_caller]
 pub(crate) fn patient<T>(event: impl Future<Output = T>) -> impl Future<Output = T> {
     let place = Location::caller();
@@ -21,8 +22,8 @@ pub(crate) fn patient<T>(event: impl Future<Output = T>) -> impl Future<Output =
     }
 }
 
-/// Waits until a condition of another process, or of the store, is true. Nothing notifies of these, so it is checked
-/// again and again.
+/// Waits until a condition of another process, or of the store, is true. Nothing notifies of these conditions, so they
+/// are checked again and again.
 #[track_caller]
 pub(crate) fn until(condition: impl AsyncFn() -> bool) -> impl Future<Output = ()> {
     patient(async move {

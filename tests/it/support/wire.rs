@@ -1,4 +1,4 @@
-//! Serves connections byte by byte, as the script of a test says.
+//! Serves connections byte by byte, by the script of a test.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::waiting::patient;
 
-/// A server for so many connections, one after the other; what it does with each is its script.
+/// A server for a number of connections, one after another; its script serves each of them.
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     thread: JoinHandle<()>,
@@ -29,12 +29,12 @@ impl Wire {
         Self { address, thread }
     }
 
-    /// A server that reads a request whole, and then does what `script` says.
+    /// Returns a server that reads a whole request, and then calls `script`.
     pub(crate) fn after_request(script: impl FnMut(&mut TcpStream) + Send + 'static) -> Self {
         Self::after_requests(1, script)
     }
 
-    /// The same for so many connections, with one request each.
+    /// Returns the same server for a number of connections, with one request each.
     pub(crate) fn after_requests(connections: usize, mut script: impl FnMut(&mut TcpStream) + Send + 'static) -> Self {
         Self::start(connections, move |mut stream| {
             read_request(&mut stream);
@@ -42,29 +42,29 @@ impl Wire {
         })
     }
 
-    /// A server that answers a request with these bytes.
+    /// Returns a server that answers a request with these bytes.
     pub(crate) fn answering(answer: String) -> Self {
         Self::after_request(move |stream| send(stream, &answer))
     }
 
-    /// Waits until every connection was served; a script that failed fails the test.
+    /// Waits until every connection was served; if the script failed, the test fails.
     pub(crate) async fn end(self) {
         let ended = patient(tokio::task::spawn_blocking(|| self.thread.join())).await;
         ended.expect("a thread").expect("a script that was played to its end");
     }
 }
 
-/// An answer with its length.
+/// Returns an answer with its length.
 pub(crate) fn answer(status: &str, kind: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 pub(crate) fn send(stream: &mut impl Write, bytes: &str) {
-    // A client that has gone has ended its side of the test already.
+    // A client that has closed the connection has already finished its part of the test.
     drop(stream.write_all(bytes.as_bytes()));
 }
 
-/// Reads up to the last byte of a request with a length.
+/// Reads a request with a length, up to its last byte.
 pub(crate) fn read_request(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4_096];
@@ -85,13 +85,13 @@ pub(crate) fn read_request(stream: &mut impl Read) -> String {
     }
 }
 
-/// Holds the connection until the client has given it up.
+/// Holds the connection until the client has closed it.
 pub(crate) fn hold(stream: &mut TcpStream) {
-    // A reset is as good an end as any.
+    // A reset is an acceptable end, too.
     drop(std::io::copy(stream, &mut std::io::sink()));
 }
 
-/// Resets the connection: what is closed with bytes that nobody read is reset, not ended.
+/// Resets the connection: a connection that is closed with unread bytes is reset, not ended.
 pub(crate) fn reset(stream: TcpStream) {
     assert!(stream.peek(&mut [0]).expect("something to read") > 0);
     drop(stream);
@@ -100,7 +100,7 @@ pub(crate) fn reset(stream: TcpStream) {
 /// An authority that signs certificates for servers.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its certificate, as a client that trusts it wants it.
+    /// The authority's certificate, as a client needs it to trust the authority.
     pub(crate) pem: String,
 }
 
@@ -113,7 +113,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Certificate and key of a server of this name, as another program wants them.
+    /// Returns certificate and key of a server with this name, as another program reads them.
     pub(crate) fn pems(&self, name: &str) -> (String, String) {
         let (certificate, key) = self.signed(name);
         (certificate.pem(), key.serialize_pem())
@@ -125,7 +125,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
     }
 
-    /// What a server of this name shows.
+    /// Returns the TLS configuration of a server with this name.
     pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
         let (certificate, key) = self.signed(name);
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
@@ -138,7 +138,7 @@ impl Authority {
     }
 }
 
-/// The same connection, encrypted; the handshake happens with the first byte.
+/// Returns the same connection, encrypted; the handshake happens with the first byte.
 pub(crate) fn encrypted(stream: TcpStream, config: &Arc<ServerConfig>) -> StreamOwned<ServerConnection, TcpStream> {
     let session = ServerConnection::new(config.clone()).expect("a session");
     StreamOwned::new(session, stream)

@@ -1,12 +1,11 @@
-//! A stand-in for Testmo's REST API, as strict as what is known of it, with faults to order.
+//! A stand-in for Testmo's REST API, as strict as Testmo is known to be, with faults to order.
 //!
-//! In reading order: [`Request`], [`Response`] and [`Time`] are the values that everything speaks of;
-//! [`model`] is what an account holds; `api` is how it answers; [`faults`] is what goes wrong; [`world`] puts
-//! these together per account, with a record of every request; [`server`] is the only part that knows sockets,
-//! tasks and a clock.
+//! In reading order: [`Request`], [`Response`] and [`Time`] are the values that all parts use; [`model`] is the content
+//! of an account; `api` answers from it; [`faults`] changes the answers; [`world`] combines these per account, with a
+//! record of every request; [`server`] is the only part that uses sockets, tasks and a clock.
 //!
-//! Invariant: outside of [`server`] there is no I/O, no clock and no randomness. Invariant: a refused request
-//! changes nothing.
+//! Invariant: outside of [`server`] there is no I/O, no clock and no randomness. Invariant: a refused request changes
+//! nothing.
 
 mod api;
 pub mod faults;

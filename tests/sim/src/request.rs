@@ -1,4 +1,4 @@
-//! What is a request, as a value without a socket?
+//! Represents a request as a value without a socket.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,14 +21,14 @@ pub enum Method {
     Other,
 }
 
-/// What came as the body, already read.
+/// The body of a request, already read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// No bytes at all, or a content type that is not JSON: the server sees no input.
     Nothing,
     /// A JSON value.
     Json(Value),
-    /// Sent as JSON, but it is not.
+    /// A body that was sent as JSON, but is not JSON.
     Broken,
 }
 
@@ -70,7 +70,7 @@ impl Request {
         }
     }
 
-    /// Whether a string in the body has this text in it.
+    /// Returns whether a string in the body contains this text.
     pub fn body_has(&self, text: &str) -> bool {
         fn has(value: &Value, text: &str) -> bool {
             match value {
@@ -83,42 +83,42 @@ impl Request {
         matches!(&self.body, Body::Json(value) if has(value, text))
     }
 
-    /// A request without a body, below `/api/v1`: `Request::get("/user")`.
+    /// Returns a request without a body, below `/api/v1`: `Request::get("/user")`.
     pub fn get(below: &str) -> Self {
         Self::read(Method::Get, &format!("/api/v1{below}"), None, None, b"")
     }
 
-    /// A request with a JSON body, below `/api/v1`.
+    /// Returns a request with a JSON body, below `/api/v1`.
     pub fn with_json(method: Method, below: &str, body: &Value) -> Self {
         let bytes = body.to_string();
         let target = format!("/api/v1{below}");
         Self::read(method, &target, None, Some("application/json"), bytes.as_bytes())
     }
 
-    /// The same request with a bearer token.
+    /// Returns the same request with a bearer token.
     #[must_use]
     pub fn bearing(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// The path with the query as it was sent, after the account's prefix.
+    /// Returns the path with the query as it was sent, after the account's prefix.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// A query parameter; the last one counts when it is given twice.
+    /// Returns a query parameter; if it is given twice, the last one counts.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The values of a comma separated parameter; none when it is absent.
+    /// Returns the values of a comma separated parameter; none if the parameter is absent.
     pub fn list(&self, name: &str) -> Vec<&str> {
         let values = self.parameter(name).unwrap_or_default();
         values.split(',').map(str::trim).filter(|value| !value.is_empty()).collect()
     }
 
-    /// A member of the body, if the body is an object that has it.
+    /// Returns a member of the body, if the body is an object that has it.
     pub fn field(&self, name: &str) -> Option<&Value> {
         match &self.body {
             Body::Json(Value::Object(members)) => members.get(name),
@@ -126,7 +126,7 @@ impl Request {
         }
     }
 
-    /// The names of the cases in the body, in order; an entry without a name counts as an empty one.
+    /// Returns the names of the cases in the body, in order; an entry without a name counts as an empty one.
     pub fn case_names(&self) -> Vec<String> {
         let entries: Vec<&Value> = match self.field("cases") {
             Some(Value::Array(entries)) => entries.iter().collect(),
@@ -139,7 +139,7 @@ impl Request {
 }
 
 impl Method {
-    /// The verb as it stands in a request line.
+    /// Returns the verb as written in a request line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",

@@ -1,11 +1,11 @@
-//! How is a moment written in Testmo's bodies and headers?
+//! Writes a moment in the forms of Testmo's bodies and headers.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A moment in milliseconds since 1970-01-01 UTC. It always comes in as a value: the model has no clock.
+/// A moment in milliseconds since 1970-01-01 UTC. It is always passed as a value, because the model has no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub i64);
 
@@ -16,22 +16,22 @@ impl Time {
         Some(Self(moment.as_millisecond()))
     }
 
-    /// This moment and `ms` milliseconds more.
+    /// Returns this moment plus `ms` milliseconds.
     pub fn plus(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// The form of cases: `2026-07-31 09:32:21.067359`, UTC without a zone (recorded).
+    /// Returns the form of cases: `2026-07-31 09:32:21.067359`, UTC without a zone (recorded).
     pub fn of_case(self) -> String {
         self.timestamp().strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()
     }
 
-    /// The form of projects: `2024-09-06T16:11:03.736Z` (recorded).
+    /// Returns the form of projects: `2024-09-06T16:11:03.736Z` (recorded).
     pub fn of_project(self) -> String {
         self.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
     }
 
-    /// The form of the `Date` and `Retry-After` headers, whole seconds.
+    /// Returns the form of the `Date` and `Retry-After` headers, whole seconds.
     pub fn of_header(self) -> String {
         let since_epoch = Duration::from_millis(u64::try_from(self.0).unwrap_or(0));
         httpdate::fmt_http_date(UNIX_EPOCH + since_epoch)

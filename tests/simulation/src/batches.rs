@@ -1,4 +1,4 @@
-//! What is published, and what is to become of it?
+//! Draws the batches that publishers send in a run, and whether Testmo accepts each case.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::plan::{TenantPlan, millis, ms};
 
-/// The longest name that Testmo takes; the worker takes longer ones.
+/// The longest case name that Testmo accepts, in characters; the worker accepts longer ones.
 const LONGEST_NAME: usize = 512;
-/// The largest request that Testmo takes in these runs, in bytes.
+/// The largest request that Testmo accepts in these runs, in bytes.
 pub(crate) const LARGEST_REQUEST: usize = 4_000;
 
 /// A batch, and when it is published.
@@ -18,35 +18,35 @@ pub(crate) struct BatchPlan {
     pub(crate) tenant: usize,
     pub(crate) id: String,
     pub(crate) cases: Vec<CasePlan>,
-    /// The folders below the tenant's.
+    /// The folders below the tenant's folder.
     pub(crate) path: Vec<String>,
-    /// When it is published: again and again, for publishers do that.
+    /// The times at which the batch is published, since publishers may send the same message several times.
     pub(crate) at: Vec<Duration>,
-    /// Not before this one is settled: its cases have the same names.
+    /// The position of a batch that must be finished first, because its cases have the same names.
     pub(crate) after: Option<usize>,
-    /// Whether it fits no queue, as its routing key is wrong.
+    /// Whether the batch has a wrong routing key, so that no queue is bound for it.
     pub(crate) astray: bool,
 }
 
-/// A case, and whether Testmo takes it.
+/// A case, and whether Testmo accepts it.
 #[derive(Clone, Debug)]
 pub(crate) struct CasePlan {
     pub(crate) name: String,
     pub(crate) fate: CaseFate,
 }
 
-/// Whether Testmo takes a case.
+/// Whether Testmo accepts a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CaseFate {
     Taken,
-    /// 422 names it.
+    /// A 422 names the case.
     Refused,
-    /// 413 refuses whatever request it is in.
+    /// A 413 refuses each request that contains the case.
     TooLarge,
 }
 
 impl BatchPlan {
-    /// The message.
+    /// Returns the message that is published.
     pub(crate) fn body(&self, tenants: &[TenantPlan]) -> Vec<u8> {
         let case = |case: &CasePlan| match case.fate {
             CaseFate::Taken | CaseFate::Refused => json!({"name": case.name}),
@@ -61,24 +61,25 @@ impl BatchPlan {
         batch.to_string().into_bytes()
     }
 
-    /// The names of the cases that are to be in Testmo, in order.
+    /// Returns the names of the cases that must be in Testmo at the end, in order.
     pub(crate) fn taken(&self) -> Vec<&str> {
         let taken = self.cases.iter().filter(|case| case.fate == CaseFate::Taken);
         taken.map(|case| case.name.as_str()).collect()
     }
 }
 
-/// What is published in one run.
+/// Draws the batches of one run.
 pub(crate) fn batches(rng: &mut Rng, tenants: &[TenantPlan], healed: Duration, many: bool) -> Vec<BatchPlan> {
     let span = millis(healed) * 2 / 3;
-    // Many come in a few crowds, each within a second.
+    // With `many`, batches arrive in a few crowds, each within a second.
     let crowds = [0, rng.u64(..span), rng.u64(..span)];
     let count = if many { rng.usize(8..25) } else { rng.usize(1..9) };
     let mut all: Vec<BatchPlan> = Vec::new();
-    // A request all of whose cases are refused alike blames the connection, so each tenant has one such case at most.
+    // If all cases of a request are refused alike, the worker blames the connection, so each tenant has at most one
+    // such case.
     let mut refused = vec![false; tenants.len()];
     for number in 0..count {
-        // Most of a crowd are of one tenant.
+        // Most batches of a crowd belong to one tenant.
         let tenant = if many && rng.u8(..4) > 0 { 0 } else { rng.usize(..tenants.len()) };
         let cases = cases(rng, number, &mut refused[tenant], many);
         let path = match rng.u8(..5) {
@@ -91,7 +92,7 @@ pub(crate) fn batches(rng: &mut Rng, tenants: &[TenantPlan], healed: Duration, m
             at = vec![Duration::from_millis(crowds[rng.usize(..crowds.len())] + rng.u64(..1_000))];
         }
         while at.len() < 3 && rng.u8(..4) == 0 {
-            // At the same moment, shortly after, or when it is long done.
+            // Copies arrive at the same moment, shortly after, or long after the batch is finished.
             let later = [0, rng.u64(..2_000), rng.u64(..span)][rng.usize(..3)];
             at.push(at[0] + Duration::from_millis(later));
         }
@@ -135,14 +136,15 @@ fn cases(rng: &mut Rng, batch: usize, refused: &mut bool, few: bool) -> Vec<Case
     cases
 }
 
-/// Another batch of the same id.
+/// Draws another batch with the same id.
 fn conflicting(rng: &mut Rng, batch: &BatchPlan, number: usize) -> BatchPlan {
     let name = format!("batch {number} in conflict");
     let at = batch.at[0] + if rng.bool() { Duration::ZERO } else { ms(rng, 0..10_000) };
     BatchPlan { cases: vec![CasePlan { name, fate: CaseFate::Taken }], at: vec![at], ..batch.clone() }
 }
 
-/// A batch with the same names for a tenant whose cases carry no mark: only the ledger tells them apart.
+/// Returns a batch with the same names, for a tenant whose cases have no batch tag: only the ledger can distinguish the
+/// two. Returns `None` if Testmo accepts none of the cases.
 fn echo(batch: &BatchPlan, of: usize, number: usize) -> Option<BatchPlan> {
     let taken: Vec<CasePlan> = batch.cases.iter().filter(|case| case.fate == CaseFate::Taken).cloned().collect();
     (!taken.is_empty()).then(|| BatchPlan {

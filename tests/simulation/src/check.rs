@@ -1,4 +1,4 @@
-//! Is everything as it has to be at the end of a run? Testmo's own record decides, and the ledger must agree with it.
+//! Checks the end of a run against Testmo's own record, with which the ledger must agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::store::tables::Tables;
 /// A place for a case: account, path of the folder, name.
 type Spot = (String, String, String);
 
-/// Everything that does not hold.
+/// Returns every violation.
 pub(crate) fn check(stage: &Stage, plan: &Plan) -> Vec<String> {
     stage.store.at_once(|tables, _| {
         let mut check = Check { plan, tables, rows: rows(stage), late: stage.testmo.late(), broken: Vec::new() };
@@ -38,7 +38,7 @@ pub(crate) fn check(stage: &Stage, plan: &Plan) -> Vec<String> {
 }
 
 impl Plan {
-    /// The identity of a batch.
+    /// Returns the key of a batch.
     pub(crate) fn key_of(&self, batch: &BatchPlan) -> BatchKey {
         let key = format!("{}/{}", self.tenants[batch.tenant].name, batch.id);
         key.parse().expect("a key")
@@ -49,7 +49,7 @@ impl Plan {
     }
 }
 
-/// Every case that is in Testmo, by account and id.
+/// Returns every case that is in Testmo, by account and id.
 fn rows(stage: &Stage) -> BTreeMap<(String, u64), CaseView> {
     stage.testmo.world(|world| {
         let of = |account: &&'static str| {
@@ -65,22 +65,23 @@ struct Check<'a> {
     plan: &'a Plan,
     tables: &'a Tables,
     rows: BTreeMap<(String, u64), CaseView>,
-    /// Rows that came when the settle time of their request was over.
+    /// Cases that were created after the settle time of their request.
     late: BTreeSet<(String, u64)>,
     broken: Vec<String>,
 }
 
-/// A batch that is to arrive, and what the ledger has of it.
+/// A batch that must arrive, with its record in the ledger.
 struct Winner<'a> {
     batch: &'a BatchPlan,
     key: BatchKey,
     record: &'a BatchRecord,
-    /// Positions of the cases that may be for a person to look for.
+    /// Positions of the cases that may be `Lost`, for a person to resolve.
     lost: BTreeSet<usize>,
 }
 
 impl<'a> Check<'a> {
-    /// The batches that are to arrive. Of two with one id it is the one whose fingerprint was stored first.
+    /// Returns the batches that must arrive. Of two batches with one id, this is the one whose fingerprint was stored
+    /// first.
     fn winners(&mut self) -> Vec<Winner<'a>> {
         let mut winners = Vec::new();
         for batch in self.plan.batches.iter().filter(|batch| !batch.astray) {
@@ -97,9 +98,10 @@ impl<'a> Check<'a> {
         winners
     }
 
-    /// Cases whose request cannot be told from an earlier one that Testmo carried out when the settle time was over.
-    /// When a row of that is adopted, the later request counts as carried out, and what of it is not there is left to a
-    /// person, visibly on the shelf. Nothing but a late row that was adopted for the same tenant excuses that.
+    /// Returns the positions of the cases that may be `Lost`. A request cannot be distinguished from an earlier, equal
+    /// one that Testmo carried out after its settle time. If reconciliation adopts a row of the earlier request, the
+    /// later request counts as carried out, and its missing cases are left to a person, visibly on the shelf. This is
+    /// allowed only if such a late row was adopted for the same tenant.
     fn lost(&self, batch: &BatchPlan, key: &BatchKey, record: &BatchRecord) -> BTreeSet<usize> {
         if !self.has_adopted_late(batch, key) {
             return BTreeSet::new();
@@ -123,7 +125,7 @@ impl<'a> Check<'a> {
         (tenant.account.to_owned(), path.collect::<Vec<_>>().join("/"))
     }
 
-    /// Each case is there exactly once, in its folder, and nothing else is there.
+    /// Checks that each case exists exactly once, in its folder, and that no other case exists.
     fn cases(&mut self, winners: &[Winner<'_>]) {
         let mut counts: BTreeMap<Spot, i64> = BTreeMap::new();
         for Winner { batch, lost, .. } in winners {
@@ -138,7 +140,7 @@ impl<'a> Check<'a> {
         }
         for (spot, missing) in counts.into_iter().filter(|(_, missing)| *missing != 0) {
             match (missing, self.plan.kind) {
-                // A commit beyond the settle time is the one way to a duplicate, of which `duplicates` asks.
+                // Only a commit after the settle time can create a duplicate; `duplicates` checks those.
                 (..0, Kind::Late) => {}
                 (..0, Kind::Usual | Kind::Poison | Kind::Many) => {
                     self.broken.push(format!("{spot:?}: {} too many", -missing))
@@ -148,7 +150,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The ledger knows every case by its id, in order, and no id twice.
+    /// Checks that the ledger has the id of every case, in order, and no id twice.
     fn records(&mut self, winners: &[Winner<'_>]) {
         let mut known = BTreeSet::new();
         for winner in winners {
@@ -169,7 +171,7 @@ impl<'a> Check<'a> {
                     (CaseState::Created(id) | CaseState::Adopted(id), CaseFate::Taken) => *id,
                     (CaseState::Refused(_), CaseFate::Refused | CaseFate::TooLarge) => continue,
                     (CaseState::Lost, CaseFate::Taken) if lost.contains(&at) => continue,
-                    // Its request would have been refused, had it not counted as carried out.
+                    // Its request would have been refused if it had not counted as carried out.
                     (CaseState::Lost, CaseFate::Refused | CaseFate::TooLarge) if self.has_adopted_late(batch, key) => {
                         continue;
                     }
@@ -198,7 +200,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Only that is on the shelf which must be, each for its reason, and nothing waits there.
+    /// Checks that the shelf has exactly the expected entries, each with its reason, and that none of them waits.
     fn shelf(&mut self, winners: &[Winner<'_>]) {
         let mut expected: BTreeMap<String, Reason> = BTreeMap::new();
         let raw = |body: &[u8]| format!("raw {}", raw_hash(body));
@@ -206,7 +208,7 @@ impl<'a> Check<'a> {
             let (key, body) = (self.plan.key_of(batch), batch.body(&self.plan.tenants));
             let winner = winners.iter().find(|winner| std::ptr::eq(winner.batch, batch));
             let lost = winner.map_or(0, |winner| winner.lost.len());
-            // Whether each of them may be lost is checked with the records.
+            // `records` checks whether each of them may be lost.
             let is_lost = |case: &CaseRecord| case.state == CaseState::Lost;
             let has_lost = winner.is_some_and(|winner| winner.record.cases.iter().any(is_lost));
             let reason = match expected_state(batch, lost) {
@@ -235,7 +237,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Each folder is there once.
+    /// Checks that each folder exists once.
     fn folders(&mut self, stage: &Stage) {
         for account in ACCOUNTS {
             let view = stage.testmo.world(|world| world.station(account).map(|station| station.view(account)));
@@ -248,7 +250,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Every outcome was told, all copies of an event are alike, and they tell what is so.
+    /// Checks that every outcome was published, that all copies of an event are equal, and that the events agree with
+    /// the ledger.
     fn events(&mut self, stage: &Stage, winners: &[Winner<'_>]) {
         let heard = stage.broker.heard();
         let mut by_id: BTreeMap<&str, &[u8]> = BTreeMap::new();
@@ -286,9 +289,10 @@ impl<'a> Check<'a> {
 }
 
 impl Check<'_> {
-    /// Each row that stands for a case once more is told by one event, with the row that the ledger holds for the case;
-    /// nothing else is told to be one. Of a tenant whose cases carry no mark nothing is said: a person may have made the
-    /// row. A row that has the name of a case which is left to a person may be that one, or not.
+    /// Checks that each duplicate of a case is reported by exactly one event, together with the row that the ledger
+    /// holds for the case, and that no other row is reported. A tenant whose cases have no batch tag gets no reports,
+    /// because a person may have created the row. A row with the name of a case that is left to a person may be that
+    /// case, so a report is optional.
     fn duplicates(&mut self, stage: &Stage, winners: &[Winner<'_>]) {
         let mut told = told_twice(stage);
         for (duplicate, events) in told.iter().filter(|(_, events)| events.len() > 1) {
@@ -326,7 +330,7 @@ impl Check<'_> {
     }
 }
 
-/// A row that stands for a case of a batch once more.
+/// A row that duplicates a case of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Twice {
     tenant: String,
@@ -334,7 +338,7 @@ struct Twice {
     duplicate: u64,
 }
 
-/// What was told to stand in Testmo twice: by which events, and with which row that is known.
+/// Returns the rows that events reported as duplicates: for each row, the events and the known row that they named.
 fn told_twice(stage: &Stage) -> BTreeMap<Twice, BTreeSet<(String, u64)>> {
     let mut told: BTreeMap<Twice, BTreeSet<(String, u64)>> = BTreeMap::new();
     for event in stage.broker.heard().into_iter().filter(|event| event.kind == DUPLICATED) {
@@ -357,13 +361,13 @@ fn id_of(state: &CaseState) -> Option<u64> {
     }
 }
 
-/// Why not all of a batch arrives: the reason that all refused cases share, where it says more than that.
+/// Returns why not all of a batch arrives: `CaseTooLarge` if all refused cases share that reason, or else `otherwise`.
 fn refusal_of(batch: &BatchPlan, otherwise: Reason) -> Reason {
     let mut refused = batch.cases.iter().filter(|case| case.fate != CaseFate::Taken);
     if refused.all(|case| case.fate == CaseFate::TooLarge) { Reason::CaseTooLarge } else { otherwise }
 }
 
-/// How a batch is to end, of which so many cases are left to a person.
+/// Returns the expected final state of a batch with `lost` cases that are left to a person.
 fn expected_state(batch: &BatchPlan, lost: usize) -> BatchState {
     match batch.taken().len() - lost {
         0 => BatchState::Failed,

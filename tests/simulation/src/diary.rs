@@ -1,4 +1,4 @@
-//! What time is it, and what has happened so far?
+//! Keeps the clocks of a run, and a record of what happens in the run.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,13 +21,13 @@ pub(crate) struct Diary {
     lines: Mutex<Vec<String>>,
 }
 
-/// Takes a lock; nobody panics while holding one, and if so, the run has failed anyhow.
+/// Takes a lock. No code panics while it holds one; if it does, the run has failed anyway.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Diary {
-    /// Begins now; `keeps` what it is told only if that is wanted, as it takes time.
+    /// Begins the record now; notes are kept only if `keeps` is set, because they take time.
     pub(crate) fn begin(keeps: bool) -> Self {
         Self {
             began: Instant::now(),
@@ -38,17 +38,17 @@ impl Diary {
         }
     }
 
-    /// How long the run has been going on.
+    /// Returns how long the run has lasted.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The time that is right, which Testmo goes by.
+    /// Returns the true time, which Testmo uses.
     pub(crate) fn true_time(&self) -> i64 {
         BEGINNING + i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX / 2)
     }
 
-    /// The time on the store's clock.
+    /// Returns the time of the store's clock.
     pub(crate) fn now(&self) -> i64 {
         self.true_time() + self.jumped.load(Ordering::Relaxed)
     }
@@ -58,12 +58,12 @@ impl Diary {
         self.jumped.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// Takes the one jump that shortens leases which a run may have; tells whether it was still to be had.
+    /// Uses up the only clock jump of a run that may shorten leases; returns whether it was still available.
     pub(crate) fn spend_margin(&self) -> bool {
         !self.margin_spent.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes something.
+    /// Records a line.
     pub(crate) fn note(&self, line: impl FnOnce() -> String) {
         if self.keeps {
             let at = self.elapsed();
@@ -73,13 +73,13 @@ impl Diary {
         }
     }
 
-    /// Everything that was noted.
+    /// Returns every recorded line.
     pub(crate) fn lines(&self) -> Vec<String> {
         lock(&self.lines).clone()
     }
 }
 
-/// The store's clock, as its workers read it.
+/// Returns the store's clock, as its workers read it.
 pub(crate) fn clock_of(diary: &std::sync::Arc<Diary>) -> Clock {
     let diary = diary.clone();
     Clock::read_by(move || diary.now())

@@ -1,7 +1,8 @@
-//! How does a worker die at any point of its path, or stand still there?
+//! Kills or freezes a worker at any point of its path.
 //!
-//! Everything that a worker does to others, or learns from them, passes its fuse. Once that is blown, its calls are
-//! not answered and have no effect any more, as if the process were gone; what had left it before goes on without it.
+//! Everything that a worker sends to its neighbours, or receives from them, passes its fuse. Once the fuse is blown,
+//! the worker's calls get no answer and have no effect, as if the process were gone; requests that had already left the
+//! worker continue without it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +24,7 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    /// After so many crossings it blows.
+    /// The number of crossings after which the fuse blows.
     crossings_left: Option<u32>,
     frozen_until: Option<Instant>,
 }
@@ -33,7 +34,7 @@ impl Fuse {
         Self(Arc::new(Inner { blown: CancellationToken::new(), state: Mutex::default() }))
     }
 
-    /// Blows it: the process is gone.
+    /// Blows the fuse: the process is gone.
     pub(crate) fn blow(&self) {
         self.0.blown.cancel();
     }
@@ -42,27 +43,27 @@ impl Fuse {
         self.0.blown.is_cancelled()
     }
 
-    /// Waits until it is blown.
+    /// Waits until the fuse is blown.
     pub(crate) async fn blown(&self) {
         self.0.blown.cancelled().await;
     }
 
-    /// Has it blow when the worker has called, or was answered, so many times more; `None` takes that back.
+    /// Blows the fuse after the given number of further calls and answers; `None` cancels this.
     pub(crate) fn blow_after(&self, crossings: Option<u32>) {
         lock(&self.0.state).crossings_left = crossings;
     }
 
-    /// Has the process stand still until a time.
+    /// Freezes the process until a time.
     pub(crate) fn freeze(&self, until: Instant) {
         lock(&self.0.state).frozen_until = Some(until);
     }
 
-    /// Lets a call out, or an answer in: never of a process that is gone, and not while it stands still.
+    /// Lets a call out, or an answer in: never if the process is gone, and not while it is frozen.
     pub(crate) async fn cross(&self) {
         self.cross_within(None).await;
     }
 
-    /// The same, where the process does not stand still for longer than `longest`.
+    /// Does the same as [`Fuse::cross`], but a frozen process waits at most for `longest`.
     pub(crate) async fn cross_within(&self, longest: Option<Duration>) {
         if self.counts_down() {
             self.blow();
@@ -80,7 +81,7 @@ impl Fuse {
         }
     }
 
-    /// Waits for something, for as long as the process lives.
+    /// Waits for a future for as long as the process lives.
     pub(crate) async fn hold<T>(&self, what: impl Future<Output = T>) -> T {
         tokio::select! {
             biased;

@@ -1,12 +1,12 @@
-//! Runs the worker's own logic in paused time between neighbours in memory, and breaks them by a seeded plan.
+//! Runs the worker's own logic in paused time between in-memory neighbours, which fail by a seeded plan.
 //!
-//! In reading order: `plan` and `batches` say what happens in a run; `weather` draws what goes wrong from call to call;
-//! `fuse` is how a worker dies or stands still at any point; `store`, `broker` and `testmo` are the neighbours, and
-//! `stage` puts them together; `replica` runs workers between them; `run` carries a plan out, and `check` says what
-//! must hold at its end. `mutation` has the known bugs that the checks have to notice.
+//! In reading order: `plan` and `batches` draw what happens in a run; `weather` draws what fails from call to call;
+//! `fuse` kills or freezes a worker at any point; `store`, `broker` and `testmo` are the neighbours, and `stage` puts
+//! them together; `replica` runs workers between them; `run` carries a plan out, and `check` states what must hold at
+//! the end. `mutation` has the known bugs that the checks must notice.
 //!
-//! Invariant: the same seed runs the same way. There is one thread to a run, time passes only when nothing is left to
-//! do, and whatever is drawn is drawn from the seed.
+//! Invariant: the same seed runs the same way. A run has one thread, time passes only when nothing is left to do, and
+//! every draw depends on the seed.
 
 mod batches;
 mod broker;

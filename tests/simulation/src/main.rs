@@ -1,4 +1,4 @@
-//! `testmo-simulate`: runs many plans, and shows how each one that fails came about.
+//! `testmo-simulate`: runs many plans, and shows the course of each plan that fails.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use testmo_simulation::{Mutation, Outcome, simulate};
 
-/// Runs the worker's own logic in paused time between neighbours in memory, and breaks them by seeded plans.
+/// Runs the worker's own logic in paused time between in-memory neighbours, which fail by seeded plans.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -17,13 +17,13 @@ struct Arguments {
     /// How many plans to run.
     #[arg(long, default_value_t = 1_000)]
     plans: u64,
-    /// How many at once.
+    /// How many plans to run at once.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// After so many that failed it ends.
+    /// Stop after this many failed plans.
     #[arg(long, default_value_t = 1)]
     failures: u64,
-    /// A known bug to put in, to see when it is noticed.
+    /// Add a known bug, to see when it is noticed.
     #[arg(long)]
     bug: Option<Mutation>,
     /// Show what the workers log, for a single plan.
@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What all plans of a job come to.
+/// The totals of all plans of a job.
 #[derive(Default)]
 struct Total {
     plans: u64,
@@ -93,7 +93,7 @@ impl Total {
     }
 }
 
-/// Shows what was wrong, and runs the plan once more to tell how it came about.
+/// Runs the plan again, shows its course, and then the violations.
 fn report(seed: u64, bug: Option<Mutation>, outcome: &Outcome) -> anyhow::Result<()> {
     let again = simulate(seed, bug, true);
     let mut out = std::io::stdout().lock();

@@ -1,23 +1,23 @@
-//! Which known bugs can be put back, to see whether the simulation notices?
+//! Lists the known bugs that can be put back, to check that the simulation notices each of them.
 
-/// A bug, put in at the seams between the worker and its neighbours.
+/// A bug, added at the boundary between the worker and its neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mutation {
-    /// A look into Testmo finds nothing, as if there had been none before pushing again.
+    /// Reconciliation finds nothing, as if the worker had skipped it before sending the cases again.
     SkipReconcile,
-    /// The broker lets go of a message as soon as it is handed out, as if it had been acknowledged before the
-    /// settlement.
+    /// The broker forgets a message as soon as it is delivered, as if the worker had acknowledged it before storing the
+    /// outcome.
     AckEarly,
-    /// Claims hold for less than a request may take.
+    /// Claims last for less time than a request may take.
     ShortLease,
-    /// Records are stored whatever their epoch is.
+    /// Records are stored even if their epoch has changed.
     NoEpochCheck,
-    /// A look may adopt rows that the ledger holds for other cases.
+    /// Reconciliation may adopt rows that the ledger holds for other cases.
     AdoptHeld,
 }
 
 impl Mutation {
-    /// Every one.
+    /// All mutations.
     pub const ALL: [Self; 5] =
         [Self::SkipReconcile, Self::AckEarly, Self::ShortLease, Self::NoEpochCheck, Self::AdoptHeld];
 }

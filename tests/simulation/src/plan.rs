@@ -1,4 +1,4 @@
-//! What happens in one run? Everything that is decided beforehand, drawn from the seed.
+//! Draws from the seed everything about a run that is decided beforehand.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::batches::{BatchPlan, batches};
 use crate::mutation::Mutation;
 use crate::weather::Rates;
 
-/// The Testmo accounts there are.
+/// The Testmo accounts of a run.
 pub(crate) const ACCOUNTS: [&str; 2] = ["north", "south"];
 
 /// One run.
@@ -22,12 +22,12 @@ pub(crate) struct Plan {
     pub(crate) replicas: usize,
     pub(crate) tenants: Vec<TenantPlan>,
     pub(crate) batches: Vec<BatchPlan>,
-    /// Messages that are no batches, with their times.
+    /// Messages that are not batches, with their times.
     pub(crate) broken: Vec<(Duration, String)>,
     pub(crate) actions: Vec<(Duration, Action)>,
     pub(crate) rates: Rates,
     pub(crate) limits: Limits,
-    /// When everything is healed.
+    /// When all faults end.
     pub(crate) healed: Duration,
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct Plan {
 pub(crate) enum Kind {
     /// Testmo keeps to the settle time.
     Usual,
-    /// One message ends every worker that looks into it.
+    /// One message stops every worker that reads it.
     Poison,
     /// Testmo also commits later than the settle time.
     Late,
-    /// Many small batches come at once, so that requests carry cases of several.
+    /// Many small batches arrive at once, so that requests carry cases of several batches.
     Many,
 }
 
@@ -50,9 +50,9 @@ pub(crate) struct TenantPlan {
     pub(crate) name: String,
     pub(crate) account: &'static str,
     pub(crate) folder: u64,
-    /// Whether its cases carry the tag of their batch.
+    /// Whether its cases carry their batch tag.
     pub(crate) batch_tag: bool,
-    /// Whether it is connected from the beginning, or only when all is healed.
+    /// Whether the tenant is connected from the beginning, or only when all faults end.
     pub(crate) connected: bool,
 }
 
@@ -71,38 +71,38 @@ pub(crate) struct Limits {
 /// Something that is done to the workers or to their neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// The process is gone at once.
+    /// The process is killed at once.
     Kill { replica: usize },
-    /// The process is gone when it has called others, or was answered, so many times more.
+    /// The process is killed after the given number of further calls and answers.
     KillAfter { replica: usize, crossings: u32 },
-    /// The process is asked to end, and starts again.
+    /// The process is asked to stop, and starts again.
     Restart { replica: usize },
-    /// The process stands still.
+    /// The process is frozen for a time.
     Freeze { replica: usize, time: Duration },
     /// The broker ends every connection of a worker.
     Cut { replica: usize },
-    /// The broker can be reached, or cannot.
+    /// The broker becomes reachable, or unreachable.
     Broker { up: bool },
-    /// The store answers, or does not.
+    /// The store becomes available, or unavailable.
     Store { up: bool },
-    /// The store answers claims and changes so much later than they take effect.
+    /// The store answers claims and changes this much later than they take effect.
     Lag { time: Duration },
-    /// An account answers everything with a status, or answers honestly.
+    /// An account answers each request with a status, or honestly (`None`).
     Answer { account: &'static str, status: Option<u16> },
-    /// An account can be reached, or cannot.
+    /// An account becomes reachable, or unreachable.
     Reach { account: &'static str, reachable: bool },
-    /// Testmo takes no request with a tenant's key any more.
+    /// Testmo no longer accepts a tenant's key.
     Revoke { tenant: usize },
     /// The tenant enters a new key.
     Renew { tenant: usize },
-    /// A person pauses or limits a lane, or takes that back.
+    /// A person pauses or limits a lane, or cancels this.
     Order(LaneOverride),
-    /// The store's clock is set, by milliseconds, as far as what is assumed allows.
+    /// The store's clock is set forward or back by milliseconds, within what the worker assumes about clocks.
     Jump { ms: i64 },
 }
 
 impl Plan {
-    /// The plan of a seed.
+    /// Draws the plan of a seed.
     pub(crate) fn of(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut rng = Rng::with_seed(seed);
         let kind = match rng.u8(..20) {
@@ -138,9 +138,10 @@ impl Plan {
     }
 
     fn draw_actions(&mut self, rng: &mut Rng) {
-        // A message that was in hand when workers stopped three times and three times more is given up.
+        // A message becomes a suspect if it was in hand when workers stopped three times, and dead after three more
+        // times.
         let mut kills = if self.kind == Kind::Poison { 0 } else { rng.u32(..3) };
-        // Both take from the same margin.
+        // Freezes and clock jumps use up the same margin.
         let freezes = rng.bool();
         for _ in 0..rng.usize(1..9) {
             let at = ms(rng, 100..millis(self.healed) * 3 / 4);
@@ -191,7 +192,8 @@ impl Plan {
                     let free = LaneOverride { lane: lane.clone(), paused: false, most: None };
                     self.for_a_while(rng, at, Action::Order(LaneOverride { lane, paused, most }), Action::Order(free));
                 }
-                // Where Testmo keeps to no time, the last look must not come early as well.
+                // Where Testmo may exceed the settle time, a jump must not make the late-duplicate check come early as
+                // well.
                 _ if !freezes && self.kind != Kind::Late => {
                     let ms = if rng.bool() { rng.i64(0..60_000) } else { -rng.i64(0..60_000) };
                     self.actions.push((at, Action::Jump { ms }));
@@ -208,13 +210,13 @@ impl Plan {
 }
 
 impl TenantPlan {
-    /// The tenant's identity.
+    /// Returns the tenant's id.
     pub(crate) fn id(&self) -> TenantId {
         self.name.parse().expect("a tenant")
     }
 }
 
-/// An account as workers know it.
+/// Returns the origin of an account, as workers know it.
 pub(crate) fn origin_of(account: &str) -> String {
     format!("https://{account}.testmo.net")
 }

@@ -1,4 +1,4 @@
-//! How does a worker live in a run? Started, killed, frozen, asked to end, and started again.
+//! Runs the workers of one replica, one after another: starts, kills, freezes and stops them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::broker::{EventsOf, Queue, intake};
 use crate::fuse::Fuse;
 use crate::stage::Stage;
 
-/// How long a worker may take to end when it is asked to: the drain time, and what its neighbours take.
+/// How long a worker may take to stop when it is asked to: the drain time, and the time that its neighbours take.
 const LONGEST_END: Duration = Duration::from_secs(600);
 
 /// What is done to a worker.
@@ -31,7 +31,7 @@ pub(crate) enum Order {
     End,
 }
 
-/// One place in which one worker runs at a time.
+/// A place in which one worker runs at a time.
 pub(crate) struct Replica {
     stage: Arc<Stage>,
     index: u64,
@@ -52,7 +52,7 @@ impl Replica {
         Self { stage, index, started: 0 }
     }
 
-    /// Runs workers, one after the other, until one is asked to end for good.
+    /// Runs workers, one after another, until one is asked to stop for good.
     pub(crate) async fn live(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         loop {
             let mut running = self.start();
@@ -81,7 +81,8 @@ impl Replica {
                     return;
                 }
             }
-            // What a process that is gone leaves running in this one: it calls nobody, and so need not be waited for.
+            // Tasks of a killed worker may still run in this process; they call no neighbour, so nothing waits for
+            // them.
             running.fuse.blow();
             running.stop.cancel();
             running.close.cancel();
@@ -122,7 +123,7 @@ impl Replica {
         let intake = |queue, prefetch| {
             intake(&stage.broker, queue, prefetch, (number, fuse.clone()), &links, close.child_token())
         };
-        // Nobody wants to see the lanes.
+        // No test views the lanes.
         let (_, views) = mpsc::channel(1);
         let neighbours = Neighbours {
             cases: intake(Queue::Cases, prefetch),

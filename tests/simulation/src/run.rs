@@ -1,5 +1,5 @@
-//! How does one plan run? It is carried out, healed, drained and checked, in time that passes only when nothing is left
-//! to do.
+//! Runs one plan: carries it out, ends all faults, drains and checks, in time that passes only when nothing is left to
+//! do.
 
 use std::cell::Cell;
 use std::sync::{Arc, Once};
@@ -22,26 +22,26 @@ use crate::replica::{Order, Replica};
 use crate::stage::{Stage, poison};
 use crate::store::ledger::awaits_late_check;
 
-/// How long it may take until all is done, once it is healed. A connection that failed by itself is looked at again
-/// after minutes, and each try of a suspect waits for the lease of the one before.
+/// The longest drain after all faults have ended. A connection that failed is re-verified automatically after minutes,
+/// and each try of a suspect waits for the previous lease to expire.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3 * 3_600);
-/// For how long nothing may be left to do until it is believed.
+/// For how many seconds in a row nothing may be left to do before the run counts as drained.
 const CERTAIN: u32 = 5;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What was not as it has to be; empty is good.
+    /// The violations; empty if the run passed.
     pub broken: Vec<String>,
-    /// What happened, if that was wanted.
+    /// The events of the run, if a time line was requested.
     pub timeline: Vec<String>,
-    /// How much time passed in the run.
+    /// How much simulated time passed.
     pub simulated: Duration,
     /// How many cases are in Testmo at the end.
     pub cases: usize,
     /// How many create requests were sent.
     pub pushes: usize,
-    /// How many of them carried cases of several batches.
+    /// How many create requests carried cases of several batches.
     pub packs: usize,
 }
 
@@ -61,7 +61,7 @@ fn count_panics() {
     });
 }
 
-/// Runs the plan of a seed, with a known bug put in or without; keeps a time line if that is wanted.
+/// Runs the plan of a seed, with or without a known bug; records a time line if `keeps_timeline` is set.
 pub fn simulate(seed: u64, mutation: Option<Mutation>, keeps_timeline: bool) -> Outcome {
     run(&Plan::of(seed, mutation), keeps_timeline)
 }
@@ -135,7 +135,7 @@ fn cases_in(stage: &Stage) -> usize {
     })
 }
 
-/// Publishes everything, each at its time.
+/// Publishes every message at its time.
 async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker, over: &CancellationToken) {
     let began = Instant::now();
     let mut messages: Vec<(Duration, Queue, Vec<u8>)> = Vec::new();
@@ -150,7 +150,7 @@ async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker, over: &Ca
                 tasks.spawn(async move {
                     tokio::select! {
                         biased;
-                        // One that is lost is never settled.
+                        // A batch that is lost is never finished.
                         () = over.cancelled() => {}
                         () = settled(&stage, &key) => stage.broker.publish(Queue::Cases, "testmo.cases", body),
                     }
@@ -167,7 +167,7 @@ async fn publish(stage: &Arc<Stage>, plan: &Plan, tasks: &TaskTracker, over: &Ca
     }
 }
 
-/// Waits until a batch is settled.
+/// Waits until a batch is finished.
 async fn settled(stage: &Stage, key: &BatchKey) {
     while !stage.store.at_once(|tables, _| tables.batch(key).is_some_and(|b| b.record.state != BatchState::Open)) {
         sleep(Duration::from_millis(500)).await;
@@ -193,7 +193,7 @@ fn act(stage: &Stage, action: &Action, give: &impl Fn(usize, Order)) {
     }
 }
 
-/// Takes back whatever is wrong, and has every tenant enter a key that works.
+/// Ends all faults, and gives every tenant a key that works.
 fn heal(stage: &Stage, plan: &Plan) {
     stage.diary.note(|| "all is healed".into());
     stage.weather.calm_down();
@@ -212,7 +212,7 @@ fn heal(stage: &Stage, plan: &Plan) {
     (0..plan.tenants.len()).for_each(|tenant| stage.renew(tenant));
 }
 
-/// Waits until nothing is left to do; false when that takes too long.
+/// Waits until nothing is left to do; returns false if that takes too long.
 async fn is_drained(stage: &Stage, plan: &Plan) -> bool {
     let (limit, mut quiet) = (Instant::now() + LONGEST_DRAIN, 0);
     while quiet < CERTAIN {

@@ -1,4 +1,4 @@
-//! Who is there in a run? The neighbours, and the workers between them.
+//! Sets up a run: the neighbours, and the settings of the workers between them.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::store::{MemoryStore, POISON};
 use crate::testmo::Testmo;
 use crate::weather::Weather;
 
-/// How often the broker hands a message out again.
+/// How often the broker delivers a message again.
 const DELIVERY_LIMIT: u64 = 50;
 
 /// Everything around the workers.
@@ -53,7 +53,7 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
         ("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "500ms"),
         ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5s"),
         ("COURIER_TESTMO__CLAIM_MARGIN", "1s"),
-        // By then everything has come that ever comes.
+        // By then, no late request can take effect any more.
         ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "30s"),
         ("COURIER_TESTMO__FOLDER_CREATE_WINDOW", "10m"),
         ("COURIER_SHELF__POLL_INTERVAL", "3s"),
@@ -64,17 +64,17 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
     ];
     let environment = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let mut config = load(&Sources { files: vec![], environment }).expect("the defaults and these settings");
-    // Jitter would make two runs of a seed differ; how long the pauses are is the weather's to draw.
+    // The worker's jitter would make two runs of a seed differ; the weather draws the length of pauses instead.
     (config.retry.backoff_min, config.retry.backoff_max) = (Duration::ZERO, Duration::ZERO);
     config
 });
 
-/// The settings of all workers, as far as no plan changes them.
+/// Returns the settings of all workers, before the plan's limits.
 pub(crate) fn config() -> Config {
     DEFAULTS.clone()
 }
 
-/// Always the same master key, so that runs of a seed are alike in everything that is derived from it.
+/// Always the same master key, so that values derived from it are the same in all runs of a seed.
 static KEYRING: LazyLock<Keyring> = LazyLock::new(|| {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "5a".repeat(32)).expect("a written file");
@@ -123,7 +123,7 @@ impl Stage {
         stage
     }
 
-    /// The tenant enters its present key, and it is seen to work.
+    /// Enters the tenant's present key, which passes verification.
     pub(crate) fn connect(&self, number: usize) {
         let tenant = &self.plans[number];
         let key = lock(&self.keys)[number];
@@ -147,13 +147,13 @@ impl Stage {
         self.diary.note(|| format!("{} is connected with key {key}", tenant.name));
     }
 
-    /// Testmo takes no request with the tenant's key any more.
+    /// Makes Testmo refuse the tenant's key.
     pub(crate) fn revoke(&self, number: usize) {
         let account = self.plans[number].account;
         self.testmo.world(|world| world.station_mut(account).map(|s| s.account.revoke_key(user_of(number))));
     }
 
-    /// The tenant gets a new key and enters it.
+    /// Gives the tenant a new key, and enters it.
     pub(crate) fn renew(&self, number: usize) {
         let tenant = &self.plans[number];
         let key = {
@@ -168,7 +168,7 @@ impl Stage {
         self.connect(number);
     }
 
-    /// Sets the store's clock, as far as what is assumed allows: leases that end early may do so by the margin only.
+    /// Sets the store's clock, within what the worker assumes about clocks: leases may end early by at most the margin.
     pub(crate) fn jump(&self, ms: i64) {
         let leased = self.store.at_once(|tables, now| {
             let pushing =
@@ -177,20 +177,20 @@ impl Stage {
         });
         let margin = i64::try_from(self.config.testmo.claim_margin.as_millis()).unwrap_or(i64::MAX);
         let bounded = if leased && ms > 0 { margin - 1 } else { ms };
-        // Once is all that the margin gives.
+        // The margin allows this only once in a run.
         if !leased || ms < 0 || self.diary.spend_margin() {
             self.diary.jump(bounded);
             self.diary.note(|| format!("the store's clock jumps by {bounded} ms"));
         }
     }
 
-    /// Notes that something is not as it has to be.
+    /// Records a violation.
     pub(crate) fn complain(&self, what: String) {
         self.diary.note(|| what.clone());
         lock(&self.broken).push(what);
     }
 
-    /// Everything that was not as it has to be.
+    /// Returns all violations so far.
     pub(crate) fn complaints(&self) -> Vec<String> {
         [lock(&self.broken).clone(), self.testmo.broken()].concat()
     }
@@ -200,7 +200,7 @@ fn key_of(tenant: &str, number: u32) -> String {
     format!("testmo_api_{tenant}_{number}")
 }
 
-/// Whether a key is one that the tenant has had.
+/// Returns whether the tenant has had the key.
 pub(crate) fn is_key_of(tenant: &str, key: &str) -> bool {
     key.rsplit_once('_')
         .is_some_and(|(name, number)| name.strip_prefix("testmo_api_") == Some(tenant) && number.parse::<u32>().is_ok())
@@ -232,7 +232,7 @@ fn world(plan: &Plan, now: i64) -> World {
             ..AccountSpec::default()
         };
         spec.settings.body_limit_bytes = LARGEST_REQUEST;
-        // Clocks differ: this one by hours, of which the worker learns by the answers.
+        // Clocks differ, this one by hours; the worker learns the difference from the answers.
         spec.settings.clock_skew_ms = [0, 5_000_000, -9_000_000][(plan.seed as usize + number) % 3];
         let filters = [TagsFilter::Any, TagsFilter::All, TagsFilter::Late(3_000), TagsFilter::Any, TagsFilter::Ignored];
         spec.settings.tags_filter = filters[(plan.seed as usize + number) % filters.len()];
@@ -241,7 +241,7 @@ fn world(plan: &Plan, now: i64) -> World {
     world
 }
 
-/// The message that ends every worker that looks into it.
+/// Returns the message that stops every worker that reads it, if the plan has one.
 pub(crate) fn poison(plan: &Plan) -> Option<Vec<u8>> {
     let message = serde_json::json!({"schema_version": 1, "batch_id": "poison", "tenant_id": POISON,
                                      "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "poison"}]});

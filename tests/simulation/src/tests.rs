@@ -10,7 +10,7 @@ use crate::plan::{Action, Kind, Limits, Plan, TenantPlan};
 use crate::weather::Rates;
 use crate::{Mutation, run, simulate};
 
-/// Runs plans on all cores, until so many have failed or there are no more; gives what was wrong with each, and how many
+/// Runs plans on all cores, until `most` have failed or no seed is left; returns the violations by seed, and how many
 /// requests of all plans carried cases of several batches.
 fn run_all(
     seeds: std::ops::Range<u64>,
@@ -48,7 +48,7 @@ fn two_thousand_plans_lose_nothing_and_make_nothing_twice() {
     assert!(packs > 500, "only {packs} requests carried cases of several batches");
 }
 
-/// The test of the test: a simulation that notices nothing would prove nothing.
+/// Checks the checks: a simulation that notices no bug would prove nothing.
 #[test]
 fn every_known_bug_is_noticed() {
     for mutation in Mutation::ALL {
@@ -67,7 +67,7 @@ fn the_same_seed_runs_the_same_way() {
     }
 }
 
-/// A plan in which nothing goes wrong, to be made one in which something does.
+/// Returns a plan without faults, for tests to add some.
 fn calm() -> Plan {
     let tenant = TenantPlan { name: "t0".into(), account: "north", folder: 1, batch_tag: true, connected: true };
     Plan {
@@ -113,7 +113,7 @@ fn a_tenant_that_enters_another_key_lets_no_worker_run_in_circles() {
     assert_eq!(refused, 1, "{:#?}", outcome.timeline);
 }
 
-/// A batch of two cases, of which Testmo takes the first.
+/// Returns a batch of two cases, of which Testmo accepts the first.
 fn partly_refused(id: &str, at: &[u64]) -> BatchPlan {
     let case = |name: String, fate| CasePlan { name, fate };
     let refused = format!("refused {}", "x".repeat(512));
@@ -124,7 +124,7 @@ fn partly_refused(id: &str, at: &[u64]) -> BatchPlan {
 #[test]
 fn a_copy_that_has_to_wait_does_not_take_the_refused_case_off_the_shelf() {
     for wait in [Action::Answer { account: "north", status: Some(429) }, Action::Revoke { tenant: 0 }] {
-        // The second batch learns what is the matter, so that the copy of the first one has to wait.
+        // The worker learns of the failure from the second batch, so that the copy of the first batch must wait.
         let batches = vec![partly_refused("b1", &[0, 3_000]), batch("b2", 2_500)];
         let actions = vec![(ms(2_000), wait.clone())];
         let outcome = run::run(&Plan { batches, actions, ..calm() }, true);
@@ -152,7 +152,7 @@ fn a_batch_that_is_leased_before_its_worker_knows_that_it_was_shelved_is_not_los
 fn a_batch_that_is_shelved_over_a_pause_that_is_over_comes_back() {
     let lane = LaneSelector::Tenant("t0".parse().expect("a tenant"));
     let order = |paused| Action::Order(LaneOverride { lane: lane.clone(), paused, most: None });
-    // The worker sees orders every three seconds.
+    // The worker reads orders every three seconds.
     let actions = vec![(ms(2_900), order(true)), (ms(3_100), order(false))];
     let batches = vec![batch("b1", 3_500)];
     let outcome = run::run(&Plan { batches, actions, ..calm() }, true);
@@ -165,7 +165,7 @@ fn a_request_that_failed_is_told_from_one_that_created_cases_of_the_same_batch_b
     let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken };
     let batches = vec![BatchPlan { cases: (0..40).map(case).collect(), ..batch("b1", 0) }];
     let answer = |status| Action::Answer { account: "north", status };
-    // By then some of its requests are through, and others are not.
+    // By then, some of its requests have ended, and others have not.
     let actions = vec![(ms(1_000), answer(Some(503))), (ms(4_000), answer(None))];
     let limits = Limits { max_cases: 1, tries: 9, ..calm().limits };
     let outcome = run::run(&Plan { batches, actions, limits, ..calm() }, true);
@@ -188,7 +188,7 @@ fn many_batches_of_one_tenant_share_requests_and_of_two_in_conflict_one_arrives(
 fn a_tenant_whose_connection_is_entered_late_lets_no_worker_run_in_circles() {
     let tenant = TenantPlan { connected: false, ..calm().tenants.remove(0) };
     let batches = (0..4).map(|n| batch(&format!("b{n}"), 2_900)).collect();
-    // The worker still remembers that there was none when it looks at its shelf, every three seconds.
+    // The worker still remembers that the connection was missing when it polls the shelf, every three seconds.
     let actions = vec![(ms(2_950), Action::Renew { tenant: 0 })];
     let outcome = run::run(&Plan { tenants: vec![tenant], batches, actions, ..calm() }, true);
     assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
@@ -200,7 +200,7 @@ fn a_tenant_whose_connection_is_entered_late_lets_no_worker_run_in_circles() {
     assert!(parked.iter().all(|times| *times <= 1) && parked.contains(&1), "{parked:?} {:#?}", outcome.timeline);
 }
 
-/// Carries a plan out in many weathers, each drawn from another seed.
+/// Runs a plan in many weathers, each drawn from another seed.
 fn holds_in_any_weather(plan: &Plan, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         let outcome = run::run(&Plan { seed, ..plan.clone() }, false);
@@ -218,7 +218,7 @@ fn a_folder_that_is_created_just_in_time_is_created_once_although_the_stores_clo
     holds_in_any_weather(&plan, 0..60);
 }
 
-/// A plan in which Testmo often commits when the settle time is over.
+/// Returns a plan in which Testmo often commits after the settle time.
 fn late() -> Plan {
     let rates = Rates { create: 60, too_late: 50, ..Rates::default() };
     Plan { kind: Kind::Late, rates, healed: ms(40_000), ..calm() }

@@ -1,4 +1,4 @@
-//! How do the neighbours behave from moment to moment? Drawn from the seed, call by call, until it is calm.
+//! Draws from the seed, call by call, how the neighbours fail, until the faults end.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -9,22 +9,23 @@ use fastrand::Rng;
 
 use crate::diary::lock;
 
-/// How often something goes wrong, in percent of the calls.
+/// How often calls fail, in percent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rates {
-    /// The store fails, before or after it did what was asked.
+    /// The store fails, before or after the call takes effect.
     pub(crate) store: u8,
     /// A create request fails.
     pub(crate) create: u8,
     /// Another request fails.
     pub(crate) read: u8,
-    /// The broker does not confirm an event, whether it has it or not, or returns it as no queue is bound for it.
+    /// The broker does not confirm an event, whether it stored the event or not, or returns the event because no queue
+    /// is bound for it.
     pub(crate) confirm: u8,
     /// An acknowledgement is lost.
     pub(crate) ack: u8,
     /// Requests take long, up to the time limit.
     pub(crate) slow: u8,
-    /// Create requests take effect later than the settle time allows.
+    /// Create requests take effect after the settle time.
     pub(crate) too_late: u8,
 }
 
@@ -49,7 +50,7 @@ impl Weather {
         Self { rng: Mutex::new(Rng::with_seed(seed)), rates, calm: AtomicBool::new(false) }
     }
 
-    /// From now on nothing goes wrong.
+    /// Ends all faults.
     pub(crate) fn calm_down(&self) {
         self.calm.store(true, Ordering::Relaxed);
     }
@@ -62,7 +63,7 @@ impl Weather {
         if self.is_calm() { Rates::default() } else { self.rates }
     }
 
-    /// Whether something happens that does in so many of a hundred cases.
+    /// Returns true in `percent` of a hundred draws.
     pub(crate) fn chance(&self, percent: u8) -> bool {
         percent > 0 && lock(&self.rng).u8(..100) < percent
     }
@@ -71,17 +72,17 @@ impl Weather {
         lock(&self.rng).bool()
     }
 
-    /// One of so many.
+    /// Draws a number below `of`.
     pub(crate) fn pick(&self, of: u8) -> u8 {
         lock(&self.rng).u8(..of)
     }
 
-    /// A time in a range of milliseconds.
+    /// Draws a time from a range of milliseconds.
     pub(crate) fn ms(&self, range: Range<u64>) -> Duration {
         Duration::from_millis(if range.is_empty() { range.start } else { lock(&self.rng).u64(range) })
     }
 
-    /// How a call of the store ends, and how long it takes before and after it takes effect.
+    /// Draws how a store call ends, and how long it takes before and after it takes effect.
     pub(crate) fn store_call(&self) -> (StoreEnd, Duration, Duration) {
         if self.is_calm() {
             return (StoreEnd::Answers, Duration::ZERO, Duration::ZERO);

@@ -1,4 +1,4 @@
-//! Row 3: how near does the worker come to what throttled accounts allow, and how many requests does it waste?
+//! Row 3: measures how close the worker comes to the rate of throttled accounts, and how many requests it wastes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,17 +18,18 @@ use crate::target::order::{Bucket, Manner, Refusal, Refusals};
 const CAPACITY: usize = 60;
 /// How much faster the buckets' time passes.
 const SCALE: f64 = 4.0;
-/// Cases of a batch, and of a request at most: a batch is a request, however batches are packed.
+/// Cases of a batch and upper bound for cases of a request, so that each batch needs one request, however batches are
+/// packed.
 const CASES: usize = 10;
-/// Requests at once to an account: the worker's default.
+/// Concurrent requests to an account: the worker's default.
 const CONCURRENCY: usize = 4;
-/// How much longer than necessary it may take until it is given up.
+/// How many times longer than necessary a run may take before it is given up.
 const PATIENCE: f64 = 3.0;
 
-/// What one run gave.
+/// The result of one run.
 #[derive(Debug, Serialize)]
 struct Drained {
-    /// Time to drain over what the buckets allow; of an unfinished run, what it would at least be.
+    /// Time to drain divided by the time that the buckets need; for an unfinished run, a lower bound.
     ratio: f64,
     finished: bool,
     seconds: f64,
@@ -146,7 +147,7 @@ fn line(run: usize, one: &Drained) -> Vec<String> {
     ]
 }
 
-/// The most refusals in the first window of any account, and in any later one.
+/// Returns the most refusals in the first window of any account, and in any later window.
 fn worst_windows(refusals: &Refusals) -> (usize, usize) {
     let by_account: BTreeMap<&String, Vec<usize>> = refusals.iter().map(|(name, of)| (name, windows(of))).collect();
     let first = by_account.values().filter_map(|windows| windows.first()).max();
@@ -154,7 +155,7 @@ fn worst_windows(refusals: &Refusals) -> (usize, usize) {
     (first.copied().unwrap_or(0), later.copied().unwrap_or(0))
 }
 
-/// How many refusals fall into each window.
+/// Returns how many refusals are in each window.
 fn windows(refusals: &[Refusal]) -> Vec<usize> {
     let (mut counts, mut end) = (Vec::new(), i64::MIN);
     for refusal in refusals {

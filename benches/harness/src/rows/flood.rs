@@ -1,4 +1,4 @@
-//! Row 4: do quiet tenants feel a tenant that floods the queue and is throttled?
+//! Row 4: measures whether quiet tenants are delayed by a tenant that floods the queue and is throttled.
 
 use std::time::{Duration, Instant};
 
@@ -17,30 +17,31 @@ use crate::target::order::Manner;
 
 /// The tenant that floods.
 const FLOODER: &str = "flood";
-/// The quiet ones.
+/// The number of quiet tenants.
 const QUIET: usize = 200;
 /// Cases of a batch.
 const CASES: usize = 5;
-/// The pause that the flooding account is told. A longer one than five minutes would be announced for each batch.
+/// The pause that the flooding account asks for, in seconds. A pause longer than five minutes would publish an event
+/// for each batch.
 const GATE_SECONDS: u64 = 240;
-/// Between two batches of quiet tenants.
+/// The time between two batches of quiet tenants.
 const PACE: Duration = Duration::from_millis(10);
-/// How long it is waited for what is not delivered.
+/// How long the measurement waits for batches that are not delivered.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long skimming may take.
+/// How long the worker may take to skim the flood.
 const SKIMS: Duration = Duration::from_secs(60);
 
-/// What one life of a worker gave.
+/// The result of one run of a worker.
 #[derive(Debug, Serialize)]
 struct Life {
-    /// Batches of the flood taken off the queue in a second, if there was one.
+    /// Batches of the flood taken from the queue per second, if there was a flood.
     skimmed_per_second: Option<f64>,
-    /// Whether all of it was taken.
+    /// Whether the whole flood was taken.
     skimmed: bool,
-    /// From publish to delivered, in milliseconds.
+    /// The median from publish to delivered, in milliseconds.
     p50: f64,
     p99: f64,
-    /// Batches of quiet tenants that were not delivered in time; they count with the time that was waited.
+    /// Batches of quiet tenants that were not delivered in time; they count with the longest wait.
     late: usize,
 }
 
@@ -89,7 +90,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     Ok(row)
 }
 
-/// A worker's life: it skims the flood, and then serves the quiet tenants.
+/// Runs a worker once: it skims the flood, and then serves the quiet tenants.
 async fn live(bench: &mut Bench<'_>, flood: usize) -> anyhow::Result<Life> {
     let worker = bench.worker()?;
     let closed = [(FLOODER.to_owned(), GATE_SECONDS)].into();
@@ -107,7 +108,7 @@ async fn live(bench: &mut Bench<'_>, flood: usize) -> anyhow::Result<Life> {
     let listener = Listener::start(stage.bus.events().await?);
     stage.start_worker(&worker)?;
     let (skimmed, rate) = if flood == 0 { (true, None) } else { skim(&mut stage, flood).await? };
-    // Every tenant once, so that nobody is met for the first time while it is measured.
+    // Every tenant publishes once before the measurement, so that no tenant is new to the worker.
     say(&stage.bus, &listener, &quiet, 0..QUIET).await?;
     let measured = bench.limits.size(1_000, 200);
     let delays = say(&stage.bus, &listener, &quiet, QUIET..QUIET + measured).await?;
@@ -119,7 +120,7 @@ async fn live(bench: &mut Bench<'_>, flood: usize) -> anyhow::Result<Life> {
     Ok(Life { skimmed_per_second: rate, skimmed, p50: at(50.0), p99: at(99.0), late })
 }
 
-/// Waits until the queue is empty, and tells whether it became so and how fast it went.
+/// Waits until the queue is empty; returns whether it became empty, and at which rate.
 async fn skim(stage: &mut Stage, flood: usize) -> anyhow::Result<(bool, Option<f64>)> {
     let deadline = Instant::now() + SKIMS;
     let (mut began, mut left) = (Instant::now(), flood);
@@ -134,7 +135,7 @@ async fn skim(stage: &mut Stage, flood: usize) -> anyhow::Result<(bool, Option<f
     Ok((left == 0, Some((flood - left) as f64 / began.elapsed().as_secs_f64())))
 }
 
-/// Lets tenants publish in turn, and gives the time from publish to delivered of each batch, if it was delivered.
+/// Lets tenants take turns to publish; returns the time from publish to delivered of each batch that was delivered.
 async fn say(
     bus: &Bus,
     listener: &Listener,

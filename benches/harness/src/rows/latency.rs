@@ -1,4 +1,4 @@
-//! Row 6: how much later than a bare POST is a batch delivered, when nothing else is going on?
+//! Row 6: measures how much later than a bare POST a batch is delivered in an idle system.
 
 use std::time::{Duration, Instant};
 
@@ -20,18 +20,18 @@ use crate::worker::{API_KEY, FOLDER, PROJECT};
 const TENANT: &str = "acme";
 /// Cases of a batch.
 const CASES: usize = 5;
-/// So much more than a bare POST a batch may take, in milliseconds.
+/// How much longer than a bare POST a batch may take, in milliseconds.
 const MORE: f64 = 5.0;
-/// Between two measurements, so that the system is idle again.
+/// The pause between two measurements, so that the system is idle again.
 const REST: Duration = Duration::from_millis(20);
-/// Measurements that are thrown away, in which connections are opened.
+/// Discarded measurements, during which connections are opened.
 const WARM_UP: usize = 10;
 
 /// Milliseconds, one figure for each measurement.
 #[derive(Default)]
 struct Times {
     bare: Vec<f64>,
-    /// An event past everybody: what the broker takes for a message.
+    /// The time of an event that no contestant handles: the broker's time for one message.
     hop: Vec<f64>,
     created: Vec<f64>,
     delivered: Vec<f64>,
@@ -121,7 +121,7 @@ async fn post(client: &reqwest::Client, url: &str, number: usize) -> anyhow::Res
     Ok(began.elapsed())
 }
 
-/// How long the broker takes for one message.
+/// Returns how long the broker takes for one message.
 async fn pass(stage: &Stage, listener: &Listener, number: usize) -> anyhow::Result<Duration> {
     let subject = format!("message {number}");
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Which scenarios are measured? One file for each, rows 1 and 2 sharing one.
+//! Measures the scenarios, one file for each; rows 1 and 2 share a file.
 
 mod buckets;
 mod flood;
@@ -16,25 +16,25 @@ use crate::contestant::{Contestant, Role};
 use crate::neighbours::Neighbours;
 use crate::report::RowResult;
 
-/// The rows that there are.
+/// All rows.
 pub(crate) const ALL: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
-/// The rows for which PostgreSQL is started.
+/// The rows that need PostgreSQL.
 pub(crate) const ON_POSTGRES: [u8; 2] = [7, 8];
 
-/// What a row is measured with.
+/// Everything that a row needs for its measurement.
 pub(crate) struct Bench<'a> {
     pub(crate) neighbours: &'a mut Neighbours,
-    /// Everybody who is wanted and installed.
+    /// The selected contestants that are installed.
     pub(crate) contestants: Vec<Contestant>,
-    /// Everybody who is wanted and not installed, and what is not there.
+    /// The selected contestants that are not installed, each with the missing part.
     pub(crate) missing: Vec<(&'static str, String)>,
     pub(crate) limits: Limits,
 }
 
-/// How often every row is measured, unless it was said otherwise; row 6 has many rounds in its only run.
+/// How often every row is measured by default; row 6 has many rounds in its only run.
 const RUNS: usize = 5;
 
-/// How large and how long a measurement is.
+/// The size and length of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Small and short, to try the harness itself; the figures mean nothing.
@@ -46,17 +46,17 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// How often a row is measured.
+    /// Returns how often a row is measured.
     fn runs(&self) -> usize {
         self.runs.unwrap_or(if self.quick { 1 } else { RUNS })
     }
 
-    /// A size, or a small one where it has to be quick.
+    /// Returns the usual size, or a small one for a quick try.
     fn size(&self, usually: usize, quick: usize) -> usize {
         if self.quick { quick } else { usually }
     }
 
-    /// The longest that a measurement may take that depends on the contestant's speed.
+    /// Returns the longest time of a measurement that depends on the contestant's speed.
     fn span(&self) -> Duration {
         Duration::from_secs(if self.quick { 4 } else { 15 })
     }

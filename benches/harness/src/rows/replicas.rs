@@ -1,4 +1,4 @@
-//! Row 7: does a second replica on PostgreSQL do as much as the first?
+//! Row 7: measures whether a second replica on PostgreSQL adds as much speed as the first.
 
 use std::time::{Duration, Instant};
 
@@ -15,18 +15,18 @@ use crate::target::order::Manner;
 
 /// The tenant.
 const TENANT: &str = "acme";
-/// The database, one at a time.
+/// The database, of which there is one at a time.
 const DATABASE: &str = "bench";
-/// Cases of a batch and of a request at most, so that nothing is packed.
+/// Cases of a batch and upper bound for cases of a request, so that nothing is packed.
 const CASES: usize = 5;
-/// Requests at once of each replica.
+/// Concurrent requests of each replica.
 const IN_FLIGHT: usize = 4;
 /// How long a request takes, in milliseconds.
 const LATENCY_MS: u64 = 50;
-/// How long the replicas run before it is measured.
+/// How long the replicas run before the measurement.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// What one run gave.
+/// The result of one run.
 #[derive(Debug, Serialize)]
 struct Speed {
     cases_per_second: f64,
@@ -68,7 +68,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
 async fn measure(bench: &mut Bench<'_>, replicas: usize) -> anyhow::Result<Speed> {
     let worker = bench.worker()?;
     bench.neighbours.behave(Manner { latency_ms: LATENCY_MS, ..Manner::default() }).await?;
-    // A measurement that failed may have left it.
+    // A failed measurement may have left the database.
     drop(bench.neighbours.drop_database(DATABASE).await);
     let store_url = Some(bench.neighbours.add_database(DATABASE).await?);
     let wishes = Wishes {
@@ -105,7 +105,7 @@ async fn measure(bench: &mut Bench<'_>, replicas: usize) -> anyhow::Result<Speed
     })
 }
 
-/// More batches than replicas can carry in a time.
+/// Returns more batches than replicas can deliver in a time.
 fn bound_batches(replicas: usize, time: Duration) -> usize {
     let rounds = time.as_millis() / u128::from(LATENCY_MS);
     usize::try_from(rounds).unwrap_or(usize::MAX).saturating_mul(replicas * IN_FLIGHT)

@@ -1,4 +1,4 @@
-//! Row 8: how much of the worker's speed does the store take?
+//! Row 8: measures how much the store reduces the worker's speed.
 
 use serde_json::json;
 
@@ -12,14 +12,14 @@ use crate::target::order::Manner;
 
 /// Cases of a batch.
 const CASES: usize = 5;
-/// Requests at once.
+/// Concurrent requests.
 const IN_FLIGHT: usize = 64;
 /// How long a request takes, in milliseconds.
 const LATENCY_MS: u64 = 20;
-/// The database, one at a time.
+/// The database, of which there is one at a time.
 const DATABASE: &str = "bench";
 
-/// A store, and what share of the speed without one is to be reached with it.
+/// A store, and the share that it must reach of the speed without a store.
 struct Case {
     name: &'static str,
     contestant: Contestant,
@@ -58,7 +58,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     row.lines = cases.iter().map(line).collect();
     for case in &cases {
         let Some(reach) = case.reach else { continue };
-        // Measurements that follow each other meet the same machine, which is shared with others.
+        // Runs that follow each other find a similar state of the machine, which other programs share.
         let shares = case.samples.iter().zip(&cases[0].samples);
         let shares: Vec<f64> = shares.map(|(with, without)| with.cases_per_second / without.cases_per_second).collect();
         let share = median(&shares);
@@ -78,7 +78,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
 
 async fn one(bench: &mut Bench<'_>, case: &Case) -> anyhow::Result<Sample> {
     let store_url = if case.on_postgres {
-        // A measurement that failed may have left it.
+        // A failed measurement may have left the database.
         drop(bench.neighbours.drop_database(DATABASE).await);
         Some(bench.neighbours.add_database(DATABASE).await?)
     } else {

@@ -1,4 +1,4 @@
-//! Row 5: what do many tenants cost, in memory and in speed?
+//! Row 5: measures the cost of many tenants, in memory and in speed.
 
 use serde_json::json;
 
@@ -9,11 +9,11 @@ use crate::report::{Check, RowResult};
 use crate::stats::median;
 use crate::target::order::Manner;
 
-/// Batches that a tenant publishes one after the other.
+/// Batches that a tenant publishes one after another.
 const BURST: usize = 10;
-/// The most memory that may be resident.
+/// The most resident memory allowed, in bytes.
 const MOST_MEMORY: u64 = 64 * 1024 * 1024;
-/// How many times as long as other measurements one of these may take, as there are more batches.
+/// How many times longer than other measurements this one may take, because there are more batches.
 const SPANS: u32 = 4;
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {

@@ -1,4 +1,4 @@
-//! Rows 1 and 2: how many cases a second, beside the peers, our own floor and the broker's ceiling?
+//! Rows 1 and 2: measures cases per second, compared with the peers, our own floor and the broker's ceiling.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::target::order::Manner;
 /// Cases of a batch.
 const CASES: usize = 5;
 
-/// What a contestant reached, and why it could not go on if so.
+/// The results of a contestant, and why it failed, if it did.
 struct Outcome {
     contestant: Contestant,
     samples: Vec<Sample>,
@@ -112,7 +112,8 @@ fn table(bench: &Bench, number: u8, scenario: &str, outcomes: &[Outcome]) -> Row
     row
 }
 
-/// Only where a request takes time can several be under way.
+/// Returns the line of a contestant. Concurrent requests are shown only if requests take time, because only then can
+/// several be in flight.
 fn line(outcome: &Outcome, takes_time: bool) -> Vec<String> {
     let middle = |figure: fn(&Sample) -> f64| median(&figures(outcome, figure));
     let speeds = figures(outcome, |sample| sample.cases_per_second);
@@ -139,7 +140,7 @@ fn figures(outcome: &Outcome, figure: impl Fn(&Sample) -> f64) -> Vec<f64> {
     outcome.samples.iter().map(figure).collect()
 }
 
-/// The best median of those of a role.
+/// Returns the best median among the contestants of a role.
 fn best(outcomes: &[Outcome], role: Role) -> Option<f64> {
     let of_role = outcomes.iter().filter(|outcome| outcome.contestant.role == role);
     of_role.filter_map(|outcome| median(&figures(outcome, |sample| sample.cases_per_second))).reduce(f64::max)

@@ -1,4 +1,4 @@
-//! How is one connection served? Request by request, kept alive, with the latency that was asked for.
+//! Serves one connection, request by request, kept alive, with the requested latency.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,15 +10,15 @@ use tokio::net::TcpStream;
 use super::wire::{self, NewCases, NewFolders};
 use super::world::{Admission, Wanted, World};
 
-/// The world of the one thread that serves it.
+/// The world, shared within the one thread that serves it.
 pub(super) type Shared = Rc<RefCell<World>>;
 
-/// How much is read at once.
+/// How many bytes are reserved for each buffer at first.
 const CHUNK: usize = 64 * 1024;
-/// The largest request.
+/// The largest request, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// A request that is whole in the buffer: where its parts are.
+/// A request that is complete in the buffer, by the positions of its parts.
 struct Framed {
     method: Method,
     target: std::ops::Range<usize>,
@@ -32,9 +32,9 @@ enum Method {
     Other,
 }
 
-/// Serves a connection until it is closed, or until it says what is not HTTP.
+/// Serves a connection until it is closed, or sends bytes that are not HTTP.
 pub(super) async fn serve(mut stream: TcpStream, world: Shared) {
-    // A connection that is gone needs no answer.
+    // A connection that has been closed needs no answer.
     drop(stream.set_nodelay(true));
     let (mut buffer, mut out) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
     loop {
@@ -59,7 +59,7 @@ pub(super) async fn serve(mut stream: TcpStream, world: Shared) {
     }
 }
 
-/// Finds the first request in a buffer, if it is whole.
+/// Finds the first request in a buffer, if the request is complete.
 fn frame(buffer: &[u8]) -> Result<Option<Framed>, httparse::Error> {
     if buffer.is_empty() {
         return Ok(None);
@@ -104,7 +104,7 @@ async fn respond(buffer: &[u8], framed: &Framed, world: &Shared, age: u64, out: 
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
-    // Whoever sent a request before a reset has been ended: what comes of it is nobody's any more.
+    // The sender of a request from before a reset has ended, so nobody needs the result.
     let is_outdated = world.borrow().age() != age;
     if admission == Admission::Failed || is_outdated {
         return write(out, 503, None, r#"{"message":"Service Unavailable"}"#);
@@ -152,7 +152,7 @@ fn write(out: &mut Vec<u8>, status: u16, retry_after: Option<u64>, body: &str) -
     status
 }
 
-/// The time in microseconds since 1970, which the harness and the target share.
+/// Returns the time in microseconds since 1970, which the harness and the target share.
 pub(super) fn now() -> i64 {
     jiff::Timestamp::now().as_microsecond()
 }

@@ -1,7 +1,7 @@
-//! What do the contestants send their requests to? A process of its own that plays Testmo's calls, fast enough not to
-//! be what is measured, and under orders on its standard input.
+//! Runs the target of the contestants' requests: a separate process that answers Testmo's calls, fast enough not to
+//! limit a measurement, and takes orders on its standard input.
 //!
-//! An account is what stands before `/api/v1`; it comes to be with its first request.
+//! An account is the part of the path before `/api/v1`; its first request creates it.
 
 mod connection;
 pub(crate) mod order;
@@ -23,7 +23,7 @@ use self::world::World;
 
 /// Serves until standard input ends; prints `ready PORT` first, then an answer for each order.
 pub(crate) fn main() -> anyhow::Result<()> {
-    // One thread is enough, and shares no lock with itself.
+    // One thread is fast enough, and needs no locks.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(LocalSet::new().run_until(serve()))
 }

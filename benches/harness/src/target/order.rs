@@ -1,18 +1,18 @@
-//! What is said to the target, and what does it tell? One line of JSON each way.
+//! Defines the orders to the target and its answers, each one line of JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A line that the target obeys.
+/// An order to the target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     /// Forget everything, and behave like this from now on.
     Reset(Manner),
-    /// Tell what happened since the last reset.
+    /// Report what happened since the last reset.
     Report,
-    /// Tell, by account, what was refused since the last reset.
+    /// Report, by account, the refusals since the last reset.
     Refusals,
 }
 
@@ -23,25 +23,25 @@ pub(crate) struct Manner {
     pub(crate) latency_ms: u64,
     /// How many of a hundred create requests are answered 503 the first time, with nothing created.
     pub(crate) faults_percent: u64,
-    /// What every account may ask for; without it, as much as it likes.
+    /// The bucket of every account; without it, requests are not limited.
     pub(crate) bucket: Option<Bucket>,
-    /// Accounts that are refused everything, each with the pause that it is told, in seconds.
+    /// Accounts that refuse every request, each with the pause in its answers, in seconds.
     pub(crate) closed: BTreeMap<String, u64>,
 }
 
 /// A token bucket; it starts full.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bucket {
-    /// The most tokens it holds.
+    /// The most tokens that the bucket holds.
     pub(crate) capacity: f64,
-    /// How many it gains in a second.
+    /// How many tokens the bucket gains per second.
     pub(crate) per_second: f64,
 }
 
 /// What happened since the last reset. Times are in microseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// Requests, of whatever kind.
+    /// All requests.
     pub(crate) requests: u64,
     /// Create requests among them.
     pub(crate) creates: u64,
@@ -51,9 +51,9 @@ pub(crate) struct Report {
     pub(crate) answers: BTreeMap<u16, u64>,
     /// Cases created.
     pub(crate) cases: u64,
-    /// Cases of a name that their account had already.
+    /// Cases with a name that their account already had.
     pub(crate) duplicates: u64,
-    /// The most requests that were being answered at once.
+    /// The most requests that were in flight at once.
     pub(crate) most_at_once: usize,
     /// When the first create request arrived.
     pub(crate) first_create: Option<i64>,
@@ -64,9 +64,9 @@ pub(crate) struct Report {
 /// A request that was refused by 429.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
-    /// When, in microseconds since 1970.
+    /// When the request was refused, in microseconds since 1970.
     pub(crate) at: i64,
-    /// The pause that was told, in seconds.
+    /// The pause in the answer, in seconds.
     pub(crate) retry_after: u64,
 }
 

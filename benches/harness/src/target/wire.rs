@@ -1,11 +1,11 @@
-//! How are requests read and answers written? As little JSON as Testmo's calls need.
+//! Reads requests and writes answers, with as little JSON as Testmo's calls need.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// `POST /projects/{id}/cases`, as far as it is kept; names stay as they were written.
+/// The kept part of `POST /projects/{id}/cases`; names stay as they were written.
 #[derive(Debug, Deserialize)]
 pub(super) struct NewCases<'a> {
     #[serde(borrow)]
@@ -35,24 +35,24 @@ pub(super) struct NewFolder<'a> {
     pub(super) parent_id: Option<u64>,
 }
 
-/// The account and the path behind `/api/v1` of a request.
+/// Splits a target into the account and the path after `/api/v1`.
 pub(super) fn split_path(target: &str) -> Option<(&str, &str)> {
     let (account, rest) = target.split_once("/api/v1")?;
     Some((account.trim_start_matches('/'), rest))
 }
 
-/// A number in the query of a path.
+/// Returns a number in the query of a path.
 pub(super) fn number(path: &str, name: &str) -> Option<u64> {
     value(path, name)?.parse().ok()
 }
 
-/// A value in the query of a path, as it is written.
+/// Returns a value in the query of a path, without decoding.
 pub(super) fn value<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = path.split_once('?')?;
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// An answer with its head, ready to be sent.
+/// Writes an answer with its head.
 pub(super) fn answer(out: &mut Vec<u8>, status: u16, retry_after: Option<u64>, date: &str, body: &str) {
     let reason = match status {
         200 => "OK",
@@ -73,7 +73,7 @@ pub(super) fn answer(out: &mut Vec<u8>, status: u16, retry_after: Option<u64>, d
     out.extend_from_slice(body.as_bytes());
 }
 
-/// One case as the answer to its creation shows it; `name` and `tags` are JSON already.
+/// Writes one case as the answer to its creation shows it; `name` and `tags` are JSON already.
 pub(super) fn echo(out: &mut String, id: u64, name: &str, folder: u64, created_at: &str) {
     separate(out);
     out.push_str(&format!(
@@ -81,7 +81,7 @@ pub(super) fn echo(out: &mut String, id: u64, name: &str, folder: u64, created_a
     ));
 }
 
-/// One case as a list with `expands=tags` shows it.
+/// Writes one case as a list with `expands=tags` shows it.
 pub(super) fn listed(out: &mut String, id: u64, name: &str, folder: u64, created_at: &str, tags: &[usize]) {
     separate(out);
     out.push_str(&format!(

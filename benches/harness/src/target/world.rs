@@ -1,4 +1,4 @@
-//! What is in each account, and what may it ask for? A value: the time comes in.
+//! Holds the content and the limits of each account, as a value that is given the time.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -20,7 +20,7 @@ pub(super) struct World {
     tag_ids: HashMap<String, usize>,
     ids: u64,
     at_once: usize,
-    /// Counts resets: a request that came before one must not be carried out after it.
+    /// The number of resets: a request from before a reset must not be carried out after it.
     age: u64,
     report: Report,
 }
@@ -28,7 +28,7 @@ pub(super) struct World {
 #[derive(Debug)]
 struct Account {
     cases: Vec<Row>,
-    /// Where the cases with a tag are, of as many of them as were indexed.
+    /// The positions of the indexed cases with a tag.
     by_tag: HashMap<String, Vec<usize>>,
     indexed: usize,
     names: HashSet<u64>,
@@ -48,10 +48,10 @@ struct Row {
     created_at: i64,
 }
 
-/// What a list is asked for.
+/// The query of a list.
 #[derive(Debug, Default)]
 pub(super) struct Wanted<'a> {
-    /// The folder; none means all.
+    /// The folder; `None` means all folders.
     pub(super) folder: Option<u64>,
     /// Tags of which a case must have one.
     pub(super) tags: Option<Vec<&'a str>>,
@@ -59,14 +59,14 @@ pub(super) struct Wanted<'a> {
     pub(super) page: usize,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It is answered 429 at once, with this pause in seconds.
+    /// The request is answered 429 at once, with this pause in seconds.
     Refused(u64),
-    /// It is answered 503, in its time.
+    /// The request is answered 503, after the latency.
     Failed,
-    /// It is carried out, in its time.
+    /// The request is carried out, after the latency.
     Served,
 }
 
@@ -92,7 +92,7 @@ impl World {
         refused.map(|(name, account)| (name.clone(), account.refusals.clone())).collect()
     }
 
-    /// Counts a request that arrives; `new` are the cases that it wants to create.
+    /// Counts an arriving request, and decides about it; `new` are the cases that it asks to create.
     pub(super) fn admit(&mut self, account: &str, new: Option<&[NewCase]>, now: i64) -> Admission {
         self.at_once += 1;
         self.report.most_at_once = self.report.most_at_once.max(self.at_once);
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Counts an answer to a request that came at this age.
+    /// Counts an answer to a request that arrived at this age.
     pub(super) fn answered(&mut self, status: u16, age: u64) {
         self.at_once = self.at_once.saturating_sub(1);
         if age == self.age {
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    /// Creates cases, and gives the body of the answer.
+    /// Creates cases, and returns the body of the answer.
     pub(super) fn create(&mut self, account: &str, new: &[NewCase], now: i64) -> String {
         let written = written_time(now);
         let mut body = String::with_capacity(64 + new.len() * 320);
@@ -150,7 +150,7 @@ impl World {
         body
     }
 
-    /// A page of the cases of a folder, or of those of them that have one of some tags, newest first.
+    /// Returns a page of cases, newest first: those of a folder, if one is given, that have one of the given tags.
     pub(super) fn list(&mut self, account: &str, wanted: &Wanted<'_>, now: i64) -> String {
         self.report.lists += 1;
         self.account(account, now).index();
@@ -186,7 +186,7 @@ impl World {
         )
     }
 
-    /// All folders of an account, on one page.
+    /// Returns all folders of an account, on one page.
     pub(super) fn folders(&mut self, account: &str, now: i64) -> String {
         let all: Vec<_> = self.account(account, now).folders.iter().map(folder_json).collect();
         serde_json::json!({"page": 1, "prev_page": null, "next_page": null, "last_page": 1, "per_page": PAGE,
@@ -194,7 +194,7 @@ impl World {
         .to_string()
     }
 
-    /// Creates folders, and gives the body of the answer.
+    /// Creates folders, and returns the body of the answer.
     pub(super) fn create_folders(&mut self, account: &str, new: &[wire::NewFolder], now: i64) -> String {
         let account = self.account(account, now);
         let first = account.folders.len();
@@ -229,7 +229,7 @@ impl Account {
         }
     }
 
-    /// Indexes the cases that came since the last time: nobody asks by tags in most runs.
+    /// Indexes the cases since the last call; this is done late because most runs never ask by tags.
     fn index(&mut self) {
         for (at, row) in self.cases.iter().enumerate().skip(self.indexed) {
             for tag in serde_json::from_str::<Vec<String>>(&row.tags).unwrap_or_default() {
@@ -239,7 +239,7 @@ impl Account {
         self.indexed = self.cases.len();
     }
 
-    /// Takes a token, or tells in how many whole seconds, at least one, there is a next one.
+    /// Takes a token; if there is none, the error says in how many whole seconds, at least one, there is one.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a pause is a small positive number")]
     fn take_token(&mut self, bucket: Bucket, now: i64) -> Result<(), u64> {
         let passed = (now - self.refilled_at) as f64 / 1e6;
@@ -252,7 +252,8 @@ impl Account {
         Err(((1.0 - self.tokens) / bucket.per_second).ceil().max(1.0) as u64)
     }
 
-    /// Whether a request fails, which depends on its first case alone, so that every contestant meets the same.
+    /// Returns whether a request fails, which depends only on its first case, so that every contestant has the same
+    /// failures.
     fn fails_first(&mut self, first: u64, percent: u64) -> bool {
         first % 100 < percent && self.faulted.insert(first)
     }
@@ -276,13 +277,13 @@ fn or_null(number: Option<usize>) -> String {
 }
 
 fn hash(text: &str) -> u64 {
-    // With its fixed keys, so that the same requests fail in every run.
+    // This hasher has fixed keys, so that the same requests fail in every run.
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A time as Testmo writes those of cases: UTC, without a zone.
+/// Returns a time as Testmo writes the times of cases: UTC, without a zone.
 fn written_time(at: i64) -> String {
     let time = jiff::Timestamp::from_microsecond(at).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string()

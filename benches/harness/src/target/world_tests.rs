@@ -14,7 +14,7 @@ fn world(manner: Manner) -> World {
     world
 }
 
-/// Sends a create request, and gives its fate.
+/// Sends a create request, and returns the decision about it.
 fn send(world: &mut World, account: &str, names: &[&str], now: i64) -> Admission {
     let text = body(names);
     let new: NewCases = serde_json::from_str(&text).unwrap();

@@ -1,4 +1,5 @@
-//! Is each valid case in Testmo exactly once, in its folder, with its content, in order, and nothing else?
+//! Checks that each valid case is in Testmo exactly once, in its folder, with its content, in order, and that no other
+//! case is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,10 @@ use crate::batches::{Batch, Row};
 use crate::plan::{Plan, TENANTS};
 use crate::stage::Stage;
 
-/// The most cases that are named of a batch.
+/// How many cases of a batch a message names at most.
 const NAMED: usize = 5;
 
-/// What the accounts hold, by tenant and batch, in order of ids.
+/// The cases of the accounts, by tenant and batch, in order of ids, and their folders.
 pub(super) struct There {
     cases: BTreeMap<(String, String), Vec<CaseView>>,
     folders: Vec<(&'static str, Vec<String>)>,
@@ -33,7 +34,7 @@ impl There {
         Self { cases, folders }
     }
 
-    /// The cases of a batch, in order of ids.
+    /// Returns the cases of a batch, in order of ids.
     pub(super) fn of_batch(&self, batch: &Batch) -> &[CaseView] {
         self.cases.get(&(batch.tenant.to_owned(), batch.id())).map_or(&[], Vec::as_slice)
     }
@@ -61,7 +62,7 @@ pub(super) fn check(plan: &Plan, there: &There) -> anyhow::Result<Vec<String>> {
     Ok(broken)
 }
 
-/// A case as far as it is compared.
+/// Returns the parts of a case that are compared.
 pub(super) fn row(case: &CaseView) -> Row {
     let texts = |step: &Value| json!([step["text1"], step["text3"]]);
     let steps = case.custom.get("custom_steps").and_then(Value::as_array);

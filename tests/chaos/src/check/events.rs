@@ -1,4 +1,4 @@
-//! Has each batch one terminal outcome per revision, told at least once, always in the same words, and with true ids?
+//! Checks that each batch has one outcome per revision, reported at least once, in equal copies, and with true ids.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,8 @@ fn of_batch(batch: &Batch, told: &[&Value]) -> Vec<String> {
     broken
 }
 
-/// Ids are told once and for all: where cases were created twice, those of either time are true.
+/// Compares the ids in the last outcome with Testmo. Ids are reported once and not corrected: where cases were created
+/// twice, the ids of either copy are true.
 fn untrue_ids(batch: &Batch, there: &There, told: &[&Value]) -> Option<String> {
     let cases = told.last()?["data"]["cases"].as_array().map_or(&[][..], Vec::as_slice);
     let told: Vec<Option<u64>> = cases.iter().map(|case| case["testmo_id"].as_u64()).collect();

@@ -1,8 +1,8 @@
-//! Was every account left alone for as long as it had asked for?
+//! Checks that no account received create requests during its rate-limit pause.
 //!
-//! The ledger notes when each push was granted its permit and, in the transaction that closes the gate, that it ended with
-//! 429. No permit may be granted from then on until the gate opens; and what the account received meanwhile cannot be
-//! more than the pushes that had their permits before.
+//! The ledger records when each create request was granted its permit and, in the transaction that begins the
+//! rate-limit pause, that the request ended with 429. No permit may be granted from then on until the pause ends, and
+//! the account may not receive more create requests meanwhile than had their permits before.
 
 use anyhow::Context;
 use sqlx::{AnyPool, Row};
@@ -11,7 +11,8 @@ use testmo_sim::Method;
 use crate::plan::{Plan, TENANTS};
 use crate::stage::Stage;
 
-/// How long after its permit a request may still arrive: it begins within the margin, and may be held up on its way.
+/// How long after its permit a request may still arrive, in milliseconds: it begins within the margin, and may be
+/// delayed on its way.
 const ON_ITS_WAY_MS: i64 = 5_000;
 
 struct Push {

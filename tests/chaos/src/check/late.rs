@@ -1,4 +1,4 @@
-//! Where Testmo committed later than the settle time allows: is each case that stands there once more told of by name?
+//! Checks that each duplicate is reported by an event, in plans in which Testmo commits after the settle time.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::drain::{Heard, is_terminal};
 use crate::plan::Plan;
 use crate::stage::Stage;
 
-/// The type of the event that names cases which stand in Testmo twice.
+/// The type of the event that reports cases that are in Testmo twice.
 const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 
-/// What is wrong with the cases of a plan, duplicates that are told of excepted.
+/// Returns the violations in the cases of a plan, except duplicates that were reported.
 pub(crate) fn check(plan: &Plan, stage: &Stage, heard: &Heard) -> anyhow::Result<Vec<String>> {
     let there = There::of(stage);
     let mut broken = Vec::new();

@@ -1,11 +1,11 @@
-//! Is nothing left claimed, leased, open or parked in the store?
+//! Checks that no batch is open or has an open create request, and that no row of the shelf is leased.
 
 use testmo_courier::store::shelf::ShelfFilter;
 
 use crate::plan::Plan;
 use crate::stage::Stage;
 
-/// More than any plan has.
+/// More batches than any plan has.
 const ALL: u32 = 10_000;
 
 pub(super) async fn check(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<String>> {

@@ -1,4 +1,4 @@
-//! Was anything lost, twice, out of order or told differently? The stand-in's own record decides.
+//! Checks against the stand-in's own record that nothing was lost, duplicated, reordered or reported wrongly.
 
 mod cases;
 mod events;
@@ -10,7 +10,7 @@ use crate::drain::Heard;
 use crate::plan::Plan;
 use crate::stage::Stage;
 
-/// Every invariant that does not hold.
+/// Returns every violated invariant.
 pub(crate) async fn check(plan: &Plan, stage: &Stage, heard: &Heard) -> anyhow::Result<Vec<String>> {
     let there = cases::There::of(stage);
     let mut broken = if plan.form.late { late::check(plan, stage, heard)? } else { cases::check(plan, &there)? };

@@ -55,7 +55,7 @@ impl Stage {
         self.enter(&row).await;
     }
 
-    /// Stores a connection in place of the tenant's present one, also if a worker changes that one meanwhile.
+    /// Stores a connection in place of the tenant's present one, even if a worker changes the present one meanwhile.
     async fn enter(&self, row: &ConnectionRow) {
         until(async || {
             let stored = self.store.connection(&row.tenant).await.expect("a store");
@@ -65,7 +65,7 @@ impl Stage {
         .await;
     }
 
-    /// The tenant's account at the stand-in.
+    /// Returns the tenant's account at the stand-in.
     pub(crate) fn account(&self, tenant: &str) -> AccountHandle {
         self.testmo.account(tenant)
     }

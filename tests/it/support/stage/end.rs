@@ -20,7 +20,7 @@ pub(crate) enum LeftOver {
     Events,
 }
 
-/// Fails a test that forgets to end its stage, and so does not notice what is left over.
+/// Fails a test that forgets to end its stage, which would hide work that is left over.
 pub(super) struct MustEnd {
     pub(super) has_ended: bool,
 }
@@ -39,7 +39,7 @@ impl Stage {
         self.workers.push((task, stop));
     }
 
-    /// Stops the workers as SIGTERM would.
+    /// Stops the workers as SIGTERM does.
     pub(crate) async fn stop_worker(&mut self) {
         for (task, stop) in std::mem::take(&mut self.workers) {
             stop.cancel();
@@ -55,7 +55,7 @@ impl Stage {
     /// Stops everything, and fails if the work that is left over is not exactly of these kinds.
     pub(crate) async fn end_leaving(mut self, wanted: &[LeftOver]) {
         if !self.workers.is_empty() && !wanted.contains(&LeftOver::Events) {
-            // A worker that stops does not wait for an event whose next try is due later.
+            // A stopping worker does not wait for an event whose next try is due later.
             self.all_sent().await;
         }
         self.stop_worker().await;

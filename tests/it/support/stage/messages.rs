@@ -27,7 +27,7 @@ impl Stage {
         self.publish_bytes(batch.to_string()).await;
     }
 
-    /// Publishes until the broker takes it, as a generator does.
+    /// Publishes until the broker accepts the message, as a generator does.
     pub(crate) async fn publish_at_last(&self, batch: &Value) {
         until(async || self.publish_to("batch", batch.to_string().into_bytes()).await.is_ok()).await;
     }

@@ -1,4 +1,5 @@
-//! Prepares everything that a whole worker needs: a broker, a store, a Testmo, tenants, and the events that report outcomes.
+//! Prepares everything that a whole worker needs: a broker, a store, a Testmo, tenants, and the events that report
+//! outcomes.
 
 mod connections;
 mod end;
@@ -30,7 +31,7 @@ use super::batches::key_of;
 use super::broker::Broker;
 use super::postgres::Postgres;
 
-/// Everything that a worker needs, on its own.
+/// A virtual host, a store, a stand-in for Testmo and tenants: everything that a worker needs, for one test only.
 pub(crate) struct Stage {
     pub(crate) config: Config,
     pub(crate) environment: HashMap<String, String>,
@@ -47,30 +48,31 @@ pub(crate) struct Stage {
     events: Tail,
     heard: HashMap<String, Vec<Value>>,
     workers: Vec<(JoinHandle<Result<(), worker::RunError>>, CancellationToken)>,
-    /// Held by each worker process, too.
+    /// Also held by each worker process.
     pub(super) running: Arc<()>,
     must_end: MustEnd,
 }
 
 impl Stage {
-    /// A stage on the broker that all tests share, with tenants of these names.
+    /// Returns a stage on the broker that all tests share, with tenants of these names.
     pub(crate) async fn with_tenants(tenants: &[&str]) -> Self {
         Self::on(Broker::shared(), tenants, &[]).await
     }
 
-    /// A stage whose store is a database of this server.
+    /// Returns a stage whose store is a database of this server.
     pub(crate) async fn on_postgres(server: &Postgres, tenants: &[&str], settings: &[(&str, &str)]) -> Self {
         let url = server.database();
         let settings = [settings, &[("COURIER_STORE__URL", url.as_str())]].concat();
         Self::on(Broker::shared(), tenants, &settings).await
     }
 
-    /// A stage with further settings: `COURIER_…` and their values. Origins come on top of those of the tenants.
+    /// Returns a stage with further settings: `COURIER_…` and their values. Origins are added to those of the tenants.
     pub(crate) async fn on(broker: &Broker, tenants: &[&str], settings: &[(&str, &str)]) -> Self {
         Self::over(broker, tenants, settings, async |_, _| {}).await
     }
 
-    /// A stage whose store is there before it is opened: `prepare` makes it at a URL, for a stand-in at an origin.
+    /// Returns a stage whose store exists before it is opened: `prepare` creates it at a URL, for a stand-in at an
+    /// origin.
     pub(crate) async fn over(
         broker: &Broker,
         tenants: &[&str],
@@ -78,7 +80,7 @@ impl Stage {
         prepare: impl AsyncFnOnce(&str, &str),
     ) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        // As `main` does; only the first test of the process can.
+        // As in `main`; only the first call in the process succeeds.
         drop(rustls::crypto::ring::default_provider().install_default());
         let vhost = format!("stage{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         broker.add_vhost(&vhost);
@@ -96,7 +98,7 @@ impl Stage {
         declare_topology(&config.amqp).await;
         let mut stage = Self {
             tenants: Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo)),
-            // A generator in another language may send more than the worker takes.
+            // A generator in another language may send larger messages than the worker accepts.
             publisher: Publisher::start(
                 &Amqp { max_message_bytes: usize::MAX, ..config.amqp.clone() },
                 &links,
@@ -131,7 +133,7 @@ impl Stage {
     }
 }
 
-/// Returns the variables of a worker whose files are in a folder. Its times are short.
+/// Returns the variables of a worker whose files are in a folder, with short times.
 fn settings_of(amqp: String, folder: &Path, origins: &[String], settings: &[(&str, &str)]) -> HashMap<String, String> {
     let path = |name: &str| folder.join(name).display().to_string();
     let mut environment: HashMap<String, String> = [

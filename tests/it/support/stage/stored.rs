@@ -1,4 +1,4 @@
-//! Reads what the store has of batches.
+//! Reads the stored state of batches.
 
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
 use testmo_courier::store::shelf::{ShelfFilter, Shelved};
@@ -33,7 +33,7 @@ impl Stage {
         self.store.shelf(&ShelfFilter::default(), 1_000).await.expect("a store")
     }
 
-    /// Waits until the shelf is as wanted.
+    /// Waits until the shelf is as wanted, and returns its rows.
     pub(crate) async fn shelf_until(&self, wanted: impl Fn(&[Shelved]) -> bool) -> Vec<Shelved> {
         until(async || wanted(&self.shelf().await)).await;
         self.shelf().await

@@ -1,4 +1,4 @@
-//! In which order is a request judged?
+//! Checks a request in Testmo's order, and passes it to its route.
 
 use super::refusal::{broken_json, forbidden, no_such_project, no_such_route, too_large, unauthenticated};
 use super::route::Route;

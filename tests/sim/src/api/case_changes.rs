@@ -1,4 +1,4 @@
-//! What do PATCH and DELETE on `/projects/{id}/cases` do?
+//! Answers PATCH and DELETE on `/projects/{id}/cases`.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::response::Response;
 use crate::time::Time;
 
 impl Account {
-    /// Sets the same values for all ids; lists replace what was there.
+    /// Sets the same values for all ids; lists replace the former lists.
     pub(crate) fn patch_cases(
         &mut self,
         project_id: u64,
@@ -79,13 +79,13 @@ impl Checker<'_> {
     }
 }
 
-/// The members that PATCH takes; the others, `template_id` among them, are dropped.
+/// Returns whether PATCH accepts a member; the others, `template_id` among them, are dropped.
 fn is_usable(member: &str) -> bool {
     let plain = ["name", "folder_id", "state_id", "status_id", "estimate", "issues", "tags", "automation_links"];
     plain.contains(&member) || member.starts_with("custom_")
 }
 
-/// 400, not 422 (recorded).
+/// Returns the refusal of a PATCH without a usable member: 400, not 422 (recorded).
 fn nothing_usable() -> Response {
     let mut refusal = Refusal::default();
     let words = "No fields provided or the fields provided are not valid for update.";

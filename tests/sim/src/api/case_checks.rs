@@ -1,4 +1,4 @@
-//! Are the standard fields of a case valid?
+//! Checks the standard fields of a case.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::checks::{array, id, integer, string};
 use super::refusal::Refusal;
 use crate::model::{Account, IssueWish, folded, is_tag};
 
-/// Checks values against an account and gathers the faults.
+/// Checks values against an account and collects the faults.
 pub(crate) struct Checker<'a> {
     pub(crate) account: &'a Account,
     pub(crate) project_id: u64,
@@ -22,7 +22,7 @@ impl<'a> Checker<'a> {
         super::checks::name(key, value, self.account.settings.name_max_chars, &mut self.refusal)
     }
 
-    /// The id of a folder of this project.
+    /// Reads the id of a folder of this project.
     pub(crate) fn folder(&mut self, key: &str, value: &Value) -> Option<u64> {
         let id = id(key, value, &mut self.refusal)?;
         self.known(key, id, self.account.folders.get_in(self.project_id, id).is_some())
@@ -38,7 +38,7 @@ impl<'a> Checker<'a> {
         self.known(key, id, self.account.state(id).is_some())
     }
 
-    /// An integer from 0; its unit is not documented. Null clears it.
+    /// Reads an integer from 0; its unit is not documented. Null clears it.
     pub(crate) fn estimate(&mut self, key: &str, value: &Value) -> Option<i64> {
         if value.is_null() {
             return None;
@@ -50,7 +50,7 @@ impl<'a> Checker<'a> {
         Some(estimate)
     }
 
-    /// Tag names, folded and sorted. A bad one is blamed on the whole list (recorded).
+    /// Reads tag names, folded and sorted. A bad tag is reported for the whole list (recorded).
     pub(crate) fn tags(&mut self, key: &str, value: &Value) -> Vec<String> {
         let Some(values) = array(key, value, &mut self.refusal) else { return Vec::new() };
         let mut names = Vec::new();
@@ -65,7 +65,7 @@ impl<'a> Checker<'a> {
         folded(&names)
     }
 
-    /// No automation case exists here, so only an empty list is valid.
+    /// Checks that a list is empty, because no automation case exists here.
     pub(crate) fn automation_links(&mut self, key: &str, value: &Value) {
         let links = array(key, value, &mut self.refusal).map_or(0, Vec::len);
         for index in 0..links {
@@ -74,7 +74,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Issue ids, or objects that name an issue of a connected tracker.
+    /// Reads issue ids, or objects that name an issue of a connected tracker.
     pub(crate) fn issues(&mut self, key: &str, value: &Value) -> Vec<IssueWish> {
         let Some(values) = array(key, value, &mut self.refusal) else { return Vec::new() };
         let entries = values.iter().enumerate();

@@ -1,4 +1,4 @@
-//! Which cases does a list's query ask for?
+//! Selects the cases that the query of a list asks for.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::time::Time;
 
-/// The filters of one case list. Parameters that the account does not know are ignored without a word.
+/// The filters of one case list. Parameters that the account does not know are ignored silently.
 #[derive(Debug, Default)]
 pub(crate) struct CaseFilter {
-    /// Folders whose direct members are wanted; none means all of the project.
+    /// Folders whose direct members are wanted; `None` means all of the project.
     pub(crate) folders: Option<BTreeSet<u64>>,
     /// Only these cases, because they carry a wanted tag.
     pub(crate) tagged: Option<BTreeSet<u64>>,
@@ -22,7 +22,7 @@ pub(crate) struct CaseFilter {
     updaters: Option<Vec<u64>>,
     automated: Option<bool>,
     name: Option<String>,
-    /// Only cases made after this moment.
+    /// Only cases created after this moment.
     pub(crate) created_after: Option<Time>,
     created_before: Option<Time>,
 }
@@ -49,7 +49,7 @@ impl CaseFilter {
         Ok(filter)
     }
 
-    /// Whether nothing is filtered but folder and tag, for which indices exist.
+    /// Returns whether only folder and tag are filtered, for which indices exist.
     pub(crate) fn is_indexed(&self) -> bool {
         let lists = [&self.templates, &self.states, &self.statuses, &self.creators, &self.updaters];
         lists.iter().all(|list| list.is_none())
@@ -59,7 +59,7 @@ impl CaseFilter {
             && self.created_before.is_none()
     }
 
-    /// Whether a case of the project is wanted.
+    /// Returns whether a case of the project is wanted.
     pub(crate) fn fits(&self, case: &Case) -> bool {
         let is_in = |list: &Option<Vec<u64>>, id: Option<u64>| {
             list.as_ref().is_none_or(|list| id.is_some_and(|id| list.contains(&id)))
@@ -103,12 +103,12 @@ impl CaseFilter {
     }
 }
 
-/// The cases that carry any of these tags, given by name or id.
+/// Returns the cases that carry any of these tags, given by name or id.
 fn cases_with_any(account: &Account, tags: &[&str]) -> BTreeSet<u64> {
     tags.iter().flat_map(|tag| cases_with(account, tag)).collect()
 }
 
-/// The cases that carry all of these tags, given by name or id.
+/// Returns the cases that carry all of these tags, given by name or id.
 fn cases_with_all(account: &Account, tags: &[&str]) -> BTreeSet<u64> {
     let each = tags.iter().map(|tag| cases_with(account, tag));
     each.reduce(|all, these| &all & &these).unwrap_or_default()

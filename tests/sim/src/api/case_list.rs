@@ -1,6 +1,6 @@
-//! What does `GET /projects/{id}/cases` show?
+//! Answers `GET /projects/{id}/cases`.
 //!
-//! Newest first is the usual question, so that way walks from the back of an index and stops.
+//! Most requests ask for the newest cases first, so this order is read from the back of an index and stops early.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::response::Response;
 use crate::time::Time;
 
 impl Account {
-    /// One page of cases.
+    /// Returns one page of cases.
     pub(crate) fn list_cases(&self, project_id: u64, request: &Request, now: Time) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let (column, order) = match self.settings.case_order {
@@ -82,7 +82,8 @@ impl Account {
         (paging.cut(cases.into_iter()), total)
     }
 
-    /// The smallest set of ids that an index offers for this filter; folder and tag are settled by it.
+    /// Returns the smallest set of ids that an index offers for this filter; no other check of folder and tag is
+    /// needed.
     fn index(&self, project_id: u64, filter: &CaseFilter) -> Index<'_> {
         let of_project = self.cases.of_project(project_id);
         match (&filter.folders, &filter.tagged) {
@@ -104,7 +105,7 @@ impl Account {
         }
     }
 
-    /// Whether this case and all older ones are too old for the filter.
+    /// Returns whether this case and all older ones are too old for the filter.
     fn is_past(&self, case: &Case, filter: &CaseFilter) -> bool {
         let is_old = filter.created_after.is_some_and(|after| case.created_at <= after);
         is_old && self.cases.is_in_time_order()
@@ -163,7 +164,8 @@ const COLUMNS: [&str; 15] = [
     "updated_by",
 ];
 
-/// Columns that are not kept here (`display_order`, `forecast`, ...) leave the order to the ids.
+/// Compares two cases by a column. Columns that are not kept here (`display_order`, `forecast`, ...) leave the order to
+/// the ids.
 fn compare(column: &str, a: &Case, b: &Case) -> Ordering {
     match column {
         "created_at" => a.created_at.cmp(&b.created_at),

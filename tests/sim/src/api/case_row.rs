@@ -1,4 +1,4 @@
-//! How is a case written in a list and in an echo?
+//! Writes a case as a row of a list and as an item of an answer to POST or PATCH.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -9,19 +9,19 @@ use crate::model::{Account, Case, DropdownForm, FieldKind};
 use crate::request::Request;
 use crate::response::Response;
 
-/// A case in the words of the API.
+/// A case in the form of the API.
 pub(crate) struct CaseRow<'a> {
     pub(crate) account: &'a Account,
     pub(crate) case: &'a Case,
     pub(crate) shape: Shape,
 }
 
-/// Which keys stand in a row, and in which form.
+/// The keys of a row, and their form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
-    /// Of POST and PATCH: everything, tags as `{tag_id, name}` (recorded).
+    /// The form of POST and PATCH: everything, tags as `{tag_id, name}` (recorded).
     Echo,
-    /// Of the list: tags and the like are absent unless they were asked for, then bare ids (recorded).
+    /// The form of the list: tags and similar keys are absent unless they were asked for, then bare ids (recorded).
     Listed(Extras),
 }
 
@@ -46,7 +46,7 @@ impl Extras {
 }
 
 impl Account {
-    /// The answer to a POST or PATCH: full items, in the order of the ids.
+    /// Returns the answer to a POST or PATCH: full items, in the order of the ids.
     pub(crate) fn echo(&self, status: u16, ids: &[u64]) -> Response {
         let cases = ids.iter().filter_map(|id| self.cases.get(*id));
         let rows = cases.map(|case| CaseRow { account: self, case, shape: Shape::Echo });
@@ -93,7 +93,7 @@ impl Serialize for CaseRow<'_> {
 }
 
 impl CaseRow<'_> {
-    /// The fields of the case's own template, empty ones as null.
+    /// Writes the fields of the case's own template, empty ones as null.
     fn serialize_custom<M: SerializeMap>(&self, row: &mut M) -> std::result::Result<(), M::Error> {
         let template = self.account.template(self.case.template_id);
         let hidden = &self.account.settings.hidden_in_lists;
@@ -133,7 +133,7 @@ impl CaseRow<'_> {
         Ok(())
     }
 
-    /// A dropdown's value as an object, for accounts that show it that way.
+    /// Returns a dropdown's value as an object, for accounts that show dropdowns in this form.
     fn as_option(&self, column: &str, value: &Value) -> Option<Value> {
         match self.account.settings.dropdown_form {
             DropdownForm::Id => None,

@@ -1,4 +1,4 @@
-//! Is a value of the right type, and how is a list of entries or ids read?
+//! Checks the types of values, and reads lists of entries or ids.
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use crate::response::Response;
 /// The most entries or ids that one request may carry (official).
 pub(crate) const MOST: usize = 100;
 
-/// The entries of `cases` or `folders` with their index keys: an array, or an object keyed `"0"`, `"1"`, ...
-/// (both recorded). Anything else is no list at all and refused with the recorded words.
+/// Reads the entries of `cases` or `folders` with their index keys: an array, or an object keyed `"0"`, `"1"`, ...
+/// (both recorded). Any other value is not a list and is refused with the recorded message.
 pub(crate) fn entries<'a>(request: &'a Request, list: &str) -> Result<Vec<(String, &'a Value)>, Response> {
     let entries: Vec<(String, &Value)> = match request.field(list) {
         Some(Value::Array(entries)) => (0..).map(|n: usize| n.to_string()).zip(entries).collect(),
@@ -29,7 +29,7 @@ pub(crate) fn entries<'a>(request: &'a Request, list: &str) -> Result<Vec<(Strin
     Ok(entries)
 }
 
-/// The `ids` of a PATCH or DELETE: 1 to 100 integers that all exist.
+/// Reads the `ids` of a PATCH or DELETE: 1 to 100 integers that all exist.
 pub(crate) fn ids(request: &Request, exists: impl Fn(u64) -> bool) -> Result<Vec<u64>, Response> {
     if matches!(request.field("ids"), Some(Value::Object(_))) {
         return Err(refused("ids", "The ids must be an array."));
@@ -48,7 +48,7 @@ pub(crate) fn ids(request: &Request, exists: impl Fn(u64) -> bool) -> Result<Vec
     Ok(ids)
 }
 
-/// An integer; a string of digits is none (recorded).
+/// Reads an integer; a string of digits is not one (recorded).
 pub(crate) fn integer(key: &str, value: &Value, refusal: &mut Refusal) -> Option<i64> {
     let integer = value.as_i64();
     if integer.is_none() {
@@ -57,7 +57,7 @@ pub(crate) fn integer(key: &str, value: &Value, refusal: &mut Refusal) -> Option
     integer
 }
 
-/// An integer from 1.
+/// Reads an integer from 1.
 pub(crate) fn id(key: &str, value: &Value, refusal: &mut Refusal) -> Option<u64> {
     let id = u64::try_from(integer(key, value, refusal)?).ok().filter(|id| *id > 0);
     if id.is_none() {
@@ -66,7 +66,7 @@ pub(crate) fn id(key: &str, value: &Value, refusal: &mut Refusal) -> Option<u64>
     id
 }
 
-/// A string.
+/// Reads a string.
 pub(crate) fn string<'a>(key: &str, value: &'a Value, refusal: &mut Refusal) -> Option<&'a str> {
     let string = value.as_str();
     if string.is_none() {
@@ -75,7 +75,7 @@ pub(crate) fn string<'a>(key: &str, value: &'a Value, refusal: &mut Refusal) -> 
     string
 }
 
-/// A name: a string that is not blank, trimmed at its ends, byte for byte otherwise.
+/// Reads a name: a string that is not blank, trimmed at its ends, byte for byte otherwise.
 pub(crate) fn name(key: &str, value: &Value, most: usize, refusal: &mut Refusal) -> Option<String> {
     if value.is_null() {
         refusal.add(key, required(key));
@@ -92,7 +92,7 @@ pub(crate) fn name(key: &str, value: &Value, most: usize, refusal: &mut Refusal)
     Some(name.to_owned())
 }
 
-/// An array.
+/// Reads an array.
 pub(crate) fn array<'a>(key: &str, value: &'a Value, refusal: &mut Refusal) -> Option<&'a Vec<Value>> {
     let array = value.as_array();
     if array.is_none() {
@@ -101,12 +101,12 @@ pub(crate) fn array<'a>(key: &str, value: &'a Value, refusal: &mut Refusal) -> O
     array
 }
 
-/// The words about a field that is missing.
+/// Returns the message about a missing field.
 pub(crate) fn required(key: &str) -> String {
     format!("The {key} field is required.")
 }
 
-/// The members of the body; none when it is not an object.
+/// Returns the members of the body; none if the body is not an object.
 pub(crate) fn members(request: &Request) -> impl Iterator<Item = (&String, &Value)> {
     let members = match &request.body {
         Body::Json(Value::Object(members)) => Some(members),

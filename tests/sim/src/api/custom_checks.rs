@@ -1,4 +1,4 @@
-//! Are the custom fields of a case valid, and what is stored of them?
+//! Checks the custom fields of a case, and returns their stored form.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::checks::{array, integer, required, string};
 use crate::model::{Field, FieldKind, Template, UnknownFields, saved};
 
 impl Checker<'_> {
-    /// The stored form of one custom field, if all these templates have it. Null empties the field.
+    /// Returns the stored form of one custom field, if all these templates have it. Null empties the field.
     pub(crate) fn custom(&mut self, key: &str, column: &str, value: &Value, templates: &[&Template]) -> Option<Value> {
         let has_it = |template: &&Template| template.columns.iter().any(|own| own == column);
         let field = self.account.field(column).filter(|_| templates.iter().all(has_it));
@@ -18,7 +18,7 @@ impl Checker<'_> {
         if value.is_null() { Some(Value::Null) } else { self.filled(key, field, value) }
     }
 
-    /// Notes every required column of these templates that stays empty.
+    /// Records a fault for every required column of these templates that stays empty.
     pub(crate) fn required(&mut self, prefix: &str, custom: &Map<String, Value>, templates: &[&Template]) {
         for column in &self.account.settings.required_fields {
             let is_asked = templates.iter().any(|template| template.columns.contains(column));
@@ -52,7 +52,7 @@ impl Checker<'_> {
         Some(json!(id))
     }
 
-    /// Steps in order of their wished `display_order`, which then counts from 1; unused texts are null.
+    /// Reads steps in order of the requested `display_order`, which then counts from 1; unused texts are null.
     fn steps(&mut self, key: &str, value: &Value) -> Option<Value> {
         let values = array(key, value, &mut self.refusal)?;
         let mut steps: Vec<(i64, Value)> = Vec::new();
@@ -93,7 +93,7 @@ impl Checker<'_> {
         (place, step)
     }
 
-    /// A key that Testmo does not have.
+    /// Records a fault for a key that Testmo does not have.
     pub(crate) fn unknown(&mut self, key: &str) {
         match self.account.settings.unknown_fields {
             UnknownFields::Refuse => {

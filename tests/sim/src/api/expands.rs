@@ -1,4 +1,4 @@
-//! Which related records does a list carry along?
+//! Collects the related records that a list carries along.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::request::Request;
 
-/// Expanded records by table. Written as `[]`, a list, when nothing was expanded: the habit of PHP.
+/// Expanded records by table. Written as `[]`, a list, if nothing was expanded, because PHP does so.
 #[derive(Debug, Default)]
 pub(crate) struct Expands {
     tables: BTreeMap<&'static str, Vec<Value>>,
@@ -28,7 +28,7 @@ impl Serialize for Expands {
     }
 }
 
-/// Whether the request asks to expand this table; unknown tables are ignored.
+/// Returns whether the request asks to expand this table; unknown tables are ignored.
 pub(crate) fn is_wished(request: &Request, table: &str) -> bool {
     request.list("expands").contains(&table)
 }

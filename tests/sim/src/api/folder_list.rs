@@ -1,4 +1,4 @@
-//! What does `GET /projects/{id}/folders` show?
+//! Answers `GET /projects/{id}/folders`.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::response::Response;
 use crate::time::Time;
 
 impl Account {
-    /// One page of the flat list; the tree is rebuilt through `parent_id`.
+    /// Returns one page of the flat list; clients rebuild the tree through `parent_id`.
     pub(crate) fn list_folders(&self, project_id: u64, request: &Request, now: Time) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let columns = ["display_order", "name", "id", "depth"];
@@ -42,7 +42,7 @@ impl Account {
         Ok(paging.wrap(rows, total, expands))
     }
 
-    /// A folder in the words of the API: no counter of cases, no timestamps.
+    /// Returns a folder in the form of the API: no counter of cases, no timestamps.
     pub(crate) fn folder_item(&self, folder: &Folder) -> Value {
         json!({
             "id": folder.id,

@@ -1,4 +1,4 @@
-//! What do POST, PATCH and DELETE on `/projects/{id}/folders` do?
+//! Answers POST, PATCH and DELETE on `/projects/{id}/folders`.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ struct NewFolder {
     display_order: Option<i64>,
 }
 
-/// What a checked PATCH sets.
+/// The values that a checked PATCH sets.
 #[derive(Default)]
 struct FolderChange {
     name: Option<String>,
@@ -28,7 +28,7 @@ struct FolderChange {
 }
 
 impl Account {
-    /// Makes all folders of the request or none; siblings may share a name.
+    /// Creates all folders of the request or none; siblings may share a name.
     pub(crate) fn create_folders(
         &mut self,
         project_id: u64,
@@ -57,7 +57,7 @@ impl Account {
         Ok(Response::json(201, &json!({ "result": items })).having_created(ids))
     }
 
-    /// Sets the same values for all ids; `parent_id: null` moves to the root.
+    /// Sets the same values for all ids; `parent_id: null` moves folders to the root.
     pub(crate) fn change_folders(&mut self, project_id: u64, request: &Request) -> Result<Response, Response> {
         let ids = self.folder_ids(project_id, request)?;
         let change = self.checked_folder_change(project_id, request, &ids)?;
@@ -78,7 +78,7 @@ impl Account {
         Ok(Response::json(200, &json!({ "result": items })).having_changed())
     }
 
-    /// Removes the folders, what lies below them, and the cases in all of them.
+    /// Removes the folders, the folders below them, and the cases in all of them.
     pub(crate) fn delete_folders(&mut self, project_id: u64, request: &Request) -> Result<Response, Response> {
         for id in self.folder_ids(project_id, request)? {
             self.remove_folder(id);

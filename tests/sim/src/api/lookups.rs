@@ -1,6 +1,6 @@
-//! How are templates, fields, states, tags, users and connections shown?
+//! Answers the routes of templates, fields, states, tags, users and issue connections.
 //!
-//! `/templates` is recorded; the item shapes of the other routes are claims of clients.
+//! `/templates` is recorded; the item forms of the other routes are claims of clients.
 
 use serde_json::{Value, json};
 
@@ -11,20 +11,20 @@ use crate::request::Request;
 use crate::response::Response;
 
 impl Account {
-    /// `GET /projects/{id}/templates`: not paged, without column names (recorded).
+    /// Answers `GET /projects/{id}/templates`: not paged, without column names (recorded).
     pub(crate) fn list_templates(&self) -> Response {
         let templates: Vec<Value> = self.templates.iter().map(|t| self.template_item(t)).collect();
         Response::json(200, &json!({ "result": templates }))
     }
 
-    /// `GET /projects/{id}/fields`, with the `entity` filter.
+    /// Answers `GET /projects/{id}/fields`, with the `entity` filter.
     pub(crate) fn list_fields(&self, request: &Request) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let fields = self.fields.iter().filter(|_| is_of_cases(request)).map(field_item);
         Ok(paging.wrap_all(fields.collect(), Expands::default()))
     }
 
-    /// `GET /projects/{id}/states`.
+    /// Answers `GET /projects/{id}/states`.
     pub(crate) fn list_states(&self, request: &Request) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let states = self.states.iter().filter(|_| is_of_cases(request)).map(|state| {
@@ -38,7 +38,7 @@ impl Account {
         Ok(paging.wrap_all(states.collect(), Expands::default()))
     }
 
-    /// `GET /projects/{id}/tags`: those in use in the project.
+    /// Answers `GET /projects/{id}/tags`: those in use in the project.
     pub(crate) fn list_tags(&self, project: u64, request: &Request) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let of_project = self.cases.of_project(project);
@@ -50,7 +50,7 @@ impl Account {
         Ok(paging.wrap_all(tags.collect(), Expands::default()))
     }
 
-    /// `GET /projects/{id}/users`: who sees the project.
+    /// Answers `GET /projects/{id}/users`: the users who see the project.
     pub(crate) fn list_users(&self, project: u64, request: &Request) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let project = self.projects.get(&project);
@@ -59,7 +59,7 @@ impl Account {
         Ok(paging.wrap_all(items.collect(), Expands::default()))
     }
 
-    /// `GET /issues/connections` (recorded).
+    /// Answers `GET /issues/connections` (recorded).
     pub(crate) fn list_connections(&self, request: &Request) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let connections = self.integrations.iter().map(|integration| {

@@ -1,7 +1,7 @@
-//! How does Testmo answer a request?
+//! Answers a request as Testmo does.
 //!
-//! Routes and verbs come first, then the key, then the rights, then validation; nothing changes before all of
-//! a request has been checked.
+//! Routes and verbs come first, then the key, then the rights, then validation; nothing changes before the whole
+//! request has been checked.
 
 mod answer;
 mod case_changes;

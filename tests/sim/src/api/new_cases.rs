@@ -1,4 +1,4 @@
-//! What does `POST /projects/{id}/cases` do?
+//! Answers `POST /projects/{id}/cases`.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::response::Response;
 use crate::time::Time;
 
 impl Account {
-    /// Makes all cases of the request or none: a fault in one entry refuses all of them, under `cases.N.field`.
+    /// Creates all cases of the request or none: a fault in one entry refuses all of them, under `cases.N.field`.
     pub(crate) fn create_cases(
         &mut self,
         project_id: u64,
@@ -30,7 +30,7 @@ impl Account {
 }
 
 impl Checker<'_> {
-    /// None only when a fault was noted.
+    /// Reads a new case; returns `None` only if a fault was recorded.
     fn new_case(&mut self, key: &str, entry: &Value) -> Option<NewCase> {
         let Some(members) = entry.as_object() else {
             self.refusal.add(key, format!("The {key} must be an array."));
@@ -72,7 +72,7 @@ impl Checker<'_> {
             "issues" => case.issues = self.issues(key, value),
             "automation_links" => self.automation_links(key, value),
             column if column.starts_with("custom_") => {
-                // Without a valid template nothing can be said about its fields.
+                // Without a valid template, its fields cannot be checked.
                 if let Some(template) = template {
                     let stored = self.custom(key, column, value, &[template]);
                     case.custom.extend(stored.map(|value| (column.to_owned(), value)));

@@ -1,4 +1,4 @@
-//! Which page of a list was asked for, and how is it wrapped?
+//! Reads which page of a list is requested, and wraps it.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::refusal::{Refusal, refused};
 use crate::request::Request;
 use crate::response::Response;
 
-/// A valid wish for one page.
+/// A valid request for one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Paging {
     page: usize,
@@ -48,13 +48,13 @@ impl Paging {
         Ok(Self { page, per_page })
     }
 
-    /// The rows of this page, out of rows in their final order.
+    /// Returns the rows of this page, out of rows in their final order.
     pub(crate) fn cut<T>(self, rows: impl Iterator<Item = T>) -> Vec<T> {
         let before = (self.page - 1).saturating_mul(self.per_page);
         rows.skip(before).take(self.per_page).collect()
     }
 
-    /// 200 with the envelope; page numbers are null when the whole set is empty.
+    /// Returns 200 with the envelope; page numbers are null if the whole set is empty.
     pub(crate) fn wrap(self, result: Vec<impl Serialize>, total: usize, expands: Expands) -> Response {
         let last = total.div_ceil(self.per_page);
         let is_filled = total > 0;
@@ -71,14 +71,14 @@ impl Paging {
         Response::json(200, &envelope)
     }
 
-    /// 200 with this page of rows that fit in memory anyway.
+    /// Returns 200 with this page of rows that are few enough to be collected.
     pub(crate) fn wrap_all<T: Serialize>(self, rows: Vec<T>, expands: Expands) -> Response {
         let total = rows.len();
         self.wrap(self.cut(rows.into_iter()), total, expands)
     }
 }
 
-/// Which way a list runs.
+/// The direction of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Ascending,
@@ -96,7 +96,7 @@ impl Order {
         }
     }
 
-    /// Turns a list that rises if it shall fall.
+    /// Reverses an ascending list if it must descend.
     pub(crate) fn turn<T>(self, rows: &mut [T]) {
         match self {
             Self::Ascending => {}

@@ -1,4 +1,4 @@
-//! How are the user and the projects shown?
+//! Answers the routes of the user and of the projects.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::request::Request;
 use crate::response::Response;
 
 impl Account {
-    /// `GET /user`: a bare object, not inside `result`; it has no e-mail address and no role.
+    /// Answers `GET /user`: a bare object, not inside `result`; it has no e-mail address and no role.
     pub(crate) fn show_user(&self, user: &User) -> Response {
         let shown = json!({
             "id": user.id,
@@ -22,7 +22,7 @@ impl Account {
         Response::json(200, &shown)
     }
 
-    /// `GET /projects`: those that are open to the user.
+    /// Answers `GET /projects`: those that are open to the user.
     pub(crate) fn list_projects(&self, request: &Request, user: &User) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
         let columns = ["created_at", "completed_at"];
@@ -46,14 +46,14 @@ impl Account {
         Ok(paging.wrap_all(projects.into_iter().map(shown).collect(), expands))
     }
 
-    /// `GET /projects/{id}`.
+    /// Answers `GET /projects/{id}`.
     pub(crate) fn show_project(&self, id: u64) -> Result<Response, Response> {
         let project = self.projects.get(&id).ok_or_else(no_such_project)?;
         Ok(Response::json(200, &json!({ "result": shown(project), "expands": [] })))
     }
 }
 
-/// The fields of the official SDK; there is no counter of cases or folders.
+/// Returns a project with the fields of the official SDK; there is no counter of cases or folders.
 fn shown(project: &Project) -> Value {
     let created_at = project.created_at.of_project();
     let mut shown = json!({

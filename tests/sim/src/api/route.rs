@@ -1,4 +1,4 @@
-//! Which route does a path name, and which verbs does it take?
+//! Reads which route a path names, and which verbs the route accepts.
 
 use crate::request::Method;
 use crate::response::Response;
@@ -44,7 +44,7 @@ impl Route {
         }
     }
 
-    /// The project in the path.
+    /// Returns the project in the path.
     pub fn project_id(self) -> Option<u64> {
         match self {
             Self::User | Self::Projects | Self::IssueConnections => None,
@@ -59,7 +59,7 @@ impl Route {
         }
     }
 
-    /// The verbs that the route takes.
+    /// Returns the verbs that the route accepts.
     pub fn verbs(self) -> &'static [Method] {
         match self {
             Self::Folders(_) | Self::Cases(_) => &[Method::Get, Method::Post, Method::Patch, Method::Delete],
@@ -75,7 +75,7 @@ impl Route {
         }
     }
 
-    /// 405 with Laravel's text, which lists the verbs that would work (recorded).
+    /// Returns 405 with Laravel's text, which lists the accepted verbs (recorded).
     pub(crate) fn refuse_verb(self, method: Method, path: &str) -> Response {
         let verbs: Vec<&str> = self.verbs().iter().map(|verb| verb.name()).collect();
         let supported = verbs.join(", ").replacen("GET", "GET, HEAD", 1);

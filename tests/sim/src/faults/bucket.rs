@@ -1,4 +1,4 @@
-//! May an account send another request now?
+//! Decides whether an account may send another request now.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +9,14 @@ use crate::time::Time;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// How many requests may come at once.
+    /// How many requests may arrive at once.
     pub capacity: u32,
     /// How many requests are granted per minute in the long run.
     pub per_minute: u32,
     /// What a 429 says about the wait.
     #[serde(default)]
     pub retry_after: RetryAfterForm,
-    /// By how many milliseconds each call lengthens a block that is already there (documented, not how much).
+    /// By how many milliseconds each call lengthens a pause that has already begun (documented, but not by how much).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengthen_ms: Option<u64>,
 }
@@ -47,18 +47,18 @@ pub struct Bucket {
 const COST: u64 = 60_000;
 
 impl Bucket {
-    /// A full bucket.
+    /// Returns a full bucket.
     pub fn filled(limit: RateLimit, now: Time) -> Self {
         let level = u64::from(limit.capacity) * COST;
         Self { limit, level, at: now, blocked_until: None }
     }
 
-    /// What it was made of.
+    /// Returns the limit of the bucket.
     pub fn limit(&self) -> &RateLimit {
         &self.limit
     }
 
-    /// Takes a token; none means the request may pass, else this is the 429.
+    /// Takes a token; returns `None` if the request may pass, or else the 429.
     pub fn take(&mut self, now: Time) -> Option<Response> {
         self.fill(now);
         if let Some(until) = self.blocked_until.filter(|until| *until > now) {
@@ -94,13 +94,13 @@ impl Bucket {
         now.plus(i64::try_from(wait).unwrap_or(i64::MAX))
     }
 
-    /// The body is Laravel's; Testmo's was not recorded.
+    /// Returns the 429. The body is Laravel's; Testmo's was not recorded.
     fn refusal(&self, until: Time, now: Time) -> Response {
         let refusal = Response::message(429, "Too Many Attempts.").dated(now);
         let seconds = u64::try_from(until.0 - now.0).unwrap_or(0).div_ceil(1000).max(1);
         match self.limit.retry_after {
             RetryAfterForm::Seconds => refusal.with_header("retry-after", seconds.to_string()),
-            // Dates carry whole seconds: rounded up, so that obeying one is enough.
+            // Dates carry whole seconds and are rounded up, so that a caller who waits until then is granted a request.
             RetryAfterForm::Date => refusal.with_header("retry-after", until.plus(999).of_header()),
             RetryAfterForm::None => refusal,
         }
@@ -116,7 +116,7 @@ mod tests {
         Bucket::filled(RateLimit { capacity, per_minute, retry_after, lengthen_ms }, Time(0))
     }
 
-    /// What is said to a call at each moment: 0 for passed, else the seconds to wait.
+    /// Returns the seconds to wait that each call is answered with; 0 for a call that passed.
     fn waits(bucket: &mut Bucket, moments: &[i64]) -> Vec<u64> {
         let wait = |at: &i64| bucket.take(Time(*at)).map_or(0, |r| r.header("retry-after").unwrap().parse().unwrap());
         moments.iter().map(wait).collect()

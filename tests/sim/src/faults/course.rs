@@ -1,4 +1,4 @@
-//! Which steps does a request go through, and what reaches its caller?
+//! Defines the steps that a request goes through, and what reaches its caller.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::rule::{CommitTime, CutAt, Fault, RetryAfter};
 use crate::response::Response;
 use crate::time::Time;
 
-/// The steps of one request: wait, take effect, wait, be answered. Whoever has a clock walks them.
+/// The steps of one request: wait, take effect, wait, be answered. The server, which has a clock, carries them out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
     /// How long to wait before the model sees the request, in milliseconds.
@@ -15,7 +15,7 @@ pub struct Course {
     pub reaches_model: bool,
     /// How long to hold the answer back, in milliseconds.
     pub before_answer_ms: u64,
-    /// Until when the request is held, beside both times.
+    /// Until when the request is held, in addition to both times.
     pub hold: Option<Hold>,
     /// The fault that decided this, if any.
     pub fault: Option<Fault>,
@@ -24,16 +24,16 @@ pub struct Course {
     instead: Option<Response>,
 }
 
-/// A request that waits for the account's faults to change.
+/// A request's wait for the account's faults to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// When the request takes effect: before the wait, or after it.
     pub commit: CommitTime,
-    /// Which set of faults ordered it; the next set ends it.
+    /// The number of the set of faults that holds the request; the next set releases it.
     pub orders: u64,
 }
 
-/// What goes out on the wire.
+/// What is sent on the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivery {
     /// The whole answer.
@@ -77,7 +77,7 @@ impl Course {
         course
     }
 
-    /// Turns the model's answer, if it was asked, into what goes out.
+    /// Turns the model's answer, if there is one, into what is sent.
     pub fn deliver(&self, honest: Option<Response>) -> Delivery {
         if let Some(instead) = &self.instead {
             return Delivery::Whole(instead.clone());
@@ -105,7 +105,7 @@ impl Course {
         }
     }
 
-    /// Whether nothing is waited for.
+    /// Returns whether the request waits for nothing.
     pub fn is_immediate(&self) -> bool {
         self.before_commit_ms == 0 && self.before_answer_ms == 0 && self.hold.is_none()
     }
@@ -123,7 +123,7 @@ impl Course {
     }
 }
 
-/// The bodies of ordered errors; those of 5xx and 429 were never recorded, so these are Laravel's.
+/// Returns the answer of an ordered error. The bodies of 5xx and 429 were never recorded, so these are Laravel's.
 fn failure(status: u16, retry_after: Option<RetryAfter>, html: bool, now: Time) -> Response {
     let text = match status {
         401 => "Unauthenticated.",

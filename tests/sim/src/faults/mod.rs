@@ -1,4 +1,4 @@
-//! What goes wrong, and when? Rules are orders, not dice: nothing here is random.
+//! Holds the faults that are ordered for an account; nothing here is random.
 
 mod bucket;
 mod course;
@@ -21,38 +21,38 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Replaces all rules, and releases the requests they hold. The first one that matches a request decides about it.
+    /// Replaces all rules, and releases the requests that they hold. The first rule that matches a request decides.
     pub fn set(&mut self, rules: Vec<Rule>) {
         self.orders += 1;
         self.rules = rules;
     }
 
-    /// Adds a rule behind the others.
+    /// Adds a rule after the others.
     pub fn add(&mut self, rule: Rule) {
         self.rules.push(rule);
     }
 
-    /// Whether the faults that ordered a wait are still those of the account.
+    /// Returns whether the faults that hold a request are still those of the account.
     pub fn hold(&self, hold: Hold) -> bool {
         self.orders == hold.orders
     }
 
-    /// The rules that still have something to do, with what is left of them.
+    /// Returns the rules that still apply, with their remaining counts.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// Throttles the account from now on, or not at all.
+    /// Throttles the account from now on, or ends throttling.
     pub fn limit(&mut self, limit: Option<RateLimit>, now: Time) {
         self.bucket = limit.map(|limit| Bucket::filled(limit, now));
     }
 
-    /// How the account is throttled.
+    /// Returns how the account is throttled.
     pub fn rate_limit(&self) -> Option<&RateLimit> {
         self.bucket.as_ref().map(Bucket::limit)
     }
 
-    /// What shall happen to a request that takes `latency_ms` when nothing goes wrong.
+    /// Decides the course of a request that takes `latency_ms` without faults.
     ///
     /// A throttled request uses up no rule.
     pub fn course(&mut self, request: &Request, latency_ms: u64, now: Time) -> Course {

@@ -1,11 +1,11 @@
-//! How is a fault ordered?
+//! Defines how a fault is ordered.
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::Route;
 use crate::request::{Method, Request};
 
-/// One order: which requests it is about, how often, and what happens to them.
+/// One order: the requests that it applies to, how often, and its fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -15,16 +15,16 @@ pub struct Rule {
     /// Only requests to this kind of path.
     #[serde(default)]
     pub path: PathKind,
-    /// Only requests whose body has this text in it, as a firewall looks for it.
+    /// Only requests whose body contains this text, as a firewall checks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_has: Option<String>,
-    /// Only from the nth matching request on, counted from 1; those before it pass.
+    /// Only from the nth matching request on, counted from 1; earlier ones pass.
     #[serde(default = "first")]
     pub nth: u32,
-    /// For how many requests; without it, until the rule is removed.
+    /// For how many requests; by default until the rule is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// What happens.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -47,11 +47,11 @@ pub enum PathKind {
     Cases,
     /// `/projects/{id}/` `templates`, `fields`, `states`, `tags`, `users`, and `/issues/connections`
     Lookups,
-    /// Paths that are no route.
+    /// Paths that are not a route.
     Other,
 }
 
-/// What happens to a request.
+/// The fault of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
@@ -59,45 +59,45 @@ pub enum Fault {
     Status {
         /// The status code.
         status: u16,
-        /// Whether the request takes effect all the same.
+        /// Whether the request takes effect nevertheless.
         #[serde(default)]
         after_commit: bool,
-        /// What `Retry-After` says; without it there is no such header.
+        /// The value of `Retry-After`; by default there is no such header.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<RetryAfter>,
         /// Whether the body is an HTML page, as from a proxy.
         #[serde(default)]
         html: bool,
-        /// How long the answer takes, in milliseconds; with `after_commit` the commit comes first.
+        /// How long the answer takes, in milliseconds; with `after_commit` the request takes effect first.
         #[serde(default)]
         delay_ms: u64,
     },
     /// The honest answer, late.
     Slow {
-        /// How long it takes, in milliseconds.
+        /// How long the answer takes, in milliseconds.
         ms: u64,
-        /// When the request takes effect; it does so even when the caller is gone by then.
+        /// When the request takes effect, even if the caller has gone by then.
         commit: CommitTime,
     },
-    /// The honest answer, once the account's faults are replaced or cleared: for tests that do something meanwhile.
+    /// The honest answer, after the account's faults are replaced or cleared: for tests that do something meanwhile.
     Held {
-        /// When the request takes effect; it does so even when the caller is gone by then.
+        /// When the request takes effect, even if the caller has gone by then.
         commit: CommitTime,
     },
     /// The connection is cut.
     Cut {
-        /// Where.
+        /// The moment of the cut.
         at: CutAt,
     },
     /// 302 to a login page; nothing takes effect.
     Redirect {
-        /// Where to.
+        /// The address of the page.
         #[serde(default = "login_page")]
         location: String,
     },
     /// 200 with an HTML page.
     Html {
-        /// Whether the request takes effect all the same.
+        /// Whether the request takes effect nevertheless.
         #[serde(default)]
         after_commit: bool,
     },
@@ -118,9 +118,9 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitTime {
-    /// At once; then the answer is held back.
+    /// At once; then the answer is delayed.
     BeforeDelay,
-    /// After the delay, right before the answer: later than a caller may think.
+    /// After the delay, right before the answer: later than a caller may expect.
     AfterDelay,
 }
 
@@ -136,7 +136,7 @@ pub enum CutAt {
     HalfBody,
 }
 
-/// What a `Retry-After` header says.
+/// The value of a `Retry-After` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryAfter {
@@ -147,12 +147,12 @@ pub enum RetryAfter {
 }
 
 impl Rule {
-    /// A rule about every request, until it is removed.
+    /// Returns a rule for every request, until it is removed.
     pub fn always(fault: Fault) -> Self {
         Self { method: None, path: PathKind::Any, body_has: None, nth: 1, times: None, fault }
     }
 
-    /// The same rule, only for this verb and kind of path.
+    /// Returns the same rule, only for this verb and kind of path.
     #[must_use]
     pub fn on(mut self, method: Method, path: PathKind) -> Self {
         self.method = Some(method);
@@ -160,28 +160,28 @@ impl Rule {
         self
     }
 
-    /// The same rule, only for requests whose body has this text in it.
+    /// Returns the same rule, only for requests whose body contains this text.
     #[must_use]
     pub fn with_body(mut self, text: &str) -> Self {
         self.body_has = Some(text.to_owned());
         self
     }
 
-    /// The same rule, only for this many requests.
+    /// Returns the same rule, only for this many requests.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// The same rule, from the nth matching request on.
+    /// Returns the same rule, from the nth matching request on.
     #[must_use]
     pub fn from_nth(mut self, nth: u32) -> Self {
         self.nth = nth;
         self
     }
 
-    /// Takes one turn if the rule is about this request.
+    /// Uses the rule once if it applies to this request, and returns its fault.
     pub(crate) fn claim(&mut self, request: &Request) -> Option<Fault> {
         let is_verb = self.method.is_none_or(|method| method == request.method);
         let is_path = self.path == PathKind::Any || self.path == PathKind::of(&request.path);
@@ -199,29 +199,29 @@ impl Rule {
 }
 
 impl Fault {
-    /// An answer with this status, before anything takes effect.
+    /// Returns an answer with this status, before anything takes effect.
     pub fn status(status: u16) -> Self {
         Self::Status { status, after_commit: false, retry_after: None, html: false, delay_ms: 0 }
     }
 
-    /// An answer with this status, although the request takes effect.
+    /// Returns an answer with this status, although the request takes effect.
     pub fn status_after_commit(status: u16) -> Self {
         Self::Status { status, after_commit: true, retry_after: None, html: false, delay_ms: 0 }
     }
 
-    /// A page of HTML with this status, as from a proxy, before anything takes effect.
+    /// Returns a page of HTML with this status, as from a proxy, before anything takes effect.
     pub fn page(status: u16) -> Self {
         Self::Status { status, after_commit: false, retry_after: None, html: true, delay_ms: 0 }
     }
 
-    /// 429 with this `Retry-After`, or without.
+    /// Returns 429 with this `Retry-After`, or without one.
     pub fn throttled(retry_after: Option<RetryAfter>) -> Self {
         Self::Status { status: 429, after_commit: false, retry_after, html: false, delay_ms: 0 }
     }
 }
 
 impl PathKind {
-    /// The kind of a path such as `/api/v1/projects/1/cases`.
+    /// Returns the kind of a path such as `/api/v1/projects/1/cases`.
     pub fn of(path: &str) -> Self {
         match Route::of(path) {
             None => Self::Other,

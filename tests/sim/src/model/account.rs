@@ -1,4 +1,4 @@
-//! What does one Testmo instance hold?
+//! Holds the content of one Testmo instance.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct Account {
     pub fields: Vec<Field>,
     /// The states of cases.
     pub states: Vec<State>,
-    /// The issue trackers it is connected to.
+    /// The connected issue trackers.
     pub integrations: Vec<Integration>,
     pub(crate) issues: Vec<Issue>,
     pub(crate) last_ids: LastIds,
@@ -60,7 +60,7 @@ pub struct Issue {
     pub issue_id: u64,
     /// The tracker's id, as in `ABC-12`.
     pub display_id: String,
-    /// Where it comes from.
+    /// The integration of the issue.
     pub integration_id: u64,
     /// The tracker's project.
     pub connection_project_id: Option<u64>,
@@ -75,43 +75,43 @@ pub(crate) struct LastIds {
 }
 
 impl Account {
-    /// The user whose working key this is.
+    /// Returns the user whose working key this is.
     pub fn user_of(&self, token: &str) -> Option<&User> {
         self.users.iter().find(|user| user.token.as_deref() == Some(token))
     }
 
-    /// The user with this id.
+    /// Returns the user with this id.
     pub fn user_mut(&mut self, id: u64) -> Option<&mut User> {
         self.users.iter_mut().find(|user| user.id == id)
     }
 
-    /// The template with this id.
+    /// Returns the template with this id.
     pub fn template(&self, id: u64) -> Option<&Template> {
         self.templates.iter().find(|template| template.id == id)
     }
 
-    /// The state with this id.
+    /// Returns the state with this id.
     pub fn state(&self, id: u64) -> Option<&State> {
         self.states.iter().find(|state| state.id == id)
     }
 
-    /// The custom field with this column.
+    /// Returns the custom field with this column.
     pub fn field(&self, column: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.column_name == column)
     }
 
-    /// The issue with this id.
+    /// Returns the issue with this id.
     pub fn issue(&self, id: u64) -> Option<&Issue> {
         self.issues.iter().find(|issue| issue.issue_id == id)
     }
 
-    /// Takes a user's key away. Returns whether the user exists.
+    /// Revokes a user's key. Returns whether the user exists.
     pub fn revoke_key(&mut self, user_id: u64) -> bool {
         let user = self.user_mut(user_id);
         user.map(|user| user.token = None).is_some()
     }
 
-    /// Gives a user a new key, the given one or a made-up one; the old key stops working.
+    /// Gives a user a new key, the given one or a generated one; the old key stops working.
     pub fn renew_key(&mut self, user_id: u64, wish: Option<String>) -> Option<String> {
         self.last_ids.token += 1;
         let serial = self.last_ids.token;
@@ -121,13 +121,13 @@ impl Account {
         Some(token)
     }
 
-    /// Has the account be as it was before any case was created, ids included.
+    /// Resets the account to its state before any case was created, ids included.
     pub fn forget_cases(&mut self) {
         self.cases = Cases::default();
         self.last_ids.case = 0;
     }
 
-    /// Removes a folder, everything below it and the cases in it. Returns whether it existed.
+    /// Removes a folder, everything below it and the cases in it. Returns whether the folder existed.
     pub fn remove_folder(&mut self, id: u64) -> bool {
         let existed = self.folders.get(id).is_some();
         for folder in self.folders.subtree(id) {
@@ -139,7 +139,7 @@ impl Account {
         existed
     }
 
-    /// Removes a project with its folders and cases. Returns whether it existed.
+    /// Removes a project with its folders and cases. Returns whether the project existed.
     pub fn remove_project(&mut self, id: u64) -> bool {
         let roots = self.folders.iter().filter(|f| f.project_id == id && f.parent_id.is_none());
         for folder in roots.map(|folder| folder.id).collect::<Vec<_>>() {

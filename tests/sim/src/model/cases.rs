@@ -1,4 +1,4 @@
-//! Which cases exist, and how are they found without walking through all of them?
+//! Stores the cases of an account, and finds them through indices.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,9 +11,9 @@ use crate::time::Time;
 pub struct Case {
     /// The case's id, unique in the account and rising.
     pub id: u64,
-    /// The project it belongs to.
+    /// The project of the case.
     pub project_id: u64,
-    /// The folder it lies in.
+    /// The folder of the case.
     pub folder_id: u64,
     /// Its template; it never changes.
     pub template_id: u64,
@@ -31,13 +31,13 @@ pub struct Case {
     pub issues: Vec<u64>,
     /// Filled custom fields by column.
     pub custom: Map<String, Value>,
-    /// When it was made.
+    /// When the case was created.
     pub created_at: Time,
-    /// Who made it.
+    /// The user who created the case.
     pub created_by: u64,
-    /// When it was last changed.
+    /// When the case was last changed.
     pub updated_at: Option<Time>,
-    /// Who changed it last.
+    /// The user who changed the case last.
     pub updated_by: Option<u64>,
 }
 
@@ -68,32 +68,32 @@ impl Default for Cases {
 }
 
 impl Cases {
-    /// Every case, in order of ids.
+    /// Returns every case, in order of ids.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Case> + ExactSizeIterator {
         self.by_id.values()
     }
 
-    /// The case with this id.
+    /// Returns the case with this id.
     pub fn get(&self, id: u64) -> Option<&Case> {
         self.by_id.get(&id)
     }
 
-    /// The ids of a project's cases.
+    /// Returns the ids of a project's cases.
     pub fn of_project(&self, id: u64) -> &BTreeSet<u64> {
         self.by_project.get(&id).unwrap_or(&NONE)
     }
 
-    /// The ids of the cases directly in a folder.
+    /// Returns the ids of the cases directly in a folder.
     pub fn of_folder(&self, id: u64) -> &BTreeSet<u64> {
         self.by_folder.get(&id).unwrap_or(&NONE)
     }
 
-    /// The ids of the cases with a tag.
+    /// Returns the ids of the cases with a tag.
     pub fn of_tag(&self, id: u64) -> &BTreeSet<u64> {
         self.by_tag.get(&id).unwrap_or(&NONE)
     }
 
-    /// Whether ids and `created_at` rise together, so that order by one is order by the other.
+    /// Returns whether ids and `created_at` rise together, so that both give the same order.
     pub(crate) fn is_in_time_order(&self) -> bool {
         self.is_in_time_order
     }
@@ -105,7 +105,7 @@ impl Cases {
         self.by_id.insert(case.id, case);
     }
 
-    /// Changes a case and keeps the indices true.
+    /// Changes a case and updates the indices.
     pub(crate) fn update(&mut self, id: u64, change: impl FnOnce(&mut Case)) {
         if let Some(mut case) = self.remove(id) {
             change(&mut case);

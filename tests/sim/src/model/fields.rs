@@ -1,8 +1,8 @@
-//! Which templates, fields and states does an account have?
+//! Defines the templates, fields and states of an account.
 
 use serde::{Deserialize, Serialize};
 
-/// What a field holds.
+/// The kind of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldKind {
@@ -22,9 +22,9 @@ pub enum FieldKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// The option's id: what a case holds.
+    /// The option's id, which a case stores.
     pub id: i64,
-    /// What people read.
+    /// The text that people read.
     pub value: String,
 }
 
@@ -34,18 +34,18 @@ pub struct Choice {
 pub struct Field {
     /// The field's id.
     pub id: u64,
-    /// The key in cases: `custom_...`. It is frozen when the field is made.
+    /// The key in cases: `custom_...`. It is fixed when the field is created.
     pub column_name: String,
-    /// Today's label.
+    /// The present label.
     pub name: String,
-    /// What it holds.
+    /// The kind of its value.
     pub kind: FieldKind,
     /// The options of a dropdown.
     #[serde(default)]
     pub options: Vec<Choice>,
 }
 
-/// A template: which fields a case has.
+/// A template, which defines the fields of a case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
@@ -53,7 +53,7 @@ pub struct Template {
     pub id: u64,
     /// The name people see.
     pub name: String,
-    /// Whether cases without a `template_id` get it.
+    /// Whether the template is used for cases without a `template_id`.
     #[serde(default)]
     pub is_default: bool,
     /// The columns of its fields, in order.
@@ -68,13 +68,13 @@ pub struct State {
     pub id: u64,
     /// The name people see.
     pub name: String,
-    /// Whether cases without a `state_id` get it.
+    /// Whether the state is used for cases without a `state_id`.
     #[serde(default)]
     pub is_default: bool,
 }
 
 impl FieldKind {
-    /// The `type` number in `/templates`: 2, 8 and 10 are recorded, the others are made up.
+    /// Returns the `type` number in `/templates`: 2, 8 and 10 are recorded, the others are invented.
     pub fn number(self) -> u64 {
         match self {
             Self::PlainText => 1,
@@ -86,13 +86,13 @@ impl FieldKind {
     }
 }
 
-/// The priorities of the default list: 1 High, 2 Normal, 3 Low.
+/// Returns the priorities of the default list: 1 High, 2 Normal, 3 Low.
 pub fn default_priorities() -> Vec<Choice> {
     let choice = |(id, value): (i64, &str)| Choice { id, value: value.to_owned() };
     [(1, "High"), (2, "Normal"), (3, "Low")].map(choice).to_vec()
 }
 
-/// The fields of a new account, with these priorities.
+/// Returns the fields of a new account, with these priorities.
 pub fn default_fields(priorities: Vec<Choice>) -> Vec<Field> {
     let field = |id, column: &str, name: &str, kind, options| Field {
         id,
@@ -111,7 +111,7 @@ pub fn default_fields(priorities: Vec<Choice>) -> Vec<Field> {
     ]
 }
 
-/// The three built-in templates; the one with steps is the default.
+/// Returns the three built-in templates; the one with steps is the default.
 pub fn default_templates() -> Vec<Template> {
     let template = |id, name: &str, own: &str| {
         let columns = ["custom_priority", "custom_description", "custom_preconditions", own];
@@ -124,7 +124,7 @@ pub fn default_templates() -> Vec<Template> {
     ]
 }
 
-/// The five built-in states; new cases are active.
+/// Returns the five built-in states; new cases are active.
 pub fn default_states() -> Vec<State> {
     let names = ["Draft", "Review", "Approved", "Active", "Deprecated"];
     let state = |(id, name): (u64, &str)| State { id, name: name.to_owned(), is_default: id == 4 };

@@ -1,4 +1,4 @@
-//! Which folders exist, and which lies in which?
+//! Stores the folders of an account as trees.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use crate::time::Time;
 pub struct Folder {
     /// The folder's id.
     pub id: u64,
-    /// The project it belongs to.
+    /// The project of the folder.
     pub project_id: u64,
     /// The name; siblings can share it.
     pub name: String,
-    /// The folder it lies in; none at the root.
+    /// The parent folder; `None` at the root.
     pub parent_id: Option<u64>,
-    /// HTML, or nothing.
+    /// HTML, or `None`.
     pub docs: Option<String>,
-    /// Where it stands among its siblings.
+    /// The position among its siblings.
     pub display_order: i64,
-    /// When it was created over the API; none where it was there before, or a person created it.
+    /// When the folder was created over the API; `None` if it existed before, or a person created it.
     pub created_at: Option<Time>,
 }
 
 impl Folder {
-    /// Whether the folder list shows it.
+    /// Returns whether the folder list shows the folder.
     pub(crate) fn is_listed(&self, list: FolderList, now: Time) -> bool {
         match (self.created_at, list) {
             (None, _) | (Some(_), FolderList::Whole) => true,
@@ -42,27 +42,27 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Every folder, in order of ids.
+    /// Returns every folder, in order of ids.
     pub fn iter(&self) -> impl Iterator<Item = &Folder> {
         self.by_id.values()
     }
 
-    /// The folder with this id.
+    /// Returns the folder with this id.
     pub fn get(&self, id: u64) -> Option<&Folder> {
         self.by_id.get(&id)
     }
 
-    /// The folder with this id, if it belongs to this project.
+    /// Returns the folder with this id, if it belongs to this project.
     pub fn get_in(&self, project_id: u64, id: u64) -> Option<&Folder> {
         self.get(id).filter(|folder| folder.project_id == project_id)
     }
 
-    /// How many folders lie above this one: 0 at the root.
+    /// Returns how many folders lie above this one: 0 at the root.
     pub fn depth(&self, folder: &Folder) -> usize {
         self.ancestors(folder).count()
     }
 
-    /// The names from the root down, joined with `/`.
+    /// Returns the names from the root down, joined with `/`.
     pub fn path(&self, id: u64) -> String {
         let Some(folder) = self.get(id) else { return String::new() };
         let mut names: Vec<&str> = self.ancestors(folder).map(|f| f.name.as_str()).collect();
@@ -71,13 +71,13 @@ impl Folders {
         names.join("/")
     }
 
-    /// Whether `id` is `root` or lies anywhere below it.
+    /// Returns whether `id` is `root` or lies anywhere below it.
     pub fn is_within(&self, id: u64, root: u64) -> bool {
         let above = |folder| self.ancestors(folder).any(|ancestor| ancestor.id == root);
         id == root || self.get(id).is_some_and(above)
     }
 
-    /// The folder itself and everything below it.
+    /// Returns the folder itself and everything below it.
     pub fn subtree(&self, root: u64) -> Vec<u64> {
         self.by_id.keys().copied().filter(|id| self.is_within(*id, root)).collect()
     }

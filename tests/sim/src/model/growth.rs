@@ -1,6 +1,6 @@
-//! How do checked wishes become folders and cases?
+//! Turns checked requests into folders and cases.
 //!
-//! Nothing here can fail: whatever could be refused was refused before.
+//! Nothing here can fail: everything that could be refused was refused before.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use crate::time::Time;
 #[derive(Clone, Debug)]
 pub(crate) struct NewCase {
     pub(crate) name: String,
-    /// None: a folder of its own is made for it.
+    /// The folder of the case; if `None`, a folder is created for it.
     pub(crate) folder_id: Option<u64>,
     pub(crate) template_id: u64,
     pub(crate) state_id: u64,
@@ -23,14 +23,14 @@ pub(crate) struct NewCase {
     pub(crate) custom: Map<String, Value>,
 }
 
-/// Which issue a case shall link to.
+/// The issue that a case must link to.
 #[derive(Clone, Debug)]
 pub(crate) enum IssueWish {
     Known(u64),
     Named { display_id: String, integration_id: u64, connection_project_id: Option<u64> },
 }
 
-/// What a checked PATCH sets; what is none stays.
+/// The values that a checked PATCH sets; `None` leaves a value unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CaseChange {
     pub(crate) name: Option<String>,
@@ -70,7 +70,7 @@ impl Account {
         }
     }
 
-    /// Makes a folder at the end of its siblings, or where it was wished.
+    /// Creates a folder at the end of its siblings, or at the requested position.
     pub(crate) fn add_folder(
         &mut self,
         project_id: u64,
@@ -117,7 +117,7 @@ impl Account {
         names.iter().map(|name| self.tags.id_or_new(name)).collect()
     }
 
-    /// Issues are found by their display id, or made.
+    /// Returns the ids of issues, which are found by their display id, or created.
     fn issue_ids(&mut self, wishes: &[IssueWish]) -> Vec<u64> {
         wishes.iter().map(|wish| self.issue_id(wish)).collect()
     }
@@ -139,7 +139,7 @@ impl Account {
         issue_id
     }
 
-    /// Steps get ids of their own and name their case.
+    /// Gives each step its own id and the id of its case.
     fn with_step_ids(&mut self, case_id: u64, mut custom: Map<String, Value>) -> Map<String, Value> {
         for (column, value) in &mut custom {
             let Value::Array(steps) = value else { continue };

@@ -1,4 +1,4 @@
-//! What does an account of Testmo hold? Values only: no sockets, no clock, no randomness.
+//! Models the content of a Testmo account as values, without sockets, clock or randomness.
 
 mod account;
 mod cases;

@@ -1,4 +1,4 @@
-//! What is a project?
+//! Defines a project.
 
 use super::users::{Role, User};
 use crate::time::Time;
@@ -10,16 +10,16 @@ pub struct Project {
     pub id: u64,
     /// The name people see.
     pub name: String,
-    /// Whether people closed it; it can still be read.
+    /// Whether people closed the project; it can still be read.
     pub is_completed: bool,
-    /// Which users see it; none means everybody.
+    /// The users who see the project; `None` means everybody.
     pub users: Option<Vec<u64>>,
-    /// When it was made.
+    /// When the project was created.
     pub created_at: Time,
 }
 
 impl Project {
-    /// Whether this user sees the project; administrators see all.
+    /// Returns whether this user sees the project; administrators see all.
     pub fn is_open_to(&self, user: &User) -> bool {
         let is_listed = self.users.as_ref().is_none_or(|users| users.contains(&user.id));
         is_listed || user.role == Role::Admin

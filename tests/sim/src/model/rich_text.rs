@@ -1,4 +1,4 @@
-//! What does saving do to HTML?
+//! Changes HTML as Testmo does on save.
 
 /// Encodes raw ampersands and leaves entities alone; quotes and apostrophes stay (recorded).
 pub(crate) fn saved(html: &str) -> String {
@@ -12,7 +12,7 @@ pub(crate) fn saved(html: &str) -> String {
     saved
 }
 
-/// Whether the text after an ampersand completes an entity: `amp;`, `#38;`, `#x26;`.
+/// Returns whether the text after an ampersand completes an entity: `amp;`, `#38;`, `#x26;`.
 fn begins_with_entity(after: &str) -> bool {
     let Some((name, _)) = after.split_once(';') else { return false };
     match name.strip_prefix('#') {

@@ -1,8 +1,8 @@
-//! In which ways may one account differ from another?
+//! Defines the ways in which one account may differ from another.
 
 use serde::{Deserialize, Serialize};
 
-/// What is switched on, how large things may be and how long an answer takes.
+/// The available routes and filters, the size limits, and the latency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -14,7 +14,7 @@ pub struct Settings {
     pub states_route: bool,
     /// Whether `/projects/{id}/tags` exists.
     pub tags_route: bool,
-    /// What the case list makes of `tags`.
+    /// How the case list handles `tags`.
     pub tags_filter: TagsFilter,
     /// Whether the case list knows `name` (claimed by clients only).
     pub name_filter: bool,
@@ -22,19 +22,19 @@ pub struct Settings {
     pub recursive_filter: bool,
     /// Which of the folders that were created over the API the folder list shows.
     pub folder_list: FolderList,
-    /// What becomes of the name of a folder that is created over the API.
+    /// How the name of a folder changes that is created over the API.
     pub folder_names: FolderNames,
-    /// Whether the answer to creating a folder shows the folder that it is in.
+    /// Whether the answer to creating a folder shows its parent.
     pub echoes_folder_parents: bool,
-    /// The largest body that is read, in bytes; more is 413 (assumed, no limit is published).
+    /// The largest body that is read, in bytes; a larger one is 413 (assumed, no limit is published).
     pub body_limit_bytes: usize,
-    /// How long every request takes, in milliseconds; it commits at the end of that time.
+    /// How long every request takes, in milliseconds; it takes effect at the end of this time.
     pub latency_ms: u64,
     /// Columns (`custom_...`) that a case must fill when its template has them.
     pub required_fields: Vec<String>,
     /// Text columns that list rows leave out (recorded for one long-text field).
     pub hidden_in_lists: Vec<String>,
-    /// What a plain field that does not exist does to a POST (not settled by any recording).
+    /// How a POST handles a plain field that does not exist (not decided by any recording).
     pub unknown_fields: UnknownFields,
     /// How list rows and echoes show a dropdown's value (differs by tenant or date).
     pub dropdown_form: DropdownForm,
@@ -44,36 +44,36 @@ pub struct Settings {
     pub tag_max_chars: usize,
     /// How far this account's clock is ahead, in milliseconds.
     pub clock_skew_ms: i64,
-    /// How far its times of creation are shown ahead of that clock, in milliseconds: they tell no zone, and nothing says
-    /// that they are UTC.
+    /// How far the account's times of creation are shown ahead of its clock, in milliseconds: these times have no zone,
+    /// and nothing states that they are UTC.
     pub created_at_shift_ms: i64,
-    /// In which order cases are listed.
+    /// The order in which cases are listed.
     pub case_order: CaseOrder,
-    /// How many requests are remembered; the oldest go first.
+    /// How many requests are remembered; the oldest are removed first.
     pub record_limit: usize,
 }
 
-/// What the case list makes of its parameter `tags`.
+/// How the case list handles its parameter `tags`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TagsFilter {
-    /// Nothing, without a word (recorded).
+    /// The list ignores `tags` silently (recorded).
     Ignored,
-    /// It shows cases with any of the tags (recorded for one tag).
+    /// The list shows cases with any of the tags (recorded for one tag).
     Any,
-    /// It shows cases with all of the tags (nowhere excluded).
+    /// The list shows cases with all of the tags (nowhere excluded).
     All,
-    /// It shows cases with any of the tags, but new ones only after so many milliseconds (nowhere excluded).
+    /// The list shows cases with any of the tags, but new cases only after this many milliseconds (nowhere excluded).
     Late(i64),
 }
 
-/// In which order cases are listed.
+/// The order in which cases are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseOrder {
-    /// As `sort` and `order` ask for it.
+    /// As `sort` and `order` request.
     AsAsked,
-    /// Oldest first, whatever was asked for: unknown parameters are ignored.
+    /// Oldest first, whatever the request says: unknown parameters are ignored.
     OldestFirst,
 }
 
@@ -83,29 +83,29 @@ pub enum CaseOrder {
 pub enum FolderList {
     /// All of them (recorded).
     Whole,
-    /// New ones only after so many milliseconds (nowhere excluded).
+    /// New ones only after this many milliseconds (nowhere excluded).
     Late(i64),
     /// None of them (nowhere excluded).
     Never,
 }
 
-/// What becomes of the name of a folder that is created over the API.
+/// How the name of a folder changes that is created over the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FolderNames {
     /// Only its ends are trimmed (assumed).
     Trimmed,
-    /// Blanks inside become one, too (nowhere excluded).
+    /// Blanks inside are also reduced to one (nowhere excluded).
     Folded,
 }
 
-/// What happens to a plain field in a new case that Testmo does not have.
+/// How a plain field of a new case is handled that Testmo does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownFields {
-    /// 422 with the field's key: the strict reading.
+    /// 422 with the field's key: the strict interpretation.
     Refuse,
-    /// Dropped without a word.
+    /// The field is dropped silently.
     Ignore,
 }
 

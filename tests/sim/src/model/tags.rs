@@ -1,4 +1,4 @@
-//! Which tags exist, and what may a tag look like?
+//! Stores the tags of an account, and checks their form.
 
 use std::collections::HashMap;
 
@@ -10,23 +10,23 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// Every tag with its id, in order of ids.
+    /// Returns every tag with its id, in order of ids.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &str)> {
         (1..).zip(self.names.iter().map(String::as_str))
     }
 
-    /// The name of a tag.
+    /// Returns the name of a tag.
     pub fn name(&self, id: u64) -> &str {
         let index = usize::try_from(id).unwrap_or(0).checked_sub(1);
         index.and_then(|index| self.names.get(index)).map_or("", String::as_str)
     }
 
-    /// The id of a name, capitals folded.
+    /// Returns the id of a name, whose capitals are folded.
     pub fn id(&self, name: &str) -> Option<u64> {
         self.ids.get(&name.to_ascii_lowercase()).copied()
     }
 
-    /// The id of a name; tags are made on the fly.
+    /// Returns the id of a name, and creates the tag if it does not exist.
     pub(crate) fn id_or_new(&mut self, name: &str) -> u64 {
         if let Some(id) = self.id(name) {
             return id;
@@ -38,13 +38,14 @@ impl Tags {
     }
 }
 
-/// Whether Testmo takes a tag: `[A-Za-z0-9_-]`, recorded. Dots and other letters are unknown and refused here.
+/// Returns whether Testmo accepts a tag: `[A-Za-z0-9_-]`, recorded. Dots and other letters are unknown and refused
+/// here.
 pub(crate) fn is_tag(name: &str, max_chars: usize) -> bool {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     !name.is_empty() && name.len() <= max_chars && name.chars().all(is_safe)
 }
 
-/// Folds capitals, sorts, and drops repetitions: the way a tag list is stored and echoed (recorded).
+/// Folds capitals, sorts, and removes repetitions, as Testmo stores and echoes a tag list (recorded).
 pub(crate) fn folded(names: &[&str]) -> Vec<String> {
     let mut folded: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     folded.sort();

@@ -1,4 +1,4 @@
-//! Who may call, and what may they do?
+//! Defines users, and what they may do.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,17 +24,17 @@ pub struct User {
     pub name: String,
     /// What the user may do.
     pub role: Role,
-    /// The API key; none once it was revoked.
+    /// The API key; `None` after it was revoked.
     pub(crate) token: Option<String>,
 }
 
 impl User {
-    /// Whether a key exists that is not revoked.
+    /// Returns whether the user has a key that is not revoked.
     pub fn has_key(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Whether the user may write in projects.
+    /// Returns whether the user may write in projects.
     pub fn may_write(&self) -> bool {
         match self.role {
             Role::Admin | Role::Write => true,

@@ -1,4 +1,4 @@
-//! How does an answer go out, and how is it cut half-way?
+//! Sends an answer, whole or cut in the middle.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,12 +9,12 @@ use http_body::{Body, Frame, SizeHint};
 use crate::faults::Delivery;
 use crate::response::Response;
 
-/// The order to cut a connection; hyper closes the socket when it meets it.
+/// The order to cut a connection; hyper closes the socket on this error.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose")]
 pub(crate) struct Cut;
 
-/// A body that goes out whole, or ends in a cut after half of what its length promises.
+/// A body that is sent whole, or ends in a cut after half of the promised length.
 #[derive(Debug)]
 pub(crate) struct AnswerBody {
     rest: Option<Bytes>,
@@ -25,19 +25,19 @@ pub(crate) struct AnswerBody {
 #[derive(Debug)]
 enum End {
     Clean,
-    /// Half went out; what was written is flushed before the cut.
+    /// Half was sent; the written bytes are flushed before the cut.
     Flush,
     Cut,
 }
 
 impl AnswerBody {
-    /// The whole answer.
+    /// Sends the whole answer.
     pub(crate) fn of_whole(response: Response) -> hyper::Response<Self> {
         let length = response.body.len() as u64;
         Self::with(response, |body| Self { rest: Some(body), length, end: End::Clean })
     }
 
-    /// What a delivery puts on the wire.
+    /// Returns the answer of a delivery, or the order to cut.
     pub(crate) fn of(delivery: Delivery) -> Result<hyper::Response<Self>, Cut> {
         match delivery {
             Delivery::Whole(response) => Ok(Self::of_whole(response)),
@@ -56,7 +56,7 @@ impl AnswerBody {
 
     fn with(response: Response, body: impl FnOnce(Bytes) -> Self) -> hyper::Response<Self> {
         let mut answer = hyper::Response::new(body(response.body));
-        // A status out of range can only come from an ordered fault; 500 says so well enough.
+        // A status out of range can only come from an ordered fault, for which 500 is precise enough.
         *answer.status_mut() =
             hyper::StatusCode::from_u16(response.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in response.headers {

@@ -1,10 +1,10 @@
-//! What time is it? The only place that asks the machine.
+//! Reads the machine's clock, at the only place that does so.
 
 use jiff::Timestamp;
 
 use crate::time::Time;
 
-/// The current time.
+/// Returns the current time.
 pub(crate) fn now() -> Time {
     Time(Timestamp::now().as_millisecond())
 }

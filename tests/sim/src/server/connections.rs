@@ -1,4 +1,4 @@
-//! How do bytes on a socket become requests, and answers bytes?
+//! Turns bytes on a socket into requests, and answers into bytes.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use super::shared::Shared;
 use super::{control, exchange};
 use crate::request::{Method, Request};
 
-/// Takes connections until the server stops.
+/// Accepts connections until the server stops.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let accepted = tokio::select! {
             () = shared.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        // A connection that broke before it was taken is its caller's business.
+        // A connection that broke before it was accepted is the caller's concern.
         if let Ok((stream, _)) = accepted {
             shared.tasks.spawn(serve(stream, Arc::clone(&shared)));
         }
@@ -35,7 +35,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         () = shared.stop.cancelled() => {}
-        // An error here is a cut, ordered or the caller's own.
+        // An error here is a cut, either ordered or by the caller.
         _ = connection => {}
     }
 }
@@ -60,7 +60,7 @@ async fn answer(request: hyper::Request<Incoming>, shared: Arc<Shared>) -> Resul
     exchange::exchange(shared, account.to_owned(), request).await
 }
 
-/// `/acme/api/v1/user?x=1` is `acme` and `/api/v1/user?x=1`.
+/// Splits a target into account and path: `/acme/api/v1/user?x=1` is `acme` and `/api/v1/user?x=1`.
 fn split_account(target: &str) -> (&str, &str) {
     let path = target.strip_prefix('/').unwrap_or(target);
     let end = path.find(['/', '?']).unwrap_or(path.len());

@@ -1,4 +1,4 @@
-//! What can be ordered over HTTP under `/_sim`?
+//! Carries out the control calls under `/_sim`.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::request::{Method, Request};
 use crate::response::Response;
 use crate::world::{AccountSpec, AccountView, Station, World, no_such_account};
 
-/// Answers a control call; its path stands below `/_sim`.
+/// Answers a control call, whose path is below `/_sim`.
 pub(crate) fn answer(shared: &Shared, request: &Request, body: &[u8]) -> Response {
     let path: Vec<&str> = request.path.split('/').skip(1).collect();
     let mut world = shared.world();
@@ -116,7 +116,7 @@ fn of_user(station: &mut Station, name: &str, id: u64, call: &str, body: &[u8]) 
     Ok(Response::json(200, &station.view(name)))
 }
 
-/// The remembered requests after the number `since`, if it is given.
+/// Returns the remembered requests, only those after the number `since` if it is given.
 fn requests(station: &Station, request: &Request) -> Response {
     let since = request.parameter("since").and_then(|seq| seq.parse().ok()).unwrap_or(0);
     let records: Vec<_> = station.log.iter().filter(|record| record.seq > since).collect();

@@ -1,4 +1,4 @@
-//! What stands in the bodies of the control calls?
+//! Defines and reads the bodies of the control calls.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::response::Response;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenWish {
-    /// The new key; one is made up otherwise.
+    /// The new key; by default one is generated.
     pub token: Option<String>,
 }
 
@@ -24,7 +24,7 @@ pub struct RoleWish {
     pub role: Role,
 }
 
-/// Reads a body; 400 says what is wrong with it.
+/// Reads a body; the 400 says what is wrong with it.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(bytes).map_err(|error| Response::message(400, &error.to_string()))
 }
@@ -40,7 +40,7 @@ pub(crate) fn read_rules(bytes: &[u8]) -> Result<Vec<Rule>, Response> {
     if is_list { read(bytes) } else { Ok(vec![read(bytes)?]) }
 }
 
-/// The settings with the given ones changed; unknown names are refused.
+/// Returns the settings with the given ones changed; unknown names are refused.
 pub(crate) fn merged(settings: &Settings, bytes: &[u8]) -> Result<Settings, Response> {
     let refused = |error: serde_json::Error| Response::message(400, &error.to_string());
     let changes: serde_json::Map<String, Value> = read(bytes)?;

@@ -1,4 +1,4 @@
-//! How does one request to an account travel, when time passes and callers vanish?
+//! Carries out one request to an account, while time passes and callers disconnect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::faults::{CommitTime, Delivery, Hold};
 use crate::request::Request;
 use crate::world::{Ticket, no_such_account};
 
-/// Answers a request, or says that its connection shall be cut.
+/// Answers a request, or returns the order to cut its connection.
 pub(crate) async fn exchange(
     shared: Arc<Shared>,
     account: String,
@@ -22,7 +22,7 @@ pub(crate) async fn exchange(
         Begun::Unknown => Ok(AnswerBody::of_whole(no_such_account())),
         Begun::Done(delivery) => AnswerBody::of(delivery),
         Begun::Waiting(ticket) => {
-            // The caller's connection may end and drop this future; the request takes effect all the same.
+            // The caller's connection may end and drop this future; the request takes effect nevertheless.
             let (answer, answered) = oneshot::channel();
             let tasks = shared.tasks.clone();
             tasks.spawn(walk(shared, account, request, ticket, answer));
@@ -37,7 +37,7 @@ enum Begun {
     Waiting(Ticket),
 }
 
-/// Takes a request in, and settles it at once if nothing is to be waited for.
+/// Records a request, and finishes it at once if it does not wait.
 fn begin(shared: &Shared, account: &str, request: &Request) -> Begun {
     let mut world = shared.world();
     let Some(station) = world.station_mut(account) else { return Begun::Unknown };
@@ -55,7 +55,7 @@ fn begin(shared: &Shared, account: &str, request: &Request) -> Begun {
     begun
 }
 
-/// Walks the steps of a request that takes time.
+/// Carries out the steps of a request that takes time.
 async fn walk(
     shared: Arc<Shared>,
     account: String,
@@ -95,7 +95,7 @@ fn hand_over(shared: &Shared, account: &str, ticket: &Ticket, delivery: Delivery
     }
 }
 
-/// Waits; false when the server stopped meanwhile.
+/// Waits; returns false if the server stopped meanwhile.
 async fn has_passed(shared: &Shared, ms: u64) -> bool {
     if ms == 0 {
         return true;
@@ -106,7 +106,7 @@ async fn has_passed(shared: &Shared, ms: u64) -> bool {
     }
 }
 
-/// Waits until a request is no longer held; false when the server stopped meanwhile or the account is gone.
+/// Waits until a request is no longer held; returns false if the server stopped meanwhile or the account is gone.
 async fn is_released(shared: &Shared, account: &str, hold: Option<Hold>) -> bool {
     let Some(hold) = hold else { return true };
     loop {

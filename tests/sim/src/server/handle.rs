@@ -1,4 +1,4 @@
-//! How does a Rust test make, look into and disturb an account?
+//! Lets a Rust test create, read and disturb an account.
 
 use std::sync::Arc;
 
@@ -10,8 +10,7 @@ use crate::world::{AccountSpec, AccountView, CaseView, RequestRecord, SpecError,
 
 /// One account of a running server, by name.
 ///
-/// Methods other than [`create`](Self::create) panic when the account does not exist: that is a mistake of the
-/// test which calls them.
+/// Methods other than [`create`](Self::create) panic if the account does not exist, because the calling test is wrong.
 #[derive(Clone, Debug)]
 pub struct AccountHandle {
     shared: Arc<Shared>,
@@ -23,14 +22,14 @@ impl AccountHandle {
         Self { shared, name: name.to_owned() }
     }
 
-    /// Makes the account, or replaces it.
+    /// Creates the account, or replaces it.
     pub fn create(&self, spec: AccountSpec) -> Result<AccountView, SpecError> {
         let mut world = self.shared.world();
         let station = world.put(&self.name, spec, now())?;
         Ok(station.view(&self.name))
     }
 
-    /// Looks into the account or changes it, under the server's lock: requests wait meanwhile.
+    /// Reads or changes the account, under the server's lock: requests wait meanwhile.
     pub fn with<T>(&self, look: impl FnOnce(&mut Station) -> T) -> T {
         let mut world = self.shared.world();
         let station = world.station_mut(&self.name);
@@ -40,22 +39,22 @@ impl AccountHandle {
         seen
     }
 
-    /// Everything but cases and requests.
+    /// Returns everything but cases and requests.
     pub fn view(&self) -> AccountView {
         self.with(|station| station.view(&self.name))
     }
 
-    /// Every case, in order of ids.
+    /// Returns every case, in order of ids.
     pub fn cases(&self) -> Vec<CaseView> {
         self.with(|station| station.case_views())
     }
 
-    /// The names of all cases, in order of ids.
+    /// Returns the names of all cases, in order of ids.
     pub fn case_names(&self) -> Vec<String> {
         self.with(|station| station.account.cases.iter().map(|case| case.name.clone()).collect())
     }
 
-    /// Every remembered request, in order of arrival.
+    /// Returns every remembered request, in order of arrival.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.with(|station| station.log.iter().cloned().collect())
     }
@@ -66,12 +65,12 @@ impl AccountHandle {
         self.with(|station| station.faults.set(rules));
     }
 
-    /// Adds a fault behind the others.
+    /// Adds a fault after the others.
     pub fn add_fault(&self, rule: Rule) {
         self.with(|station| station.faults.add(rule));
     }
 
-    /// From now on nothing goes wrong.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.set_faults([]);
     }
@@ -81,7 +80,7 @@ impl AccountHandle {
         self.with(|station| station.set_rate_limit(Some(limit), now()));
     }
 
-    /// From now on nothing is throttled.
+    /// Ends throttling.
     pub fn clear_rate_limit(&self) {
         self.with(|station| station.set_rate_limit(None, now()));
     }
@@ -91,38 +90,38 @@ impl AccountHandle {
         self.with(|station| change(&mut station.account.settings));
     }
 
-    /// Takes a user's key away. Returns whether the user exists.
+    /// Revokes a user's key. Returns whether the user exists.
     pub fn revoke(&self, user_id: u64) -> bool {
         self.with(|station| station.account.revoke_key(user_id))
     }
 
-    /// Gives a user this key; the old one stops working. Returns whether the user exists.
+    /// Gives a user this key; the old key stops working. Returns whether the user exists.
     pub fn give_key(&self, user_id: u64, token: &str) -> bool {
         let wish = Some(token.to_owned());
         self.with(|station| station.account.renew_key(user_id, wish).is_some())
     }
 
-    /// Lets a user do more or less. Returns whether the user exists.
+    /// Changes what a user may do. Returns whether the user exists.
     pub fn set_role(&self, user_id: u64, role: Role) -> bool {
         self.with(|station| station.account.user_mut(user_id).map(|user| user.role = role).is_some())
     }
 
-    /// Creates a folder in another one, as if a person did it. Returns its id.
+    /// Creates a folder in another one, as a person does. Returns its id.
     pub fn create_folder(&self, project_id: u64, parent_id: u64, name: &str) -> u64 {
         self.with(|station| station.account.add_folder(project_id, name, Some(parent_id), None, None, None))
     }
 
-    /// Removes a folder with everything in it. Returns whether it existed.
+    /// Removes a folder with everything in it. Returns whether the folder existed.
     pub fn delete_folder(&self, id: u64) -> bool {
         self.with(|station| station.account.remove_folder(id))
     }
 
-    /// Has the account be as it was before any case was created, ids included, as after an old backup was restored.
+    /// Resets the account to its state before any case was created, ids included, as after an old backup was restored.
     pub fn forget_cases(&self) {
         self.with(|station| station.account.forget_cases());
     }
 
-    /// Changes a case as a person would. Returns whether it existed.
+    /// Changes a case as a person does. Returns whether the case existed.
     pub fn change_case(&self, id: u64, change: impl FnOnce(&mut Case)) -> bool {
         self.with(|station| {
             let exists = station.account.cases.get(id).is_some();
@@ -131,17 +130,17 @@ impl AccountHandle {
         })
     }
 
-    /// Removes a case, as if a person did it. Returns whether it existed.
+    /// Removes a case, as a person does. Returns whether the case existed.
     pub fn delete_case(&self, id: u64) -> bool {
         self.with(|station| station.account.cases.remove(id).is_some())
     }
 
-    /// Removes a project with everything in it. Returns whether it existed.
+    /// Removes a project with everything in it. Returns whether the project existed.
     pub fn delete_project(&self, id: u64) -> bool {
         self.with(|station| station.account.remove_project(id))
     }
 
-    /// Waits until the account is in a certain state; looks again whenever a request arrives or ends.
+    /// Waits until the account is in a certain state, which is checked whenever a request arrives or ends.
     pub async fn until(&self, is_reached: impl Fn(&Station) -> bool) {
         loop {
             let mut change = std::pin::pin!(self.shared.changed.notified());

@@ -1,4 +1,4 @@
-//! How does the stand-in run: as tasks of the current runtime, on a port of its own?
+//! Runs the stand-in as tasks of the current runtime, on its own port.
 
 mod answer_body;
 mod clock;
@@ -21,7 +21,7 @@ pub use handle::AccountHandle;
 use crate::world::{AccountSpec, SpecError};
 use shared::Shared;
 
-/// A running stand-in; it stops when this is dropped.
+/// A running stand-in, which stops when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
@@ -42,22 +42,22 @@ impl Server {
         Ok(Self { shared, address })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the stand-in listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The base URL of an account, as a tenant would enter it: `http://127.0.0.1:PORT/acme`.
+    /// Returns the base URL of an account, as a tenant enters it: `http://127.0.0.1:PORT/acme`.
     pub fn origin(&self, account: &str) -> String {
         format!("http://{}/{account}", self.address)
     }
 
-    /// An account, to make it, look into it and disturb it.
+    /// Returns the handle of an account, which creates, reads and disturbs it.
     pub fn account(&self, name: &str) -> AccountHandle {
         AccountHandle::new(Arc::clone(&self.shared), name)
     }
 
-    /// Makes an account, or replaces the one with this name.
+    /// Creates an account, or replaces the one with this name.
     pub fn create(&self, name: &str, spec: AccountSpec) -> Result<AccountHandle, SpecError> {
         let handle = self.account(name);
         handle.create(spec)?;

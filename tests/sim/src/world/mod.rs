@@ -1,4 +1,4 @@
-//! Which accounts exist, and what happened to each of them? Still values only, for use with or without HTTP.
+//! Holds the accounts and the records of their requests, as values that are used with or without HTTP.
 
 mod log;
 mod spec;
@@ -23,29 +23,29 @@ pub struct World {
 }
 
 impl World {
-    /// Makes an account, or replaces the one with this name.
+    /// Creates an account, or replaces the one with this name.
     pub fn put(&mut self, name: &str, spec: AccountSpec, now: Time) -> Result<&mut Station, SpecError> {
         let station = spec.build(now)?;
         self.stations.insert(name.to_owned(), station);
         self.station_mut(name).ok_or(SpecError::Lost)
     }
 
-    /// The names of all accounts.
+    /// Returns the names of all accounts.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.stations.keys().map(String::as_str)
     }
 
-    /// The account with this name.
+    /// Returns the account with this name.
     pub fn station(&self, name: &str) -> Option<&Station> {
         self.stations.get(name)
     }
 
-    /// The account with this name, to change it.
+    /// Returns the account with this name, to change it.
     pub fn station_mut(&mut self, name: &str) -> Option<&mut Station> {
         self.stations.get_mut(name)
     }
 
-    /// Removes an account. Returns whether it existed.
+    /// Removes an account. Returns whether the account existed.
     pub fn remove(&mut self, name: &str) -> bool {
         self.stations.remove(name).is_some()
     }
@@ -57,7 +57,7 @@ impl World {
     }
 }
 
-/// 404 of an account that does not exist.
+/// Returns 404 of an account that does not exist.
 pub(crate) fn no_such_account() -> Response {
     Response::message(404, "There is no such account.")
 }
@@ -70,7 +70,7 @@ mod tests {
     use crate::faults::{CommitTime, Delivery, Fault, Rule};
     use crate::request::Method;
 
-    /// A world with the account `acme`, and a request that makes one case there.
+    /// Returns a world with the account `acme`, and a request that creates one case there.
     fn acme() -> (World, Request) {
         let mut world = World::default();
         world.put("acme", AccountSpec::with_one_folder("key"), Time(0)).unwrap();

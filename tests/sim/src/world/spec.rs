@@ -1,4 +1,4 @@
-//! How is an account ordered?
+//! Defines how an account is ordered.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,13 @@ use crate::model::{
 };
 use crate::time::Time;
 
-/// An account as it shall be; whatever is left out is as in a new Testmo account.
+/// A requested account; every part that is left out is as in a new Testmo account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountSpec {
-    /// Who may call.
+    /// The users.
     pub users: Vec<UserSpec>,
-    /// What they work in.
+    /// The projects.
     pub projects: Vec<ProjectSpec>,
     /// The options of `custom_priority`; ignored when `fields` are given.
     pub priorities: Option<Vec<Choice>>,
@@ -30,9 +30,9 @@ pub struct AccountSpec {
     pub integrations: Vec<Integration>,
     /// How this account differs from others.
     pub settings: Settings,
-    /// How it is throttled.
+    /// How the account is throttled.
     pub rate_limit: Option<RateLimit>,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Vec<Rule>,
     /// The id of the first case.
     pub first_case_id: Option<u64>,
@@ -42,14 +42,14 @@ pub struct AccountSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserSpec {
-    /// The id; the next free one otherwise.
+    /// The id; by default the next free one.
     #[serde(default)]
     pub id: Option<u64>,
     /// The name people see.
     pub name: String,
     /// The API key.
     pub token: String,
-    /// What the user may do; `write` otherwise.
+    /// What the user may do; by default `write`.
     #[serde(default)]
     pub role: Role,
 }
@@ -58,15 +58,15 @@ pub struct UserSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSpec {
-    /// The id; the next free one otherwise.
+    /// The id; by default the next free one.
     #[serde(default)]
     pub id: Option<u64>,
     /// The name people see.
     pub name: String,
-    /// Whether it is closed.
+    /// Whether the project is closed.
     #[serde(default)]
     pub is_completed: bool,
-    /// The ids of the users who see it; everybody otherwise.
+    /// The ids of the users who see the project; by default everybody.
     #[serde(default)]
     pub users: Option<Vec<u64>>,
     /// Its folders.
@@ -78,17 +78,17 @@ pub struct ProjectSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FolderSpec {
-    /// The id; the next free one otherwise.
+    /// The id; by default the next free one.
     #[serde(default)]
     pub id: Option<u64>,
     /// The name people see.
     pub name: String,
-    /// What lies in it.
+    /// The folders in it.
     #[serde(default)]
     pub folders: Vec<FolderSpec>,
 }
 
-/// Why an account cannot be made.
+/// Why an account cannot be created.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SpecError {
     /// Two users, projects or folders share an id.
@@ -100,13 +100,13 @@ pub enum SpecError {
     /// A template names a column that no field has.
     #[error("template {0:?} names the unknown column {1:?}")]
     UnknownColumn(String, String),
-    /// The account was gone right after it was made.
+    /// The account was removed right after it was created.
     #[error("the account could not be stored")]
     Lost,
 }
 
 impl AccountSpec {
-    /// An account with a user 1 who writes with this key, a project 1 and a folder 1 in it.
+    /// Returns an account with a user 1 who writes with this key, and a project 1 with a folder 1.
     pub fn with_one_folder(token: &str) -> Self {
         let name = "Push Bot".to_owned();
         let user = UserSpec { id: Some(1), name, token: token.to_owned(), role: Role::Write };

@@ -1,7 +1,7 @@
-//! How does one account take a request in, let it take effect, and note its end?
+//! Records a request of one account, lets it take effect, and records its end.
 //!
-//! The three steps are apart because time may pass between them, and because the second one happens even
-//! when the caller is gone.
+//! These are three steps because time may pass between them, and because the second step happens even if the caller has
+//! gone.
 
 use super::log::{KeyUse, Log, RequestRecord};
 use crate::faults::{Course, Delivery, Faults, RateLimit};
@@ -13,25 +13,25 @@ use crate::time::Time;
 /// An account with its ordered faults and the record of its requests.
 #[derive(Clone, Debug, Default)]
 pub struct Station {
-    /// What it holds.
+    /// The content of the account.
     pub account: Account,
-    /// What goes wrong.
+    /// The ordered faults.
     pub faults: Faults,
-    /// What it saw.
+    /// The record of the requests.
     pub log: Log,
 }
 
-/// A request under way.
+/// A request in flight.
 #[derive(Clone, Debug)]
 pub struct Ticket {
     /// The number of its record.
     pub seq: u64,
-    /// The steps before it.
+    /// The steps of the request.
     pub course: Course,
 }
 
 impl Station {
-    /// Takes a request in: records it and decides its course.
+    /// Records a request that arrived, and decides its course.
     pub fn begin(&mut self, request: &Request, now: Time) -> Ticket {
         let latency_ms = self.account.settings.latency_ms;
         let course = self.faults.course(request, latency_ms, self.local(now));
@@ -53,7 +53,7 @@ impl Station {
         Some(honest)
     }
 
-    /// Notes what went out.
+    /// Records what was sent.
     pub fn finish(&mut self, ticket: &Ticket, delivery: &Delivery, now: Time) {
         let Some(record) = self.log.get_mut(ticket.seq) else { return };
         record.answered_at = Some(now);
@@ -67,7 +67,7 @@ impl Station {
         }
     }
 
-    /// Notes that nobody was there any more to take the answer.
+    /// Records that the caller had gone before the answer.
     pub fn abandon(&mut self, ticket: &Ticket, now: Time) {
         if let Some(record) = self.log.get_mut(ticket.seq) {
             record.answered_at = Some(now);
@@ -76,12 +76,12 @@ impl Station {
         }
     }
 
-    /// Throttles the account from now on, or not at all.
+    /// Throttles the account from now on, or ends throttling.
     pub fn set_rate_limit(&mut self, limit: Option<RateLimit>, now: Time) {
         self.faults.limit(limit, self.local(now));
     }
 
-    /// The time on the account's own clock.
+    /// Returns the time on the account's own clock.
     fn local(&self, now: Time) -> Time {
         now.plus(self.account.settings.clock_skew_ms)
     }

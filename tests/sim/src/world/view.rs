@@ -1,4 +1,4 @@
-//! What does the control show of an account?
+//! Shows an account to control calls and tests.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use crate::faults::{RateLimit, Rule};
 use crate::model::{Account, Case, Role, Settings};
 use crate::time::Time;
 
-/// Everything about an account but its cases and requests.
+/// Everything about an account except its cases and requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountView {
     /// The account's name.
@@ -17,15 +17,15 @@ pub struct AccountView {
     pub users: Vec<UserView>,
     /// Its projects.
     pub projects: Vec<ProjectView>,
-    /// How many cases it holds.
+    /// How many cases the account has.
     pub cases: usize,
-    /// How many tags it holds.
+    /// How many tags the account has.
     pub tags: usize,
     /// How many requests are remembered.
     pub requests: usize,
-    /// How it differs from others.
+    /// How the account differs from others.
     pub settings: Settings,
-    /// How it is throttled.
+    /// How the account is throttled.
     pub rate_limit: Option<RateLimit>,
     /// The faults that are still to come.
     pub faults: Vec<Rule>,
@@ -51,11 +51,11 @@ pub struct ProjectView {
     pub id: u64,
     /// The name.
     pub name: String,
-    /// Whether it is closed.
+    /// Whether the project is closed.
     pub is_completed: bool,
-    /// Who sees it; everybody when there is no list.
+    /// The users who see the project; `None` means everybody.
     pub users: Option<Vec<u64>>,
-    /// How many cases it holds.
+    /// How many cases the project has.
     pub cases: usize,
     /// Its folders, in order of ids.
     pub folders: Vec<FolderView>,
@@ -68,22 +68,22 @@ pub struct FolderView {
     pub id: u64,
     /// The names from the root down, joined with `/`.
     pub path: String,
-    /// The folder it lies in.
+    /// The parent folder.
     pub parent_id: Option<u64>,
-    /// How many cases lie directly in it.
+    /// How many cases lie directly in the folder.
     pub cases: usize,
 }
 
-/// A case, as plain as possible.
+/// A case, in a simple form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaseView {
     /// The id.
     pub id: u64,
     /// The name.
     pub name: String,
-    /// The project it belongs to.
+    /// The project of the case.
     pub project_id: u64,
-    /// The folder it lies in.
+    /// The folder of the case.
     pub folder_id: u64,
     /// The folder's path.
     pub folder: String,
@@ -95,18 +95,18 @@ pub struct CaseView {
     pub estimate: Option<i64>,
     /// The names of its tags, sorted.
     pub tags: Vec<String>,
-    /// When it was made, as the API writes it.
+    /// When the case was created, as the API writes it.
     pub created_at: String,
-    /// When it was made, in milliseconds since 1970.
+    /// When the case was created, in milliseconds since 1970.
     pub created_at_ms: Time,
-    /// Who made it.
+    /// The user who created the case.
     pub created_by: u64,
     /// The filled custom fields by column.
     pub custom: Map<String, Value>,
 }
 
 impl Station {
-    /// Everything but cases and requests.
+    /// Returns everything except cases and requests.
     pub fn view(&self, name: &str) -> AccountView {
         let account = &self.account;
         let user = |user: &crate::model::User| UserView {
@@ -128,7 +128,7 @@ impl Station {
         }
     }
 
-    /// Every case, in order of ids.
+    /// Returns every case, in order of ids.
     pub fn case_views(&self) -> Vec<CaseView> {
         self.account.cases.iter().map(|case| case_view(&self.account, case)).collect()
     }

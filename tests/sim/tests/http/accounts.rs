@@ -1,4 +1,4 @@
-//! Are accounts apart, and is each request on record?
+//! Checks that accounts are separate, and that each request is recorded.
 
 use serde_json::json;
 use testmo_sim::Method;

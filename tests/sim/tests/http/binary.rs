@@ -1,4 +1,4 @@
-//! Does the binary start, say where it listens, and stop when it is told to?
+//! Checks that the binary starts, prints its address, and stops on a signal.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! What exactly comes back on a socket? A client that hides nothing: one request, one connection.
+//! Shows exactly what arrives on a socket, with one connection for each request.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    /// Whether the connection ended before a single byte.
+    /// Returns whether the connection ended before a single byte.
     pub(crate) fn is_nothing(&self) -> bool {
         self.head.is_empty() && self.body.is_empty()
     }
@@ -41,12 +41,12 @@ impl Arrived {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
-    /// The length that the head promises, and the length that came.
+    /// Returns the length that the head promises, and the length that arrived.
     pub(crate) fn lengths(&self) -> (usize, usize) {
         (self.header("content-length").unwrap().parse().unwrap(), self.body.len())
     }
 
-    /// One member of every row of the `result`.
+    /// Returns the name in every row of the `result`.
     pub(crate) fn names(&self) -> Vec<String> {
         let value = self.json();
         let rows = value["result"].as_array().unwrap();
@@ -54,14 +54,14 @@ impl Arrived {
     }
 }
 
-/// A server with the account `acme`: user 1 with [`KEY`], project 1, folder 1.
+/// Starts a server with the account `acme`: user 1 with [`KEY`], project 1, folder 1.
 pub(crate) async fn acme() -> (Server, AccountHandle) {
     let server = Server::start().await.unwrap();
     let account = server.create("acme", AccountSpec::with_one_folder(KEY)).unwrap();
     (server, account)
 }
 
-/// The body that makes cases with these names in folder 1.
+/// Returns the body that creates cases with these names in folder 1.
 pub(crate) fn cases(names: &[&str]) -> Value {
     let case = |name: &&str| json!({ "name": name, "folder_id": 1 });
     json!({ "cases": names.iter().map(case).collect::<Vec<_>>() })
@@ -79,7 +79,7 @@ pub(crate) async fn begin(server: SocketAddr, method: &str, path: &str, body: &s
     stream
 }
 
-/// Reads until the connection ends, in whichever way.
+/// Reads until the connection ends, for whatever reason.
 pub(crate) async fn end(mut stream: TcpStream) -> Arrived {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.ok();
@@ -97,7 +97,7 @@ pub(crate) async fn get(server: &Server, path: &str) -> Arrived {
     end(begin(server.address(), "GET", path, "").await).await
 }
 
-/// Makes cases with these names.
+/// Creates cases with these names.
 pub(crate) async fn post(server: &Server, names: &[&str]) -> Arrived {
     send(server, "POST", CASES, &cases(names)).await
 }

@@ -1,4 +1,4 @@
-//! Can everything be ordered over HTTP, and are mistakes told?
+//! Checks that everything can be ordered over HTTP, and that mistakes are reported.
 
 use serde_json::{Value, json};
 use testmo_sim::Server;

@@ -1,4 +1,4 @@
-//! Does every fault that can be ordered happen as it was ordered?
+//! Checks that every ordered fault happens as ordered.
 
 use testmo_sim::Method::{Get, Post};
 use testmo_sim::faults::{CutAt, Fault, PathKind, RateLimit, RetryAfter, RetryAfterForm, Rule};

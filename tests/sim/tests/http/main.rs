@@ -1,4 +1,4 @@
-//! Does the stand-in behave on the wire, where connections are cut and callers vanish?
+//! Checks the stand-in on the wire, where connections are cut and callers disconnect.
 
 #![expect(clippy::unwrap_used, reason = "the lint spares test functions, but not what they share")]
 

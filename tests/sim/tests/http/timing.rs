@@ -1,4 +1,4 @@
-//! What happens to requests that take their time, and to callers who do not wait?
+//! Checks requests that take time, and callers who do not wait.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! How do events reach the broker, and which did it get?
+//! Publishes the workers' events to the broker, and records the events that the broker stored.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ pub(crate) struct Heard {
     pub(crate) body: Vec<u8>,
 }
 
-/// A worker's way to have events stored.
+/// A worker's publisher of events.
 pub(crate) struct EventsOf {
     broker: Arc<Broker>,
     fuse: Fuse,
-    /// Kept for as long as anybody may read it.
+    /// Kept so that the status can still be read after the worker's connection has ended.
     status: Arc<watch::Sender<Status>>,
 }
 
 impl EventsOf {
-    /// Follows the broker's state until `close`.
+    /// Creates the publisher, whose status follows the broker until `close`.
     pub(crate) fn new(broker: &Arc<Broker>, fuse: Fuse, links: &TaskTracker, close: CancellationToken) -> Self {
         let status = Arc::new(watch::Sender::new(Status::Connecting));
         let told = status.clone();
@@ -57,7 +57,7 @@ impl EventsOf {
         Self { broker: broker.clone(), fuse, status }
     }
 
-    /// Stores an event, or not, and tells the truth about it, or not.
+    /// Stores an event or loses it, and confirms it truthfully or not, as the weather decides.
     async fn store(&self, outgoing: Outgoing) -> Result<(), PublishError> {
         let weather = &self.broker.weather;
         if !self.broker.is_up() {

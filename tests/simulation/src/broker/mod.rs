@@ -1,7 +1,8 @@
-//! How does a broker behave that is nothing but queues in memory?
+//! Keeps the queues of an in-memory broker.
 //!
-//! The queues are quorum queues as RabbitMQ 3.10 to 4.2 keep them: what is given back, or was in the hands of a
-//! connection that is lost, goes back to the front with its count raised, and past the limit to the dead letters.
+//! The queues behave like quorum queues of RabbitMQ 3.10 to 4.2: a message that is given back, or that was in hand when
+//! its connection was lost, returns to the front of its queue with its delivery count raised, and goes to the dead
+//! letters once the count exceeds the limit.
 
 mod events;
 mod pump;
@@ -25,7 +26,7 @@ use crate::fuse::Fuse;
 use crate::mutation::Mutation;
 use crate::weather::Weather;
 
-/// Which of the queues.
+/// A queue of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Queue {
     Cases,
@@ -33,14 +34,14 @@ pub(crate) enum Queue {
     Unrouted,
 }
 
-/// The one broker of a run.
+/// The only broker of a run.
 #[derive(Debug)]
 pub(crate) struct Broker {
     state: Mutex<State>,
-    /// Told whenever there may be something to deliver, or it can be reached again or not any more. Whoever waits for
-    /// it is woken in the order of waiting, which a watch channel does not promise.
+    /// Notified whenever a message may be ready or the broker becomes reachable or unreachable. The waiting tasks are
+    /// woken in the order in which they began to wait, which a watch channel does not promise.
     changed: Notify,
-    /// Whether it can be reached.
+    /// Whether the broker can be reached.
     up: AtomicBool,
     delivery_limit: u64,
     mutation: Option<Mutation>,
@@ -61,7 +62,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Letters {
     ready: VecDeque<Letter>,
-    /// By number: whoever has it, and the letter.
+    /// The session that holds the message, and the message, by its number.
     unacked: BTreeMap<u64, (u64, Letter)>,
 }
 
@@ -99,7 +100,7 @@ impl Broker {
         })
     }
 
-    /// Stores a message for good.
+    /// Stores a message.
     pub(crate) fn publish(&self, queue: Queue, exchange: &'static str, body: Vec<u8>) {
         let mut state = lock(&self.state);
         state.last_letter += 1;
@@ -109,7 +110,7 @@ impl Broker {
         self.changed.notify_waiters();
     }
 
-    /// Ends every connection of a worker, or of all.
+    /// Ends every connection of a worker, or of all workers.
     pub(crate) fn cut(&self, worker: Option<u64>) {
         let state = lock(&self.state);
         for session in state.sessions.values().filter(|session| worker.is_none_or(|worker| session.of == worker)) {
@@ -117,7 +118,7 @@ impl Broker {
         }
     }
 
-    /// Cannot be reached from now on, or can again.
+    /// Makes the broker reachable, or unreachable.
     pub(crate) fn set_up(&self, up: bool) {
         self.up.store(up, Ordering::Relaxed);
         if !up {
@@ -130,13 +131,13 @@ impl Broker {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// How many messages are in the queues, in hands included.
+    /// Returns how many messages are in the queues, including those in hand.
     pub(crate) fn left(&self) -> usize {
         let state = lock(&self.state);
         state.queues.iter().map(|queue| queue.ready.len() + queue.unacked.len()).sum()
     }
 
-    /// Every event that was stored, in order.
+    /// Returns every stored event, in order.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         lock(&self.state).heard.clone()
     }
@@ -149,7 +150,7 @@ impl Broker {
         (number, over)
     }
 
-    /// What was in the hands of a session goes back, in its order.
+    /// Ends a session; the messages that it held return to their queues in order.
     fn end(&self, session: u64) {
         let mut state = lock(&self.state);
         if let Some(session) = state.sessions.remove(&session) {
@@ -178,7 +179,7 @@ impl Broker {
         }
     }
 
-    /// The next message for a session that may have so many in its hands.
+    /// Takes the next message for a session that may hold at most `prefetch` messages.
     fn take(&self, queue: Queue, session: u64, prefetch: usize) -> Option<Letter> {
         let mut state = lock(&self.state);
         if !state.sessions.contains_key(&session) {
@@ -212,7 +213,7 @@ impl Broker {
     }
 }
 
-/// The right to settle one delivery.
+/// The right to acknowledge one delivery, or to give it back.
 struct Handle {
     broker: Arc<Broker>,
     queue: Queue,
@@ -230,7 +231,8 @@ impl std::fmt::Debug for Handle {
 
 #[async_trait]
 impl Acknowledge for Handle {
-    /// Written is not yet arrived: a connection that dies meanwhile takes the acknowledgement with it.
+    /// Reports the end of the delivery. A written acknowledgement may not arrive: if the connection is lost meanwhile,
+    /// so is the acknowledgement.
     async fn tell(&self, end: DeliveryEnd) -> Result<(), AckLost> {
         self.fuse.cross().await;
         let lost = || AckLost { cause: "its session is over".to_owned() };

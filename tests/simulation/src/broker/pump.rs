@@ -1,4 +1,4 @@
-//! How do messages get from a queue into a worker's hands, over lost connections and pauses?
+//! Delivers messages from a queue to a worker, across lost connections and pauses.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::{Broker, Handle, Letter, Queue};
 use crate::fuse::Fuse;
 
-/// The intake of a worker from one queue; it ends with `close`, or with the worker.
+/// Creates the intake of a worker from one queue; the intake ends with `close`, or with the worker.
 pub(crate) fn intake(
     broker: &Arc<Broker>,
     queue: Queue,
@@ -54,9 +54,9 @@ struct Pump {
 /// Why a session ended.
 #[derive(PartialEq, Eq)]
 enum End {
-    /// Another one follows.
+    /// The connection was lost; another session follows.
     Lost,
-    /// The worker is gone, or has closed it.
+    /// The worker has ended, or has closed the session.
     Over,
 }
 
@@ -85,7 +85,7 @@ impl Pump {
                     biased;
                     () = self.close.cancelled() => return,
                     () = self.fuse.blown() => return,
-                    // An intake that is not read any more does not miss this either.
+                    // If the intake is no longer read, nobody misses this event.
                     sent = events.send(Event::Lost(generation)) => drop(sent),
                 }
             }
@@ -94,7 +94,7 @@ impl Pump {
         }
     }
 
-    /// Delivers until the session ends; tells also whether anything was handed over.
+    /// Delivers until the session ends; also returns whether any message was delivered.
     async fn serve(&mut self, session: u64, generation: Generation, over: &CancellationToken) -> (End, bool) {
         let (broker, mut mode, mut handed) = (self.broker.clone(), self.mode.mode(), false);
         loop {
@@ -112,7 +112,7 @@ impl Pump {
                 () = over.cancelled() => return (End::Lost, handed),
                 Ok(()) = mode.changed() => {}
                 room = reserve(events) => {
-                    // Nobody reads any more, but what is in hand can still be settled.
+                    // The intake is no longer read, but messages in hand can still be acknowledged.
                     let Some(room) = room else {
                         self.events = None;
                         continue;
@@ -172,7 +172,7 @@ impl Broker {
     }
 }
 
-/// Room for one event; waits for ever where none is wanted.
+/// Reserves room for one event; waits forever if no events are wanted.
 async fn reserve(events: Option<mpsc::Sender<Event>>) -> Option<mpsc::OwnedPermit<Event>> {
     match events {
         Some(events) => events.reserve_owned().await.ok(),

@@ -1,4 +1,4 @@
-//! What happens to one request on its way, at Testmo, and on the way back? Drawn from the weather.
+//! Draws what happens to one request on its way to Testmo, at Testmo, and on the way back.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use crate::weather::Weather;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What a request is about, as far as faults tell them apart.
+/// The purpose of a request, as far as faults depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It creates cases or a folder.
+    /// The request creates cases or a folder.
     Creates,
-    /// It only reads.
+    /// The request only reads.
     Reads,
 }
 
-/// The fate of one request; times count from when it began to be written.
+/// The fate of one request; times count from the moment the request began to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Course {
-    /// When it takes effect at Testmo, if it ever does.
+    /// When the request takes effect at Testmo; `None` if it never does.
     pub(crate) commits: Option<Duration>,
-    /// When the caller learns of an end; never before the time limit is over means that it times out.
+    /// When the caller learns the end. If this is after the time limit, the request times out.
     pub(crate) ends: Duration,
     /// What the caller learns.
     pub(crate) end: End,
@@ -35,13 +35,13 @@ pub(crate) enum End {
     Answer,
     /// The honest answer without its last entry.
     Short,
-    /// Bytes that are no JSON.
+    /// Bytes that are not JSON.
     Garbled,
-    /// An answer of this status.
+    /// An answer with this status.
     Status { status: u16, retry_after: Option<u64> },
     /// The connection broke.
     Cut,
-    /// No connection came about.
+    /// The connection was not established.
     NoConnection,
     /// The host name was not found.
     NoHost,
@@ -65,7 +65,7 @@ impl Course {
         Self { commits: Some(latency), ends: latency, end: End::Answer }
     }
 
-    /// Whether it takes effect when the settle time is over, of which nothing is promised.
+    /// Returns whether the request takes effect after the settle time, for which the worker promises nothing.
     pub(crate) fn is_late(&self, config: &config::Testmo) -> bool {
         let end = self.ends.min(config.request_timeout);
         let answered = matches!(self.end, End::Status { status: 500 | 503, .. });
@@ -77,7 +77,7 @@ impl Course {
         let limit = config.request_timeout;
         let (settle, soon) = (config.reconcile_delay_unanswered, config.reconcile_delay_answered);
         let too_late = purpose == Purpose::Creates && weather.chance(weather.rates().too_late);
-        // The latest that still keeps to the settle time, or well beyond it.
+        // The latest time that still keeps to the settle time, or a time well beyond it.
         let within = |end: Duration, settle: Duration| {
             if too_late {
                 end + settle + weather.ms(1..millis(settle) * 2)
@@ -89,7 +89,7 @@ impl Course {
         let status = |status, retry_after| End::Status { status, retry_after };
         let none = |end| Self { commits: None, ends: latency, end };
         match weather.pick(17) {
-            // Silence; it takes effect before the caller gives up, after that, or never.
+            // No answer; the request takes effect before the caller gives up, after that, or never.
             0..4 => {
                 let early = weather.ms(1..millis(limit));
                 let commits = if weather.flip() { maybe(early) } else { Some(within(limit, settle)) };
@@ -108,7 +108,7 @@ impl Course {
             10 => none(status(429, Some(u64::from(weather.pick(8))))),
             11 => none(status(429, None)),
             12 => Self { commits: Some(latency), ends: latency, end: End::Garbled },
-            // Cases that are never found would be left to a person, so this is always carried out.
+            // Cases that are never found would be left to a person, so this request is always carried out.
             16 => Self { commits: Some(within(latency, settle)), ends: latency, end: status(408, None) },
             13 if purpose == Purpose::Creates => Self { commits: Some(latency), ends: latency, end: End::Short },
             13 | 14 => Self { ends: weather.ms(1..millis(config.connect_timeout)), ..none(End::NoConnection) },

@@ -1,4 +1,4 @@
-//! How does Testmo behave that is nothing but the stand-in's model of it? Requests go on without whoever sent them.
+//! Answers requests from the stand-in's model of Testmo; a request continues even if its sender is gone.
 
 mod course;
 
@@ -41,26 +41,26 @@ pub(crate) struct Testmo {
     diary: Arc<Diary>,
     weather: Arc<Weather>,
     under_way: TaskTracker,
-    /// Create requests for cases that workers wait for, by account.
+    /// The number of case create requests in flight, by account.
     pushing: Mutex<BTreeMap<String, u32>>,
-    /// The most there may be of them at once.
+    /// The upper bound for these requests.
     account_limit: u32,
-    /// Cases that were created when the settle time of their request was over, by account and id.
+    /// Cases that were created after the settle time of their request, by account and id.
     late: Mutex<BTreeSet<(String, u64)>>,
-    /// What should not have been asked.
+    /// Requests that should not have been sent.
     broken: Mutex<Vec<String>>,
 }
 
-/// What is wrong with whole accounts for a while, until it is taken back.
+/// Faults of whole accounts that last until they are taken back.
 #[derive(Debug, Default)]
 struct Phases {
-    /// Accounts that answer everything with a status.
+    /// Accounts that answer each request with a status.
     answering: Vec<(String, u16)>,
     /// Accounts that cannot be reached.
     unreachable: BTreeSet<String>,
 }
 
-/// A worker's way to Testmo.
+/// A worker's transport to Testmo.
 pub(crate) struct TestmoOf {
     testmo: Arc<Testmo>,
     worker: u64,
@@ -102,7 +102,7 @@ impl Testmo {
         })
     }
 
-    /// The way to it for a worker with this number and fuse.
+    /// Returns the transport of a worker with this number and fuse.
     pub(crate) fn of(self: &Arc<Self>, worker: u64, fuse: Fuse) -> TestmoOf {
         TestmoOf { testmo: self.clone(), worker, fuse }
     }
@@ -112,14 +112,14 @@ impl Testmo {
         act(&mut lock(&self.world))
     }
 
-    /// Answers everything to an account with a status, until that is taken back with `None`.
+    /// Makes an account answer each request with a status, until `None` ends this.
     pub(crate) fn answer_all(&self, account: &str, status: Option<u16>) {
         let answering = &mut lock(&self.phases).answering;
         answering.retain(|(of, _)| of != account);
         answering.extend(status.map(|status| (account.to_owned(), status)));
     }
 
-    /// Cannot be reached from now on, or can again.
+    /// Makes an account reachable, or unreachable.
     pub(crate) fn set_reachable(&self, account: &str, reachable: bool) {
         let unreachable = &mut lock(&self.phases).unreachable;
         if reachable {
@@ -129,19 +129,19 @@ impl Testmo {
         };
     }
 
-    /// Waits until no request is under way any more.
+    /// Waits until no request is in flight.
     pub(crate) async fn quiet(&self) {
         self.under_way.close();
         self.under_way.wait().await;
         self.under_way.reopen();
     }
 
-    /// Cases that were created when the settle time of their request was over, by account and id.
+    /// Returns the cases that were created after the settle time of their request, by account and id.
     pub(crate) fn late(&self) -> BTreeSet<(String, u64)> {
         lock(&self.late).clone()
     }
 
-    /// What should not have been asked.
+    /// Returns the requests that should not have been sent.
     pub(crate) fn broken(&self) -> Vec<String> {
         lock(&self.broken).clone()
     }
@@ -150,13 +150,13 @@ impl Testmo {
         Time(self.diary.true_time())
     }
 
-    /// The status that the account's present phase answers with.
+    /// Returns the status with which the account answers each request at present.
     fn phase(&self, account: &str) -> Option<u16> {
         let phases = lock(&self.phases);
         phases.answering.iter().find(|(of, _)| of == account).map(|(_, status)| *status)
     }
 
-    /// What the model answers to a request, which takes effect.
+    /// Carries out a request in the model, and returns the answer.
     fn commit(&self, account: &str, request: &Request) -> Option<Response> {
         let now = self.time();
         let mut world = lock(&self.world);
@@ -171,8 +171,8 @@ impl Testmo {
         }
     }
 
-    /// A create request for cases needs a claim that was granted to this very worker for these very cases, that still
-    /// holds, and that was not granted while the account had asked for a pause.
+    /// Checks that a case create request has a claim that was granted to this worker for exactly these cases, that has
+    /// not expired, and that was not granted during a rate-limit pause of the account.
     fn check_claim(&self, worker: u64, account: &str, request: &Request) {
         let now = self.diary.now();
         let wrong = self.store.at_once(|tables, _| {
@@ -197,7 +197,7 @@ impl Testmo {
     }
 }
 
-/// A create request for cases whose end a worker waits for.
+/// A case create request whose end a worker waits for.
 struct Pushing {
     testmo: Arc<Testmo>,
     account: String,
@@ -227,8 +227,9 @@ impl Drop for Pushing {
     }
 }
 
-/// Whether a claim is for just what a request carries: with the key of the batches' tenant as many cases of each, in
-/// order, each in its folder and, where it carries a batch tag, with the tag of the right one.
+/// Returns whether a claim covers exactly the cases of a request: the key belongs to the batches' tenant, each batch
+/// has as many cases, in order, each case is in its folder, and a batch tag, if there is one, is that of the right
+/// batch.
 fn is_for(grant: &Grant, request: &Request) -> bool {
     let Some(Value::Array(sent)) = request.field("cases") else { return false };
     let claimed: Vec<&Share> = grant.shares.iter().flat_map(|share| vec![share; share.cases]).collect();
@@ -247,7 +248,7 @@ impl std::fmt::Debug for TestmoOf {
     }
 }
 
-/// The account behind an origin: the first label of its host.
+/// Returns the account of an origin: the first label of its host.
 pub(crate) fn host_of(origin: &str) -> &str {
     let host = origin.strip_prefix("https://").unwrap_or(origin);
     host.split('.').next().unwrap_or(host)
@@ -261,7 +262,7 @@ impl Transport for TestmoOf {
             Some(_) => (Method::Post, Purpose::Creates),
             None => (Method::Get, Purpose::Reads),
         };
-        // What is assumed of a process: it does not stand still for longer than the margin just before it writes.
+        // The worker assumes that its process is never frozen for longer than the margin just before it writes.
         let longest = call.body.is_some().then_some(self.testmo.config.claim_margin);
         self.fuse.cross_within(longest).await;
         let body = call.body.unwrap_or_default();
@@ -315,7 +316,7 @@ impl TestmoOf {
         end
     }
 
-    /// Has the request take effect when it is to, whether anybody waits for its end or not.
+    /// Carries out the request at its time, even if no worker waits for its end any more.
     async fn walk(&self, sent: Sent) -> Result<Answer, ApiError> {
         let Sent { account, request, course } = sent;
         let phase = self.testmo.phase(&account);
@@ -331,7 +332,7 @@ impl TestmoOf {
                         lock(&testmo.late).extend(answer.created.iter().map(|id| (account.clone(), *id)));
                     }
                 }
-                // Whoever asked may not wait any more.
+                // The sender may no longer wait.
                 drop(told.send(answer));
             });
         } else {

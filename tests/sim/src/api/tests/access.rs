@@ -1,4 +1,4 @@
-//! Who gets in, and which words turn the others away?
+//! Checks who may call, and which messages refuse everybody else.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What do PATCH and DELETE do to cases?
+//! Checks PATCH and DELETE of cases.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Which cases are made, and which requests are refused?
+//! Checks which cases are created, and which requests are refused.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Which cases does a list show, in which order, and with what?
+//! Checks which cases a list shows, in which order, and with which keys.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,8 @@ use super::{Desk, desk};
 use crate::model::TagsFilter;
 use crate::time::Time;
 
-/// `a` in 10 by steps, `b` in 11 by text and approved, `c` in 12 tagged; one minute apart; `d` in another project.
+/// Creates `a` in 10 by steps, `b` in 11 by text and approved, `c` in 12 tagged; one minute apart; `d` in another
+/// project.
 fn filled() -> Desk {
     let mut desk = desk();
     for case in [

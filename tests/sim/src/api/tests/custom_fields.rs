@@ -1,4 +1,4 @@
-//! What happens to custom fields?
+//! Checks the handling of custom fields.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What can be done with folders?
+//! Checks the routes of folders.
 
 use serde_json::json;
 

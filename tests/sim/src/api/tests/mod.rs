@@ -1,4 +1,4 @@
-//! Does every rule of the API hold? One file per resource; the desk below sends requests without HTTP.
+//! Checks every rule of the API, one file per resource; the desk below sends requests without HTTP.
 
 mod access;
 mod case_changes;
@@ -18,14 +18,15 @@ use crate::response::Response;
 use crate::time::Time;
 use crate::world::{AccountSpec, FolderSpec, ProjectSpec, UserSpec, World};
 
-/// An account and a user who calls it. The clock stands still until a test moves it.
+/// An account and a user who calls it. Its time changes only when a test changes it.
 pub(super) struct Desk {
     pub(super) world: World,
     pub(super) token: &'static str,
     pub(super) now: Time,
 }
 
-/// Users 1 (admin), 2 (write), 3 (read); project 3 for all with folders 10 > 11 and 12, project 4 for user 1 only.
+/// Returns a desk with users 1 (admin), 2 (write), 3 (read); project 3 for all with folders 10 > 11 and 12, project 4
+/// for user 1 only.
 pub(super) fn desk() -> Desk {
     let user = |(id, token, role): (u64, &str, Role)| UserSpec {
         id: Some(id),
@@ -77,18 +78,18 @@ impl Desk {
         self.send(Request::with_json(Method::Delete, below, &body))
     }
 
-    /// Makes cases in project 3.
+    /// Creates cases in project 3.
     pub(super) fn create(&mut self, cases: Value) -> Response {
         self.post("/projects/3/cases", json!({ "cases": cases }))
     }
 
-    /// Makes cases with these names in folder 10.
+    /// Creates cases with these names in folder 10.
     pub(super) fn create_named(&mut self, names: &[&str]) -> Vec<u64> {
         let case = |name: &&str| json!({ "name": name, "folder_id": 10 });
         self.create(names.iter().map(case).collect()).created
     }
 
-    /// The names of a list's rows.
+    /// Returns the names of a list's rows.
     pub(super) fn names(&mut self, below: &str) -> Vec<String> {
         column(&self.get(below), "name")
     }
@@ -102,14 +103,14 @@ impl Desk {
     }
 }
 
-/// One column of the rows, as text.
+/// Returns one column of the rows, as text.
 pub(super) fn column(response: &Response, key: &str) -> Vec<String> {
     let value = response.value();
     let rows = value["result"].as_array().unwrap_or_else(|| panic!("no rows in {value}"));
     rows.iter().map(|row| row[key].as_str().map_or(row[key].to_string(), str::to_owned)).collect()
 }
 
-/// The keys of a refusal's `errors`.
+/// Returns the keys of a refusal's `errors`.
 pub(super) fn fault_keys(response: &Response) -> Vec<String> {
     let value = response.value();
     value["errors"].as_object().map_or(Vec::new(), |errors| errors.keys().cloned().collect())

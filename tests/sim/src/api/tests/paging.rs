@@ -1,4 +1,4 @@
-//! How are lists cut into pages?
+//! Checks how lists are divided into pages.
 
 use serde_json::{Value, json};
 

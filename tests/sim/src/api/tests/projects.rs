@@ -1,4 +1,4 @@
-//! How do projects and lookups look?
+//! Checks the form of projects and lookups.
 
 use serde_json::{Value, json};
 

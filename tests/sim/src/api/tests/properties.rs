@@ -1,4 +1,4 @@
-//! What holds for every request and every list?
+//! Checks properties of every request and every list.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::desk;
 use crate::request::{Method, Request};
 
-/// Values that are sometimes right and often wrong.
+/// Returns values that are sometimes right and often wrong.
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
