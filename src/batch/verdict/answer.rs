@@ -114,7 +114,7 @@ pub struct Refusals {
 pub struct FieldRefusal {
     /// The field, such as `tags`; empty if Testmo named none.
     pub field: String,
-    /// Testmo's own words.
+    /// The message of Testmo, in Testmo's words.
     pub message: String,
 }
 
@@ -217,27 +217,27 @@ impl ApiError {
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::AddressRefused(why) => write!(f, "the address may not be called: {why}"),
-            Self::UnknownHost => f.write_str("the host name is not known"),
+            Self::AddressRefused(why) => write!(f, "the address is not allowed: {why}"),
+            Self::UnknownHost => f.write_str("the host name is unknown"),
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
             Self::Tls(why) => write!(f, "no secure connection: {why}"),
             Self::KeyRefused => f.write_str("Testmo answered 401 Unauthorized"),
             Self::Forbidden => f.write_str("Testmo answered 403 Forbidden"),
             Self::Missing => f.write_str("Testmo answered 404 Not Found"),
-            Self::NotTestmo { status } => write!(f, "the answer ({status}) is not one of Testmo's API"),
+            Self::NotTestmo { status } => write!(f, "the response ({status}) does not come from Testmo's API"),
             Self::TooLarge => f.write_str("Testmo answered 413 Content Too Large"),
             Self::Invalid(refusals) => write!(f, "Testmo answered 422: {}", refusals.summary()),
             Self::Throttled { retry_after: Some(wait) } => {
-                write!(f, "Testmo answered 429 Too Many Requests, to be tried again in {} s", wait.as_secs())
+                write!(f, "Testmo answered 429 Too Many Requests and asked for a pause of {} s", wait.as_secs())
             }
             Self::Throttled { retry_after: None } => f.write_str("Testmo answered 429 Too Many Requests"),
             Self::Rejected { status }
             | Self::NotProcessed { status }
             | Self::Inconclusive { status }
             | Self::Server { status } => write!(f, "Testmo answered {status}"),
-            Self::TimedOut => f.write_str("no answer within the time limit"),
+            Self::TimedOut => f.write_str("no response within the time limit"),
             Self::Broken(why) => write!(f, "the connection broke: {why}"),
-            Self::Unreadable(why) => write!(f, "Testmo's answer could not be read: {why}"),
+            Self::Unreadable(why) => write!(f, "Testmo's response could not be read: {why}"),
         }
     }
 }

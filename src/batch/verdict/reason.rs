@@ -56,35 +56,35 @@ reasons! {
     /// The bytes are not JSON.
     NotJson "not_json" Message:
         "The message is not valid JSON.",
-        "Publish one JSON object encoded as UTF-8; the detail names the line and column.";
+        "Publish one JSON object encoded as UTF-8. The faults in the event, and the detail on the shelf, name the line and column.";
     /// The message breaks the contract.
     InvalidMessage "invalid_message" Message:
-        "The message breaks the contract for batches.",
-        "Correct the generator at the places that the detail names, and publish the batch again.";
+        "The message does not match the schema for batches.",
+        "Correct the generator at the places that the faults in the event, or the detail on the shelf, name. Then publish the batch again.";
     /// The message is larger than the worker accepts.
     TooLarge "too_large" Message:
-        "The message is larger than the worker takes.",
-        "Publish the cases in several smaller batches, each with a batch_id of its own.";
+        "The message is larger than the worker accepts.",
+        "Publish the cases in several smaller batches, each with its own batch_id.";
     /// The broker gave up on the message or could not route it.
     Undeliverable "undeliverable" Message:
-        "The broker could not deliver the message to the worker: its routing key fits no queue, or it was given back too often.",
-        "Publish with the documented exchange and routing key; if those are right, look in the worker's log for why it kept stopping.";
+        "The broker could not deliver the message to the worker: no queue matches its routing key, or it was returned to the queue too often.",
+        "Publish to the documented exchange with the documented routing key. If both were right, check the worker's log for why the message was returned, then replay the batch.";
     /// The properties or headers of the message cannot be read.
     UnreadableHeaders "unreadable_headers" Message:
         "The message's properties and headers cannot be read: they are larger than 16 KB, nested more than 64 levels deep, not UTF-8, or not valid AMQP.",
-        "Correct the headers that the detail on the shelf names; frameworks that republish a message often add a stack trace. Then publish the batch again, or replay it from the shelf, which keeps its body.";
+        "Correct the headers that the detail on the shelf names; frameworks that republish a message often add a stack trace. Then publish the batch again, or replay it from the shelf, which keeps the body of the message.";
     /// The worker crashed while the message was in hand.
     Suspect "suspect" Message:
-        "The worker stopped several times while it had this message in hand, or a defect in it failed over the message, so it is tried apart from others.",
+        "Workers stopped several times while this message was in hand, or a defect in the worker stopped the work on it. The message is therefore tried alone.",
         "Nothing to do: the batch is retried automatically.";
     /// The worker crashed over the message even when it was tried alone.
     CrashLoop "crash_loop" Message:
-        "The worker stopped or failed three times over this message, with nothing else of its kind in hand.",
-        "Nothing for the generator to do: look in the worker's log for what happened, then replay the batch.";
+        "The message was tried alone three times, and each time the worker stopped or a defect stopped the work on it.",
+        "The generator has nothing to correct. Check the worker's log for what happened, then replay the batch.";
     /// The batch id is known with other content.
     BatchConflict "batch_conflict" Message:
-        "A batch with this batch_id and other content was received before; the first one is untouched.",
-        "Publish the new content under a batch_id of its own.";
+        "A batch with this batch_id and other content was received before. The first batch is unchanged.",
+        "Publish the new content with its own batch_id.";
     /// Nobody has registered the tenant.
     UnknownTenant "unknown_tenant" Connection:
         "No Testmo connection is registered for this tenant.",
@@ -92,7 +92,7 @@ reasons! {
     /// The connection has never been verified.
     Unverified "unverified" Connection:
         "The tenant's Testmo connection has not been verified since it was changed.",
-        "Verify the connection and correct what it names; the batch is then sent automatically.";
+        "Verify the connection and correct what the result names; the batch is then sent automatically.";
     /// 401: the key is not accepted.
     KeyRefused "key_refused" Connection:
         "Testmo refused the API key (401 Unauthorized): it was copied incorrectly, or it was revoked.",
@@ -104,99 +104,99 @@ reasons! {
     /// 404: the project or folder does not exist.
     TargetMissing "target_missing" Connection:
         "The project or the folder does not exist in Testmo, or the key's user cannot see it (404 Not Found).",
-        "Check the project id and the folder id of the connection, and that the key's user has access to the project.";
+        "Check the project id and the folder id of the connection, and that the key's user has access to the project. The connection is verified again automatically, and the batch is then sent.";
     /// The host name is not known or the certificate belongs to another host, and the connection never worked.
     WrongHost "wrong_host" Connection:
-        "The host in the instance URL is not known, or its certificate is not one of that host.",
-        "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically.";
+        "The host in the base URL is unknown, or its certificate belongs to another host.",
+        "Check the base URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically, and the batch is then sent.";
     /// HTML or a redirect: the host is not Testmo's API.
     NotTestmo "not_testmo" Connection:
-        "The base URL answers, but not as Testmo's API does.",
-        "Check the instance URL for typing errors; it has the form https://<your-name>.testmo.net.";
+        "The host in the base URL responds, but not as Testmo's API does.",
+        "Check the base URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically, and the batch is then sent.";
     /// A status that does not say whether the request was carried out.
     UnexpectedStatus "unexpected_status" Connection:
-        "The base URL answers with a status that does not say what became of the request; the detail names it.",
+        "The host in the base URL responds with a status that leaves the outcome of the request unknown; the detail names the status.",
         "Check whether a firewall or proxy in front of Testmo blocks the worker, and, for 402, whether the Testmo subscription is paid. The connection is verified again automatically, and the batch is then sent.";
     /// The address policy does not allow the address.
     AddressRefused "address_refused" Connection:
-        "The base URL leads to an address to which no API keys are sent.",
-        "Check the instance URL; it has the form https://<your-name>.testmo.net.";
+        "The base URL leads to an address that is not allowed, so the API key is not sent there.",
+        "Check the base URL; it has the form https://<your-name>.testmo.net, and the host has a public IP address. If the URL is right, ask the operator to check testmo.allowed_hosts.";
     /// 422 for a value that the connection supplies.
     ConnectionRejected "connection_rejected" Connection:
         "Testmo rejected a value that comes from this connection's settings (folder, template, state), or requires a field that the mapping does not set.",
         "Correct the connection's folder or mapping at the field that the detail names; the batch is then sent automatically.";
     /// The folder that the batch requests does not exist.
     FolderMissing "folder_missing" Connection:
-        "The folder that the batch asks for does not exist under the tenant's folder in Testmo.",
-        "Create the folder in Testmo and verify the connection, or publish the batch without a folder.";
+        "The folder that the batch requests does not exist below the tenant's folder in Testmo, or Testmo refused to create it.",
+        "A folder requested by path: create it in Testmo below the tenant's folder. A folder requested by id: move it there. Then verify the connection; the batch is sent automatically. Otherwise discard the batch, and publish its cases without a folder and with a new batch_id.";
     /// 429: Testmo limits the rate of requests.
     Throttled "throttled" Account:
-        "The tenant's Testmo asks for a pause (429 Too Many Requests).",
+        "Testmo limits the rate of requests to the tenant's account (429 Too Many Requests).",
         "Nothing to do: the batch is sent automatically when Testmo accepts requests again.";
     /// 5xx: Testmo failed.
     ServerError "server_error" Account:
-        "The tenant's Testmo answers with errors (5xx, 421 or 425).",
-        "Nothing to do: the batch is retried automatically. If it lasts, ask Testmo's support.";
+        "The tenant's Testmo responds with errors (5xx, 421 or 425).",
+        "Nothing to do: the batch is retried automatically. If the errors continue, contact Testmo's support.";
     /// No answer was received.
     NoAnswer "no_answer" Account:
-        "The tenant's Testmo did not answer in time, or the connection broke.",
+        "The tenant's Testmo did not respond in time, or the connection broke.",
         "Nothing to do: the batch is retried automatically.";
     /// No connection could be established.
     Unreachable "unreachable" Account:
         "The tenant's Testmo cannot be reached.",
-        "Nothing to do: the batch is retried automatically. If it lasts, check the instance URL and the network.";
+        "Nothing to do: the batch is retried automatically. If Testmo stays unreachable, check the base URL and the network.";
     /// The outcome of the last create request is unknown.
     Unclear "unclear" Account:
         "It is not known yet whether the last request created its cases.",
         "Nothing to do: the worker reconciles with Testmo before it sends anything again.";
     /// Creating the folder was tried as often as allowed.
     FolderUnconfirmed "folder_unconfirmed" Account:
-        "Testmo was asked to create the folder that the batch asks for, but did not return it, and does not show it in its list of folders.",
-        "Create the folder that the detail names by hand in Testmo: the worker keeps checking for it, and the batch is then sent automatically. Otherwise the worker asks Testmo again after a day.";
+        "Testmo did not confirm the creation of the folder that the batch requests, and does not list the folder.",
+        "Create the folder that the detail names by hand in Testmo: the worker keeps checking for it, and the batch is then sent automatically. Otherwise the worker tries to create the folder again when testmo.folder_create_window is over.";
     /// The batch does not fit into the worker's memory.
     NoRoom "no_room" Account:
         "More batches of this account wait than the worker holds in memory.",
-        "Nothing to do: the batch is sent in its turn.";
+        "Nothing to do: the batch is sent automatically when its turn comes.";
     /// A person paused the lane.
     Paused "paused" Account:
         "An operator has paused the sending of this tenant's batches, or of all batches of its Testmo account.",
         "Nothing to do: the batch is sent automatically when the operator resumes.";
     /// The store holds something about the batch that this version cannot read.
     StoreRowUnreadable "store_row_unreadable" Account:
-        "The worker cannot read what its store holds of this batch, its tenant or its Testmo account.",
+        "The worker cannot read a row of its store about this batch, its tenant or its Testmo account.",
         "Run the newest version on every worker. If that does not help, restore the row that the detail names from a backup of the store. The batch is retried automatically.";
     /// Testmo refused one case.
     CaseRefused "case_refused" Case:
         "Testmo refused the case.",
-        "Correct the case at the field that the detail names, and publish it again in a batch of its own.";
+        "Correct the case at the field that Testmo named, and publish it again in a new batch with its own batch_id.";
     /// One case is too large.
     CaseTooLarge "case_too_large" Case:
-        "The case alone is larger than Testmo takes (413).",
-        "Shorten the case, and publish it again in a batch of its own.";
+        "The case alone is larger than Testmo accepts (413).",
+        "Shorten the case, and publish it again in a new batch with its own batch_id.";
     /// Testmo refused the request with another 4xx.
     Rejected "rejected" Case:
-        "Testmo rejected the request for an unknown reason.",
-        "Ask the operator to check the status in the detail.";
+        "Testmo rejected the request and named no field; the detail names the status.",
+        "Ask the operator to find out why Testmo responds with the status in the detail. Then replay the batch, or publish the case again in a new batch with its own batch_id.";
     /// Every case of the batch was refused.
     AllRefused "all_refused" Case:
         "Testmo refused every case of the batch.",
-        "Correct the cases at the fields that the details name, and publish them again in a batch of its own.";
+        "Correct each case at the field that Testmo named, and publish the cases again in a new batch with its own batch_id.";
     /// The batch has been failing for too long.
     RetriesExhausted "retries_exhausted" Person:
-        "The tenant's Testmo failed for longer than the worker keeps trying.",
+        "The tenant's Testmo was failing for longer than the worker retries a batch.",
         "When Testmo works again, replay the batch.";
     /// Only some cases of a request were found.
     UnclearInTestmo "unclear_in_testmo" Person:
-        "A request whose answer was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted.",
-        "Look at the candidates in Testmo, then replay or discard the rest of the batch.";
+        "A request whose response was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted.",
+        "Check in Testmo whether the missing cases exist; the detail lists the ids of possible matches. If they do not, replay the batch: the worker reconciles again and creates what is missing. If they do, discard the rest of the batch.";
     /// A request with one case alone is answered with a status that leaves its outcome unknown.
     RejectedUnclear "rejected_unclear" Person:
-        "Create requests with this case alone are answered with a status that does not say whether the case was created, while Testmo answers other requests; the case was not found in Testmo.",
-        "Look for the case in Testmo, and check whether a firewall or proxy in front of Testmo blocks its text; the detail names the status. Then replay or discard the batch.";
+        "Testmo responds to create requests with this case alone with a status that leaves their outcome unknown, but responds to other requests. The case was not found in Testmo.",
+        "Check whether the case exists in Testmo, and whether a firewall or proxy in front of Testmo blocks its text; the detail names the status. Then replay or discard the batch.";
     /// The account changed while an outcome was unknown.
     UnclearElsewhere "unclear_elsewhere" Person:
-        "A request whose answer was lost went to another Testmo account than the tenant's present one.",
-        "Check the former account in Testmo, then replay or discard the batch.";
+        "A request whose response was lost went to another Testmo account than the tenant's present one.",
+        "Check whether the cases exist in the former Testmo account. Then replay the batch to create them in the present account, or discard it.";
 }
 
 impl schemars::JsonSchema for Reason {
@@ -209,7 +209,7 @@ impl schemars::JsonSchema for Reason {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let codes: Vec<&str> = Self::ALL.iter().map(|reason| reason.code()).collect();
         schemars::json_schema!({
-            "description": "Why something did not arrive; see docs/reasons.md. More may be added, so expect others too.",
+            "description": "Why a batch or a case did not arrive; see docs/reasons.md. Codes may be added, so accept unknown ones.",
             "anyOf": [{"enum": codes}, {"type": "string"}],
         })
     }
@@ -226,7 +226,7 @@ impl std::str::FromStr for Reason {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.iter().find(|reason| reason.code() == text);
-        found.copied().ok_or_else(|| format!("`{text}` is not a reason"))
+        found.copied().ok_or_else(|| format!("`{text}` is not a reason; docs/reasons.md lists all of them"))
     }
 }
 
