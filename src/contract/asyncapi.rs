@@ -21,7 +21,7 @@ pub fn asyncapi() -> Value {
         "info": {
             "title": "testmo-courier",
             "version": "1.0.0",
-            "description": "Carries batches of generated test cases from RabbitMQ into Testmo, and tells what became of \
+            "description": "Carries batches of generated test cases from RabbitMQ into Testmo, and reports the outcome of \
                 each. Docs: docs/publishing.md.",
             "license": {"name": "MIT"},
         },
@@ -30,16 +30,16 @@ pub fn asyncapi() -> Value {
             "cases": {
                 "address": "batch",
                 "title": "Batches of test cases",
-                "description": "Routing key `batch`, or `batch.` and anything. A message with another one is shelved.",
+                "description": "Routing key `batch`, or `batch.` and any words. A message with another routing key is shelved.",
                 "messages": references("#/components/messages/", &["Batch"]),
                 "bindings": exchange("testmo.cases"),
             },
             "events": {
                 "address": "{tenant}.{type}",
-                "title": "What became of batches, connections and keys",
-                "description": "Bind a queue with `acme.#` for one tenant or `#` for all; for `acme.eu` with `acme~eu.#`.",
+                "title": "Events about batches, cases, connections and API keys",
+                "description": "Bind a queue with `acme.#` for the tenant `acme`, with `acme~eu.#` for `acme.eu`, or with `#` for all tenants.",
                 "parameters": {
-                    "tenant": {"description": "The tenant with `~` for dots, or `unknown` where it could not be read."},
+                    "tenant": {"description": "The tenant id with `~` for each dot, or `unknown` if it could not be read."},
                     "type": {
                         "description": "The type of the event.",
                         "enum": KINDS.iter().map(|kind| kind.kind).collect::<Vec<_>>(),
@@ -53,16 +53,16 @@ pub fn asyncapi() -> Value {
             "receiveBatch": {
                 "action": "receive",
                 "channel": {"$ref": "#/channels/cases"},
-                "summary": "Takes a batch and brings its cases into Testmo.",
-                "description": "Publish with confirms; publish again if no confirm comes, a batch is pushed once.",
+                "summary": "Receives a batch and creates its cases in Testmo.",
+                "description": "Publish with publisher confirms, and publish again if no confirm arrives: the cases of a batch are created once.",
                 "messages": [{"$ref": "#/channels/cases/messages/Batch"}],
                 "bindings": {"amqp": {"deliveryMode": 2, "mandatory": true, "ack": true, "bindingVersion": BINDING}},
             },
             "sendEvent": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/events"},
-                "summary": "Tells what became of a batch, a connection or a key.",
-                "description": "At least once: the same event has the same id and the same body.",
+                "summary": "Reports the outcome of a batch, or a change of a connection or an API key.",
+                "description": "Sent at least once. A repeated event has the same id and the same body.",
                 "messages": names.iter().map(|name| reference("#/channels/events/messages/", name)).collect::<Vec<_>>(),
                 "bindings": {"amqp": {"deliveryMode": 2, "bindingVersion": BINDING}},
             },
@@ -74,7 +74,7 @@ pub fn asyncapi() -> Value {
                     "contentType": "application/json",
                     "headers": {
                         "type": "object",
-                        "description": "Of all headers these are kept with a shelved message; none is required.",
+                        "description": "Optional headers. A shelved message keeps these headers and no others.",
                         "properties": {
                             "traceparent": {"type": "string"},
                             "tracestate": {"type": "string"},
@@ -113,7 +113,7 @@ fn batch_message() -> Value {
     json!({
         "name": "Batch",
         "title": "A batch of test cases",
-        "summary": "At most 8 MB; message id and time stamp are welcome, not required.",
+        "summary": "At most 8 MB by default. The properties message id and timestamp are recommended, not required.",
         "payload": {"$ref": "#/components/schemas/BatchMessage"},
         "traits": [{"$ref": "#/components/messageTraits/batch"}],
         "examples": [{"name": "cases", "payload": batch_example()}],

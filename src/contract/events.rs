@@ -40,29 +40,29 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "BatchPartiallyDelivered",
         kind: event::PARTIALLY_DELIVERED,
-        when: "Some cases of a batch are in Testmo; the others will not be.",
+        when: "Some cases of a batch are in Testmo; the others will not be created.",
         schema: Envelope::<Settled>::json_schema,
         example: || settled(&[1], Some(Reason::CaseRefused)),
     },
     Kind {
         name: "BatchFailed",
         kind: event::FAILED,
-        when: "No case of a batch is in Testmo, or a message is broken.",
+        when: "No case of a batch is in Testmo, a person discarded the batch, or a message is not a valid batch.",
         schema: Envelope::<BatchFailed>::json_schema,
         example: broken,
     },
     Kind {
         name: "BatchDeferred",
         kind: event::DEFERRED,
-        when: "A batch is expected to wait for more than 5 minutes; told once of a batch.",
+        when: "A batch is expected to wait for more than 5 minutes. Sent once for each batch and revision.",
         schema: Envelope::<Deferred>::json_schema,
         example: || Some(event::deferred(&record(), Reason::ServerError, None, Some(MOMENT + 1_800_000), MOMENT)),
     },
     Kind {
         name: "CaseDuplicated",
         kind: event::DUPLICATED,
-        when: "Cases of a batch were found in Testmo twice, because Testmo carried out a request that was given up long \
-               before.",
+        when: "Cases of a batch were found in Testmo twice, because Testmo carried out a request after its cases had been \
+               sent again.",
         schema: Envelope::<Duplicated>::json_schema,
         example: || {
             let mut record = record();
@@ -73,7 +73,7 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "ConnectionFailed",
         kind: event::CONNECTION_FAILED,
-        when: "A tenant's connection stopped working; its batches wait.",
+        when: "A tenant's connection stopped working. The tenant's batches are held until it works again.",
         schema: Envelope::<ConnectionFailed>::json_schema,
         example: || {
             let detail = Some("Testmo answered 401 Unauthorized");
@@ -83,14 +83,14 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "ConnectionRestored",
         kind: event::CONNECTION_RESTORED,
-        when: "A tenant's connection works again; its batches go out.",
+        when: "A tenant's connection works again. The tenant's batches are sent.",
         schema: Envelope::<ConnectionRestored>::json_schema,
         example: || of_connection(|change| event::connection_restored(change, 3)),
     },
     Kind {
         name: "KeyExpiring",
         kind: event::KEY_EXPIRING,
-        when: "A tenant's API key expires in 14, 7 or 1 days.",
+        when: "A tenant's API key expires in at most 14, 7 or 1 days.",
         schema: Envelope::<KeyExpiring>::json_schema,
         example: || of_key(|tenant| event::key_expiring(tenant, date(2026, 11, 30), DaysLeft::Seven, MOMENT)),
     },
@@ -124,7 +124,7 @@ impl Kind {
         let mut schema: Value = (self.schema)(generator).into();
         schema["title"] = json!(self.name);
         schema["description"] = json!(self.when);
-        schema["properties"]["type"] = json!({"description": "What kind of event it is.", "const": self.kind});
+        schema["properties"]["type"] = json!({"description": "The type of the event.", "const": self.kind});
         schema["properties"]["specversion"] = json!({"description": "The version of CloudEvents.", "const": "1.0"});
         schema
     }
@@ -142,7 +142,7 @@ pub fn events_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Events of testmo-courier",
-        "description": "CloudEvents 1.0 in structured JSON. Members may be added; bear those that you do not know.",
+        "description": "CloudEvents 1.0 in structured JSON. Members may be added; ignore unknown ones.",
         "oneOf": one_of,
         "$defs": definitions,
     })

@@ -14,14 +14,15 @@ use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
 
 /// A batch of generated test cases for one tenant.
 ///
-/// Two rules go beyond this schema: an external id occurs only once in a batch, and no object repeats a key.
+/// The worker checks two rules that this schema cannot express: each external id is unique in a batch, and no object
+/// repeats a key.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, extend("not" = both("folder_path", json!("array"), "folder_id", json!("integer"))))]
 pub struct BatchMessage {
     /// The version of the contract.
     pub schema_version: Version,
-    /// The id of the batch, unique for the tenant, such as a UUID. The same batch is created once, however often it is
-    /// published.
+    /// The id of the batch, unique for the tenant, such as a UUID. The cases of a batch are created once, even if the
+    /// batch is published several times.
     pub batch_id: BatchIdText,
     /// The tenant that the cases belong to.
     pub tenant_id: TenantIdText,
@@ -30,8 +31,8 @@ pub struct BatchMessage {
     /// The source of the cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<BatchSource>,
-    /// Names of folders below the tenant's folder, from the top. Without `folder_path` and `folder_id` the cases go to
-    /// the tenant's folder.
+    /// Names of folders below the tenant's folder, the top folder first. Without `folder_path` and `folder_id` the cases
+    /// are created in the tenant's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minItems" = 1, "maxItems" = MAX_FOLDERS))]
     pub folder_path: Option<Vec<Line<MAX_WORD>>>,
@@ -65,10 +66,10 @@ pub struct BatchSource {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, extend("not" = steps_and_gherkin()))]
 pub struct BatchCase {
-    /// The generator's own id of the case, reported back in events; occurs only once in a batch.
+    /// The generator's own id of the case, returned in events; unique in the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<ExactLine<MAX_EXTERNAL_ID>>,
-    /// The name of the case, as shown in lists; blanks at the ends are dropped.
+    /// The name of the case, as shown in lists; leading and trailing whitespace is removed.
     pub name: Line<MAX_NAME>,
     /// What the case is about: plain text, blank lines make paragraphs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +163,7 @@ forms! {
         "maxLength": MOST,
         "pattern": r"^[\s\x01-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
     };
-    /// A text that is reported back exactly as it was sent, without control characters.
+    /// A text without control characters that is returned exactly as it was sent.
     ExactLine<MOST>(String): {
         "type": "string",
         "minLength": 1,

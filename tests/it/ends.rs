@@ -136,7 +136,7 @@ async fn a_certificate_of_another_name_is_reported_and_the_right_one_is_accepted
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("ca.pem"), &authority.pem).unwrap();
     for (name, code, told) in
-        [("elsewhere.example", 1, "no secure connection"), ("127.0.0.1", 1, "is not one of Testmo")]
+        [("elsewhere.example", 1, "no secure connection"), ("127.0.0.1", 1, "does not come from Testmo")]
     {
         let config = authority.server(name);
         let wire = Wire::start(1, move |stream| {

@@ -69,7 +69,7 @@ async fn a_request_that_is_carried_out_after_the_settle_time_is_reported_once_wi
         told.extend([case["testmo_id"].as_u64().unwrap(), duplicate]);
     }
     assert_eq!(told, ids);
-    assert!(event["data"]["remedy"].as_str().unwrap().contains("delete"));
+    assert!(event["data"]["remedy"].as_str().unwrap().contains("keep the one"));
 
     stage.publish(&batch("acme", "b-2", 1)).await;
     assert_eq!(stage.event_of("acme/b-2").await["data"]["outcome"], "delivered");

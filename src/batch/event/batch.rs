@@ -45,7 +45,7 @@ pub enum Outcome {
     Partial,
     /// No case is in Testmo.
     Failed,
-    /// A person gave the batch up.
+    /// A person discarded the batch.
     Discarded,
     /// A person had the cases of the batch removed.
     Undone,
@@ -67,7 +67,7 @@ pub struct SettledCase {
     /// The address of the case in Testmo's web pages, if the case is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Why the case was refused or is left to a person, if it is.
+    /// Why the case was refused or needs a person's decision; absent otherwise.
     #[serde(flatten)]
     pub refused: Option<Refused>,
 }
@@ -78,25 +78,25 @@ pub struct SettledCase {
 pub enum CaseOutcome {
     /// The case is in Testmo.
     Created,
-    /// The case is in Testmo: it was found there after an answer was lost.
+    /// The case is in Testmo: reconciliation found it there after a response was lost.
     Adopted,
-    /// Testmo refused the case for good.
+    /// Testmo refused the case; the worker does not send it again.
     Refused,
-    /// The case may have been created: an answer was lost, and the case is not found in Testmo or is no longer searched
-    /// for.
+    /// The case may have been created: the outcome of its request is unknown, and the case was not found in Testmo or
+    /// is not reconciled any more.
     Unclear,
     /// The case was never sent.
     NotSent,
 }
 
-/// Why a case was refused or is left to a person.
+/// Why a case was refused or needs a person's decision.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Refused {
     /// The reason, as a word that does not change; see docs/reasons.md.
     pub reason: Reason,
-    /// What to do, for people.
+    /// What to do, as a text for people.
     pub remedy: &'static str,
-    /// Testmo's own words about each field.
+    /// What Testmo reported about each field, in Testmo's words.
     pub said: Vec<FieldRefusal>,
 }
 
@@ -112,14 +112,14 @@ pub struct Unworkable {
     pub outcome: &'static str,
     /// A hash of the message's bytes; it identifies the message on the shelf.
     pub message_hash: String,
-    /// The faults of the message; with more than 100 the last entry says how many are left out.
+    /// The faults of the message, at most 100; if there are more, a last entry gives the number of the others.
     pub faults: Vec<Fault>,
     /// Why the message never became a batch.
     #[serde(flatten)]
     pub why: Why,
 }
 
-/// The event data of a batch that waits for long; published once, however often the batch is delayed again.
+/// The event data of a batch that is expected to wait for more than 5 minutes; published once for each revision.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Deferred {
     /// The tenant that the batch belongs to.
@@ -129,7 +129,7 @@ pub struct Deferred {
     /// What the batch waits for.
     #[serde(flatten)]
     pub why: Why,
-    /// When the batch is expected to continue, as RFC 3339; absent if the time is unknown.
+    /// When the batch is expected to be tried again, as RFC 3339; absent if the time is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub expected_until: Option<String>,

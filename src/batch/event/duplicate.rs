@@ -7,10 +7,10 @@ use crate::batch::event::{DUPLICATED, Event, event, event_id, link};
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::key_by_position;
 
-const CAUSE: &str = "Testmo carried out a request long after the worker had given it up, looked for its cases in vain \
-                     and sent them again.";
-const REMEDY: &str = "Compare the two in Testmo, and delete the one that nobody has worked on. Where that is the first \
-                      one, tell whoever uses its id.";
+const CAUSE: &str = "Testmo carried out a request late: the worker had reconciled, had not found its cases, and had sent \
+                     them again.";
+const REMEDY: &str = "Compare the two cases in Testmo, and keep the one that people have worked on. If you keep the \
+                      duplicate, update every place that uses the id of the first one.";
 
 /// The event data of cases that are in Testmo twice.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -19,9 +19,9 @@ pub struct Duplicated {
     pub tenant_id: String,
     /// The id of the batch within the tenant.
     pub batch_id: String,
-    /// What happened, for people.
+    /// What happened, as a text for people.
     pub cause: &'static str,
-    /// What to do, for people.
+    /// What to do, as a text for people.
     pub remedy: &'static str,
     /// The cases that were found twice; a case that was found three times is listed twice.
     pub cases: Vec<DuplicatedCase>,

@@ -70,7 +70,7 @@ pub struct Event {
 pub struct Envelope<D> {
     /// The version of CloudEvents.
     pub specversion: &'static str,
-    /// The id of the event, equal for equal events: a reader that has seen the id can skip the event.
+    /// The id of the event. A repeated event has the same id, so a reader that has seen the id can skip the event.
     pub id: String,
     /// The origin of the event.
     pub source: &'static str,
@@ -94,9 +94,9 @@ pub struct Envelope<D> {
 pub struct Why {
     /// The reason, as a word that does not change; see docs/reasons.md.
     pub reason: Reason,
-    /// What is wrong, for people.
+    /// What is wrong, as a text for people.
     pub cause: &'static str,
-    /// What to do, for people.
+    /// What to do, as a text for people.
     pub remedy: &'static str,
     /// Details about the reason, at most 1,000 characters on one line.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -47,7 +47,7 @@ pub struct KeyExpiring {
     /// The number of days left: 14, 7 or 1.
     #[schemars(extend("enum" = [14, 7, 1]))]
     pub days_left: u8,
-    /// What to do, for people.
+    /// What to do, as a text for people.
     pub remedy: &'static str,
 }
 
@@ -59,7 +59,7 @@ pub struct KeyExpired {
     /// The last day of the key, such as `2026-12-31`.
     #[schemars(extend("format" = "date"))]
     pub expires_on: String,
-    /// What to do, for people.
+    /// What to do, as a text for people.
     pub remedy: &'static str,
 }
 

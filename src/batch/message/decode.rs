@@ -81,7 +81,8 @@ pub fn decode_naming(bytes: &[u8], most: usize) -> Result<Batch, Undecodable> {
 
 fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<TenantId>) {
     if !r.is_object() {
-        let _: Option<()> = r.fault("is not a JSON object", "publish one JSON object with the keys of the contract");
+        let _: Option<()> =
+            r.fault("is not a JSON object", "publish one JSON object with the keys that docs/publishing.md lists");
         return (None, None, None);
     }
     r.only_keys(&[
@@ -110,7 +111,9 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
         let text = r.text()?;
         match text.parse::<Timestamp>() {
             Ok(at) => Some(at.as_millisecond()),
-            Err(_) => r.fault("is not a time", "send RFC 3339 with a zone, such as 2026-11-23T09:30:00Z"),
+            Err(_) => {
+                r.fault("is not a time", "send an RFC 3339 time with its time zone, such as 2026-11-23T09:30:00Z")
+            }
         }
     });
     let source = r.optional("source", read_source).unwrap_or_default();
@@ -135,7 +138,7 @@ fn read_source(r: &mut Reader<'_>) -> Option<Source> {
 
 fn read_folder(r: &mut Reader<'_>) -> RequestedFolder {
     let path = r.optional("folder_path", |r| {
-        let form = format_args!("a list of 1 to {MAX_FOLDERS} folder names, from the top");
+        let form = format_args!("a list of 1 to {MAX_FOLDERS} folder names, the top folder first");
         let names = r.list(1, MAX_FOLDERS, form, |r| r.line(MAX_WORD))?;
         Some(RequestedFolder::Path(names))
     });
@@ -174,10 +177,7 @@ fn fault_repeated_keys(r: &mut Reader<'_>) {
         if let Some(first) = seen.get(&id) {
             r.at_index(index, |r| {
                 r.at("external_id", |r| -> Option<()> {
-                    r.fault(
-                        format_args!("is that of /cases/{first} too"),
-                        "give every case of a batch an id of its own",
-                    )
+                    r.fault(format_args!("is already used by /cases/{first}"), "give each case of a batch its own id")
                 })
             });
         } else {

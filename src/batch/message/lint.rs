@@ -98,8 +98,8 @@ fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Fault>) {
     let missing = |case: &&Case| case.external_id.is_none();
     let Some(first) = batch.cases.iter().position(|case| missing(&case)) else { return };
     let (count, all) = (batch.cases.iter().filter(missing).count(), batch.cases.len());
-    let what = format!("has no external_id, as {count} of {all} cases: events will call it #{}", first + 1);
-    found.push(warning(format!("/cases/{first}"), what, "send the generator's own id, to find the case in events"));
+    let what = format!("has no external_id ({count} of {all} cases); events call it #{}", first + 1);
+    found.push(warning(format!("/cases/{first}"), what, "send the generator's own id to recognize the case in events"));
 }
 
 /// Warns of equal names: Testmo allows them, but people cannot distinguish such cases.
@@ -111,12 +111,8 @@ fn warn_of_equal_names(batch: &Batch, found: &mut Vec<Fault>) {
                 place.insert(index);
             }
             Entry::Occupied(first) => {
-                let what = format!("is the name of /cases/{} too", first.get());
-                found.push(warning(
-                    format!("/cases/{index}/name"),
-                    what,
-                    "leave it, or give each case a name of its own",
-                ));
+                let what = format!("is also the name of /cases/{}", first.get());
+                found.push(warning(format!("/cases/{index}/name"), what, "keep it, or give each case its own name"));
             }
         }
     }
@@ -142,15 +138,15 @@ fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
         let (pointer, others) = &places[text];
         let elsewhere = if *others > 0 { format!(", here and in {others} more places") } else { String::new() };
         let what = format!("`{}` {becomes}{elsewhere}", excerpt(text, LONGEST_QUOTE));
-        found.push(warning(pointer.clone(), what, "write 1 to 32 of a-z, 0-9, _ and - to have it as it is"));
+        found.push(warning(pointer.clone(), what, "write 1 to 32 of a-z, 0-9, _ and - to keep the tag unchanged"));
     }
 }
 
 /// Describes what happens to a tag; `None` if it is sent unchanged.
 fn fate(text: &str) -> Option<String> {
     match tag(text) {
-        None => Some("is left out: it holds nothing that Testmo takes in a tag".into()),
-        Some(tag) if is_batch_tag(&tag) => Some("is left out: it has the form of the tag that marks a batch".into()),
+        None => Some("is left out: it contains no character that Testmo accepts in a tag".into()),
+        Some(tag) if is_batch_tag(&tag) => Some("is left out: it has the form of a batch tag".into()),
         Some(tag) if tag == text => None,
         Some(tag) => Some(format!("is sent as `{tag}`")),
     }
@@ -165,7 +161,7 @@ fn warn_of_empty_steps(case: &Case, index: usize, found: &mut Vec<Fault>) {
         Script::Steps(steps) => {
             for (position, _) in steps.iter().enumerate().filter(|(_, step)| step.action.chars().all(is_blank)) {
                 let pointer = format!("/cases/{index}/steps/{position}/action");
-                found.push(warning(pointer, "is blank".into(), "say what is to be done, or leave the step out"));
+                found.push(warning(pointer, "is blank".into(), "describe the action, or remove the step"));
             }
         }
         Script::Gherkin(_) => {}
@@ -175,7 +171,7 @@ fn warn_of_empty_steps(case: &Case, index: usize, found: &mut Vec<Fault>) {
 fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
     let mut check = |place: &str, text: &str| {
         if let Some(markup) = markup(text) {
-            let what = format!("holds `{}`, which will be shown as it is", excerpt(markup, LONGEST_QUOTE));
+            let what = format!("contains `{}`, which Testmo shows as plain text", excerpt(markup, LONGEST_QUOTE));
             found.push(warning(
                 format!("/cases/{index}/{place}"),
                 what,
@@ -262,17 +258,17 @@ mod tests {
         assert_eq!(
             told(cases),
             [
-                "/cases/1 has no external_id, as 1 of 2 cases: events will call it #2",
-                "/cases/1/name is the name of /cases/0 too",
+                "/cases/1 has no external_id (1 of 2 cases); events call it #2",
+                "/cases/1/name is also the name of /cases/0",
                 "/cases/0/tags/0 `Smoke Test` is sent as `smoke-test`, here and in 1 more places",
-                "/cases/0/tags/1 `→` is left out: it holds nothing that Testmo takes in a tag",
-                "/cases/0/tags/2 `sqai-0123456789ab` is left out: it has the form of the tag that marks a batch",
+                "/cases/0/tags/1 `→` is left out: it contains no character that Testmo accepts in a tag",
+                "/cases/0/tags/2 `sqai-0123456789ab` is left out: it has the form of a batch tag",
                 "/cases/0 has neither steps nor gherkin",
                 "/cases/1/steps/0/action is blank",
-                "/cases/1/description holds `<B>`, which will be shown as it is",
-                "/cases/1/preconditions holds `&amp;`, which will be shown as it is",
-                "/cases/1/steps/1/data holds `# Data`, which will be shown as it is",
-                "/cases/1/steps/1/expected holds `**now**`, which will be shown as it is",
+                "/cases/1/description contains `<B>`, which Testmo shows as plain text",
+                "/cases/1/preconditions contains `&amp;`, which Testmo shows as plain text",
+                "/cases/1/steps/1/data contains `# Data`, which Testmo shows as plain text",
+                "/cases/1/steps/1/expected contains `**now**`, which Testmo shows as plain text",
             ]
         );
     }

@@ -55,8 +55,8 @@ impl<'a> Reader<'a> {
     pub(super) fn only_keys(&mut self, known: &[&str]) {
         let Some(object) = self.value.as_object() else { return };
         for (key, _) in object.iter().filter(|(key, _)| !known.contains(&key.as_ref())) {
-            let remedy = format_args!("leave it out, or use one of: {}", Listed(known));
-            self.faults.add(&Place::Key(&self.place, key), &"is not a key of the contract", &remedy);
+            let remedy = format_args!("remove it, or use one of: {}", Listed(known));
+            self.faults.add(&Place::Key(&self.place, key), &"is not a known key", &remedy);
         }
     }
 
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
     pub(super) fn text(&mut self) -> Option<&'a str> {
         match self.value.as_text() {
             None => self.fault("is not a string", "send a string"),
-            Some(text) if text.contains('\0') => self.fault("holds the character U+0000", "leave that character out"),
+            Some(text) if text.contains('\0') => self.fault("contains the character U+0000", "remove this character"),
             Some(text) => Some(text),
         }
     }
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         if length == 0 || length > most {
             return self.fault(
                 format_args!("has {length} characters"),
-                format_args!("send 1 to {most} characters, blanks at the ends not counted"),
+                format_args!("send 1 to {most} characters, not counting whitespace at the ends"),
             );
         }
         Some(text.into_owned())
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
     /// Reads a line that is reported back exactly as it was sent, so nothing inside it may be changed.
     pub(super) fn exact_line(&mut self, most: usize) -> Option<String> {
         if self.text()?.trim_matches(is_blank).contains(char::is_control) {
-            return self.fault("holds a control character", "send it without line breaks, tabs and the like");
+            return self.fault("contains a control character", "remove line breaks, tabs and other control characters");
         }
         self.line(most)
     }

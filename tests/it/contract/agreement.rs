@@ -17,7 +17,7 @@ pub(super) fn agreement(schema: &Validator, message: &Value) -> Result<(), Strin
         (true, Ok(_)) | (false, Err(_)) => Ok(()),
         (true, Err(broken)) => {
             let repeated = |fault: &testmo_courier::batch::Fault| {
-                fault.pointer.ends_with("/external_id") && fault.what.starts_with("is that of")
+                fault.pointer.ends_with("/external_id") && fault.what.starts_with("is already used by")
             };
             match broken.faults().iter().find(|fault| !repeated(fault)) {
                 None => Ok(()),
