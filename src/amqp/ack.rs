@@ -102,11 +102,11 @@ impl OfChannel {
         telling: impl Future<Output = lapin::Result<bool>>,
     ) -> Result<(), AckLost> {
         if self.broken.is_cancelled() {
-            return Err(AckLost { cause: "its session is over".to_owned() });
+            return Err(AckLost { cause: "the session has ended".to_owned() });
         }
         let cause = match limited(call, self.limit, telling).await {
             Ok(true) => return Ok(()),
-            Ok(false) => "its session is over".to_owned(),
+            Ok(false) => "the session has ended".to_owned(),
             Err(error) => {
                 // A channel on which a call hangs is not used again.
                 self.broken.cancel();

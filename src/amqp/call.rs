@@ -16,7 +16,7 @@ pub(super) const PRECONDITION_FAILED: u16 = 406;
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// No answer came in time; what the broker did is unknown and the channel is not used again.
-    #[error("{call} got no answer within {limit:?}")]
+    #[error("the broker did not respond to {call} within {limit:?}")]
     TimedOut {
         /// The AMQP method.
         call: &'static str,
@@ -32,7 +32,7 @@ pub enum CallError {
         source: lapin::Error,
     },
     /// The broker ended a subscription.
-    #[error("the broker ended the subscription (queue deleted or moved?)")]
+    #[error("the broker cancelled the subscription; its queue may have been deleted or moved")]
     Cancelled,
     /// The connection was lost.
     #[error("the connection was lost: {cause}")]
@@ -72,16 +72,16 @@ impl CallError {
     pub(super) fn remedy(&self) -> Option<&'static str> {
         if self.is_unreadable() {
             return Some(
-                "report this as a defect: the broker sent something that this program cannot read and did not expect; \
-                 a message that comes with it moves to the dead queue when its delivery limit is reached",
+                "report this as a defect: the broker sent data that this program cannot read; a message that causes \
+                 this is dead-lettered when its delivery limit is reached",
             );
         }
         match self.channel_error()?.0 {
-            ACCESS_REFUSED => Some("give the broker user the permission that the text names"),
-            NOT_FOUND => Some("declare the topology, with a user that may configure it"),
-            PRECONDITION_FAILED => {
-                Some("the object exists with other arguments: set them by a policy, or delete it and declare it again")
-            }
+            ACCESS_REFUSED => Some("give the broker user the permission that the error names"),
+            NOT_FOUND => Some("run `testmo-courier topology declare` with a user that has the configure permission"),
+            PRECONDITION_FAILED => Some(
+                "the object exists with other arguments: set the configuration to the values that the broker has, or configure another name",
+            ),
             _ => None,
         }
     }

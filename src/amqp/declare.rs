@@ -36,11 +36,15 @@ impl Mismatch {
     /// Returns what a person can do about the mismatch.
     pub fn remedy(&self) -> &'static str {
         match self.problem {
-            Problem::Missing => "declare the topology with a user that may configure it, or import it as definitions",
-            Problem::Different => {
-                "arguments cannot be changed: set them by a policy, or empty, delete and declare it again"
+            Problem::Missing => {
+                "run `testmo-courier topology declare` with a user that has the configure permission, or import the object as definitions"
             }
-            Problem::Unknown => "nothing, if messages flow; else give the user permissions on this object",
+            Problem::Different => {
+                "the arguments of an existing object are fixed: set the configuration to the values that the broker has, or configure another name"
+            }
+            Problem::Unknown => {
+                "if messages are delivered, nothing is to be done; otherwise give the user permissions on this object"
+            }
         }
     }
 }
@@ -50,7 +54,7 @@ impl fmt::Display for Mismatch {
         let Self { object, detail, .. } = self;
         match self.problem {
             Problem::Missing => write!(f, "{object} does not exist"),
-            Problem::Different => write!(f, "{object} differs from what is wanted: {detail}"),
+            Problem::Different => write!(f, "{object} differs from the configuration: {detail}"),
             Problem::Unknown => write!(f, "{object} could not be checked: {detail}"),
         }
     }

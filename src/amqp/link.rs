@@ -38,7 +38,7 @@ pub enum ConnectError {
         cause: String,
     },
     /// The peer did not finish the handshake in time.
-    #[error("{target} did not answer within {limit:?}")]
+    #[error("{target} did not respond within {limit:?}")]
     TimedOut {
         /// The broker without credentials.
         target: String,
@@ -46,13 +46,13 @@ pub enum ConnectError {
         limit: Duration,
     },
     /// The user or the password is wrong.
-    #[error("{target} refuses the user or the password")]
+    #[error("{target} refused the user or the password")]
     Credentials {
         /// The broker without credentials.
         target: String,
     },
     /// The virtual host does not exist or is closed to this user.
-    #[error("{target} refuses the virtual host: {cause}")]
+    #[error("{target} refused the virtual host: {cause}")]
     VirtualHost {
         /// The broker without credentials.
         target: String,
@@ -60,7 +60,7 @@ pub enum ConnectError {
         cause: String,
     },
     /// TLS could not be established.
-    #[error("no TLS with {target}: {cause}")]
+    #[error("no TLS connection to {target}: {cause}")]
     Tls {
         /// The broker without credentials.
         target: String,
@@ -68,7 +68,7 @@ pub enum ConnectError {
         cause: String,
     },
     /// The peer answers, but not as AMQP 0-9-1 requires.
-    #[error("{target} does not speak AMQP 0-9-1 with us: {cause}")]
+    #[error("{target} did not respond as an AMQP 0-9-1 broker: {cause}")]
     Protocol {
         /// The broker without credentials.
         target: String,
@@ -84,13 +84,13 @@ impl ConnectError {
             Self::Address => {
                 "write special characters of user and password as %XX, and the default virtual host as %2f"
             }
-            Self::Unreachable { .. } => "check host name, port and firewall, and that the broker runs",
+            Self::Unreachable { .. } => "check host name, port and firewall, and that the broker is running",
             Self::TimedOut { .. } => "check that the address belongs to a broker and that the broker is not overloaded",
             Self::Credentials { .. } => {
                 "check user and password; the user `guest` may only connect from the broker's own machine"
             }
             Self::VirtualHost { .. } => {
-                "check what follows the last slash (the default virtual host is written %2f) and the user's permissions"
+                "check the virtual host after the last slash (the default one is written %2f) and the user's permissions on it"
             }
             Self::Tls { .. } => {
                 "check the broker's certificate, its host name and the trusted authorities (SSL_CERT_FILE)"
@@ -181,7 +181,7 @@ impl Link {
     pub async fn close(&self) {
         let closing = self.connection.close(200, "OK".into());
         if let Err(error) = limited("connection.close", self.close_timeout, closing).await {
-            tracing::debug!(%error, "broker connection was not closed in order");
+            tracing::debug!(%error, "broker connection was not closed cleanly");
         }
     }
 }

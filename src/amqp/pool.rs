@@ -191,7 +191,7 @@ impl Slot {
         let confirm = match tokio::time::timeout(self.publish_timeout, sending).await {
             Ok(Ok(confirm)) => confirm,
             Ok(Err(error)) => return Err(failed(exchange, &error)),
-            Err(_) => return Err(silence("not written", self.publish_timeout)),
+            Err(_) => return Err(silence("the message was not written", self.publish_timeout)),
         };
         match tokio::time::timeout(self.confirm_timeout, confirm).await {
             Ok(Ok(Confirmation::Ack(None))) => Ok(()),
@@ -203,10 +203,10 @@ impl Slot {
             }),
             Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused { exchange }),
             Ok(Ok(Confirmation::NotRequested)) => {
-                Err(PublishError::Unknown { cause: "the channel does not confirm".to_owned() })
+                Err(PublishError::Unknown { cause: "the channel does not send publisher confirms".to_owned() })
             }
             Ok(Err(error)) => Err(failed(exchange, &error)),
-            Err(_) => Err(silence("not confirmed", self.confirm_timeout)),
+            Err(_) => Err(silence("the message was not confirmed", self.confirm_timeout)),
         }
     }
 }

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The broker refused the message, for instance because the queue is full.
-    #[error("the broker refused a message for exchange `{exchange}` (queue full?)")]
+    #[error("the broker refused a message for exchange `{exchange}`; a queue may be full")]
     Refused {
         /// The exchange of the message.
         exchange: String,
@@ -23,7 +23,7 @@ pub enum PublishError {
     },
     /// The broker closed the channel because of the message: the exchange is missing, or this user has no permission
     /// for it.
-    #[error("the broker does not take messages for exchange `{exchange}`: {text} ({code})")]
+    #[error("the broker does not accept messages for exchange `{exchange}`: {text} ({code})")]
     Forbidden {
         /// The exchange of the message.
         exchange: String,
@@ -33,19 +33,19 @@ pub enum PublishError {
         text: String,
     },
     /// The message was sent, and then no answer came or the connection was lost.
-    #[error("it is unknown whether the broker has the message: {cause}")]
+    #[error("it is unknown whether the broker stored the message: {cause}")]
     Unknown {
         /// What happened.
         cause: String,
     },
     /// The message was not sent: there was no usable connection within the time limit.
-    #[error("the broker cannot be published to: {cause}")]
+    #[error("the message was not published: {cause}")]
     Unavailable {
         /// What is wrong with the connection.
         cause: String,
     },
     /// The message was not sent: the body is larger than configured.
-    #[error("a message of {bytes} bytes is over the limit of {limit}")]
+    #[error("the message has {bytes} bytes; at most {limit} are allowed")]
     TooLarge {
         /// The body's size in bytes.
         bytes: usize,

@@ -125,7 +125,7 @@ impl Publisher {
             Ok(result) => result,
             Err(_) if claim.take() => Err(self.unavailable()),
             Err(_) => Err(PublishError::Unknown {
-                cause: "the channel was given up while the message was under way".to_owned(),
+                cause: "the channel was closed while the message was in flight".to_owned(),
             }),
         }
     }
@@ -133,7 +133,7 @@ impl Publisher {
     /// Adds the broker's reason to a missing answer, if the broker has announced that it is blocked.
     fn unknown(&self, cause: String) -> PublishError {
         let cause = match &*self.status.borrow() {
-            Status::Blocked { reason } => format!("{cause}; it takes no messages: {reason}"),
+            Status::Blocked { reason } => format!("{cause}; the broker accepts no messages: {reason}"),
             Status::Connecting | Status::Up | Status::Down { .. } | Status::Closed => cause,
         };
         PublishError::Unknown { cause }
@@ -145,7 +145,7 @@ impl Publisher {
             _ if self.stop.is_cancelled() => "shutting down".to_owned(),
             Status::Connecting => "not connected yet".to_owned(),
             Status::Down { cause } => cause.clone(),
-            Status::Blocked { reason } => format!("it takes no messages: {reason}"),
+            Status::Blocked { reason } => format!("the broker accepts no messages: {reason}"),
             Status::Up => format!("all channels were busy for {limit:?}"),
             Status::Closed => "the connection was closed".to_owned(),
         };

@@ -184,7 +184,7 @@ impl Consumption {
                 biased;
                 () = self.close.cancelled() => return Ok(()),
                 () = broken.cancelled() => {
-                    let cause = "an acknowledgement was not taken".to_owned();
+                    let cause = "an acknowledgement could not be sent".to_owned();
                     return Err(CallError::Lost { cause });
                 }
                 error = ended(&mut changes) => return Err(error),
@@ -280,7 +280,7 @@ impl Session {
                 self.handed_over += 1;
                 let message = guarded_now(|| Message::read(&mut delivery, &self.marker)).unwrap_or_else(|panic| {
                     panics.add();
-                    tracing::error!(tag = delivery.delivery_tag, %panic, "a message is taken without its properties");
+                    tracing::error!(tag = delivery.delivery_tag, %panic, "the properties of a message could not be read; they are ignored");
                     Message { body: std::mem::take(&mut delivery.data), ..Message::default() }
                 });
                 room.send(Event::Delivery(Box::new(Delivery {

@@ -63,8 +63,8 @@ impl StatusBoard {
         if self.change(Status::Blocked { reason: reason.clone() }) {
             tracing::warn!(
                 connection = %self.connection, broker = %self.target, reason,
-                remedy = "free memory or disk on the broker; publishing goes on automatically",
-                "broker takes no messages",
+                remedy = "free memory or disk space on the broker; publishing resumes automatically",
+                "broker accepts no messages",
             );
         }
     }

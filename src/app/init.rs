@@ -33,7 +33,7 @@ pub enum InitError {
         setting: &'static str,
     },
     /// The master key of a store that is there already is missing.
-    #[error("the store is there, but its master key is not at {}", key_file.display())]
+    #[error("the store exists, but its master key file {} does not", key_file.display())]
     NoMasterKey {
         /// Where it should be.
         key_file: PathBuf,

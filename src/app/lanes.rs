@@ -27,7 +27,7 @@ pub enum LaneError {
     #[error(transparent)]
     NotATenant(#[from] NotAnId),
     /// No connection belongs to the lane.
-    #[error("no connection is entered for {}", .0.name())]
+    #[error("no connection is stored for {}", .0.name())]
     Unknown(LaneSelector),
     /// The store does not answer.
     #[error(transparent)]

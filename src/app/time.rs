@@ -13,7 +13,8 @@ use crate::clock::Clock;
 /// # Errors
 /// When it is not written as `30s`, `5m` or `1h 30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime_serde::re::humantime::parse_duration(text).map_err(|_| "a time is written as 30s, 5m or 1h 30m".into())
+    humantime_serde::re::humantime::parse_duration(text)
+        .map_err(|_| "write a duration such as 30s, 5m or 1h 30m".into())
 }
 
 /// Returns the time on the system's clock, in milliseconds since 1970.

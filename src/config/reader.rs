@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
                 None => {
                     let near = known.keys().min_by_key(|k| (distance(k, key), (*k).clone()));
                     let near = near.filter(|k| distance(k, key) <= 1 + key.len() / 4);
-                    let hint = near.map_or("`config show` lists all keys".into(), |k| format!("is `{k}` meant?"));
+                    let hint = near.map_or("`config show` lists all keys".into(), |k| format!("did you mean `{k}`?"));
                     format!("{}unknown key `{key}`; {hint}", origin(value))
                 }
             };
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
             Ok(time) if range.contains(&time) => time,
             Ok(_) | Err(_) => {
                 let (from, to) = (in_words(*range.start()), in_words(*range.end()));
-                self.problem(key, &format!("a time from {from} to {to}, such as \"10s\" or \"5m\""));
+                self.problem(key, &format!("a duration from {from} to {to}, such as \"10s\" or \"5m\""));
                 Duration::ZERO
             }
         }

@@ -14,31 +14,31 @@ pub enum StoreError {
     #[error("there is no store at {0}: run `testmo-courier init`, or check store.url")]
     Missing(String),
     /// Another worker uses the file.
-    #[error("{0} is in use by another worker: stop it, or give each worker a store of its own")]
+    #[error("{0} is in use by another worker: stop that worker, or give each worker its own store")]
     InUse(String),
     /// The database does not answer.
-    #[error("the store does not answer ({0}): check that it runs, and host and port in store.url")]
+    #[error("the store does not respond ({0}): check that the database runs, and host and port in store.url")]
     Away(String),
     /// The database does not know the user or its password.
-    #[error("the store refuses the user ({0}): check user and password in store.url")]
+    #[error("the store refused the user ({0}): check user and password in store.url")]
     Refused(String),
     /// The server does not have the database.
     #[error("the server has no such database ({0}): create it with `createdb`, or check store.url")]
     NoDatabase(String),
     /// The server is out of connections.
     #[error(
-        "the server has no connection left ({0}): lower store.max_connections of the workers, or raise the server's \
+        "the database server has no free connection ({0}): lower store.max_connections of the workers, or raise the server's \
          max_connections"
     )]
     Full(String),
     /// The disk is full, or the database has reached its limit.
-    #[error("the store has no room left ({0}): free space on its disk, or raise store.max_file_bytes")]
+    #[error("the store is full ({0}): free space on its disk, or raise store.max_file_bytes")]
     NoRoom(String),
     /// The user may not do what is needed.
-    #[error("the user of the store may not do what is needed ({0}): make it the owner of the database")]
+    #[error("the database user lacks a permission ({0}): make the user the owner of the database")]
     Forbidden(String),
     /// The store's tables are those of a later version.
-    #[error("the store was made by a newer version: run that version, or a newer one")]
+    #[error("the store was created by a newer version: run that version or a newer one")]
     Newer,
     /// The database failed otherwise.
     #[error("the store failed: {0}")]
@@ -47,7 +47,7 @@ pub enum StoreError {
     #[error("the store's tables could not be prepared: {0}")]
     Migration(Arc<MigrateError>),
     /// A stored value is not what this version writes.
-    #[error("the store holds a value of `{0}` that this version cannot read")]
+    #[error("the store contains a value of `{0}` that this version cannot read")]
     Malformed(String),
     /// A row holds a value that this version does not know.
     #[error(
@@ -126,7 +126,7 @@ impl From<sqlx::Error> for StoreError {
     /// By the SQLSTATE of PostgreSQL, whose first two characters are the class; SQLite's codes are shorter.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the enum is not exhaustive; what has no remedy of its own is told as it is"
+        reason = "the enum is not exhaustive; an error without its own remedy is reported unchanged"
     )]
     fn from(error: sqlx::Error) -> Self {
         if let Some(code) = code(&error).filter(|code| code.len() == 5) {
@@ -148,7 +148,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Io(cause) => Self::Away(cause.to_string()),
             sqlx::Error::Protocol(cause) => Self::Away(cause.clone()),
             sqlx::Error::Tls(cause) => Self::Away(format!("TLS: {cause}")),
-            sqlx::Error::PoolTimedOut => Self::Away("no connection to be had".into()),
+            sqlx::Error::PoolTimedOut => Self::Away("no free connection".into()),
             sqlx::Error::WorkerCrashed => Self::Away("the connection broke".into()),
             sqlx::Error::PoolClosed => Self::Closed,
             _ => Self::Database(Arc::new(error)),
@@ -165,7 +165,7 @@ impl From<Panic> for StoreError {
 impl From<MigrateError> for StoreError {
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the enum is not exhaustive; what has no remedy of its own is told as it is"
+        reason = "the enum is not exhaustive; an error without its own remedy is reported unchanged"
     )]
     fn from(error: MigrateError) -> Self {
         match error {

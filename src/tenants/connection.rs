@@ -126,7 +126,7 @@ impl Tenants {
             };
         }
         let Some(mapping) = row.resolved.clone() else {
-            return not_ready(Reason::Unverified, Some("the names in the mapping are not known yet".into()));
+            return not_ready(Reason::Unverified, Some("the names in the mapping are not resolved yet".into()));
         };
         match self.access(&row) {
             Ok(access) => Resolution::Ready(Arc::new(Connection {

@@ -28,7 +28,7 @@ pub struct Keyring {
 pub enum KeyError {
     /// The file cannot be read or created.
     #[error(
-        "the master key file {path} cannot be used ({source}): put the file back that `testmo-courier init` made, or \
+        "the master key file {path} cannot be used ({source}): restore the file that `testmo-courier init` created, or \
          check keys.master_key_file"
     )]
     File {
@@ -38,16 +38,18 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The file holds something else.
-    #[error("{0} does not hold a master key (64 hexadecimal digits): put the file back that `init` made")]
+    #[error(
+        "{0} does not hold a master key (64 hexadecimal digits): restore the file that `testmo-courier init` created"
+    )]
     NotAKey(PathBuf),
     /// The store's keys were encrypted with another master key.
-    #[error("the master key in {0} is not the one that the store's API keys are encrypted with: put that one back")]
+    #[error("the master key in {0} is not the one that encrypts the store's API keys: restore that master key file")]
     OtherMasterKey(PathBuf),
     /// The key was entered for another tenant or origin.
-    #[error("the API key was entered for another address: enter it again for this one")]
+    #[error("the API key was entered for another base URL: enter the API key again for this one")]
     BoundElsewhere,
     /// The ciphertext was changed.
-    #[error("the stored API key cannot be decrypted: enter it again")]
+    #[error("the stored API key cannot be decrypted: enter the API key again")]
     Broken,
 }
 

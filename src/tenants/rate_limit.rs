@@ -35,14 +35,11 @@ impl Tenants {
         if let Permit::Wait(Pause { wait, broken }) = permit {
             let seconds = wait.as_secs() + 1;
             let (reason, why) = if broken {
-                (Reason::ServerError, "Testmo has failed again and again, so it has a pause")
+                (Reason::ServerError, "requests are paused because Testmo failed repeatedly")
             } else {
-                (Reason::Throttled, "Testmo asked for a pause")
+                (Reason::Throttled, "requests are paused by Testmo's rate limit")
             };
-            return Ok(Examined::failed(
-                reason,
-                format!("{why}, and {seconds} s of it are left; it was not asked again"),
-            ));
+            return Ok(Examined::failed(reason, format!("{why}, for {seconds} s more; no request was sent")));
         }
         let examined = examine(client, access, project, folder, spec).await;
         let signal = match (&examined.finding, examined.pause) {

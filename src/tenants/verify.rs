@@ -24,11 +24,9 @@ struct Ended {
 }
 
 async fn read_target(client: &Client, access: &Access, project: u64, folder: u64) -> Result<Verification, Ended> {
-    let user = client.user(access).await.map_err(|error| fails(&error, "asking who the key belongs to"))?;
-    let name = client
-        .project(access, project)
-        .await
-        .map_err(|error| fails(&error, &format!("looking for project {project}")))?;
+    let user = client.user(access).await.map_err(|error| fails(&error, "reading the user of the API key"))?;
+    let name =
+        client.project(access, project).await.map_err(|error| fails(&error, &format!("reading project {project}")))?;
     let folders = client
         .folders(access, project)
         .await

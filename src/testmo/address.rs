@@ -64,26 +64,26 @@ impl AddressPolicy {
         }
         let refuse =
             |why: &str| Err(AddressRefused(format!("{why}; the base URL has the form https://<name>.testmo.net")));
-        let Ok(url) = Url::parse(typed) else { return refuse("that is not a web address") };
+        let Ok(url) = Url::parse(typed) else { return refuse("the base URL is not a web address") };
         if url.scheme() != "https" {
-            return refuse("it does not start with https://");
+            return refuse("the base URL does not start with https://");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return refuse("it holds a user name or password");
+            return refuse("the base URL contains a user name or password");
         }
         if url.port().is_some() {
-            return refuse("it names a port");
+            return refuse("the base URL contains a port");
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return refuse("something follows the host name");
+            return refuse("the base URL contains something after the host name");
         }
         match url.host() {
             Some(Host::Domain(host)) if self.allowed_hosts.iter().any(|pattern| fits(pattern, host)) => {
                 Ok(Origin { text: format!("https://{host}"), insecure: false })
             }
-            Some(Host::Domain(_)) => refuse("its host is not one of those that keys are sent to"),
-            Some(Host::Ipv4(_) | Host::Ipv6(_)) => refuse("it names an address instead of a host"),
-            None => refuse("it names no host"),
+            Some(Host::Domain(_)) => refuse("the host is not listed in testmo.allowed_hosts"),
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) => refuse("the base URL contains an IP address instead of a host name"),
+            None => refuse("the base URL contains no host name"),
         }
     }
 }

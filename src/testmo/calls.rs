@@ -121,7 +121,7 @@ impl Client {
                 None => return Ok(all),
             }
         }
-        Err(ApiError::Unreadable("a list has no end".into()))
+        Err(ApiError::Unreadable("a list does not end".into()))
     }
 
     /// Reads a short page of a folder's cases, to check whether Testmo answers lists.
@@ -212,7 +212,7 @@ impl Client {
                 return Ok(CaseList { requests, ..cases });
             }
         }
-        Err(ApiError::Unreadable("cases vanished from the folder during each of three readings".into()))
+        Err(ApiError::Unreadable("cases disappeared from the folder during each of three attempts to list them".into()))
     }
 
     /// Reads the list once; `None` if rows vanished meanwhile.
@@ -253,7 +253,7 @@ impl Client {
                 Some(_) | None => return Ok(Some(CaseList { rows, since, descends, requests: 0 })),
             }
         }
-        Err(ApiError::Unreadable("the list of cases has no end".into()))
+        Err(ApiError::Unreadable("the list of cases does not end".into()))
     }
 }
 

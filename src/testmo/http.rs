@@ -71,7 +71,10 @@ impl Http {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| wire_trouble(&error, true))? {
             if body.len() + chunk.len() > self.max_response_bytes {
-                return Err(ApiError::Unreadable(format!("it is longer than {} bytes", self.max_response_bytes)));
+                return Err(ApiError::Unreadable(format!(
+                    "the response is longer than {} bytes",
+                    self.max_response_bytes
+                )));
             }
             body.extend_from_slice(&chunk);
         }

@@ -17,9 +17,9 @@ pub(super) struct ListedResolver;
 /// The reason why a name has no usable address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ResolveError {
-    #[error("the host name is not known")]
+    #[error("the host name is unknown")]
     Unknown,
-    #[error("the host name leads to {0}, which is not a public address")]
+    #[error("the host name resolves to {0}, which is not a public address")]
     NotPublic(std::net::IpAddr),
 }
 

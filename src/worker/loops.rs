@@ -18,7 +18,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// The loop of a task ended before the worker was asked to stop, or by a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the task `{task}` of the worker ended, which is a defect")]
+#[error("the task `{task}` of the worker ended because of a defect")]
 pub struct TaskEnded {
     /// The task.
     pub task: Task,

@@ -82,7 +82,7 @@ pub enum RunError {
     #[error(transparent)]
     Client(#[from] NoClient),
     /// The address for metrics and health is in use, or not an address of this machine.
-    #[error("cannot listen at {address} ({source}): free it, or change observe.listen")]
+    #[error("cannot listen on {address} ({source}): free the address, or change observe.listen")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -90,7 +90,7 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// The metrics contradict each other, which is a defect.
-    #[error("the metrics cannot be made: {0}")]
+    #[error("the metrics cannot be created: {0}")]
     Metrics(#[from] prometheus::Error),
     /// It started, and a defect ended one of its tasks.
     #[error(transparent)]

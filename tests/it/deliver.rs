@@ -50,7 +50,8 @@ async fn another_batch_under_the_same_id_is_refused_and_the_first_one_untouched(
     let shelved = stage.shelf().await.remove(0).content;
     assert_eq!(shelved.reason, Reason::BatchConflict);
     let detail = shelved.detail.unwrap();
-    let when = detail.strip_prefix("the first batch of this id arrived at ").unwrap_or_else(|| panic!("{detail}"));
+    let when =
+        detail.strip_prefix("the first batch with this batch_id arrived at ").unwrap_or_else(|| panic!("{detail}"));
     assert_eq!(when.parse::<jiff::Timestamp>().unwrap().to_string(), when);
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

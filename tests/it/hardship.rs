@@ -52,7 +52,7 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
     until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: store"))).await;
     assert_eq!(process.metric("testmo_courier_store_up"), Some(0.0));
     let said = process.output();
-    assert!(said.contains("the store has no room left") && said.contains("free space on its disk"), "{said}");
+    assert!(said.contains("the store is full") && said.contains("free space on its disk"), "{said}");
     let before = stage.shelf().await.len();
     assert!((1..7).contains(&before), "{before} of 7 are on the shelf");
 
@@ -115,7 +115,10 @@ async fn an_incomplete_topology_is_reported_and_waiting_events_are_sent_once_it_
     until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: intake"))).await;
     until(async || process.output().contains("no queue 'testmo.other'")).await;
     let said = process.output();
-    assert!(said.contains("declare the topology, with a user that may configure it"), "{said}");
+    assert!(
+        said.contains("run `testmo-courier topology declare` with a user that has the configure permission"),
+        "{said}"
+    );
     let declared = command(&stage).args(["topology", "declare"]).output().unwrap();
     assert!(declared.status.success(), "{declared:?}");
     // Both queues are bound now, and the worker finds its own queue automatically.

@@ -16,7 +16,7 @@ use crate::support::waiting::until;
 /// Returns why a message goes to the shelf, and the beginning of its detail; `None` if the message is a batch.
 fn fate(message: &[u8], largest: usize) -> Option<(Reason, String)> {
     if message.len() > largest {
-        return Some((Reason::TooLarge, format!("{} bytes", message.len())));
+        return Some((Reason::TooLarge, format!("the message has {} bytes", message.len())));
     }
     let broken = decode(message).err()?;
     let reason = match &broken {

@@ -320,7 +320,7 @@ async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more
         assert_eq!(process.exit().await.code(), Some(1), "{task}: {}", process.output());
         let output = process.output();
         assert!(output.contains(&format!("the loop of {task} ends as ordered")), "{output}");
-        assert!(output.contains("of the worker ended, which is a defect"), "{output}");
+        assert!(output.contains("of the worker ended because of a defect"), "{output}");
     }
     stage.environment.remove("COURIER_PANIC_AT");
     let process = Process::start(&stage).await;

@@ -29,7 +29,7 @@ pub struct BatchDetails {
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// Nothing is known of it.
-    #[error("no batch {0} is known: it was not received, or waits in the broker or with a worker")]
+    #[error("no batch {0} is known: it was not received, or it waits in the broker or in a worker")]
     Unknown(BatchKey),
     /// The store does not answer.
     #[error(transparent)]

@@ -151,7 +151,7 @@ async fn discard(store: &Store, before: &Removal) -> Result<usize, RemoveError> 
         done += outcome.done.len();
         if !is_whole || !outcome.changed.is_empty() {
             let all = before.shelved.len();
-            let what = format!("{done} of {all} entries were discarded, its connection stays");
+            let what = format!("{done} of {all} entries were discarded; the connection was not removed");
             return Err(changed(tenant, &what, 0));
         }
     }

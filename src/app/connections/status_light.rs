@@ -59,8 +59,8 @@ pub fn note(row: &ConnectionRow, today: Date) -> String {
         };
     }
     match days_until_expiry(row, today) {
-        Some(days) if days < 0 => "the key has expired: enter a new one".into(),
-        Some(days) if days <= SOON_DAYS => "the key expires soon: enter a new one".into(),
+        Some(days) if days < 0 => "the API key has expired: enter a new one".into(),
+        Some(days) if days <= SOON_DAYS => "the API key expires soon: enter a new one".into(),
         Some(_) | None => String::new(),
     }
 }

@@ -35,7 +35,7 @@ pub struct Preview {
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
     /// The connection was never verified with this mapping.
-    #[error("the names in the mapping are not known yet")]
+    #[error("the names in the mapping are not resolved yet")]
     NamesUnknown(TenantId),
     /// The API key cannot be used.
     #[error("{why}")]
@@ -46,7 +46,7 @@ pub enum PreviewError {
         why: String,
     },
     /// The account is paused.
-    #[error("Testmo takes no requests now")]
+    #[error("requests to this Testmo account are paused")]
     Paused {
         /// The seconds that are left of the pause.
         seconds: u64,
@@ -138,10 +138,10 @@ fn chosen(all: Vec<CasePreview>, position: Option<usize>) -> Result<Vec<(usize, 
 fn notes(row: &ConnectionRow, batch: &Batch) -> Vec<String> {
     let mut notes = Vec::new();
     if batch.key.tenant != row.tenant {
-        notes.push(format!("the batch is for {}, and shown as if it were for {}", batch.key.tenant, row.tenant));
+        notes.push(format!("the batch is for {}; the preview uses the connection of {}", batch.key.tenant, row.tenant));
     }
     if !row.is_verified() {
-        notes.push("the connection is not verified, so batches wait".into());
+        notes.push("the connection is not verified, so batches are held".into());
     }
     notes
 }
@@ -152,18 +152,18 @@ fn folder(row: &ConnectionRow, batch: &Batch, there: Option<&[Folder]>) -> Strin
     match (&batch.folder, there) {
         (RequestedFolder::Tenant, None) => own,
         (RequestedFolder::Tenant, Some(there)) => match path_of(there, row.folder) {
-            Some(path) => format!("{} {path} (it is there)", row.folder),
-            None => format!("{} (does not exist: batches will wait)", row.folder),
+            Some(path) => format!("{} {path} (exists)", row.folder),
+            None => format!("{} (does not exist: batches are held)", row.folder),
         },
         (RequestedFolder::Path(names), None) => format!("{own}, below it {}", names.join("/")),
         (RequestedFolder::Path(names), Some(there)) => match descend(there, row.folder, names) {
-            (reached, []) => format!("{own}, below it {} (it is there, {reached})", names.join("/")),
-            (_, missing) => format!("{own}, below it {} (to be created: {})", names.join("/"), missing.join("/")),
+            (reached, []) => format!("{own}, below it {} (exists, {reached})", names.join("/")),
+            (_, missing) => format!("{own}, below it {} (will be created: {})", names.join("/"), missing.join("/")),
         },
         (RequestedFolder::Id(id), None) => format!("{id}, if it is {own} or below it"),
         (RequestedFolder::Id(id), Some(there)) if lies_under(there, *id, row.folder) => {
-            format!("{id} {} (it is there)", path_of(there, *id).unwrap_or_default())
+            format!("{id} {} (exists)", path_of(there, *id).unwrap_or_default())
         }
-        (RequestedFolder::Id(id), Some(_)) => format!("{id} (it is not below {own}: the batch will wait)"),
+        (RequestedFolder::Id(id), Some(_)) => format!("{id} (not below {own}: the batch is held)"),
     }
 }

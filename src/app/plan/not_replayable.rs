@@ -10,10 +10,12 @@ pub enum NotReplayable {
     #[error(transparent)]
     Unfinished(#[from] Unfinished),
     /// The message is not a batch.
-    #[error("it is not a batch: {0}")]
+    #[error("the message is not a batch: {0}")]
     NotABatch(String),
     /// The message is larger than the worker takes.
-    #[error("it has {bytes} bytes, and the worker takes {most}: publish the cases in several smaller batches")]
+    #[error(
+        "the message has {bytes} bytes, and the worker accepts at most {most}: publish the cases in several smaller batches"
+    )]
     TooLarge {
         /// The size of the message.
         bytes: usize,
@@ -21,15 +23,15 @@ pub enum NotReplayable {
         most: usize,
     },
     /// The ledger holds another batch with the same id.
-    #[error("another batch of this id was received before: publish the cases under a batch_id of their own")]
+    #[error("another batch with this batch_id was received before: publish the cases with a new batch_id")]
     Conflict,
     /// All its cases are delivered.
-    #[error("all its cases are in Testmo already: it can be discarded")]
+    #[error("all cases of the batch are already in Testmo: the entry can be discarded")]
     Delivered,
     /// The entry has changed since the person saw it.
-    #[error("it was changed meanwhile")]
+    #[error("the entry was changed meanwhile")]
     Changed,
     /// A person gave the batch up.
-    #[error("the batch was {} before: publish the cases under another batch_id", .0.name())]
+    #[error("the batch already ended as {}: publish the cases with a new batch_id", .0.name())]
     GivenUp(BatchState),
 }

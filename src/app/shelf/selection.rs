@@ -34,7 +34,7 @@ pub enum SelectionError {
     #[error("ids and filters cannot be combined")]
     NamesAndFilters,
     /// No entry has this name.
-    #[error("nothing with the id {0} is on the shelf")]
+    #[error("no entry {0} is on the shelf")]
     NotOnShelf(EntryName),
     /// The store does not answer.
     #[error(transparent)]
@@ -102,7 +102,7 @@ impl FromStr for EntryName {
         if text.contains('/') {
             return text.parse().map(Self::Batch).map_err(|why| format!("`{text}` is not TENANT/BATCH: {why}"));
         }
-        text.parse().map(Self::Id).map_err(|why| format!("{why}, nor a batch as TENANT/BATCH"))
+        text.parse().map(Self::Id).map_err(|why| format!("{why}, and not a batch as TENANT/BATCH"))
     }
 }
 

@@ -28,7 +28,8 @@ impl FromStr for TimeBound {
         if let Some(begin) = day.and_then(|day| format!("{day}T00:00:00Z").parse::<Timestamp>().ok()) {
             return Ok(Self::At(begin.as_millisecond()));
         }
-        let written = "write how long ago, as 2h or 3days, a day, as 2026-11-20, or a time, as 2026-11-20T09:30:00Z";
+        let written =
+            "write an age such as 2h or 3days, a day such as 2026-11-20, or a time such as 2026-11-20T09:30:00Z";
         duration(text).map(Self::Ago).map_err(|_| written.into())
     }
 }

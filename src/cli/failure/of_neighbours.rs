@@ -12,7 +12,7 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match error.0.as_slice() {
             [one] => Self::Usage(Words::fact(one)),
-            many => Self::Usage(Words::new("the configuration has several mistakes", many.join("\n  "))),
+            many => Self::Usage(Words::new("the configuration has several errors", many.join("\n  "))),
         }
     }
 }

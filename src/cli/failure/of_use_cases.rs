@@ -47,7 +47,7 @@ impl From<SetError> for Failure {
                 format!("{tenant} is new and lacks {}", parts.into_iter().map(option).collect::<Vec<_>>().join(", ")),
                 "give them: Testmo shows the ids of project and folder in the address of the repository page",
             ),
-            SetError::Address { base_url, refused } => Self::usage(format!("{base_url} is refused"), refused),
+            SetError::Address { base_url, refused } => Self::usage(format!("{base_url} is not allowed"), refused),
             SetError::Expired(_) => {
                 Self::usage(error, "give the day on which it will expire with --expires YYYY-MM-DD, or --no-expiry")
             }

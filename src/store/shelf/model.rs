@@ -101,9 +101,7 @@ impl std::str::FromStr for ShelfId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        i64::from_str_radix(text, 16)
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not an id as `shelf list` prints them"))
+        i64::from_str_radix(text, 16).map(Self).map_err(|_| format!("`{text}` is not an id as printed by `shelf list`"))
     }
 }
 

@@ -24,7 +24,7 @@ pub(in crate::worker) async fn admit(
 ) -> Result<Option<Box<ActiveBatch>>, StoreError> {
     let (bytes, most) = (message.body.len(), context.config.amqp.max_message_bytes);
     if bytes > most {
-        let detail = format!("{bytes} bytes, at most {most}");
+        let detail = format!("the message has {bytes} bytes; at most {most} are allowed");
         let rejection = Rejection { reason: Reason::TooLarge, subject: None, faults: vec![], detail };
         return reject(context, &message, rejection).await.map(|()| None);
     }

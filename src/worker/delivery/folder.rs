@@ -68,7 +68,7 @@ async fn locate_by_id(
         batch.folder = Some(id);
         return Ok(NextStep::NextTurn);
     }
-    let detail = format!("folder {id} is not there, or not under the tenant's folder {}", connection.folder);
+    let detail = format!("folder {id} does not exist, or is not below the tenant's folder {}", connection.folder);
     Ok(NextStep::AwaitConnection(Reason::FolderMissing, Some(detail)))
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn create(
         free(context, &new, &holder, &FolderEnd::NotCreated).await?;
         return Ok(match leave {
             FolderPermit::Granted => {
-                let detail = Some("the list of folders took too long to create one by it".to_owned());
+                let detail = Some("listing the folders took too long, so no folder was created".to_owned());
                 NextStep::Retry(Reason::NoAnswer, detail, Duration::ZERO)
             }
             FolderPermit::Known | FolderPermit::Lost => NextStep::NextTurn,

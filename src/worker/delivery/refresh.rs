@@ -25,8 +25,8 @@ pub(super) async fn refresh_from_ledger(
         let key = batch.key.batch.clone();
         let subject = Some((key.tenant.clone(), Some(key)));
         let detail = match Timestamp::from_millisecond(record.first_seen_at) {
-            Ok(at) => format!("the first batch of this id arrived at {at:.0}"),
-            Err(_) => "the first batch of this id arrived before".into(),
+            Ok(at) => format!("the first batch with this batch_id arrived at {at:.0}"),
+            Err(_) => "the first batch with this batch_id arrived before".into(),
         };
         let rejection = Rejection { reason: Reason::BatchConflict, subject, faults: vec![], detail };
         reject(&delivery.context, &batch.message, rejection).await?;

@@ -16,9 +16,9 @@ use crate::worker::unit::unit;
 /// A queue of messages that never become work: the task that empties it, and why messages come to it.
 type Undeliverable = (Task, &'static str);
 /// The queue of messages that the broker returned too often.
-pub(in crate::worker) const GIVEN_UP: Undeliverable = (Task::DeadQueue, "the broker gave up on it");
+pub(in crate::worker) const GIVEN_UP: Undeliverable = (Task::DeadQueue, "the delivery limit was reached");
 /// The queue of messages that fit no binding.
-pub(in crate::worker) const UNROUTED: Undeliverable = (Task::UnroutedQueue, "it fits no queue");
+pub(in crate::worker) const UNROUTED: Undeliverable = (Task::UnroutedQueue, "no queue matches the routing key");
 
 /// Empties a queue onto the shelf until the intake is stopped.
 pub(in crate::worker) async fn take_undeliverable(
@@ -56,7 +56,7 @@ pub(super) async fn shelve(
         Ok(()) => acknowledge(handle).await,
         Err(StoreError::Panicked(panic)) => {
             // Reading the message only to name its tenant is not worth another panic.
-            let detail = format!("{detail}; a defect kept the worker from reading it: {panic}");
+            let detail = format!("{detail}; a defect in the worker stopped the reading of the message: {panic}");
             let unread = || {
                 let rejection = Rejection { reason, subject: None, faults: vec![], detail: detail.clone() };
                 reject(context, &message, rejection)

@@ -35,7 +35,7 @@ pub(in crate::worker) fn first_refusal(batch: &ActiveBatch) -> Option<String> {
         }
         CaseState::Lost if batch.candidates.is_empty() => Some(format!("case {} is not found in Testmo", case.key)),
         CaseState::Lost => {
-            Some(format!("case {} is not found in Testmo, but there are {:?}", case.key, batch.candidates))
+            Some(format!("case {} is not found in Testmo; possible matches are {:?}", case.key, batch.candidates))
         }
         CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) => None,
     })

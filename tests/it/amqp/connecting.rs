@@ -34,7 +34,7 @@ async fn a_refused_connection_names_cause_and_remedy_but_no_password() {
     let stage = Setup::new(Broker::shared(), "refused");
     let good = stage.config.url.clone();
     let cases = [
-        (good.replace("guest:guest@", "guest:s3cr3t@"), "refuses the user or the password"),
+        (good.replace("guest:guest@", "guest:s3cr3t@"), "refused the user or the password"),
         (good.replace("/refused", "/nowhere"), "refuses the virtual host"),
         (good.replace("127.0.0.1", "nowhere.invalid"), "cannot reach amqp://nowhere.invalid"),
         (good.replace("amqp://", "amqps://"), "no TLS with"),

@@ -115,7 +115,7 @@ async fn publisher_and_intake_reconnect(stage: Setup, broker: &Broker, trouble: 
     assert!(again.is_disjoint(&acked), "an acknowledged message came again");
     for delivery in held {
         assert!(again.contains(&id(&delivery)), "a message that was not acknowledged was lost");
-        delivery.handle.ack().await.expect_err("its session is over");
+        delivery.handle.ack().await.expect_err("the session has ended");
     }
     stage.end().await;
 }

@@ -95,7 +95,7 @@ async fn of_two_people_who_change_a_connection_the_second_one_gets_an_error() {
             folder.courier_reading(KEY, &new).is(0, &["green"]);
         })
         .await;
-    end.is(1, &["acme was changed meanwhile, so nothing was saved", "tenants show acme"]);
+    end.is(1, &["acme was changed meanwhile; nothing was saved", "tenants show acme"]);
     folder.courier(&["tenants", "list"]).is(0, &["green  acme", "1 Generated"]);
 }
 

@@ -35,7 +35,7 @@ async fn a_wrong_key_is_saved_as_not_verified_and_replacing_it_reminds_of_the_ol
     folder.set(KEY, &[]).is(0, &["green", "Revoke API keys", "Admin panel"]);
     folder.set(" \n", &[]).is(2, &["the API key is empty"]);
     folder.set("two words", &[]).is(2, &["holds blanks"]);
-    folder.set(KEY, &["--expires", "2001-01-01"]).is(2, &["expired already", "--no-expiry"]);
+    folder.set(KEY, &["--expires", "2001-01-01"]).is(2, &["is in the past", "--no-expiry"]);
     folder.courier(&["tenants", "list"]).is(0, &["green  acme"]);
 }
 
@@ -50,8 +50,10 @@ async fn a_testmo_that_wants_a_pause_is_not_asked_again_and_a_connection_that_wo
         folder.courier(&["tenants", "verify", "acme"]).is(1, &told);
         acme.clear_faults();
         let asked = acme.requests().len();
-        folder.courier(&["tenants", "verify", "acme"]).is(1, &["asked for a pause", "s of it are left"]);
-        folder.courier(&["tenants", "set", "acme", "--expires", "2999-12-31"]).is(1, &["asked for a pause"]);
+        folder.courier(&["tenants", "verify", "acme"]).is(1, &["paused by Testmo's rate limit", "s more"]);
+        folder
+            .courier(&["tenants", "set", "acme", "--expires", "2999-12-31"])
+            .is(1, &["paused by Testmo's rate limit"]);
         assert_eq!(acme.requests().len(), asked, "nothing is asked during the pause");
         folder.courier(&["tenants", "list"]).is(0, &["green  acme", "2999-12-31"]);
     }
@@ -81,11 +83,11 @@ async fn a_key_never_goes_to_another_address_than_it_was_entered_for() {
     let (old, new) = (server.origin("acme"), server.origin("other"));
     folder.origin = Some(format!("{old},{new}"));
     let change = ["tenants", "set", "acme", "--base-url", &new];
-    folder.courier(&change).is(2, &["entering the API key again", "--api-key-stdin"]);
+    folder.courier(&change).is(2, &["requires the API key to be entered again", "--api-key-stdin"]);
     assert_eq!(elsewhere.requests().len(), 0);
     folder.courier_reading(KEY, &[&change[..], &["--api-key-stdin"]].concat()).is(0, &["green"]);
     let refused = ["tenants", "set", "acme", "--base-url", "https://10.0.0.1"];
-    folder.courier(&refused).is(2, &["names an address instead of a host"]);
+    folder.courier(&refused).is(2, &["contains an IP address instead of a host name"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

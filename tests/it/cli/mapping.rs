@@ -17,7 +17,7 @@ async fn a_mapping_can_say_the_names_that_testmo_shows() {
     let told = ["red", "\"Drafft\"; there is \"Draft\", \"Review\"", "`steps`", "\"Steps\"", "Saved as not verified"];
     folder.courier(&["tenants", "set", "acme", "--mapping", "wrong.json"]).is(1, &told);
     let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/batches/01-shop-vouchers-de.json");
-    folder.courier(&["tenants", "preview", "acme", batch]).is(1, &["names in the mapping are not known yet"]);
+    folder.courier(&["tenants", "preview", "acme", batch]).is(1, &["names in the mapping are not resolved yet"]);
 
     // If Testmo lists nothing, names cannot be resolved; ids and columns work without the lists.
     server.account("acme").change_settings(|settings| settings.states_route = false);

@@ -66,7 +66,7 @@ async fn a_preview_shows_what_a_batch_would_become_and_sends_nothing() {
 
     let online =
         folder.courier_reading(batch, &["tenants", "preview", "acme", "-", "--online", "--json", "--case", "2"]);
-    online.is(0, &["to be created: Checkout", "\"position\": 2"]);
+    online.is(0, &["will be created: Checkout", "\"position\": 2"]);
     assert!(!online.out.contains("\"position\": 1"), "{online:?}");
     let requests = server.account("acme").requests();
     assert!(requests[asked..].iter().all(|request| request.method == Method::Get), "{requests:?}");

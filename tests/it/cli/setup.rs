@@ -22,11 +22,11 @@ async fn a_lost_or_exchanged_master_key_is_noticed() {
     let folder = Folder::with_store();
     let file = folder.path().join("testmo-courier.key");
     std::fs::write(&file, "0".repeat(64)).unwrap();
-    folder.courier(&["tenants", "verify", "--all"]).is(2, &["is not the one", "put that one back"]);
+    folder.courier(&["tenants", "verify", "--all"]).is(2, &["is not the one", "restore that master key file"]);
     folder.courier(&["init"]).is(2, &["is not the one"]);
     std::fs::remove_file(&file).unwrap();
-    folder.courier(&["init"]).is(2, &["its master key is not at", "put it back"]);
-    folder.courier(&["run"]).is(2, &["master key file", "put the file back that `testmo-courier init` made"]);
+    folder.courier(&["init"]).is(2, &["its master key file", "does not"]);
+    folder.courier(&["run"]).is(2, &["master key file", "restore the file that `testmo-courier init` created"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,10 +34,10 @@ async fn all_mistakes_in_the_configuration_are_reported_together() {
     let folder = Folder::empty();
     folder.courier(&["config", "check"]).is(0, &["ok"]);
     std::fs::write(folder.path().join("bad.toml"), "[retry]\nmax_attempts = 0\n[amqp]\nprefetchh = 1\n").unwrap();
-    let told = ["`retry.max_attempts`", "unknown key `amqp.prefetchh`; is `amqp.prefetch` meant?"];
+    let told = ["`retry.max_attempts`", "unknown key `amqp.prefetchh`; did you mean `amqp.prefetch`?"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     std::fs::write(folder.path().join("bad.toml"), "nope = 1\n[store]\nretention = \"soon\"\n").unwrap();
-    let told = ["unknown key `nope`; `config show` lists all keys", "a time from 1s to 3650days"];
+    let told = ["unknown key `nope`; `config show` lists all keys", "a duration from 1s to 3650days"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     folder.courier(&["config", "check", "--config", "none.toml"]).is(2, &["none.toml: cannot be read"]);
     folder.courier(&["config", "show"]).is(0, &["url = \"amqp://u:***@127.0.0.1:1/%2f\"", "[retry]"]);

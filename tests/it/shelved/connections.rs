@@ -174,7 +174,7 @@ async fn a_response_that_is_not_from_testmo_stops_the_tenant() {
         let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
         assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Parked, Reason::NotTestmo));
         let failed = stage.event_of("acme").await;
-        assert!(failed["data"]["remedy"].as_str().unwrap().contains("Check the instance URL"), "{failed}");
+        assert!(failed["data"]["remedy"].as_str().unwrap().contains("Check the base URL"), "{failed}");
         // Cases behind the page are found before anything is sent again.
         stage.account("acme").clear_faults();
         assert!(stage.connect("acme", "acme", &key_of("acme")).await);

@@ -9,10 +9,10 @@ use crate::testmo::{AddressRefused, NoClient};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyNeeded {
     /// A kept key is only ever used for the address that it was entered for.
-    #[error("changing the address means entering the API key again")]
+    #[error("a new base URL requires the API key to be entered again")]
     AddressChanged,
     /// No key is kept, or a new one is to be entered.
-    #[error("the API key is needed")]
+    #[error("the API key is missing")]
     NotKept,
 }
 
@@ -39,7 +39,7 @@ pub enum SetError {
         parts: Vec<Part>,
     },
     /// API keys are not sent to this address.
-    #[error("{base_url} is refused")]
+    #[error("{base_url} is not allowed")]
     Address {
         /// The address.
         base_url: String,
@@ -47,7 +47,7 @@ pub enum SetError {
         refused: AddressRefused,
     },
     /// The API key expires on a day that is past.
-    #[error("the API key would have expired already, on {0}")]
+    #[error("the expiration day of the API key, {0}, is in the past")]
     Expired(String),
     /// The kept API key cannot be used.
     #[error("{0}")]
@@ -56,7 +56,7 @@ pub enum SetError {
     #[error(transparent)]
     KeyNeeded(#[from] KeyNeeded),
     /// Somebody else has entered another connection in between.
-    #[error("the connection of {0} was changed meanwhile, so nothing was saved")]
+    #[error("the connection of {0} was changed meanwhile; nothing was saved")]
     Changed(TenantId),
     /// The API key cannot be encrypted.
     #[error(transparent)]

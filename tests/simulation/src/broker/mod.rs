@@ -235,7 +235,7 @@ impl Acknowledge for Handle {
     /// so is the acknowledgement.
     async fn tell(&self, end: DeliveryEnd) -> Result<(), AckLost> {
         self.fuse.cross().await;
-        let lost = || AckLost { cause: "its session is over".to_owned() };
+        let lost = || AckLost { cause: "the session has ended".to_owned() };
         if self.over.is_cancelled() {
             return Err(lost());
         }

@@ -80,7 +80,7 @@ async fn a_lost_session_is_told_and_its_acknowledgements_count_no_more() {
     let (_, a) = delivery(&mut intake).await;
     side.broker.cut(Some(1));
     assert!(matches!(intake.next().await, Some(Event::Lost(lost)) if lost == a.generation));
-    a.handle.ack().await.expect_err("its session is over");
+    a.handle.ack().await.expect_err("the session has ended");
     let (_, again) = delivery(&mut intake).await;
     assert!(again.redelivered && again.generation > a.generation);
     again.handle.ack().await.expect("told");
