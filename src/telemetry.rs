@@ -33,7 +33,7 @@ pub fn start(config: &Log) {
             let (message, place) = (crate::guard::message_of(panic.payload()), panic.location());
             let (message, thread) = (excerpt(message, LONGEST_MESSAGE), std::thread::current());
             let place = place.map(ToString::to_string);
-            tracing::error!(panic = message, place, thread = thread.name(), "panicked, which is a defect");
+            tracing::error!(panic = message, place, thread = thread.name(), "panic, which is a defect in the worker");
         }));
     }
 }

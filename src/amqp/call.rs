@@ -80,7 +80,8 @@ impl CallError {
             ACCESS_REFUSED => Some("give the broker user the permission that the error names"),
             NOT_FOUND => Some("run `testmo-courier topology declare` with a user that has the configure permission"),
             PRECONDITION_FAILED => Some(
-                "the object exists with other arguments: set the configuration to the values that the broker has, or configure another name",
+                "the object exists with other arguments: set the configuration to the values that the broker has, \
+                 or configure another name",
             ),
             _ => None,
         }

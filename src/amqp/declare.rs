@@ -37,10 +37,12 @@ impl Mismatch {
     pub fn remedy(&self) -> &'static str {
         match self.problem {
             Problem::Missing => {
-                "run `testmo-courier topology declare` with a user that has the configure permission, or import the object as definitions"
+                "run `testmo-courier topology declare` with a user that has the configure permission, or import the \
+                 object as definitions"
             }
             Problem::Different => {
-                "the arguments of an existing object are fixed: set the configuration to the values that the broker has, or configure another name"
+                "the arguments of an existing object are fixed: set the configuration to the values that the broker \
+                 has, or configure another name"
             }
             Problem::Unknown => {
                 "if messages are delivered, nothing is to be done; otherwise give the user permissions on this object"

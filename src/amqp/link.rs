@@ -90,7 +90,8 @@ impl ConnectError {
                 "check user and password; the user `guest` may only connect from the broker's own machine"
             }
             Self::VirtualHost { .. } => {
-                "check the virtual host after the last slash (the default one is written %2f) and the user's permissions on it"
+                "check the virtual host after the last slash (the default one is written %2f) and the user's \
+                 permissions on it"
             }
             Self::Tls { .. } => {
                 "check the broker's certificate, its host name and the trusted authorities (SSL_CERT_FILE)"

@@ -280,7 +280,10 @@ impl Session {
                 self.handed_over += 1;
                 let message = guarded_now(|| Message::read(&mut delivery, &self.marker)).unwrap_or_else(|panic| {
                     panics.add();
-                    tracing::error!(tag = delivery.delivery_tag, %panic, "the properties of a message could not be read; they are ignored");
+                    tracing::error!(
+                        tag = delivery.delivery_tag, %panic,
+                        "the properties of a message could not be read; they are ignored"
+                    );
                     Message { body: std::mem::take(&mut delivery.data), ..Message::default() }
                 });
                 room.send(Event::Delivery(Box::new(Delivery {

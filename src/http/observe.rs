@@ -63,7 +63,7 @@ pub async fn serve(
     // A client that keeps its connection open must not keep the worker from stopping.
     tokio::select! {
         ended = served => if let Err(error) = ended {
-            tracing::error!(%error, "metrics and health are not served any more");
+            tracing::error!(%error, "the HTTP server of metrics and health stopped");
         },
         () = stop.cancelled() => {}
     }

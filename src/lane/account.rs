@@ -17,7 +17,7 @@ use crate::batch::TenantId;
 const SOON: Duration = Duration::from_secs(2);
 /// The longest that an entry waits for others to share its request.
 const LONGEST_GATHERING: Duration = Duration::from_secs(1);
-/// The most batches that are taken off the shelf at once for a tenant.
+/// The maximum number of batches that are taken off the shelf at once for a tenant.
 const MOST_LEASED: usize = 100;
 
 /// All entries that wait for one account.

@@ -38,7 +38,12 @@ impl UnreadableRows {
         }
         if keys.insert(row.key.clone()) {
             let UnreadableRow { table, key, column } = row;
-            tracing::error!(table, key, column, "a row of the store cannot be read by this version; it is left alone");
+            tracing::error!(
+                table,
+                key,
+                column,
+                "a row of the store cannot be read by this version; the row is not changed"
+            );
         }
     }
 

@@ -280,7 +280,7 @@ fn if_listed<T>(listed: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
 fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ApiError> {
     let content = answer.content();
     if let (Err(ApiError::NotTestmo { .. }), Some(to)) = (&content, redirect_of(answer)) {
-        tracing::debug!(to, "Testmo's address redirects");
+        tracing::debug!(to, "Testmo responded with a redirect");
     }
     content
 }

@@ -81,7 +81,7 @@ mod ordered {
     pub(in crate::worker) fn after(point: Failpoint) {
         let Some(order) = ORDER.get().filter(|order| order.at == point) else { return };
         if order.passings_left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            tracing::error!(?point, "ending here, as ordered");
+            tracing::error!(?point, "ending at a failpoint");
             std::process::abort();
         }
     }

@@ -72,7 +72,7 @@ impl Loops {
         };
         let Ended { task, panic } = ended;
         let panic = panic.map(|panic| panic.to_string());
-        tracing::error!(%task, panic, "a task ended, which is a defect; the worker stops");
+        tracing::error!(%task, panic, "a task ended because of a defect; the worker stops");
         readiness.set(task.name(), false);
         stop.cancel();
         Err(TaskEnded { task })
@@ -83,7 +83,7 @@ impl Loops {
     pub(super) fn panicked(&mut self) -> Result<(), TaskEnded> {
         while let Ok(Ended { task, panic }) = self.ends.try_recv() {
             if let Some(panic) = panic {
-                tracing::error!(%task, %panic, "a task ended by a panic while the worker was stopping");
+                tracing::error!(%task, %panic, "a task panicked while the worker was stopping");
                 return Err(TaskEnded { task });
             }
         }
@@ -114,7 +114,7 @@ pub(super) async fn within<T>(limit: Option<Instant>, what: &str, end: impl Futu
     let Some(limit) = limit else { return Some(end.await) };
     let ended = timeout_at(limit, end).await.ok();
     if ended.is_none() {
-        tracing::warn!(what, "not waited for any longer: the worker ends as if it had crashed");
+        tracing::warn!(what, "the worker stops waiting and ends as after a crash");
     }
     ended
 }

@@ -189,7 +189,12 @@ fn warn_of_insecure_origins(config: &Config, metrics: &Metrics) {
     metrics.insecure_origins.set(i64::try_from(origins.len()).unwrap_or(i64::MAX));
     if !origins.is_empty() {
         let (count, first) = (origins.len(), origins.iter().take(10).collect::<Vec<_>>());
-        tracing::warn!(count, ?first, "keys are sent to origins without TLS; never do this in production");
+        tracing::warn!(
+            count,
+            ?first,
+            "API keys are sent without TLS to the origins in testmo.allowed_insecure_origins; never do this in \
+             production"
+        );
     }
 }
 
@@ -198,8 +203,8 @@ async fn warn_of_a_clock_behind(store: &Store) -> Result<(), StoreError> {
     if lag > CLOCK_TOLERANCE {
         tracing::error!(
             ?lag,
-            "this machine's clock is behind what the store has seen: set it right; \
-                        until then what was claimed or parked before waits that much longer"
+            "this machine's clock is behind the latest time in the store: correct the clock; \
+                        until then claimed and parked batches wait longer by the lag"
         );
     }
     Ok(())

@@ -26,7 +26,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
                 return Err(error);
             }
             Err(error) if since.elapsed() < STORE_PATIENCE => {
-                tracing::warn!(%error, "waiting for the store");
+                tracing::warn!(%error, "the store failed; trying again");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
             end => return end,

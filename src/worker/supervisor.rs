@@ -90,7 +90,7 @@ pub async fn work(
     // Otherwise a task that is gone could keep the others waiting forever.
     let limit = ended.is_err().then(|| Instant::now() + context.config.worker.drain_timeout + GRACE);
     controls.iter().for_each(IntakeControl::stop);
-    within(limit, "requests under way", dispatching).await;
+    within(limit, "requests in flight", dispatching).await;
     relayed.cancel();
     relaying.close();
     within(limit, "events", relaying.wait()).await;

@@ -22,6 +22,6 @@ pub(super) fn unit<T>(
 /// Counts and logs a panic that was caught.
 pub(super) fn panicked(context: &WorkerContext, task: Task, what: &dyn Display, panic: Panic) -> StoreError {
     context.metrics.panics.with_label_values(&[task.name()]).inc();
-    tracing::error!(%task, unit = %what, %panic, "a defect stopped a unit of work; it is held back");
+    tracing::error!(%task, unit = %what, %panic, "a defect stopped a unit of work; the unit is held");
     panic.into()
 }

@@ -162,7 +162,7 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
     stage.publish(&batch("acme", "b-2", 2)).await;
     stage.delivered("acme/b-2").await;
     let said = process.output();
-    assert!(said.contains("clock is behind") && said.contains("set it right"), "{said}");
+    assert!(said.contains("clock is behind") && said.contains("correct the clock"), "{said}");
     assert_eq!(stage.shelf().await[0].state, ShelfState::Parked);
     assert!(stage.connect("nobody", "acme", &key_of("acme")).await);
     stage.delivered("nobody/b-1").await;

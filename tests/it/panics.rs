@@ -74,7 +74,7 @@ async fn a_message_that_panics_is_tried_apart_and_given_up_and_its_neighbours_ar
     only_this_is_dead(&mut stage, &process, &bad).await;
     assert_eq!((panics(&process, Task::Intake), panics(&process, Task::Shelf)), (1, 3));
     let output = process.output();
-    let line = output.lines().find(|line| line.contains("panicked, which is a defect")).expect("a line");
+    let line = output.lines().find(|line| line.contains("panic, which is a defect in the worker")).expect("a line");
     assert!(line.contains("ordered at arrive over acme/b-bad") && line.contains("src/guard.rs:"), "{line}");
     let unit = format!("message {}", raw_hash(bad.to_string().as_bytes()));
     assert!(output.contains(&unit), "{output}");

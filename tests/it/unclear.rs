@@ -100,7 +100,7 @@ async fn an_answer_in_another_order_is_taken_by_index_warned_of_and_counted() {
         |part: &str| process.metric(&format!("testmo_courier_response_differences_total{{field=\"{part}\"}}"));
     assert_eq!((counted("name"), counted("tags"), counted("steps")), (Some(2.0), Some(0.0), Some(0.0)));
     let output = process.output();
-    let warnings: Vec<&str> = output.lines().filter(|line| line.contains("otherwise than they were sent")).collect();
+    let warnings: Vec<&str> = output.lines().filter(|line| line.contains("differently than they were sent")).collect();
     assert_eq!(warnings.len(), 1, "{output}");
     assert!(warnings[0].contains("acme/b-1 TC-1"), "{output}");
     process.stop().await;

@@ -124,7 +124,7 @@ impl Writer {
         for tries in 1..=MOST_RETRIES {
             match self.guarded_attempt(work).await {
                 Err(error) if error.is_contention() => {
-                    tracing::debug!(%error, "replicas got into each other's way");
+                    tracing::debug!(%error, "a transaction conflicted with one of another worker; it is repeated");
                     tokio::time::sleep(PAUSE * tries).await;
                 }
                 end => return end,

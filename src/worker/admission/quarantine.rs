@@ -31,10 +31,13 @@ pub(in crate::worker) async fn quarantine(
     match panic {
         None => tracing::warn!(
             message_hash = hash,
-            "a message was in hand when workers stopped; it is tried apart from others"
+            "workers stopped while a message was in hand; the message is tried alone"
         ),
         Some(_) => {
-            tracing::warn!(message_hash = hash, "the worker panicked over a message; it is tried apart from others")
+            tracing::warn!(
+                message_hash = hash,
+                "the worker panicked while it handled a message; the message is tried alone"
+            )
         }
     }
     count_shelved(context, Reason::Suspect, "parked");

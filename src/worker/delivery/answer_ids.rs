@@ -31,7 +31,10 @@ pub(super) async fn check_ids(delivery: &Delivery, account: &str, known: KnownId
         (*id, count) = (None, count + 1);
     }
     delivery.context.metrics.invalid_case_ids.inc_by(count);
-    tracing::warn!(account, invalid_ids = ?senseless, "Testmo answered with ids that no new case can have; their outcome is unknown");
+    tracing::warn!(
+        account, invalid_ids = ?senseless,
+        "Testmo returned ids that no new case can have; the outcome of these cases is unknown"
+    );
 }
 
 /// Returns those of some low ids that the ledger holds; all of them where it does not answer.
@@ -45,7 +48,7 @@ async fn held_of(
     let held = match patiently(|| context.store.held_ids(account, &low)).await {
         Ok(held) => held,
         Err(error) => {
-            tracing::warn!(%error, account, "ids cannot be compared with those of older cases");
+            tracing::warn!(%error, account, "the ids of earlier cases cannot be read, so low ids count as invalid");
             return low;
         }
     };
@@ -54,7 +57,7 @@ async fn held_of(
         && low.iter().any(is_new)
         && let Err(error) = note_disorder(context, account).await
     {
-        tracing::warn!(%error, account, "that ids do not ascend cannot be stored");
+        tracing::warn!(%error, account, "a finding cannot be stored: case ids do not ascend");
     }
     held.into_iter().collect()
 }

@@ -54,7 +54,10 @@ pub(super) async fn find_cause(
         Reads::Succeed => match part.batch.record.halve() {
             Halved::Never => blame_for_all(delivery, parts, connection, feedback).await,
             Halved::Done => {
-                tracing::info!(batch = %part.batch.key.batch, status, "reads succeed, so the batch is halved");
+                tracing::info!(
+                    batch = %part.batch.key.batch, status,
+                    "read requests succeed, so the batch is sent in halves"
+                );
                 if !commit_record(&delivery.context, &mut part.batch, Commit::default()).await?.is_done() {
                     part.next = Some(NextStep::Refresh);
                 }
@@ -96,7 +99,10 @@ pub(super) async fn release_held(delivery: &Delivery, job: &mut Job, created: us
         if !part.batch.record.release_held() {
             continue;
         }
-        tracing::warn!(batch = %part.batch.key.batch, "cases that are answered with no known outcome are left to a person");
+        tracing::warn!(
+            batch = %part.batch.key.batch,
+            "the outcome of cases stays unknown; a person has to decide about them"
+        );
         free_if_done(delivery, &part.batch);
         part.next = Some(finish_known(&delivery.context, &mut part.batch).await?);
     }

@@ -93,7 +93,7 @@ pub(super) async fn connection_failed(
             // The verdict may be about an outdated connection: read the connection again, and retry the batch with it.
             return Ok(NextStep::ResolveAgain);
         }
-        tracing::warn!(tenant = %connection.tenant, %reason, detail, "the tenant's connection does not work");
+        tracing::warn!(tenant = %connection.tenant, %reason, detail, "the tenant's connection failed");
     }
     Ok(NextStep::AwaitConnection(reason, detail))
 }

@@ -38,14 +38,14 @@ pub(in crate::worker) async fn hold_back(
             Err(error) => return store_failed(batch, &error),
         }
     }
-    tracing::warn!(batch = %batch.key.batch, backoff = ?pause, "a batch is held back");
+    tracing::warn!(batch = %batch.key.batch, backoff = ?pause, "a batch is held for a pause after a panic");
     (batch, after(pause))
 }
 
 /// Keeps a batch while the store fails, for a limited time; then it goes back to where it came from.
 pub(super) fn store_failed(mut batch: Box<ActiveBatch>, error: &StoreError) -> (Box<ActiveBatch>, Disposition) {
     let since = *batch.store_failing_since.get_or_insert_with(Instant::now);
-    tracing::warn!(batch = %batch.key.batch, %error, "the store does not answer");
+    tracing::warn!(batch = %batch.key.batch, %error, "the store failed; the batch is kept for a limited time");
     if since.elapsed() > STORE_PATIENCE || matches!(error, StoreError::Closed) {
         return (batch, Disposition::GiveBack);
     }

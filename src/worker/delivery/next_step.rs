@@ -93,7 +93,10 @@ async fn retry(
     match patience(batch.tries, batch.message.parks, failing, &patience_limits(context)) {
         Patience::InProcess => {
             let pause = pause.max(least);
-            tracing::info!(batch = %batch.key.batch, %reason, detail, backoff = ?pause, "trying again");
+            tracing::info!(
+                batch = %batch.key.batch, %reason, detail, backoff = ?pause,
+                "the batch is tried again after a pause"
+            );
             Ok(after(pause))
         }
         Patience::Shelf(wait) => {

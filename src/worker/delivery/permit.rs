@@ -50,7 +50,7 @@ pub(super) async fn probe(
         Some(Signal::Failed) | None => Signal::ProbeFailed,
         Some(signal) => signal,
     };
-    tracing::info!(account = %connection.access.origin, ?signal, "an account that failed was probed");
+    tracing::info!(account = %connection.access.origin, ?signal, "an account with an open circuit breaker was probed");
     if signal == Signal::ProbeFailed {
         feedback.close(AFTER_PROBE, Reason::ServerError);
     }

@@ -22,6 +22,6 @@ pub(super) fn report_differences(
         case = name(first.index),
         cases = cases.len(),
         fields = ?parts,
-        "Testmo's answer shows created cases otherwise than they were sent"
+        "Testmo's response shows created cases differently than they were sent"
     );
 }

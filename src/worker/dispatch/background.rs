@@ -98,7 +98,10 @@ impl Background {
                 };
                 failpoint::after(Failpoint::Ack);
                 if let Err(error) = acknowledged {
-                    tracing::debug!(error, "a finished batch could not be acknowledged; its copy will be recognized");
+                    tracing::debug!(
+                        error,
+                        "a finished batch could not be acknowledged; its redelivery will be recognized as a duplicate"
+                    );
                 }
             });
         }
@@ -106,7 +109,7 @@ impl Background {
 
     /// Gives a batch back to where it came from.
     pub(super) fn give_back(&self, key: &WorkKey, targets: Vec<AckTarget>) {
-        self.run(format!("giving back {key}"), give_back(self.context.clone(), targets));
+        self.run(format!("returning {key}"), give_back(self.context.clone(), targets));
     }
 
     /// Gives a batch back after a pause, so that it does not come again and again at once.
@@ -152,13 +155,13 @@ pub(super) async fn give_back(context: Arc<WorkerContext>, targets: Vec<AckTarge
         match target {
             AckTarget::Delivery { handle, .. } => {
                 if let Err(error) = handle.give_back().await {
-                    tracing::debug!(%error, "a batch could not be given back; the broker delivers it again");
+                    tracing::debug!(%error, "a batch could not be returned to the queue; the broker redelivers it");
                 }
             }
             AckTarget::Lease { id, generation } => leases.push((id, generation)),
         }
     }
     if let Err(error) = context.store.release(&leases).await {
-        tracing::debug!(%error, "leases could not be given back; they run out");
+        tracing::debug!(%error, "leases could not be released; they expire");
     }
 }

@@ -180,7 +180,10 @@ impl Dispatcher {
             Err(error) => {
                 let batches = self.working_on.get(&error.id()).map(|on| names(&on.batches)).unwrap_or_default();
                 self.context.metrics.panics.with_label_values(&[Task::Dispatcher.name()]).inc();
-                tracing::error!(%error, batches, "a defect stopped the work on some batches; they are given back");
+                tracing::error!(
+                    %error, batches,
+                    "a defect stopped the work on some batches; they are returned to the queue or the shelf"
+                );
                 (error.id(), None)
             }
         };
@@ -243,13 +246,13 @@ impl Dispatcher {
 
     /// Lowers the limit of an account whose answers take longer and longer.
     fn slow_down(&self, account: &Arc<str>) {
-        tracing::info!(%account, "answers have become slow; fewer requests are sent at once");
+        tracing::info!(%account, "responses have become slow; the number of concurrent requests is lowered");
         let ceiling = self.context.config.requests.account_concurrency;
         let observation = Some(AccountObservation { account: account.to_string(), signal: Signal::Slow, ceiling });
         let context = self.context.clone();
         self.background.run(format!("limit of {account}"), async move {
             if let Err(error) = context.store.commit(Commit { observation, ..Commit::default() }.into()).await {
-                tracing::debug!(%error, "a limit could not be lowered");
+                tracing::debug!(%error, "the concurrency limit of an account could not be lowered");
             }
         });
     }
@@ -311,13 +314,16 @@ impl Dispatcher {
 
     async fn drain(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
         let deadline = Instant::now() + self.context.config.worker.drain_timeout;
-        tracing::info!(requests = self.work.len(), batches = self.in_flight.len(), "stopping");
+        tracing::info!(requests = self.work.len(), batches = self.in_flight.len(), "the worker is stopping");
         while !self.work.is_empty() {
             tokio::select! {
                 biased;
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
                 () = sleep_until(deadline) => {
-                    tracing::warn!(requests = self.work.len(), "the drain time is over; claims stay until their leases end");
+                    tracing::warn!(
+                        requests = self.work.len(),
+                        "the drain timeout is over; claims stay until their leases expire"
+                    );
                     self.work.shutdown().await;
                 }
             }

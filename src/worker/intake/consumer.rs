@@ -63,7 +63,7 @@ async fn take(context: &WorkerContext, delivery: Delivery) -> Option<DispatcherC
             end_held_back(handle, stored).await;
         }
         Err(error) => {
-            tracing::warn!(%error, "the store does not answer; a message is given back");
+            tracing::warn!(%error, "the store failed; a message is returned to the queue");
             give_back(handle).await;
         }
     }

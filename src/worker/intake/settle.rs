@@ -28,7 +28,7 @@ pub(super) async fn end_held_back(handle: AckHandle, stored: Result<(), StoreErr
     match stored {
         Ok(()) => acknowledge(handle).await,
         Err(error) => {
-            tracing::warn!(%error, "a message could not be held back; it is given back");
+            tracing::warn!(%error, "a message could not be shelved; it is returned to the queue");
             tokio::time::sleep(STORE_PAUSE).await;
             give_back(handle).await;
         }
@@ -38,13 +38,16 @@ pub(super) async fn end_held_back(handle: AckHandle, stored: Result<(), StoreErr
 /// Acknowledges a message.
 pub(super) async fn acknowledge(handle: AckHandle) {
     if let Err(error) = handle.ack().await {
-        tracing::debug!(%error, "a shelved message could not be acknowledged; its copy will be recognized");
+        tracing::debug!(
+            %error,
+            "a shelved message could not be acknowledged; its redelivery will be recognized as a duplicate"
+        );
     }
 }
 
 /// Gives a message back to the broker.
 pub(super) async fn give_back(handle: AckHandle) {
     if let Err(error) = handle.give_back().await {
-        tracing::debug!(%error, "a message could not be given back; the broker delivers it again");
+        tracing::debug!(%error, "a message could not be returned to the queue; the broker redelivers it");
     }
 }

@@ -18,7 +18,7 @@ use crate::worker::dispatch::{AckTarget, DispatcherCommand};
 use crate::worker::model::InboundMessage;
 use crate::worker::unit::unit;
 
-/// The most batches that are leased at once.
+/// The maximum number of batches that are leased at once.
 const MOST_LEASED: u32 = 500;
 /// The most tenants whose batches are leased at once: those that have waited longest.
 const MOST_TENANTS: u32 = 1_000;
@@ -39,8 +39,8 @@ pub(in crate::worker) async fn take_from_shelf(
             () = stop.cancelled() => return,
             _ = poll.tick() => {
                 let reading = read_overrides(&context, &commands);
-                if let Err(error) = unit(&context, Task::Shelf, &"orders of people", reading).await {
-                    tracing::warn!(%error, "what people have ordered cannot be read");
+                if let Err(error) = unit(&context, Task::Shelf, &"operators' overrides", reading).await {
+                    tracing::warn!(%error, "operators' overrides cannot be read");
                 }
                 let taking = take_suspect(&context, &commands);
                 if let Err(error) = unit(&context, Task::Shelf, &"a suspect", taking).await {
@@ -50,7 +50,7 @@ pub(in crate::worker) async fn take_from_shelf(
             () = context.shelf_wanted.notified() => {}
         }
         while !stop.is_cancelled() {
-            match unit(&context, Task::Shelf, &"what is due", take_due(&context, &commands)).await {
+            match unit(&context, Task::Shelf, &"due batches", take_due(&context, &commands)).await {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
@@ -116,7 +116,7 @@ async fn take_leased(context: &WorkerContext, shelved: Shelved, commands: &mpsc:
         let rejection = Rejection { reason: Reason::CrashLoop, subject: None, faults: vec![], detail };
         let giving_up = reject(context, &message, rejection);
         if let Err(error) = unit(context, Task::Shelf, &what, giving_up).await {
-            tracing::warn!(%error, %id, "a suspect could not be given up; its lease runs out");
+            tracing::warn!(%error, %id, "a suspect could not be marked dead; its lease expires");
         }
         return;
     }
@@ -130,10 +130,10 @@ async fn take_leased(context: &WorkerContext, shelved: Shelved, commands: &mpsc:
         Err(StoreError::Panicked(panic)) => {
             let setting_apart = quarantine(context, &message, Some(&panic));
             if let Err(error) = unit(context, Task::Shelf, &what, setting_apart).await {
-                tracing::warn!(%error, %id, "a shelved batch could not be held back; its lease runs out");
+                tracing::warn!(%error, %id, "a shelved batch could not be returned to the shelf; its lease expires");
             }
         }
-        Err(error) => tracing::warn!(%error, %id, "a shelved batch could not be taken; its lease runs out"),
+        Err(error) => tracing::warn!(%error, %id, "a shelved batch could not be taken; its lease expires"),
     }
 }
 

@@ -26,7 +26,7 @@ pub(in crate::worker) async fn report_expiring_keys(context: Arc<WorkerContext>,
     while every.is_due().await {
         let reporting = unit(&context, Task::Expiry, &"expiring keys", report_due(&context));
         if let Some(Err(error)) = every.unless_stopped(reporting).await {
-            tracing::warn!(%error, "expiring keys cannot be told of");
+            tracing::warn!(%error, "expiring API keys cannot be reported");
         }
     }
 }

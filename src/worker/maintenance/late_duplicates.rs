@@ -27,7 +27,7 @@ use crate::worker::reconciliation::list_order::note_list_order;
 use crate::worker::reconciliation::memory::ReconcileMemory;
 use crate::worker::unit::unit;
 
-/// The most batches that are checked in one go.
+/// The maximum number of batches that are checked in one go.
 const AT_ONCE: u32 = 20;
 
 /// Checks each batch that is due, until `stop`.
@@ -39,9 +39,9 @@ pub(in crate::worker) async fn check_late_duplicates(
     let mut every = Every::new(context.config.shelf.poll_interval, stop);
     let check = LateCheck { context, memory };
     while every.is_due().await {
-        let checking = unit(&check.context, Task::LateDuplicates, &"what is due", check.check_due());
+        let checking = unit(&check.context, Task::LateDuplicates, &"due late-duplicate checks", check.check_due());
         if let Some(Err(error)) = every.unless_stopped(checking).await {
-            tracing::warn!(%error, "what turned up late cannot be looked for");
+            tracing::warn!(%error, "late duplicates cannot be checked for");
         }
     }
 }
@@ -77,7 +77,10 @@ impl LateCheck {
         let rows = match self.late_rows(&record).await? {
             Some(rows) => rows,
             None if self.is_too_old(&record) => {
-                tracing::warn!(batch = %record.key, "what turned up late could not be looked for, and is not any more");
+                tracing::warn!(
+                    batch = %record.key,
+                    "the late-duplicate check failed for too long and is not tried again"
+                );
                 Vec::new()
             }
             None => return Ok(()),
@@ -164,7 +167,7 @@ impl LateCheck {
         error: &ApiError,
         permit: Permit,
     ) -> Result<(), StoreError> {
-        tracing::info!(batch = %record.key, %error, "what turned up late is looked for later");
+        tracing::info!(batch = %record.key, %error, "the late-duplicate check failed and is tried again later");
         match signal_of(Some(error)) {
             Some(Signal::Failed) | None if permit == Permit::Probe => self.report(access, Signal::ProbeFailed).await,
             Some(signal) => self.report(access, signal).await,

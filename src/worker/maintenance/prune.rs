@@ -13,7 +13,7 @@ use crate::worker::unit::unit;
 
 /// How often the store is searched for rows that are old enough.
 const PERIOD: Duration = Duration::from_secs(600);
-/// The most batches and events of one step.
+/// The maximum number of batches and events of one step.
 const STEP: u32 = 100;
 /// The pause between two steps, in which others use the store.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -22,12 +22,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: CancellationToken) {
     let mut every = Every::new(PERIOD, stop);
     while every.is_due().await {
-        let pruning = unit(&context, Task::Prune, &"old work", prune_all(&context));
+        let pruning = unit(&context, Task::Prune, &"finished batches", prune_all(&context));
         match every.unless_stopped(pruning).await {
             Some(Ok(PruneCounts { batches, events, unheard })) if batches + events + unheard > 0 => {
-                tracing::info!(batches, events, expired_events = unheard, "old work pruned");
+                tracing::info!(batches, events, expired_events = unheard, "finished batches pruned");
             }
-            Some(Err(error)) => tracing::warn!(%error, "old work cannot be pruned"),
+            Some(Err(error)) => tracing::warn!(%error, "finished batches cannot be pruned"),
             Some(Ok(_)) | None => {}
         }
     }

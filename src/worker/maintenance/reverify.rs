@@ -22,9 +22,9 @@ const AT_ONCE: u32 = 20;
 pub(in crate::worker) async fn reverify(context: Arc<WorkerContext>, stop: CancellationToken) {
     let mut every = Every::new(context.config.shelf.poll_interval, stop);
     while every.is_due().await {
-        let verifying = unit(&context, Task::Recheck, &"what is due", verify_due(&context));
+        let verifying = unit(&context, Task::Recheck, &"due connections", verify_due(&context));
         if let Some(Err(error)) = every.unless_stopped(verifying).await {
-            tracing::warn!(%error, "failed connections cannot be looked at");
+            tracing::warn!(%error, "failed connections cannot be re-verified");
         }
     }
 }
@@ -55,7 +55,9 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
     }
     match &examined.finding {
         Verification::Works { .. } => tracing::info!(tenant = %row.tenant, "the tenant's connection works again"),
-        Verification::Fails { reason, .. } => tracing::info!(tenant = %row.tenant, %reason, "it does not work yet"),
+        Verification::Fails { reason, .. } => {
+            tracing::info!(tenant = %row.tenant, %reason, "the tenant's connection still fails")
+        }
     }
     Ok(())
 }

@@ -59,10 +59,10 @@ impl Ends {
         while let Some(end) = self.storing.join_next().await {
             match end {
                 Ok(Ok(())) => continue,
-                Ok(Err(error)) => tracing::warn!(%error, "events wait for the store"),
+                Ok(Err(error)) => tracing::warn!(%error, "the result of publishing events cannot be stored"),
                 Err(error) => {
                     let panic = Panic(error.to_string());
-                    panicked(&self.context, Task::OutboxRelay, &"what is stored of events that were published", panic);
+                    panicked(&self.context, Task::OutboxRelay, &"results of published events", panic);
                 }
             }
             all = false;

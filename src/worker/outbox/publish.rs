@@ -54,7 +54,7 @@ pub(super) fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -
             tracing::debug!(
                 event = event.id,
                 event_type = event.kind,
-                "no queue is bound for an event; it waits for one"
+                "no queue is bound for an event; the event waits until one is"
             );
             End::Returned
         }
@@ -66,7 +66,10 @@ pub(super) fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -
             | PublishError::TooLarge { .. }
             | PublishError::Malformed { .. }),
         ) => {
-            tracing::warn!(event = event.id, event_type = event.kind, %error, "an event waits for the broker");
+            tracing::warn!(
+                event = event.id, event_type = event.kind, %error,
+                "an event could not be published; it waits for the broker"
+            );
             End::NotTaken
         }
     }

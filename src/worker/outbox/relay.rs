@@ -71,7 +71,7 @@ pub(in crate::worker) async fn relay(
     if !gone && reachable.borrow().is_up() {
         // Events that are under way at the end are published again.
         if tokio::time::timeout(FAREWELL, relay.publish_rest(&mut fresh)).await.is_err() {
-            tracing::info!("events are left to be announced after the next start, or by another worker");
+            tracing::info!("some events are not published yet; the next start or another worker publishes them");
         }
     }
     relay.ends.stored().await;
@@ -149,7 +149,7 @@ impl Relay {
                 some
             }
             Err(error) => {
-                tracing::warn!(%error, "events wait for the store");
+                tracing::warn!(%error, "due events cannot be read from the store");
                 false
             }
         }
@@ -166,7 +166,7 @@ impl Relay {
     async fn probe(&mut self) {
         let probes = match self.context.store.take_probes(PROBES, PAUSE).await {
             Ok(probes) => probes,
-            Err(error) => return tracing::warn!(%error, "events that no queue is bound for wait for the store"),
+            Err(error) => return tracing::warn!(%error, "unroutable events cannot be read from the store"),
         };
         let mut ends = Vec::new();
         for Probed { routing_key, is_bound, attempt } in probe_all(&self.context, &*self.publisher, probes).await {
@@ -202,7 +202,7 @@ impl Relay {
                     self.bound.push_back(key);
                 }
             }
-            Err(error) => tracing::warn!(%error, "events that a queue is bound for again wait for the store"),
+            Err(error) => tracing::warn!(%error, "events that are routable again cannot be read from the store"),
         }
     }
 

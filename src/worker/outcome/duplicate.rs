@@ -38,6 +38,6 @@ pub(in crate::worker) async fn resend_outcome(
     }
     context.outbox_wanted.notify_one();
     context.metrics.batches.with_label_values(&["duplicate"]).inc();
-    tracing::info!(batch = %record.key, state = record.state.name(), "duplicate of a settled batch");
+    tracing::info!(batch = %record.key, state = record.state.name(), "duplicate of a finished batch");
     Ok(())
 }

@@ -74,7 +74,7 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
             metrics.batch_delivery_duration_seconds.observe(f64::from(took) / 1_000.0);
         }
         Some(reason) => {
-            tracing::warn!(batch = %batch.key.batch, cases, state, %reason, "batch settled");
+            tracing::warn!(batch = %batch.key.batch, cases, state, %reason, "batch finished, not delivered completely");
             metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
         }
     }

@@ -33,7 +33,7 @@ impl ClockOffsets {
             tracing::warn!(
                 account,
                 minutes,
-                "Testmo's times of creation differ from its clock, as of another time zone"
+                "Testmo's creation times differ from its clock, as with another time zone"
             );
         }
     }

@@ -32,7 +32,10 @@ pub(in crate::worker) fn note_duplicates(
 pub(in crate::worker) fn count_duplicates(context: &WorkerContext, batch: &BatchKey, found: usize) {
     if found > 0 {
         context.metrics.duplicate_cases.inc_by(found as u64);
-        tracing::error!(%batch, found, "cases stand in Testmo twice: it carried out a request after it was given up");
+        tracing::error!(
+            %batch, found,
+            "cases are in Testmo twice: Testmo carried out a request after its cases had been sent again"
+        );
         context.outbox_wanted.notify_one();
     }
 }

@@ -7,6 +7,10 @@ use crate::worker::context::WorkerContext;
 pub(in crate::worker) fn note_list_order(context: &WorkerContext, account: &str, list: &CaseList) {
     if !list.descends {
         context.metrics.unordered_lists.inc();
-        tracing::warn!(account, requests = list.requests, "Testmo lists cases in another order than it was asked for");
+        tracing::warn!(
+            account,
+            requests = list.requests,
+            "Testmo lists cases in another order than requested; the lists are read to the end"
+        );
     }
 }

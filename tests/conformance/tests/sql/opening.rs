@@ -42,7 +42,7 @@ async fn each_reason_why_a_server_is_not_reached_has_its_own_remedy_without_the_
     };
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let table = [
-        (format!("postgres://u:hunter2@{free}/x"), "check that it runs"),
+        (format!("postgres://u:hunter2@{free}/x"), "check that the database runs"),
         (as_user("nobody:hunter2"), "check user and password"),
         (as_user("weak:hunter3"), "check user and password"),
         (as_user("weak:hunter2").replace(name, "elsewhere"), "createdb"),
