@@ -161,7 +161,7 @@ mod tests {
         let pushing = |until| discard(&own(), Some(&batch()), Some(pushing(until)), 1_000);
         assert_eq!(
             pushing(3_500).unwrap_err().to_string(),
-            "a request with its cases may be under way: try again in 3 s"
+            "a request with cases of the batch may be in flight: try again in 3 s"
         );
         assert!(pushing(1_000).is_ok());
         let in_hand = Shelved { leased: true, ..own() };

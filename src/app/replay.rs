@@ -121,7 +121,7 @@ mod tests {
     fn a_message_that_is_not_a_batch_cannot_be_replayed_and_says_why() {
         let broken = row(ShelfIdentity::Raw("h".into(), None, None), Reason::NotJson, b"{".to_vec());
         let error = readable(&broken, 10_000).unwrap_err().to_string();
-        assert!(error.starts_with("it is not a batch") && error.contains("line 1"), "{error}");
+        assert!(error.starts_with("the message is not a batch") && error.contains("line 1"), "{error}");
         assert_eq!(readable(&own(), 10).unwrap_err(), NotReplayable::TooLarge { bytes: message().len(), most: 10 });
     }
 }

@@ -11,8 +11,8 @@ use super::output::{Colour, Output};
 use super::settings;
 
 const SHOW_EXAMPLES: &str = "\
-The output is a configuration file to begin one of your own with. Passwords are shown as ***: put them in again,
-or give the addresses that hold them in the environment, as AMQP_URL.
+The output is a complete configuration file that you can edit. Passwords are shown as ***: replace them, or set the
+addresses that contain them in the environment, such as AMQP_URL.
 
 Examples:
   testmo-courier config show
@@ -20,9 +20,9 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Say `ok`, or everything that is wrong with the settings
+    /// Print `ok`, or every error in the settings
     Check,
-    /// Print every setting in force with its meaning
+    /// Print every setting with its value and meaning
     #[command(after_help = SHOW_EXAMPLES)]
     Show,
 }

@@ -8,9 +8,12 @@ use super::output::Output;
 /// Asks whether to go on. Without a terminal the command needs `--yes`.
 pub(crate) fn confirm(out: &mut Output) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage("there is no terminal to ask on", "give --yes to go on without being asked"));
+        return Err(Failure::usage(
+            "cannot ask for confirmation because this is not a terminal",
+            "add --yes to go on without confirmation",
+        ));
     }
-    out.text("Go on? Type yes: ")?;
+    out.text("Continue? Type yes: ")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(Failure::from_output)?;
     Ok(answer.trim().eq_ignore_ascii_case("yes"))

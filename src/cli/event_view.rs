@@ -47,7 +47,7 @@ fn headline(event: &ReceivedEvent, out: &Output) -> String {
     };
     let link = event.cases.iter().find_map(|case| case.link.clone());
     let word = out.paint(colour, &format!("{:<10}", visible(&event.outcome)));
-    let back = event.batches.map(|batches| format!("{} out", counted(batches, "batch goes", "batches go")));
+    let back = event.batches.map(|batches| format!("{} sent", counted(batches, "batch is", "batches are")));
     let key = event.expires_on.as_ref().map(|date| match event.days_left {
         Some(days) => format!("the API key expires on {date}, in at most {}", counted(days, "day", "days")),
         None => format!("the API key expired on {date}"),

@@ -21,7 +21,7 @@ use super::time_format::absolute;
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 const TAIL_EXAMPLES: &str = "\
-Only events that are published from now on are seen; nothing is taken away from other readers.
+The command shows only events that are published after its start, and takes none from other consumers.
 
 Examples:
   testmo-courier events tail --tenant acme
@@ -29,7 +29,7 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print events as they come, until Ctrl-C
+    /// Print events as they are published, until Ctrl-C
     Tail(TailArguments),
 }
 
@@ -81,8 +81,9 @@ fn missed(wanted: Option<u64>, seen: u64) -> Result<(), Failure> {
     match wanted {
         None => Ok(()),
         Some(wanted) => Err(Failure::finding(
-            format!("{seen} of {wanted} events came in time"),
-            "`testmo-courier shelf list` shows what cannot be delivered now; `testmo-courier health` asks the worker",
+            format!("{seen} of {wanted} events arrived in time"),
+            "`testmo-courier shelf list` shows the batches that cannot be delivered now; `testmo-courier health` \
+             checks the worker",
         )),
     }
 }

@@ -27,7 +27,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// What to ask instead of /readyz at observe.listen
+    /// The URL to read instead of /readyz at observe.listen
     #[arg(long)]
     url: Option<Url>,
 }
@@ -39,7 +39,7 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output
     };
     let (status, body) = get(&url).map_err(|error| {
         Failure::unreachable(
-            format!("{url} does not answer ({error})"),
+            format!("{url} cannot be read ({error})"),
             "start the worker with `testmo-courier run`, or check observe.listen",
         )
     })?;
@@ -48,8 +48,8 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output
     }
     let said = body.lines().map(visible).find(|line| !line.trim().is_empty());
     Err(Failure::unreachable(
-        format!("the worker answers {status}: {}", said.as_deref().unwrap_or("nothing more")),
-        "wait if it has just been started; its log says what it waits for",
+        format!("the worker responded with {status}: {}", said.as_deref().unwrap_or("no details")),
+        "wait if the worker has just been started; its log names what it waits for",
     ))
 }
 
@@ -61,7 +61,9 @@ pub(super) fn address_of(listen: SocketAddr, path: &str) -> Result<Url, Failure>
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
     let url = format!("http://{}{path}", SocketAddr::new(ip, listen.port()));
-    url.parse().map_err(|_| Failure::usage("observe.listen is not an address", "check it"))
+    url.parse().map_err(|_| {
+        Failure::usage("observe.listen is not an address", "set it to an address and port, such as 127.0.0.1:9464")
+    })
 }
 
 /// Requests a URL, and returns the status and the body.
@@ -73,11 +75,11 @@ pub(super) fn get(url: &Url) -> io::Result<(u16, String)> {
     };
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
     if url.scheme() != "http" {
-        return Err(wrong("only http:// addresses can be asked"));
+        return Err(wrong("only http:// URLs are supported"));
     }
-    let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+    let host = url.host_str().ok_or_else(|| wrong("the URL contains no host"))?;
     let port = url.port_or_known_default().unwrap_or(80);
-    let mut connected = Err(wrong("its host has no address"));
+    let mut connected = Err(wrong("the host has no address"));
     for address in (host.trim_matches(['[', ']']), port).to_socket_addrs()? {
         connected = left().and_then(|left| TcpStream::connect_timeout(&address, left));
         if connected.is_ok() {
@@ -100,7 +102,7 @@ pub(super) fn get(url: &Url) -> io::Result<(u16, String)> {
             break;
         }
     }
-    read(&String::from_utf8_lossy(&answer)).ok_or_else(|| wrong("it does not speak HTTP"))
+    read(&String::from_utf8_lossy(&answer)).ok_or_else(|| wrong("the response is not HTTP"))
 }
 
 fn read(answer: &str) -> Option<(u16, String)> {

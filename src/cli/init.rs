@@ -18,13 +18,15 @@ Next:
 
 pub(super) async fn execute(files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let made = initialise(&configuration(files)?).await?;
-    let word = |is_new| if is_new { "made" } else { "was there already" };
+    let word = |is_new| if is_new { "created" } else { "exists already" };
     out.text(&facts(&[
         ("store", format!("{} ({})", made.store, word(made.store_is_new))),
         ("master key", format!("{} ({})", made.key_file.display(), word(made.key_is_new))),
     ]))?;
     if made.key_is_new {
-        out.line("Keep a copy of the master key elsewhere: without it the API keys in the store cannot be read.")?;
+        out.line(
+            "Keep a copy of the master key elsewhere: without this file the API keys in the store cannot be read.",
+        )?;
     }
     out.text(NEXT)
 }

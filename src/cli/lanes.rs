@@ -16,8 +16,8 @@ use super::output::Output;
 use super::table::{Form, List};
 
 const EXAMPLES: &str = "\
-A lane is what waits for one Testmo account in one worker; the tenants of an account take turns in it. Without a command
-the lanes of the worker on this machine are listed. An order holds for all workers until another one is given.
+A lane is the queue of one Testmo account in one worker; the tenants of an account take turns in it. Without a command,
+the lanes of the worker on this machine are listed. An override applies to all workers until it is changed.
 
 Examples:
   testmo-courier lanes --watch
@@ -31,10 +31,10 @@ Examples:
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// List again every two seconds, until interrupted
+    /// Repeat the list every two seconds, until interrupted
     #[arg(long, conflicts_with = "json")]
     watch: bool,
-    /// What to ask instead of /lanes at observe.listen
+    /// The URL to read instead of /lanes at observe.listen
     #[arg(long)]
     url: Option<Url>,
     #[command(flatten)]
@@ -43,15 +43,15 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send nothing for a tenant, or to an account; what comes waits on the shelf
+    /// Pause a tenant or an account: its batches wait on the shelf
     Pause(Lane),
-    /// Let a tenant or an account go on
+    /// Resume a tenant or an account
     Resume(Lane),
-    /// Allow at most so many requests at once, by all workers together
+    /// Limit the concurrent requests of all workers together
     Limit {
         #[command(flatten)]
         lane: Lane,
-        /// A number from 1 on, or `none`
+        /// The maximum number of concurrent requests, at least 1, or `none`
         #[arg(value_parser = most)]
         most: Most,
     },
@@ -74,7 +74,7 @@ fn most(text: &str) -> Result<Most, String> {
         "none" => Ok(Most(None)),
         _ => match text.parse::<u32>() {
             Ok(most) if most > 0 => Ok(Most(Some(most))),
-            Ok(_) | Err(_) => Err("it takes a number from 1 on, or `none`; `lanes pause` sends nothing at all".into()),
+            Ok(_) | Err(_) => Err("write a number of at least 1, or `none`; to send nothing, use `lanes pause`".into()),
         },
     }
 }
@@ -97,14 +97,14 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
 
 fn described(order: &LaneOverride) -> String {
     let name = order.lane.name();
-    let limit = order.most.map(|most| format!("at most {most} requests at once"));
+    let limit = order.most.map(|most| format!("at most {most} concurrent requests"));
     match (order.paused, limit) {
         (true, limit) => {
             let limit = limit.map(|limit| format!(", then {limit}")).unwrap_or_default();
-            format!("{name} is paused: what comes waits on the shelf until `lanes resume {name}`{limit}")
+            format!("{name} is paused: its batches wait on the shelf until `lanes resume {name}`{limit}")
         }
-        (false, Some(limit)) => format!("{name} goes on, with {limit}"),
-        (false, None) => format!("{name} goes on, as configured"),
+        (false, Some(limit)) => format!("{name} is resumed, with {limit}"),
+        (false, None) => format!("{name} is resumed, as configured"),
     }
 }
 
@@ -134,7 +134,7 @@ async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Res
             // Clears the terminal and begins at its top.
             out.text("\u{1b}[2J\u{1b}[H")?;
         }
-        table(&lanes).write(out, arguments.form.plain, "Nothing waits: every lane is empty.")?;
+        table(&lanes).write(out, arguments.form.plain, "No batch waits: every lane is empty.")?;
         if !arguments.watch {
             return Ok(());
         }
@@ -145,19 +145,20 @@ async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Res
 fn lanes_at(url: &Url) -> Result<Value, Failure> {
     let unreachable = |why: String| {
         Failure::unreachable(
-            format!("{url} does not answer ({why})"),
+            format!("{url} cannot be read ({why})"),
             "start the worker with `testmo-courier run`, or check observe.listen",
         )
     };
     let (status, body) = get(url).map_err(|error| unreachable(error.to_string()))?;
     if status != 200 {
-        return Err(unreachable(format!("it says {status}")));
+        return Err(unreachable(format!("status {status}")));
     }
-    serde_json::from_str(&body).map_err(|_| unreachable("it does not answer as a worker does".into()))
+    serde_json::from_str(&body).map_err(|_| unreachable("the response does not come from a worker".into()))
 }
 
 fn table(lanes: &Value) -> List {
-    let mut list = List::new(&["account", "state", "at once", "tenant", "batches", "cases", "on shelf", "done in"]);
+    let mut list =
+        List::new(&["account", "state", "in flight", "tenant", "batches", "cases", "on shelf", "drained in"]);
     for lane in lanes["lanes"].as_array().into_iter().flatten() {
         let state = match lane["backoff_seconds"].as_f64() {
             Some(seconds) => format!("backing off {}", time(seconds)),

@@ -56,7 +56,7 @@ First steps:
 
 Exit codes:
   0  done
-  1  something was found that a person should see to
+  1  the command found a problem that needs your attention
   2  the command line or the configuration is wrong
   3  the broker, the store or the worker cannot be reached";
 
@@ -64,7 +64,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "testmo-courier", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// A TOML file with settings; may be given several times, later ones win
+    /// A TOML file with settings; can be given several times, later files take precedence
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Vec<PathBuf>,
     /// Never use colors; NO_COLOR in the environment does the same
@@ -76,7 +76,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the master key and the store
+    /// Create the master key and the store
     Init,
     /// Run the worker
     #[command(after_help = run::EXAMPLES)]
@@ -84,35 +84,35 @@ enum Command {
     /// Declare or check the exchanges and queues
     #[command(subcommand)]
     Topology(topology::Command),
-    /// Enter, verify and look at the tenants' Testmo connections
+    /// Set, verify and show the tenants' Testmo connections
     #[command(subcommand)]
     Tenants(tenants::Command),
     /// Check messages without publishing them
     Lint(lint::Arguments),
-    /// Print what messages and events look like, for programs
+    /// Print the schemas of messages and events, for programs
     #[command(subcommand)]
     Schema(schema::Command),
     /// Publish batches of test cases
     Publish(publish::Arguments),
-    /// Watch what becomes of batches
+    /// Watch the events about batches, connections and API keys
     #[command(subcommand)]
     Events(events::Command),
-    /// Look at the batches that were worked on
+    /// Show the batches that were sent to Testmo
     #[command(subcommand)]
     Batches(batches::Command),
-    /// Look at the batches that cannot be delivered now, and give them up
+    /// Show and discard the batches that cannot be delivered now
     #[command(subcommand)]
     Shelf(shelf::Command),
-    /// List what does not come back by itself: the same as `shelf list --state dead`
+    /// List the batches that are not retried automatically: the same as `shelf list --state dead`
     DeadLetters(shelf::DeadLetters),
-    /// Try again what is on the shelf
+    /// Retry batches on the shelf
     Replay(replay::Arguments),
-    /// Look at what waits for which Testmo, and pause or slow it down
+    /// Show the queue of each Testmo account, and pause or limit it
     Lanes(lanes::Arguments),
     /// Check or show the settings
     #[command(subcommand)]
     Config(config::Command),
-    /// Ask whether the worker is ready
+    /// Check whether the worker is ready
     Health(health::Arguments),
 }
 
@@ -133,7 +133,8 @@ pub(crate) async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitC
 
 /// Reports that the system gives no threads.
 pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
-    Failure::unreachable(format!("the process cannot start ({error})"), "check the limits it runs under").print()
+    Failure::unreachable(format!("the process cannot start ({error})"), "check the process limits, such as `ulimit -u`")
+        .print()
 }
 
 async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
@@ -162,8 +163,8 @@ fn print_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         return Failure::usage(format!("`{former}` was renamed"), format!("Use `{present}`.")).print();
     }
     if names_a_key(error) {
-        let what = "an API key is never given on the command line, where the shell's history and others can see it";
-        let remedy = "leave it out to be asked for it, or use --api-key-stdin or --api-key-file FILE";
+        let what = "an API key on the command line would be visible in the shell's history and to other users";
+        let remedy = "remove the option to be asked for the key, or use --api-key-stdin or --api-key-file FILE";
         return Failure::usage(what, remedy).print();
     }
     // A help text or an error that nobody reads is no reason to fail.

@@ -15,8 +15,8 @@ use super::shelf::{Selected, end, print_skipped, summary};
 use super::table::counted;
 
 const EXAMPLES: &str = "\
-What is in Testmo already is never created again: of a batch that arrived in part only the rest is tried, and a case
-whose fate is not known is looked for first. What fails anew is on the shelf again. Mend the cause before.
+Fix the cause first; a batch that fails again returns to the shelf. Cases that are in Testmo are never created again:
+only the missing cases of a batch are sent, and a case whose outcome is unknown is reconciled first.
 
 Examples:
   testmo-courier replay 0000001a
@@ -29,7 +29,7 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     selection: Selected,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Print what was done as JSON, for programs
@@ -46,11 +46,11 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let plan = replay::plan(&store, &ids, config.amqp.max_message_bytes).await?;
     if !json {
         if ids.is_empty() {
-            return out.line("Nothing like that is on the shelf.");
+            return out.line("No matching entry is on the shelf.");
         }
         print(&plan, out)?;
         if !plan.steps.is_empty() && !yes && !confirm(out)? {
-            return Err(Failure::finding("nothing was replayed", "type yes, or give --yes, to go on"));
+            return Err(Failure::finding("Cancelled; nothing was replayed.", "Type yes, or add --yes, to go on."));
         }
     }
     let outcome = plan.carry_out(&store).await?;
@@ -58,14 +58,14 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         out.json(&PlanOutcomeView::of_replay(&outcome))?;
     } else if !outcome.done.is_empty() {
         let batches = counted(outcome.done.len(), "batch", "batches");
-        out.line(format_args!("Replayed {batches}. A running worker takes them as it has room."))?;
+        out.line(format_args!("Replayed {batches}. A running worker takes them when it has room."))?;
     }
     if ids.is_empty() { Ok(()) } else { end(&outcome, selection.is_by_name()) }
 }
 
 fn print(plan: &Plan, out: &mut Output) -> Result<(), Failure> {
     if !plan.steps.is_empty() {
-        out.line(format_args!("To be tried again: {}", counted(plan.steps.len(), "batch", "batches")))?;
+        out.line(format_args!("To be retried: {}", counted(plan.steps.len(), "batch", "batches")))?;
         summary(plan).columns().iter().try_for_each(|line| out.line(format_args!("  {line}")))?;
     }
     print_skipped(plan, out)

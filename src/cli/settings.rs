@@ -7,7 +7,7 @@ use serde_json::json;
 use testmo_courier::config::{Amqp, Config, LogFormat, Testmo, redacted};
 
 const HEADING: &str = "\
-# The settings in force. Every key there is stands here with its meaning; passwords are not shown.
+# The settings in force: every key with its value and meaning; passwords are not shown.
 ";
 
 /// Writes the commented defaults with the values of `config`; a value that is not the default is marked.
@@ -34,7 +34,7 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
     match (value(config, &name), value(defaults, &name)) {
         (Some(now), Some(default)) if now != default => format!("# The default is {default}.\n{key} = {now}"),
         (Some(now), _) => format!("{key} = {now}"),
-        (None, _) => format!("# {key} is in force, but not shown."),
+        (None, _) => format!("# {key} is set, but not shown."),
     }
 }
 

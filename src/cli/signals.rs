@@ -15,7 +15,7 @@ impl Signals {
     pub(crate) fn listen() -> Result<Self, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|error| {
-                Failure::unreachable(format!("signals cannot be listened to ({error})"), "check the process's limits")
+                Failure::unreachable(format!("signals cannot be received ({error})"), "check the process limits")
             })
         };
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })

@@ -12,9 +12,9 @@ use super::table::counted;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create what is missing; what exists is left as it is
+    /// Create missing exchanges and queues; existing ones are not changed
     Declare,
-    /// Look for each exchange and queue without creating it
+    /// Check that each exchange and queue exists, without creating any
     Check,
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
 
 fn print(report: &TopologyReport, command: Command, out: &mut Output) -> Result<(), Failure> {
     for finding in &report.mismatches {
-        let mark = out.paint(Colour::Red, "differs from the configuration:");
+        let mark = out.paint(Colour::Red, "mismatch:");
         out.line(format_args!("{mark} {finding}\n  {}", finding.remedy()))?;
     }
     if !report.mismatches.is_empty() {
@@ -40,6 +40,6 @@ fn print(report: &TopologyReport, command: Command, out: &mut Output) -> Result<
     match command {
         Command::Declare => out.line(format_args!("{} {what} are declared", green("ok:"))),
         // Bindings cannot be checked by AMQP, so nothing is said about them.
-        Command::Check => out.line(format_args!("{} every exchange and queue is there", green("ok:"))),
+        Command::Check => out.line(format_args!("{} every exchange and queue exists", green("ok:"))),
     }
 }

@@ -44,7 +44,7 @@ async fn a_batch_that_waits_on_the_shelf_is_shown_and_an_unknown_one_is_a_findin
     stage.event_of("nobody/b-1").await;
     let (code, said) = show(&stage, &["nobody/b-1"]);
     assert_eq!(code, Some(0), "{said}");
-    for part in ["nothing of it was sent yet", "unknown_tenant", "batch.deferred.v1"] {
+    for part in ["no case was sent yet", "unknown_tenant", "batch.deferred.v1"] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     let (code, said) = show(&stage, &["acme/none"]);

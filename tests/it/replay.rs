@@ -68,7 +68,7 @@ async fn a_batch_that_was_given_up_is_replayed_and_delivered() {
     stage.account("acme").clear_faults();
     let dead = courier(&stage, &["dead-letters", "--since", "1h"]).await;
     says(dead, 0, &["dead", "retries_exhausted", "acme/b-1"]);
-    says(courier(&stage, &["replay", "--state", "dead"]).await, 2, &["To be tried again: 1 batch", "--yes"]);
+    says(courier(&stage, &["replay", "--state", "dead"]).await, 2, &["To be retried: 1 batch", "--yes"]);
     says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 0, &["acme", "Replayed 1 batch"]);
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(told(&event), ("delivered", 2, vec!["created", "created"]));
@@ -110,12 +110,12 @@ async fn what_cannot_succeed_is_left_alone_with_its_cause() {
     assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "batch_conflict");
     stage.publish_bytes("{").await;
     stage.event_of("").await;
-    let parts = ["Left alone: 2 entries", "another batch of this id", "not valid JSON"];
+    let parts = ["Skipped: 2 entries", "another batch with this batch_id", "not valid JSON"];
     says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 1, &parts);
     let reasons: Vec<Reason> = stage.shelf().await.iter().map(|row| row.content.reason).collect();
     assert_eq!(reasons, [Reason::BatchConflict, Reason::NotJson]);
     assert_eq!(stage.account("acme").case_names(), names("b-1", 1));
-    says(courier(&stage, &["replay", "00000abc", "--yes"]).await, 1, &["nothing with the id 00000abc"]);
+    says(courier(&stage, &["replay", "00000abc", "--yes"]).await, 1, &["no entry 00000abc"]);
     says(courier(&stage, &["replay", "--yes"]).await, 2, &["nothing was selected"]);
     says(courier(&stage, &["replay", "acme/b-1", "--state", "dead"]).await, 2, &["ids and filters"]);
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
@@ -183,7 +183,7 @@ async fn a_batch_that_was_discarded_is_not_pushed_when_it_comes_again() {
     assert!(stage.account("acme").cases().is_empty());
     let stored = stage.store.batch(&"acme/b-1".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(stored.record.state, BatchState::Discarded);
-    says(courier(&stage, &["shelf", "list"]).await, 0, &["Nothing like that"]);
+    says(courier(&stage, &["shelf", "list"]).await, 0, &["No matching entry"]);
     stage.end().await;
 }
 

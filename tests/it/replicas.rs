@@ -229,10 +229,10 @@ async fn init_makes_the_tables_once_and_says_what_is_missing() {
     assert!(told.contains("testmo-courier init"), "{told}");
     let (code, told) = run(&url, &["init"]);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("(made)"), "{told}");
+    assert!(told.contains("(created)"), "{told}");
     let (code, told) = run(&url, &["init"]);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("was there already"), "{told}");
+    assert!(told.contains("exists already"), "{told}");
     assert_eq!(run(&url, &["batches", "list"]).0, Some(0));
     let (code, told) = run(&server.url("nowhere"), &["init"]);
     assert_eq!(code, Some(2), "{told}");

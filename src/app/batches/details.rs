@@ -7,7 +7,7 @@ use crate::store::ledger::StoredBatch;
 use crate::store::shelf::{ShelfFilter, Shelved};
 use crate::store::{LedgerStore, Store, StoreError};
 
-/// The most entries of the shelf that are read of one batch.
+/// The maximum number of entries of the shelf that are read of one batch.
 const MOST_ENTRIES: u32 = 20;
 
 /// Everything that is known of a batch.

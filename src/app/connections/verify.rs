@@ -26,7 +26,7 @@ pub struct Verified {
 /// What a connection that does not work means for its batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consequence {
-    /// It worked before, so batches still go out.
+    /// The connection worked before, so batches are still sent.
     StillUsed,
     /// Batches wait, and a running worker verifies it again automatically.
     RetriedAutomatically,

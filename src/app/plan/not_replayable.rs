@@ -14,7 +14,8 @@ pub enum NotReplayable {
     NotABatch(String),
     /// The message is larger than the worker takes.
     #[error(
-        "the message has {bytes} bytes, and the worker accepts at most {most}: publish the cases in several smaller batches"
+        "the message has {bytes} bytes, and the worker accepts at most {most}: publish the cases in several smaller \
+         batches"
     )]
     TooLarge {
         /// The size of the message.

@@ -297,7 +297,7 @@ impl Lookup<'_> {
             let column = self.column(&key, text);
             let value = self.value(&key, &column, value);
             if fixed.insert(column.clone(), value).is_some() {
-                self.faults.push(format!("`{key}`: the field {column} stands there twice"));
+                self.faults.push(format!("`{key}`: the field {column} is set twice"));
             }
         }
         fixed
@@ -330,9 +330,9 @@ impl Lookup<'_> {
         let names: Vec<String> = there.iter().map(|one| format!("\"{}\"", name_of(one).trim())).collect();
         let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
         self.faults.push(if found.is_empty() {
-            format!("`{key}`: there is no \"{exact}\"; there is {names}")
+            format!("`{key}`: \"{exact}\" does not exist; available: {names}")
         } else {
-            format!("`{key}`: several are called \"{exact}\"; write the id or the column instead")
+            format!("`{key}`: several entries are named \"{exact}\"; write the id or the column instead")
         });
         None
     }

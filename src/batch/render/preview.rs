@@ -99,13 +99,13 @@ fn left_out(case: &Case, mapping: &Mapping, entry: &Map<String, Value>) -> Vec<L
         (
             "estimate_seconds",
             case.estimate_seconds.is_some() && !mapping.estimate,
-            "the mapping does not say that estimates are sent",
+            "the mapping does not set estimate to true",
         ),
     ];
     let parts = parts.into_iter().filter(|(_, is_left_out, _)| *is_left_out);
     let parts = parts.map(|(what, _, why)| LeftOut { what: what.into(), why });
     let overridden = case.fields.iter().filter(|(column, value)| entry.get(*column) != Some(*value));
-    let why = "the mapping fills this column, and goes first";
+    let why = "the mapping sets this column and takes precedence";
     parts.chain(overridden.map(|(column, _)| LeftOut { what: format!("fields.{column}"), why })).collect()
 }
 

@@ -11,8 +11,7 @@ use super::super::output::Output;
 use super::super::table::{Form, List};
 
 const EXAMPLES: &str = "\
-A batch is listed from the time at which its first case was sent; before that it waits with the worker or on the
-shelf.
+A batch is listed once its first case was sent. Until then it waits in a worker or on the shelf.
 
 Examples:
   testmo-courier batches list
@@ -24,7 +23,7 @@ pub(crate) struct Arguments {
     /// Only batches of this tenant
     #[arg(long)]
     tenant: Option<TenantId>,
-    /// The most batches
+    /// The maximum number of batches
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
     #[command(flatten)]
@@ -36,7 +35,7 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
     if arguments.form.json {
         return out.json(&records.iter().map(BatchView::of).collect::<Vec<_>>());
     }
-    table(&records, store_now(store)).write(out, arguments.form.plain, "No batch was worked on yet.")
+    table(&records, store_now(store)).write(out, arguments.form.plain, "No batch was sent yet.")
 }
 
 fn table(records: &[BatchRecord], now: i64) -> List {

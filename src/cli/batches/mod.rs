@@ -15,7 +15,7 @@ use super::output::Output;
 pub(super) enum Command {
     /// List the latest batches, newest first
     List(list::Arguments),
-    /// Show a batch with its cases, its pushes, and what was told of it
+    /// Show a batch with its cases, create requests and events
     Show(show::Arguments),
 }
 

@@ -36,8 +36,8 @@ fn text(details: &BatchDetails) -> String {
     if let Some(record) = details.record() {
         section(&mut text, "cases", &cases(details, record));
     }
-    section(&mut text, "pushes", &pushes(details));
-    section(&mut text, "settlements", &settled(details));
+    section(&mut text, "create requests", &pushes(details));
+    section(&mut text, "outcomes", &settled(details));
     section(&mut text, "events", &events(details));
     section(&mut text, "shelf", &shelved(details));
     text
@@ -46,13 +46,13 @@ fn text(details: &BatchDetails) -> String {
 fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
     let mut lines = vec![("batch", details.key.to_string())];
     let Some(record) = details.record() else {
-        lines.push(("state", "nothing of it was sent yet".into()));
+        lines.push(("state", "no case was sent yet".into()));
         return lines;
     };
     lines.push(("state", record.state.name().into()));
     lines.push(("revision", record.revision.to_string()));
     lines.push(("first sent", both(record.first_seen_at, details.now)));
-    lines.extend(record.settled_at.map(|at| ("settled", both(at, details.now))));
+    lines.extend(record.settled_at.map(|at| ("finished", both(at, details.now))));
     lines.extend(
         record.target().map(|target| {
             ("target", format!("{}, project {}, folder {}", target.account, target.project, target.folder))
@@ -60,7 +60,8 @@ fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
     );
     lines.push(("fingerprint", record.fingerprint.clone()));
     if BatchDetails::is_pruned(record) {
-        lines.push(("pruned", "what its cases and pushes were is not kept any more".into()));
+        lines
+            .push(("pruned", "the details of its cases and create requests were removed after store.retention".into()));
     }
     lines
 }
@@ -82,7 +83,7 @@ fn cases(details: &BatchDetails, record: &BatchRecord) -> List {
 }
 
 fn pushes(details: &BatchDetails) -> List {
-    let mut list = List::new(&["push", "sent", "known after", "cases", "answer", "ids"]);
+    let mut list = List::new(&["request", "sent", "duration", "cases", "result", "ids"]);
     for push in &details.history.pushes {
         list.add(vec![
             // The first digits are the time.
@@ -98,7 +99,7 @@ fn pushes(details: &BatchDetails) -> List {
 }
 
 fn settled(details: &BatchDetails) -> List {
-    let mut list = List::new(&["revision", "settled", "outcome", "cases"]);
+    let mut list = List::new(&["revision", "finished", "outcome", "cases"]);
     for settlement in settlements(&details.history.events) {
         let cases = settlement.cases.iter().map(|(outcome, count)| counted(*count, outcome, outcome));
         list.add(vec![
@@ -112,7 +113,7 @@ fn settled(details: &BatchDetails) -> List {
 }
 
 fn events(details: &BatchDetails) -> List {
-    let mut list = List::new(&["event", "stored", "announced", "type"]);
+    let mut list = List::new(&["event", "stored", "published", "type"]);
     for event in &details.history.events {
         list.add(vec![
             event.id.clone(),
@@ -125,7 +126,7 @@ fn events(details: &BatchDetails) -> List {
 }
 
 fn shelved(details: &BatchDetails) -> List {
-    let mut list = List::new(&["id", "state", "reason", "comes back"]);
+    let mut list = List::new(&["id", "state", "reason", "next retry"]);
     for entry in &details.shelf {
         list.add(vec![
             entry.id.to_string(),

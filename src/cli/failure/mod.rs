@@ -52,7 +52,7 @@ impl Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::Unread;
         }
-        Self::finding(format!("the output cannot be written ({error})"), "check where it is sent to")
+        Self::finding(format!("the output cannot be written ({error})"), "check where the output is written to")
     }
 
     /// Returns the exit code: 0 fine, 1 a finding, 2 usage or configuration, 3 unreachable; 130, as in shells, an interrupt.

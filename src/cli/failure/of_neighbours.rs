@@ -30,9 +30,9 @@ impl From<StoreError> for Failure {
             | StoreError::Unreadable(_)
             | StoreError::Newer => Self::Unreachable(Words::split(error)),
             StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {
-                Self::unreachable(error, "check store.url, who owns the store, and the room on its disk")
+                Self::unreachable(error, "check store.url, the owner of the store, and the free space on its disk")
             }
-            StoreError::Panicked(_) => Self::finding(error, "report it, with the lines before this one"),
+            StoreError::Panicked(_) => Self::finding(error, "report this defect with the log lines before this one"),
         }
     }
 }
@@ -89,7 +89,7 @@ impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         match error.fault() {
             PublishFault::Broker if error.may_be_stored() => {
-                Self::unreachable(error, "publish it again: a batch that arrives twice is delivered once")
+                Self::unreachable(error, "publish the message again: a batch that arrives twice is delivered once")
             }
             PublishFault::Broker => Self::unreachable(error, "check the broker, then publish again"),
             PublishFault::Topology => Self::finding(error, "run `testmo-courier topology declare`, then publish again"),
@@ -108,7 +108,7 @@ impl From<RunError> for Failure {
             RunError::Metrics(_) => Self::Finding(Words::fact(error)),
             RunError::TaskEnded(_) => Self::finding(
                 error,
-                "start the worker again: nothing is lost; and report the defect with the log lines before this one",
+                "start the worker again, no batch is lost; report the defect with the log lines before this one",
             ),
         }
     }

@@ -17,12 +17,13 @@ impl From<SelectionError> for Failure {
     fn from(error: SelectionError) -> Self {
         match error {
             SelectionError::Empty => {
-                Self::usage(error, "give ids, batches as TENANT/BATCH, or filters such as --state dead --tenant acme")
+                Self::usage(error, "name ids, batches as TENANT/BATCH, or filters such as --state dead --tenant acme")
             }
-            SelectionError::NamesAndFilters => Self::usage(error, "give either ids or filters"),
+            SelectionError::NamesAndFilters => Self::usage(error, "use either ids or filters"),
             SelectionError::NotOnShelf(_) => Self::finding(
                 error,
-                "it may have been delivered meanwhile; `testmo-courier shelf list` shows what is there",
+                "the batch may have been delivered meanwhile; `testmo-courier shelf list` shows the entries of the \
+                 shelf",
             ),
             SelectionError::Store(error) => error.into(),
         }
@@ -45,16 +46,20 @@ impl From<SetError> for Failure {
         match error {
             SetError::Incomplete { tenant, parts } => Self::usage(
                 format!("{tenant} is new and lacks {}", parts.into_iter().map(option).collect::<Vec<_>>().join(", ")),
-                "give them: Testmo shows the ids of project and folder in the address of the repository page",
+                "add these options: Testmo shows the ids of project and folder in the address of the repository page",
             ),
             SetError::Address { base_url, refused } => Self::usage(format!("{base_url} is not allowed"), refused),
             SetError::Expired(_) => {
-                Self::usage(error, "give the day on which it will expire with --expires YYYY-MM-DD, or --no-expiry")
+                Self::usage(error, "set the day on which the key expires with --expires YYYY-MM-DD, or use --no-expiry")
             }
-            SetError::KeptKey(why) => Self::finding(why, "give --new-api-key, --api-key-stdin or --api-key-file FILE"),
+            SetError::KeptKey(why) => {
+                Self::finding(why, "enter the key with --new-api-key, --api-key-stdin or --api-key-file FILE")
+            }
             SetError::KeyNeeded(needed) => needed.into(),
             SetError::Changed(ref tenant) => {
-                let check = format!("check it with `testmo-courier tenants show {tenant}`, then run the command again");
+                let check = format!(
+                    "check the connection with `testmo-courier tenants show {tenant}`, then run the command again"
+                );
                 Self::finding(error, check)
             }
             SetError::Key(error) => error.into(),
@@ -74,7 +79,7 @@ fn option(part: Part) -> &'static str {
 
 impl From<KeyNeeded> for Failure {
     fn from(needed: KeyNeeded) -> Self {
-        Self::usage(needed, "use --api-key-stdin or --api-key-file FILE, or enter it on a terminal")
+        Self::usage(needed, "use --api-key-stdin or --api-key-file FILE, or enter the key on a terminal")
     }
 }
 
@@ -84,8 +89,8 @@ impl From<RemoveError> for Failure {
             RemoveError::Connection(error) => error.into(),
             RemoveError::NotFinished { .. } => Self::finding(
                 error,
-                "stop publishing for it, wait until the batches above are finished or on the shelf, then run the command \
-                 again",
+                "stop publishing for this tenant, wait until the batches above are finished or on the shelf, then run the \
+                 command again",
             ),
             RemoveError::HasShelved { ref tenant, .. } => {
                 let see = format!("`testmo-courier shelf list --tenant {tenant}` shows them; --purge discards them");
@@ -94,7 +99,7 @@ impl From<RemoveError> for Failure {
             RemoveError::Cancelled => Self::finding(error, "Type yes, or add --yes, to go on."),
             RemoveError::Changed { ref tenant, .. } => {
                 let check = format!(
-                    "check it with `testmo-courier shelf list --tenant {tenant}` and `testmo-courier tenants show \
+                    "check the tenant with `testmo-courier shelf list --tenant {tenant}` and `testmo-courier tenants show \
                      {tenant}`, then run the command again"
                 );
                 Self::finding(error, check)
@@ -109,7 +114,8 @@ impl From<BatchError> for Failure {
         match error {
             BatchError::Unknown(_) => Self::finding(
                 error,
-                "check the ids with `testmo-courier batches list`, and whether the broker confirmed the message to its publisher",
+                "check the ids with `testmo-courier batches list`, and whether the broker confirmed the message to \
+                 its publisher",
             ),
             BatchError::Store(error) => error.into(),
         }
@@ -119,14 +125,15 @@ impl From<BatchError> for Failure {
 impl From<InitError> for Failure {
     fn from(error: InitError) -> Self {
         match error {
-            InitError::NoFolder { setting, .. } => Self::usage(error, format!("make it, or check {setting}")),
+            InitError::NoFolder { setting, .. } => Self::usage(error, format!("create the folder, or check {setting}")),
             InitError::NoMasterKey { is_needed: false, .. } => Self::usage(
                 error,
-                "put it back; if it is lost, start again with an empty store: this one has no connections",
+                "restore the master key file; if it is lost, set up an empty store: this one contains no connections",
             ),
             InitError::NoMasterKey { is_needed: true, .. } => Self::usage(
                 error,
-                "put it back from your copy; without it every API key has to be entered again into a new store",
+                "restore the master key file from your copy; without it every API key has to be entered again into \
+                 a new store",
             ),
             InitError::Open(error) => error.into(),
         }
@@ -139,13 +146,13 @@ impl From<PreviewError> for Failure {
             PreviewError::NamesUnknown(ref tenant)
             | PreviewError::NoAccess { ref tenant, .. }
             | PreviewError::Folders { ref tenant, .. } => {
-                let verify = format!("testmo-courier tenants verify {tenant}");
+                let verify = format!("run `testmo-courier tenants verify {tenant}`");
                 Self::finding(error, verify)
             }
             PreviewError::Paused { seconds } => Self::finding(error, format!("try again in {seconds} s")),
             PreviewError::NoSuchCase { cases } => Self::usage(
                 format!("the batch has {}", counted(cases, "case", "cases")),
-                format!("give --case a number from 1 to {cases}"),
+                format!("set --case to a number from 1 to {cases}"),
             ),
             PreviewError::Client(error) => error.into(),
             PreviewError::Store(error) => error.into(),
@@ -156,8 +163,8 @@ impl From<PreviewError> for Failure {
 impl From<LaneError> for Failure {
     fn from(error: LaneError) -> Self {
         match error {
-            LaneError::Address(_) => Self::usage(error, "give the account's base URL"),
-            LaneError::NotATenant(_) => Self::usage(error, "give a tenant or a base URL"),
+            LaneError::Address(_) => Self::usage(error, "use the base URL of the account"),
+            LaneError::NotATenant(_) => Self::usage(error, "use a tenant or a base URL"),
             LaneError::Unknown(_) => Self::finding(error, "`testmo-courier tenants list` shows all tenants"),
             LaneError::Store(error) => error.into(),
         }

@@ -19,7 +19,7 @@ use super::output::Output;
 use super::table::counted;
 
 const EXAMPLES: &str = "\
-Every file is checked first, as `lint` does; when one of them has a fault, nothing is published.
+Every file is first checked as by `lint`. If one of the files has a fault, nothing is published.
 
 Examples:
   testmo-courier publish batch.json
@@ -35,10 +35,10 @@ pub(super) struct Arguments {
     /// Wait for the outcome of each batch; the exit code is 1 unless all of them are delivered
     #[arg(long)]
     wait: bool,
-    /// How long to wait for all of them
+    /// How long to wait for all outcomes
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration, requires = "wait")]
     timeout: Duration,
-    /// Publish the bytes as they are, without checking them
+    /// Publish the bytes unchanged and without checks
     #[arg(long)]
     raw: bool,
 }
@@ -71,8 +71,8 @@ fn refuse_faulty(files: &[MessageFile], out: &mut Output) -> Result<(), Failure>
         return Ok(());
     }
     Err(Failure::finding(
-        format!("nothing was published: {} cannot be read as batches", counted(faulty.len(), "file", "files")),
-        "fix them; --raw publishes the bytes as they are, and the worker then shelves them",
+        format!("nothing was published: {}", counted(faulty.len(), "file has faults", "files have faults")),
+        "fix the faults; --raw publishes the bytes unchanged, and the worker then shelves the messages",
     ))
 }
 

@@ -38,8 +38,9 @@ fn overdue(open: &[&Message], limit: Duration, out: &mut Output) -> Result<Failu
         out.line(format_args!("open        {message}"))?;
     }
     Ok(Failure::finding(
-        format!("after {limit:?}, {} not settled", counted(open.len(), "batch is", "batches are")),
-        "nothing is lost: `testmo-courier shelf list` shows what waits and for what, `events tail` what is settled later",
+        format!("after {limit:?}, {} not finished", counted(open.len(), "batch is", "batches are")),
+        "no batch is lost: `testmo-courier shelf list` shows the batches that wait and their reasons, `events tail` \
+         later outcomes",
     ))
 }
 

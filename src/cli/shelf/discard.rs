@@ -12,8 +12,8 @@ use super::plan::{end, entries, print_skipped};
 use super::selection::Selected;
 
 const EXAMPLES: &str = "\
-The message goes for good. A batch that was not settled yet becomes discarded: an event tells so, and when it is
-published again, it is not pushed.
+The message is removed permanently. A batch without an outcome becomes discarded: an event reports that, and if the
+batch is published again, it is not sent.
 
 Examples:
   testmo-courier shelf discard 0000001a
@@ -25,7 +25,7 @@ Examples:
 pub(crate) struct Arguments {
     #[command(flatten)]
     selection: Selected,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Print what was done as JSON, for programs
@@ -39,13 +39,13 @@ pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Outpu
     let ids = selection.ids(store).await?;
     let plan = discard::plan(store, &ids).await?;
     if !json {
-        entries(&plan).write(out, false, "Nothing like that is on the shelf to be discarded.")?;
+        entries(&plan).write(out, false, "No matching entry on the shelf can be discarded.")?;
         print_skipped(&plan, out)?;
         if ids.is_empty() {
             return Ok(());
         }
         if !plan.steps.is_empty() && !yes && !confirm(out)? {
-            return Err(Failure::finding("nothing was discarded", "type yes, or give --yes, to go on"));
+            return Err(Failure::finding("Cancelled; nothing was discarded.", "Type yes, or add --yes, to go on."));
         }
     }
     let outcome = plan.carry_out(store).await?;

@@ -16,7 +16,7 @@ use super::selection::{Filters, Traits};
 const DETAIL_CHARACTERS: usize = 100;
 
 const EXAMPLES: &str = "\
-What is parked comes back by itself; what is dead waits for a person.
+Parked entries are retried automatically; dead ones wait for a person.
 
 Examples:
   testmo-courier shelf list --state dead
@@ -43,7 +43,7 @@ pub(crate) struct DeadLetters {
 
 #[derive(Args, Debug)]
 struct Extent {
-    /// The most entries
+    /// The maximum number of entries
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
     #[command(flatten)]
@@ -65,11 +65,11 @@ async fn print(filter: &ShelfFilter, extent: &Extent, store: &Store, out: &mut O
         let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, store_now(store))).collect();
         return out.json(&views);
     }
-    table(&entries, store_now(store)).write(out, extent.form.plain, "Nothing like that is on the shelf.")
+    table(&entries, store_now(store)).write(out, extent.form.plain, "No matching entry is on the shelf.")
 }
 
 pub(super) fn table(entries: &[Shelved], now: i64) -> List {
-    let mut list = List::new(&["id", "state", "reason", "batch", "arrived", "comes back", "detail"]);
+    let mut list = List::new(&["id", "state", "reason", "batch", "arrived", "next retry", "detail"]);
     for entry in entries {
         list.add(vec![
             entry.id.to_string(),

@@ -19,11 +19,11 @@ use super::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List what is on the shelf, oldest first
+    /// List the entries of the shelf, oldest first
     List(list::Arguments),
     /// Show entries with their cause, their remedy and their message
     Show(show::Arguments),
-    /// Give up what is not to be delivered any more
+    /// Discard batches that are not to be delivered any more
     Discard(discard::Arguments),
 }
 

@@ -10,7 +10,7 @@ use super::super::table::{List, counted};
 pub(crate) fn summary(plan: &Plan) -> List {
     let mut list = List::new(&["tenant", "reason", "count", "note"]);
     for group in plan.groups() {
-        let note = if group.waiting > 0 { "will wait until the connection is verified" } else { "" };
+        let note = if group.waiting > 0 { "held until the connection is verified" } else { "" };
         list.add(vec![group.tenant, group.reason.to_string(), group.count.to_string(), note.into()]);
     }
     list
@@ -30,7 +30,7 @@ pub(crate) fn print_skipped(plan: &Plan, out: &mut Output) -> Result<(), Failure
     if plan.skipped.is_empty() {
         return Ok(());
     }
-    out.line(format_args!("Left alone: {}", counted(plan.skipped.len(), "entry", "entries")))?;
+    out.line(format_args!("Skipped: {}", counted(plan.skipped.len(), "entry", "entries")))?;
     let mut list = List::new(&["id", "reason", "batch", "why"]);
     for skipped in &plan.skipped {
         let entry = &skipped.entry;
@@ -44,7 +44,7 @@ pub(crate) fn end(outcome: &PlanOutcome, by_name: bool) -> Result<(), Failure> {
     if !outcome.changed.is_empty() {
         let what = counted(outcome.changed.len(), "entry was", "entries were");
         return Err(Failure::finding(
-            format!("{what} changed meanwhile, and left alone"),
+            format!("{what} changed meanwhile and skipped"),
             "check them with `testmo-courier shelf list`",
         ));
     }

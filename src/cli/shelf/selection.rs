@@ -10,16 +10,16 @@ use super::super::failure::Failure;
 /// What entries have in common, apart from their state.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Traits {
-    /// Only what belongs to this tenant
+    /// Only entries of this tenant
     #[arg(long)]
     tenant: Option<TenantId>,
-    /// Only what is there for this reason, such as key_refused
+    /// Only entries with this reason, such as key_refused
     #[arg(long, value_parser = reasons(), hide_possible_values = true)]
     reason: Option<Reason>,
-    /// Only what was shelved since a time: 2h ago, a day or a time in UTC, such as 2026-11-20
+    /// Only entries that were shelved since this time: an age such as 2h, or a day or time in UTC such as 2026-11-20
     #[arg(long, value_name = "TIME")]
     since: Option<TimeBound>,
-    /// Only what was shelved before a time, written likewise; a day begins at 00:00
+    /// Only entries that were shelved before this time, in the same forms; a day begins at 00:00
     #[arg(long, value_name = "TIME")]
     until: Option<TimeBound>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Traits {
 pub(crate) struct Filters {
     #[command(flatten)]
     traits: Traits,
-    /// Only what is parked or dead
+    /// Only entries in this state
     #[arg(long, value_parser = states())]
     state: Option<ShelfState>,
 }

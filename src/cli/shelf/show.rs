@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// The entries: ids as `shelf list` prints them, or batches as TENANT/BATCH
     #[arg(required = true, value_name = "ID")]
     names: Vec<EntryName>,
-    /// Print the message's bytes as they came, and nothing else; of one entry only
+    /// Print only the message's original bytes; for one entry
     #[arg(long, conflicts_with = "json")]
     body: bool,
     /// Print JSON, for programs: an object, or a list of several
@@ -42,7 +42,10 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
         [entry] if arguments.body => out.bytes(&entry.content.body),
         _ if arguments.body => {
             let ids: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
-            Err(Failure::usage(format!("these are several entries: {}", ids.join(", ")), "give the id of one of them"))
+            Err(Failure::usage(
+                format!("the batch has several entries: {}", ids.join(", ")),
+                "give the id of one of them",
+            ))
         }
         [entry] if arguments.json => out.json(&ShelvedMessageView::of(entry, now)),
         several if arguments.json => {
@@ -69,7 +72,7 @@ fn described(entry: &Shelved, now: i64) -> String {
     lines.extend(content.account.clone().map(|account| ("account", account)));
     lines.push(("arrived", both(content.arrived_at, now)));
     lines.push(("shelved", both(entry.shelved_at, now)));
-    lines.push(("comes back", due(entry, now)));
+    lines.push(("next retry", due(entry, now)));
     if content.parks > 0 {
         lines.push(("parked", format!("{} times", content.parks)));
     }
@@ -95,7 +98,7 @@ fn header<'a>(name: &'a str, value: &str) -> (&'a str, String) {
         0 => start,
         more => format!("{start}… and {more} bytes more; --json prints all of them as {RAW_HEADERS}"),
     };
-    ("as they came", text)
+    ("original bytes", text)
 }
 
 fn byte(digits: &[u8]) -> Option<u8> {
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn headers_that_could_not_be_read_are_shown_up_to_a_limit() {
         assert_eq!(header("traceparent", "00-1"), ("traceparent", "00-1".into()));
-        assert_eq!(header(RAW_HEADERS, "03782dff1b"), ("as they came", "\\x03x-\\xff\\x1b".into()));
+        assert_eq!(header(RAW_HEADERS, "03782dff1b"), ("original bytes", "\\x03x-\\xff\\x1b".into()));
         let (_, long) = header(RAW_HEADERS, &"78".repeat(1_234));
         assert!(long.starts_with("xxx") && long.contains("… and 234 bytes more"), "{long}");
     }

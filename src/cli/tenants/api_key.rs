@@ -25,7 +25,7 @@ pub(super) struct KeySource {
     /// Read the API key from the standard input
     #[arg(long)]
     api_key_stdin: bool,
-    /// Ask for a new API key, where one is kept already
+    /// Ask for a new API key although one is stored
     #[arg(long)]
     new_api_key: bool,
 }
@@ -46,7 +46,7 @@ impl KeySource {
                 )
             })?,
             None if self.api_key_stdin => limited(io::stdin()).map_err(|error| {
-                Failure::usage(format!("the standard input cannot be read ({error})"), "send the key and nothing else")
+                Failure::usage(format!("the standard input cannot be read ({error})"), "send only the key")
             })?,
             None => asked(why)?,
         };
@@ -62,9 +62,9 @@ fn limited(source: impl Read) -> io::Result<Zeroizing<String>> {
 
 fn asked(why: &str) -> Result<Zeroizing<String>, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(why, "use --api-key-stdin or --api-key-file FILE, or enter it on a terminal"));
+        return Err(Failure::usage(why, "use --api-key-stdin or --api-key-file FILE, or enter the key on a terminal"));
     }
-    let typed = rpassword::prompt_password("API key (it is not shown): ");
+    let typed = rpassword::prompt_password("API key (not shown): ");
     typed.map(Zeroizing::new).map_err(|error| {
         Failure::usage(
             format!("the API key cannot be asked for ({error})"),
@@ -81,7 +81,7 @@ fn checked(text: &str) -> Result<SecretString, Failure> {
         return Err(Failure::usage("the API key is empty", copy));
     }
     if !key.expose_secret().chars().all(|c| c.is_ascii_graphic()) {
-        return Err(Failure::usage("the API key holds blanks, line breaks or odd characters", copy));
+        return Err(Failure::usage("the API key contains spaces, line breaks or invalid characters", copy));
     }
     Ok(key)
 }

@@ -20,8 +20,8 @@ const NOTE_CHARACTERS: usize = 100;
 
 const EXAMPLES: &str = "\
 green  the connection works
-amber  it works, and its API key expires within 14 days
-red    it was not seen to work since it was changed, or its API key has expired";
+amber  the connection works, and its API key expires within 14 days
+red    the connection has not worked since it was changed, or its API key has expired";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -41,7 +41,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         return list.write(
             out,
             arguments.form.plain,
-            "No connection is entered yet: see `testmo-courier tenants set`.",
+            "No connection is stored yet. Add one with `testmo-courier tenants set`.",
         );
     }
     let mut lines = list.columns().into_iter();
@@ -112,7 +112,7 @@ mod tests {
     fn rows() -> [ConnectionRow; 3] {
         let works =
             || Verification::Works { user: "Push Bot".into(), project: "Shop".into(), folder: "Root/Generated".into() };
-        let detail = "asking who the key belongs to: 401 Unauthorized".to_owned();
+        let detail = "reading the user of the API key: 401 Unauthorized".to_owned();
         [
             row("acme", Some("2027-06-30"), works()),
             row("globex", Some("2027-01-20"), works()),

@@ -18,15 +18,15 @@ use super::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Enter a tenant's connection or change it, and verify it
+    /// Add or change a tenant's connection, and verify it
     Set(set::Arguments),
     /// Verify connections
     Verify(verify::Arguments),
     /// List the connections
     List(list::Arguments),
-    /// Show all of a connection but its key
+    /// Show a connection without its API key
     Show(show::Arguments),
-    /// Show what a batch would become in the tenant's Testmo
+    /// Show how a batch would look in the tenant's Testmo
     Preview(preview::Arguments),
     /// Remove a tenant's connection
     Remove(remove::Arguments),

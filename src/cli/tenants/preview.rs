@@ -16,8 +16,8 @@ use super::super::output::{Output, visible};
 use super::super::table::{counted, facts};
 
 const EXAMPLES: &str = "\
-Nothing is sent: what is shown rests on the connection as it is stored. With --online the project's folders are read,
-and nothing is created.
+Nothing is sent or created: the preview uses the stored connection. With --online it also reads the project's folders
+from Testmo.
 
 Examples:
   testmo-courier tenants preview acme batch.json
@@ -30,10 +30,10 @@ pub(crate) struct Arguments {
     tenant: TenantId,
     /// A file with one batch; - is the standard input
     file: PathBuf,
-    /// Only the case at this position, from 1
+    /// Show only the case at this position, from 1
     #[arg(long, value_name = "N")]
     case: Option<usize>,
-    /// Ask Testmo whether the folder is there
+    /// Read from Testmo whether the folder exists
     #[arg(long)]
     online: bool,
     /// Print JSON, for programs

@@ -13,10 +13,10 @@ use super::super::output::Output;
 use super::super::table::counted;
 
 const EXAMPLES: &str = "\
-While you decide, the tenant is paused, for at most 10 minutes. It is removed only if no request with its cases is under
-way and no outcome is unknown. --purge discards its batches on the shelf as `shelf discard` does, with an event for each;
-if it is interrupted, run it again to go on. What is known of finished batches stays, so that none of them is delivered a
-second time.
+While you decide, the tenant is paused, for at most 10 minutes. The connection is removed only if no request with the
+tenant's cases is in flight and no outcome is unknown. --purge discards the tenant's batches on the shelf as `shelf
+discard` does, with an event for each; if the command is interrupted, run it again. The records of finished batches
+stay, so that none of them is delivered a second time.
 
 Examples:
   testmo-courier tenants remove acme
@@ -30,10 +30,10 @@ const MOST_SHOWN: usize = 10;
 pub(crate) struct Arguments {
     /// Whose connection
     tenant: TenantId,
-    /// Discard the tenant's batches on the shelf too
+    /// Also discard the tenant's batches on the shelf
     #[arg(long)]
     purge: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -52,13 +52,13 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if let Some(error) = end.pause_error {
         let minutes = HOLD.as_secs() / 60;
         out.line(format_args!(
-            "The pause of {tenant} could not be ended ({error}). It ends automatically within {minutes} minutes."
+            "The pause of {tenant} could not be ended ({error}). The pause ends automatically within {minutes} minutes."
         ))?;
     }
     match end.result {
         Ok(discarded) => {
             print_discarded(discarded, out)?;
-            out.line("Removed. Revoke the key in Testmo too: on the user profile page, or in the Admin panel.")
+            out.line("Removed. Also revoke the API key in Testmo, on the user profile page or in the Admin panel.")
         }
         Err(Unremoved::Unasked(failure)) => Err(failure),
         Err(Unremoved::Refused(error)) => Err(error.into()),
@@ -95,7 +95,7 @@ fn announce(removal: &Removal, out: &mut Output) -> Result<(), Failure> {
     if removal.shelved.is_empty() {
         return Ok(());
     }
-    out.line(format_args!("It discards its batches on the shelf too: {}.", remove::load(removal)))
+    out.line(format_args!("It also discards the tenant's batches on the shelf: {}.", remove::load(removal)))
 }
 
 fn print_discarded(discarded: usize, out: &mut Output) -> Result<(), Failure> {

@@ -18,8 +18,8 @@ use super::api_key::KeySource;
 use super::verify::{print_consequence, print_finding, print_unfilled};
 
 const EXAMPLES: &str = "\
-The API key is asked for without being shown; it is never given on the command line. Of a connection that is there
-already, whatever is left out stays as it is; a new address always needs its key to be entered again.
+The command asks for the API key without showing it; the key is never given on the command line. For an existing
+connection, options that are left out keep their values. A new base URL requires the API key to be entered again.
 
 Examples:
   testmo-courier tenants set acme --base-url https://acme.testmo.net --project 3 --folder 428
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     /// The day on which the API key expires
     #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "no_expiry")]
     expires: Option<Date>,
-    /// The API key does not expire, or it is not known when
+    /// The API key does not expire, or its expiration day is unknown
     #[arg(long)]
     no_expiry: bool,
     /// A JSON file that says how cases become Testmo's fields
@@ -73,7 +73,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if works {
         return Ok(());
     }
-    print_consequence(&context.store, &saved.row.tenant, &saved.finding, "Saved as not verified. ", out).await?;
+    print_consequence(&context.store, &saved.row.tenant, &saved.finding, "Saved, but not working yet. ", out).await?;
     Err(Failure::Printed)
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let mut mappings = vec![("mapping", serde_json::to_string_pretty(&row.mapping))];
     match &row.resolved {
         Some(resolved) if row.mapping != resolved.clone().into() => {
-            mappings.push(("mapping by ids and columns", serde_json::to_string_pretty(resolved)));
+            mappings.push(("resolved mapping", serde_json::to_string_pretty(resolved)));
         }
         Some(_) | None => {}
     }
@@ -57,7 +57,7 @@ fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
         ("account", row.origin.clone()),
         ("project", project),
         ("folder", folder),
-        ("key", "kept encrypted".into()),
+        ("key", "stored encrypted".into()),
         ("key expires", row.expires_on.as_deref().map_or_else(|| "not known".into(), |day| expiry(day, today))),
         ("verified", at(row.verified_at)),
         ("last checked", at(row.checked_at)),

@@ -12,9 +12,9 @@ use super::super::open::context;
 use super::super::output::{Colour, Output, visible};
 
 const EXAMPLES: &str = "\
-Asks Testmo who the key belongs to, whether the project and the folder are there, and what the names in the mapping
-stand for; nothing is changed in Testmo.
-Batches that wait for a connection go out as soon as it is verified.
+Reads from Testmo whom the API key belongs to, whether the project and the folder exist, and which ids the names in the
+mapping have; nothing is changed in Testmo.
+Batches that wait for a connection are sent as soon as it is verified.
 
 Examples:
   testmo-courier tenants verify acme
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// Whose connection
     #[arg(required_unless_present = "all")]
     tenant: Option<TenantId>,
-    /// Those of all tenants
+    /// Verify the connections of all tenants
     #[arg(long, conflicts_with = "tenant")]
     all: bool,
 }
@@ -39,7 +39,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         None => connections::list(&context.store).await?,
     };
     if rows.is_empty() {
-        return out.line("No connection is entered yet.");
+        return out.line("No connection is stored yet.");
     }
     let mut all_work = true;
     for listed in &rows {
@@ -67,7 +67,7 @@ async fn print(store: &Store, verified: &Verified, out: &mut Output) -> Result<b
 /// Prints that the result is outdated already.
 fn print_changed(tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
     let mark = out.paint(Colour::Amber, "amber");
-    out.line(format_args!("{mark}  {tenant}  changed meanwhile: this result was not saved"))?;
+    out.line(format_args!("{mark}  {tenant}  was changed meanwhile: this result was not saved"))?;
     out.line(format_args!("       → Run it again: testmo-courier tenants verify {tenant}"))
 }
 
@@ -81,20 +81,23 @@ pub(super) async fn print_consequence(
 ) -> Result<(), Failure> {
     let until = match verify::consequence(store, tenant, finding).await? {
         None => return Ok(()),
-        Some(Consequence::StillUsed) => return out.line("       It worked before, so batches still go out."),
-        Some(Consequence::RetriedAutomatically) => {
-            "until it works: a running worker verifies it again automatically, in 5 minutes and then less often"
+        Some(Consequence::StillUsed) => {
+            return out.line("       The connection worked before, so batches are still sent.");
         }
-        Some(Consequence::NeedsFix) => "until it is fixed",
+        Some(Consequence::RetriedAutomatically) => {
+            "until the connection works: a running worker verifies it again automatically, in 5 minutes and then \
+             less often"
+        }
+        Some(Consequence::NeedsFix) => "until the connection is fixed",
     };
-    out.line(format_args!("       {saved}Batches wait {until}."))
+    out.line(format_args!("       {saved}This tenant's batches are held {until}."))
 }
 
 /// Prints which required fields stay empty: unless cases set them, Testmo refuses the cases.
 pub(super) fn print_unfilled(labels: &[String], out: &mut Output) -> Result<(), Failure> {
     labels.iter().try_for_each(|label| {
         let (mark, label) = (out.paint(Colour::Amber, "note"), visible(label));
-        out.line(format_args!("       {mark}: nothing in the mapping fills the required field \"{label}\""))
+        out.line(format_args!("       {mark}: the mapping does not fill the required field \"{label}\""))
     })
 }
 
@@ -125,6 +128,6 @@ fn remedy(reason: Reason, tenant: &TenantId) -> String {
         return reason.remedy().to_owned();
     }
     format!(
-        "Check the base URL for typing errors; if it is right, try again later: testmo-courier tenants verify {tenant}"
+        "Check the base URL for typing errors. If it is right, try again later: testmo-courier tenants verify {tenant}"
     )
 }

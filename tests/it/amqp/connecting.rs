@@ -35,9 +35,9 @@ async fn a_refused_connection_names_cause_and_remedy_but_no_password() {
     let good = stage.config.url.clone();
     let cases = [
         (good.replace("guest:guest@", "guest:s3cr3t@"), "refused the user or the password"),
-        (good.replace("/refused", "/nowhere"), "refuses the virtual host"),
+        (good.replace("/refused", "/nowhere"), "refused the virtual host"),
         (good.replace("127.0.0.1", "nowhere.invalid"), "cannot reach amqp://nowhere.invalid"),
-        (good.replace("amqp://", "amqps://"), "no TLS with"),
+        (good.replace("amqp://", "amqps://"), "no TLS connection to"),
         ("amqp://guest:s3cr3t@127.0.0.1:1/%2f".to_owned(), "cannot reach"),
         ("amqp:s3cr3t".to_owned(), "not of the form"),
     ];

@@ -81,7 +81,7 @@ async fn a_connection_that_is_entered_while_the_old_one_is_verified_stays_as_it_
             folder.courier_reading(KEY, &new).is(0, &["green"]);
         })
         .await;
-    end.is(1, &["acme  changed meanwhile", "not saved", "tenants verify acme"]);
+    end.is(1, &["acme  was changed meanwhile", "not saved", "tenants verify acme"]);
     folder.courier(&["tenants", "list"]).is(0, &["green  acme"]);
     folder.courier(&["tenants", "verify", "acme"]).is(0, &["green"]);
 }

@@ -11,7 +11,7 @@ async fn a_connection_is_tried_as_soon_as_it_is_entered() {
     let (folder, server) = with_testmo().await;
     folder.set(KEY, &[]).is(0, &["green", "connected as Push Bot to project \"Shop\", folder \"Generated\""]);
     folder.courier(&["tenants", "list"]).is(0, &["green  acme", "1 Shop", "1 Generated", "never"]);
-    folder.courier(&["tenants", "show", "acme"]).is(0, &["kept encrypted", "Push Bot", "custom_steps"]);
+    folder.courier(&["tenants", "show", "acme"]).is(0, &["stored encrypted", "Push Bot", "custom_steps"]);
     server.account("acme").revoke(1);
     folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "401", "Generate a new API key"]);
     folder.courier(&["tenants", "list", "--plain"]).is(0, &["red\tacme", "key_refused"]);
@@ -22,7 +22,9 @@ async fn a_connection_is_tried_as_soon_as_it_is_entered() {
 async fn what_is_left_out_of_a_change_stays_as_it_was() {
     let (folder, _server) = with_testmo().await;
     folder.set(KEY, &["--expires", "2999-12-31"]).is(0, &["green", "2999-12-31"]);
-    folder.courier(&["tenants", "set", "acme", "--folder", "7"]).is(1, &["has no folder 7", "not verified"]);
+    folder
+        .courier(&["tenants", "set", "acme", "--folder", "7"])
+        .is(1, &["has no folder 7", "Saved, but not working yet"]);
     folder.courier(&["tenants", "set", "acme", "--folder", "1"]).is(0, &["green", "2999-12-31"]);
     folder.courier(&["tenants", "set", "acme", "--no-expiry"]).is(0, &["green"]);
     folder.courier(&["tenants", "list"]).is(0, &["not known"]);
@@ -31,10 +33,10 @@ async fn what_is_left_out_of_a_change_stays_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_is_saved_as_not_verified_and_replacing_it_reminds_of_the_old_one() {
     let (folder, _server) = with_testmo().await;
-    folder.set("wrong", &[]).is(1, &["red", "401", "Saved as not verified"]);
+    folder.set("wrong", &[]).is(1, &["red", "401", "Saved, but not working yet"]);
     folder.set(KEY, &[]).is(0, &["green", "Revoke API keys", "Admin panel"]);
     folder.set(" \n", &[]).is(2, &["the API key is empty"]);
-    folder.set("two words", &[]).is(2, &["holds blanks"]);
+    folder.set("two words", &[]).is(2, &["contains spaces"]);
     folder.set(KEY, &["--expires", "2001-01-01"]).is(2, &["is in the past", "--no-expiry"]);
     folder.courier(&["tenants", "list"]).is(0, &["green  acme"]);
 }
@@ -46,7 +48,7 @@ async fn a_testmo_that_wants_a_pause_is_not_asked_again_and_a_connection_that_wo
         folder.set(KEY, &[]).is(0, &["green"]);
         let acme = server.account("acme");
         acme.set_faults([Rule::always(Fault::throttled(Some(wait))).on(Method::Get, PathKind::Project)]);
-        let told = ["429", "tenants verify acme", "It worked before, so batches still go out."];
+        let told = ["429", "tenants verify acme", "The connection worked before, so batches are still sent."];
         folder.courier(&["tenants", "verify", "acme"]).is(1, &told);
         acme.clear_faults();
         let asked = acme.requests().len();
@@ -66,11 +68,11 @@ async fn a_host_that_is_not_known_or_is_another_is_a_typing_error_until_it_has_w
     let label = "a".repeat(64);
     for origin in [plain.origin("acme").replace("http:", "https:"), format!("http://{label}.invalid/acme")] {
         let folder = Folder { origin: Some(origin), ..Folder::with_store() };
-        let told = ["red", "The host in the instance URL is not known", "typing errors", "Saved as not verified"];
+        let told = ["red", "The host in the base URL is unknown", "typing errors", "Saved, but not working yet"];
         folder.set(KEY, &[]).is(1, &told);
         folder
             .courier(&["tenants", "verify", "acme"])
-            .is(1, &["Batches wait until it works: a running worker verifies it again"]);
+            .is(1, &["This tenant's batches are held until the connection works: a running worker verifies it again"]);
         folder.courier(&["tenants", "list"]).is(0, &["red    acme", "wrong_host"]);
     }
 }

@@ -11,10 +11,16 @@ async fn a_mapping_can_say_the_names_that_testmo_shows() {
     std::fs::write(folder.path().join("mapping.json"), mapping).unwrap();
     folder.set(KEY, &["--mapping", "mapping.json"]).is(0, &["green"]);
     let shown = folder.courier(&["tenants", "show", "acme"]);
-    shown.is(0, &["\"state\": \"Draft\"", "by ids and columns", "\"template_id\": 2", "\"custom_priority\": 2"]);
+    shown.is(0, &["\"state\": \"Draft\"", "resolved mapping", "\"template_id\": 2", "\"custom_priority\": 2"]);
 
     std::fs::write(folder.path().join("wrong.json"), r#"{"state": "Drafft", "steps": "Stepps"}"#).unwrap();
-    let told = ["red", "\"Drafft\"; there is \"Draft\", \"Review\"", "`steps`", "\"Steps\"", "Saved as not verified"];
+    let told = [
+        "red",
+        "\"Drafft\" does not exist; available: \"Draft\", \"Review\"",
+        "`steps`",
+        "\"Steps\"",
+        "Saved, but not working yet",
+    ];
     folder.courier(&["tenants", "set", "acme", "--mapping", "wrong.json"]).is(1, &told);
     let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/batches/01-shop-vouchers-de.json");
     folder.courier(&["tenants", "preview", "acme", batch]).is(1, &["names in the mapping are not resolved yet"]);
@@ -45,5 +51,5 @@ async fn a_name_that_comes_to_mean_something_else_makes_another_version() {
     assert_eq!((before.1, after.1), (serde_json::json!(1), serde_json::json!(77)));
     assert_ne!(before.0, after.0);
     server.account("acme").with(|station| station.account.states.clear());
-    folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "there is no \"Draft\""]);
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "\"Draft\" does not exist"]);
 }

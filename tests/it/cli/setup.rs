@@ -9,11 +9,11 @@ use super::{End, Folder, KEY};
 async fn init_makes_what_is_missing_and_leaves_alone_what_is_there() {
     let folder = Folder::empty();
     folder.courier(&["tenants", "list"]).is(2, &["there is no store", "testmo-courier init"]);
-    folder.courier(&["init"]).is(0, &["testmo-courier.db (made)", "testmo-courier.key (made)", "tenants set"]);
+    folder.courier(&["init"]).is(0, &["testmo-courier.db (created)", "testmo-courier.key (created)", "tenants set"]);
     let key = std::fs::read(folder.path().join("testmo-courier.key")).unwrap();
-    folder.courier(&["init"]).is(0, &["testmo-courier.db (was there already)"]);
+    folder.courier(&["init"]).is(0, &["testmo-courier.db (exists already)"]);
     assert_eq!(std::fs::read(folder.path().join("testmo-courier.key")).unwrap(), key);
-    folder.courier(&["tenants", "list"]).is(0, &["No connection is entered yet"]);
+    folder.courier(&["tenants", "list"]).is(0, &["No connection is stored yet"]);
     folder.courier(&["tenants", "list", "--json"]).is(0, &["[]"]);
 }
 
@@ -64,7 +64,7 @@ async fn an_unavailable_dependency_has_its_own_exit_code() {
     folder.courier(&["events", "tail"]).is(3, &["127.0.0.1:1"]);
     folder.courier(&["publish", "b.json"]).is(3, &["127.0.0.1:1"]);
     folder.courier(&["publish", "--wait", "b.json"]).is(3, &["127.0.0.1:1"]);
-    folder.courier(&["health", "--url", "http://127.0.0.1:1/readyz"]).is(3, &["does not answer"]);
+    folder.courier(&["health", "--url", "http://127.0.0.1:1/readyz"]).is(3, &["cannot be read"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
