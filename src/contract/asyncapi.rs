@@ -30,16 +30,19 @@ pub fn asyncapi() -> Value {
             "cases": {
                 "address": "batch",
                 "title": "Batches of test cases",
-                "description": "Routing key `batch`, or `batch.` and any words. A message with another routing key is shelved.",
+                "description": "Routing key `batch`, or `batch.` and any words. A message with another routing key \
+                                is shelved.",
                 "messages": references("#/components/messages/", &["Batch"]),
                 "bindings": exchange("testmo.cases"),
             },
             "events": {
                 "address": "{tenant}.{type}",
                 "title": "Events about batches, cases, connections and API keys",
-                "description": "Bind a queue with `acme.#` for the tenant `acme`, with `acme~eu.#` for `acme.eu`, or with `#` for all tenants.",
+                "description": "Bind a queue with `acme.#` for the tenant `acme`, with `acme~eu.#` for `acme.eu`, \
+                                or with `#` for all tenants.",
                 "parameters": {
-                    "tenant": {"description": "The tenant id with `~` for each dot, or `unknown` if it could not be read."},
+                    "tenant": {"description": "The tenant id with `~` for each dot, or `unknown` if it could not be \
+                                               read."},
                     "type": {
                         "description": "The type of the event.",
                         "enum": KINDS.iter().map(|kind| kind.kind).collect::<Vec<_>>(),
@@ -54,7 +57,8 @@ pub fn asyncapi() -> Value {
                 "action": "receive",
                 "channel": {"$ref": "#/channels/cases"},
                 "summary": "Receives a batch and creates its cases in Testmo.",
-                "description": "Publish with publisher confirms, and publish again if no confirm arrives: the cases of a batch are created once.",
+                "description": "Publish with publisher confirms, and publish again if no confirm arrives: the cases \
+                                of a batch are created once.",
                 "messages": [{"$ref": "#/channels/cases/messages/Batch"}],
                 "bindings": {"amqp": {"deliveryMode": 2, "mandatory": true, "ack": true, "bindingVersion": BINDING}},
             },

@@ -31,8 +31,8 @@ pub struct BatchMessage {
     /// The source of the cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<BatchSource>,
-    /// Names of folders below the tenant's folder, the top folder first. Without `folder_path` and `folder_id` the cases
-    /// are created in the tenant's folder.
+    /// Names of folders below the tenant's folder, the top folder first. Without `folder_path` and `folder_id` the
+    /// cases are created in the tenant's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minItems" = 1, "maxItems" = MAX_FOLDERS))]
     pub folder_path: Option<Vec<Line<MAX_WORD>>>,

@@ -21,7 +21,7 @@ pub(super) const CASES: Series = (
 );
 pub(super) const DUPLICATE_CASES: Series = (
     "duplicate_cases_total",
-    "Test cases found in Testmo twice, because Testmo carried out a request long after the worker had given it up.",
+    "Test cases found in Testmo twice, because Testmo carried out a request late, after its cases had been sent again.",
 );
 pub(super) const INVALID_CASE_IDS: Series = (
     "invalid_case_ids_total",
@@ -38,8 +38,8 @@ pub(super) const UNORDERED_LISTS: Series = (
 );
 pub(super) const CREATE_REQUESTS: Series = (
     "create_requests_total",
-    "Requests that create test cases, by result: 2xx for success, inconclusive for a status that does not tell \
-     the outcome, not_processed for 421 and 425, else the status or what went wrong.",
+    "Requests that create test cases, by result: 2xx for success, inconclusive for a status that leaves the \
+     outcome unknown, not_processed for 421 and 425, else the status or what went wrong.",
 );
 pub(super) const CREATE_REQUESTS_IN_FLIGHT: Series =
     ("create_requests_in_flight", "Requests that create test cases and wait for their response.");
@@ -92,11 +92,11 @@ pub(super) const BROKER_UP: Series = (
     "1 while a connection to the broker is up and usable: for batches (intake), for events, for the dead- \
      letter queue and for the unrouted queue.",
 );
-pub(super) const STORE_UP: Series = ("store_up", "1 while the store answers.");
+pub(super) const STORE_UP: Series = ("store_up", "1 while the store responds.");
 pub(super) const STORE_UNREADABLE_ROWS: Series = (
     "store_unreadable_rows",
-    "Rows of the store that this worker has met and this version cannot read, by table; everything that \
-     depends on them is held.",
+    "Rows of the store that this worker's version cannot read, by table; everything that depends on them \
+     is held.",
 );
 pub(super) const API_KEYS: Series = (
     "api_keys",

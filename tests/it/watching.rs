@@ -162,8 +162,7 @@ fn promises_come_first_on_the_dashboard() {
     let panels = panels();
     let rows: Vec<&str> =
         panels.iter().filter(|panel| panel["type"] == "row").filter_map(|row| row["title"].as_str()).collect();
-    let order =
-        ["The promises", "What waits, and why", "Errors by cause", "Testmo", "Neighbours and the worker itself"];
+    let order = ["The promises", "What waits, and why", "Errors by cause", "Testmo", "Dependencies and the worker"];
     assert_eq!(rows, order);
     let query = panels[1]["targets"][0]["expr"].as_str().unwrap_or_default();
     assert!(query.contains("testmo_courier_batch_delivery_duration_seconds"), "the first panel asks {query}");
