@@ -183,10 +183,12 @@ mod ordered {
         Loop(Task),
         /// Panics so many times at a point, for units whose identity contains the needle.
         Unit { point: String, times_left: AtomicU32, needle: String },
+        /// Ends the process at a point, for each unit whose identity contains the needle.
+        Abort { point: String, needle: String },
     }
 
     /// Records an order: `loop:dispatcher`, or `unit:arrive:2:acme/b-1` to panic twice at the point `arrive` over a
-    /// unit whose identity contains `acme/b-1`.
+    /// unit whose identity contains `acme/b-1`, or `abort:arrive:acme/b-1` to end the process there each time.
     ///
     /// # Panics
     /// When the order cannot be read: a test whose order has no effect would prove nothing.
@@ -198,6 +200,7 @@ mod ordered {
 
     fn parse(text: &str) -> Option<Order> {
         match text.splitn(4, ':').collect::<Vec<_>>()[..] {
+            ["abort", point, needle] => Some(Order::Abort { point: point.to_owned(), needle: needle.to_owned() }),
             ["loop", name] => Task::ALL.into_iter().find(|task| task.name() == name).map(Order::Loop),
             ["unit", point, times, needle] => {
                 let times_left = AtomicU32::new(times.parse().ok().filter(|times| *times > 0)?);
@@ -209,8 +212,17 @@ mod ordered {
 
     /// Panics if that was ordered for this point and this unit.
     pub fn may_panic(point: &str, what: &dyn fmt::Display) {
-        let Some(Order::Unit { point: at, times_left, needle }) = ORDER.get() else { return };
-        if at == point && what.to_string().contains(needle.as_str()) {
+        let (at, needle) = match ORDER.get() {
+            Some(Order::Unit { point, needle, .. } | Order::Abort { point, needle }) => (point, needle),
+            Some(Order::Loop(_)) | None => return,
+        };
+        if at != point || !what.to_string().contains(needle.as_str()) {
+            return;
+        }
+        if let Some(Order::Abort { .. }) = ORDER.get() {
+            std::process::abort();
+        }
+        if let Some(Order::Unit { times_left, .. }) = ORDER.get() {
             let left = times_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             assert!(left.is_err(), "ordered at {point}\nover {what}");
         }
@@ -237,7 +249,10 @@ mod ordered {
             }
             let Some(Order::Unit { point, times_left, needle }) = parse("unit:arrive:2:a/b:c") else { panic!() };
             assert_eq!((point.as_str(), times_left.into_inner(), needle.as_str()), ("arrive", 2, "a/b:c"));
-            for wrong in ["", "loop", "loop:lunch", "unit:arrive", "unit:arrive:0:x", "unit:arrive:many:x"] {
+            assert!(matches!(parse("abort:arrive:a/b"), Some(Order::Abort { .. })));
+            for wrong in
+                ["", "loop", "loop:lunch", "abort:arrive", "unit:arrive", "unit:arrive:0:x", "unit:arrive:many:x"]
+            {
                 assert!(parse(wrong).is_none(), "{wrong}");
             }
         }

@@ -20,9 +20,10 @@ pub struct Intake {
 }
 
 /// Pauses, resumes and stops an [`Intake`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct IntakeControl {
     mode: watch::Sender<Mode>,
+    one_by_one: watch::Sender<bool>,
 }
 
 impl Intake {
@@ -53,8 +54,9 @@ impl Intake {
     ) -> Self {
         // One message waits here at most; the others stay where the prefetch limit counts them.
         let (sender, events) = mpsc::channel(1);
-        let mode = watch::Sender::new(Mode::Taking);
-        let consumption = Consumption::new(config.clone(), subscription, sender, mode.subscribe(), close);
+        let control = IntakeControl::fresh();
+        let consumption =
+            Consumption::new(config.clone(), subscription, sender, (control.mode(), control.one_by_one()), close);
         let (status, panics) = (consumption.status(), consumption.panics());
         tasks.spawn(async move {
             tokio::select! {
@@ -63,13 +65,12 @@ impl Intake {
                 () = consumption.run(after) => {}
             }
         });
-        Self { events, control: IntakeControl { mode }, status, panics }
+        Self { events, control, status, panics }
     }
 
     /// Creates an intake whose events come from a channel in place of a broker.
     pub fn of(events: mpsc::Receiver<Event>, status: watch::Receiver<Status>) -> Self {
-        let control = IntakeControl { mode: watch::Sender::new(Mode::Taking) };
-        Self { events, control, status, panics: Count::default() }
+        Self { events, control: IntakeControl::fresh(), status, panics: Count::default() }
     }
 
     /// Returns the next event; `None` after [`IntakeControl::stop`] or closing, once all were given out. Cancelling the
@@ -95,9 +96,23 @@ impl Intake {
 }
 
 impl IntakeControl {
-    /// Returns the requested mode, for a simulated broker.
+    fn fresh() -> Self {
+        Self { mode: watch::Sender::new(Mode::Taking), one_by_one: watch::Sender::new(false) }
+    }
+
+    /// Returns the requested mode, for the task behind the intake or a simulated broker.
     pub fn mode(&self) -> watch::Receiver<Mode> {
         self.mode.subscribe()
+    }
+
+    /// Returns whether one message at a time is requested, for the same readers.
+    pub fn one_by_one(&self) -> watch::Receiver<bool> {
+        self.one_by_one.subscribe()
+    }
+
+    /// Takes one message at a time, or as many as usual.
+    pub fn take_one_by_one(&self, on: bool) {
+        self.one_by_one.send_replace(on);
     }
 
     /// Takes no more messages, and gives back those that were not handed out. The session and its open deliveries

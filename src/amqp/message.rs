@@ -37,9 +37,8 @@ pub struct Message {
     pub timestamp_ms: Option<i64>,
     /// Headers with a single value, as text; at most 64 of at most 1024 bytes.
     pub headers: BTreeMap<String, String>,
-    /// How often it was delivered before; 0 where the broker does not say. Only the intake queue's own count is
-    /// meaningful: RabbitMQ 4 leaves the source's count on dead letters.
-    pub delivery_count: u64,
+    /// Why the broker first took it out of a queue, such as `delivery_limit` or `expired`. A publisher can write this, too.
+    pub first_death_reason: Option<String>,
     /// The properties and headers, if they cannot be read; the fields that come from them are then empty.
     pub unreadable: Option<UnreadableHeaders>,
 }
@@ -77,7 +76,7 @@ impl Message {
             app_id: text(properties.app_id()),
             timestamp_ms: properties.timestamp().map(milliseconds),
             headers: headers.map(scalars).unwrap_or_default(),
-            delivery_count: headers.map_or(0, delivery_count),
+            first_death_reason: headers.and_then(first_death_reason),
             unreadable: None,
         }
     }
@@ -91,9 +90,8 @@ fn milliseconds(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
-fn delivery_count(headers: &FieldTable) -> u64 {
-    let count = headers.inner().get("x-delivery-count").and_then(number);
-    count.map_or(0, |count| u64::try_from(count).unwrap_or(0))
+fn first_death_reason(headers: &FieldTable) -> Option<String> {
+    headers.inner().get("x-first-death-reason").and_then(scalar)
 }
 
 fn scalars(headers: &FieldTable) -> BTreeMap<String, String> {
@@ -164,12 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_senseless_delivery_count_reads_as_zero() {
-        assert_eq!(read(&[]).delivery_count, 0);
-        let with = |value| read(&[("x-delivery-count", value)]).delivery_count;
-        assert_eq!(with(AMQPValue::LongLongInt(4)), 4);
-        assert_eq!(with(AMQPValue::LongLongInt(-4)), 0);
-        assert_eq!(with(AMQPValue::Boolean(true)), 0);
+    fn the_reason_of_the_first_death_is_read_whatever_the_number_of_headers() {
+        assert_eq!(read(&[]).first_death_reason, None);
+        let mut headers: Vec<(String, AMQPValue)> =
+            (0..2 * MAX_HEADERS).map(|n| (format!("a-{n}"), AMQPValue::LongInt(1))).collect();
+        headers.push(("x-first-death-reason".into(), AMQPValue::LongString("delivery_limit".into())));
+        let headers: Vec<(&str, AMQPValue)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        assert_eq!(read(&headers).first_death_reason.as_deref(), Some("delivery_limit"));
+        assert_eq!(read(&[("x-first-death-reason", AMQPValue::Void)]).first_death_reason, None);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) struct Consumption {
     subscription: Subscription,
     events: Option<mpsc::Sender<Event>>,
     mode: watch::Receiver<Mode>,
+    one_by_one: watch::Receiver<bool>,
     close: CancellationToken,
     board: StatusBoard,
     careful: Careful,
@@ -46,6 +47,8 @@ struct Session {
     generation: Generation,
     broken: CancellationToken,
     consumer: Option<Consumer>,
+    /// How many messages the subscription has in hand at most.
+    prefetch: u16,
     handed_over: u64,
     limit: Duration,
 }
@@ -55,7 +58,7 @@ impl Consumption {
         config: Amqp,
         subscription: Subscription,
         events: mpsc::Sender<Event>,
-        mode: watch::Receiver<Mode>,
+        (mode, one_by_one): (watch::Receiver<Mode>, watch::Receiver<bool>),
         close: CancellationToken,
     ) -> Self {
         let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
@@ -65,6 +68,7 @@ impl Consumption {
             subscription,
             events: Some(events),
             mode,
+            one_by_one,
             close,
             board,
             careful: Careful::default(),
@@ -169,6 +173,7 @@ impl Consumption {
             generation: Generation::fresh(),
             broken: CancellationToken::new(),
             consumer: None,
+            prefetch: 0,
             handed_over: 0,
             limit: self.config.rpc_timeout,
         })
@@ -189,6 +194,7 @@ impl Consumption {
                 }
                 error = ended(&mut changes) => return Err(error),
                 _ = self.mode.changed(), if self.events.is_some() => {}
+                _ = self.one_by_one.changed(), if self.events.is_some() => {}
                 () = self.careful.lasted() => {}
                 handed = session.hand_over(self.events.as_ref(), &self.panics) => {
                     handed?;
@@ -200,15 +206,13 @@ impl Consumption {
 
     /// Adjusts the subscription to the requested mode.
     async fn adjust(&mut self, session: &mut Session) -> Result<(), CallError> {
-        let subscribed = session.consumer.is_some();
+        self.careful.relax(session.handed_over, Instant::now());
+        let is_one_by_one = self.careful.is_on() || *self.one_by_one.borrow_and_update();
+        let prefetch = if is_one_by_one { 1 } else { self.subscription.prefetch };
         match self.wanted() {
-            Mode::Taking if subscribed && !self.careful.relax(session.handed_over, Instant::now()) => {}
+            Mode::Taking if session.consumer.is_some() && session.prefetch == prefetch => {}
             Mode::Taking => {
                 session.unsubscribe().await?;
-                let prefetch = match self.careful.is_on() {
-                    true => 1,
-                    false => self.subscription.prefetch,
-                };
                 session.subscribe(&self.subscription.queue, prefetch).await?;
             }
             Mode::Paused => session.unsubscribe().await?,
@@ -249,6 +253,7 @@ impl Session {
         let consume =
             self.channel.basic_consume(short(queue), short(""), BasicConsumeOptions::default(), FieldTable::default());
         self.consumer = Some(limited("basic.consume", self.limit, consume).await?);
+        self.prefetch = prefetch;
         Ok(())
     }
 

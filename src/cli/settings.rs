@@ -66,6 +66,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("shelf", "poll_interval") => time(shelf.poll_interval),
         ("shelf", "lease_duration") => time(shelf.lease_duration),
         ("events", "unroutable_alert_after") => time(events.unroutable_alert_after),
+        ("worker", "name") => text(&worker.name),
         ("worker", "drain_timeout") => time(worker.drain_timeout),
         ("worker", "max_queued_bytes") => number(worker.max_queued_bytes),
         ("worker", "max_queue_time") => time(worker.max_queue_time),

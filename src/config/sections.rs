@@ -127,6 +127,7 @@ pub struct Shelf {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Worker {
+    pub name: String,
     pub drain_timeout: Duration,
     pub max_queued_bytes: usize,
     pub max_queue_time: Duration,
@@ -207,6 +208,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             lease_duration: r.time("shelf.lease_duration", SECOND..=HOUR * 24),
         },
         worker: Worker {
+            name: r.text("worker.name"),
             drain_timeout: r.time("worker.drain_timeout", SOON..=HOUR),
             max_queued_bytes: r.whole("worker.max_queued_bytes", 1_000_000..=100_000_000_000),
             max_queue_time: r.time("worker.max_queue_time", SOON..=SECOND * 600),

@@ -4,6 +4,7 @@ use super::accounts::AccountStore;
 use super::connections::ConnectionStore;
 use super::folders::FolderStore;
 use super::health::StoreHealth;
+use super::instances::InstanceStore;
 use super::ledger::LedgerStore;
 use super::outbox::OutboxStore;
 use super::prune::RetentionStore;
@@ -21,6 +22,7 @@ pub trait Storage:
     + OutboxStore
     + UnboundStore
     + ConnectionStore
+    + InstanceStore
 {
 }
 
@@ -34,5 +36,6 @@ impl<T> Storage for T where
         + OutboxStore
         + UnboundStore
         + ConnectionStore
+        + InstanceStore
 {
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 use super::model::Backlogs;
+use super::turns::Turns;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -23,6 +24,8 @@ pub(super) struct WorkerContext {
     pub(super) clock: Clock,
     /// The name of this worker in claims and leases.
     pub(super) holder: String,
+    /// Who may work on a message.
+    pub(super) turns: Turns,
     /// Batches of each tenant that wait on the shelf for room.
     pub(super) backlogs: Backlogs,
     /// Notified when there is room for batches from the shelf.

@@ -5,7 +5,7 @@
 //! | folder or file | responsibility |
 //! | --- | --- |
 //! | `model` | values that the steps pass on |
-//! | `context`, `store_retry`, `unit`, `backoff`, `offload`, `failpoint` | what every step needs |
+//! | `context`, `turns`, `store_retry`, `unit`, `backoff`, `offload`, `failpoint` | what every step needs |
 //! | `outcome` | stores what becomes of a batch |
 //! | `admission` | turns a message into a batch in hand, or rejects it |
 //! | `reconciliation` | what is remembered of accounts to reconcile with Testmo |
@@ -34,6 +34,7 @@ mod outcome;
 mod reconciliation;
 mod store_retry;
 mod supervisor;
+mod turns;
 mod unit;
 
 use std::net::SocketAddr;

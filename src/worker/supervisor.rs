@@ -1,6 +1,7 @@
 //! Starts every task of a worker, and stops them in order: first the intake, then what is under way, then the rest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use super::maintenance::reverify::reverify;
 use super::model::Backlogs;
 use super::outbox::{RELAY_CAPACITY, relay};
 use super::reconciliation::memory::ReconcileMemory;
+use super::turns::{Turns, instance_name};
 use crate::amqp::{Intake, IntakeControl, Publish};
 use crate::config::Config;
 use crate::guard::Task;
@@ -31,6 +33,9 @@ use crate::store::Storage;
 use crate::store::outbox::OutboxEvent;
 use crate::tenants::{Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client};
+
+/// How long a worker may take to store that it ends in order.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
 
 /// The neighbours of a worker.
 pub struct Neighbours {
@@ -68,10 +73,11 @@ pub async fn work(
     let Neighbours { cases, dead, unrouted, publisher, store, client, views, close } = neighbours;
     let (fresh_events, fresh) = mpsc::channel(RELAY_CAPACITY);
     let context = Arc::new(context_of(config, keyring, metrics, store, client, fresh_events));
-    let mut loops = Loops::new();
-    let tasks = TaskTracker::new();
     let intakes = [&cases, &dead, &unrouted];
     let controls = intakes.map(Intake::control);
+    context.turns.begin(&controls, &stop).await;
+    let mut loops = Loops::new();
+    let tasks = TaskTracker::new();
     let watched = watched_of(&context, &readiness, intakes, &*publisher);
     loops.spawn(&tasks, Task::Health, watch(watched, close.child_token()));
     loops.spawn(&tasks, Task::Publisher, while_kept(publisher.status(), close.child_token()));
@@ -90,6 +96,7 @@ pub async fn work(
     // Otherwise a task that is gone could keep the others waiting forever.
     let limit = ended.is_err().then(|| Instant::now() + context.config.worker.drain_timeout + GRACE);
     controls.iter().for_each(IntakeControl::stop);
+    context.turns.close();
     within(limit, "requests in flight", dispatching).await;
     relayed.cancel();
     relaying.close();
@@ -97,8 +104,12 @@ pub async fn work(
     close.cancel();
     tasks.close();
     within(limit, "tasks", tasks.wait()).await;
+    let ended = ended.and_then(|()| loops.panicked());
+    if ended.is_ok() {
+        within(Some(Instant::now() + LONGEST_FAREWELL), "the store", context.turns.end()).await;
+    }
     within(limit, "the store", context.store.close()).await;
-    ended.and_then(|()| loops.panicked())
+    ended
 }
 
 fn context_of(
@@ -109,10 +120,12 @@ fn context_of(
     client: Client,
     fresh_events: mpsc::Sender<OutboxEvent>,
 ) -> WorkerContext {
+    let holder = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
     WorkerContext {
+        turns: Turns::new(store.clone(), instance_name(&config, &holder), holder.clone()),
         tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
         client,
-        holder: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
+        holder,
         backlogs: Backlogs::default(),
         shelf_wanted: Arc::new(Notify::new()),
         outbox_wanted: Arc::new(Notify::new()),

@@ -24,6 +24,8 @@ mod pages;
 mod panics;
 mod replay;
 mod replicas;
+#[cfg(debug_assertions)]
+mod restarts;
 mod shelved;
 mod statuses;
 mod support;

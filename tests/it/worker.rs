@@ -183,25 +183,6 @@ async fn a_second_worker_on_the_same_file_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_was_in_hand_when_workers_were_killed_is_tried_apart_from_others() {
-    // While Testmo does not answer, and while the claim of a killed worker lasts, the message stays in hand.
-    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "5m"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5m")];
-    let stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
-    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::AfterDelay })]);
-    stage.publish(&batch("acme", "b-1", 2)).await;
-    for _ in 0..3 {
-        let process = Process::start(&stage).await;
-        until(async || process.metric("testmo_courier_batches_in_flight") == Some(1.0)).await;
-        process.kill();
-    }
-    let process = Process::start(&stage).await;
-    let shelf = stage.shelf_until(|shelf| !shelf.is_empty()).await;
-    assert_eq!(shelf[0].content.reason, Reason::Suspect);
-    process.stop().await;
-    stage.end_leaving(&[LeftOver::ShelfRows]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let shelve = Shelving {

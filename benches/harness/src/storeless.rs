@@ -1,7 +1,7 @@
 //! Runs the worker with a store that keeps nothing: every claim is granted, every change succeeds, and events wait in
 //! memory until they are published.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,13 +17,14 @@ use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
+use testmo_courier::store::instances::StartRule;
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
-    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore, ShelfStore,
-    Store, StoreError, StoreHealth, UnboundStore,
+    AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore,
+    ShelfStore, Store, StoreError, StoreHealth, UnboundStore,
 };
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -199,6 +200,29 @@ impl FolderStore for Storeless {
     }
 
     async fn forget_folder(&self, _: &NewFolder, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl InstanceStore for Storeless {
+    async fn begin_instance(&self, _name: &str, _run: &str) -> Result<StartRule, StoreError> {
+        Ok(StartRule::default())
+    }
+
+    async fn end_instance(&self, _name: &str, _run: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn set_in_hand(&self, _name: &str, _run: &str, _hash: Option<&str>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn suspicions(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+
+    async fn drop_suspicion(&self, _hash: &str) -> Result<(), StoreError> {
         Ok(())
     }
 }

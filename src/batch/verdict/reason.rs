@@ -75,7 +75,7 @@ reasons! {
         "Correct the headers that the detail on the shelf names; frameworks that republish a message often add a stack trace. Then publish the batch again, or replay it from the shelf, which keeps the body of the message.";
     /// The worker crashed while the message was in hand.
     Suspect "suspect" Message:
-        "Workers stopped several times while this message was in hand, or a defect in the worker stopped the work on it. The message is therefore tried alone.",
+        "A worker ended unexpectedly while this message was in hand, a defect in the worker stopped the work on it, or RabbitMQ delivered it too often. The message is therefore tried alone.",
         "Nothing to do: the batch is retried automatically.";
     /// The worker crashed over the message even when it was tried alone.
     CrashLoop "crash_loop" Message:

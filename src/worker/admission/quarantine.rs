@@ -29,10 +29,7 @@ pub(in crate::worker) async fn quarantine(
     };
     commit(context, Commit { shelve: Some(row), unshelve: message.row(), ..Commit::default() }).await?;
     match panic {
-        None => tracing::warn!(
-            message_hash = hash,
-            "workers stopped while a message was in hand; the message is tried alone"
-        ),
+        None => tracing::warn!(message_hash = hash, "a message may have stopped workers; the message is tried alone"),
         Some(_) => {
             tracing::warn!(
                 message_hash = hash,

@@ -86,12 +86,14 @@ impl Background {
             let context = self.context.clone();
             self.run(format!("end of {key}"), async move {
                 let acknowledged = match target {
-                    AckTarget::Delivery { handle, .. } => handle.ack().await.map_err(|error| error.to_string()),
-                    AckTarget::Lease { id, generation } if is_shelved => {
+                    AckTarget::Delivery { handle, turn: _turn, .. } => {
+                        handle.ack().await.map_err(|error| error.to_string())
+                    }
+                    AckTarget::Lease { id, generation, turn: _turn } if is_shelved => {
                         context.store.release(&[(id, generation)]).await.map_err(|error| error.to_string())
                     }
                     // A row that was shelved again is of another generation and stays.
-                    AckTarget::Lease { id, generation } => {
+                    AckTarget::Lease { id, generation, turn: _turn } => {
                         let change = Commit { unshelve: Some((id.0, generation)), ..Commit::default() };
                         context.store.commit(change.into()).await.map(drop).map_err(|error| error.to_string())
                     }
@@ -158,7 +160,7 @@ pub(super) async fn give_back(context: Arc<WorkerContext>, targets: Vec<AckTarge
                     tracing::debug!(%error, "a batch could not be returned to the queue; the broker redelivers it");
                 }
             }
-            AckTarget::Lease { id, generation } => leases.push((id, generation)),
+            AckTarget::Lease { id, generation, .. } => leases.push((id, generation)),
         }
     }
     if let Err(error) = context.store.release(&leases).await {

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use crate::amqp::{AckHandle, Generation};
 use crate::store::shelf::ShelfId;
 use crate::worker::model::WorkKey;
+use crate::worker::turns::Turn;
 
 /// What is acknowledged when a batch is done.
 #[derive(Debug)]
 pub(in crate::worker) enum AckTarget {
     /// A delivery of the broker.
-    Delivery { handle: AckHandle, generation: Generation },
+    Delivery { handle: AckHandle, generation: Generation, turn: Turn },
     /// A lease of a row on the shelf.
-    Lease { id: ShelfId, generation: i64 },
+    Lease { id: ShelfId, generation: i64, turn: Turn },
 }
 
 /// The batches in hand.

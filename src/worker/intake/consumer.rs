@@ -15,11 +15,8 @@ use crate::worker::context::WorkerContext;
 use crate::worker::dispatch::{AckTarget, DispatcherCommand};
 use crate::worker::model::{ActiveBatch, InboundMessage};
 use crate::worker::store_retry::patiently;
+use crate::worker::turns::Turn;
 use crate::worker::unit::unit;
-
-/// After how many deliveries a message is retried apart from others: a worker that crashes over a message gives it
-/// back, but so does a broker that restarts.
-const SUSPECT_DELIVERIES: u64 = 3;
 
 /// Takes batches from the queue until the intake is stopped.
 pub(in crate::worker) async fn take_batches(
@@ -43,17 +40,21 @@ pub(in crate::worker) async fn take_batches(
 /// Takes one delivery; returns the work that it is, or `None` if it has been acknowledged or given back.
 async fn take(context: &WorkerContext, delivery: Delivery) -> Option<DispatcherCommand> {
     let Delivery { mut message, handle, generation, .. } = delivery;
+    let Some(turn) = context.turns.next().await else {
+        give_back(handle).await;
+        return None;
+    };
     if let Some(unreadable) = message.unreadable.take() {
         let detail = unreadable.detail.clone();
-        shelve(context, Task::Intake, message, Some(unreadable), detail, handle).await;
+        shelve(context, Task::Intake, message, Some(unreadable), detail, handle, &turn).await;
         return None;
     }
-    let is_suspect = message.delivery_count >= SUSPECT_DELIVERIES;
+    let hash = context.turns.hash_of(&message.body);
     let message = message_of(context, Task::Intake, message);
-    let admitting = patiently(|| admit_or_quarantine(context, message.clone(), is_suspect));
+    let admitting = admit_or_quarantine(context, &message, &turn, hash.as_deref());
     match unit(context, Task::Intake, &message, admitting).await {
         Ok(Some(batch)) => {
-            let target = AckTarget::Delivery { handle, generation };
+            let target = AckTarget::Delivery { handle, generation, turn };
             return Some(DispatcherCommand::Work(batch, Box::new(target)));
         }
         Ok(None) => acknowledge(handle).await,
@@ -70,10 +71,18 @@ async fn take(context: &WorkerContext, delivery: Delivery) -> Option<DispatcherC
     None
 }
 
+/// Admits a message, or sets it apart if a worker may have ended over it.
 async fn admit_or_quarantine(
     context: &WorkerContext,
-    message: InboundMessage,
-    is_suspect: bool,
+    message: &InboundMessage,
+    turn: &Turn,
+    hash: Option<&str>,
 ) -> Result<Option<Box<ActiveBatch>>, StoreError> {
-    if is_suspect { quarantine(context, &message, None).await.map(|()| None) } else { admit(context, message).await }
+    if context.turns.suspects(hash) {
+        patiently(|| quarantine(context, message, None)).await?;
+        context.turns.settle(hash).await;
+        return Ok(None);
+    }
+    patiently(|| context.turns.take(turn, hash)).await?;
+    patiently(|| admit(context, message.clone())).await
 }

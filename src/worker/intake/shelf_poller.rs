@@ -15,7 +15,8 @@ use crate::worker::admission::quarantine::quarantine;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
 use crate::worker::dispatch::{AckTarget, DispatcherCommand};
-use crate::worker::model::InboundMessage;
+use crate::worker::model::{ActiveBatch, InboundMessage};
+use crate::worker::turns::Turn;
 use crate::worker::unit::unit;
 
 /// The maximum number of batches that are leased at once.
@@ -42,6 +43,7 @@ pub(in crate::worker) async fn take_from_shelf(
                 if let Err(error) = unit(&context, Task::Shelf, &"operators' overrides", reading).await {
                     tracing::warn!(%error, "operators' overrides cannot be read");
                 }
+                context.turns.refresh().await;
                 let taking = take_suspect(&context, &commands);
                 if let Err(error) = unit(&context, Task::Shelf, &"a suspect", taking).await {
                     tracing::warn!(%error, "the shelf cannot be read");
@@ -70,20 +72,22 @@ async fn read_overrides(context: &WorkerContext, commands: &mpsc::Sender<Dispatc
 }
 
 async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
+    let Some(turn) = context.turns.next().await else { return Ok(()) };
     if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease_duration).await? {
-        take_leased(context, suspect, commands).await;
+        take_leased(context, suspect, turn, commands).await;
     }
     Ok(())
 }
 
 /// Takes due batches for which there is room; returns their number.
 async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<usize, StoreError> {
+    let Some(turn) = context.turns.next().await else { return Ok(0) };
     let due = context.store.due_tenants(MOST_TENANTS).await?;
     let (answer, room) = oneshot::channel();
     // The dispatcher is gone only when the worker stops.
     drop(commands.send(DispatcherCommand::RoomFor(due, answer)).await);
     let Ok(mut asks) = room.await else { return Ok(0) };
-    let mut left = MOST_LEASED;
+    let mut left = if context.turns.is_one_by_one() { 1 } else { MOST_LEASED };
     asks.retain_mut(|(_, most)| {
         *most = (*most).min(left);
         left -= *most;
@@ -96,14 +100,21 @@ async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCom
     let count = leased.len();
     // With a remembered resolution of not ready, the batches would go back to the shelf at once, again and again.
     asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
+    let mut turn = Some(turn);
     for shelved in leased {
-        take_leased(context, shelved, commands).await;
+        // Only without turns are there several.
+        take_leased(context, shelved, turn.take().unwrap_or_default(), commands).await;
     }
     Ok(count)
 }
 
 /// Admits a leased batch, or marks it dead if it has stopped workers too often.
-async fn take_leased(context: &WorkerContext, shelved: Shelved, commands: &mpsc::Sender<DispatcherCommand>) {
+async fn take_leased(
+    context: &WorkerContext,
+    shelved: Shelved,
+    turn: Turn,
+    commands: &mpsc::Sender<DispatcherCommand>,
+) {
     let (id, generation) = (shelved.id, shelved.generation);
     let what = format!("shelf row {id}");
     let panic = shelved.content.detail.clone();
@@ -120,9 +131,9 @@ async fn take_leased(context: &WorkerContext, shelved: Shelved, commands: &mpsc:
         }
         return;
     }
-    match unit(context, Task::Shelf, &what, admit(context, message.clone())).await {
+    match unit(context, Task::Shelf, &what, admit_or_quarantine(context, &message, &turn)).await {
         Ok(Some(batch)) => {
-            let target = AckTarget::Lease { id, generation };
+            let target = AckTarget::Lease { id, generation, turn };
             // The dispatcher is gone only when the worker stops; the lease then runs out.
             drop(commands.send(DispatcherCommand::Work(batch, Box::new(target))).await);
         }
@@ -135,6 +146,23 @@ async fn take_leased(context: &WorkerContext, shelved: Shelved, commands: &mpsc:
         }
         Err(error) => tracing::warn!(%error, %id, "a shelved batch could not be taken; its lease expires"),
     }
+}
+
+/// Admits the message of a row, or sets it apart if a worker may have ended over it.
+async fn admit_or_quarantine(
+    context: &WorkerContext,
+    message: &InboundMessage,
+    turn: &Turn,
+) -> Result<Option<Box<ActiveBatch>>, StoreError> {
+    // The tries of a suspect are counted on the shelf.
+    let hash = if message.suspect { None } else { context.turns.hash_of(&message.body) };
+    if context.turns.suspects(hash.as_deref()) {
+        quarantine(context, message, None).await?;
+        context.turns.settle(hash.as_deref()).await;
+        return Ok(None);
+    }
+    context.turns.take(turn, hash.as_deref()).await?;
+    admit(context, message.clone()).await
 }
 
 /// Returns the message of a leased row.

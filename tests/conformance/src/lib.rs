@@ -14,6 +14,7 @@ pub mod connections;
 pub mod finished;
 pub mod folders;
 pub mod ids;
+pub mod instances;
 pub mod outbox;
 pub mod removal;
 pub mod replicas;
@@ -39,6 +40,7 @@ macro_rules! conformance {
         $crate::finished_cases!($test, $subject);
         $crate::folders_cases!($test, $subject);
         $crate::ids_cases!($test, $subject);
+        $crate::instances_cases!($test, $subject);
         $crate::outbox_cases!($test, $subject);
         $crate::removal_cases!($test, $subject);
         $crate::shelf_cases!($test, $subject);

@@ -102,7 +102,7 @@ async fn a_wrong_routing_key_ends_in_the_unrouted_queue() {
     assert_eq!(delivery.message.routing_key, "bach.acme");
     assert_eq!(delivery.message.timestamp_ms, Some(1_700_000_000_000));
     assert_eq!(delivery.message.headers["attempt"], "1");
-    assert_eq!((delivery.message.delivery_count, delivery.redelivered), (0, false));
+    assert!(!delivery.redelivered);
     delivery.handle.ack().await.expect("an acknowledgement");
     stage.end().await;
 }

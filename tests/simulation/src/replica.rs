@@ -118,7 +118,8 @@ impl Replica {
         let number = self.index * 100 + self.started;
         let (stage, fuse) = (&self.stage, Fuse::new());
         let (stop, close, links) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-        let (config, metrics) = (stage.config.clone(), Metrics::new().expect("metrics"));
+        let (mut config, metrics) = (stage.config.clone(), Metrics::new().expect("metrics"));
+        config.worker.name = format!("replica {}", self.index);
         let prefetch = usize::from(config.amqp.prefetch);
         let intake = |queue, prefetch| {
             intake(&stage.broker, queue, prefetch, (number, fuse.clone()), &links, close.child_token())

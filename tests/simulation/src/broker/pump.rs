@@ -117,7 +117,8 @@ impl Pump {
                         self.events = None;
                         continue;
                     };
-                    match self.broker.take(self.queue, session, self.prefetch) {
+                    let prefetch = if *self.mode.one_by_one().borrow() { 1 } else { self.prefetch };
+                    match self.broker.take(self.queue, session, prefetch) {
                         Some(letter) => {
                             handed = true;
                             room.send(self.event_of(letter, session, generation, over));
@@ -151,7 +152,8 @@ impl Pump {
             body: letter.body.as_ref().clone(),
             exchange: letter.exchange.to_owned(),
             routing_key: "batch".to_owned(),
-            delivery_count: letter.returned,
+            headers: [("x-delivery-count".to_owned(), letter.returned.to_string())].into(),
+            first_death_reason: (self.queue == Queue::Dead).then(|| "delivery_limit".to_owned()),
             ..Message::default()
         };
         let redelivered = letter.returned > 0;

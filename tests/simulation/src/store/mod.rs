@@ -2,6 +2,7 @@
 
 mod accounts;
 mod connections;
+mod instances;
 pub(crate) mod ledger;
 mod outbox;
 #[cfg(test)]

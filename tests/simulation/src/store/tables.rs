@@ -7,6 +7,7 @@ use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::store::folders::{CreateRequests, KnownFolder};
+use testmo_courier::store::instances::Instance;
 use testmo_courier::store::ledger::StoredBatch;
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelving};
@@ -36,6 +37,8 @@ pub(crate) struct Tables {
     pub(crate) outbox: BTreeMap<String, OutboxRow>,
     pub(crate) announced: u64,
     pub(crate) unbound_keys: BTreeMap<String, UnboundKey>,
+    pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) suspicions: BTreeMap<String, i64>,
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
     /// what the checks go by.
     pub(crate) grants: Vec<Grant>,

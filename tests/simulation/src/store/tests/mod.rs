@@ -5,6 +5,7 @@ mod conformance;
 mod connections;
 mod draws;
 mod folders;
+mod instances;
 mod ledger;
 mod memory;
 mod outbox;
@@ -50,7 +51,7 @@ impl Both {
 
     /// Makes one call on both, and returns its name and what each answered.
     async fn call(&mut self) -> Call {
-        match self.rng.u8(..30) {
+        match self.rng.u8(..32) {
             0..=3 => self.claim().await,
             4..=8 => self.commit().await,
             9 => self.set_connection().await,
@@ -66,6 +67,7 @@ impl Both {
             22 => self.late_checks().await,
             26 | 27 => self.removal().await,
             28 | 29 => self.unbound().await,
+            30 | 31 => self.instance().await,
             _ => self.prune().await,
         }
     }

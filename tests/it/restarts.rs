@@ -1,0 +1,162 @@
+//! Checks how a worker starts after it ended in order or did not, and that only the message over which it ended is
+//! suspected.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use testmo_courier::amqp::{Event, Intake, Subscription};
+use testmo_courier::batch::Reason;
+use testmo_courier::store::LedgerStore;
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
+use testmo_sim::faults::{CommitTime, Fault};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::support::batches::{batch, on_create};
+use crate::support::broker::Broker;
+use crate::support::process::Process;
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::{patient, until};
+
+/// SIGABRT, by which a worker ends that was told to.
+const ABORTED: i32 = 6;
+/// As many messages as a worker has in hand.
+const WINDOW: usize = 200;
+/// More restarts than it may take to give a message up.
+const MOST_RESTARTS: u32 = 60;
+/// What the log says of each message that is set apart.
+const SET_APART: &str = "the message is tried alone";
+
+fn is_given_up(row: &Shelved) -> bool {
+    row.content.reason == Reason::CrashLoop
+}
+
+/// Starts workers that end over one message, until that one is given up; returns the last worker, and how many ended.
+async fn until_given_up(stage: &Stage) -> (Process, u32) {
+    for ended in 0..MOST_RESTARTS {
+        let mut process = Process::launch(stage);
+        tokio::select! {
+            status = process.exit() => assert_eq!(status.signal(), Some(ABORTED), "{}", process.output()),
+            _ = stage.shelf_until(|shelf| shelf.iter().any(is_given_up)) => return (process, ended),
+        }
+    }
+    panic!("the message is not given up after {MOST_RESTARTS} restarts");
+}
+
+/// A stage whose worker ends whenever it reads a batch `b-bad`.
+async fn with_a_bad_batch() -> Stage {
+    let settings = [("COURIER_WORKER__NAME", "w")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.environment.insert("COURIER_PANIC_AT".into(), "abort:arrive:acme/b-bad".into());
+    stage
+}
+
+/// Checks that everything was delivered but the one batch that ends workers.
+async fn only_the_bad_one_is_left(mut stage: Stage, process: Process, ended: u32) {
+    for n in 0..WINDOW {
+        assert_eq!(stage.delivered(&format!("acme/b-{n}")).await["data"]["outcome"], "delivered");
+    }
+    let shelf = stage.shelf().await;
+    assert_eq!(shelf.len(), 1, "{shelf:?}");
+    assert_eq!((shelf[0].content.reason, shelf[0].state), (Reason::CrashLoop, ShelfState::Dead));
+    // Once among others, once one by one, and three times alone.
+    assert_eq!(ended, 5);
+    let output = process.output();
+    assert_eq!(output.matches(SET_APART).count(), 1, "{output}");
+    assert_eq!(Broker::shared().depth(&stage.vhost, "testmo.cases.dead"), 0);
+    assert_eq!(stage.account("acme").case_names().len(), WINDOW);
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_ends_the_worker_at_every_start_is_found_and_no_other_is_suspected() {
+    let stage = with_a_bad_batch().await;
+    for n in 0..WINDOW {
+        if n == 3 {
+            stage.publish(&batch("acme", "b-bad", 1)).await;
+        }
+        stage.publish(&batch("acme", &format!("b-{n}"), 1)).await;
+    }
+    let (process, ended) = until_given_up(&stage).await;
+    only_the_bad_one_is_left(stage, process, ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shelf_row_that_ends_the_worker_at_every_start_is_found_and_no_message_is_suspected() {
+    let stage = with_a_bad_batch().await;
+    let row = Shelving {
+        identity: ShelfIdentity::Batch("acme/b-bad".parse().expect("a batch"), "1:f".into()),
+        reason: Reason::ServerError,
+        detail: None,
+        until: ShelvedUntil::After(Duration::ZERO),
+        account: None,
+        connection: None,
+        parks: 1,
+        failing_since: None,
+        arrived_at: 1,
+        published_at: None,
+        headers: Default::default(),
+        body: batch("acme", "b-bad", 1).to_string().into_bytes(),
+    };
+    stage.store.commit(Commit { shelve: Some(row), ..Commit::default() }.into()).await.expect("a store");
+    for n in 0..WINDOW {
+        stage.publish(&batch("acme", &format!("b-{n}"), 1)).await;
+    }
+    let (process, ended) = until_given_up(&stage).await;
+    only_the_bad_one_is_left(stage, process, ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarts_in_order_under_load_leave_no_suspects() {
+    let settings = [
+        ("COURIER_WORKER__NAME", "w"),
+        ("COURIER_WORKER__DRAIN_TIMEOUT", "100ms"),
+        ("COURIER_REQUESTS__MAX_CASES", "10"),
+        ("COURIER_TESTMO__REQUEST_TIMEOUT", "5s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "5s"),
+    ];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::BeforeDelay })]);
+    for n in 0..WINDOW {
+        stage.publish(&batch("acme", &format!("b-{n}"), 10)).await;
+    }
+    for _ in 0..4 {
+        let process = Process::start(&stage).await;
+        let in_hand = || process.metric("testmo_courier_batches_in_flight").unwrap_or_default();
+        until(async || in_hand() >= 0.4 * WINDOW as f64).await;
+        process.stop().await;
+    }
+    stage.account("acme").set_faults([]);
+    let process = Process::start(&stage).await;
+    for n in 0..WINDOW {
+        assert_eq!(stage.delivered(&format!("acme/b-{n}")).await["data"]["outcome"], "delivered");
+    }
+    let output = process.output();
+    assert!(!output.contains(SET_APART) && !output.contains("one by one"), "{output}");
+    process.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_batch_that_reached_the_delivery_limit_is_tried_alone_and_delivered() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_AMQP__DELIVERY_LIMIT", "1")]).await;
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
+    let subscription = Subscription { queue: "testmo.cases".into(), prefetch: 1 };
+    let mut intake = Intake::start(&stage.config.amqp, subscription, &tasks, close.clone());
+    for _ in 0..2 {
+        let Some(Event::Delivery(delivery)) = patient(intake.next()).await else { panic!("no delivery") };
+        delivery.handle.give_back().await.expect("a connection");
+    }
+    until(async || Broker::shared().depth(&stage.vhost, "testmo.cases.dead") == 1).await;
+    close.cancel();
+    tasks.close();
+    tasks.wait().await;
+    stage.start_worker();
+    assert_eq!(stage.delivered("acme/b-1").await["data"]["outcome"], "delivered");
+    stage.shelf_until(<[_]>::is_empty).await;
+    assert_eq!(Broker::shared().depth(&stage.vhost, "testmo.cases.dead"), 0);
+    stage.end().await;
+}
