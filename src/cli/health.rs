@@ -46,9 +46,11 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output
     if status == 200 {
         return out.line(out.paint(Colour::Green, "ready"));
     }
-    let said = body.lines().map(visible).find(|line| !line.trim().is_empty());
+    let said: Vec<String> =
+        body.lines().filter(|line| !line.trim().is_empty()).map(|line| visible(line).into()).collect();
+    let said = if said.is_empty() { "no details".to_owned() } else { said.join("; ") };
     Err(Failure::unreachable(
-        format!("the worker responded with {status}: {}", said.as_deref().unwrap_or("no details")),
+        format!("the worker responded with {status}: {said}"),
         "wait if the worker has just been started; its log names what it waits for",
     ))
 }

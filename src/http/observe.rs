@@ -20,24 +20,49 @@ const NEIGHBOURS: [&str; 5] = ["intake", "events", "store", "dead_letters", "unr
 
 /// The neighbours that are available; a worker is ready when all of them are.
 #[derive(Clone, Debug)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Availability>>>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Availability {
+    up: bool,
+    /// Why it is unavailable, where that is known.
+    cause: Option<String>,
+}
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(NEIGHBOURS.map(|neighbour| (neighbour, false)).into())))
+        Self(Arc::new(Mutex::new(NEIGHBOURS.map(|neighbour| (neighbour, Availability::default())).into())))
     }
 }
 
 impl Readiness {
     /// Records whether a neighbour is available; returns whether that has changed.
     pub fn set(&self, neighbour: &'static str, up: bool) -> bool {
-        self.0.lock().is_ok_and(|mut known| known.insert(neighbour, up) != Some(up))
+        self.record(neighbour, Availability { up, cause: None })
+    }
+
+    /// Records that a neighbour is unavailable, and the cause; returns whether it was available before.
+    pub fn unset(&self, neighbour: &'static str, cause: String) -> bool {
+        self.record(neighbour, Availability { up: false, cause: Some(cause) })
+    }
+
+    fn record(&self, neighbour: &'static str, now: Availability) -> bool {
+        let up = now.up;
+        self.0.lock().is_ok_and(|mut known| known.insert(neighbour, now).is_none_or(|before| before.up != up))
+    }
+
+    /// Returns the causes that are known of what is unavailable, one line each.
+    fn causes(&self) -> String {
+        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let line = |(neighbour, now): (&str, Availability)| Some(format!("{neighbour}: {}\n", now.cause?));
+        known.into_iter().filter_map(line).collect()
     }
 
     /// Returns the neighbours that are unavailable, the most important first.
     pub fn missing(&self) -> Vec<&'static str> {
         let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
-        let mut missing: Vec<_> = known.into_iter().filter(|(_, up)| !up).map(|(neighbour, _)| neighbour).collect();
+        let mut missing: Vec<_> =
+            known.into_iter().filter(|(_, now)| !now.up).map(|(neighbour, _)| neighbour).collect();
         missing.sort_by_key(|neighbour| NEIGHBOURS.iter().position(|known| known == neighbour).unwrap_or(usize::MAX));
         missing
     }
@@ -91,6 +116,7 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
     if missing.is_empty() {
         "ready\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", "))).into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n{}", missing.join(", "), readiness.causes()))
+            .into_response()
     }
 }

@@ -34,6 +34,29 @@ pub enum StoreError {
     /// The disk is full, or the database has reached its limit.
     #[error("the store is full ({0}): free space on its disk, or raise store.max_file_bytes")]
     NoRoom(String),
+    /// Another program holds the write lock of an SQLite file.
+    #[error(
+        "another program holds the write lock of the store's file ({0}): find it with `fuser` or `lsof`, and end it or \
+         the transaction that it has open"
+    )]
+    Locked(String),
+    /// The file or the database takes no changes.
+    #[error(
+        "the store takes no changes ({0}): let the worker's user write the file and its folder, or point store.url at \
+         the primary server"
+    )]
+    ReadOnly(String),
+    /// The file is there, but cannot be opened.
+    #[error("the store's file cannot be opened ({0}): check who owns it and its folder")]
+    NotOpened(String),
+    /// Reading or writing the file failed.
+    #[error("the disk of the store failed ({0}): check the disk and the system's log")]
+    Disk(String),
+    /// The file is not what SQLite wrote.
+    #[error(
+        "the store's file is damaged, or not a store ({0}): check store.url, or restore the latest copy of the file"
+    )]
+    Damaged(String),
     /// The user may not do what is needed.
     #[error("the database user lacks a permission ({0}): make the user the owner of the database")]
     Forbidden(String),
@@ -80,6 +103,11 @@ impl StoreError {
             | Self::NoDatabase(_)
             | Self::Full(_)
             | Self::NoRoom(_)
+            | Self::Locked(_)
+            | Self::ReadOnly(_)
+            | Self::NotOpened(_)
+            | Self::Disk(_)
+            | Self::Damaged(_)
             | Self::Forbidden(_)
             | Self::Newer
             | Self::Database(_)
@@ -107,6 +135,11 @@ impl StoreError {
             | Self::Refused(_)
             | Self::NoDatabase(_)
             | Self::Full(_)
+            | Self::Locked(_)
+            | Self::ReadOnly(_)
+            | Self::NotOpened(_)
+            | Self::Disk(_)
+            | Self::Damaged(_)
             | Self::Forbidden(_)
             | Self::Newer
             | Self::Migration(_)
@@ -119,8 +152,19 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
 }
 
-/// SQLite's result code for a full disk, or a file at its limit.
-const SQLITE_FULL: &str = "13";
+/// Returns the error for a result code of SQLite that has a remedy of its own. The last byte of a code is its kind.
+fn of_file(code: &str, said: String) -> Option<StoreError> {
+    match code.parse::<u32>().ok()? & 0xff {
+        5 | 6 => Some(StoreError::Locked(said)),
+        8 => Some(StoreError::ReadOnly(said)),
+        10 => Some(StoreError::Disk(said)),
+        11 | 26 => Some(StoreError::Damaged(said)),
+        // A full disk, or a file at its limit.
+        13 => Some(StoreError::NoRoom(said)),
+        14 => Some(StoreError::NotOpened(said)),
+        _ => None,
+    }
+}
 
 impl From<sqlx::Error> for StoreError {
     /// By the SQLSTATE of PostgreSQL, whose first two characters are the class; SQLite's codes are shorter.
@@ -129,20 +173,21 @@ impl From<sqlx::Error> for StoreError {
         reason = "the enum is not exhaustive; an error without its own remedy is reported unchanged"
     )]
     fn from(error: sqlx::Error) -> Self {
+        let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
         if let Some(code) = code(&error).filter(|code| code.len() == 5) {
-            let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
             return match (code.get(..2), code.as_str()) {
                 (_, "28000" | "28P01") => Self::Refused(said),
                 (_, "3D000") => Self::NoDatabase(said),
                 (_, "53300") => Self::Full(said),
                 (_, "53100") => Self::NoRoom(said),
+                (_, "25006") => Self::ReadOnly(said),
                 (_, "42501" | "3F000") => Self::Forbidden(said),
                 (Some("08" | "57"), _) => Self::Away(said),
                 _ => Self::Database(Arc::new(error)),
             };
         }
-        if code(&error).as_deref() == Some(SQLITE_FULL) {
-            return Self::NoRoom(error.as_database_error().map(|said| said.message().to_owned()).unwrap_or_default());
+        if let Some(known) = code(&error).and_then(|code| of_file(&code, said)) {
+            return known;
         }
         match &error {
             sqlx::Error::Io(cause) => Self::Away(cause.to_string()),
@@ -173,5 +218,33 @@ impl From<MigrateError> for StoreError {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
             other => Self::Migration(Arc::new(other)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_result_code_of_sqlite_with_a_remedy_of_its_own_has_its_own_sentence() {
+        let remedies = [
+            ("5", "fuser"),
+            ("261", "fuser"),
+            ("517", "fuser"),
+            ("6", "fuser"),
+            ("8", "let the worker's user write"),
+            ("1032", "let the worker's user write"),
+            ("10", "the system's log"),
+            ("778", "the system's log"),
+            ("11", "restore"),
+            ("26", "restore"),
+            ("13", "free space"),
+            ("14", "who owns it"),
+        ];
+        for (code, remedy) in remedies {
+            let error = of_file(code, "said".into()).unwrap().to_string();
+            assert!(error.contains(remedy) && error.contains("(said)"), "{code}: {error}");
+        }
+        assert!(of_file("1", String::new()).is_none() && of_file("x", String::new()).is_none());
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
+use tokio::time::Instant;
 
-use super::sql::{self, Bound, Columns};
+use super::open::{LOCK_WAIT, wait_for_lock};
+use super::sql::{self, Bound, Columns, Dialect};
 use super::{Store, StoreError};
 use crate::clock::Clock;
 
@@ -22,10 +24,11 @@ pub trait StoreHealth: Debug + Send + Sync {
         self.clock().now()
     }
 
-    /// Checks that the store answers and, if it had no room before, that it has some again.
+    /// Checks that the store answers and can be written. That it can be written is tried only where the latest try
+    /// failed, or no change was stored for 30 s; and if the store had no room, whether it has some again.
     ///
     /// # Errors
-    /// When the store does not answer or still has no room.
+    /// When the store does not answer or cannot be written: the cause.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Returns how many rows of each table this version could not read so far. A store in memory has none.
@@ -48,6 +51,13 @@ pub trait StoreHealth: Debug + Send + Sync {
     }
 }
 
+/// How long a stored change proves that the store can be written.
+const PROVEN_FOR: Duration = Duration::from_secs(30);
+/// How long a proof waits for its turn, and as long again for another program that writes to the file.
+const PROOF_WAIT: Duration = Duration::from_secs(2);
+/// The name of the fact that a proof stores.
+const PROOF: &str = "written_at";
+
 /// The size of the value that tests whether there is room, in bytes; a change is seldom larger.
 const ROOM: usize = 1_000_000;
 
@@ -69,9 +79,15 @@ impl StoreHealth for Store {
         let (mut conn, _) = self.reading_at().await?;
         sql::fetch(&mut conn, "SELECT 1 AS one", vec![]).await?;
         drop(conn);
+        let written = self.group.written();
         if self.group.had_no_room() {
             try_for_room(&mut self.writing().await?).await?;
             self.group.has_room();
+            written.note(Ok(()), Instant::now());
+        } else if written.is_doubtful(PROVEN_FOR, Instant::now()) {
+            let proof = self.prove_written().await;
+            written.note(proof.as_ref().map(drop), Instant::now());
+            proof?;
         }
         Ok(())
     }
@@ -96,16 +112,40 @@ impl StoreHealth for Store {
 }
 
 impl Store {
-    /// Returns how far the clock is behind the latest time that is stored; leases and pauses last that much longer.
+    /// Stores a small change.
+    async fn prove_written(&self) -> Result<(), StoreError> {
+        let Ok(conn) = tokio::time::timeout(PROOF_WAIT, self.writing()).await else {
+            // Who has the connection waits itself, for the cause that is known if it failed before.
+            let unknown = || StoreError::Away(format!("nothing could be written for {PROOF_WAIT:?}"));
+            return Err(self.group.written().failure().unwrap_or_else(unknown));
+        };
+        let mut conn = conn?;
+        if !Dialect::of(&conn).is_shared() {
+            wait_for_lock(&mut conn, PROOF_WAIT).await?;
+        }
+        let sql = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
+        let fact = vec![Bound::Text(PROOF.into()), Bound::Text(self.now().to_string())];
+        let proof = sql::execute(&mut conn, sql, fact).await;
+        if !Dialect::of(&conn).is_shared() {
+            wait_for_lock(&mut conn, LOCK_WAIT).await?;
+        }
+        proof.map(drop)
+    }
+
+    /// Returns how far the clock is behind the latest time that is stored; leases and pauses last that much longer. The
+    /// times are those at the ends of indexes, whatever the size of the store.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn clock_lag(&self) -> Result<Duration, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        let sql = "SELECT MAX(at) AS at FROM (SELECT MAX(claimed_at) AS at FROM batches UNION ALL \
-                   SELECT MAX(shelved_at) FROM shelf UNION ALL SELECT MAX(created_at) FROM outbox) AS seen";
-        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
+        let rows = sql::fetch(&mut conn, LATEST_TIMES, vec![]).await?;
         let seen = rows.first().map_or(Ok(None), |row| row.maybe_int("at"))?.unwrap_or(i64::MIN);
         Ok(Duration::from_millis(u64::try_from(seen.saturating_sub(now)).unwrap_or(0)))
     }
 }
+
+/// Reads the latest time at which a batch was first claimed, an event was stored, or something was shelved.
+pub(super) const LATEST_TIMES: &str = "SELECT MAX(at) AS at FROM (SELECT MAX(first_seen_at) AS at FROM batches \
+    UNION ALL SELECT MAX(created_at) FROM outbox \
+    UNION ALL SELECT shelved_at FROM shelf WHERE id = (SELECT MAX(id) FROM shelf)) AS seen";

@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 12] = [
+const SQLITE: [Step; 13] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -25,9 +25,10 @@ const SQLITE: [Step; 12] = [
     (10, "connection_epoch", include_str!("migrations/sqlite/10_connection_epoch.sql")),
     (11, "unbound_keys", include_str!("migrations/sqlite/11_unbound_keys.sql")),
     (12, "instances", include_str!("migrations/sqlite/12_instances.sql")),
+    (13, "growth_indexes", include_str!("migrations/sqlite/13_growth_indexes.sql")),
 ];
 
-const POSTGRES: [Step; 11] = [
+const POSTGRES: [Step; 12] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -39,6 +40,7 @@ const POSTGRES: [Step; 11] = [
     (9, "connection_epoch", include_str!("migrations/postgres/09_connection_epoch.sql")),
     (10, "unbound_keys", include_str!("migrations/postgres/10_unbound_keys.sql")),
     (12, "instances", include_str!("migrations/postgres/12_instances.sql")),
+    (13, "growth_indexes", include_str!("migrations/postgres/13_growth_indexes.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

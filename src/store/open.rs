@@ -22,6 +22,8 @@ const READERS_OF_A_FILE: u32 = 2;
 const PAGES_KEPT: u32 = 4_096;
 /// How many pages are written ahead before they go into the file: 32 MB. Pages that change often go there once.
 const PAGES_AHEAD: u32 = 8_000;
+/// How long a statement waits for another process that writes to the file, such as a command.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// The size of a page of an SQLite file, in bytes.
 const PAGE: u64 = 4_096;
 /// A connection that was idle for longer is tested before it is used.
@@ -115,7 +117,13 @@ async fn has_tables(conn: &mut AnyConnection) -> Result<bool, StoreError> {
     Ok(rows.first().map_or(Ok(0), |row| row.int("n"))? > 0)
 }
 
-/// WAL with full sync survives a power cut; the wait is for another process that writes, such as a command.
+/// Sets how long statements of a connection wait for another process that writes to the file.
+pub(super) async fn wait_for_lock(conn: &mut AnyConnection, wait: Duration) -> Result<(), sqlx::Error> {
+    let sql = format!("PRAGMA busy_timeout = {}", wait.as_millis());
+    sqlx::query(AssertSqlSafe(sql)).execute(conn).await.map(drop)
+}
+
+/// WAL with full sync survives a power cut.
 async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64, kept: Option<u32>) -> Result<(), sqlx::Error> {
     if let Some(kib) = kept {
         // Negative, it counts KiB instead of pages.
@@ -125,7 +133,8 @@ async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64, kept: Option<u3
         let sql = format!("PRAGMA max_page_count = {}", most_bytes / PAGE);
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
-    for pragma in ["busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY"] {
+    wait_for_lock(&mut *conn, LOCK_WAIT).await?;
+    for pragma in ["journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY"] {
         sqlx::query(AssertSqlSafe(format!("PRAGMA {pragma}"))).execute(&mut *conn).await?;
     }
     sqlx::query(AssertSqlSafe(format!("PRAGMA wal_autocheckpoint = {PAGES_AHEAD}"))).execute(&mut *conn).await?;

@@ -15,6 +15,7 @@ use super::intake::consumer::take_batches;
 use super::intake::shelf_poller::take_from_shelf;
 use super::intake::undeliverable::{GIVEN_UP, UNROUTED, take_undeliverable};
 use super::loops::{GRACE, Loops, TaskEnded, while_kept, within};
+use super::maintenance::counts::keep_counts;
 use super::maintenance::health::{Panics, Watched, watch};
 use super::maintenance::key_expiry::report_expiring_keys;
 use super::maintenance::late_duplicates::check_late_duplicates;
@@ -80,6 +81,7 @@ pub async fn work(
     let tasks = TaskTracker::new();
     let watched = watched_of(&context, &readiness, intakes, &*publisher);
     loops.spawn(&tasks, Task::Health, watch(watched, close.child_token()));
+    loops.spawn(&tasks, Task::Health, keep_counts(context.clone(), close.child_token()));
     loops.spawn(&tasks, Task::Publisher, while_kept(publisher.status(), close.child_token()));
     loops.spawn(&tasks, Task::Store, while_store_works(context.store.clone(), close.child_token()));
     let (relaying, relayed) = (TaskTracker::new(), CancellationToken::new());
@@ -154,7 +156,6 @@ fn watched_of(
             ("unrouted", unrouted.status()),
         ],
         controls: intakes.map(Intake::control).to_vec(),
-        counted_at: None,
         panics: Panics::new(context, intakes, publisher),
     }
 }

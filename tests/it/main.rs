@@ -18,6 +18,7 @@ mod hostile;
 mod lanes;
 mod late;
 mod layering;
+mod locked;
 mod own_rows;
 mod pages;
 #[cfg(debug_assertions)]

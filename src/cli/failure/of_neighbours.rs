@@ -26,6 +26,11 @@ impl From<StoreError> for Failure {
             | StoreError::Refused(_)
             | StoreError::Full(_)
             | StoreError::NoRoom(_)
+            | StoreError::Locked(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::NotOpened(_)
+            | StoreError::Disk(_)
+            | StoreError::Damaged(_)
             | StoreError::Forbidden(_)
             | StoreError::Unreadable(_)
             | StoreError::Newer => Self::Unreachable(Words::split(error)),

@@ -2,6 +2,7 @@
 
 mod work;
 mod writer;
+mod written;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::writer::{LARGEST_GROUP, Writer, serve, watched};
+pub(in crate::store) use self::written::Written;
 use super::StoreError;
 use super::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome};
 use super::outbox::PublishAttempt;
@@ -43,6 +45,7 @@ pub(in crate::store) struct Group {
     unreadable: UnreadableRows,
     queues: Arc<Mutex<Option<Queues>>>,
     no_room: Arc<AtomicBool>,
+    written: Written,
     tasks: TaskTracker,
     panics: Count,
     /// Cancelled when the loop of a writer has ended although nobody has closed the store.
@@ -52,10 +55,12 @@ pub(in crate::store) struct Group {
 impl Group {
     pub(in crate::store) fn start(dialect: Dialect, pool: AnyPool, clock: Clock, unreadable: UnreadableRows) -> Self {
         let (tasks, panics, broken) = (TaskTracker::new(), Count::default(), CancellationToken::new());
+        let written = Written::default();
         let queue = || {
             let (queue, requests) = mpsc::channel(4 * LARGEST_GROUP);
-            let (pool, clock, panics) = (pool.clone(), clock.clone(), panics.clone());
-            tasks.spawn(watched(serve(Writer { pool, clock, held: None, panics }, requests), broken.clone()));
+            let (pool, clock) = (pool.clone(), clock.clone());
+            let writer = Writer { pool, clock, held: None, panics: panics.clone(), written: written.clone() };
+            tasks.spawn(watched(serve(writer, requests), broken.clone()));
             queue
         };
         let claims = queue();
@@ -66,7 +71,8 @@ impl Group {
             Dialect::Postgres => Queues { changes: queue(), sent: queue(), claims },
         };
         tasks.close();
-        Self { unreadable, queues: Arc::new(Mutex::new(Some(queues))), no_room: Arc::default(), tasks, panics, broken }
+        let queues = Arc::new(Mutex::new(Some(queues)));
+        Self { unreadable, queues, no_room: Arc::default(), written, tasks, panics, broken }
     }
 
     pub(in crate::store) async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
@@ -119,6 +125,11 @@ impl Group {
     /// a closed store do.
     pub(in crate::store) async fn broken(&self) {
         self.broken.cancelled().await;
+    }
+
+    /// Returns what is known of whether the store can be written.
+    pub(in crate::store) fn written(&self) -> &Written {
+        &self.written
     }
 
     /// Whether something could not be stored for want of room, since there was some.

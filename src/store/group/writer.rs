@@ -5,13 +5,14 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::StoreError;
 use super::super::ledger::{ClaimOutcome, CommitOutcome};
 use super::super::sql::Transaction;
 use super::work::{GroupOutcome, GroupWork, carry_out};
-use super::{Reply, Request};
+use super::{Reply, Request, Written};
 use crate::clock::Clock;
 use crate::guard::{self, Count, Task};
 
@@ -41,6 +42,7 @@ pub(super) struct Writer {
     /// The connection of the group before.
     pub(super) held: Option<PoolConnection<Any>>,
     pub(super) panics: Count,
+    pub(super) written: Written,
 }
 
 /// Runs the loop of a writer; if a panic ends it, `broken` is cancelled.
@@ -135,11 +137,13 @@ impl Writer {
 
     /// A panic fails the transaction, whose connection is closed, and so undoes what was not committed.
     async fn guarded_attempt(&mut self, work: &GroupWork) -> Result<GroupOutcome, StoreError> {
-        guard::guarded(self.attempt(work)).await.unwrap_or_else(|panic| {
+        let end = guard::guarded(self.attempt(work)).await.unwrap_or_else(|panic| {
             self.panics.add();
             tracing::error!(%panic, requests = %work, "a defect stopped a transaction");
             Err(panic.into())
-        })
+        });
+        self.written.note(end.as_ref().map(drop), Instant::now());
+        end
     }
 
     async fn attempt(&mut self, work: &GroupWork) -> Result<GroupOutcome, StoreError> {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::sql::{self, Bound, Columns, Conditions, Dialect};
+use super::sql::{self, Bound, Columns, Dialect};
 use super::{Store, StoreError};
 use crate::batch::{BatchKey, TenantId};
 
@@ -191,16 +191,28 @@ impl Store {
     /// When the store does not answer.
     pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<StoredBatch>, StoreError> {
         let mut conn = self.reading().await?;
-        let tenant = tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned()));
-        let mut conditions = Conditions::default().fixed("epoch > 0").maybe("tenant_id =", tenant);
-        let limit = conditions.parameter(Bound::Int(i64::from(most)));
-        let sql = format!(
-            "SELECT * FROM batches {} ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT {limit}",
-            conditions.clause()
-        );
-        let rows = sql::fetch(&mut conn, sql, conditions.into_parameters()).await?;
+        let (sql, parameters) = latest_statement(tenant, most);
+        let rows = sql::fetch(&mut conn, sql, parameters).await?;
         self.unreadable.skip(rows.iter().map(stored))
     }
+}
+
+/// Returns the statement that reads up to `most` batches, those that arrived last first. Without a tenant it first finds by
+/// an index since when they arrived; those of one tenant are all read.
+pub(super) fn latest_statement(tenant: Option<&TenantId>, most: u32) -> (String, Vec<Bound>) {
+    let order = "ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $1";
+    let mut parameters = vec![Bound::Int(i64::from(most))];
+    let among = match tenant {
+        Some(tenant) => {
+            parameters.push(Bound::Text(tenant.as_str().to_owned()));
+            "tenant_id = $2"
+        }
+        None => {
+            "first_seen_at >= (SELECT MIN(at) FROM (SELECT first_seen_at AS at FROM batches WHERE epoch > 0 \
+             ORDER BY first_seen_at DESC LIMIT $1) AS latest)"
+        }
+    };
+    (format!("SELECT * FROM batches WHERE epoch > 0 AND {among} {order}"), parameters)
 }
 
 fn signed(id: u64) -> i64 {

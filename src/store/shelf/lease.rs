@@ -26,10 +26,16 @@ fn free() -> String {
 
 /// What waits for a time that has come.
 const ITS_TIME_CAME: &str = "shelf.waits_for = 'time' AND shelf.due_at <= $1";
-/// What waits for a connection that was fixed: the tenant has a verified one that is newer than the failure.
-const IS_MENDED: &str = "shelf.waits_for = 'connection' \
-    AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = shelf.tenant_id AND c.verified_version = c.version \
-    AND (shelf.connection IS NULL OR c.version <> shelf.connection OR c.verified_at > shelf.shelved_at))";
+/// What waits for the connection `c` and has not failed with its present version: a range of an index each.
+const MENDED: [&str; 4] = [
+    "shelf.connection IS NULL",
+    "shelf.connection < c.version",
+    "shelf.connection > c.version",
+    "shelf.connection = c.version AND shelf.shelved_at < c.verified_at",
+];
+
+/// The most rows of a tenant among which those that arrived first are leased: those that have been due longest.
+const MOST_CONSIDERED: u32 = 1_000;
 
 /// The most suspects that are passed over in one go because they cannot be read.
 const MOST_UNREADABLE: usize = 100;
@@ -45,25 +51,7 @@ const SUSPECTS: i64 = 0x0073_7573_7065_6374;
 impl ShelfStore for Store {
     async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError> {
         let (mut conn, now) = self.reading_at().await?;
-        // Walks from tenant to tenant by the index, whatever the number of their batches; each of the two ways to be due
-        // has a range of an index of its own.
-        let sql = format!(
-            "WITH RECURSIVE parked(tenant) AS (\
-             SELECT MIN(tenant_id) FROM shelf WHERE state = 'parked' \
-             UNION ALL SELECT (SELECT MIN(s.tenant_id) FROM shelf s WHERE s.state = 'parked' \
-             AND s.tenant_id > parked.tenant) FROM parked WHERE parked.tenant IS NOT NULL) \
-             SELECT p.tenant, c.origin, \
-             CASE WHEN c.removing_until > $1 THEN 0 \
-             WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {ITS_TIME_CAME}) \
-             OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {IS_MENDED}) \
-             THEN 1 ELSE 0 END AS is_due, \
-             CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
-             AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_shed, \
-             (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
-             FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
-             ORDER BY since, p.tenant LIMIT $2",
-            free = free()
-        );
+        let sql = tenants_statement();
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(now), Bound::Int(i64::from(most))]).await?;
         let due = |row: &AnyRow| {
             Ok(DueTenant {
@@ -88,15 +76,7 @@ impl ShelfStore for Store {
         let now = transaction.now;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let conn = transaction.conn()?;
-        let sql = format!(
-            "WITH due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE tenant_id = $4 AND {} \
-             AND (({ITS_TIME_CAME}) OR ({IS_MENDED})) AND NOT {IS_REMOVED} \
-             ORDER BY arrived_at, id LIMIT $5 {}) \
-             UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
-             FROM due WHERE id = due_id RETURNING *",
-            free(),
-            Dialect::of(conn).skip_taken()
-        );
+        let sql = lease_statement(Dialect::of(conn));
         let mut leased: Vec<Shelved> = Vec::new();
         for (tenant, most) in asks {
             let bounds = vec![
@@ -202,9 +182,63 @@ impl Store {
         // The workers that were releasing the waiting events of a routing key are gone, too.
         let sql = "UPDATE unbound_keys SET probe_at = $1 WHERE probe_at > $1";
         sql::execute(&mut conn, sql, vec![Bound::Int(now)]).await?;
+        // By an index of what is leased.
         let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
         sql::execute(&mut conn, sql, vec![]).await
     }
+}
+
+/// The statement that finds up to `$2` tenants with parked rows at `$1`.
+pub(in crate::store) fn tenants_statement() -> String {
+    // Walks from tenant to tenant by the index, whatever the number of their batches; each way to be due has a range of
+    // an index of its own.
+    let mended = MENDED.map(|range| {
+        format!(
+            "EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND shelf.waits_for = 'connection' \
+             AND {range} AND {})",
+            free()
+        )
+    });
+    format!(
+        "WITH RECURSIVE parked(tenant) AS (\
+         SELECT MIN(tenant_id) FROM shelf WHERE state = 'parked' \
+         UNION ALL SELECT (SELECT MIN(s.tenant_id) FROM shelf s WHERE s.state = 'parked' \
+         AND s.tenant_id > parked.tenant) FROM parked WHERE parked.tenant IS NOT NULL) \
+         SELECT p.tenant, c.origin, \
+         CASE WHEN c.removing_until > $1 THEN 0 \
+         WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {ITS_TIME_CAME}) \
+         THEN 1 WHEN c.verified_version = c.version AND ({mended}) THEN 1 ELSE 0 END AS is_due, \
+         CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
+         AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_shed, \
+         (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
+         FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
+         ORDER BY since, p.tenant LIMIT $2",
+        free = free(),
+        mended = mended.join(" OR ")
+    )
+}
+
+/// The statement that leases up to `$5` rows of tenant `$4` at `$1` until `$2` to `$3`. However much a tenant has on the
+/// shelf, only rows that are due are read.
+pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
+    let free = free();
+    let mended = MENDED.map(|range| {
+        format!(
+            " UNION ALL SELECT id FROM (SELECT shelf.id AS id FROM connections c JOIN shelf ON shelf.tenant_id = c.tenant_id \
+             WHERE c.tenant_id = $4 AND c.verified_version = c.version AND shelf.waits_for = 'connection' AND {range} \
+             AND {free} ORDER BY shelf.connection, shelf.shelved_at LIMIT {MOST_CONSIDERED}) AS mended"
+        )
+    });
+    format!(
+        "WITH considered AS MATERIALIZED (SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {free} \
+         AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{mended}), \
+         due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
+         AND NOT {IS_REMOVED} ORDER BY arrived_at, id LIMIT $5 {skip_taken}) \
+         UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
+         FROM due WHERE id = due_id RETURNING *",
+        mended = mended.concat(),
+        skip_taken = dialect.skip_taken()
+    )
 }
 
 /// Something of a tenant that has no key of its own.

@@ -13,7 +13,11 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::batch::TenantId;
 
+#[cfg(test)]
+pub(super) use self::lease::{lease_statement, tenants_statement};
 pub use self::list::ShelfFilter;
+#[cfg(test)]
+pub(super) use self::list::page_statement;
 pub use self::model::{
     Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
     ShelvedUntil, Shelving,
@@ -29,7 +33,8 @@ pub trait ShelfStore: Send + Sync {
     /// When the store does not answer.
     async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError>;
 
-    /// Leases parked batches that are due to `holder`: for each tenant at most the number asked for, in order of arrival.
+    /// Leases parked batches that are due to `holder`: for each tenant at most the number asked for, in order of arrival
+    /// among the thousand that have been due longest.
     ///
     /// # Errors
     /// When the store does not answer; batches that were leased come back when their lease ends.

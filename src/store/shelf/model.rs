@@ -115,6 +115,9 @@ pub enum ShelfState {
 }
 
 impl ShelfState {
+    /// Every state.
+    pub const ALL: [Self; 2] = [Self::Parked, Self::Dead];
+
     /// Returns the word that is stored and shown.
     pub fn name(self) -> &'static str {
         match self {

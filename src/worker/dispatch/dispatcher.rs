@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::background::{Background, give_back};
@@ -81,6 +81,7 @@ impl Dispatcher {
         stop: CancellationToken,
     ) {
         let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             self.start_work();
             let wake_at = self.lanes.wake_at().unwrap_or_else(|| Instant::now() + SWEEP);

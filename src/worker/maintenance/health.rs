@@ -1,21 +1,17 @@
-//! Checks broker and store, sets the gauges, and pauses the intake while the store is unavailable.
+//! Checks broker and store, and pauses the intake while the store is unavailable.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select_all;
 use tokio::sync::watch::Receiver;
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::gauges;
 use crate::amqp::{Intake, IntakeControl, Publish, Status};
-use crate::batch::Reason;
-use crate::guard::{Count, Task, may_panic};
+use crate::guard::{Count, Task};
 use crate::http::Readiness;
-use crate::metrics::UNKNOWN_REASON;
 use crate::store::StoreError;
-use crate::store::shelf::ShelfCount;
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::unit;
 
@@ -23,12 +19,8 @@ use crate::worker::unit::unit;
 const PERIOD: Duration = Duration::from_secs(2);
 /// How long the store may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How often the connections are counted: that reads all of them, and they seldom change.
-const CENSUS: Duration = Duration::from_secs(30);
-/// How long before its removal an event that no queue is bound for is counted as expiring.
-const EXPIRES_SOON: Duration = Duration::from_secs(24 * 3_600);
-/// Of how many tenants the backlog on the shelf is known: those with the most.
-const BACKLOGS: u32 = 100;
+/// The store's name in readiness.
+const STORE: &str = "store";
 
 /// Everything that is checked.
 pub(in crate::worker) struct Watched {
@@ -37,8 +29,6 @@ pub(in crate::worker) struct Watched {
     /// The connections to the broker, by the name that readiness and metrics use.
     pub(in crate::worker) links: [(&'static str, Receiver<Status>); 4],
     pub(in crate::worker) controls: Vec<IntakeControl>,
-    /// When the connections were last counted.
-    pub(in crate::worker) counted_at: Option<Instant>,
     pub(in crate::worker) panics: Panics,
 }
 
@@ -72,6 +62,7 @@ impl Panics {
 /// Watches until `stop`.
 pub(in crate::worker) async fn watch(mut watched: Watched, stop: CancellationToken) {
     let mut due = tokio::time::interval(PERIOD);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
@@ -108,65 +99,32 @@ impl Watched {
         }
     }
 
+    /// Nothing but the answer to a ping decides: what takes longer the more is stored is not a part of it.
     async fn check_store(&mut self) {
         let context = self.context.clone();
-        let counting = unit(&context, Task::Health, &"counts", self.count());
-        let counted = tokio::time::timeout(ANSWER, counting).await;
-        // A row that this version cannot read, or a panic, does not mean that the store is unavailable.
-        let defect = |error: &StoreError| {
-            matches!(error, StoreError::Unreadable(_) | StoreError::Malformed(_) | StoreError::Panicked(_))
+        let pinging = unit(&context, Task::Health, &"the store", context.store.ping());
+        let failure = match tokio::time::timeout(ANSWER, pinging).await {
+            // A row that this version cannot read, or a panic, does not mean that the store is unavailable.
+            Ok(Ok(()) | Err(StoreError::Unreadable(_) | StoreError::Malformed(_) | StoreError::Panicked(_))) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("the store does not answer within {ANSWER:?}")),
         };
-        let up = counted.is_ok_and(|counted| counted.as_ref().err().is_none_or(defect));
+        let up = failure.is_none();
         self.context.metrics.store_up.set(i64::from(up));
-        if self.readiness.set("store", up) {
+        let has_changed = match failure {
+            None => self.readiness.set(STORE, true),
+            Some(cause) => {
+                let was_up = self.readiness.unset(STORE, cause.clone());
+                if was_up {
+                    tracing::warn!(cause, "the store cannot be used; no batches are taken until it can");
+                }
+                was_up
+            }
+        };
+        if has_changed {
             for control in &self.controls {
                 if up { control.resume() } else { control.pause() }
             }
         }
     }
-
-    async fn count(&mut self) -> Result<(), StoreError> {
-        let metrics = &self.context.metrics;
-        self.context.store.ping().await?;
-        may_panic("counts", &"counts");
-        metrics.outbox_pending_events.set(self.context.store.due_count().await?);
-        let counts = self.context.store.shelf_counts().await?;
-        for state in ["parked", "dead"] {
-            for reason in Reason::ALL {
-                metrics.shelf_batches.with_label_values(&[state, reason.code()]).set(count_of(
-                    &counts,
-                    state,
-                    Some(*reason),
-                ));
-            }
-            metrics.shelf_batches.with_label_values(&[state, UNKNOWN_REASON]).set(count_of(&counts, state, None));
-        }
-        for (table, rows) in self.context.store.unreadable_rows() {
-            metrics.store_unreadable_rows.with_label_values(&[table]).set(i64::try_from(rows).unwrap_or(i64::MAX));
-        }
-        if self.counted_at.is_none_or(|at| at.elapsed() >= CENSUS) {
-            gauges::show_connections(&self.context.store.connection_counts().await?, self.context.clock.now(), metrics);
-            self.count_unbound().await?;
-            let backlog = self.context.store.shed_counts(BACKLOGS).await?;
-            self.context.backlogs.replace(backlog.into_iter().collect());
-            self.counted_at = Some(Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Counts the events that no queue is bound for.
-    async fn count_unbound(&self) -> Result<(), StoreError> {
-        let (config, metrics) = (&self.context.config, &self.context.metrics);
-        let expiring_after = config.store.retention.saturating_sub(EXPIRES_SOON);
-        let counts = self.context.store.unbound_counts(expiring_after, config.events.unroutable_alert_after).await?;
-        metrics.outbox_unroutable_events.set(counts.events);
-        metrics.outbox_expiring_events.set(counts.old_events);
-        metrics.outbox_unroutable_routing_keys.set(counts.old_keys);
-        Ok(())
-    }
-}
-
-fn count_of(counts: &[ShelfCount], state: &str, reason: Option<Reason>) -> i64 {
-    let here = counts.iter().find(|count| count.state.name() == state && count.reason == reason);
-    here.map_or(0, |count| count.count)
 }

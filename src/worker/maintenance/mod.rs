@@ -1,10 +1,12 @@
-//! Runs the periodic work: re-verification, late-duplicate checks, reminders of expiring keys, pruning, and health
-//! checks.
+//! Runs the periodic work: re-verification, late-duplicate checks, reminders of expiring keys, pruning, health checks, and
+//! counts.
 
+pub(super) mod counts;
 mod every;
 mod gauges;
 pub(super) mod health;
 pub(super) mod key_expiry;
 pub(super) mod late_duplicates;
 pub(super) mod prune;
+mod rest;
 pub(super) mod reverify;
