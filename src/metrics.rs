@@ -84,6 +84,8 @@ pub struct Metrics {
     pub broker_up: IntGaugeVec,
     /// 1 while the store answers.
     pub store_up: IntGauge,
+    /// How much longer than the retention the oldest row has been kept that pruning has not examined, in seconds.
+    pub retention_lag_seconds: IntGauge,
     /// Rows of the store that this version cannot read, by table.
     pub store_unreadable_rows: IntGaugeVec,
     /// API keys, by time of expiry.
@@ -130,6 +132,7 @@ impl Metrics {
             outbox_expired_events: register.counter(help::OUTBOX_EXPIRED_EVENTS)?,
             broker_up: register.gauges(help::BROKER_UP, &["connection"])?,
             store_up: register.gauge(help::STORE_UP)?,
+            retention_lag_seconds: register.gauge(help::RETENTION_LAG)?,
             store_unreadable_rows: register.gauges(help::STORE_UNREADABLE_ROWS, &["table"])?,
             api_keys: register.gauges(help::API_KEYS, &["expiry"])?,
             tenant_connections: register.gauges(help::TENANT_CONNECTIONS, &["state"])?,

@@ -92,7 +92,12 @@ pub(super) const BROKER_UP: Series = (
     "1 while a connection to the broker is up and usable: for batches (intake), for events, for the dead- \
      letter queue and for the unrouted queue.",
 );
-pub(super) const STORE_UP: Series = ("store_up", "1 while the store responds.");
+pub(super) const STORE_UP: Series = ("store_up", "1 while the store responds and can be written.");
+pub(super) const RETENTION_LAG: Series = (
+    "retention_lag_seconds",
+    "Time by which pruning is behind store.retention: how much longer the oldest row has been kept that it has not \
+     examined yet.",
+);
 pub(super) const STORE_UNREADABLE_ROWS: Series = (
     "store_unreadable_rows",
     "Rows of the store that this worker's version cannot read, by table; everything that depends on them \

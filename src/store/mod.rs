@@ -47,7 +47,7 @@ pub use self::instances::InstanceStore;
 pub use self::ledger::LedgerStore;
 pub use self::location::StoreLocation;
 pub use self::outbox::OutboxStore;
-pub use self::prune::{PruneCounts, RetentionStore};
+pub use self::prune::{HeldBack, PruneCounts, PruneRound, RetentionStore};
 pub use self::shelf::ShelfStore;
 pub use self::storage::Storage;
 pub use self::unbound::UnboundStore;

@@ -1,14 +1,19 @@
 //! Removes the details of finished work after a while, and keeps only that it was done.
 
+mod round;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use tokio::time::Instant;
 
+pub use self::round::{HeldBack, PruneRound};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::{Store, StoreError};
+use crate::batch::ledger::{OpenPush, Target};
 
 /// How much a step of pruning removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,54 +26,154 @@ pub struct PruneCounts {
     pub unheard: u64,
 }
 
-/// Reconciliation accepts rows that are older than the unknown outcome by a margin for clocks; ids that other batches hold
-/// are kept for as long as a reconciliation can come. In milliseconds.
-const DOUBT_MARGIN_MS: i64 = 3_600_000;
-
 /// Removes what is no longer needed.
 #[async_trait]
 pub trait RetentionStore: Send + Sync {
-    /// Prunes up to `most` batches and `most` events that finished longer than `retention` ago, and counts them.
-    ///
-    /// What is left of a batch still identifies a duplicate. A batch stays whole while it has a row on the shelf, a case
-    /// that may or may not be in Testmo, or a late-duplicate check to come. An event that waits for a queue stays until
-    /// its routing key was probed once after its time: a worker or broker that was stopped for long removes nothing.
+    /// Begins a round that prunes what finished longer than `retention` ago.
     ///
     /// # Errors
-    /// When the store does not answer; nothing may be removed then, or all of it.
-    async fn prune(&self, retention: Duration, most: u32) -> Result<PruneCounts, StoreError>;
-}
+    /// When the store does not answer.
+    async fn begin_pruning(&self, retention: Duration) -> Result<PruneRound, StoreError>;
 
-#[async_trait]
-impl RetentionStore for Store {
+    /// Examines the next `most` batches and `most` events of a round, prunes those that are no longer needed, and counts
+    /// them. What stays is not examined again in the same round.
+    ///
+    /// What is left of a batch still identifies a duplicate. A batch stays whole while it has a row on the shelf, a case
+    /// that may or may not be in Testmo, or a late-duplicate check to come, and while an older batch of the same account
+    /// has an unknown outcome. An event that waits for a queue stays until its routing key was probed once after its
+    /// time: a worker or broker that was stopped for long removes nothing.
+    ///
+    /// # Errors
+    /// When the store does not answer; nothing may be removed then, or all of the step. The round may go on.
+    async fn prune_step(&self, round: &mut PruneRound, most: u32) -> Result<PruneCounts, StoreError>;
+
+    /// Prunes the first step of a round.
+    ///
+    /// # Errors
+    /// When the store does not answer.
     async fn prune(&self, retention: Duration, most: u32) -> Result<PruneCounts, StoreError> {
-        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        let now = transaction.now;
-        let conn = transaction.conn()?;
-        let before = now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
-        let batches = prune_batches(conn, now, before, most).await?;
-        let events = remove_sent(conn, before, most).await?;
-        let unheard = remove_unheard(conn, now, now.saturating_sub(before), most).await?;
-        transaction.commit().await?;
-        Ok(PruneCounts { batches, events, unheard })
+        let mut round = self.begin_pruning(retention).await?;
+        self.prune_step(&mut round, most).await
     }
 }
 
-/// Prunes batches that were settled before a time, in milliseconds on the store's clock, and returns how many.
-async fn prune_batches(conn: &mut AnyConnection, now: i64, before: i64, most: u32) -> Result<u64, StoreError> {
-    let dialect = Dialect::of(conn);
-    let settled = format!(
-        "SELECT tenant_id, batch_id FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
-         AND settled_at < $1 AND state IN ('delivered', 'partial', 'failed', 'discarded', 'undone') AND open_push IS NULL \
-         AND doubt_since IS NULL AND (late_since IS NULL OR state NOT IN ('delivered', 'partial')) \
-         AND settled_at < COALESCE((SELECT MIN(doubt_since) FROM batches WHERE doubt_since IS NOT NULL) \
-         - {DOUBT_MARGIN_MS}, $1) AND cases NOT LIKE '%\"s\":\"lost\"%' AND NOT EXISTS (SELECT 1 FROM shelf s \
-         WHERE s.tenant_id = batches.tenant_id AND s.batch_id = batches.batch_id) \
-         ORDER BY settled_at LIMIT $2 {}",
+/// How many batches of unknown outcome are read at once.
+const PAGE: i64 = 500;
+
+#[async_trait]
+impl RetentionStore for Store {
+    async fn begin_pruning(&self, retention: Duration) -> Result<PruneRound, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let mut round = PruneRound::new(now, retention);
+        let latest = HeldBack::latest(round.before);
+        let (mut since, mut tenant, mut batch) = (i64::MIN, String::new(), String::new());
+        loop {
+            let bounds = vec![
+                Bound::Int(latest),
+                Bound::Int(since),
+                Bound::Text(tenant.clone()),
+                Bound::Text(batch.clone()),
+                Bound::Int(PAGE),
+            ];
+            let rows = sql::fetch(&mut conn, UNCLEAR, bounds).await?;
+            for row in &rows {
+                (since, tenant, batch) = (row.int("doubt_since")?, row.text("tenant_id")?, row.text("batch_id")?);
+                let open: Option<OpenPush> =
+                    row.maybe_text("open_push")?.and_then(|text| serde_json::from_str(&text).ok());
+                let targets = targets(row);
+                round.held_back.add(since, targets.as_deref(), open.as_ref(), round.before, round.retention_ms);
+            }
+            if rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+                return Ok(round);
+            }
+        }
+    }
+
+    async fn prune_step(&self, round: &mut PruneRound, most: u32) -> Result<PruneCounts, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let began = Instant::now();
+        let now = transaction.now;
+        let conn = transaction.conn()?;
+        let (mut next, mut counts) = (round.clone(), PruneCounts::default());
+        if !round.no_batches_left {
+            counts.batches = prune_batches(conn, now, &mut next, most).await?;
+        }
+        if !round.no_events_left {
+            counts.events = remove_sent(conn, &mut next, most).await?;
+        }
+        if !round.no_unroutable_left {
+            counts.unheard = remove_unheard(conn, now, round.retention_ms, most).await?;
+            next.no_unroutable_left = counts.unheard < u64::from(most);
+        }
+        transaction.commit().await?;
+        *round = PruneRound { took: began.elapsed(), ..next };
+        Ok(counts)
+    }
+}
+
+/// Reads the next batches of unknown outcome since before `$1`, after the one at `$2` to `$4`.
+pub(super) const UNCLEAR: &str = "SELECT tenant_id, batch_id, doubt_since, targets, open_push FROM batches \
+    WHERE doubt_since IS NOT NULL AND doubt_since < $1 AND doubt_since >= $2 \
+    AND (doubt_since > $2 OR (tenant_id, batch_id) > ($3, $4)) ORDER BY doubt_since, tenant_id, batch_id LIMIT $5";
+
+/// Returns the statement that examines up to `$2` batches which finished before `$1`, after the one at `$3` to `$5`.
+pub(super) fn examine_batches(dialect: Dialect) -> String {
+    format!(
+        "SELECT tenant_id, batch_id, settled_at, targets, CASE WHEN open_push IS NULL AND doubt_since IS NULL \
+         AND state IN ('delivered', 'partial', 'failed', 'discarded', 'undone') \
+         AND (late_since IS NULL OR state NOT IN ('delivered', 'partial')) AND cases NOT LIKE '%\"s\":\"lost\"%' \
+         AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.tenant_id = batches.tenant_id AND s.batch_id = batches.batch_id) \
+         THEN 1 ELSE 0 END AS is_over FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
+         AND settled_at < $1 AND settled_at >= $3 AND (settled_at > $3 OR (tenant_id, batch_id) > ($4, $5)) \
+         ORDER BY settled_at, tenant_id, batch_id LIMIT $2 {}",
         dialect.skip_taken()
-    );
-    let bounds = vec![Bound::Int(before), Bound::Int(i64::from(most))];
-    let batches = texts(&sql::fetch(conn, settled, bounds).await?, &["tenant_id", "batch_id"])?;
+    )
+}
+
+/// Returns the statement that examines up to `$2` events which were stored before `$1`, after the one at `$3` to `$5`. A
+/// reminder that a key expires is published once, which its row ensures; there are four for each key.
+pub(super) fn examine_events(dialect: Dialect) -> String {
+    format!(
+        "SELECT subject, event_id, created_at, CASE WHEN sent_at IS NOT NULL AND kind NOT LIKE '%.key.%' THEN 1 ELSE 0 END \
+         AS is_over FROM outbox WHERE created_at < $1 AND created_at >= $3 \
+         AND (created_at > $3 OR (subject, event_id) > ($4, $5)) ORDER BY created_at, subject, event_id LIMIT $2 {}",
+        dialect.skip_taken()
+    )
+}
+
+/// Returns the parameters of a statement that examines rows.
+fn examined(before: i64, last: Option<&(i64, String, String)>, most: u32) -> Vec<Bound> {
+    let (at, first, second) = last.map_or((i64::MIN, "", ""), |(at, first, second)| (*at, first, second));
+    let place = [Bound::Int(at), Bound::Text(first.into()), Bound::Text(second.into())];
+    [Bound::Int(before), Bound::Int(i64::from(most))].into_iter().chain(place).collect()
+}
+
+fn targets(row: &AnyRow) -> Option<Vec<Target>> {
+    row.json("targets").ok()
+}
+
+/// Prunes the next batches of a round, and returns how many.
+async fn prune_batches(
+    conn: &mut AnyConnection,
+    now: i64,
+    round: &mut PruneRound,
+    most: u32,
+) -> Result<u64, StoreError> {
+    let dialect = Dialect::of(conn);
+    let bounds = examined(round.before, round.last_batch.as_ref(), most);
+    let rows = sql::fetch(conn, examine_batches(dialect), bounds).await?;
+    round.no_batches_left = rows.len() < usize::try_from(most).unwrap_or(usize::MAX);
+    let mut over = Vec::new();
+    for row in &rows {
+        let settled_at = row.int("settled_at")?;
+        // A batch whose targets cannot be read stays.
+        let is_free = targets(row).is_some_and(|targets| !round.held_back.holds(settled_at, &targets));
+        if row.int("is_over")? != 0 && is_free {
+            over.push(row);
+        }
+        round.last_batch = Some((settled_at, row.text("tenant_id")?, row.text("batch_id")?));
+    }
+    let batches = texts(over, &["tenant_id", "batch_id"])?;
     if batches.is_empty() {
         return Ok(0);
     }
@@ -93,15 +198,25 @@ async fn prune_batches(conn: &mut AnyConnection, now: i64, before: i64, most: u3
     Ok(batches.len() as u64)
 }
 
-/// Removes events that were created before a time and have been sent, and returns how many.
-async fn remove_sent(conn: &mut AnyConnection, before: i64, most: u32) -> Result<u64, StoreError> {
-    // A reminder that a key expires is sent once, which its row ensures; there are four for each key.
-    let sql = format!(
-        "DELETE FROM outbox WHERE (subject, event_id) IN (SELECT subject, event_id FROM outbox WHERE created_at < $1 \
-         AND sent_at IS NOT NULL AND kind NOT LIKE '%.key.%' ORDER BY created_at LIMIT $2 {})",
-        Dialect::of(conn).skip_taken()
-    );
-    sql::execute(conn, sql, vec![Bound::Int(before), Bound::Int(i64::from(most))]).await
+/// Removes the published ones among the next events of a round, and returns how many.
+async fn remove_sent(conn: &mut AnyConnection, round: &mut PruneRound, most: u32) -> Result<u64, StoreError> {
+    let dialect = Dialect::of(conn);
+    let bounds = examined(round.before, round.last_event.as_ref(), most);
+    let rows = sql::fetch(conn, examine_events(dialect), bounds).await?;
+    round.no_events_left = rows.len() < usize::try_from(most).unwrap_or(usize::MAX);
+    let mut over = Vec::new();
+    for row in &rows {
+        if row.int("is_over")? != 0 {
+            over.push(row);
+        }
+        round.last_event = Some((row.int("created_at")?, row.text("subject")?, row.text("event_id")?));
+    }
+    if over.is_empty() {
+        return Ok(0);
+    }
+    let rows = dialect.rows(&[("subject", Kind::Text), ("event_id", Kind::Text)]);
+    let sql = format!("DELETE FROM outbox WHERE (subject, event_id) IN (SELECT r.subject, r.event_id FROM {rows})");
+    sql::execute(conn, sql, vec![Bound::from(texts(over, &["subject", "event_id"])?.as_slice())]).await
 }
 
 /// Removes events that had waited for a queue for `retention_ms` when the broker last returned one of their routing key,

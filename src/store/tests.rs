@@ -7,7 +7,7 @@ use super::ledger::{ClaimOutcome, Commit, CommitOutcome, RecordUpdate};
 use super::outbox::OutboxEvent;
 use super::removal::RemovalOutcome;
 use super::shelf::{ShelfFilter, ShelvedUntil, Shelving};
-use super::sql::{Bound, Columns};
+use super::sql::{Bound, Columns, Dialect};
 use super::*;
 use crate::batch::Reason;
 use crate::batch::ledger::BatchRecord;
@@ -28,3 +28,4 @@ mod values;
 
 mod concurrent;
 mod files;
+mod growth;

@@ -23,7 +23,8 @@ use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
-    AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore,
+    AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, PruneRound,
+    RetentionStore,
     ShelfStore, Store, StoreError, StoreHealth, UnboundStore,
 };
 use testmo_courier::telemetry;
@@ -161,7 +162,12 @@ impl LedgerStore for Storeless {
 
 #[async_trait]
 impl RetentionStore for Storeless {
-    async fn prune(&self, _: Duration, _: u32) -> Result<PruneCounts, StoreError> {
+    async fn begin_pruning(&self, _: Duration) -> Result<PruneRound, StoreError> {
+        Ok(PruneRound::default())
+    }
+
+    async fn prune_step(&self, round: &mut PruneRound, _: u32) -> Result<PruneCounts, StoreError> {
+        (round.no_batches_left, round.no_events_left, round.no_unroutable_left) = (true, true, true);
         Ok(PruneCounts::default())
     }
 }

@@ -7,6 +7,7 @@ mod gauges;
 pub(super) mod health;
 pub(super) mod key_expiry;
 pub(super) mod late_duplicates;
+mod pace;
 pub(super) mod prune;
 mod rest;
 pub(super) mod reverify;

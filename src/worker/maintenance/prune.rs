@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
+use super::pace::Pace;
 use crate::guard::{Task, may_panic};
 use crate::store::{PruneCounts, StoreError};
 use crate::worker::context::WorkerContext;
@@ -13,16 +14,13 @@ use crate::worker::unit::unit;
 
 /// How often the store is searched for rows that are old enough.
 const PERIOD: Duration = Duration::from_secs(600);
-/// The maximum number of batches and events of one step.
-const STEP: u32 = 100;
-/// The pause between two steps, in which others use the store.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Prunes rows that are older than the retention until `stop`.
 pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: CancellationToken) {
     let mut every = Every::new(PERIOD, stop);
+    let mut lag = Lag::new(&context);
     while every.is_due().await {
-        let pruning = unit(&context, Task::Prune, &"finished batches", prune_all(&context));
+        let pruning = unit(&context, Task::Prune, &"finished batches", prune_all(&context, &mut lag));
         match every.unless_stopped(pruning).await {
             Some(Ok(PruneCounts { batches, events, unheard })) if batches + events + unheard > 0 => {
                 tracing::info!(batches, events, expired_events = unheard, "finished batches pruned");
@@ -30,22 +28,49 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
             Some(Err(error)) => tracing::warn!(%error, "finished batches cannot be pruned"),
             Some(Ok(_)) | None => {}
         }
+        lag.show(&context);
+    }
+}
+
+/// How far pruning has come.
+struct Lag {
+    retention_ms: i64,
+    /// Everything that was finished before has been examined; in milliseconds on the store's clock.
+    reached: i64,
+}
+
+impl Lag {
+    /// Until something is examined, nothing is known to be older than the retention.
+    fn new(context: &WorkerContext) -> Self {
+        let retention_ms = i64::try_from(context.config.store.retention.as_millis()).unwrap_or(i64::MAX);
+        Self { retention_ms, reached: context.store.now().saturating_sub(retention_ms) }
+    }
+
+    fn show(&self, context: &WorkerContext) {
+        let lag_ms = context.store.now().saturating_sub(self.retention_ms).saturating_sub(self.reached);
+        context.metrics.retention_lag_seconds.set(lag_ms.max(0) / 1_000);
     }
 }
 
 /// Prunes step by step until nothing is left to prune, and returns how many rows were removed.
-async fn prune_all(context: &WorkerContext) -> Result<PruneCounts, StoreError> {
+async fn prune_all(context: &WorkerContext, lag: &mut Lag) -> Result<PruneCounts, StoreError> {
     may_panic("prune", &"old work");
-    let mut pruned = PruneCounts::default();
+    let (mut pruned, mut pace) = (PruneCounts::default(), Pace::default());
+    let mut round = context.store.begin_pruning(context.config.store.retention).await?;
     loop {
-        let step = context.store.prune(context.config.store.retention, STEP).await?;
+        let step = context.store.prune_step(&mut round, pace.most).await?;
         pruned.batches += step.batches;
         pruned.events += step.events;
         pruned.unheard += step.unheard;
         context.metrics.outbox_expired_events.inc_by(step.unheard);
-        if [step.batches, step.events, step.unheard].iter().all(|removed| *removed < u64::from(STEP)) {
+        if let Some(reached) = round.reached() {
+            lag.reached = reached;
+            lag.show(context);
+        }
+        if round.is_done() {
             return Ok(pruned);
         }
-        tokio::time::sleep(PAUSE).await;
+        pace = pace.after(round.took);
+        tokio::time::sleep(Pace::pause(round.took)).await;
     }
 }

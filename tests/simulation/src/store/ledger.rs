@@ -8,14 +8,11 @@ use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::store::ledger::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
 };
-use testmo_courier::store::{PruneCounts, StoreError};
+use testmo_courier::store::{HeldBack, PruneCounts, PruneRound, StoreError};
 
 use super::accounts::Answer;
 use super::tables::{BatchEntry, Grant, Push, Share, Tables, after};
 use crate::mutation::Mutation;
-
-/// Ids are kept for as long as a reconciliation may need them.
-const DOUBT_MARGIN_MS: i64 = 3_600_000;
 
 impl Tables {
     /// Claims cases for a push, which must have an id of its own.
@@ -239,20 +236,52 @@ impl Tables {
         ids.iter().copied().filter(|id| held.contains(id)).collect()
     }
 
+    pub(crate) fn begin_pruning(&self, retention: Duration, now: i64) -> PruneRound {
+        let mut round = PruneRound::new(now, retention);
+        for record in self.batches.values().map(|entry| &entry.stored.record) {
+            if let Some(since) = record.unclear_since.filter(|since| *since < HeldBack::latest(round.before)) {
+                let (targets, open) = (Some(record.targets.as_slice()), record.open_push.as_ref());
+                round.held_back.add(since, targets, open, round.before, round.retention_ms);
+            }
+        }
+        round
+    }
+
+    #[cfg(test)]
     pub(crate) fn prune(&mut self, retention: Duration, most: u32, now: i64) -> PruneCounts {
+        let mut round = self.begin_pruning(retention, now);
+        self.prune_step(&mut round, most)
+    }
+
+    pub(crate) fn prune_step(&mut self, round: &mut PruneRound, most: u32) -> PruneCounts {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let before = now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
-        let unclear = self.batches.values().filter_map(|entry| entry.stored.record.unclear_since).min();
-        let limit = unclear.map_or(before, |since| before.min(since - DOUBT_MARGIN_MS));
-        let mut old: Vec<(i64, BatchKey)> = self
+        let batches = self.prune_batches(round, most);
+        let events = self.prune_events(round, most);
+        let unheard = self.remove_unheard(round.retention_ms, most);
+        round.no_unroutable_left = unheard < most as u64;
+        PruneCounts { batches, events, unheard }
+    }
+
+    fn prune_batches(&mut self, round: &mut PruneRound, most: usize) -> u64 {
+        let place = |record: &BatchRecord| {
+            let (tenant, batch) = (record.key.tenant.as_str().to_owned(), record.key.batch.as_str().to_owned());
+            Some((record.settled_at?, tenant, batch))
+        };
+        let mut old: Vec<((i64, String, String), BatchKey)> = self
             .batches
             .values()
-            .filter(|entry| !entry.pruned && self.may_be_pruned(&entry.stored.record))
-            .filter_map(|entry| Some((entry.stored.record.settled_at?, entry.stored.record.key.clone())))
-            .filter(|(settled_at, _)| *settled_at < limit)
+            .filter(|entry| !entry.pruned)
+            .filter_map(|entry| Some((place(&entry.stored.record)?, entry.stored.record.key.clone())))
+            .filter(|(place, _)| place.0 < round.before && round.last_batch.as_ref().is_none_or(|last| place > last))
             .collect();
         old.sort();
         old.truncate(most);
+        round.no_batches_left = old.len() < most;
+        round.last_batch = old.last().map(|(place, _)| place.clone()).or(round.last_batch.take());
+        old.retain(|((settled_at, ..), key)| {
+            let record = &self.batches[key].stored.record;
+            self.may_be_pruned(record) && !round.held_back.holds(*settled_at, &record.targets)
+        });
         for (_, key) in &old {
             if let Some(entry) = self.batches.get_mut(key) {
                 let record = &mut entry.stored.record;
@@ -264,9 +293,7 @@ impl Tables {
         }
         let parts = &self.parts;
         self.pushes.retain(|push, _| parts.iter().any(|(_, of)| of == push));
-        let batches = old.len() as u64;
-        let events = self.prune_events(before, most);
-        PruneCounts { batches, events, unheard: self.remove_unheard(now - before, most) }
+        old.len() as u64
     }
 
     fn may_be_pruned(&self, record: &BatchRecord) -> bool {

@@ -31,8 +31,8 @@ use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
-    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, RetentionStore, ShelfStore,
-    StoreError, StoreHealth, UnboundStore,
+    AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore,
+    ShelfStore, StoreError, StoreHealth, UnboundStore,
 };
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -267,8 +267,20 @@ impl LedgerStore for StoreOf {
 
 #[async_trait]
 impl RetentionStore for StoreOf {
-    async fn prune(&self, retention: Duration, most: u32) -> Result<PruneCounts, StoreError> {
-        self.ask("prune", move |tables, now| tables.prune(retention, most, now)).await
+    async fn begin_pruning(&self, retention: Duration) -> Result<PruneRound, StoreError> {
+        self.ask("begin_pruning", move |tables, now| tables.begin_pruning(retention, now)).await
+    }
+
+    async fn prune_step(&self, round: &mut PruneRound, most: u32) -> Result<PruneCounts, StoreError> {
+        let mut next = round.clone();
+        let (next, counts) = self
+            .ask("prune", move |tables, _| {
+                let counts = tables.prune_step(&mut next, most);
+                (next, counts)
+            })
+            .await?;
+        *round = next;
+        Ok(counts)
     }
 }
 

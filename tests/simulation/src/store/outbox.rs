@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use testmo_courier::batch::event::Event;
+use testmo_courier::store::PruneRound;
 use testmo_courier::store::outbox::OutboxEvent;
 
 use super::tables::{OutboxRow, Tables, after};
@@ -75,16 +76,20 @@ impl Tables {
         }
     }
 
-    pub(crate) fn prune_events(&mut self, before: i64, most: usize) -> u64 {
-        let old = |row: &&OutboxRow| row.event.created_at < before && row.sent && !row.event.kind.contains(".key.");
-        let mut ids: Vec<(i64, u64, String)> = self
-            .outbox
-            .values()
-            .filter(old)
-            .map(|row| (row.event.created_at, row.number, row.event.id.clone()))
-            .collect();
-        ids.sort();
-        ids.truncate(most);
-        ids.iter().filter(|(_, _, id)| self.outbox.remove(id).is_some()).map(|_| 1).sum()
+    pub(crate) fn prune_events(&mut self, round: &mut PruneRound, most: usize) -> u64 {
+        let place = |row: &OutboxRow| (row.event.created_at, row.event.subject.clone(), row.event.id.clone());
+        let is_next = |(at, subject, id): &(i64, String, String)| {
+            let last = round.last_event.as_ref();
+            *at < round.before && last.is_none_or(|last| (*at, subject, id) > (last.0, &last.1, &last.2))
+        };
+        let mut old: Vec<_> = self.outbox.values().map(place).filter(is_next).collect();
+        old.sort();
+        old.truncate(most);
+        round.no_events_left = old.len() < most;
+        round.last_event = old.last().cloned().or(round.last_event.take());
+        let is_over =
+            |id: &String| self.outbox.get(id).is_some_and(|row| row.sent && !row.event.kind.contains(".key."));
+        let over: Vec<String> = old.into_iter().map(|(.., id)| id).filter(is_over).collect();
+        over.iter().filter(|id| self.outbox.remove(*id).is_some()).map(|_| 1).sum()
     }
 }

@@ -1,0 +1,266 @@
+//! What costs the same however much is stored: starts, polls, lists and steps of pruning read by an index. And whether
+//! the store can be written is proven.
+
+use super::stores::SqlStore;
+use super::*;
+use crate::batch::BatchId;
+use crate::store::connections::{ConnectionRow, WriteOutcome};
+use crate::store::shelf::{ShelfId, ShelfState, lease_statement, page_statement, tenants_statement};
+
+/// Tests that run on an SQLite file and on a PostgreSQL database.
+macro_rules! on_both {
+    ($($name:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(super::sqlite().await).await })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $name() { super::$name(super::postgres().await).await })*
+        }
+    };
+}
+
+on_both! {
+    starts_polls_and_lists_read_by_an_index,
+    what_waits_for_a_connection_is_due_once_it_is_verified_anew,
+    a_list_is_read_page_by_page_in_the_order_of_arrival,
+    an_unknown_outcome_keeps_only_batches_of_its_own_account,
+    what_stays_is_examined_once_in_a_round,
+    a_store_that_was_written_lately_needs_no_proof,
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl SqlStore {
+    /// Enters a connection in place of the tenant's present one.
+    async fn connect(&self, row: &ConnectionRow) {
+        let epoch = self.store.connection(&row.tenant).await.unwrap().map_or(0, |stored| stored.epoch);
+        let row = ConnectionRow { epoch, ..row.clone() };
+        assert_eq!(self.store.set_connection(&row).await.unwrap(), WriteOutcome::Done);
+    }
+}
+
+/// Writes a statement with its parameters in it, as `EXPLAIN` takes it.
+fn with_values(sql: &str, parameters: &[Bound]) -> String {
+    let numbered = parameters.iter().enumerate().rev();
+    numbered.fold(sql.to_owned(), |sql, (index, parameter)| {
+        let value = match parameter {
+            Bound::Int(number) => number.to_string(),
+            Bound::Text(text) => format!("'{text}'"),
+            Bound::MaybeInt(_) | Bound::MaybeText(_) | Bound::Blob(_) => unreachable!("no such parameter is used here"),
+        };
+        sql.replace(&format!("${}", index + 1), &value)
+    })
+}
+
+/// Returns the plan of a statement, one step a line.
+async fn plan_of(f: &SqlStore, sql: &str) -> String {
+    let (how, column) = if f.config.is_shared() { ("EXPLAIN", "QUERY PLAN") } else { ("EXPLAIN QUERY PLAN", "detail") };
+    let mut conn = f.store.reading().await.unwrap();
+    let rows = sql::fetch(&mut conn, format!("{how} {sql}"), vec![]).await.unwrap();
+    rows.iter().map(|row| row.text(column).unwrap() + "\n").collect()
+}
+
+/// The ends of tables on which the worker's statements work, so that a plan is worth a choice.
+async fn fill(f: &SqlStore, rows: i64) {
+    let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})");
+    let shelf = format!(
+        "{numbers} INSERT INTO shelf (identity, generation, state, reason, tenant_id, batch_id, connection, waits_for, \
+         due_at, parks, arrived_at, shelved_at, headers, body) SELECT 'acme/b' || i || '/1:f', 1, \
+         CASE WHEN i % 10 = 0 THEN 'dead' ELSE 'parked' END, CASE WHEN i % 7 = 0 THEN 'no_room' ELSE 'key_refused' END, \
+         'acme', 'b' || i, 'v1', CASE WHEN i % 10 = 0 THEN 'person' WHEN i % 3 = 0 THEN 'time' ELSE 'connection' END, \
+         2000000 + i, 1, i / 3, 900000, '{{}}', {} FROM n",
+        if f.config.is_shared() { "''" } else { "x''" }
+    );
+    let batches = format!(
+        "{numbers} INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, \
+         claimed_at, first_seen_at, settled_at, pruned_at) SELECT 'acme', 'old' || i, '1:f', 'delivered', 1, 3, '[]', \
+         '[]', i, i, i, CASE WHEN i % 2 = 0 THEN i END FROM n"
+    );
+    let outbox = format!(
+        "{numbers} INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at, sent_at) \
+         SELECT 'e' || i, 'k', 'k', 'acme/old' || i, '', i, i, i FROM n"
+    );
+    let mut conn = f.store.writing().await.unwrap();
+    for sql in [shelf, batches, outbox] {
+        sql::execute(&mut conn, sql, vec![]).await.unwrap();
+    }
+}
+
+async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
+    f.store.set_connection(&connection("v1", true)).await.unwrap();
+    fill(&f, 3_000).await;
+    let dialect = Dialect::of(&f.store.reading().await.unwrap());
+    let int = Bound::Int;
+    let text = |text: &str| Bound::Text(text.into());
+    let place = || vec![int(9), int(50), int(1), text("acme"), text("b")];
+    let mut statements = vec![
+        (health::LATEST_TIMES.to_owned(), vec![], "batches_by_arrival"),
+        ("UPDATE shelf SET holder = NULL WHERE lease_until IS NOT NULL".to_owned(), vec![], "shelf_leased"),
+        (tenants_statement(), vec![int(1_000_000), int(100)], "shelf_by_connection"),
+        (
+            lease_statement(dialect),
+            vec![int(1_000_000), int(1_100_000), text("w"), text("acme"), int(5)],
+            "shelf_by_connection",
+        ),
+        (prune::UNCLEAR.to_owned(), vec![int(9), int(1), text("acme"), text("b"), int(50)], "batches_in_doubt"),
+        (prune::examine_batches(dialect), place(), "batches_to_prune"),
+        (prune::examine_events(dialect), place(), "outbox_by_age"),
+    ];
+    let (latest, parameters) = ledger::latest_statement(None, 50);
+    statements.push((latest, parameters, "batches_by_arrival"));
+    let acme = || Some(tenant());
+    let batch = || Some(BatchId::new("b7").unwrap());
+    for (filter, index) in [
+        (ShelfFilter::default(), "shelf_by_age"),
+        (ShelfFilter { state: Some(ShelfState::Dead), ..ShelfFilter::default() }, "shelf_by_state_and_age"),
+        (ShelfFilter { reason: Some(Reason::NoRoom), ..ShelfFilter::default() }, "shelf_by_reason_and_age"),
+        (ShelfFilter { tenant: acme(), state: Some(ShelfState::Parked), ..ShelfFilter::default() }, "shelf_by_arrival"),
+        (ShelfFilter { tenant: acme(), batch: batch(), ..ShelfFilter::default() }, "shelf_by_batch"),
+    ] {
+        for after in [None, Some((7, 8))] {
+            let (sql, parameters) = page_statement("*", &filter, after, 50);
+            statements.push((sql, parameters, index));
+        }
+    }
+    for (sql, parameters, index) in statements {
+        let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
+        assert!(plan.contains(index), "{index} is not used by {sql}:\n{plan}");
+        for table in ["shelf", "batches", "outbox"] {
+            let whole = [format!("SCAN {table}\n"), format!("Seq Scan on {table}")];
+            assert!(whole.iter().all(|whole| !plan.contains(whole)), "{table} is read whole by {sql}:\n{plan}");
+        }
+    }
+}
+
+async fn what_waits_for_a_connection_is_due_once_it_is_verified_anew(f: SqlStore) {
+    let failed_with = async |batch: &str, version: Option<&str>| {
+        let content = Shelving { connection: version.map(Into::into), ..shelving(batch, ShelvedUntil::Connection) };
+        f.store.commit(Commit { shelve: Some(content), ..Commit::default() }.into()).await.unwrap();
+    };
+    for (batch, version) in [("none", None), ("older", Some("v1")), ("newer", Some("v3")), ("same", Some("v2"))] {
+        failed_with(batch, version).await;
+    }
+    let verified = |verified_at| ConnectionRow { verified_at: Some(verified_at), ..connection("v2", true) };
+    f.store.set_connection(&connection("v2", false)).await.unwrap();
+    let lease = async || {
+        let due = f.store.due_tenants(9).await.unwrap()[0].is_due;
+        let leased = f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap();
+        assert_eq!(due, !leased.is_empty());
+        leased.into_iter().map(|row| row.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(lease().await, [0; 0], "the connection does not work");
+    f.connect(&verified(1)).await;
+    assert_eq!(lease().await, [1, 2, 3], "the last one failed after the connection was verified");
+    f.connect(&verified(1_000_001)).await;
+    assert_eq!(lease().await, [4]);
+    assert_eq!(lease().await, [0; 0], "all of them are leased");
+}
+
+async fn a_list_is_read_page_by_page_in_the_order_of_arrival(f: SqlStore) {
+    fill(&f, 1_201).await;
+    let all: Vec<i64> = f.store.shelf_ids(&ShelfFilter::default()).await.unwrap().iter().map(|id| id.0).collect();
+    assert_eq!(all, (1..=1_201).collect::<Vec<_>>());
+    let of_tenant = ShelfFilter { tenant: Some(tenant()), ..ShelfFilter::default() };
+    let ids = |rows: Vec<ShelfId>| rows.into_iter().map(|id| id.0).collect::<Vec<_>>();
+    assert_eq!(ids(f.store.shelf_ids(&of_tenant).await.unwrap()), all, "whatever the state");
+    let dead = ShelfFilter { state: Some(ShelfState::Dead), ..of_tenant.clone() };
+    assert_eq!(ids(f.store.shelf_ids(&dead).await.unwrap()), (10..=1_200).step_by(10).collect::<Vec<_>>());
+    for most in [0, 1, 500, 501] {
+        let rows = f.store.shelf(&of_tenant, most).await.unwrap();
+        assert_eq!(ids(rows.iter().map(|row| row.id).collect()), (1..=i64::from(most)).collect::<Vec<_>>());
+    }
+    let since = ShelfFilter { since: Some(900_001), ..of_tenant };
+    assert!(f.store.shelf_ids(&since).await.unwrap().is_empty());
+}
+
+/// A batch that is stored as it is now, sent to an account.
+async fn stored(f: &SqlStore, batch: &str, account: &str, state: &str, doubt_since: &str, open_push: &str) {
+    let settled_at = if state == "open" { "NULL" } else { "2000000" };
+    let sql = format!(
+        "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+         doubt_since, claimed_at, first_seen_at, settled_at) VALUES ('acme', '{batch}', '1:f', '{state}', 1, 3, \
+         '[{{\"account\":\"{account}\",\"project\":1,\"folder\":2}}]', '[{{\"k\":\"a\",\"s\":\"waiting\"}}]', {open_push}, \
+         {doubt_since}, 1, 1, {settled_at})"
+    );
+    sql::execute(&mut *f.store.writing().await.unwrap(), sql, vec![]).await.unwrap();
+}
+
+async fn an_unknown_outcome_keeps_only_batches_of_its_own_account(f: SqlStore) {
+    let open = |tag: &str| format!("'{{\"id\":\"p\",\"connection\":\"v\",\"batch_tag\":{tag},\"committed\":false}}'");
+    stored(&f, "unclear tagged", "https://a", "open", "1000000", &open("\"sqai-x\"")).await;
+    stored(&f, "unclear untagged", "https://b", "open", "1000000", &open("null")).await;
+    for account in ["a", "b", "c"] {
+        stored(&f, account, &format!("https://{account}"), "delivered", "NULL", "NULL").await;
+    }
+    let pruned = async |days: i64| {
+        f.set_time(2_000_000 + 86_400_000 * days).await;
+        f.store.prune(DAY * 30, 9).await.unwrap().batches
+    };
+    assert_eq!(pruned(31).await, 1, "the one of another account");
+    assert_eq!(pruned(59).await, 0);
+    assert_eq!(pruned(61).await, 1, "after twice the retention the tag is enough");
+    assert_eq!(pruned(9_999).await, 0, "without a tag there is no end, and an unknown outcome stays");
+    for (batch, cases) in [("a", 0), ("b", 1), ("c", 0), ("unclear tagged", 1), ("unclear untagged", 1)] {
+        let sql = format!("SELECT cases FROM batches WHERE batch_id = '{batch}'");
+        let rows = sql::fetch(&mut *f.store.reading().await.unwrap(), sql, vec![]).await.unwrap();
+        assert_eq!(rows[0].text("cases").unwrap().matches("waiting").count(), cases, "{batch}");
+    }
+}
+
+async fn what_stays_is_examined_once_in_a_round(f: SqlStore) {
+    for n in 0..4 {
+        stored(&f, &format!("a{n}"), "https://a", "open", "NULL", "NULL").await;
+        stored(&f, &format!("b{n}"), "https://a", "of_a_later_version", "NULL", "NULL").await;
+        stored(&f, &format!("c{n}"), "https://a", "delivered", "NULL", "NULL").await;
+    }
+    f.store.commit(Commit { events: vec![event("unsent")], ..Commit::default() }.into()).await.unwrap();
+    f.set_time(2_000_000 + 86_400_000 * 31).await;
+    let mut round = f.store.begin_pruning(DAY * 30).await.unwrap();
+    assert_eq!(round.reached(), None);
+    let mut steps = Vec::new();
+    while !round.is_done() {
+        steps.push(f.store.prune_step(&mut round, 3).await.unwrap().batches);
+    }
+    assert_eq!(steps, [0, 2, 2], "four that stay, and then four that go");
+    assert_eq!(round.reached(), Some(round.before));
+    assert_eq!(f.store.unsent_count().await.unwrap(), 1);
+}
+
+async fn a_store_that_was_written_lately_needs_no_proof(f: SqlStore) {
+    assert_eq!(f.store.fact("written_at").await.unwrap(), None);
+    f.store.commit(Commit { events: vec![event("e")], ..Commit::default() }.into()).await.unwrap();
+    f.store.ping().await.unwrap();
+    assert_eq!(f.store.fact("written_at").await.unwrap(), None);
+    f.store.group.written().note(Err(&StoreError::Locked("busy".into())), tokio::time::Instant::now());
+    f.store.ping().await.unwrap();
+    assert!(f.store.fact("written_at").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_has_locked_is_told_from_a_full_disk() {
+    let f = sqlite().await;
+    let mut other = f.store.readers.acquire().await.unwrap();
+    sql::execute(&mut other, "BEGIN IMMEDIATE", vec![]).await.unwrap();
+    for _ in 0..2 {
+        let error = f.store.ping().await.unwrap_err();
+        assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
+        assert!(error.to_string().contains("another program holds the write lock"), "{error}");
+    }
+    sql::execute(&mut other, "ROLLBACK", vec![]).await.unwrap();
+    f.store.ping().await.unwrap();
+    let rows = sql::fetch(&mut f.store.writing().await.unwrap(), "PRAGMA busy_timeout", vec![]).await.unwrap();
+    assert_eq!(rows[0].int("timeout").unwrap(), 10_000, "changes wait as long as before");
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_changes_is_told_from_one_that_does_not_answer() {
+    let f = postgres().await;
+    f.store.ping().await.unwrap();
+    let name = f.config.url.rsplit('/').next().unwrap().to_owned();
+    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    sql::execute(&mut *f.store.writing().await.unwrap(), sql, vec![]).await.unwrap();
+    let error = Store::open(&f.config, false, Clock::standing_at(7)).await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+    assert!(error.to_string().contains("point store.url at the primary server"), "{error}");
+}

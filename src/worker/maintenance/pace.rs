@@ -1,0 +1,67 @@
+//! Decides how large the steps of pruning are and how long others have the store between them.
+
+use std::time::Duration;
+
+/// How long the transaction of a step should take: other changes wait for it.
+const STEP: Duration = Duration::from_millis(40);
+/// The fewest and the most batches and events of a step.
+const FEWEST: u32 = 50;
+const MOST: u32 = 2_000;
+/// The shortest pause between two steps.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The size of the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// The most batches and events of the next step.
+    pub(super) most: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { most: 4 * FEWEST }
+    }
+}
+
+impl Pace {
+    /// Returns the pace after a step whose transaction took some time.
+    #[must_use]
+    pub(super) fn after(self, took: Duration) -> Self {
+        let most = if took > STEP * 2 {
+            self.most / 2
+        } else if took < STEP / 2 {
+            self.most * 2
+        } else {
+            self.most
+        };
+        Self { most: most.clamp(FEWEST, MOST) }
+    }
+
+    /// Returns the pause after a step whose transaction took some time: half as long, so that pruning has at most two
+    /// thirds of the time, and what waits has its turn after each step.
+    pub(super) fn pause(took: Duration) -> Duration {
+        (took / 2).max(SHORTEST_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_while_they_are_short_and_shrink_while_they_are_long() {
+        let ms = Duration::from_millis;
+        for (most, took, next) in [
+            (200, 5, 400),
+            (200, 20, 200),
+            (200, 80, 200),
+            (200, 81, 100),
+            (1_500, 5, 2_000),
+            (60, 500, 50),
+            (50, 500, 50),
+        ] {
+            assert_eq!(Pace { most }.after(ms(took)), Pace { most: next }, "{most} in {took} ms");
+        }
+        assert_eq!([0, 9, 40, 3_000].map(|took| Pace::pause(ms(took))), [ms(5), ms(5), ms(20), ms(1_500)]);
+    }
+}
