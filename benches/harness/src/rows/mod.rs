@@ -2,6 +2,7 @@
 
 mod buckets;
 mod flood;
+mod growth;
 mod latency;
 mod replicas;
 mod store;
@@ -17,9 +18,9 @@ use crate::neighbours::Neighbours;
 use crate::report::RowResult;
 
 /// All rows.
-pub(crate) const ALL: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+pub(crate) const ALL: [u8; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 /// The rows that need PostgreSQL.
-pub(crate) const ON_POSTGRES: [u8; 2] = [7, 8];
+pub(crate) const ON_POSTGRES: [u8; 3] = [7, 8, 9];
 
 /// Everything that a row needs for its measurement.
 pub(crate) struct Bench<'a> {
@@ -31,7 +32,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) limits: Limits,
 }
 
-/// How often every row is measured by default; row 6 has many rounds in its only run.
+/// How often every row is measured by default; row 6 has many rounds in its only run, and row 9 has one.
 const RUNS: usize = 5;
 
 /// The size and length of a measurement.
@@ -80,6 +81,7 @@ pub(crate) async fn measure(bench: &mut Bench<'_>, row: u8) -> anyhow::Result<Ro
         6 => latency::run(bench).await,
         7 => replicas::run(bench).await,
         8 => store::run(bench).await,
+        9 => growth::run(bench).await,
         other => anyhow::bail!("there is no row {other}"),
     }
 }
