@@ -24,8 +24,7 @@ use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, PruneRound,
-    RetentionStore,
-    ShelfStore, Store, StoreError, StoreHealth, UnboundStore,
+    RetentionStore, ShelfStore, Store, StoreError, StoreHealth, UnboundStore,
 };
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;

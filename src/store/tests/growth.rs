@@ -183,7 +183,7 @@ async fn stored(f: &SqlStore, batch: &str, account: &str, state: &str, doubt_sin
          '[{{\"account\":\"{account}\",\"project\":1,\"folder\":2}}]', '[{{\"k\":\"a\",\"s\":\"waiting\"}}]', {open_push}, \
          {doubt_since}, 1, 1, {settled_at})"
     );
-    sql::execute(&mut *f.store.writing().await.unwrap(), sql, vec![]).await.unwrap();
+    sql::execute(&mut f.store.writing().await.unwrap(), sql, vec![]).await.unwrap();
 }
 
 async fn an_unknown_outcome_keeps_only_batches_of_its_own_account(f: SqlStore) {
@@ -203,7 +203,7 @@ async fn an_unknown_outcome_keeps_only_batches_of_its_own_account(f: SqlStore) {
     assert_eq!(pruned(9_999).await, 0, "without a tag there is no end, and an unknown outcome stays");
     for (batch, cases) in [("a", 0), ("b", 1), ("c", 0), ("unclear tagged", 1), ("unclear untagged", 1)] {
         let sql = format!("SELECT cases FROM batches WHERE batch_id = '{batch}'");
-        let rows = sql::fetch(&mut *f.store.reading().await.unwrap(), sql, vec![]).await.unwrap();
+        let rows = sql::fetch(&mut f.store.reading().await.unwrap(), sql, vec![]).await.unwrap();
         assert_eq!(rows[0].text("cases").unwrap().matches("waiting").count(), cases, "{batch}");
     }
 }
@@ -259,7 +259,7 @@ async fn a_database_that_takes_no_changes_is_told_from_one_that_does_not_answer(
     f.store.ping().await.unwrap();
     let name = f.config.url.rsplit('/').next().unwrap().to_owned();
     let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-    sql::execute(&mut *f.store.writing().await.unwrap(), sql, vec![]).await.unwrap();
+    sql::execute(&mut f.store.writing().await.unwrap(), sql, vec![]).await.unwrap();
     let error = Store::open(&f.config, false, Clock::standing_at(7)).await.unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
     assert!(error.to_string().contains("point store.url at the primary server"), "{error}");

@@ -55,9 +55,8 @@ pub(in crate::worker) async fn keep_counts(context: Arc<WorkerContext>, stop: Ca
             }
             let began = Instant::now();
             let counting = unit(&context, Task::Health, &"counts", count(&context, *subject));
-            match every.unless_stopped(counting).await {
-                Some(Err(error)) => tracing::warn!(%error, what = ?subject, "the store's rows cannot be counted"),
-                Some(Ok(())) | None => {}
+            if let Some(Err(error)) = every.unless_stopped(counting).await {
+                tracing::warn!(%error, what = ?subject, "the store's rows cannot be counted");
             }
             rest.begin(Instant::now(), began.elapsed());
         }

@@ -194,7 +194,7 @@ async fn strike(bench: &mut Bench<'_>, stage: Stage, on_postgres: bool) -> anyho
 }
 
 async fn until_ready(stage: &mut Stage, url: &str) -> anyhow::Result<()> {
-    let (client, deadline) = (reqwest::Client::new(), Instant::now() + STARTS);
+    let (client, deadline) = (reqwest::Client::builder().no_proxy().build()?, Instant::now() + STARTS);
     loop {
         let answer = client.get(url).send().await;
         if answer.is_ok_and(|answer| answer.status().is_success()) {
