@@ -9,6 +9,8 @@ use crate::batch::verdict::answer::{ApiError, FieldRefusal, Refusals};
 
 /// Upper bound for `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
+/// The most refused fields that are kept of one case, and of a whole request.
+const MOST_SAID: usize = 50;
 /// The most characters that are kept of a text from Testmo.
 const LONGEST_WORDS: usize = 500;
 
@@ -108,14 +110,20 @@ fn http_date_ms(text: &str) -> Option<i64> {
 fn refusals(body: &[u8]) -> Refusals {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut refusals = Refusals::default();
+    // What is stored with a case is bounded; more texts help nobody.
+    let keep = |said: &mut Vec<FieldRefusal>, one| {
+        if said.len() < MOST_SAID {
+            said.push(one);
+        }
+    };
     for (key, messages) in value.get("errors").and_then(Value::as_object).into_iter().flatten() {
         let message = messages.as_array().and_then(|list| list.first()).unwrap_or(messages);
         let message = words(message.as_str().unwrap_or_default());
         match entry_of(key) {
             Some((index, field)) => {
-                refusals.entries.entry(index).or_default().push(FieldRefusal { field: words(field), message });
+                keep(refusals.entries.entry(index).or_default(), FieldRefusal { field: words(field), message });
             }
-            None => refusals.whole.push(FieldRefusal { field: words(key), message }),
+            None => keep(&mut refusals.whole, FieldRefusal { field: words(key), message }),
         }
     }
     if refusals == Refusals::default() {
@@ -252,5 +260,16 @@ mod tests {
     fn a_refusal_without_errors_keeps_the_message() {
         assert_eq!(refusals(br#"{"message": "gone"}"#).whole[0].message, "gone");
         assert_eq!(refusals(b"<html>").whole.len(), 1);
+    }
+
+    #[test]
+    fn the_refused_fields_of_one_case_are_bounded_and_every_case_keeps_some() {
+        let errors: serde_json::Map<String, Value> = (0..30_000)
+            .map(|n| (format!("cases.{}.custom_{n}", n % 3), serde_json::json!(["is invalid"])))
+            .chain((0..1_000).map(|n| (format!("other_{n}"), serde_json::json!(["is invalid"]))))
+            .collect();
+        let refusals = refusals(serde_json::json!({"message": "no", "errors": errors}).to_string().as_bytes());
+        assert_eq!(refusals.entries.values().map(Vec::len).collect::<Vec<_>>(), [MOST_SAID; 3]);
+        assert_eq!(refusals.whole.len(), MOST_SAID);
     }
 }
