@@ -4,10 +4,11 @@
 //! nothing else. A panic outside a unit ends the loop of its task, and with it the worker (`worker/supervisor.rs`).
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt;
 
@@ -95,6 +96,19 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Locks a mutex. If a panic has poisoned it, what it protects may be half changed: the process ends at once with exit
+/// code 1, which leaves the same as a crash. Going on without it would leave a worker that runs and does not work.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock_or(mutex, || {
+        tracing::error!("a panic left shared state half changed; the process ends and has to be started again");
+        std::process::exit(1)
+    })
+}
+
+fn lock_or<T>(mutex: &Mutex<T>, end: impl FnOnce() -> Infallible) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|_| match end() {})
 }
 
 /// The most characters of a panic's message that are kept, because the message may quote the input.
@@ -296,6 +310,19 @@ mod tests {
         .await;
         assert_eq!(end, Err::<(), _>(Panic("with a permit".into())));
         assert_eq!(permits.available_permits(), 1);
+    }
+
+    #[test]
+    fn a_mutex_that_a_panic_poisoned_is_never_passed_over() {
+        let mutex = Mutex::new(0);
+        *lock(&mutex) += 1;
+        let poisoned = guarded_now(|| {
+            let _held = lock(&mutex);
+            panic!("with the lock");
+        });
+        assert_eq!(poisoned, Err::<(), _>(Panic("with the lock".into())));
+        let end = guarded_now(|| drop(lock_or(&mutex, || panic!("the process ends"))));
+        assert_eq!(end, Err(Panic("the process ends".into())));
     }
 
     #[test]

@@ -19,6 +19,24 @@ pub use render::RenderedCase;
 pub use render::pack::{fitting, push_body, size_in_push};
 pub use verdict::reason::Reason;
 
+/// Returns the JSON form of a value whose type always has one: every key is a string.
+///
+/// # Panics
+/// If there is none after all. That is a defect, and ends the unit of work: an empty text in its place would make
+/// different batches equal, or a batch without cases.
+pub fn json_of<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| no_json(&error))
+}
+
+/// Writes the JSON form of a value, as [`json_of`] returns it, to memory or into a hash: neither fails.
+fn write_json<T: serde::Serialize + ?Sized>(to: impl std::io::Write, value: &T) {
+    serde_json::to_writer(to, value).unwrap_or_else(|error| no_json(&error));
+}
+
+fn no_json(error: &serde_json::Error) -> ! {
+    panic!("a value has no JSON form: {error}")
+}
+
 /// Returns bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

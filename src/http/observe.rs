@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::guard::lock;
 use crate::metrics::Metrics;
 
 /// The neighbours of a worker, the most important first; `dead` and `unrouted` are the queues of messages that never
@@ -48,19 +49,19 @@ impl Readiness {
 
     fn record(&self, neighbour: &'static str, now: Availability) -> bool {
         let up = now.up;
-        self.0.lock().is_ok_and(|mut known| known.insert(neighbour, now).is_none_or(|before| before.up != up))
+        lock(&self.0).insert(neighbour, now).is_none_or(|before| before.up != up)
     }
 
     /// Returns the causes that are known of what is unavailable, one line each.
     fn causes(&self) -> String {
-        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let known = lock(&self.0).clone();
         let line = |(neighbour, now): (&str, Availability)| Some(format!("{neighbour}: {}\n", now.cause?));
         known.into_iter().filter_map(line).collect()
     }
 
     /// Returns the neighbours that are unavailable, the most important first.
     pub fn missing(&self) -> Vec<&'static str> {
-        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let known = lock(&self.0).clone();
         let mut missing: Vec<_> =
             known.into_iter().filter(|(_, now)| !now.up).map(|(neighbour, _)| neighbour).collect();
         missing.sort_by_key(|neighbour| NEIGHBOURS.iter().position(|known| known == neighbour).unwrap_or(usize::MAX));

@@ -4,9 +4,10 @@
 //! gets an error that names it, and never takes it as absent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::StoreError;
+use crate::guard::lock;
 
 /// The most rows of a table that are remembered; then they are forgotten, and reported again.
 const MOST_ROWS: usize = 1_000;
@@ -31,7 +32,7 @@ pub(super) struct UnreadableRows {
 impl UnreadableRows {
     /// Reports a row, the first time it is met.
     pub(super) fn note(&self, row: &UnreadableRow) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         let keys = seen.entry(row.table).or_default();
         if keys.len() >= MOST_ROWS && !keys.contains(&row.key) {
             keys.clear();
@@ -73,7 +74,7 @@ impl UnreadableRows {
 
     /// How many rows of each table could not be read.
     pub(super) fn counts(&self) -> Vec<(&'static str, usize)> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock(&self.seen);
         seen.iter().map(|(table, keys)| (*table, keys.len())).collect()
     }
 }

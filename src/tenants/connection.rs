@@ -10,6 +10,7 @@ use super::keyring::{KeyError, Keyring};
 use super::verify::Examined;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::{Reason, TenantId};
+use crate::guard::lock;
 use crate::store::connections::{ConnectionRow, Verification, WriteOutcome};
 use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
@@ -88,31 +89,27 @@ impl Tenants {
             None => Resolution::NotReady { reason: Reason::UnknownTenant, detail: None, version: None },
             Some(row) => self.resolution_of(row),
         };
-        if let Ok(mut remembered) = self.remembered.lock() {
-            remembered.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
-            remembered.insert(tenant.clone(), (Instant::now(), resolution.clone()));
-        }
+        let mut remembered = lock(&self.remembered);
+        remembered.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+        remembered.insert(tenant.clone(), (Instant::now(), resolution.clone()));
         Ok(resolution)
     }
 
     /// Forgets what is remembered of a tenant, because it has changed.
     pub fn forget(&self, tenant: &TenantId) {
-        if let Ok(mut remembered) = self.remembered.lock() {
-            remembered.remove(tenant);
-        }
+        lock(&self.remembered).remove(tenant);
     }
 
     /// Forgets that a tenant was not ready, because batches that waited for its connection are due now.
     pub fn forget_unready(&self, tenant: &TenantId) {
-        if let Ok(mut remembered) = self.remembered.lock()
-            && matches!(remembered.get(tenant), Some((_, Resolution::NotReady { .. })))
-        {
+        let mut remembered = lock(&self.remembered);
+        if matches!(remembered.get(tenant), Some((_, Resolution::NotReady { .. }))) {
             remembered.remove(tenant);
         }
     }
 
     fn recall(&self, tenant: &TenantId) -> Option<Resolution> {
-        let remembered = self.remembered.lock().ok()?;
+        let remembered = lock(&self.remembered);
         let (at, resolution) = remembered.get(tenant)?;
         (at.elapsed() < REMEMBERED).then(|| resolution.clone())
     }

@@ -4,9 +4,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::Tenants;
 use super::keyring::KeyError;
-use crate::batch::TenantId;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
+use crate::batch::{TenantId, json_of};
 use crate::store::connections::ConnectionRow;
 use crate::testmo::Access;
 
@@ -78,10 +78,9 @@ impl Tenants {
         resolved: Option<&Mapping>,
     ) -> String {
         let mapping = match resolved {
-            Some(resolved) => serde_json::to_string(resolved),
-            None => serde_json::to_string(spec).map(|spec| format!("written {spec}")),
+            Some(resolved) => json_of(resolved),
+            None => format!("written {}", json_of(spec)),
         };
-        let mapping = mapping.unwrap_or_default();
         let parts =
             [access.origin.as_str(), access.key.expose_secret(), &project.to_string(), &folder.to_string(), &mapping];
         self.keyring().keyed_digest(parts.join("\0").as_bytes())[..16].to_owned()

@@ -23,9 +23,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("amqp", &["config", "guard"]),
     ("testmo", &["batch", "clock", "config"]),
     ("store", &["account", "batch", "clock", "config", "guard"]),
-    ("tenants", &["account", "batch", "store", "testmo"]),
+    ("tenants", &["account", "batch", "guard", "store", "testmo"]),
     ("app", &["account", "amqp", "batch", "clock", "config", "contract", "lane", "store", "tenants", "testmo"]),
-    ("http", &["metrics"]),
+    ("http", &["guard", "metrics"]),
     (
         "worker",
         &[
@@ -194,4 +194,33 @@ fn no_type_is_both_the_context_of_the_worker_and_its_behaviour() {
     let found: Vec<&String> =
         modules.iter().filter(|(_, source)| source.names.contains("impl Courier")).map(|(file, _)| file).collect();
     assert!(found.is_empty(), "`impl Courier` in {found:?}");
+}
+
+#[test]
+fn no_error_of_serialization_and_no_poisoned_mutex_is_passed_over() {
+    let mut found = Vec::new();
+    for (file, source) in modules() {
+        let code: String = source.code.split_whitespace().collect();
+        for write in ["serde_json::to_string(", "serde_json::to_vec(", "serde_json::to_writer("] {
+            for (at, _) in code.match_indices(write) {
+                let statement = code[at..].split(';').next().unwrap_or_default();
+                let passes_over =
+                    [".unwrap_or_default()", ".unwrap_or(", ".ok()"].iter().any(|end| statement.contains(end));
+                found.extend(passes_over.then(|| format!("{file}: {statement}; use `batch::json_of`")));
+            }
+        }
+        for end in [
+            ".lock().ok()",
+            ".lock().map(",
+            ".lock().is_ok",
+            ".lock()else",
+            ".lock().unwrap_or",
+            ".lock()&&",
+            ".lock(){",
+        ] {
+            let is_found = code.match_indices(end).count() > 0 && file != "guard";
+            found.extend(is_found.then(|| format!("{file}: {end}; use `guard::lock`")));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
 }

@@ -21,7 +21,7 @@ pub use self::tenant::{
 };
 use crate::batch::message::text::excerpt;
 use crate::batch::verdict::reason::Reason;
-use crate::batch::{BatchId, TenantId};
+use crate::batch::{BatchId, TenantId, json_of};
 
 /// The media type of a structured CloudEvent.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
@@ -135,8 +135,7 @@ fn event(
         subject: subject.clone(),
         data,
     };
-    // Every key of these types is a string, so they always have a JSON form.
-    let body = serde_json::to_string(&envelope).unwrap_or_default();
+    let body = json_of(&envelope);
     Event { id, kind, routing_key: format!("{word}.{kind}"), subject, body }
 }
 

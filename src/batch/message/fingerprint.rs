@@ -4,7 +4,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::batch::message::{Batch, Case, RequestedFolder};
-use crate::batch::{BatchKey, hex};
+use crate::batch::{BatchKey, hex, write_json};
 
 /// The version of the algorithm: raised whenever the same batch would hash differently.
 const VERSION: &str = "1";
@@ -21,8 +21,7 @@ pub fn fingerprint(batch: &Batch) -> String {
     }
     let mut hash = Sha256::new();
     let work = Work { folder: &batch.folder, cases: &batch.cases };
-    // Writing into a hash cannot fail, and every key of these types is a string.
-    serde_json::to_writer(&mut hash, &work).unwrap_or_default();
+    write_json(&mut hash, &work);
     format!("{VERSION}:{}", &hex(&hash.finalize())[..32])
 }
 

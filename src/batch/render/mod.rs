@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::batch::message::fingerprint;
 use crate::batch::message::{Batch, Case, Script, Source, Step};
 use crate::batch::render::mapping::Mapping;
+use crate::batch::write_json;
 
 /// The most characters of a tag: our own limit, as Testmo's is not known.
 const MAX_TAG: usize = 32;
@@ -46,9 +47,7 @@ pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
     let mut json = Vec::with_capacity(USUAL_BYTES);
     let mut one = |(index, case): (usize, &Case)| {
         json.clear();
-        // Writing into memory cannot fail, and every key is a text.
-        serde_json::to_writer(&mut json, &entry(case, note.as_deref(), mapping, batch_tag.as_deref()))
-            .unwrap_or_default();
+        write_json(&mut json, &entry(case, note.as_deref(), mapping, batch_tag.as_deref()));
         let entry = String::from_utf8_lossy(&json).into_owned();
         RenderedCase { key: case.key(index), name: case.name.clone(), entry }
     };

@@ -7,7 +7,7 @@ use super::super::StoreError;
 use super::super::sql::{self, Bound, Columns, Dialect};
 use super::verification::recheck_at;
 use super::{ConnectionRow, SealedKey, Verification};
-use crate::batch::TenantId;
+use crate::batch::{TenantId, json_of};
 
 /// Stores a connection if the stored epoch is the one of `row`, which is 0 for a connection that is new; returns whether
 /// it was stored. A new one begins with the time as its epoch, so that it is never taken for one that was removed.
@@ -39,13 +39,13 @@ pub(super) async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRo
         Bound::MaybeText(row.expires_on.clone()),
         Bound::Int(i64::try_from(row.project).unwrap_or(i64::MAX)),
         Bound::Int(i64::try_from(row.folder).unwrap_or(i64::MAX)),
-        Bound::Text(serde_json::to_string(&row.mapping).unwrap_or_default()),
+        Bound::Text(json_of(&row.mapping)),
         Bound::MaybeText(row.verified_version.clone()),
         Bound::MaybeInt(row.verified_at),
         Bound::MaybeInt(row.checked_at),
         Bound::MaybeText(finding_text(row.finding.as_ref())),
         Bound::Int(now),
-        Bound::MaybeText(row.resolved.as_ref().and_then(|mapping| serde_json::to_string(mapping).ok())),
+        Bound::MaybeText(row.resolved.as_ref().map(json_of)),
         Bound::MaybeInt(recheck_at),
         Bound::Int(rechecks),
         Bound::Int(epoch),
@@ -65,7 +65,7 @@ pub(super) async fn kept(
 }
 
 pub(super) fn finding_text(finding: Option<&Verification>) -> Option<String> {
-    finding.and_then(|finding| serde_json::to_string(finding).ok())
+    finding.map(json_of)
 }
 
 pub(in crate::store) fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {

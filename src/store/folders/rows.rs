@@ -52,7 +52,7 @@ pub(super) async fn keep_requests(
     let sql = "INSERT INTO folders (account, project_id, parent_id, name, requests) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (account, project_id, parent_id, name) DO UPDATE SET requests = excluded.requests";
     let mut bounds = key_of(folder);
-    bounds.push(Bound::Text(serde_json::to_string(requests).unwrap_or_default()));
+    bounds.push(Bound::Text(crate::batch::json_of(requests)));
     sql::execute(conn, sql, bounds).await.map(drop)
 }
 

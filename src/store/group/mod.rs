@@ -20,7 +20,7 @@ use super::outbox::PublishAttempt;
 use super::sql::Dialect;
 use super::unreadable::UnreadableRows;
 use crate::clock::Clock;
-use crate::guard::Count;
+use crate::guard::{Count, lock};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -105,7 +105,7 @@ impl Group {
         which: impl FnOnce(Queues) -> mpsc::Sender<Request>,
         request: impl FnOnce(Reply<T>) -> Request,
     ) -> Result<T, StoreError> {
-        let queues = self.queues.lock().ok().and_then(|queues| queues.clone()).ok_or(StoreError::Closed)?;
+        let queues = lock(&self.queues).clone().ok_or(StoreError::Closed)?;
         let queue = which(queues);
         let (answer, answered) = oneshot::channel();
         queue.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
@@ -143,9 +143,7 @@ impl Group {
     }
 
     pub(in crate::store) async fn close(&self) {
-        if let Ok(mut queues) = self.queues.lock() {
-            *queues = None;
-        }
+        *lock(&self.queues) = None;
         self.tasks.wait().await;
     }
 }

@@ -76,5 +76,5 @@ impl<'a> BatchRow<'a> {
 }
 
 fn text(of: &impl Serialize) -> String {
-    serde_json::to_string(of).unwrap_or_default()
+    crate::batch::json_of(of)
 }

@@ -61,7 +61,7 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
         Bound::Int(shelving.arrived_at),
         Bound::MaybeInt(shelving.published_at),
         Bound::Int(now),
-        Bound::Text(serde_json::to_string(&shelving.headers).unwrap_or_default()),
+        Bound::Text(crate::batch::json_of(&shelving.headers)),
         Bound::Blob(shelving.body.clone()),
     ];
     sql::execute(conn, sql, bounds).await?;

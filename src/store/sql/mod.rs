@@ -115,7 +115,7 @@ pub(in crate::store) enum Bound {
 
 impl<T: Serialize> From<&[T]> for Bound {
     fn from(rows: &[T]) -> Self {
-        Self::Text(serde_json::to_string(rows).unwrap_or_default())
+        Self::Text(crate::batch::json_of(rows))
     }
 }
 

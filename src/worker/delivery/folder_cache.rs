@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::guard::lock;
+
 /// How long a path is believed to lead to a folder. If it no longer does, Testmo refuses the cases, and the folder is
 /// searched for again.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
@@ -25,15 +27,14 @@ pub(super) struct CachedPath {
 impl FolderCache {
     /// Returns the folder of a path, if it was found within the last minute.
     pub(super) fn get(&self, path: &CachedPath) -> Option<u64> {
-        let known = self.0.lock().ok()?;
+        let known = lock(&self.0);
         known.get(path).filter(|(at, _)| !path.names.is_empty() && at.elapsed() < REMEMBERED).map(|(_, id)| *id)
     }
 
     /// Remembers the folder of a path.
     pub(super) fn keep(&self, path: CachedPath, folder: u64) {
-        if let Ok(mut known) = self.0.lock() {
-            known.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
-            known.insert(path, (Instant::now(), folder));
-        }
+        let mut known = lock(&self.0);
+        known.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+        known.insert(path, (Instant::now(), folder));
     }
 }

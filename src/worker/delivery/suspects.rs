@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::batch::{BatchKey, TenantId};
+use crate::guard::lock;
 use crate::tenants::Connection;
 
 /// For how long an answer of a connection is remembered, and for how long a batch keeps the right to be halved, without
@@ -40,7 +41,7 @@ impl Suspects {
     /// Notes a request with these batches, which have been answered so since `since`. Returns whether another batch of
     /// the connection got the same status, without a case having been created in between.
     pub(super) fn note(&self, name: Name, status: u16, batches: BTreeSet<BatchKey>, since: Instant) -> bool {
-        let Ok(mut known) = self.0.lock() else { return false };
+        let mut known = lock(&self.0);
         let now = Instant::now();
         known.retain(|_, standing| now - standing.touched < KEPT);
         let standing = known.entry(name).or_insert_with(|| Standing {
@@ -61,7 +62,7 @@ impl Suspects {
 
     /// Notes that a case was created over a connection: earlier answers to some batches are not its fault.
     pub(super) fn created(&self, name: &Name) {
-        let Ok(mut known) = self.0.lock() else { return };
+        let mut known = lock(&self.0);
         if let Some(standing) = known.get_mut(name) {
             (standing.created_at, standing.unproven) = (Some(Instant::now()), Vec::new());
         }
@@ -69,7 +70,7 @@ impl Suspects {
 
     /// Returns whether a batch may be halved: one batch of a connection at a time is.
     pub(super) fn may_halve(&self, name: &Name, batch: &BatchKey) -> bool {
-        let Ok(mut known) = self.0.lock() else { return false };
+        let mut known = lock(&self.0);
         let Some(standing) = known.get_mut(name) else { return false };
         let now = Instant::now();
         let is_free = match &standing.halved {
@@ -84,7 +85,7 @@ impl Suspects {
 
     /// Ends the halving of a batch.
     pub(super) fn free(&self, name: &Name, batch: &BatchKey) {
-        let Ok(mut known) = self.0.lock() else { return };
+        let mut known = lock(&self.0);
         if let Some(standing) = known.get_mut(name) {
             standing.halved = standing.halved.take().filter(|(halved, _)| halved != batch);
         }
@@ -92,9 +93,7 @@ impl Suspects {
 
     /// Forgets a connection: it is the cause, so nothing is held against its batches.
     pub(super) fn forget(&self, name: &Name) {
-        if let Ok(mut known) = self.0.lock() {
-            known.remove(name);
-        }
+        lock(&self.0).remove(name);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::batch::TenantId;
+use crate::guard::lock;
 
 /// Batches on the shelf that only wait for room, by tenant.
 pub(in crate::worker) type Backlog = BTreeMap<TenantId, u64>;
@@ -15,12 +16,12 @@ pub(in crate::worker) struct Backlogs(Mutex<Backlog>);
 impl Backlogs {
     /// Returns the present counts.
     pub(in crate::worker) fn current(&self) -> Backlog {
-        self.0.lock().map(|counts| counts.clone()).unwrap_or_default()
+        lock(&self.0).clone()
     }
 
     /// Counts one more batch of a tenant, and returns how many there are.
     pub(in crate::worker) fn add(&self, tenant: &TenantId) -> u64 {
-        let Ok(mut counts) = self.0.lock() else { return 0 };
+        let mut counts = lock(&self.0);
         let count = counts.entry(tenant.clone()).or_default();
         *count += 1;
         *count
@@ -28,8 +29,6 @@ impl Backlogs {
 
     /// Replaces the counts by new ones from the store.
     pub(in crate::worker) fn replace(&self, counted: Backlog) {
-        if let Ok(mut counts) = self.0.lock() {
-            *counts = counted;
-        }
+        *lock(&self.0) = counted;
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::publish::{End, end_of, publish};
 use crate::amqp::{Publish, PublishError};
+use crate::guard::lock;
 use crate::store::outbox::OutboxEvent;
 use crate::store::unbound::Probe;
 use crate::worker::context::WorkerContext;
@@ -25,28 +26,22 @@ impl UnboundKeys {
     /// Forgets keys whose time is over.
     pub(super) fn expire(&self) {
         let now = Instant::now();
-        if let Ok(mut keys) = self.0.lock() {
-            keys.retain(|_, until| *until > now);
-        }
+        lock(&self.0).retain(|_, until| *until > now);
     }
 
     /// Returns whether no queue was bound for a key a moment ago.
     pub(super) fn holds(&self, key: &str) -> bool {
-        self.0.lock().is_ok_and(|keys| keys.contains_key(key))
+        lock(&self.0).contains_key(key)
     }
 
     /// Notes that no queue is bound for a key.
     pub(super) fn add(&self, key: &str) {
-        if let Ok(mut keys) = self.0.lock() {
-            keys.insert(key.to_owned(), Instant::now() + REMEMBERED);
-        }
+        lock(&self.0).insert(key.to_owned(), Instant::now() + REMEMBERED);
     }
 
     /// Notes that a queue is bound for a key.
     pub(super) fn remove(&self, key: &str) {
-        if let Ok(mut keys) = self.0.lock() {
-            keys.remove(key);
-        }
+        lock(&self.0).remove(key);
     }
 }
 

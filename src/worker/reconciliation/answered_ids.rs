@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
+use crate::guard::lock;
+
 /// The most accounts that are remembered. Beyond it all are forgotten, which costs longer reads only.
 const MOST_ACCOUNTS: usize = 100;
 /// The most ranges of ids that are remembered of an account: those of requests that can be under way at once.
@@ -15,7 +17,7 @@ pub(in crate::worker) struct AnsweredIds(Mutex<HashMap<String, BTreeMap<u64, u64
 impl AnsweredIds {
     /// Takes ids of an account for new cases, and returns those that were taken for other cases before.
     pub(in crate::worker) fn take(&self, account: &str, ids: &[u64]) -> Vec<u64> {
-        let Ok(mut accounts) = self.0.lock() else { return Vec::new() };
+        let mut accounts = lock(&self.0);
         if accounts.len() >= MOST_ACCOUNTS && !accounts.contains_key(account) {
             accounts.clear();
         }

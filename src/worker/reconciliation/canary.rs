@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::batch::ledger::Target;
 use crate::batch::verdict::answer::ApiError;
+use crate::guard::lock;
 use crate::testmo::{Access, CaseList, Past};
 use crate::worker::context::WorkerContext;
 
@@ -47,7 +48,7 @@ struct Known {
 impl Canaries {
     /// Remembers a case in place of the one before.
     pub(in crate::worker) fn keep(&self, target: Target, canary: Canary) {
-        let Ok(mut known) = self.0.lock() else { return };
+        let mut known = lock(&self.0);
         if known.latest.len() >= MOST_FOLDERS && !known.latest.contains_key(&target) {
             known.latest.clear();
         }
@@ -56,7 +57,7 @@ impl Canaries {
 
     /// Returns a case of the folder that was sent after `time`; none for an account whose filter is unreliable.
     pub(in crate::worker) fn younger_than(&self, target: &Target, time: Instant, now: Instant) -> Option<Canary> {
-        let known = self.0.lock().ok()?;
+        let known = lock(&self.0);
         let is_unreliable = known.unreliable.get(&target.account).is_some_and(|since| now - *since < UNRELIABLE_FOR);
         let canary = known.latest.get(target).filter(|canary| canary.sent_at > time && !is_unreliable);
         canary.filter(|canary| canary.tag.is_some()).cloned()
@@ -64,7 +65,7 @@ impl Canaries {
 
     /// Stops using the filter of an account for an hour: its list lacked a canary.
     pub(in crate::worker) fn mark_filter_unreliable(&self, account: &str, now: Instant) {
-        let Ok(mut known) = self.0.lock() else { return };
+        let mut known = lock(&self.0);
         known.unreliable.retain(|_, since| now - *since < UNRELIABLE_FOR);
         known.unreliable.insert(account.to_owned(), now);
     }

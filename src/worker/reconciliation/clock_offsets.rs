@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use crate::batch::ledger::reconcile::CLOCK_MARGIN_MS;
+use crate::guard::lock;
 
 /// The most accounts that are remembered. Beyond it all are forgotten, which costs longer reads only.
 const MOST_ACCOUNTS: usize = 100;
@@ -15,12 +16,12 @@ pub(in crate::worker) struct ClockOffsets(Mutex<HashMap<String, i64>>);
 impl ClockOffsets {
     /// Returns the offset of an account in milliseconds, if it is known.
     pub(in crate::worker) fn get(&self, account: &str) -> Option<i64> {
-        self.0.lock().ok()?.get(account).copied()
+        lock(&self.0).get(account).copied()
     }
 
     /// Remembers the offset of an account in milliseconds; the first note counts.
     pub(in crate::worker) fn note(&self, account: &str, offset: i64) {
-        let Ok(mut offsets) = self.0.lock() else { return };
+        let mut offsets = lock(&self.0);
         if offsets.contains_key(account) {
             return;
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use crate::guard::lock;
 use crate::worker::model::UnclearPush;
 
 /// The most create requests that are remembered. Beyond it all are forgotten, which costs longer reads only.
@@ -15,7 +16,7 @@ pub(in crate::worker) struct UnclearPushes(Mutex<HashMap<String, UnclearPush>>);
 impl UnclearPushes {
     /// Remembers what is known of a push, on behalf of one of its batches; the first note counts.
     pub(in crate::worker) fn note(&self, push: &str, known: UnclearPush) {
-        let Ok(mut pushes) = self.0.lock() else { return };
+        let mut pushes = lock(&self.0);
         if pushes.len() >= MOST_PUSHES {
             pushes.clear();
         }
@@ -24,7 +25,7 @@ impl UnclearPushes {
 
     /// Returns what is known of a push.
     pub(in crate::worker) fn get(&self, push: &str) -> UnclearPush {
-        self.0.lock().ok().and_then(|pushes| pushes.get(push).copied()).unwrap_or_default()
+        lock(&self.0).get(push).copied().unwrap_or_default()
     }
 }
 
