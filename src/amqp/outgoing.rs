@@ -36,6 +36,9 @@ pub struct Outgoing {
     pub timestamp_secs: Option<u64>,
     /// Further headers. Names that start with `x-` belong to the broker.
     pub headers: BTreeMap<String, HeaderValue>,
+    /// Whether it is sent even if it is larger than `amqp.max_message_bytes`, which limits batches. Events are cut to a
+    /// size of their own when they are built.
+    pub is_event: bool,
 }
 
 /// A header value that every AMQP client understands.
@@ -58,9 +61,9 @@ pub(super) struct Encoded {
 }
 
 impl Outgoing {
-    /// Checks the limits: the body's against `max_bytes`, and AMQP's for names and headers.
+    /// Checks the limits: the body's against `max_bytes`, unless it is an event, and AMQP's for names and headers.
     pub(super) fn encode(self, max_bytes: usize) -> Result<Encoded, PublishError> {
-        if self.body.len() > max_bytes {
+        if !self.is_event && self.body.len() > max_bytes {
             return Err(PublishError::TooLarge { bytes: self.body.len(), limit: max_bytes });
         }
         let properties = self.properties()?;
@@ -145,6 +148,12 @@ mod tests {
             panic!("expected a refusal");
         };
         assert_eq!((bytes, limit), (11, 10));
+    }
+
+    #[test]
+    fn an_event_is_sent_whatever_the_limit_of_batches_is() {
+        let event = Outgoing { body: vec![0; 11], is_event: true, ..Default::default() };
+        assert!(error(event).is_none());
     }
 
     #[test]

@@ -4,12 +4,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::batch::event::{
-    DEFERRED, DELIVERED, Event, FAILED, LONGEST_TEXT, PARTIALLY_DELIVERED, Why, event, event_id,
-};
+use crate::batch::event::bounded::cut_said;
+use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, PARTIALLY_DELIVERED, Why, event, event_id};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::batch::message::fault::Fault;
-use crate::batch::message::text::excerpt;
 use crate::batch::message::{Source, key_by_position};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
@@ -30,6 +28,11 @@ pub struct Settled {
     pub source: Source,
     /// The cases of the batch, in order.
     pub cases: Vec<SettledCase>,
+    /// Whether parts of what Testmo reported about the cases were left out, because the event would have become too
+    /// large; absent if the event is whole.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub details_cut: bool,
     /// Why some cases did not arrive; absent if all arrived.
     #[serde(flatten)]
     pub why: Option<Why>,
@@ -152,13 +155,16 @@ pub struct EventInput<'a> {
 pub fn of_settlement(record: &BatchRecord, input: &EventInput<'_>) -> Option<Event> {
     let (kind, outcome) = end_of(record.state)?;
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
+    let mut cases: Vec<SettledCase> = (0..record.cases.len()).map(|index| case(record, index)).collect();
+    let details_cut = cut_said(cases.iter_mut().filter_map(|case| Some(&mut case.refused.as_mut()?.said)).collect());
     let data = Settled {
         tenant_id: tenant.to_string(),
         batch_id: batch.to_string(),
         revision: record.revision,
         outcome,
         source: input.source.clone(),
-        cases: (0..record.cases.len()).map(|index| case(record, index)).collect(),
+        cases,
+        details_cut,
         why: input.reason.map(|reason| Why::new(reason, input.detail)),
     };
     Some(event(settlement_id(record)?, kind, Some(tenant), Some(batch), data, input.now))
@@ -240,11 +246,9 @@ fn case(record: &BatchRecord, index: usize) -> SettledCase {
             remedy: Reason::RejectedUnclear.remedy(),
             said: vec![FieldRefusal { field: String::new(), message: format!("Testmo answered {status}") }],
         }),
-        CaseState::Refused(refusal) => Some(Refused {
-            reason: refusal.reason,
-            remedy: refusal.reason.remedy(),
-            said: refusal.said.iter().map(bounded).collect(),
-        }),
+        CaseState::Refused(refusal) => {
+            Some(Refused { reason: refusal.reason, remedy: refusal.reason.remedy(), said: refusal.said.clone() })
+        }
         CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Waiting | CaseState::Claimed => None,
     };
     SettledCase {
@@ -255,10 +259,6 @@ fn case(record: &BatchRecord, index: usize) -> SettledCase {
         link: id.and_then(|id| link(record, index, id)),
         refused,
     }
-}
-
-fn bounded(said: &FieldRefusal) -> FieldRefusal {
-    FieldRefusal { field: excerpt(&said.field, LONGEST_TEXT), message: excerpt(&said.message, LONGEST_TEXT) }
 }
 
 /// Returns the address of a case in Testmo's web pages; its form is known from third-party clients.

@@ -12,6 +12,9 @@ const CAUSE: &str = "Testmo carried out a request late: the worker had reconcile
 const REMEDY: &str = "Compare the two cases in Testmo, and keep the one that people have worked on. If you keep the \
                       duplicate, update every place that uses the id of the first one.";
 
+/// The most cases that one event lists, so that it fits into a message.
+const MOST_CASES: usize = 2_000;
+
 /// The event data of cases that are in Testmo twice.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Duplicated {
@@ -23,8 +26,12 @@ pub struct Duplicated {
     pub cause: &'static str,
     /// What to do, as a text for people.
     pub remedy: &'static str,
-    /// The cases that were found twice; a case that was found three times is listed twice.
+    /// The cases that were found twice, at most 2,000; a case that was found three times is listed twice.
     pub cases: Vec<DuplicatedCase>,
+    /// Whether more cases were found than `cases` lists; absent if it lists all.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub details_cut: bool,
 }
 
 /// A case that is in Testmo twice.
@@ -68,7 +75,8 @@ pub fn duplicated(record: &BatchRecord, duplicates: &[(usize, u64)], now: i64) -
         batch_id: batch.to_string(),
         cause: CAUSE,
         remedy: REMEDY,
-        cases: duplicates.iter().filter_map(case).collect(),
+        cases: duplicates.iter().filter_map(case).take(MOST_CASES).collect(),
+        details_cut: duplicates.len() > MOST_CASES,
     };
     let mut ids: Vec<String> = duplicates.iter().map(|(_, id)| id.to_string()).collect();
     ids.sort();

@@ -2,6 +2,7 @@
 //! however often an event is sent.
 
 mod batch;
+mod bounded;
 mod duplicate;
 mod tenant;
 

@@ -85,6 +85,7 @@ fn outgoing(context: &WorkerContext, event: &OutboxEvent) -> Outgoing {
         kind: Some(event.kind.clone()),
         app_id: Some("testmo-courier".into()),
         timestamp_secs: u64::try_from(event.created_at / 1_000).ok(),
+        is_event: true,
         ..Outgoing::default()
     }
 }
