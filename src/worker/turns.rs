@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::amqp::IntakeControl;
 use crate::batch::raw_hash;
 use crate::config::Config;
+use crate::guard::lock;
 use crate::store::instances::StartRule;
 use crate::store::{Storage, StoreError};
 
@@ -199,7 +200,7 @@ impl Turns {
     }
 
     fn suspected(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.suspected.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.suspected)
     }
 }
 
@@ -207,7 +208,7 @@ impl Seat {
     fn begin(&self, now: Instant, controls: &[IntakeControl]) {
         if self.until.set(now + LONGEST).is_ok() {
             controls.iter().for_each(|control| control.take_one_by_one(true));
-            *self.controls.lock().unwrap_or_else(PoisonError::into_inner) = controls.to_vec();
+            *lock(&self.controls) = controls.to_vec();
             self.is_on.store(true, Ordering::Release);
         }
     }
@@ -215,7 +216,7 @@ impl Seat {
     fn end(&self) {
         if self.is_on.swap(false, Ordering::AcqRel) {
             tracing::info!("messages are not taken one by one any more");
-            let controls = std::mem::take(&mut *self.controls.lock().unwrap_or_else(PoisonError::into_inner));
+            let controls = std::mem::take(&mut *lock(&self.controls));
             controls.iter().for_each(|control| control.take_one_by_one(false));
             // Whoever still waits for the seat goes on.
             self.free.add_permits(Semaphore::MAX_PERMITS / 2);

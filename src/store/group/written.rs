@@ -1,6 +1,7 @@
 //! Remembers when the store was last written, or why it could not be.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::guard::lock;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ struct Latest {
 impl Written {
     /// Records the end of a transaction, which is now. A failure by a request says nothing about the store.
     pub(in crate::store) fn note(&self, end: Result<(), &StoreError>, now: Instant) {
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = lock(&self.0);
         match end {
             Ok(()) => *latest = Latest { written_at: Some(now), failure: None },
             Err(error) if !error.is_of_request() => latest.failure = Some(error.clone()),
@@ -30,13 +31,13 @@ impl Written {
 
     /// Returns whether the latest write failed, or none has succeeded for `proven_for`.
     pub(in crate::store) fn is_doubtful(&self, proven_for: Duration, now: Instant) -> bool {
-        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = lock(&self.0);
         latest.failure.is_some() || latest.written_at.is_none_or(|at| now.saturating_duration_since(at) >= proven_for)
     }
 
     /// Returns why the latest write failed, if it did.
     pub(in crate::store) fn failure(&self) -> Option<StoreError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
+        lock(&self.0).failure.clone()
     }
 }
 
