@@ -5,6 +5,7 @@ mod renamed;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod url;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Map, Value};
 
 pub use self::sections::{
-    Amqp, Config, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker, redacted,
+    Amqp, Config, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };
+pub use self::url::redacted;
 
 /// Every configuration key with its default and its meaning.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");

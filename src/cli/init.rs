@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::Args;
 use testmo_courier::app::init::initialise;
 
 use super::failure::Failure;
@@ -16,8 +17,15 @@ Next:
   testmo-courier run
 ";
 
-pub(super) async fn execute(files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
-    let made = initialise(&configuration(files)?).await?;
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Create an empty store beside an existing master key: the former store was lost, or the key was copied here
+    #[arg(long)]
+    new_store: bool,
+}
+
+pub(super) async fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+    let made = initialise(&configuration(files)?, arguments.new_store).await?;
     let word = |is_new| if is_new { "created" } else { "exists already" };
     out.text(&facts(&[
         ("store", format!("{} ({})", made.store, word(made.store_is_new))),

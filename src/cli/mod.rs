@@ -58,7 +58,8 @@ Exit codes:
   0  done
   1  the command found a problem that needs your attention
   2  the command line or the configuration is wrong
-  3  the broker, the store or the worker cannot be reached";
+  3  the broker, the store or the worker cannot be reached
+  4  the worker's store was moved, deleted or replaced under it";
 
 /// Carries batches of generated test cases from RabbitMQ into Testmo
 #[derive(Debug, Parser)]
@@ -77,7 +78,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create the master key and the store
-    Init,
+    Init(init::Arguments),
     /// Run the worker
     #[command(after_help = run::EXAMPLES)]
     Run,
@@ -140,7 +141,7 @@ pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
 async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     let files = cli.config;
     match cli.command {
-        Command::Init => init::execute(&files, out).await,
+        Command::Init(arguments) => init::execute(&arguments, &files, out).await,
         Command::Run => run::execute(&files).await,
         Command::Topology(command) => topology::execute(command, &files, out).await,
         Command::Tenants(command) => tenants::execute(command, &files, out).await,

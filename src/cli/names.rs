@@ -14,6 +14,7 @@ use testmo_courier::contract::{KINDS, batch_schema, events_schema};
 use testmo_courier::metrics::Metrics;
 
 use super::Cli;
+use super::failure::EXIT_CODES;
 
 const FILE: &str = "tests/names.txt";
 
@@ -33,6 +34,7 @@ fn names() -> Names {
         add("configuration key", &key);
         add("variable", &format!("COURIER_{}", key.replace('.', "__").to_uppercase()));
     }
+    EXIT_CODES.iter().for_each(|code| add("exit code", &code.to_string()));
     Reason::ALL.iter().for_each(|reason| add("reason", reason.code()));
     KINDS.iter().for_each(|kind| add("event type", kind.kind));
     members(&events_schema(), &mut |name| add("event member", name));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::Reader;
+use super::url::{file_of, is_server, read_store_url, redacted};
 
 /// A checked configuration; `config/default.toml` documents every field.
 #[derive(Clone, Debug)]
@@ -259,22 +260,6 @@ fn read_amqp(r: &mut Reader<'_>) -> Amqp {
     }
 }
 
-fn read_store_url(r: &mut Reader<'_>) -> String {
-    let url = r.text("store.url");
-    let fits = match url.strip_prefix("sqlite:") {
-        Some(path) => !path.trim_start_matches('/').is_empty(),
-        None => is_server(&url) && url::Url::parse(&url).is_ok(),
-    };
-    if !fits {
-        r.problem("store.url", "sqlite:FILE, or postgres://USER:PASSWORD@HOST:5432/DATABASE");
-    }
-    url
-}
-
-fn is_server(url: &str) -> bool {
-    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
-}
-
 fn read_testmo(r: &mut Reader<'_>) -> Testmo {
     let longest = SOON..=SECOND * 600;
     Testmo {
@@ -355,27 +340,15 @@ impl Testmo {
     }
 }
 
-/// Returns a URL with its passwords, if any, replaced by stars; PostgreSQL takes one among the parameters, too.
-pub fn redacted(url: &str) -> String {
-    let Ok(mut parsed) = url::Url::parse(url) else { return "***".into() };
-    if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
-        return "***".into();
-    }
-    if parsed.query_pairs().any(|(name, _)| name == "password") {
-        let pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
-        let shown = |(name, value): (String, String)| {
-            let value = if name == "password" { "***".to_owned() } else { value };
-            (name, value)
-        };
-        parsed.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(shown));
-    }
-    parsed.into()
-}
-
 impl Store {
     /// Returns whether the store is a database on a server, which several workers can share.
     pub fn is_shared(&self) -> bool {
         is_server(&self.url)
+    }
+
+    /// Returns the file of an SQLite store, as it is written in the URL.
+    pub fn file(&self) -> Option<PathBuf> {
+        file_of(&self.url).map(|(path, _)| PathBuf::from(path))
     }
 }
 

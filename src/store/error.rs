@@ -23,7 +23,10 @@ pub enum StoreError {
     #[error("the store refused the user ({0}): check user and password in store.url")]
     Refused(String),
     /// The server does not have the database.
-    #[error("the server has no such database ({0}): create it with `createdb`, or check store.url")]
+    #[error(
+        "the server has no such database ({0}): create it with `createdb --encoding UTF8 --template template0 --locale C \
+         NAME`, or check store.url"
+    )]
     NoDatabase(String),
     /// The server is out of connections.
     #[error(
@@ -57,6 +60,24 @@ pub enum StoreError {
         "the store's file is damaged, or not a store ({0}): check store.url, or restore the latest copy of the file"
     )]
     Damaged(String),
+    /// The operating system keeps the file, or the folder of the file, from being written; a fact and a remedy.
+    #[error("{0}")]
+    NotWritable(String),
+    /// The database cannot hold every character.
+    #[error(
+        "the database {database} has the encoding {encoding}, which cannot hold every character: create one with \
+         `createdb --encoding UTF8 --template template0 --locale C NAME` and name it in store.url; what is in the old \
+         one, if it is a store, moves with `pg_dump {database} | psql NAME`"
+    )]
+    Encoding {
+        /// The database.
+        database: String,
+        /// Its encoding.
+        encoding: String,
+    },
+    /// The database refuses a value; the same value is refused again.
+    #[error("the store refuses a value ({0})")]
+    Data(String),
     /// The user may not do what is needed.
     #[error("the database user lacks a permission ({0}): make the user the owner of the database")]
     Forbidden(String),
@@ -109,6 +130,9 @@ impl StoreError {
             | Self::Disk(_)
             | Self::Damaged(_)
             | Self::Forbidden(_)
+            | Self::NotWritable(_)
+            | Self::Encoding { .. }
+            | Self::Data(_)
             | Self::Newer
             | Self::Database(_)
             | Self::Migration(_)
@@ -128,7 +152,12 @@ impl StoreError {
     pub(super) fn is_of_request(&self) -> bool {
         match self {
             // A smaller request may fit.
-            Self::Database(_) | Self::Malformed(_) | Self::Unreadable(_) | Self::NoRoom(_) | Self::Panicked(_) => true,
+            Self::Database(_)
+            | Self::Data(_)
+            | Self::Malformed(_)
+            | Self::Unreadable(_)
+            | Self::NoRoom(_)
+            | Self::Panicked(_) => true,
             Self::Missing(_)
             | Self::InUse(_)
             | Self::Away(_)
@@ -141,6 +170,8 @@ impl StoreError {
             | Self::Disk(_)
             | Self::Damaged(_)
             | Self::Forbidden(_)
+            | Self::NotWritable(_)
+            | Self::Encoding { .. }
             | Self::Newer
             | Self::Migration(_)
             | Self::Closed => false,
@@ -183,6 +214,7 @@ impl From<sqlx::Error> for StoreError {
                 (_, "25006") => Self::ReadOnly(said),
                 (_, "42501" | "3F000") => Self::Forbidden(said),
                 (Some("08" | "57"), _) => Self::Away(said),
+                (Some("22"), _) => Self::Data(said),
                 _ => Self::Database(Arc::new(error)),
             };
         }

@@ -100,6 +100,9 @@ impl StoreHealth for Store {
         self.group.close().await;
         self.readers.close().await;
         self.writers.close().await;
+        if let Some(file) = &self.file {
+            file.close().await;
+        }
     }
 
     fn panics(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Names the file or database that holds the store.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config;
 
@@ -16,12 +16,10 @@ pub enum StoreLocation {
 impl StoreLocation {
     /// Where the configured store is.
     pub fn of(config: &config::Store) -> Self {
-        if config.is_shared() {
-            return Self::Server(config::redacted(&config.url));
+        match config.file() {
+            Some(file) => Self::File(file),
+            None => Self::Server(config::redacted(&config.url)),
         }
-        let path = config.url.strip_prefix("sqlite:").unwrap_or(&config.url);
-        let path = path.strip_prefix("//").unwrap_or(path);
-        Self::File(Path::new(path.split('?').next().unwrap_or(path)).to_path_buf())
     }
 }
 

@@ -9,7 +9,7 @@ pub mod accounts;
 pub mod connections;
 mod error;
 mod facts;
-mod file_lock;
+mod file;
 pub mod folders;
 mod group;
 mod health;
@@ -31,16 +31,22 @@ pub mod unbound;
 pub mod unfinished;
 mod unreadable;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config;
 
+use self::open::Use;
+
 pub use self::accounts::AccountStore;
 pub use self::connections::ConnectionStore;
 pub use self::error::StoreError;
-pub use self::file_lock::FileLock;
+pub use self::file::{FileChange, FileLost, FilePart};
 pub use self::folders::FolderStore;
 pub use self::health::StoreHealth;
 pub use self::instances::InstanceStore;
@@ -53,6 +59,9 @@ pub use self::storage::Storage;
 pub use self::unbound::UnboundStore;
 pub use self::unreadable::UnreadableRow;
 
+/// How long requests under way may take once a file has changed.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
 /// The store in an SQLite file or a PostgreSQL database.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -61,6 +70,8 @@ pub struct Store {
     clock: Clock,
     group: group::Group,
     unreadable: unreadable::UnreadableRows,
+    /// The files of a worker's store; commands hold none, and neither does a database on a server.
+    file: Option<Arc<file::HeldFile>>,
     made: bool,
 }
 
@@ -72,10 +83,48 @@ impl Store {
     /// # Errors
     /// When the store is missing, cannot be opened, or was written by a newer version.
     pub async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Self, StoreError> {
-        let open::Opened { dialect, readers, writers, clock, made } = open::open(config, create, clock).await?;
+        Ok(Self::of(open::open(config, if create { Use::Create } else { Use::Command }, clock).await?))
+    }
+
+    /// Opens the store for a worker: a file is then its alone until [`StoreHealth::close`], or the end of the process.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when another worker uses the file.
+    pub async fn open_for_worker(config: &config::Store, clock: Clock) -> Result<Self, StoreError> {
+        Ok(Self::of(open::open(config, Use::Worker, clock).await?))
+    }
+
+    fn of(opened: open::Opened) -> Self {
+        let open::Opened { dialect, readers, writers, clock, file, made } = opened;
         let unreadable = unreadable::UnreadableRows::default();
         let group = group::Group::start(dialect, writers.clone(), clock.clone(), unreadable.clone());
-        Ok(Self { readers, writers, clock, group, unreadable, made })
+        Self { readers, writers, clock, group, unreadable, file: file.map(Arc::new), made }
+    }
+
+    /// Waits until one of the files of a worker's store is not where it was; forever for a database on a server.
+    pub async fn file_changed(&self) -> FileChange {
+        match &self.file {
+            Some(file) => file.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends all use of a store whose files have changed: what was stored is written into the database file, and copied
+    /// if the file was deleted. The files stay locked and open until the process ends.
+    pub async fn give_up_file(&self, change: FileChange) -> FileLost {
+        // Nothing more is written from here on. Requests that wait are answered as those of a closed store.
+        let closing = async {
+            self.group.close().await;
+            self.readers.close().await;
+            self.writers.close().await;
+        };
+        if timeout(LAST_REQUESTS, closing).await.is_err() {
+            tracing::warn!("a request to the store did not end");
+        }
+        match &self.file {
+            Some(file) => file.save(change).await,
+            None => FileLost { change, is_complete: false, is_deleted: false, copy: None },
+        }
     }
 
     /// Whether this call of [`Store::open`] created the store.

@@ -1,13 +1,14 @@
 //! Opens the store's connections, and migrates its tables to this version.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
 use url::Url;
 
 use super::StoreError;
+use super::file::{self, HeldFile, Locked};
 use super::location::StoreLocation;
 use super::migrations::migrator;
 use super::sql::{self, Columns, Dialect};
@@ -26,6 +27,10 @@ const PAGES_AHEAD: u32 = 8_000;
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// The size of a page of an SQLite file, in bytes.
 const PAGE: u64 = 4_096;
+/// The advisory lock of whoever prepares the tables in a database.
+const PREPARING: i64 = 0x7465_7374_6d6f;
+/// How long it is tried to open a file that another process is just making into a store.
+const BUSY: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is tested before it is used.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
@@ -34,37 +39,101 @@ pub(super) struct Opened {
     pub(super) readers: AnyPool,
     pub(super) writers: AnyPool,
     pub(super) clock: Clock,
+    pub(super) file: Option<HeldFile>,
     pub(super) made: bool,
 }
 
-pub(super) async fn open(config: &config::Store, create: bool, clock: Clock) -> Result<Opened, StoreError> {
+/// What the store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A command, beside a worker or without one.
+    Command,
+    /// A command that creates the store if it is missing.
+    Create,
+    /// A worker, the only one on a file.
+    Worker,
+}
+
+pub(super) async fn open(config: &config::Store, purpose: Use, clock: Clock) -> Result<Opened, StoreError> {
     sqlx::any::install_default_drivers();
     match StoreLocation::of(config) {
-        StoreLocation::File(file) => open_file(config, &file, create, clock).await,
-        StoreLocation::Server(place) => open_server(config, place, create).await,
+        StoreLocation::File(file) => {
+            let opened = open_file(config, &file, purpose, clock).await;
+            opened.map_err(|error| file::explained(error, &file))
+        }
+        StoreLocation::Server(place) => open_server(config, place, purpose == Use::Create).await,
     }
 }
 
-async fn open_file(config: &config::Store, file: &Path, create: bool, clock: Clock) -> Result<Opened, StoreError> {
-    let made = !file.exists();
-    if made && !create {
+async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clock) -> Result<Opened, StoreError> {
+    if purpose != Use::Create && !file.exists() {
         return Err(StoreError::Missing(file.display().to_string()));
     }
-    let mode = if create { "rwc" } else { "rw" };
-    let url = &config.url;
-    let options = options(&format!("{}?mode={mode}", url.split('?').next().unwrap_or(url)))?;
+    // Before SQLite opens the file.
+    let locked = if purpose == Use::Worker { Some(Locked::take(file)?) } else { None };
+    let options = file_options(file, if purpose == Use::Create { "rwc" } else { "rw" })?;
     let most = config.max_file_bytes;
     let pool = |connections, kept| {
         AnyPoolOptions::new()
             .max_connections(connections)
             .test_before_acquire(false)
             .acquire_timeout(CONNECT)
+            // A connection to a file does not age; a new one would have to read everything again.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .after_connect(move |conn, _| Box::pin(prepare_file(conn, most, kept)))
             .connect_lazy_with(options.clone())
     };
     let (readers, writers) = (pool(READERS_OF_A_FILE, None), pool(1, Some(PAGES_KEPT)));
-    migrator(Dialect::Sqlite).run(&writers).await?;
-    Ok(Opened { dialect: Dialect::Sqlite, readers, writers, clock, made })
+    let made = migrate_file(&mut *writers.acquire().await?, file, purpose).await?;
+    let held = match locked {
+        None => None,
+        Some(locked) => {
+            let mut keeper = AnyConnection::connect_with(&options).await?;
+            prepare_file(&mut keeper, most, None).await?;
+            Some(locked.hold(file, keeper).await?)
+        }
+    };
+    Ok(Opened { dialect: Dialect::Sqlite, readers, writers, clock, file: held, made })
+}
+
+/// How SQLite opens exactly this file, whatever characters are in its name.
+fn file_options(file: &Path, mode: &str) -> Result<AnyConnectOptions, StoreError> {
+    let missing = || StoreError::Missing(file.display().to_string());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // In a URL, `..` would not follow a symbolic link before it.
+    let folder = folder.canonicalize().map_err(|_| missing())?;
+    let url = Url::from_file_path(folder.join(file.file_name().ok_or_else(missing)?)).map_err(|()| missing())?;
+    options(&format!("sqlite:{}?mode={mode}", url.path()))
+}
+
+/// Brings the tables of a file to this version, and returns whether there were none. Of several processes that begin at
+/// once, one does it and the others wait. A file without tables is a store only for a command that creates one.
+async fn migrate_file(conn: &mut AnyConnection, file: &Path, purpose: Use) -> Result<bool, StoreError> {
+    let migrator = migrator(Dialect::Sqlite);
+    let newest = migrator.iter().map(|step| step.version).max();
+    if newest_step(conn).await? == newest {
+        migrator.run_direct(None, conn, false).await?;
+        return Ok(false);
+    }
+    let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
+    let made = newest_step(&mut transaction).await?.is_none();
+    if made && purpose != Use::Create {
+        return Err(StoreError::Missing(file.display().to_string()));
+    }
+    migrator.run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await?;
+    Ok(made)
+}
+
+/// Returns the version of the newest step that a file has had; nothing for a file without tables.
+async fn newest_step(conn: &mut AnyConnection) -> Result<Option<i64>, StoreError> {
+    let tables = "SELECT name FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    if sql::fetch(conn, tables, vec![]).await?.is_empty() {
+        return Ok(None);
+    }
+    let rows = sql::fetch(conn, "SELECT MAX(version) AS newest FROM _sqlx_migrations", vec![]).await?;
+    rows.first().map_or(Ok(None), |row| row.maybe_int("newest"))
 }
 
 async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
@@ -72,11 +141,13 @@ async fn open_server(config: &config::Store, place: String, create: bool) -> Res
     // Not by a pool, which waits for a server that refuses, and then does not report why.
     let connecting = tokio::time::timeout(CONNECT, AnyConnection::connect_with(&options)).await;
     let mut conn = connecting.map_err(|_| StoreError::Away(format!("no connection within {CONNECT:?}")))??;
+    require_utf8(&mut conn).await?;
+    // Until the connection is closed, so that replicas that start at once do it one after the other.
+    sqlx::query(AssertSqlSafe(format!("SELECT pg_advisory_lock({PREPARING})"))).execute(&mut conn).await?;
     let made = !has_tables(&mut conn).await?;
     if made && !create {
         return Err(StoreError::Missing(place));
     }
-    // Under an advisory lock of the database, so that replicas that start at once do it one after the other.
     migrator(Dialect::Postgres).run_direct(None, &mut conn, false).await?;
     let clock = Clock::led_from(0);
     sql::time(&mut conn, &clock).await?;
@@ -92,7 +163,7 @@ async fn open_server(config: &config::Store, place: String, create: bool) -> Res
         .acquire_timeout(CONNECT)
         .after_connect(|conn, _| Box::pin(prepare_server(conn)))
         .connect_lazy_with(options);
-    Ok(Opened { dialect: Dialect::Postgres, readers: pool.clone(), writers: pool, clock, made })
+    Ok(Opened { dialect: Dialect::Postgres, readers: pool.clone(), writers: pool, clock, file: None, made })
 }
 
 fn options(url: &str) -> Result<AnyConnectOptions, StoreError> {
@@ -109,6 +180,16 @@ fn named(url: &str) -> String {
         }
         Ok(_) | Err(_) => url.to_owned(),
     }
+}
+
+/// Checks that the database can hold every character. Testmo's answers and messages have them all, and what cannot be
+/// stored of them would be lost or hold others up.
+async fn require_utf8(conn: &mut AnyConnection) -> Result<(), StoreError> {
+    let sql = "SELECT current_setting('server_encoding') AS encoding, CAST(current_database() AS TEXT) AS name";
+    let rows = sql::fetch(conn, sql, vec![]).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let (encoding, database) = (row.text("encoding")?, row.text("name")?);
+    if encoding == "UTF8" { Ok(()) } else { Err(StoreError::Encoding { database, encoding }) }
 }
 
 async fn has_tables(conn: &mut AnyConnection) -> Result<bool, StoreError> {
@@ -134,11 +215,25 @@ async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64, kept: Option<u3
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
     wait_for_lock(&mut *conn, LOCK_WAIT).await?;
-    for pragma in ["journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY"] {
+    // SQLite does not wait here if another process is just doing the same.
+    let begun = Instant::now();
+    while let Err(error) = sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *conn).await {
+        if !is_busy(&error) || begun.elapsed() > BUSY {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for pragma in ["synchronous = FULL", "temp_store = MEMORY"] {
         sqlx::query(AssertSqlSafe(format!("PRAGMA {pragma}"))).execute(&mut *conn).await?;
     }
     sqlx::query(AssertSqlSafe(format!("PRAGMA wal_autocheckpoint = {PAGES_AHEAD}"))).execute(&mut *conn).await?;
     Ok(())
+}
+
+/// Whether another process holds a lock on the file. The lowest byte of SQLite's code is the kind of error.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i64>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 /// A replica that hangs must not hold the others up with what it has locked. Every statement finds its few rows by an

@@ -27,5 +27,7 @@ mod stores;
 mod values;
 
 mod concurrent;
+mod data;
 mod files;
 mod growth;
+mod held_files;

@@ -60,7 +60,8 @@ use crate::guard;
 use crate::guard::Task;
 use crate::http::{self, Readiness};
 use crate::metrics::Metrics;
-use crate::store::{FileLock, Store, StoreError, StoreHealth, StoreLocation};
+pub use crate::store::{FileChange, FileLost, FilePart};
+use crate::store::{Store, StoreError, StoreHealth};
 use crate::tenants::{KeyError, Keyring};
 use crate::testmo::{Client, NoClient};
 
@@ -96,24 +97,23 @@ pub enum RunError {
     /// It started, and a defect ended one of its tasks.
     #[error(transparent)]
     TaskEnded(#[from] TaskEnded),
+    /// It started, and its store was moved, deleted or replaced.
+    #[error(transparent)]
+    StoreLost(#[from] FileLost),
 }
 
 /// Runs a worker until `stop` is cancelled, then drains it.
 ///
 /// # Errors
 /// When the worker cannot start. Once it runs, it ends because of `stop`, or because a defect has ended one of its
-/// tasks: then it drains as well, within a limit.
+/// tasks: then it drains as well, within a limit. It ends at once if the file of its store was taken away.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| failpoint::order(order));
     #[cfg(debug_assertions)]
     config.panic_at.iter().for_each(|order| guard::order(order));
     let metrics = Metrics::new()?;
-    let lock = match StoreLocation::of(&config.store) {
-        StoreLocation::File(file) => Some(FileLock::take(&file)?),
-        StoreLocation::Server(_) => None,
-    };
-    let store = Store::open(&config.store, false, Clock::system()).await?;
+    let store = Store::open_for_worker(&config.store, Clock::system()).await?;
     let keyring = Keyring::load(&config.keys.master_key_file)?;
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
@@ -122,7 +122,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let listener = TcpListener::bind(config.observe.listen)
         .await
         .map_err(|source| RunError::Listen { address: config.observe.listen, source })?;
-    if lock.is_some() {
+    if !config.store.is_shared() {
         store.reclaim_leases().await?;
     }
     warn_of_a_clock_behind(&store).await?;
@@ -144,13 +144,23 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         unrouted: later(&amqp.unrouted_queue),
         cases,
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
-        store: Arc::new(store),
+        store: Arc::new(store.clone()),
         client,
         views,
         close: close.clone(),
     };
     let serving = http::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
-    let ended = serve_and_work(config, keyring, metrics, readiness, neighbours, (&links, serving), stop).await;
+    let working = serve_and_work(config, keyring, metrics, readiness.clone(), neighbours, (&links, serving), stop);
+    let ended = tokio::select! {
+        ended = working => ended,
+        change = store.file_changed() => {
+            // Nothing can be stored any more, so nothing may be acknowledged: as in a crash, but what was stored is saved.
+            tracing::error!(%change, "the store was taken away; the worker stops");
+            readiness.set(Task::Store.name(), false);
+            close.cancel();
+            return Err(store.give_up_file(change).await.into());
+        }
+    };
     links.close();
     let limit = ended.is_err().then(|| Instant::now() + GRACE);
     within(limit, "connections to the broker", links.wait()).await;

@@ -29,6 +29,7 @@ mod replicas;
 mod restarts;
 mod shelved;
 mod statuses;
+mod store_files;
 mod support;
 mod twice;
 mod unbound;

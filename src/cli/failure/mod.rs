@@ -7,6 +7,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+/// Every exit code.
+#[cfg(test)]
+pub(crate) const EXIT_CODES: [u8; 6] = [0, 1, 2, 3, 4, 130];
+
 /// Why a command has failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -18,6 +22,8 @@ pub(crate) enum Failure {
     Usage(Words),
     /// The broker, the store or the worker cannot be reached.
     Unreachable(Words),
+    /// The worker's store was moved, deleted or replaced while the worker was running.
+    StoreLost(Words),
     /// A person ended the command by a second signal.
     Interrupted,
     /// The output is no longer read, which is no fault.
@@ -55,20 +61,22 @@ impl Failure {
         Self::finding(format!("the output cannot be written ({error})"), "check where the output is written to")
     }
 
-    /// Returns the exit code: 0 fine, 1 a finding, 2 usage or configuration, 3 unreachable; 130, as in shells, an interrupt.
+    /// Returns the exit code: 0 fine, 1 a finding, 2 usage or configuration, 3 unreachable, 4 the store was taken away;
+    /// 130, as in shells, an interrupt.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Unread => 0,
             Self::Finding(_) | Self::Printed => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
+            Self::StoreLost(_) => 4,
             Self::Interrupted => 130,
         }
     }
 
     /// Prints the failure on standard error, and returns the exit code.
     pub(crate) fn print(&self) -> ExitCode {
-        if let Self::Finding(words) | Self::Usage(words) | Self::Unreachable(words) = self {
+        if let Self::Finding(words) | Self::Usage(words) | Self::Unreachable(words) | Self::StoreLost(words) = self {
             // Without a standard error, the exit code alone has to do.
             drop(write!(io::stderr(), "{words}"));
         }
@@ -106,6 +114,7 @@ impl Display for Words {
 mod tests {
     use testmo_courier::app::{ConnectError, PublishError, StoreError};
     use testmo_courier::config::ConfigError;
+    use testmo_courier::worker::{FileChange, FileLost, FilePart, RunError};
 
     use super::*;
 
@@ -125,6 +134,31 @@ mod tests {
         ];
         for (failure, code) in table {
             assert_eq!(failure.exit_code(), code, "{failure:?}");
+            assert!(EXIT_CODES.contains(&code));
+        }
+    }
+
+    #[test]
+    fn the_remedy_for_a_lost_store_names_where_its_content_is() {
+        let lost = |part, is_replaced, is_complete, is_deleted, copied: bool| {
+            let change = FileChange { file: "/d/x.db".into(), part, is_replaced };
+            let copy = copied.then(|| "/d/x.db.rescued-1".into());
+            let failure = Failure::from(RunError::from(FileLost { change, is_complete, is_deleted, copy }));
+            assert_eq!(failure.exit_code(), 4);
+            let Failure::StoreLost(words) = failure else { panic!() };
+            words.to_string()
+        };
+        let table = [
+            (lost(FilePart::Database, false, true, false, false), "put that file back"),
+            (lost(FilePart::Database, false, true, true, true), "rename /d/x.db.rescued-1 to /d/x.db"),
+            (lost(FilePart::Database, true, true, true, true), "/d/x.db.rescued-1"),
+            (lost(FilePart::Database, false, true, true, false), "restore the latest copy"),
+            (lost(FilePart::Database, true, true, false, false), "find the file that the worker was using"),
+            (lost(FilePart::Log, false, true, false, false), "start the worker again"),
+            (lost(FilePart::Log, true, false, false, false), "keep all of the store's files"),
+        ];
+        for (words, remedy) in table {
+            assert!(words.contains(remedy), "{words}");
         }
     }
 

@@ -4,7 +4,7 @@ use testmo_courier::app::{
     CallError, ConnectError, KeyError, NoClient, OpenError, PublishError, PublishFault, StoreError, TailError,
 };
 use testmo_courier::config::ConfigError;
-use testmo_courier::worker::RunError;
+use testmo_courier::worker::{FileLost, FilePart, RunError};
 
 use super::{Failure, Words};
 
@@ -21,6 +21,11 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing(_) | StoreError::NoDatabase(_) => Self::Usage(Words::split(error)),
+            StoreError::Encoding { .. } => {
+                let text = error.to_string();
+                let (what, remedy) = text.split_once(": ").unwrap_or((&text, ""));
+                Self::usage(what, remedy)
+            }
             StoreError::InUse(_)
             | StoreError::Away(_)
             | StoreError::Refused(_)
@@ -32,12 +37,15 @@ impl From<StoreError> for Failure {
             | StoreError::Disk(_)
             | StoreError::Damaged(_)
             | StoreError::Forbidden(_)
+            | StoreError::NotWritable(_)
             | StoreError::Unreadable(_)
             | StoreError::Newer => Self::Unreachable(Words::split(error)),
             StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {
                 Self::unreachable(error, "check store.url, the owner of the store, and the free space on its disk")
             }
-            StoreError::Panicked(_) => Self::finding(error, "report this defect with the log lines before this one"),
+            StoreError::Data(_) | StoreError::Panicked(_) => {
+                Self::finding(error, "report this defect with the log lines before this one")
+            }
         }
     }
 }
@@ -111,10 +119,44 @@ impl From<RunError> for Failure {
             RunError::Client(error) => error.into(),
             RunError::Listen { .. } => Self::Usage(Words::split(error)),
             RunError::Metrics(_) => Self::Finding(Words::fact(error)),
+            RunError::StoreLost(lost) => Self::StoreLost(Words::new(&lost, remedy_for(&lost))),
             RunError::TaskEnded(_) => Self::finding(
                 error,
                 "start the worker again, no batch is lost; report the defect with the log lines before this one",
             ),
+        }
+    }
+}
+
+/// Returns where the content of the store is, and what to do with it.
+fn remedy_for(lost: &FileLost) -> String {
+    let (file, is_replaced) = (lost.change.file.display(), lost.change.is_replaced);
+    match (lost.change.part, &lost.copy) {
+        (FilePart::Database, Some(copy)) if is_replaced => format!(
+            "the store that the worker was using is in {}: rename it to {file}, unless the file that is there now is \
+             meant to replace it; then start the worker",
+            copy.display()
+        ),
+        (FilePart::Database, Some(copy)) => {
+            format!("its content is in {0}: rename {0} to {file}, then start the worker", copy.display())
+        }
+        (FilePart::Database, None) if lost.is_deleted => {
+            "restore the latest copy of the store; batches that were delivered since are sent again if they are open in \
+             the copy, so check those in Testmo first"
+                .into()
+        }
+        (FilePart::Database, None) if is_replaced => format!(
+            "find the file that the worker was using and rename it to {file}, unless the file that is there now is meant \
+             to replace it; then start the worker"
+        ),
+        (FilePart::Database, None) => {
+            format!("put that file back to {file} (with its -wal file, if there is one), then start the worker")
+        }
+        (FilePart::Log | FilePart::Index, _) if lost.is_complete => {
+            "everything is in the database file: find out what removed the other file, then start the worker again".into()
+        }
+        (FilePart::Log | FilePart::Index, _) => {
+            "keep all of the store's files, find out what changed them, then start the worker again".into()
         }
     }
 }

@@ -126,6 +126,16 @@ impl From<InitError> for Failure {
     fn from(error: InitError) -> Self {
         match error {
             InitError::NoFolder { setting, .. } => Self::usage(error, format!("create the folder, or check {setting}")),
+            InitError::NoStore { .. } => Self::usage(
+                error,
+                "Put the store back, or restore the latest copy. If there never was one, or it is lost, `init --new-store` \
+                 creates an empty store: what is published again is then created again, and every connection has to be \
+                 entered again.",
+            ),
+            InitError::AnotherInit => Self::finding(
+                error,
+                "Copy the master key from the machine where the other `init` ran; the new key of this one was removed unused.",
+            ),
             InitError::NoMasterKey { is_needed: false, .. } => Self::usage(
                 error,
                 "restore the master key file; if it is lost, set up an empty store: this one contains no connections",

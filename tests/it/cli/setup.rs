@@ -30,6 +30,55 @@ async fn a_lost_or_exchanged_master_key_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_store_is_not_replaced_by_an_empty_one_unless_that_is_wanted() {
+    let folder = Folder::with_store();
+    for name in ["testmo-courier.db", "testmo-courier.db-wal", "testmo-courier.db-shm"] {
+        // The last two are there only while the store is used.
+        drop(std::fs::remove_file(folder.path().join(name)));
+    }
+    folder.courier(&["init"]).is(2, &["is there already, but there is no store at testmo-courier.db", "--new-store"]);
+    assert!(!folder.path().join("testmo-courier.db").exists());
+    let told = ["testmo-courier.db (made)", "testmo-courier.key (was there already)"];
+    folder.courier(&["init", "--new-store"]).is(0, &told);
+    folder.courier(&["init", "--new-store"]).is(0, &["testmo-courier.db (was there already)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_inits_at_once_one_makes_everything_and_the_others_say_so() {
+    let folder = Folder::empty();
+    let ends: Vec<End> = tokio::task::block_in_place(|| {
+        let start = |_| {
+            let mut command = folder.command(&["init"]);
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the command starts")
+        };
+        let running: Vec<_> = (0..6).map(start).collect();
+        running.into_iter().map(|child| child.wait_with_output().expect("its end").into()).collect()
+    });
+    let made =
+        |end: &&End| end.out.contains("testmo-courier.db (made)") && end.out.contains("testmo-courier.key (made)");
+    let was_there = |end: &&End| end.out.matches("(was there already)").count() == 2;
+    assert!(ends.iter().all(|end| end.code == Some(0)), "{ends:?}");
+    assert_eq!((ends.iter().filter(made).count(), ends.iter().filter(was_there).count()), (1, 5), "{ends:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_memory_and_unknown_parameters_of_a_file_are_refused() {
+    let folder = Folder::empty();
+    let check = |url: &str, told: &str, code: i32| {
+        std::fs::write(folder.path().join("c.toml"), format!("[store]\nurl = \"{url}\"\n")).expect("a file");
+        folder.courier(&["--config", "c.toml", "config", "check"]).is(code, &[told]);
+    };
+    check("sqlite:x.db?cache=shared&mode=rwc&journal_mode=off", "no parameter `cache`, `journal_mode`", 2);
+    check("sqlite::memory:", "would not outlive the process", 2);
+    check("sqlite:x.db?mode=rwc", "ok", 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_mistakes_in_the_configuration_are_reported_together() {
     let folder = Folder::empty();
     folder.courier(&["config", "check"]).is(0, &["ok"]);

@@ -5,6 +5,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::script::{Script, word};
 
+/// Has a database refuse each record whose `batch_id` is `bad`, as it refuses a value that it cannot hold.
+pub(crate) const REFUSE_BAD: &str = "\
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF NEW.batch_id = 'bad' THEN RAISE EXCEPTION USING ERRCODE = '22P05', MESSAGE = 'unsupported character'; END IF; \
+    RETURN NEW; END $$; \
+    CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON batches FOR EACH ROW EXECUTE FUNCTION refuse()";
+
 /// A private server on loopback; `tests/env/postgres.sh` removes the server when this process ends, however it ends.
 pub(crate) struct Postgres {
     url: String,

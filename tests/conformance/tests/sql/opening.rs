@@ -1,20 +1,10 @@
 //! Checks how a store is opened, and the errors when that fails.
 
 use testmo_courier::clock::Clock;
-use testmo_courier::store::{FileLock, Store, StoreError, StoreHealth};
+use testmo_courier::store::{Store, StoreError, StoreHealth};
 
 use crate::postgres::Postgres;
 use crate::stores::{config_of, connect, postgres, run};
-
-#[test]
-fn a_file_has_one_worker() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("x.db");
-    let first = FileLock::take(&file).unwrap();
-    assert!(matches!(FileLock::take(&file), Err(StoreError::InUse(_))));
-    drop(first);
-    FileLock::take(&file).unwrap();
-}
 
 #[tokio::test]
 async fn a_missing_store_is_reported_with_a_remedy() {
