@@ -15,16 +15,18 @@ pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Repeats a request until the store answers, for at most [`STORE_PATIENCE`].
 ///
 /// # Errors
-/// When the store does not answer by then, was closed, holds a row that cannot be read, or a defect made it panic.
+/// When the store does not answer by then, was closed, holds a row that cannot be read, refuses a value, or a defect
+/// made it panic.
 pub(super) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     let since = Instant::now();
     loop {
         match attempt().await {
-            Err(error @ (StoreError::Closed | StoreError::Unreadable(_) | StoreError::Panicked(_))) => {
-                return Err(error);
-            }
+            Err(
+                error
+                @ (StoreError::Closed | StoreError::Unreadable(_) | StoreError::Data(_) | StoreError::Panicked(_)),
+            ) => return Err(error),
             Err(error) if since.elapsed() < STORE_PATIENCE => {
                 tracing::warn!(%error, "the store failed; trying again");
                 tokio::time::sleep(STORE_PAUSE).await;

@@ -23,6 +23,7 @@ mod own_rows;
 mod pages;
 #[cfg(debug_assertions)]
 mod panics;
+mod refused_values;
 mod replay;
 mod replicas;
 #[cfg(debug_assertions)]

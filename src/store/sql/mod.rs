@@ -115,7 +115,7 @@ pub(in crate::store) enum Bound {
 
 impl<T: Serialize> From<&[T]> for Bound {
     fn from(rows: &[T]) -> Self {
-        Self::Text(crate::batch::json_of(rows))
+        Self::Text(without_nul_escapes(crate::batch::json_of(rows)))
     }
 }
 
@@ -133,6 +133,24 @@ fn query(sql: String, parameters: Vec<Bound>) -> sqlx::query::Query<'static, Any
 /// PostgreSQL keeps no NUL in a text; one that came in a message must not keep the message from being stored.
 fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// The same for rows as JSON, where a NUL is an escape. In a JSON text that is a value itself, the backslash is escaped
+/// again, and PostgreSQL keeps it.
+fn without_nul_escapes(rows: String) -> String {
+    const NUL: &str = "\\u0000";
+    if !rows.contains(NUL) {
+        return rows;
+    }
+    let (mut kept, mut rest) = (String::with_capacity(rows.len()), rows.as_str());
+    while let Some(at) = rest.find(NUL) {
+        let before = &rest[..at];
+        kept.push_str(before);
+        let backslashes = kept.len() - kept.trim_end_matches('\\').len();
+        kept.push_str(if backslashes.is_multiple_of(2) { "\\ufffd" } else { NUL });
+        rest = &rest[at + NUL.len()..];
+    }
+    kept + rest
 }
 
 /// Runs a statement and returns how many rows it changed.
@@ -173,4 +191,21 @@ fn lead(clock: &Clock, told: &[AnyRow]) -> Result<i64, StoreError> {
     let now = told.first().map_or(Err(StoreError::malformed("now")), |row| row.int("now"))?;
     clock.set(now);
     Ok(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_in_a_row_is_replaced_and_one_in_a_json_text_of_a_row_stays() {
+        let text = |value: &str| {
+            let Bound::Text(text) = Bound::from([value].as_slice()) else { panic!() };
+            text
+        };
+        assert_eq!(text("a\0b\0"), r#"["a\ufffdb\ufffd"]"#);
+        assert_eq!(text("a\\\0"), r#"["a\\\ufffd"]"#);
+        let nested = serde_json::to_string("\0").unwrap();
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text(&nested)).unwrap(), [nested]);
+    }
 }

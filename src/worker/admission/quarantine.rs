@@ -1,5 +1,6 @@
 //! Sets a message apart that may have stopped workers, so that it is retried alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::batch::{Reason, excerpt, raw_hash};
@@ -12,8 +13,8 @@ use crate::worker::model::InboundMessage;
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::{count_shelved, shelving_of};
 
-/// Shelves a message undecoded that was in hand when workers stopped, or whose processing panicked. The row that it
-/// came from is removed.
+/// Shelves a message undecoded that was in hand when workers stopped, whose processing panicked, or of which the store
+/// refuses a value. The row that it came from is removed.
 pub(in crate::worker) async fn quarantine(
     context: &WorkerContext,
     message: &InboundMessage,
@@ -27,7 +28,15 @@ pub(in crate::worker) async fn quarantine(
         parks: message.tried_apart,
         ..shelving_of(message, identity, Reason::Suspect, ShelvedUntil::After(Duration::ZERO))
     };
-    commit(context, Commit { shelve: Some(row), unshelve: message.row(), ..Commit::default() }).await?;
+    let change = |row| Commit { shelve: Some(row), unshelve: message.row(), ..Commit::default() };
+    match commit(context, change(row.clone())).await {
+        Err(StoreError::Data(refused)) => {
+            tracing::warn!(message_hash = hash, refused, "the headers of a message are left out");
+            let bytes = Shelving { headers: BTreeMap::new(), detail: None, ..row };
+            commit(context, change(bytes)).await?
+        }
+        stored => stored?,
+    };
     match panic {
         None => tracing::warn!(message_hash = hash, "a message may have stopped workers; the message is tried alone"),
         Some(_) => {

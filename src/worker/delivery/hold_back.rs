@@ -1,4 +1,4 @@
-//! Decides what becomes of a batch when work on it panicked or the store failed.
+//! Decides what becomes of a batch when work on it panicked, or when the store failed or refused a value of it.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause after a panic.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Holds back a batch whose processing panicked: in its lane, apart from others and each time for longer; then on the
-/// shelf, as a suspect.
+/// Holds back a batch whose processing panicked, or of which the store refuses a value: in its lane, apart from others
+/// and each time for longer; then on the shelf, as a suspect.
 pub(in crate::worker) async fn hold_back(
     context: &WorkerContext,
     mut batch: Box<ActiveBatch>,
@@ -34,7 +34,7 @@ pub(in crate::worker) async fn hold_back(
         let setting_apart = quarantine(context, &batch.message, Some(panic));
         match unit(context, Task::Dispatcher, &batch.key, setting_apart).await {
             Ok(()) => return (batch, Disposition::Shelved),
-            Err(StoreError::Panicked(_)) => {}
+            Err(StoreError::Panicked(_) | StoreError::Data(_)) => {}
             Err(error) => return store_failed(batch, &error),
         }
     }

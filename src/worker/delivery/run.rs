@@ -92,7 +92,7 @@ async fn dispose(
             batch.store_failing_since = None;
             (batch, disposition)
         }
-        Err(StoreError::Panicked(panic)) => hold_back(&delivery.context, batch, &panic).await,
+        Err(StoreError::Panicked(why) | StoreError::Data(why)) => hold_back(&delivery.context, batch, &why).await,
         Err(error) => store_failed(batch, &error),
     }
 }

@@ -141,8 +141,8 @@ async fn held_up(
     batch: Box<ActiveBatch>,
     error: StoreError,
 ) -> (Box<ActiveBatch>, Disposition) {
-    if let StoreError::Panicked(panic) = error {
-        return hold_back(context, batch, &panic).await;
+    if let StoreError::Panicked(why) | StoreError::Data(why) = error {
+        return hold_back(context, batch, &why).await;
     }
     let StoreError::Unreadable(row) = error else { return (batch, Disposition::GiveBack) };
     let parking = park_unreadable(context, &batch, &row);

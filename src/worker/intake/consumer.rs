@@ -58,8 +58,8 @@ async fn take(context: &WorkerContext, delivery: Delivery) -> Option<DispatcherC
             return Some(DispatcherCommand::Work(batch, Box::new(target)));
         }
         Ok(None) => acknowledge(handle).await,
-        Err(StoreError::Panicked(panic)) => {
-            let setting_apart = patiently(|| quarantine(context, &message, Some(&panic)));
+        Err(StoreError::Panicked(why) | StoreError::Data(why)) => {
+            let setting_apart = patiently(|| quarantine(context, &message, Some(&why)));
             let stored = unit(context, Task::Intake, &message, setting_apart).await;
             end_held_back(handle, stored).await;
         }

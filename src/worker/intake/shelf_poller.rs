@@ -138,8 +138,8 @@ async fn take_leased(
             drop(commands.send(DispatcherCommand::Work(batch, Box::new(target))).await);
         }
         Ok(None) => {}
-        Err(StoreError::Panicked(panic)) => {
-            let setting_apart = quarantine(context, &message, Some(&panic));
+        Err(StoreError::Panicked(why) | StoreError::Data(why)) => {
+            let setting_apart = quarantine(context, &message, Some(&why));
             if let Err(error) = unit(context, Task::Shelf, &what, setting_apart).await {
                 tracing::warn!(%error, %id, "a shelved batch could not be returned to the shelf; its lease expires");
             }

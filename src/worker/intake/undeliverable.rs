@@ -92,10 +92,15 @@ pub(super) async fn shelve(
     };
     match unit(context, task, &message, rejecting).await {
         Ok(()) => acknowledge(handle).await,
-        Err(StoreError::Panicked(panic)) => {
-            // Reading the message only to name its tenant is not worth another panic.
+        Err(StoreError::Panicked(panic) | StoreError::Data(panic)) => {
+            // Reading the message only to name its tenant is not worth another panic; what is shelved is its bytes.
+            message.headers.retain(|name, _| name == RAW_HEADERS);
             let detail = format!("{detail}; a defect in the worker stopped the reading of the message: {panic}");
-            let stored = unit(context, task, &message, patiently(|| unread(detail.clone()))).await;
+            let unread = || {
+                let rejection = Rejection { reason, subject: None, faults: vec![], detail: detail.clone() };
+                reject(context, &message, rejection)
+            };
+            let stored = unit(context, task, &message, patiently(unread)).await;
             end_held_back(handle, stored).await;
         }
         Err(error) => {

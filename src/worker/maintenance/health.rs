@@ -105,7 +105,10 @@ impl Watched {
         let pinging = unit(&context, Task::Health, &"the store", context.store.ping());
         let failure = match tokio::time::timeout(ANSWER, pinging).await {
             // A row that this version cannot read, or a panic, does not mean that the store is unavailable.
-            Ok(Ok(()) | Err(StoreError::Unreadable(_) | StoreError::Malformed(_) | StoreError::Panicked(_))) => None,
+            Ok(Ok(())) => None,
+            Ok(Err(
+                StoreError::Unreadable(_) | StoreError::Malformed(_) | StoreError::Data(_) | StoreError::Panicked(_),
+            )) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(format!("the store does not answer within {ANSWER:?}")),
         };
