@@ -38,9 +38,9 @@ async fn a_lost_store_is_not_replaced_by_an_empty_one_unless_that_is_wanted() {
     }
     folder.courier(&["init"]).is(2, &["is there already, but there is no store at testmo-courier.db", "--new-store"]);
     assert!(!folder.path().join("testmo-courier.db").exists());
-    let told = ["testmo-courier.db (made)", "testmo-courier.key (was there already)"];
+    let told = ["testmo-courier.db (created)", "testmo-courier.key (exists already)"];
     folder.courier(&["init", "--new-store"]).is(0, &told);
-    folder.courier(&["init", "--new-store"]).is(0, &["testmo-courier.db (was there already)"]);
+    folder.courier(&["init", "--new-store"]).is(0, &["testmo-courier.db (exists already)"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,9 +59,10 @@ async fn of_several_inits_at_once_one_makes_everything_and_the_others_say_so() {
         let running: Vec<_> = (0..6).map(start).collect();
         running.into_iter().map(|child| child.wait_with_output().expect("its end").into()).collect()
     });
-    let made =
-        |end: &&End| end.out.contains("testmo-courier.db (made)") && end.out.contains("testmo-courier.key (made)");
-    let was_there = |end: &&End| end.out.matches("(was there already)").count() == 2;
+    let made = |end: &&End| {
+        end.out.contains("testmo-courier.db (created)") && end.out.contains("testmo-courier.key (created)")
+    };
+    let was_there = |end: &&End| end.out.matches("(exists already)").count() == 2;
     assert!(ends.iter().all(|end| end.code == Some(0)), "{ends:?}");
     assert_eq!((ends.iter().filter(made).count(), ends.iter().filter(was_there).count()), (1, 5), "{ends:?}");
 }
