@@ -142,11 +142,21 @@ impl Slot {
                     () = end.cancelled() => return Ok(()),
                     job = self.next_job() => job,
                 };
-                let Some(Job { message, reply, .. }) = job else {
+                let Some(Job { message, mut reply, .. }) = job else {
                     return Ok(());
                 };
                 let name = message.name();
-                let result = guarded(self.send(&channel, message)).await.unwrap_or_else(|panic| {
+                let unwanted = async {
+                    end.cancelled().await;
+                    reply.closed().await;
+                };
+                let sent = tokio::select! {
+                    biased;
+                    sent = guarded(self.send(&channel, message)) => sent,
+                    // Closing the channel does not take the message back, so it may be stored nevertheless.
+                    () = unwanted => return Ok(()),
+                };
+                let result = sent.unwrap_or_else(|panic| {
                     self.panics.add();
                     tracing::error!(message = name, %panic, "a defect stopped the publishing of a message");
                     Err(PublishError::Unknown { cause: format!("a defect: {panic}") })

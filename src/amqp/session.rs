@@ -182,9 +182,11 @@ impl Consumption {
     /// Consumes until closed (`Ok`) or until the session can no longer be used.
     async fn consume(&mut self, link: &Link, session: &mut Session) -> Result<(), CallError> {
         let mut changes = link.changes();
-        let broken = session.broken.clone();
+        let (broken, close) = (session.broken.clone(), self.close.clone());
         loop {
-            self.adjust(session).await?;
+            // A broker that does not answer must not hold up the closing, which gives back what was not handed over.
+            let Some(adjusted) = close.run_until_cancelled(self.adjust(session)).await else { return Ok(()) };
+            adjusted?;
             tokio::select! {
                 biased;
                 () = self.close.cancelled() => return Ok(()),

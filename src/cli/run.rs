@@ -12,7 +12,7 @@ use super::signals::Signals;
 
 pub(super) const EXAMPLES: &str = "\
 On SIGTERM or Ctrl-C the worker takes no more batches, lets its requests finish for at most worker.drain_timeout,
-and ends. A second signal ends the worker at once; no batch is lost.
+and ends within 5 seconds after that. A second signal ends the worker at once; no batch is lost.
 
 Examples:
   testmo-courier run

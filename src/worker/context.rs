@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 use super::model::Backlogs;
+use super::stop::Stop;
 use super::turns::Turns;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -22,6 +23,7 @@ pub(super) struct WorkerContext {
     pub(super) client: Client,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
+    pub(super) stop: Stop,
     /// The name of this worker in claims and leases.
     pub(super) holder: String,
     /// Who may work on a message.

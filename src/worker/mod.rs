@@ -5,7 +5,7 @@
 //! | folder or file | responsibility |
 //! | --- | --- |
 //! | `model` | values that the steps pass on |
-//! | `context`, `turns`, `store_retry`, `unit`, `backoff`, `offload`, `failpoint` | what every step needs |
+//! | `context`, `stop`, `turns`, `store_retry`, `unit`, `backoff`, `offload`, `failpoint` | what every step needs |
 //! | `outcome` | stores what becomes of a batch |
 //! | `admission` | turns a message into a batch in hand, or rejects it |
 //! | `reconciliation` | what is remembered of accounts to reconcile with Testmo |
@@ -32,6 +32,7 @@ mod offload;
 mod outbox;
 mod outcome;
 mod reconciliation;
+mod stop;
 mod store_retry;
 mod supervisor;
 mod turns;
@@ -51,6 +52,8 @@ use tokio_util::task::TaskTracker;
 pub use self::dispatch::View;
 pub use self::loops::TaskEnded;
 use self::loops::{GRACE, Loops, within};
+use self::stop::ALL_OVER;
+pub use self::stop::Stopped;
 pub use self::supervisor::{Neighbours, work};
 use crate::amqp::{Intake, Publisher, Subscription};
 use crate::clock::Clock;
@@ -100,14 +103,36 @@ pub enum RunError {
     /// It started, and its store was moved, deleted or replaced.
     #[error(transparent)]
     StoreLost(#[from] FileLost),
+    /// It was asked to stop, and the drain time was over before everything had ended.
+    #[error("stopped before everything had ended; what was cut: {}", .0.join(", "))]
+    Cut(Vec<&'static str>),
 }
 
 /// Runs a worker until `stop` is cancelled, then drains it.
 ///
 /// # Errors
-/// When the worker cannot start. Once it runs, it ends because of `stop`, or because a defect has ended one of its
-/// tasks: then it drains as well, within a limit. It ends at once if the file of its store was taken away.
+/// When the worker cannot start, a defect has ended one of its tasks, or something was cut because the drain time was
+/// over. Some seconds after the drain time it has ended, whatever its dependencies do. It ends at once if the file of its
+/// store was taken away.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
+    // Before the worker has started nothing is under way, so nothing has to be drained.
+    match stop.run_until_cancelled(Box::pin(start(config))).await {
+        Some(started) => run_started(started?, stop).await,
+        None => Ok(()),
+    }
+}
+
+/// A worker with everything that it needs to work.
+struct Started {
+    config: Config,
+    keyring: Keyring,
+    metrics: Metrics,
+    store: Store,
+    client: Client,
+    listener: TcpListener,
+}
+
+async fn start(config: Config) -> Result<Started, RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| failpoint::order(order));
     #[cfg(debug_assertions)]
@@ -128,6 +153,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     warn_of_a_clock_behind(&store).await?;
     warn_of_insecure_origins(&config, &metrics);
     let client = Client::new(&config.testmo, store.clock())?;
+    Ok(Started { config, keyring, metrics, store, client, listener })
+}
+
+async fn run_started(started: Started, stop: CancellationToken) -> Result<(), RunError> {
+    let Started { config, keyring, metrics, store, client, listener } = started;
     let (links, close) = (TaskTracker::new(), CancellationToken::new());
     let amqp = &config.amqp;
     let subscription = |queue: &str, prefetch| Subscription { queue: queue.to_owned(), prefetch };
@@ -149,10 +179,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         views,
         close: close.clone(),
     };
+    let drain = config.worker.drain_timeout;
     let serving = http::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
-    let working = serve_and_work(config, keyring, metrics, readiness.clone(), neighbours, (&links, serving), stop);
-    let ended = tokio::select! {
-        ended = working => ended,
+    let working =
+        serve_and_work(config, keyring, metrics, readiness.clone(), neighbours, (&links, serving), stop.clone());
+    let (ended, stopped_at) = tokio::select! {
+        ended = noting_the_stop(working, &stop) => ended,
         change = store.file_changed() => {
             // Nothing can be stored any more, so nothing may be acknowledged: as in a crash, but what was stored is saved.
             tracing::error!(%change, "the store was taken away; the worker stops");
@@ -162,10 +194,32 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         }
     };
     links.close();
-    let limit = ended.is_err().then(|| Instant::now() + GRACE);
-    within(limit, "connections to the broker", links.wait()).await;
+    let limit = match &ended {
+        Ok(_) => stopped_at + drain + ALL_OVER,
+        Err(_) => Instant::now() + GRACE,
+    };
+    let closed = within(Some(limit), LINKS, links.wait()).await;
     tracing::info!("stopped");
-    Ok(ended?)
+    match ended? {
+        Stopped::Drained if closed.is_some() => Ok(()),
+        Stopped::Drained => Err(RunError::Cut(vec![LINKS])),
+        Stopped::Cut(what) => Err(RunError::Cut(what)),
+    }
+}
+
+/// What is waited for last.
+const LINKS: &str = "connections to the broker";
+
+/// Waits for the end of some work, and returns it with the time at which `stop` was cancelled.
+async fn noting_the_stop<T>(work: impl Future<Output = T>, stop: &CancellationToken) -> (T, Instant) {
+    let (mut work, mut stopped_at) = (pin!(work), None);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if stopped_at.is_none() => stopped_at = Some(Instant::now()),
+            ended = &mut work => return (ended, stopped_at.unwrap_or_else(Instant::now)),
+        }
+    }
 }
 
 /// Works for as long as metrics and health are served.
@@ -177,7 +231,7 @@ async fn serve_and_work(
     neighbours: Neighbours,
     (links, serving): (&TaskTracker, impl Future<Output = ()> + Send + 'static),
     stop: CancellationToken,
-) -> Result<(), TaskEnded> {
+) -> Result<Stopped, TaskEnded> {
     // A defect cancels it as well, which must not count as a person's first signal.
     let stop = stop.child_token();
     let drain = config.worker.drain_timeout;
@@ -189,7 +243,8 @@ async fn serve_and_work(
         ended = loops.until_stopped(&stop, &readiness) => ended,
     };
     let limit = ended.is_err().then(|| Instant::now() + drain + GRACE);
-    within(limit, "the worker", working).await.unwrap_or(Ok(())).and(ended)
+    let worked = within(limit, "the worker", working).await.unwrap_or(Ok(Stopped::Drained));
+    ended.and(worked)
 }
 
 /// The name of the store's fact that recognizes its master key.

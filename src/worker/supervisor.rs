@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,7 +15,7 @@ use super::dispatch::{Dispatcher, DispatcherCommand, View};
 use super::intake::consumer::take_batches;
 use super::intake::shelf_poller::take_from_shelf;
 use super::intake::undeliverable::{GIVEN_UP, UNROUTED, take_undeliverable};
-use super::loops::{GRACE, Loops, TaskEnded, while_kept, within};
+use super::loops::{Loops, TaskEnded, while_kept, within};
 use super::maintenance::counts::keep_counts;
 use super::maintenance::health::{Panics, Watched, watch};
 use super::maintenance::key_expiry::report_expiring_keys;
@@ -22,8 +23,9 @@ use super::maintenance::late_duplicates::check_late_duplicates;
 use super::maintenance::prune::prune;
 use super::maintenance::reverify::reverify;
 use super::model::Backlogs;
-use super::outbox::{RELAY_CAPACITY, relay};
+use super::outbox::{FAREWELL, RELAY_CAPACITY, relay};
 use super::reconciliation::memory::ReconcileMemory;
+use super::stop::{Stop, Stopped, WORK_OVER, stopped};
 use super::turns::{Turns, instance_name};
 use crate::amqp::{Intake, IntakeControl, Publish};
 use crate::config::Config;
@@ -34,9 +36,6 @@ use crate::store::Storage;
 use crate::store::outbox::OutboxEvent;
 use crate::tenants::{Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client};
-
-/// How long a worker may take to store that it ends in order.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
 
 /// The neighbours of a worker.
 pub struct Neighbours {
@@ -58,11 +57,11 @@ pub struct Neighbours {
     pub close: CancellationToken,
 }
 
-/// Works until `stop` is cancelled, then drains; closes the store at the end.
+/// Works until `stop` is cancelled, then drains; closes the store at the end. Nothing is waited for beyond the drain
+/// time and a few seconds.
 ///
 /// # Errors
-/// When a defect has ended one of its tasks. If that happens before `stop`, `stop` is cancelled here, and nothing is
-/// waited for beyond the drain time and a few seconds.
+/// When a defect has ended one of its tasks. If that happens before `stop`, `stop` is cancelled here.
 pub async fn work(
     config: Config,
     keyring: Keyring,
@@ -70,48 +69,105 @@ pub async fn work(
     readiness: Readiness,
     neighbours: Neighbours,
     stop: CancellationToken,
-) -> Result<(), TaskEnded> {
+) -> Result<Stopped, TaskEnded> {
     let Neighbours { cases, dead, unrouted, publisher, store, client, views, close } = neighbours;
     let (fresh_events, fresh) = mpsc::channel(RELAY_CAPACITY);
-    let context = Arc::new(context_of(config, keyring, metrics, store, client, fresh_events));
+    let (stop, cuts) = Stop::new(stop);
+    let context = Arc::new(context_of(config, keyring, metrics, store, client, (fresh_events, stop.clone())));
+    // Not one of the tasks that are waited for: it has to go on when they hang.
+    let phases = TaskTracker::new().spawn(stop.clone().follow(context.config.worker.drain_timeout));
     let intakes = [&cases, &dead, &unrouted];
     let controls = intakes.map(Intake::control);
-    context.turns.begin(&controls, &stop).await;
+    context.turns.begin(&controls, stop.draining()).await;
     let mut loops = Loops::new();
     let tasks = TaskTracker::new();
     let watched = watched_of(&context, &readiness, intakes, &*publisher);
-    loops.spawn(&tasks, Task::Health, watch(watched, close.child_token()));
-    loops.spawn(&tasks, Task::Health, keep_counts(context.clone(), close.child_token()));
-    loops.spawn(&tasks, Task::Publisher, while_kept(publisher.status(), close.child_token()));
-    loops.spawn(&tasks, Task::Store, while_store_works(context.store.clone(), close.child_token()));
-    let (relaying, relayed) = (TaskTracker::new(), CancellationToken::new());
-    loops.spawn(&relaying, Task::OutboxRelay, relay(context.clone(), publisher, fresh, relayed.clone()));
+    start_watching(&loops, &tasks, watched, &*publisher, &close);
+    let relays =
+        Relays { tracker: TaskTracker::new(), drained: CancellationToken::new(), left: CancellationToken::new() };
+    let relaying = relay(context.clone(), publisher, fresh, (relays.drained.clone(), relays.left.clone()));
+    loops.spawn(&relays.tracker, Task::OutboxRelay, unless_over(stop.clone(), Task::OutboxRelay, relaying));
     let (to_dispatcher, commands) = mpsc::channel(16);
-    start_intake(&loops, &tasks, &context, [cases, dead, unrouted], &to_dispatcher, &stop);
+    start_intake(&loops, &tasks, &context, [cases, dead, unrouted], &to_dispatcher);
     drop(to_dispatcher);
     let memory = Arc::new(ReconcileMemory::default());
-    start_maintenance(&loops, &tasks, &context, &memory, &stop);
-    let dispatcher = Dispatcher::new(Arc::new(Delivery::new(context.clone(), memory)));
-    let dispatching = loops.spawn(&tasks, Task::Dispatcher, dispatcher.run(commands, views, stop.clone()));
+    start_maintenance(&loops, &tasks, &context, &memory);
+    let dispatching = Dispatcher::new(Arc::new(Delivery::new(context.clone(), memory))).run(commands, views);
+    let dispatching = loops.spawn(&tasks, Task::Dispatcher, unless_over(stop.clone(), Task::Dispatcher, dispatching));
 
-    let ended = loops.until_stopped(&stop, &readiness).await;
-    // Otherwise a task that is gone could keep the others waiting forever.
-    let limit = ended.is_err().then(|| Instant::now() + context.config.worker.drain_timeout + GRACE);
+    let ended = loops.until_stopped(stop.draining(), &readiness).await;
     controls.iter().for_each(IntakeControl::stop);
+    let limit = Instant::now() + context.config.worker.drain_timeout + WORK_OVER;
     context.turns.close();
-    within(limit, "requests in flight", dispatching).await;
-    relayed.cancel();
-    relaying.close();
-    within(limit, "events", relaying.wait()).await;
+    cease(&context, dispatching, relays, &tasks, &close).await;
+    let ended = ended.and_then(|()| loops.panicked());
+    close_store(&context, ended.is_ok(), limit).await;
+    phases.abort();
+    ended.map(|()| stopped(cuts))
+}
+
+/// The task that publishes events, and the tokens of its end.
+struct Relays {
+    tracker: TaskTracker,
+    /// Cancelled once no more events are stored.
+    drained: CancellationToken,
+    /// Cancelled when the events that are still under way are left to another worker or the next start.
+    left: CancellationToken,
+}
+
+/// Waits for the end of each task, in order. What waits for something that does not come is cut by the phases of the
+/// stop, and a task that is gone keeps nobody waiting beyond them.
+async fn cease(
+    context: &WorkerContext,
+    dispatching: JoinHandle<()>,
+    relays: Relays,
+    tasks: &TaskTracker,
+    close: &CancellationToken,
+) {
+    let stop = &context.stop;
+    drop(dispatching.await);
+    relays.drained.cancel();
+    relays.tracker.close();
+    tokio::select! {
+        biased;
+        () = relays.tracker.wait() => {}
+        () = sleep(FAREWELL) => {}
+        () = stop.is_cut_for(EVENTS_AFTER_CUT) => {}
+    }
+    relays.left.cancel();
+    relays.tracker.wait().await;
     close.cancel();
     tasks.close();
-    within(limit, "tasks", tasks.wait()).await;
-    let ended = ended.and_then(|()| loops.panicked());
-    if ended.is_ok() {
-        within(Some(Instant::now() + LONGEST_FAREWELL), "the store", context.turns.end()).await;
+    tasks.wait().await;
+}
+
+/// Closes the store; after an end in order, the store keeps that first.
+async fn close_store(context: &WorkerContext, in_order: bool, limit: Instant) {
+    let closing = async {
+        if in_order {
+            context.turns.end().await;
+        }
+        context.store.close().await;
+    };
+    if within(Some(limit), STORE, closing).await.is_none() {
+        context.stop.note_cut(STORE);
     }
-    within(limit, "the store", context.store.close()).await;
-    ended
+}
+
+/// How long after the cut events are still published.
+const EVENTS_AFTER_CUT: Duration = Duration::from_secs(2);
+
+/// What is closed last.
+const STORE: &str = "the store";
+
+/// Runs the loop of a task until the cut.
+async fn unless_cut(stop: Stop, task: Task, work: impl Future<Output = ()>) {
+    stop.unless_cut(task.name(), work).await.unwrap_or_default();
+}
+
+/// Runs the loop of a task that gives back at the cut what it holds.
+async fn unless_over(stop: Stop, task: Task, work: impl Future<Output = ()>) {
+    stop.unless_over(task.name(), work).await.unwrap_or_default();
 }
 
 fn context_of(
@@ -120,7 +176,7 @@ fn context_of(
     metrics: Metrics,
     store: Arc<dyn Storage>,
     client: Client,
-    fresh_events: mpsc::Sender<OutboxEvent>,
+    (fresh_events, stop): (mpsc::Sender<OutboxEvent>, Stop),
 ) -> WorkerContext {
     let holder = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
     WorkerContext {
@@ -133,6 +189,7 @@ fn context_of(
         outbox_wanted: Arc::new(Notify::new()),
         fresh_events,
         metrics,
+        stop,
         clock: store.clock(),
         store,
         config,
@@ -169,27 +226,43 @@ async fn while_store_works(store: Arc<dyn Storage>, close: CancellationToken) {
     }
 }
 
+/// Starts the tasks that watch the neighbours until `close`.
+fn start_watching(
+    loops: &Loops,
+    tasks: &TaskTracker,
+    watched: Watched,
+    publisher: &dyn Publish,
+    close: &CancellationToken,
+) {
+    let (context, closed) = (watched.context.clone(), close.clone());
+    loops.spawn(tasks, Task::Health, keep_counts(context.clone(), close.child_token()));
+    let watching = watch(watched, close.child_token());
+    // A check of a store that does not answer is given up.
+    loops.spawn(tasks, Task::Health, async move { closed.run_until_cancelled(watching).await.unwrap_or_default() });
+    loops.spawn(tasks, Task::Publisher, while_kept(publisher.status(), close.child_token()));
+    loops.spawn(tasks, Task::Store, while_store_works(context.store.clone(), close.child_token()));
+}
+
 fn start_intake(
     loops: &Loops,
     tasks: &TaskTracker,
     context: &Arc<WorkerContext>,
     [cases, dead, unrouted]: [Intake; 3],
     commands: &mpsc::Sender<DispatcherCommand>,
-    stop: &CancellationToken,
 ) {
-    loops.spawn(tasks, Task::Intake, take_batches(context.clone(), cases, commands.clone()));
-    loops.spawn(tasks, Task::DeadQueue, take_undeliverable(context.clone(), dead, GIVEN_UP));
-    loops.spawn(tasks, Task::UnroutedQueue, take_undeliverable(context.clone(), unrouted, UNROUTED));
-    loops.spawn(tasks, Task::Shelf, take_from_shelf(context.clone(), commands.clone(), stop.clone()));
+    let stop = &context.stop;
+    let batches = take_batches(context.clone(), cases, commands.clone());
+    loops.spawn(tasks, Task::Intake, unless_cut(stop.clone(), Task::Intake, batches));
+    for (intake, undeliverable) in [(dead, GIVEN_UP), (unrouted, UNROUTED)] {
+        let taking = take_undeliverable(context.clone(), intake, undeliverable);
+        loops.spawn(tasks, undeliverable.0, unless_cut(stop.clone(), undeliverable.0, taking));
+    }
+    let from_shelf = take_from_shelf(context.clone(), commands.clone());
+    loops.spawn(tasks, Task::Shelf, unless_cut(stop.clone(), Task::Shelf, from_shelf));
 }
 
-fn start_maintenance(
-    loops: &Loops,
-    tasks: &TaskTracker,
-    context: &Arc<WorkerContext>,
-    memory: &Arc<ReconcileMemory>,
-    stop: &CancellationToken,
-) {
+fn start_maintenance(loops: &Loops, tasks: &TaskTracker, context: &Arc<WorkerContext>, memory: &Arc<ReconcileMemory>) {
+    let stop = context.stop.draining();
     let late_check = check_late_duplicates(context.clone(), memory.clone(), stop.clone());
     loops.spawn(tasks, Task::Recheck, reverify(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::LateDuplicates, late_check);

@@ -30,6 +30,7 @@ mod replicas;
 mod restarts;
 mod shelved;
 mod statuses;
+mod stopping;
 mod store_files;
 mod support;
 mod twice;

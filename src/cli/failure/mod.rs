@@ -24,6 +24,8 @@ pub(crate) enum Failure {
     Unreachable(Words),
     /// The worker's store was moved, deleted or replaced while the worker was running.
     StoreLost(Words),
+    /// The worker stopped on request, but not everything had ended in time.
+    Cut(Words),
     /// A person ended the command by a second signal.
     Interrupted,
     /// The output is no longer read, which is no fault.
@@ -61,8 +63,8 @@ impl Failure {
         Self::finding(format!("the output cannot be written ({error})"), "check where the output is written to")
     }
 
-    /// Returns the exit code: 0 fine, 1 a finding, 2 usage or configuration, 3 unreachable, 4 the store was taken away;
-    /// 130, as in shells, an interrupt.
+    /// Returns the exit code: 0 fine, 1 a finding, 2 usage or configuration, 3 unreachable, 4 the store was taken away,
+    /// 5 something was cut at the stop; 130, as in shells, an interrupt.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Unread => 0,
@@ -70,13 +72,19 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::StoreLost(_) => 4,
+            Self::Cut(_) => 5,
             Self::Interrupted => 130,
         }
     }
 
     /// Prints the failure on standard error, and returns the exit code.
     pub(crate) fn print(&self) -> ExitCode {
-        if let Self::Finding(words) | Self::Usage(words) | Self::Unreachable(words) | Self::StoreLost(words) = self {
+        if let Self::Finding(words)
+        | Self::Usage(words)
+        | Self::Unreachable(words)
+        | Self::StoreLost(words)
+        | Self::Cut(words) = self
+        {
             // Without a standard error, the exit code alone has to do.
             drop(write!(io::stderr(), "{words}"));
         }

@@ -120,6 +120,10 @@ impl From<RunError> for Failure {
             RunError::Listen { .. } => Self::Usage(Words::split(error)),
             RunError::Metrics(_) => Self::Finding(Words::fact(error)),
             RunError::StoreLost(lost) => Self::StoreLost(Words::new(&lost, remedy_for(&lost))),
+            RunError::Cut(_) => Self::Cut(Words::new(
+                error,
+                "no batch is lost: leases expire, and the broker redelivers the messages in flight",
+            )),
             RunError::TaskEnded(_) => Self::finding(
                 error,
                 "start the worker again, no batch is lost; report the defect with the log lines before this one",

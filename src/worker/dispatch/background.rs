@@ -1,4 +1,5 @@
 //! Runs the work that the dispatcher must not wait for: shelving, resolving again, acknowledging and giving back.
+//! Batches whose work is cut come again as after a crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,12 @@ impl Background {
         Self { context, tasks: TaskTracker::new(), commands }
     }
 
-    /// Waits until all tasks have ended.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.context.stop.clone();
+        self.tasks.spawn(async move { stop.unless_cut("batches on their way to the shelf", work).await });
+    }
+
+    /// Waits until all tasks have ended, which is soon once they are cut.
     pub(super) async fn finished(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -46,7 +52,7 @@ impl Background {
     /// Resolves and renders a batch again whose connection has changed.
     pub(super) fn resolve_again(&self, batch: Box<ActiveBatch>) {
         let (context, commands) = (self.context.clone(), self.commands.clone());
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let admitting = admit(&context, batch.message.clone());
             let (batch, disposition) = match unit(&context, Task::Dispatcher, &batch.key, admitting).await {
                 Ok(Some(admitted)) => {
@@ -64,7 +70,7 @@ impl Background {
     /// Shelves a batch for `wait`, whose turn is expected after `expected`.
     pub(super) fn shelve(&self, batch: Box<ActiveBatch>, reason: Reason, wait: Duration, expected: Duration) {
         let (context, commands) = (self.context.clone(), self.commands.clone());
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let (until, expected) = (ShelvedUntil::After(wait), ShelvedUntil::After(expected));
             let parking = park_expecting(&context, &batch, reason, None, until, expected);
             let (batch, disposition) = match unit(&context, Task::Dispatcher, &batch.key, parking).await {
@@ -116,9 +122,10 @@ impl Background {
 
     /// Gives a batch back after a pause, so that it does not come again and again at once.
     pub(super) fn give_back_later(&self, key: WorkKey) {
-        let commands = self.commands.clone();
-        self.tasks.spawn(async move {
-            tokio::time::sleep(HELD_BACK).await;
+        let (context, commands) = (self.context.clone(), self.commands.clone());
+        self.spawn(async move {
+            // A worker that stops gives back everything anyway.
+            drop(tokio::time::timeout(HELD_BACK, context.stop.draining().cancelled()).await);
             // The dispatcher is gone only when everything has been given back.
             drop(commands.send(DispatcherCommand::GiveBack(key)));
         });
@@ -127,7 +134,7 @@ impl Background {
     /// Runs a task. If it panics, a delivery or a lease comes again later.
     pub(super) fn run(&self, what: String, task: impl Future<Output = ()> + Send + 'static) {
         let context = self.context.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             if let Err(panic) = guarded(task).await {
                 panicked(&context, Task::Dispatcher, &what, panic);
             }
@@ -162,6 +169,9 @@ pub(super) async fn give_back(context: Arc<WorkerContext>, targets: Vec<AckTarge
             }
             AckTarget::Lease { id, generation, .. } => leases.push((id, generation)),
         }
+    }
+    if leases.is_empty() {
+        return;
     }
     if let Err(error) = context.store.release(&leases).await {
         tracing::debug!(%error, "leases could not be released; they expire");

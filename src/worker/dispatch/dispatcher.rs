@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::background::{Background, give_back};
 use super::command::{DispatcherCommand, View};
@@ -29,6 +28,8 @@ use crate::worker::model::{ActiveBatch, Disposition, Dispositions, LaneUpdate, P
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long a lane waits before it asks again for a permit that other workers have used up.
 const HOLD: Duration = Duration::from_millis(50);
+/// How long after the cut batches are still given back; what is not given back then comes again by itself.
+const GIVING_BACK: Duration = Duration::from_secs(1);
 
 /// The one task that owns the lanes of a worker.
 pub(in crate::worker) struct Dispatcher {
@@ -73,13 +74,13 @@ impl Dispatcher {
         }
     }
 
-    /// Works until `stop`, then lets what is under way finish within the drain time and gives back the rest.
+    /// Works until the worker drains, then lets what is under way finish until the cut and gives back the rest.
     pub(in crate::worker) async fn run(
         mut self,
         mut commands: mpsc::Receiver<DispatcherCommand>,
         mut views: mpsc::Receiver<View>,
-        stop: CancellationToken,
     ) {
+        let stop = self.context.stop.draining().clone();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
@@ -314,17 +315,15 @@ impl Dispatcher {
     }
 
     async fn drain(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
-        let deadline = Instant::now() + self.context.config.worker.drain_timeout;
+        let stop = self.context.stop.clone();
         tracing::info!(requests = self.work.len(), batches = self.in_flight.len(), "the worker is stopping");
         while !self.work.is_empty() {
             tokio::select! {
                 biased;
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
-                () = sleep_until(deadline) => {
-                    tracing::warn!(
-                        requests = self.work.len(),
-                        "the drain timeout is over; claims stay until their leases expire"
-                    );
+                () = stop.is_cut() => {
+                    tracing::warn!(requests = self.work.len(), "the drain timeout is over; claims stay until their leases expire");
+                    stop.note_cut("requests to Testmo");
                     self.work.shutdown().await;
                 }
             }
@@ -338,7 +337,11 @@ impl Dispatcher {
             self.handle(command);
         }
         let targets = self.in_flight.clear();
-        give_back(self.context.clone(), targets).await;
+        tokio::select! {
+            biased;
+            () = give_back(self.context.clone(), targets) => {}
+            () = stop.is_cut_for(GIVING_BACK) => stop.note_cut("batches that were given back"),
+        }
         self.background.finished().await;
     }
 }

@@ -52,7 +52,8 @@ async fn take(context: &WorkerContext, delivery: Delivery) -> Option<DispatcherC
     let hash = context.turns.hash_of(&message.body);
     let message = message_of(context, Task::Intake, message);
     let admitting = admit_or_quarantine(context, &message, &turn, hash.as_deref());
-    match unit(context, Task::Intake, &message, admitting).await {
+    let admitted = unit(context, Task::Intake, &message, admitting);
+    match context.stop.unless_draining(admitted).await.unwrap_or(Err(StoreError::Closed)) {
         Ok(Some(batch)) => {
             let target = AckTarget::Delivery { handle, generation, turn };
             return Some(DispatcherCommand::Work(batch, Box::new(target)));
@@ -60,8 +61,8 @@ async fn take(context: &WorkerContext, delivery: Delivery) -> Option<DispatcherC
         Ok(None) => acknowledge(handle).await,
         Err(StoreError::Panicked(why) | StoreError::Data(why)) => {
             let setting_apart = patiently(|| quarantine(context, &message, Some(&why)));
-            let stored = unit(context, Task::Intake, &message, setting_apart).await;
-            end_held_back(handle, stored).await;
+            let stored = context.stop.unless_draining(unit(context, Task::Intake, &message, setting_apart)).await;
+            end_held_back(handle, stored.unwrap_or(Err(StoreError::Closed))).await;
         }
         Err(error) => {
             tracing::warn!(%error, "the store failed; a message is returned to the queue");

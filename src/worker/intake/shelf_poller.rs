@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
 use crate::batch::Reason;
 use crate::guard::Task;
@@ -26,12 +25,9 @@ const MOST_TENANTS: u32 = 1_000;
 /// How often a message may stop a worker while it is tried apart from others.
 const MOST_CRASHES_ALONE: u32 = 3;
 
-/// Takes due batches until `stop`.
-pub(in crate::worker) async fn take_from_shelf(
-    context: Arc<WorkerContext>,
-    commands: mpsc::Sender<DispatcherCommand>,
-    stop: CancellationToken,
-) {
+/// Takes due batches until the worker drains.
+pub(in crate::worker) async fn take_from_shelf(context: Arc<WorkerContext>, commands: mpsc::Sender<DispatcherCommand>) {
+    let stop = context.stop.draining().clone();
     let mut poll = tokio::time::interval(context.config.shelf.poll_interval);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -101,9 +97,17 @@ async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCom
     // With a remembered resolution of not ready, the batches would go back to the shelf at once, again and again.
     asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
     let mut turn = Some(turn);
-    for shelved in leased {
+    let mut leased = leased.into_iter();
+    for shelved in leased.by_ref() {
+        let row = (shelved.id, shelved.generation);
         // Only without turns are there several.
         take_leased(context, shelved, turn.take().unwrap_or_default(), commands).await;
+        if context.stop.draining().is_cancelled() {
+            // Otherwise nobody could take the rows before their leases end.
+            let rest: Vec<_> = std::iter::once(row).chain(leased.map(|row| (row.id, row.generation))).collect();
+            context.store.release(&rest).await?;
+            break;
+        }
     }
     Ok(count)
 }

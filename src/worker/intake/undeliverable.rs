@@ -90,7 +90,8 @@ pub(super) async fn shelve(
         patiently(|| context.turns.take(turn, hash.as_deref())).await?;
         patiently(|| reject_undeliverable(context, &message, reason, detail.clone())).await
     };
-    match unit(context, task, &message, rejecting).await {
+    let rejected = unit(context, task, &message, rejecting);
+    match context.stop.unless_draining(rejected).await.unwrap_or(Err(StoreError::Closed)) {
         Ok(()) => acknowledge(handle).await,
         Err(StoreError::Panicked(panic) | StoreError::Data(panic)) => {
             // Reading the message only to name its tenant is not worth another panic; what is shelved is its bytes.
@@ -100,8 +101,8 @@ pub(super) async fn shelve(
                 let rejection = Rejection { reason, subject: None, faults: vec![], detail: detail.clone() };
                 reject(context, &message, rejection)
             };
-            let stored = unit(context, task, &message, patiently(unread)).await;
-            end_held_back(handle, stored).await;
+            let stored = context.stop.unless_draining(unit(context, task, &message, patiently(unread))).await;
+            end_held_back(handle, stored.unwrap_or(Err(StoreError::Closed))).await;
         }
         Err(error) => {
             tracing::warn!(%error, "the store failed; a message is returned to the queue");

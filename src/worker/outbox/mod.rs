@@ -5,4 +5,4 @@ mod publish;
 mod relay;
 mod unbound;
 
-pub(super) use self::relay::{RELAY_CAPACITY, relay};
+pub(super) use self::relay::{FAREWELL, RELAY_CAPACITY, relay};

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -31,10 +32,10 @@ const PROBES: u32 = 20;
 /// The most events that wait in memory to be published; more wait in the store.
 pub(in crate::worker) const RELAY_CAPACITY: usize = 4_000;
 /// How long a stopping worker goes on publishing. Another worker, or the next start, publishes the rest.
-const FAREWELL: Duration = Duration::from_secs(3);
+pub(in crate::worker) const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Publishes stored events until `stop`, and then the events in memory; events that this worker stores arrive by
-/// `fresh`.
+/// Publishes stored events until `stop`, and then the events in memory, until they are left to others; events that this
+/// worker stores arrive by `fresh`.
 ///
 /// Fresh events, events that are due in the store, and events whose routing key is bound again take turns, a chunk
 /// each.
@@ -42,9 +43,9 @@ pub(in crate::worker) async fn relay(
     context: Arc<WorkerContext>,
     publisher: Arc<dyn Publish>,
     mut fresh: mpsc::Receiver<OutboxEvent>,
-    stop: CancellationToken,
+    (stop, left): (CancellationToken, CancellationToken),
 ) {
-    let mut relay = Relay::new(context.clone(), publisher);
+    let mut relay = Relay::new(context.clone(), publisher, left);
     let mut reachable = relay.publisher.status();
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -69,8 +70,8 @@ pub(in crate::worker) async fn relay(
     // Any worker may publish the events that are stored from now on.
     fresh.close();
     if !gone && reachable.borrow().is_up() {
-        // Events that are under way at the end are published again.
-        if tokio::time::timeout(FAREWELL, relay.publish_rest(&mut fresh)).await.is_err() {
+        relay.publish_rest(&mut fresh).await;
+        if relay.left.is_cancelled() {
             tracing::info!("some events are not published yet; the next start or another worker publishes them");
         }
     }
@@ -87,10 +88,12 @@ struct Relay {
     /// Fresh events that were taken and are to be published.
     taken: Vec<OutboxEvent>,
     probe_at: Instant,
+    /// Cancelled when events that are under way are left to another worker or the next start.
+    left: CancellationToken,
 }
 
 impl Relay {
-    fn new(context: Arc<WorkerContext>, publisher: Arc<dyn Publish>) -> Self {
+    fn new(context: Arc<WorkerContext>, publisher: Arc<dyn Publish>, left: CancellationToken) -> Self {
         Self {
             ends: Ends::new(context.clone()),
             context,
@@ -99,6 +102,7 @@ impl Relay {
             bound: VecDeque::new(),
             taken: Vec::with_capacity(AT_ONCE),
             probe_at: Instant::now(),
+            left,
         }
     }
 
@@ -122,11 +126,11 @@ impl Relay {
     /// Publishes everything in memory and everything that is due.
     async fn publish_rest(&mut self, fresh: &mut mpsc::Receiver<OutboxEvent>) {
         let context = self.context.clone();
-        while !fresh.is_empty() {
+        while !fresh.is_empty() && !self.left.is_cancelled() {
             self.taken.extend(std::iter::from_fn(|| fresh.try_recv().ok()).take(AT_ONCE));
             unit(&context, self.publish_fresh()).await;
         }
-        while unit(&context, self.publish_due()).await {}
+        while !self.left.is_cancelled() && unit(&context, self.publish_due()).await {}
     }
 
     /// Publishes fresh events, except those that other workers may publish by now.
@@ -169,7 +173,10 @@ impl Relay {
             Err(error) => return tracing::warn!(%error, "unroutable events cannot be read from the store"),
         };
         let mut ends = Vec::new();
-        for Probed { routing_key, is_bound, attempt } in probe_all(&self.context, &*self.publisher, probes).await {
+        let left = self.left.clone();
+        let probing = probe_all(&self.context, &*self.publisher, probes);
+        // Keys whose probe is left are probed again later.
+        for Probed { routing_key, is_bound, attempt } in left.run_until_cancelled(probing).await.unwrap_or_default() {
             if is_bound && !self.bound.contains(&routing_key) {
                 self.unbound.remove(&routing_key);
                 self.bound.push_back(routing_key);
@@ -210,8 +217,21 @@ impl Relay {
     async fn publish(&mut self, events: Vec<OutboxEvent>) -> bool {
         self.unbound.expire();
         let in_order = by_subject(events).into_values().map(|events| self.publish_in_order(events));
-        let ends: Vec<(OutboxEvent, End)> = join_all(in_order).await.into_iter().flatten().collect();
-        let all_taken = ends.iter().all(|(_, end)| matches!(end, End::Confirmed));
+        let mut publishing: FuturesUnordered<_> = in_order.collect();
+        let (mut ends, mut all_taken) = (Vec::new(), true);
+        loop {
+            // Without the end of an event that the broker does not confirm, the ends of the others are stored.
+            match self.left.run_until_cancelled(publishing.next()).await {
+                Some(Some(of_subject)) => ends.extend(of_subject),
+                Some(None) => break,
+                None => {
+                    all_taken = false;
+                    break;
+                }
+            }
+        }
+        drop(publishing);
+        all_taken &= ends.iter().all(|(_, end)| matches!(end, End::Confirmed));
         self.ends.store(ends).await;
         all_taken
     }

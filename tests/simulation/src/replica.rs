@@ -6,7 +6,7 @@ use std::time::Duration;
 use testmo_courier::http::Readiness;
 use testmo_courier::metrics::Metrics;
 use testmo_courier::testmo::Client;
-use testmo_courier::worker::{Neighbours, TaskEnded, work};
+use testmo_courier::worker::{Neighbours, Stopped, TaskEnded, work};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -17,8 +17,8 @@ use crate::broker::{EventsOf, Queue, intake};
 use crate::fuse::Fuse;
 use crate::stage::Stage;
 
-/// How long a worker may take to stop when it is asked to: the drain time, and the time that its neighbours take.
-const LONGEST_END: Duration = Duration::from_secs(600);
+/// How long a worker may take to end after its drain time, whatever its neighbours do.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 /// What is done to a worker.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ struct Running {
     fuse: Fuse,
     stop: CancellationToken,
     close: CancellationToken,
-    end: JoinHandle<Result<(), TaskEnded>>,
+    end: JoinHandle<Result<Stopped, TaskEnded>>,
 }
 
 impl Replica {
@@ -102,12 +102,13 @@ impl Replica {
             () = running.fuse.blown() => {}
             end = &mut running.end => {
                 match end {
-                    Ok(Ok(())) => {}
+                    // What is cut is left as by a crash.
+                    Ok(Ok(Stopped::Drained | Stopped::Cut(_))) => {}
                     Ok(Err(ended)) => self.stage.complain(format!("w{}: {ended}", running.number)),
                     Err(error) => self.stage.complain(format!("w{}: {error}", running.number)),
                 }
             }
-            () = sleep(LONGEST_END) => {
+            () = sleep(self.stage.config.worker.drain_timeout + LONGEST_END) => {
                 self.stage.complain(format!("w{} does not end", running.number));
             }
         }
