@@ -33,6 +33,8 @@ pub(super) struct Lane<E> {
     pub(super) limit: Option<usize>,
     /// Nothing starts before this: a rate-limit pause or an open circuit breaker.
     backs_off_until: Option<Instant>,
+    /// When that was last set.
+    backed_off_at: Option<Instant>,
     /// Nothing starts before this, because other workers use up the limit; always a short time.
     hold: Option<Instant>,
     throughput: Throughput,
@@ -60,6 +62,7 @@ impl<E> Lane<E> {
             in_flight: 0,
             limit: None,
             backs_off_until: None,
+            backed_off_at: None,
             hold: None,
             throughput: Throughput::new(),
             is_ready: false,
@@ -151,7 +154,7 @@ impl<E> Lane<E> {
             if let Some(queue) = self.queues.get_mut(tenant) {
                 match push.end {
                     RequestOutcome::Created => queue.bisect.created(),
-                    RequestOutcome::RefusedWhole { counts } => queue.bisect.refused(push.cases, counts),
+                    RequestOutcome::RefusedWhole { counts } => queue.refused(push.cases, counts, now),
                     RequestOutcome::Other => {}
                 }
             }
@@ -160,7 +163,7 @@ impl<E> Lane<E> {
             queue.in_flight = queue.in_flight.saturating_sub(1);
             queue.owed = queue.owed.saturating_add(report.requests.saturating_sub(1));
             // A tenant that is alone owes no turns to others.
-            if queue.is_empty() && queue.in_flight == 0 && !queue.bisect.is_on() {
+            if queue.is_forgettable(now) {
                 self.queues.remove(tenant);
             }
         }
@@ -171,6 +174,16 @@ impl<E> Lane<E> {
     pub(super) fn back_off(&mut self, until: Instant, now: Instant) {
         self.throughput.throttled(now);
         self.backs_off_until = Some(self.backs_off_until.map_or(until, |present| present.max(until)));
+        self.backed_off_at = Some(now);
+    }
+
+    /// Ends the pause if it was set before `as_of`; returns whether it did.
+    pub(super) fn reopen(&mut self, as_of: Instant) -> bool {
+        let ends = self.backed_off_at.is_some_and(|at| at < as_of);
+        if ends {
+            (self.backs_off_until, self.backed_off_at) = (None, None);
+        }
+        ends
     }
 
     /// Lets nothing start until `until`, because other workers use up the limit.
@@ -188,10 +201,12 @@ impl<E> Lane<E> {
         self.backs_off_until.filter(|until| *until > now)
     }
 
-    /// Returns whether the lane can be forgotten: it has no work and no rate-limit pause, so forgetting it loses
-    /// nothing.
+    /// Returns whether the lane can be forgotten: it has no work, no rate-limit pause and no search for a case at fault,
+    /// so forgetting it loses nothing.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        self.in_flight == 0 && self.turns.is_empty() && self.later.is_empty() && self.backing_off_until(now).is_none()
+        let no_work = self.in_flight == 0 && self.turns.is_empty() && self.later.is_empty();
+        let no_search = self.queues.values().all(|queue| queue.is_forgettable(now));
+        no_work && no_search && self.backing_off_until(now).is_none()
     }
 
     /// Returns how many requests can be sent soon.
@@ -227,7 +242,7 @@ impl<E> Lane<E> {
             });
             out.extend(surplus.into_iter().map(|waiting| (waiting, backing_off)));
         }
-        self.forget_empty_turns();
+        self.forget_empty_turns(now);
         let pausing = if share == 0 { 0 } else { limits.pausing };
         let in_window = self.later.values().filter(|waiting| waiting.ticket.in_window).count();
         for _ in pausing..in_window {
@@ -258,7 +273,7 @@ impl<E> Lane<E> {
         for queue in self.queues.values_mut() {
             out.extend(queue.take_out(&unwanted).into_iter().map(|waiting| (waiting, backing_off)));
         }
-        self.forget_empty_turns();
+        self.forget_empty_turns(now);
         let later: Vec<(Instant, u64)> =
             self.later.iter().filter(|(_, waiting)| unwanted(waiting)).map(|(key, _)| *key).collect();
         for key in later {
@@ -268,10 +283,10 @@ impl<E> Lane<E> {
         out
     }
 
-    fn forget_empty_turns(&mut self) {
+    fn forget_empty_turns(&mut self, now: Instant) {
         let queues = &self.queues;
         self.turns.retain(|tenant| queues.get(tenant).is_some_and(|queue| !queue.is_empty()));
-        self.queues.retain(|_, queue| !queue.is_empty() || queue.in_flight > 0);
+        self.queues.retain(|_, queue| !queue.is_forgettable(now));
     }
 
     /// Returns a view of the lane: of the tenant `only` if one is given, otherwise of all tenants that have work.
@@ -295,10 +310,10 @@ impl<E> Lane<E> {
             pausing: self.later.len(),
             requests_per_second: self.throughput.rate(most, now),
             reported_rate: self.throughput.reported_rate(most, now),
-            sharing: self.queues.len(),
+            sharing: self.queues.values().filter(|queue| queue.has_work()).count(),
             tenants: match only {
                 Some(only) => self.queues.get_key_value(only).map(tenant).into_iter().collect(),
-                None => self.queues.iter().map(tenant).collect(),
+                None => self.queues.iter().filter(|(_, queue)| queue.has_work()).map(tenant).collect(),
             },
         }
     }

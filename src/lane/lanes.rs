@@ -94,6 +94,22 @@ impl<E> Lanes<E> {
         self.make_ready(account);
     }
 
+    /// Ends the pause of an account that was open at `as_of`; a pause that was set since then goes on. Returns whether it
+    /// ended.
+    pub fn reopen(&mut self, account: &Arc<str>, as_of: Instant) -> bool {
+        let ends = self.lanes.get_mut(account).is_some_and(|lane| lane.reopen(as_of));
+        if ends {
+            self.make_ready(account);
+        }
+        ends
+    }
+
+    /// Returns the accounts for which nothing starts because of a pause.
+    pub fn backing_off(&self, now: Instant) -> Vec<Arc<str>> {
+        let backing_off = self.lanes.iter().filter(|(_, lane)| lane.backing_off_until(now).is_some());
+        backing_off.map(|(account, _)| account.clone()).collect()
+    }
+
     /// Lets nothing start for an account until `until`, because other workers use up the account's limit.
     pub fn hold(&mut self, account: &Arc<str>, until: Instant) {
         if let Some(lane) = self.lanes.get_mut(account) {

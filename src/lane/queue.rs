@@ -12,6 +12,8 @@ use crate::batch::fitting;
 
 /// After this many turns of first tries, it is the turn of the entries that are tried again.
 const TURNS_OF_FIRST: u32 = 9;
+/// How long a search for the case at fault is kept while its batch waits elsewhere, such as on the shelf.
+const SEARCH_KEPT: Duration = Duration::from_secs(3_600);
 
 /// The waiting entries of a tenant in one account.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Queue<E> {
     /// Packs under way.
     pub(super) in_flight: usize,
     pub(super) bisect: Bisect,
+    /// When a request was last refused as a whole.
+    refused_at: Option<Instant>,
     /// Cases that wait.
     cases: usize,
 }
@@ -54,12 +58,31 @@ impl<E> Queue<E> {
             owed: 0,
             in_flight: 0,
             bisect: Bisect::new(limits.max_cases),
+            refused_at: None,
             cases: 0,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_empty() && self.again.is_empty()
+    }
+
+    /// Returns whether entries wait or are under way.
+    pub(super) fn has_work(&self) -> bool {
+        !self.is_empty() || self.in_flight > 0
+    }
+
+    /// Returns whether forgetting the queue loses nothing. A search for a case at fault would start over, although its
+    /// batch only waits elsewhere.
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        let searching = self.bisect.is_on() && self.refused_at.is_some_and(|at| now < at + SEARCH_KEPT);
+        !self.has_work() && !searching
+    }
+
+    /// Records that a request of `sent` cases was refused as a whole.
+    pub(super) fn refused(&mut self, sent: usize, counts: bool, now: Instant) {
+        self.bisect.refused(sent, counts);
+        self.refused_at = Some(now);
     }
 
     pub(super) fn len(&self) -> usize {

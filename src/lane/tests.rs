@@ -1,5 +1,7 @@
 //! Tests that lanes keep turns, order and limits in any sequence of events.
 
+mod halving;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -191,6 +193,19 @@ fn nothing_starts_while_an_account_backs_off_and_others_go_on() {
 }
 
 #[test]
+fn a_pause_that_is_over_early_ends_unless_it_was_set_again_meanwhile() {
+    let now = Instant::now();
+    let mut lanes = lanes(LIMITS, &[("a", "x", 1), ("b", "x", 2)], now);
+    let account: Arc<str> = "a".into();
+    lanes.back_off(&account, now + SECOND * 300, now);
+    assert_eq!((in_turn(&mut lanes, now), lanes.backing_off(now)), (vec![vec![2]], vec![account.clone()]));
+    assert!(!lanes.reopen(&account, now), "what was known before the pause");
+    assert!(in_turn(&mut lanes, now).is_empty());
+    assert!(lanes.reopen(&account, now + SECOND));
+    assert_eq!((in_turn(&mut lanes, now + SECOND), lanes.backing_off(now)), (vec![vec![1]], vec![]));
+}
+
+#[test]
 fn what_waits_for_a_time_starts_then() {
     let now = Instant::now();
     let mut lanes: Lanes<u32> = Lanes::new(ONE_BY_ONE);
@@ -199,23 +214,6 @@ fn what_waits_for_a_time_starts_then() {
     assert!(lanes.next(now).is_none());
     assert_eq!(lanes.wake_at(), Some(now + SECOND));
     assert_eq!(in_turn(&mut lanes, now + SECOND * 3), [[1], [2]]);
-}
-
-#[test]
-fn after_a_request_that_was_refused_as_a_whole_halves_go_one_after_the_other() {
-    let now = Instant::now();
-    let all: Vec<(&str, &str, u32)> = (0..8).map(|n| ("a", "x", n)).collect();
-    let mut lanes = lanes(LIMITS, &all, now);
-    let pack = lanes.next(now).unwrap();
-    assert_eq!(pack.parts.len(), 8);
-    let refused = RequestReport { cases: 8, took: SECOND, end: RequestOutcome::RefusedWhole { counts: true } };
-    for (entry, _) in pack.parts.into_iter().rev() {
-        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, QueuePosition::Front);
-    }
-    lanes.finished(&"a".into(), &tenant("x"), &Report { requests: 1, push: Some(refused) }, now);
-    let half = lanes.next(now).unwrap();
-    assert_eq!(entries(&half), [0, 1, 2, 3]);
-    assert!(lanes.next(now).is_none(), "the rest waits for how this one ends");
 }
 
 #[test]
