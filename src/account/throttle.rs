@@ -13,6 +13,8 @@ const SERIES: u32 = 8;
 const FIRST_BREAK: Duration = Duration::from_secs(5);
 /// The longest time between two probes of a failing account.
 const LONGEST_BREAK: Duration = Duration::from_secs(300);
+/// How soon it is looked again whether a probe that is under way has ended, in milliseconds.
+const PROBE_POLL: i64 = 2_000;
 /// How many requests a full round of answers, one for each request of the limit, adds to a lowered limit.
 const RAISE: f64 = 0.1;
 /// The factor by which the limit is lowered when answers become slow.
@@ -31,7 +33,11 @@ pub struct Throttle {
     pub failures: u32,
     /// When the account is probed next, if the circuit breaker is open.
     pub breaker_until: Option<i64>,
-    /// How often in a row the circuit breaker opened.
+    /// Until when a probe may be under way, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_until: Option<i64>,
+    /// How often in a row the circuit breaker opened. It is not 0 while the account is on trial: a probe was answered,
+    /// but no create request has been since.
     pub breaks: u32,
     /// Whether a case was seen with a lower id than an older case: then ids do not show which case is older.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -41,8 +47,11 @@ pub struct Throttle {
 /// What the end of a request shows about its account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// The request was answered as quickly as before; a refusal of its content is an answer too.
+    /// The create request was answered as quickly as before; a refusal of its content is an answer too.
     Answered,
+    /// The probe of an open circuit breaker was answered. As it creates nothing, it does not show that create requests
+    /// are answered, too.
+    ProbeAnswered,
     /// The request was answered, but answers keep taking longer.
     Slow,
     /// 429: no request may be sent for this long.
@@ -82,9 +91,18 @@ impl Throttle {
             return Permission::RateLimited { until: self.rate_limited_until };
         }
         match self.breaker_until {
-            Some(until) => Permission::Broken { until },
+            Some(until) => Permission::Broken { until: until.max(self.probe_ends(now)) },
             None => Permission::Granted { limit: self.limit(ceiling) },
         }
+    }
+
+    /// Returns how long nothing may be sent, not even a probe.
+    pub fn pause(&self, now: i64) -> Option<Duration> {
+        let until = match self.permission(now, 1) {
+            Permission::Granted { .. } => return None,
+            Permission::RateLimited { until } | Permission::Broken { until } => until,
+        };
+        u64::try_from(until - now).ok().filter(|left| *left > 0).map(Duration::from_millis)
     }
 
     /// Returns how many requests may be under way at once.
@@ -109,8 +127,9 @@ impl Throttle {
                 let limit = self.limit.unwrap_or_else(|| f64::from(ceiling));
                 self.limit = Some((limit * SLOWED).max(1.0));
             }
+            Signal::ProbeAnswered => self.on_trial(),
             Signal::Throttled(wait) => {
-                self.recovered();
+                self.on_trial();
                 // A pause never ends earlier than it was set to. After it one request is sent first, then the limit
                 // rises.
                 self.rate_limited_until = self.rate_limited_until.max(after(now, wait));
@@ -118,7 +137,8 @@ impl Throttle {
             }
             Signal::Failed => {
                 self.failures = self.failures.saturating_add(1);
-                if self.failures >= SERIES && self.breaker_until.is_none() {
+                let is_series = self.failures >= SERIES || self.breaks > 0;
+                if is_series && self.breaker_until.is_none() {
                     self.break_for_a_while(now);
                 }
             }
@@ -130,22 +150,37 @@ impl Throttle {
 
     /// Keeps others from probing for `lease`, while a probe is under way; returns whether the probe is the caller's.
     pub fn take_probe(&mut self, now: i64, lease: Duration) -> bool {
-        let due = self.breaker_until.is_some_and(|until| until <= now) && self.rate_limited_until <= now;
+        let is_broken = self.breaker_until.is_some_and(|until| until.max(self.probe_ends(now)) <= now);
+        let due = is_broken && self.rate_limited_until <= now;
         if due {
-            self.breaker_until = Some(after(now, lease));
+            self.probe_until = Some(after(now, lease));
         }
         due
+    }
+
+    /// Returns when it is looked again whether a probe that is under way has ended; not after `now` if none is.
+    fn probe_ends(&self, now: i64) -> i64 {
+        self.probe_until.map_or(now, |until| until.min(now.saturating_add(PROBE_POLL)))
     }
 
     fn break_for_a_while(&mut self, now: i64) {
         let wait = FIRST_BREAK.saturating_mul(2_u32.saturating_pow(self.breaks.min(16)));
         self.breaker_until = Some(after(now, wait.min(LONGEST_BREAK)));
         self.breaks = self.breaks.saturating_add(1);
+        self.probe_until = None;
+    }
+
+    /// Closes the circuit breaker for one request at a time. Only an answered create request ends the series of its
+    /// openings; if one fails before that, the pause goes on growing.
+    fn on_trial(&mut self) {
+        if self.breaker_until.is_some() {
+            self.limit = Some(1.0);
+        }
+        (self.failures, self.breaker_until, self.probe_until) = (0, None, None);
     }
 
     fn recovered(&mut self) {
-        self.failures = 0;
-        self.breaker_until = None;
+        (self.failures, self.breaker_until, self.probe_until) = (0, None, None);
         self.breaks = 0;
     }
 }
@@ -222,6 +257,39 @@ mod tests {
     }
 
     #[test]
+    fn while_one_probes_the_others_look_again_soon_and_after_its_lease_another_may() {
+        let mut pace = after(&[Signal::Failed; 8]);
+        assert!(pace.take_probe(5_000, 30 * SECOND));
+        assert_eq!(pace.permission(5_000, 4), Permission::Broken { until: 7_000 });
+        assert_eq!(pace.permission(34_500, 4), Permission::Broken { until: 35_000 });
+        assert!(!pace.take_probe(34_999, SECOND) && pace.take_probe(35_000, SECOND));
+    }
+
+    #[test]
+    fn after_a_probe_one_request_goes_first_and_only_an_answered_create_request_ends_the_series() {
+        let mut pace = after(&[Signal::Failed; 8]);
+        let mut now = 5_000;
+        // An account whose reads are answered and whose create requests fail: the pause grows all the same.
+        for seconds in [10, 20, 40] {
+            assert!(pace.take_probe(now, SECOND));
+            pace.observe(Signal::ProbeAnswered, now, 4);
+            assert_eq!(pace.permission(now, 4), Permission::Granted { limit: 1 });
+            pace.observe(Signal::Failed, now, 4);
+            assert_eq!(pace.permission(now, 4), Permission::Broken { until: now + seconds * 1_000 });
+            now += seconds * 1_000;
+        }
+        pace.observe(Signal::ProbeAnswered, now, 4);
+        pace.observe(Signal::Answered, now, 4);
+        assert_eq!((pace.breaks, pace.permission(now, 4)), (0, Permission::Granted { limit: 1 }));
+        for _ in 0..100 {
+            pace.observe(Signal::Answered, now, 4);
+        }
+        assert_eq!(pace, Throttle::default());
+        pace.observe(Signal::Failed, now, 4);
+        assert_eq!(pace.permission(now, 4), Permission::Granted { limit: 4 });
+    }
+
+    #[test]
     fn slow_answers_lower_the_limit_step_by_step() {
         let limits: Vec<u32> = (1..6).map(|n| after(&vec![Signal::Slow; n]).limit(4)).collect();
         assert_eq!(limits, [2, 1, 1, 1, 1]);
@@ -230,6 +298,7 @@ mod tests {
     fn any_signal() -> impl Strategy<Value = Signal> {
         prop_oneof![
             Just(Signal::Answered),
+            Just(Signal::ProbeAnswered),
             Just(Signal::Slow),
             Just(Signal::Failed),
             (0u64..5_000).prop_map(|ms| Signal::Throttled(Duration::from_millis(ms))),
@@ -254,7 +323,7 @@ mod tests {
                         prop_assert!((1..=ceiling).contains(&limit));
                     }
                     Permission::RateLimited { until } => prop_assert_eq!(until, closed),
-                    Permission::Broken { .. } => prop_assert!(pace.failures >= SERIES),
+                    Permission::Broken { .. } => prop_assert!(pace.breaks > 0),
                 }
             }
         }

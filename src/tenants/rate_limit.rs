@@ -49,7 +49,7 @@ impl Tenants {
             {
                 Some(Signal::ProbeFailed)
             }
-            (Verification::Fails { .. } | Verification::Works { .. }, None) => Some(Signal::Answered),
+            (Verification::Fails { .. } | Verification::Works { .. }, None) => Some(Signal::ProbeAnswered),
         };
         // Except for a pause, a verification that was no probe shows nothing that a create request would not show.
         if let Some(signal) = signal.filter(|_| permit == Permit::Probe || examined.pause.is_some()) {

@@ -45,14 +45,15 @@ const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
     ("context", &["model"]),
     ("store_retry", &["context", "model"]),
     ("unit", &["context"]),
+    ("permit", &["context", "model"]),
     ("outcome", &["context", "model", "store_retry", "unit"]),
     ("reconciliation", &["context", "model", "store_retry", "unit"]),
     ("admission", &["context", "model", "outcome", "store_retry", "unit"]),
-    ("delivery", &["admission", "context", "model", "outcome", "reconciliation", "store_retry", "unit"]),
+    ("delivery", &["admission", "context", "model", "outcome", "permit", "reconciliation", "store_retry", "unit"]),
     ("dispatch", &["admission", "context", "delivery", "model", "outcome", "store_retry", "unit"]),
     ("intake", &["admission", "context", "dispatch", "model", "outcome", "store_retry", "unit"]),
     ("outbox", &["context", "outcome::commit", "store_retry", "unit"]),
-    ("maintenance", &["context", "outcome::commit", "reconciliation", "store_retry", "unit"]),
+    ("maintenance", &["context", "model::step", "outcome::commit", "permit", "reconciliation", "store_retry", "unit"]),
 ];
 
 /// Parts of `worker` that name no other part of `worker`.

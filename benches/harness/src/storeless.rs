@@ -181,6 +181,10 @@ impl AccountStore for Storeless {
         Ok(Throttle::default())
     }
 
+    async fn pauses(&self, accounts: &[Arc<str>]) -> Result<Vec<Option<Duration>>, StoreError> {
+        Ok(vec![None; accounts.len()])
+    }
+
     async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         Ok(Vec::new())
     }

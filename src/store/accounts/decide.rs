@@ -18,13 +18,7 @@ pub(in crate::store) enum PermitDecision {
 
 impl AccountStates {
     /// Decides about a permit for one more request that creates cases; a granted one counts as in flight from then on.
-    pub(in crate::store) fn ask(
-        &mut self,
-        account: &str,
-        tenant: &TenantId,
-        ceiling: u32,
-        lease: Duration,
-    ) -> PermitDecision {
+    pub(in crate::store) fn ask(&mut self, account: &str, tenant: &TenantId, ceiling: u32) -> PermitDecision {
         if self.is_paused(account, tenant) {
             return PermitDecision::Paused;
         }
@@ -34,15 +28,7 @@ impl AccountStates {
             Permission::Broken { until } if until > self.now => {
                 return PermitDecision::Wait(Pause::until(until, self.now, true));
             }
-            Permission::Broken { .. } => {
-                let taken = self.take_probe(account, self.now, lease);
-                let until = self.throttle(account).breaker_until.unwrap_or(self.now);
-                return if taken {
-                    PermitDecision::Probe
-                } else {
-                    PermitDecision::Wait(Pause::until(until, self.now, true))
-                };
-            }
+            Permission::Broken { .. } => return PermitDecision::Probe,
         };
         let of_tenant = |known: &Self| {
             let key = (account.to_owned(), tenant.as_str().to_owned());

@@ -6,6 +6,7 @@ mod overrides;
 mod states;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +39,13 @@ pub trait AccountStore: Send + Sync {
     /// # Errors
     /// When the store does not answer, or this version cannot read what is known of the account.
     async fn throttle(&self, account: &str) -> Result<Throttle, StoreError>;
+
+    /// Returns how long nothing may be sent to each of these accounts, in their order: `None` for an account that is
+    /// open, or that may be probed, or of which this version cannot read what is known.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn pauses(&self, accounts: &[Arc<str>]) -> Result<Vec<Option<Duration>>, StoreError>;
 
     /// Returns what operators have ordered for tenants and accounts.
     ///
@@ -74,6 +82,13 @@ impl AccountStore for Store {
         Ok(known.throttle(account))
     }
 
+    async fn pauses(&self, accounts: &[Arc<str>]) -> Result<Vec<Option<Duration>>, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let names = accounts.iter().map(|account| &**account).collect();
+        let known = AccountStates::throttles_of(&mut conn, names).await?;
+        Ok(accounts.iter().map(|account| known.throttle(account).pause(now)).collect())
+    }
+
     async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         let rows = lane_overrides(&mut *self.reading().await?).await?;
         self.unreadable.skip(rows.iter().map(order))
@@ -89,6 +104,12 @@ impl Store {
         let taken = known.take_probe(account, now, lease);
         known.store(transaction.conn()?).await?;
         transaction.commit().await?;
-        Ok(if taken { Permit::Probe } else { Permit::Wait(Pause { wait: lease, broken: true }) })
+        Ok(match known.throttle(account).permission(now, 1) {
+            _ if taken => Permit::Probe,
+            // Another has probed it meanwhile.
+            Permission::Granted { .. } => Permit::Granted,
+            Permission::RateLimited { until } => Permit::Wait(Pause::until(until, now, false)),
+            Permission::Broken { until } => Permit::Wait(Pause::until(until, now, true)),
+        })
     }
 }

@@ -38,6 +38,12 @@ impl AccountStates {
         Ok(known)
     }
 
+    /// The throttles of accounts alone, as they are now.
+    pub(super) async fn throttles_of(conn: &mut AnyConnection, accounts: BTreeSet<&str>) -> Result<Self, StoreError> {
+        let (throttles, unreadable) = throttles(conn, &rows_of(&accounts), "").await?;
+        Ok(Self { throttles, unreadable, ..Self::default() })
+    }
+
     /// Returns whether observations would change anything: mostly an account works, and goes on doing so.
     pub(in crate::store) async fn is_news(
         conn: &mut AnyConnection,

@@ -103,7 +103,7 @@ fn decide<'a>(
     if fitting.is_empty() {
         return ClaimOutcome::Stale { stored: stale, now };
     }
-    match states.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease) {
+    match states.ask(&claim.account, &claim.tenant, claim.ceiling) {
         PermitDecision::Granted { limit } => {
             taken.extend(fitting);
             let ids = states.ids(&claim.account);

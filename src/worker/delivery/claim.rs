@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::job::Job;
-use super::permit::probe;
 use super::refresh::refresh_from_ledger;
 use super::send::send;
 use super::share::{Request, Share, share_of, take_over};
@@ -19,6 +18,7 @@ use crate::store::ledger::{Claim, ClaimOutcome, StoredBatch};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{LaneUpdate, NextStep, PushFeedback};
+use crate::worker::permit::check_rate_limit;
 use crate::worker::store_retry::STORE_PAUSE;
 
 /// Claims the cases, sends them in one request, and records the outcome.
@@ -40,12 +40,16 @@ pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), Store
     let worked = match delivery.context.store.claim(claim).await {
         Ok(ClaimOutcome::Granted { at, limit, ids, stale, contested, unreadable }) => {
             feedback.updates.push(LaneUpdate::Limit(limit));
-            let mut granted = Vec::new();
+            let (mut granted, mut failed) = (Vec::new(), Ok(()));
             for share in shares {
                 let key = &share.part.batch.key.batch;
                 if let Some(stored) = stored_of(key, &stale) {
                     let refreshing = refresh_from_ledger(delivery, &mut share.part.batch, stored.clone(), at);
-                    share.part.next = Some(refreshing.await?);
+                    match refreshing.await {
+                        Ok(next) => share.part.next = Some(next),
+                        // It concerns this batch alone: the others are claimed, and go on.
+                        Err(error) => failed = Err(error),
+                    }
                 } else if let Some((_, row)) = unreadable.iter().find(|(unreadable, _)| unreadable == key) {
                     share.part.next = Some(NextStep::AwaitStore(row.clone()));
                 } else if contested.contains(key) {
@@ -55,7 +59,7 @@ pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), Store
                 }
             }
             let request = Request { push, connection: &connection, asked, last_try, ids };
-            send(delivery, granted, request, &mut feedback).await
+            send(delivery, granted, request, &mut feedback).await.and(failed)
         }
         Ok(refused) => not_granted(delivery, shares, refused, &connection, &mut feedback).await,
         Err(error) => Err(error),
@@ -84,8 +88,9 @@ async fn not_granted(
             NextStep::NextTurn
         }
         ClaimOutcome::Probe => {
-            probe(&delivery.context, connection, feedback).await?;
-            NextStep::NextTurn
+            let Connection { access, tenant, .. } = connection;
+            let next = check_rate_limit(&delivery.context, access, tenant, feedback).await?;
+            next.unwrap_or(NextStep::NextTurn)
         }
         ClaimOutcome::Unreadable(row) => NextStep::AwaitStore(row),
         ClaimOutcome::Paused => NextStep::Paused,
@@ -105,13 +110,18 @@ async fn refresh_all(
     stored: &[StoredBatch],
     now: i64,
 ) -> Result<(), StoreError> {
+    let mut failed = Ok(());
     for share in shares {
-        share.part.next = Some(match stored_of(&share.part.batch.key.batch, stored) {
-            Some(stored) => refresh_from_ledger(delivery, &mut share.part.batch, stored.clone(), now).await?,
-            None => NextStep::Pause(STORE_PAUSE),
-        });
+        let refreshed = match stored_of(&share.part.batch.key.batch, stored) {
+            Some(stored) => refresh_from_ledger(delivery, &mut share.part.batch, stored.clone(), now).await,
+            None => Ok(NextStep::Pause(STORE_PAUSE)),
+        };
+        match refreshed {
+            Ok(next) => share.part.next = Some(next),
+            Err(error) => failed = Err(error),
+        }
     }
-    Ok(())
+    failed
 }
 
 fn stored_of<'a>(key: &BatchKey, stored: &'a [StoredBatch]) -> Option<&'a StoredBatch> {

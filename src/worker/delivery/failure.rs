@@ -12,9 +12,9 @@ use crate::store::connections::Verification;
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::job::Part;
-use crate::worker::delivery::permit::{check_rate_limit, report};
 use crate::worker::delivery::reads::is_answered_everywhere;
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+use crate::worker::permit::{check_rate_limit, report};
 
 /// Decides what follows a failed call that was no create request.
 pub(super) async fn call_failed(
@@ -25,7 +25,7 @@ pub(super) async fn call_failed(
     feedback: &mut PushFeedback,
 ) -> Result<NextStep, StoreError> {
     if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(error)) {
-        report(context, &batch.connection, signal).await?;
+        report(context, &batch.connection.access, signal).await?;
     }
     let detail = Some(error.to_string());
     if let (ApiError::Inconclusive { status }, Verdict::Retry(reason)) = (error, &verdict)
@@ -69,7 +69,7 @@ pub(super) async fn connection_failed(
         return Ok(NextStep::NextTurn);
     }
     if reason == Reason::KeyRefused {
-        if let Some(next_step) = check_rate_limit(context, &connection, feedback).await? {
+        if let Some(next_step) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
             return Ok(next_step);
         }
         feedback.requests += 1;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::failure::call_failed;
 use super::folder_cache::{CachedPath, REMEMBERED};
 use super::folder_creation::create;
-use super::permit::check_rate_limit;
 use super::state::Delivery;
 use crate::batch::message::RequestedFolder;
 use crate::batch::verdict::after_failed_read;
@@ -16,6 +15,7 @@ use crate::tenants::{child, lies_under};
 use crate::testmo::Folder;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+use crate::worker::permit::check_rate_limit;
 
 /// Whether the folder of one level of a path exists.
 enum Level {
@@ -145,7 +145,7 @@ async fn list_folders(
     feedback: &mut PushFeedback,
 ) -> Result<Result<Vec<Folder>, NextStep>, StoreError> {
     let connection = batch.connection.clone();
-    if let Some(next_step) = check_rate_limit(context, &connection, feedback).await? {
+    if let Some(next_step) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
         return Ok(Err(next_step));
     }
     feedback.requests += 1;

@@ -12,7 +12,6 @@ mod hold_back;
 mod job;
 mod match_rows;
 mod next_step;
-mod permit;
 mod reads;
 mod reconcile;
 mod record;

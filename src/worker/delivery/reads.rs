@@ -7,8 +7,8 @@ use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, signal_of};
 use crate::store::StoreError;
 use crate::worker::context::WorkerContext;
-use crate::worker::delivery::permit::{check_rate_limit, report};
 use crate::worker::model::{ActiveBatch, PushFeedback};
+use crate::worker::permit::{check_rate_limit, report};
 
 /// How a connection answers requests that create nothing.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) async fn reads(
         return Ok(user);
     }
     let connection = &batch.connection;
-    if check_rate_limit(context, connection, feedback).await?.is_some() {
+    if check_rate_limit(context, &connection.access, &connection.tenant, feedback).await?.is_some() {
         return Ok(Reads::Unknown);
     }
     let own = || Target {
@@ -52,7 +52,8 @@ async fn user_is_answered(
     status: u16,
     feedback: &mut PushFeedback,
 ) -> Result<Reads, StoreError> {
-    if check_rate_limit(context, &batch.connection, feedback).await?.is_some() {
+    let connection = &batch.connection;
+    if check_rate_limit(context, &connection.access, &connection.tenant, feedback).await?.is_some() {
         return Ok(Reads::Unknown);
     }
     feedback.requests += 1;
@@ -70,7 +71,7 @@ async fn read_outcome(
 ) -> Result<Reads, StoreError> {
     let Err(error) = end else { return Ok(Reads::Succeed) };
     if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(&error)) {
-        report(context, &batch.connection, signal).await?;
+        report(context, &batch.connection.access, signal).await?;
     }
     if let ApiError::Throttled { retry_after } = error {
         context.metrics.rate_limited_responses.inc();

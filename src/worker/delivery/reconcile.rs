@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::failure::call_failed;
 use super::job::{Job, Part};
 use super::match_rows::{batch_tag_of, match_rows};
-use super::permit::check_rate_limit;
 use super::state::Delivery;
 use crate::batch::batch_tag;
 use crate::batch::ledger::Target;
@@ -21,6 +20,7 @@ use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::outcome::finish::finish_known;
+use crate::worker::permit::check_rate_limit;
 use crate::worker::reconciliation::canary::{Canary, list_by_tags};
 use crate::worker::reconciliation::id_order::IdOrder;
 use crate::worker::reconciliation::list_order::note_list_order;
@@ -72,9 +72,10 @@ async fn reconcile_target(delivery: &Delivery, job: &mut Job, target: &Target) -
     let connection = first.batch.connection.clone();
     let mut order = IdOrder::of(&delivery.context, &target.account).await?;
     there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
-    let listed = match check_rate_limit(&delivery.context, &connection, &mut job.feedback).await? {
+    let (access, tenant) = (&connection.access, &connection.tenant);
+    let listed = match check_rate_limit(&delivery.context, access, tenant, &mut job.feedback).await? {
         Some(next_step) => Err(next_step),
-        None => match list_rows(delivery, &there, target, &connection.access, &mut job.feedback).await? {
+        None => match list_rows(delivery, &there, target, access, &mut job.feedback).await? {
             Ok(list) => Ok(list),
             Err(error) => {
                 let verdict = after_failed_read(&error);

@@ -6,7 +6,6 @@ use super::apply::{Slice, apply};
 use super::cause::{Asked, find_cause};
 use super::failure::blame_connection;
 use super::match_rows::span;
-use super::permit::observation;
 use super::settle_time::lease_after;
 use super::share::Share;
 use super::state::Delivery;
@@ -22,6 +21,7 @@ use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::outcome::finish::finish;
 use crate::worker::outcome::reasons::reason_of_outcome;
+use crate::worker::permit::observation;
 
 /// How a request ended.
 pub(super) struct RequestEnd<'a> {
@@ -91,7 +91,7 @@ fn apply_to_all<'s, 'p>(
     let ended = PushEnded { push: push.clone(), answer, ids };
     let signal = signal_of(result.as_ref().err());
     // One batch is enough to report what the answer shows of the account.
-    let mut observation = signal.map(|signal| observation(&delivery.context, connection, signal));
+    let mut observation = signal.map(|signal| observation(&delivery.context, &connection.access, signal));
     let sent = shares.iter().map(|share| share.positions.len()).sum();
     let mut first = 0;
     let mut recordings = Vec::new();

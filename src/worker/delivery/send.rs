@@ -16,13 +16,16 @@ use crate::batch::{Reason, RenderedCase, push_body};
 use crate::guard::may_panic;
 use crate::lane::{RequestOutcome, RequestReport};
 use crate::store::StoreError;
-use crate::store::ledger::Commit;
+use crate::store::ledger::{Commit, PushEnded};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{NextStep, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::reconciliation::canary::Canary;
+
+/// How a push ended that was claimed too late to be sent.
+const NOT_SENT: &str = "not sent";
 
 /// Sends the granted cases in one request, and has its end recorded.
 pub(super) async fn send(
@@ -38,7 +41,7 @@ pub(super) async fn send(
     failpoint::after(Failpoint::Claim);
     // A request that begins later could still create cases when the lease is over.
     if asked.elapsed() > delivery.context.config.testmo.latest_start() {
-        return release_claims(delivery, shares).await;
+        return release_claims(delivery, shares, push).await;
     }
     let sent = sent_by(&shares);
     let started = Instant::now();
@@ -105,14 +108,21 @@ fn keep_canary(delivery: &Delivery, shares: &[Share<'_>], end: &CreateResult, se
     delivery.memory.canaries.keep(share.target.clone(), Canary { tag, id, sent_at });
 }
 
-/// Releases claims that were not used.
-async fn release_claims(delivery: &Delivery, shares: Vec<Share<'_>>) -> Result<(), StoreError> {
+/// Releases claims that were not used, and their permit.
+async fn release_claims(delivery: &Delivery, shares: Vec<Share<'_>>, push: String) -> Result<(), StoreError> {
+    let ended = Some(PushEnded { push, answer: NOT_SENT, ids: None });
+    let mut failed = Ok(());
     for share in shares {
         share.part.batch.record.not_created(vec![]);
-        let changed = commit_record(&delivery.context, &mut share.part.batch, Commit::default()).await?;
-        share.part.next = Some(if changed.is_done() { NextStep::NextTurn } else { NextStep::Refresh });
+        let change = Commit { ended: ended.clone(), ..Commit::default() };
+        match commit_record(&delivery.context, &mut share.part.batch, change).await {
+            Ok(changed) => {
+                share.part.next = Some(if changed.is_done() { NextStep::NextTurn } else { NextStep::Refresh })
+            }
+            Err(error) => failed = Err(error),
+        }
     }
-    Ok(())
+    failed
 }
 
 /// Adjusts a verdict to the request: requests that are refused without naming a case are halved, until that has gone on

@@ -2,9 +2,11 @@
 //! Batches whose work is cut come again as after a crash.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::command::DispatcherCommand;
@@ -31,11 +33,13 @@ pub(super) struct Background {
     context: Arc<WorkerContext>,
     tasks: TaskTracker,
     commands: mpsc::UnboundedSender<DispatcherCommand>,
+    /// Whether the store is being asked for pauses.
+    is_asking: Arc<AtomicBool>,
 }
 
 impl Background {
     pub(super) fn new(context: Arc<WorkerContext>, commands: mpsc::UnboundedSender<DispatcherCommand>) -> Self {
-        Self { context, tasks: TaskTracker::new(), commands }
+        Self { context, tasks: TaskTracker::new(), commands, is_asking: Arc::default() }
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
@@ -79,6 +83,30 @@ impl Background {
             };
             // The dispatcher is gone only when everything has been given back.
             drop(commands.send(DispatcherCommand::Dispose(batch, disposition)));
+        });
+    }
+
+    /// Asks the store which of these accounts are open although their lanes are paused: a probe or a request was
+    /// answered, maybe to another worker, or a person has ended the pause.
+    pub(super) fn find_open(&self, accounts: Vec<Arc<str>>) {
+        let is_asking = self.is_asking.clone();
+        if accounts.is_empty() || is_asking.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (context, commands) = (self.context.clone(), self.commands.clone());
+        self.spawn(async move {
+            let as_of = Instant::now();
+            match guarded(context.store.pauses(&accounts)).await {
+                Ok(Ok(pauses)) => {
+                    let open = accounts.into_iter().zip(pauses).filter(|(_, pause)| pause.is_none());
+                    let open = open.map(|(account, _)| account).collect();
+                    // The dispatcher is gone only when the worker has ended.
+                    drop(commands.send(DispatcherCommand::Reopen(open, as_of)));
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "it is not known which accounts are open"),
+                Err(panic) => drop(panicked(&context, Task::Dispatcher, &"pauses of accounts", panic)),
+            }
+            is_asking.store(false, Ordering::Relaxed);
         });
     }
 

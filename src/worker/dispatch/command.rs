@@ -1,6 +1,9 @@
 //! Defines the commands that the dispatcher carries out.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::in_flight::AckTarget;
 use crate::amqp::Generation;
@@ -17,6 +20,8 @@ pub(in crate::worker) enum DispatcherCommand {
     Lost(Generation),
     /// Apply what people have set for lanes.
     Override(Vec<LaneOverride>),
+    /// End the pause of accounts that the store said to be open, at this time.
+    Reopen(Vec<Arc<str>>, Instant),
     /// Return how much room there is for what each of these tenants has on the shelf.
     RoomFor(Vec<DueTenant>, oneshot::Sender<Vec<(TenantId, u32)>>),
     /// Carry out what became of a batch that was worked on in the background.

@@ -112,6 +112,12 @@ impl Dispatcher {
                 }
             }
             DispatcherCommand::Override(overrides) => self.apply_overrides(overrides),
+            DispatcherCommand::Reopen(accounts, as_of) => {
+                for account in accounts.iter().filter(|account| self.lanes.reopen(account, as_of)) {
+                    tracing::info!(%account, "the account is open again");
+                    self.closed_for.remove(account);
+                }
+            }
             DispatcherCommand::RoomFor(due, room) => {
                 self.shed.refresh(&due);
                 // The requester is gone only when the worker stops.
@@ -290,6 +296,7 @@ impl Dispatcher {
             let reason = if pause.is_zero() { Reason::NoRoom } else { Reason::Throttled };
             self.shelve(batch, reason, pause);
         }
+        self.background.find_open(self.lanes.backing_off(now));
         self.lanes.forget_idle(now);
         for account in self.lanes.accounts() {
             self.shed_overflow(&account);

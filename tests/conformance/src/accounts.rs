@@ -78,12 +78,20 @@ async fn an_account_that_keeps_failing_is_probed_by_one_request_at_a_time(f: &dy
     assert_eq!(permit().await.unwrap(), Permit::Wait(broken(5)));
     f.set_time(1_005_000).await;
     assert_eq!(permit().await.unwrap(), Permit::Probe);
-    assert!(matches!(claim().await.unwrap(), ClaimOutcome::Wait(pause) if pause == broken(60)));
+    // The others look again soon.
+    assert!(matches!(claim().await.unwrap(), ClaimOutcome::Wait(pause) if pause == broken(2)));
+    assert_eq!(permit().await.unwrap(), Permit::Wait(broken(2)));
     f.store().commit(observed(Signal::ProbeFailed).into()).await.unwrap();
+    let pauses = || async { f.store().pauses(&["https://other".into(), account.as_str().into()]).await.unwrap() };
+    assert_eq!(pauses().await, [None, Some(Duration::from_secs(10))]);
     f.set_time(1_015_000).await;
-    assert!(matches!(claim().await.unwrap(), ClaimOutcome::Probe));
-    f.store().commit(observed(Signal::Answered).into()).await.unwrap();
+    assert_eq!(pauses().await, [None, None]);
+    assert!(matches!(claim().await.unwrap(), ClaimOutcome::Probe), "a claim is never the probe itself");
+    assert_eq!(permit().await.unwrap(), Permit::Probe);
+    f.store().commit(observed(Signal::ProbeAnswered).into()).await.unwrap();
     assert!(granted(&claim().await.unwrap()));
+    let other = f.store().claim(claim_of("p2", &fresh("b2"))).await.unwrap();
+    assert!(matches!(other, ClaimOutcome::Full { limit: 1 }));
 }
 
 async fn an_override_of_a_lane_holds_until_it_is_replaced(f: &dyn Subject) {

@@ -1,5 +1,6 @@
 //! What may be sent to an account now? Its throttle, what people ordered, and how much is under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use testmo_courier::account::{Permission, Signal, Throttle};
@@ -61,12 +62,13 @@ impl Tables {
             Permission::RateLimited { until } => Permit::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => Permit::Wait(pause(until, now, true)),
             Permission::Broken { .. } if self.take_probe(account, now, lease) => Permit::Probe,
-            Permission::Broken { .. } => Permit::Wait(Pause { wait: lease, broken: true }),
+            // Whoever was quicker probes.
+            Permission::Broken { until } => Permit::Wait(pause(until, now, true)),
         }
     }
 
     /// Leave for one more request that creates cases.
-    pub(super) fn ask(&mut self, account: &str, tenant: &TenantId, ceiling: u32, lease: Duration, now: i64) -> Answer {
+    pub(super) fn ask(&self, account: &str, tenant: &TenantId, ceiling: u32, now: i64) -> Answer {
         if self.is_paused(account, tenant, now) {
             return Answer::Paused;
         }
@@ -74,11 +76,7 @@ impl Tables {
             Permission::Granted { limit } => limit,
             Permission::RateLimited { until } => return Answer::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => return Answer::Wait(pause(until, now, true)),
-            Permission::Broken { .. } if self.take_probe(account, now, lease) => return Answer::Probe,
-            Permission::Broken { .. } => {
-                let until = self.throttle(account).breaker_until.unwrap_or(now);
-                return Answer::Wait(pause(until, now, true));
-            }
+            Permission::Broken { .. } => return Answer::Probe,
         };
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let of_account = count(self.under_way(account, now).count());
@@ -104,6 +102,10 @@ impl Tables {
             let (account, grants_before) = (observation.account.clone(), self.grants.len());
             self.gates.push(Gate { account, until: after(now, wait), grants_before });
         }
+    }
+
+    pub(crate) fn pauses(&self, accounts: &[Arc<str>], now: i64) -> Vec<Option<Duration>> {
+        accounts.iter().map(|account| self.throttle(account).pause(now)).collect()
     }
 
     pub(crate) fn lane_overrides(&self) -> Vec<LaneOverride> {

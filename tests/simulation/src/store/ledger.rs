@@ -31,7 +31,7 @@ impl Tables {
         // A batch that is not stored although the claim expects it was pruned: the worker reads it again.
         let unknown = unfit.iter().map(|revised| &revised.record.key).filter(|key| !self.batches.contains_key(key));
         let contested = unknown.cloned().collect();
-        Ok(match self.ask(&claim.account, &claim.tenant, claim.ceiling, claim.lease, now) {
+        Ok(match self.ask(&claim.account, &claim.tenant, claim.ceiling, now) {
             Answer::Granted { .. } if self.pushes.contains_key(&claim.push) => {
                 return Err(StoreError::Away(format!("there is a push {} already", claim.push)));
             }

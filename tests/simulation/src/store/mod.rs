@@ -304,6 +304,11 @@ impl AccountStore for StoreOf {
         self.ask("throttle", move |tables, _| tables.throttle(&account)).await
     }
 
+    async fn pauses(&self, accounts: &[Arc<str>]) -> Result<Vec<Option<Duration>>, StoreError> {
+        let accounts = accounts.to_vec();
+        self.ask("pauses", move |tables, now| tables.pauses(&accounts, now)).await
+    }
+
     async fn lane_overrides(&self) -> Result<Vec<LaneOverride>, StoreError> {
         self.ask("orders", |tables, _| tables.lane_overrides()).await
     }

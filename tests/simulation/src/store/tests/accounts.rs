@@ -1,11 +1,20 @@
 //! Compares permits and overrides.
 
+use std::sync::Arc;
+
 use testmo_courier::store::AccountStore;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
 use super::{Both, Call, told};
 
 impl Both {
+    /// Asks which accounts are paused, and for how long.
+    pub(super) async fn pauses(&mut self) -> Call {
+        let (accounts, now) = ([self.account(), self.account()].map(Arc::from), self.clock.now());
+        let real = self.real.pauses(&accounts).await.expect("an answer");
+        ("pauses", told(&real), told(&self.memory.pauses(&accounts, now)))
+    }
+
     /// Asks for a permit.
     pub(super) async fn permit(&mut self) -> Call {
         let (account, lease, now) = (self.account(), self.wait(), self.clock.now());

@@ -81,6 +81,7 @@ impl Both {
                 Signal::Failed,
                 Signal::Failed,
                 Signal::ProbeFailed,
+                Signal::ProbeAnswered,
             ];
             let (account, signal, ceiling) = (self.account(), self.one_of(&signal), self.rng.u32(1..4));
             change.observation = Some(AccountObservation { account, signal, ceiling });
