@@ -29,6 +29,7 @@ mod replicas;
 #[cfg(debug_assertions)]
 mod restarts;
 mod shelved;
+mod side_by_side;
 mod statuses;
 mod stopping;
 mod store_files;

@@ -47,7 +47,7 @@ pub struct CaseRecord {
     /// Whether the outcome of an earlier push of the case is unknown, so that each further try reconciles first.
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub unclear: bool,
-    /// The index of the case's target in [`BatchRecord::targets`].
+    /// The index of the case's target in [`BatchRecord::targets`](super::BatchRecord::targets).
     #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
     pub target: usize,
     /// Ids of the rows in Testmo that duplicate the case: those of a request that was carried out after it was given

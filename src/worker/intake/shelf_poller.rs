@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::batch::Reason;
 use crate::guard::Task;
@@ -25,30 +25,45 @@ const MOST_TENANTS: u32 = 1_000;
 /// How often a message may stop a worker while it is tried apart from others.
 const MOST_CRASHES_ALONE: u32 = 3;
 
-/// Takes due batches until the worker drains.
+/// Takes due batches, suspects, and what people have set for lanes, until the worker drains. None of them waits for
+/// another: a backlog may take hours to drain.
 pub(in crate::worker) async fn take_from_shelf(context: Arc<WorkerContext>, commands: mpsc::Sender<DispatcherCommand>) {
-    let stop = context.stop.draining().clone();
+    let overrides = at_each_poll(&context, "operators' overrides", || read_overrides(&context, &commands));
+    let suspects = at_each_poll(&context, "a suspect", || take_suspect(&context, &commands));
+    tokio::join!(overrides, suspects, take_all_due(&context, &commands));
+}
+
+fn polls(context: &WorkerContext) -> Interval {
     let mut poll = tokio::time::interval(context.config.shelf.poll_interval);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    poll
+}
+
+/// Repeats work at the poll interval.
+async fn at_each_poll<W: Future<Output = Result<(), StoreError>>>(
+    context: &WorkerContext,
+    what: &'static str,
+    work: impl Fn() -> W,
+) {
+    let (stop, mut poll) = (context.stop.draining(), polls(context));
+    while stop.run_until_cancelled(poll.tick()).await.is_some() {
+        if let Err(error) = unit(context, Task::Shelf, &what, work()).await {
+            tracing::warn!(%error, what, "the shelf cannot be read");
+        }
+    }
+}
+
+async fn take_all_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) {
+    let (stop, mut poll) = (context.stop.draining(), polls(context));
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = poll.tick() => {
-                let reading = read_overrides(&context, &commands);
-                if let Err(error) = unit(&context, Task::Shelf, &"operators' overrides", reading).await {
-                    tracing::warn!(%error, "operators' overrides cannot be read");
-                }
-                context.turns.refresh().await;
-                let taking = take_suspect(&context, &commands);
-                if let Err(error) = unit(&context, Task::Shelf, &"a suspect", taking).await {
-                    tracing::warn!(%error, "the shelf cannot be read");
-                }
-            }
+            _ = poll.tick() => {}
             () = context.shelf_wanted.notified() => {}
         }
         while !stop.is_cancelled() {
-            match unit(&context, Task::Shelf, &"due batches", take_due(&context, &commands)).await {
+            match unit(context, Task::Shelf, &"due batches", take_due(context, commands)).await {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
@@ -68,6 +83,7 @@ async fn read_overrides(context: &WorkerContext, commands: &mpsc::Sender<Dispatc
 }
 
 async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
+    context.turns.refresh().await;
     let Some(turn) = context.turns.next().await else { return Ok(()) };
     if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease_duration).await? {
         take_leased(context, suspect, turn, commands).await;

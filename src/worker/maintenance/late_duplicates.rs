@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
+use super::side_by_side::{Items, work_on_due};
 use crate::account::Signal;
 use crate::batch::batch_tag;
 use crate::batch::ledger::reconcile::Row;
@@ -16,19 +17,16 @@ use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::signal_of;
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
-use crate::store::accounts::{AccountObservation, Permit};
-use crate::store::ledger::{Commit, RecordUpdate};
+use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
 use crate::testmo::{Access, CaseList, Past};
 use crate::worker::context::WorkerContext;
+use crate::worker::model::PushFeedback;
+use crate::worker::permit::{check_rate_limit, report};
 use crate::worker::reconciliation::canary::list_by_tags;
 use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicates};
 use crate::worker::reconciliation::id_order::IdOrder;
 use crate::worker::reconciliation::list_order::note_list_order;
 use crate::worker::reconciliation::memory::ReconcileMemory;
-use crate::worker::unit::unit;
-
-/// The maximum number of batches that are checked in one go.
-const AT_ONCE: u32 = 20;
 
 /// Checks each batch that is due, until `stop`.
 pub(in crate::worker) async fn check_late_duplicates(
@@ -36,14 +34,15 @@ pub(in crate::worker) async fn check_late_duplicates(
     memory: Arc<ReconcileMemory>,
     stop: CancellationToken,
 ) {
-    let mut every = Every::new(context.config.shelf.poll_interval, stop);
-    let check = LateCheck { context, memory };
-    while every.is_due().await {
-        let checking = unit(&check.context, Task::LateDuplicates, &"due late-duplicate checks", check.check_due());
-        if let Some(Err(error)) = every.unless_stopped(checking).await {
-            tracing::warn!(%error, "late duplicates cannot be checked for");
-        }
-    }
+    let every = Every::new(context.config.shelf.poll_interval, stop);
+    let check = LateCheck { context: context.clone(), memory };
+    let testmo = &context.config.testmo;
+    // A check that fails is due again after its lease.
+    let lease = testmo.late_duplicate_check_delay.max(testmo.lease());
+    let items = Items { task: Task::LateDuplicates, limit: lease * 9 / 10 };
+    let take = |most| context.store.take_late_checks(testmo.late_duplicate_check_delay, lease, most);
+    let work = |due: StoredBatch| (due.record.key.to_string(), check.check(due.record));
+    work_on_due(&context, items, every, take, work).await;
 }
 
 struct LateCheck {
@@ -52,21 +51,6 @@ struct LateCheck {
 }
 
 impl LateCheck {
-    async fn check_due(&self) -> Result<(), StoreError> {
-        let testmo = &self.context.config.testmo;
-        // A check that fails is due again after its lease.
-        let lease = testmo.late_duplicate_check_delay.max(testmo.lease());
-        for due in self.context.store.take_late_checks(testmo.late_duplicate_check_delay, lease, AT_ONCE).await? {
-            // If one panics, it is due again when its lease is over.
-            let key = due.record.key.clone();
-            match unit(&self.context, Task::LateDuplicates, &key, self.check(due.record)).await {
-                Ok(()) | Err(StoreError::Panicked(_) | StoreError::Unreadable(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     async fn check(&self, mut record: BatchRecord) -> Result<(), StoreError> {
         may_panic("late_duplicates", &record.key);
         let from_epoch = record.epoch;
@@ -110,9 +94,9 @@ impl LateCheck {
         let connection = self.context.store.connection(&record.key.tenant).await?;
         let usable = connection.filter(|row| row.is_verified() && row.origin == target.account);
         let Some(Ok(access)) = usable.map(|row| self.context.tenants.access(&row)) else { return Ok(None) };
-        let lease = self.context.config.testmo.connect_timeout + self.context.config.testmo.request_timeout;
-        let permit = self.context.store.permit(&target.account, Some(&record.key.tenant), lease).await?;
-        if !matches!(permit, Permit::Granted | Permit::Probe) {
+        // No lane waits for what this shows of the account.
+        let mut feedback = PushFeedback::default();
+        if check_rate_limit(&self.context, &access, &record.key.tenant, &mut feedback).await?.is_some() {
             return Ok(None);
         }
         let mut there: Vec<&Target> = Vec::new();
@@ -129,13 +113,10 @@ impl LateCheck {
                     rows.extend(list.rows);
                 }
                 Err(error) => {
-                    self.check_failed(record, &access, &error, permit).await?;
+                    self.check_failed(record, &access, &error).await?;
                     return Ok(None);
                 }
             }
-        }
-        if permit == Permit::Probe {
-            self.report(&access, Signal::Answered).await?;
         }
         Ok(Some(rows))
     }
@@ -160,26 +141,13 @@ impl LateCheck {
         self.context.client.list_cases(access, target, past, &[]).await
     }
 
-    async fn check_failed(
-        &self,
-        record: &BatchRecord,
-        access: &Access,
-        error: &ApiError,
-        permit: Permit,
-    ) -> Result<(), StoreError> {
+    async fn check_failed(&self, record: &BatchRecord, access: &Access, error: &ApiError) -> Result<(), StoreError> {
         tracing::info!(batch = %record.key, %error, "the late-duplicate check failed and is tried again later");
         match signal_of(Some(error)) {
-            Some(Signal::Failed) | None if permit == Permit::Probe => self.report(access, Signal::ProbeFailed).await,
-            Some(signal) => self.report(access, signal).await,
-            None => Ok(()),
+            // That a read is answered does not show that create requests are.
+            Some(signal) if signal != Signal::Answered => report(&self.context, access, signal).await,
+            Some(_) | None => Ok(()),
         }
-    }
-
-    async fn report(&self, access: &Access, signal: Signal) -> Result<(), StoreError> {
-        let ceiling = self.context.config.requests.account_concurrency;
-        let observation = Some(AccountObservation { account: access.origin.to_string(), signal, ceiling });
-        self.context.store.commit(Commit { observation, ..Commit::default() }.into()).await?;
-        Ok(())
     }
 
     /// Returns whether Testmo could not be read for as long as a batch may fail.

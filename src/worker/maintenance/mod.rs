@@ -11,3 +11,4 @@ mod pace;
 pub(super) mod prune;
 mod rest;
 pub(super) mod reverify;
+mod side_by_side;

@@ -6,39 +6,25 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
+use super::side_by_side::{Items, work_on_due};
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::connections::{ConnectionRow, Verification};
 use crate::tenants::Examined;
 use crate::worker::context::WorkerContext;
-use crate::worker::unit::unit;
 
 /// How long a connection belongs to the worker that verifies it.
 const LEASE: Duration = Duration::from_secs(300);
-/// The most connections that are verified in one go.
-const AT_ONCE: u32 = 20;
+/// The longest that a verification may take.
+const LONGEST: Duration = Duration::from_secs(270);
 
 /// Verifies failed connections, each when it is due, until `stop`.
 pub(in crate::worker) async fn reverify(context: Arc<WorkerContext>, stop: CancellationToken) {
-    let mut every = Every::new(context.config.shelf.poll_interval, stop);
-    while every.is_due().await {
-        let verifying = unit(&context, Task::Recheck, &"due connections", verify_due(&context));
-        if let Some(Err(error)) = every.unless_stopped(verifying).await {
-            tracing::warn!(%error, "failed connections cannot be re-verified");
-        }
-    }
-}
-
-async fn verify_due(context: &WorkerContext) -> Result<(), StoreError> {
-    for row in context.store.take_reverifications(LEASE, AT_ONCE).await? {
-        // If one panics, it is due again when its lease is over.
-        let what = format!("connection of {}", row.tenant);
-        match unit(context, Task::Recheck, &what, verify(context, row)).await {
-            Ok(()) | Err(StoreError::Panicked(_) | StoreError::Unreadable(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    let every = Every::new(context.config.shelf.poll_interval, stop);
+    let items = Items { task: Task::Recheck, limit: LONGEST };
+    let take = |most| context.store.take_reverifications(LEASE, most);
+    let work = |row: ConnectionRow| (format!("connection of {}", row.tenant), verify(&context, row));
+    work_on_due(&context, items, every, take, work).await;
 }
 
 async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), StoreError> {

@@ -1,0 +1,96 @@
+//! Checks that one item that takes long, or whose claim came late, keeps no other waiting.
+
+use std::time::Duration;
+
+use sqlx::{Connection, Executor, SqliteConnection};
+use testmo_courier::account::Signal;
+use testmo_courier::batch::{Reason, TenantId};
+use testmo_courier::clock::Clock;
+use testmo_courier::store::accounts::AccountObservation;
+use testmo_courier::store::connections::Verification;
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore, Store, StoreHealth};
+use testmo_sim::Method;
+use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+
+use crate::support::batches::batch;
+use crate::support::broker::Broker;
+use crate::support::process::Process;
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::waiting::until;
+
+/// Settings by which a lease, and an answer that does not come, take longer than any test waits.
+const LONG: [(&str, &str); 2] =
+    [("COURIER_TESTMO__REQUEST_TIMEOUT", "120s"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "120s")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_check_hangs_does_not_keep_another_from_being_checked() {
+    let mut stage = Stage::on(Broker::shared(), &["acme", "birch"], &LONG).await;
+    // They failed so long ago that they are due, acme first.
+    let past = Store::open(&stage.config.store, false, Clock::standing_at(1)).await.expect("a store");
+    for tenant in ["acme", "birch"] {
+        let tenant: TenantId = tenant.parse().expect("a tenant");
+        let mut row = past.connection(&tenant).await.expect("a store").expect("a connection");
+        row.verified_version = None;
+        row.finding = Some(Verification::Fails { reason: Reason::Forbidden, detail: "refused".into() });
+        past.set_connection(&row).await.expect("a store");
+    }
+    past.close().await;
+    let held = Rule::always(Fault::Held { commit: CommitTime::BeforeDelay }).on(Method::Get, PathKind::User);
+    stage.account("acme").set_faults([held]);
+    stage.start_worker();
+    let verified = async |tenant: &str| {
+        let tenant = tenant.parse().expect("a tenant");
+        stage.store.connection(&tenant).await.expect("a store").expect("a connection").is_verified()
+    };
+    until(async || verified("birch").await).await;
+    assert!(!verified("acme").await);
+    stage.account("acme").clear_faults();
+    until(async || verified("acme").await).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_came_too_late_frees_its_permit_at_once() {
+    let one = [LONG[0], LONG[1], ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY", "1")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &one).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    let mut other = SqliteConnection::connect(&stage.config.store.url).await.expect("the store");
+    other.execute("BEGIN IMMEDIATE").await.expect("the lock");
+    stage.publish(&batch("acme", "b-2", 1)).await;
+    // The claim waits for the lock for longer than it may before its request begins.
+    tokio::time::sleep(stage.config.testmo.latest_start() + Duration::from_secs(2)).await;
+    other.execute("ROLLBACK").await.expect("the end of the lock");
+    other.close().await.expect("a connection");
+    stage.delivered("acme/b-2").await;
+    assert_eq!(stage.account("acme").cases().len(), 2);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_goes_on_soon_after_its_account_was_opened_by_somebody_else() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let account = stage.testmo.origin("acme");
+    let observed = async |signal| {
+        let observation = Some(AccountObservation { account: account.clone(), signal, ceiling: 4 });
+        stage.store.commit(Commit { observation, ..Commit::default() }.into()).await.expect("a store");
+    };
+    for _ in 0..8 {
+        observed(Signal::ProbeFailed).await;
+    }
+    assert!(stage.store.pauses(&[account.as_str().into()]).await.expect("a store")[0] > Some(Duration::from_secs(120)));
+    let process = Process::start(&stage).await;
+    let is_paused = || process.get("/lanes").is_some_and(|lanes| lanes.contains("backing_off\""));
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    until(async || is_paused()).await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+    observed(Signal::Answered).await;
+    until(async || !is_paused()).await;
+    // What comes now does not wait for the end of the pause, as b-1 does.
+    stage.publish(&batch("acme", "b-2", 1)).await;
+    stage.delivered("acme/b-2").await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
