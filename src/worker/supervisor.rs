@@ -37,6 +37,9 @@ use crate::store::outbox::OutboxEvent;
 use crate::tenants::{Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client};
 
+/// How long a worker may take to store that it ends in order.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+
 /// The neighbours of a worker.
 pub struct Neighbours {
     /// The queue of batches.
@@ -141,21 +144,25 @@ async fn cease(
     tasks.wait().await;
 }
 
-/// Closes the store; after an end in order, the store keeps that first.
+/// Stores that the worker ends in order, if it does, and closes the store. A worker that had to cut something on request
+/// ends in order, too: no message ended it.
 async fn close_store(context: &WorkerContext, in_order: bool, limit: Instant) {
-    let closing = async {
-        if in_order {
-            context.turns.end().await;
+    if in_order {
+        let longest = (Instant::now() + LONGEST_FAREWELL).min(limit.checked_sub(CLOSING).unwrap_or(limit));
+        if within(Some(longest), STORE, context.turns.end()).await.is_none() {
+            context.stop.note_cut(STORE);
         }
-        context.store.close().await;
-    };
-    if within(Some(limit), STORE, closing).await.is_none() {
+    }
+    if within(Some(limit), STORE, context.store.close()).await.is_none() {
         context.stop.note_cut(STORE);
     }
 }
 
 /// How long after the cut events are still published.
 const EVENTS_AFTER_CUT: Duration = Duration::from_secs(2);
+
+/// How much of the time limit is kept for closing the store.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// What is closed last.
 const STORE: &str = "the store";

@@ -94,7 +94,7 @@ impl Turns {
                 }
             }
         }
-        self.refresh().await;
+        stop.run_until_cancelled(self.refresh()).await.unwrap_or_default();
         controls.iter().for_each(IntakeControl::resume);
     }
 

@@ -1,9 +1,11 @@
 //! Checks how a worker starts after it ended in order or did not, and that only the message over which it ended is
 //! suspected.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use serde_json::Value;
 use testmo_courier::amqp::{Event, Intake, Subscription};
 use testmo_courier::batch::Reason;
 use testmo_courier::store::LedgerStore;
@@ -21,6 +23,9 @@ use crate::support::waiting::{patient, until};
 
 /// SIGABRT, by which a worker ends that was told to.
 const ABORTED: i32 = 6;
+/// How a worker exits that was asked to: everything had ended, or the rest was cut after the drain time.
+const DRAINED: Option<i32> = Some(0);
+const CUT: Option<i32> = Some(5);
 /// As many messages as a worker has in hand.
 const WINDOW: usize = 200;
 /// More restarts than it may take to give a message up.
@@ -52,6 +57,12 @@ async fn with_a_bad_batch() -> Stage {
     stage
 }
 
+/// Returns the hash of the message that a line of the log is about.
+fn hash_in(line: &str) -> String {
+    let fields: Value = serde_json::from_str(line).expect("a line of JSON");
+    fields["message_hash"].as_str().expect("a hash").to_owned()
+}
+
 /// Checks that everything was delivered but the one batch that ends workers.
 async fn only_the_bad_one_is_left(mut stage: Stage, process: Process, ended: u32) {
     for n in 0..WINDOW {
@@ -60,10 +71,13 @@ async fn only_the_bad_one_is_left(mut stage: Stage, process: Process, ended: u32
     let shelf = stage.shelf().await;
     assert_eq!(shelf.len(), 1, "{shelf:?}");
     assert_eq!((shelf[0].content.reason, shelf[0].state), (Reason::CrashLoop, ShelfState::Dead));
-    // Once among others, once one by one, and three times alone.
-    assert_eq!(ended, 5);
+    // Once among others, once one by one, and three times alone. A message whose acknowledgement is lost with its worker
+    // comes once more.
+    assert!((5..=7).contains(&ended), "{ended} ends");
     let output = process.output();
-    assert_eq!(output.matches(SET_APART).count(), 1, "{output}");
+    let set_apart = output.lines().filter(|line| line.contains(SET_APART));
+    let hashes: BTreeSet<String> = set_apart.map(hash_in).collect();
+    assert_eq!(hashes.len(), 1, "{output}");
     assert_eq!(Broker::shared().depth(&stage.vhost, "testmo.cases.dead"), 0);
     assert_eq!(stage.account("acme").case_names().len(), WINDOW);
     process.stop().await;
@@ -123,10 +137,13 @@ async fn restarts_in_order_under_load_leave_no_suspects() {
         stage.publish(&batch("acme", &format!("b-{n}"), 10)).await;
     }
     for _ in 0..4 {
-        let process = Process::start(&stage).await;
+        let mut process = Process::start(&stage).await;
         let in_hand = || process.metric("testmo_courier_batches_in_flight").unwrap_or_default();
-        until(async || in_hand() >= 0.4 * WINDOW as f64).await;
-        process.stop().await;
+        // More than that may be on the shelf because there is no room for it.
+        until(async || in_hand() >= 20.0).await;
+        process.signal("TERM");
+        let code = process.exit().await.code();
+        assert!([DRAINED, CUT].contains(&code), "{code:?}: {}", process.output());
     }
     stage.account("acme").set_faults([]);
     let process = Process::start(&stage).await;

@@ -28,7 +28,11 @@ const MOST_CRASHES_ALONE: u32 = 3;
 /// Takes due batches, suspects, and what people have set for lanes, until the worker drains. None of them waits for
 /// another: a backlog may take hours to drain.
 pub(in crate::worker) async fn take_from_shelf(context: Arc<WorkerContext>, commands: mpsc::Sender<DispatcherCommand>) {
-    let overrides = at_each_poll(&context, "operators' overrides", || read_overrides(&context, &commands));
+    let overrides = at_each_poll(&context, "operators' overrides", || async {
+        // Not in the other loops: they may wait for a turn.
+        context.turns.refresh().await;
+        read_overrides(&context, &commands).await
+    });
     let suspects = at_each_poll(&context, "a suspect", || take_suspect(&context, &commands));
     tokio::join!(overrides, suspects, take_all_due(&context, &commands));
 }
@@ -83,7 +87,6 @@ async fn read_overrides(context: &WorkerContext, commands: &mpsc::Sender<Dispatc
 }
 
 async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
-    context.turns.refresh().await;
     let Some(turn) = context.turns.next().await else { return Ok(()) };
     if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease_duration).await? {
         take_leased(context, suspect, turn, commands).await;

@@ -57,8 +57,8 @@ pub(in crate::worker) async fn take_undeliverable(
 async fn try_alone(context: &WorkerContext, task: Task, message: Message, handle: AckHandle) {
     let message = message_of(context, task, message);
     let setting_apart = patiently(|| quarantine(context, &message, None));
-    let stored = unit(context, task, &message, setting_apart).await;
-    end_held_back(handle, stored).await;
+    let stored = context.stop.unless_draining(unit(context, task, &message, setting_apart)).await;
+    end_held_back(handle, stored.unwrap_or(Err(StoreError::Closed))).await;
 }
 
 /// Shelves a message that never becomes work, and acknowledges it once it is stored.
