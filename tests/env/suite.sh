@@ -50,6 +50,8 @@ tests() {
     # processors.
     export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3))}
     # A test that hangs must not hold up the run for ever, nor a left-over that keeps the output open.
+    # The log has to be there before it is followed.
+    : >"$log"
     timeout --foreground 1500 cargo test --workspace --locked --no-fail-fast >"$log" 2>&1 &
     pid=$!
     tail -n +1 -f -s 0.2 --pid="$pid" "$log"

@@ -10,6 +10,7 @@
 
 mod batches;
 mod broker;
+mod budget;
 mod check;
 mod diary;
 mod fuse;

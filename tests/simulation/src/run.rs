@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Queue;
+use crate::budget::recovery;
 use crate::check::check;
 use crate::mutation::Mutation;
-use crate::plan::{ACCOUNTS, Action, Plan};
+use crate::plan::{ACCOUNTS, Action, Kind, Plan};
 use crate::replica::{Order, Replica};
 use crate::stage::{Stage, poison};
 use crate::store::ledger::awaits_late_check;
@@ -108,7 +109,12 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     tokio::join!(publishing, acting);
     heal(&stage, plan);
     (0..plan.replicas).for_each(|replica| give(replica, Order::KillAfter(None)));
-    if !is_drained(&stage, plan).await {
+    let (recovery, is_drained) = tokio::join!(recovery(&stage, plan, LONGEST_DRAIN), is_drained(&stage, plan));
+    // Suspects are tried one after the other, each for the whole lease of the worker that it ended.
+    if recovery.is_too_long() && plan.kind != Kind::Poison {
+        stage.complain(recovery.to_string());
+    }
+    if !is_drained {
         stage.complain("it does not come to an end".into());
     }
     over.cancel();
