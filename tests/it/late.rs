@@ -206,11 +206,12 @@ async fn create_late(stage: &Stage, name: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_late_answers_within_the_settle_time_create_nothing_twice() {
-    // Requests are sent in parallel, so that fifty take no longer than a few.
+    // All requests are sent at once: afterwards, the circuit breaker lets one through at a time.
     let settings = with(&[
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
         ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "3s"),
-        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "10"),
+        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "50"),
+        ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY", "50"),
         ("COURIER_REQUESTS__PACK_BATCHES", "false"),
         ("COURIER_RETRY__SHELF_BACKOFF_MIN", "100ms"),
     ]);

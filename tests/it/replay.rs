@@ -56,6 +56,8 @@ async fn end_of(stage: &mut Stage, subject: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_was_given_up_is_replayed_and_delivered() {
     let settings = [
+        // Few enough requests that the circuit breaker stays closed.
+        ("COURIER_RETRY__MAX_ATTEMPTS", "1"),
         ("COURIER_RETRY__SHELF_BACKOFF_MIN", "50ms"),
         ("COURIER_RETRY__GIVE_UP_AFTER", "1s"),
         ("COURIER_RETRY__GIVE_UP_MIN_RETRIES", "2"),

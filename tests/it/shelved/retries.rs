@@ -143,6 +143,8 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_server_keeps_failing_is_parked_and_given_up_after_the_horizon() {
     let settings = [
+        // Few enough requests that the circuit breaker stays closed.
+        ("COURIER_RETRY__MAX_ATTEMPTS", "1"),
         ("COURIER_RETRY__SHELF_BACKOFF_MIN", "50ms"),
         ("COURIER_RETRY__GIVE_UP_AFTER", "1s"),
         ("COURIER_RETRY__GIVE_UP_MIN_RETRIES", "2"),
