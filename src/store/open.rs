@@ -27,7 +27,7 @@ const PAGES_AHEAD: u32 = 8_000;
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// The size of a page of an SQLite file, in bytes.
 const PAGE: u64 = 4_096;
-/// The advisory lock of whoever prepares the tables in a database.
+/// The advisory lock of the process that prepares the tables in a database.
 const PREPARING: i64 = 0x7465_7374_6d6f;
 /// How long it is tried to open a file that another process is just making into a store.
 const BUSY: Duration = Duration::from_secs(10);

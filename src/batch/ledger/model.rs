@@ -76,7 +76,7 @@ pub enum CaseState {
     Created(u64),
     /// The case is in Testmo: reconciliation found it after an unknown outcome.
     Adopted(u64),
-    /// The case was refused for good.
+    /// Testmo refused the case, and it is not sent again automatically.
     Refused(Box<Refusal>),
     /// The case may have been created but is not found in Testmo, and only a person has it sent again: either its
     /// request was carried out, or its requests keep being answered with a status that leaves their outcome unknown.

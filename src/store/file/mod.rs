@@ -125,7 +125,7 @@ impl HeldFile {
         let is_deleted = self.lock.file().is_ok_and(|file| file.is_deleted());
         let mut lost = FileLost { change, is_complete: false, is_deleted, copy: None };
         let Some(mut keeper) = self.keeper.lock().await.take() else { return lost };
-        // Whoever made another index does not know what this one says, and may have written to the same log.
+        // The process that made another index does not know what this one says, and may have written to the same log.
         if !(lost.change.part == FilePart::Index && lost.change.is_replaced) {
             lost.is_complete = write_back(&mut keeper).await;
         }
