@@ -21,6 +21,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READERS_OF_A_FILE: u32 = 2;
 /// The page cache of the connection that writes to a file, in KiB: the pages that pushes under way come back to.
 const PAGES_KEPT: u32 = 4_096;
+/// The page cache of each connection that reads a file, in KiB: little, as the system keeps what is read often, and a count
+/// of a large shelf would fill it with pages that nothing needs again.
+const PAGES_READ: u32 = 512;
 /// How many pages are written ahead before they go into the file: 32 MB. Pages that change often go there once.
 const PAGES_AHEAD: u32 = 8_000;
 /// How long a statement waits for another process that writes to the file, such as a command.
@@ -84,13 +87,13 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
             .after_connect(move |conn, _| Box::pin(prepare_file(conn, most, kept)))
             .connect_lazy_with(options.clone())
     };
-    let (readers, writers) = (pool(READERS_OF_A_FILE, None), pool(1, Some(PAGES_KEPT)));
+    let (readers, writers) = (pool(READERS_OF_A_FILE, PAGES_READ), pool(1, PAGES_KEPT));
     let made = migrate_file(&mut *writers.acquire().await?, file, purpose).await?;
     let held = match locked {
         None => None,
         Some(locked) => {
             let mut keeper = AnyConnection::connect_with(&options).await?;
-            prepare_file(&mut keeper, most, None).await?;
+            prepare_file(&mut keeper, most, PAGES_READ).await?;
             Some(locked.hold(file, keeper).await?)
         }
     };
@@ -205,11 +208,9 @@ pub(super) async fn wait_for_lock(conn: &mut AnyConnection, wait: Duration) -> R
 }
 
 /// WAL with full sync survives a power cut.
-async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64, kept: Option<u32>) -> Result<(), sqlx::Error> {
-    if let Some(kib) = kept {
-        // Negative, it counts KiB instead of pages.
-        sqlx::query(AssertSqlSafe(format!("PRAGMA cache_size = -{kib}"))).execute(&mut *conn).await?;
-    }
+async fn prepare_file(conn: &mut AnyConnection, most_bytes: u64, kept: u32) -> Result<(), sqlx::Error> {
+    // Negative, it counts KiB instead of pages.
+    sqlx::query(AssertSqlSafe(format!("PRAGMA cache_size = -{kept}"))).execute(&mut *conn).await?;
     if most_bytes > 0 {
         let sql = format!("PRAGMA max_page_count = {}", most_bytes / PAGE);
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;

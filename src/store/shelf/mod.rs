@@ -14,7 +14,7 @@ use super::StoreError;
 use crate::batch::TenantId;
 
 #[cfg(test)]
-pub(super) use self::lease::{COUNTS, lease_statement, tenants_statement};
+pub(super) use self::lease::{COUNTS, lease_statement, shed_statement, tenants_statement};
 pub use self::list::ShelfFilter;
 #[cfg(test)]
 pub(super) use self::list::page_statement;

@@ -5,7 +5,9 @@ use super::stores::SqlStore;
 use super::*;
 use crate::batch::BatchId;
 use crate::store::connections::{ConnectionRow, WriteOutcome};
-use crate::store::shelf::{COUNTS, ShelfId, ShelfState, lease_statement, page_statement, tenants_statement};
+use crate::store::shelf::{
+    COUNTS, ShelfId, ShelfState, lease_statement, page_statement, shed_statement, tenants_statement,
+};
 
 /// Tests that run on an SQLite file and on a PostgreSQL database.
 macro_rules! on_both {
@@ -107,6 +109,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (prune::examine_batches(dialect), place(), "batches_to_prune"),
         (prune::examine_events(dialect), place(), "outbox_by_age"),
     ];
+    statements.push((shed_statement(dialect), vec![int(100)], "shelf_skimmed"));
     statements.push((COUNTS.to_owned(), vec![], "shelf_by_state"));
     let (latest, parameters) = ledger::latest_statement(None, 50);
     statements.push((latest, parameters, "batches_by_arrival"));
