@@ -2,12 +2,10 @@
 
 use serde_json::Value;
 use testmo_courier::batch::{Reason, TenantId, raw_hash};
-use testmo_courier::clock::Clock;
 use testmo_courier::guard::Task;
-use testmo_courier::store::connections::Verification;
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
-use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth};
+use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault};
 
@@ -240,16 +238,7 @@ async fn a_key_or_an_event_that_panics_is_skipped_and_its_neighbours_are_reporte
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_connection_whose_check_panics_does_not_keep_another_from_being_checked() {
     let stage = ordered(&["acme", "birch"], unit("recheck", ALWAYS, "acme"), &[]).await;
-    // The connections failed so long ago that they are due.
-    let past = Store::open(&stage.config.store, false, Clock::standing_at(1)).await.expect("a store");
-    for tenant in ["acme", "birch"] {
-        let tenant: TenantId = tenant.parse().expect("a tenant");
-        let mut row = past.connection(&tenant).await.expect("a store").expect("a connection");
-        row.verified_version = None;
-        row.finding = Some(Verification::Fails { reason: Reason::Forbidden, detail: "refused".into() });
-        past.set_connection(&row).await.expect("a store");
-    }
-    past.close().await;
+    stage.fail_long_ago(&["acme", "birch"]).await;
     let process = Process::start(&stage).await;
     let birch: TenantId = "birch".parse().expect("a tenant");
     until(async || stage.store.connection(&birch).await.expect("a store").expect("a connection").is_verified()).await;

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use sqlx::{Connection, Executor, SqliteConnection};
 use testmo_courier::account::Signal;
-use testmo_courier::batch::{Reason, TenantId};
-use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::AccountObservation;
-use testmo_courier::store::connections::Verification;
 use testmo_courier::store::ledger::Commit;
-use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore, Store, StoreHealth};
+use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
@@ -26,16 +23,7 @@ const LONG: [(&str, &str); 2] =
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_whose_check_hangs_does_not_keep_another_from_being_checked() {
     let mut stage = Stage::on(Broker::shared(), &["acme", "birch"], &LONG).await;
-    // They failed so long ago that they are due, acme first.
-    let past = Store::open(&stage.config.store, false, Clock::standing_at(1)).await.expect("a store");
-    for tenant in ["acme", "birch"] {
-        let tenant: TenantId = tenant.parse().expect("a tenant");
-        let mut row = past.connection(&tenant).await.expect("a store").expect("a connection");
-        row.verified_version = None;
-        row.finding = Some(Verification::Fails { reason: Reason::Forbidden, detail: "refused".into() });
-        past.set_connection(&row).await.expect("a store");
-    }
-    past.close().await;
+    stage.fail_long_ago(&["acme", "birch"]).await;
     let held = Rule::always(Fault::Held { commit: CommitTime::BeforeDelay }).on(Method::Get, PathKind::User);
     stage.account("acme").set_faults([held]);
     stage.start_worker();

@@ -27,7 +27,7 @@ fn free() -> String {
 /// What waits for a time that has come.
 const ITS_TIME_CAME: &str = "shelf.waits_for = 'time' AND shelf.due_at <= $1";
 /// What waits for the connection `c` and has not failed with its present version: a range of an index each.
-const MENDED: [&str; 4] = [
+const NEWLY_VERIFIED: [&str; 4] = [
     "shelf.connection IS NULL",
     "shelf.connection < c.version",
     "shelf.connection > c.version",
@@ -195,7 +195,7 @@ impl Store {
 pub(in crate::store) fn tenants_statement() -> String {
     // Walks from tenant to tenant by the index, whatever the number of their batches; each way to be due has a range of
     // an index of its own.
-    let mended = MENDED.map(|range| {
+    let verified = NEWLY_VERIFIED.map(|range| {
         format!(
             "EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND shelf.waits_for = 'connection' \
              AND {range} AND {})",
@@ -210,14 +210,14 @@ pub(in crate::store) fn tenants_statement() -> String {
          SELECT p.tenant, c.origin, \
          CASE WHEN c.removing_until > $1 THEN 0 \
          WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {ITS_TIME_CAME}) \
-         THEN 1 WHEN c.verified_version = c.version AND ({mended}) THEN 1 ELSE 0 END AS is_due, \
+         THEN 1 WHEN c.verified_version = c.version AND ({verified}) THEN 1 ELSE 0 END AS is_due, \
          CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
          AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_shed, \
          (SELECT MIN(arrived_at) FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked') AS since \
          FROM parked p LEFT JOIN connections c ON c.tenant_id = p.tenant WHERE p.tenant IS NOT NULL \
          ORDER BY since, p.tenant LIMIT $2",
         free = free(),
-        mended = mended.join(" OR ")
+        verified = verified.join(" OR ")
     )
 }
 
@@ -235,21 +235,21 @@ pub(in crate::store) fn shed_statement(dialect: Dialect) -> String {
 /// shelf, only rows that are due are read.
 pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     let free = free();
-    let mended = MENDED.map(|range| {
+    let verified = NEWLY_VERIFIED.map(|range| {
         format!(
             " UNION ALL SELECT id FROM (SELECT shelf.id AS id FROM connections c JOIN shelf ON shelf.tenant_id = c.tenant_id \
              WHERE c.tenant_id = $4 AND c.verified_version = c.version AND shelf.waits_for = 'connection' AND {range} \
-             AND {free} ORDER BY shelf.connection, shelf.shelved_at LIMIT {MOST_CONSIDERED}) AS mended"
+             AND {free} ORDER BY shelf.connection, shelf.shelved_at LIMIT {MOST_CONSIDERED}) AS verified"
         )
     });
     format!(
         "WITH considered AS MATERIALIZED (SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {free} \
-         AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{mended}), \
+         AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{verified}), \
          due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
          AND NOT {IS_REMOVED} ORDER BY arrived_at, id LIMIT $5 {skip_taken}) \
          UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
          FROM due WHERE id = due_id RETURNING *",
-        mended = mended.concat(),
+        verified = verified.concat(),
         skip_taken = dialect.skip_taken()
     )
 }

@@ -1,10 +1,12 @@
 //! Enters the connections of tenants.
 
 use secrecy::SecretString;
+use testmo_courier::batch::Reason;
 use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::batch::render::mapping_spec::MappingSpec;
+use testmo_courier::clock::Clock;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
-use testmo_courier::store::{ConnectionStore, StoreHealth};
+use testmo_courier::store::{ConnectionStore, Store, StoreHealth};
 use testmo_courier::tenants::{Entered, verify};
 use testmo_courier::testmo::Access;
 use testmo_sim::AccountHandle;
@@ -36,6 +38,18 @@ impl Stage {
         let row = self.tenants.enter(entered).expect("a sealed key").judged(finding, self.store.now());
         self.enter(&row).await;
         row.is_verified()
+    }
+
+    /// Has connections be refused so long ago that they are due to be verified again, the first one first.
+    pub(crate) async fn fail_long_ago(&self, tenants: &[&str]) {
+        let past = Store::open(&self.config.store, false, Clock::standing_at(1)).await.expect("a store");
+        for tenant in tenants {
+            let mut row = past.connection(&tenant_id(tenant)).await.expect("a store").expect("a connection");
+            row.verified_version = None;
+            row.finding = Some(Verification::Fails { reason: Reason::Forbidden, detail: "refused".into() });
+            past.set_connection(&row).await.expect("a store");
+        }
+        past.close().await;
     }
 
     /// Enters a connection that has worked before, even if its origin does not answer now.
