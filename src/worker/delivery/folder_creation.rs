@@ -22,6 +22,9 @@ use crate::worker::store_retry::patiently;
 /// request of unknown outcome by then, the request created nothing.
 const SHOWN_WITHIN: Duration = Duration::from_secs(600);
 
+/// The first pause of a batch whose folder another one is creating.
+const FIRST_BUSY_PAUSE: Duration = Duration::from_secs(1);
+
 /// Creates one folder under a claim. The holder of the claim lists the folders first, so that the folder is created
 /// once.
 pub(super) async fn create(
@@ -37,7 +40,7 @@ pub(super) async fn create(
     let holder = format!("{} {}", context.holder, Uuid::new_v4().simple());
     let created = match context.store.claim_folder(&new, &holder, lease).await? {
         FolderClaim::Granted { created } => created,
-        FolderClaim::Busy(wait) => return Ok(NextStep::Pause(wait)),
+        FolderClaim::Busy(left) => return Ok(NextStep::Pause(busy_pause(lease, left))),
     };
     feedback.requests += 2;
     let folders = match context.client.folders(access, new.project).await {
@@ -125,6 +128,14 @@ async fn folder_failed(
     Ok(next_step)
 }
 
+/// Returns when to ask again for a folder that is claimed, from the lease of claims and what is left of it.
+///
+/// Creating a folder takes moments, but a worker that is gone keeps its claim for the whole lease. So the pause is as long
+/// as the claim has lasted: soon at first, and a few times in all.
+fn busy_pause(lease: Duration, left: Duration) -> Duration {
+    lease.saturating_sub(left).max(FIRST_BUSY_PAUSE).min(left)
+}
+
 /// Returns how many create requests for one folder are allowed. If the list shows what was created in this project, it
 /// would also show a folder that an unanswered request created.
 fn folder_limits(context: &WorkerContext, shows_new_ones: bool) -> FolderLimits {
@@ -133,5 +144,23 @@ fn folder_limits(context: &WorkerContext, shows_new_ones: bool) -> FolderLimits 
         window,
         unknown: if shows_new_ones { SHOWN_WITHIN.min(window) } else { window },
         spacing: context.config.retry.shelf_backoff_min,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claimed_folder_is_asked_for_soon_and_then_less_and_less_often_until_the_lease_is_over() {
+        let (lease, mut passed, mut pauses) = (Duration::from_secs(150), Duration::ZERO, Vec::new());
+        while passed < lease {
+            let pause = busy_pause(lease, lease - passed);
+            passed += pause;
+            pauses.push(pause.as_secs());
+        }
+        assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 32, 64, 22]);
+        // A claim of a worker with a longer lease.
+        assert_eq!(busy_pause(lease, lease * 2), Duration::from_secs(1));
     }
 }
