@@ -247,8 +247,8 @@ mod ordered {
         if !matches!(ORDER.get(), Some(Order::Loop(ordered)) if *ordered == task) {
             return std::future::pending().await;
         }
-        let mut told = signal(SignalKind::user_defined1()).expect("a signal that can be listened to");
-        told.recv().await;
+        let mut signals = signal(SignalKind::user_defined1()).expect("a signal that can be listened to");
+        signals.recv().await;
         panic!("the loop of {task} ends as ordered");
     }
 

@@ -45,8 +45,8 @@ mod tests {
     fn every_former_flag_and_command_is_refused_with_its_present_name() {
         let help = Cli::command().render_long_help().to_string();
         for (former, name) in FLAGS {
-            let told = present(&["testmo-courier", "tenants", "set", "acme", former]);
-            assert_eq!(told, Some((former.to_owned(), name)));
+            let renamed = present(&["testmo-courier", "tenants", "set", "acme", former]);
+            assert_eq!(renamed, Some((former.to_owned(), name)));
             assert!(!help.contains(former));
         }
         assert_eq!(present(&["testmo-courier", "tenants", "set", "acme", "--key-file=k"]).unwrap().1, "--api-key-file");

@@ -61,8 +61,8 @@ mod tests {
             let file = dir.path().join("a.toml");
             let (section, field) = former.split_once('.').unwrap();
             std::fs::write(&file, format!("[{section}]\n{field} = 1\n")).unwrap();
-            let told = load(&Sources { files: vec![file], ..Sources::default() }).unwrap_err().0.join("\n");
-            assert!(told.contains(&format!("`{former}` was renamed to `{present}`")), "{told}");
+            let errors = load(&Sources { files: vec![file], ..Sources::default() }).unwrap_err().0.join("\n");
+            assert!(errors.contains(&format!("`{former}` was renamed to `{present}`")), "{errors}");
         }
     }
 
@@ -70,8 +70,8 @@ mod tests {
     fn every_former_variable_fails_with_its_present_name() {
         for (former, present) in RENAMED {
             let environment = [(variable(former), "1".to_owned())].into();
-            let told = load(&Sources { environment, ..Sources::default() }).unwrap_err().0;
-            assert_eq!(told, [format!("`{}` was renamed to `{}`", variable(former), variable(present))]);
+            let errors = load(&Sources { environment, ..Sources::default() }).unwrap_err().0;
+            assert_eq!(errors, [format!("`{}` was renamed to `{}`", variable(former), variable(present))]);
         }
     }
 }

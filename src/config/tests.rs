@@ -39,7 +39,7 @@ fn well_known_variables_are_other_names() {
 
 #[test]
 fn all_mistakes_are_told_at_once() {
-    let told = problems(&[
+    let problems_found = problems(&[
         ("COURIER_REQUESTS__MAX_CASES", "101"),
         ("COURIER_AMQP__URL", "http://user:secret@host"),
         ("COURIER_TESTMO__REQUEST_TIMEOUT", "soon"),
@@ -48,13 +48,13 @@ fn all_mistakes_are_told_at_once() {
         ("COURIER_LOG__FORMAT", "xml"),
         ("COURIER_AMQP__DECLARE_TOPOLOGY", "perhaps"),
     ]);
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(problems_found.join("\n"));
 }
 
 #[test]
 fn values_have_to_fit_together() {
-    let told = problems(&[("COURIER_TESTMO__REQUEST_TIMEOUT", "2m")]);
-    assert_eq!(told, ["`testmo.request_timeout` has to be at most `testmo.reconcile_delay_unanswered`"]);
+    let problems_found = problems(&[("COURIER_TESTMO__REQUEST_TIMEOUT", "2m")]);
+    assert_eq!(problems_found, ["`testmo.request_timeout` has to be at most `testmo.reconcile_delay_unanswered`"]);
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn no_password_is_ever_printed() {
         assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
         assert!(!format!("{config:?}").contains("hunter2"));
     }
-    let told = problems(&[("DATABASE_URL", "mysql://u:hunter2@h/d")]);
+    let problems_found = problems(&[("DATABASE_URL", "mysql://u:hunter2@h/d")]);
     assert_eq!(
-        told,
+        problems_found,
         ["the environment: `store.url` has to be sqlite:FILE, or postgres://USER:PASSWORD@HOST:5432/DATABASE"]
     );
 }

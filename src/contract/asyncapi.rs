@@ -26,75 +26,87 @@ pub fn asyncapi() -> Value {
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
-        "channels": {
-            "cases": {
-                "address": "batch",
-                "title": "Batches of test cases",
-                "description": "Routing key `batch`, or `batch.` and any words. A message with another routing key \
-                                is shelved.",
-                "messages": references("#/components/messages/", &["Batch"]),
-                "bindings": exchange("testmo.cases"),
-            },
-            "events": {
-                "address": "{tenant}.{type}",
-                "title": "Events about batches, cases, connections and API keys",
-                "description": "Bind a queue with `acme.#` for the tenant `acme`, with `acme~eu.#` for `acme.eu`, \
-                                or with `#` for all tenants.",
-                "parameters": {
-                    "tenant": {"description": "The tenant id with `~` for each dot, or `unknown` if it could not be \
-                                               read."},
-                    "type": {
-                        "description": "The type of the event.",
-                        "enum": KINDS.iter().map(|kind| kind.kind).collect::<Vec<_>>(),
-                    },
-                },
-                "messages": references("#/components/messages/", &names),
-                "bindings": exchange("testmo.events"),
-            },
-        },
-        "operations": {
-            "receiveBatch": {
-                "action": "receive",
-                "channel": {"$ref": "#/channels/cases"},
-                "summary": "Receives a batch and creates its cases in Testmo.",
-                "description": "Publish with publisher confirms, and publish again if no confirm arrives: the cases \
-                                of a batch are created once.",
-                "messages": [{"$ref": "#/channels/cases/messages/Batch"}],
-                "bindings": {"amqp": {"deliveryMode": 2, "mandatory": true, "ack": true, "bindingVersion": BINDING}},
-            },
-            "sendEvent": {
-                "action": "send",
-                "channel": {"$ref": "#/channels/events"},
-                "summary": "Reports the outcome of a batch, or a change of a connection or an API key.",
-                "description": "Sent at least once. A repeated event has the same id and the same body.",
-                "messages": names.iter().map(|name| reference("#/channels/events/messages/", name)).collect::<Vec<_>>(),
-                "bindings": {"amqp": {"deliveryMode": 2, "bindingVersion": BINDING}},
-            },
-        },
+        "channels": channels(&names),
+        "operations": operations(&names),
         "components": {
             "messages": all_messages,
-            "messageTraits": {
-                "batch": {
-                    "contentType": "application/json",
-                    "headers": {
-                        "type": "object",
-                        "description": "Optional headers. A shelved message keeps these headers and no others.",
-                        "properties": {
-                            "traceparent": {"type": "string"},
-                            "tracestate": {"type": "string"},
-                            "baggage": {"type": "string"},
-                        },
-                    },
-                },
-                "event": {
-                    "contentType": CONTENT_TYPE,
-                    "externalDocs": {
-                        "description": "CloudEvents 1.0, structured JSON",
-                        "url": "https://cloudevents.io",
-                    },
+            "messageTraits": message_traits(),
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn channels(events: &[&str]) -> Value {
+    json!({
+        "cases": {
+            "address": "batch",
+            "title": "Batches of test cases",
+            "description": "Routing key `batch`, or `batch.` and any words. A message with another routing key \
+                            is shelved.",
+            "messages": references("#/components/messages/", &["Batch"]),
+            "bindings": exchange("testmo.cases"),
+        },
+        "events": {
+            "address": "{tenant}.{type}",
+            "title": "Events about batches, cases, connections and API keys",
+            "description": "Bind a queue with `acme.#` for the tenant `acme`, with `acme~eu.#` for `acme.eu`, \
+                            or with `#` for all tenants.",
+            "parameters": {
+                "tenant": {"description": "The tenant id with `~` for each dot, or `unknown` if it could not be \
+                                           read."},
+                "type": {
+                    "description": "The type of the event.",
+                    "enum": KINDS.iter().map(|kind| kind.kind).collect::<Vec<_>>(),
                 },
             },
-            "schemas": schemas(),
+            "messages": references("#/components/messages/", events),
+            "bindings": exchange("testmo.events"),
+        },
+    })
+}
+
+fn operations(events: &[&str]) -> Value {
+    json!({
+        "receiveBatch": {
+            "action": "receive",
+            "channel": {"$ref": "#/channels/cases"},
+            "summary": "Receives a batch and creates its cases in Testmo.",
+            "description": "Publish with publisher confirms, and publish again if no confirm arrives: the cases \
+                            of a batch are created once.",
+            "messages": [{"$ref": "#/channels/cases/messages/Batch"}],
+            "bindings": {"amqp": {"deliveryMode": 2, "mandatory": true, "ack": true, "bindingVersion": BINDING}},
+        },
+        "sendEvent": {
+            "action": "send",
+            "channel": {"$ref": "#/channels/events"},
+            "summary": "Reports the outcome of a batch, or a change of a connection or an API key.",
+            "description": "Sent at least once. A repeated event has the same id and the same body.",
+            "messages": events.iter().map(|name| reference("#/channels/events/messages/", name)).collect::<Vec<_>>(),
+            "bindings": {"amqp": {"deliveryMode": 2, "bindingVersion": BINDING}},
+        },
+    })
+}
+
+fn message_traits() -> Value {
+    json!({
+        "batch": {
+            "contentType": "application/json",
+            "headers": {
+                "type": "object",
+                "description": "Optional headers. A shelved message keeps these headers and no others.",
+                "properties": {
+                    "traceparent": {"type": "string"},
+                    "tracestate": {"type": "string"},
+                    "baggage": {"type": "string"},
+                },
+            },
+        },
+        "event": {
+            "contentType": CONTENT_TYPE,
+            "externalDocs": {
+                "description": "CloudEvents 1.0, structured JSON",
+                "url": "https://cloudevents.io",
+            },
         },
     })
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::folder_tree::path_of;
 use crate::batch::Reason;
+use crate::batch::render::catalogue::{Catalogue, unfilled};
 use crate::batch::render::mapping::Mapping;
-use crate::batch::render::mapping_spec::{Catalogue, MappingSpec, Needs, unfilled};
+use crate::batch::render::mapping_spec::{MappingSpec, Needs};
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, verification_failure};
 use crate::store::connections::Verification;

@@ -172,7 +172,7 @@ mod tests {
                "custom_steps": [{"text1": "a"}, {"text1": "b"}], "custom_areas": [1, 2]})
     }
 
-    fn told(echoed: Value) -> Vec<(usize, &'static str)> {
+    fn parts_of(echoed: Value) -> Vec<(usize, &'static str)> {
         let request = json!({"cases": [sent(), sent()]}).to_string();
         shown(&request, &[sent(), echoed]).into_iter().map(|found| (found.index, found.part)).collect()
     }
@@ -187,9 +187,9 @@ mod tests {
         let echoed = json!({"id": 1, "name": "Sign in", "folder_id": 7, "state_id": 4, "custom_areas": [2],
             "tags": [{"tag_id": 9, "name": "sqai-1"}, {"tag_id": 8, "name": "smoke"}], "estimate": null,
             "custom_steps": [{"id": 5, "text1": "a", "text2": null}, {"id": 6, "text1": "b"}]});
-        assert_eq!(told(echoed), []);
-        assert_eq!(told(json!({"id": 1})), [], "what is left out says nothing");
-        assert_eq!(told(json!("?")), []);
+        assert_eq!(parts_of(echoed), []);
+        assert_eq!(parts_of(json!({"id": 1})), [], "what is left out says nothing");
+        assert_eq!(parts_of(json!("?")), []);
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         ] {
             let mut echoed = sent();
             echoed[key] = value;
-            assert_eq!(told(echoed), [(1, part)], "{key}");
+            assert_eq!(parts_of(echoed), [(1, part)], "{key}");
         }
     }
 

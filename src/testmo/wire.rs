@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::batch::ledger::reconcile::Row;
-use crate::batch::render::mapping_spec::{Field, Item};
+use crate::batch::render::catalogue::{Field, Item};
 use crate::batch::verdict::answer::is_id;
 
 /// The answer to `GET /user`, which is not wrapped in `result`.

@@ -176,9 +176,9 @@ mod tests {
             key_expiring(&tenant, date(2026, 12, 31), DaysLeft::Seven, 0),
             key_expired(&tenant, date(2026, 12, 31), 0),
         ];
-        let told: Vec<String> =
+        let sentences: Vec<String> =
             events.iter().map(|event| format!("{}\n{}\n{:#}", event.routing_key, event.subject, data(event))).collect();
-        insta::assert_snapshot!(told.join("\n\n"));
+        insta::assert_snapshot!(sentences.join("\n\n"));
     }
 
     #[test]

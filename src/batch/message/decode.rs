@@ -49,11 +49,11 @@ impl Undecodable {
     /// Returns the first faults on one line, for the shelf and the log.
     pub fn detail(&self) -> String {
         let faults = self.faults();
-        let mut told: Vec<String> = faults.iter().take(FAULTS_OF_DETAIL).map(ToString::to_string).collect();
+        let mut sentences: Vec<String> = faults.iter().take(FAULTS_OF_DETAIL).map(ToString::to_string).collect();
         if faults.len() > FAULTS_OF_DETAIL {
-            told.push("and more".into());
+            sentences.push("and more".into());
         }
-        told.join("; ")
+        sentences.join("; ")
     }
 }
 

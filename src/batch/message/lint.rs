@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    fn told(cases: Value) -> Vec<String> {
+    fn hints(cases: Value) -> Vec<String> {
         let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
             "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
         let findings = lint(message.to_string().as_bytes());
@@ -245,7 +245,7 @@ mod tests {
     fn a_message_as_it_should_be_has_nothing_to_tell() {
         let case = json!({"external_id": "A", "name": "Enter <amount> & pay", "tags": ["smoke", "a_b-c"],
             "description": "If a < b, 2 * 3 ** 4, then x > y; C# and #1", "steps": [{"action": "Enter <url>"}]});
-        assert_eq!(told(json!([case, {"external_id": "B", "name": "b", "gherkin": "# x\nFeature: <b>"}])), [""; 0]);
+        assert_eq!(hints(json!([case, {"external_id": "B", "name": "b", "gherkin": "# x\nFeature: <b>"}])), [""; 0]);
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
              "steps": [{"action": " "}, {"action": "x", "data": "# Data", "expected": "**now**"}]},
         ]);
         assert_eq!(
-            told(cases),
+            hints(cases),
             [
                 "/cases/1 has no external_id (1 of 2 cases); events call it #2",
                 "/cases/1/name is also the name of /cases/0",

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::batch::message::Priority;
 use crate::batch::message::decode::is_custom_column;
+use crate::batch::render::catalogue::Catalogue;
+use crate::batch::render::lookup::Lookup;
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
 use crate::batch::render::tag;
 
@@ -73,40 +75,6 @@ pub struct WrittenPriority {
     pub column: String,
     /// The option of each priority name; a name without an option is left out.
     pub values: BTreeMap<Priority, Named>,
-}
-
-/// The templates, states and fields of a tenant's Testmo; a part that is not listed is `None`, as some tenants lack the
-/// routes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Catalogue {
-    /// The project's templates.
-    pub templates: Option<Vec<Item>>,
-    /// The states of cases.
-    pub states: Option<Vec<Item>>,
-    /// The custom fields of cases.
-    pub fields: Option<Vec<Field>>,
-}
-
-/// An object with an id and a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// The id.
-    pub id: u64,
-    /// The name that people see.
-    pub name: String,
-}
-
-/// A custom field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// The key in cases, `custom_...`, which stays the same after the field was created.
-    pub column: String,
-    /// The present label.
-    pub label: String,
-    /// The options of a dropdown.
-    pub options: Vec<Item>,
-    /// Whether every case has to fill the field, if Testmo reports this.
-    pub required: bool,
 }
 
 /// The parts of a [`Catalogue`] that a mapping needs.
@@ -188,7 +156,7 @@ impl MappingSpec {
     /// # Errors
     /// One sentence for every name that does not exist, with the names that do.
     pub fn resolve(&self, there: &Catalogue) -> Result<Mapping, Vec<String>> {
-        let mut lookup = Lookup { there, faults: Vec::new() };
+        let mut lookup = Lookup::new(there);
         let mut column = |key: &str, text: &Option<String>| text.as_ref().map(|text| lookup.column(key, text));
         let [steps, preconditions, description, gherkin] = [
             column("steps", &self.steps),
@@ -218,129 +186,7 @@ impl MappingSpec {
             integration_id: self.integration_id,
             connection_project_id: self.connection_project_id,
         };
-        if lookup.faults.is_empty() { Ok(mapping) } else { Err(lookup.faults) }
-    }
-}
-
-/// Returns the labels of required fields that no part of a mapping fills.
-pub fn unfilled<'a>(mapping: &Mapping, there: &'a Catalogue) -> Vec<&'a str> {
-    let texts = [&mapping.steps, &mapping.preconditions, &mapping.description, &mapping.gherkin];
-    let filled = |column: &String| {
-        texts.into_iter().flatten().any(|own| own == column)
-            || mapping.priority.as_ref().is_some_and(|priority| priority.column == *column)
-            || mapping.fixed.contains_key(column)
-    };
-    let fields = there.fields.iter().flatten();
-    fields.filter(|field| field.required && !filled(&field.column)).map(|field| field.label.as_str()).collect()
-}
-
-/// Resolves names, and collects a fault for each name that does not exist.
-struct Lookup<'a> {
-    there: &'a Catalogue,
-    faults: Vec<String>,
-}
-
-impl Lookup<'_> {
-    fn item(&mut self, key: &str, wanted: Option<&Named>, list: &str, there: Option<&[Item]>) -> Option<u64> {
-        match wanted? {
-            Named::Id(id) => Some(*id),
-            Named::Name(name) => match there {
-                Some(there) => self.pick(key, name, there, |item| &item.name).map(|item| item.id),
-                None => self.unlisted(key, name, list, "id"),
-            },
-        }
-    }
-
-    /// Returns the column that a text is or is the label of; if no label matches, the text itself.
-    fn column(&mut self, key: &str, text: &str) -> String {
-        if is_custom_column(text) {
-            return text.to_owned();
-        }
-        let found = match self.there.fields.as_deref() {
-            Some(fields) => self.pick(key, text, fields, |field| &field.label).map(|field| field.column.clone()),
-            None => self.unlisted(key, text, "fields", "column, custom_ and then a-z, 0-9 or _,"),
-        };
-        found.unwrap_or_else(|| text.to_owned())
-    }
-
-    fn priority(&mut self, written: &WrittenPriority) -> PriorityColumn {
-        let column = self.column("priority.column", &written.column);
-        let mut values = BTreeMap::new();
-        for (priority, wanted) in &written.values {
-            let key = format!("priority.values.{}", priority.name());
-            let option = match wanted {
-                Named::Id(id) => Some(*id),
-                Named::Name(name) => self.option(&key, &column, name),
-            };
-            values.extend(option.map(|option| (*priority, option)));
-        }
-        PriorityColumn { column, values }
-    }
-
-    fn option(&mut self, key: &str, column: &str, name: &str) -> Option<u64> {
-        let Some(fields) = self.there.fields.as_deref() else { return self.unlisted(key, name, "fields", "id") };
-        match fields.iter().find(|field| field.column == column) {
-            Some(field) => self.pick(key, name, &field.options, |option| &option.name).map(|option| option.id),
-            None if is_custom_column(column) => {
-                self.faults.push(format!("`{key}`: this Testmo has no field with the column `{column}`"));
-                None
-            }
-            // The missing label was reported already.
-            None => None,
-        }
-    }
-
-    fn fixed(&mut self, written: &Map<String, Value>) -> Map<String, Value> {
-        let mut fixed = Map::new();
-        for (text, value) in written {
-            let key = format!("fixed.{text}");
-            let column = self.column(&key, text);
-            let value = self.value(&key, &column, value);
-            if fixed.insert(column.clone(), value).is_some() {
-                self.faults.push(format!("`{key}`: the field {column} is set twice"));
-            }
-        }
-        fixed
-    }
-
-    /// Resolves a fixed value, with names of options turned into ids; in a field without options a text stays a text.
-    fn value(&mut self, key: &str, column: &str, value: &Value) -> Value {
-        let has_options = |field: &&Field| field.column == column && !field.options.is_empty();
-        if !self.there.fields.iter().flatten().any(|field| has_options(&field)) {
-            return value.clone();
-        }
-        match value {
-            Value::String(name) => self.option(key, column, name).map_or(Value::Null, Value::from),
-            Value::Array(values) => values.iter().map(|value| self.value(key, column, value)).collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.clone(),
-        }
-    }
-
-    /// Returns the entry with this name; if there is none, the only entry whose name differs just in upper and lower
-    /// case.
-    fn pick<'t, T>(&mut self, key: &str, name: &str, there: &'t [T], name_of: impl Fn(&T) -> &String) -> Option<&'t T> {
-        let (exact, folded) = (name.trim(), name.trim().to_lowercase());
-        let mut found: Vec<&T> = there.iter().filter(|one| name_of(one).trim() == exact).collect();
-        if found.is_empty() {
-            found = there.iter().filter(|one| name_of(one).trim().to_lowercase() == folded).collect();
-        }
-        if let [one] = found.as_slice() {
-            return Some(one);
-        }
-        let names: Vec<String> = there.iter().map(|one| format!("\"{}\"", name_of(one).trim())).collect();
-        let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
-        self.faults.push(if found.is_empty() {
-            format!("`{key}`: \"{exact}\" does not exist; available: {names}")
-        } else {
-            format!("`{key}`: several entries are named \"{exact}\"; write the id or the column instead")
-        });
-        None
-    }
-
-    fn unlisted<T>(&mut self, key: &str, name: &str, list: &str, instead: &str) -> Option<T> {
-        self.faults
-            .push(format!("`{key}`: this Testmo does not list its {list}; write the {instead} instead of \"{name}\""));
-        None
+        lookup.end(mapping)
     }
 }
 
@@ -349,6 +195,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::batch::render::catalogue::{Field, Item, unfilled};
 
     fn items(names: &[&str]) -> Vec<Item> {
         names.iter().zip(1..).map(|(name, id)| Item { id, name: (*name).into() }).collect()

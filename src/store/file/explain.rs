@@ -88,8 +88,8 @@ mod tests {
             (ErrorKind::StorageFull, "free space on its disk"),
         ];
         for (kind, remedy) in table {
-            let told = of_folder(kind, folder, file).unwrap().to_string();
-            assert!(told.contains(remedy) && told.contains("/d"), "{told}");
+            let message = of_folder(kind, folder, file).unwrap().to_string();
+            assert!(message.contains(remedy) && message.contains("/d"), "{message}");
         }
         assert!(of_folder(ErrorKind::NotFound, folder, file).is_none());
     }

@@ -187,8 +187,8 @@ pub(super) async fn time(conn: &mut AnyConnection, clock: &Clock) -> Result<i64,
 }
 
 /// Sets the clock to the time that the database returned.
-fn lead(clock: &Clock, told: &[AnyRow]) -> Result<i64, StoreError> {
-    let now = told.first().map_or(Err(StoreError::malformed("now")), |row| row.int("now"))?;
+fn lead(clock: &Clock, rows: &[AnyRow]) -> Result<i64, StoreError> {
+    let now = rows.first().map_or(Err(StoreError::malformed("now")), |row| row.int("now"))?;
     clock.set(now);
     Ok(now)
 }

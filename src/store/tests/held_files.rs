@@ -223,7 +223,7 @@ impl Drop for Mode {
 
 #[tokio::test]
 async fn a_folder_or_file_that_may_not_be_written_has_its_own_sentence() {
-    for (name, mode, told) in [("", 0o555, "make the user the owner of the folder"), ("x.db", 0o444, "these files")] {
+    for (name, mode, remedy) in [("", 0o555, "make the user the owner of the folder"), ("x.db", 0o444, "these files")] {
         let f = files().await;
         let path = if name.is_empty() { f.dir.path().to_owned() } else { f.path(name) };
         let mode = Mode::of(path, mode);
@@ -233,7 +233,7 @@ async fn a_folder_or_file_that_may_not_be_written_has_its_own_sentence() {
         for opened in [f.worker().await, Store::open(&f.config, false, Clock::system()).await] {
             let error = opened.unwrap_err();
             assert!(matches!(error, StoreError::NotWritable(_)), "{error}");
-            assert!(error.to_string().contains(told), "{error}");
+            assert!(error.to_string().contains(remedy), "{error}");
         }
     }
 }

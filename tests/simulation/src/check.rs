@@ -107,7 +107,8 @@ impl<'a> Check<'a> {
             return BTreeSet::new();
         }
         let cases = record.cases.iter().zip(&batch.cases).enumerate();
-        let lost = cases.filter(|(_, (told, case))| told.state == CaseState::Lost && case.fate == CaseFate::Taken);
+        let lost =
+            cases.filter(|(_, (reported, case))| reported.state == CaseState::Lost && case.fate == CaseFate::Taken);
         lost.map(|(at, _)| at).collect()
     }
 
@@ -166,8 +167,8 @@ impl<'a> Check<'a> {
                 broken.push("has an open push or a doubt".to_owned());
             }
             let mut last = 0;
-            for (at, (case, told)) in batch.cases.iter().zip(&record.cases).enumerate() {
-                let id = match (&told.state, case.fate) {
+            for (at, (case, reported)) in batch.cases.iter().zip(&record.cases).enumerate() {
+                let id = match (&reported.state, case.fate) {
                     (CaseState::Created(id) | CaseState::Adopted(id), CaseFate::Taken) => *id,
                     (CaseState::Refused(_), CaseFate::Refused | CaseFate::TooLarge) => continue,
                     (CaseState::Lost, CaseFate::Taken) if lost.contains(&at) => continue,
@@ -176,7 +177,7 @@ impl<'a> Check<'a> {
                         continue;
                     }
                     (state, fate) => {
-                        broken.push(format!("case {} is {state:?}, but was to be {fate:?}", told.key));
+                        broken.push(format!("case {} is {state:?}, but was to be {fate:?}", reported.key));
                         continue;
                     }
                 };
@@ -186,10 +187,10 @@ impl<'a> Check<'a> {
                     row.name == case.name && row.folder == path && is_marked
                 });
                 if !is_right {
-                    broken.push(format!("case {} is not row {id}, which is {row:?}", told.key));
+                    broken.push(format!("case {} is not row {id}, which is {row:?}", reported.key));
                 }
                 if id <= last {
-                    broken.push(format!("case {} is row {id}, before the one of the case before", told.key));
+                    broken.push(format!("case {} is row {id}, before the one of the case before", reported.key));
                 }
                 last = id;
                 if !known.insert((account.clone(), id)) {
@@ -259,7 +260,7 @@ impl<'a> Check<'a> {
         for event in &heard {
             let first = by_id.entry(&event.id).or_insert(&event.body);
             if *first != event.body {
-                self.broken.push(format!("event {} was told in two ways", event.id));
+                self.broken.push(format!("event {} has two bodies", event.id));
             }
             let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
             if let (Some(revision), Some(subject)) = (body["data"]["revision"].as_u64(), body["subject"].as_str())
@@ -274,15 +275,15 @@ impl<'a> Check<'a> {
         for Winner { key, record, .. } in winners {
             let id = settlement_id(record).unwrap_or_default();
             let Some(body) = by_id.get(id.as_str()) else {
-                self.broken.push(format!("{key}: its outcome was not told"));
+                self.broken.push(format!("{key}: no event reports its outcome"));
                 continue;
             };
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
-            let told = body["data"]["cases"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let told: Vec<Option<u64>> = told.iter().map(|case| case["testmo_id"].as_u64()).collect();
+            let reported = body["data"]["cases"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let reported: Vec<Option<u64>> = reported.iter().map(|case| case["testmo_id"].as_u64()).collect();
             let stored: Vec<Option<u64>> = record.cases.iter().map(|case| id_of(&case.state)).collect();
-            if told != stored {
-                self.broken.push(format!("{key}: told were the rows {told:?}, stored are {stored:?}"));
+            if reported != stored {
+                self.broken.push(format!("{key}: reported were the rows {reported:?}, stored are {stored:?}"));
             }
         }
     }
@@ -294,9 +295,9 @@ impl Check<'_> {
     /// because a person may have created the row. A row with the name of a case that is left to a person may be that
     /// case, so a report is optional.
     fn duplicates(&mut self, stage: &Stage, winners: &[Winner<'_>]) {
-        let mut told = told_twice(stage);
-        for (duplicate, events) in told.iter().filter(|(_, events)| events.len() > 1) {
-            self.broken.push(format!("{duplicate:?} is told to stand in Testmo twice by {events:?}"));
+        let mut reported = reported_duplicates(stage);
+        for (duplicate, events) in reported.iter().filter(|(_, events)| events.len() > 1) {
+            self.broken.push(format!("{duplicate:?} is reported as a duplicate by {events:?}"));
         }
         let mut expected = BTreeSet::new();
         for Winner { batch, key, record, lost } in winners {
@@ -309,23 +310,23 @@ impl Check<'_> {
             for ((_, id), row) in self.rows.iter().filter(|((account, _), row)| is_marked(account, row)) {
                 let twice = Twice { tenant: key.tenant.to_string(), batch: key.batch.to_string(), duplicate: *id };
                 if lost.contains(row.name.as_str()) {
-                    told.remove(&twice);
+                    reported.remove(&twice);
                     continue;
                 }
-                let of = told.get(&twice).into_iter().flatten().find_map(|(_, id)| known.get(id));
+                let of = reported.get(&twice).into_iter().flatten().find_map(|(_, id)| known.get(id));
                 if of.is_some_and(|at| batch.cases[*at].name != row.name) {
-                    self.broken.push(format!("{twice:?} is told with another case"));
+                    self.broken.push(format!("{twice:?} is reported with another case"));
                 }
-                if of.is_some() || !told.contains_key(&twice) {
+                if of.is_some() || !reported.contains_key(&twice) {
                     expected.insert(twice);
                 } else {
-                    self.broken.push(format!("{twice:?} is told with a row that is not known"));
+                    self.broken.push(format!("{twice:?} is reported with an unknown row"));
                 }
             }
         }
-        let told: BTreeSet<Twice> = told.into_keys().collect();
-        if told != expected {
-            self.broken.push(format!("told to stand in Testmo twice are {told:?}, and do {expected:?}"));
+        let reported: BTreeSet<Twice> = reported.into_keys().collect();
+        if reported != expected {
+            self.broken.push(format!("reported as duplicates are {reported:?}, and are duplicates {expected:?}"));
         }
     }
 }
@@ -339,8 +340,8 @@ struct Twice {
 }
 
 /// Returns the rows that events reported as duplicates: for each row, the events and the known row that they named.
-fn told_twice(stage: &Stage) -> BTreeMap<Twice, BTreeSet<(String, u64)>> {
-    let mut told: BTreeMap<Twice, BTreeSet<(String, u64)>> = BTreeMap::new();
+fn reported_duplicates(stage: &Stage) -> BTreeMap<Twice, BTreeSet<(String, u64)>> {
+    let mut reported: BTreeMap<Twice, BTreeSet<(String, u64)>> = BTreeMap::new();
     for event in stage.broker.heard().into_iter().filter(|event| event.kind == DUPLICATED) {
         let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
         let data = &body["data"];
@@ -348,10 +349,10 @@ fn told_twice(stage: &Stage) -> BTreeMap<Twice, BTreeSet<(String, u64)>> {
         for case in data["cases"].as_array().into_iter().flatten() {
             let id = |field: &str| case[field].as_u64().unwrap_or(0);
             let twice = Twice { tenant: text("tenant_id"), batch: text("batch_id"), duplicate: id("duplicate_id") };
-            told.entry(twice).or_default().insert((event.id.clone(), id("testmo_id")));
+            reported.entry(twice).or_default().insert((event.id.clone(), id("testmo_id")));
         }
     }
-    told
+    reported
 }
 
 fn id_of(state: &CaseState) -> Option<u64> {

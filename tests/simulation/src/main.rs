@@ -115,11 +115,11 @@ fn summary(totals: &[Total], failed: u64, took: Duration) -> anyhow::Result<()> 
     let pushes: usize = totals.iter().map(|total| total.pushes).sum();
     let packs: usize = totals.iter().map(|total| total.packs).sum();
     let hours: u64 = totals.iter().map(|total| total.simulated.as_secs()).sum::<u64>() / 3_600;
-    let told = format!(
+    let summary = format!(
         "{plans} plans in {} s, {failed} failed: {cases} cases in Testmo, \
          {pushes} create requests, {packs} of them for several batches, {hours} h of simulated time",
         took.as_secs()
     );
-    writeln!(std::io::stdout(), "{told}")?;
+    writeln!(std::io::stdout(), "{summary}")?;
     Ok(())
 }

@@ -55,9 +55,9 @@ fn count_panics() {
     static HOOKED: Once = Once::new();
     HOOKED.call_once(|| {
         let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |told| {
+        std::panic::set_hook(Box::new(move |panic| {
             PANICS.set(PANICS.get() + 1);
-            usual(told);
+            usual(panic);
         }));
     });
 }

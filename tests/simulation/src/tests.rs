@@ -129,11 +129,11 @@ fn a_copy_that_has_to_wait_does_not_take_the_refused_case_off_the_shelf() {
         let actions = vec![(ms(2_000), wait.clone())];
         let outcome = run::run(&Plan { batches, actions, ..calm() }, true);
         assert!(outcome.broken.is_empty(), "{wait:?}: {:#?}\n{:#?}", outcome.broken, outcome.timeline);
-        let told = outcome
+        let events = outcome
             .timeline
             .iter()
             .filter(|line| line.contains("event com.sqai-suite.testmo.batch.partially_delivered"));
-        assert_eq!(told.count(), 2, "{wait:?}: whoever published the copy hears of it, too");
+        assert_eq!(events.count(), 2, "{wait:?}: the publisher of the copy gets its outcome, too");
     }
 }
 

@@ -2,9 +2,9 @@
 
 mod cases;
 mod events;
-mod gate;
 pub(crate) mod late;
 mod ledger;
+mod rate_limit_pauses;
 
 use crate::drain::Heard;
 use crate::plan::Plan;
@@ -16,6 +16,6 @@ pub(crate) async fn check(plan: &Plan, stage: &Stage, heard: &Heard) -> anyhow::
     let mut broken = if plan.form.late { late::check(plan, stage, heard)? } else { cases::check(plan, &there)? };
     broken.extend(events::check(plan, &there, heard));
     broken.extend(ledger::check(plan, stage).await?);
-    broken.extend(gate::check(plan, stage).await?);
+    broken.extend(rate_limit_pauses::check(plan, stage).await?);
     Ok(broken)
 }

@@ -34,14 +34,14 @@ impl EventsOf {
     /// Creates the publisher, whose status follows the broker until `close`.
     pub(crate) fn new(broker: &Arc<Broker>, fuse: Fuse, links: &TaskTracker, close: CancellationToken) -> Self {
         let status = Arc::new(watch::Sender::new(Status::Connecting));
-        let told = status.clone();
+        let publisher = status.clone();
         let (at, gone) = (broker.clone(), fuse.clone());
         links.spawn(async move {
             loop {
                 let mut changed = pin!(at.changed.notified());
                 changed.as_mut().enable();
                 let present = if at.is_up() { Status::Up } else { Status::Down { cause: "away".into() } };
-                told.send_if_modified(|status| {
+                publisher.send_if_modified(|status| {
                     let is_news = *status != present;
                     *status = present;
                     is_news

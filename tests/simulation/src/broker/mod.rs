@@ -241,7 +241,7 @@ impl Acknowledge for Handle {
         }
         let (broker, weather) = (self.broker.clone(), &self.broker.weather);
         let (queue, session, number) = (self.queue, self.session, self.number);
-        broker.diary.note(|| format!("broker: message {number} is told {end:?}"));
+        broker.diary.note(|| format!("broker: message {number} is settled as {end:?}"));
         if weather.chance(weather.rates().ack) {
             self.over.cancel();
             return if weather.flip() { Err(lost()) } else { Ok(()) };

@@ -52,7 +52,7 @@ async fn what_a_dead_worker_had_in_hand_comes_to_another_one_in_order_and_counte
     let (body, a) = delivery(&mut first).await;
     assert_eq!((body.as_str(), a.message.headers["x-delivery-count"].as_str()), ("a", "0"));
     let (_, b) = delivery(&mut first).await;
-    b.handle.ack().await.expect("told");
+    b.handle.ack().await.expect("settled");
     fuse.blow();
     let mut second = side.intake(2, &Fuse::new(), 9);
     let (body, a) = delivery(&mut second).await;
@@ -68,7 +68,7 @@ async fn no_more_is_handed_out_than_may_be_in_hand() {
     let (_, a) = delivery(&mut intake).await;
     let next = tokio::time::timeout(std::time::Duration::from_secs(9), intake.next()).await;
     assert!(next.is_err(), "{next:?}");
-    a.handle.ack().await.expect("told");
+    a.handle.ack().await.expect("settled");
     assert_eq!(delivery(&mut intake).await.0, "b");
 }
 
@@ -83,7 +83,7 @@ async fn a_lost_session_is_told_and_its_acknowledgements_count_no_more() {
     a.handle.ack().await.expect_err("the session has ended");
     let (_, again) = delivery(&mut intake).await;
     assert!(again.redelivered && again.generation > a.generation);
-    again.handle.ack().await.expect("told");
+    again.handle.ack().await.expect("settled");
     assert_eq!(side.broker.left(), 0);
 }
 
@@ -95,7 +95,7 @@ async fn what_is_given_back_too_often_goes_to_the_dead_letters() {
     for count in 0..=2 {
         let (_, a) = delivery(&mut intake).await;
         assert_eq!(a.message.headers["x-delivery-count"], count.to_string());
-        a.handle.give_back().await.expect("told");
+        a.handle.give_back().await.expect("settled");
     }
     let worker = (1, Fuse::new());
     let mut dead = super::intake(&side.broker, Queue::Dead, 5, worker, &side.links, side.close.clone());
@@ -111,6 +111,6 @@ async fn an_intake_that_is_stopped_ends_and_what_it_had_in_hand_can_still_be_set
     intake.control().stop();
     assert!(intake.next().await.is_none());
     side.broker.settle(Queue::Cases, 1, 1, DeliveryEnd::Done);
-    a.handle.ack().await.expect("told");
+    a.handle.ack().await.expect("settled");
     assert_eq!(side.broker.left(), 1);
 }

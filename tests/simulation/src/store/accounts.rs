@@ -8,7 +8,7 @@ use testmo_courier::batch::TenantId;
 use testmo_courier::store::accounts::{AccountObservation, LaneOverride, LaneSelector, Pause, Permit};
 use testmo_courier::store::shelf::ShelfState;
 
-use super::tables::{Gate, Push, Tables, after, tenant_of};
+use super::tables::{Push, RateLimitPause, Tables, after, tenant_of};
 
 /// The answer to a wish to send a request that creates cases.
 pub(super) enum Answer {
@@ -100,7 +100,7 @@ impl Tables {
         );
         if let Signal::Throttled(wait) = observation.signal {
             let (account, grants_before) = (observation.account.clone(), self.grants.len());
-            self.gates.push(Gate { account, until: after(now, wait), grants_before });
+            self.rate_limit_pauses.push(RateLimitPause { account, until: after(now, wait), grants_before });
         }
     }
 

@@ -100,7 +100,7 @@ impl Tables {
         WriteOutcome::Done
     }
 
-    /// Notes that a case of a tenant has arrived: what was told to fail and was found to work is told to be restored.
+    /// Notes that a case of a tenant has arrived: if its connection was reported as broken, its recovery is reported.
     pub(crate) fn note_success(&mut self, tenant: &TenantId, now: i64) {
         let Some(entry) = self.connections.get_mut(tenant) else { return };
         let is_new = entry.row.last_success_at.is_none_or(|at| at <= now - SUCCESS_GRAIN_MS);

@@ -174,7 +174,7 @@ impl Tables {
         let row = self.shelf.get_mut(&id)?;
         row.lease_until = Some(after(now, lease));
         row.generation += 1;
-        Some(row.told(id, now))
+        Some(row.as_shelved(id, now))
     }
 
     pub(crate) fn release(&mut self, leases: &[(ShelfId, i64)]) {
@@ -214,7 +214,7 @@ impl ShelfRow {
         self.lease_until.is_some_and(|until| until > now)
     }
 
-    pub(crate) fn told(&self, id: i64, now: i64) -> Shelved {
+    pub(crate) fn as_shelved(&self, id: i64, now: i64) -> Shelved {
         let until = match self.content.until {
             ShelvedUntil::After(_) => {
                 ShelvedUntil::After(Duration::from_millis(u64::try_from(self.due_at - now).unwrap_or(0)))

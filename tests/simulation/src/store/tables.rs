@@ -42,7 +42,7 @@ pub(crate) struct Tables {
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
     /// what the checks go by.
     pub(crate) grants: Vec<Grant>,
-    pub(crate) gates: Vec<Gate>,
+    pub(crate) rate_limit_pauses: Vec<RateLimitPause>,
     /// Who makes the present call; 0 is nobody of the workers.
     pub(crate) caller: u64,
 }
@@ -143,7 +143,7 @@ pub(crate) struct Share {
 
 /// A pause that an account asked for, from when it was stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate {
+pub(crate) struct RateLimitPause {
     pub(crate) account: String,
     pub(crate) until: i64,
     /// How many claims had been granted by then.

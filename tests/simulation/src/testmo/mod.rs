@@ -27,7 +27,7 @@ use crate::fuse::Fuse;
 use crate::mutation::Mutation;
 use crate::stage::is_key_of;
 use crate::store::MemoryStore;
-use crate::store::tables::{Gate, Grant, Share};
+use crate::store::tables::{Grant, RateLimitPause, Share};
 use crate::weather::Weather;
 
 /// Every Testmo account of a run.
@@ -182,13 +182,14 @@ impl Testmo {
             let Some(index) = tables.grants.iter().rposition(fits) else { return Some("without a claim".to_owned()) };
             tables.grants[index].used = true;
             let grant = &tables.grants[index];
-            let closed =
-                |gate: &Gate| gate.account == grant.account && gate.grants_before <= index && grant.at < gate.until;
+            let covers = |pause: &RateLimitPause| {
+                pause.account == grant.account && pause.grants_before <= index && grant.at < pause.until
+            };
             if grant.lease_until <= now {
                 return Some(format!("whose claim of {} had run out at {}", grant.at, grant.lease_until));
             }
-            let gate = tables.gates.iter().find(|gate| closed(gate))?;
-            Some(format!("by a claim of {}, while nothing was to be sent before {}", grant.at, gate.until))
+            let pause = tables.rate_limit_pauses.iter().find(|pause| covers(pause))?;
+            Some(format!("by a claim of {}, while nothing was to be sent before {}", grant.at, pause.until))
         });
         if let Some(how) = wrong {
             let names = request.case_names();
@@ -291,14 +292,14 @@ impl Transport for TestmoOf {
 impl TestmoOf {
     async fn send(&self, sent: Sent) -> Result<Answer, ApiError> {
         let testmo = &self.testmo;
-        let told =
+        let request =
             format!("w{} {} {} {:?}", self.worker, sent.request.method.name(), sent.account, told_of(&sent.request));
         let course = sent.course;
         if lock(&testmo.phases).unreachable.contains(&sent.account) {
             sleep(testmo.weather.ms(1..500)).await;
             return Err(ApiError::Unreachable("nobody listens".into()));
         }
-        testmo.diary.note(|| format!("{told}: {course:?}"));
+        testmo.diary.note(|| format!("{request}: {course:?}"));
         match course.end {
             End::NoHost => return Err(ApiError::UnknownHost),
             End::NoConnection => {
@@ -310,8 +311,8 @@ impl TestmoOf {
         let end = timeout(testmo.config.request_timeout, self.walk(sent)).await;
         let end = end.unwrap_or(Err(ApiError::TimedOut));
         testmo.diary.note(|| match &end {
-            Ok(answer) => format!("{told} ended with {}", answer.status),
-            Err(trouble) => format!("{told} ended: {trouble}"),
+            Ok(answer) => format!("{request} ended with {}", answer.status),
+            Err(trouble) => format!("{request} ended: {trouble}"),
         });
         end
     }
@@ -320,7 +321,7 @@ impl TestmoOf {
     async fn walk(&self, sent: Sent) -> Result<Answer, ApiError> {
         let Sent { account, request, course } = sent;
         let phase = self.testmo.phase(&account);
-        let (told, context) = oneshot::channel();
+        let (answer_to, answered) = oneshot::channel();
         if let Some(at) = course.commits.filter(|_| phase.is_none()) {
             let testmo = self.testmo.clone();
             self.testmo.under_way.spawn(async move {
@@ -333,10 +334,10 @@ impl TestmoOf {
                     }
                 }
                 // The sender may no longer wait.
-                drop(told.send(answer));
+                drop(answer_to.send(answer));
             });
         } else {
-            drop(told);
+            drop(answer_to);
         }
         sleep(course.ends).await;
         let status = match (phase, course.end) {
@@ -351,7 +352,7 @@ impl TestmoOf {
             let answer = seconds.map_or(answer.clone(), |(name, value)| answer.with_header(name, value));
             return Ok(self.answer(answer.dated(self.testmo.time()), End::Answer));
         }
-        let Ok(Some(answer)) = context.await else { return std::future::pending().await };
+        let Ok(Some(answer)) = answered.await else { return std::future::pending().await };
         Ok(self.answer(answer, course.end))
     }
 

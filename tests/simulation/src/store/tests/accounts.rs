@@ -5,14 +5,14 @@ use std::sync::Arc;
 use testmo_courier::store::AccountStore;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
-use super::{Both, Call, told};
+use super::{Both, Call, shown};
 
 impl Both {
     /// Asks which accounts are paused, and for how long.
     pub(super) async fn pauses(&mut self) -> Call {
         let (accounts, now) = ([self.account(), self.account()].map(Arc::from), self.clock.now());
         let real = self.real.pauses(&accounts).await.expect("an answer");
-        ("pauses", told(&real), told(&self.memory.pauses(&accounts, now)))
+        ("pauses", shown(&real), shown(&self.memory.pauses(&accounts, now)))
     }
 
     /// Asks for a permit.
@@ -20,7 +20,7 @@ impl Both {
         let (account, lease, now) = (self.account(), self.wait(), self.clock.now());
         let tenant = self.rng.bool().then(|| self.tenant());
         let real = self.real.permit(&account, tenant.as_ref(), lease).await.expect("an answer");
-        ("permit", told(&real), told(&self.memory.permit(&account, tenant.as_ref(), lease, now)))
+        ("permit", shown(&real), shown(&self.memory.permit(&account, tenant.as_ref(), lease, now)))
     }
 
     /// Orders something for a lane.
@@ -30,6 +30,6 @@ impl Both {
         let (paused, most) = (self.rng.u8(..3) == 0, self.one_of(&[None, None, Some(1), Some(2)]));
         let (order, now) = (LaneOverride { lane, paused, most }, self.clock.now());
         self.real.set_lane_override(&order).await.expect("stored");
-        ("set_lane_override", told(&()), told(&self.memory.set_lane_override(&order, now)))
+        ("set_lane_override", shown(&()), shown(&self.memory.set_lane_override(&order, now)))
     }
 }

@@ -76,7 +76,7 @@ impl Subject for Memory {
     }
 
     async fn shelf(&self) -> Vec<Shelved> {
-        self.store.at_once(|tables, now| tables.shelf.iter().map(|(id, row)| row.told(*id, now)).collect())
+        self.store.at_once(|tables, now| tables.shelf.iter().map(|(id, row)| row.as_shelved(*id, now)).collect())
     }
 
     async fn set_lane_override(&self, order: &LaneOverride) {

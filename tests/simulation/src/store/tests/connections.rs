@@ -4,7 +4,7 @@ use testmo_courier::store::ConnectionStore;
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::store::removal::Removal;
 
-use super::{Both, Call, told};
+use super::{Both, Call, shown};
 
 impl Both {
     /// Enters a connection.
@@ -13,7 +13,7 @@ impl Both {
         let epoch = self.epoch(&row.tenant);
         let (row, now) = (ConnectionRow { epoch, ..row }, self.clock.now());
         let real = self.real.set_connection(&row).await.expect("an answer");
-        ("set_connection", told(&real), told(&self.memory.set_connection(&row, now)))
+        ("set_connection", shown(&real), shown(&self.memory.set_connection(&row, now)))
     }
 
     /// Notes the result of a verification.
@@ -23,8 +23,8 @@ impl Both {
         let real = self.real.record_verification(&tenant, version, epoch, &finding).await.expect("an answer");
         (
             "record_verification",
-            told(&real),
-            told(&self.memory.record_verification(&tenant, version, epoch, &finding, now)),
+            shown(&real),
+            shown(&self.memory.record_verification(&tenant, version, epoch, &finding, now)),
         )
     }
 
@@ -35,7 +35,7 @@ impl Both {
         let mut memory = self.memory.take_reverifications(lease, 9, now);
         real.sort_by_key(|row| row.tenant.clone());
         memory.sort_by_key(|row| row.tenant.clone());
-        ("take_reverifications", told(&real), told(&memory))
+        ("take_reverifications", shown(&real), shown(&memory))
     }
 
     /// A step of a person who may remove a tenant.
@@ -47,16 +47,16 @@ impl Both {
                 let real = self.real.begin_removal(&tenant, hold).await.expect("begun");
                 let rows = |removal: Removal| removal.shelved.iter().map(|(id, n)| (id.0, *n)).collect::<Vec<_>>();
                 let memory = self.memory.begin_removal(&tenant, hold, now);
-                ("begin_removal", told(&real.map(rows)), told(&memory))
+                ("begin_removal", shown(&real.map(rows)), shown(&memory))
             }
             3 => {
                 self.real.end_removal(&tenant).await.expect("ended");
-                ("end_removal", told(&()), told(&self.memory.end_removal(&tenant, now)))
+                ("end_removal", shown(&()), shown(&self.memory.end_removal(&tenant, now)))
             }
             _ => {
                 let version = self.one_of(&["v1", "v2"]);
                 let real = self.real.remove_tenant(&tenant, version).await.expect("an answer");
-                ("remove_tenant", told(&real), told(&self.memory.remove_tenant(&tenant, version)))
+                ("remove_tenant", shown(&real), shown(&self.memory.remove_tenant(&tenant, version)))
             }
         }
     }

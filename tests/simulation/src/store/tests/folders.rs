@@ -3,7 +3,7 @@
 use testmo_courier::store::FolderStore;
 use testmo_courier::store::folders::{FolderEnd, FolderLimits, NewFolder};
 
-use super::{Both, Call, told};
+use super::{Both, Call, shown};
 
 impl Both {
     pub(super) async fn folder(&mut self) -> Call {
@@ -22,25 +22,25 @@ impl Both {
                 ];
                 let end = self.one_of(&ends);
                 self.real.release_folder(&new, holder, &end).await.expect("freed");
-                ("release_folder", told(&()), told(&self.memory.release_folder(&new, holder, &end, now)))
+                ("release_folder", shown(&()), shown(&self.memory.release_folder(&new, holder, &end, now)))
             }
             2 => {
                 let id = self.rng.u64(5..9);
                 self.real.forget_folder(&new, id).await.expect("forgotten");
-                ("forget_folder", told(&()), told(&self.memory.forget_folder(&new, id)))
+                ("forget_folder", shown(&()), shown(&self.memory.forget_folder(&new, id)))
             }
             3 => {
                 let limits = FolderLimits { window: self.wait(), unknown: self.wait(), spacing: self.wait() / 4 };
                 let real = self.real.begin_folder_request(&new, holder, &limits).await.expect("an answer");
                 (
                     "begin_folder_request",
-                    told(&real),
-                    told(&self.memory.begin_folder_request(&new, holder, &limits, now)),
+                    shown(&real),
+                    shown(&self.memory.begin_folder_request(&new, holder, &limits, now)),
                 )
             }
             _ => {
                 let real = self.real.claim_folder(&new, holder, wait).await.expect("an answer");
-                ("claim_folder", told(&real), told(&self.memory.claim_folder(&new, holder, wait, now)))
+                ("claim_folder", shown(&real), shown(&self.memory.claim_folder(&new, holder, wait, now)))
             }
         }
     }

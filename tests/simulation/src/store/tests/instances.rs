@@ -2,7 +2,7 @@
 
 use testmo_courier::store::InstanceStore;
 
-use super::{Both, Call, told};
+use super::{Both, Call, shown};
 
 impl Both {
     pub(super) async fn instance(&mut self) -> Call {
@@ -12,25 +12,25 @@ impl Both {
         match self.rng.u8(..5) {
             0 | 1 => {
                 let real = self.real.begin_instance(name, &run).await;
-                ("begin_instance", told(&real), told(&Ok::<_, ()>(self.memory.begin_instance(name, &run, now))))
+                ("begin_instance", shown(&real), shown(&Ok::<_, ()>(self.memory.begin_instance(name, &run, now))))
             }
             2 => {
                 let real = self.real.end_instance(name, &run).await;
                 self.memory.end_instance(name, &run);
-                ("end_instance", told(&real), told(&Ok::<_, ()>(())))
+                ("end_instance", shown(&real), shown(&Ok::<_, ()>(())))
             }
             3 => {
                 let hash = self.rng.bool().then_some(hash);
                 let real = self.real.set_in_hand(name, &run, hash.as_deref()).await;
                 self.memory.set_in_hand(name, &run, hash.as_deref());
-                ("set_in_hand", told(&real), told(&Ok::<_, ()>(())))
+                ("set_in_hand", shown(&real), shown(&Ok::<_, ()>(())))
             }
             _ => {
                 let dropped = self.real.drop_suspicion(&hash).await;
                 assert!(dropped.is_ok(), "{dropped:?}");
                 self.memory.suspicions.remove(&hash);
                 let real = self.real.suspicions().await;
-                ("suspicions", told(&real), told(&Ok::<_, ()>(self.memory.suspected(now))))
+                ("suspicions", shown(&real), shown(&Ok::<_, ()>(self.memory.suspected(now))))
             }
         }
     }

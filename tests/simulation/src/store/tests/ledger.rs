@@ -9,7 +9,7 @@ use testmo_courier::store::shelf::{Action, OperatorAction, ShelfId};
 use testmo_courier::store::{LedgerStore, RetentionStore};
 
 use super::draws::{end, ids_of};
-use super::{Both, Call, told};
+use super::{Both, Call, shown};
 
 impl Both {
     /// Claims one batch or several, none of them twice.
@@ -42,7 +42,7 @@ impl Both {
         };
         let now = self.clock.now();
         let real = self.real.claim(claim.clone()).await.expect("an answer");
-        ("claim", told(&real), told(&self.memory.claim(&claim, now).expect("an answer")))
+        ("claim", shown(&real), shown(&self.memory.claim(&claim, now).expect("an answer")))
     }
 
     pub(super) async fn commit(&mut self) -> Call {
@@ -91,7 +91,7 @@ impl Both {
         }
         let now = self.clock.now();
         let real = self.real.commit(change.clone().into()).await.expect("an answer");
-        ("change", told(&real), told(&self.memory.commit(&change, now)))
+        ("change", shown(&real), shown(&self.memory.commit(&change, now)))
     }
 
     /// Takes late-duplicate checks.
@@ -101,13 +101,13 @@ impl Both {
         let mut memory = self.memory.take_late_checks(after, lease, 9, now);
         real.sort_by_key(|stored| stored.record.key.clone());
         memory.sort_by_key(|stored| stored.record.key.clone());
-        ("take_late_checks", told(&real), told(&memory))
+        ("take_late_checks", shown(&real), shown(&memory))
     }
 
     /// Prunes what finished.
     pub(super) async fn prune(&mut self) -> Call {
         let (retention, most, now) = (self.wait(), self.rng.u32(1..4), self.clock.now());
         let real = self.real.prune(retention, most).await.expect("pruned");
-        ("prune", told(&real), told(&self.memory.prune(retention, most, now)))
+        ("prune", shown(&real), shown(&self.memory.prune(retention, most, now)))
     }
 }

@@ -74,7 +74,7 @@ impl Both {
     }
 }
 
-fn told(what: &impl std::fmt::Debug) -> String {
+fn shown(what: &impl std::fmt::Debug) -> String {
     format!("{what:?}")
 }
 

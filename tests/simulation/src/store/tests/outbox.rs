@@ -2,7 +2,7 @@
 
 use testmo_courier::store::{OutboxStore, UnboundStore};
 
-use super::{Both, Call, TAKEN_FOR, told};
+use super::{Both, Call, TAKEN_FOR, shown};
 
 impl Both {
     pub(super) async fn outbox(&mut self) -> Call {
@@ -11,7 +11,7 @@ impl Both {
         let mut memory = self.memory.unsent(100, TAKEN_FOR, now);
         real.sort_by_key(|event| event.id.clone());
         memory.sort_by_key(|event| event.id.clone());
-        let answers = (told(&real), told(&memory));
+        let answers = (shown(&real), shown(&memory));
         let events = &real[..self.rng.usize(..=real.len())];
         match self.rng.u8(..4) {
             3 => {
@@ -45,7 +45,7 @@ impl Both {
             let mut memory = self.memory.release_waiting(key, most, wait, now);
             real.events.sort_by_key(|event| event.id.clone());
             memory.events.sort_by_key(|event| event.id.clone());
-            return ("release_waiting", told(&real), told(&memory));
+            return ("release_waiting", shown(&real), shown(&memory));
         }
         let mut real = self.real.take_probes(most, wait).await.expect("probes");
         let mut memory = self.memory.take_probes(most, wait, now);
@@ -60,6 +60,6 @@ impl Both {
                 self.memory.set_aside(&[event], &[], now);
             }
         }
-        ("take_probes", told(&real), told(&memory))
+        ("take_probes", shown(&real), shown(&memory))
     }
 }

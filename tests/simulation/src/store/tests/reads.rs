@@ -7,7 +7,7 @@ use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, ShelfStore, UnboundStore,
 };
 
-use super::{Both, told};
+use super::{Both, shown};
 
 impl Both {
     /// Returns everything that can be read, from both.
@@ -25,15 +25,15 @@ impl Both {
         for key in ["a/1", "a/2", "b/1"] {
             let key: BatchKey = key.parse().expect("a key");
             let (real, _) = self.real.batch_at(&key).await.expect("read");
-            read.push((told(&real), told(&self.memory.batch(&key))));
+            read.push((shown(&real), shown(&self.memory.batch(&key))));
         }
         let (real, memory) = self.shelf().await;
-        read.push((told(&real), told(&memory)));
-        read.push((told(&self.real.shelf_counts().await.expect("read")), told(&self.memory.shelf_counts())));
+        read.push((shown(&real), shown(&memory)));
+        read.push((shown(&self.real.shelf_counts().await.expect("read")), shown(&self.memory.shelf_counts())));
         for tenant in ["a", "b"] {
             let tenant: TenantId = tenant.parse().expect("a tenant");
             let real = self.real.connection(&tenant).await.expect("read");
-            read.push((told(&real), told(&self.memory.connection(&tenant))));
+            read.push((shown(&real), shown(&self.memory.connection(&tenant))));
         }
         read
     }
@@ -42,16 +42,16 @@ impl Both {
     async fn counts(&mut self) -> Vec<(String, String)> {
         let mut read = Vec::new();
         let expiring = self.real.keys_expiring_by("2027-06-30").await.expect("read");
-        read.push((told(&expiring), told(&self.memory.keys_expiring_by("2027-06-30"))));
+        read.push((shown(&expiring), shown(&self.memory.keys_expiring_by("2027-06-30"))));
         let counts = self.real.connection_counts().await.expect("read");
-        read.push((told(&counts), told(&self.memory.connection_counts())));
+        read.push((shown(&counts), shown(&self.memory.connection_counts())));
         let (wait, now) = (self.wait(), self.clock.now());
         let counts = self.real.unbound_counts(wait, wait).await.expect("read");
-        read.push((told(&counts), told(&self.memory.unbound_counts(wait, wait, now))));
+        read.push((shown(&counts), shown(&self.memory.unbound_counts(wait, wait, now))));
         let due = self.real.due_count().await.expect("read");
-        read.push((told(&due), told(&self.memory.due_count())));
+        read.push((shown(&due), shown(&self.memory.due_count())));
         let unsent = self.real.unsent_count().await.expect("read");
-        read.push((told(&unsent), told(&self.memory.unsent_count())));
+        read.push((shown(&unsent), shown(&self.memory.unsent_count())));
         read
     }
 
@@ -62,14 +62,14 @@ impl Both {
             let (account, parent) = (self.account(), self.rng.u64(1..3));
             let folder = NewFolder { account, project: 1, parent, name: name.into() };
             let real = self.real.known_folder(&folder).await.expect("read");
-            read.push((told(&real), told(&self.memory.known_folder(&folder))));
+            read.push((shown(&real), shown(&self.memory.known_folder(&folder))));
         }
         let (account, ids) = (self.account(), [1, 2, 3, 4, 5, 6]);
         let mut held: Vec<u64> = self.real.held_ids(&account, &ids).await.expect("read").into_iter().collect();
         let mut known: Vec<u64> = self.memory.held_ids(&account, &ids).into_iter().collect();
         held.sort_unstable();
         known.sort_unstable();
-        read.push((told(&held), told(&known)));
+        read.push((shown(&held), shown(&known)));
         read
     }
 
@@ -78,20 +78,20 @@ impl Both {
         let mut read = Vec::new();
         let account = self.account();
         let now = self.clock.now();
-        read.push((told(&self.real.due_tenants(9).await.expect("read")), told(&self.memory.due_tenants(9, now))));
-        read.push((told(&self.real.shed_counts(9).await.expect("read")), told(&self.memory.shed_counts(9))));
-        read.push((told(&self.real.lane_overrides().await.expect("read")), told(&self.memory.lane_overrides())));
-        read.push((told(&self.real.throttle(&account).await.expect("read")), told(&self.memory.throttle(&account))));
+        read.push((shown(&self.real.due_tenants(9).await.expect("read")), shown(&self.memory.due_tenants(9, now))));
+        read.push((shown(&self.real.shed_counts(9).await.expect("read")), shown(&self.memory.shed_counts(9))));
+        read.push((shown(&self.real.lane_overrides().await.expect("read")), shown(&self.memory.lane_overrides())));
+        read.push((shown(&self.real.throttle(&account).await.expect("read")), shown(&self.memory.throttle(&account))));
         let push = format!("p{}", self.pushes);
         let sorted = |mut company: PushMembers| {
             company.waiting.sort_by(|a, b| a.key.cmp(&b.key));
             company
         };
         let real = sorted(self.real.push_members(&push).await.expect("read"));
-        read.push((told(&real), told(&sorted(self.memory.push_members(&push)))));
+        read.push((shown(&real), shown(&sorted(self.memory.push_members(&push)))));
         let (batch, but) = (self.key(), self.rng.bool().then_some(push.as_str()));
         let last = self.real.last_push(&batch, &account, but).await.expect("read");
-        read.push((told(&last), told(&self.memory.last_push(&batch, &account, but))));
+        read.push((shown(&last), shown(&self.memory.last_push(&batch, &account, but))));
         read
     }
 }

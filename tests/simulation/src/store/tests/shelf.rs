@@ -4,14 +4,14 @@ use testmo_courier::store::ShelfStore;
 use testmo_courier::store::shelf::{ShelfFilter, ShelfId, Shelved};
 
 use super::super::tables::ShelfRow;
-use super::{Both, Call, told};
+use super::{Both, Call, shown};
 
 impl Both {
     /// The rows of the shelf, as both have them.
     pub(super) async fn shelf(&self) -> (Vec<Shelved>, Vec<Shelved>) {
         let mut real = self.real.shelf(&ShelfFilter::default(), 1_000).await.expect("rows");
-        let told = |(id, row): (&i64, &ShelfRow)| row.told(*id, self.clock.now());
-        let mut memory: Vec<Shelved> = self.memory.shelf.iter().map(told).collect();
+        let as_shelved = |(id, row): (&i64, &ShelfRow)| row.as_shelved(*id, self.clock.now());
+        let mut memory: Vec<Shelved> = self.memory.shelf.iter().map(as_shelved).collect();
         real.sort_by_key(|row| row.id);
         memory.sort_by_key(|row| row.id);
         (real, memory)
@@ -22,20 +22,20 @@ impl Both {
         let (lease, now) = (self.wait(), self.clock.now());
         let asks = [(self.tenant(), self.rng.u32(0..4)), (self.tenant(), self.rng.u32(0..4))];
         let real = self.real.lease_due("w", lease, &asks).await.expect("leased");
-        ("lease_due", told(&real), told(&self.memory.lease_due(lease, &asks, now)))
+        ("lease_due", shown(&real), shown(&self.memory.lease_due(lease, &asks, now)))
     }
 
     /// Leases a suspect.
     pub(super) async fn lease_suspect(&mut self) -> Call {
         let (lease, now) = (self.wait(), self.clock.now());
         let real = self.real.lease_suspect("w", lease).await.expect("leased");
-        ("lease_suspect", told(&real), told(&self.memory.lease_suspect(lease, now)))
+        ("lease_suspect", shown(&real), shown(&self.memory.lease_suspect(lease, now)))
     }
 
     /// Gives back a lease.
     pub(super) async fn release(&mut self) -> Call {
         let leases = [(ShelfId(self.rng.i64(1..6)), self.rng.i64(1..6))];
         self.real.release(&leases).await.expect("released");
-        ("release", told(&()), told(&self.memory.release(&leases)))
+        ("release", shown(&()), shown(&self.memory.release(&leases)))
     }
 }

@@ -39,17 +39,17 @@ pub(super) async fn check(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<Stri
         if received.len() > of_account.len() {
             broken.push(format!("{tenant}: {} requests with {} permits", received.len(), of_account.len()));
         }
-        for closed_at in of_account.iter().filter(|push| push.throttled).filter_map(|push| push.ended_at) {
-            let closed = closed_at..closed_at + wait;
-            let granted = of_account.iter().filter(|push| closed.contains(&push.granted_at)).count();
+        for paused_at in of_account.iter().filter(|push| push.throttled).filter_map(|push| push.ended_at) {
+            let pause = paused_at..paused_at + wait;
+            let granted = of_account.iter().filter(|push| pause.contains(&push.granted_at)).count();
             let on_their_way = of_account
                 .iter()
-                .filter(|push| (closed_at - ON_ITS_WAY_MS..closed_at).contains(&push.granted_at))
+                .filter(|push| (paused_at - ON_ITS_WAY_MS..paused_at).contains(&push.granted_at))
                 .count();
-            let came = received.iter().filter(|at| closed.contains(*at)).count();
+            let came = received.iter().filter(|at| pause.contains(*at)).count();
             if granted > 0 || came > on_their_way {
                 broken.push(format!(
-                    "{tenant}: after its gate was closed, {granted} permits were granted and {came} requests came"
+                    "{tenant}: during its rate-limit pause {granted} permits were granted and {came} requests came"
                 ));
             }
         }
