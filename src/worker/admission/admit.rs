@@ -1,46 +1,87 @@
-//! Decodes a message, resolves its tenant's connection and renders the batch; shelves messages that cannot be worked on
-//! now.
+//! Decodes a message, resolves its tenant's connection and renders the batch.
 
-use crate::batch::ledger::BatchRecord;
 use crate::batch::message::decode::{Undecodable, decode};
 use crate::batch::{Batch, Reason, fingerprint};
 use crate::guard::may_panic;
 use crate::store::StoreError;
-use crate::store::ledger::Commit;
-use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::tenants::{Resolution, ResolveError};
+use crate::worker::admission::awaiting::Awaiting;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, InboundMessage};
 use crate::worker::offload::run_blocking_if_large;
-use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::duplicate::resend_if_finished;
-use crate::worker::outcome::park::{count_shelved, deferral, name_of_row, shelving_of, unreadable_row_wait};
+use crate::worker::outcome::park::name_of_row;
 
-/// Returns the batch of a message, ready for its lane; `None` if the message is on the shelf now.
+/// What becomes of a message.
+pub(in crate::worker) enum Admission {
+    /// It is a batch, ready for its lane.
+    Ready(Box<ActiveBatch>),
+    /// Its batch is finished, and its outcome was reported again.
+    Finished,
+    /// It goes to the shelf.
+    Shelve(Box<Unready>),
+}
+
+/// A message that cannot be worked on now.
+#[derive(Clone)]
+pub(in crate::worker) enum Unready {
+    /// It never becomes work.
+    Rejected(Rejection),
+    /// Its batch waits until its connection is ready.
+    Awaits(Awaiting),
+}
+
+impl Unready {
+    /// Shelves the message.
+    pub(in crate::worker) async fn shelve(
+        self,
+        context: &WorkerContext,
+        message: &InboundMessage,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Rejected(rejection) => reject(context, message, rejection).await,
+            Self::Awaits(awaiting) => awaiting.shelve(context, message).await,
+        }
+    }
+}
+
+/// Returns the batch of a message, ready for its lane; `None` if the message is on the shelf now, or was finished.
+pub(in crate::worker) async fn admit_or_shelve(
+    context: &WorkerContext,
+    message: &InboundMessage,
+) -> Result<Option<Box<ActiveBatch>>, StoreError> {
+    match admit(context, message).await? {
+        Admission::Ready(batch) => Ok(Some(batch)),
+        Admission::Finished => Ok(None),
+        Admission::Shelve(unready) => unready.shelve(context, message).await.map(|()| None),
+    }
+}
+
+/// Decides what becomes of a message; nothing is stored.
 pub(in crate::worker) async fn admit(
     context: &WorkerContext,
-    message: InboundMessage,
-) -> Result<Option<Box<ActiveBatch>>, StoreError> {
+    message: &InboundMessage,
+) -> Result<Admission, StoreError> {
     let (bytes, most) = (message.body.len(), context.config.amqp.max_message_bytes);
     if bytes > most {
         let detail = format!("the message has {bytes} bytes; at most {most} are allowed");
-        let rejection = Rejection { reason: Reason::TooLarge, subject: None, faults: vec![], detail };
-        return reject(context, &message, rejection).await.map(|()| None);
+        return Ok(rejected(Rejection { reason: Reason::TooLarge, subject: None, faults: vec![], detail }));
     }
     let body = message.body.clone();
     let decoded = match run_blocking_if_large(bytes, move || decode(&body)).await {
         Ok(decoded) => decoded,
-        Err(undecodable) => return reject(context, &message, rejection_of(undecodable)).await.map(|()| None),
+        Err(undecodable) => return Ok(rejected(rejection_of(undecodable))),
     };
     may_panic("arrive", &decoded.key);
     match resolve(context, &decoded).await? {
         Resolution::Ready(connection) => {
+            let message = message.clone();
             let render = move || ActiveBatch::new(&decoded, message, connection);
-            Ok(Some(Box::new(run_blocking_if_large(bytes, render).await)))
+            Ok(Admission::Ready(Box::new(run_blocking_if_large(bytes, render).await)))
         }
         Resolution::NotReady { reason, detail, version } => {
-            await_connection(context, &decoded, &message, reason, detail, version).await.map(|()| None)
+            await_connection(context, &decoded, message, (reason, detail), version).await
         }
     }
 }
@@ -57,34 +98,28 @@ async fn resolve(context: &WorkerContext, decoded: &Batch) -> Result<Resolution,
     }
 }
 
-/// Shelves a batch whose connection is not ready, unless the batch is finished already.
+/// Has a batch wait whose connection is not ready, unless the batch is finished already.
 async fn await_connection(
     context: &WorkerContext,
     decoded: &Batch,
     message: &InboundMessage,
-    reason: Reason,
-    detail: Option<String>,
+    (reason, detail): (Reason, Option<String>),
     version: Option<String>,
-) -> Result<(), StoreError> {
+) -> Result<Admission, StoreError> {
     let fingerprint = fingerprint(decoded);
     let (reason, detail) = match resend_if_finished(context, &decoded.key, &fingerprint, message).await {
-        Ok(true) => return Ok(()),
+        Ok(true) => return Ok(Admission::Finished),
         Ok(false) => (reason, detail),
         Err(StoreError::Unreadable(row)) => (Reason::StoreRowUnreadable, Some(name_of_row(&row))),
         Err(error) => return Err(error),
     };
-    // A row does not become readable by a new connection.
-    let is_unreadable = reason == Reason::StoreRowUnreadable;
-    let until =
-        if is_unreadable { ShelvedUntil::After(unreadable_row_wait(context)) } else { ShelvedUntil::Connection };
-    let record = BatchRecord::fresh(decoded.key.clone(), fingerprint.clone(), decoded.case_keys());
-    let events = deferral(context, &record, reason, detail.as_deref(), until);
-    let identity = ShelfIdentity::Batch(decoded.key.clone(), fingerprint);
-    let row = Shelving { connection: version, detail, ..shelving_of(message, identity, reason, until) };
-    let unshelve = message.nameless_row();
-    commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
-    count_shelved(context, reason, "parked");
-    Ok(())
+    let (key, cases) = (decoded.key.clone(), decoded.case_keys());
+    let awaiting = Awaiting { key, fingerprint, cases, reason, detail, version };
+    Ok(Admission::Shelve(Box::new(Unready::Awaits(awaiting))))
+}
+
+fn rejected(rejection: Rejection) -> Admission {
+    Admission::Shelve(Box::new(Unready::Rejected(rejection)))
 }
 
 fn rejection_of(undecodable: Undecodable) -> Rejection {

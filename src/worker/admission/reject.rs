@@ -20,6 +20,7 @@ pub(in crate::worker) const LONGEST_DETAIL: usize = 8_000;
 pub(in crate::worker) type Subject = Option<(TenantId, Option<BatchKey>)>;
 
 /// The reason why a message is rejected.
+#[derive(Clone)]
 pub(in crate::worker) struct Rejection {
     pub(in crate::worker) reason: Reason,
     pub(in crate::worker) subject: Subject,

@@ -17,7 +17,7 @@ use crate::lane::QueuePosition;
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
 use crate::store::shelf::ShelvedUntil;
-use crate::worker::admission::admit::admit;
+use crate::worker::admission::admit::admit_or_shelve;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::hold_back;
 use crate::worker::failpoint::{self, Failpoint};
@@ -57,7 +57,7 @@ impl Background {
     pub(super) fn resolve_again(&self, batch: Box<ActiveBatch>) {
         let (context, commands) = (self.context.clone(), self.commands.clone());
         self.spawn(async move {
-            let admitting = admit(&context, batch.message.clone());
+            let admitting = admit_or_shelve(&context, &batch.message);
             let (batch, disposition) = match unit(&context, Task::Dispatcher, &batch.key, admitting).await {
                 Ok(Some(admitted)) => {
                     let admitted = Box::new(ActiveBatch { panics: batch.panics, ..*admitted });

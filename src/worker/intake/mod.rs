@@ -4,3 +4,4 @@ pub(super) mod consumer;
 mod settle;
 pub(super) mod shelf_poller;
 pub(super) mod undeliverable;
+mod window;

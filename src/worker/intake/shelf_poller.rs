@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::window::{Read, Window};
 use crate::batch::Reason;
 use crate::guard::Task;
 use crate::store::StoreError;
-use crate::store::shelf::{ShelfIdentity, Shelved};
-use crate::worker::admission::admit::admit;
+use crate::store::shelf::{ShelfId, ShelfIdentity, Shelved};
+use crate::worker::admission::admit::{Admission, admit};
 use crate::worker::admission::quarantine::quarantine;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
 use crate::worker::dispatch::{AckTarget, DispatcherCommand};
-use crate::worker::model::{ActiveBatch, InboundMessage};
+use crate::worker::model::InboundMessage;
 use crate::worker::turns::Turn;
 use crate::worker::unit::unit;
 
@@ -89,7 +91,7 @@ async fn read_overrides(context: &WorkerContext, commands: &mpsc::Sender<Dispatc
 async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
     let Some(turn) = context.turns.next().await else { return Ok(()) };
     if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease_duration).await? {
-        take_leased(context, suspect, turn, commands).await;
+        take_leased(context, vec![suspect], turn, commands).await?;
     }
     Ok(())
 }
@@ -115,31 +117,48 @@ async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCom
     let count = leased.len();
     // With a remembered resolution of not ready, the batches would go back to the shelf at once, again and again.
     asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
-    let mut turn = Some(turn);
-    let mut leased = leased.into_iter();
-    for shelved in leased.by_ref() {
-        let row = (shelved.id, shelved.generation);
-        // Only without turns are there several.
-        take_leased(context, shelved, turn.take().unwrap_or_default(), commands).await;
-        if context.stop.draining().is_cancelled() {
-            // Otherwise nobody could take the rows before their leases end.
-            let rest: Vec<_> = std::iter::once(row).chain(leased.map(|row| (row.id, row.generation))).collect();
-            context.store.release(&rest).await?;
-            break;
-        }
-    }
+    take_leased(context, leased, turn, commands).await?;
     Ok(count)
 }
 
-/// Admits a leased batch, or marks it dead if it has stopped workers too often.
+/// Takes leased rows until the worker drains, and releases those that it does not take: otherwise nobody could take them
+/// before their leases end.
 async fn take_leased(
     context: &WorkerContext,
-    shelved: Shelved,
+    leased: Vec<Shelved>,
     turn: Turn,
     commands: &mpsc::Sender<DispatcherCommand>,
-) {
+) -> Result<(), StoreError> {
+    // Only without turns are there several rows.
+    let (mut window, mut turn, mut leased) = (Window::default(), Some(turn), leased.into_iter());
+    let mut not_taken = Vec::new();
+    loop {
+        while window.has_room()
+            && !context.stop.draining().is_cancelled()
+            && let Some(shelved) = leased.next()
+        {
+            window.add(read_leased(context, shelved, turn.take().unwrap_or_default()));
+        }
+        match window.next().await {
+            Some(Some(command)) => {
+                // The dispatcher is gone only when the worker stops.
+                if let Err(SendError(DispatcherCommand::Work(_, target))) = commands.send(command).await
+                    && let AckTarget::Lease { id, generation, .. } = *target
+                {
+                    not_taken.push((id, generation));
+                }
+            }
+            Some(None) => {}
+            None => break,
+        }
+    }
+    not_taken.extend(leased.map(|row| (row.id, row.generation)));
+    if not_taken.is_empty() { Ok(()) } else { context.store.release(&not_taken).await }
+}
+
+/// Reads a leased message, or marks it dead if it has stopped workers too often.
+async fn read_leased(context: &WorkerContext, shelved: Shelved, turn: Turn) -> Read<'_> {
     let (id, generation) = (shelved.id, shelved.generation);
-    let what = format!("shelf row {id}");
     let panic = shelved.content.detail.clone();
     let message = message_of(context, shelved);
     if message.tried_apart > MOST_CRASHES_ALONE {
@@ -147,23 +166,58 @@ async fn take_leased(
             Some(panic) => format!("tried alone {MOST_CRASHES_ALONE} times: {panic}"),
             None => format!("tried alone {MOST_CRASHES_ALONE} times"),
         };
-        let rejection = Rejection { reason: Reason::CrashLoop, subject: None, faults: vec![], detail };
-        let giving_up = reject(context, &message, rejection);
-        if let Err(error) = unit(context, Task::Shelf, &what, giving_up).await {
-            tracing::warn!(%error, %id, "a suspect could not be marked dead; its lease expires");
-        }
-        return;
+        return Read::store(async move {
+            let rejection = Rejection { reason: Reason::CrashLoop, subject: None, faults: vec![], detail };
+            let giving_up = reject(context, &message, rejection);
+            if let Err(error) = unit(context, Task::Shelf, &row_name(id), giving_up).await {
+                tracing::warn!(%error, %id, "a suspect could not be marked dead; its lease expires");
+            }
+            drop(turn);
+        });
     }
-    match unit(context, Task::Shelf, &what, admit_or_quarantine(context, &message, &turn)).await {
-        Ok(Some(batch)) => {
+    // The tries of a suspect are counted on the shelf.
+    let hash = if message.suspect { None } else { context.turns.hash_of(&message.body) };
+    if context.turns.suspects(hash.as_deref()) {
+        return Read::store(async move {
+            let setting_apart = async {
+                quarantine(context, &message, None).await?;
+                context.turns.settle(hash.as_deref()).await;
+                Ok(())
+            };
+            store(context, id, &message, turn, setting_apart).await;
+        });
+    }
+    let admitting = async {
+        context.turns.take(&turn, hash.as_deref()).await?;
+        admit(context, &message).await
+    };
+    match unit(context, Task::Shelf, &row_name(id), admitting).await {
+        Ok(Admission::Ready(batch)) => {
             let target = AckTarget::Lease { id, generation, turn };
-            // The dispatcher is gone only when the worker stops; the lease then runs out.
-            drop(commands.send(DispatcherCommand::Work(batch, Box::new(target))).await);
+            Read::Command(DispatcherCommand::Work(batch, Box::new(target)))
         }
-        Ok(None) => {}
+        Ok(Admission::Finished) => Read::Nothing,
+        Ok(Admission::Shelve(unready)) => Read::store(async move {
+            store(context, id, &message, turn, unready.shelve(context, &message)).await;
+        }),
+        Err(error) => Read::store(async move { store(context, id, &message, turn, async { Err(error) }).await }),
+    }
+}
+
+/// Stores what becomes of a leased message that is not worked on now. If its processing panics, or the store refuses a
+/// value of it, it is set apart. The turn ends afterwards.
+async fn store(
+    context: &WorkerContext,
+    id: ShelfId,
+    message: &InboundMessage,
+    _turn: Turn,
+    storing: impl Future<Output = Result<(), StoreError>>,
+) {
+    match unit(context, Task::Shelf, &row_name(id), storing).await {
+        Ok(()) => {}
         Err(StoreError::Panicked(why) | StoreError::Data(why)) => {
-            let setting_apart = quarantine(context, &message, Some(&why));
-            if let Err(error) = unit(context, Task::Shelf, &what, setting_apart).await {
+            let setting_apart = quarantine(context, message, Some(&why));
+            if let Err(error) = unit(context, Task::Shelf, &row_name(id), setting_apart).await {
                 tracing::warn!(%error, %id, "a shelved batch could not be returned to the shelf; its lease expires");
             }
         }
@@ -171,21 +225,8 @@ async fn take_leased(
     }
 }
 
-/// Admits the message of a row, or sets it apart if a worker may have ended over it.
-async fn admit_or_quarantine(
-    context: &WorkerContext,
-    message: &InboundMessage,
-    turn: &Turn,
-) -> Result<Option<Box<ActiveBatch>>, StoreError> {
-    // The tries of a suspect are counted on the shelf.
-    let hash = if message.suspect { None } else { context.turns.hash_of(&message.body) };
-    if context.turns.suspects(hash.as_deref()) {
-        quarantine(context, message, None).await?;
-        context.turns.settle(hash.as_deref()).await;
-        return Ok(None);
-    }
-    context.turns.take(turn, hash.as_deref()).await?;
-    admit(context, message.clone()).await
+fn row_name(id: ShelfId) -> String {
+    format!("shelf row {id}")
 }
 
 /// Returns the message of a leased row.

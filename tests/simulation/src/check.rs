@@ -77,6 +77,18 @@ struct Winner<'a> {
     record: &'a BatchRecord,
     /// Positions of the cases that may be `Lost`, for a person to resolve.
     lost: BTreeSet<usize>,
+    /// Positions of the cases that would have been refused, and count as created by a row that was created late.
+    mistaken: BTreeSet<usize>,
+}
+
+impl Winner<'_> {
+    fn expected_state(&self) -> BatchState {
+        match self.batch.taken().len() - self.lost.len() + self.mistaken.len() {
+            0 => BatchState::Failed,
+            taken if taken == self.batch.cases.len() => BatchState::Delivered,
+            _ => BatchState::Partial,
+        }
+    }
 }
 
 impl<'a> Check<'a> {
@@ -91,8 +103,8 @@ impl<'a> Check<'a> {
                 continue;
             };
             if record.fingerprint == self.plan.fingerprint_of(batch) {
-                let lost = self.lost(batch, &key, record);
-                winners.push(Winner { batch, key, record, lost });
+                let (lost, mistaken) = (self.lost(batch, &key, record), self.mistaken(batch, record));
+                winners.push(Winner { batch, key, record, lost, mistaken });
             }
         }
         winners
@@ -110,6 +122,21 @@ impl<'a> Check<'a> {
         let lost =
             cases.filter(|(_, (reported, case))| reported.state == CaseState::Lost && case.fate == CaseFate::Taken);
         lost.map(|(at, _)| at).collect()
+    }
+
+    /// Returns the positions of the cases that would have been refused, had they been sent alone. Cases of one batch with
+    /// the same name look the same in Testmo: a row of an earlier case that was created after the settle time may be
+    /// adopted for a later one.
+    fn mistaken(&self, batch: &BatchPlan, record: &BatchRecord) -> BTreeSet<usize> {
+        let account = self.plan.tenants[batch.tenant].account;
+        let cases = record.cases.iter().zip(&batch.cases).enumerate();
+        let mistaken = cases.filter(|(at, (reported, case))| {
+            let is_late =
+                matches!(reported.state, CaseState::Adopted(id) if self.late.contains(&(account.to_owned(), id)));
+            let has_twin = batch.cases[..*at].iter().any(|earlier| earlier.name == case.name);
+            case.fate != CaseFate::Taken && is_late && has_twin
+        });
+        mistaken.map(|(at, _)| at).collect()
     }
 
     fn has_adopted_late(&self, batch: &BatchPlan, key: &BatchKey) -> bool {
@@ -155,11 +182,12 @@ impl<'a> Check<'a> {
     fn records(&mut self, winners: &[Winner<'_>]) {
         let mut known = BTreeSet::new();
         for winner in winners {
-            let (Winner { batch, key, record, lost }, (account, path)) = (winner, self.place_of(winner.batch));
+            let (Winner { batch, key, record, lost, mistaken }, (account, path)) =
+                (winner, self.place_of(winner.batch));
             let tenant = &self.plan.tenants[batch.tenant];
             let tag = tenant.batch_tag.then(|| batch_tag(key));
             let mut broken = Vec::new();
-            let expected = expected_state(batch, lost.len());
+            let expected = winner.expected_state();
             if record.state != expected {
                 broken.push(format!("is {}, not {}", record.state.name(), expected.name()));
             }
@@ -170,6 +198,7 @@ impl<'a> Check<'a> {
             for (at, (case, reported)) in batch.cases.iter().zip(&record.cases).enumerate() {
                 let id = match (&reported.state, case.fate) {
                     (CaseState::Created(id) | CaseState::Adopted(id), CaseFate::Taken) => *id,
+                    (CaseState::Adopted(id), _) if mistaken.contains(&at) => *id,
                     (CaseState::Refused(_), CaseFate::Refused | CaseFate::TooLarge) => continue,
                     (CaseState::Lost, CaseFate::Taken) if lost.contains(&at) => continue,
                     // Its request would have been refused if it had not counted as carried out.
@@ -208,17 +237,16 @@ impl<'a> Check<'a> {
         for batch in &self.plan.batches {
             let (key, body) = (self.plan.key_of(batch), batch.body(&self.plan.tenants));
             let winner = winners.iter().find(|winner| std::ptr::eq(winner.batch, batch));
-            let lost = winner.map_or(0, |winner| winner.lost.len());
             // `records` checks whether each of them may be lost.
             let is_lost = |case: &CaseRecord| case.state == CaseState::Lost;
             let has_lost = winner.is_some_and(|winner| winner.record.cases.iter().any(is_lost));
-            let reason = match expected_state(batch, lost) {
+            let reason = match winner.map(Winner::expected_state) {
                 _ if batch.astray => Some((raw(&body), Reason::Undeliverable)),
-                _ if winner.is_none() => Some((raw(&body), Reason::BatchConflict)),
+                None => Some((raw(&body), Reason::BatchConflict)),
                 _ if has_lost => Some((key.to_string(), Reason::UnclearInTestmo)),
-                BatchState::Partial => Some((key.to_string(), refusal_of(batch, Reason::CaseRefused))),
-                BatchState::Failed => Some((key.to_string(), refusal_of(batch, Reason::AllRefused))),
-                BatchState::Delivered | BatchState::Open | BatchState::Discarded | BatchState::Undone => None,
+                Some(BatchState::Partial) => Some((key.to_string(), refusal_of(batch, Reason::CaseRefused))),
+                Some(BatchState::Failed) => Some((key.to_string(), refusal_of(batch, Reason::AllRefused))),
+                Some(BatchState::Delivered | BatchState::Open | BatchState::Discarded | BatchState::Undone) => None,
             };
             expected.extend(reason);
         }
@@ -300,7 +328,7 @@ impl Check<'_> {
             self.broken.push(format!("{duplicate:?} is reported as a duplicate by {events:?}"));
         }
         let mut expected = BTreeSet::new();
-        for Winner { batch, key, record, lost } in winners {
+        for Winner { batch, key, record, lost, .. } in winners {
             let (tenant, tag) = (&self.plan.tenants[batch.tenant], batch_tag(key));
             let known: BTreeMap<u64, usize> = record.arrived().map(|(at, id)| (id, at)).collect();
             let lost: BTreeSet<&str> = lost.iter().map(|at| batch.cases[*at].name.as_str()).collect();
@@ -366,13 +394,4 @@ fn id_of(state: &CaseState) -> Option<u64> {
 fn refusal_of(batch: &BatchPlan, otherwise: Reason) -> Reason {
     let mut refused = batch.cases.iter().filter(|case| case.fate != CaseFate::Taken);
     if refused.all(|case| case.fate == CaseFate::TooLarge) { Reason::CaseTooLarge } else { otherwise }
-}
-
-/// Returns the expected final state of a batch with `lost` cases that are left to a person.
-fn expected_state(batch: &BatchPlan, lost: usize) -> BatchState {
-    match batch.taken().len() - lost {
-        0 => BatchState::Failed,
-        taken if taken == batch.cases.len() => BatchState::Delivered,
-        _ => BatchState::Partial,
-    }
 }

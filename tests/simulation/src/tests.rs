@@ -200,6 +200,29 @@ fn a_tenant_whose_connection_is_entered_late_lets_no_worker_run_in_circles() {
     assert!(parked.iter().all(|times| *times <= 1) && parked.contains(&1), "{parked:?} {:#?}", outcome.timeline);
 }
 
+/// Returns the position of the first line that contains both texts.
+fn place_of(timeline: &[String], texts: [&str; 2]) -> usize {
+    let place = timeline.iter().position(|line| texts.iter().all(|text| line.contains(text)));
+    place.unwrap_or_else(|| panic!("{texts:?} are not in {timeline:#?}"))
+}
+
+#[test]
+fn a_flood_of_an_unknown_tenant_holds_nobody_up() {
+    let unknown = TenantPlan { connected: false, ..calm().tenants.remove(0) };
+    let known = TenantPlan { name: "t1".into(), account: "south", ..calm().tenants.remove(0) };
+    let flood = (0..120).map(|n| batch(&format!("b{n}"), 100));
+    let batches = flood.chain([BatchPlan { tenant: 1, ..batch("good", 100) }]).collect();
+    // Every commit takes long.
+    let actions = vec![(ms(10), Action::Lag { time: ms(500) })];
+    let limits = Limits { prefetch: 200, ..calm().limits };
+    let plan = Plan { tenants: vec![unknown, known], batches, actions, limits, healed: ms(90_000), ..calm() };
+    let outcome = run::run(&plan, true);
+    assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
+    let delivered = &outcome.timeline[place_of(&outcome.timeline, ["t1/good", " delivered"])];
+    let seconds: f64 = delivered.split_whitespace().next().and_then(|time| time.parse().ok()).expect("a time");
+    assert!(seconds < 5.0, "{:#?}", outcome.timeline);
+}
+
 /// Runs a plan in many weathers, each drawn from another seed.
 fn holds_in_any_weather(plan: &Plan, seeds: std::ops::Range<u64>) {
     for seed in seeds {
