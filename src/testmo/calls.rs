@@ -12,7 +12,7 @@ use super::wire::{
 use crate::batch::ledger::Target;
 use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
 use crate::batch::render::catalogue::Catalogue;
-use crate::batch::render::mapping_spec::Needs;
+use crate::batch::render::resolve::Needs;
 use crate::batch::verdict::answer::{ApiError, CreateOutcome};
 
 /// The most pages of one list, which bounds the cost of a broken answer.

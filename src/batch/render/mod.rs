@@ -1,11 +1,11 @@
 //! Renders each case of a batch as one entry of a create request, without the folder.
 
 pub mod catalogue;
-mod lookup;
 pub mod mapping;
 pub mod mapping_spec;
 pub(in crate::batch) mod pack;
 pub mod preview;
+pub mod resolve;
 
 use std::borrow::Cow;
 
