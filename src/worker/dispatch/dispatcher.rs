@@ -214,7 +214,7 @@ impl Dispatcher {
             self.slow_down(&account);
         }
         self.shed_overflow(&account);
-        if self.shed.holds(&tenant) && self.lanes.room(&account, &tenant, now) > 0 {
+        if self.shed.may_be_due(&tenant) && self.lanes.room(&account, &tenant, now) > 0 {
             self.context.shelf_wanted.notify_one();
         }
     }

@@ -1,4 +1,5 @@
-//! Remembers which tenants have batches on the shelf that only wait for room: newer batches queue behind these.
+//! Remembers which tenants have batches on the shelf that only wait for room, since newer batches queue behind these,
+//! and which have batches that are due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub(super) struct Shed {
     tenants: BTreeSet<TenantId>,
     /// Those of them that the store may not have reported yet.
     recent: BTreeSet<TenantId>,
+    /// Tenants of whom something was due when the store reported last.
+    due: BTreeSet<TenantId>,
     /// Until when something is due on the shelf that is soon retried.
     back_soon: Option<Instant>,
 }
@@ -25,6 +28,11 @@ impl Shed {
     /// Returns whether older batches of a tenant wait on the shelf for room.
     pub(super) fn holds(&self, tenant: &TenantId) -> bool {
         self.tenants.contains(tenant)
+    }
+
+    /// Returns whether the shelf may hold a batch of a tenant that could be taken now.
+    pub(super) fn may_be_due(&self, tenant: &TenantId) -> bool {
+        self.tenants.contains(tenant) || self.due.contains(tenant)
     }
 
     /// Notes that a new batch queues behind those on the shelf.
@@ -47,6 +55,7 @@ impl Shed {
     pub(super) fn refresh(&mut self, due: &[DueTenant]) {
         let shed = due.iter().filter(|due| due.is_shed).map(|due| due.tenant.clone());
         self.tenants = shed.chain(std::mem::take(&mut self.recent)).collect();
+        self.due = due.iter().filter(|due| due.is_due).map(|due| due.tenant.clone()).collect();
     }
 
     /// Returns whether the shelf is to be read at `now`, because something on it is soon retried.
