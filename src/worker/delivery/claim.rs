@@ -10,6 +10,7 @@ use super::refresh::refresh_from_ledger;
 use super::send::send;
 use super::share::{Request, Share, share_of, take_over};
 use super::state::Delivery;
+use super::unsent::release_unanswered;
 use crate::batch::{BatchKey, Reason};
 use crate::guard::may_panic;
 use crate::store::StoreError;
@@ -62,7 +63,7 @@ pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), Store
             send(delivery, granted, request, &mut feedback).await.and(failed)
         }
         Ok(refused) => not_granted(delivery, shares, refused, &connection, &mut feedback).await,
-        Err(error) => Err(error),
+        Err(error) => release_unanswered(&delivery.context, shares, &push, error).await,
     };
     job.feedback = feedback;
     worked

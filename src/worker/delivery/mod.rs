@@ -23,6 +23,7 @@ mod settle_time;
 mod share;
 mod state;
 mod suspects;
+mod unsent;
 
 pub(super) use self::hold_back::hold_back;
 pub(super) use self::next_step::PAUSED;

@@ -10,22 +10,18 @@ use super::record::{RequestEnd, record_end};
 use super::response_diff::report_differences;
 use super::share::{Request, Share};
 use super::state::Delivery;
+use super::unsent::release_claims;
 use crate::batch::verdict::answer::{ApiError, CreateOutcome, CreateResult};
 use crate::batch::verdict::{Verdict, after_push};
 use crate::batch::{Reason, RenderedCase, push_body};
 use crate::guard::may_panic;
 use crate::lane::{RequestOutcome, RequestReport};
 use crate::store::StoreError;
-use crate::store::ledger::{Commit, PushEnded};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
-use crate::worker::model::{NextStep, PushFeedback};
-use crate::worker::outcome::commit::commit_record;
+use crate::worker::model::PushFeedback;
 use crate::worker::reconciliation::canary::Canary;
-
-/// How a push ended that was claimed too late to be sent.
-const NOT_SENT: &str = "not sent";
 
 /// Sends the granted cases in one request, and has its end recorded.
 pub(super) async fn send(
@@ -41,7 +37,7 @@ pub(super) async fn send(
     failpoint::after(Failpoint::Claim);
     // A request that begins later could still create cases when the lease is over.
     if asked.elapsed() > delivery.context.config.testmo.latest_start() {
-        return release_claims(delivery, shares, push).await;
+        return release_claims(&delivery.context, shares, &push).await;
     }
     let sent = sent_by(&shares);
     let started = Instant::now();
@@ -106,23 +102,6 @@ fn keep_canary(delivery: &Delivery, shares: &[Share<'_>], end: &CreateResult, se
     let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
     let tag = share.part.batch.record.open_push.as_ref().and_then(|push| push.batch_tag.clone());
     delivery.memory.canaries.keep(share.target.clone(), Canary { tag, id, sent_at });
-}
-
-/// Releases claims that were not used, and their permit.
-async fn release_claims(delivery: &Delivery, shares: Vec<Share<'_>>, push: String) -> Result<(), StoreError> {
-    let ended = Some(PushEnded { push, answer: NOT_SENT, ids: None });
-    let mut failed = Ok(());
-    for share in shares {
-        share.part.batch.record.not_created(vec![]);
-        let change = Commit { ended: ended.clone(), ..Commit::default() };
-        match commit_record(&delivery.context, &mut share.part.batch, change).await {
-            Ok(changed) => {
-                share.part.next = Some(if changed.is_done() { NextStep::NextTurn } else { NextStep::Refresh })
-            }
-            Err(error) => failed = Err(error),
-        }
-    }
-    failed
 }
 
 /// Adjusts a verdict to the request: requests that are refused without naming a case are halved, until that has gone on
