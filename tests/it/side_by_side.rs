@@ -6,6 +6,7 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use testmo_courier::account::Signal;
 use testmo_courier::store::accounts::AccountObservation;
 use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::ShelfIdentity;
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
@@ -80,5 +81,24 @@ async fn a_lane_goes_on_soon_after_its_account_was_opened_by_somebody_else() {
     stage.publish(&batch("acme", "b-2", 1)).await;
     stage.delivered("acme/b-2").await;
     process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_an_unknown_tenant_are_shelved_in_their_order() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let names: Vec<String> = (0..150).map(|n| format!("b-{n}")).collect();
+    for name in &names {
+        stage.publish(&batch("nobody", name, 1)).await;
+    }
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.start_worker();
+    stage.delivered("acme/b-1").await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == names.len()).await;
+    let shelved = shelf.iter().filter_map(|row| match &row.content.identity {
+        ShelfIdentity::Batch(key, _) => Some(key.batch.to_string()),
+        ShelfIdentity::Raw(..) => None,
+    });
+    assert_eq!(shelved.collect::<Vec<_>>(), names);
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

@@ -91,7 +91,7 @@ fn folder_limits(stage: &Stage) -> FolderLimits {
 }
 
 /// Returns how far the plan sets the store's clock back in all.
-fn set_back(plan: &Plan) -> Duration {
+pub(crate) fn set_back(plan: &Plan) -> Duration {
     let back = plan.actions.iter().filter_map(|(_, action)| {
         let Action::Jump { ms } = action else { return None };
         (*ms < 0).then(|| Duration::from_millis(ms.unsigned_abs()))

@@ -170,7 +170,7 @@ impl<'a> Check<'a> {
             match (missing, self.plan.kind) {
                 // Only a commit after the settle time can create a duplicate; `duplicates` checks those.
                 (..0, Kind::Late) => {}
-                (..0, Kind::Usual | Kind::Poison | Kind::Many) => {
+                (..0, Kind::Usual | Kind::Poison | Kind::Many | Kind::Flood) => {
                     self.broken.push(format!("{spot:?}: {} too many", -missing))
                 }
                 (0.., _) => self.broken.push(format!("{spot:?}: {missing} lost")),

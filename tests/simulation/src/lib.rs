@@ -2,8 +2,8 @@
 //!
 //! In reading order: `plan` and `batches` draw what happens in a run; `weather` draws what fails from call to call;
 //! `fuse` kills or freezes a worker at any point; `store`, `broker` and `testmo` are the neighbours, and `stage` puts
-//! them together; `replica` runs workers between them; `run` carries a plan out, and `check` states what must hold at
-//! the end. `mutation` has the known bugs that the checks must notice.
+//! them together; `replica` runs workers between them; `run` carries a plan out, `liveness` and
+//! `budget` notice what takes too long, and `check` states what must hold at the end. `mutation` has the known bugs that the checks must notice.
 //!
 //! Invariant: the same seed runs the same way. A run has one thread, time passes only when nothing is left to do, and
 //! every draw depends on the seed.
@@ -14,6 +14,7 @@ mod budget;
 mod check;
 mod diary;
 mod fuse;
+mod liveness;
 mod mutation;
 mod plan;
 mod replica;

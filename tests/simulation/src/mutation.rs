@@ -1,4 +1,4 @@
-//! Lists the known bugs that can be put back, to check that the simulation notices each of them.
+//! Has the known bugs that the checks must notice.
 
 /// A bug, added at the boundary between the worker and its neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -14,10 +14,54 @@ pub enum Mutation {
     NoEpochCheck,
     /// Reconciliation may adopt rows that the ledger holds for other cases.
     AdoptHeld,
+    /// Reconciliation sees no rows that seem to be too old, as if a shifted time of creation excluded them.
+    HideOldRows,
+    /// Reconciliation reads only the beginning of a list, as if the list descended although it does not.
+    ReadOnePage,
+    /// Events that no queue is bound for are not set aside, but published again and again before all others.
+    KeepUnbound,
+    /// The intake takes a message only when the one before is settled.
+    TakeOneByOne,
+    /// An account that is open again seems to be paused to lanes that wait for it.
+    HideOpenAccounts,
+    /// A claim that is given back keeps its permit for its whole lease.
+    KeepPermits,
+    /// The task that publishes events of the store stops, and nobody notices.
+    StopRelay,
+    /// Events of an outcome are not stored with it.
+    LoseEvents,
+    /// An event counts as published as soon as it is read.
+    MarkSentEarly,
+    /// A shelf row is removed although it was shelved again meanwhile.
+    UnshelveChanged,
+    /// Several workers may hold the claim to one folder.
+    ShareFolderClaims,
+    /// Requests are permitted while the account asked for none.
+    IgnorePauses,
+    /// The result of verifying a connection is stored although the connection was changed meanwhile.
+    JudgeChanged,
 }
 
 impl Mutation {
     /// All mutations.
-    pub const ALL: [Self; 5] =
-        [Self::SkipReconcile, Self::AckEarly, Self::ShortLease, Self::NoEpochCheck, Self::AdoptHeld];
+    pub const ALL: [Self; 18] = [
+        Self::SkipReconcile,
+        Self::AckEarly,
+        Self::ShortLease,
+        Self::NoEpochCheck,
+        Self::AdoptHeld,
+        Self::HideOldRows,
+        Self::ReadOnePage,
+        Self::KeepUnbound,
+        Self::TakeOneByOne,
+        Self::HideOpenAccounts,
+        Self::KeepPermits,
+        Self::StopRelay,
+        Self::LoseEvents,
+        Self::MarkSentEarly,
+        Self::UnshelveChanged,
+        Self::ShareFolderClaims,
+        Self::IgnorePauses,
+        Self::JudgeChanged,
+    ];
 }

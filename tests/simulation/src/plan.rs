@@ -1,5 +1,7 @@
 //! Draws from the seed everything about a run that is decided beforehand.
 
+pub(crate) mod flood;
+
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -42,6 +44,8 @@ pub(crate) enum Kind {
     Late,
     /// Many small batches arrive at once, so that requests carry cases of several batches.
     Many,
+    /// Batches of a tenant in trouble arrive before those of a healthy one.
+    Flood,
 }
 
 /// A tenant and its connection.
@@ -109,6 +113,7 @@ impl Plan {
             0 => Kind::Poison,
             1 => Kind::Late,
             2..=5 => Kind::Many,
+            6 => Kind::Flood,
             _ => Kind::Usual,
         };
         let healed = Duration::from_millis(rng.u64(15_000..60_000));
@@ -132,7 +137,11 @@ impl Plan {
             limits: limits(&mut rng, kind),
             healed,
         };
-        plan.draw_actions(&mut rng);
+        if kind == Kind::Flood {
+            flood::flood(&mut plan, &mut rng);
+        } else {
+            plan.draw_actions(&mut rng);
+        }
         plan.actions.sort_by_key(|(at, _)| *at);
         plan
     }
@@ -241,6 +250,7 @@ fn rates(rng: &mut Rng, kind: Kind) -> Rates {
         ack: upto(5),
         slow: upto(60),
         too_late: if kind == Kind::Late { 50 } else { 0 },
+        ..Rates::default()
     }
 }
 

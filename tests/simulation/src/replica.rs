@@ -74,6 +74,7 @@ impl Replica {
                     },
                 }
             };
+            self.stage.show_lanes(running.number, None);
             if let Some(last) = last {
                 running.stop.cancel();
                 self.wind_down(&mut running).await;
@@ -125,8 +126,8 @@ impl Replica {
         let intake = |queue, prefetch| {
             intake(&stage.broker, queue, prefetch, (number, fuse.clone()), &links, close.child_token())
         };
-        // No test views the lanes.
-        let (_, views) = mpsc::channel(1);
+        let (lanes, views) = mpsc::channel(1);
+        stage.show_lanes(number, Some(lanes));
         let neighbours = Neighbours {
             cases: intake(Queue::Cases, prefetch),
             dead: intake(Queue::Dead, 20),

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Queue;
 use crate::budget::recovery;
 use crate::check::check;
+use crate::liveness::{late_deliveries, watch};
 use crate::mutation::Mutation;
 use crate::plan::{ACCOUNTS, Action, Kind, Plan};
 use crate::replica::{Order, Replica};
@@ -109,7 +110,11 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     tokio::join!(publishing, acting);
     heal(&stage, plan);
     (0..plan.replicas).for_each(|replica| give(replica, Order::KillAfter(None)));
-    let (recovery, is_drained) = tokio::join!(recovery(&stage, plan, LONGEST_DRAIN), is_drained(&stage, plan));
+    let recovered = async { tokio::join!(recovery(&stage, plan, LONGEST_DRAIN), is_drained(&stage, plan)) };
+    let (recovery, is_drained) = tokio::select! {
+        ended = recovered => ended,
+        never = watch(&stage, plan) => match never {},
+    };
     // Suspects are tried one after the other, each for the whole lease of the worker that it ended.
     if recovery.is_too_long() && plan.kind != Kind::Poison {
         stage.complain(recovery.to_string());
@@ -127,6 +132,7 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     }
     let mut broken = stage.complaints();
     broken.extend(check(&stage, plan));
+    broken.extend(late_deliveries(plan, &stage.broker.heard()));
     let (timeline, simulated) = (stage.diary.lines(), stage.diary.elapsed());
     let (pushes, packs) = stage.store.at_once(|tables, _| {
         let used = tables.grants.iter().filter(|grant| grant.used);

@@ -1,5 +1,6 @@
 //! Sets up a run: the neighbours, and the settings of the workers between them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use testmo_courier::config::{Config, Sources, load};
 use testmo_courier::store::connections::{ConnectionRow, Verification};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
+use testmo_courier::worker::View;
 use testmo_sim::Time;
 use testmo_sim::model::{Role, TagsFilter};
 use testmo_sim::world::{AccountSpec, FolderSpec, ProjectSpec, UserSpec, World};
+use tokio::sync::mpsc;
 
 use crate::batches::LARGEST_REQUEST;
 use crate::broker::Broker;
@@ -43,6 +46,8 @@ pub(crate) struct Stage {
     /// How many keys each tenant has had.
     keys: Mutex<Vec<u32>>,
     broken: Mutex<Vec<String>>,
+    /// Where the lanes of each running worker can be seen, by its number.
+    views: Mutex<BTreeMap<u64, mpsc::Sender<View>>>,
 }
 
 static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
@@ -114,6 +119,7 @@ impl Stage {
             broker,
             testmo,
             broken: Mutex::default(),
+            views: Mutex::default(),
         };
         for (number, tenant) in plan.tenants.iter().enumerate() {
             if tenant.connected {
@@ -188,6 +194,30 @@ impl Stage {
     pub(crate) fn complain(&self, what: String) {
         self.diary.note(|| what.clone());
         lock(&self.broken).push(what);
+    }
+
+    /// Records a violation unless it is recorded already.
+    pub(crate) fn complain_once(&self, what: String) {
+        if !lock(&self.broken).contains(&what) {
+            self.complain(what);
+        }
+    }
+
+    /// Notes where the lanes of a worker can be seen, or that it is gone.
+    pub(crate) fn show_lanes(&self, worker: u64, views: Option<mpsc::Sender<View>>) {
+        self.store.at_once(|tables, _| match &views {
+            Some(_) => tables.alive.insert(worker),
+            None => tables.alive.remove(&worker),
+        });
+        match views {
+            Some(views) => drop(lock(&self.views).insert(worker, views)),
+            None => drop(lock(&self.views).remove(&worker)),
+        }
+    }
+
+    /// Returns where the lanes of each running worker can be seen.
+    pub(crate) fn views(&self) -> Vec<(u64, mpsc::Sender<View>)> {
+        lock(&self.views).iter().map(|(worker, views)| (*worker, views.clone())).collect()
     }
 
     /// Returns all violations so far.

@@ -27,6 +27,10 @@ pub(crate) struct Rates {
     pub(crate) slow: u8,
     /// Create requests take effect after the settle time.
     pub(crate) too_late: u8,
+    /// How long each store call takes before and after it takes effect; if absent, that is drawn for each call.
+    pub(crate) store_takes: Option<Duration>,
+    /// Whether no queue is bound for the events of the first tenant.
+    pub(crate) unbound: bool,
 }
 
 /// The dice of a run.
@@ -63,6 +67,11 @@ impl Weather {
         if self.is_calm() { Rates::default() } else { self.rates }
     }
 
+    /// Returns whether no queue is bound for a routing key.
+    pub(crate) fn unbound(&self, routing_key: &str) -> bool {
+        self.rates().unbound && routing_key.starts_with("t0.")
+    }
+
     /// Returns true in `percent` of a hundred draws.
     pub(crate) fn chance(&self, percent: u8) -> bool {
         percent > 0 && lock(&self.rng).u8(..100) < percent
@@ -92,6 +101,9 @@ impl Weather {
         } else {
             StoreEnd::Answers
         };
+        if let Some(takes) = self.rates.store_takes {
+            return (end, takes, takes);
+        }
         let mut rng = lock(&self.rng);
         let mut takes = || match rng.u8(..100) {
             0..80 => Duration::ZERO,

@@ -20,6 +20,8 @@ pub(crate) struct Heard {
     pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) body: Vec<u8>,
+    /// When it was stored, since the start of the run.
+    pub(crate) at: Duration,
 }
 
 /// A worker's publisher of events.
@@ -70,7 +72,8 @@ impl EventsOf {
         if fails && kind == 0 {
             return Err(PublishError::Refused { exchange: outgoing.exchange });
         }
-        if fails && kind == 3 {
+        let is_unbound = weather.unbound(&outgoing.routing_key);
+        if is_unbound || (fails && kind == 3) {
             let (exchange, routing_key) = (outgoing.exchange, outgoing.routing_key);
             return Err(PublishError::Unroutable { exchange, routing_key, code: 312, text: "NO_ROUTE".into() });
         }
@@ -79,6 +82,7 @@ impl EventsOf {
                 id: outgoing.message_id.unwrap_or_default(),
                 kind: outgoing.kind.unwrap_or_default(),
                 body: outgoing.body,
+                at: self.broker.diary.elapsed(),
             };
             self.broker.diary.note(|| format!("event {} {}", heard.kind, heard.id));
             lock(&self.broker.state).heard.push(heard);

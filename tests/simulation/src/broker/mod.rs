@@ -185,6 +185,7 @@ impl Broker {
         if !state.sessions.contains_key(&session) {
             return None;
         }
+        let prefetch = if self.mutation == Some(Mutation::TakeOneByOne) { 1 } else { prefetch };
         let letters = &mut state.queues[queue as usize];
         if letters.unacked.values().filter(|(of, _)| *of == session).count() >= prefetch {
             return None;

@@ -9,6 +9,7 @@ use testmo_courier::store::accounts::{AccountObservation, LaneOverride, LaneSele
 use testmo_courier::store::shelf::ShelfState;
 
 use super::tables::{Push, RateLimitPause, Tables, after, tenant_of};
+use crate::mutation::Mutation;
 
 /// The answer to a wish to send a request that creates cases.
 pub(super) enum Answer {
@@ -57,7 +58,8 @@ impl Tables {
         if tenant.is_some_and(|tenant| self.is_paused(account, tenant, now)) {
             return Permit::Paused;
         }
-        match self.throttle(account).permission(now, 1) {
+        let lease = if self.has(Mutation::HideOpenAccounts) { lease * 8 } else { lease };
+        match self.permission(account, 1, now) {
             Permission::Granted { .. } => Permit::Granted,
             Permission::RateLimited { until } => Permit::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => Permit::Wait(pause(until, now, true)),
@@ -72,7 +74,7 @@ impl Tables {
         if self.is_paused(account, tenant, now) {
             return Answer::Paused;
         }
-        let limit = match self.throttle(account).permission(now, ceiling) {
+        let limit = match self.permission(account, ceiling, now) {
             Permission::Granted { limit } => limit,
             Permission::RateLimited { until } => return Answer::Wait(pause(until, now, false)),
             Permission::Broken { until } if until > now => return Answer::Wait(pause(until, now, true)),
@@ -86,6 +88,12 @@ impl Tables {
             order.most.is_some_and(|most| taken >= most)
         });
         if full || of_account >= limit { Answer::Full { limit } } else { Answer::Granted { limit } }
+    }
+
+    fn permission(&self, account: &str, ceiling: u32, now: i64) -> Permission {
+        let permission = self.throttle(account).permission(now, ceiling);
+        let is_paused = matches!(permission, Permission::RateLimited { .. });
+        if is_paused && self.has(Mutation::IgnorePauses) { Permission::Granted { limit: ceiling } } else { permission }
     }
 
     fn take_probe(&mut self, account: &str, now: i64, lease: Duration) -> bool {
@@ -105,6 +113,9 @@ impl Tables {
     }
 
     pub(crate) fn pauses(&self, accounts: &[Arc<str>], now: i64) -> Vec<Option<Duration>> {
+        if self.has(Mutation::HideOpenAccounts) {
+            return accounts.iter().map(|_| Some(Duration::from_secs(60))).collect();
+        }
         accounts.iter().map(|account| self.throttle(account).pause(now)).collect()
     }
 

@@ -20,8 +20,10 @@ use testmo_courier::store::{
     ShelfStore, StoreError, StoreHealth, UnboundStore,
 };
 
+use super::tables::Tables;
 use super::{POISON, StoreOf, notes};
 use crate::diary::clock_of;
+use crate::mutation::Mutation;
 
 #[async_trait]
 impl StoreHealth for StoreOf {
@@ -220,6 +222,10 @@ impl ShelfStore for StoreOf {
 #[async_trait]
 impl OutboxStore for StoreOf {
     async fn unsent(&self, most: u32, taken_for: Duration) -> Result<Vec<OutboxEvent>, StoreError> {
+        let is_stopped = |tables: &mut Tables, _| tables.has(Mutation::StopRelay) && tables.announced > 2;
+        if self.store.at_once(is_stopped) {
+            return std::future::pending().await;
+        }
         self.ask("unsent", move |tables, now| tables.unsent(most, taken_for, now)).await
     }
 

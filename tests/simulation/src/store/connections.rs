@@ -11,6 +11,7 @@ use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verific
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 
 use super::tables::{ConnectionEntry, FolderClaimed, FolderKey, Tables, after};
+use crate::mutation::Mutation;
 
 /// A success is noted at most so often.
 const SUCCESS_GRAIN_MS: i64 = 1_000;
@@ -69,7 +70,9 @@ impl Tables {
         now: i64,
     ) -> WriteOutcome {
         let waiting = self.waiting_for(tenant);
-        let is_same = |entry: &&mut ConnectionEntry| entry.row.version == version && entry.row.epoch == epoch;
+        let judges_any = self.has(Mutation::JudgeChanged);
+        let is_same =
+            |entry: &&mut ConnectionEntry| judges_any || (entry.row.version == version && entry.row.epoch == epoch);
         let Some(entry) = self.connections.get_mut(tenant).filter(is_same) else {
             return WriteOutcome::ChangedMeanwhile;
         };
@@ -141,7 +144,8 @@ impl Tables {
     }
 
     pub(crate) fn claim_folder(&mut self, new: &NewFolder, holder: &str, lease: Duration, now: i64) -> FolderClaim {
-        match self.folder_claims.get(&key_of(new)).filter(|claimed| claimed.until > now) {
+        let is_shared = self.has(Mutation::ShareFolderClaims);
+        match self.folder_claims.get(&key_of(new)).filter(|claimed| claimed.until > now && !is_shared) {
             Some(claimed) => FolderClaim::Busy(Duration::from_millis(u64::try_from(claimed.until - now).unwrap_or(0))),
             None => {
                 let claimed = FolderClaimed { holder: holder.to_owned(), until: after(now, lease), counted: false };

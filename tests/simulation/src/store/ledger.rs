@@ -92,6 +92,7 @@ impl Tables {
         };
         self.grants.push(Grant {
             to: self.caller,
+            push: claim.push.clone(),
             at: now,
             lease_until,
             account: claim.account.clone(),
@@ -166,8 +167,10 @@ impl Tables {
     }
 
     fn end_push(&mut self, ended: &PushEnded) {
+        let was_sent = self.grants.iter().any(|grant| grant.push == ended.push && grant.used);
+        let is_kept = self.has(Mutation::KeepPermits) && !was_sent;
         if let Some(push) = self.pushes.get_mut(&ended.push) {
-            push.ended = true;
+            push.ended = !is_kept;
             push.ids = match (push.ids, ended.ids) {
                 (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
                 (ids, None) | (None, ids) => ids,

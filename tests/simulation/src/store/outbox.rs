@@ -8,13 +8,15 @@ use testmo_courier::store::PruneRound;
 use testmo_courier::store::outbox::OutboxEvent;
 
 use super::tables::{OutboxRow, Tables, after};
+use crate::mutation::Mutation;
 
 impl Tables {
     /// Stores events; one that is stored already stays as it is. Gives those that were not stored before and do not wait
     /// for a queue.
     pub(crate) fn put_events(&mut self, events: &[Event], owner_grace: Option<Duration>, now: i64) -> Vec<OutboxEvent> {
         let mut fresh = Vec::new();
-        for event in events {
+        let is_lost = |event: &&Event| self.mutation == Some(Mutation::LoseEvents) && event.id.starts_with(['0', '1']);
+        for event in events.iter().filter(|event| !is_lost(event)) {
             self.announced += 1;
             let Entry::Vacant(place) = self.outbox.entry(event.id.clone()) else { continue };
             let event = OutboxEvent::of(event, now, owner_grace.map_or(now, |grace| after(now, grace)));
@@ -28,13 +30,15 @@ impl Tables {
     }
 
     pub(crate) fn unsent(&mut self, most: u32, taken_for: Duration, now: i64) -> Vec<OutboxEvent> {
-        let (shared, unbound_keys) = (self.shared, &self.unbound_keys);
+        let (shared, is_early) = (self.shared, self.has(Mutation::MarkSentEarly));
+        let unbound_keys = &self.unbound_keys;
         let is_due = |row: &&mut OutboxRow| !row.sent && row.aside_at.is_none() && row.event.due_at <= now;
         let mut due: Vec<&mut OutboxRow> = self.outbox.values_mut().filter(is_due).collect();
         due.sort_by_key(|row| (row.event.due_at, row.number));
         due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         due.sort_by_key(|row| (row.event.created_at, row.number));
         let take = |row: &mut OutboxRow| {
+            row.sent = is_early;
             if shared {
                 row.event.due_at = after(now, taken_for);
             }

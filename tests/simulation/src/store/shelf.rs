@@ -9,6 +9,7 @@ use testmo_courier::store::shelf::{
 };
 
 use super::tables::{ShelfRow, Tables, after, tenant_of};
+use crate::mutation::Mutation;
 
 /// What is shelved over a pause that is over comes back so soon.
 const PAUSE_IS_OVER_MS: i64 = 5_000;
@@ -50,7 +51,8 @@ impl Tables {
     }
 
     pub(crate) fn unshelve(&mut self, id: i64, generation: i64) {
-        if self.shelf.get(&id).is_some_and(|row| row.generation == generation) {
+        let is_changed = |row: &ShelfRow| row.generation != generation && !self.has(Mutation::UnshelveChanged);
+        if self.shelf.get(&id).is_some_and(|row| !is_changed(row)) {
             self.shelf.remove(&id);
         }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Tables {
     /// what the checks go by.
     pub(crate) grants: Vec<Grant>,
     pub(crate) rate_limit_pauses: Vec<RateLimitPause>,
+    /// The workers that run.
+    pub(crate) alive: BTreeSet<u64>,
     /// Who makes the present call; 0 is nobody of the workers.
     pub(crate) caller: u64,
 }
@@ -124,6 +126,8 @@ pub(crate) struct UnboundKey {
 pub(crate) struct Grant {
     /// To which worker.
     pub(crate) to: u64,
+    /// The push that it is for.
+    pub(crate) push: String,
     pub(crate) at: i64,
     pub(crate) lease_until: i64,
     pub(crate) account: String,
@@ -151,6 +155,11 @@ pub(crate) struct RateLimitPause {
 }
 
 impl Tables {
+    /// Returns whether a worker runs.
+    pub(crate) fn is_alive(&self, worker: u64) -> bool {
+        self.alive.contains(&worker)
+    }
+
     pub(crate) fn has(&self, mutation: Mutation) -> bool {
         self.mutation == Some(mutation)
     }

@@ -6,6 +6,7 @@ use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 
 use super::tables::{OutboxRow, Tables, UnboundKey, after};
+use crate::mutation::Mutation;
 
 const FIRST_PAUSE_MS: i64 = 5_000;
 const LONGEST_PAUSE_MS: i64 = 60_000;
@@ -13,6 +14,9 @@ const WINDOW_MS: i64 = 1_000;
 
 impl Tables {
     pub(crate) fn set_aside(&mut self, returned: &[OutboxEvent], behind: &[OutboxEvent], now: i64) {
+        if self.has(Mutation::KeepUnbound) {
+            return [returned, behind].into_iter().for_each(|of| self.postpone(of, Duration::from_secs(1), now));
+        }
         for (event, is_returned) in
             behind.iter().map(|event| (event, false)).chain(returned.iter().map(|event| (event, true)))
         {
