@@ -30,16 +30,16 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// Declares the worker's exchanges and queues, and the queue for events.
-    pub(crate) async fn open(amqp: &config::Amqp) -> anyhow::Result<Self> {
+    /// Declares the worker's exchanges and queues, and a queue for the events with these routing keys.
+    pub(crate) async fn open(amqp: &config::Amqp, heard: &[String]) -> anyhow::Result<Self> {
         let mut objects = topology(amqp);
         let quorum = Argument { name: "x-queue-type", value: ArgumentValue::Text("quorum".into()) };
         objects.push(Object::Queue { name: EVENTS.into(), arguments: vec![quorum] });
-        objects.push(Object::Binding {
+        objects.extend(heard.iter().map(|routing_key| Object::Binding {
             exchange: amqp.events_exchange.clone(),
             queue: EVENTS.into(),
-            routing_key: "#".into(),
-        });
+            routing_key: routing_key.clone(),
+        }));
         let link = amqp::connect_once(amqp, "bench").await?;
         let findings = amqp::declare(&link, &objects).await?;
         link.close().await;

@@ -36,6 +36,15 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set(neighbours: &mut Neighbours, wishes: &Wishes) -> anyhow::Result<Self> {
+        Self::set_hearing(neighbours, wishes, &["#".to_owned()]).await
+    }
+
+    /// Sets up a measurement with a queue for the events with these routing keys only.
+    pub(crate) async fn set_hearing(
+        neighbours: &mut Neighbours,
+        wishes: &Wishes,
+        heard: &[String],
+    ) -> anyhow::Result<Self> {
         neighbours.drop_vhost_if_there(VHOST).await;
         let dir = tempfile::tempdir()?;
         let origins: Vec<String> = wishes.tenants.iter().map(|tenant| neighbours.origin(tenant)).collect();
@@ -48,7 +57,7 @@ impl Stage {
             tenants: wishes.tenants.iter().cloned().zip(origins.clone()).collect(),
         };
         let setup = Setup::make(&dir.path().join("0"), &settings).await?;
-        let bus = Bus::open(&setup.config.amqp).await?;
+        let bus = Bus::open(&setup.config.amqp, heard).await?;
         Ok(Self { running: vec![], bus, setup, origins, settings, dir })
     }
 

@@ -1,11 +1,11 @@
-//! Row 4: measures whether quiet tenants are delayed by a tenant that floods the queue and is throttled.
+//! Row 4: measures whether quiet tenants are delayed by a tenant in trouble that floods the queue.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
 
-use super::Bench;
+use super::{Bench, Limits};
 use crate::bus::Bus;
 use crate::listener::Listener;
 use crate::message::{Form, batch_id, draft};
@@ -45,65 +45,114 @@ struct Life {
     late: usize,
 }
 
+/// What is wrong with the tenant that floods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Its account answers 429.
+    Throttled,
+    /// It has no connection.
+    Unknown,
+    /// Its key is refused.
+    KeyRefused,
+    /// No queue is bound for its events.
+    Unbound,
+}
+
+impl Trouble {
+    const ALL: [Self; 4] = [Self::Throttled, Self::Unknown, Self::KeyRefused, Self::Unbound];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "a throttled tenant",
+            Self::Unknown => "an unknown tenant",
+            Self::KeyRefused => "a tenant with a refused key",
+            Self::Unbound => "a tenant whose events no queue is bound for",
+        }
+    }
+
+    /// Returns how many batches flood the queue. Those of a tenant that only nobody listens to are delivered.
+    fn size(self, limits: Limits) -> usize {
+        match self {
+            Self::Throttled => limits.size(50_000, 3_000),
+            Self::Unknown | Self::KeyRefused => limits.size(20_000, 2_000),
+            Self::Unbound => limits.size(5_000, 500),
+        }
+    }
+}
+
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     let runs = bench.limits.runs();
-    let flood = bench.limits.size(50_000, 3_000);
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let (mut without, mut with) = (Vec::new(), Trouble::ALL.map(|trouble| (trouble, Vec::new())));
     for run in 1..=runs {
-        for (size, lives) in [(0, &mut without), (flood, &mut with)] {
-            let life = live(bench, size).await?;
-            let skimmed = life.skimmed_per_second.map(|rate| format!(", {} skimmed a second", count(rate)));
-            progress(&format!(
-                "run {run}: flood of {size}: p99 {}{}",
-                milliseconds(life.p99),
-                skimmed.unwrap_or_default()
-            ));
+        let life = live(bench, None).await?;
+        progress(&format!("run {run}: no flood: p99 {}", milliseconds(life.p99)));
+        without.push(life);
+        for (trouble, lives) in &mut with {
+            let life = live(bench, Some(*trouble)).await?;
+            let rate = life.skimmed_per_second.map_or_else(String::new, count);
+            let (name, p99) = (trouble.name(), milliseconds(life.p99));
+            progress(&format!("run {run}: flood of {name}: p99 {p99}, {rate} skimmed a second"));
             lives.push(life);
         }
     }
-    let scenario = format!("one tenant floods {} batches and is gated, {QUIET} quiet tenants", count(flood as f64));
+    let scenario = format!("the batches of one tenant in trouble flood the queue, {QUIET} quiet tenants");
     let mut row = RowResult::new(4, &scenario, runs);
     row.header =
         ["", "quiet tenants' p50", "p99", "not delivered in time", "skimmed in a second"].map(str::to_owned).into();
-    row.lines = vec![line("without the flood", &without), line("once the flood is skimmed", &with)];
+    row.lines = vec![line("without a flood", &without)];
+    row.samples = [("without".to_owned(), json!(without))].into();
     let p99 = |lives: &[Life]| median(&lives.iter().map(|life| life.p99).collect::<Vec<_>>());
-    let ratio = p99(&with).zip(p99(&without)).map(|(with, without)| with / without);
-    let skimmed = with.iter().all(|life| life.skimmed);
-    row.checks.push(Check::judged(
-        "quiet tenants' p99 over the same without the flood, at most 1.5 x",
-        ratio.map(|ratio| (times(ratio), skimmed && ratio <= 1.5)),
-    ));
-    let rate = median(&with.iter().filter_map(|life| life.skimmed_per_second).collect::<Vec<_>>());
-    row.checks.push(Check::judged(
-        "batches of the flood skimmed in a second, at least 5,000",
-        rate.map(|rate| (count(rate), skimmed && rate >= 5_000.0)),
-    ));
-    if !skimmed {
-        row.notes.push(format!("The flood was not skimmed within {} s.", SKIMS.as_secs()));
+    for (trouble, lives) in &with {
+        let (name, size) = (trouble.name(), trouble.size(bench.limits));
+        row.lines.push(line(&format!("after {} batches of {name}", count(size as f64)), lives));
+        row.samples.insert(name.to_owned(), json!(lives));
+        let ratio = p99(lives).zip(p99(&without)).map(|(with, without)| with / without);
+        let skimmed = lives.iter().all(|life| life.skimmed);
+        row.checks.push(Check::judged(
+            &format!("{name}: quiet tenants' p99 over the same without a flood, at most 1.5 x"),
+            ratio.map(|ratio| (times(ratio), skimmed && ratio <= 1.5)),
+        ));
+        if *trouble != Trouble::Unbound {
+            let rate = median(&lives.iter().filter_map(|life| life.skimmed_per_second).collect::<Vec<_>>());
+            row.checks.push(Check::judged(
+                &format!("{name}: batches skimmed in a second, at least 5,000"),
+                rate.map(|rate| (count(rate), skimmed && rate >= 5_000.0)),
+            ));
+        }
+        if !skimmed {
+            row.notes.push(format!("The flood of {name} was not skimmed within {} s.", SKIMS.as_secs()));
+        }
     }
     row.notes.push(format!(
         "The flood waits in the queue when the worker starts; it is skimmed once the queue is empty. Then a quiet \
-         tenant publishes every {} ms, in turn. The flooding account answers 429 with Retry-After {GATE_SECONDS}.",
+         tenant publishes every {} ms, in turn. A throttled account answers 429 with Retry-After {GATE_SECONDS}.",
         PACE.as_millis()
     ));
-    row.samples = [("without".to_owned(), json!(without)), ("with".to_owned(), json!(with))].into();
     Ok(row)
 }
 
 /// Runs a worker once: it skims the flood, and then serves the quiet tenants.
-async fn live(bench: &mut Bench<'_>, flood: usize) -> anyhow::Result<Life> {
+async fn live(bench: &mut Bench<'_>, trouble: Option<Trouble>) -> anyhow::Result<Life> {
     let worker = bench.worker()?;
-    let closed = [(FLOODER.to_owned(), GATE_SECONDS)].into();
-    bench.neighbours.behave(Manner { closed, ..Manner::default() }).await?;
+    let is = |wanted: Trouble| trouble == Some(wanted);
+    let closed = is(Trouble::Throttled).then(|| (FLOODER.to_owned(), GATE_SECONDS)).into_iter().collect();
+    let revoked = is(Trouble::KeyRefused).then(|| FLOODER.to_owned()).into_iter().collect();
+    bench.neighbours.behave(Manner { closed, revoked, ..Manner::default() }).await?;
     let quiet: Vec<String> = (0..QUIET).map(|number| format!("q{number:03}")).collect();
+    let flooder = (!is(Trouble::Unknown)).then(|| FLOODER.to_owned());
     let wishes = Wishes {
         store_url: None,
         prefetch: bench.limits.prefetch,
         in_flight: bench.limits.in_flight,
         max_cases: None,
-        tenants: quiet.iter().cloned().chain([FLOODER.to_owned()]).collect(),
+        tenants: quiet.iter().cloned().chain(flooder).collect(),
     };
-    let mut stage = Stage::set(bench.neighbours, &wishes).await?;
+    let heard = match trouble {
+        Some(Trouble::Unbound) => quiet.iter().map(|tenant| format!("{tenant}.#")).collect(),
+        Some(Trouble::Throttled | Trouble::Unknown | Trouble::KeyRefused) | None => vec!["#".to_owned()],
+    };
+    let mut stage = Stage::set_hearing(bench.neighbours, &wishes, &heard).await?;
+    let flood = trouble.map_or(0, |trouble| trouble.size(bench.limits));
     stage.bus.fill((0..flood).map(|number| draft(Form::Plain, FLOODER, number, CASES))).await?;
     let listener = Listener::start(stage.bus.events().await?);
     stage.start_worker(&worker)?;

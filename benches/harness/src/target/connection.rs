@@ -100,6 +100,9 @@ async fn respond(buffer: &[u8], framed: &Framed, world: &Shared, age: u64, out: 
     if let Admission::Refused(seconds) = admission {
         return write(out, 429, Some(seconds), r#"{"message":"Too Many Attempts."}"#);
     }
+    if admission == Admission::KeyRefused {
+        return write(out, 401, None, r#"{"message":"Unauthenticated."}"#);
+    }
     let latency = world.borrow().latency_ms();
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;

@@ -1,6 +1,6 @@
 //! Defines the orders to the target and its answers, each one line of JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub(crate) struct Manner {
     pub(crate) bucket: Option<Bucket>,
     /// Accounts that refuse every request, each with the pause in its answers, in seconds.
     pub(crate) closed: BTreeMap<String, u64>,
+    /// Accounts that refuse the key of every request.
+    pub(crate) revoked: BTreeSet<String>,
 }
 
 /// A token bucket; it starts full.

@@ -64,6 +64,8 @@ pub(super) struct Wanted<'a> {
 pub(super) enum Admission {
     /// The request is answered 429 at once, with this pause in seconds.
     Refused(u64),
+    /// The request is answered 401 at once.
+    KeyRefused,
     /// The request is answered 503, after the latency.
     Failed,
     /// The request is carried out, after the latency.
@@ -100,6 +102,9 @@ impl World {
         if new.is_some() {
             self.report.creates += 1;
             self.report.first_create.get_or_insert(now);
+        }
+        if self.manner.revoked.contains(account) {
+            return Admission::KeyRefused;
         }
         let closed_for = self.manner.closed.get(account).copied();
         let (bucket, faults) = (self.manner.bucket, self.manner.faults_percent);

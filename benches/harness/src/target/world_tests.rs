@@ -21,6 +21,7 @@ fn send(world: &mut World, account: &str, names: &[&str], now: i64) -> Admission
     let admission = world.admit(account, Some(&new.cases), now);
     let status = match admission {
         Admission::Refused(_) => 429,
+        Admission::KeyRefused => 401,
         Admission::Failed => 503,
         Admission::Served => {
             world.create(account, &new.cases, now);
@@ -108,4 +109,11 @@ fn a_list_by_tags_has_what_carries_one_of_them() {
     assert_eq!(total(&["T1"], Some(1)), 2);
     assert_eq!(total(&["other", "T1"], None), 2);
     assert_eq!((total(&["other"], Some(1)), total(&["T1"], Some(2))), (0, 0));
+}
+
+#[test]
+fn a_revoked_key_is_refused_in_its_account_alone() {
+    let mut world = world(Manner { revoked: ["a".to_owned()].into(), ..Manner::default() });
+    assert_eq!(send(&mut world, "a", &["1"], 0), Admission::KeyRefused);
+    assert_eq!(send(&mut world, "b", &["1"], 0), Admission::Served);
 }
