@@ -21,8 +21,9 @@ mod layering;
 mod locked;
 mod own_rows;
 mod pages;
-#[cfg(debug_assertions)]
 mod panics;
+mod poison;
+#[cfg(debug_assertions)]
 mod refused_values;
 mod replay;
 mod replicas;
