@@ -12,14 +12,16 @@ use crate::worker::store_retry::patiently;
 /// For how long only the worker that stored an event may publish it. After a crash the event waits for so long.
 pub(in crate::worker) const OWNER_GRACE: Duration = Duration::from_secs(5);
 
-/// Stores a change, for as long as the worker is patient with its store, and has its events published: from memory
-/// where the relay has room for them, otherwise from the store.
+/// Stores a change, for as long as the worker is patient with its store, and has its events published: those of a change
+/// to a batch's record from memory, where the relay has room for them, all others from the store.
 pub(in crate::worker) async fn commit(
     context: &WorkerContext,
     mut change: Commit,
 ) -> Result<CommitOutcome, StoreError> {
     let count = change.events.len();
-    let room = if count == 0 { None } else { context.fresh_events.try_reserve_many(count).ok() };
+    // Thousands of messages may be shelved at once that nothing was sent for. Their events must not delay outcomes.
+    let is_urgent = count > 0 && change.batch.is_some();
+    let room = if is_urgent { context.fresh_events.try_reserve_many(count).ok() } else { None };
     change.owner_grace = room.is_some().then_some(OWNER_GRACE);
     let change = Arc::new(change);
     let outcome = patiently(|| context.store.commit(Arc::clone(&change))).await?;
