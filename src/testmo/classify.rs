@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
 use crate::batch::verdict::answer::{ApiError, FieldRefusal, Refusals};
@@ -45,7 +45,7 @@ impl Answer {
 
     /// Returns the server's time in milliseconds since 1970, by its `Date` header (RFC 9110).
     pub(super) fn server_time(&self) -> Option<i64> {
-        let date = self.headers.get(reqwest::header::DATE)?.to_str().ok()?;
+        let date = self.headers.get(hyper::header::DATE)?.to_str().ok()?;
         http_date_ms(date)
     }
 

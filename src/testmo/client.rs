@@ -18,7 +18,7 @@ pub struct Client {
 /// No client could be built, because the system's certificates cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("no HTTPS client can be built ({0}): install the system's CA certificates")]
-pub struct NoClient(#[from] reqwest::Error);
+pub struct NoClient(#[from] rustls::Error);
 
 impl Client {
     /// Creates a client over HTTPS with the configured limits.

@@ -1,187 +1,163 @@
 //! Sends one request over HTTPS to a vetted address, limited in time and size, and classifies errors on the wire.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http_body::{Body, Frame, SizeHint};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, RequestBuilder};
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use secrecy::ExposeSecret;
+use tokio::time::{Instant, timeout_at};
 
 use super::classify::Answer;
-use super::resolver::{ListedResolver, ResolveError, VettedResolver};
+use super::connection::Connection;
+use super::dialer::{Dialer, Endpoint};
+use super::metered::RequestStart;
+use super::pool::Pool;
 use super::transport::{Access, Call, Transport};
 use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
 
+/// The most bytes of an answer before its body begins: headers, and any informational (1xx) answers before them.
+const MOST_BEFORE_BODY: u64 = 64 * 1024;
+
 /// Sends requests over HTTPS to vetted addresses, and to the origins that the operator has listed.
 #[derive(Debug)]
 pub(super) struct Http {
-    public: reqwest::Client,
-    /// For origins that the operator has listed, which vetting would refuse.
-    listed: reqwest::Client,
+    dialer: Dialer,
+    pool: Pool,
     clock: Clock,
+    time_limit: Duration,
     max_response_bytes: usize,
 }
 
 impl Http {
-    pub(super) fn new(config: &config::Testmo, clock: Clock) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("testmo-courier/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .no_proxy()
-                .referer(false)
-                .connect_timeout(config.connect_timeout)
-                .timeout(config.request_timeout)
-        };
+    pub(super) fn new(config: &config::Testmo, clock: Clock) -> Result<Self, rustls::Error> {
         Ok(Self {
-            public: builder().https_only(true).dns_resolver(Arc::new(VettedResolver)).build()?,
-            listed: builder().dns_resolver(Arc::new(ListedResolver)).build()?,
+            dialer: Dialer::new(config.connect_timeout)?,
+            pool: Pool::default(),
             clock,
+            time_limit: config.request_timeout,
             max_response_bytes: config.max_response_bytes,
         })
     }
 
-    fn request(&self, method: Method, access: &Access, path: &str) -> RequestBuilder {
-        let client = if access.origin.is_insecure() { &self.listed } else { &self.public };
-        let request = client
-            .request(method, format!("{}/api/v1{path}", access.origin))
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
-        match HeaderValue::from_str(&format!("Bearer {}", access.key.expose_secret())) {
-            Ok(mut bearer) => {
-                bearer.set_sensitive(true);
-                request.header(AUTHORIZATION, bearer)
+    /// Sends a request, if need be over a new connection. `start` is where the last attempt began.
+    async fn send(
+        &self,
+        access: &Access,
+        call: &Call<'_>,
+        start: &mut Option<RequestStart>,
+    ) -> Result<Answer, ApiError> {
+        let endpoint = Endpoint::of(&access.origin)?;
+        if let Some(connection) = self.pool.take(&endpoint, Instant::now()) {
+            let answered = self.send_over(connection, &endpoint, request(access, call)?, start).await;
+            // An idle connection can have been closed meanwhile. A new one may be used if nothing was sent over it.
+            if answered.is_ok() || start.as_ref().is_some_and(RequestStart::is_sent) {
+                return answered;
             }
-            // A key with a line break cannot be part of a header. Without a key Testmo answers 401, which is reported
-            // to the tenant.
-            Err(_) => request,
         }
+        let connection = self.connect(&endpoint).await?;
+        self.send_over(connection, &endpoint, request(access, call)?, start).await
     }
 
-    async fn send(&self, request: RequestBuilder, begun: Option<&AtomicBool>) -> Result<Answer, ApiError> {
-        let sent = || begun.is_none_or(|begun| begun.load(Ordering::SeqCst));
-        let mut response = request.send().await.map_err(|error| wire_trouble(&error, sent()))?;
-        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| wire_trouble(&error, true))? {
-            if body.len() + chunk.len() > self.max_response_bytes {
-                return Err(ApiError::Unreadable(format!(
-                    "the response is longer than {} bytes",
-                    self.max_response_bytes
-                )));
-            }
-            body.extend_from_slice(&chunk);
+    /// Opens a connection, if need be in place of those that are idle.
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ApiError> {
+        let dialled = self.dialer.dial(endpoint).await;
+        if !matches!(dialled, Err(ApiError::NoSocket(_))) {
+            return dialled;
         }
-        Ok(Answer { status, headers, body, at: self.clock.now() })
+        tracing::warn!("no socket is left for a connection to Testmo; idle connections are closed");
+        self.pool.clear();
+        self.dialer.dial(endpoint).await
+    }
+
+    async fn send_over(
+        &self,
+        mut connection: Connection,
+        endpoint: &Endpoint,
+        request: Request<Full<Bytes>>,
+        start: &mut Option<RequestStart>,
+    ) -> Result<Answer, ApiError> {
+        let start = start.insert(connection.gauge.begin(MOST_BEFORE_BODY));
+        let answering = connection.sender.send_request(request);
+        let response = connection.driver.drive(answering).await;
+        let (head, mut incoming) = response.map_err(|error| head_trouble(&error, start))?.into_parts();
+        let most = u64::try_from(self.max_response_bytes).unwrap_or(u64::MAX);
+        // A body that comes in chunks is longer on the wire.
+        start.allow(most.saturating_mul(2).saturating_add(MOST_BEFORE_BODY));
+        let mut body = Vec::new();
+        while let Some(frame) = connection.driver.drive(incoming.frame()).await {
+            let Ok(data) = frame.map_err(|error| self.body_trouble(&error, start))?.into_data() else { continue };
+            if body.len() + data.len() > self.max_response_bytes {
+                return Err(self.too_long());
+            }
+            body.extend_from_slice(&data);
+        }
+        self.pool.put(endpoint.clone(), connection, Instant::now());
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, at: self.clock.now() })
+    }
+
+    fn body_trouble(&self, error: &hyper::Error, start: &RequestStart) -> ApiError {
+        if start.is_over() { self.too_long() } else { ApiError::Broken(last_words(error)) }
+    }
+
+    fn too_long(&self) -> ApiError {
+        ApiError::Unreadable(format!("the response is longer than {} bytes", self.max_response_bytes))
     }
 }
 
 #[async_trait]
 impl Transport for Http {
     async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, ApiError> {
-        let Some(body) = call.body else {
-            return self.send(self.request(Method::GET, access, call.path), None).await;
-        };
-        let begun = Arc::new(AtomicBool::new(false));
-        let body = Observed { rest: Some(body.into()), begun: begun.clone() };
-        let request = self
-            .request(Method::POST, access, call.path)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(reqwest::Body::wrap(body));
-        self.send(request, Some(&begun)).await
-    }
-}
-
-/// Classifies an error on the wire; `begun` says whether the body of the request had begun to be written.
-fn wire_trouble(error: &reqwest::Error, begun: bool) -> ApiError {
-    let sources = || std::iter::successors(std::error::Error::source(error), |error| error.source());
-    if !begun || error.is_connect() {
-        for source in sources() {
-            match source.downcast_ref::<ResolveError>() {
-                Some(ResolveError::Unknown) => return ApiError::UnknownHost,
-                Some(refused @ ResolveError::NotPublic(_)) => return ApiError::AddressRefused(refused.to_string()),
-                None => {}
-            }
-            if let Some(tls) = tls_error(source) {
-                return ApiError::Tls(tls.to_string());
-            }
-        }
-        return ApiError::Unreachable(last_words(sources()));
-    }
-    if error.is_timeout() { ApiError::TimedOut } else { ApiError::Broken(last_words(sources())) }
-}
-
-/// Returns the TLS error among the causes. The layers below wrap an I/O error in another one, whose `source` is not the
-/// wrapped error but the source of that.
-fn tls_error<'a>(source: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    match source.downcast_ref::<std::io::Error>() {
-        Some(io) => tls_error(io.get_ref()?),
-        None => source.downcast_ref(),
-    }
-}
-
-/// Returns the innermost cause, because the outer ones repeat the URL.
-fn last_words<'a>(sources: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
-    sources.last().map_or_else(|| "no cause is known".into(), ToString::to_string)
-}
-
-/// A body that records when its first byte is requested: before that, nothing can have arrived.
-struct Observed {
-    rest: Option<axum::body::Bytes>,
-    begun: Arc<AtomicBool>,
-}
-
-impl Body for Observed {
-    type Data = axum::body::Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.begun.store(true, Ordering::SeqCst);
-        Poll::Ready(self.rest.take().map(|rest| Ok(Frame::data(rest))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.as_ref().map_or(0, |rest| rest.len() as u64))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use reqwest::dns::{Name, Resolve, Resolving};
-
-    use super::*;
-
-    /// A resolver that finds nothing, as when no name server knows a name.
-    struct NobodyKnows;
-
-    impl Resolve for NobodyKnows {
-        fn resolve(&self, _: Name) -> Resolving {
-            Box::pin(async { Err(ResolveError::Unknown.into()) })
+        let mut start = None;
+        let deadline = Instant::now() + self.time_limit;
+        match timeout_at(deadline, self.send(access, &call, &mut start)).await {
+            Ok(ended) => ended,
+            Err(_) if start.is_some_and(|start| start.is_sent()) => Err(ApiError::TimedOut),
+            Err(_) => Err(ApiError::Unreachable(format!("no connection within {} ms", self.time_limit.as_millis()))),
         }
     }
+}
 
-    #[tokio::test]
-    async fn a_host_name_that_nobody_knows_is_told_so_and_is_clear() {
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder().dns_resolver(Arc::new(NobodyKnows)).build().unwrap();
-        let error = client.post("https://acme.testmo.net").send().await.unwrap_err();
-        // Whether the body had begun does not matter if no connection was made.
-        for begun in [false, true] {
-            let trouble = wire_trouble(&error, begun);
-            assert_eq!((&trouble, trouble.may_have_committed()), (&ApiError::UnknownHost, false));
-        }
+fn request(access: &Access, call: &Call<'_>) -> Result<Request<Full<Bytes>>, ApiError> {
+    let origin = access.origin.as_str();
+    let rest = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    // An origin that the operator has listed may have a path, below which Testmo's lies.
+    let (host, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let mut request = Request::builder()
+        .method(if call.body.is_some() { "POST" } else { "GET" })
+        .uri(format!("{below}/api/v1{}", call.path))
+        .header(HOST, host)
+        .header(USER_AGENT, concat!("testmo-courier/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT, "application/json");
+    // A key with a line break cannot be part of a header. Without a key Testmo answers 401, which is reported to the
+    // tenant.
+    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", access.key.expose_secret())) {
+        bearer.set_sensitive(true);
+        request = request.header(AUTHORIZATION, bearer);
     }
+    if call.body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = call.body.clone().map(Bytes::from).unwrap_or_default();
+    request.body(Full::new(body)).map_err(|error| ApiError::Unreachable(error.to_string()))
+}
+
+/// Classifies the end of a request of whose answer not even the head was read.
+fn head_trouble(error: &hyper::Error, start: &RequestStart) -> ApiError {
+    if !start.is_sent() {
+        ApiError::Unreachable(last_words(error))
+    } else if start.is_over() {
+        ApiError::Broken(format!("{MOST_BEFORE_BODY} bytes were received before the body of a response"))
+    } else {
+        ApiError::Broken(last_words(error))
+    }
+}
+
+/// Returns the innermost cause, which says most.
+fn last_words(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map_or_else(String::new, ToString::to_string)
 }

@@ -2,17 +2,7 @@
 
 use std::net::SocketAddr;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
 use super::address::is_public;
-
-/// A resolver whose addresses are exactly those that are dialled, so that no second look-up can lead elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct VettedResolver;
-
-/// A resolver for origins that the operator has listed, which may lead anywhere.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ListedResolver;
 
 /// The reason why a name has no usable address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,25 +13,12 @@ pub(super) enum ResolveError {
     NotPublic(std::net::IpAddr),
 }
 
-impl Resolve for VettedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move { Ok(addrs(vet(look_up(&name).await?)?)) })
-    }
-}
-
-impl Resolve for ListedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move { Ok(addrs(look_up(&name).await?)) })
-    }
-}
-
-async fn look_up(name: &Name) -> Result<Vec<SocketAddr>, ResolveError> {
-    let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-    Ok(found.map_err(|_| ResolveError::Unknown)?.collect())
-}
-
-fn addrs(found: Vec<SocketAddr>) -> Addrs {
-    Box::new(found.into_iter())
+/// Returns the addresses of a name, exactly those that are dialled, so that no second look-up can lead elsewhere. The
+/// addresses of an origin that the operator has listed are not `vetted`.
+pub(super) async fn resolve(name: &str, port: u16, vetted: bool) -> Result<Vec<SocketAddr>, ResolveError> {
+    let found = tokio::net::lookup_host((name, port)).await;
+    let found = found.map_err(|_| ResolveError::Unknown)?.collect();
+    if vetted { vet(found) } else { Ok(found) }
 }
 
 /// Returns the addresses if all of them are public. One other address rules out the name, because a server that gives

@@ -13,12 +13,13 @@ use testmo_sim::world::AccountSpec;
 use crate::support::process;
 use crate::support::wire::{Authority, Wire, answer, encrypted, hold, read_request, reset, send};
 
-const BODY: &str = r#"{"cases":[{"folder_id":7,"name":"a"},{"folder_id":7,"name":"b"},{"folder_id":7,"name":"c"}]}"#;
-const JSON: &str = "application/json";
+pub(crate) const BODY: &str =
+    r#"{"cases":[{"folder_id":7,"name":"a"},{"folder_id":7,"name":"b"},{"folder_id":7,"name":"c"}]}"#;
+pub(crate) const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=UTF-8";
 
 /// A time limit that no test reaches.
-const LONG: &str = "20s";
+pub(crate) const LONG: &str = "20s";
 /// A time limit that a test waits for.
 const SHORT: &str = "1s";
 
@@ -27,29 +28,46 @@ async fn push_to(origin: &str) -> CreateResult {
     push_within(origin, BODY.into(), LONG, LONG).await
 }
 
-async fn push_within(origin: &str, body: String, connect: &str, request: &str) -> CreateResult {
-    // As in `main`; only the first call in the process succeeds.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let environment = [
-        ("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin),
-        ("COURIER_TESTMO__ALLOWED_HOSTS", "*.testmo.net,localhost"),
-        ("COURIER_TESTMO__CONNECT_TIMEOUT", connect),
-        ("COURIER_TESTMO__REQUEST_TIMEOUT", request),
-        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", LONG),
-    ];
-    let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let mut config = load(&Sources { files: vec![], environment }).expect("a configuration").testmo;
-    if origin.starts_with("https://") && !origin.contains("127.0.0.1") {
-        config.allowed_insecure_origins.clear();
+pub(crate) async fn push_within(origin: &str, body: String, connect: &str, request: &str) -> CreateResult {
+    Pusher::to(origin, connect, request).push(body).await
+}
+
+/// A client that sends three cases to an origin.
+pub(crate) struct Pusher {
+    client: Client,
+    access: Access,
+}
+
+impl Pusher {
+    pub(crate) async fn push(&self, body: String) -> CreateResult {
+        self.client.create_cases(&self.access, 1, body, 3).await.end
     }
-    let origin = AddressPolicy::new(&config).check(origin).expect("an origin that may be called");
-    let client = Client::new(&config, Clock::system()).expect("a client");
-    let access = Access { origin, key: SecretString::from("testmo_api_secret") };
-    client.create_cases(&access, 1, body, 3).await.end
+
+    pub(crate) fn to(origin: &str, connect: &str, request: &str) -> Self {
+        // As in `main`; only the first call in the process succeeds.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let environment = [
+            ("COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS", origin),
+            ("COURIER_TESTMO__ALLOWED_HOSTS", "*.testmo.net,localhost"),
+            ("COURIER_TESTMO__CONNECT_TIMEOUT", connect),
+            ("COURIER_TESTMO__REQUEST_TIMEOUT", request),
+            ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", LONG),
+            ("COURIER_TESTMO__MAX_RESPONSE_BYTES", "1000000"),
+        ];
+        let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let mut config = load(&Sources { files: vec![], environment }).expect("a configuration").testmo;
+        if origin.starts_with("https://") && !origin.contains("127.0.0.1") {
+            config.allowed_insecure_origins.clear();
+        }
+        let origin = AddressPolicy::new(&config).check(origin).expect("an origin that may be called");
+        let client = Client::new(&config, Clock::system()).expect("a client");
+        let access = Access { origin, key: SecretString::from("testmo_api_secret") };
+        Self { client, access }
+    }
 }
 
 /// Returns the error of a create request to a server with a script, once the script has finished.
-async fn trouble_at(wire: Wire) -> ApiError {
+pub(crate) async fn trouble_at(wire: Wire) -> ApiError {
     trouble_within(wire, LONG).await
 }
 
@@ -65,7 +83,7 @@ fn clear(trouble: &ApiError, class: &str) {
 }
 
 #[track_caller]
-fn unclear(trouble: &ApiError, class: &str) {
+pub(crate) fn unclear(trouble: &ApiError, class: &str) {
     assert_eq!((trouble.class(), trouble.may_have_committed()), (class, true), "{trouble}");
 }
 

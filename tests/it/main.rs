@@ -8,6 +8,7 @@ mod contract;
 mod crashes;
 mod deliver;
 mod earlier_store;
+mod endless;
 mod ends;
 mod folders;
 mod fuzzed;

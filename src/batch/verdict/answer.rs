@@ -50,6 +50,8 @@ pub enum ApiError {
     UnknownHost,
     /// The connection could not be established: refused, no route, or too slow.
     Unreachable(String),
+    /// No connection was opened, because this machine or process has no socket left for it.
+    NoSocket(String),
     /// The server's certificate is not valid for the host.
     Tls(String),
     /// 401: the key is not, or no longer, accepted.
@@ -134,6 +136,7 @@ impl ApiError {
             Self::AddressRefused(_)
             | Self::UnknownHost
             | Self::Unreachable(_)
+            | Self::NoSocket(_)
             | Self::Tls(_)
             | Self::KeyRefused
             | Self::Forbidden
@@ -172,6 +175,7 @@ impl ApiError {
             Self::AddressRefused(_) => "address_refused",
             Self::UnknownHost => "unknown_host",
             Self::Unreachable(_) => "unreachable",
+            Self::NoSocket(_) => "no_socket",
             Self::Tls(_) => "tls",
             Self::KeyRefused => "401",
             Self::Forbidden => "403",
@@ -191,11 +195,12 @@ impl ApiError {
     }
 
     /// Every class, with `2xx` for success.
-    pub const CLASSES: [&'static str; 19] = [
+    pub const CLASSES: [&'static str; 20] = [
         "2xx",
         "address_refused",
         "unknown_host",
         "unreachable",
+        "no_socket",
         "tls",
         "401",
         "403",
@@ -220,6 +225,7 @@ impl std::fmt::Display for ApiError {
             Self::AddressRefused(why) => write!(f, "the address is not allowed: {why}"),
             Self::UnknownHost => f.write_str("the host name is unknown"),
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
+            Self::NoSocket(why) => write!(f, "this machine has no socket left for a connection: {why}"),
             Self::Tls(why) => write!(f, "no secure connection: {why}"),
             Self::KeyRefused => f.write_str("Testmo answered 401 Unauthorized"),
             Self::Forbidden => f.write_str("Testmo answered 403 Forbidden"),

@@ -14,6 +14,8 @@ use crate::batch::verdict::reason::Reason;
 
 /// The pause after a 429 without `Retry-After`, as Testmo's documentation asks for.
 pub const DEFAULT_THROTTLE_PAUSE: Duration = Duration::from_secs(60);
+/// The pause of an account's lane when there was no socket for a request.
+pub const NO_SOCKET_PAUSE: Duration = Duration::from_secs(2);
 
 /// What follows the end of a create request.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,9 @@ pub enum Verdict {
     Retry(Reason),
     /// Nothing was created; send nothing to the account until the pause is over.
     Throttle(Option<Duration>),
+    /// Nothing was sent, because this worker has no socket left: send nothing to the account for a moment. Neither the
+    /// batch nor the account is to blame.
+    AwaitSocket,
     /// Nothing was created; the batch waits until the connection is fixed.
     Park(Reason),
     /// Cases may have been created, and the batch waits until the connection is fixed: reconcile before the next create
@@ -81,6 +86,7 @@ pub fn after_push(end: &CreateResult, sent: &[&RenderedCase]) -> Verdict {
         | ApiError::NotTestmo { .. }
         | ApiError::AddressRefused(_) => Verdict::Park(reason_of(error)),
         ApiError::UnknownHost | ApiError::Tls(_) | ApiError::Unreachable(_) => Verdict::Retry(reason_of(error)),
+        ApiError::NoSocket(_) => Verdict::AwaitSocket,
         ApiError::Server { .. } | ApiError::TimedOut | ApiError::Broken(_) | ApiError::Unreadable(_) => {
             Verdict::Reconcile
         }
@@ -97,6 +103,7 @@ pub fn after_failed_read(error: &ApiError) -> Verdict {
         | ApiError::NotTestmo { .. }
         | ApiError::AddressRefused(_) => Verdict::Park(reason_of(error)),
         ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. } => Verdict::Retry(Reason::Unclear),
+        ApiError::NoSocket(_) => Verdict::AwaitSocket,
         ApiError::UnknownHost
         | ApiError::Tls(_)
         | ApiError::Unreachable(_)
@@ -138,6 +145,8 @@ pub fn signal_of(error: Option<&ApiError>) -> Option<Signal> {
         | ApiError::Unreadable(_) => Some(Signal::Answered),
         // These errors are about the address, which may be right for other tenants of the account.
         ApiError::AddressRefused(_) | ApiError::UnknownHost | ApiError::Tls(_) | ApiError::NotTestmo { .. } => None,
+        // The account was not asked.
+        ApiError::NoSocket(_) => None,
     }
 }
 
@@ -151,7 +160,10 @@ pub fn most_refusals(sent: usize) -> u32 {
 pub fn reason_of(error: &ApiError) -> Reason {
     match error {
         ApiError::AddressRefused(_) => Reason::AddressRefused,
-        ApiError::UnknownHost | ApiError::Unreachable(_) | ApiError::Tls(_) => Reason::Unreachable,
+        // For lack of a socket only a verification fails; it is repeated like one of a host that was not reached.
+        ApiError::UnknownHost | ApiError::Unreachable(_) | ApiError::NoSocket(_) | ApiError::Tls(_) => {
+            Reason::Unreachable
+        }
         ApiError::KeyRefused => Reason::KeyRefused,
         ApiError::Forbidden => Reason::Forbidden,
         ApiError::Missing => Reason::TargetMissing,
@@ -298,6 +310,7 @@ mod tests {
             (Err(ApiError::AddressRefused(String::new())), Verdict::Park(Reason::AddressRefused)),
             (Err(ApiError::UnknownHost), Verdict::Retry(Reason::Unreachable)),
             (Err(ApiError::Unreachable(String::new())), Verdict::Retry(Reason::Unreachable)),
+            (Err(ApiError::NoSocket(String::new())), Verdict::AwaitSocket),
             (Err(ApiError::Tls(String::new())), Verdict::Retry(Reason::Unreachable)),
             (Err(ApiError::Server { status: 503 }), Verdict::Reconcile),
             (Err(ApiError::TimedOut), Verdict::Reconcile),

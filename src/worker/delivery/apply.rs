@@ -65,7 +65,7 @@ pub(super) fn apply(
             }
             refuse(batch, vec![(position, Refusal { reason: *reason, said: said.clone() })])
         }
-        Verdict::Halve { .. } | Verdict::Throttle(_) => refuse(batch, vec![]),
+        Verdict::Halve { .. } | Verdict::Throttle(_) | Verdict::AwaitSocket => refuse(batch, vec![]),
         Verdict::RefuseAll(reason) => {
             let said = vec![FieldRefusal { field: String::new(), message: share.detail().unwrap_or_default() }];
             let refusal = Refusal { reason: *reason, said };

@@ -6,7 +6,9 @@ use crate::account::Signal;
 use crate::batch::Reason;
 use crate::batch::message::RequestedFolder;
 use crate::batch::verdict::answer::ApiError;
-use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, Verdict, after_failed_read, reason_of, signal_of};
+use crate::batch::verdict::{
+    DEFAULT_THROTTLE_PAUSE, NO_SOCKET_PAUSE, Verdict, after_failed_read, reason_of, signal_of,
+};
 use crate::store::StoreError;
 use crate::store::connections::Verification;
 use crate::tenants::Connection;
@@ -37,6 +39,10 @@ pub(super) async fn call_failed(
         Verdict::Throttle(wait) => {
             context.metrics.rate_limited_responses.inc();
             feedback.close(wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
+            NextStep::NextTurn
+        }
+        Verdict::AwaitSocket => {
+            feedback.close(NO_SOCKET_PAUSE, Reason::NoRoom);
             NextStep::NextTurn
         }
         Verdict::Park(reason) | Verdict::ParkUnclear(reason) => {

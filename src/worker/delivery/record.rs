@@ -11,7 +11,7 @@ use super::share::Share;
 use super::state::Delivery;
 use crate::batch::Reason;
 use crate::batch::verdict::answer::{ApiError, CreateResult};
-use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, Verdict, signal_of};
+use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, NO_SOCKET_PAUSE, Verdict, signal_of};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, PushEnded};
 use crate::tenants::Connection;
@@ -52,6 +52,9 @@ pub(super) async fn record_end(
     if let Verdict::Throttle(wait) = verdict {
         feedback.close(wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
         delivery.context.metrics.rate_limited_responses.inc();
+    }
+    if *verdict == Verdict::AwaitSocket {
+        feedback.close(NO_SOCKET_PAUSE, Reason::NoRoom);
     }
     let recordings = apply_to_all(delivery, &mut shares, end);
     let storing = recordings.into_iter().map(|recording| async move {

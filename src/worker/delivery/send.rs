@@ -92,6 +92,7 @@ fn outcome_of(verdict: &Verdict) -> RequestOutcome {
         | Verdict::FindCause { .. }
         | Verdict::Retry(_)
         | Verdict::Throttle(_)
+        | Verdict::AwaitSocket
         | Verdict::Park(_)
         | Verdict::ParkUnclear(_) => RequestOutcome::Other,
     }
@@ -118,6 +119,7 @@ fn judged(verdict: Verdict, batches: usize, last_try: bool) -> Verdict {
         | Verdict::FindCause { .. }
         | Verdict::Retry(_)
         | Verdict::Throttle(_)
+        | Verdict::AwaitSocket
         | Verdict::Park(_)
         | Verdict::ParkUnclear(_)) => verdict,
     }

@@ -1,0 +1,208 @@
+//! Opens a connection to a vetted address, with TLS where the origin says so.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rustix::io::Errno;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::ConfigVerifierExt;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+use super::address::Origin;
+use super::connection::{Connection, Stream};
+use super::metered::Metered;
+use super::resolver::{ResolveError, resolve};
+use crate::batch::verdict::answer::ApiError;
+
+/// How long one address is tried before the next one is tried beside it (RFC 8305).
+const STAGGER: Duration = Duration::from_millis(300);
+/// The most addresses of a name that are tried.
+const MOST_ADDRESSES: usize = 6;
+/// How often the kernel checks a connection on which nothing happens, which also keeps it known on the way.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long what was written may stay unconfirmed by the other side's kernel until the connection counts as broken.
+const UNCONFIRMED: Duration = Duration::from_secs(30);
+
+/// Where connections of an origin lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    host: String,
+    port: u16,
+    is_tls: bool,
+    /// Whether it may lead to any address, because the operator has listed it.
+    is_listed: bool,
+}
+
+/// Opens connections.
+pub(super) struct Dialer {
+    tls: TlsConnector,
+    time_limit: Duration,
+}
+
+impl Endpoint {
+    pub(super) fn of(origin: &Origin) -> Result<Self, ApiError> {
+        let unusable = || ApiError::AddressRefused(format!("{origin} has no host"));
+        let url = Url::parse(origin.as_str()).map_err(|_| unusable())?;
+        let host = url.host_str().ok_or_else(unusable)?.trim_matches(['[', ']']).to_owned();
+        let port = url.port_or_known_default().ok_or_else(unusable)?;
+        Ok(Self { host, port, is_tls: url.scheme() == "https", is_listed: origin.is_insecure() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn named(name: &str) -> Self {
+        Self { host: name.into(), port: 443, is_tls: true, is_listed: false }
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(time_limit: Duration) -> Result<Self, rustls::Error> {
+        let mut tls = ClientConfig::with_platform_verifier()?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), time_limit })
+    }
+
+    /// Opens a connection. Whatever fails here, nothing of a request was sent.
+    pub(super) async fn dial(&self, endpoint: &Endpoint) -> Result<Connection, ApiError> {
+        let dialled = timeout(self.time_limit, self.dial_patiently(endpoint)).await;
+        dialled.unwrap_or_else(|_| {
+            Err(ApiError::Unreachable(format!("no connection within {} ms", self.time_limit.as_millis())))
+        })
+    }
+
+    async fn dial_patiently(&self, endpoint: &Endpoint) -> Result<Connection, ApiError> {
+        let name = ServerName::try_from(endpoint.host.clone());
+        let name = name.map_err(|_| ApiError::Unreachable("the host name is malformed".into()))?;
+        let addresses = resolve(&endpoint.host, endpoint.port, !endpoint.is_listed).await.map_err(resolve_trouble)?;
+        let stream = connect(addresses).await.map_err(|error| socket_trouble(&error))?;
+        keep_alive(&stream).map_err(|error| socket_trouble(&error))?;
+        let (stream, gauge) = Metered::new(stream);
+        let stream: Box<dyn Stream> = if endpoint.is_tls {
+            Box::new(self.tls.connect(name, stream).await.map_err(|error| tls_trouble(&error))?)
+        } else {
+            Box::new(stream)
+        };
+        Connection::over(stream, gauge).await.map_err(|error| ApiError::Unreachable(error.to_string()))
+    }
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialer").field("time_limit", &self.time_limit).finish_non_exhaustive()
+    }
+}
+
+/// Connects to the first address that answers. Each is tried a moment after the one before it, or once that one has
+/// failed.
+async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut rest = addresses.into_iter().take(MOST_ADDRESSES);
+    let mut attempts = FuturesUnordered::new();
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        match rest.next() {
+            Some(address) => attempts.push(TcpStream::connect(address)),
+            None if attempts.is_empty() => return Err(failed),
+            None => {}
+        }
+        tokio::select! {
+            Some(ended) = attempts.next() => match ended {
+                Ok(stream) => return Ok(stream),
+                // Another address would not help.
+                Err(error) if is_own(&error) => return Err(error),
+                Err(error) => failed = error,
+            },
+            () = sleep(STAGGER), if rest.len() > 0 => {}
+        }
+    }
+}
+
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE).with_retries(3))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
+    Ok(())
+}
+
+fn resolve_trouble(error: ResolveError) -> ApiError {
+    match error {
+        // The system's resolver reports a missing descriptor as an unknown name.
+        ResolveError::Unknown => match own_trouble() {
+            Some(error) => ApiError::NoSocket(error.to_string()),
+            None => ApiError::UnknownHost,
+        },
+        ResolveError::NotPublic(_) => ApiError::AddressRefused(error.to_string()),
+    }
+}
+
+fn socket_trouble(error: &io::Error) -> ApiError {
+    let trouble = if is_own(error) { ApiError::NoSocket } else { ApiError::Unreachable };
+    trouble(error.to_string())
+}
+
+fn tls_trouble(error: &io::Error) -> ApiError {
+    match tls_error(error) {
+        Some(tls) => ApiError::Tls(tls.to_string()),
+        None => ApiError::Unreachable(error.to_string()),
+    }
+}
+
+/// Returns the TLS error inside an I/O error, which may wrap another I/O error.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref::<rustls::Error>().or_else(|| tls_error(inner.downcast_ref::<io::Error>()?))
+}
+
+/// Returns what this machine lacks for a further socket, if it lacks something.
+fn own_trouble() -> Option<io::Error> {
+    std::net::UdpSocket::bind(("127.0.0.1", 0)).err().filter(is_own)
+}
+
+/// Returns whether an error says that this process or machine has nothing left for a socket: no descriptor, no memory,
+/// no space.
+fn is_own(error: &io::Error) -> bool {
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::NOSPC];
+    Errno::from_io_error(error).is_some_and(|errno| own.contains(&errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_hosts_fault() {
+        for (errno, is_ours) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOMEM, true),
+            (Errno::NOBUFS, true),
+            (Errno::NOSPC, true),
+            (Errno::CONNREFUSED, false),
+            (Errno::NETUNREACH, false),
+            (Errno::TIMEDOUT, false),
+        ] {
+            let trouble = socket_trouble(&errno.into());
+            assert_eq!(matches!(trouble, ApiError::NoSocket(_)), is_ours, "{trouble}");
+            assert!(!trouble.may_have_committed(), "{trouble}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_fails() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = listener.local_addr().unwrap();
+        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert!(connect(vec![gone, there]).await.is_ok());
+        assert_eq!(connect(vec![gone]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(connect(vec![]).await.is_err());
+    }
+}
