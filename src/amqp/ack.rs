@@ -9,6 +9,7 @@ use lapin::{Acker, Channel};
 use tokio_util::sync::CancellationToken;
 
 use super::call::limited;
+use super::in_hand::Held;
 
 /// The right to acknowledge one delivery. If the handle is dropped unused, the message stays with this worker until the
 /// session ends, and is then delivered again.
@@ -43,6 +44,8 @@ pub(super) struct OfChannel {
     channel: Channel,
     limit: Duration,
     broken: CancellationToken,
+    /// Counts the message as in hand until the handle is dropped.
+    held: Held,
 }
 
 /// The broker did not receive the acknowledgement, and delivers the message again.
@@ -92,8 +95,8 @@ impl Acknowledge for OfChannel {
 }
 
 impl OfChannel {
-    pub(super) fn new(acker: Acker, channel: Channel, limit: Duration, broken: CancellationToken) -> Self {
-        Self { acker, channel, limit, broken }
+    pub(super) fn new(acker: Acker, channel: Channel, limit: Duration, broken: CancellationToken, held: Held) -> Self {
+        Self { acker, channel, limit, broken, held }
     }
 
     async fn settle(
@@ -105,7 +108,10 @@ impl OfChannel {
             return Err(AckLost { cause: "the session has ended".to_owned() });
         }
         let cause = match limited(call, self.limit, telling).await {
-            Ok(true) => return Ok(()),
+            Ok(true) => {
+                self.held.settle();
+                return Ok(());
+            }
             Ok(false) => "the session has ended".to_owned(),
             Err(error) => {
                 // A channel on which a call hangs is not used again.

@@ -11,8 +11,11 @@ use super::message::Message;
 pub struct Subscription {
     /// The queue.
     pub queue: String,
-    /// How many messages may be unacknowledged at once; the bound on the messages that wait in memory.
+    /// How many messages the broker sends ahead at most.
     pub prefetch: u16,
+    /// The memory for messages, in bytes: fewer are sent ahead than `prefetch` where that many would take more than a
+    /// quarter of it.
+    pub memory: u64,
 }
 
 /// The number of one uninterrupted session with the broker. Numbers are unique in the process and grow.

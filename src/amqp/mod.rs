@@ -8,6 +8,7 @@
 //! | `declare` | checks whether the broker has them, and declares them |
 //! | `publisher`, `job`, `pool` | have a message stored by the broker, and report how certain that is |
 //! | `intake`, `delivery`, `session` | bring messages in, and report when they can no longer be acknowledged |
+//! | `prefetch`, `in_hand` | decide how many messages the broker sends ahead, by the bytes that are in hand |
 //! | `tail` | shows the events as they are published |
 //! | `guard`, `unreadable` | keep headers that lapin cannot read from ending a connection |
 //! | `link`, `address`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
@@ -28,12 +29,14 @@ mod careful;
 mod declare;
 mod delivery;
 mod guard;
+mod in_hand;
 mod intake;
 mod job;
 mod link;
 mod message;
 mod outgoing;
 mod pool;
+mod prefetch;
 mod publish_error;
 mod publisher;
 mod reconnect;

@@ -17,8 +17,10 @@ use super::careful::Careful;
 use super::declare::{Mismatch, declare, short};
 use super::delivery::{Delivery, Event, Generation, Mode, Subscription};
 use super::guard::Marker;
+use super::in_hand::{InHand, OfSubscription};
 use super::link::{Change, Changes, Link, connect_once};
 use super::message::Message;
+use super::prefetch::{Load, Prefetch};
 use super::reconnect::{End, Reconnect};
 use super::status::{Status, StatusBoard};
 use super::topology::topology;
@@ -35,6 +37,8 @@ pub(super) struct Consumption {
     close: CancellationToken,
     board: StatusBoard,
     careful: Careful,
+    prefetch: Prefetch,
+    in_hand: InHand,
     /// The last logged findings about the topology, so that they are not logged again at each reconnect.
     findings: Vec<Mismatch>,
     panics: Count,
@@ -47,8 +51,12 @@ struct Session {
     generation: Generation,
     broken: CancellationToken,
     consumer: Option<Consumer>,
-    /// How many messages the subscription has in hand at most.
+    /// Whether the subscription has been cancelled, and what was sent ahead is still handed over.
+    is_ending: bool,
+    /// How many messages the broker sends ahead on the subscription.
     prefetch: u16,
+    of_subscription: OfSubscription,
+    in_hand: InHand,
     handed_over: u64,
     limit: Duration,
 }
@@ -63,9 +71,12 @@ impl Consumption {
     ) -> Self {
         let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
         let board = StatusBoard::new(format!("consume {}", subscription.queue), target);
+        let prefetch = Prefetch::new(subscription.prefetch, subscription.memory);
         Self {
             config,
             subscription,
+            prefetch,
+            in_hand: InHand::default(),
             events: Some(events),
             mode,
             one_by_one,
@@ -173,7 +184,10 @@ impl Consumption {
             generation: Generation::fresh(),
             broken: CancellationToken::new(),
             consumer: None,
+            is_ending: false,
             prefetch: 0,
+            of_subscription: OfSubscription::default(),
+            in_hand: self.in_hand.clone(),
             handed_over: 0,
             limit: self.config.rpc_timeout,
         })
@@ -198,8 +212,11 @@ impl Consumption {
                 _ = self.mode.changed(), if self.events.is_some() => {}
                 _ = self.one_by_one.changed(), if self.events.is_some() => {}
                 () = self.careful.lasted() => {}
+                () = self.in_hand.released(), if self.prefetch.is_exhausted(session.load()) => {}
                 handed = session.hand_over(self.events.as_ref(), &self.panics) => {
-                    handed?;
+                    if let Some(bytes) = handed? {
+                        self.prefetch.note(bytes);
+                    }
                     may_panic("session", &self.subscription.queue);
                 }
             }
@@ -210,13 +227,10 @@ impl Consumption {
     async fn adjust(&mut self, session: &mut Session) -> Result<(), CallError> {
         self.careful.relax(session.handed_over, Instant::now());
         let is_one_by_one = self.careful.is_on() || *self.one_by_one.borrow_and_update();
-        let prefetch = if is_one_by_one { 1 } else { self.subscription.prefetch };
         match self.wanted() {
-            Mode::Taking if session.consumer.is_some() && session.prefetch == prefetch => {}
-            Mode::Taking => {
-                session.unsubscribe().await?;
-                session.subscribe(&self.subscription.queue, prefetch).await?;
-            }
+            Mode::Taking if is_one_by_one => session.renew(&self.subscription.queue, 1).await?,
+            Mode::Taking if session.is_ending => {}
+            Mode::Taking => self.subscribe(session).await?,
             Mode::Paused => session.unsubscribe().await?,
             Mode::Stopped => {
                 session.unsubscribe().await?;
@@ -224,6 +238,23 @@ impl Consumption {
             }
         }
         self.board.up();
+        Ok(())
+    }
+
+    /// Subscribes, or ends a subscription that takes too many or too few messages at once. What the broker has sent
+    /// ahead on it is handed over before the next one begins: to give it back would count as a failed delivery. Only
+    /// what is on its way from the broker at that moment is taken back by it, and comes again first.
+    async fn subscribe(&mut self, session: &mut Session) -> Result<(), CallError> {
+        if session.consumer.is_none() {
+            return session.renew(&self.subscription.queue, self.prefetch.present()).await;
+        }
+        let next = self.prefetch.next(session.load());
+        if let Some(next) = next {
+            self.prefetch.change(next);
+        }
+        if next.is_some() || session.prefetch != self.prefetch.present() {
+            session.cancel().await?;
+        }
         Ok(())
     }
 
@@ -249,23 +280,48 @@ impl Consumption {
 }
 
 impl Session {
-    async fn subscribe(&mut self, queue: &str, prefetch: u16) -> Result<(), CallError> {
+    fn load(&self) -> Load {
+        Load {
+            bytes: self.in_hand.bytes(),
+            messages: self.in_hand.messages(),
+            of_subscription: self.of_subscription.messages(),
+        }
+    }
+
+    /// Makes sure that there is a subscription with this prefetch; gives back what an earlier one has prefetched.
+    async fn renew(&mut self, queue: &str, prefetch: u16) -> Result<(), CallError> {
+        if self.consumer.is_some() && !self.is_ending && self.prefetch == prefetch {
+            return Ok(());
+        }
+        self.unsubscribe().await?;
         let qos = self.channel.basic_qos(prefetch, BasicQosOptions::default());
         limited("basic.qos", self.limit, qos).await?;
         let consume =
             self.channel.basic_consume(short(queue), short(""), BasicConsumeOptions::default(), FieldTable::default());
         self.consumer = Some(limited("basic.consume", self.limit, consume).await?);
         self.prefetch = prefetch;
+        self.of_subscription = OfSubscription::default();
+        tracing::debug!(queue, prefetch, "subscribed");
+        Ok(())
+    }
+
+    /// Ends the subscription. What was prefetched can still be handed over.
+    async fn cancel(&mut self) -> Result<(), CallError> {
+        if let Some(consumer) = self.consumer.as_ref().filter(|_| !self.is_ending) {
+            let cancel = self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+            limited("basic.cancel", self.limit, cancel).await?;
+            self.is_ending = true;
+        }
         Ok(())
     }
 
     /// Ends the subscription and gives back what was prefetched but not handed over.
     async fn unsubscribe(&mut self) -> Result<(), CallError> {
+        self.cancel().await?;
+        self.is_ending = false;
         let Some(mut consumer) = self.consumer.take() else {
             return Ok(());
         };
-        let cancel = self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
-        limited("basic.cancel", self.limit, cancel).await?;
         while let Some(delivery) = consumer.next().await {
             let delivery = delivery.map_err(|source| failed("basic.cancel", source))?;
             let requeue = BasicNackOptions { requeue: true, ..Default::default() };
@@ -274,13 +330,18 @@ impl Session {
         Ok(())
     }
 
-    /// Hands over one message; waits while there is no message, or no reader to take it.
-    async fn hand_over(&mut self, events: Option<&mpsc::Sender<Event>>, panics: &Count) -> Result<(), CallError> {
+    /// Hands over one message, and returns the bytes of its body; waits while there is no message, or no reader to take
+    /// it. `None` where there is no reader any more, or a subscription has ended on purpose.
+    async fn hand_over(
+        &mut self,
+        events: Option<&mpsc::Sender<Event>>,
+        panics: &Count,
+    ) -> Result<Option<u64>, CallError> {
         let (Some(events), Some(consumer)) = (events, self.consumer.as_mut()) else {
             return std::future::pending().await;
         };
         let Ok(room) = events.reserve().await else {
-            return Ok(());
+            return Ok(None);
         };
         match consumer.next().await {
             Some(Ok(mut delivery)) => {
@@ -293,6 +354,8 @@ impl Session {
                     );
                     Message { body: std::mem::take(&mut delivery.data), ..Message::default() }
                 });
+                let bytes = u64::try_from(message.body.len()).unwrap_or(u64::MAX);
+                let held = self.in_hand.hold(bytes, &self.of_subscription);
                 room.send(Event::Delivery(Box::new(Delivery {
                     message,
                     redelivered: delivery.redelivered,
@@ -302,11 +365,16 @@ impl Session {
                         self.channel.clone(),
                         self.limit,
                         self.broken.clone(),
+                        held,
                     )),
                 })));
-                Ok(())
+                Ok(Some(bytes))
             }
             Some(Err(source)) => Err(failed("consuming", source)),
+            None if self.is_ending => {
+                (self.consumer, self.is_ending) = (None, false);
+                Ok(None)
+            }
             None => Err(CallError::Cancelled),
         }
     }

@@ -133,7 +133,10 @@ impl<E> Lanes<E> {
     /// returns them with the time until they could be sent.
     pub fn surplus(&mut self, account: &Arc<str>, now: Instant) -> Vec<(E, Duration)> {
         let Some(lane) = self.lanes.get_mut(account) else { return Vec::new() };
-        let out = lane.surplus(now, &self.limits);
+        // The memory that is left is for what can be sent: without it no message would be taken for any account.
+        let is_scarce = self.bytes >= self.limits.memory / 2;
+        let pausing = if is_scarce { 0 } else { self.limits.pausing };
+        let out = lane.surplus(now, &Limits { pausing, ..self.limits });
         self.bytes -= out.iter().map(|(waiting, _)| waiting.ticket.bytes).sum::<usize>();
         out.into_iter().map(|(waiting, wait)| (waiting.entry, wait)).collect()
     }

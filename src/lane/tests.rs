@@ -250,6 +250,19 @@ fn only_few_may_wait_for_a_time_within_the_window() {
 }
 
 #[test]
+fn nothing_waits_for_a_time_within_the_window_while_memory_is_scarce() {
+    let now = Instant::now();
+    for (bytes, left) in [(20_000, 2), (25_000, 0)] {
+        let mut lanes = Lanes::new(LIMITS);
+        for entry in 0..2 {
+            let ticket = Ticket { bytes, ..ticket("a", "x", 1, i64::from(entry), now) };
+            lanes.join(ticket, entry, QueuePosition::NotBefore(now + SECOND));
+        }
+        assert_eq!((lanes.surplus(&"a".into(), now).len(), lanes.bytes()), (2 - left, left * bytes));
+    }
+}
+
+#[test]
 fn what_waits_too_long_is_taken_out_and_idle_lanes_are_forgotten() {
     let now = Instant::now();
     let mut lanes = lanes(LIMITS, &[("a", "x", 1)], now);

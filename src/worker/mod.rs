@@ -161,7 +161,8 @@ async fn run_started(started: Started, stop: CancellationToken) -> Result<(), Ru
     let Started { config, keyring, metrics, store, client, listener } = started;
     let (links, close) = (TaskTracker::new(), CancellationToken::new());
     let amqp = &config.amqp;
-    let subscription = |queue: &str, prefetch| Subscription { queue: queue.to_owned(), prefetch };
+    let memory = u64::try_from(config.worker.max_queued_bytes).unwrap_or(u64::MAX);
+    let subscription = |queue: &str, prefetch| Subscription { queue: queue.to_owned(), prefetch, memory };
     let cases = Intake::start(amqp, subscription(&amqp.cases_queue, amqp.prefetch), &links, close.child_token());
     // These queues are not urgent, and trouble with them must not delay the batches.
     let later = |queue: &str| {

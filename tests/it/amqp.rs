@@ -16,6 +16,9 @@ use tokio_util::task::TaskTracker;
 use crate::support::broker::Broker;
 use crate::support::waiting::patient;
 
+/// The memory of an intake, in bytes.
+const MEMORY: u64 = 4_000_000;
+
 /// The virtual host of a test, and tasks that end with the test.
 struct Setup {
     config: Amqp,
@@ -40,7 +43,7 @@ impl Setup {
     }
 
     fn intake(&self, queue: &str, prefetch: u16) -> Intake {
-        let subscription = Subscription { queue: queue.to_owned(), prefetch };
+        let subscription = Subscription { queue: queue.to_owned(), prefetch, memory: MEMORY };
         Intake::start(&self.config, subscription, &self.tasks, self.close.clone())
     }
 

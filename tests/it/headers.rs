@@ -270,7 +270,7 @@ async fn over_tls_unreadable_headers_are_shelved_and_batches_arrive() {
 async fn an_intake_opens_no_connection_before_the_other_one_is_of_use() {
     let stage = Stage::with_tenants(&[]).await;
     let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
-    let subscription = |queue: &str| Subscription { queue: queue.into(), prefetch: 1 };
+    let subscription = |queue: &str| Subscription { queue: queue.into(), prefetch: 1, memory: u64::MAX };
     let missing = Intake::start(&stage.config.amqp, subscription("missing"), &tasks, close.clone());
     let dead = subscription("testmo.cases.dead");
     let mut waiting = Intake::start_after(missing.status(), &stage.config.amqp, dead, &tasks, close.clone());

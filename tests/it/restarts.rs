@@ -161,7 +161,7 @@ async fn a_good_batch_that_reached_the_delivery_limit_is_tried_alone_and_deliver
     let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_AMQP__DELIVERY_LIMIT", "1")]).await;
     stage.publish(&batch("acme", "b-1", 2)).await;
     let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
-    let subscription = Subscription { queue: "testmo.cases".into(), prefetch: 1 };
+    let subscription = Subscription { queue: "testmo.cases".into(), prefetch: 1, memory: u64::MAX };
     let mut intake = Intake::start(&stage.config.amqp, subscription, &tasks, close.clone());
     for _ in 0..2 {
         let Some(Event::Delivery(delivery)) = patient(intake.next()).await else { panic!("no delivery") };

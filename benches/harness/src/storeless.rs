@@ -55,7 +55,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
     let (links, close, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let amqp = &config.amqp;
     let start = |queue: &str, prefetch| {
-        let subscription = Subscription { queue: queue.to_owned(), prefetch };
+        let subscription = Subscription { queue: queue.to_owned(), prefetch, memory: u64::MAX };
         Intake::start(amqp, subscription, &links, close.child_token())
     };
     let (lanes, views) = mpsc::channel(4);

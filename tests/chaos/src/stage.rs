@@ -102,7 +102,7 @@ impl Stage {
         declare(&direct).await?;
         let declared_at = Instant::now();
         let publisher = Publisher::start(&direct, &tasks, close.clone());
-        let subscription = Subscription { queue: EVENTS.into(), prefetch: 500 };
+        let subscription = Subscription { queue: EVENTS.into(), prefetch: 500, memory: u64::MAX };
         let events = Intake::start(&direct, subscription, &tasks, close.clone());
         let timeline = Timeline::begin();
         let worker = |(n, crash): (usize, &Option<_>)| {

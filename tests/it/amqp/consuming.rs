@@ -2,7 +2,7 @@
 
 use testmo_courier::amqp::*;
 
-use super::{Setup, batch, collect, delivery, id, message};
+use super::{MEMORY, Setup, batch, collect, delivery, id, message};
 use crate::support::broker::Broker;
 use crate::support::waiting::{patient, until};
 
@@ -65,6 +65,107 @@ async fn a_paused_intake_gives_back_what_waits_and_goes_on_later() {
     let second = delivery(&mut intake).await;
     assert_eq!((id(&second).as_str(), second.generation), ("second", first.generation));
     stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_messages_bring_the_prefetch_up_to_the_setting() {
+    let stage = Setup::new(Broker::shared(), "small").declared().await;
+    let publisher = stage.publisher();
+    publish(&publisher, 0..60, 2_000).await;
+    let mut intake = stage.intake("testmo.cases", 50);
+    hold_and_acknowledge(&mut intake, 0..30).await;
+    collect(&mut intake, 30).await;
+    until(async || Broker::shared().prefetch_counts("small") == [50]).await;
+    stage.end().await;
+    until(async || Broker::shared().depth("small", "testmo.cases") == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_messages_bring_the_prefetch_down_and_none_is_given_back_for_it() {
+    let stage = Setup::new(Broker::shared(), "large").declared().await;
+    let publisher = stage.publisher();
+    publish(&publisher, 0..30, 2_000).await;
+    let mut intake = stage.intake("testmo.cases", 20);
+    collect(&mut intake, 30).await;
+    until(async || Broker::shared().prefetch_counts("large") == [20]).await;
+    // All are there before the first is taken, so that none is on its way when the prefetch changes.
+    intake.control().pause();
+    until(async || Broker::shared().consumers("large") == 0).await;
+    publish(&publisher, 30..42, MEMORY / 4).await;
+    intake.control().resume();
+    hold_and_acknowledge(&mut intake, 30..42).await;
+    until(async || Broker::shared().prefetch_counts("large") == [1]).await;
+    publish(&publisher, 42..200, 2_000).await;
+    collect(&mut intake, 158).await;
+    until(async || Broker::shared().prefetch_counts("large") == [20]).await;
+    stage.end().await;
+    until(async || Broker::shared().depth("large", "testmo.cases") == 0).await;
+}
+
+async fn publish(publisher: &Publisher, ids: std::ops::Range<u64>, bytes: u64) {
+    let body = vec![b'x'; usize::try_from(bytes).expect("a size")];
+    for n in ids {
+        publisher.publish(Outgoing { body: body.clone(), ..batch(n) }).await.expect("a stored message");
+    }
+}
+
+/// Takes these messages, which come in their order and for the first time, and then acknowledges them. None is
+/// acknowledged earlier: when a subscription ends, the broker takes back what is on its way, as for an acknowledgement.
+async fn hold_and_acknowledge(intake: &mut Intake, ids: std::ops::Range<u64>) {
+    let mut held = Vec::new();
+    for n in ids {
+        let delivery = delivery(intake).await;
+        assert_eq!((id(&delivery), delivery.redelivered), (n.to_string(), false));
+        held.push(delivery);
+    }
+    for delivery in held {
+        delivery.handle.ack().await.expect("an acknowledgement");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_stay_in_hand_keep_no_other_from_coming_while_there_is_memory() {
+    let stage = Setup::new(Broker::shared(), "staying").declared().await;
+    let publisher = stage.publisher();
+    publish(&publisher, 0..6, MEMORY / 4).await;
+    let mut intake = stage.intake("testmo.cases", 20);
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(delivery(&mut intake).await);
+    }
+    // The memory is used up, whatever the prefetch is: the next one comes for one that is released.
+    for _ in 0..2 {
+        held.remove(0).handle.ack().await.expect("an acknowledgement");
+        held.push(delivery(&mut intake).await);
+    }
+    assert_eq!(held.iter().map(id).collect::<Vec<_>>(), ["2", "3", "4", "5"]);
+    for delivery in held {
+        delivery.handle.ack().await.expect("an acknowledgement");
+    }
+    stage.end().await;
+    until(async || Broker::shared().depth("staying", "testmo.cases") == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_ends_a_change_of_the_prefetch() {
+    let stage = Setup::new(Broker::shared(), "changing").declared().await;
+    let publisher = stage.publisher();
+    for n in 0..20 {
+        publisher.publish(batch(n)).await.expect("a stored message");
+    }
+    let mut intake = stage.intake("testmo.cases", 10);
+    let control = intake.control();
+    let mut left: std::collections::BTreeSet<String> = (0..20).map(|n| n.to_string()).collect();
+    while !left.is_empty() {
+        // The prefetch changes after the second message and some later ones.
+        let delivery = delivery(&mut intake).await;
+        control.pause();
+        left.remove(&id(&delivery));
+        delivery.handle.ack().await.expect("an acknowledgement");
+        control.resume();
+    }
+    stage.end().await;
+    until(async || Broker::shared().depth("changing", "testmo.cases") == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,6 +74,12 @@ impl Broker {
         self.ctl(&["-q", "list_consumers", "-p", vhost, "queue_name", "--no-table-headers"]).lines().count()
     }
 
+    /// Returns how many messages each consumer may have unacknowledged.
+    pub(crate) fn prefetch_counts(&self, vhost: &str) -> Vec<u16> {
+        let counts = self.ctl(&["-q", "list_consumers", "-p", vhost, "prefetch_count", "--no-table-headers"]);
+        counts.lines().map(|count| count.trim().parse().unwrap_or_else(|_| panic!("a number, not {count}"))).collect()
+    }
+
     /// Publishes a message whose id is not UTF-8, which no Rust client can do.
     pub(crate) fn publish_unreadable(&self, vhost: &str, exchange: &str, routing_key: &str) {
         let expression = format!(
