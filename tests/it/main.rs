@@ -22,6 +22,7 @@ mod locked;
 mod own_rows;
 mod pages;
 mod panics;
+mod permits;
 mod poison;
 #[cfg(debug_assertions)]
 mod refused_values;
