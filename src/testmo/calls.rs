@@ -21,6 +21,9 @@ use crate::batch::verdict::answer::{ApiError, CreateOutcome};
 /// The most pages of one list, which bounds the cost of a broken answer.
 const MOST_PAGES: usize = 1_000;
 
+/// The largest difference between Testmo's clock and ours that a `Date` header is believed, in milliseconds.
+const LONGEST_SKEW_MS: i64 = 24 * 60 * 60 * 1_000;
+
 /// The result of reading the cases of a folder.
 #[derive(Clone, Debug)]
 pub struct CaseList {
@@ -57,6 +60,20 @@ pub struct Past {
     /// The difference between Testmo's times of creation and its clock, in milliseconds. Where it is unknown, the times
     /// may be those of another time zone.
     pub offset: Option<i64>,
+}
+
+impl Past {
+    /// Returns the time of creation at which reading may end, from the skew of Testmo's clock as an answer shows it. A
+    /// wrong `Date` makes reading longer only: a clock that seems to be ahead is not believed, and where the time is
+    /// that of another day, reading goes on to the end of the list.
+    fn end_of_reading(&self, skew: Option<i64>) -> i64 {
+        let is_known = self.offset.is_some() && skew.is_some();
+        let zone = if is_known { 0 } else { ZONE_MARGIN_MS };
+        match skew.unwrap_or(0) {
+            skew if skew.abs() > LONGEST_SKEW_MS => i64::MIN,
+            skew => self.before + skew.min(0) - CLOCK_MARGIN_MS + self.offset.unwrap_or(0).min(0) - zone,
+        }
+    }
 }
 
 impl Client {
@@ -200,7 +217,9 @@ impl Client {
             let mut ids: Vec<Option<u64>> = created.result.iter().map(|entry| created_id(entry)).collect();
             ids.resize(sent, None);
             let created_at = created.result.first().and_then(|entry| created_at(entry));
-            let offset = created_at.zip(answer.server_time()).map(|(created_at, time)| created_at - time);
+            let is_plausible = answer.clock_skew().is_some_and(|skew| skew.abs() <= LONGEST_SKEW_MS);
+            let time = answer.server_time().filter(|_| is_plausible);
+            let offset = created_at.zip(time).map(|(created_at, time)| created_at - time);
             Ok((ids, differences(&body, &created.result), offset))
         });
         match created {
@@ -263,9 +282,9 @@ impl Client {
                 return Ok(None);
             }
             total = listed.total.or(total);
-            let skew = answer.server_time().map_or(0, |theirs| theirs - answer.at);
+            let skew = answer.clock_skew();
             let offset = past.offset.unwrap_or_default().min(0);
-            let since = *since.get_or_insert(past.before + skew - CLOCK_MARGIN_MS + offset);
+            let since = *since.get_or_insert(past.before + skew.unwrap_or(0) - CLOCK_MARGIN_MS + offset);
             let read = listed.rows().map_err(ApiError::Unreadable)?;
             kept.add(&read)?;
             // Rows that are created while we page move others to the next page, where they are seen again.
@@ -273,7 +292,7 @@ impl Client {
                 descends &= row.id < lowest;
                 lowest = lowest.min(row.id);
             }
-            let earliest = if past.offset.is_some() { since } else { since - ZONE_MARGIN_MS };
+            let earliest = past.end_of_reading(skew);
             let is_past = |row: &Row| past.up_to.map_or(row.created_at < earliest, |id| row.id <= id);
             let is_done = descends && read.iter().any(is_past);
             rows.extend(read);
@@ -312,4 +331,30 @@ fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ApiEr
         tracing::debug!(to, "Testmo responded with a redirect");
     }
     content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_date_never_lets_reading_end_earlier() {
+        const HOUR_MS: i64 = 3_600_000;
+        let end = |offset, skew: Option<i64>| Past { up_to: None, before: 0, offset }.end_of_reading(skew);
+        for (offset, skew, expected) in [
+            (Some(0), Some(0), Some(0)),
+            (Some(0), Some(-2 * HOUR_MS), Some(-2 * HOUR_MS)),
+            (Some(0), Some(2 * HOUR_MS), Some(0)),
+            (Some(-5 * HOUR_MS), Some(0), Some(-5 * HOUR_MS)),
+            (Some(5 * HOUR_MS), Some(0), Some(0)),
+            (Some(0), None, Some(-ZONE_MARGIN_MS)),
+            (None, Some(0), Some(-ZONE_MARGIN_MS)),
+            (Some(0), Some(25 * HOUR_MS), None),
+            (Some(0), Some(-25 * HOUR_MS), None),
+            (None, Some(i64::MIN + 1), None),
+        ] {
+            let expected = expected.map_or(i64::MIN, |time| time - CLOCK_MARGIN_MS);
+            assert_eq!(end(offset, skew), expected, "{offset:?} {skew:?}");
+        }
+    }
 }
