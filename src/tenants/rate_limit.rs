@@ -2,60 +2,156 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
+
 use super::connection::Tenants;
-use super::verify::{Examined, examine};
+use super::verify::{Ended, Examined, examine};
 use crate::account::Signal;
-use crate::batch::Reason;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::verdict::reason::Class;
-use crate::store::StoreError;
+use crate::batch::{Reason, TenantId};
 use crate::store::accounts::{AccountObservation, Pause, Permit};
 use crate::store::connections::Verification;
 use crate::store::ledger::Commit;
-use crate::testmo::{Access, Client};
+use crate::store::{Storage, StoreError};
+use crate::testmo::{Access, Client, ReadPermits};
 
-/// How long a verification may take that probes whether a failing account works again.
+/// How long a request of a verification may take that probes whether a failing account works again.
 const PROBE: Duration = Duration::from_secs(120);
 
+/// The longest pause that is waited for between two requests of a verification.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A connection to verify.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The origin and the key.
+    pub access: &'a Access,
+    /// The project and the folder.
+    pub target: (u64, u64),
+    /// How cases are to be rendered.
+    pub mapping: &'a MappingSpec,
+    /// The tenant, if a pause of the tenant or of the account applies, which it does not to a person's own command.
+    pub paused_with: Option<&'a TenantId>,
+}
+
 impl Tenants {
-    /// Verifies a connection, and resolves the names in its mapping; sends nothing while the account is paused.
+    /// Verifies a connection, and resolves the names in its mapping; sends nothing while the account is paused. Where it
+    /// is paused before everything was read, the verification fails.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn examine(
-        &self,
-        client: &Client,
-        access: &Access,
-        project: u64,
-        folder: u64,
-        spec: &MappingSpec,
-    ) -> Result<Examined, StoreError> {
+    pub async fn examine(&self, client: &Client, candidate: Candidate<'_>) -> Result<Examined, StoreError> {
+        let Candidate { access, target, mapping, paused_with } = candidate;
         let account = access.origin.as_str();
-        let permit = self.store().permit(account, None, PROBE).await?;
-        if let Permit::Wait(Pause { wait, broken }) = permit {
-            let seconds = wait.as_secs() + 1;
-            let (reason, why) = if broken {
-                (Reason::ServerError, "requests are paused because Testmo failed repeatedly")
-            } else {
-                (Reason::Throttled, "requests are paused by Testmo's rate limit")
-            };
-            return Ok(Examined::failed(reason, format!("{why}, for {seconds} s more; no request was sent")));
-        }
-        let examined = examine(client, access, project, folder, spec).await;
-        let signal = match (&examined.finding, examined.pause) {
-            (_, Some(pause)) => Some(Signal::Throttled(pause)),
-            (Verification::Fails { reason, .. }, None)
-                if reason.class() == Class::Account || *reason == Reason::UnexpectedStatus =>
-            {
-                Some(Signal::ProbeFailed)
+        let mut permits =
+            AccountPermits { store: self.store(), account, paused_with, has_begun: false, probe: Probe::None };
+        let examined = match examine(client, access, target, mapping, &mut permits).await {
+            Ok(examined) => examined,
+            Err(Refused::Store(error)) => return Err(error),
+            Err(Refused::Pause(reason, why)) if permits.has_begun => {
+                let why = format!("{why}; not everything was read");
+                return Ok(Examined::ended(Ended::because(reason, why), mapping));
             }
-            (Verification::Fails { .. } | Verification::Works { .. }, None) => Some(Signal::ProbeAnswered),
+            Err(Refused::Pause(reason, why)) => {
+                return Ok(Examined::failed(reason, format!("{why}; no request was sent")));
+            }
         };
-        // Except for a pause, a verification that was no probe shows nothing that a create request would not show.
-        if let Some(signal) = signal.filter(|_| permit == Permit::Probe || examined.pause.is_some()) {
-            let observation = Some(AccountObservation { account: account.to_owned(), signal, ceiling: u32::MAX });
-            self.store().commit(Commit { observation, ..Commit::default() }.into()).await?;
+        if let Some(signal) = signal_of(&examined, permits.probe) {
+            permits.report(signal).await?;
         }
         Ok(examined)
+    }
+}
+
+/// The permits for the requests of a verification.
+struct AccountPermits<'a> {
+    store: &'a dyn Storage,
+    account: &'a str,
+    paused_with: Option<&'a TenantId>,
+    has_begun: bool,
+    probe: Probe,
+}
+
+/// Whether a verification probes an account whose circuit breaker is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    None,
+    /// The request under way is the probe.
+    UnderWay,
+    /// An earlier request was the probe, and it was answered.
+    Answered,
+}
+
+/// Why there is no permit.
+enum Refused {
+    /// The account takes no requests now, for this reason.
+    Pause(Reason, String),
+    Store(StoreError),
+}
+
+#[async_trait]
+impl ReadPermits for AccountPermits<'_> {
+    type Refused = Refused;
+
+    async fn next(&mut self) -> Result<(), Refused> {
+        self.permit().await.map_err(Refused::Store)?.map_or(Ok(()), |(reason, why)| Err(Refused::Pause(reason, why)))
+    }
+}
+
+impl AccountPermits<'_> {
+    /// Takes a permit; returns why there is none.
+    async fn permit(&mut self) -> Result<Option<(Reason, String)>, StoreError> {
+        if self.probe == Probe::UnderWay {
+            // The verification goes on, so the probe was answered. What follows needs permits like any request.
+            self.report(Signal::ProbeAnswered).await?;
+            self.probe = Probe::Answered;
+        }
+        let until = Instant::now() + if self.has_begun { PATIENCE } else { Duration::ZERO };
+        loop {
+            match self.store.permit(self.account, self.paused_with, PROBE).await? {
+                Permit::Granted => break,
+                Permit::Probe => {
+                    self.probe = Probe::UnderWay;
+                    break;
+                }
+                Permit::Paused => return Ok(Some((Reason::Paused, "a person has paused requests".into()))),
+                Permit::Wait(Pause { wait, .. }) if Instant::now() + wait < until => {
+                    sleep(wait.max(Duration::from_millis(1))).await;
+                }
+                Permit::Wait(Pause { wait, broken }) => {
+                    let (reason, why) = if broken {
+                        (Reason::ServerError, "requests are paused because Testmo failed repeatedly")
+                    } else {
+                        (Reason::Throttled, "requests are paused by Testmo's rate limit")
+                    };
+                    return Ok(Some((reason, format!("{why}, for {} s more", wait.as_secs() + 1))));
+                }
+            }
+        }
+        self.has_begun = true;
+        Ok(None)
+    }
+
+    async fn report(&self, signal: Signal) -> Result<(), StoreError> {
+        let observation = Some(AccountObservation { account: self.account.to_owned(), signal, ceiling: u32::MAX });
+        self.store.commit(Commit { observation, ..Commit::default() }.into()).await.map(drop)
+    }
+}
+
+/// Returns what a verification shows of the account. Except for a pause, one that was no probe shows nothing that a
+/// create request would not show.
+fn signal_of(examined: &Examined, probe: Probe) -> Option<Signal> {
+    if let Some(pause) = examined.pause {
+        return Some(Signal::Throttled(pause));
+    }
+    let has_failed = matches!(&examined.finding, Verification::Fails { reason, .. }
+        if reason.class() == Class::Account || *reason == Reason::UnexpectedStatus);
+    match (probe, has_failed) {
+        (Probe::UnderWay, true) => Some(Signal::ProbeFailed),
+        (Probe::UnderWay, false) => Some(Signal::ProbeAnswered),
+        (Probe::Answered, true) => Some(Signal::Failed),
+        (Probe::Answered, false) | (Probe::None, _) => None,
     }
 }

@@ -11,47 +11,81 @@ use crate::batch::render::resolve::Needs;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, verification_failure};
 use crate::store::connections::Verification;
-use crate::testmo::{Access, Client};
+use crate::testmo::{Access, AnyNumber, Client, ReadError, ReadPermits};
 
-/// Verifies a connection with three reads.
+/// Verifies a connection with three reads, without asking for permits.
 pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64) -> Verification {
-    read_target(client, access, project, folder).await.unwrap_or_else(|ended| ended.finding)
+    match read_target(client, access, project, folder, &mut AnyNumber).await {
+        Ok(finding) => finding,
+        Err(Halted::Ended(ended)) => ended.finding,
+        Err(Halted::NotPermitted(never)) => match never {},
+    }
 }
 
 /// A verification that ended before everything was read.
-struct Ended {
+pub(super) struct Ended {
     finding: Verification,
     /// How long Testmo asked for no requests to the account.
     pause: Option<Duration>,
 }
 
-async fn read_target(client: &Client, access: &Access, project: u64, folder: u64) -> Result<Verification, Ended> {
+/// Why a verification did not go on.
+enum Halted<R> {
+    Ended(Ended),
+    /// There was no permit for the next request.
+    NotPermitted(R),
+}
+
+impl<R> From<Ended> for Halted<R> {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+async fn read_target<P: ReadPermits>(
+    client: &Client,
+    access: &Access,
+    project: u64,
+    folder: u64,
+    permits: &mut P,
+) -> Result<Verification, Halted<P::Refused>> {
+    permits.next().await.map_err(Halted::NotPermitted)?;
     let user = client.user(access).await.map_err(|error| fails(&error, "reading the user of the API key"))?;
+    permits.next().await.map_err(Halted::NotPermitted)?;
     let name =
         client.project(access, project).await.map_err(|error| fails(&error, &format!("reading project {project}")))?;
-    let folders = client
-        .folders(access, project)
-        .await
-        .map_err(|error| fails(&error, &format!("listing the folders of project {project}")))?;
+    let folders = client.folders(access, project, permits).await;
+    let folders = folders.map_err(|error| halted(error, || format!("listing the folders of project {project}")))?;
     match path_of(&folders, folder) {
         Some(path) => Ok(Verification::Works { user, project: name, folder: path }),
-        None => Err(Ended::because(Reason::TargetMissing, format!("project \"{name}\" has no folder {folder}"))),
+        None => Err(Ended::because(Reason::TargetMissing, format!("project \"{name}\" has no folder {folder}")).into()),
+    }
+}
+
+fn halted<R>(error: ReadError<R>, doing: impl Fn() -> String) -> Halted<R> {
+    match error {
+        ReadError::Failed(error) => fails(&error, &doing()).into(),
+        ReadError::NotPermitted(refused) => Halted::NotPermitted(refused),
     }
 }
 
 impl Ended {
-    fn because(reason: Reason, detail: String) -> Self {
+    pub(super) fn because(reason: Reason, detail: String) -> Self {
         Self { finding: Verification::Fails { reason, detail }, pause: None }
     }
 }
 
 fn fails(error: &ApiError, doing: &str) -> Ended {
-    let pause = if let ApiError::Throttled { retry_after } = error {
+    Ended { pause: pause_of(error), ..Ended::because(verification_failure(error), format!("{doing}: {error}")) }
+}
+
+/// Returns how long an answer asks for no requests to the account.
+fn pause_of(error: &ApiError) -> Option<Duration> {
+    if let ApiError::Throttled { retry_after } = error {
         Some(retry_after.unwrap_or(DEFAULT_THROTTLE_PAUSE))
     } else {
         None
-    };
-    Ended { pause, ..Ended::because(verification_failure(error), format!("{doing}: {error}")) }
+    }
 }
 
 /// The result of verifying a connection and its mapping.
@@ -74,52 +108,71 @@ impl Examined {
     }
 
     /// Returns the result of a verification that ended early; a mapping without names is known nevertheless.
-    fn ended(ended: Ended, spec: &MappingSpec) -> Self {
+    pub(super) fn ended(ended: Ended, spec: &MappingSpec) -> Self {
         let mapping = spec.resolve(&Catalogue::default()).ok();
         Self { finding: ended.finding, mapping, unfilled: Vec::new(), pause: ended.pause }
     }
 }
 
 /// Verifies a connection, and resolves the names in its mapping.
-pub(super) async fn examine(
+///
+/// # Errors
+/// When there was no permit for a request.
+pub(super) async fn examine<P: ReadPermits>(
     client: &Client,
     access: &Access,
-    project: u64,
-    folder: u64,
+    (project, folder): (u64, u64),
     spec: &MappingSpec,
-) -> Examined {
-    let finding = match read_target(client, access, project, folder).await {
+    permits: &mut P,
+) -> Result<Examined, P::Refused> {
+    let finding = match read_target(client, access, project, folder, permits).await {
         Ok(finding) => finding,
-        Err(ended) => return Examined::ended(ended, spec),
+        Err(Halted::Ended(ended)) => return Ok(Examined::ended(ended, spec)),
+        Err(Halted::NotPermitted(refused)) => return Err(refused),
     };
-    match read_mapping(client, access, project, spec).await {
-        Ok((mapping, unfilled)) => Examined { finding, mapping: Some(mapping), unfilled, pause: None },
-        Err(Ended { finding, pause }) => Examined { finding, mapping: None, unfilled: Vec::new(), pause },
+    match read_mapping(client, access, project, spec, permits).await {
+        Ok(Names { mapping, unfilled, pause }) => Ok(Examined { finding, mapping: Some(mapping), unfilled, pause }),
+        Err(Halted::Ended(Ended { finding, pause })) => {
+            Ok(Examined { finding, mapping: None, unfilled: Vec::new(), pause })
+        }
+        Err(Halted::NotPermitted(refused)) => Err(refused),
     }
 }
 
-async fn read_mapping(
+/// Returns the mapping by ids and columns.
+async fn read_mapping<P: ReadPermits>(
     client: &Client,
     access: &Access,
     project: u64,
     spec: &MappingSpec,
-) -> Result<(Mapping, Vec<String>), Ended> {
+    permits: &mut P,
+) -> Result<Names, Halted<P::Refused>> {
     let needs = spec.needs();
+    let has_names = needs != (Needs { templates: false, states: false, fields: false });
     // The fields also show which are required; without names, a failure to list them does not break a connection.
-    let there = match client.catalogue(access, project, Needs { fields: true, ..needs }).await {
-        Ok(there) => there,
-        Err(_) if needs == (Needs { templates: false, states: false, fields: false }) => Catalogue::default(),
+    let (there, pause) = match client.catalogue(access, project, Needs { fields: true, ..needs }, permits).await {
+        Ok(there) => (there, None),
+        Err(ReadError::Failed(error)) if !has_names => (Catalogue::default(), pause_of(&error)),
+        Err(ReadError::NotPermitted(_)) if !has_names => (Catalogue::default(), None),
         Err(error) => {
-            return Err(fails(&error, &format!("listing the templates, fields and states of project {project}")));
+            return Err(halted(error, || format!("listing the templates, fields and states of project {project}")));
         }
     };
     match spec.resolve(&there) {
         Ok(mapping) => {
             let unfilled = unfilled(&mapping, &there).into_iter().map(str::to_owned).collect();
-            Ok((mapping, unfilled))
+            Ok(Names { mapping, unfilled, pause })
         }
         Err(faults) => {
-            Err(Ended::because(Reason::ConnectionRejected, format!("in the mapping: {}", faults.join("; "))))
+            let detail = format!("in the mapping: {}", faults.join("; "));
+            Err(Ended::because(Reason::ConnectionRejected, detail).into())
         }
     }
+}
+
+/// A mapping whose names are known.
+struct Names {
+    mapping: Mapping,
+    unfilled: Vec<String>,
+    pause: Option<Duration>,
 }

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde::de::DeserializeOwned;
+
 use super::classify::{Answer, redirect_of};
 use super::client::Client;
 use super::echo::differences;
+use super::pages::{Entry, Kept, ReadError, ReadPermits};
 use super::transport::Access;
 use super::wire::{
     Created, EchoedFolder, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at, created_id,
@@ -17,6 +20,9 @@ use crate::batch::verdict::answer::{ApiError, CreateOutcome};
 
 /// The most pages of one list, which bounds the cost of a broken answer.
 const MOST_PAGES: usize = 1_000;
+
+/// The largest difference between Testmo's clock and ours that a `Date` header is believed, in milliseconds.
+const LONGEST_SKEW_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The result of reading the cases of a folder.
 #[derive(Clone, Debug)]
@@ -56,6 +62,20 @@ pub struct Past {
     pub offset: Option<i64>,
 }
 
+impl Past {
+    /// Returns the time of creation at which reading may end, from the skew of Testmo's clock as an answer shows it. A
+    /// wrong `Date` makes reading longer only: a clock that seems to be ahead is not believed, and where the time is
+    /// that of another day, reading goes on to the end of the list.
+    fn end_of_reading(&self, skew: Option<i64>) -> i64 {
+        let is_known = self.offset.is_some() && skew.is_some();
+        let zone = if is_known { 0 } else { ZONE_MARGIN_MS };
+        match skew.unwrap_or(0) {
+            skew if skew.abs() > LONGEST_SKEW_MS => i64::MIN,
+            skew => self.before + skew.min(0) - CLOCK_MARGIN_MS + self.offset.unwrap_or(0).min(0) - zone,
+        }
+    }
+}
+
 impl Client {
     /// Returns the name of the key's user, with the cheapest call that shows whether the key is valid.
     ///
@@ -78,51 +98,70 @@ impl Client {
     /// Returns every folder of a project; Testmo has no call for a single one.
     ///
     /// # Errors
-    /// When the call fails or the answer reports a failure.
-    pub async fn folders(&self, access: &Access, project: u64) -> Result<Vec<Folder>, ApiError> {
-        self.list(access, &format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc"))
-            .await
+    /// When a call fails, an answer reports a failure, or there is no permit for a request.
+    pub async fn folders<P: ReadPermits>(
+        &self,
+        access: &Access,
+        project: u64,
+        permits: &mut P,
+    ) -> Result<Vec<Folder>, ReadError<P::Refused>> {
+        let path = format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc");
+        self.list(access, &path, permits).await
     }
 
     /// Returns the templates, states and fields that names in a mapping can stand for, as far as this Testmo lists
     /// them; requests only the lists that are needed.
     ///
     /// # Errors
-    /// When a call fails or an answer reports a failure. Lists that a tenant lacks, or that the key's user may not see,
-    /// are `None`.
-    pub async fn catalogue(&self, access: &Access, project: u64, needs: Needs) -> Result<Catalogue, ApiError> {
-        let named = async |wanted: bool, list: &str| {
-            if !wanted {
-                return Ok(None);
-            }
-            let items = self.list(access, &format!("/projects/{project}/{list}?per_page=100")).await;
-            let items = if_listed(items)?;
-            Ok(items.map(|items| items.into_iter().filter_map(NamedItem::of_cases).collect()))
-        };
-        let templates = named(needs.templates, "templates").await?;
-        let states = named(needs.states, "states").await?;
-        let fields = if needs.fields {
-            if_listed(self.list(access, &format!("/projects/{project}/fields?per_page=100")).await)?
-        } else {
-            None
-        };
+    /// When a call fails, an answer reports a failure, or there is no permit for a request. Lists that a tenant lacks,
+    /// or that the key's user may not see, are `None`.
+    pub async fn catalogue<P: ReadPermits>(
+        &self,
+        access: &Access,
+        project: u64,
+        needs: Needs,
+        permits: &mut P,
+    ) -> Result<Catalogue, ReadError<P::Refused>> {
+        let path = |list: &str| format!("/projects/{project}/{list}?per_page=100");
+        let named = |items: Vec<NamedItem>| items.into_iter().filter_map(NamedItem::of_cases).collect();
+        let templates = self.list_if(needs.templates, access, &path("templates"), permits).await?.map(named);
+        let states = self.list_if(needs.states, access, &path("states"), permits).await?.map(named);
+        let fields: Option<Vec<ListedField>> = self.list_if(needs.fields, access, &path("fields"), permits).await?;
         let fields = fields.map(|fields| fields.into_iter().filter_map(ListedField::of_cases).collect());
         Ok(Catalogue { templates, states, fields })
     }
 
+    /// Returns the entries of a list if they are wanted and this Testmo lists them.
+    async fn list_if<T: DeserializeOwned + Entry, P: ReadPermits>(
+        &self,
+        is_wanted: bool,
+        access: &Access,
+        path: &str,
+        permits: &mut P,
+    ) -> Result<Option<Vec<T>>, ReadError<P::Refused>> {
+        if is_wanted { if_listed(self.list(access, path, permits).await) } else { Ok(None) }
+    }
+
     /// Returns the entries of every page of a list; `path` already has a query.
-    async fn list<T: serde::de::DeserializeOwned>(&self, access: &Access, path: &str) -> Result<Vec<T>, ApiError> {
-        let (mut all, mut page) = (Vec::new(), 1);
+    async fn list<T: DeserializeOwned + Entry, P: ReadPermits>(
+        &self,
+        access: &Access,
+        path: &str,
+        permits: &mut P,
+    ) -> Result<Vec<T>, ReadError<P::Refused>> {
+        let (mut all, mut kept, mut page) = (Vec::new(), Kept::default(), 1);
         for _ in 0..MOST_PAGES {
+            permits.next().await.map_err(ReadError::NotPermitted)?;
             let answer = self.get(access, &format!("{path}&page={page}")).await?;
             let listed: Page<T> = content(&answer)?;
+            kept.add(&listed.result)?;
             all.extend(listed.result);
             match listed.next_page {
                 Some(next) => page = next,
                 None => return Ok(all),
             }
         }
-        Err(ApiError::Unreadable("a list does not end".into()))
+        Err(ApiError::Unreadable("a list does not end".into()).into())
     }
 
     /// Reads a short page of a folder's cases, to check whether Testmo answers lists.
@@ -178,7 +217,9 @@ impl Client {
             let mut ids: Vec<Option<u64>> = created.result.iter().map(|entry| created_id(entry)).collect();
             ids.resize(sent, None);
             let created_at = created.result.first().and_then(|entry| created_at(entry));
-            let offset = created_at.zip(answer.server_time()).map(|(created_at, time)| created_at - time);
+            let is_plausible = answer.clock_skew().is_some_and(|skew| skew.abs() <= LONGEST_SKEW_MS);
+            let time = answer.server_time().filter(|_| is_plausible);
+            let offset = created_at.zip(time).map(|(created_at, time)| created_at - time);
             Ok((ids, differences(&body, &created.result), offset))
         });
         match created {
@@ -192,14 +233,15 @@ impl Client {
     /// is detected by the cases that are missing.
     ///
     /// # Errors
-    /// When a call fails or an answer reports a failure.
-    pub async fn list_cases(
+    /// When a call fails, an answer reports a failure, or there is no permit for a request.
+    pub async fn list_cases<P: ReadPermits>(
         &self,
         access: &Access,
         target: &Target,
         past: Past,
         tags: &[String],
-    ) -> Result<CaseList, ApiError> {
+        permits: &mut P,
+    ) -> Result<CaseList, ReadError<P::Refused>> {
         let Target { project, folder, .. } = target;
         let filter = if tags.is_empty() { String::new() } else { format!("&tags={}", tags.join(",")) };
         let list = format!(
@@ -209,25 +251,29 @@ impl Client {
         // Rows that a person deletes while we page move others to a page already read; then the list is read again.
         let mut requests = 0;
         for _ in 0..3 {
-            if let Some(cases) = self.list_once(access, &list, past, &mut requests).await? {
+            if let Some(cases) = self.list_once(access, &list, past, &mut requests, permits).await? {
                 return Ok(CaseList { requests, ..cases });
             }
         }
-        Err(ApiError::Unreadable("cases disappeared from the folder during each of three attempts to list them".into()))
+        let why = "cases disappeared from the folder during each of three attempts to list them";
+        Err(ApiError::Unreadable(why.into()).into())
     }
 
     /// Reads the list once; `None` if rows vanished meanwhile.
-    async fn list_once(
+    async fn list_once<P: ReadPermits>(
         &self,
         access: &Access,
         list: &str,
         past: Past,
         requests: &mut u32,
-    ) -> Result<Option<CaseList>, ApiError> {
+        permits: &mut P,
+    ) -> Result<Option<CaseList>, ReadError<P::Refused>> {
         let (mut rows, mut page, mut total, mut since) = (Vec::<Row>::new(), 1, None, None);
         let (mut seen, mut lowest, mut descends) = (HashSet::new(), u64::MAX, true);
+        let mut kept = Kept::default();
         for _ in 0..MOST_PAGES {
             let path = format!("{list}&page={page}");
+            permits.next().await.map_err(ReadError::NotPermitted)?;
             *requests += 1;
             let answer = self.get(access, &path).await?;
             let listed: Page<ListedCase> = content(&answer)?;
@@ -236,16 +282,17 @@ impl Client {
                 return Ok(None);
             }
             total = listed.total.or(total);
-            let skew = answer.server_time().map_or(0, |theirs| theirs - answer.at);
+            let skew = answer.clock_skew();
             let offset = past.offset.unwrap_or_default().min(0);
-            let since = *since.get_or_insert(past.before + skew - CLOCK_MARGIN_MS + offset);
+            let since = *since.get_or_insert(past.before + skew.unwrap_or(0) - CLOCK_MARGIN_MS + offset);
             let read = listed.rows().map_err(ApiError::Unreadable)?;
+            kept.add(&read)?;
             // Rows that are created while we page move others to the next page, where they are seen again.
             for row in read.iter().filter(|row| seen.insert(row.id)) {
                 descends &= row.id < lowest;
                 lowest = lowest.min(row.id);
             }
-            let earliest = if past.offset.is_some() { since } else { since - ZONE_MARGIN_MS };
+            let earliest = past.end_of_reading(skew);
             let is_past = |row: &Row| past.up_to.map_or(row.created_at < earliest, |id| row.id <= id);
             let is_done = descends && read.iter().any(is_past);
             rows.extend(read);
@@ -254,7 +301,7 @@ impl Client {
                 Some(_) | None => return Ok(Some(CaseList { rows, since, descends, requests: 0 })),
             }
         }
-        Err(ApiError::Unreadable("the list of cases does not end".into()))
+        Err(ApiError::Unreadable("the list of cases does not end".into()).into())
     }
 }
 
@@ -265,15 +312,15 @@ pub fn is_folder_id(id: u64) -> bool {
 
 /// Returns `None` for a list that this Testmo lacks (the lists are new, so the route can be missing) or that the key's
 /// user may not see.
-fn if_listed<T>(listed: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+fn if_listed<T, R>(listed: Result<T, ReadError<R>>) -> Result<Option<T>, ReadError<R>> {
     match listed {
         Ok(listed) => Ok(Some(listed)),
-        Err(
+        Err(ReadError::Failed(
             ApiError::Missing
             | ApiError::NotTestmo { .. }
             | ApiError::Forbidden
             | ApiError::Inconclusive { status: 403..=405 },
-        ) => Ok(None),
+        )) => Ok(None),
         Err(trouble) => Err(trouble),
     }
 }
@@ -284,4 +331,30 @@ fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ApiEr
         tracing::debug!(to, "Testmo responded with a redirect");
     }
     content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_date_never_lets_reading_end_earlier() {
+        const HOUR_MS: i64 = 3_600_000;
+        let end = |offset, skew: Option<i64>| Past { up_to: None, before: 0, offset }.end_of_reading(skew);
+        for (offset, skew, expected) in [
+            (Some(0), Some(0), Some(0)),
+            (Some(0), Some(-2 * HOUR_MS), Some(-2 * HOUR_MS)),
+            (Some(0), Some(2 * HOUR_MS), Some(0)),
+            (Some(-5 * HOUR_MS), Some(0), Some(-5 * HOUR_MS)),
+            (Some(5 * HOUR_MS), Some(0), Some(0)),
+            (Some(0), None, Some(-ZONE_MARGIN_MS)),
+            (None, Some(0), Some(-ZONE_MARGIN_MS)),
+            (Some(0), Some(25 * HOUR_MS), None),
+            (Some(0), Some(-25 * HOUR_MS), None),
+            (None, Some(i64::MIN + 1), None),
+        ] {
+            let expected = expected.map_or(i64::MIN, |time| time - CLOCK_MARGIN_MS);
+            assert_eq!(end(offset, skew), expected, "{offset:?} {skew:?}");
+        }
+    }
 }

@@ -9,6 +9,9 @@ use crate::batch::verdict::answer::{ApiError, FieldRefusal, Refusals};
 
 /// Upper bound for `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
+/// Lower bound for `Retry-After`: a date that is over, or a number that is nearly 0, must not lead to one request after
+/// the other.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The most refused fields that are kept of one case, and of a whole request.
 const MOST_SAID: usize = 50;
 /// The most characters that are kept of a text from Testmo.
@@ -41,6 +44,11 @@ impl Answer {
                 self.body.len()
             ))
         })
+    }
+
+    /// Returns how far the server's clock is ahead of ours, in milliseconds, by its `Date` header.
+    pub(super) fn clock_skew(&self) -> Option<i64> {
+        self.server_time().map(|theirs| theirs.saturating_sub(self.at))
     }
 
     /// Returns the server's time in milliseconds since 1970, by its `Date` header (RFC 9110).
@@ -86,18 +94,27 @@ fn trouble(answer: &Answer) -> Option<ApiError> {
     })
 }
 
-/// Reads `Retry-After`: seconds or an HTTP date (RFC 9110, 10.2.3).
+/// Reads `Retry-After`: seconds or an HTTP date (RFC 9110, 10.2.3). Of several values the longest pause counts; a value
+/// in another form counts as missing.
 fn retry_after(answer: &Answer) -> Option<Duration> {
-    let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            // Both times are the server's, so a difference between the clocks does no harm.
-            let now = answer.server_time().unwrap_or(answer.at);
-            Duration::from_millis(u64::try_from(http_date_ms(text)? - now).unwrap_or(0))
-        }
-    };
-    Some(wait.min(LONGEST_PAUSE))
+    // Both times are the server's, so a difference between the clocks does no harm.
+    let now = answer.server_time().unwrap_or(answer.at);
+    let values = answer.headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
+    let pauses = values.filter_map(|text| match http_date_ms(text.trim()) {
+        Some(date) => Some(Duration::from_millis(u64::try_from(date.saturating_sub(now)).unwrap_or(0))),
+        // A proxy may have joined several headers.
+        None => text.split(',').filter_map(seconds).max(),
+    });
+    pauses.max().map(|pause| pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+}
+
+/// Reads a number of seconds, which may have a fraction.
+fn seconds(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let is_number =
+        text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let number: f64 = text.parse().ok().filter(|_| is_number)?;
+    Some(Duration::try_from_secs_f64(number).unwrap_or(LONGEST_PAUSE))
 }
 
 fn http_date_ms(text: &str) -> Option<i64> {
@@ -152,8 +169,11 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
-        let headers = headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
-        Answer { status, headers, body: body.into(), at: 0 }
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        Answer { status, headers: map, body: body.into(), at: 0 }
     }
 
     const JSON: (&str, &str) = ("content-type", "application/json");
@@ -229,14 +249,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_read_in_both_forms() {
+    fn a_pause_is_read_in_every_form_and_bounded() {
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         for (headers, seconds) in [
             (vec![("retry-after", "7")], Some(7)),
-            (vec![("retry-after", "0")], Some(0)),
+            (vec![("retry-after", "0")], Some(1)),
+            (vec![("retry-after", "0.2")], Some(1)),
+            (vec![("retry-after", " 2.0 ")], Some(2)),
+            (vec![("retry-after", "5, 9")], Some(9)),
+            (vec![date, ("retry-after", "5"), ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")], Some(30)),
+            (vec![("retry-after", "soon"), ("retry-after", "3")], Some(3)),
             (vec![date, ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")], Some(30)),
-            (vec![date, ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], Some(0)),
+            (vec![date, ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], Some(1)),
             (vec![("retry-after", "999999999")], Some(86_400)),
+            (vec![("retry-after", "99999999999999999999999999")], Some(86_400)),
+            (vec![date, ("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], Some(86_400)),
+            (vec![("retry-after", "-5")], None),
+            (vec![("retry-after", "inf")], None),
+            (vec![("retry-after", "1.2.3")], None),
             (vec![("retry-after", "soon")], None),
             (vec![], None),
         ] {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::pages::Entry;
 use crate::batch::ledger::reconcile::Row;
 use crate::batch::render::catalogue::{Field, Item};
 use crate::batch::verdict::answer::is_id;
@@ -47,6 +48,12 @@ pub struct Folder {
     pub name: String,
     /// The id of its parent folder; none at the top level.
     pub parent_id: Option<u64>,
+}
+
+impl Entry for Folder {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.name.len()
+    }
 }
 
 /// A folder that was created, as far as the answer shows it.
@@ -110,6 +117,27 @@ impl ListedField {
             options: options.into_iter().map(|option| Item { id: option.id, name: option.value }).collect(),
             required: self.is_required == Some(true),
         })
+    }
+}
+
+impl Entry for NamedItem {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.name.len() + self.entity.as_ref().map_or(0, String::len)
+    }
+}
+
+impl Entry for ListedField {
+    fn size(&self) -> usize {
+        let texts = [Some(&self.name), self.column_name.as_ref(), self.entity.as_ref()];
+        let options = self.options.iter().flatten().map(|option| size_of::<ListedOption>() + option.value.len());
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>() + options.sum::<usize>()
+    }
+}
+
+impl Entry for Row {
+    fn size(&self) -> usize {
+        let tags = self.tags.iter().map(|tag| size_of::<String>() + tag.len());
+        size_of::<Self>() + self.name.len() + tags.sum::<usize>()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout};
 
 use crate::account::Signal;
 use crate::batch::verdict::answer::ApiError;
@@ -11,7 +12,7 @@ use crate::batch::{Reason, TenantId};
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Pause, Permit};
 use crate::store::ledger::Commit;
-use crate::testmo::Access;
+use crate::testmo::{Access, ReadPermits};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{NextStep, PushFeedback};
 
@@ -20,6 +21,10 @@ const AFTER_PROBE: Duration = Duration::from_secs(5);
 
 /// The longest that a probe may take.
 const LONGEST_PROBE: Duration = Duration::from_secs(20);
+/// The longest pause that is waited for between two pages of a list.
+const PAGE_PATIENCE: Duration = Duration::from_secs(2);
+/// The shortest wait before the store is asked again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// How long after its time limit others may probe in its place.
 const PROBE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -31,19 +36,88 @@ pub(super) async fn check_rate_limit(
     tenant: &TenantId,
     feedback: &mut PushFeedback,
 ) -> Result<Option<NextStep>, StoreError> {
+    take_permit(context, access, tenant, feedback, Duration::ZERO).await
+}
+
+/// Takes a permit for one request, and waits until there is one where that takes at most `patience`.
+async fn take_permit(
+    context: &WorkerContext,
+    access: &Access,
+    tenant: &TenantId,
+    feedback: &mut PushFeedback,
+    patience: Duration,
+) -> Result<Option<NextStep>, StoreError> {
+    let until = Instant::now() + patience;
     let lease = probe_limit(context) + PROBE_MARGIN;
-    Ok(match context.store.permit(access.origin.as_str(), Some(tenant), lease).await? {
-        Permit::Granted => None,
-        Permit::Wait(Pause { wait, broken }) => {
-            feedback.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
-            Some(NextStep::NextTurn)
+    let mut has_probed = false;
+    loop {
+        match context.store.permit(access.origin.as_str(), Some(tenant), lease).await? {
+            Permit::Granted => return Ok(None),
+            Permit::Wait(Pause { wait, broken }) => {
+                let wait = wait.max(SHORTEST_WAIT);
+                let is_soon = Instant::now() + wait <= until;
+                if !is_soon || timeout(wait, context.stop.draining().cancelled()).await.is_ok() {
+                    feedback.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
+                    return Ok(Some(NextStep::NextTurn));
+                }
+            }
+            // The permit was for the probe, so the request needs one of its own.
+            Permit::Probe if !has_probed => {
+                has_probed = true;
+                if !probe(context, access, feedback).await? {
+                    return Ok(Some(NextStep::NextTurn));
+                }
+            }
+            Permit::Probe => {
+                feedback.close(AFTER_PROBE, Reason::ServerError);
+                return Ok(Some(NextStep::NextTurn));
+            }
+            Permit::Paused => return Ok(Some(NextStep::Paused)),
         }
-        Permit::Probe => {
-            let is_answered = probe(context, access, feedback).await?;
-            (!is_answered).then_some(NextStep::NextTurn)
+    }
+}
+
+/// The permits for the requests of a reading. Between two pages a short pause is waited for, as otherwise a long list
+/// would be begun again and again; a worker that stops reads no further page.
+pub(super) struct PagePermits<'a> {
+    context: &'a WorkerContext,
+    access: &'a Access,
+    tenant: &'a TenantId,
+    feedback: &'a mut PushFeedback,
+    has_begun: bool,
+}
+
+impl<'a> PagePermits<'a> {
+    /// Returns the permits for reading from a connection's account. They count the requests.
+    pub(super) fn new(
+        context: &'a WorkerContext,
+        access: &'a Access,
+        tenant: &'a TenantId,
+        feedback: &'a mut PushFeedback,
+    ) -> Self {
+        Self { context, access, tenant, feedback, has_begun: false }
+    }
+}
+
+#[async_trait]
+impl ReadPermits for PagePermits<'_> {
+    type Refused = Result<NextStep, StoreError>;
+
+    async fn next(&mut self) -> Result<(), Self::Refused> {
+        if self.has_begun && self.context.stop.draining().is_cancelled() {
+            return Err(Ok(NextStep::NextTurn));
         }
-        Permit::Paused => Some(NextStep::Paused),
-    })
+        let patience = if self.has_begun { PAGE_PATIENCE } else { Duration::ZERO };
+        match take_permit(self.context, self.access, self.tenant, self.feedback, patience).await {
+            Ok(None) => {
+                self.has_begun = true;
+                self.feedback.requests += 1;
+                Ok(())
+            }
+            Ok(Some(next_step)) => Err(Ok(next_step)),
+            Err(error) => Err(Err(error)),
+        }
+    }
 }
 
 fn probe_limit(context: &WorkerContext) -> Duration {

@@ -275,3 +275,40 @@ async fn a_folder_that_vanishes_where_the_list_shows_none_is_created_again_once(
     assert_eq!(folder_requests(&stage, Method::Post), 4);
     stage.end().await;
 }
+
+/// One name in both of Unicode's forms: composed, as most programs write it, and decomposed, as macOS does.
+const FORMS: [&str; 2] = ["Pr\u{fc}fung", "Pru\u{308}fung"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_found_whichever_form_of_unicode_testmo_shows_and_the_batch_requests() {
+    for (shown, requested) in [(FORMS[0], FORMS[1]), (FORMS[1], FORMS[0])] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        let id = stage.account("acme").create_folder(1, 1, shown);
+        stage.start_worker();
+        stage.publish(&batch_in("b-1", &[requested])).await;
+        stage.delivered("acme/b-1").await;
+        assert!(stage.account("acme").cases().iter().all(|case| case.folder_id == id), "{requested:?}");
+        assert_eq!(folder_requests(&stage, Method::Post), 0, "{requested:?}");
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_no_list_shows_is_created_once_for_both_forms_of_unicode() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.account("acme").change_settings(|settings| settings.folder_list = FolderList::Never);
+    stage.start_worker();
+    // The claim decides between the first two, and the known id about the others.
+    for n in 0..4 {
+        stage.publish(&batch_in(&format!("b-{n}"), &[FORMS[n % 2], "A"])).await;
+        if n % 2 == 1 {
+            stage.delivered(&format!("acme/b-{}", n - 1)).await;
+            stage.delivered(&format!("acme/b-{n}")).await;
+        }
+    }
+    assert_eq!(folder_requests(&stage, Method::Post), 2);
+    let folders: std::collections::BTreeSet<u64> =
+        stage.account("acme").cases().iter().map(|case| case.folder_id).collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    stage.end().await;
+}

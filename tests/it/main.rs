@@ -22,9 +22,10 @@ mod layering;
 mod locked;
 mod own_rows;
 mod pages;
-mod panics;
-mod poison;
 #[cfg(debug_assertions)]
+mod panics;
+mod permits;
+mod poison;
 mod refused_values;
 mod replay;
 mod replicas;

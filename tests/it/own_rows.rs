@@ -11,8 +11,8 @@ use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
-use testmo_sim::faults::{CommitTime, Fault};
-use testmo_sim::model::CaseOrder;
+use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
+use testmo_sim::model::{CaseNames, CaseOrder, DateHeader};
 
 use crate::support::batches::{batch, key_of, names, on_create};
 use crate::support::broker::Broker;
@@ -100,6 +100,104 @@ async fn a_list_in_another_order_is_read_to_its_end() {
     assert!(process.metric("testmo_courier_unordered_lists_total").is_some_and(|count| count >= 1.0));
     process.stop().await;
     stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_or_missing_date_hides_no_case() {
+    let day = 24 * HOUR_MS;
+    for date in [
+        DateHeader::Shifted(2 * day),
+        DateHeader::Shifted(3 * HOUR_MS),
+        DateHeader::Shifted(-2 * day),
+        DateHeader::Missing,
+        DateHeader::Garbled,
+    ] {
+        let settle = [("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "2s")];
+        let mut stage = Stage::on(Broker::shared(), &["acme"], &settle).await;
+        let acme = stage.account("acme");
+        acme.change_settings(|settings| settings.date_header = date);
+        acme.set_faults([on_create(Fault::status_after_commit(500)).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 4)).await;
+        acme.until(|station| station.account.cases.iter().len() == 4).await;
+        // Other cases push those of the batch to the second page of the list.
+        for page in 0..2 {
+            let others: Vec<_> = (0..80).map(|n| json!({"folder_id": 1, "name": format!("{page} {n}")})).collect();
+            create(&stage, json!(others)).await;
+        }
+        let event = stage.delivered("acme/b-1").await;
+        assert_eq!(event["data"]["cases"][0]["outcome"], "adopted", "{date:?}: {event}");
+        assert_eq!(acme.case_names().len(), 164, "{date:?}");
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_shows_cases_late_makes_nothing_twice_within_the_settle_time_and_is_reported_after_it() {
+    for (settle, twice) in [("3s", false), ("50ms", true)] {
+        let settings = [
+            ("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", settle),
+            ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "3s"),
+        ];
+        let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+        let acme = stage.account("acme");
+        acme.change_settings(|settings| settings.case_list_lag_ms = 1_500);
+        acme.set_faults([on_create(Fault::status_after_commit(500)).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 2)).await;
+        assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
+        assert_eq!(acme.case_names().len(), if twice { 4 } else { 2 });
+        if twice {
+            let event = stage.event_of("acme/b-1").await;
+            assert_eq!(event["type"], "com.sqai-suite.testmo.case.duplicated.v1", "{event}");
+        }
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cases_whose_names_testmo_changed_are_left_to_a_person_and_not_created_again() {
+    for change in [CaseNames::Lowered, CaseNames::Folded, CaseNames::Encoded] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        let acme = stage.account("acme");
+        acme.change_settings(|settings| settings.case_names = change);
+        stage.start_worker();
+        let mut wish = batch("acme", "b-1", 1);
+        wish["cases"][0]["name"] = json!("Sign  In & <Out>");
+        stage.publish(&wish).await;
+        stage.delivered("acme/b-1").await;
+        acme.set_faults([on_create(Fault::status_after_commit(500)).times(1)]);
+        wish["batch_id"] = json!("b-2");
+        stage.publish(&wish).await;
+        let event = stage.event_of("acme/b-2").await;
+        assert_eq!(event["data"]["cases"][0]["outcome"], "unclear", "{change:?}: {event}");
+        assert_eq!(event["data"]["reason"], "unclear_in_testmo", "{change:?}: {event}");
+        assert_eq!(acme.case_names().len(), 2, "{change:?}");
+        stage.end_leaving(&[LeftOver::ShelfRows]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_retry_after_delays_the_next_request_and_nothing_else() {
+    for (form, least) in [
+        (RetryAfter::Seconds(0), 950),
+        (RetryAfter::DateAgo(3_600), 950),
+        (RetryAfter::Fraction(1_500), 1_450),
+        (RetryAfter::Twice(1, 2), 1_950),
+    ] {
+        let mut stage = Stage::with_tenants(&["acme"]).await;
+        let acme = stage.account("acme");
+        acme.set_faults([on_create(Fault::throttled(Some(form))).times(1)]);
+        stage.start_worker();
+        stage.publish(&batch("acme", "b-1", 2)).await;
+        stage.delivered("acme/b-1").await;
+        let created: Vec<i64> =
+            acme.requests().iter().filter(|r| !r.case_names.is_empty()).map(|r| r.received_at.0).collect();
+        assert_eq!(created.len(), 2, "{form:?}");
+        assert!(created[1] - created[0] >= least, "{form:?}: {created:?}");
+        assert_eq!(acme.case_names(), names("b-1", 2), "{form:?}");
+        stage.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,9 +44,11 @@ async fn poison(stage: &Stage) -> usize {
     for message in hostile {
         stage.publish_bytes(message).await;
     }
-    // Its processing panics.
-    stage.publish(&batch("t1", "bad", 1)).await;
-    count + 1
+    // Its processing panics, in a build in which that can be ordered.
+    if cfg!(debug_assertions) {
+        stage.publish(&batch("t1", "bad", 1)).await;
+    }
+    count + usize::from(cfg!(debug_assertions))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use crate::batch::verdict::reverify_after;
 use crate::batch::{Reason, TenantId};
 use crate::store::connections::Verification;
 use crate::store::{ConnectionStore, Store, StoreError};
-use crate::tenants::Examined;
+use crate::tenants::{Candidate, Examined};
 use crate::testmo::Client;
 
 /// The result of verifying a connection.
@@ -42,7 +42,10 @@ pub async fn verify(context: &AppContext, client: &Client, tenant: &TenantId) ->
     let AppContext { store, tenants, .. } = context;
     let Some(row) = store.connection(tenant).await? else { return Ok(None) };
     let examined = match tenants.access(&row) {
-        Ok(access) => tenants.examine(client, &access, row.project, row.folder, &row.mapping).await?,
+        Ok(access) => {
+            let (target, mapping) = ((row.project, row.folder), &row.mapping);
+            tenants.examine(client, Candidate { access: &access, target, mapping, paused_with: None }).await?
+        }
         Err((reason, detail)) => Examined::failed(reason, detail),
     };
     let is_saved = tenants.note(&row, &examined).await?.is_done();

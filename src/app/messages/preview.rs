@@ -12,7 +12,7 @@ use crate::batch::{Batch, RenderedCase, TenantId};
 use crate::store::accounts::{Pause, Permit};
 use crate::store::{AccountStore, StoreError};
 use crate::tenants::{descend, lies_under, path_of};
-use crate::testmo::{Folder, NoClient};
+use crate::testmo::{AnyNumber, Folder, NoClient};
 
 /// What a batch would become.
 #[derive(Debug)]
@@ -124,8 +124,8 @@ async fn folders(row: &ConnectionRow, context: &AppContext) -> Result<Vec<Folder
     if let Permit::Wait(Pause { wait, .. }) = context.store.permit(&row.origin, None, Duration::ZERO).await? {
         return Err(PreviewError::Paused { seconds: wait.as_secs() + 1 });
     }
-    let listed = context.client()?.folders(&access, row.project).await;
-    listed.map_err(|error| PreviewError::Folders { tenant: tenant(), error: error.to_string() })
+    let listed = context.client()?.folders(&access, row.project, &mut AnyNumber).await;
+    listed.map_err(|error| PreviewError::Folders { tenant: tenant(), error: error.failure().to_string() })
 }
 
 fn chosen(all: Vec<CasePreview>, position: Option<usize>) -> Result<Vec<(usize, CasePreview)>, PreviewError> {

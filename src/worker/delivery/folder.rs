@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::failure::call_failed;
 use super::folder_cache::{CachedPath, REMEMBERED};
 use super::folder_creation::create;
+use super::folder_list::list_folders;
 use super::state::Delivery;
 use crate::batch::message::RequestedFolder;
-use crate::batch::verdict::after_failed_read;
 use crate::batch::{Reason, folded_folder_name};
 use crate::store::StoreError;
 use crate::store::folders::{KnownFolder, NewFolder};
@@ -15,7 +14,6 @@ use crate::tenants::{child, lies_under};
 use crate::testmo::Folder;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
-use crate::worker::permit::check_rate_limit;
 
 /// Whether the folder of one level of a path exists.
 enum Level {
@@ -136,26 +134,6 @@ async fn level(
     }
     let known = known.as_ref().filter(|_| outdated.is_none());
     Ok(placed(folders, folder, known).map_or(Level::Missing, Level::At))
-}
-
-/// Returns every folder of the project, or what follows where Testmo could not be called.
-async fn list_folders(
-    context: &WorkerContext,
-    batch: &mut ActiveBatch,
-    feedback: &mut PushFeedback,
-) -> Result<Result<Vec<Folder>, NextStep>, StoreError> {
-    let connection = batch.connection.clone();
-    if let Some(next_step) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
-        return Ok(Err(next_step));
-    }
-    feedback.requests += 1;
-    match context.client.folders(&connection.access, connection.project).await {
-        Ok(folders) => Ok(Ok(folders)),
-        Err(error) => {
-            let next = after_failed_read(&error);
-            call_failed(context, batch, &error, next, feedback).await.map(Err)
-        }
-    }
 }
 
 /// Returns whether a known id no longer leads to the folder: a person moved or renamed it, or it vanished and is not

@@ -6,9 +6,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::failure::call_failed;
+use super::folder_list::list_folders;
 use crate::batch::Reason;
+use crate::batch::verdict::after_failed_folder;
 use crate::batch::verdict::answer::ApiError;
-use crate::batch::verdict::{after_failed_folder, after_failed_read};
 use crate::store::StoreError;
 use crate::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, NewFolder};
 use crate::tenants::child;
@@ -16,6 +17,7 @@ use crate::testmo::CreatedFolder;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+use crate::worker::permit::check_rate_limit;
 use crate::worker::store_retry::patiently;
 
 /// A list that shows new folders at all shows each of them within this time. If it does not show the folder of a create
@@ -42,17 +44,20 @@ pub(super) async fn create(
         FolderClaim::Granted { created } => created,
         FolderClaim::Busy(left) => return Ok(NextStep::Pause(busy_pause(lease, left))),
     };
-    feedback.requests += 2;
-    let folders = match context.client.folders(access, new.project).await {
+    let folders = match list_folders(context, batch, feedback).await? {
         Ok(folders) => folders,
-        Err(error) => {
+        Err(next_step) => {
             free(context, &new, &holder, &FolderEnd::NotCreated).await?;
-            return call_failed(context, batch, &error, after_failed_read(&error), feedback).await;
+            return Ok(next_step);
         }
     };
     if child(&folders, new.parent, &new.name).is_some() {
         free(context, &new, &holder, &FolderEnd::NotCreated).await?;
         return Ok(NextStep::NextTurn);
+    }
+    if let Some(next_step) = check_rate_limit(context, access, &connection.tenant, feedback).await? {
+        free(context, &new, &holder, &FolderEnd::NotCreated).await?;
+        return Ok(next_step);
     }
     let shows_new_ones = folders.iter().any(|folder| created.contains(&folder.id));
     let limits = folder_limits(context, shows_new_ones);
@@ -72,6 +77,7 @@ pub(super) async fn create(
             }
         });
     }
+    feedback.requests += 1;
     let sent = context.client.create_folder(access, new.project, new.parent, &new.name).await;
     failpoint::after(Failpoint::Folder);
     match sent {

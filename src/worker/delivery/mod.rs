@@ -8,6 +8,7 @@ mod failure;
 mod folder;
 mod folder_cache;
 mod folder_creation;
+mod folder_list;
 mod hold_back;
 mod job;
 mod match_rows;

@@ -11,16 +11,15 @@ use super::state::Delivery;
 use crate::batch::batch_tag;
 use crate::batch::ledger::Target;
 use crate::batch::verdict::after_failed_read;
-use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
-use crate::testmo::{Access, CaseList, Past};
+use crate::testmo::{Access, CaseList, Past, ReadError, ReadPermits};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
-use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
+use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::outcome::finish::finish_known;
-use crate::worker::permit::check_rate_limit;
+use crate::worker::permit::PagePermits;
 use crate::worker::reconciliation::canary::{Canary, list_by_tags};
 use crate::worker::reconciliation::id_order::IdOrder;
 use crate::worker::reconciliation::list_order::note_list_order;
@@ -73,15 +72,14 @@ async fn reconcile_target(delivery: &Delivery, job: &mut Job, target: &Target) -
     let mut order = IdOrder::of(&delivery.context, &target.account).await?;
     there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
     let (access, tenant) = (&connection.access, &connection.tenant);
-    let listed = match check_rate_limit(&delivery.context, access, tenant, &mut job.feedback).await? {
-        Some(next_step) => Err(next_step),
-        None => match list_rows(delivery, &there, target, access, &mut job.feedback).await? {
-            Ok(list) => Ok(list),
-            Err(error) => {
-                let verdict = after_failed_read(&error);
-                Err(call_failed(&delivery.context, &mut there[0].batch, &error, verdict, &mut job.feedback).await?)
-            }
-        },
+    let mut permits = PagePermits::new(&delivery.context, access, tenant, &mut job.feedback);
+    let listed = match list_rows(delivery, &there, target, access, &mut permits).await? {
+        Ok(list) => Ok(list),
+        Err(ReadError::NotPermitted(refused)) => Err(refused?),
+        Err(ReadError::Failed(error)) => {
+            let verdict = after_failed_read(&error);
+            Err(call_failed(&delivery.context, &mut there[0].batch, &error, verdict, &mut job.feedback).await?)
+        }
     };
     failpoint::after(Failpoint::Reconcile);
     match listed {
@@ -95,36 +93,34 @@ async fn reconcile_target(delivery: &Delivery, job: &mut Job, target: &Target) -
 
 /// Lists the cases of these batches alone where the tag filter is reliable, and otherwise everything that was created
 /// in the folder.
-async fn list_rows(
+async fn list_rows<P: ReadPermits>(
     delivery: &Delivery,
     there: &[&mut Part],
     target: &Target,
     access: &Access,
-    feedback: &mut PushFeedback,
-) -> Result<Result<CaseList, ApiError>, StoreError> {
+    permits: &mut P,
+) -> Result<Result<CaseList, ReadError<P::Refused>>, StoreError> {
+    let (context, memory) = (&delivery.context, &delivery.memory);
     let before = there.iter().map(|part| unclear_since(&part.batch)).min().unwrap_or(0);
     let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.batch.record.floor?)));
-    let past = Past { before, up_to, offset: delivery.memory.clock_offsets.get(&target.account) };
+    let past = Past { before, up_to, offset: memory.clock_offsets.get(&target.account) };
     // The cases of a request that may still be at work may be the youngest.
     let ended = there.iter().try_fold(None, |last, part| Some(last.max(Some(part.batch.unclear.ended_at?))));
-    let canary = ended.flatten().and_then(|ended| delivery.memory.canaries.younger_than(target, ended, Instant::now()));
+    let canary = ended.flatten().and_then(|ended| memory.canaries.younger_than(target, ended, Instant::now()));
     if let Some(canary) = canary
-        && let Some(tags) = tags_of(&delivery.context, there, &canary).await?
+        && let Some(tags) = tags_of(context, there, &canary).await?
     {
-        let list = list_by_tags(&delivery.context, access, target, past, &tags, canary.id).await;
-        feedback.requests += list.as_ref().ok().and_then(Option::as_ref).map_or(1, |list| list.requests);
-        match list {
+        match list_by_tags(&context.client, access, target, past, (&tags, canary.id), permits).await {
             Ok(Some(list)) => {
-                note_list_order(&delivery.context, &target.account, &list);
+                note_list_order(context, &target.account, &list);
                 return Ok(Ok(list));
             }
-            Ok(None) => delivery.memory.canaries.mark_filter_unreliable(&target.account, Instant::now()),
+            Ok(None) => memory.canaries.mark_filter_unreliable(&target.account, Instant::now()),
             Err(error) => return Ok(Err(error)),
         }
     }
-    let list = delivery.context.client.list_cases(access, target, past, &[]).await;
-    feedback.requests += list.as_ref().map_or(1, |list| list.requests);
-    list.iter().for_each(|list| note_list_order(&delivery.context, &target.account, list));
+    let list = context.client.list_cases(access, target, past, &[], permits).await;
+    list.iter().for_each(|list| note_list_order(context, &target.account, list));
     Ok(list)
 }
 

@@ -18,10 +18,10 @@ use crate::batch::verdict::signal_of;
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
-use crate::testmo::{Access, CaseList, Past};
+use crate::testmo::{Access, CaseList, Past, ReadError, ReadPermits};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::PushFeedback;
-use crate::worker::permit::{check_rate_limit, report};
+use crate::worker::permit::{PagePermits, report};
 use crate::worker::reconciliation::canary::list_by_tags;
 use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicates};
 use crate::worker::reconciliation::id_order::IdOrder;
@@ -96,9 +96,7 @@ impl LateCheck {
         let Some(Ok(access)) = usable.map(|row| self.context.tenants.access(&row)) else { return Ok(None) };
         // No lane waits for what this shows of the account.
         let mut feedback = PushFeedback::default();
-        if check_rate_limit(&self.context, &access, &record.key.tenant, &mut feedback).await?.is_some() {
-            return Ok(None);
-        }
+        let mut permits = PagePermits::new(&self.context, &access, &record.key.tenant, &mut feedback);
         let mut there: Vec<&Target> = Vec::new();
         for other in record.targets.iter().filter(|other| other.account == target.account) {
             if !there.contains(&other) {
@@ -107,12 +105,13 @@ impl LateCheck {
         }
         let mut rows = Vec::new();
         for target in there {
-            match self.rows_in(record, target, &access, since).await {
+            match self.rows_in(record, target, &access, since, &mut permits).await {
                 Ok(list) => {
                     note_list_order(&self.context, &target.account, &list);
                     rows.extend(list.rows);
                 }
-                Err(error) => {
+                Err(ReadError::NotPermitted(refused)) => return refused.map(|_| None),
+                Err(ReadError::Failed(error)) => {
                     self.check_failed(record, &access, &error).await?;
                     return Ok(None);
                 }
@@ -122,23 +121,24 @@ impl LateCheck {
     }
 
     /// Uses the tag filter if the list then shows the youngest case of the batch in the folder.
-    async fn rows_in(
+    async fn rows_in<P: ReadPermits>(
         &self,
         record: &BatchRecord,
         target: &Target,
         access: &Access,
         since: i64,
-    ) -> Result<CaseList, ApiError> {
+        permits: &mut P,
+    ) -> Result<CaseList, ReadError<P::Refused>> {
         let past = Past { before: since, up_to: record.floor, offset: self.memory.clock_offsets.get(&target.account) };
         let is_there = |position: usize| record.targets.get(record.cases[position].target) == Some(target);
         let youngest = record.arrived().filter(|(position, _)| is_there(*position)).map(|(_, id)| id).max();
+        let (client, tags) = (&self.context.client, [batch_tag(&record.key)]);
         if let Some(canary) = youngest
-            && let Some(list) =
-                list_by_tags(&self.context, access, target, past, &[batch_tag(&record.key)], canary).await?
+            && let Some(list) = list_by_tags(client, access, target, past, (&tags, canary), permits).await?
         {
             return Ok(list);
         }
-        self.context.client.list_cases(access, target, past, &[]).await
+        client.list_cases(access, target, past, &[], permits).await
     }
 
     async fn check_failed(&self, record: &BatchRecord, access: &Access, error: &ApiError) -> Result<(), StoreError> {

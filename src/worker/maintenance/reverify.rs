@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
 use super::side_by_side::{Items, work_on_due};
+use crate::batch::Reason;
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::connections::{ConnectionRow, Verification};
-use crate::tenants::Examined;
+use crate::tenants::{Candidate, Examined};
 use crate::worker::context::WorkerContext;
 
 /// How long a connection belongs to the worker that verifies it.
@@ -31,9 +32,17 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
     may_panic("recheck", &row.tenant);
     let tenants = &context.tenants;
     let examined = match tenants.access(&row) {
-        Ok(access) => tenants.examine(&context.client, &access, row.project, row.folder, &row.mapping).await?,
+        Ok(access) => {
+            let (target, paused_with) = ((row.project, row.folder), Some(&row.tenant));
+            let candidate = Candidate { access: &access, target, mapping: &row.mapping, paused_with };
+            tenants.examine(&context.client, candidate).await?
+        }
         Err((reason, detail)) => Examined::failed(reason, detail),
     };
+    if matches!(examined.finding, Verification::Fails { reason: Reason::Paused, .. }) {
+        // That says nothing about the connection, which is due again when the lease is over.
+        return Ok(());
+    }
     if !tenants.note(&row, &examined).await?.is_done() {
         // If the new connection does not work either, it is due again.
         tracing::info!(tenant = %row.tenant, "the tenant's connection was changed while it was verified");

@@ -15,8 +15,7 @@ use tokio::time::Instant;
 use crate::batch::ledger::Target;
 use crate::batch::verdict::answer::ApiError;
 use crate::guard::lock;
-use crate::testmo::{Access, CaseList, Past};
-use crate::worker::context::WorkerContext;
+use crate::testmo::{Access, CaseList, Client, Past, ReadError, ReadPermits};
 
 /// The most folders of which a case is remembered. Beyond it all are forgotten, which costs longer reads only.
 const MOST_FOLDERS: usize = 1_000;
@@ -72,19 +71,19 @@ impl Canaries {
 }
 
 /// Lists the cases with these tags; `None` if the list lacks the case `canary`, or Testmo rejects the filter.
-pub(in crate::worker) async fn list_by_tags(
-    context: &WorkerContext,
+pub(in crate::worker) async fn list_by_tags<P: ReadPermits>(
+    client: &Client,
     access: &Access,
     target: &Target,
     past: Past,
-    tags: &[String],
-    canary: u64,
-) -> Result<Option<CaseList>, ApiError> {
-    match context.client.list_cases(access, target, past, tags).await {
+    (tags, canary): (&[String], u64),
+    permits: &mut P,
+) -> Result<Option<CaseList>, ReadError<P::Refused>> {
+    match client.list_cases(access, target, past, tags, permits).await {
         Ok(list) => Ok(list.rows.iter().any(|row| row.id == canary).then_some(list)),
-        Err(ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Inconclusive { .. } | ApiError::TooLarge) => {
-            Ok(None)
-        }
+        Err(ReadError::Failed(
+            ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Inconclusive { .. } | ApiError::TooLarge,
+        )) => Ok(None),
         Err(error) => Err(error),
     }
 }

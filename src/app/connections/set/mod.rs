@@ -14,7 +14,7 @@ use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::store::connections::{ConnectionRow, Verification};
 use crate::store::{ConnectionStore, StoreHealth};
-use crate::tenants::{Entered, Examined};
+use crate::tenants::{Candidate, Entered, Examined};
 use crate::testmo::{Access, Origin};
 
 /// A connection that is complete but for its API key.
@@ -78,7 +78,9 @@ impl Prepared {
         let replaces_key = key.is_some() && self.stored.is_some();
         let access = self.access(context, key)?;
         let (tenants, client) = (&context.tenants, context.client()?);
-        let examined = tenants.examine(&client, &access, self.project, self.folder, &self.mapping).await?;
+        let (target, mapping) = ((self.project, self.folder), &self.mapping);
+        let candidate = Candidate { access: &access, target, mapping, paused_with: None };
+        let examined = tenants.examine(&client, candidate).await?;
         let row = self.store(context, &access, &examined).await?;
         let finding = row.finding.clone().unwrap_or(examined.finding);
         Ok(Saved { row, finding, unfilled: examined.unfilled, replaces_key })

@@ -2,7 +2,7 @@
 
 use super::refusal::{broken_json, forbidden, no_such_project, no_such_route, too_large, unauthenticated};
 use super::route::Route;
-use crate::model::{Account, User};
+use crate::model::{Account, DateHeader, User};
 use crate::request::{Body, Method, Request};
 use crate::response::Response;
 use crate::time::Time;
@@ -12,7 +12,12 @@ impl Account {
     pub fn handle(&mut self, request: &Request, now: Time) -> Response {
         let now = now.plus(self.settings.clock_skew_ms);
         let answer = self.judge(request, now).unwrap_or_else(|refusal| refusal);
-        answer.dated(now)
+        match self.settings.date_header {
+            DateHeader::Right => answer.dated(now),
+            DateHeader::Missing => answer,
+            DateHeader::Garbled => answer.with_header("date", "now".into()),
+            DateHeader::Shifted(ms) => answer.dated(now.plus(ms)),
+        }
     }
 
     fn judge(&mut self, request: &Request, now: Time) -> Result<Response, Response> {

@@ -25,6 +25,8 @@ pub(crate) struct CaseFilter {
     /// Only cases created after this moment.
     pub(crate) created_after: Option<Time>,
     created_before: Option<Time>,
+    /// Cases created after this moment are not listed yet.
+    listed_until: Option<Time>,
 }
 
 impl CaseFilter {
@@ -57,6 +59,7 @@ impl CaseFilter {
             && self.name.is_none()
             && self.created_after.is_none()
             && self.created_before.is_none()
+            && self.listed_until.is_none()
     }
 
     /// Returns whether a case of the project is wanted.
@@ -75,10 +78,12 @@ impl CaseFilter {
             && self.name.as_ref().is_none_or(|part| case.name.to_lowercase().contains(part))
             && self.created_after.is_none_or(|after| case.created_at > after)
             && self.created_before.is_none_or(|before| case.created_at < before)
+            && self.listed_until.is_none_or(|until| case.created_at <= until)
     }
 
     fn read_switchable(&mut self, request: &Request, account: &Account, now: Time) {
         let settings = &account.settings;
+        self.listed_until = Some(now.plus(-settings.case_list_lag_ms)).filter(|_| settings.case_list_lag_ms > 0);
         if request.parameter("tags").is_some() {
             let tags = request.list("tags");
             self.tagged = match settings.tags_filter {

@@ -63,7 +63,10 @@ impl Checker<'_> {
 
     fn read_member(&mut self, key: &str, member: &str, value: &Value, template: Option<&Template>, case: &mut NewCase) {
         match member {
-            "name" => case.name = self.name(key, value).unwrap_or_default(),
+            "name" => {
+                let name = self.name(key, value).unwrap_or_default();
+                case.name = self.account.settings.case_names.stored(name);
+            }
             "folder_id" => case.folder_id = self.folder(key, value),
             "template_id" => {}
             "state_id" => case.state_id = self.state(key, value).unwrap_or_default(),

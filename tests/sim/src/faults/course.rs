@@ -140,14 +140,20 @@ fn failure(status: u16, retry_after: Option<RetryAfter>, html: bool, now: Time) 
     };
     let failure = if html { Response::html(status, text) } else { Response::message(status, text) };
     let failure = failure.dated(now);
-    match retry_after {
-        None => failure,
-        Some(RetryAfter::Seconds(seconds)) => failure.with_header("retry-after", seconds.to_string()),
-        Some(RetryAfter::DateIn(seconds)) => {
-            let ms = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
-            failure.with_header("retry-after", now.plus(ms).of_header())
-        }
-    }
+    let date = |ms: i64| vec![now.plus(ms).of_header()];
+    let ms = |seconds: u64| i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let values = match retry_after {
+        None => Vec::new(),
+        Some(RetryAfter::Seconds(seconds)) => vec![seconds.to_string()],
+        Some(RetryAfter::DateIn(seconds)) => date(ms(seconds)),
+        Some(RetryAfter::DateAgo(seconds)) => date(-ms(seconds)),
+        Some(RetryAfter::Fraction(ms)) => vec![format!("{}.{:03}", ms / 1000, ms % 1000)],
+        Some(RetryAfter::Minus(seconds)) => vec![format!("-{seconds}")],
+        Some(RetryAfter::Huge) => vec!["9".repeat(30)],
+        Some(RetryAfter::Word) => vec!["soon".into()],
+        Some(RetryAfter::Twice(one, other)) => vec![one.to_string(), other.to_string()],
+    };
+    values.into_iter().fold(failure, |failure, value| failure.with_header("retry-after", value))
 }
 
 fn with_result(mut honest: Response, change: impl FnOnce(&mut Vec<Value>)) -> Response {

@@ -144,6 +144,18 @@ pub enum RetryAfter {
     Seconds(u64),
     /// An HTTP date, this many seconds from now.
     DateIn(u64),
+    /// An HTTP date, this many seconds ago.
+    DateAgo(u64),
+    /// A number of seconds with a fraction, given in milliseconds.
+    Fraction(u64),
+    /// A negative number of seconds.
+    Minus(u64),
+    /// A number that fits into no integer.
+    Huge,
+    /// A word.
+    Word,
+    /// Two headers with numbers of seconds.
+    Twice(u64, u64),
 }
 
 impl Rule {

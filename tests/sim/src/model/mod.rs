@@ -18,7 +18,9 @@ pub use fields::{
 };
 pub use folders::{Folder, Folders};
 pub use projects::Project;
-pub use settings::{CaseOrder, DropdownForm, FolderList, FolderNames, Settings, TagsFilter, UnknownFields};
+pub use settings::{
+    CaseNames, CaseOrder, DateHeader, DropdownForm, FolderList, FolderNames, Settings, TagsFilter, UnknownFields,
+};
 pub use tags::Tags;
 pub use users::{Role, User};
 

@@ -49,6 +49,12 @@ pub struct Settings {
     pub created_at_shift_ms: i64,
     /// The order in which cases are listed.
     pub case_order: CaseOrder,
+    /// The `Date` header of honest answers.
+    pub date_header: DateHeader,
+    /// How long after its creation the case list shows a case, in milliseconds (nowhere excluded).
+    pub case_list_lag_ms: i64,
+    /// How the name of a new case changes.
+    pub case_names: CaseNames,
     /// How many requests are remembered; the oldest are removed first.
     pub record_limit: usize,
 }
@@ -65,6 +71,46 @@ pub enum TagsFilter {
     All,
     /// The list shows cases with any of the tags, but new cases only after this many milliseconds (nowhere excluded).
     Late(i64),
+}
+
+/// The `Date` header of honest answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DateHeader {
+    /// The account's time.
+    Right,
+    /// There is none.
+    Missing,
+    /// A text that is no date.
+    Garbled,
+    /// The account's time with this many milliseconds added, as from a cache.
+    Shifted(i64),
+}
+
+/// How the name of a new case changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseNames {
+    /// Not at all, except for blanks at its ends (recorded).
+    Kept,
+    /// Letters are lowered (nowhere excluded).
+    Lowered,
+    /// Blanks inside are reduced to one (nowhere excluded).
+    Folded,
+    /// `&`, `<` and `>` are encoded, as in rich text (nowhere excluded).
+    Encoded,
+}
+
+impl CaseNames {
+    /// Returns a name as it is stored.
+    pub(crate) fn stored(self, name: String) -> String {
+        match self {
+            Self::Kept => name,
+            Self::Lowered => name.to_lowercase(),
+            Self::Folded => name.split_whitespace().collect::<Vec<_>>().join(" "),
+            Self::Encoded => name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
+        }
+    }
 }
 
 /// The order in which cases are listed.
@@ -143,6 +189,9 @@ impl Default for Settings {
             clock_skew_ms: 0,
             created_at_shift_ms: 0,
             case_order: CaseOrder::AsAsked,
+            date_header: DateHeader::Right,
+            case_list_lag_ms: 0,
+            case_names: CaseNames::Kept,
             record_limit: 200_000,
         }
     }

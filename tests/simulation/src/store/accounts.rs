@@ -8,7 +8,7 @@ use testmo_courier::batch::TenantId;
 use testmo_courier::store::accounts::{AccountObservation, LaneOverride, LaneSelector, Pause, Permit};
 use testmo_courier::store::shelf::ShelfState;
 
-use super::tables::{Push, RateLimitPause, Tables, after, tenant_of};
+use super::tables::{Permitted, Push, RateLimitPause, Tables, after, tenant_of};
 use crate::mutation::Mutation;
 
 /// The answer to a wish to send a request that creates cases.
@@ -55,6 +55,14 @@ impl Tables {
     }
 
     pub(crate) fn permit(&mut self, account: &str, tenant: Option<&TenantId>, lease: Duration, now: i64) -> Permit {
+        let permit = self.find_permit(account, tenant, lease, now);
+        if matches!(permit, Permit::Granted | Permit::Probe) {
+            self.permits.push(Permitted { to: self.caller, account: account.to_owned(), at: now, used: false });
+        }
+        permit
+    }
+
+    fn find_permit(&mut self, account: &str, tenant: Option<&TenantId>, lease: Duration, now: i64) -> Permit {
         if tenant.is_some_and(|tenant| self.is_paused(account, tenant, now)) {
             return Permit::Paused;
         }
@@ -107,8 +115,12 @@ impl Tables {
             observation.ceiling,
         );
         if let Signal::Throttled(wait) = observation.signal {
-            let (account, grants_before) = (observation.account.clone(), self.grants.len());
-            self.rate_limit_pauses.push(RateLimitPause { account, until: after(now, wait), grants_before });
+            self.rate_limit_pauses.push(RateLimitPause {
+                account: observation.account.clone(),
+                until: after(now, wait),
+                grants_before: self.grants.len(),
+                permits_before: self.permits.len(),
+            });
         }
     }
 

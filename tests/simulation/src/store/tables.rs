@@ -43,6 +43,8 @@ pub(crate) struct Tables {
     /// what the checks go by.
     pub(crate) grants: Vec<Grant>,
     pub(crate) rate_limit_pauses: Vec<RateLimitPause>,
+    /// Every permit for a request that needs no claim, in order.
+    pub(crate) permits: Vec<Permitted>,
     /// The workers that run.
     pub(crate) alive: BTreeSet<u64>,
     /// Who makes the present call; 0 is nobody of the workers.
@@ -152,6 +154,19 @@ pub(crate) struct RateLimitPause {
     pub(crate) until: i64,
     /// How many claims had been granted by then.
     pub(crate) grants_before: usize,
+    /// How many permits had been given by then.
+    pub(crate) permits_before: usize,
+}
+
+/// The right to send one request that creates no cases, as it was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Permitted {
+    /// To which worker.
+    pub(crate) to: u64,
+    pub(crate) account: String,
+    pub(crate) at: i64,
+    /// Whether a request was seen that it allowed.
+    pub(crate) used: bool,
 }
 
 impl Tables {

@@ -2,6 +2,7 @@
 
 mod course;
 mod misread;
+mod permits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -283,6 +284,9 @@ impl Transport for TestmoOf {
             self.testmo.check_claim(self.worker, &account, &request);
             Pushing::begin(self.testmo.clone(), &account)
         });
+        if !pushing {
+            self.testmo.check_permit(self.worker, &account, &request);
+        }
         let course = Course::draw(&self.testmo.weather, &self.testmo.config, purpose);
         let looks = purpose == Purpose::Reads && call.path.contains("/cases?");
         let end = self.fuse.hold(self.send(Sent { account, request, course })).await;
