@@ -39,10 +39,10 @@ pub(super) struct TailArguments {
     /// Only events of this tenant
     #[arg(long)]
     tenant: Option<TenantId>,
-    /// End after so many events
+    /// End after N events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// End after this time, such as 30s or 5m; an error when --count was not reached
+    /// End after this time, such as 30s or 5m; an error if --count was not reached by then
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
     /// Print each event as one line of JSON

@@ -19,7 +19,7 @@ Next:
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Create an empty store beside an existing master key: the former store was lost, or the key was copied here
+    /// Create an empty store although a master key exists: use it if the former store was lost, or the key was copied here
     #[arg(long)]
     new_store: bool,
 }

@@ -59,7 +59,9 @@ Exit codes:
   1  the command found a problem that needs your attention
   2  the command line or the configuration is wrong
   3  the broker, the store or the worker cannot be reached
-  4  the worker's store was moved, deleted or replaced under it";
+  4  the worker's store was moved, deleted or replaced under it
+  5  the worker stopped on request, but something had to be cut when the drain time was over
+130  interrupted by a second signal";
 
 /// Carries batches of generated test cases from RabbitMQ into Testmo
 #[derive(Debug, Parser)]
@@ -98,7 +100,7 @@ enum Command {
     /// Watch the events about batches, connections and API keys
     #[command(subcommand)]
     Events(events::Command),
-    /// Show the batches that were sent to Testmo
+    /// Show batches, their cases and their events
     #[command(subcommand)]
     Batches(batches::Command),
     /// Show and discard the batches that cannot be delivered now

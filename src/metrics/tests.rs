@@ -73,7 +73,7 @@ fn the_page_about_metrics_says_what_there_is() {
         std::fs::write(&file, page()).unwrap();
     }
     let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(written == page(), "docs/metrics.md is out of date; type: UPDATE_DOCS=1 cargo test --lib metrics");
+    assert!(written == page(), "docs/metrics.md is out of date: run `UPDATE_DOCS=1 cargo test --lib metrics`");
 }
 
 #[test]

@@ -79,8 +79,8 @@ impl Dialer {
     }
 
     async fn dial_patiently(&self, endpoint: &Endpoint) -> Result<Connection, ApiError> {
-        let name = ServerName::try_from(endpoint.host.clone());
-        let name = name.map_err(|_| ApiError::Unreachable("the host name is malformed".into()))?;
+        // What cannot be a name in DNS is not known there.
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| ApiError::UnknownHost)?;
         let addresses = resolve(&endpoint.host, endpoint.port, !endpoint.is_listed).await.map_err(resolve_trouble)?;
         let stream = connect(addresses).await.map_err(|error| socket_trouble(&error))?;
         keep_alive(&stream).map_err(|error| socket_trouble(&error))?;

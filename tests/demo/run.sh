@@ -135,8 +135,8 @@ courier shelf list
 
 heading "Cases in Testmo"
 found=$(in_testmo)
-echo "$found of $cases, one is refused; although one account was throttled, one batch came twice,"
-echo "and one request was answered with an error after its cases had been created"
+echo "$found of the $cases valid cases arrived, and one was refused, although one account was throttled,"
+echo "one batch came twice, and one request was answered with an error after its cases had been created"
 
 heading "Metrics"
 # The counters that moved.

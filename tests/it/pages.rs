@@ -140,7 +140,10 @@ fn every_command_that_the_pages_name_exists() {
 fn the_readme_counts_the_reasons_and_quotes_their_remedies() {
     let (readme, reasons) = (page("README.md"), page("docs/reasons.md"));
     let count = reasons.lines().filter(|line| line.starts_with("| `")).count();
-    assert!(readme.contains(&format!("There are {count} [reasons]")), "there are {count} reasons");
+    assert!(
+        readme.contains(&format!("There are {count} [reasons]")),
+        "README.md says another number: write \"There are {count} [reasons]\""
+    );
     let remedies = readme.lines().filter_map(|line| line.trim_start().strip_prefix("→ "));
     let remedies: Vec<&str> = remedies.map(|remedy| remedy.trim_end_matches([';', ' ', '…'])).collect();
     assert!(!remedies.is_empty());

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Every exit code.
 #[cfg(test)]
-pub(crate) const EXIT_CODES: [u8; 6] = [0, 1, 2, 3, 4, 130];
+pub(crate) const EXIT_CODES: [u8; 7] = [0, 1, 2, 3, 4, 5, 130];
 
 /// Why a command has failed.
 #[derive(Debug)]
@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn each_kind_of_failure_has_its_exit_code() {
         let unreachable = ConnectError::Unreachable { target: "amqp://h".into(), cause: "refused".into() };
-        let table: [(Failure, u8); 9] = [
+        let words = || Words { what: "something".into(), remedy: None };
+        let table: [(Failure, u8); 12] = [
             (Failure::Unread, 0),
             (Failure::Printed, 1),
             (PublishError::TooLarge { bytes: 2, limit: 1 }.into(), 1),
@@ -139,6 +140,9 @@ mod tests {
             (unreachable.into(), 3),
             (StoreError::Closed.into(), 3),
             (StoreError::Away("refused".into()).into(), 3),
+            (Failure::StoreLost(words()), 4),
+            (Failure::Cut(words()), 5),
+            (Failure::Interrupted, 130),
         ];
         for (failure, code) in table {
             assert_eq!(failure.exit_code(), code, "{failure:?}");

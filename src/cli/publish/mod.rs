@@ -19,7 +19,7 @@ use super::output::Output;
 use super::table::counted;
 
 const EXAMPLES: &str = "\
-Every file is first checked as by `lint`. If one of the files has a fault, nothing is published.
+Unless --raw is given, each file is checked first, as `lint` does. If one of them has a fault, nothing is published.
 
 Examples:
   testmo-courier publish batch.json

@@ -12,8 +12,8 @@ use super::plan::{end, entries, print_skipped};
 use super::selection::Selected;
 
 const EXAMPLES: &str = "\
-The message is removed permanently. A batch without an outcome becomes discarded: an event reports that, and if the
-batch is published again, it is not sent.
+The message is removed permanently. A batch that has no outcome yet is marked discarded. An event reports this, and a
+copy that is published later is not sent.
 
 Examples:
   testmo-courier shelf discard 0000001a

@@ -13,7 +13,7 @@ use super::super::output::Output;
 use super::super::table::counted;
 
 const EXAMPLES: &str = "\
-While you decide, the tenant is paused, for at most 10 minutes. The connection is removed only if no request with the
+The tenant is paused while the command waits for your answer; the pause ends by itself after 10 minutes. The connection is removed only if no request with the
 tenant's cases is in flight and no outcome is unknown. --purge discards the tenant's batches on the shelf as `shelf
 discard` does, with an event for each; if the command is interrupted, run it again. The records of finished batches
 stay, so that none of them is delivered a second time.
@@ -28,7 +28,7 @@ const MOST_SHOWN: usize = 10;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Whose connection
+    /// The tenant whose connection this is
     tenant: TenantId,
     /// Also discard the tenant's batches on the shelf
     #[arg(long)]

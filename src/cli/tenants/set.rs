@@ -31,7 +31,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Whose connection
+    /// The tenant whose connection this is
     tenant: TenantId,
     /// The base URL of the Testmo instance, such as `https://acme.testmo.net`
     #[arg(long, value_name = "URL")]

@@ -16,7 +16,7 @@ use super::super::time_format::{both, expiry};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Whose connection
+    /// The tenant whose connection this is
     tenant: TenantId,
     /// Print JSON, for programs
     #[arg(long)]

@@ -23,7 +23,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Whose connection
+    /// The tenant whose connection this is
     #[arg(required_unless_present = "all")]
     tenant: Option<TenantId>,
     /// Verify the connections of all tenants

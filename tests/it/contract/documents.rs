@@ -40,8 +40,10 @@ fn reasons() -> String {
     );
     for reason in Reason::ALL {
         let waits_for = match reason.class() {
+            _ if *reason == Reason::Suspect => "nothing: it is tried alone automatically",
+            _ if *reason == Reason::CrashLoop => "a person's decision",
             Class::Connection => "the connection to be fixed",
-            Class::Account => "Testmo (retried automatically)",
+            Class::Account => "nothing: it is retried automatically",
             Class::Message => "a new message",
             Class::Case => "the case, fixed and published again",
             Class::Person => "a person's decision",

@@ -215,7 +215,8 @@ fn a_flood_of_an_unknown_tenant_holds_nobody_up() {
     // Every commit takes long.
     let actions = vec![(ms(10), Action::Lag { time: ms(500) })];
     let limits = Limits { prefetch: 200, ..calm().limits };
-    let plan = Plan { tenants: vec![unknown, known], batches, actions, limits, healed: ms(90_000), ..calm() };
+    let rates = Rates { store_takes: Some(ms(10)), ..Rates::default() };
+    let plan = Plan { tenants: vec![unknown, known], batches, actions, rates, limits, healed: ms(90_000), ..calm() };
     let outcome = run::run(&plan, true);
     assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
     let delivered = &outcome.timeline[place_of(&outcome.timeline, ["t1/good", " delivered"])];
