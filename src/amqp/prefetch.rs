@@ -56,7 +56,7 @@ impl Prefetch {
         load.of_subscription >= u64::from(self.present)
     }
 
-    /// Returns with how many messages at once to subscribe anew, if that is better than to go on.
+    /// Returns how many messages a new subscription should take at once, if one is better than the present one.
     pub(super) fn next(&self, load: Load) -> Option<u16> {
         let part = self.memory / PART;
         let bytes_of = |messages: u16| self.largest.saturating_mul(u64::from(messages));

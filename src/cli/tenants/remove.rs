@@ -13,8 +13,8 @@ use super::super::output::Output;
 use super::super::table::counted;
 
 const EXAMPLES: &str = "\
-The tenant is paused while the command waits for your answer; the pause ends by itself after 10 minutes. The connection is removed only if no request with the
-tenant's cases is in flight and no outcome is unknown. --purge discards the tenant's batches on the shelf as `shelf
+The tenant is paused while the command waits for your answer, for at most 10 minutes. The connection is removed only if
+no request with the tenant's cases is in flight and no outcome is unknown. --purge discards the tenant's batches on the shelf as `shelf
 discard` does, with an event for each; if the command is interrupted, run it again. The records of finished batches
 stay, so that none of them is delivered a second time.
 
