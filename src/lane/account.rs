@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Limits;
+use super::doubt::Doubt;
 use super::queue::{Pick, Queue, Waiting};
 use super::throughput::Throughput;
 use super::ticket::{QueuePosition, Report, RequestOutcome, Ticket};
@@ -38,6 +39,9 @@ pub(super) struct Lane<E> {
     /// Nothing starts before this, because other workers use up the limit; always a short time.
     hold: Option<Instant>,
     throughput: Throughput,
+    doubt: Doubt,
+    /// Whether the lane waits until accounts that may hang have fewer requests under way.
+    pub(super) is_held: bool,
     /// Whether the lane is among those that may have something to start.
     pub(super) is_ready: bool,
     /// When the lane is checked again.
@@ -65,6 +69,8 @@ impl<E> Lane<E> {
             backed_off_at: None,
             hold: None,
             throughput: Throughput::new(),
+            doubt: Doubt::default(),
+            is_held: false,
             is_ready: false,
             wake: None,
         }
@@ -109,6 +115,7 @@ impl<E> Lane<E> {
             match queue.pick(limits, now, patience) {
                 Pick::Go(parts) => {
                     queue.in_flight += 1;
+                    self.doubt.began(self.in_flight, now);
                     self.in_flight += 1;
                     let last = queue.bisect.is_exhausted_by(parts.iter().map(|(_, count)| count).sum());
                     if queue.is_empty() {
@@ -146,6 +153,7 @@ impl<E> Lane<E> {
     /// Records how the work on a tenant's pack ended; returns whether answers have become slow.
     pub(super) fn finished(&mut self, tenant: &TenantId, report: &Report, now: Instant) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.doubt.ended(report, self.throughput.usual(), now);
         let mut slow = false;
         if let Some(push) = report.push {
             if push.end == RequestOutcome::Created {
@@ -155,7 +163,7 @@ impl<E> Lane<E> {
                 match push.end {
                     RequestOutcome::Created => queue.bisect.created(),
                     RequestOutcome::RefusedWhole { counts } => queue.refused(push.cases, counts, now),
-                    RequestOutcome::Other => {}
+                    RequestOutcome::Unanswered | RequestOutcome::Other => {}
                 }
             }
         }
@@ -168,6 +176,11 @@ impl<E> Lane<E> {
             }
         }
         slow
+    }
+
+    /// Returns whether the account may hang.
+    pub(super) fn may_hang(&self, now: Instant) -> bool {
+        self.doubt.may_hang(self.in_flight, self.throughput.usual(), now)
     }
 
     /// Lets nothing start until `until`; a rate-limit pause never ends earlier than it was set to.
@@ -206,7 +219,7 @@ impl<E> Lane<E> {
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let no_work = self.in_flight == 0 && self.turns.is_empty() && self.later.is_empty();
         let no_search = self.queues.values().all(|queue| queue.is_forgettable(now));
-        no_work && no_search && self.backing_off_until(now).is_none()
+        no_work && no_search && self.backing_off_until(now).is_none() && !self.doubt.is_remembered(now)
     }
 
     /// Returns how many requests can be sent soon.

@@ -18,6 +18,10 @@ pub struct Lanes<E> {
     lanes: BTreeMap<Arc<str>, Lane<E>>,
     /// Accounts that may have something to start, in the order of their turns.
     ready: VecDeque<Arc<str>>,
+    /// Accounts with requests under way.
+    busy: BTreeSet<Arc<str>>,
+    /// Accounts that may hang, and wait until such accounts have fewer requests under way.
+    held: VecDeque<Arc<str>>,
     /// When the other accounts are checked again.
     wakes: BTreeSet<(Instant, Arc<str>)>,
     limits: Limits,
@@ -32,6 +36,8 @@ impl<E> Lanes<E> {
         Self {
             lanes: BTreeMap::new(),
             ready: VecDeque::new(),
+            busy: BTreeSet::new(),
+            held: VecDeque::new(),
             wakes: BTreeSet::new(),
             limits,
             in_flight: 0,
@@ -61,12 +67,22 @@ impl<E> Lanes<E> {
             self.make_ready(&account);
         }
         while self.in_flight < self.limits.in_flight {
+            if self.ready.is_empty() && self.has_room_for_doubt(now) {
+                self.release_held();
+            }
             let account = self.ready.pop_front()?;
+            let has_room = self.has_room_for_doubt(now);
             let Some(lane) = self.lanes.get_mut(&account) else { continue };
             lane.is_ready = false;
+            if !has_room && lane.may_hang(now) {
+                lane.is_held = true;
+                self.held.push_back(account);
+                continue;
+            }
             match lane.take(now, &self.limits) {
                 Turn::Go(tenant, parts, last_try) => {
                     self.in_flight += 1;
+                    self.busy.insert(account.clone());
                     self.bytes -= parts.iter().map(|(waiting, _)| waiting.ticket.bytes).sum::<usize>();
                     self.make_ready(&account);
                     let parts = parts.into_iter().map(|(waiting, count)| (waiting.entry, count)).collect();
@@ -84,8 +100,36 @@ impl<E> Lanes<E> {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(lane) = self.lanes.get_mut(account) else { return false };
         let slow = lane.finished(tenant, report, now);
+        if lane.in_flight == 0 {
+            self.busy.remove(account);
+        }
+        if std::mem::take(&mut lane.is_held) {
+            self.held.retain(|held| held != account);
+        }
         self.make_ready(account);
+        // Accounts that always have something to start must not keep one that is held from its turn.
+        self.release_held();
         slow
+    }
+
+    /// Returns whether an account that may hang may start one more request: all such accounts together never have the
+    /// last quarter of the worker's requests, so that they cannot stop the others.
+    fn has_room_for_doubt(&self, now: Instant) -> bool {
+        let most = self.limits.in_flight - self.limits.in_flight / 4;
+        if self.in_flight < most {
+            return true;
+        }
+        let lanes = self.busy.iter().filter_map(|account| self.lanes.get(account));
+        lanes.filter(|lane| lane.may_hang(now)).map(|lane| lane.in_flight).sum::<usize>() < most
+    }
+
+    /// Gives the account that has been held longest its turn.
+    fn release_held(&mut self) {
+        let Some(account) = self.held.pop_front() else { return };
+        if let Some(lane) = self.lanes.get_mut(&account) {
+            lane.is_held = false;
+        }
+        self.make_ready(&account);
     }
 
     /// Lets nothing start for an account until `until`; a rate-limit pause never ends earlier than it was set to.
@@ -210,7 +254,7 @@ impl<E> Lanes<E> {
     }
 
     fn make_ready(&mut self, account: &Arc<str>) {
-        if let Some(lane) = self.lanes.get_mut(account).filter(|lane| !lane.is_ready) {
+        if let Some(lane) = self.lanes.get_mut(account).filter(|lane| !lane.is_ready && !lane.is_held) {
             lane.is_ready = true;
             self.ready.push_back(account.clone());
         }

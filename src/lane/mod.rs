@@ -7,12 +7,14 @@
 //! | `account` | decides which tenant's turn it is, and which entries cannot be sent soon |
 //! | `queue` | decides which of a tenant's cases go into the next request |
 //! | `bisect` | finds the case that made Testmo refuse a whole request |
+//! | `doubt` | decides whether an account may hang |
 //! | `throughput` | measures how fast an account takes requests |
 //!
 //! Invariant: lanes are a value. They start nothing, wait for nothing and read no clock.
 
 mod account;
 mod bisect;
+mod doubt;
 mod lanes;
 mod queue;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tests that lanes keep turns, order and limits in any sequence of events.
 
 mod halving;
+mod hanging;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -170,8 +171,13 @@ fn first_tries_go_by_arrival_and_what_is_tried_again_gets_a_turn_in_ten() {
 fn no_more_is_under_way_than_the_account_the_worker_and_the_shared_limit_bear() {
     let now = Instant::now();
     let all: Vec<(&str, &str, u32)> =
-        ["a", "b", "c", "d", "e"].into_iter().flat_map(|account| (0..5).map(move |n| (account, "x", n))).collect();
+        ["a", "b", "c", "d", "e"].into_iter().flat_map(|account| (0..6).map(move |n| (account, "x", n))).collect();
     let mut full = lanes(ONE_BY_ONE, &all, now);
+    // Each account has answered before.
+    for _ in 0..5 {
+        let pack = full.next(now).unwrap();
+        full.finished(&pack.account, &pack.tenant, &created(1), now);
+    }
     let started: Vec<Pack<u32>> = std::iter::from_fn(|| full.next(now)).collect();
     assert_eq!(started.len(), 8);
     assert!(["a", "b", "c", "d"].iter().all(|a| started.iter().filter(|pack| *pack.account == **a).count() <= 2));

@@ -104,6 +104,8 @@ pub enum RequestOutcome {
         /// Whether the connection may be at fault.
         counts: bool,
     },
+    /// No answer was received in time.
+    Unanswered,
     /// Any other outcome.
     Other,
 }

@@ -62,7 +62,7 @@ pub(super) async fn send(
         keep_canary(delivery, &shares, &result, started);
         note_created(delivery, connection);
     }
-    feedback.push = Some(RequestReport { cases: sent, took, end: outcome_of(&verdict) });
+    feedback.push = Some(RequestReport { cases: sent, took, end: outcome_of(&result, &verdict) });
     let end = RequestEnd { push, result, verdict, connection };
     record_end(delivery, shares, &end, feedback).await
 }
@@ -82,7 +82,10 @@ fn measure(context: &WorkerContext, result: &CreateResult, took: Duration, sent:
 }
 
 /// Returns what the lane has to know of a verdict.
-fn outcome_of(verdict: &Verdict) -> RequestOutcome {
+fn outcome_of(result: &CreateResult, verdict: &Verdict) -> RequestOutcome {
+    if matches!(result, Err(ApiError::TimedOut)) {
+        return RequestOutcome::Unanswered;
+    }
     match verdict {
         Verdict::Created => RequestOutcome::Created,
         Verdict::Halve { reason, .. } => RequestOutcome::RefusedWhole { counts: *reason == Reason::CaseRefused },
