@@ -125,13 +125,16 @@ async fn without_a_broker_a_publish_is_refused_as_not_sent() {
 async fn a_broker_short_of_memory_is_visible_and_acknowledgements_still_flow() {
     let broker = Broker::start();
     let mut stage = Setup::new(&broker, "alarm").declared().await;
+    let patient_publisher = stage.publisher();
+    for n in 0..5 {
+        patient_publisher.publish(batch(n)).await.expect("a stored message");
+    }
     stage.config.publish_timeout = Duration::from_secs(1);
     stage.config.confirm_timeout = Duration::from_secs(1);
     let publisher = stage.publisher();
+    // It has open channels, and if this message is sent more than once, it is not among those that are counted.
+    publish_at_last(&publisher, message("testmo.cases", "bach.acme", 1)).await;
     let mut intake = stage.intake("testmo.cases", 10);
-    for n in 0..5 {
-        publisher.publish(batch(n)).await.expect("a stored message");
-    }
     broker.ctl(&["set_vm_memory_high_watermark", "0.00001"]);
     let mut status = publisher.status();
     let unclear = publisher.publish(batch("while blocked")).await;
