@@ -13,8 +13,11 @@ use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::unit::panicked;
 
-/// How long an event waits that the broker did not take, and a routing key whose probe came to no end.
+/// How long an event waits that the broker does not take, and a routing key whose probe came to no end.
 pub(super) const PAUSE: Duration = Duration::from_secs(30);
+/// How long an event waits that the broker could not take just then: an outage of the broker must not outlive itself.
+/// Without a connection nothing is tried.
+pub(super) const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The ends that are being stored.
 pub(super) struct Ends {
@@ -29,19 +32,22 @@ impl Ends {
 
     /// Starts to store how the publishing of events ended, once the ends before are stored.
     pub(super) async fn store(&mut self, ends: Vec<(OutboxEvent, End)>) {
-        let (mut sent, mut returned, mut behind, mut postponed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut sent, mut returned, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut postponed, mut delayed) = (Vec::new(), Vec::new());
         for (event, end) in ends {
             match end {
                 End::Confirmed => sent.push(event),
                 End::Returned => returned.push(event),
                 End::Behind => behind.push(event),
+                End::NotNow => delayed.push(event),
                 End::NotTaken => postponed.push(event),
             }
         }
         if !sent.is_empty() {
             failpoint::after(Failpoint::Publish);
         }
-        for (result, events) in [("confirmed", &sent), ("unroutable", &returned), ("failed", &postponed)] {
+        let counts = [("confirmed", &sent), ("unroutable", &returned), ("failed", &postponed), ("failed", &delayed)];
+        for (result, events) in counts {
             self.context.metrics.event_publishes.with_label_values(&[result]).inc_by(events.len() as u64);
         }
         self.stored().await;
@@ -49,6 +55,7 @@ impl Ends {
         self.storing.spawn(async move {
             context.store.mark_sent(&sent).await?;
             context.store.set_aside(&returned, &behind).await?;
+            context.store.postpone(&delayed, SHORT_PAUSE).await?;
             context.store.postpone(&postponed, PAUSE).await
         });
     }

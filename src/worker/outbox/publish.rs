@@ -17,7 +17,9 @@ pub(super) enum End {
     Returned,
     /// It was not published, because no queue is bound for an earlier one.
     Behind,
-    /// The broker did not take it.
+    /// The broker could not take it just then.
+    NotNow,
+    /// The broker does not take it until something is changed.
     NotTaken,
 }
 
@@ -30,24 +32,28 @@ pub(super) fn by_subject(events: Vec<OutboxEvent>) -> BTreeMap<String, Vec<Outbo
     by_subject
 }
 
-/// Publishes one event. If that panics, the outcome is unknown.
+/// Publishes one event; `None` if that panics: the outcome is unknown, and the next try may panic again.
 pub(super) async fn publish(
     context: &WorkerContext,
     publisher: &dyn Publish,
     event: &OutboxEvent,
-) -> Result<(), PublishError> {
+) -> Option<Result<(), PublishError>> {
     let publishing = async {
         may_panic("publish", &event.subject);
         publisher.publish(outgoing(context, event)).await
     };
-    guarded(publishing).await.unwrap_or_else(|panic| {
-        let cause = panicked(context, Task::OutboxRelay, &event.id, panic).to_string();
-        Err(PublishError::Unknown { cause })
-    })
+    match guarded(publishing).await {
+        Ok(published) => Some(published),
+        Err(panic) => {
+            panicked(context, Task::OutboxRelay, &event.id, panic);
+            None
+        }
+    }
 }
 
 /// Returns how the publishing of an event ended, and logs it.
-pub(super) fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -> End {
+pub(super) fn end_of(published: Option<Result<(), PublishError>>, event: &OutboxEvent) -> End {
+    let Some(published) = published else { return End::NotTaken };
     match published {
         Ok(()) => End::Confirmed,
         Err(PublishError::Unroutable { .. }) => {
@@ -58,11 +64,17 @@ pub(super) fn end_of(published: Result<(), PublishError>, event: &OutboxEvent) -
             );
             End::Returned
         }
+        Err(error @ (PublishError::Unknown { .. } | PublishError::Unavailable { .. })) => {
+            tracing::warn!(
+                event = event.id, event_type = event.kind, %error,
+                "an event could not be published; it waits for the broker"
+            );
+            End::NotNow
+        }
+        // A full queue is often full for long, and then very many events may wait for it.
         Err(
             error @ (PublishError::Refused { .. }
             | PublishError::Forbidden { .. }
-            | PublishError::Unknown { .. }
-            | PublishError::Unavailable { .. }
             | PublishError::TooLarge { .. }
             | PublishError::Malformed { .. }),
         ) => {
@@ -87,5 +99,41 @@ fn outgoing(context: &WorkerContext, event: &OutboxEvent) -> Outgoing {
         timestamp_secs: u64::try_from(event.created_at / 1_000).ok(),
         is_event: true,
         ..Outgoing::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_broker_does_not_take_waits_for_long() {
+        let event = OutboxEvent {
+            id: "e-1".into(),
+            kind: "k".into(),
+            routing_key: "r".into(),
+            subject: "acme/b-1".into(),
+            body: "{}".into(),
+            created_at: 0,
+            due_at: 0,
+            unbound: false,
+        };
+        let (exchange, text, cause) = (|| "testmo.events".to_owned(), || "no".to_owned(), || "a stall".to_owned());
+        let unroutable =
+            PublishError::Unroutable { exchange: exchange(), routing_key: "r".into(), code: 312, text: text() };
+        assert!(matches!(end_of(Some(Ok(())), &event), End::Confirmed));
+        assert!(matches!(end_of(None, &event), End::NotTaken), "a panic may come again");
+        assert!(matches!(end_of(Some(Err(unroutable)), &event), End::Returned));
+        for error in [PublishError::Unknown { cause: cause() }, PublishError::Unavailable { cause: cause() }] {
+            assert!(matches!(end_of(Some(Err(error)), &event), End::NotNow), "an outage is over when it is over");
+        }
+        for error in [
+            PublishError::Refused { exchange: exchange() },
+            PublishError::Forbidden { exchange: exchange(), code: 403, text: text() },
+            PublishError::TooLarge { bytes: 2, limit: 1 },
+            PublishError::Malformed { field: "subject" },
+        ] {
+            assert!(matches!(end_of(Some(Err(error)), &event), End::NotTaken));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::ends::{Ends, PAUSE};
+use super::ends::{Ends, PAUSE, SHORT_PAUSE};
 use super::publish::End;
 use super::publishing::{AT_ONCE, Publishing, unit};
 use super::unbound::{Probed, probe_all};
@@ -14,6 +14,8 @@ use crate::store::unbound::Released;
 
 /// How often the store is searched for events that a crash or an outage left.
 const SWEEP: Duration = Duration::from_secs(5);
+/// The longest time for which events are for one worker alone. They wait as long after a crash while they were published.
+const LONGEST_TAKEN: Duration = Duration::from_secs(10);
 /// How often routing keys are probed that no queue was bound for.
 const PROBE: Duration = Duration::from_secs(1);
 /// The most routing keys that are probed in a second.
@@ -35,7 +37,11 @@ pub(super) async fn publish_stored(publishing: &Publishing, stop: &CancellationT
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            changed = reachable.changed(), if !gone => (is_due, gone) = (true, changed.is_err()),
+            changed = reachable.changed(), if !gone => {
+                (is_due, gone) = (true, changed.is_err());
+                // What was on its way when the connection ended is due by then.
+                sweep.reset_after(2 * SHORT_PAUSE);
+            }
             () = context.outbox_wanted.notified() => is_due = true,
             _ = sweep.tick() => is_due = true,
             () = tokio::time::sleep_until(stored.probe_at), if up => {}
@@ -95,7 +101,7 @@ impl StoredEvents<'_> {
     /// which is allowed.
     fn taken_for(&self) -> Duration {
         let amqp = &self.publishing.context.config.amqp;
-        2 * (amqp.publish_timeout + amqp.confirm_timeout)
+        LONGEST_TAKEN.min(2 * (amqp.publish_timeout + amqp.confirm_timeout))
     }
 
     /// Probes routing keys that no queue was bound for, each with the first event that waits.
@@ -116,7 +122,7 @@ impl StoredEvents<'_> {
             match attempt {
                 Some((event, end @ (End::Confirmed | End::Returned))) => ends.push((event, end)),
                 // It goes on waiting, and its key is probed again later.
-                Some((_, End::NotTaken | End::Behind)) => {
+                Some((_, End::NotNow | End::NotTaken | End::Behind)) => {
                     self.publishing.context.metrics.event_publishes.with_label_values(&["failed"]).inc();
                 }
                 None => {}

@@ -65,7 +65,12 @@ pub(super) async fn probe_all(context: &WorkerContext, publisher: &dyn Publish, 
         // A queue that is full is bound; and an event that cannot be published must not keep the others waiting.
         let is_bound = matches!(
             published,
-            Ok(()) | Err(PublishError::Refused { .. } | PublishError::TooLarge { .. } | PublishError::Malformed { .. })
+            Some(
+                Ok(())
+                    | Err(PublishError::Refused { .. }
+                        | PublishError::TooLarge { .. }
+                        | PublishError::Malformed { .. })
+            )
         );
         let end = end_of(published, &event);
         Probed { routing_key, is_bound, attempt: Some((event, end)) }

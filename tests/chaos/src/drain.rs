@@ -10,14 +10,13 @@ use testmo_courier::app::replay;
 use testmo_courier::batch::Reason;
 use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, ShelfState, Shelved};
 use testmo_courier::store::{LedgerStore, StoreError};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
+use crate::budget::Budget;
 use crate::check::late;
 use crate::plan::{Action, Plan, TENANTS};
 use crate::stage::Stage;
 
-/// The longest that draining may take: longer than the longest rate-limit pause of an account.
-const DRAIN: Duration = Duration::from_secs(150);
 /// How long no event must arrive before the events count as complete.
 const SILENCE: Duration = Duration::from_millis(300);
 /// The longest that a request may still be in flight at the stand-in.
@@ -32,10 +31,11 @@ pub(crate) type Heard = BTreeMap<String, Vec<Value>>;
 /// Waits until nothing is left to do, and stops the workers.
 pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Heard> {
     let mut heard = Heard::new();
-    let deadline = Instant::now() + DRAIN;
+    let mut budget = Budget::from_now(stage, plan.form.late);
     let mut told = Vec::new();
     loop {
         stage.check_workers()?;
+        budget.extend(stage).await;
         hear(stage, &mut heard).await?;
         let mut left = match left(plan, stage, &heard).await {
             Ok(left) => left,
@@ -56,8 +56,9 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Hear
         if left.is_empty() {
             break;
         }
-        ensure!(Instant::now() < deadline, "not drained in time: {}", left.join("; "));
+        ensure!(!budget.is_over(), "not drained in time: {}", left.join("; "));
     }
+    stage.timeline.note(format!("nothing is left after {}", budget.so_far()));
     for worker in &mut stage.workers {
         worker.end().await?;
     }

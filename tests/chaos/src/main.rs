@@ -1,6 +1,7 @@
 //! Breaks everything around real workers by seeded plans, and checks that nothing is lost and nothing is created twice.
 
 mod batches;
+mod budget;
 mod check;
 mod drain;
 mod draw;

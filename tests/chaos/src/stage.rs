@@ -21,7 +21,7 @@ use crate::people::People;
 use crate::plan::{Link, Plan, TENANTS};
 use crate::proxy::Proxy;
 use crate::timeline::Timeline;
-use crate::worker::Worker;
+use crate::worker::{DRAIN_TIMEOUT, Worker};
 
 /// The queue in which every event is kept.
 const EVENTS: &str = "chaos.events";
@@ -82,7 +82,7 @@ impl Stage {
         // The harness uses the broker and the store directly, because its own publishing and checking is not under
         // test.
         let [direct_store, workers_store] = urls;
-        let origins = TENANTS.map(|tenant| format!("http://{}/{tenant}", testmo_proxy.address));
+        let origins = TENANTS.map(|tenant| origin(&testmo_proxy, tenant));
         let amqp_url = |port: u16| format!("amqp://guest:guest@127.0.0.1:{port}/{name}");
         let mut environment = environment(dir, &origins.join(","), &amqp_url(broker_proxy.address.port()));
         environment.insert("COURIER_STORE__URL".into(), workers_store);
@@ -107,7 +107,9 @@ impl Stage {
         let timeline = Timeline::begin();
         let worker = |(n, crash): (usize, &Option<_>)| {
             let log = dir.join(format!("worker-{n}.log"));
-            let (environment, program) = (environment.clone(), PathBuf::from(program));
+            let (mut environment, program) = (environment.clone(), PathBuf::from(program));
+            // Each replica is an instance of its own, whose ends decide how it starts.
+            environment.insert("COURIER_WORKER__NAME".into(), format!("w{n}"));
             Worker::waiting(n.to_string(), environment, program, log, crash.clone(), timeline.clone())
         };
         let workers = plan.orders.iter().enumerate().map(worker).collect();
@@ -140,6 +142,11 @@ impl Stage {
             Link::Testmo => Ok(&self.testmo_proxy),
             Link::Store => self.store_proxy.as_ref().context("a store that is reached over the network"),
         }
+    }
+
+    /// Returns the origin under which the workers know a tenant's account.
+    pub(crate) fn origin(&self, tenant: &str) -> String {
+        origin(&self.testmo_proxy, tenant)
     }
 
     pub(crate) fn open_links(&self) {
@@ -187,6 +194,10 @@ impl Stage {
     }
 }
 
+fn origin(proxy: &Proxy, tenant: &str) -> String {
+    format!("http://{}/{tenant}", proxy.address)
+}
+
 /// Returns settings with which waits of minutes in production take seconds.
 fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, String> {
     let path = |name: &str| dir.join(name).display().to_string();
@@ -214,7 +225,7 @@ fn environment(dir: &Path, origins: &str, amqp_url: &str) -> BTreeMap<String, St
         ("COURIER_RETRY__SHELF_BACKOFF_MAX", "1s".into()),
         ("COURIER_SHELF__POLL_INTERVAL", "200ms".into()),
         ("COURIER_SHELF__LEASE_DURATION", "10s".into()),
-        ("COURIER_WORKER__DRAIN_TIMEOUT", "3s".into()),
+        ("COURIER_WORKER__DRAIN_TIMEOUT", format!("{}s", DRAIN_TIMEOUT.as_secs())),
         ("COURIER_OBSERVE__LISTEN", "127.0.0.1:0".into()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

@@ -13,8 +13,12 @@ use tokio::time::{Instant, timeout};
 use crate::plan::Crash;
 use crate::timeline::Timeline;
 
-/// The longest that a worker may take to stop: its drain time, and the time to close its connections.
-const LONGEST_STOP: Duration = Duration::from_secs(30);
+/// `worker.drain_timeout` of the workers.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest that a worker may take to stop, in every state.
+const LONGEST_STOP: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(5));
+/// A worker that ends uncleanly soon after its start waits before the next one, twice as long each time.
+const LONGEST_START_DELAY: Duration = Duration::from_secs(60);
 /// How long after a crash or a failed start a worker is started again.
 const RESTART: Duration = Duration::from_millis(500);
 /// The age below which a worker may not yet handle signals.
@@ -33,6 +37,8 @@ pub(crate) struct Worker {
     program: PathBuf,
     log: PathBuf,
     timeline: Timeline,
+    /// How often in succession it ended uncleanly.
+    unclean_ends: u32,
 }
 
 enum Life {
@@ -52,7 +58,15 @@ impl Worker {
         timeline: Timeline,
     ) -> Self {
         let life = Life::Away { until: Instant::now(), then: crash };
-        Self { name, life, environment, program, log, timeline }
+        Self { name, life, environment, program, log, timeline, unclean_ends: 0 }
+    }
+
+    /// Returns the longest time for which the worker may wait at its start because of its earlier ends.
+    pub(crate) fn start_delay(&self) -> Duration {
+        match self.unclean_ends.checked_sub(2) {
+            None => Duration::ZERO,
+            Some(doublings) => Duration::from_secs(1 << doublings.min(6)).min(LONGEST_START_DELAY),
+        }
     }
 
     fn spawn(&self, crash: Option<&Crash>) -> anyhow::Result<Child> {
@@ -72,7 +86,10 @@ impl Worker {
         let next = Life::Away { until: Instant::now() + away, then };
         match std::mem::replace(&mut self.life, next) {
             // The worker may already have ended.
-            Life::Running { mut child, .. } | Life::Stopping { mut child, .. } => drop(child.kill().await),
+            Life::Running { mut child, .. } | Life::Stopping { mut child, .. } => {
+                self.unclean_ends += 1;
+                drop(child.kill().await);
+            }
             Life::Away { until, then } => self.life = Life::Away { until, then },
         }
     }
@@ -115,6 +132,7 @@ impl Worker {
                 let crash = crash.take();
                 ensure!(ordered || could_not_start, "worker {} ended by itself with {status}", self.name);
                 let how = if ordered { format!("crashed as ordered, {crash:?}") } else { format!("{status}") };
+                self.unclean_ends += 1;
                 self.timeline.note(format!("worker {}: {how}", self.name));
                 self.life = Life::Away { until: Instant::now() + RESTART, then: None };
             }

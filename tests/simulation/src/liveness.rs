@@ -22,6 +22,9 @@ const STEP: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// The longest time until an event is published that a queue is bound for, in milliseconds.
 const LONGEST_UNSENT_MS: i64 = 2_000;
+/// The longest time after the healing until an event is published that a crash, an outage or a refusal of the broker left,
+/// in milliseconds: a refused event is tried again after 30 s, and the store is searched every 5 s.
+const LONGEST_LEFT_OVER_MS: i64 = 37_000;
 /// How long after everything is healed no call and no request is under way any more that began before.
 const IN_FLIGHT: Duration = Duration::from_secs(8);
 /// The longest time until a batch of a healthy tenant is delivered, whatever other tenants do. Here a store call takes up
@@ -59,10 +62,13 @@ pub(crate) async fn watch(stage: &Stage, plan: &Plan) -> Infallible {
     }
 }
 
-/// Returns the subjects of events that are due for too long. After a crash, an event waits for its owner for a while first.
+/// Returns the subjects of events that are due for too long, and of those from before the healing that are still there.
+/// After a crash, an event waits for its owner for a while first.
 fn late_events(tables: &Tables, healed_at: i64, now: i64) -> Vec<String> {
-    let is_late =
-        |created_at: i64, due_at: i64| created_at > healed_at && due_at.max(created_at) + LONGEST_UNSENT_MS < now;
+    let is_late = |created_at: i64, due_at: i64| match created_at > healed_at {
+        true => due_at.max(created_at) + LONGEST_UNSENT_MS < now,
+        false => healed_at + LONGEST_LEFT_OVER_MS < now,
+    };
     let rows = tables.outbox.values().filter(|row| !row.sent && row.aside_at.is_none());
     rows.filter(|row| is_late(row.event.created_at, row.event.due_at)).map(|row| row.event.subject.clone()).collect()
 }

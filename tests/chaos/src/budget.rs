@@ -1,0 +1,60 @@
+//! Computes how soon everything has to be done once all faults are over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use testmo_courier::store::AccountStore;
+use tokio::time::Instant;
+
+use crate::plan::TENANTS;
+use crate::stage::Stage;
+
+/// What the work itself may take: the requests that are left, at a few milliseconds each, and the waits of seconds that
+/// they imply, such as the time until a request of unknown outcome is reconciled.
+const WORK: Duration = Duration::from_secs(20);
+/// How long a lease of a dead worker keeps others from its batches; with SQLite the next start takes them at once.
+const LEASE: Duration = Duration::from_secs(10);
+/// How long after the healing a pause may still be stored that an answer from before asks for.
+const LAST_PAUSES: Duration = Duration::from_secs(5);
+/// In plans with late commits, the longest that draining may take: a duplicate is looked for long after its batch.
+const LATE: Duration = Duration::from_secs(150);
+
+/// The time until everything has to be done.
+pub(crate) struct Budget {
+    healed: Instant,
+    deadline: Instant,
+    waits: Duration,
+}
+
+impl Budget {
+    /// The budget of a run in which everything was healed just now.
+    pub(crate) fn from_now(stage: &Stage, is_late: bool) -> Self {
+        let healed = Instant::now();
+        let leases = if stage.workers.len() > 1 { LEASE } else { Duration::ZERO };
+        let starts = stage.workers.iter().map(|worker| worker.start_delay()).max().unwrap_or_default();
+        let waits = leases + starts;
+        let deadline = healed + if is_late { LATE } else { WORK + waits };
+        Self { healed, deadline, waits }
+    }
+
+    /// Takes pauses of accounts into account, which no worker can shorten.
+    pub(crate) async fn extend(&mut self, stage: &Stage) {
+        if self.healed.elapsed() > LAST_PAUSES {
+            return;
+        }
+        let accounts = TENANTS.map(|tenant| Arc::from(stage.origin(tenant)));
+        // The store may still be starting; it is asked again.
+        let Ok(pauses) = stage.store.pauses(&accounts).await else { return };
+        let longest = pauses.into_iter().flatten().max().unwrap_or_default();
+        self.deadline = self.deadline.max(Instant::now() + longest + self.waits + WORK);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() > self.deadline
+    }
+
+    /// How long the draining has taken so far, and how long it may take.
+    pub(crate) fn so_far(&self) -> String {
+        format!("{} ms of {} ms", self.healed.elapsed().as_millis(), (self.deadline - self.healed).as_millis())
+    }
+}
