@@ -4,7 +4,7 @@ FROM ?= 1
 SEEDS ?= 4
 PLANS ?= 10000
 JOBS ?= 1
-.PHONY: help demo demo-stop monitoring chaos simulate bench test fmt lint docs unit fuzz deny clean
+.PHONY: help demo demo-stop monitoring chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -53,6 +53,9 @@ fuzz: ## feed the decoder odd bytes for FUZZ_SECONDS (60); needs a nightly toolc
 	mkdir -p fuzz/corpus/decode
 	cargo +nightly fuzz run decode fuzz/corpus/decode tests/demo/batches -- \
 		-dict=fuzz/decode.dict -max_len=65536 -max_total_time=$(FUZZ_SECONDS)
+
+mutants: ## changes of the code that no test notices: OF=core (default) or OF=worker; needs cargo-mutants, takes hours
+	@tests/env/mutants.sh $(or $(OF),core) $(FILES)
 
 deny: ## licences, advisories and sources of the dependencies
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \

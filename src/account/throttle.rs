@@ -295,6 +295,38 @@ mod tests {
         assert_eq!(limits, [2, 1, 1, 1, 1]);
     }
 
+    #[test]
+    fn a_pause_is_what_is_left_until_something_may_be_sent_or_probed() {
+        let limited = after(&[Signal::Throttled(SECOND)]);
+        let broken = after(&[Signal::Failed; 8]);
+        for (pace, now, left) in [
+            (Throttle::default(), 0, None),
+            (limited.clone(), 0, Some(1_000)),
+            (limited.clone(), 999, Some(1)),
+            (limited, 1_000, None),
+            (broken.clone(), 1_000, Some(4_000)),
+            (broken.clone(), 4_999, Some(1)),
+            (broken.clone(), 5_000, None),
+            (broken, 9_000, None),
+        ] {
+            assert_eq!(pace.pause(now), left.map(Duration::from_millis), "{pace:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_full_round_of_answers_adds_a_tenth_of_a_request_until_the_limit_is_the_configured_one() {
+        let mut pace = Throttle { limit: Some(2.0), ..Throttle::default() };
+        pace.observe(Signal::Answered, 0, 4);
+        assert_eq!(pace.limit, Some(2.05));
+        let mut pace = Throttle { limit: Some(1.9), ..Throttle::default() };
+        pace.observe(Signal::Answered, 0, 2);
+        assert!(pace.limit.is_some_and(|limit| limit < 2.0));
+        // A lowered limit that has risen to the configured number is none any more.
+        let mut pace = Throttle { limit: Some(0.1), ..Throttle::default() };
+        pace.observe(Signal::Answered, 0, 1);
+        assert_eq!(pace.limit, None);
+    }
+
     fn any_signal() -> impl Strategy<Value = Signal> {
         prop_oneof![
             Just(Signal::Answered),

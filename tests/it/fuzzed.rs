@@ -5,7 +5,7 @@ use std::path::Path;
 
 use testmo_courier::batch;
 
-use crate::support::hostile::messages;
+use testmo_hostile::messages;
 
 #[path = "../../fuzz/fuzz_targets/checks.rs"]
 mod checks;

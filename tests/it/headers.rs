@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::support::batches::{batch, names};
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command};
-use crate::support::raw::{RawPublisher, entry, nested, short, text};
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::{patient, until};
 use crate::support::wire::Authority;
+use testmo_hostile::{entry, nested, short, text};
 
 const CASES: &str = "testmo.cases";
 
@@ -59,7 +59,7 @@ fn unreadable_tables() -> Vec<(Vec<u8>, &'static str)> {
 async fn messages_whose_headers_cannot_be_read_are_shelved_between_batches_that_arrive() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let process = Process::start(&stage).await;
-    let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
+    let mut raw = stage.raw_publisher();
     let mut wanted = Vec::new();
     for (n, (table, detail)) in unreadable_tables().into_iter().enumerate() {
         let id = format!("p-{n}");
@@ -109,7 +109,7 @@ async fn messages_whose_headers_cannot_be_read_are_shelved_between_batches_that_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lies_unreadable_in_the_dead_and_the_unrouted_queue_is_shelved_too() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
+    let mut raw = stage.raw_publisher();
     let table = entry(b"x-\xff", &text(b"value"));
     raw.with_headers("testmo.cases.dead", &table, &body("p-1")).expect("a stored message");
     raw.publish("testmo.unrouted", b"bach.\xff", 1 << 7, &short(b"\xff"), &body("p-2")).expect("a stored message");
@@ -134,7 +134,7 @@ async fn what_lies_unreadable_in_the_dead_and_the_unrouted_queue_is_shelved_too(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_routing_key_that_is_not_utf_8_and_headers_of_64_levels_are_delivered() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
+    let mut raw = stage.raw_publisher();
     raw.publish(CASES, b"batch.\xff", 0, &[], &body("b-1")).expect("a stored message");
     // The table of headers itself is the first level.
     raw.with_headers(CASES, &entry(b"d", &nested(63, b'F')), &body("b-2")).expect("a stored message");
@@ -163,7 +163,7 @@ async fn a_worker_that_is_killed_over_unreadable_headers_leaves_one_row() {
     // During another program's transaction, the worker has the message in hand and cannot store it.
     let mut other = SqliteConnection::connect(&stage.config.store.url).await.expect("the store");
     other.execute("BEGIN IMMEDIATE").await.expect("the only writer");
-    let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
+    let mut raw = stage.raw_publisher();
     raw.with_headers(CASES, &entry(b"x-\xff", &text(b"value")), &body("p-1")).expect("a stored message");
     until(async || in_hand(&stage.vhost, CASES) == 1).await;
     process.kill();
@@ -188,7 +188,7 @@ async fn a_worker_that_dies_once_unreadable_headers_are_stored_leaves_one_row() 
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.environment.insert("COURIER_CRASH_AT".into(), "after_park:1".into());
     let mut process = Process::start(&stage).await;
-    let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
+    let mut raw = stage.raw_publisher();
     raw.with_headers(CASES, &entry(b"x-\xff", &text(b"value")), &body("p-1")).expect("a stored message");
     process.exit().await;
     assert_eq!(Broker::shared().depth(&stage.vhost, CASES), 1, "it was acknowledged before the crash");
@@ -246,7 +246,7 @@ async fn over_tls_unreadable_headers_are_shelved_and_batches_arrive() {
     stage.environment.insert("COURIER_AMQP__URL".into(), url);
     stage.environment.insert("SSL_CERT_FILE".into(), authority);
     let process = Process::start(&stage).await;
-    let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
+    let mut raw = stage.raw_publisher();
     for n in 0..10 {
         let table = entry(b"x-exception-stacktrace", &text(&[b'x'; 16_500]));
         raw.with_headers(CASES, &table, &body(&format!("p-{n}"))).expect("a stored message");
@@ -274,9 +274,7 @@ async fn an_intake_opens_no_connection_before_the_other_one_is_of_use() {
     let missing = Intake::start(&stage.config.amqp, subscription("missing"), &tasks, close.clone());
     let dead = subscription("testmo.cases.dead");
     let mut waiting = Intake::start_after(missing.status(), &stage.config.amqp, dead, &tasks, close.clone());
-    RawPublisher::connect(Broker::shared(), &stage.vhost)
-        .with_headers("testmo.cases.dead", &[], b"dead")
-        .expect("a stored message");
+    stage.raw_publisher().with_headers("testmo.cases.dead", &[], b"dead").expect("a stored message");
     let mut status = missing.status();
     patient(status.wait_for(|status| format!("{status:?}").contains("Down"))).await.expect("a status");
     assert_eq!(format!("{:?}", *waiting.status().borrow()), "Connecting");

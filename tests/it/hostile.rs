@@ -9,9 +9,9 @@ use testmo_courier::store::ShelfStore;
 use testmo_courier::store::shelf::ShelfState;
 
 use crate::support::batches::{batch, names};
-use crate::support::hostile::messages;
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
+use testmo_hostile::messages;
 
 /// Returns why a message goes to the shelf, and the beginning of its detail; `None` if the message is a batch.
 fn fate(message: &[u8], largest: usize) -> Option<(Reason, String)> {

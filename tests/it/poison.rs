@@ -7,11 +7,10 @@ use testmo_courier::store::shelf::Shelved;
 
 use crate::support::batches::batch;
 use crate::support::broker::Broker;
-use crate::support::hostile::messages;
 use crate::support::process::Process;
-use crate::support::raw::{RawPublisher, entry, nested, short, text};
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
+use testmo_hostile::{entry, messages, nested, short, text};
 
 const CASES: &str = "testmo.cases";
 const TENANTS: [&str; 10] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9"];
@@ -23,7 +22,7 @@ const SETTINGS: [(&str, &str); 2] = [("COURIER_AMQP__PREFETCH", "200"), ("COURIE
 /// Publishes a message of each kind that cannot be processed, with or without a tenant that is known; returns their
 /// number.
 async fn poison(stage: &Stage) -> usize {
-    let mut raw = RawPublisher::connect(Broker::shared(), &stage.vhost);
+    let mut raw = stage.raw_publisher();
     let body = |n: usize| batch("t0", &format!("p-{n}"), 1).to_string().into_bytes();
     let tables = [
         entry(b"x-exception-stacktrace", &text(&vec![b'x'; 16_500])),

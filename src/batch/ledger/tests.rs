@@ -187,14 +187,74 @@ fn a_discarded_batch_has_no_push_and_says_what_is_not_known() {
 }
 
 #[test]
-fn every_change_raises_the_epoch() {
+fn every_change_raises_the_epoch_by_one() {
+    let changes: [(&str, fn(&mut BatchRecord)); 10] = [
+        ("claim", |record| record.claim(&[0], push(), &target())),
+        ("created", |record| record.created(&[(0, 1)])),
+        ("not_created", |record| record.not_created(vec![(0, refusal())])),
+        ("reprieve", |record| record.reprieve(&[0])),
+        ("unclear", |record| record.unclear(1)),
+        ("reconciled", |record| record.reconciled(&[], false)),
+        ("late_checked", BatchRecord::late_checked),
+        ("give_up_unclear", BatchRecord::give_up_unclear),
+        ("settle", |record| record.settle(BatchState::Failed, 7)),
+        ("discard", |record| assert!(record.discard(7))),
+    ];
+    for (name, change) in changes {
+        // Not 0 or 1, of which some wrong sums are right.
+        let mut record = BatchRecord { epoch: 5, ..claimed(2) };
+        change(&mut record);
+        assert_eq!(record.epoch, 6, "{name}");
+    }
+}
+
+#[test]
+fn a_settled_batch_has_its_state_and_its_time() {
     let mut record = claimed(1);
-    assert_eq!(record.epoch, 1);
-    record.unclear(1);
+    record.settle(BatchState::Delivered, 7);
+    assert_eq!((record.state, record.settled_at), (BatchState::Delivered, Some(7)));
+}
+
+#[test]
+fn a_case_is_tried_again_where_the_connection_was_at_fault() {
+    let mut record = claimed(3);
+    record.not_created(vec![(0, refusal()), (2, refusal())]);
+    record.reprieve(&[2]);
+    assert!(matches!(record.cases[0].state, CaseState::Refused(_)));
+    assert_eq!(record.waiting().collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn of_a_push_that_was_carried_out_what_is_not_there_is_lost() {
+    let mut record = claimed(1);
+    record.carried_out();
+    record.unclear(5);
     record.reconciled(&[], false);
-    record.claim(&[0], push(), &target());
-    record.created(&[(0, 1)]);
-    assert_eq!(record.epoch, 5);
+    assert_eq!(record.cases[0].state, CaseState::Lost);
+    // Without a push there is nothing to note.
+    record.carried_out();
+    assert_eq!(record.open_push, None);
+}
+
+#[test]
+fn cases_have_arrived_in_the_account_to_which_they_were_sent() {
+    let mut record = claimed(3);
+    record.created(&[(0, 10), (1, 11)]);
+    record.not_created(vec![]);
+    let elsewhere = Target { account: "https://b.testmo.net".into(), ..target() };
+    record.claim(&[2], push(), &elsewhere);
+    record.created(&[(2, 5)]);
+    assert_eq!(record.arrived_at(&target().account).collect::<Vec<_>>(), [(0, 10), (1, 11)]);
+    assert_eq!(record.arrived_at(&elsewhere.account).collect::<Vec<_>>(), [(2, 5)]);
+    assert_eq!(record.arrived().count(), 3);
+}
+
+#[test]
+fn every_case_counts_for_the_outcome() {
+    let mut record = claimed(4);
+    record.created(&[(0, 10), (1, 11)]);
+    record.not_created(vec![(2, refusal()), (3, refusal())]);
+    assert_eq!(record.outcome(), Some(BatchState::Partial), "two and two are not none");
 }
 
 #[test]

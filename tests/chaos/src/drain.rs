@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::budget::Budget;
 use crate::check::late;
 use crate::plan::{Action, Plan, TENANTS};
+use crate::poison;
 use crate::stage::Stage;
 
 /// How long no event must arrive before the events count as complete.
@@ -103,8 +104,10 @@ async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, 
             Some(_) => {}
         }
     }
-    for row in stage.store.shelf(&ShelfFilter::default(), 1_000).await? {
-        if !is_expected(plan, &row) {
+    let shelf = stage.store.shelf(&ShelfFilter::default(), 1_000).await?;
+    left.extend(poison::missing(plan, &shelf));
+    for row in shelf {
+        if !is_expected(plan, &row) && !poison::is_expected(plan, &row) {
             left.push(format!("{} of {:?} is on the shelf for {}", row.id, row.content.identity, row.content.reason));
         }
         if row.content.reason == Reason::KeyRefused {

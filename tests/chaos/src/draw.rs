@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use crate::batches::Batch;
 use crate::plan::{Action, Call, Crash, Form, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
+use crate::poison::Poison;
 
 const POINTS: [&str; 8] = [
     "after_claim",
@@ -50,6 +51,12 @@ impl Plan {
                 let how = Misbehaviour::Late { ms: rng.u64(5_000..8_000), commit_late: true };
                 let tenant = rng.usize(..TENANTS.len());
                 actions.push((rng.u64(..length), Action::Misbehave { tenant, on: Call::Create, how, times: 1 }));
+            }
+        }
+        // What an unclean end meets is tried apart, so that the drain takes longer than late duplicates allow for.
+        if !form.late && rng.bool() {
+            for number in 0..rng.usize(1..4) {
+                actions.push((rng.u64(..length), Action::PublishPoison { poison: Poison::draw(&mut rng, number) }));
             }
         }
         if seed % 4 == 3 {

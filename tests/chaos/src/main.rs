@@ -8,6 +8,7 @@ mod draw;
 mod neighbour;
 mod people;
 mod plan;
+mod poison;
 mod proxy;
 mod run;
 mod stage;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::batches::Batch;
+use crate::poison::Poison;
 
 /// The names of the tenants, each with its own Testmo account.
 pub(crate) const TENANTS: [&str; 3] = ["amber", "birch", "cedar"];
@@ -40,6 +41,8 @@ pub(crate) struct Form {
 pub(crate) enum Action {
     /// Publish a batch, perhaps one that was published before.
     Publish { batch: usize },
+    /// Publish a message that cannot be processed.
+    PublishPoison { poison: Poison },
     /// Kill a worker by SIGKILL and start it again after a while, perhaps with an order to crash.
     Kill { worker: usize, away: Duration, then: Option<Crash> },
     /// Send SIGTERM to a worker, wait for its end, and start it again.

@@ -7,11 +7,12 @@ use anyhow::Context;
 use testmo_courier::amqp::Outgoing;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::people::People;
 use crate::plan::{Action, Call, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
+use crate::poison::Poison;
 use crate::stage::Stage;
 
 /// How often the workers and the due actions are checked.
@@ -111,6 +112,7 @@ async fn act(
 ) -> anyhow::Result<Option<(Duration, Due)>> {
     match action {
         Action::Publish { batch } => publish(stage, plan.batches[batch].body(), errands),
+        Action::PublishPoison { poison } => publish_poison(stage, poison, errands),
         Action::Kill { worker, away, then } => stage.workers[worker].kill(away, then).await,
         Action::Restart { worker, then } => stage.workers[worker].restart(then).await,
         Action::Pause { worker, away } => {
@@ -164,6 +166,23 @@ fn publish(stage: &Stage, body: Vec<u8>, errands: &mut Errands) {
     errands.spawn(async move {
         let deadline = Instant::now() + PUBLISHING;
         while let Err(error) = publisher.publish(outgoing.clone()).await {
+            anyhow::ensure!(Instant::now() < deadline, "publishing does not work any more: {error}");
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    });
+}
+
+/// Publishes a message that cannot be processed, again and again until the broker has confirmed it.
+fn publish_poison(stage: &Stage, poison: Poison, errands: &mut Errands) {
+    let (broker, vhost, exchange) =
+        (stage.broker.clone(), stage.vhost.clone(), stage.config.amqp.cases_exchange.clone());
+    errands.spawn(async move {
+        let port = broker.port()?;
+        let deadline = Instant::now() + PUBLISHING;
+        loop {
+            let (vhost, exchange) = (vhost.clone(), exchange.clone());
+            let Err(error) = spawn_blocking(move || poison.publish(port, &vhost, &exchange)).await? else { break };
             anyhow::ensure!(Instant::now() < deadline, "publishing does not work any more: {error}");
             sleep(Duration::from_millis(100)).await;
         }

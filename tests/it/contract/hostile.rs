@@ -6,7 +6,7 @@ use serde_json::json;
 use testmo_courier::batch::message::decode::{MAX_FAULTS, decode};
 
 use super::{bytes, is_handled, minimal};
-use crate::support::hostile::messages;
+use testmo_hostile::messages;
 
 #[test]
 fn hostile_messages_are_handled_in_bounded_time_and_words() {

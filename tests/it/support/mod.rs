@@ -2,10 +2,8 @@
 
 pub(crate) mod batches;
 pub(crate) mod broker;
-pub(crate) mod hostile;
 pub(crate) mod postgres;
 pub(crate) mod process;
-pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod stage;
 pub(crate) mod waiting;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use testmo_courier::amqp::{Outgoing, PublishError, Tail};
+use testmo_hostile::RawPublisher;
 
 use super::Stage;
 use crate::support::waiting::{patient, until};
@@ -30,6 +31,11 @@ impl Stage {
     /// Publishes until the broker accepts the message, as a generator does.
     pub(crate) async fn publish_at_last(&self, batch: &Value) {
         until(async || self.publish_to("batch", batch.to_string().into_bytes()).await.is_ok()).await;
+    }
+
+    /// Returns a publisher of bytes that no client library would send.
+    pub(crate) fn raw_publisher(&self) -> RawPublisher {
+        RawPublisher::connect(self.broker.port(), &self.vhost).expect("a broker")
     }
 
     /// Listens to events again after the broker was unavailable.

@@ -2,39 +2,51 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-
-use super::broker::Broker;
+use std::time::Duration;
 
 /// The largest frame, in bytes, that RabbitMQ agrees to by default.
-pub(crate) const FRAME_MAX: u32 = 131_072;
+pub const FRAME_MAX: u32 = 131_072;
+/// The longest wait for an answer of the broker.
+const PATIENCE: Duration = Duration::from_secs(60);
 const FRAME_END: u8 = 0xCE;
 
 /// A connection with one channel, on which the broker confirms each message that it has stored.
-pub(crate) struct RawPublisher(TcpStream);
+pub struct RawPublisher(TcpStream);
 
 impl RawPublisher {
-    pub(crate) fn connect(broker: &Broker, vhost: &str) -> Self {
-        let mut this = Self(TcpStream::connect(("127.0.0.1", broker.port())).expect("a broker"));
-        this.0.write_all(b"AMQP\0\0\x09\x01").expect("a broker that reads");
-        this.answer((10, 10)).expect("connection.start");
+    /// Connects to the broker on a port of loopback.
+    ///
+    /// # Errors
+    /// When no broker is there, or it ends the connection.
+    pub fn connect(port: u16, vhost: &str) -> Result<Self, String> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
+        let mut this = Self(stream);
+        this.0.write_all(b"AMQP\0\0\x09\x01").map_err(|error| error.to_string())?;
+        this.answer((10, 10))?;
         let login = [&long(b"")[..], &short(b"PLAIN"), &long(b"\0guest\0guest"), &short(b"en_US")].concat();
         this.method(0, (10, 11), &login);
-        this.answer((10, 30)).expect("connection.tune");
+        this.answer((10, 30))?;
         this.method(0, (10, 31), &[&[0, 1][..], &FRAME_MAX.to_be_bytes(), &[0, 0]].concat());
-        this.call(0, (10, 40), &[&short(vhost.as_bytes())[..], &short(b""), &[0]].concat());
-        this.call(1, (20, 10), &short(b""));
-        this.call(1, (85, 10), &[0]);
-        this
+        this.call(0, (10, 40), &[&short(vhost.as_bytes())[..], &short(b""), &[0]].concat())?;
+        this.call(1, (20, 10), &short(b""))?;
+        this.call(1, (85, 10), &[0])?;
+        Ok(this)
     }
 
-    /// Publishes a persistent message with a table of headers.
-    pub(crate) fn with_headers(&mut self, exchange: &str, table: &[u8], body: &[u8]) -> Result<(), String> {
+    /// Publishes a persistent message with a table of headers, and waits until it is stored.
+    ///
+    /// # Errors
+    /// The broker's own words if it refuses the message; the connection is over then.
+    pub fn with_headers(&mut self, exchange: &str, table: &[u8], body: &[u8]) -> Result<(), String> {
         self.publish(exchange, b"batch", (1 << 13) | (1 << 12), &[&long(table)[..], &[2]].concat(), body)
     }
 
-    /// Publishes a message with the given property flags and properties, and waits until it is stored. If the broker
-    /// refuses the message, the connection ends.
-    pub(crate) fn publish(
+    /// Publishes a message with the given property flags and properties, and waits until it is stored.
+    ///
+    /// # Errors
+    /// The broker's own words if it refuses the message; the connection is over then.
+    pub fn publish(
         &mut self,
         exchange: &str,
         routing_key: &[u8],
@@ -51,9 +63,9 @@ impl RawPublisher {
         self.answer((60, 80))
     }
 
-    fn call(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) {
+    fn call(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) -> Result<(), String> {
         self.method(channel, (class, method), arguments);
-        self.answer((class, method + 1)).expect("an answer");
+        self.answer((class, method + 1))
     }
 
     fn method(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) {
@@ -83,17 +95,17 @@ impl RawPublisher {
 }
 
 /// Returns an entry of a table.
-pub(crate) fn entry(name: &[u8], value: &[u8]) -> Vec<u8> {
+pub fn entry(name: &[u8], value: &[u8]) -> Vec<u8> {
     [&short(name)[..], value].concat()
 }
 
 /// Returns a text as the value of a header.
-pub(crate) fn text(bytes: &[u8]) -> Vec<u8> {
+pub fn text(bytes: &[u8]) -> Vec<u8> {
     [&b"S"[..], &long(bytes)].concat()
 }
 
 /// Returns a value with `levels` nested levels: tables in tables (`F`) or arrays in arrays (`A`).
-pub(crate) fn nested(levels: usize, kind: u8) -> Vec<u8> {
+pub fn nested(levels: usize, kind: u8) -> Vec<u8> {
     let name = usize::from(kind == b'F');
     let mut value = Vec::new();
     for level in 0..levels {
@@ -106,7 +118,8 @@ pub(crate) fn nested(levels: usize, kind: u8) -> Vec<u8> {
     value
 }
 
-pub(crate) fn short(bytes: &[u8]) -> Vec<u8> {
+/// Returns a short text: at most 255 bytes, with their number in front.
+pub fn short(bytes: &[u8]) -> Vec<u8> {
     [&[u8::try_from(bytes.len()).expect("a short text")][..], bytes].concat()
 }
 

@@ -12,7 +12,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 /// Returns messages as an attacker, or a publisher with a bug, sends them.
-pub(crate) fn messages() -> Vec<(&'static str, Vec<u8>)> {
+pub fn messages() -> Vec<(&'static str, Vec<u8>)> {
     const SIZE: usize = 2_000_000;
     let with = |edit: &dyn Fn(&mut Value)| {
         let mut value = minimal();
