@@ -13,6 +13,11 @@ const SERIES: u32 = 8;
 const FIRST_BREAK: Duration = Duration::from_secs(5);
 /// The longest time between two probes of a failing account.
 const LONGEST_BREAK: Duration = Duration::from_secs(300);
+/// The least rate-limit pause after the second 429 in a row; it doubles with each further one, up to
+/// [`LONGEST_LEAST_PAUSE`].
+const SECOND_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause that is kept although the account asks for a shorter one.
+const LONGEST_LEAST_PAUSE: Duration = Duration::from_secs(60);
 /// How soon it is looked again whether a probe that is under way has ended, in milliseconds.
 const PROBE_POLL: i64 = 2_000;
 /// How many requests a full round of answers, one for each request of the limit, adds to a lowered limit.
@@ -29,6 +34,10 @@ pub struct Throttle {
     pub rate_limited_until: i64,
     /// How many requests at once the account bears, if that is less than the configured number.
     pub limit: Option<f64>,
+    /// How many rate-limit pauses followed one another without an answered create request. Some servers ask for a pause
+    /// that is far too short.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pauses: u32,
     /// How many requests in a row failed.
     pub failures: u32,
     /// When the account is probed next, if the circuit breaker is open.
@@ -130,6 +139,11 @@ impl Throttle {
             Signal::ProbeAnswered => self.on_trial(),
             Signal::Throttled(wait) => {
                 self.on_trial();
+                // The answers to requests that were under way together are one refusal.
+                if now >= self.rate_limited_until {
+                    self.pauses = self.pauses.saturating_add(1);
+                }
+                let wait = wait.max(least_pause(self.pauses));
                 // A pause never ends earlier than it was set to. After it one request is sent first, then the limit
                 // rises.
                 self.rate_limited_until = self.rate_limited_until.max(after(now, wait));
@@ -181,8 +195,21 @@ impl Throttle {
 
     fn recovered(&mut self) {
         (self.failures, self.breaker_until, self.probe_until) = (0, None, None);
-        self.breaks = 0;
+        (self.breaks, self.pauses) = (0, 0);
     }
+}
+
+/// Returns how long the pause lasts at least that follows so many others, itself included.
+fn least_pause(pauses: u32) -> Duration {
+    match pauses.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(further) => SECOND_PAUSE.saturating_mul(2_u32.saturating_pow(further.min(16))).min(LONGEST_LEAST_PAUSE),
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn after(now: i64, wait: Duration) -> i64 {
@@ -225,6 +252,27 @@ mod tests {
         assert_eq!((limits[0], limits[99]), (1, 4));
         assert!(limits.is_sorted());
         assert_eq!(pace.limit, None);
+    }
+
+    #[test]
+    fn pauses_that_follow_one_another_grow_although_the_account_asks_for_short_ones() {
+        let (mut pace, mut now, mut pauses) = (Throttle::default(), 0, Vec::new());
+        for _ in 0..9 {
+            pace.observe(Signal::Throttled(SECOND), now, 4);
+            // Another request that was under way is refused, too.
+            pace.observe(Signal::Throttled(SECOND), now, 4);
+            pauses.push((pace.rate_limited_until - now) / 1_000);
+            now = pace.rate_limited_until;
+            // A read is answered meanwhile, which shows nothing of create requests.
+            pace.observe(Signal::ProbeAnswered, now, 4);
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        pace.observe(Signal::Throttled(200 * SECOND), now, 4);
+        assert_eq!(pace.rate_limited_until, now + 200_000, "what the account asks for counts where it is longer");
+        now = pace.rate_limited_until;
+        pace.observe(Signal::Answered, now, 4);
+        pace.observe(Signal::Throttled(SECOND), now, 4);
+        assert_eq!(pace.rate_limited_until, now + 1_000);
     }
 
     #[test]
@@ -354,7 +402,11 @@ mod tests {
                         prop_assert!(closed <= now);
                         prop_assert!((1..=ceiling).contains(&limit));
                     }
-                    Permission::RateLimited { until } => prop_assert_eq!(until, closed),
+                    // Pauses that follow one another are longer than asked for.
+                    Permission::RateLimited { until } => {
+                        prop_assert!(until >= closed);
+                        closed = until;
+                    }
                     Permission::Broken { .. } => prop_assert!(pace.breaks > 0),
                 }
             }

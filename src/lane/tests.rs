@@ -2,6 +2,7 @@
 
 mod halving;
 mod hanging;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
