@@ -20,6 +20,9 @@ pub use self::url::redacted;
 /// Every configuration key with its default and its meaning.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
+/// The beginning of the names of variables that hold settings.
+const PREFIX: &str = "COURIER_";
+
 /// The variable that orders a crash, which only test builds know; to others it is an unknown key.
 #[cfg(debug_assertions)]
 const CRASH_AT: &str = "COURIER_CRASH_AT";
@@ -37,7 +40,7 @@ pub struct ConfigError(pub Vec<String>);
 pub struct Sources {
     /// TOML files; later ones override earlier ones.
     pub files: Vec<PathBuf>,
-    /// Environment variables; only `COURIER_*`, `AMQP_URL` and `DATABASE_URL` are read.
+    /// Environment variables; only `COURIER_<SECTION>__<KEY>`, `AMQP_URL` and `DATABASE_URL` are read.
     pub environment: HashMap<String, String>,
 }
 
@@ -49,6 +52,15 @@ impl Sources {
             Some((key.into_string().ok()?, value.into_string().ok()?))
         };
         Self { files, environment: std::env::vars_os().filter_map(text).collect() }
+    }
+
+    /// Returns the variables whose names begin like those of settings and that are not read, sorted.
+    pub fn ignored(&self) -> Vec<String> {
+        let keys = keys();
+        let begin_alike = self.environment.keys().filter(|name| name.starts_with(PREFIX) && !is_order(name));
+        let mut ignored: Vec<String> = begin_alike.filter(|name| !is_meant(name, &keys)).cloned().collect();
+        ignored.sort();
+        ignored
     }
 }
 
@@ -109,13 +121,30 @@ fn merge(sources: &Sources) -> Result<HashMap<String, Value>, config::ConfigErro
             builder = builder.add_source(Environment::default().separator("__").source(Some(values)));
         }
     }
-    let ours = sources.environment.iter().filter(|(key, _)| key.starts_with("COURIER_"));
-    #[cfg(debug_assertions)]
-    let ours = ours.filter(|(key, _)| *key != CRASH_AT && *key != PANIC_AT);
-    let ours: Map<String, String> = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let keys = keys();
+    let ours = sources.environment.iter().filter(|(name, _)| is_meant(name, &keys) && !is_order(name));
+    let ours: Map<String, String> = ours.map(|(name, value)| (name.clone(), value.clone())).collect();
     let environment = Environment::with_prefix("COURIER").prefix_separator("_").separator("__").source(Some(ours));
     let merged = builder.add_source(environment).build()?;
     flatten(&merged).map_err(|error| config::ConfigError::Message(error.to_string()))
+}
+
+/// Returns whether a variable is meant as a setting. Kubernetes describes a service named `courier` to its neighbours in
+/// variables such as `COURIER_PORT` and `COURIER_SERVICE_HOST`. A name without the two underscores that has the words of a
+/// setting is a mistake.
+fn is_meant(variable: &str, keys: &[String]) -> bool {
+    let letters = |text: &str| text.replace(['_', '.'], "").to_lowercase();
+    variable
+        .strip_prefix(PREFIX)
+        .is_some_and(|name| name.contains("__") || keys.iter().any(|key| letters(key) == letters(name)))
+}
+
+/// Returns whether a variable is an order of a test.
+fn is_order(variable: &str) -> bool {
+    #[cfg(debug_assertions)]
+    return variable == CRASH_AT || variable == PANIC_AT;
+    #[cfg(not(debug_assertions))]
+    return false;
 }
 
 fn one(error: &config::ConfigError) -> ConfigError {

@@ -30,7 +30,14 @@ pub(super) enum Command {
 pub(super) fn execute(command: &Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let config = configuration(files)?;
     match command {
-        Command::Check => out.line(out.paint(Colour::Green, "ok")),
+        Command::Check => {
+            let ignored = config::Sources::of_process(Vec::new()).ignored();
+            if !ignored.is_empty() {
+                let names = ignored.join(", ");
+                out.line(format!("ignored, because a setting is named COURIER_<SECTION>__<KEY>: {names}"))?;
+            }
+            out.line(out.paint(Colour::Green, "ok"))
+        }
         Command::Show => {
             let defaults = config::load(&config::Sources::default())?;
             out.text(&settings::annotated(config::DEFAULTS, &config, &defaults))

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 
+use testmo_courier::config::Sources;
 use testmo_courier::{telemetry, worker};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,13 @@ Examples:
 pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
     let config = configuration(files)?;
     telemetry::start(&config.log);
+    let ignored = Sources::of_process(Vec::new()).ignored();
+    if !ignored.is_empty() {
+        tracing::info!(
+            variables = ignored.join(", "),
+            "variables that are no settings are ignored: a setting is named COURIER_<SECTION>__<KEY>"
+        );
+    }
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let mut worker = pin!(worker::run(config, stop.clone()));

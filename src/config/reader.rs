@@ -36,10 +36,13 @@ impl<'a> Reader<'a> {
                 }
                 Some(present) => format!("{}`{key}` was renamed to `{present}`", origin(value)),
                 None => {
+                    let of_environment = origin(value) == OF_ENVIRONMENT;
                     let near = known.keys().min_by_key(|k| (distance(k, key), (*k).clone()));
                     let near = near.filter(|k| distance(k, key) <= 1 + key.len() / 4);
-                    let hint = near.map_or("`config show` lists all keys".into(), |k| format!("did you mean `{k}`?"));
-                    format!("{}unknown key `{key}`; {hint}", origin(value))
+                    let name = |key: &str| if of_environment { variable(key) } else { key.to_owned() };
+                    let hint =
+                        near.map_or("`config show` lists all keys".into(), |k| format!("did you mean `{}`?", name(k)));
+                    format!("{}unknown key `{}`; {hint}", origin(value), name(key))
                 }
             };
             self.problems.push(problem);

@@ -38,6 +38,32 @@ fn well_known_variables_are_other_names() {
 }
 
 #[test]
+fn variables_of_a_kubernetes_service_are_no_settings_and_misspelt_settings_are_mistakes() {
+    let of_service = [
+        ("COURIER_PORT", "tcp://10.0.0.1:80"),
+        ("COURIER_SERVICE_HOST", "10.0.0.1"),
+        ("COURIER_SERVICE_PORT_METRICS", "9464"),
+        ("COURIER_PORT_9464_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert!(load_with(&of_service).is_ok());
+    let environment = of_service.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let ignored = Sources { files: vec![], environment }.ignored();
+    assert_eq!(ignored.len(), of_service.len());
+    assert!(ignored.is_sorted());
+    for (variable, meant) in [
+        ("COURIER_AMQP_URL", "did you mean `COURIER_AMQP__URL`?"),
+        ("COURIER_STORE_URL", "did you mean `COURIER_STORE__URL`?"),
+        ("COURIER_AMQP__PREFETHC", "did you mean `COURIER_AMQP__PREFETCH`?"),
+        ("COURIER_NOTHING__LIKE_IT", "`config show` lists all keys"),
+    ] {
+        let found = problems(&[(variable, "x")]);
+        assert!(found.len() == 1 && found[0].contains(variable) && found[0].contains(meant), "{found:?}");
+        let environment = [(variable.to_owned(), "x".to_owned())].into();
+        assert!(Sources { files: vec![], environment }.ignored().is_empty());
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let problems_found = problems(&[
         ("COURIER_REQUESTS__MAX_CASES", "101"),
