@@ -16,6 +16,7 @@
 //! | [`contract`] | publishes what generators and readers of events may rely on |
 //! | [`http`] | serves a running worker's metrics and readiness |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
+//! | [`descriptors`] | raises the limit of open files and shares them out |
 //! | [`guard`] | keeps a panic inside the unit of work in which it happened |
 //!
 //! Invariants, each with its place: nothing is acknowledged before it is stored ([`worker`]); a record is changed
@@ -30,6 +31,7 @@ pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod contract;
+pub mod descriptors;
 pub mod guard;
 pub mod http;
 pub mod lane;

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{LONGEST_SILENCE, serve_all};
 use crate::guard::lock;
 use crate::metrics::Metrics;
 
@@ -85,14 +86,8 @@ pub async fn serve(
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready).with_state(readiness))
         .route("/lanes", get(show_lanes).with_state(lanes));
-    let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     // A client that keeps its connection open must not keep the worker from stopping.
-    tokio::select! {
-        ended = served => if let Err(error) = ended {
-            tracing::error!(%error, "the HTTP server of metrics and health stopped");
-        },
-        () = stop.cancelled() => {}
-    }
+    stop.run_until_cancelled(serve_all(listener, app, LONGEST_SILENCE)).await;
 }
 
 async fn show_metrics(State(metrics): State<Metrics>) -> Response {

@@ -163,7 +163,7 @@ impl<E> Lane<E> {
                 match push.end {
                     RequestOutcome::Created => queue.bisect.created(),
                     RequestOutcome::RefusedWhole { counts } => queue.refused(push.cases, counts, now),
-                    RequestOutcome::Unanswered | RequestOutcome::Other => {}
+                    RequestOutcome::Unanswered | RequestOutcome::Unsent | RequestOutcome::Other => {}
                 }
             }
         }

@@ -36,12 +36,13 @@ impl Doubt {
     pub(super) fn ended(&mut self, report: &Report, usual: Duration, now: Instant) {
         let is_slow = |took: Duration| took > patience(usual);
         let is_answered = match report.push {
-            Some(push) => Some(match push.end {
+            Some(push) => match push.end {
                 // However long it took: the account is slow, and its usual time grows.
-                RequestOutcome::Created | RequestOutcome::RefusedWhole { .. } => true,
-                RequestOutcome::Unanswered => false,
-                RequestOutcome::Other => !is_slow(push.took),
-            }),
+                RequestOutcome::Created | RequestOutcome::RefusedWhole { .. } => Some(true),
+                RequestOutcome::Unanswered => Some(false),
+                RequestOutcome::Unsent => None,
+                RequestOutcome::Other => Some(!is_slow(push.took)),
+            },
             // Work without a create request may have been many requests: only long silence says something.
             None if self.progress_at.is_some_and(|at| is_slow(now.saturating_duration_since(at))) => Some(false),
             None => None,
@@ -102,6 +103,20 @@ mod tests {
             assert!(!doubt.is_remembered(now + REMEMBERED));
             doubt.ended(&report(RequestOutcome::Created, 1), USUAL, now);
             assert!(!doubt.may_hang(1, USUAL, now), "it answers again");
+        }
+    }
+
+    #[test]
+    fn a_request_that_got_no_socket_says_nothing_about_the_account() {
+        let now = Instant::now();
+        for (before, may_hang) in [(RequestOutcome::Created, false), (RequestOutcome::Unanswered, true)] {
+            let mut doubt = Doubt::default();
+            doubt.began(0, now);
+            doubt.ended(&report(before, 1), USUAL, now);
+            for took in [0, 20] {
+                doubt.ended(&report(RequestOutcome::Unsent, took), USUAL, now);
+                assert_eq!(doubt.may_hang(0, USUAL, now), may_hang, "{before:?}, then {took} s");
+            }
         }
     }
 

@@ -106,6 +106,8 @@ pub enum RequestOutcome {
     },
     /// No answer was received in time.
     Unanswered,
+    /// Nothing was sent, because the worker lacked a socket: this says nothing about the account.
+    Unsent,
     /// Any other outcome.
     Other,
 }

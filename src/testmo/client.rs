@@ -26,7 +26,15 @@ impl Client {
     /// # Errors
     /// When the system's certificates cannot be read.
     pub fn new(config: &config::Testmo, clock: Clock) -> Result<Self, NoClient> {
-        Ok(Self::over(Arc::new(Http::new(config, clock)?)))
+        Self::limited(config, clock, usize::MAX)
+    }
+
+    /// Creates a client over HTTPS that has at most so many sockets open at once.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read.
+    pub fn limited(config: &config::Testmo, clock: Clock, most_sockets: usize) -> Result<Self, NoClient> {
+        Ok(Self::over(Arc::new(Http::new(config, clock, most_sockets)?)))
     }
 
     /// Creates a client over another transport.

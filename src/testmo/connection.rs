@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::metered::Gauge;
+use super::sockets::Slot;
 
 /// What HTTP runs over: a socket, or TLS over one.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -22,6 +23,8 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<Full<Bytes>>,
     pub(super) gauge: Gauge,
     pub(super) driver: Driver,
+    /// Dropped after the driver, which has the socket.
+    _slot: Slot,
 }
 
 /// Moves the bytes of a connection.
@@ -31,11 +34,11 @@ pub(super) struct Driver {
 }
 
 impl Connection {
-    pub(super) async fn over(stream: Box<dyn Stream>, gauge: Gauge) -> Result<Self, hyper::Error> {
+    pub(super) async fn over(stream: Box<dyn Stream>, gauge: Gauge, slot: Slot) -> Result<Self, hyper::Error> {
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // How a connection ends is reported to the request that it carries.
         let moving = async move { drop(connection.await) };
-        Ok(Self { sender, gauge, driver: Driver { moving: Some(Box::pin(moving)) } })
+        Ok(Self { sender, gauge, driver: Driver { moving: Some(Box::pin(moving)) }, _slot: slot })
     }
 
     /// Returns whether the connection can carry a request now, as far as the socket shows.

@@ -21,6 +21,7 @@ use super::address::Origin;
 use super::connection::{Connection, Stream};
 use super::metered::Metered;
 use super::resolver::{ResolveError, resolve};
+use super::sockets::{Slot, Sockets};
 use crate::batch::verdict::answer::ApiError;
 
 /// How long one address is tried before the next one is tried beside it (RFC 8305).
@@ -46,6 +47,7 @@ pub(super) struct Endpoint {
 pub(super) struct Dialer {
     tls: TlsConnector,
     time_limit: Duration,
+    sockets: Sockets,
 }
 
 impl Endpoint {
@@ -64,25 +66,26 @@ impl Endpoint {
 }
 
 impl Dialer {
-    pub(super) fn new(time_limit: Duration) -> Result<Self, rustls::Error> {
+    pub(super) fn new(time_limit: Duration, sockets: Sockets) -> Result<Self, rustls::Error> {
         let mut tls = ClientConfig::with_platform_verifier()?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), time_limit })
+        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), time_limit, sockets })
     }
 
-    /// Opens a connection. Whatever fails here, nothing of a request was sent.
-    pub(super) async fn dial(&self, endpoint: &Endpoint) -> Result<Connection, ApiError> {
-        let dialled = timeout(self.time_limit, self.dial_patiently(endpoint)).await;
+    /// Opens a connection in a slot. Whatever fails here, nothing of a request was sent.
+    pub(super) async fn dial(&self, endpoint: &Endpoint, slot: &Slot) -> Result<Connection, ApiError> {
+        let dialled = timeout(self.time_limit, self.dial_patiently(endpoint, slot)).await;
         dialled.unwrap_or_else(|_| {
             Err(ApiError::Unreachable(format!("no connection within {} ms", self.time_limit.as_millis())))
         })
     }
 
-    async fn dial_patiently(&self, endpoint: &Endpoint) -> Result<Connection, ApiError> {
+    async fn dial_patiently(&self, endpoint: &Endpoint, slot: &Slot) -> Result<Connection, ApiError> {
         // What cannot be a name in DNS is not known there.
         let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| ApiError::UnknownHost)?;
-        let addresses = resolve(&endpoint.host, endpoint.port, !endpoint.is_listed).await.map_err(resolve_trouble)?;
-        let stream = connect(addresses).await.map_err(|error| socket_trouble(&error))?;
+        let found = resolve(&endpoint.host, endpoint.port, !endpoint.is_listed, slot).await;
+        let addresses = found.map_err(resolve_trouble)?;
+        let (stream, slot) = connect(addresses, slot, &self.sockets).await.map_err(|error| socket_trouble(&error))?;
         keep_alive(&stream).map_err(|error| socket_trouble(&error))?;
         let (stream, gauge) = Metered::new(stream);
         let stream: Box<dyn Stream> = if endpoint.is_tls {
@@ -90,7 +93,7 @@ impl Dialer {
         } else {
             Box::new(stream)
         };
-        Connection::over(stream, gauge).await.map_err(|error| ApiError::Unreachable(error.to_string()))
+        Connection::over(stream, gauge, slot).await.map_err(|error| ApiError::Unreachable(error.to_string()))
     }
 }
 
@@ -101,20 +104,21 @@ impl std::fmt::Debug for Dialer {
 }
 
 /// Connects to the first address that answers. Each is tried a moment after the one before it, or once that one has
-/// failed.
-async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+/// failed. Two are tried at once only while sockets are left for all who need one.
+async fn connect(addresses: Vec<SocketAddr>, slot: &Slot, sockets: &Sockets) -> io::Result<(TcpStream, Slot)> {
     let mut rest = addresses.into_iter().take(MOST_ADDRESSES);
     let mut attempts = FuturesUnordered::new();
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
-        match rest.next() {
-            Some(address) => attempts.push(TcpStream::connect(address)),
+        let slot = if attempts.is_empty() { Some(slot.clone()) } else { sockets.spare() };
+        match slot.and_then(|slot| Some((rest.next()?, slot))) {
+            Some((address, slot)) => attempts.push(async move { (TcpStream::connect(address).await, slot) }),
             None if attempts.is_empty() => return Err(failed),
             None => {}
         }
         tokio::select! {
-            Some(ended) = attempts.next() => match ended {
-                Ok(stream) => return Ok(stream),
+            Some((ended, slot)) = attempts.next() => match ended {
+                Ok(stream) => return Ok((stream, slot)),
                 // Another address would not help.
                 Err(error) if is_own(&error) => return Err(error),
                 Err(error) => failed = error,
@@ -201,8 +205,11 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = listener.local_addr().unwrap();
         let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        assert!(connect(vec![gone, there]).await.is_ok());
-        assert_eq!(connect(vec![gone]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        assert!(connect(vec![]).await.is_err());
+        let sockets = Sockets::new(1);
+        let slot = sockets.spare().unwrap();
+        let dialled = async |addresses| connect(addresses, &slot, &sockets).await.map(|(stream, _)| stream);
+        assert!(dialled(vec![gone, there]).await.is_ok());
+        assert_eq!(dialled(vec![gone]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(dialled(vec![]).await.is_err());
     }
 }

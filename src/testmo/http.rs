@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::dialer::{Dialer, Endpoint};
 use super::metered::RequestStart;
 use super::pool::Pool;
+use super::sockets::Sockets;
 use super::transport::{Access, Call, Transport};
 use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
@@ -22,6 +23,8 @@ use crate::config;
 
 /// The most bytes of an answer before its body begins: headers, and any informational (1xx) answers before them.
 const MOST_BEFORE_BODY: u64 = 64 * 1024;
+/// How long a request waits for a socket while as many as may be are in use; at most a quarter of its own time.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// Sends requests over HTTPS to vetted addresses, and to the origins that the operator has listed.
 #[derive(Debug)]
@@ -34,10 +37,11 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(config: &config::Testmo, clock: Clock) -> Result<Self, rustls::Error> {
+    pub(super) fn new(config: &config::Testmo, clock: Clock, most_sockets: usize) -> Result<Self, rustls::Error> {
+        let sockets = Sockets::new(most_sockets);
         Ok(Self {
-            dialer: Dialer::new(config.connect_timeout)?,
-            pool: Pool::default(),
+            dialer: Dialer::new(config.connect_timeout, sockets.clone())?,
+            pool: Pool::new(sockets),
             clock,
             time_limit: config.request_timeout,
             max_response_bytes: config.max_response_bytes,
@@ -65,13 +69,18 @@ impl Http {
 
     /// Opens a connection, if need be in place of those that are idle.
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ApiError> {
-        let dialled = self.dialer.dial(endpoint).await;
+        let Some(slot) = self.pool.slot(LONGEST_WAIT.min(self.time_limit / 4)).await else {
+            return Err(ApiError::NoSocket(
+                "every connection to Testmo that the limit of open files allows is in use".into(),
+            ));
+        };
+        let dialled = self.dialer.dial(endpoint, &slot).await;
         if !matches!(dialled, Err(ApiError::NoSocket(_))) {
             return dialled;
         }
         tracing::warn!("no socket is left for a connection to Testmo; idle connections are closed");
         self.pool.clear();
-        self.dialer.dial(endpoint).await
+        self.dialer.dial(endpoint, &slot).await
     }
 
     async fn send_over(

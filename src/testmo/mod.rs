@@ -14,6 +14,7 @@ mod metered;
 mod pages;
 mod pool;
 mod resolver;
+mod sockets;
 mod transport;
 mod wire;
 

@@ -1,8 +1,9 @@
 //! Resolves host names, and passes only public addresses to the dialler unless the operator has listed the origin.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use super::address::is_public;
+use super::sockets::Slot;
 
 /// The reason why a name has no usable address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,9 +16,15 @@ pub(super) enum ResolveError {
 
 /// Returns the addresses of a name, exactly those that are dialled, so that no second look-up can lead elsewhere. The
 /// addresses of an origin that the operator has listed are not `vetted`.
-pub(super) async fn resolve(name: &str, port: u16, vetted: bool) -> Result<Vec<SocketAddr>, ResolveError> {
-    let found = tokio::net::lookup_host((name, port)).await;
-    let found = found.map_err(|_| ResolveError::Unknown)?.collect();
+pub(super) async fn resolve(name: &str, port: u16, vetted: bool, slot: &Slot) -> Result<Vec<SocketAddr>, ResolveError> {
+    let (name, slot) = (name.to_owned(), slot.clone());
+    let look_up = move || {
+        // The look-up has a socket, and goes on when nobody waits for it any more.
+        let _slot = slot;
+        (name.as_str(), port).to_socket_addrs().map(Iterator::collect)
+    };
+    let found = tokio::task::spawn_blocking(look_up).await.map_err(|_| ResolveError::Unknown)?;
+    let found: Vec<_> = found.map_err(|_| ResolveError::Unknown)?;
     if vetted { vet(found) } else { Ok(found) }
 }
 

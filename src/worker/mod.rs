@@ -59,6 +59,7 @@ pub use self::supervisor::{Neighbours, work};
 use crate::amqp::{Intake, Publisher, Subscription};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors::{self, TooFewFiles};
 #[cfg(debug_assertions)]
 use crate::guard;
 use crate::guard::Task;
@@ -71,6 +72,9 @@ use crate::testmo::{Client, NoClient};
 
 /// The most undeliverable messages that are in hand at once, from each of their queues.
 const UNDELIVERABLE_PREFETCH: u16 = 20;
+
+/// The most sockets to Testmo that are kept for what is no batch: verifications and late-duplicate checks.
+const SOCKETS_BESIDE_REQUESTS: usize = 16;
 
 /// How far the clock may be behind before that is reported.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -95,6 +99,9 @@ pub enum RunError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The limit of open files is too low.
+    #[error(transparent)]
+    TooFewFiles(#[from] TooFewFiles),
     /// The metrics contradict each other, which is a defect.
     #[error("the metrics cannot be created: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -133,12 +140,14 @@ struct Started {
     listener: TcpListener,
 }
 
-async fn start(config: Config) -> Result<Started, RunError> {
+async fn start(mut config: Config) -> Result<Started, RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| failpoint::order(order));
     #[cfg(debug_assertions)]
     config.panic_at.iter().for_each(|order| guard::order(order));
+    descriptors::raise_limit();
     let metrics = Metrics::new()?;
+    let sockets = share_out_files(&mut config)?;
     let store = Store::open_for_worker(&config.store, Clock::system()).await?;
     let keyring = Keyring::load(&config.keys.master_key_file)?;
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
@@ -153,8 +162,24 @@ async fn start(config: Config) -> Result<Started, RunError> {
     }
     warn_of_a_clock_behind(&store).await?;
     warn_of_insecure_origins(&config, &metrics);
-    let client = Client::new(&config.testmo, store.clock())?;
+    let client = Client::limited(&config.testmo, store.clock(), sockets)?;
     Ok(Started { config, keyring, metrics, store, client, listener })
+}
+
+/// Returns how many sockets to Testmo may be open. If these are few, fewer requests are sent at once, so that accounts
+/// that hang are kept from taking all sockets just as they are kept from taking all requests.
+fn share_out_files(config: &mut Config) -> Result<usize, TooFewFiles> {
+    let store = if config.store.is_shared() { config.store.max_connections } else { 0 };
+    let sockets = descriptors::most_connections(store)?;
+    let requests = sockets - (sockets / 4).min(SOCKETS_BESIDE_REQUESTS);
+    if requests < config.requests.worker_concurrency {
+        tracing::warn!(
+            "the limit of open files leaves room for fewer requests at once than requests.worker_concurrency ({requests} \
+             over {sockets} sockets): raise the limit (`ulimit -n`, LimitNOFILE)"
+        );
+        config.requests.worker_concurrency = requests;
+    }
+    Ok(sockets)
 }
 
 async fn run_started(started: Started, stop: CancellationToken) -> Result<(), RunError> {

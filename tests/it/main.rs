@@ -7,6 +7,7 @@ mod contract;
 #[cfg(debug_assertions)]
 mod crashes;
 mod deliver;
+mod descriptors;
 mod earlier_store;
 mod endless;
 mod ends;

@@ -95,9 +95,9 @@ fn outcome_of(result: &CreateResult, verdict: &Verdict) -> RequestOutcome {
         | Verdict::FindCause { .. }
         | Verdict::Retry(_)
         | Verdict::Throttle(_)
-        | Verdict::AwaitSocket
         | Verdict::Park(_)
         | Verdict::ParkUnclear(_) => RequestOutcome::Other,
+        Verdict::AwaitSocket => RequestOutcome::Unsent,
     }
 }
 

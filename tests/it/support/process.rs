@@ -12,6 +12,9 @@ use std::time::Duration;
 use super::stage::Stage;
 use super::waiting::{patient, until};
 
+/// The longest wait for an answer of a worker.
+const LONGEST_ANSWER: Duration = Duration::from_secs(20);
+
 /// A worker as operators run it.
 pub(crate) struct Process {
     child: Child,
@@ -24,17 +27,38 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `testmo-courier run` for a stage, and waits until it is ready.
     pub(crate) async fn start(stage: &Stage) -> Self {
-        let process = Self::launch(stage);
+        Self::ready(Self::launch(stage)).await
+    }
+
+    /// Starts it with limits that a shell sets, and waits until it is ready.
+    pub(crate) async fn start_limited(stage: &Stage, limits: &str) -> Self {
+        Self::ready(Self::launch_limited(stage, limits)).await
+    }
+
+    async fn ready(process: Self) -> Self {
         until(async || process.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))).await;
         process
     }
 
     /// Starts `testmo-courier run` for a stage without waiting for anything.
     pub(crate) fn launch(stage: &Stage) -> Self {
+        Self::spawn(stage, command(stage))
+    }
+
+    /// Starts it with limits that a shell sets, such as `ulimit -n 80`, without waiting for anything.
+    pub(crate) fn launch_limited(stage: &Stage, limits: &str) -> Self {
+        let program = command(stage);
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("{limits} && exec \"$0\" \"$@\"")).arg(program.get_program());
+        shell.env_clear().envs(&stage.environment).stdin(Stdio::null());
+        Self::spawn(stage, shell)
+    }
+
+    fn spawn(stage: &Stage, mut command: Command) -> Self {
         let address = own_address();
         let output = stage.path("output");
         let file = File::options().create(true).append(true).open(&output).expect("a file for the output");
-        let child = command(stage)
+        let child = command
             .arg("run")
             .env("COURIER_OBSERVE__LISTEN", address.to_string())
             .stdout(file.try_clone().expect("a second handle"))
@@ -44,9 +68,10 @@ impl Process {
         Self { child, address, output, running: Some(stage.running.clone()) }
     }
 
-    /// Returns the whole answer to a GET, or `None` if there is no answer.
+    /// Returns the whole answer to a GET, or `None` if there is no answer in time.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(LONGEST_ANSWER)).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: courier\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
