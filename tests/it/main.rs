@@ -17,6 +17,7 @@ mod headers;
 mod history;
 mod hostile;
 mod lanes;
+mod large;
 mod late;
 mod layering;
 mod locked;

@@ -193,7 +193,7 @@ mod tests {
             arrived_at: 1,
             published_at: None,
             headers: Default::default(),
-            body,
+            body: body.into(),
         };
         store.commit(Commit { shelve: Some(shelving), ..Commit::default() }.into()).await.unwrap();
     }

@@ -3,13 +3,13 @@
 use crate::batch::message::decode::{Undecodable, decode};
 use crate::batch::{Batch, Reason, fingerprint};
 use crate::guard::may_panic;
+use crate::offload::run_blocking_if_large;
 use crate::store::StoreError;
 use crate::tenants::{Resolution, ResolveError};
 use crate::worker::admission::awaiting::Awaiting;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, InboundMessage};
-use crate::worker::offload::run_blocking_if_large;
 use crate::worker::outcome::duplicate::resend_if_finished;
 use crate::worker::outcome::park::name_of_row;
 

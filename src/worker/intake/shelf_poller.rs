@@ -176,7 +176,7 @@ async fn read_leased(context: &WorkerContext, shelved: Shelved, turn: Turn) -> R
         });
     }
     // The tries of a suspect are counted on the shelf.
-    let hash = if message.suspect { None } else { context.turns.hash_of(&message.body) };
+    let hash = if message.suspect { None } else { context.turns.hash_of(&message.body).await };
     if context.turns.suspects(hash.as_deref()) {
         return Read::store(async move {
             let setting_apart = async {
@@ -234,7 +234,7 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
     let content = shelved.content;
     let suspect = content.reason == Reason::Suspect;
     let mut message = InboundMessage {
-        body: Arc::new(content.body),
+        body: content.body,
         headers: content.headers,
         published_at: content.published_at,
         arrived_at: content.arrived_at,

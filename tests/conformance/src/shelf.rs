@@ -71,7 +71,7 @@ async fn a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified
     f.record_verification(&works()).await;
     let leased = lease().await;
     assert_eq!(leased.len(), 1);
-    assert_eq!(leased[0].content.body, [0, 255]);
+    assert_eq!(*leased[0].content.body, [0, 255]);
     assert!(lease().await.is_empty(), "leased");
     f.store().release(&[(leased[0].id, leased[0].generation)]).await.unwrap();
     let again = lease().await;
