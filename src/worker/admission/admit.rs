@@ -68,6 +68,7 @@ pub(in crate::worker) async fn admit(
         let detail = format!("the message has {bytes} bytes; at most {most} are allowed");
         return Ok(rejected(Rejection { reason: Reason::TooLarge, subject: None, faults: vec![], detail }));
     }
+    let _room = context.reading.enter(bytes).await;
     let body = message.body.clone();
     let decoded = match run_blocking_if_large(bytes, move || decode(&body)).await {
         Ok(decoded) => decoded,
