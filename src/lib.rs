@@ -17,7 +17,7 @@
 //! | [`http`] | serves a running worker's metrics and readiness |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
 //! | [`descriptors`] | raises the limit of open files and shares them out |
-//! | [`guard`] | keeps a panic inside the unit of work in which it happened |
+//! | [`guard`], `offload` | keep a panic inside the unit of work in which it happened, and long computations off the threads that others need |
 //!
 //! Invariants, each with its place: nothing is acknowledged before it is stored ([`worker`]); a record is changed
 //! only where its epoch is the one that the change started from ([`store`]); after an unknown outcome nothing is sent
@@ -36,6 +36,7 @@ pub mod guard;
 pub mod http;
 pub mod lane;
 pub mod metrics;
+mod offload;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;

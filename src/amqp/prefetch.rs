@@ -1,11 +1,12 @@
 //! Decides how many messages a subscription takes at once, by their size.
 //!
 //! What the broker sends ahead lies in memory, and only the number of its messages can be limited. So a subscription
-//! begins with few and takes more as their size allows. A new subscription may take its whole number, whatever is
+//! begins with one and takes more as their size allows. A new subscription may take its whole number, whatever is
 //! still in hand of earlier ones, so messages that stay in hand for long do not keep others from coming.
 
-/// How many messages are taken at once before the size of any is known.
-const START: u16 = 4;
+/// How many messages are taken at once before the size of any is known: the first one may be as large as the broker
+/// accepts.
+const START: u16 = 1;
 /// What is sent ahead may take this part of the memory.
 const PART: u64 = 4;
 /// How fast a large message is forgotten: with each message by this part of its size.
@@ -35,7 +36,7 @@ pub(super) struct Load {
 }
 
 impl Prefetch {
-    /// Begins with few messages, of `most`, and `memory` in bytes.
+    /// Begins with one message, of `most`, and `memory` in bytes.
     pub(super) fn new(most: u16, memory: u64) -> Self {
         Self { present: START.min(most), most, memory, since: 0, largest: 0 }
     }
@@ -109,6 +110,7 @@ mod tests {
     fn the_next_number_follows_from_size_and_load() {
         for (now, load, next) in [
             // It doubles once the messages of the last change have come, as long as they are small.
+            (prefetch(1, 1, 2_000), load(2_000, 1, 1), Some(2)),
             (prefetch(4, 1, 2_000), load(2_000, 1, 1), None),
             (prefetch(4, 2, 2_000), load(4_000, 2, 2), Some(8)),
             (prefetch(128, 64, 2_000), load(0, 0, 0), Some(200)),
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn small_messages_reach_the_most_within_six_changes_and_stay_there() {
+    fn small_messages_reach_the_most_within_eight_changes_and_stay_there() {
         let (mut prefetch, mut changes) = (Prefetch::new(200, 64 * MB), 0);
         for _ in 0..10_000 {
             prefetch.note(20_000);
@@ -145,7 +147,7 @@ mod tests {
                 changes += 1;
             }
         }
-        assert_eq!((prefetch.present(), changes), (200, 6));
+        assert_eq!((prefetch.present(), changes), (200, 8));
     }
 
     #[test]

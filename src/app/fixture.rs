@@ -37,7 +37,7 @@ pub(super) fn row(identity: ShelfIdentity, reason: Reason, body: Vec<u8>) -> She
         arrived_at: 1,
         published_at: None,
         headers: BTreeMap::new(),
-        body,
+        body: body.into(),
     };
     Shelved { id: ShelfId(1), generation: 4, state: ShelfState::Dead, content, due_at: 1, shelved_at: 1, leased: false }
 }

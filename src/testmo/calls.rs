@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::classify::{Answer, redirect_of};
 use super::client::Client;
@@ -17,6 +17,7 @@ use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
 use crate::batch::render::catalogue::Catalogue;
 use crate::batch::render::resolve::Needs;
 use crate::batch::verdict::answer::{ApiError, CreateOutcome};
+use crate::offload::run_blocking_if_large;
 
 /// The most pages of one list, which bounds the cost of a broken answer.
 const MOST_PAGES: usize = 1_000;
@@ -83,7 +84,7 @@ impl Client {
     /// When the call fails or the answer reports a failure.
     pub async fn user(&self, access: &Access) -> Result<String, ApiError> {
         let answer = self.get(access, "/user").await?;
-        content::<User>(&answer).map(|user| user.name)
+        read(answer, |answer| content::<User>(answer).map(|user| user.name)).await
     }
 
     /// Returns the name of a project.
@@ -92,7 +93,7 @@ impl Client {
     /// When the call fails or the answer reports a failure.
     pub async fn project(&self, access: &Access, project: u64) -> Result<String, ApiError> {
         let answer = self.get(access, &format!("/projects/{project}")).await?;
-        content::<One<Project>>(&answer).map(|one| one.result.name)
+        read(answer, |answer| content::<One<Project>>(answer).map(|one| one.result.name)).await
     }
 
     /// Returns every folder of a project; Testmo has no call for a single one.
@@ -132,7 +133,7 @@ impl Client {
     }
 
     /// Returns the entries of a list if they are wanted and this Testmo lists them.
-    async fn list_if<T: DeserializeOwned + Entry, P: ReadPermits>(
+    async fn list_if<T: DeserializeOwned + Entry + Send + 'static, P: ReadPermits>(
         &self,
         is_wanted: bool,
         access: &Access,
@@ -143,7 +144,7 @@ impl Client {
     }
 
     /// Returns the entries of every page of a list; `path` already has a query.
-    async fn list<T: DeserializeOwned + Entry, P: ReadPermits>(
+    async fn list<T: DeserializeOwned + Entry + Send + 'static, P: ReadPermits>(
         &self,
         access: &Access,
         path: &str,
@@ -153,9 +154,9 @@ impl Client {
         for _ in 0..MOST_PAGES {
             permits.next().await.map_err(ReadError::NotPermitted)?;
             let answer = self.get(access, &format!("{path}&page={page}")).await?;
-            let listed: Page<T> = content(&answer)?;
-            kept.add(&listed.result)?;
-            all.extend(listed.result);
+            let listed: Page<T> = read(answer, |answer| content(answer)).await?;
+            kept.add(&listed.result.0)?;
+            all.extend(listed.result.0);
             match listed.next_page {
                 Some(next) => page = next,
                 None => return Ok(all),
@@ -172,7 +173,7 @@ impl Client {
         let Target { project, folder, .. } = target;
         let path = format!("/projects/{project}/cases?folder_id={folder}&per_page=15&page=1");
         let answer = self.get(access, &path).await?;
-        content::<Page<serde::de::IgnoredAny>>(&answer).map(drop)
+        read(answer, |answer| content::<Page<IgnoredAny>>(answer).map(drop)).await
     }
 
     /// Creates a folder, and returns the one that Testmo's answer shows. An answer that shows the folder in another
@@ -190,12 +191,7 @@ impl Client {
     ) -> Result<CreatedFolder, ApiError> {
         let body = serde_json::json!({"folders": [{"name": name, "parent_id": parent}]}).to_string();
         let answer = self.post(access, &format!("/projects/{project}/folders"), body).await?;
-        let created: Created<'_> = content(&answer)?;
-        let [entry] = created.result[..] else {
-            return Err(ApiError::Unreadable(format!("{} entries for one folder", created.result.len())));
-        };
-        let echoed: EchoedFolder = serde_json::from_str(entry.get())
-            .map_err(|_| ApiError::Unreadable("no id of the created folder".into()))?;
+        let echoed = read(answer, echoed_folder).await?;
         if !is_folder_id(echoed.id) {
             return Err(ApiError::Unreadable(format!("{} is not an id of a folder", echoed.id)));
         }
@@ -208,24 +204,11 @@ impl Client {
 
     /// Creates cases; `body` is the whole request and holds `sent` cases.
     pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> CreateOutcome {
-        let answered = self.post(access, &format!("/projects/{project}/cases"), body.clone()).await;
-        let created = answered.and_then(|answer| {
-            let created: Created<'_> = content(&answer)?;
-            if created.result.len() > sent {
-                return Err(ApiError::Unreadable(format!("{} entries for {sent} cases", created.result.len())));
-            }
-            let mut ids: Vec<Option<u64>> = created.result.iter().map(|entry| created_id(entry)).collect();
-            ids.resize(sent, None);
-            let created_at = created.result.first().and_then(|entry| created_at(entry));
-            let is_plausible = answer.clock_skew().is_some_and(|skew| skew.abs() <= LONGEST_SKEW_MS);
-            let time = answer.server_time().filter(|_| is_plausible);
-            let offset = created_at.zip(time).map(|(created_at, time)| created_at - time);
-            Ok((ids, differences(&body, &created.result), offset))
-        });
-        match created {
-            Ok((ids, differing, offset)) => CreateOutcome { end: Ok(ids), differing, offset },
-            Err(trouble) => CreateOutcome { end: Err(trouble), differing: Vec::new(), offset: None },
-        }
+        let created = match self.post(access, &format!("/projects/{project}/cases"), body.clone()).await {
+            Ok(answer) => read(answer, move |answer| created_cases(answer, &body, sent)).await,
+            Err(trouble) => Err(trouble),
+        };
+        created.unwrap_or_else(|trouble| CreateOutcome { end: Err(trouble), differing: Vec::new(), offset: None })
     }
 
     /// Reads the cases of a folder that are not in the past. With `tags`, requests only cases that carry any of these
@@ -275,27 +258,25 @@ impl Client {
             let path = format!("{list}&page={page}");
             permits.next().await.map_err(ReadError::NotPermitted)?;
             *requests += 1;
-            let answer = self.get(access, &path).await?;
-            let listed: Page<ListedCase> = content(&answer)?;
+            let listed = read(self.get(access, &path).await?, listed_cases).await?;
             let shrunk = total.is_some_and(|before| listed.total.is_some_and(|now| now < before));
             if shrunk {
                 return Ok(None);
             }
             total = listed.total.or(total);
-            let skew = answer.clock_skew();
+            let skew = listed.skew;
             let offset = past.offset.unwrap_or_default().min(0);
             let since = *since.get_or_insert(past.before + skew.unwrap_or(0) - CLOCK_MARGIN_MS + offset);
-            let read = listed.rows().map_err(ApiError::Unreadable)?;
-            kept.add(&read)?;
+            kept.add(&listed.rows)?;
             // Rows that are created while we page move others to the next page, where they are seen again.
-            for row in read.iter().filter(|row| seen.insert(row.id)) {
+            for row in listed.rows.iter().filter(|row| seen.insert(row.id)) {
                 descends &= row.id < lowest;
                 lowest = lowest.min(row.id);
             }
             let earliest = past.end_of_reading(skew);
             let is_past = |row: &Row| past.up_to.map_or(row.created_at < earliest, |id| row.id <= id);
-            let is_done = descends && read.iter().any(is_past);
-            rows.extend(read);
+            let is_done = descends && listed.rows.iter().any(is_past);
+            rows.extend(listed.rows);
             match listed.next_page {
                 Some(next) if !is_done => page = next,
                 Some(_) | None => return Ok(Some(CaseList { rows, since, descends, requests: 0 })),
@@ -323,6 +304,52 @@ fn if_listed<T, R>(listed: Result<T, ReadError<R>>) -> Result<Option<T>, ReadErr
         )) => Ok(None),
         Err(trouble) => Err(trouble),
     }
+}
+
+/// Reads an answer; a long one on a thread of its own, since that takes time.
+async fn read<T: Send + 'static>(
+    answer: Answer,
+    read: impl FnOnce(&Answer) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    run_blocking_if_large(answer.body.len(), move || read(&answer)).await
+}
+
+fn echoed_folder(answer: &Answer) -> Result<EchoedFolder, ApiError> {
+    let created: Created<'_> = content(answer)?;
+    let [entry] = created.result.0[..] else {
+        return Err(ApiError::Unreadable(format!("{} entries for one folder", created.result.0.len())));
+    };
+    serde_json::from_str(entry.get()).map_err(|_| ApiError::Unreadable("no id of the created folder".into()))
+}
+
+/// Reads the answer to a create request for `sent` cases with this `body`.
+fn created_cases(answer: &Answer, body: &str, sent: usize) -> Result<CreateOutcome, ApiError> {
+    let created: Created<'_> = content(answer)?;
+    let entries = created.result.0;
+    if entries.len() > sent {
+        return Err(ApiError::Unreadable(format!("{} entries for {sent} cases", entries.len())));
+    }
+    let mut ids: Vec<Option<u64>> = entries.iter().map(|entry| created_id(entry)).collect();
+    ids.resize(sent, None);
+    let created_at = entries.first().and_then(|entry| created_at(entry));
+    let is_plausible = answer.clock_skew().is_some_and(|skew| skew.abs() <= LONGEST_SKEW_MS);
+    let time = answer.server_time().filter(|_| is_plausible);
+    let offset = created_at.zip(time).map(|(created_at, time)| created_at - time);
+    Ok(CreateOutcome { end: Ok(ids), differing: differences(body, &entries), offset })
+}
+
+/// A page of a list of cases.
+struct CasePage {
+    rows: Vec<Row>,
+    next_page: Option<u64>,
+    total: Option<u64>,
+    skew: Option<i64>,
+}
+
+fn listed_cases(answer: &Answer) -> Result<CasePage, ApiError> {
+    let page: Page<ListedCase<'_>> = content(answer)?;
+    let rows = page.rows().map_err(ApiError::Unreadable)?;
+    Ok(CasePage { rows, next_page: page.next_page, total: page.total, skew: answer.clock_skew() })
 }
 
 fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ApiError> {

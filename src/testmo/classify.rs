@@ -3,20 +3,16 @@
 use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use serde_json::Value;
 
-use crate::batch::verdict::answer::{ApiError, FieldRefusal, Refusals};
+use super::bounded::exceeded;
+use super::refusal::{refusals, words};
+use crate::batch::verdict::answer::{ApiError, Refusals};
 
 /// Upper bound for `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 /// Lower bound for `Retry-After`: a date that is over, or a number that is nearly 0, must not lead to one request after
 /// the other.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-/// The most refused fields that are kept of one case, and of a whole request.
-const MOST_SAID: usize = 50;
-/// The most characters that are kept of a text from Testmo.
-const LONGEST_WORDS: usize = 500;
-
 /// An answer of Testmo as received.
 #[derive(Debug)]
 pub struct Answer {
@@ -37,12 +33,11 @@ impl Answer {
             return Err(trouble);
         }
         serde_json::from_slice(&self.body).map_err(|error| {
-            ApiError::Unreadable(format!(
-                "at line {}, column {} of {} bytes",
-                error.line(),
-                error.column(),
-                self.body.len()
-            ))
+            let at = format!("at line {}, column {} of {} bytes", error.line(), error.column(), self.body.len());
+            ApiError::Unreadable(match exceeded(&error) {
+                Some(most) => format!("a list has more than {most} entries, {at}"),
+                None => at,
+            })
         })
     }
 
@@ -61,11 +56,10 @@ impl Answer {
         self.kind().starts_with("application/json") || self.kind().starts_with("application/problem+json")
     }
 
-    /// Returns whether the answer has the form of Testmo's refusals: a JSON object with a `message`. A proxy in front
-    /// of Testmo answers with a page, or with another object.
-    fn is_testmos_refusal(&self) -> bool {
-        let message = |body: &[u8]| serde_json::from_slice::<Value>(body).ok()?.get("message")?.as_str().map(drop);
-        self.is_json() && message(&self.body).is_some()
+    /// Returns what the answer refuses, if it has the form of Testmo's refusals. A proxy in front of Testmo answers with
+    /// a page, or with another object.
+    fn refusals(&self) -> Option<Refusals> {
+        if self.is_json() { refusals(&self.body) } else { None }
     }
 
     fn kind(&self) -> String {
@@ -85,10 +79,13 @@ fn trouble(answer: &Answer) -> Option<ApiError> {
         413 => ApiError::TooLarge,
         429 => ApiError::Throttled { retry_after: retry_after(answer) },
         status @ (421 | 425) => ApiError::NotProcessed { status },
-        403 if answer.is_testmos_refusal() => ApiError::Forbidden,
-        404 if answer.is_testmos_refusal() => ApiError::Missing,
-        422 if answer.is_testmos_refusal() => ApiError::Invalid(refusals(&answer.body)),
-        status @ (400 | 405) if answer.is_testmos_refusal() => ApiError::Rejected { status },
+        status @ (400 | 403 | 404 | 405 | 422) => match (status, answer.refusals()) {
+            (403, Some(_)) => ApiError::Forbidden,
+            (404, Some(_)) => ApiError::Missing,
+            (422, Some(refusals)) => ApiError::Invalid(refusals),
+            (_, Some(_)) => ApiError::Rejected { status },
+            (_, None) => ApiError::Inconclusive { status },
+        },
         status @ 500..=599 => ApiError::Server { status },
         status => ApiError::Inconclusive { status },
     })
@@ -120,43 +117,6 @@ fn seconds(text: &str) -> Option<Duration> {
 fn http_date_ms(text: &str) -> Option<i64> {
     let since = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()
-}
-
-/// Reads the `errors` map of a 422, which has a key for each refused field: `cases.N.field`, or a key that names no
-/// entry.
-fn refusals(body: &[u8]) -> Refusals {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let mut refusals = Refusals::default();
-    // What is stored with a case is bounded; more texts help nobody.
-    let keep = |said: &mut Vec<FieldRefusal>, one| {
-        if said.len() < MOST_SAID {
-            said.push(one);
-        }
-    };
-    for (key, messages) in value.get("errors").and_then(Value::as_object).into_iter().flatten() {
-        let message = messages.as_array().and_then(|list| list.first()).unwrap_or(messages);
-        let message = words(message.as_str().unwrap_or_default());
-        match entry_of(key) {
-            Some((index, field)) => {
-                keep(refusals.entries.entry(index).or_default(), FieldRefusal { field: words(field), message });
-            }
-            None => keep(&mut refusals.whole, FieldRefusal { field: words(key), message }),
-        }
-    }
-    if refusals == Refusals::default() {
-        let message = words(value.get("message").and_then(Value::as_str).unwrap_or_default());
-        refusals.whole.push(FieldRefusal { field: String::new(), message });
-    }
-    refusals
-}
-
-fn entry_of(key: &str) -> Option<(usize, &str)> {
-    let (index, field) = key.strip_prefix("cases.")?.split_once('.').unwrap_or((key.strip_prefix("cases.")?, ""));
-    Some((index.parse().ok()?, field))
-}
-
-fn words(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect()
 }
 
 /// Returns the target of a redirect, for the person who has to fix the base URL.
@@ -273,33 +233,5 @@ mod tests {
             let read = retry_after(&answer(429, &headers, ""));
             assert_eq!(read, seconds.map(Duration::from_secs), "{headers:?}");
         }
-    }
-
-    #[test]
-    fn a_refusal_names_entries_and_fields() {
-        let body = r#"{"message": "m", "errors": {"cases.3.tags": ["bad tag"], "cases.0.custom_steps.1.text1": ["x"],
-                       "cases.5": ["whole entry"], "cases": ["at least 1"], "other": "text"}}"#;
-        let refusals = refusals(body.as_bytes());
-        let entries: Vec<_> = refusals.entries.iter().map(|(i, r)| (*i, r[0].field.as_str())).collect();
-        assert_eq!(entries, [(0, "custom_steps.1.text1"), (3, "tags"), (5, "")]);
-        let whole: Vec<_> = refusals.whole.iter().map(|r| (r.field.as_str(), r.message.as_str())).collect();
-        assert_eq!(whole, [("cases", "at least 1"), ("other", "text")]);
-    }
-
-    #[test]
-    fn a_refusal_without_errors_keeps_the_message() {
-        assert_eq!(refusals(br#"{"message": "gone"}"#).whole[0].message, "gone");
-        assert_eq!(refusals(b"<html>").whole.len(), 1);
-    }
-
-    #[test]
-    fn the_refused_fields_of_one_case_are_bounded_and_every_case_keeps_some() {
-        let errors: serde_json::Map<String, Value> = (0..30_000)
-            .map(|n| (format!("cases.{}.custom_{n}", n % 3), serde_json::json!(["is invalid"])))
-            .chain((0..1_000).map(|n| (format!("other_{n}"), serde_json::json!(["is invalid"]))))
-            .collect();
-        let refusals = refusals(serde_json::json!({"message": "no", "errors": errors}).to_string().as_bytes());
-        assert_eq!(refusals.entries.values().map(Vec::len).collect::<Vec<_>>(), [MOST_SAID; 3]);
-        assert_eq!(refusals.whole.len(), MOST_SAID);
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: a key goes only to the origin that it was entered for, over a connection to a vetted address.
 
 pub mod address;
+mod bounded;
 mod calls;
 mod classify;
 mod client;
@@ -13,6 +14,7 @@ mod http;
 mod metered;
 mod pages;
 mod pool;
+mod refusal;
 mod resolver;
 mod sockets;
 mod transport;

@@ -8,6 +8,8 @@ use crate::batch::verdict::answer::ApiError;
 
 /// The most bytes that the entries of one list may take in memory. 100,000 entries of an ordinary size take a fifth.
 const MOST_KEPT: usize = 64 * 1024 * 1024;
+/// The most entries of one list: as many as the most pages have that are read, of the size that is requested.
+const MOST_ENTRIES: usize = 100_000;
 
 /// Gives permits for the requests of a reading. Each page is a request of its own: the account may have been paused
 /// since the page before.
@@ -69,16 +71,23 @@ pub(super) trait Entry {
 
 /// Counts what a reading keeps.
 #[derive(Debug, Default)]
-pub(super) struct Kept(usize);
+pub(super) struct Kept {
+    bytes: usize,
+    entries: usize,
+}
 
 impl Kept {
     /// Counts more entries.
     ///
     /// # Errors
-    /// When the entries of the list take too much memory.
+    /// When the list has too many entries, or they take too much memory.
     pub(super) fn add<T: Entry>(&mut self, entries: &[T]) -> Result<(), ApiError> {
-        self.0 = entries.iter().fold(self.0, |sum, entry| sum.saturating_add(entry.size()));
-        if self.0 > MOST_KEPT {
+        self.entries = self.entries.saturating_add(entries.len());
+        if self.entries > MOST_ENTRIES {
+            return Err(ApiError::Unreadable(format!("a list has more than {MOST_ENTRIES} entries")));
+        }
+        self.bytes = entries.iter().fold(self.bytes, |sum, entry| sum.saturating_add(entry.size()));
+        if self.bytes > MOST_KEPT {
             let most = MOST_KEPT / 1024 / 1024;
             return Err(ApiError::Unreadable(format!("the entries of a list take more than {most} MB")));
         }
@@ -104,5 +113,8 @@ mod tests {
         let end = kept.add(&[1_usize]);
         assert_eq!(end, Err(ApiError::Unreadable("the entries of a list take more than 64 MB".into())));
         assert!(Kept::default().add(&[usize::MAX, usize::MAX]).is_err());
+        let mut kept = Kept::default();
+        assert_eq!(kept.add(&vec![1; MOST_ENTRIES]), Ok(()));
+        assert_eq!(kept.add(&[1]), Err(ApiError::Unreadable("a list has more than 100000 entries".into())));
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Field names and forms are those of Testmo's published SDK and of recorded answers.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::bounded::{Bounded, exceeded};
 use super::pages::Entry;
 use crate::batch::ledger::reconcile::Row;
 use crate::batch::render::catalogue::{Field, Item};
@@ -29,14 +31,21 @@ pub(super) struct Project {
     pub(super) name: String,
 }
 
+/// The most entries of a page: ten times as many as are requested.
+const MOST_OF_PAGE: usize = 1_000;
+/// The most tags of a case.
+const MOST_TAGS: usize = 1_000;
+/// The most tags in the dictionary of a page, and the most options of a field.
+const MOST_NAMES: usize = 10_000;
+
 /// A page of a list. `expands` is an empty list where nothing was expanded, so its JSON is kept as it is.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page<T> {
     pub(super) next_page: Option<u64>,
     pub(super) total: Option<u64>,
-    pub(super) result: Vec<T>,
+    pub(super) result: Bounded<T, MOST_OF_PAGE>,
     #[serde(default)]
-    pub(super) expands: Value,
+    pub(super) expands: Option<Box<RawValue>>,
 }
 
 /// A folder of a project's repository.
@@ -81,7 +90,7 @@ pub(super) struct ListedField {
     entity: Option<String>,
     is_active: Option<bool>,
     is_required: Option<bool>,
-    options: Option<Vec<ListedOption>>,
+    options: Option<Bounded<ListedOption, MOST_NAMES>>,
 }
 
 /// An option of a dropdown, whose text is called `value` in recordings.
@@ -110,7 +119,7 @@ impl ListedField {
     /// Returns the field, if cases can have it.
     pub(super) fn of_cases(self) -> Option<Field> {
         let usable = is_of_cases(self.entity.as_ref()) && self.is_active != Some(false);
-        let options = self.options.unwrap_or_default();
+        let options = self.options.map(|options| options.0).unwrap_or_default();
         Some(Field {
             column: self.column_name.filter(|_| usable)?,
             label: self.name,
@@ -129,7 +138,11 @@ impl Entry for NamedItem {
 impl Entry for ListedField {
     fn size(&self) -> usize {
         let texts = [Some(&self.name), self.column_name.as_ref(), self.entity.as_ref()];
-        let options = self.options.iter().flatten().map(|option| size_of::<ListedOption>() + option.value.len());
+        let options = self
+            .options
+            .iter()
+            .flat_map(|options| &options.0)
+            .map(|option| size_of::<ListedOption>() + option.value.len());
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>() + options.sum::<usize>()
     }
 }
@@ -145,47 +158,85 @@ impl Entry for Row {
 #[derive(Debug, Deserialize)]
 pub(super) struct Created<'a> {
     #[serde(borrow)]
-    pub(super) result: Vec<&'a RawValue>,
+    pub(super) result: Bounded<&'a RawValue, MOST_OF_PAGE>,
 }
 
 /// A case in a list.
 #[derive(Debug, Deserialize)]
-pub(super) struct ListedCase {
+pub(super) struct ListedCase<'a> {
     id: u64,
     name: String,
     folder_id: Option<u64>,
     created_at: String,
-    #[serde(default)]
-    tags: Vec<Value>,
+    #[serde(borrow)]
+    tags: Option<Bounded<&'a RawValue, MOST_TAGS>>,
 }
 
-impl Page<ListedCase> {
+/// A tag in the dictionary of a page.
+#[derive(Debug, Deserialize)]
+struct ListedTag {
+    id: u64,
+    name: String,
+}
+
+/// The part of `expands` that is read.
+#[derive(Debug, Deserialize)]
+struct Expands<'a> {
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
+}
+
+impl Page<ListedCase<'_>> {
     /// Returns the cases with the names of their tags, which a list gives as ids with a dictionary in `expands`.
     pub(super) fn rows(&self) -> Result<Vec<Row>, String> {
-        let names = self.expands.get("tags").and_then(Value::as_array);
-        let name_of = |id: u64| {
-            let tag = names?.iter().find(|tag| tag.get("id").and_then(Value::as_u64) == Some(id))?;
-            tag.get("name")?.as_str().map(str::to_owned)
-        };
-        let tag = |tag: &Value| match tag {
-            Value::Number(id) => id.as_u64().and_then(name_of),
-            Value::String(name) => Some(name.clone()),
-            Value::Object(fields) => fields.get("name").and_then(Value::as_str).map(str::to_owned),
-            Value::Null | Value::Bool(_) | Value::Array(_) => None,
-        };
-        let row = |case: &ListedCase| {
+        let names = self.names_of_tags()?;
+        let row = |case: &ListedCase<'_>| {
             if !is_id(case.id) {
                 return Err(format!("a case with the id {}", case.id));
             }
+            let tags = case.tags.iter().flat_map(|tags| &tags.0);
             Ok(Row {
                 id: case.id,
                 name: case.name.clone(),
                 folder: case.folder_id.unwrap_or_default(),
-                tags: case.tags.iter().filter_map(tag).collect(),
+                tags: tags.filter_map(|tag| name_of(tag, &names)).collect(),
                 created_at: time_of(&case.created_at).ok_or_else(|| "a time of creation".to_owned())?,
             })
         };
-        self.result.iter().map(row).collect()
+        self.result.0.iter().map(row).collect()
+    }
+
+    /// Returns the names of tags by their ids. Entries in an unknown form are passed over.
+    fn names_of_tags(&self) -> Result<HashMap<u64, String>, String> {
+        let expands = self.expands.as_ref().filter(|expands| expands.get().starts_with('{'));
+        let expands = expands.and_then(|expands| serde_json::from_str::<Expands<'_>>(expands.get()).ok());
+        let Some(tags) = expands.and_then(|expands| expands.tags).filter(|tags| tags.get().starts_with('[')) else {
+            return Ok(HashMap::new());
+        };
+        match serde_json::from_str::<Bounded<&RawValue, MOST_NAMES>>(tags.get()) {
+            Ok(tags) => {
+                let tags = tags.0.into_iter().filter_map(|tag| serde_json::from_str::<ListedTag>(tag.get()).ok());
+                // Of several with one id the first counts.
+                Ok(tags.rev().map(|tag| (tag.id, tag.name)).collect())
+            }
+            Err(error) => match exceeded(&error) {
+                Some(most) => Err(format!("a page with more than {most} tags")),
+                None => Ok(HashMap::new()),
+            },
+        }
+    }
+}
+
+/// Returns the name of a tag in any of the forms in which a list shows it: its id, its name, or an object.
+fn name_of(tag: &RawValue, names: &HashMap<u64, String>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    match tag.get().as_bytes().first()? {
+        b'{' => serde_json::from_str::<Named>(tag.get()).ok().map(|tag| tag.name),
+        b'"' => serde_json::from_str(tag.get()).ok(),
+        _ => names.get(&tag.get().parse().ok()?).cloned(),
     }
 }
 
@@ -216,9 +267,12 @@ pub(super) fn created_at(entry: &RawValue) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::{CONTENT_TYPE, HeaderValue};
     use serde_json::json;
 
+    use super::super::classify::Answer;
     use super::*;
+    use crate::batch::verdict::answer::ApiError;
 
     #[test]
     fn both_forms_of_time_are_read() {
@@ -233,7 +287,8 @@ mod tests {
             "result": [{"id": 1, "name": "n", "folder_id": 2, "created_at": "1970-01-01 00:00:00",
                         "tags": [7, {"tag_id": 9, "name": "b"}, "c", 8]}],
             "expands": {"tags": [{"id": 7, "name": "a"}]}});
-        let page: Page<ListedCase> = serde_json::from_value(page).unwrap();
+        let page = page.to_string();
+        let page: Page<ListedCase<'_>> = serde_json::from_str(&page).unwrap();
         assert_eq!(page.rows().unwrap()[0].tags, ["a", "b", "c"]);
     }
 
@@ -254,8 +309,36 @@ mod tests {
 
     #[test]
     fn an_empty_list_for_expands_is_read() {
-        let page = json!({"next_page": null, "total": 0, "result": [], "expands": []});
-        let page: Page<ListedCase> = serde_json::from_value(page).unwrap();
+        let page: Page<ListedCase<'_>> =
+            serde_json::from_str(r#"{"next_page": null, "total": 0, "result": [], "expands": []}"#).unwrap();
         assert_eq!(page.rows().unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_read_of_a_page_is_bounded() {
+        let case = |tags: &str| {
+            format!(
+                r#"{{"id": 1, "name": "n", "folder_id": 2, "created_at": "1970-01-01 00:00:00", "tags": [{tags}]}}"#
+            )
+        };
+        let many = |entry: &str, count: usize| vec![entry; count].join(",");
+        for (cases, tags, expanded, error) in [
+            (1_000, 1, 1, None),
+            (1, 1_000, 10_000, None),
+            (1_001, 1, 1, Some("a list has more than 1000 entries")),
+            (1, 1_001, 1, Some("a list has more than 1000 entries")),
+            (1, 1, 10_001, Some("a page with more than 10000 tags")),
+        ] {
+            let (cases, names) = (many(&case(&many("7", tags)), cases), many(r#"{"id": 7, "name": "a"}"#, expanded));
+            let body = format!(r#"{{"result": [{cases}], "expands": {{"tags": [{names}]}}}}"#);
+            let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))].into_iter().collect();
+            let answer = Answer { status: 200, headers, body: body.into(), at: 0 };
+            let page = answer.content::<Page<ListedCase<'_>>>();
+            match (page.and_then(|page| page.rows().map_err(ApiError::Unreadable)), error) {
+                (Ok(rows), None) => assert_eq!(rows[0].tags, vec!["a"; tags]),
+                (Err(ApiError::Unreadable(why)), Some(error)) => assert!(why.starts_with(error), "{why}"),
+                (read, error) => panic!("{error:?}: {read:?}"),
+            }
+        }
     }
 }

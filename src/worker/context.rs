@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 use super::model::Backlogs;
+use super::room::ReadingRoom;
 use super::stop::Stop;
 use super::turns::Turns;
 use crate::clock::Clock;
@@ -28,6 +29,8 @@ pub(super) struct WorkerContext {
     pub(super) holder: String,
     /// Who may work on a message.
     pub(super) turns: Turns,
+    /// The memory for large messages that are being read.
+    pub(super) reading: ReadingRoom,
     /// Batches of each tenant that wait on the shelf for room.
     pub(super) backlogs: Backlogs,
     /// Notified when there is room for batches from the shelf.

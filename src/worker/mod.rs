@@ -5,7 +5,7 @@
 //! | folder or file | responsibility |
 //! | --- | --- |
 //! | `model` | values that the steps pass on |
-//! | `context`, `permit`, `stop`, `turns`, `store_retry`, `unit`, `backoff`, `offload`, `failpoint` | what every step needs |
+//! | `context`, `permit`, `stop`, `turns`, `store_retry`, `unit`, `backoff`, `room`, `failpoint` | what every step needs |
 //! | `outcome` | stores what becomes of a batch |
 //! | `admission` | turns a message into a batch in hand, or rejects it |
 //! | `reconciliation` | what is remembered of accounts to reconcile with Testmo |
@@ -28,11 +28,11 @@ mod intake;
 mod loops;
 mod maintenance;
 mod model;
-mod offload;
 mod outbox;
 mod outcome;
 mod permit;
 mod reconciliation;
+mod room;
 mod stop;
 mod store_retry;
 mod supervisor;

@@ -25,6 +25,7 @@ use super::maintenance::reverify::reverify;
 use super::model::Backlogs;
 use super::outbox::{FAREWELL, RELAY_CAPACITY, relay};
 use super::reconciliation::memory::ReconcileMemory;
+use super::room::ReadingRoom;
 use super::stop::{Stop, Stopped, WORK_OVER, stopped};
 use super::turns::{Turns, instance_name};
 use crate::amqp::{Intake, IntakeControl, Publish};
@@ -187,6 +188,7 @@ fn context_of(
 ) -> WorkerContext {
     let holder = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
     WorkerContext {
+        reading: ReadingRoom::new(config.worker.max_queued_bytes),
         turns: Turns::new(store.clone(), instance_name(&config, &holder), holder.clone()),
         tenants: Tenants::new(store.clone(), keyring, AddressPolicy::new(&config.testmo)),
         client,

@@ -17,6 +17,7 @@ use crate::amqp::IntakeControl;
 use crate::batch::raw_hash;
 use crate::config::Config;
 use crate::guard::lock;
+use crate::offload::run_blocking_if_large;
 use crate::store::instances::StartRule;
 use crate::store::{Storage, StoreError};
 
@@ -169,9 +170,13 @@ impl Turns {
     }
 
     /// Returns the hash of a message, if it is needed: hashing every message would cost time for nothing.
-    pub(super) fn hash_of(&self, body: &[u8]) -> Option<String> {
+    pub(super) async fn hash_of(&self, body: &Arc<Vec<u8>>) -> Option<String> {
         let is_needed = self.is_one_by_one() || !self.suspected().is_empty();
-        is_needed.then(|| raw_hash(body))
+        if !is_needed {
+            return None;
+        }
+        let body = Arc::clone(body);
+        Some(run_blocking_if_large(body.len(), move || raw_hash(&body)).await)
     }
 
     /// Returns whether a worker may have ended over the message of this hash.

@@ -38,7 +38,7 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
         arrived_at: 1,
         published_at: None,
         headers: Default::default(),
-        body: vec![b'x'; 5_000_000],
+        body: vec![b'x'; 5_000_000].into(),
     };
     stage.store.commit(Commit { shelve: Some(filling), ..Commit::default() }.into()).await.unwrap();
     // The row may be in the database file, or still in the write-ahead log next to it.
@@ -154,7 +154,7 @@ async fn a_clock_that_is_behind_is_named_and_nothing_is_lost() {
         arrived_at: later,
         published_at: None,
         headers: Default::default(),
-        body: batch("nobody", "b-1", 1).to_string().into_bytes(),
+        body: batch("nobody", "b-1", 1).to_string().into_bytes().into(),
     };
     ahead.commit(Commit { shelve: Some(parked), ..Commit::default() }.into()).await.unwrap();
     ahead.close().await;

@@ -75,7 +75,7 @@ async fn messages_whose_headers_cannot_be_read_are_shelved_between_batches_that_
     }
     let shelf = stage.shelf_until(|shelf| shelf.len() == wanted.len()).await;
     for (id, headers, detail) in &wanted {
-        let is_its = |row: &&Shelved| row.content.body == body(id);
+        let is_its = |row: &&Shelved| *row.content.body == body(id);
         let row = shelf.iter().find(is_its).unwrap_or_else(|| panic!("{id} is not on the shelf"));
         assert_eq!((row.state, row.content.reason), (ShelfState::Dead, Reason::UnreadableHeaders));
         assert!(row.content.detail.as_ref().is_some_and(|told| told.contains(detail)), "{:?}", row.content.detail);
@@ -92,7 +92,7 @@ async fn messages_whose_headers_cannot_be_read_are_shelved_between_batches_that_
     // The connection was never lost, so nothing was delivered twice.
     assert!(!process.output().contains("broker not connected"), "{}", process.output());
 
-    let row = shelf.iter().find(|row| row.content.body == body("p-6")).expect("the row");
+    let row = shelf.iter().find(|row| *row.content.body == body("p-6")).expect("the row");
     let id = row.id.to_string();
     let shown = courier(&stage, &["shelf", "show", &id]);
     assert!(shown.contains("is not UTF-8") && shown.contains("\\x03x-\\xffS"), "{shown}");

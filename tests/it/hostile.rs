@@ -70,7 +70,7 @@ async fn hostile_messages_end_on_the_shelf_with_place_and_reason_and_block_no_ne
     };
     until(async || dead().await == i64::try_from(bad.len()).unwrap()).await;
     for row in stage.shelf().await {
-        let Some((name, (reason, said))) = bad.remove(&row.content.body) else { continue };
+        let Some((name, (reason, said))) = bad.remove(&*row.content.body) else { continue };
         assert_eq!((row.state, row.content.reason), (ShelfState::Dead, reason), "{name}");
         let detail = row.content.detail.unwrap();
         assert!(detail.starts_with(said.trim_end_matches('…')), "{name}: {detail}");

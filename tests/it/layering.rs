@@ -21,8 +21,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("guard", &[]),
     ("lane", &["account", "batch"]),
     ("metrics", &["batch", "guard"]),
+    ("offload", &[]),
     ("amqp", &["config", "guard"]),
-    ("testmo", &["batch", "clock", "config", "guard"]),
+    ("testmo", &["batch", "clock", "config", "guard", "offload"]),
     ("store", &["account", "batch", "clock", "config", "guard"]),
     ("tenants", &["account", "batch", "guard", "store", "testmo"]),
     ("app", &["account", "amqp", "batch", "clock", "config", "contract", "lane", "store", "tenants", "testmo"]),
@@ -40,6 +41,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "http",
             "lane",
             "metrics",
+            "offload",
             "store",
             "tenants",
             "testmo",
@@ -69,7 +71,7 @@ const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Parts of `worker` that name no other part of `worker`.
-const LEAVES: &[&str] = &["backoff", "failpoint", "offload", "stop", "turns"];
+const LEAVES: &[&str] = &["backoff", "failpoint", "room", "stop", "turns"];
 
 /// Sets of files that may name each other in a circle, with the reason.
 const MAY_CIRCLE: &[(&[&str], &str)] = &[

@@ -1,6 +1,7 @@
 //! Runs the integration tests: one binary, a real RabbitMQ, real HTTP; only Testmo is a stand-in.
 
 mod amqp;
+mod bounds;
 mod cli;
 mod cli_broker;
 mod contract;
@@ -18,6 +19,7 @@ mod headers;
 mod history;
 mod hostile;
 mod lanes;
+mod large;
 mod late;
 mod layering;
 mod locked;

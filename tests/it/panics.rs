@@ -49,7 +49,7 @@ fn has_crash_loop(shelf: &[Shelved]) -> bool {
 async fn only_this_is_dead(stage: &mut Stage, process: &Process, bad: &Value) {
     let shelf = stage.shelf_until(has_crash_loop).await;
     assert_eq!(shelf.len(), 1, "{shelf:?}");
-    assert_eq!((shelf[0].state, &shelf[0].content.body), (ShelfState::Dead, &bad.to_string().into_bytes()));
+    assert_eq!((shelf[0].state, &*shelf[0].content.body), (ShelfState::Dead, &bad.to_string().into_bytes()));
     let detail = shelf[0].content.detail.clone().expect("a detail");
     assert!(detail.contains("tried alone 3 times") && detail.contains("ordered at"), "{detail}");
     until(async || Broker::shared().depth(&stage.vhost, "testmo.cases") == 0).await;
@@ -109,7 +109,7 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
         arrived_at,
         published_at: None,
         headers: Default::default(),
-        body: batch("acme", id, 2).to_string().into_bytes(),
+        body: batch("acme", id, 2).to_string().into_bytes().into(),
     };
     for (id, arrived_at) in [("b-1", 1), ("b-bad", 2), ("b-2", 3)] {
         stage
@@ -193,7 +193,7 @@ async fn an_undeliverable_message_that_panics_is_shelved_unread() {
     stage.publish_to("nobody.listens", astray.clone()).await.expect("a broker that takes it");
     let shelf = stage.shelf_until(|shelf| !shelf.is_empty()).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::Undeliverable));
-    assert_eq!(shelf[0].content.body, astray);
+    assert_eq!(*shelf[0].content.body, astray);
     until(async || Broker::shared().depth(&stage.vhost, "testmo.unrouted") == 0).await;
     assert_eq!(panics(&process, Task::UnroutedQueue), 1);
     stage.publish(&batch("acme", "b-1", 1)).await;

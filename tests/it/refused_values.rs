@@ -25,7 +25,7 @@ async fn a_batch_that_the_database_refuses_is_set_apart_and_its_neighbours_are_d
     }
     let shelf = stage.shelf_until(|rows| rows.iter().any(|row| row.state == ShelfState::Dead)).await;
     assert_eq!((shelf.len(), shelf[0].content.reason), (1, Reason::CrashLoop));
-    assert_eq!(shelf[0].content.body, bad.to_string().into_bytes());
+    assert_eq!(*shelf[0].content.body, bad.to_string().into_bytes());
     let detail = shelf[0].content.detail.clone().expect("a detail");
     assert!(detail.contains("unsupported character"), "{detail}");
     process.stop().await;

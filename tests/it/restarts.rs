@@ -112,7 +112,7 @@ async fn a_shelf_row_that_ends_the_worker_at_every_start_is_found_and_no_message
         arrived_at: 1,
         published_at: None,
         headers: Default::default(),
-        body: batch("acme", "b-bad", 1).to_string().into_bytes(),
+        body: batch("acme", "b-bad", 1).to_string().into_bytes().into(),
     };
     stage.store.commit(Commit { shelve: Some(row), ..Commit::default() }.into()).await.expect("a store");
     for n in 0..WINDOW {

@@ -197,7 +197,7 @@ async fn a_suspect_that_does_no_harm_is_delivered_and_leaves_the_shelf() {
         arrived_at: 1,
         published_at: None,
         headers: Default::default(),
-        body: batch("acme", "b-1", 2).to_string().into_bytes(),
+        body: batch("acme", "b-1", 2).to_string().into_bytes().into(),
     };
     stage.store.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
     stage.start_worker();

@@ -246,7 +246,13 @@ impl ShelfStore for Storeless {
         Ok(Vec::new())
     }
 
-    async fn lease_due(&self, _: &str, _: Duration, _: &[(TenantId, u32)]) -> Result<Vec<Shelved>, StoreError> {
+    async fn lease_due(
+        &self,
+        _: &str,
+        _: Duration,
+        _: &[(TenantId, u32)],
+        _: usize,
+    ) -> Result<Vec<Shelved>, StoreError> {
         Ok(Vec::new())
     }
 

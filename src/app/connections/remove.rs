@@ -193,7 +193,7 @@ mod tests {
             arrived_at: 1,
             published_at: None,
             headers: Default::default(),
-            body,
+            body: body.into(),
         };
         store.commit(Commit { shelve: Some(shelving), ..Commit::default() }.into()).await.unwrap();
     }
@@ -265,14 +265,14 @@ mod tests {
         let (store, _dir) = with_acme().await;
         park(&store, "b").await;
         let confirm = async |_: &Removal| {
-            let leased = store.lease_due("w", Duration::from_secs(9), &[(acme(), 9)]).await?;
+            let leased = store.lease_due("w", Duration::from_secs(9), &[(acme(), 9)], usize::MAX).await?;
             assert!(leased.is_empty(), "the tenant is paused while a person decides");
             Ok(false)
         };
         let said = removed(&store, true, confirm).await.unwrap_err().to_string();
         assert!(said.contains("nothing was removed"), "{said}");
         assert_eq!((shelved(&store).await, state_of(&store, "b").await), (1, None));
-        assert_eq!(store.lease_due("w", Duration::from_secs(9), &[(acme(), 9)]).await.unwrap().len(), 1);
+        assert_eq!(store.lease_due("w", Duration::from_secs(9), &[(acme(), 9)], usize::MAX).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

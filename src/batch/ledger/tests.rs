@@ -188,7 +188,8 @@ fn a_discarded_batch_has_no_push_and_says_what_is_not_known() {
 
 #[test]
 fn every_change_raises_the_epoch_by_one() {
-    let changes: [(&str, fn(&mut BatchRecord)); 10] = [
+    type Change = (&'static str, fn(&mut BatchRecord));
+    let changes: [Change; 10] = [
         ("claim", |record| record.claim(&[0], push(), &target())),
         ("created", |record| record.created(&[(0, 1)])),
         ("not_created", |record| record.not_created(vec![(0, refusal())])),

@@ -102,6 +102,9 @@ pub enum ApiError {
     Unreadable(String),
 }
 
+/// The most refused fields that are kept of one case, and of a whole request.
+pub const MOST_SAID: usize = 50;
+
 /// The content of a 422: the refused entries and fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
@@ -261,9 +264,9 @@ impl Refusals {
         (!entries.is_empty()).then(|| Self { entries, whole: self.whole.clone() })
     }
 
-    /// Returns every refusal, of entries and of the whole request.
+    /// Returns the refusals of entries and of the whole request, as many as are kept of one case.
     pub fn all(&self) -> Vec<FieldRefusal> {
-        self.entries.values().flatten().chain(&self.whole).cloned().collect()
+        self.entries.values().flatten().chain(&self.whole).take(MOST_SAID).cloned().collect()
     }
 
     /// Returns the refusal that the tenant's connection caused: of a value that the connection supplies, of a required

@@ -109,7 +109,7 @@ mod tests {
             arrived_at: NOW - 3_600_000,
             published_at: None,
             headers: BTreeMap::new(),
-            body: b"{}".to_vec(),
+            body: b"{}".to_vec().into(),
         };
         let state = if until == ShelvedUntil::Person { ShelfState::Dead } else { ShelfState::Parked };
         let due_at = if matches!(until, ShelvedUntil::After(_)) { NOW + 120_000 } else { NOW };

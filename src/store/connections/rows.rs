@@ -1,5 +1,7 @@
 //! Reads connections from their rows and stores them.
 
+use std::sync::Arc;
+
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -33,8 +35,8 @@ pub(super) async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRo
         Bound::Text(row.tenant.as_str().into()),
         Bound::Text(row.version.clone()),
         Bound::Text(row.origin.clone()),
-        Bound::Blob(row.key.nonce.clone()),
-        Bound::Blob(row.key.ciphertext.clone()),
+        Bound::Blob(Arc::new(row.key.nonce.clone())),
+        Bound::Blob(Arc::new(row.key.ciphertext.clone())),
         Bound::Text(row.key.bound_to.clone()),
         Bound::MaybeText(row.expires_on.clone()),
         Bound::Int(i64::try_from(row.project).unwrap_or(i64::MAX)),

@@ -77,24 +77,32 @@ impl ShelfStore for Store {
         holder: &str,
         lease: Duration,
         asks: &[(TenantId, u32)],
+        most_bytes: usize,
     ) -> Result<Vec<Shelved>, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         let conn = transaction.conn()?;
         let sql = lease_statement(Dialect::of(conn));
-        let mut leased: Vec<Shelved> = Vec::new();
+        let (mut leased, mut left) = (Vec::<Shelved>::new(), most_bytes);
         for (tenant, most) in asks {
+            if left == 0 {
+                break;
+            }
             let bounds = vec![
                 Bound::Int(now),
                 Bound::Int(until),
                 Bound::Text(holder.into()),
                 Bound::Text(tenant.as_str().into()),
                 Bound::Int(i64::from(*most)),
+                Bound::Int(i64::try_from(left).unwrap_or(i64::MAX)),
             ];
             let rows = sql::fetch(conn, sql.clone(), bounds).await?;
-            // One that cannot be read stays leased, so that the next ones have their turn.
-            leased.extend(self.unreadable.skip(rows.iter().map(|row| shelved(row, now)))?);
+            // One that cannot be read stays leased, so that the next ones have their turn. A row is dropped as soon as it
+            // is read, since its body is copied.
+            let read = self.unreadable.skip(rows.into_iter().map(|row| shelved(&row, now)))?;
+            left = read.iter().fold(left, |left, row| left.saturating_sub(row.content.body.len()));
+            leased.extend(read);
         }
         transaction.commit().await?;
         leased.sort_by_key(|s| (s.content.arrived_at, s.id));
@@ -231,8 +239,9 @@ pub(in crate::store) fn shed_statement(dialect: Dialect) -> String {
     )
 }
 
-/// The statement that leases up to `$5` rows of tenant `$4` at `$1` until `$2` to `$3`. However much a tenant has on the
-/// shelf, only rows that are due are read.
+/// The statement that leases up to `$5` rows of tenant `$4` at `$1` until `$2` to `$3`, and none after those whose bodies
+/// have `$6` bytes. However much a tenant has on the shelf, only rows that are due are read, and bodies only of those that
+/// are leased.
 pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     let free = free();
     let verified = NEWLY_VERIFIED.map(|range| {
@@ -245,10 +254,11 @@ pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     format!(
         "WITH considered AS MATERIALIZED (SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {free} \
          AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{verified}), \
-         due AS MATERIALIZED (SELECT id AS due_id FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
-         AND NOT {IS_REMOVED} ORDER BY arrived_at, id LIMIT $5 {skip_taken}) \
+         due AS MATERIALIZED (SELECT id AS due_id, arrived_at AS due_since, LENGTH(body) AS bytes FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
+         AND NOT {IS_REMOVED} ORDER BY arrived_at, id LIMIT $5 {skip_taken}), \
+         fitting AS (SELECT due_id, SUM(bytes) OVER (ORDER BY due_since, due_id) - bytes AS before FROM due) \
          UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
-         FROM due WHERE id = due_id RETURNING *",
+         FROM fitting WHERE id = due_id AND before < $6 RETURNING *",
         verified = verified.concat(),
         skip_taken = dialect.skip_taken()
     )

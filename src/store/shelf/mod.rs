@@ -34,7 +34,7 @@ pub trait ShelfStore: Send + Sync {
     async fn due_tenants(&self, most: u32) -> Result<Vec<DueTenant>, StoreError>;
 
     /// Leases parked batches that are due to `holder`: for each tenant at most the number asked for, in order of arrival
-    /// among the thousand that have been due longest.
+    /// among the thousand that have been due longest. No more are leased once their bodies have `most_bytes` in all.
     ///
     /// # Errors
     /// When the store does not answer; batches that were leased come back when their lease ends.
@@ -43,6 +43,7 @@ pub trait ShelfStore: Send + Sync {
         holder: &str,
         lease: Duration,
         asks: &[(TenantId, u32)],
+        most_bytes: usize,
     ) -> Result<Vec<Shelved>, StoreError>;
 
     /// Leases one suspect to `holder`, if no other suspect is leased by any worker. Its `parks` count how often it was

@@ -1,6 +1,7 @@
 //! The values that go onto the shelf and come from it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::{BatchId, BatchKey, Reason, TenantId};
@@ -35,7 +36,7 @@ pub struct Shelving {
     /// Its headers, of those that are kept.
     pub headers: BTreeMap<String, String>,
     /// The message's bytes.
-    pub body: Vec<u8>,
+    pub body: Arc<Vec<u8>>,
 }
 
 /// What makes two shelvings the same.

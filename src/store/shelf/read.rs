@@ -1,5 +1,6 @@
 //! Reads what is on the shelf from its rows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
@@ -52,7 +53,7 @@ fn columns(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
             arrived_at: row.int("arrived_at")?,
             published_at: row.maybe_int("published_at")?,
             headers: row.json("headers")?,
-            body: row.blob("body")?,
+            body: Arc::new(row.blob("body")?),
         },
         due_at,
         shelved_at: row.int("shelved_at")?,

@@ -4,6 +4,7 @@ mod columns;
 mod conditions;
 mod transaction;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -110,7 +111,7 @@ pub(in crate::store) enum Bound {
     Int(i64),
     MaybeInt(Option<i64>),
     MaybeText(Option<String>),
-    Blob(Vec<u8>),
+    Blob(Arc<Vec<u8>>),
 }
 
 impl<T: Serialize> From<&[T]> for Bound {

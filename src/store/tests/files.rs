@@ -13,7 +13,7 @@ async fn a_full_file_is_reported_and_nothing_is_changed() {
         all.push(conn);
     }
     drop(all);
-    let large = Shelving { body: vec![0; 1_000_000], ..shelving("b", ShelvedUntil::Person) };
+    let large = Shelving { body: vec![0; 1_000_000].into(), ..shelving("b", ShelvedUntil::Person) };
     let error = f.store.commit(Commit { shelve: Some(large), ..Commit::default() }.into()).await.unwrap_err();
     assert!(error.to_string().contains("full"), "{error}");
     assert!(f.store.shelf(&ShelfFilter::default(), 9).await.unwrap().is_empty());

@@ -102,7 +102,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (tenants_statement(), vec![int(1_000_000), int(100)], "shelf_by_connection"),
         (
             lease_statement(dialect),
-            vec![int(1_000_000), int(1_100_000), text("w"), text("acme"), int(5)],
+            vec![int(1_000_000), int(1_100_000), text("w"), text("acme"), int(5), int(1_000_000)],
             "shelf_by_connection",
         ),
         (prune::UNCLEAR.to_owned(), vec![int(9), int(1), text("acme"), text("b"), int(50)], "batches_in_doubt"),
@@ -157,7 +157,7 @@ async fn what_waits_for_a_connection_is_due_once_it_is_verified_anew(f: SqlStore
     f.store.set_connection(&connection("v2", false)).await.unwrap();
     let lease = async || {
         let due = f.store.due_tenants(9).await.unwrap()[0].is_due;
-        let leased = f.store.lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap();
+        let leased = f.store.lease_due("w", HOUR, &[(tenant(), 9)], usize::MAX).await.unwrap();
         assert_eq!(due, !leased.is_empty());
         leased.into_iter().map(|row| row.id.0).collect::<Vec<_>>()
     };

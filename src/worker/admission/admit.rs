@@ -3,13 +3,13 @@
 use crate::batch::message::decode::{Undecodable, decode};
 use crate::batch::{Batch, Reason, fingerprint};
 use crate::guard::may_panic;
+use crate::offload::run_blocking_if_large;
 use crate::store::StoreError;
 use crate::tenants::{Resolution, ResolveError};
 use crate::worker::admission::awaiting::Awaiting;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, InboundMessage};
-use crate::worker::offload::run_blocking_if_large;
 use crate::worker::outcome::duplicate::resend_if_finished;
 use crate::worker::outcome::park::name_of_row;
 
@@ -68,6 +68,7 @@ pub(in crate::worker) async fn admit(
         let detail = format!("the message has {bytes} bytes; at most {most} are allowed");
         return Ok(rejected(Rejection { reason: Reason::TooLarge, subject: None, faults: vec![], detail }));
     }
+    let _room = context.reading.enter(bytes).await;
     let body = message.body.clone();
     let decoded = match run_blocking_if_large(bytes, move || decode(&body)).await {
         Ok(decoded) => decoded,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::batch::{Reason, excerpt, raw_hash};
+use crate::batch::{Reason, excerpt};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
@@ -20,7 +20,7 @@ pub(in crate::worker) async fn quarantine(
     message: &InboundMessage,
     panic: Option<&str>,
 ) -> Result<(), StoreError> {
-    let hash = raw_hash(&message.body);
+    let hash = message.hash().await;
     let identity = ShelfIdentity::Raw(hash.clone(), None, None);
     let row = Shelving {
         detail: panic.map(|panic| excerpt(&format!("a defect in the worker: {panic}"), LONGEST_DETAIL)),

@@ -1,15 +1,15 @@
 //! Marks messages dead that never become work: malformed, too large, in conflict, or undeliverable.
 
 use crate::batch::message::decode::{Undecodable, decode};
-use crate::batch::{BatchKey, Fault, Reason, TenantId, event, excerpt, raw_hash};
+use crate::batch::{BatchKey, Fault, Reason, TenantId, event, excerpt};
 use crate::guard::may_panic;
+use crate::offload::run_blocking_if_large;
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, CommitOutcome};
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::InboundMessage;
-use crate::worker::offload::run_blocking_if_large;
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::{count_shelved, shelving_of};
 
@@ -36,7 +36,7 @@ pub(in crate::worker) async fn reject(
 ) -> Result<(), StoreError> {
     let Rejection { reason, subject, faults, detail } = rejection;
     let detail = excerpt(&detail, LONGEST_DETAIL);
-    let hash = raw_hash(&message.body);
+    let hash = message.hash().await;
     let (tenant, key) = subject.map_or((None, None), |(tenant, key)| (Some(tenant), key));
     let batch = key.as_ref().map(|key| &key.batch);
     let event = event::of_message(tenant.as_ref(), batch, &hash, reason, &faults, context.clock.now());

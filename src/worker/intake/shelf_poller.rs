@@ -22,6 +22,8 @@ use crate::worker::unit::unit;
 
 /// The maximum number of batches that are leased at once.
 const MOST_LEASED: u32 = 500;
+/// The bodies of what is leased at once may take this part of the memory.
+const PART: usize = 4;
 /// The most tenants whose batches are leased at once: those that have waited longest.
 const MOST_TENANTS: u32 = 1_000;
 /// How often a message may stop a worker while it is tried apart from others.
@@ -113,7 +115,9 @@ async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCom
     if asks.is_empty() {
         return Ok(0);
     }
-    let leased = context.store.lease_due(&context.holder, context.config.shelf.lease_duration, &asks).await?;
+    let most_bytes = context.config.worker.max_queued_bytes / PART;
+    let lease = context.config.shelf.lease_duration;
+    let leased = context.store.lease_due(&context.holder, lease, &asks, most_bytes).await?;
     let count = leased.len();
     // With a remembered resolution of not ready, the batches would go back to the shelf at once, again and again.
     asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
@@ -176,7 +180,7 @@ async fn read_leased(context: &WorkerContext, shelved: Shelved, turn: Turn) -> R
         });
     }
     // The tries of a suspect are counted on the shelf.
-    let hash = if message.suspect { None } else { context.turns.hash_of(&message.body) };
+    let hash = if message.suspect { None } else { context.turns.hash_of(&message.body).await };
     if context.turns.suspects(hash.as_deref()) {
         return Read::store(async move {
             let setting_apart = async {
@@ -234,7 +238,7 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
     let content = shelved.content;
     let suspect = content.reason == Reason::Suspect;
     let mut message = InboundMessage {
-        body: Arc::new(content.body),
+        body: content.body,
         headers: content.headers,
         published_at: content.published_at,
         arrived_at: content.arrived_at,

@@ -71,9 +71,9 @@ pub(super) async fn shelve(
     handle: AckHandle,
     turn: &Turn,
 ) {
-    let hash = context.turns.hash_of(&message.body);
     let reason = if unreadable.is_some() { Reason::UnreadableHeaders } else { Reason::Undeliverable };
     let mut message = message_of(context, task, message);
+    let hash = context.turns.hash_of(&message.body).await;
     let raw = unreadable.map(|unreadable| (RAW_HEADERS.to_owned(), hex(&unreadable.bytes)));
     message.headers.extend(raw);
     let unread = |detail: String| {

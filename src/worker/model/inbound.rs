@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::amqp::Message;
 use crate::batch::{excerpt, raw_hash};
+use crate::offload::run_blocking_if_large;
 use crate::store::shelf::ShelfId;
 
 /// Headers of the generator that are kept with a shelved message; all others are dropped.
@@ -62,6 +63,12 @@ impl InboundMessage {
             nameless: false,
             again: false,
         }
+    }
+
+    /// Returns the hash of its bytes, which is its identity where it cannot be read.
+    pub(in crate::worker) async fn hash(&self) -> String {
+        let body = Arc::clone(&self.body);
+        run_blocking_if_large(body.len(), move || raw_hash(&body)).await
     }
 
     /// Does not count so many milliseconds as time of failing: nothing was tried, or Testmo asked for a pause.

@@ -135,6 +135,22 @@ pub(in crate::worker) fn shelving_of(
         arrived_at: message.arrived_at,
         published_at: message.published_at,
         headers: message.headers.clone(),
-        body: message.body.as_ref().clone(),
+        body: message.body.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shelved_shares_the_body_of_its_message() {
+        let message = InboundMessage::fresh(Arc::new(vec![0; 10]), BTreeMap::new(), None, 0);
+        let identity = ShelfIdentity::Raw("h".into(), None, None);
+        let shelving = shelving_of(&message, identity, Reason::TooLarge, ShelvedUntil::Person);
+        assert!(Arc::ptr_eq(&shelving.clone().body, &message.body));
     }
 }

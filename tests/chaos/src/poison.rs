@@ -93,7 +93,7 @@ impl Poison {
 
     /// Returns whether a row is this message, dead for its reason.
     fn is_dead_as(self, row: &Shelved) -> bool {
-        row.state == ShelfState::Dead && row.content.reason == self.reason() && row.content.body == self.body()
+        row.state == ShelfState::Dead && row.content.reason == self.reason() && *row.content.body == self.body()
     }
 }
 

@@ -112,7 +112,9 @@ async fn an_override_of_a_lane_holds_until_it_is_replaced(f: &dyn Subject) {
         };
         let late = shelve.clone();
         f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
-        let due = async || f.store().lease_due("w", Duration::from_millis(1), &[(tenant(), 9)]).await.unwrap().len();
+        let due = async || {
+            f.store().lease_due("w", Duration::from_millis(1), &[(tenant(), 9)], usize::MAX).await.unwrap().len()
+        };
         assert_eq!(due().await, 0);
         f.set_lane_override(&order(lane, false, None)).await;
         assert_eq!(due().await, 1, "it is due at once");

@@ -37,7 +37,7 @@ async fn a_batch_that_is_shelved_after_a_removal_is_kept_and_due_once_the_tenant
     assert!(matches!(f.store().claim(claim_of("p1", &fresh("c"))).await.unwrap(), ClaimOutcome::ConnectionChanged));
     f.set_time(1_000_500).await;
     f.connect(&connection("v1", true).judged(works(), 1_000_500)).await;
-    assert_eq!(f.store().lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().len(), 1);
+    assert_eq!(f.store().lease_due("w", HOUR, &[(tenant(), 9)], usize::MAX).await.unwrap().len(), 1);
 }
 
 async fn while_an_operator_decides_nothing_is_sent_and_nothing_leaves_the_shelf(f: &dyn Subject) {
@@ -47,7 +47,7 @@ async fn while_an_operator_decides_nothing_is_sent_and_nothing_leaves_the_shelf(
     assert!(matches!(f.store().claim(claim_of("p1", &fresh("b"))).await.unwrap(), ClaimOutcome::Paused));
     assert_eq!(f.store().permit(&target().account, Some(&tenant()), HOUR).await.unwrap(), Permit::Paused);
     assert_eq!(f.store().permit(&target().account, None, HOUR).await.unwrap(), Permit::Granted);
-    assert!(f.store().lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().is_empty());
+    assert!(f.store().lease_due("w", HOUR, &[(tenant(), 9)], usize::MAX).await.unwrap().is_empty());
     assert!(f.store().due_tenants(9).await.unwrap().iter().all(|due| !due.is_due));
     // Other tenants are not paused, even at the same account.
     let birch = ConnectionRow { tenant: "birch".parse().unwrap(), ..connection("v1", true) };
@@ -57,7 +57,11 @@ async fn while_an_operator_decides_nothing_is_sent_and_nothing_leaves_the_shelf(
     assert!(granted(&f.store().claim(claim).await.unwrap()));
     shelve(f, "paused", Reason::Paused, ShelvedUntil::After(24 * HOUR)).await;
     f.end_removal().await;
-    assert_eq!(f.store().lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().len(), 2, "both are due at once");
+    assert_eq!(
+        f.store().lease_due("w", HOUR, &[(tenant(), 9)], usize::MAX).await.unwrap().len(),
+        2,
+        "both are due at once"
+    );
     assert!(granted(&f.store().claim(claim_of("p1", &fresh("b"))).await.unwrap()));
 }
 
@@ -67,8 +71,8 @@ async fn a_pause_for_a_removal_ends_automatically(f: &dyn Subject) {
     shelve(f, "paused", Reason::Paused, ShelvedUntil::After(24 * HOUR)).await;
     f.set_time(1_000_000 + 599_999).await;
     assert!(matches!(f.store().claim(claim_of("p1", &fresh("b"))).await.unwrap(), ClaimOutcome::Paused));
-    assert!(f.store().lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().is_empty());
+    assert!(f.store().lease_due("w", HOUR, &[(tenant(), 9)], usize::MAX).await.unwrap().is_empty());
     f.set_time(1_000_000 + 600_000).await;
-    assert_eq!(f.store().lease_due("w", HOUR, &[(tenant(), 9)]).await.unwrap().len(), 1);
+    assert_eq!(f.store().lease_due("w", HOUR, &[(tenant(), 9)], usize::MAX).await.unwrap().len(), 1);
     assert!(granted(&f.store().claim(claim_of("p1", &fresh("b"))).await.unwrap()));
 }

@@ -74,7 +74,7 @@ async fn replicas_share_the_due_batches_and_events_and_each_goes_to_one(f: &dyn 
         f.store().commit(Commit { shelve: Some(shelve), events, ..Commit::default() }.into()).await.unwrap();
     }
     let lease = async |store: &dyn Storage| {
-        store.lease_due("w", Duration::from_secs(60), &[(tenant(), 25)]).await.unwrap().len()
+        store.lease_due("w", Duration::from_secs(60), &[(tenant(), 25)], usize::MAX).await.unwrap().len()
     };
     let leased = futures_util::future::join_all(replicas.iter().map(|replica| lease(&**replica))).await;
     let mut all: usize = leased.iter().sum();

@@ -17,6 +17,7 @@ cases! {
     tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for,
     a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified_or_it_is_verified_again,
     batches_that_wait_for_a_time_are_due_in_order_of_arrival,
+    no_more_is_leased_once_the_bodies_reach_a_size,
     suspects_are_leased_one_at_a_time_and_counted,
     a_suspect_that_is_given_back_was_not_tried,
     an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all,
@@ -46,7 +47,7 @@ async fn tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for(f
     assert_eq!(f.store().due_tenants(9).await.unwrap(), expected);
     assert_eq!(f.store().shed_counts(9).await.unwrap(), [("birch".parse().unwrap(), 2)]);
     let asks = [("birch".parse().unwrap(), 9), (tenant(), 9)];
-    assert_eq!(f.store().lease_due("w", HOUR, &asks).await.unwrap().len(), 1);
+    assert_eq!(f.store().lease_due("w", HOUR, &asks, usize::MAX).await.unwrap().len(), 1);
     // Retried batches have a queue of their own, so that new batches do not wait behind them.
     put_failing("daisy/1", Reason::NoRoom, ShelvedUntil::After(HOUR), 12, Some(11)).await;
     let last = |due: Vec<DueTenant>| due.last().cloned();
@@ -61,7 +62,8 @@ async fn a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified
         .commit(Commit { shelve: Some(shelving("b", ShelvedUntil::Connection)), ..Commit::default() }.into())
         .await
         .unwrap();
-    let lease = async || f.store().lease_due("w", Duration::from_secs(60), &[(tenant(), 10)]).await.unwrap();
+    let lease =
+        async || f.store().lease_due("w", Duration::from_secs(60), &[(tenant(), 10)], usize::MAX).await.unwrap();
     let is_shelved = async |id: ShelfId| f.shelf().await.iter().any(|row| row.id == id);
     assert!(lease().await.is_empty());
     f.connect(&connection("v2", false)).await;
@@ -71,7 +73,7 @@ async fn a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified
     f.record_verification(&works()).await;
     let leased = lease().await;
     assert_eq!(leased.len(), 1);
-    assert_eq!(leased[0].content.body, [0, 255]);
+    assert_eq!(*leased[0].content.body, [0, 255]);
     assert!(lease().await.is_empty(), "leased");
     f.store().release(&[(leased[0].id, leased[0].generation)]).await.unwrap();
     let again = lease().await;
@@ -88,16 +90,41 @@ async fn batches_that_wait_for_a_time_are_due_in_order_of_arrival(f: &dyn Subjec
         let shelve = Shelving { arrived_at, ..shelving(batch, ShelvedUntil::After(Duration::from_secs(5))) };
         f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
     }
-    assert!(f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 10)]).await.unwrap().is_empty());
+    assert!(f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 10)], usize::MAX).await.unwrap().is_empty());
     f.set_time(1_005_000).await;
-    let leased = f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 10)]).await.unwrap();
+    let leased = f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 10)], usize::MAX).await.unwrap();
     let order: Vec<i64> = leased.iter().map(|s| s.content.arrived_at).collect();
     assert_eq!(order, [10, 20]);
     f.set_time(1_006_000).await;
     assert_eq!(
-        f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 1)]).await.unwrap()[0].content.arrived_at,
+        f.store().lease_due("w", Duration::from_secs(1), &[(tenant(), 1)], usize::MAX).await.unwrap()[0]
+            .content
+            .arrived_at,
         10
     );
+}
+
+async fn no_more_is_leased_once_the_bodies_reach_a_size(f: &dyn Subject) {
+    let put = async |key: &str, arrived_at, bytes: usize| {
+        let identity = ShelfIdentity::Batch(key.parse().unwrap(), "1:f".into());
+        let body = vec![0; bytes].into();
+        let shelve = Shelving { identity, arrived_at, body, ..shelving("b", ShelvedUntil::After(Duration::ZERO)) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    };
+    for (at, bytes) in [2_000_000, 10, 10, 10].into_iter().enumerate() {
+        put(&format!("acme/{at}"), i64::try_from(at).unwrap(), bytes).await;
+    }
+    put("birch/0", 0, 10).await;
+    let asks = [(tenant(), 9), ("birch".parse().unwrap(), 9)];
+    let lease = async |most_bytes| {
+        let leased = f.store().lease_due("w", HOUR, &asks, most_bytes).await.unwrap();
+        leased.iter().map(|row| row.content.body.len()).collect::<Vec<_>>()
+    };
+    assert!(lease(0).await.is_empty());
+    assert_eq!(lease(1_000).await, [2_000_000], "the first one is leased whatever its size");
+    assert_eq!(lease(11).await, [10, 10]);
+    assert_eq!(lease(11).await, [10, 10], "one of each tenant");
+    assert!(lease(11).await.is_empty());
 }
 
 async fn suspects_are_leased_one_at_a_time_and_counted(f: &dyn Subject) {
@@ -111,7 +138,7 @@ async fn suspects_are_leased_one_at_a_time_and_counted(f: &dyn Subject) {
         };
         f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
     }
-    assert!(f.store().lease_due("w", Duration::from_secs(9), &[(tenant(), 10)]).await.unwrap().is_empty());
+    assert!(f.store().lease_due("w", Duration::from_secs(9), &[(tenant(), 10)], usize::MAX).await.unwrap().is_empty());
     let first = f.store().lease_suspect("w", Duration::from_secs(9)).await.unwrap().unwrap();
     assert_eq!(first.content.parks, 1);
     assert!(f.store().lease_suspect("w", Duration::from_secs(9)).await.unwrap().is_none());
@@ -160,7 +187,8 @@ async fn an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all(f: 
 
     assert_eq!(replay(dead.generation, 1).await.unwrap(), CommitOutcome::Done(vec![]));
     assert_eq!((stored().await.state, stored().await.revision), (BatchState::Open, 2));
-    let leased = f.store().lease_due("w", Duration::from_secs(5), &[(tenant(), 10)]).await.unwrap().remove(0);
+    let leased =
+        f.store().lease_due("w", Duration::from_secs(5), &[(tenant(), 10)], usize::MAX).await.unwrap().remove(0);
     assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
     let discard = OperatorAction { id: leased.id, generation: leased.generation, action: Action::Discard };
     let discard = || f.store().commit(Commit { operator_action: Some(discard), ..Commit::default() }.into());

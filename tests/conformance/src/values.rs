@@ -108,6 +108,6 @@ pub fn shelving(batch: &str, until: ShelvedUntil) -> Shelving {
         arrived_at: 5,
         published_at: None,
         headers: [("a".to_owned(), "b".to_owned())].into(),
-        body: vec![0, 255],
+        body: vec![0, 255].into(),
     }
 }

@@ -123,10 +123,14 @@ async fn a_connection_is_reported_as_restored_once_a_case_has_arrived_and_its_fa
         // Reading is allowed, so the verification finds nothing wrong and the batches are due.
         f.record_verification(&works()).await;
         assert!(f.store().connection(&tenant()).await.unwrap().unwrap().is_verified());
-        assert_eq!(f.store().lease_due("w", Duration::from_secs(0), &[(tenant(), 9)]).await.unwrap().len(), 2);
+        assert_eq!(
+            f.store().lease_due("w", Duration::from_secs(0), &[(tenant(), 9)], usize::MAX).await.unwrap().len(),
+            2
+        );
     }
     f.set_time(1_000_000 + minutes * 60_000 + 1_000).await;
-    let leased = f.store().lease_due("w", Duration::from_secs(9), &[(tenant(), 1)]).await.unwrap().remove(0);
+    let leased =
+        f.store().lease_due("w", Duration::from_secs(9), &[(tenant(), 1)], usize::MAX).await.unwrap().remove(0);
     let arrived =
         Commit { unshelve: Some((leased.id.0, leased.generation)), success: Some(tenant()), ..Commit::default() };
     f.store().commit(arrived.clone().into()).await.unwrap();

@@ -35,6 +35,6 @@ async fn a_message_with_a_wrong_routing_key_is_shelved() {
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(event["data"]["reason"], "undeliverable");
     let shelf = stage.shelf().await;
-    assert_eq!(shelf[0].content.body, body.as_bytes());
+    assert_eq!(*shelf[0].content.body, body.as_bytes());
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

@@ -127,7 +127,7 @@ async fn time_on_the_shelf_for_another_reason_is_no_time_of_failing() {
             arrived_at: 1,
             published_at: None,
             headers: Default::default(),
-            body,
+            body: body.into(),
         };
         before.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
         before.close().await;

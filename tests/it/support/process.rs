@@ -85,6 +85,14 @@ impl Process {
         line.parse().ok()
     }
 
+    /// Returns the most memory that the process has had resident, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kilobytes * 1024
+    }
+
     /// Returns everything that the process has written so far.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.output).expect("its output")

@@ -60,7 +60,7 @@ async fn a_tenant_is_removed_only_if_none_of_its_batches_is_shelved_or_open(f: S
     assert_eq!(unfinished().await, [], "a batch on the shelf can be discarded");
     assert_eq!(f.remove_tenant("v1").await, RemovalOutcome::HasWork);
     f.set_time(1_020_000 + 3_600_000).await;
-    let leased = f.store.lease_due("w", HOUR, &[(tenant(), 1)]).await.unwrap().remove(0);
+    let leased = f.store.lease_due("w", HOUR, &[(tenant(), 1)], usize::MAX).await.unwrap().remove(0);
     assert_eq!(unfinished().await, [("acme/b".to_owned(), Unfinished::InHand)]);
     let unshelve = Some((leased.id.0, leased.generation));
     f.store.commit(Commit { unshelve, ..Commit::default() }.into()).await.unwrap();

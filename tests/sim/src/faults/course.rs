@@ -71,7 +71,7 @@ impl Course {
                 course.reaches_model = *after_commit;
                 course.instead = Some(Response::html(200, "Sign in").dated(now));
             }
-            Fault::DropLast | Fault::Reorder | Fault::Ids { .. } | Fault::Garbage => {}
+            Fault::DropLast | Fault::Reorder | Fault::Ids { .. } | Fault::Many { .. } | Fault::Garbage => {}
         }
         course.fault = Some(fault);
         course
@@ -93,6 +93,7 @@ impl Course {
             Some(Fault::Ids { ids }) => Delivery::Whole(with_result(honest, |rows| {
                 rows.iter_mut().zip(ids).for_each(|(row, id)| row["id"] = Value::from(*id));
             })),
+            Some(Fault::Many { entries }) => Delivery::Whole(with_many(honest, *entries)),
             Some(Fault::Garbage) => Delivery::Whole(garbled(honest)),
             Some(
                 Fault::Status { .. }
@@ -160,6 +161,18 @@ fn with_result(mut honest: Response, change: impl FnOnce(&mut Vec<Value>)) -> Re
     let mut body = honest.value();
     if let Some(rows) = body.get_mut("result").and_then(Value::as_array_mut) {
         change(rows);
+        honest.body = body.to_string().into();
+    }
+    honest
+}
+
+fn with_many(honest: Response, entries: usize) -> Response {
+    let mut honest = with_result(honest, |rows| *rows = rows.iter().cycle().take(entries).cloned().collect());
+    let mut body = honest.value();
+    if let Some(errors) = body.get_mut("errors").and_then(Value::as_object_mut) {
+        let named: Vec<(String, Value)> = errors.iter().map(|(key, said)| (key.clone(), said.clone())).collect();
+        let many = named.iter().cycle().enumerate().take(entries);
+        *errors = many.map(|(n, (key, said))| (format!("{key}.{n}"), said.clone())).collect();
         honest.body = body.to_string().into();
     }
     honest

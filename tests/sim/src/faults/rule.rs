@@ -110,6 +110,11 @@ pub enum Fault {
         /// The ids, in the order of the request.
         ids: Vec<u64>,
     },
+    /// The honest answer with this many entries in its `result` or its `errors`, those it has again and again.
+    Many {
+        /// How many.
+        entries: usize,
+    },
     /// The honest status with a body that is not JSON.
     Garbage,
 }

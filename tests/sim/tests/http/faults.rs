@@ -85,6 +85,17 @@ async fn an_answer_can_lack_its_last_entry_or_be_reversed_or_be_garbage() {
 }
 
 #[tokio::test]
+async fn an_answer_can_have_far_more_entries_than_it_should() {
+    let (server, acme) = acme().await;
+    acme.set_faults([on_push(Fault::Many { entries: 7 })]);
+    assert_eq!(post(&server, &["a", "b"]).await.names(), ["a", "b", "a", "b", "a", "b", "a"]);
+    acme.set_faults([on_push(Fault::Many { entries: 7 })]);
+    let refused = post(&server, &["a", ""]).await;
+    assert_eq!((refused.status(), refused.json()["errors"].as_object().unwrap().len()), (422, 7));
+    assert_eq!(acme.cases().len(), 2);
+}
+
+#[tokio::test]
 async fn a_throttled_answer_tells_the_wait_as_ordered() {
     let (server, acme) = acme().await;
     let forms = [Some(RetryAfter::Seconds(7)), Some(RetryAfter::DateIn(60)), None];

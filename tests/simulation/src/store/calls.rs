@@ -196,9 +196,10 @@ impl ShelfStore for StoreOf {
         _holder: &str,
         lease: Duration,
         asks: &[(TenantId, u32)],
+        most_bytes: usize,
     ) -> Result<Vec<Shelved>, StoreError> {
         let asks = asks.to_vec();
-        self.ask("lease_due", move |tables, now| tables.lease_due(lease, &asks, now)).await
+        self.ask("lease_due", move |tables, now| tables.lease_due(lease, &asks, most_bytes, now)).await
     }
 
     async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {

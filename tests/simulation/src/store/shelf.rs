@@ -123,15 +123,25 @@ impl Tables {
         tenants.into_iter().map(due).collect()
     }
 
-    pub(crate) fn lease_due(&mut self, lease: Duration, asks: &[(TenantId, u32)], now: i64) -> Vec<Shelved> {
-        let mut leased = Vec::new();
+    pub(crate) fn lease_due(
+        &mut self,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+        most_bytes: usize,
+        now: i64,
+    ) -> Vec<Shelved> {
+        let (mut leased, mut left) = (Vec::new(), most_bytes);
         for (tenant, most) in asks {
             let is_meant = |row: &ShelfRow| tenant_of(&row.content.identity) == Some(tenant) && self.is_due(row, now);
             let meant = self.shelf.iter().filter(|(_, row)| is_meant(row));
             let mut ids: Vec<(i64, i64)> = meant.map(|(id, row)| (row.content.arrived_at, *id)).collect();
             ids.sort_unstable();
             ids.truncate(usize::try_from(*most).unwrap_or(usize::MAX));
-            leased.extend(ids.into_iter().filter_map(|(_, id)| self.lease(id, lease, now)));
+            for (_, id) in ids {
+                let Some(row) = (left > 0).then(|| self.lease(id, lease, now)).flatten() else { break };
+                left = left.saturating_sub(row.content.body.len());
+                leased.push(row);
+            }
         }
         leased.sort_by_key(|row| (row.content.arrived_at, row.id));
         leased

@@ -72,7 +72,7 @@ impl Both {
             arrived_at: self.rng.i64(0..4),
             published_at: self.rng.bool().then_some(6),
             headers: [("h".to_owned(), self.one_of(&["1", "2"]).to_owned())].into(),
-            body: vec![self.rng.u8(..)],
+            body: vec![self.rng.u8(..)].into(),
         }
     }
 

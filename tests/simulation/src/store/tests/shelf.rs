@@ -21,8 +21,10 @@ impl Both {
     pub(super) async fn lease_due(&mut self) -> Call {
         let (lease, now) = (self.wait(), self.clock.now());
         let asks = [(self.tenant(), self.rng.u32(0..4)), (self.tenant(), self.rng.u32(0..4))];
-        let real = self.real.lease_due("w", lease, &asks).await.expect("leased");
-        ("lease_due", shown(&real), shown(&self.memory.lease_due(lease, &asks, now)))
+        // Each body has one byte.
+        let most_bytes = self.rng.usize(0..6);
+        let real = self.real.lease_due("w", lease, &asks, most_bytes).await.expect("leased");
+        ("lease_due", shown(&real), shown(&self.memory.lease_due(lease, &asks, most_bytes, now)))
     }
 
     /// Leases a suspect.

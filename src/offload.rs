@@ -1,12 +1,13 @@
-//! Moves long computations over large messages to a thread of their own, so that no other batch waits for them.
+//! Moves long computations over large messages and answers to a thread of their own, so that no other batch waits for
+//! them.
 
 use std::panic::resume_unwind;
 
 /// Below this size, in bytes, a computation takes less time than waking up a thread.
 const LARGE: usize = 256 * 1024;
 
-/// Computes something from a message of so many bytes. A panic of the computation is passed on.
-pub(super) async fn run_blocking_if_large<T, F>(bytes: usize, compute: F) -> T
+/// Computes something from a message or an answer of so many bytes. A panic of the computation is passed on.
+pub(crate) async fn run_blocking_if_large<T, F>(bytes: usize, compute: F) -> T
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
