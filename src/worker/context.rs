@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::model::Backlogs;
+use super::model::{Backlogs, SlowTrials};
 use super::stop::Stop;
 use super::turns::Turns;
 use crate::clock::Clock;
@@ -28,6 +28,8 @@ pub(super) struct WorkerContext {
     pub(super) holder: String,
     /// Who may work on a message.
     pub(super) turns: Turns,
+    /// Accounts in which suspects take long.
+    pub(super) slow_trials: SlowTrials,
     /// Batches of each tenant that wait on the shelf for room.
     pub(super) backlogs: Backlogs,
     /// Notified when there is room for batches from the shelf.
