@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::model::Backlogs;
+use super::model::{Backlogs, SlowTrials};
 use super::room::ReadingRoom;
 use super::stop::Stop;
 use super::turns::Turns;
@@ -31,6 +31,8 @@ pub(super) struct WorkerContext {
     pub(super) turns: Turns,
     /// The memory for large messages that are being read.
     pub(super) reading: ReadingRoom,
+    /// Accounts in which suspects take long.
+    pub(super) slow_trials: SlowTrials,
     /// Batches of each tenant that wait on the shelf for room.
     pub(super) backlogs: Backlogs,
     /// Notified when there is room for batches from the shelf.

@@ -7,9 +7,8 @@ use testmo_courier::store::shelf::ShelfState;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
 use testmo_sim::model::{FolderList, FolderNames};
-use testmo_sim::world::{AccountSpec, FolderSpec};
 
-use crate::support::batches::{batch, key_of, on_create};
+use crate::support::batches::{batch, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
 use crate::support::stage::{LeftOver, Stage};
@@ -62,11 +61,7 @@ async fn folders_of_a_path_are_created_once_however_many_batches_ask_for_them() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_listed_on_a_later_page_is_found_and_not_created_again() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    let mut spec = AccountSpec::with_one_folder(&key_of("acme"));
-    let folder = |n: u64| FolderSpec { id: Some(100 + n), name: format!("F-{n}"), folders: vec![] };
-    spec.projects[0].folders[0].folders = (0..250).map(folder).collect();
-    stage.account("acme").create(spec).expect("an account");
-    assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+    stage.connect_with_folders("acme", 250).await;
     stage.start_worker();
     let mut wish = batch("acme", "b-1", 2);
     wish["folder_path"] = json!(["F-249"]);

@@ -12,9 +12,9 @@ use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 use testmo_sim::model::CaseOrder;
-use testmo_sim::world::{AccountSpec, FolderSpec, RequestRecord};
+use testmo_sim::world::RequestRecord;
 
-use crate::support::batches::{batch, key_of, on_create};
+use crate::support::batches::{batch, on_create};
 use crate::support::stage::Stage;
 use crate::support::waiting::until;
 
@@ -70,11 +70,7 @@ async fn a_reconciliation_reads_no_page_while_the_account_is_paused() {
 async fn a_list_of_folders_reads_no_page_while_the_account_is_paused() {
     for (wait, expected) in PAUSES.into_iter().zip([vec!["1", "2", "3"], vec!["1", "2", "1", "2", "3"]]) {
         let mut stage = Stage::with_tenants(&["acme"]).await;
-        let mut spec = AccountSpec::with_one_folder(&key_of("acme"));
-        let folder = |n: u64| FolderSpec { id: Some(100 + n), name: format!("F-{n}"), folders: vec![] };
-        spec.projects[0].folders[0].folders = (0..250).map(folder).collect();
-        stage.account("acme").create(spec).expect("an account");
-        assert!(stage.connect("acme", "acme", &key_of("acme")).await);
+        stage.connect_with_folders("acme", 250).await;
         let acme = stage.account("acme");
         let is_list = |request: &RequestRecord| request.path.contains("/folders");
         let before = acme.requests().iter().filter(|request| is_list(request)).count();

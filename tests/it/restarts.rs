@@ -3,14 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
 
 use serde_json::Value;
 use testmo_courier::amqp::{Event, Intake, Subscription};
 use testmo_courier::batch::Reason;
-use testmo_courier::store::LedgerStore;
-use testmo_courier::store::ledger::Commit;
-use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
+use testmo_courier::store::shelf::{ShelfState, Shelved};
 use testmo_sim::faults::{CommitTime, Fault};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -100,21 +97,7 @@ async fn a_message_that_ends_the_worker_at_every_start_is_found_and_no_other_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shelf_row_that_ends_the_worker_at_every_start_is_found_and_no_message_is_suspected() {
     let stage = with_a_bad_batch().await;
-    let row = Shelving {
-        identity: ShelfIdentity::Batch("acme/b-bad".parse().expect("a batch"), "1:f".into()),
-        reason: Reason::ServerError,
-        detail: None,
-        until: ShelvedUntil::After(Duration::ZERO),
-        account: None,
-        connection: None,
-        parks: 1,
-        failing_since: None,
-        arrived_at: 1,
-        published_at: None,
-        headers: Default::default(),
-        body: batch("acme", "b-bad", 1).to_string().into_bytes().into(),
-    };
-    stage.store.commit(Commit { shelve: Some(row), ..Commit::default() }.into()).await.expect("a store");
+    stage.shelve(&batch("acme", "b-bad", 1), Reason::ServerError).await;
     for n in 0..WINDOW {
         stage.publish(&batch("acme", &format!("b-{n}"), 1)).await;
     }

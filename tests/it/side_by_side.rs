@@ -11,7 +11,7 @@ use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
-use crate::support::batches::batch;
+use crate::support::batches::{batch, on_create};
 use crate::support::broker::Broker;
 use crate::support::process::Process;
 use crate::support::stage::{LeftOver, Stage};
@@ -101,4 +101,34 @@ async fn batches_of_an_unknown_tenant_are_shelved_in_their_order() {
     });
     assert_eq!(shelved.collect::<Vec<_>>(), names);
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_duplicate_check_that_hangs_keeps_no_other_from_being_made() {
+    let quick = [
+        ("COURIER_TESTMO__REQUEST_TIMEOUT", "1s"),
+        ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "1s"),
+        ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "1h"),
+    ];
+    let mut stage = Stage::on(Broker::shared(), &["acme", "birch"], &quick).await;
+    stage.start_worker();
+    for tenant in ["acme", "birch"] {
+        // Cases that are sent again after an unknown outcome are checked later.
+        stage.account(tenant).set_faults([on_create(Fault::status(504)).times(1)]);
+        stage.publish(&batch(tenant, "b-1", 1)).await;
+        stage.delivered(&format!("{tenant}/b-1")).await;
+    }
+    stage.stop_worker().await;
+    let held = Rule::always(Fault::Held { commit: CommitTime::BeforeDelay }).on(Method::Get, PathKind::Cases);
+    stage.account("acme").set_faults([held]);
+    let due = [LONG[0], LONG[1], ("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY", "1s")];
+    stage.environment.extend(due.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let process = Process::start(&stage).await;
+    let is_made = async |key: &str| stage.record(key).await.late_since.is_none();
+    until(async || is_made("birch/b-1").await).await;
+    assert!(!is_made("acme/b-1").await);
+    stage.account("acme").clear_faults();
+    until(async || is_made("acme/b-1").await).await;
+    process.stop().await;
+    stage.end().await;
 }

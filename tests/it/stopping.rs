@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Executor, SqliteConnection};
+use testmo_courier::batch::Reason;
 use testmo_sim::faults::{CommitTime, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -192,4 +193,25 @@ async fn a_worker_stops_while_events_wait_that_no_queue_is_bound_for() {
     let (code, output) = stopped(process, SHORT_DRAIN).await;
     assert_eq!(code, DRAINED, "{output}");
     stage.end_leaving(&[LeftOver::Events]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_the_shelf_that_a_stopping_worker_holds_are_free_at_once() {
+    const ROWS: usize = 20;
+    let one = [("COURIER_REQUESTS__ACCOUNT_CONCURRENCY", "1"), ("COURIER_REQUESTS__MAX_CASES", "1")];
+    let mut stage = stage(Broker::shared(), &one).await;
+    stage.account("acme").set_faults([on_create(Fault::Held { commit: CommitTime::BeforeDelay })]);
+    for n in 0..ROWS {
+        stage.shelve(&batch("acme", &format!("b-{n}"), 1), Reason::NoRoom).await;
+    }
+    let process = Process::start(&stage).await;
+    stage.shelf_until(|shelf| shelf.iter().filter(|row| row.leased).count() == ROWS).await;
+    stage.account("acme").requests_matching(|request| request.path.ends_with("/cases"), 1).await;
+    let (code, output) = stopped(process, SHORT_DRAIN).await;
+    assert_eq!(code, CUT, "{output}");
+    let shelf = stage.shelf().await;
+    assert_eq!((shelf.len(), shelf.iter().filter(|row| row.leased).count()), (ROWS, 0), "{output}");
+    stage.start_worker();
+    stage.shelf_until(|shelf| shelf.iter().all(|row| row.leased)).await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

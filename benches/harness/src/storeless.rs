@@ -264,6 +264,10 @@ impl ShelfStore for Storeless {
         Ok(())
     }
 
+    async fn postpone_row(&self, _: ShelfId, _: i64, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         Ok(Vec::new())
     }

@@ -50,6 +50,13 @@ pub(in crate::store) const COUNTS: &str = "SELECT state, reason, CAST(SUM(n) AS 
     FROM (SELECT state, tenant_id, reason, COUNT(*) AS n FROM shelf GROUP BY state, tenant_id, reason) AS by_tenant \
     GROUP BY state, reason ORDER BY state, reason";
 
+/// Leases the first suspect that is due at `$3`, behind the one that was due at `$4` with the id `$5`, until `$1` to `$2`,
+/// if no suspect is leased.
+pub(in crate::store) const LEASE_SUSPECT: &str = "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1, parks = parks + 1 \
+    WHERE id = (SELECT id FROM shelf WHERE state = 'parked' AND reason = 'suspect' \
+    AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.reason = 'suspect' AND s.lease_until > $3) \
+    AND due_at <= $3 AND due_at >= $4 AND (due_at > $4 OR id > $5) ORDER BY due_at, id LIMIT 1) RETURNING *";
+
 /// What replicas take turns at when they lease a suspect.
 const SUSPECTS: i64 = 0x0073_7573_7065_6374;
 
@@ -110,24 +117,21 @@ impl ShelfStore for Store {
     }
 
     async fn lease_suspect(&self, holder: &str, lease: Duration) -> Result<Option<Shelved>, StoreError> {
-        let waiting = "SELECT 1 FROM shelf WHERE state = 'parked' AND reason = 'suspect' LIMIT 1";
-        if sql::fetch(&mut *self.reading().await?, waiting, vec![]).await?.is_empty() {
+        let (mut conn, now) = self.reading_at().await?;
+        let waiting = "SELECT 1 FROM shelf WHERE state = 'parked' AND reason = 'suspect' AND due_at <= $1 LIMIT 1";
+        if sql::fetch(&mut conn, waiting, vec![Bound::Int(now)]).await?.is_empty() {
             return Ok(None);
         }
+        drop(conn);
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-        let sql = "UPDATE shelf SET lease_until = $1, holder = $2, generation = generation + 1, parks = parks + 1 \
-                   WHERE id = (SELECT id FROM shelf WHERE state = 'parked' AND reason = 'suspect' \
-                   AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.reason = 'suspect' AND s.lease_until > $3) \
-                   AND (arrived_at > $4 OR (arrived_at = $4 AND id > $5)) \
-                   ORDER BY arrived_at, id LIMIT 1) RETURNING *";
         sql::take_turns(transaction.conn()?, SUSPECTS).await?;
-        let (mut arrived_at, mut id) = (i64::MIN, i64::MIN);
+        let (mut due_at, mut id) = (i64::MIN, i64::MIN);
         for _ in 0..MOST_UNREADABLE {
             let mut bounds = vec![Bound::Int(until), Bound::Text(holder.into()), Bound::Int(now)];
-            bounds.extend([Bound::Int(arrived_at), Bound::Int(id)]);
-            let rows = sql::fetch(transaction.conn()?, sql, bounds).await?;
+            bounds.extend([Bound::Int(due_at), Bound::Int(id)]);
+            let rows = sql::fetch(transaction.conn()?, LEASE_SUSPECT, bounds).await?;
             let Some(row) = rows.first() else { break };
             match self.unreadable.skip([shelved(row, now)])?.pop() {
                 Some(suspect) => {
@@ -136,7 +140,7 @@ impl ShelfStore for Store {
                 }
                 // It was not tried, and must not keep the others from being tried.
                 None => {
-                    (arrived_at, id) = (row.int("arrived_at")?, row.int("id")?);
+                    (due_at, id) = (row.int("due_at")?, row.int("id")?);
                     let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL, parks = parks - 1 WHERE id = $1";
                     sql::execute(transaction.conn()?, sql, vec![Bound::Int(id)]).await?;
                 }
@@ -155,6 +159,16 @@ impl ShelfStore for Store {
             sql::execute(&mut conn, sql, vec![Bound::Int(id.0), Bound::Int(*generation)]).await?;
         }
         Ok(())
+    }
+
+    async fn postpone_row(&self, id: ShelfId, generation: i64, wait: Duration) -> Result<(), StoreError> {
+        let (mut conn, now) = self.writing_at().await?;
+        let due_at = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL, due_at = $3, \
+                   parks = CASE WHEN reason = 'suspect' AND parks > 0 THEN parks - 1 ELSE parks END \
+                   WHERE id = $1 AND generation = $2 AND lease_until IS NOT NULL";
+        let bounds = vec![Bound::Int(id.0), Bound::Int(generation), Bound::Int(due_at)];
+        sql::execute(&mut conn, sql, bounds).await.map(drop)
     }
 
     async fn shed_counts(&self, most: u32) -> Result<Vec<(TenantId, u64)>, StoreError> {

@@ -14,7 +14,7 @@ use super::StoreError;
 use crate::batch::TenantId;
 
 #[cfg(test)]
-pub(super) use self::lease::{COUNTS, lease_statement, shed_statement, tenants_statement};
+pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statement, tenants_statement};
 pub use self::list::ShelfFilter;
 #[cfg(test)]
 pub(super) use self::list::page_statement;
@@ -46,8 +46,8 @@ pub trait ShelfStore: Send + Sync {
         most_bytes: usize,
     ) -> Result<Vec<Shelved>, StoreError>;
 
-    /// Leases one suspect to `holder`, if no other suspect is leased by any worker. Its `parks` count how often it was
-    /// tried alone.
+    /// Leases to `holder` the suspect that has been due longest, if no other suspect is leased by any worker. Its `parks`
+    /// count how often it was tried alone.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -58,6 +58,13 @@ pub trait ShelfStore: Send + Sync {
     /// # Errors
     /// When the store does not answer; the leases then run out.
     async fn release(&self, leases: &[(ShelfId, i64)]) -> Result<(), StoreError>;
+
+    /// Gives back a leased row (id and generation) for which nothing is being done; it is due after `wait`. A suspect was
+    /// not tried.
+    ///
+    /// # Errors
+    /// When the store does not answer; the lease then runs out.
+    async fn postpone_row(&self, id: ShelfId, generation: i64, wait: Duration) -> Result<(), StoreError>;
 
     /// Returns up to `most` tenants with the most batches that wait for room in a worker, and how many each has.
     ///

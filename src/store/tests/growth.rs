@@ -6,7 +6,7 @@ use super::*;
 use crate::batch::BatchId;
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
-    COUNTS, ShelfId, ShelfState, lease_statement, page_statement, shed_statement, tenants_statement,
+    COUNTS, LEASE_SUSPECT, ShelfId, ShelfState, lease_statement, page_statement, shed_statement, tenants_statement,
 };
 
 /// Tests that run on an SQLite file and on a PostgreSQL database.
@@ -104,6 +104,11 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
             lease_statement(dialect),
             vec![int(1_000_000), int(1_100_000), text("w"), text("acme"), int(5), int(1_000_000)],
             "shelf_by_connection",
+        ),
+        (
+            LEASE_SUSPECT.to_owned(),
+            vec![int(2_100_000), text("w"), int(2_000_000), int(i64::MIN), int(i64::MIN)],
+            "shelf_suspects_due",
         ),
         (prune::UNCLEAR.to_owned(), vec![int(9), int(1), text("acme"), text("b"), int(50)], "batches_in_doubt"),
         (prune::examine_batches(dialect), place(), "batches_to_prune"),

@@ -87,12 +87,14 @@ async fn retry(
     pause: Duration,
 ) -> Result<Disposition, StoreError> {
     batch.tries += 1;
-    let now = context.store.now();
+    let (now, limits, pause) = (context.store.now(), patience_limits(context), pause.max(least));
+    // Other suspects wait for this one only while it is soon tried again.
+    let is_over = batch.trial().is_some_and(|trial| trial.outlasts(pause, Instant::now()));
+    let tries = if is_over { batch.tries.max(limits.in_process) } else { batch.tries };
     let since = *batch.message.failing_since.get_or_insert(now);
     let failing = Duration::from_millis(u64::try_from(now - since).unwrap_or(0));
-    match patience(batch.tries, batch.message.parks, failing, &patience_limits(context)) {
+    match patience(tries, batch.message.parks, failing, &limits) {
         Patience::InProcess => {
-            let pause = pause.max(least);
             tracing::info!(
                 batch = %batch.key.batch, %reason, detail, backoff = ?pause,
                 "the batch is tried again after a pause"

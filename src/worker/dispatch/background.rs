@@ -21,8 +21,9 @@ use crate::worker::admission::admit::admit_or_shelve;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::hold_back;
 use crate::worker::failpoint::{self, Failpoint};
-use crate::worker::model::{ActiveBatch, Disposition, WorkKey};
+use crate::worker::model::{ActiveBatch, Disposition, REST, WorkKey};
 use crate::worker::outcome::park::{park_expecting, park_unreadable};
+use crate::worker::store_retry::patiently;
 use crate::worker::unit::{panicked, unit};
 
 /// How long a batch that was lost to a panic waits before it is given back.
@@ -146,6 +147,24 @@ impl Background {
     /// Gives a batch back to where it came from.
     pub(super) fn give_back(&self, key: &WorkKey, targets: Vec<AckTarget>) {
         self.run(format!("returning {key}"), give_back(self.context.clone(), targets));
+    }
+
+    /// Returns a suspect to the shelf, behind the others: it was not tried.
+    pub(super) fn postpone(&self, key: &WorkKey, targets: Vec<AckTarget>) {
+        let context = self.context.clone();
+        self.run(format!("postponing {key}"), async move {
+            let mut others = Vec::new();
+            for target in targets {
+                let AckTarget::Lease { id, generation, turn: _turn } = target else {
+                    others.push(target);
+                    continue;
+                };
+                if let Err(error) = patiently(|| context.store.postpone_row(id, generation, REST)).await {
+                    tracing::debug!(%error, "a suspect could not be returned to the shelf; its lease expires");
+                }
+            }
+            give_back(context, others).await;
+        });
     }
 
     /// Gives a batch back after a pause, so that it does not come again and again at once.

@@ -11,12 +11,13 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use super::background::{Background, give_back};
 use super::command::{DispatcherCommand, View};
 use super::in_flight::{AckTarget, InFlight};
+use super::limits::limits;
 use super::report;
 use super::shed::Shed;
 use crate::account::Signal;
 use crate::batch::{Reason, TenantId};
 use crate::guard::Task;
-use crate::lane::{Lanes, Limits, QueuePosition};
+use crate::lane::{Lanes, QueuePosition};
 use crate::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
 use crate::store::ledger::Commit;
 use crate::store::shelf::DueTenant;
@@ -133,7 +134,7 @@ impl Dispatcher {
         if self.in_flight.attach(&batch.key, target) {
             return;
         }
-        let tenant = &batch.key.batch.tenant;
+        let (tenant, is_suspect) = (&batch.key.batch.tenant, batch.message.suspect);
         if is_paused(&self.overrides, &batch) {
             self.shelve(batch, Reason::Paused, PAUSED);
         } else if from_broker && self.shed.holds(tenant) {
@@ -142,7 +143,8 @@ impl Dispatcher {
             self.shelve(batch, Reason::NoRoom, Duration::ZERO);
         } else {
             let account: Arc<str> = batch.account().into();
-            self.join(batch, QueuePosition::Back);
+            // A suspect keeps all others waiting, so it is next in its tenant's queue.
+            self.join(batch, if is_suspect { QueuePosition::Front } else { QueuePosition::Back });
             self.shed_overflow(&account);
         }
     }
@@ -167,7 +169,8 @@ impl Dispatcher {
         }
     }
 
-    fn join(&mut self, batch: Box<ActiveBatch>, position: QueuePosition) {
+    fn join(&mut self, mut batch: Box<ActiveBatch>, position: QueuePosition) {
+        batch.waiting_since = Instant::now();
         self.lanes.join(batch.ticket(), batch, position);
     }
 
@@ -221,14 +224,38 @@ impl Dispatcher {
 
     /// Carries out the disposition of a batch.
     fn dispose(&mut self, batch: Box<ActiveBatch>, disposition: Disposition) {
-        let key = &batch.key;
+        let (key, now) = (&batch.key, Instant::now());
+        if batch.trial().is_some_and(|trial| trial.was_long(now)) {
+            self.context.slow_trials.note(batch.account(), now);
+        }
         match disposition {
             Disposition::Finished => self.background.acknowledge(key, self.in_flight.release(key), false),
             Disposition::Shelved => self.background.acknowledge(key, self.in_flight.release(key), true),
             Disposition::GiveBack => self.give_back(key),
             Disposition::Enqueue(_) if !self.in_flight.is_wanted(key) => drop(self.in_flight.release(key)),
-            Disposition::Enqueue(position) => self.join(batch, position),
+            Disposition::Enqueue(position) => {
+                let is_suspect = batch.message.suspect;
+                self.join(batch, position);
+                if is_suspect {
+                    self.end_trials(now);
+                }
+            }
             Disposition::ResolveAgain => self.background.resolve_again(batch),
+        }
+    }
+
+    /// Returns suspects to the shelf for which nothing is done at present, if their trials have taken too long: others wait.
+    fn end_trials(&mut self, now: Instant) {
+        let is_over = |batch: &Box<ActiveBatch>| batch.trial().is_some_and(|trial| trial.is_over(now));
+        for (batch, wait) in self.lanes.remove(now, is_over) {
+            self.context.slow_trials.note(batch.account(), now);
+            if batch.tries == 0 {
+                self.background.postpone(&batch.key, self.in_flight.release(&batch.key));
+            } else {
+                // It has been tried, and is retried like other batches that failed.
+                let reason = self.closed_for.get(batch.account()).copied().unwrap_or(Reason::NoRoom);
+                self.shelve(batch, reason, wait);
+            }
         }
     }
 
@@ -296,6 +323,7 @@ impl Dispatcher {
             let reason = if pause.is_zero() { Reason::NoRoom } else { Reason::Throttled };
             self.shelve(batch, reason, pause);
         }
+        self.end_trials(now);
         self.background.find_open(self.lanes.backing_off(now));
         self.lanes.forget_idle(now);
         for account in self.lanes.accounts() {
@@ -350,19 +378,6 @@ impl Dispatcher {
             () = stop.is_cut_for(GIVING_BACK) => stop.note_cut("batches that were given back"),
         }
         self.background.finished().await;
-    }
-}
-
-fn limits(context: &WorkerContext) -> Limits {
-    let (requests, worker) = (&context.config.requests, &context.config.worker);
-    Limits {
-        max_cases: requests.max_cases,
-        max_bytes: requests.max_bytes,
-        pack: requests.pack_batches,
-        concurrency: requests.account_concurrency_per_worker,
-        in_flight: requests.worker_concurrency,
-        pausing: usize::from(context.config.amqp.prefetch / 2).max(1),
-        memory: worker.max_queued_bytes,
     }
 }
 

@@ -4,6 +4,7 @@ mod background;
 mod command;
 mod dispatcher;
 mod in_flight;
+mod limits;
 mod report;
 mod shed;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::window::{Read, Window};
 use crate::batch::Reason;
@@ -16,7 +16,7 @@ use crate::worker::admission::quarantine::quarantine;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
 use crate::worker::dispatch::{AckTarget, DispatcherCommand};
-use crate::worker::model::InboundMessage;
+use crate::worker::model::{InboundMessage, REST};
 use crate::worker::turns::Turn;
 use crate::worker::unit::unit;
 
@@ -37,7 +37,7 @@ pub(in crate::worker) async fn take_from_shelf(context: Arc<WorkerContext>, comm
         context.turns.refresh().await;
         read_overrides(&context, &commands).await
     });
-    let suspects = at_each_poll(&context, "a suspect", || take_suspect(&context, &commands));
+    let suspects = at_each_poll(&context, "suspects", || take_suspects(&context, &commands));
     tokio::join!(overrides, suspects, take_all_due(&context, &commands));
 }
 
@@ -90,9 +90,12 @@ async fn read_overrides(context: &WorkerContext, commands: &mpsc::Sender<Dispatc
     Ok(())
 }
 
-async fn take_suspect(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
-    let Some(turn) = context.turns.next().await else { return Ok(()) };
-    if let Some(suspect) = context.store.lease_suspect(&context.holder, context.config.shelf.lease_duration).await? {
+/// Takes suspects, one after the other, until one of them is in hand: most are done at once.
+async fn take_suspects(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<(), StoreError> {
+    let lease = context.config.shelf.lease_duration;
+    while !context.stop.draining().is_cancelled() {
+        let Some(turn) = context.turns.next().await else { return Ok(()) };
+        let Some(suspect) = context.store.lease_suspect(&context.holder, lease).await? else { return Ok(()) };
         take_leased(context, vec![suspect], turn, commands).await?;
     }
     Ok(())
@@ -196,6 +199,12 @@ async fn read_leased(context: &WorkerContext, shelved: Shelved, turn: Turn) -> R
         admit(context, &message).await
     };
     match unit(context, Task::Shelf, &row_name(id), admitting).await {
+        Ok(Admission::Ready(batch)) if message.suspect && context.slow_trials.has(batch.account(), Instant::now()) => {
+            Read::store(async move {
+                let postponing = context.store.postpone_row(id, generation, REST);
+                store(context, id, &message, turn, postponing).await;
+            })
+        }
         Ok(Admission::Ready(batch)) => {
             let target = AckTarget::Lease { id, generation, turn };
             Read::Command(DispatcherCommand::Work(batch, Box::new(target)))

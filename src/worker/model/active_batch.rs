@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::inbound::InboundMessage;
+use super::trial::Trial;
 use super::unclear::UnclearPush;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::{RequestedFolder, Source};
@@ -63,6 +64,8 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) store_failing_since: Option<Instant>,
     /// Since when it has been in hand.
     pub(in crate::worker) in_hand_since: Instant,
+    /// Since when nothing has been done for it.
+    pub(in crate::worker) waiting_since: Instant,
 }
 
 impl ActiveBatch {
@@ -70,6 +73,7 @@ impl ActiveBatch {
     pub(in crate::worker) fn new(batch: &Batch, message: InboundMessage, connection: Arc<Connection>) -> Self {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
         let record = BatchRecord::fresh(batch.key.clone(), key.fingerprint.clone(), batch.case_keys());
+        let now = Instant::now();
         // The tenant's own folder needs no request. If the ledger holds another one, the claim finds that out.
         let folder = (batch.folder == RequestedFolder::Tenant).then_some(connection.folder);
         Self {
@@ -91,7 +95,8 @@ impl ActiveBatch {
             tries: 0,
             panics: 0,
             store_failing_since: None,
-            in_hand_since: Instant::now(),
+            in_hand_since: now,
+            waiting_since: now,
         }
     }
 
@@ -113,6 +118,12 @@ impl ActiveBatch {
         self.unclear = UnclearPush::default();
         self.candidates.clear();
         self.refused_alone.clear();
+    }
+
+    /// Returns its trial, if it is a suspect.
+    pub(in crate::worker) fn trial(&self) -> Option<Trial> {
+        let trial = Trial { since: self.in_hand_since, waiting_since: self.waiting_since };
+        self.message.suspect.then_some(trial)
     }
 
     /// Returns what a lane has to know of the batch.

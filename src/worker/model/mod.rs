@@ -4,10 +4,12 @@ mod active_batch;
 mod backlog;
 mod inbound;
 mod step;
+mod trial;
 mod unclear;
 
 pub(super) use self::active_batch::{ActiveBatch, WorkKey};
 pub(super) use self::backlog::{Backlog, Backlogs};
 pub(super) use self::inbound::{InboundMessage, kept_headers};
 pub(super) use self::step::{Disposition, Dispositions, LaneUpdate, NextStep, PushFeedback};
+pub(super) use self::trial::{REST, SlowTrials};
 pub(super) use self::unclear::UnclearPush;

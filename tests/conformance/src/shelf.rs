@@ -20,6 +20,7 @@ cases! {
     no_more_is_leased_once_the_bodies_reach_a_size,
     suspects_are_leased_one_at_a_time_and_counted,
     a_suspect_that_is_given_back_was_not_tried,
+    a_suspect_that_is_postponed_was_not_tried_and_comes_after_the_others,
     an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all,
     a_dead_batch_stays_dead_when_a_copy_of_it_is_parked,
 }
@@ -159,6 +160,32 @@ async fn a_suspect_that_is_given_back_was_not_tried(f: &dyn Subject) {
             f.store().release(&[(leased.id, leased.generation)]).await.unwrap();
         }
     }
+}
+
+async fn a_suspect_that_is_postponed_was_not_tried_and_comes_after_the_others(f: &dyn Subject) {
+    for (hash, arrived_at) in [("a", 1), ("b", 2)] {
+        let identity = ShelfIdentity::Raw(hash.into(), None, None);
+        let until = ShelvedUntil::After(Duration::ZERO);
+        let shelve = Shelving { identity, reason: Reason::Suspect, parks: 0, arrived_at, ..shelving("x", until) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    }
+    let lease = async || f.store().lease_suspect("w", HOUR).await.unwrap();
+    let first = lease().await.unwrap();
+    let postpone =
+        async |generation| f.store().postpone_row(first.id, generation, Duration::from_secs(9)).await.unwrap();
+    postpone(first.generation - 1).await;
+    assert!(lease().await.is_none(), "an outdated holder postpones nothing");
+    postpone(first.generation).await;
+    postpone(first.generation).await;
+    let second = lease().await.unwrap();
+    assert_ne!(second.id, first.id);
+    f.store().postpone_row(second.id, second.generation, Duration::from_secs(10)).await.unwrap();
+    assert!(lease().await.is_none(), "none is due");
+    f.set_time(1_020_000).await;
+    let again = lease().await.unwrap();
+    assert_eq!((again.id, again.content.parks), (first.id, 1), "the one that is due first");
+    f.store().postpone_row(again.id, again.generation, Duration::from_secs(9)).await.unwrap();
+    assert_eq!(lease().await.unwrap().id, second.id, "however late the other one arrived");
 }
 
 async fn an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all(f: &dyn Subject) {

@@ -5,7 +5,7 @@ pub(crate) mod flood;
 use std::time::Duration;
 
 use fastrand::Rng;
-use testmo_courier::batch::TenantId;
+use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
 use crate::batches::{BatchPlan, batches};
@@ -95,6 +95,10 @@ pub(crate) enum Action {
     Answer { account: &'static str, status: Option<u16> },
     /// An account becomes reachable, or unreachable.
     Reach { account: &'static str, reachable: bool },
+    /// An account answers no request, or answers again.
+    Hang { account: &'static str, hangs: bool },
+    /// A message of a tenant, if that is known, is put on the shelf for a reason, and is due.
+    Shelve { tenant: Option<TenantId>, reason: Reason, body: Vec<u8> },
     /// Testmo no longer accepts a tenant's key.
     Revoke { tenant: usize },
     /// The tenant enters a new key.

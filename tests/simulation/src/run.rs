@@ -198,6 +198,8 @@ fn act(stage: &Stage, action: &Action, give: &impl Fn(usize, Order)) {
         Action::Lag { time } => stage.store.lag(time),
         Action::Answer { account, status } => stage.testmo.answer_all(account, status),
         Action::Reach { account, reachable } => stage.testmo.set_reachable(account, reachable),
+        Action::Hang { account, hangs } => stage.testmo.set_hanging(account, hangs),
+        Action::Shelve { ref tenant, reason, ref body } => stage.shelve(tenant.clone(), reason, body),
         Action::Revoke { tenant } => stage.revoke(tenant),
         Action::Renew { tenant } => stage.renew(tenant),
         Action::Order(ref order) => stage.store.at_once(|tables, now| tables.set_lane_override(order, now)),
@@ -220,6 +222,7 @@ fn heal(stage: &Stage, plan: &Plan) {
     for account in ACCOUNTS {
         stage.testmo.answer_all(account, None);
         stage.testmo.set_reachable(account, true);
+        stage.testmo.set_hanging(account, false);
     }
     (0..plan.tenants.len()).for_each(|tenant| stage.renew(tenant));
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::batch::render::mapping_spec::MappingSpec;
+use testmo_courier::batch::{Reason, TenantId, raw_hash};
 use testmo_courier::config::{Config, Sources, load};
 use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use testmo_courier::tenants::{Entered, Keyring, Tenants};
 use testmo_courier::testmo::{Access, AddressPolicy};
 use testmo_courier::worker::View;
@@ -151,6 +153,25 @@ impl Stage {
             tables.set_connection(&ConnectionRow { epoch, ..row.judged(works, now) }, now)
         });
         self.diary.note(|| format!("{} is connected with key {key}", tenant.name));
+    }
+
+    /// Puts a message on the shelf that is due.
+    pub(crate) fn shelve(&self, tenant: Option<TenantId>, reason: Reason, body: &[u8]) {
+        let shelving = |now| Shelving {
+            identity: ShelfIdentity::Raw(raw_hash(body), tenant.clone(), None),
+            reason,
+            detail: None,
+            until: ShelvedUntil::After(Duration::ZERO),
+            account: None,
+            connection: None,
+            parks: 0,
+            failing_since: None,
+            arrived_at: now,
+            published_at: None,
+            headers: BTreeMap::new(),
+            body: body.to_vec().into(),
+        };
+        self.store.at_once(|tables, now| tables.put_on_shelf(&shelving(now), now));
     }
 
     /// Makes Testmo refuse the tenant's key.

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use testmo_courier::batch::Reason;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
@@ -219,9 +220,54 @@ fn a_flood_of_an_unknown_tenant_holds_nobody_up() {
     let plan = Plan { tenants: vec![unknown, known], batches, actions, rates, limits, healed: ms(90_000), ..calm() };
     let outcome = run::run(&plan, true);
     assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
-    let delivered = &outcome.timeline[place_of(&outcome.timeline, ["t1/good", " delivered"])];
-    let seconds: f64 = delivered.split_whitespace().next().and_then(|time| time.parse().ok()).expect("a time");
+    let seconds = second_of(&outcome.timeline, ["t1/good", " delivered"]);
     assert!(seconds < 5.0, "{:#?}", outcome.timeline);
+}
+
+/// Returns the second of the run in which the first line with both texts was written.
+fn second_of(timeline: &[String], texts: [&str; 2]) -> f64 {
+    let line = &timeline[place_of(timeline, texts)];
+    line.split_whitespace().next().and_then(|time| time.parse().ok()).expect("a time")
+}
+
+fn suspect(body: Vec<u8>) -> Action {
+    Action::Shelve { tenant: None, reason: Reason::Suspect, body }
+}
+
+#[test]
+fn suspects_of_an_account_that_hangs_do_not_hold_up_the_suspect_of_another_tenant() {
+    let hanging = calm().tenants.remove(0);
+    let other = TenantPlan { name: "t1".into(), account: "south", ..hanging.clone() };
+    let tenants = vec![hanging, other];
+    // Copies arrive once all is over, so that the batches are known to the checks.
+    let mut batches: Vec<BatchPlan> = (0..8).map(|n| batch(&format!("b{n}"), 170_000)).collect();
+    batches.push(BatchPlan { tenant: 1, ..batch("good", 170_000) });
+    let hang = (ms(0), Action::Hang { account: "north", hangs: true });
+    let suspects = batches.iter().zip(1..).map(|(batch, n)| (ms(n), suspect(batch.body(&tenants))));
+    let actions = [hang].into_iter().chain(suspects).collect();
+    let plan = Plan { tenants, batches, actions, healed: ms(180_000), ..calm() };
+    let outcome = run::run(&plan, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    // The first suspect fails three times; then the others are not even begun.
+    let seconds = second_of(&outcome.timeline, ["t1/good", " delivered"]);
+    assert!(seconds < 45.0, "{seconds} s: {:#?}", outcome.timeline);
+}
+
+#[test]
+fn a_suspect_whose_lane_is_paused_does_not_hold_up_the_suspect_of_another_tenant() {
+    let paused = calm().tenants.remove(0);
+    let other = TenantPlan { name: "t1".into(), account: "south", ..paused.clone() };
+    let tenants = vec![paused, other];
+    let batches = vec![batch("b0", 100), batch("b1", 170_000), BatchPlan { tenant: 1, ..batch("good", 170_000) }];
+    let suspect_at = |at, n: usize| (ms(at), suspect(batches[n].body(&tenants)));
+    // Testmo asks the first batch for pauses; the suspect of the same account arrives meanwhile.
+    let answer = Action::Answer { account: "north", status: Some(429) };
+    let actions = vec![(ms(0), answer), suspect_at(2_000, 1), suspect_at(2_001, 2)];
+    let plan = Plan { tenants, batches, actions, healed: ms(180_000), ..calm() };
+    let outcome = run::run(&plan, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    let seconds = second_of(&outcome.timeline, ["t1/good", " delivered"]);
+    assert!(seconds < 40.0, "{seconds} s: {:#?}", outcome.timeline);
 }
 
 /// Runs a plan in many weathers, each drawn from another seed.

@@ -10,6 +10,7 @@ use testmo_courier::store::{ConnectionStore, Store, StoreHealth};
 use testmo_courier::tenants::{Entered, verify};
 use testmo_courier::testmo::Access;
 use testmo_sim::AccountHandle;
+use testmo_sim::world::{AccountSpec, FolderSpec};
 
 use super::Stage;
 use crate::support::batches::{key_of, tenant_id};
@@ -38,6 +39,16 @@ impl Stage {
         let row = self.tenants.enter(entered).expect("a sealed key").judged(finding, self.store.now());
         self.enter(&row).await;
         row.is_verified()
+    }
+
+    /// Replaces a tenant's account by one with so many folders below the tenant's folder, `F-0` with the id 100 and so on,
+    /// and connects to it.
+    pub(crate) async fn connect_with_folders(&mut self, tenant: &str, count: u64) {
+        let mut spec = AccountSpec::with_one_folder(&key_of(tenant));
+        let folder = |n: u64| FolderSpec { id: Some(100 + n), name: format!("F-{n}"), folders: vec![] };
+        spec.projects[0].folders[0].folders = (0..count).map(folder).collect();
+        self.account(tenant).create(spec).expect("an account");
+        assert!(self.connect(tenant, tenant, &key_of(tenant)).await);
     }
 
     /// Has connections be refused so long ago that they are due to be verified again, the first one first.

@@ -1,7 +1,13 @@
-//! Reads the stored state of batches.
+//! Reads the stored state of batches, and puts batches on the shelf.
 
+use std::time::Duration;
+
+use serde_json::Value;
+use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
-use testmo_courier::store::shelf::{ShelfFilter, Shelved};
+use testmo_courier::store::LedgerStore;
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, Shelved, ShelvedUntil, Shelving};
 
 use super::Stage;
 use crate::support::waiting::until;
@@ -31,6 +37,27 @@ impl Stage {
     /// Returns the rows of the shelf.
     pub(crate) async fn shelf(&self) -> Vec<Shelved> {
         self.store.shelf(&ShelfFilter::default(), 1_000).await.expect("a store")
+    }
+
+    /// Puts a batch on the shelf, due at once.
+    pub(crate) async fn shelve(&self, batch: &Value, reason: Reason) {
+        let text = |member: &str| batch[member].as_str().expect("a text").to_owned();
+        let key = format!("{}/{}", text("tenant_id"), text("batch_id")).parse().expect("a batch");
+        let row = Shelving {
+            identity: ShelfIdentity::Batch(key, "1:f".into()),
+            reason,
+            detail: None,
+            until: ShelvedUntil::After(Duration::ZERO),
+            account: None,
+            connection: None,
+            parks: 1,
+            failing_since: None,
+            arrived_at: 1,
+            published_at: None,
+            headers: Default::default(),
+            body: batch.to_string().into_bytes(),
+        };
+        self.store.commit(Commit { shelve: Some(row), ..Commit::default() }.into()).await.expect("a store");
     }
 
     /// Waits until the shelf is as wanted, and returns its rows.

@@ -215,6 +215,10 @@ impl ShelfStore for StoreOf {
         self.ask("release", move |tables, _| tables.release(&leases)).await
     }
 
+    async fn postpone_row(&self, id: ShelfId, generation: i64, wait: Duration) -> Result<(), StoreError> {
+        self.ask("postpone_row", move |tables, now| tables.postpone_row(id, generation, wait, now)).await
+    }
+
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         self.ask("shelf_counts", |tables, _| tables.shelf_counts()).await
     }

@@ -176,8 +176,9 @@ impl Tables {
         if self.shelf.values().filter(suspect).any(|row| row.lease_until.is_some_and(|until| until > now)) {
             return None;
         }
-        let parked = self.shelf.iter().filter(|(_, row)| suspect(row) && row.state == ShelfState::Parked);
-        let (_, id) = parked.map(|(id, row)| (row.content.arrived_at, *id)).min()?;
+        let is_due = |row: &ShelfRow| row.state == ShelfState::Parked && row.due_at <= now;
+        let due = self.shelf.iter().filter(|(_, row)| suspect(row) && is_due(row));
+        let (_, id) = due.map(|(id, row)| (row.due_at, *id)).min()?;
         self.shelf.get_mut(&id)?.content.parks += 1;
         self.lease(id, lease, now)
     }
@@ -197,6 +198,14 @@ impl Tables {
                 }
                 row.lease_until = None;
             }
+        }
+    }
+
+    pub(crate) fn postpone_row(&mut self, id: ShelfId, generation: i64, wait: Duration, now: i64) {
+        let is_leased = |row: &&mut ShelfRow| row.generation == generation && row.lease_until.is_some();
+        if let Some(row) = self.shelf.get_mut(&id.0).filter(is_leased) {
+            row.due_at = after(now, wait);
+            self.release(&[(id, generation)]);
         }
     }
 

@@ -61,6 +61,8 @@ struct Phases {
     answering: Vec<(String, u16)>,
     /// Accounts that cannot be reached.
     unreachable: BTreeSet<String>,
+    /// Accounts that answer no request.
+    hanging: BTreeSet<String>,
 }
 
 /// A worker's transport to Testmo.
@@ -135,6 +137,16 @@ impl Testmo {
             unreachable.remove(account)
         } else {
             unreachable.insert(account.to_owned())
+        };
+    }
+
+    /// Makes an account answer no request, or answer again.
+    pub(crate) fn set_hanging(&self, account: &str, hangs: bool) {
+        let hanging = &mut lock(&self.phases).hanging;
+        if hangs {
+            hanging.insert(account.to_owned())
+        } else {
+            hanging.remove(account)
         };
     }
 
@@ -310,6 +322,10 @@ impl TestmoOf {
             return Err(ApiError::Unreachable("nobody listens".into()));
         }
         testmo.diary.note(|| format!("{request}: {course:?}"));
+        if lock(&testmo.phases).hanging.contains(&sent.account) {
+            sleep(testmo.config.request_timeout).await;
+            return Err(ApiError::TimedOut);
+        }
         match course.end {
             End::NoHost => return Err(ApiError::UnknownHost),
             End::NoConnection => {

@@ -59,6 +59,7 @@ impl Both {
             11 => self.take_reverifications().await,
             12 | 13 => self.lease_due().await,
             14 => self.lease_suspect().await,
+            15 if self.rng.bool() => self.postpone_row().await,
             15 => self.release().await,
             16 | 17 => self.outbox().await,
             18 | 24 | 25 => self.folder().await,

@@ -34,6 +34,14 @@ impl Both {
         ("lease_suspect", shown(&real), shown(&self.memory.lease_suspect(lease, now)))
     }
 
+    /// Gives back a lease for a while.
+    pub(super) async fn postpone_row(&mut self) -> Call {
+        let (id, generation) = (ShelfId(self.rng.i64(1..6)), self.rng.i64(1..6));
+        let (wait, now) = (self.wait(), self.clock.now());
+        self.real.postpone_row(id, generation, wait).await.expect("postponed");
+        ("postpone_row", shown(&()), shown(&self.memory.postpone_row(id, generation, wait, now)))
+    }
+
     /// Gives back a lease.
     pub(super) async fn release(&mut self) -> Call {
         let leases = [(ShelfId(self.rng.i64(1..6)), self.rng.i64(1..6))];
