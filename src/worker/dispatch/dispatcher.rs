@@ -246,8 +246,8 @@ impl Dispatcher {
 
     /// Returns suspects to the shelf for which nothing is done at present, if their trials have taken too long: others wait.
     fn end_trials(&mut self, now: Instant) {
-        let is_over = |batch: &Box<ActiveBatch>| batch.trial().is_some_and(|trial| trial.is_over(now));
-        for (batch, wait) in self.lanes.remove(now, is_over) {
+        let over = self.lanes.remove(now, |batch| batch.trial().is_some_and(|trial| trial.is_over(now)));
+        for (batch, wait) in over {
             self.context.slow_trials.note(batch.account(), now);
             if batch.tries == 0 {
                 self.background.postpone(&batch.key, self.in_flight.release(&batch.key));

@@ -96,8 +96,10 @@ pub(crate) enum Action {
     /// An account becomes reachable, or unreachable.
     Reach { account: &'static str, reachable: bool },
     /// An account answers no request, or answers again.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests of single plans order this"))]
     Hang { account: &'static str, hangs: bool },
     /// A message of a tenant, if that is known, is put on the shelf for a reason, and is due.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests of single plans order this"))]
     Shelve { tenant: Option<TenantId>, reason: Reason, body: Vec<u8> },
     /// Testmo no longer accepts a tenant's key.
     Revoke { tenant: usize },
