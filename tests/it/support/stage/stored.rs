@@ -55,7 +55,7 @@ impl Stage {
             arrived_at: 1,
             published_at: None,
             headers: Default::default(),
-            body: batch.to_string().into_bytes(),
+            body: batch.to_string().into_bytes().into(),
         };
         self.store.commit(Commit { shelve: Some(row), ..Commit::default() }.into()).await.expect("a store");
     }
