@@ -66,6 +66,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_limit_is_halved_by_refusals_and_doubled_by_everything_that_is_known() {
+        let mut bisect = Bisect::new(100);
+        let limits: Vec<usize> = [100, 50, 8]
+            .into_iter()
+            .map(|sent| {
+                bisect.refused(sent, true);
+                bisect.limit()
+            })
+            .collect();
+        assert_eq!(limits, [50, 25, 4]);
+        bisect.created();
+        assert_eq!(bisect.limit(), 8);
+        bisect.refused(1, true);
+        assert_eq!(bisect.limit(), 16, "the case at fault is found");
+    }
+
+    #[test]
     fn when_every_request_is_refused_it_is_the_connection() {
         for count in 2..=100 {
             let (mut bisect, mut waiting, mut requests) = (Bisect::new(100), count, 1);

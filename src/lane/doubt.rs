@@ -92,6 +92,7 @@ mod tests {
             (RequestOutcome::Created, 50, false),
             (refused, 50, false),
             (RequestOutcome::Other, 1, false),
+            (RequestOutcome::Other, 10, false),
             (RequestOutcome::Other, 11, true),
             (RequestOutcome::Unanswered, 1, true),
         ] {
@@ -129,6 +130,18 @@ mod tests {
         assert!(doubt.may_hang(1, USUAL, now));
         doubt.ended(&report(RequestOutcome::Created, 1), USUAL, now);
         assert!(!doubt.may_hang(1, USUAL, now));
+    }
+
+    #[test]
+    fn silence_begins_with_the_first_piece_of_work_that_is_under_way() {
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut doubt = Doubt::default();
+        doubt.ended(&report(RequestOutcome::Created, 1), USUAL, start);
+        doubt.began(0, later(100));
+        assert!(!doubt.may_hang(1, USUAL, later(109)), "nothing was under way for 100 s");
+        doubt.began(1, later(109));
+        assert!(doubt.may_hang(2, USUAL, later(111)), "more work is no progress");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod halving;
 mod hanging;
+mod room;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
