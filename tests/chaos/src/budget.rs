@@ -23,7 +23,8 @@ const LATE: Duration = Duration::from_secs(150);
 pub(crate) struct Budget {
     healed: Instant,
     deadline: Instant,
-    waits: Duration,
+    leases: Duration,
+    starts: Duration,
 }
 
 impl Budget {
@@ -31,14 +32,19 @@ impl Budget {
     pub(crate) fn from_now(stage: &Stage, is_late: bool) -> Self {
         let healed = Instant::now();
         let leases = if stage.workers.len() > 1 { LEASE } else { Duration::ZERO };
-        let starts = stage.workers.iter().map(|worker| worker.start_delay()).max().unwrap_or_default();
-        let waits = leases + starts;
-        let deadline = healed + if is_late { LATE } else { WORK + waits };
-        Self { healed, deadline, waits }
+        let starts = start_delay(stage);
+        let deadline = healed + if is_late { LATE } else { WORK + leases + starts };
+        Self { healed, deadline, leases, starts }
     }
 
-    /// Takes pauses of accounts into account, which no worker can shorten.
+    /// Takes into account what no worker can shorten: delays of starts after a crash that was ordered before the healing,
+    /// and pauses of accounts.
     pub(crate) async fn extend(&mut self, stage: &Stage) {
+        let starts = start_delay(stage);
+        if starts > self.starts {
+            self.starts = starts;
+            self.deadline = self.deadline.max(Instant::now() + self.leases + starts + WORK);
+        }
         if self.healed.elapsed() > LAST_PAUSES {
             return;
         }
@@ -46,7 +52,7 @@ impl Budget {
         // The store may still be starting; it is asked again.
         let Ok(pauses) = stage.store.pauses(&accounts).await else { return };
         let longest = pauses.into_iter().flatten().max().unwrap_or_default();
-        self.deadline = self.deadline.max(Instant::now() + longest + self.waits + WORK);
+        self.deadline = self.deadline.max(Instant::now() + longest + self.leases + self.starts + WORK);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -57,4 +63,8 @@ impl Budget {
     pub(crate) fn so_far(&self) -> String {
         format!("{} ms of {} ms", self.healed.elapsed().as_millis(), (self.deadline - self.healed).as_millis())
     }
+}
+
+fn start_delay(stage: &Stage) -> Duration {
+    stage.workers.iter().map(|worker| worker.start_delay()).max().unwrap_or_default()
 }
