@@ -81,6 +81,24 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_kept_as_long_as_they_fit_together_and_one_that_is_too_long_is_cut() {
+        let text = |field: &str, message: &str| FieldRefusal { field: field.into(), message: message.into() };
+        let two = vec![text("ab", "cde"), text("f", "ghij")];
+        for (share, kept, is_cut) in [(10, 2, false), (9, 1, true), (5, 1, true)] {
+            let mut said = two.clone();
+            assert_eq!(super::cut_to(&mut said, share), is_cut, "{share} bytes");
+            assert_eq!(said, two[..kept]);
+        }
+        let mut said = vec![text(&"a".repeat(40), "b")];
+        assert!(super::cut_to(&mut said, 40));
+        assert!(said[0].field.starts_with("aaa") && said[0].field.len() < 10, "of the first the beginning is kept");
+        let long = "x".repeat(super::LONGEST_TEXT + 1);
+        let mut said = vec![text("a", "b"), text(&long, "c")];
+        assert!(super::cut_to(&mut said, 1_000_000), "one of several texts is cut");
+        assert_eq!(said.len(), 2);
+    }
+
+    #[test]
     fn an_event_that_is_whole_does_not_mention_it() {
         let event: Value = serde_json::from_str(&refused(20, 3, 100)).unwrap();
         assert_eq!(event["data"].get("details_cut"), None);

@@ -107,6 +107,16 @@ mod tests {
     }
 
     #[test]
+    fn an_event_says_whether_it_lists_every_duplicate() {
+        for (count, is_cut) in [(1, false), (MOST_CASES, false), (MOST_CASES + 1, true)] {
+            let rows: Vec<(usize, u64)> = (0..count).map(|n| (0, n as u64 + 100)).collect();
+            let body: serde_json::Value = serde_json::from_str(&duplicated(&delivered(), &rows, 0).body).unwrap();
+            assert_eq!(body["data"]["cases"].as_array().unwrap().len(), count.min(MOST_CASES));
+            assert_eq!(body["data"]["details_cut"] == true, is_cut, "{count} rows");
+        }
+    }
+
+    #[test]
     fn the_same_rows_are_told_under_the_same_id() {
         let id = |duplicates: &[(usize, u64)], now| duplicated(&delivered(), duplicates, now).id;
         let first = id(&[(0, 20), (1, 21)], 0);

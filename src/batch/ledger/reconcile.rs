@@ -117,6 +117,17 @@ mod tests {
         Row { id, name: name.into(), folder: 2, tags: vec![tag.into()], created_at: 1_000 }
     }
 
+    #[test]
+    fn the_margins_are_ten_minutes_and_fourteen_hours() {
+        assert_eq!((CLOCK_MARGIN_MS, ZONE_MARGIN_MS), (600_000, 50_400_000));
+    }
+
+    #[test]
+    fn the_row_of_a_case_that_has_arrived_is_no_other_case() {
+        let rows = [row(10, "a", "t"), row(11, "a", "t")];
+        assert_eq!(find_beside(&[(0, 10)], &[(1, "a")], Some("t"), &[], &rows).cases, [(1, 11)]);
+    }
+
     fn find_in(cases: &[(usize, &str)], batch_tag: Option<&str>, held: &[u64], rows: &[Row]) -> Found {
         find_beside(&[], cases, batch_tag, held, rows)
     }

@@ -189,7 +189,11 @@ fn a_discarded_batch_has_no_push_and_says_what_is_not_known() {
 #[test]
 fn every_change_raises_the_epoch_by_one() {
     type Change = (&'static str, fn(&mut BatchRecord));
-    let changes: [Change; 10] = [
+    let suspected = |record: &mut BatchRecord| {
+        record.suspect(408);
+        record.unclear(1);
+    };
+    let changes: [Change; 12] = [
         ("claim", |record| record.claim(&[0], push(), &target())),
         ("created", |record| record.created(&[(0, 1)])),
         ("not_created", |record| record.not_created(vec![(0, refusal())])),
@@ -200,13 +204,44 @@ fn every_change_raises_the_epoch_by_one() {
         ("give_up_unclear", BatchRecord::give_up_unclear),
         ("settle", |record| record.settle(BatchState::Failed, 7)),
         ("discard", |record| assert!(record.discard(7))),
+        ("halve", |record| assert_eq!(record.halve(), Halved::Done)),
+        ("absolve", BatchRecord::absolve),
     ];
     for (name, change) in changes {
         // Not 0 or 1, of which some wrong sums are right.
-        let mut record = BatchRecord { epoch: 5, ..claimed(2) };
+        let mut record = claimed(2);
+        suspected(&mut record);
+        record.epoch = 5;
         change(&mut record);
         assert_eq!(record.epoch, 6, "{name}");
     }
+}
+
+#[test]
+fn the_name_of_every_state_is_read_as_that_state() {
+    let names: Vec<&str> = BatchState::ALL.iter().map(|state| state.name()).collect();
+    assert_eq!(names, ["open", "delivered", "partial", "failed", "discarded", "undone"]);
+    assert!(BatchState::ALL.iter().all(|state| state.name().parse() == Ok(*state)));
+    assert!("opened".parse::<BatchState>().is_err());
+}
+
+#[test]
+fn the_target_of_a_case_is_stored_where_it_is_not_the_first_one() {
+    let mut record = claimed(2);
+    record.not_created(vec![]);
+    record.claim(&[1], push(), &Target { folder: 3, ..target() });
+    let text = serde_json::to_string(&record.cases).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<CaseRecord>>(&text).unwrap(), record.cases);
+    assert_eq!((record.cases[0].target, record.cases[1].target), (0, 1));
+}
+
+#[test]
+fn the_latest_status_of_a_suspected_case_is_kept() {
+    let mut record = claimed(1);
+    record.suspect(408);
+    record.suspect(404);
+    let known = record.cases[0].suspicion.as_ref().unwrap();
+    assert_eq!((known.status, known.times), (404, 2));
 }
 
 #[test]
