@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use sqlx::{Connection, Executor, SqliteConnection};
 use testmo_courier::account::Signal;
+use testmo_courier::batch::Reason;
 use testmo_courier::store::accounts::AccountObservation;
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelfIdentity;
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+use testmo_sim::world::RequestRecord;
 
 use crate::support::batches::{batch, on_create};
 use crate::support::broker::Broker;
@@ -131,4 +133,39 @@ async fn a_late_duplicate_check_that_hangs_keeps_no_other_from_being_made() {
     until(async || is_made("acme/b-1").await).await;
     process.stop().await;
     stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_a_request_are_sent_although_the_store_fails_over_another_one_of_it() {
+    let one = [LONG[0], LONG[1], ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY", "1")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &one).await;
+    let process = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    let mut store = SqliteConnection::connect(&stage.config.store.url).await.expect("the store");
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON shelf WHEN NEW.reason = 'batch_conflict' \
+                  BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    store.execute(refuse).await.expect("a trigger");
+    // The next batches wait for one request, so that they share the one after it.
+    let acme = stage.account("acme");
+    acme.set_faults([on_create(Fault::Held { commit: CommitTime::BeforeDelay })]);
+    stage.publish(&batch("acme", "b-0", 1)).await;
+    let is_create = |request: &RequestRecord| request.method == Method::Post;
+    acme.requests_matching(is_create, 2).await;
+    // The first one is in conflict with the batch that is known, which only the claim finds out.
+    for (id, cases) in [("b-1", 2), ("b-2", 1), ("b-3", 1)] {
+        stage.publish(&batch("acme", id, cases)).await;
+    }
+    until(async || process.metric("testmo_courier_batches_in_flight") == Some(4.0)).await;
+    acme.clear_faults();
+    for id in ["acme/b-0", "acme/b-2", "acme/b-3"] {
+        stage.delivered(id).await;
+    }
+    assert_eq!(acme.requests().into_iter().filter(is_create).count(), 3);
+    assert!(stage.shelf().await.is_empty());
+    store.execute("DROP TRIGGER refuse").await.expect("no trigger");
+    store.close().await.expect("a connection");
+    stage.shelf_until(|shelf| shelf.iter().any(|row| row.content.reason == Reason::BatchConflict)).await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::job::Job;
-use super::refresh::refresh_from_ledger;
 use super::send::send;
 use super::share::{Request, Share, share_of, take_over};
 use super::state::Delivery;
@@ -41,16 +40,12 @@ pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), Store
     let worked = match delivery.context.store.claim(claim).await {
         Ok(ClaimOutcome::Granted { at, limit, ids, stale, contested, unreadable }) => {
             feedback.updates.push(LaneUpdate::Limit(limit));
-            let (mut granted, mut failed) = (Vec::new(), Ok(()));
+            let mut granted = Vec::new();
             for share in shares {
                 let key = &share.part.batch.key.batch;
-                if let Some(stored) = stored_of(key, &stale) {
-                    let refreshing = refresh_from_ledger(delivery, &mut share.part.batch, stored.clone(), at);
-                    match refreshing.await {
-                        Ok(next) => share.part.next = Some(next),
-                        // It concerns this batch alone: the others are claimed, and go on.
-                        Err(error) => failed = Err(error),
-                    }
+                if is_among(key, &stale) {
+                    // It is brought up to date after the request: that may take long, and concerns this batch alone.
+                    share.part.next = Some(NextStep::Refresh);
                 } else if let Some((_, row)) = unreadable.iter().find(|(unreadable, _)| unreadable == key) {
                     share.part.next = Some(NextStep::AwaitStore(row.clone()));
                 } else if contested.contains(key) {
@@ -60,7 +55,7 @@ pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), Store
                 }
             }
             let request = Request { push, connection: &connection, asked, last_try, ids };
-            send(delivery, granted, request, &mut feedback).await.and(failed)
+            send(delivery, granted, request, &mut feedback).await
         }
         Ok(refused) => not_granted(delivery, shares, refused, &connection, &mut feedback).await,
         Err(error) => release_unanswered(&delivery.context, shares, &push, error).await,
@@ -79,7 +74,10 @@ async fn not_granted(
 ) -> Result<(), StoreError> {
     let next = match refused {
         ClaimOutcome::Granted { .. } => NextStep::NextTurn,
-        ClaimOutcome::Stale { stored, now } => return refresh_all(delivery, shares, &stored, now).await,
+        ClaimOutcome::Stale { stored, .. } => {
+            refresh_stale(shares, &stored);
+            return Ok(());
+        }
         ClaimOutcome::Full { limit } => {
             feedback.updates.push(LaneUpdate::Full(limit));
             NextStep::NextTurn
@@ -105,28 +103,16 @@ async fn not_granted(
     Ok(())
 }
 
-async fn refresh_all(
-    delivery: &Delivery,
-    shares: Vec<Share<'_>>,
-    stored: &[StoredBatch],
-    now: i64,
-) -> Result<(), StoreError> {
-    let mut failed = Ok(());
+/// Has each batch brought up to date whose record has changed; the others try again.
+fn refresh_stale(shares: Vec<Share<'_>>, stored: &[StoredBatch]) {
     for share in shares {
-        let refreshed = match stored_of(&share.part.batch.key.batch, stored) {
-            Some(stored) => refresh_from_ledger(delivery, &mut share.part.batch, stored.clone(), now).await,
-            None => Ok(NextStep::Pause(STORE_PAUSE)),
-        };
-        match refreshed {
-            Ok(next) => share.part.next = Some(next),
-            Err(error) => failed = Err(error),
-        }
+        let is_stale = is_among(&share.part.batch.key.batch, stored);
+        share.part.next = Some(if is_stale { NextStep::Refresh } else { NextStep::Pause(STORE_PAUSE) });
     }
-    failed
 }
 
-fn stored_of<'a>(key: &BatchKey, stored: &'a [StoredBatch]) -> Option<&'a StoredBatch> {
-    stored.iter().find(|stored| stored.record.key == *key)
+fn is_among(key: &BatchKey, stored: &[StoredBatch]) -> bool {
+    stored.iter().any(|stored| stored.record.key == *key)
 }
 
 fn claim_of(context: &WorkerContext, push: &str, connection: &Connection, shares: &[Share<'_>]) -> Claim {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::cause::release_held;
 use super::claim::push;
 use super::folder::locate;
@@ -58,11 +60,9 @@ async fn conclude(delivery: &Delivery, job: Job, failed: Option<StoreError>) -> 
     let Job { parts, feedback, .. } = job;
     // Batches that failed together are retried together: one reconciliation then serves all of them.
     let pause = pause_of(&delivery.context, &parts);
-    let mut dispositions = Vec::new();
-    for part in parts {
-        dispositions.push(dispose(delivery, part, pause, failed.as_ref()).await);
-    }
-    (dispositions, feedback)
+    // Side by side: for each the store may fail for long, and none waits for another.
+    let disposing = parts.into_iter().map(|part| dispose(delivery, part, pause, failed.as_ref()));
+    (join_all(disposing).await, feedback)
 }
 
 async fn dispose(

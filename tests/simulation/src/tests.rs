@@ -270,6 +270,39 @@ fn a_suspect_whose_lane_is_paused_does_not_hold_up_the_suspect_of_another_tenant
     assert!(seconds < 40.0, "{seconds} s: {:#?}", outcome.timeline);
 }
 
+#[test]
+fn suspects_and_what_people_set_are_polled_while_a_backlog_is_taken_off_the_shelf() {
+    let unknown = TenantPlan { connected: false, ..calm().tenants.remove(0) };
+    let paused = TenantPlan { name: "t1".into(), account: "south", connected: true, ..unknown.clone() };
+    let tenants = vec![unknown, paused];
+    // Copies arrive at the end, so that the batches are known to the checks.
+    let mut batches: Vec<BatchPlan> = (0..200).map(|n| batch(&format!("b{n}"), 60_000)).collect();
+    let backlog = |batch: &BatchPlan| {
+        let (tenant, body) = (Some("t0".parse().expect("a tenant")), batch.body(&tenants));
+        (ms(500), Action::Shelve { tenant, reason: Reason::NoRoom, body })
+    };
+    // Each batch of the backlog goes back to the shelf, and every commit takes long: all of that takes 40 seconds.
+    let mut actions = vec![(ms(0), Action::Lag { time: ms(3_000) })];
+    actions.extend(batches.iter().map(backlog));
+    batches.push(batch("suspect", 60_000));
+    actions.push((ms(3_500), suspect(batches[200].body(&tenants))));
+    let lane = LaneSelector::Tenant("t1".parse().expect("a tenant"));
+    actions.push((ms(3_500), Action::Order(LaneOverride { lane, paused: true, most: None })));
+    batches.push(BatchPlan { tenant: 1, ..batch("late", 6_500) });
+    actions.push((ms(40_000), Action::Lag { time: ms(0) }));
+    let limits = Limits { prefetch: 200, ..calm().limits };
+    let rates = Rates { store_takes: Some(ms(10)), ..Rates::default() };
+    let outcome = run::run(&Plan { tenants, batches, actions, rates, limits, healed: ms(90_000), ..calm() }, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    for texts in [["\"suspect\"", "as unknown_tenant"], ["\"late\"", "as paused"]] {
+        let seconds = second_of(&outcome.timeline, texts);
+        assert!(seconds < 8.0, "{texts:?} after {seconds} s: {:#?}", outcome.timeline);
+    }
+    // A claim would find the pause, too, but only after the batch has had its turn.
+    let claimed = outcome.timeline.iter().find(|line| line.contains("claim t1/late") && line.contains("Paused"));
+    assert_eq!(claimed, None);
+}
+
 /// Runs a plan in many weathers, each drawn from another seed.
 fn holds_in_any_weather(plan: &Plan, seeds: std::ops::Range<u64>) {
     for seed in seeds {
