@@ -246,31 +246,6 @@ fn a_lane_that_cannot_send_soon_keeps_nothing_in_the_window_and_one_that_can_kee
 }
 
 #[test]
-fn only_few_may_wait_for_a_time_within_the_window() {
-    let now = Instant::now();
-    let mut lanes = Lanes::new(LIMITS);
-    for entry in 0..15 {
-        let at = now + SECOND * (entry + 1);
-        lanes.join(ticket("a", "x", 1, i64::from(entry), now), entry, QueuePosition::NotBefore(at));
-    }
-    let surplus: BTreeSet<(u32, Duration)> = lanes.surplus(&"a".into(), now).into_iter().collect();
-    assert_eq!(surplus, (10..15).map(|entry| (entry, SECOND * (entry + 1))).collect());
-}
-
-#[test]
-fn nothing_waits_for_a_time_within_the_window_while_memory_is_scarce() {
-    let now = Instant::now();
-    for (bytes, left) in [(20_000, 2), (25_000, 0)] {
-        let mut lanes = Lanes::new(LIMITS);
-        for entry in 0..2 {
-            let ticket = Ticket { bytes, ..ticket("a", "x", 1, i64::from(entry), now) };
-            lanes.join(ticket, entry, QueuePosition::NotBefore(now + SECOND));
-        }
-        assert_eq!((lanes.surplus(&"a".into(), now).len(), lanes.bytes()), (2 - left, left * bytes));
-    }
-}
-
-#[test]
 fn what_waits_too_long_is_taken_out_and_idle_lanes_are_forgotten() {
     let now = Instant::now();
     let mut lanes = lanes(LIMITS, &[("a", "x", 1)], now);

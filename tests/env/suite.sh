@@ -66,7 +66,7 @@ tests() {
         failed=$((failed + BASH_REMATCH[2]))
         ignored=$((ignored + BASH_REMATCH[3]))
     done <"$log"
-    # Why each test failed, once more where it is seen.
+    # Why each test failed, repeated where it is seen.
     sed -nE "/^thread '.*panicked at/{N;N;N;s/^/! /;s/\n/\n! /g;p}" "$log" | cut -c 1-300 | head -n 60
     printf '%s\n' "${durations[@]}" | sort -rn | head -n 8
     if ((status != 0 && failed == 0)); then

@@ -1,4 +1,4 @@
-//! Checks that a worker with few file descriptors delivers everything, whoever else takes descriptors.
+//! Checks that a worker with few file descriptors delivers everything, whatever else takes descriptors.
 
 use std::collections::VecDeque;
 use std::io::Write;
