@@ -39,10 +39,12 @@ fn after_a_429_nothing_goes_until_the_gate_opens_then_one_then_more() {
 #[test]
 fn pauses_that_follow_one_another_grow_although_the_account_asks_for_short_ones() {
     let (mut pace, mut now, mut pauses) = (Throttle::default(), 0, Vec::new());
-    for _ in 0..9 {
+    for round in 0..9 {
         pace.observe(Signal::Throttled(SECOND), now, 4);
-        // Another request that was under way is refused, too.
-        pace.observe(Signal::Throttled(SECOND), now, 4);
+        // Other requests that were under way are refused, too.
+        for _ in 0..round % 3 {
+            pace.observe(Signal::Throttled(SECOND), now, 4);
+        }
         pauses.push((pace.rate_limited_until - now) / 1_000);
         now = pace.rate_limited_until;
         // A read is answered meanwhile, which shows nothing of create requests.

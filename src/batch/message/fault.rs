@@ -109,6 +109,7 @@ impl Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::message::decode::Undecodable;
 
     #[test]
     fn a_pointer_is_bounded_and_holds_no_control_characters() {
@@ -120,6 +121,18 @@ mod tests {
             if left == 0 { above.pointer() } else { deep(&Place::Key(above, key), key, left - 1) }
         }
         assert_eq!(deep(&Place::Root, &long, 100).chars().count(), LONGEST_POINTER + 1);
+    }
+
+    #[test]
+    fn the_detail_has_the_first_faults_and_says_whether_there_are_more() {
+        for (count, more) in [(1, false), (10, false), (11, true)] {
+            let fault =
+                |n| Fault { pointer: format!("/cases/{n}"), what: "is odd".into(), remedy: "leave it out".into() };
+            let faults: Vec<Fault> = (0..count).map(fault).collect();
+            let detail = Undecodable::Schema { faults: faults.clone(), key: None, tenant: None }.detail();
+            assert!(detail.starts_with(&faults[0].to_string()), "{detail}");
+            assert_eq!(detail.ends_with("; and more"), more, "{count} faults: {detail}");
+        }
     }
 
     #[test]
