@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use crate::store::connections::{ConnectionRow, Verification};
 use crate::tenants::{Candidate, Examined};
 use crate::worker::context::WorkerContext;
+use crate::worker::store_retry::patiently;
 
 /// How long a connection belongs to the worker that verifies it.
 const LEASE: Duration = Duration::from_secs(300);
@@ -43,7 +44,8 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
         // That says nothing about the connection, which is due again when the lease is over.
         return Ok(());
     }
-    if !tenants.note(&row, &examined).await?.is_done() {
+    // A failure would leave the connection as it is until the lease is over.
+    if !patiently(|| tenants.note(&row, &examined)).await?.is_done() {
         // If the new connection does not work either, it is due again.
         tracing::info!(tenant = %row.tenant, "the tenant's connection was changed while it was verified");
         return Ok(());
