@@ -159,35 +159,40 @@ async fn act(
     Ok(None)
 }
 
-/// Publishes a message as a generator does: again and again, until the broker has confirmed it.
+/// Publishes a message as a generator does.
 fn publish(stage: &Stage, body: Vec<u8>, errands: &mut Errands) {
     let (publisher, exchange) = (stage.publisher.clone(), stage.config.amqp.cases_exchange.clone());
     let outgoing = Outgoing { exchange, routing_key: "batch".into(), body, ..Outgoing::default() };
-    errands.spawn(async move {
-        let deadline = Instant::now() + PUBLISHING;
-        while let Err(error) = publisher.publish(outgoing.clone()).await {
-            anyhow::ensure!(Instant::now() < deadline, "publishing does not work any more: {error}");
-            sleep(Duration::from_millis(100)).await;
-        }
-        Ok(())
-    });
+    errands.spawn(until_stored(move || {
+        let (publisher, outgoing) = (publisher.clone(), outgoing.clone());
+        async move { Ok(publisher.publish(outgoing).await.map_err(|error| error.to_string())) }
+    }));
 }
 
-/// Publishes a message that cannot be processed, again and again until the broker has confirmed it.
+/// Publishes a message that cannot be processed.
 fn publish_poison(stage: &Stage, poison: Poison, errands: &mut Errands) {
     let (broker, vhost, exchange) =
         (stage.broker.clone(), stage.vhost.clone(), stage.config.amqp.cases_exchange.clone());
-    errands.spawn(async move {
-        let port = broker.port()?;
-        let deadline = Instant::now() + PUBLISHING;
-        loop {
-            let (vhost, exchange) = (vhost.clone(), exchange.clone());
-            let Err(error) = spawn_blocking(move || poison.publish(port, &vhost, &exchange)).await? else { break };
-            anyhow::ensure!(Instant::now() < deadline, "publishing does not work any more: {error}");
-            sleep(Duration::from_millis(100)).await;
+    errands.spawn(until_stored(move || {
+        let (broker, vhost, exchange) = (broker.clone(), vhost.clone(), exchange.clone());
+        async move {
+            let port = broker.port()?;
+            Ok(spawn_blocking(move || poison.publish(port, &vhost, &exchange)).await?)
         }
-        Ok(())
-    });
+    }));
+}
+
+/// Tries to publish again and again, until the broker has confirmed the message.
+async fn until_stored<F>(attempt: impl Fn() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<Result<(), String>>>,
+{
+    let deadline = Instant::now() + PUBLISHING;
+    while let Err(error) = attempt().await? {
+        anyhow::ensure!(Instant::now() < deadline, "publishing does not work any more: {error}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 async fn heal(stage: &mut Stage) {
