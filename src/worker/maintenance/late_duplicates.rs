@@ -41,8 +41,8 @@ pub(in crate::worker) async fn check_late_duplicates(
     let lease = testmo.late_duplicate_check_delay.max(testmo.lease());
     let items = Items { task: Task::LateDuplicates, limit: lease * 9 / 10 };
     let take = |most| context.store.take_late_checks(testmo.late_duplicate_check_delay, lease, most);
-    let work = |due: StoredBatch| (due.record.key.to_string(), check.check(due.record));
-    work_on_due(&context, items, every, take, work).await;
+    let name = |due: &StoredBatch| due.record.key.to_string();
+    work_on_due(&context, items, every, take, name, |due| check.check(due.record)).await;
 }
 
 struct LateCheck {

@@ -25,8 +25,8 @@ pub(in crate::worker) async fn reverify(context: Arc<WorkerContext>, stop: Cance
     let every = Every::new(context.config.shelf.poll_interval, stop);
     let items = Items { task: Task::Recheck, limit: LONGEST };
     let take = |most| context.store.take_reverifications(LEASE, most);
-    let work = |row: ConnectionRow| (format!("connection of {}", row.tenant), verify(&context, row));
-    work_on_due(&context, items, every, take, work).await;
+    let name = |row: &ConnectionRow| format!("connection of {}", row.tenant);
+    work_on_due(&context, items, every, take, name, |row| verify(&context, row)).await;
 }
 
 async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), StoreError> {
@@ -44,7 +44,7 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
         // That says nothing about the connection, which is due again when the lease is over.
         return Ok(());
     }
-    // A failure would leave the connection as it is until the lease is over.
+    // Trying the whole verification again would send requests for what is known already.
     if !patiently(|| tenants.note(&row, &examined)).await?.is_done() {
         // If the new connection does not work either, it is due again.
         tracing::info!(tenant = %row.tenant, "the tenant's connection was changed while it was verified");

@@ -10,6 +10,7 @@ use super::every::Every;
 use crate::guard::Task;
 use crate::store::StoreError;
 use crate::worker::context::WorkerContext;
+use crate::worker::store_retry::patiently;
 use crate::worker::unit::unit;
 
 /// The most items of a task that are worked on at once.
@@ -23,13 +24,15 @@ pub(super) struct Items {
 }
 
 /// Takes items whenever `every` is due, as many as there is room for, and works on each at once, until the worker
-/// stops. An item that fails, panics or takes too long is due again when its lease is over; the others go on.
-pub(super) async fn work_on_due<T, Taking, Work>(
+/// stops. An item for which the store fails is tried again within its time limit. One that panics or takes too long is
+/// due again when its lease is over; the others go on.
+pub(super) async fn work_on_due<T: Clone, Taking, Work>(
     context: &WorkerContext,
     items: Items,
     mut every: Every,
     take: impl Fn(u32) -> Taking,
-    work: impl Fn(T) -> (String, Work),
+    name: impl Fn(&T) -> String,
+    work: impl Fn(T) -> Work,
 ) where
     Taking: Future<Output = Result<Vec<T>, StoreError>>,
     Work: Future<Output = Result<(), StoreError>>,
@@ -49,9 +52,10 @@ pub(super) async fn work_on_due<T, Taking, Work>(
         let taking = timeout(limit, unit(context, task, &"what is due", take(room)));
         match every.unless_stopped(taking).await {
             Some(Ok(Ok(taken))) => under_way.extend(taken.into_iter().map(|item| {
-                let (what, work) = work(item);
+                let (what, work) = (name(&item), &work);
                 async move {
-                    match timeout(limit, unit(context, task, &what, work)).await {
+                    let attempt = || unit(context, task, &what, work(item.clone()));
+                    match timeout(limit, patiently(attempt)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => tracing::warn!(%task, what, %error, "an item is tried again later"),
                         Err(_) => tracing::warn!(%task, what, "an item took too long; it is tried again later"),

@@ -303,6 +303,24 @@ fn suspects_and_what_people_set_are_polled_while_a_backlog_is_taken_off_the_shel
     assert_eq!(claimed, None);
 }
 
+#[test]
+fn a_verification_goes_on_soon_although_the_store_was_away_in_the_middle_of_it() {
+    let answer = |status| Action::Answer { account: "north", status };
+    let actions = vec![
+        (ms(0), answer(Some(403))),
+        (ms(10_000), answer(None)),
+        // The verification is due after 5 minutes; its first request is under way now.
+        (ms(304_500), Action::Store { up: false }),
+        (ms(320_000), Action::Store { up: true }),
+    ];
+    let rates = Rates { slow: 100, ..Rates::default() };
+    let plan = Plan { batches: vec![batch("b1", 100)], actions, rates, healed: ms(500_000), ..calm() };
+    let outcome = run::run(&plan, true);
+    assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
+    let seconds = second_of(&outcome.timeline, ["t0/b1", " delivered"]);
+    assert!(seconds < 350.0, "{seconds} s: {:#?}", outcome.timeline);
+}
+
 /// Runs a plan in many weathers, each drawn from another seed.
 fn holds_in_any_weather(plan: &Plan, seeds: std::ops::Range<u64>) {
     for seed in seeds {
