@@ -169,6 +169,13 @@ fn any_signal() -> impl Strategy<Value = Signal> {
     ]
 }
 
+#[test]
+fn pauses_are_stored_only_where_there_were_any() {
+    let stored = |pauses| serde_json::to_value(Throttle { pauses, ..Throttle::default() }).expect("a value");
+    assert_eq!(stored(0).get("pauses"), None);
+    assert_eq!(stored(2)["pauses"], 2);
+}
+
 proptest! {
     #[test]
     fn no_request_is_granted_before_every_pause_is_over_nor_above_the_ceiling(

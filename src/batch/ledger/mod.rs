@@ -332,18 +332,18 @@ impl BatchRecord {
 
     /// Returns the terminal state that follows from the cases, or `None` while a case is open.
     pub fn outcome(&self) -> Option<BatchState> {
-        let (mut arrived, mut not) = (0, 0);
+        let (mut arrived, mut failed) = (false, false);
         for case in &self.cases {
             match case.state {
                 CaseState::Waiting | CaseState::Claimed => return None,
-                CaseState::Created(_) | CaseState::Adopted(_) => arrived += 1,
-                CaseState::Refused(_) | CaseState::Lost => not += 1,
+                CaseState::Created(_) | CaseState::Adopted(_) => arrived = true,
+                CaseState::Refused(_) | CaseState::Lost => failed = true,
             }
         }
-        Some(match (arrived, not) {
-            (_, 0) => BatchState::Delivered,
-            (0, _) => BatchState::Failed,
-            (_, _) => BatchState::Partial,
+        Some(match (arrived, failed) {
+            (_, false) => BatchState::Delivered,
+            (false, true) => BatchState::Failed,
+            (true, true) => BatchState::Partial,
         })
     }
 }

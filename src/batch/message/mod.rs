@@ -35,7 +35,7 @@ pub const MAX_FOLDERS: usize = 20;
 /// The most characters of each part of a source.
 pub const MAX_SOURCE: usize = 2_000;
 /// The largest number in the contract: numbers up to this one are exact in every language.
-pub const MAX_NUMBER: u64 = (1 << 53) - 1;
+pub const MAX_NUMBER: u64 = 9_007_199_254_740_991;
 
 /// A tenant's generated cases, read and checked.
 #[derive(Clone, Debug, PartialEq)]
