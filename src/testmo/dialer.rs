@@ -138,12 +138,11 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 }
 
 fn resolve_trouble(error: ResolveError) -> ApiError {
+    // The system's resolver reports a missing descriptor as an unknown name, or as a failure of the name server.
+    let own = || own_trouble().map(|error| ApiError::NoSocket(error.to_string()));
     match error {
-        // The system's resolver reports a missing descriptor as an unknown name.
-        ResolveError::Unknown => match own_trouble() {
-            Some(error) => ApiError::NoSocket(error.to_string()),
-            None => ApiError::UnknownHost,
-        },
+        ResolveError::Unknown => own().unwrap_or(ApiError::UnknownHost),
+        ResolveError::NoAnswer(_) => own().unwrap_or_else(|| ApiError::Unreachable(error.to_string())),
         ResolveError::NotPublic(_) => ApiError::AddressRefused(error.to_string()),
     }
 }
