@@ -76,16 +76,33 @@ impl CallError {
                  this is dead-lettered when its delivery limit is reached",
             );
         }
-        match self.channel_error()?.0 {
-            ACCESS_REFUSED => Some("give the broker user the permission that the error names"),
-            NOT_FOUND => Some("run `testmo-courier topology declare` with a user that has the configure permission"),
-            PRECONDITION_FAILED => Some(
-                "the object exists with other arguments: set the configuration to the values that the broker has, \
-                 or configure another name",
-            ),
-            _ => None,
-        }
+        let (code, said) = self.channel_error()?;
+        remedy_of(code, &said)
     }
+}
+
+/// Returns what a person can do about a channel that the broker closed with a reply code and text. Source of the texts:
+/// RabbitMQ 3.10 to 4.3, which uses 406 for several causes.
+fn remedy_of(code: u16, said: &str) -> Option<&'static str> {
+    Some(match code {
+        ACCESS_REFUSED => "give the broker user the permission that the error names",
+        NOT_FOUND => "run `testmo-courier topology declare` with a user that has the configure permission",
+        PRECONDITION_FAILED if said.contains("acknowledgement") && said.contains("timed out") => {
+            "raise consumer_timeout on the broker above the longest time for which the worker holds a message; the message \
+             is delivered again, and no case is created twice"
+        }
+        PRECONDITION_FAILED if said.contains("unknown delivery tag") => {
+            "report this as a defect; the message is delivered again, and no case is created twice"
+        }
+        PRECONDITION_FAILED if said.contains("message size") => {
+            "raise max_message_size on the broker, or lower amqp.max_message_bytes"
+        }
+        PRECONDITION_FAILED if said.contains("inequivalent arg") => {
+            "the object exists with other arguments: set the configuration to the values that the broker has, or \
+             configure another name"
+        }
+        _ => return None,
+    })
 }
 
 /// Returns the reply code and text of an error with which the broker closes one channel.
@@ -110,5 +127,42 @@ pub(super) async fn limited<T>(
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(CallError::Failed { call, source }),
         Err(_) => Err(CallError::TimedOut { call, limit }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_depends_on_what_the_broker_said_and_never_costs_a_message() {
+        let texts = [
+            (403, "ACCESS_REFUSED - read access to queue 'q' in vhost '/' refused for user 'u'", Some("permission")),
+            (404, "NOT_FOUND - no queue 'q' in vhost '/'", Some("topology declare")),
+            (
+                406,
+                "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms.",
+                Some("consumer_timeout"),
+            ),
+            (406, "PRECONDITION_FAILED - unknown delivery tag 7", Some("defect")),
+            (
+                406,
+                "PRECONDITION_FAILED - message size 17000000 is larger than configured max size 16777216",
+                Some("max_message_size"),
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/'",
+                Some("configure another name"),
+            ),
+            (406, "PRECONDITION_FAILED - something new", None),
+            (405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q'", None),
+        ];
+        for (code, said, remedy) in texts {
+            let found = remedy_of(code, said);
+            assert_eq!(found.is_some(), remedy.is_some(), "{said}: {found:?}");
+            let found = found.unwrap_or_default();
+            assert!(found.contains(remedy.unwrap_or_default()) && !found.contains("delete"), "{said}: {found}");
+        }
     }
 }

@@ -30,10 +30,25 @@ pub enum StoreError {
     NoDatabase(String),
     /// The server is out of connections.
     #[error(
-        "the database server has no free connection ({0}): lower store.max_connections of the workers, or raise the server's \
-         max_connections"
+        "the database server, or the pooler in front of it, has no free connection ({0}): lower store.max_connections of \
+         the workers, or raise the server's max_connections or the pooler's pool size"
     )]
     Full(String),
+    /// A pooler in front of the database gives each transaction another session.
+    #[error(
+        "the pooler in front of the database does not let the store work ({0}): name the database server itself in \
+         store.url, or set pool_mode = session and ignore_startup_parameters = extra_float_digits in the pooler"
+    )]
+    Pooler(String),
+    /// A statement took too long, or waited too long for a lock.
+    #[error(
+        "the database took too long ({0}): find what it waits for in pg_stat_activity, such as a lock of another \
+         program, a slow disk or too little memory"
+    )]
+    Slow(String),
+    /// The database server itself failed: it is out of memory or of other resources.
+    #[error("the database server is out of resources ({0}): give it more, or end what uses them")]
+    Exhausted(String),
     /// The disk is full, or the database has reached its limit.
     #[error("the store is full ({0}): free space on its disk, or raise store.max_file_bytes")]
     NoRoom(String),
@@ -123,6 +138,9 @@ impl StoreError {
             | Self::Refused(_)
             | Self::NoDatabase(_)
             | Self::Full(_)
+            | Self::Pooler(_)
+            | Self::Slow(_)
+            | Self::Exhausted(_)
             | Self::NoRoom(_)
             | Self::Locked(_)
             | Self::ReadOnly(_)
@@ -164,6 +182,9 @@ impl StoreError {
             | Self::Refused(_)
             | Self::NoDatabase(_)
             | Self::Full(_)
+            | Self::Pooler(_)
+            | Self::Slow(_)
+            | Self::Exhausted(_)
             | Self::Locked(_)
             | Self::ReadOnly(_)
             | Self::NotOpened(_)
@@ -197,6 +218,34 @@ fn of_file(code: &str, said: String) -> Option<StoreError> {
     }
 }
 
+/// Returns the error for an SQLSTATE of PostgreSQL, or of a pooler in front of it, that has a remedy of its own.
+/// Source: PostgreSQL's appendix on error codes; PgBouncer answers with 08P01 whatever is wrong.
+fn of_server(code: &str, said: String) -> Option<StoreError> {
+    Some(match (code.get(..2)?, code) {
+        (_, "28000" | "28P01") => StoreError::Refused(said),
+        (_, "3D000") => StoreError::NoDatabase(said),
+        (_, "53300") => StoreError::Full(said),
+        (_, "53100") => StoreError::NoRoom(said),
+        (_, "25006") => StoreError::ReadOnly(said),
+        (_, "42501" | "3F000") => StoreError::Forbidden(said),
+        (_, "58030") => StoreError::Disk(said),
+        (_, "XX001" | "XX002") => StoreError::Damaged(said),
+        (_, "57014" | "55P03" | "25P03" | "25P04") => StoreError::Slow(said),
+        // A prepared statement that does not exist, or exists already: another session answers than the one before.
+        (_, "26000" | "42P05") => StoreError::Pooler(said),
+        (_, "08P01") if said.contains("no such database") => StoreError::NoDatabase(said),
+        (_, "08P01") if said.contains("no more connections allowed") || said.contains("query_wait_timeout") => {
+            StoreError::Full(said)
+        }
+        (_, "08P01") if said.contains("startup parameter") => StoreError::Pooler(said),
+        (_, "08P01") if said.contains("authentication failed") => StoreError::Refused(said),
+        ("53", _) => StoreError::Exhausted(said),
+        ("08" | "57", _) => StoreError::Away(said),
+        ("22", _) => StoreError::Data(said),
+        _ => return None,
+    })
+}
+
 impl From<sqlx::Error> for StoreError {
     /// By the SQLSTATE of PostgreSQL, whose first two characters are the class; SQLite's codes are shorter.
     #[expect(
@@ -206,17 +255,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
         if let Some(code) = code(&error).filter(|code| code.len() == 5) {
-            return match (code.get(..2), code.as_str()) {
-                (_, "28000" | "28P01") => Self::Refused(said),
-                (_, "3D000") => Self::NoDatabase(said),
-                (_, "53300") => Self::Full(said),
-                (_, "53100") => Self::NoRoom(said),
-                (_, "25006") => Self::ReadOnly(said),
-                (_, "42501" | "3F000") => Self::Forbidden(said),
-                (Some("08" | "57"), _) => Self::Away(said),
-                (Some("22"), _) => Self::Data(said),
-                _ => Self::Database(Arc::new(error)),
-            };
+            return of_server(&code, said).unwrap_or_else(|| Self::Database(Arc::new(error)));
         }
         if let Some(known) = code(&error).and_then(|code| of_file(&code, said)) {
             return known;
@@ -278,5 +317,37 @@ mod tests {
             assert!(error.contains(remedy) && error.contains("(said)"), "{code}: {error}");
         }
         assert!(of_file("1", String::new()).is_none() && of_file("x", String::new()).is_none());
+    }
+
+    #[test]
+    fn each_state_of_postgresql_and_of_a_pooler_with_a_remedy_of_its_own_has_its_own_sentence() {
+        let remedies = [
+            ("28P01", "", "user and password"),
+            ("3D000", "", "createdb"),
+            ("53300", "", "max_connections"),
+            ("53100", "", "free space"),
+            ("53200", "", "give it more"),
+            ("25006", "", "primary server"),
+            ("42501", "", "owner of the database"),
+            ("58030", "", "check the disk"),
+            ("XX001", "", "damaged"),
+            ("57014", "canceling statement due to statement timeout", "pg_stat_activity"),
+            ("55P03", "canceling statement due to lock timeout", "pg_stat_activity"),
+            ("57P03", "the database system is starting up", "check that the database runs"),
+            ("08006", "", "check that the database runs"),
+            ("26000", "prepared statement \"sqlx_s_1\" does not exist", "pool_mode = session"),
+            ("42P05", "prepared statement \"sqlx_s_1\" already exists", "pool_mode = session"),
+            ("08P01", "unsupported startup parameter: extra_float_digits", "ignore_startup_parameters"),
+            ("08P01", "no such database: courier", "createdb"),
+            ("08P01", "no more connections allowed (max_client_conn)", "max_connections"),
+            ("08P01", "query_wait_timeout", "max_connections"),
+            ("08P01", "password authentication failed", "user and password"),
+            ("08P01", "server conn crashed?", "check that the database runs"),
+        ];
+        for (code, said, remedy) in remedies {
+            let error = of_server(code, said.into()).unwrap().to_string();
+            assert!(error.contains(remedy) && error.contains(&format!("({said})")), "{code} {said}: {error}");
+        }
+        assert!(of_server("42P01", String::new()).is_none());
     }
 }
