@@ -17,6 +17,7 @@
 //! | [`http`] | serves a running worker's metrics and readiness |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
 //! | [`descriptors`] | raises the limit of open files and shares them out |
+//! | `private_file` | keeps files with secrets from other users of the machine |
 //! | [`guard`], `offload` | keep a panic inside the unit of work in which it happened, and long computations off the threads that others need |
 //!
 //! Invariants, each with its place: nothing is acknowledged before it is stored ([`worker`]); a record is changed
@@ -37,6 +38,7 @@ pub mod http;
 pub mod lane;
 pub mod metrics;
 mod offload;
+mod private_file;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;

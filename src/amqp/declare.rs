@@ -32,6 +32,15 @@ pub enum Problem {
     Unknown,
 }
 
+/// What a check has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// What is not as it has to be.
+    pub mismatches: Vec<Mismatch>,
+    /// Objects that exist, and whose type and arguments this user may not compare.
+    pub uncompared: Vec<String>,
+}
+
 impl Mismatch {
     /// Returns what a person can do about the mismatch.
     pub fn remedy(&self) -> &'static str {
@@ -70,16 +79,31 @@ pub async fn declare(link: &Link, objects: &[Object]) -> Result<Vec<Mismatch>, C
     visit(link, objects, false).await
 }
 
-/// Checks that each exchange and queue exists, without creating any. AMQP cannot show bindings and arguments; a
-/// difference in those shows only when they are declared.
+/// Checks that each exchange and queue exists with its type and arguments, without creating any. Only declaring an
+/// object again compares its type and arguments, so an object that exists is declared; for that the user needs the
+/// configure permission. AMQP cannot show bindings.
 ///
 /// # Errors
 /// When the connection fails. A refusal by the broker is a finding, not an error.
-pub async fn check(link: &Link, objects: &[Object]) -> Result<Vec<Mismatch>, CallError> {
-    visit(link, objects, true).await
+pub async fn check(link: &Link, objects: &[Object]) -> Result<Checked, CallError> {
+    let exists: Vec<&Object> = objects.iter().filter(|object| !matches!(object, Object::Binding { .. })).collect();
+    let mut checked = Checked { mismatches: visit(link, exists.iter().copied(), true).await?, uncompared: Vec::new() };
+    let is_found = |object: &Object| checked.mismatches.iter().all(|found| found.object != object.to_string());
+    let found: Vec<&Object> = exists.into_iter().filter(|object| is_found(object)).collect();
+    for finding in visit(link, found, false).await? {
+        match finding.problem {
+            Problem::Unknown => checked.uncompared.push(finding.object),
+            Problem::Missing | Problem::Different => checked.mismatches.push(finding),
+        }
+    }
+    Ok(checked)
 }
 
-async fn visit(link: &Link, objects: &[Object], passive: bool) -> Result<Vec<Mismatch>, CallError> {
+async fn visit(
+    link: &Link,
+    objects: impl IntoIterator<Item = &Object>,
+    passive: bool,
+) -> Result<Vec<Mismatch>, CallError> {
     let mut findings = Vec::new();
     for object in objects {
         // A refusal closes the channel, so each object has its own.
@@ -118,7 +142,6 @@ async fn ask(link: &Link, channel: &Channel, object: &Object, passive: bool) -> 
             let request = channel.queue_declare(short(name), options, table(arguments));
             limited("queue.declare", limit, request).await.map(drop)
         }
-        Object::Binding { .. } if passive => Ok(()),
         Object::Binding { exchange, queue, routing_key } => {
             let request = channel.queue_bind(
                 short(queue),

@@ -48,7 +48,7 @@ mod unreadable;
 
 pub use ack::{AckHandle, AckLost, Acknowledge, DeliveryEnd};
 pub use call::CallError;
-pub use declare::{Mismatch, Problem, check, declare};
+pub use declare::{Checked, Mismatch, Problem, check, declare};
 pub use delivery::{Delivery, Event, Generation, Mode, Subscription};
 pub use intake::{Intake, IntakeControl};
 pub use link::{ConnectError, Link, connect_once};

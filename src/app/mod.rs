@@ -12,6 +12,7 @@ pub mod events;
 mod fixture;
 pub mod init;
 pub mod lanes;
+mod master_key;
 pub mod messages;
 pub mod plan;
 pub mod plural;
@@ -22,6 +23,7 @@ pub mod topology;
 pub mod view;
 
 pub use self::context::{AppContext, OpenError, open_store, store_now};
+pub use self::master_key::{MasterKeyFile, master_key_file};
 pub use crate::amqp::{CallError, ConnectError, PublishError, PublishFault, TailError};
 pub use crate::batch::{BatchKey, Reason, TenantId};
 pub use crate::store::{Store, StoreError};

@@ -2,7 +2,7 @@
 
 pub use crate::amqp::Mismatch;
 use crate::amqp::topology::topology;
-use crate::amqp::{self, CallError, ConnectError};
+use crate::amqp::{self, CallError, Checked, ConnectError};
 use crate::config::Amqp;
 
 /// What was found at the broker.
@@ -10,6 +10,8 @@ use crate::config::Amqp;
 pub struct TopologyReport {
     /// What is not as it has to be.
     pub mismatches: Vec<Mismatch>,
+    /// Objects that exist, and whose type and arguments the broker's user may not compare.
+    pub uncompared: Vec<String>,
     /// How many exchanges, queues and bindings there have to be.
     pub objects: usize,
 }
@@ -34,10 +36,11 @@ pub async fn declare(config: &Amqp) -> Result<TopologyReport, TopologyError> {
     let link = amqp::connect_once(config, "topology").await?;
     let found = amqp::declare(&link, &objects).await;
     link.close().await;
-    Ok(TopologyReport { mismatches: found?, objects: objects.len() })
+    Ok(TopologyReport { mismatches: found?, uncompared: Vec::new(), objects: objects.len() })
 }
 
-/// Checks that the exchanges and queues exist, without creating any. Bindings cannot be checked by AMQP.
+/// Checks that the exchanges and queues exist with their types and arguments, without creating any. Bindings cannot be
+/// checked by AMQP.
 ///
 /// # Errors
 /// When the broker cannot be asked.
@@ -46,5 +49,6 @@ pub async fn check(config: &Amqp) -> Result<TopologyReport, TopologyError> {
     let link = amqp::connect_once(config, "topology").await?;
     let found = amqp::check(&link, &objects).await;
     link.close().await;
-    Ok(TopologyReport { mismatches: found?, objects: objects.len() })
+    let Checked { mismatches, uncompared } = found?;
+    Ok(TopologyReport { mismatches, uncompared, objects: objects.len() })
 }

@@ -46,7 +46,7 @@ impl Output {
     /// Writes JSON for programs, indented so that people can read it too.
     pub(crate) fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Failure> {
         let value = serde_json::to_value(value).map_err(|error| Failure::from_output(error.into()))?;
-        self.line(format_args!("{value:#}"))
+        self.line(escaped(&format!("{value:#}")))
     }
 
     /// Returns a text in a colour, where colours are shown.
@@ -63,10 +63,27 @@ impl Output {
     }
 }
 
+/// Returns whether a character moves a terminal's cursor or turns its writing direction.
+fn hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns JSON with such characters written as JSON's escapes. Outside of strings JSON has only line breaks, which stay.
+fn escaped(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut text, c| {
+        match c {
+            '\n' => text.push(c),
+            c if hidden(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+        text
+    })
+}
+
 /// Returns a text from outside without what would move a terminal's cursor or turn its writing direction: such
 /// characters are escaped.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
     }
@@ -83,10 +100,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn json_is_the_same_value_without_characters_that_control_a_terminal() {
+        let value = serde_json::json!({"detail": "a\u{9b}2Jb\u{202e}c\u{200e}\n\"ü\""});
+        let text = escaped(&format!("{value:#}"));
+        assert_eq!(text, "{\n  \"detail\": \"a\\u009b2Jb\\u202ec\\u200e\\n\\\"ü\\\"\"\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
+    }
+
+    #[test]
     fn a_text_from_outside_cannot_control_the_terminal() {
         assert_eq!(visible("Prüfung 一"), "Prüfung 一");
         assert_eq!(visible("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb c");
         assert_eq!(visible("x\u{202e}y"), "x\\u{202e}y");
+        assert_eq!(visible("x\u{200f}y\u{85}"), "x\\u{200f}y\\u{85}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::table::counted;
 pub(super) enum Command {
     /// Create missing exchanges and queues; existing ones are not changed
     Declare,
-    /// Check that each exchange and queue exists, without creating any
+    /// Check that each exchange and queue exists as configured, without creating any
     Check,
 }
 
@@ -39,7 +39,22 @@ fn print(report: &TopologyReport, command: Command, out: &mut Output) -> Result<
     let green = |text| out.paint(Colour::Green, text);
     match command {
         Command::Declare => out.line(format_args!("{} {what} are declared", green("ok:"))),
-        // Bindings cannot be checked by AMQP, so nothing is said about them.
-        Command::Check => out.line(format_args!("{} every exchange and queue exists", green("ok:"))),
+        Command::Check => {
+            let ok = green("ok:");
+            if report.uncompared.is_empty() {
+                out.line(format_args!("{ok} every exchange and queue exists, with the configured type and arguments"))?;
+            } else {
+                out.line(format_args!("{ok} every exchange and queue exists"))?;
+            }
+            for object in &report.uncompared {
+                out.line(format_args!(
+                    "not checked: type and arguments of {object}; for that the broker's user needs the configure \
+                     permission"
+                ))?;
+            }
+            out.line(
+                "not checked: bindings, which AMQP cannot show; `testmo-courier topology declare` adds missing ones",
+            )
+        }
     }
 }

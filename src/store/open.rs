@@ -1,5 +1,6 @@
 //! Opens the store's connections, and migrates its tables to this version.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use super::migrations::migrator;
 use super::sql::{self, Columns, Dialect};
 use crate::clock::Clock;
 use crate::config;
+use crate::private_file;
 
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -72,6 +74,9 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
     if purpose != Use::Create && !file.exists() {
         return Err(StoreError::Missing(file.display().to_string()));
     }
+    if purpose == Use::Create {
+        create_private(file)?;
+    }
     // Before SQLite opens the file.
     let locked = if purpose == Use::Worker { Some(Locked::take(file)?) } else { None };
     let options = file_options(file, if purpose == Use::Create { "rwc" } else { "rw" })?;
@@ -98,6 +103,15 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
         }
     };
     Ok(Opened { dialect: Dialect::Sqlite, readers, writers, clock, file: held, made })
+}
+
+/// Creates the file if there is none. SQLite gives the files beside it the same permissions.
+fn create_private(file: &Path) -> Result<(), StoreError> {
+    match private_file::create(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::NotOpened(error.to_string())),
+    }
 }
 
 /// How SQLite opens exactly this file, whatever characters are in its name.

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::batch::{TenantId, hex};
+use crate::private_file;
 use crate::store::connections::SealedKey;
 
 /// The name under which a store keeps a word that identifies the master key of its API keys.
@@ -67,11 +68,7 @@ impl Keyring {
     pub fn create(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::File { path: path.into(), source };
         let key = Zeroizing::new(<[u8; 32]>::from(Aes256Gcm::generate_key(OsRng)));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
+        let mut file = private_file::create(path).map_err(failed)?;
         let text = Zeroizing::new(format!("{}\n", hex(key.as_slice())));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(Self::of(&key))

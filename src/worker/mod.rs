@@ -65,8 +65,9 @@ use crate::guard;
 use crate::guard::Task;
 use crate::http::{self, Readiness};
 use crate::metrics::Metrics;
+use crate::private_file;
 pub use crate::store::{FileChange, FileLost, FilePart};
-use crate::store::{Store, StoreError, StoreHealth};
+use crate::store::{Store, StoreError, StoreHealth, StoreLocation};
 use crate::tenants::{KeyError, Keyring};
 use crate::testmo::{Client, NoClient};
 
@@ -140,6 +141,19 @@ struct Started {
     listener: TcpListener,
 }
 
+/// Warns if other users of the machine can read the master key, or the API keys that it protects.
+fn warn_of_open_files(config: &Config) {
+    let store = match StoreLocation::of(&config.store) {
+        StoreLocation::File(file) => Some(file),
+        StoreLocation::Server(_) => None,
+    };
+    for file in store.into_iter().chain([config.keys.master_key_file.clone()]) {
+        if let Some(remedy) = private_file::remedy_if_open(&file) {
+            tracing::warn!(file = %file.display(), remedy, "a file with secrets is open to other users of this machine");
+        }
+    }
+}
+
 async fn start(mut config: Config) -> Result<Started, RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| failpoint::order(order));
@@ -153,6 +167,7 @@ async fn start(mut config: Config) -> Result<Started, RunError> {
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
     }
+    warn_of_open_files(&config);
     // After the store and the key, which a person has to correct first.
     let listener = TcpListener::bind(config.observe.listen)
         .await

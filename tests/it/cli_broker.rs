@@ -118,7 +118,26 @@ async fn the_topology_is_checked_and_declared() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("queue `testmo.other` does not exist"), "{said}");
     assert_eq!(output(&["topology", "declare"]).await.0, Some(0));
-    assert_eq!(output(&["topology", "check"]).await.0, Some(0));
+    let (code, said) = output(&["topology", "check"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("with the configured type and arguments") && said.contains("not checked: bindings"),
+        "{said}"
+    );
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_another_type_or_without_dead_lettering_is_no_queue_as_configured() {
+    let stage = Stage::with_tenants(&[]).await;
+    let mut raw = stage.raw_publisher();
+    raw.declare_classic_queue("testmo.classic").expect("a queue");
+    let mut check = command(&stage);
+    check.env("COURIER_AMQP__CASES_QUEUE", "testmo.classic");
+    let (code, said) = ended(start(check, &["topology", "check"])).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("queue `testmo.classic` differs from the configuration"), "{said}");
+    assert!(said.contains("configure another name") && !said.contains("delete"), "{said}");
     stage.end().await;
 }
 

@@ -34,6 +34,15 @@ impl RawPublisher {
         Ok(this)
     }
 
+    /// Declares a durable queue without arguments, which the broker makes a classic one.
+    ///
+    /// # Errors
+    /// The broker's own words if it refuses the queue; the connection is over then.
+    pub fn declare_classic_queue(&mut self, name: &str) -> Result<(), String> {
+        const DURABLE: u8 = 2;
+        self.call(1, (50, 10), &[&[0, 0][..], &short(name.as_bytes()), &[DURABLE], &long(b"")].concat())
+    }
+
     /// Publishes a persistent message with a table of headers, and waits until it is stored.
     ///
     /// # Errors

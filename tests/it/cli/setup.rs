@@ -82,7 +82,9 @@ async fn a_store_in_memory_and_unknown_parameters_of_a_file_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_mistakes_in_the_configuration_are_reported_together() {
     let folder = Folder::empty();
-    folder.courier(&["config", "check"]).is(0, &["ok"]);
+    let told =
+        ["every setting is valid", "no master key at testmo-courier.key yet", "`testmo-courier init`", "not checked"];
+    folder.courier(&["config", "check"]).is(0, &told);
     std::fs::write(folder.path().join("bad.toml"), "[retry]\nmax_attempts = 0\n[amqp]\nprefetchh = 1\n").unwrap();
     let told = ["`retry.max_attempts`", "unknown key `amqp.prefetchh`; did you mean `amqp.prefetch`?"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
@@ -91,6 +93,31 @@ async fn all_mistakes_in_the_configuration_are_reported_together() {
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
     folder.courier(&["config", "check", "--config", "none.toml"]).is(2, &["none.toml: cannot be read"]);
     folder.courier(&["config", "show"]).is(0, &["url = \"amqp://u:***@127.0.0.1:1/%2f\"", "[retry]"]);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn files_with_secrets_are_for_their_owner_and_a_remedy_closes_one_that_is_open() {
+    use std::fs::{Permissions, metadata, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::empty();
+    folder.courier(&["init"]).is(0, &["created"]);
+    for name in ["testmo-courier.db", "testmo-courier.key"] {
+        let mode = metadata(folder.path().join(name)).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    folder.courier(&["config", "check"]).is(0, &["ok: testmo-courier.key holds a master key"]);
+    let key = folder.path().join("testmo-courier.key");
+    set_permissions(&key, Permissions::from_mode(0o644)).expect("permissions");
+    let end = folder.courier(&["config", "check"]);
+    let remedy = end.out.split('`').find(|text| text.starts_with("chmod")).expect("a remedy").to_owned();
+    let words: Vec<&str> = remedy.split(' ').collect();
+    let status = std::process::Command::new(words[0]).args(&words[1..]).current_dir(folder.path()).status();
+    assert!(status.expect("a command").success(), "{remedy}");
+    folder.courier(&["config", "check"]).is(0, &["ok: testmo-courier.key holds a master key"]);
+    std::fs::write(&key, "no key").expect("a file");
+    folder.courier(&["config", "check"]).is(2, &["does not hold a master key"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
