@@ -67,8 +67,10 @@ impl<'de> Deserialize<'de> for Errors {
                 let mut refusals = Refusals::default();
                 while let Some((Key(key), messages)) = map.next_entry::<Key<'de>, &RawValue>()? {
                     match case_of(&key) {
-                        Some((index, field)) => keep(refusals.entries.entry(index).or_default(), field, messages),
-                        None => keep(&mut refusals.whole, &key, messages),
+                        Some((index, field)) => {
+                            keep(refusals.entries.entry(index).or_default(), field, Some(index), messages);
+                        }
+                        None => keep(&mut refusals.whole, &key, None, messages),
                     }
                 }
                 Ok(Errors(refusals))
@@ -85,17 +87,39 @@ fn case_of(key: &str) -> Option<(usize, &str)> {
     Some((index.parse().ok().filter(|index| *index < MOST_CASES)?, field))
 }
 
-/// Keeps one more refused field, if there is room for it.
-fn keep(said: &mut Vec<FieldRefusal>, field: &str, messages: &RawValue) {
+/// Keeps one more refused field, if there is room for it; `index` is that of the case that the key names.
+fn keep(said: &mut Vec<FieldRefusal>, field: &str, index: Option<usize>, messages: &RawValue) {
     if said.len() >= MOST_SAID {
         return;
     }
-    let message = first_text(messages).as_deref().map(words).unwrap_or_default();
+    let text = first_text(messages);
+    let text = index.zip(text.as_deref()).map(|(index, text)| without_index(text, index)).or(text);
+    let message = text.as_deref().map(words).unwrap_or_default();
     let one = FieldRefusal { field: words(field), message };
     let size = |one: &FieldRefusal| one.field.len() + one.message.len();
     if said.is_empty() || said.iter().skip(1).chain([&one]).map(size).sum::<usize>() <= MOST_BYTES {
         said.push(one);
     }
+}
+
+/// Returns a message without the index of its case in the request, which says nothing to people: a request has cases of
+/// several batches.
+fn without_index(text: &str, index: usize) -> Cow<'static, str> {
+    let case = format!("cases.{index}");
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(&case) {
+        kept.push_str(before);
+        match after.strip_prefix('.') {
+            Some(field) if field.starts_with(|c: char| c.is_alphanumeric()) => rest = field,
+            Some(_) | None => {
+                let is_other = after.starts_with(|c: char| c.is_ascii_digit());
+                kept.push_str(if is_other { &case } else { "case" });
+                rest = after;
+            }
+        }
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
 }
 
 /// Returns the first message about a field; several are a list.
@@ -159,6 +183,24 @@ mod tests {
         let expected = [(0, "custom_steps.1.text1=x"), (3, "tags=bad tag"), (5, "=whole case")];
         assert_eq!(entries, expected.map(|(index, said)| (index, said.to_owned())));
         assert_eq!(said(&refusals.whole), "cases=at least 1 other=text cases.100.name= cases.x= odd=");
+    }
+
+    #[test]
+    fn a_message_does_not_tell_the_index_of_a_case_in_the_request() {
+        for (message, kept) in [
+            (
+                "The cases.6.custom_risk field is required when cases.6.name is set.",
+                "The custom_risk field is required when name is set.",
+            ),
+            (
+                "The cases.6 is invalid, see cases.60 and cases.7.name.",
+                "The case is invalid, see cases.60 and cases.7.name.",
+            ),
+            ("Look at cases.6.", "Look at case."),
+        ] {
+            let refusals = read(&json!({"message": "m", "errors": {"cases.6.custom_risk": [message]}}));
+            assert_eq!(refusals.entries[&6][0].message, kept);
+        }
     }
 
     #[test]

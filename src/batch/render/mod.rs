@@ -5,16 +5,19 @@ pub mod mapping;
 pub mod mapping_spec;
 pub(in crate::batch) mod pack;
 pub mod preview;
+pub mod provenance;
 pub mod resolve;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::batch::message::fingerprint;
 use crate::batch::message::{Batch, Case, Script, Source, Step};
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::provenance::{Origin, Origins, Provenance, Supplier, chooser};
 use crate::batch::write_json;
 
 /// The most characters of a tag: our own limit, as Testmo's is not known.
@@ -31,47 +34,58 @@ pub struct RenderedCase {
     pub name: String,
     /// The entry as JSON text, without `folder_id`; see [`crate::batch::push_body`].
     pub entry: String,
-}
-
-impl RenderedCase {
-    /// Returns whether a field, named as in Testmo's errors, is sent with this case.
-    pub fn sends(&self, field: &str) -> bool {
-        let column = field.split('.').next().unwrap_or(field);
-        let entry: Map<String, Value> = serde_json::from_str(&self.entry).unwrap_or_default();
-        entry.contains_key(column)
-    }
+    /// Who supplied its fields.
+    pub provenance: Provenance,
 }
 
 /// Returns every case of a batch as it will be sent, in order.
 pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
     let batch_tag = mapping.batch_tag.then(|| fingerprint::batch_tag(&batch.key));
     let note = origin_note(&batch.source).filter(|_| mapping.origin_note).map(|note| rich_text(&note));
+    let default = Mapping::default();
     let mut json = Vec::with_capacity(USUAL_BYTES);
-    let mut one = |(index, case): (usize, &Case)| {
+    let (mut texts, mut origins) = (Vec::with_capacity(batch.cases.len()), Vec::<Arc<Origins>>::new());
+    for case in &batch.cases {
+        let entry = entry(case, note.as_deref(), mapping, &default, batch_tag.as_deref());
         json.clear();
-        write_json(&mut json, &entry(case, note.as_deref(), mapping, batch_tag.as_deref()));
-        let entry = String::from_utf8_lossy(&json).into_owned();
-        RenderedCase { key: case.key(index), name: case.name.clone(), entry }
+        write_json(&mut json, &entry);
+        texts.push(String::from_utf8_lossy(&json).into_owned());
+        // Most cases of a batch are alike.
+        match origins.last() {
+            Some(last) if **last == entry.origins => origins.push(Arc::clone(last)),
+            Some(_) | None => origins.push(Arc::new(entry.origins)),
+        }
+    }
+    let parts = batch.cases.iter().enumerate().zip(texts).zip(Provenance::of_batch(origins));
+    let one = |(((index, case), entry), provenance): (((usize, &Case), String), Provenance)| RenderedCase {
+        key: case.key(index),
+        name: case.name.clone(),
+        entry,
+        provenance,
     };
-    batch.cases.iter().enumerate().map(&mut one).collect()
+    parts.map(one).collect()
 }
 
 /// The fields of a case in the order in which they are sent, the name first.
-struct Entry<'a>(Vec<(&'a str, Field<'a>)>);
+struct Entry<'a> {
+    fields: Vec<(&'a str, Field<'a>)>,
+    origins: Origins,
+}
 
 impl<'a> Entry<'a> {
     /// Replaces the field of the same name, or appends the field.
-    fn put(&mut self, column: &'a str, field: Field<'a>) {
-        match self.0.iter_mut().find(|(known, _)| *known == column) {
+    fn put(&mut self, column: &'a str, field: Field<'a>, origin: Origin) {
+        self.origins.put(column, origin);
+        match self.fields.iter_mut().find(|(known, _)| *known == column) {
             Some((_, known)) => *known = field,
-            None => self.0.push((column, field)),
+            None => self.fields.push((column, field)),
         }
     }
 }
 
 impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(column, field)| (column, field)))
+        serializer.collect_map(self.fields.iter().map(|(column, field)| (column, field)))
     }
 }
 
@@ -107,54 +121,86 @@ struct IssueFields<'a> {
     connection_project_id: Option<u64>,
 }
 
-fn entry<'a>(case: &'a Case, note: Option<&str>, mapping: &'a Mapping, batch_tag: Option<&str>) -> Entry<'a> {
-    // A case has only custom fields of its own, each at most once.
-    let own = case.fields.iter().map(|(column, value)| (column.as_str(), Field::AsGiven(value)));
-    let mut entry = Entry(std::iter::once(("name", Field::Text(&case.name))).chain(own).collect());
-    for (column, value) in &mapping.fixed {
-        entry.put(column, Field::AsGiven(value));
-    }
+fn entry<'a>(
+    case: &'a Case,
+    note: Option<&str>,
+    mapping: &'a Mapping,
+    default: &Mapping,
+    batch_tag: Option<&str>,
+) -> Entry<'a> {
     let gherkin = matches!(case.script, Script::Gherkin(_));
     let template = mapping.gherkin_template_id.filter(|_| gherkin).or(mapping.template_id);
+    let mut entry = Entry { fields: Vec::new(), origins: Origins::for_template(template) };
+    let (of_case, of_mapping) = (Origin::all(Supplier::Case), Origin::all(Supplier::Mapping));
+    entry.put("name", Field::Text(&case.name), of_case);
+    for (column, value) in &case.fields {
+        entry.put(column, Field::AsGiven(value), of_case);
+    }
+    for (column, value) in &mapping.fixed {
+        entry.put(column, Field::AsGiven(value), of_mapping);
+    }
     if let Some(id) = template {
-        entry.put("template_id", Field::Number(id));
+        entry.put("template_id", Field::Number(id), of_mapping);
     }
     if let Some(id) = mapping.state_id {
-        entry.put("state_id", Field::Number(id));
+        entry.put("state_id", Field::Number(id), of_mapping);
     }
+    put_texts(&mut entry, case, note, mapping, default);
+    put_priority(&mut entry, case, mapping, default);
+    let tags = tags(&case.tags, &mapping.tags, batch_tag);
+    if !tags.is_empty() {
+        let others = if mapping.tags.is_empty() { Supplier::Defaults } else { Supplier::Mapping };
+        let has_own = sendable(&case.tags).next().is_some();
+        let origin = if has_own { of_case } else { Origin::all(others) };
+        entry.put("tags", Field::Tags(tags), origin);
+    }
+    match mapping.integration_id {
+        Some(integration_id) if !case.issues.is_empty() => {
+            let connection_project_id = mapping.connection_project_id;
+            let issue = |id| IssueFields { display_id: id, integration_id, connection_project_id };
+            let issues = case.issues.iter().map(String::as_str).map(issue).collect();
+            entry.put("issues", Field::Issues(issues), Origin::text_in(Supplier::Mapping));
+        }
+        None if !case.issues.is_empty() => entry.origins.left_out("issues", Supplier::Mapping),
+        Some(_) | None => {}
+    }
+    match case.estimate_seconds {
+        Some(seconds) if mapping.estimate => entry.put("estimate", Field::Number(seconds), of_case),
+        Some(_) => entry.origins.left_out("estimate", Supplier::Mapping),
+        None => {}
+    }
+    entry
+}
+
+/// Puts the texts of a case into the columns that the mapping chooses for them.
+fn put_texts<'a>(entry: &mut Entry<'a>, case: &'a Case, note: Option<&str>, mapping: &'a Mapping, default: &Mapping) {
+    let by = |part: fn(&Mapping) -> &Option<String>| Origin::text_in(chooser(mapping, default, part));
     if let (Script::Steps(steps), Some(column)) = (&case.script, &mapping.steps) {
-        entry.put(column, Field::Steps(steps.iter().enumerate().map(step_fields).collect()));
+        let steps = steps.iter().enumerate().map(step_fields).collect();
+        entry.put(column, Field::Steps(steps), by(|mapping| &mapping.steps));
     }
     if let (Script::Gherkin(text), Some(column)) = (&case.script, &mapping.gherkin) {
-        entry.put(column, Field::Html(rich_text(text)));
+        entry.put(column, Field::Html(rich_text(text)), by(|mapping| &mapping.gherkin));
     }
     if let (Some(text), Some(column)) = (&case.preconditions, &mapping.preconditions) {
-        entry.put(column, Field::Html(rich_text(text)));
+        entry.put(column, Field::Html(rich_text(text)), by(|mapping| &mapping.preconditions));
     }
     if let Some(column) = &mapping.description {
         let html = description(case, note, mapping);
         if !html.is_empty() {
-            entry.put(column, Field::Html(html));
+            entry.put(column, Field::Html(html), by(|mapping| &mapping.description));
         }
     }
-    if let (Some(name), Some(priority)) = (case.priority, &mapping.priority)
-        && let Some(option) = priority.values.get(&name)
-    {
-        entry.put(&priority.column, Field::Number(*option));
+}
+
+/// Puts the option of a case's priority; a priority without an option is left out.
+fn put_priority<'a>(entry: &mut Entry<'a>, case: &Case, mapping: &'a Mapping, default: &Mapping) {
+    let (Some(name), Some(priority)) = (case.priority, &mapping.priority) else { return };
+    let by = chooser(mapping, default, |mapping| &mapping.priority);
+    match priority.values.get(&name) {
+        Some(option) => entry.put(&priority.column, Field::Number(*option), Origin::all(by)),
+        None => entry.origins.left_out(&priority.column, by),
     }
-    let tags = tags(&case.tags, &mapping.tags, batch_tag);
-    if !tags.is_empty() {
-        entry.put("tags", Field::Tags(tags));
-    }
-    if let (Some(integration_id), false) = (mapping.integration_id, case.issues.is_empty()) {
-        let connection_project_id = mapping.connection_project_id;
-        let issue = |id| IssueFields { display_id: id, integration_id, connection_project_id };
-        entry.put("issues", Field::Issues(case.issues.iter().map(String::as_str).map(issue).collect()));
-    }
-    if let (true, Some(seconds)) = (mapping.estimate, case.estimate_seconds) {
-        entry.put("estimate", Field::Number(seconds));
-    }
-    entry
 }
 
 fn step_fields((index, step): (usize, &Step)) -> StepFields {
@@ -224,14 +270,18 @@ fn escape_into(html: &mut String, text: &str) {
 
 fn tags(of_case: &[String], of_tenant: &[String], batch_tag: Option<&str>) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
-    let of_case = of_case.iter().filter_map(|text| tag(text)).filter(|tag| !fingerprint::is_batch_tag(tag));
-    let all = of_case.chain(of_tenant.iter().filter_map(|text| tag(text))).chain(batch_tag.map(Into::into));
+    let all = sendable(of_case).chain(of_tenant.iter().filter_map(|text| tag(text))).chain(batch_tag.map(Into::into));
     for tag in all {
         if !tags.contains(&tag) {
             tags.push(tag);
         }
     }
     tags
+}
+
+/// Returns the tags of a case that can be sent; none is the tag of another batch.
+fn sendable(of_case: &[String]) -> impl Iterator<Item = String> {
+    of_case.iter().filter_map(|text| tag(text)).filter(|tag| !fingerprint::is_batch_tag(tag))
 }
 
 /// Returns a text as a tag that Testmo accepts: `[a-z0-9_-]`, at most 32 characters; `None` if no character is left.

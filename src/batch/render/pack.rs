@@ -48,7 +48,15 @@ mod tests {
 
     fn cases(lengths: &[usize]) -> Vec<RenderedCase> {
         let entry = |n: &usize| format!(r#"{{"name":"{}"}}"#, "x".repeat(*n));
-        lengths.iter().map(|n| RenderedCase { key: "k".into(), name: "x".into(), entry: entry(n) }).collect()
+        lengths
+            .iter()
+            .map(|n| RenderedCase {
+                key: "k".into(),
+                name: "x".into(),
+                entry: entry(n),
+                provenance: Default::default(),
+            })
+            .collect()
     }
 
     #[test]

@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn requests_are_cut_as_the_worker_cuts_them() {
         let entry = format!(r#"{{"name":"{}"}}"#, "x".repeat(80));
-        let case = RenderedCase { key: "k".into(), name: "x".into(), entry };
+        let case = RenderedCase { key: "k".into(), name: "x".into(), entry, provenance: Default::default() };
         let cases = vec![case; 5];
         let sizes = requests(1, &cases, 2, 10_000);
         assert_eq!(sizes.iter().map(|size| size.cases).collect::<Vec<_>>(), [2, 2, 1]);

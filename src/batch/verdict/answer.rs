@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::batch::render::RenderedCase;
+use crate::batch::message::text::excerpt;
 
 /// The end of a create request; ids are by position in the request.
 pub type CreateResult = Result<Vec<Option<u64>>, ApiError>;
@@ -104,6 +104,9 @@ pub enum ApiError {
 
 /// The most refused fields that are kept of one case, and of a whole request.
 pub const MOST_SAID: usize = 50;
+
+/// The most characters of all refused fields in words.
+const LONGEST_SUMMARY: usize = 1_500;
 
 /// The content of a 422: the refused entries and fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -251,80 +254,32 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-impl Refusals {
-    /// Returns the first refusal in words.
-    pub fn summary(&self) -> String {
-        let first = self.entries.values().flatten().chain(&self.whole).next();
-        first.map(|r| format!("{}: {}", r.field, r.message)).unwrap_or_else(|| "no field named".into())
+impl std::fmt::Display for FieldRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.field.is_empty(), self.message.is_empty()) {
+            (true, _) => f.write_str(&self.message),
+            (false, true) => f.write_str(&self.field),
+            (false, false) => write!(f, "{}: {}", self.field, self.message),
+        }
     }
+}
 
-    /// Returns the refusals of the `sent` entries; `None` if none of them is named.
-    pub fn of_entries(&self, sent: usize) -> Option<Self> {
-        let entries: BTreeMap<_, _> = self.entries.range(..sent).map(|(at, said)| (*at, said.clone())).collect();
-        (!entries.is_empty()).then(|| Self { entries, whole: self.whole.clone() })
+impl Refusals {
+    /// Returns all refused fields in words.
+    pub fn summary(&self) -> String {
+        let all: Vec<String> = self.all().iter().map(ToString::to_string).collect();
+        if all.is_empty() { "no field named".into() } else { excerpt(&all.join(", "), LONGEST_SUMMARY) }
     }
 
     /// Returns the refusals of entries and of the whole request, as many as are kept of one case.
     pub fn all(&self) -> Vec<FieldRefusal> {
         self.entries.values().flatten().chain(&self.whole).take(MOST_SAID).cloned().collect()
     }
-
-    /// Returns the refusal that the tenant's connection caused: of a value that the connection supplies, of a required
-    /// field that was not sent at all, or of one field that fails in every one of several entries.
-    pub fn of_connection(&self, sent: &[&RenderedCase]) -> Option<&FieldRefusal> {
-        let supplied = |r: &FieldRefusal| matches!(r.field.as_str(), "folder_id" | "template_id" | "state_id");
-        let not_sent = |index: usize, r: &FieldRefusal| {
-            r.field.starts_with("custom_") && sent.get(index).is_some_and(|case| !case.sends(&r.field))
-        };
-        for (index, of_entry) in &self.entries {
-            if let Some(refusal) = of_entry.iter().find(|r| supplied(r) || not_sent(*index, r)) {
-                return Some(refusal);
-            }
-        }
-        let everywhere = |r: &&FieldRefusal| self.entries.values().all(|of| of.iter().any(|o| o.field == r.field));
-        let every_entry = sent.len() > 1 && self.entries.len() == sent.len();
-        self.entries.values().next().filter(|_| every_entry)?.iter().find(everywhere)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn refusals(entries: &[(usize, &str)]) -> Refusals {
-        let one = |field: &str| vec![FieldRefusal { field: field.into(), message: "m".into() }];
-        Refusals { entries: entries.iter().map(|(i, f)| (*i, one(f))).collect(), whole: vec![] }
-    }
-
-    #[test]
-    fn a_refusal_is_the_connections_when_it_supplies_the_field_or_all_fail_alike() {
-        let entry = r#"{"name":"a","custom_x":1,"tags":[]}"#;
-        let case = RenderedCase { key: "k".into(), name: "a".into(), entry: entry.into() };
-        for (refused, sent, expected) in [
-            (&[(0, "folder_id")][..], 5, true),
-            (&[(0, "custom_x"), (1, "custom_x")], 2, true),
-            (&[(0, "custom_x"), (1, "tags")], 2, false),
-            (&[(0, "custom_x")], 2, false),
-            (&[(0, "custom_x.0.text1")], 2, false),
-            (&[(1, "custom_required")], 2, true),
-            (&[(0, "tags")], 1, false),
-        ] {
-            let of_connection = refusals(refused).of_connection(&vec![&case; sent]).is_some();
-            assert_eq!(of_connection, expected, "{refused:?} of {sent}");
-        }
-    }
-
-    #[test]
-    fn a_field_that_fails_everywhere_is_found_beside_others() {
-        let case = RenderedCase { key: "k".into(), name: "a".into(), entry: "{}".into() };
-        let mut refused = refusals(&[(0, "tags"), (1, "name")]);
-        assert_eq!(refused.of_connection(&[&case; 2]), None);
-        for of_entry in refused.entries.values_mut() {
-            of_entry.push(FieldRefusal { field: "issues".into(), message: "m".into() });
-        }
-        assert_eq!(refused.of_connection(&[&case; 2]).unwrap().field, "issues");
-        assert_eq!(refused.of_connection(&[&case; 3]), None);
-    }
 
     #[test]
     fn only_an_answered_500_or_503_settles_soon() {

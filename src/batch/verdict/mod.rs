@@ -1,15 +1,18 @@
 //! Decides what follows each end of a call to Testmo (retry, park, dead or done), and is the only place that does.
 
 pub mod answer;
+pub mod blame;
 pub mod patience;
 pub mod reason;
 mod title;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::account::Signal;
 use crate::batch::render::RenderedCase;
-use crate::batch::verdict::answer::{ApiError, CreateResult, FieldRefusal, Refusals};
+use crate::batch::verdict::answer::{ApiError, CreateResult, FieldRefusal};
+use crate::batch::verdict::blame::Blame;
 use crate::batch::verdict::reason::Reason;
 
 /// The pause after a 429 without `Retry-After`, as Testmo's documentation asks for.
@@ -22,8 +25,9 @@ pub const NO_SOCKET_PAUSE: Duration = Duration::from_secs(2);
 pub enum Verdict {
     /// The cases with an id are created; the outcome of those without one is unknown.
     Created,
-    /// The named cases are refused; the others are sent again without them.
-    RefuseNamed(Refusals),
+    /// Testmo names cases: those at fault themselves are refused, a batch with a case for which the connection is at
+    /// fault waits until it is corrected, and the others are sent again.
+    Attribute(Blame),
     /// The request is refused as a whole, or too large: send half of it, or refuse its only case.
     Halve {
         /// Why the only case of a request is refused.
@@ -55,21 +59,16 @@ pub enum Verdict {
     ParkUnclear(Reason),
 }
 
-/// Decides what follows the end of a request that sent these cases.
-pub fn after_push(end: &CreateResult, sent: &[&RenderedCase]) -> Verdict {
+/// Decides what follows the end of a request that sent these cases; `accepted` has the names of fields that Testmo has
+/// accepted over the connection before.
+pub fn after_push(end: &CreateResult, sent: &[&RenderedCase], accepted: &BTreeSet<String>) -> Verdict {
     let error = match end {
         Ok(_) => return Verdict::Created,
         Err(error) => error,
     };
     match error {
-        ApiError::Invalid(refusals) if refusals.of_connection(sent).is_some_and(|r| r.field == "folder_id") => {
-            Verdict::Park(Reason::TargetMissing)
-        }
-        ApiError::Invalid(refusals) if refusals.of_connection(sent).is_some() => {
-            Verdict::Park(Reason::ConnectionRejected)
-        }
-        ApiError::Invalid(refusals) => match refusals.of_entries(sent.len()) {
-            Some(refusals) => Verdict::RefuseNamed(refusals),
+        ApiError::Invalid(refusals) => match refusals.blame(sent, accepted) {
+            Some(blame) => Verdict::Attribute(blame),
             None => Verdict::Halve { reason: Reason::CaseRefused, said: refusals.all() },
         },
         ApiError::TooLarge => Verdict::Halve { reason: Reason::CaseTooLarge, said: Vec::new() },
@@ -188,8 +187,8 @@ pub fn verification_failure(error: &ApiError) -> Reason {
 
 /// Returns how long until a failed connection is re-verified automatically, after it was verified `times` times.
 ///
-/// A refused key is never tried again, and a connection that never worked as entered has to be corrected by the person
-/// who entered it. Causes that people fix inside Testmo are re-verified after 5 minutes, growing to 6 hours.
+/// A refused key is never tried again. Causes that people fix inside Testmo are re-verified after 5 minutes, growing to 6
+/// hours.
 pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
     match reason {
         Reason::Forbidden
@@ -198,6 +197,7 @@ pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::NotTestmo
         | Reason::UnexpectedStatus
         | Reason::AddressRefused
+        | Reason::ConnectionRejected
         | Reason::Throttled
         | Reason::ServerError
         | Reason::NoAnswer
@@ -209,7 +209,6 @@ pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
         Reason::KeyRefused
         | Reason::Unverified
         | Reason::UnknownTenant
-        | Reason::ConnectionRejected
         | Reason::FolderMissing
         | Reason::FolderUnconfirmed
         | Reason::NotJson
@@ -256,6 +255,7 @@ pub fn tries_before_cause(sent: usize, halved: bool) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::verdict::answer::Refusals;
 
     #[test]
     fn every_end_has_its_next() {
@@ -264,30 +264,25 @@ mod tests {
             let entries = list.iter().map(|(i, f)| (*i, vec![field(f)])).collect();
             Refusals { entries, whole: vec![] }
         };
+        let blame = |cases: &[(usize, &str)], connection: &[(usize, &str)]| {
+            Verdict::Attribute(Blame { cases: entries(cases).entries, connection: entries(connection).entries })
+        };
         let whole = Refusals { whole: vec![field("cases")], ..Refusals::default() };
         let wait = Some(Duration::from_secs(7));
         let table: Vec<(CreateResult, Verdict)> = vec![
             (Ok(vec![Some(1)]), Verdict::Created),
-            (Err(ApiError::Invalid(entries(&[(1, "tags")]))), Verdict::RefuseNamed(entries(&[(1, "tags")]))),
-            (Err(ApiError::Invalid(entries(&[(0, "folder_id")]))), Verdict::Park(Reason::TargetMissing)),
-            (Err(ApiError::Invalid(entries(&[(0, "template_id")]))), Verdict::Park(Reason::ConnectionRejected)),
+            (Err(ApiError::Invalid(entries(&[(1, "odd")]))), blame(&[(1, "odd")], &[])),
+            (Err(ApiError::Invalid(entries(&[(0, "template_id")]))), blame(&[], &[(0, "template_id")])),
+            (Err(ApiError::Invalid(entries(&[(0, "odd"), (1, "state_id")]))), blame(&[(0, "odd")], &[(1, "state_id")])),
             (
                 Err(ApiError::Invalid(whole.clone())),
                 Verdict::Halve { reason: Reason::CaseRefused, said: whole.whole.clone() },
-            ),
-            // If causes are mixed, the one that the connection supplies comes first.
-            (
-                Err(ApiError::Invalid(entries(&[(0, "tags"), (1, "state_id")]))),
-                Verdict::Park(Reason::ConnectionRejected),
             ),
             (
                 Err(ApiError::Invalid(entries(&[(3, "tags"), (usize::MAX, "tags")]))),
                 Verdict::Halve { reason: Reason::CaseRefused, said: vec![field("tags"), field("tags")] },
             ),
-            (
-                Err(ApiError::Invalid(entries(&[(2, "tags"), (3, "tags")]))),
-                Verdict::RefuseNamed(entries(&[(2, "tags")])),
-            ),
+            (Err(ApiError::Invalid(entries(&[(2, "odd"), (3, "odd")]))), blame(&[(2, "odd")], &[])),
             (Err(ApiError::TooLarge), Verdict::Halve { reason: Reason::CaseTooLarge, said: vec![] }),
             (Err(ApiError::Rejected { status: 400 }), Verdict::RefuseAll(Reason::Rejected)),
             (Err(ApiError::Throttled { retry_after: wait }), Verdict::Throttle(wait)),
@@ -317,9 +312,14 @@ mod tests {
             (Err(ApiError::Broken(String::new())), Verdict::Reconcile),
             (Err(ApiError::Unreadable(String::new())), Verdict::Reconcile),
         ];
-        let case = RenderedCase { key: "k".into(), name: "n".into(), entry: r#"{"name":"n"}"#.into() };
+        let case = RenderedCase {
+            key: "k".into(),
+            name: "n".into(),
+            entry: r#"{"name":"n"}"#.into(),
+            provenance: Default::default(),
+        };
         for (end, next) in table {
-            assert_eq!(after_push(&end, &[&case; 3]), next, "{end:?}");
+            assert_eq!(after_push(&end, &[&case; 3], &BTreeSet::new()), next, "{end:?}");
         }
     }
 
@@ -339,7 +339,7 @@ mod tests {
             ApiError::Inconclusive { status: 404 },
             ApiError::Inconclusive { status: 408 },
         ] {
-            let next = after_push(&Err(error.clone()), &[]);
+            let next = after_push(&Err(error.clone()), &[], &BTreeSet::new());
             let reconciles = matches!(next, Verdict::Reconcile | Verdict::FindCause { .. } | Verdict::ParkUnclear(_));
             assert_eq!(reconciles, error.may_have_committed(), "{error}");
         }

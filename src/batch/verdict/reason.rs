@@ -123,8 +123,8 @@ reasons! {
         "Check the base URL; it has the form https://<your-name>.testmo.net, and the host has a public IP address. If the URL is right, ask the operator to check testmo.allowed_hosts.";
     /// 422 for a value that the connection supplies.
     ConnectionRejected "connection_rejected" Connection:
-        "Testmo rejected a value that comes from this connection's settings (folder, template, state), or requires a field that the mapping does not set.",
-        "Correct the connection's folder or mapping at the field that the detail names; the batch is then sent automatically.";
+        "Testmo rejected a value or a field that comes from this connection's settings (folder, template, state, fixed values, priority, or a column of the mapping), or requires a field that neither the mapping nor any case of the batch fills.",
+        "Correct the connection's folder or mapping, or the project in Testmo, at the fields that the detail names. The connection is verified again automatically, and the batch is then sent.";
     /// The folder that the batch requests does not exist.
     FolderMissing "folder_missing" Connection:
         "The folder that the batch requests does not exist below the tenant's folder in Testmo, or Testmo refused to create it.",
@@ -167,8 +167,8 @@ reasons! {
         "Run the newest version on every worker. If that does not help, restore the row that the detail names from a backup of the store. The batch is retried automatically.";
     /// Testmo refused one case.
     CaseRefused "case_refused" Case:
-        "Testmo refused the case.",
-        "Correct the case at the field that Testmo named, and publish it again in a new batch with its own batch_id.";
+        "Testmo refused values that the case supplies, or requires a field that other cases of its batch supply.",
+        "Correct the case at the fields that Testmo named, and publish it again in a new batch with its own batch_id.";
     /// One case is too large.
     CaseTooLarge "case_too_large" Case:
         "The case alone is larger than Testmo accepts (413).",
@@ -180,7 +180,7 @@ reasons! {
     /// Every case of the batch was refused.
     AllRefused "all_refused" Case:
         "Testmo refused every case of the batch.",
-        "Correct each case at the field that Testmo named, and publish the cases again in a new batch with its own batch_id.";
+        "Correct each case at the fields that Testmo named, and publish the cases again in a new batch with its own batch_id.";
     /// The batch has been failing for too long.
     RetriesExhausted "retries_exhausted" Person:
         "The tenant's Testmo was failing for longer than the worker retries a batch.",

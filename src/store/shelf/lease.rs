@@ -34,6 +34,9 @@ const NEWLY_VERIFIED: [&str; 4] = [
     "shelf.connection = c.version AND shelf.shelved_at < c.verified_at",
 ];
 
+/// Whether a connection was found at fault with a batch in hand, as [`Shelving::goes_last`](super::Shelving::goes_last).
+const GOES_LAST: &str = "CASE WHEN shelf.waits_for = 'connection' AND shelf.parks > 0 THEN 1 ELSE 0 END";
+
 /// The most rows of a tenant among which those that arrived first are leased: those that have been due longest.
 const MOST_CONSIDERED: u32 = 1_000;
 
@@ -112,7 +115,7 @@ impl ShelfStore for Store {
             leased.extend(read);
         }
         transaction.commit().await?;
-        leased.sort_by_key(|s| (s.content.arrived_at, s.id));
+        leased.sort_by_key(|s| (s.content.goes_last(), s.content.arrived_at, s.id));
         Ok(leased)
     }
 
@@ -268,9 +271,10 @@ pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     format!(
         "WITH considered AS MATERIALIZED (SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {free} \
          AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{verified}), \
-         due AS MATERIALIZED (SELECT id AS due_id, arrived_at AS due_since, LENGTH(body) AS bytes FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
-         AND NOT {IS_REMOVED} ORDER BY arrived_at, id LIMIT $5 {skip_taken}), \
-         fitting AS (SELECT due_id, SUM(bytes) OVER (ORDER BY due_since, due_id) - bytes AS before FROM due) \
+         due AS MATERIALIZED (SELECT id AS due_id, {GOES_LAST} AS due_last, arrived_at AS due_since, LENGTH(body) AS bytes \
+         FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
+         AND NOT {IS_REMOVED} ORDER BY {GOES_LAST}, arrived_at, id LIMIT $5 {skip_taken}), \
+         fitting AS (SELECT due_id, SUM(bytes) OVER (ORDER BY due_last, due_since, due_id) - bytes AS before FROM due) \
          UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \
          FROM fitting WHERE id = due_id AND before < $6 RETURNING *",
         verified = verified.concat(),

@@ -39,6 +39,18 @@ pub struct Shelving {
     pub body: Arc<Vec<u8>>,
 }
 
+impl Shelving {
+    /// Whether a connection was found at fault with this batch in hand: of what waits for the connection, it goes last.
+    pub fn goes_last(&self) -> bool {
+        self.until == ShelvedUntil::Connection && self.parks > 0
+    }
+
+    /// The version of the connection that Testmo refused values of with this batch in hand.
+    pub fn blamed_connection(&self) -> Option<&str> {
+        self.connection.as_deref().filter(|_| self.parks > 0 && self.reason == Reason::ConnectionRejected)
+    }
+}
+
 /// What makes two shelvings the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShelfIdentity {

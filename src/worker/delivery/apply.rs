@@ -1,5 +1,6 @@
 //! Applies the end of a create request to the record of one batch.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +10,8 @@ use super::settle_time::settle_time;
 use super::state::Delivery;
 use crate::batch::Reason;
 use crate::batch::ledger::Refusal;
-use crate::batch::verdict::answer::{ApiError, CreateResult, FieldRefusal, Refusals};
+use crate::batch::verdict::answer::{CreateResult, FieldRefusal};
+use crate::batch::verdict::blame::{Blame, listed};
 use crate::batch::verdict::{Verdict, reason_of};
 use crate::worker::model::{ActiveBatch, NextStep};
 
@@ -31,17 +33,6 @@ impl Slice<'_> {
         self.positions.iter().zip(ids).filter_map(|(at, id)| Some((*at, (*id)?)))
     }
 
-    /// Returns whether the refusal names a case of this batch, or no case at all.
-    fn is_blamed(&self) -> bool {
-        match self.end {
-            Err(ApiError::Invalid(refusals)) if !refusals.entries.is_empty() => {
-                let own = self.first..self.first + self.positions.len();
-                refusals.entries.keys().any(|at| own.contains(at))
-            }
-            Ok(_) | Err(_) => true,
-        }
-    }
-
     /// Returns what the error says, if there is one.
     fn detail(&self) -> Option<String> {
         self.end.as_ref().err().map(ToString::to_string)
@@ -57,7 +48,7 @@ pub(super) fn apply(
 ) -> (NextStep, usize) {
     match verdict {
         Verdict::Created => (apply_created(delivery, batch, share), 0),
-        Verdict::RefuseNamed(refusals) => refuse(batch, named(share, refusals)),
+        Verdict::Attribute(blame) => attribute(batch, share, blame),
         Verdict::Halve { reason, said } if share.sent == 1 => {
             let position = share.positions[0];
             if *reason == Reason::CaseRefused {
@@ -80,7 +71,6 @@ pub(super) fn apply(
             batch.record.not_created(vec![]);
             (NextStep::Retry(*reason, share.detail(), Duration::ZERO), 0)
         }
-        Verdict::Park(_) if !share.is_blamed() => refuse(batch, vec![]),
         Verdict::Park(reason) => {
             // The connection is to blame, so the cases that were refused alone were not.
             batch.record.reprieve(&std::mem::take(&mut batch.refused_alone));
@@ -101,14 +91,32 @@ fn refuse(batch: &mut ActiveBatch, refused: Vec<(usize, Refusal)>) -> (NextStep,
     (NextStep::NextTurn, count)
 }
 
-/// Returns the refusals that name a case of this batch, by its position.
-fn named(share: &Slice<'_>, refusals: &Refusals) -> Vec<(usize, Refusal)> {
-    let positions = share.positions.iter().enumerate();
-    let refusal = |(at, position): (usize, &usize)| {
-        let said = refusals.entries.get(&(share.first + at))?;
-        Some((*position, Refusal { reason: Reason::CaseRefused, said: said.clone() }))
-    };
-    positions.filter_map(refusal).collect()
+/// Refuses the cases that are at fault themselves. Where the connection is at fault for another case of the batch, the
+/// batch waits for it.
+fn attribute(batch: &mut ActiveBatch, share: &Slice<'_>, blame: &Blame) -> (NextStep, usize) {
+    let refusal = |said: &Vec<FieldRefusal>| Refusal { reason: Reason::CaseRefused, said: said.clone() };
+    let refused = named(share, &blame.cases).map(|(position, said)| (position, refusal(said))).collect();
+    let faults: Vec<(usize, &Vec<FieldRefusal>)> = named(share, &blame.connection).collect();
+    if faults.is_empty() {
+        return refuse(batch, refused);
+    }
+    let is_of_folder = faults.iter().any(|(_, said)| said.iter().any(|refused| refused.field == "folder_id"));
+    let reason = if is_of_folder { Reason::TargetMissing } else { Reason::ConnectionRejected };
+    let cases = faults.iter().map(|(position, said)| (*position, batch.cases[*position].key.as_str(), said.as_slice()));
+    let detail = format!("Testmo answered 422: {}", listed(cases));
+    // The connection is to blame, so the cases that were refused alone were not.
+    batch.record.reprieve(&std::mem::take(&mut batch.refused_alone));
+    let (_, count) = refuse(batch, refused);
+    (NextStep::AwaitConnection(reason, Some(detail)), count)
+}
+
+/// Returns what is said of the cases of this batch, by their positions in it.
+fn named<'a>(
+    share: &'a Slice<'_>,
+    said: &'a BTreeMap<usize, Vec<FieldRefusal>>,
+) -> impl Iterator<Item = (usize, &'a Vec<FieldRefusal>)> {
+    let own = share.first..share.first + share.positions.len();
+    said.range(own).map(|(at, said)| (share.positions[at - share.first], said))
 }
 
 /// Records the created cases; the outcome of those without an id is unknown.

@@ -50,7 +50,7 @@ pub(super) async fn call_failed(
         }
         Verdict::Retry(reason) => NextStep::Retry(reason, detail, Duration::ZERO),
         Verdict::Created
-        | Verdict::RefuseNamed(_)
+        | Verdict::Attribute(_)
         | Verdict::Halve { .. }
         | Verdict::RefuseAll(_)
         | Verdict::Reconcile
@@ -88,9 +88,15 @@ pub(super) async fn connection_failed(
             Ok(_) | Err(_) => return Ok(NextStep::Retry(Reason::KeyRefused, detail, Duration::ZERO)),
         }
     }
-    let whatever_its_folder = matches!(reason, Reason::KeyRefused | Reason::UnexpectedStatus | Reason::NotTestmo);
-    let of_this_batch = reason == Reason::ConnectionRejected || batch.wish != RequestedFolder::Tenant;
-    if !of_this_batch || whatever_its_folder {
+    let whatever_its_folder = matches!(
+        reason,
+        Reason::KeyRefused | Reason::UnexpectedStatus | Reason::NotTestmo | Reason::ConnectionRejected
+    );
+    if batch.wish == RequestedFolder::Tenant || whatever_its_folder {
+        if reason != Reason::KeyRefused && works_since_blamed(context, batch).await? {
+            // It would stop all other batches of the tenant again, although they arrive.
+            return Ok(NextStep::Defer(reason, detail, Duration::ZERO));
+        }
         let verification = Verification::Fails { reason, detail: detail.clone().unwrap_or_default() };
         let Connection { tenant, version, epoch, .. } = &*connection;
         let written = context.store.record_verification(tenant, version, *epoch, &verification).await?;
@@ -102,6 +108,14 @@ pub(super) async fn connection_failed(
         tracing::warn!(tenant = %connection.tenant, %reason, detail, "the tenant's connection failed");
     }
     Ok(NextStep::AwaitConnection(reason, detail))
+}
+
+/// Returns whether cases have arrived over the connection since it was blamed for this batch: then it works for other
+/// batches.
+async fn works_since_blamed(context: &WorkerContext, batch: &ActiveBatch) -> Result<bool, StoreError> {
+    let Some(blamed_at) = batch.blamed_at() else { return Ok(false) };
+    let row = context.store.connection(&batch.connection.tenant).await?;
+    Ok(row.and_then(|row| row.last_success_at).is_some_and(|arrived_at| arrived_at > blamed_at))
 }
 
 /// Checks once for all batches whether the connection is to blame, where the answer said so.
@@ -124,6 +138,10 @@ pub(super) async fn blame_connection(
         let batch = &mut part.batch;
         let own = batch.wish != RequestedFolder::Tenant;
         let next_step = match &verdict {
+            // Each batch waits for what was refused of its own cases.
+            Some((known, NextStep::AwaitConnection(..))) if *known == reason && !own => {
+                NextStep::AwaitConnection(reason, detail)
+            }
             Some((known, next_step)) if *known == reason && !own => next_step.clone(),
             Some(_) | None => connection_failed(context, batch, reason, detail, feedback).await?,
         };

@@ -1,5 +1,6 @@
 //! Gets batches into Testmo: finds their folder, reconciles, claims, sends, records, and decides what follows.
 
+mod accepted;
 mod answer_ids;
 mod apply;
 mod cause;

@@ -45,6 +45,8 @@ pub(super) async fn apply_next_step(
         NextStep::Pause(pause) => Ok(after(pause)),
         NextStep::ResolveAgain => Ok(Disposition::ResolveAgain),
         NextStep::AwaitConnection(reason, detail) => {
+            // It comes back after the batches that only waited for the connection.
+            batch.message.parks = batch.message.parks.saturating_add(1);
             park(&delivery.context, batch, reason, detail, ShelvedUntil::Connection).await?;
             Ok(Disposition::Shelved)
         }

@@ -10,6 +10,7 @@ use super::record::{RequestEnd, record_end};
 use super::response_diff::report_differences;
 use super::share::{Request, Share};
 use super::state::Delivery;
+use super::suspects::name_of as name_of_connection;
 use super::unsent::release_claims;
 use crate::batch::verdict::answer::{ApiError, CreateOutcome, CreateResult};
 use crate::batch::verdict::{Verdict, after_push};
@@ -57,10 +58,14 @@ pub(super) async fn send(
     report_differences(&delivery.context, &differing, |index| name_of(&shares, index));
     let cases: Vec<&RenderedCase> = sent.iter().map(|(_, case)| *case).collect();
     let sent = cases.len();
-    let verdict = judged(after_push(&result, &cases), shares.len(), last_try);
+    let standing = delivery.accepted.of(&name_of_connection(connection));
+    let last_try = last_try && !works_without(&shares, standing.created_at);
+    let verdict = judged(after_push(&result, &cases, &standing.fields), shares.len(), last_try);
     if verdict == Verdict::Created {
         keep_canary(delivery, &shares, &result, started);
         note_created(delivery, connection);
+        let now = delivery.context.store.now();
+        delivery.accepted.note(name_of_connection(connection), cases.into_iter(), now);
     }
     feedback.push = Some(RequestReport { cases: sent, took, end: outcome_of(&result, &verdict) });
     let end = RequestEnd { push, result, verdict, connection };
@@ -89,7 +94,7 @@ fn outcome_of(result: &CreateResult, verdict: &Verdict) -> RequestOutcome {
     match verdict {
         Verdict::Created => RequestOutcome::Created,
         Verdict::Halve { reason, .. } => RequestOutcome::RefusedWhole { counts: *reason == Reason::CaseRefused },
-        Verdict::RefuseNamed(_)
+        Verdict::Attribute(_)
         | Verdict::RefuseAll(_)
         | Verdict::Reconcile
         | Verdict::FindCause { .. }
@@ -115,7 +120,7 @@ fn judged(verdict: Verdict, batches: usize, last_try: bool) -> Verdict {
         Verdict::Halve { reason: Reason::CaseRefused, .. } if last_try => Verdict::Park(Reason::ConnectionRejected),
         Verdict::RefuseAll(reason) if batches > 1 => Verdict::Halve { reason, said: Vec::new() },
         verdict @ (Verdict::Created
-        | Verdict::RefuseNamed(_)
+        | Verdict::Attribute(_)
         | Verdict::Halve { .. }
         | Verdict::RefuseAll(_)
         | Verdict::Reconcile
@@ -126,6 +131,13 @@ fn judged(verdict: Verdict, batches: usize, last_try: bool) -> Verdict {
         | Verdict::Park(_)
         | Verdict::ParkUnclear(_)) => verdict,
     }
+}
+
+/// Returns whether cases of other batches were created over the connection since it was blamed for the batches of this
+/// request: then what these batches contain is to blame.
+fn works_without(shares: &[Share<'_>], created_at: Option<i64>) -> bool {
+    let mut blamed = shares.iter().map(|share| share.part.batch.blamed_at());
+    blamed.all(|at| at.zip(created_at).is_some_and(|(blamed_at, created_at)| blamed_at < created_at))
 }
 
 /// Returns the batch and the key of a case, by its position in the request.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accepted::Accepted;
 use super::folder_cache::FolderCache;
 use super::suspects::Suspects;
 use crate::worker::context::WorkerContext;
@@ -16,11 +17,14 @@ pub(in crate::worker) struct Delivery {
     pub(super) memory: Arc<ReconcileMemory>,
     /// Connections whose create requests were answered with a status that leaves the outcome unknown.
     pub(super) suspects: Suspects,
+    /// What was accepted over connections.
+    pub(super) accepted: Accepted,
 }
 
 impl Delivery {
-    /// Returns a delivery that remembers nothing yet of folders and suspects.
+    /// Returns a delivery that remembers nothing yet of folders and connections.
     pub(in crate::worker) fn new(context: Arc<WorkerContext>, memory: Arc<ReconcileMemory>) -> Self {
-        Self { context, folders: FolderCache::default(), memory, suspects: Suspects::default() }
+        let (folders, suspects, accepted) = (FolderCache::default(), Suspects::default(), Accepted::default());
+        Self { context, folders, memory, suspects, accepted }
     }
 }

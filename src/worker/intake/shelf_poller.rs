@@ -246,6 +246,7 @@ fn row_name(id: ShelfId) -> String {
 fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
     let content = shelved.content;
     let suspect = content.reason == Reason::Suspect;
+    let blamed = content.blamed_connection().map(|version| (shelved.shelved_at, version.to_owned()));
     let mut message = InboundMessage {
         body: content.body,
         headers: content.headers,
@@ -256,6 +257,7 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
         failing_since: content.failing_since,
         lease: Some((shelved.id, shelved.generation)),
         suspect,
+        blamed,
         nameless: matches!(content.identity, ShelfIdentity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };

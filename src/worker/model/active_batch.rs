@@ -120,6 +120,12 @@ impl ActiveBatch {
         self.refused_alone.clear();
     }
 
+    /// Returns when its present connection was last blamed for it, in milliseconds on the store's clock.
+    pub(in crate::worker) fn blamed_at(&self) -> Option<i64> {
+        let (at, version) = self.message.blamed.as_ref()?;
+        (*version == self.connection.version).then_some(*at)
+    }
+
     /// Returns its trial, if it is a suspect.
     pub(in crate::worker) fn trial(&self) -> Option<Trial> {
         let trial = Trial { since: self.in_hand_since, waiting_since: self.waiting_since };
@@ -128,9 +134,10 @@ impl ActiveBatch {
 
     /// Returns what a lane has to know of the batch.
     pub(in crate::worker) fn ticket(&self) -> Ticket {
-        let suspicious = self.message.suspect || self.panics > 0;
+        let suspicious = self.message.suspect || self.panics > 0 || self.blamed_at().is_some();
         let again = self.message.again || self.tries > 0 || self.message.failing_since.is_some() || self.panics > 0;
-        // A version of its own keeps it apart from other batches: if work on it panics, no other batch is to blame.
+        // A version of its own keeps it apart from other batches: if work on it panics, or if the connection is blamed for
+        // it again, no other batch suffers from that.
         let version: Arc<str> = match suspicious {
             true => format!("{} {}", self.connection.version, self.key).into(),
             false => self.connection.version.as_str().into(),

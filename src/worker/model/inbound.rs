@@ -38,6 +38,9 @@ pub(in crate::worker) struct InboundMessage {
     pub(in crate::worker) suspect: bool,
     /// Whether its row on the shelf carries no batch id, and is removed when the batch gets a row of its own.
     pub(in crate::worker) nameless: bool,
+    /// When it was shelved because the connection was blamed for it, in milliseconds on the store's clock, and the version
+    /// of that connection.
+    pub(in crate::worker) blamed: Option<(i64, String)>,
     /// Whether it is retried, by the worker or by a person.
     pub(in crate::worker) again: bool,
 }
@@ -61,6 +64,7 @@ impl InboundMessage {
             lease: None,
             suspect: false,
             nameless: false,
+            blamed: None,
             again: false,
         }
     }

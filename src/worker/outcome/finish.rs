@@ -11,7 +11,7 @@ use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::shelving;
-use crate::worker::outcome::reasons::{first_refusal, reason_of_outcome};
+use crate::worker::outcome::reasons::{reason_of_outcome, what_is_missing};
 
 /// Stores a batch in a terminal state, together with a change; on return it is stored.
 pub(in crate::worker) async fn finish(
@@ -24,7 +24,7 @@ pub(in crate::worker) async fn finish(
     let now = context.store.now();
     let mut record = batch.record.clone();
     record.settle(state, now);
-    let detail = reason.and_then(|_| first_refusal(batch));
+    let detail = reason.and_then(|_| what_is_missing(batch));
     let input = EventInput { source: &batch.source, now: context.clock.now(), reason, detail: detail.as_deref() };
     change.events.extend(event::of_settlement(&record, &input));
     match reason {

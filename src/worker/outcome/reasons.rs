@@ -2,6 +2,7 @@
 
 use crate::batch::Reason;
 use crate::batch::ledger::{BatchState, CaseState};
+use crate::batch::verdict::blame::listed;
 use crate::worker::model::ActiveBatch;
 
 /// Returns why a batch that reached a terminal state is not complete; `None` when it is.
@@ -22,23 +23,25 @@ pub(in crate::worker) fn reason_of_outcome(batch: &ActiveBatch, state: BatchStat
     }
 }
 
-/// Describes the first case that was not created.
-pub(in crate::worker) fn first_refusal(batch: &ActiveBatch) -> Option<String> {
-    batch.record.cases.iter().find_map(|case| match &case.state {
-        CaseState::Refused(refusal) => {
-            let said = refusal.said.first().map(|said| format!(": {}: {}", said.field, said.message));
-            Some(format!("case {}{}", case.key, said.unwrap_or_default()))
+/// Describes the cases that were not created: the first one that is not found, and all that were refused, with their
+/// fields.
+pub(in crate::worker) fn what_is_missing(batch: &ActiveBatch) -> Option<String> {
+    let cases = || batch.record.cases.iter();
+    let lost = cases().find(|case| case.state == CaseState::Lost).map(|case| match case.rejected_unclear() {
+        Some(status) => format!("case {}: Testmo answered {status}", case.key),
+        None if batch.candidates.is_empty() => format!("case {} is not found in Testmo", case.key),
+        None => format!("case {} is not found in Testmo; possible matches are {:?}", case.key, batch.candidates),
+    });
+    let mut refused = cases().enumerate().filter_map(|(position, case)| match &case.state {
+        CaseState::Refused(refusal) => Some((position, case.key.as_str(), refusal.said.as_slice())),
+        CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Lost => {
+            None
         }
-        CaseState::Lost if case.rejected_unclear().is_some() => {
-            let status = case.rejected_unclear().unwrap_or_default();
-            Some(format!("case {}: Testmo answered {status}", case.key))
-        }
-        CaseState::Lost if batch.candidates.is_empty() => Some(format!("case {} is not found in Testmo", case.key)),
-        CaseState::Lost => {
-            Some(format!("case {} is not found in Testmo; possible matches are {:?}", case.key, batch.candidates))
-        }
-        CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) => None,
-    })
+    });
+    let first = refused.next();
+    let refused = first.map(|first| listed(std::iter::once(first).chain(refused)));
+    let parts: Vec<String> = [lost, refused].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// Returns the reason that all refused cases share, if it says more than that Testmo refused them.

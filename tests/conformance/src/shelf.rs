@@ -16,6 +16,7 @@ cases! {
     ($) shelf_cases in shelf:
     tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for,
     a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified_or_it_is_verified_again,
+    a_batch_over_which_its_connection_failed_comes_back_after_those_that_only_wait_for_it,
     batches_that_wait_for_a_time_are_due_in_order_of_arrival,
     no_more_is_leased_once_the_bodies_reach_a_size,
     suspects_are_leased_one_at_a_time_and_counted,
@@ -84,6 +85,21 @@ async fn a_batch_that_waits_for_a_connection_is_due_once_another_one_is_verified
     let off = Commit { unshelve: Some((again[0].id.0, again[0].generation)), ..Commit::default() };
     f.store().commit(off.into()).await.unwrap();
     assert!(!is_shelved(again[0].id).await);
+}
+
+async fn a_batch_over_which_its_connection_failed_comes_back_after_those_that_only_wait_for_it(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    for (batch, arrived_at, parks) in [("bad", 1, 1), ("late", 30, 0), ("early", 20, 0), ("worse", 2, 7)] {
+        let shelve = Shelving { arrived_at, parks, ..shelving(batch, ShelvedUntil::Connection) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    }
+    f.connect(&connection("v2", true)).await;
+    let lease = async |most| {
+        let leased = f.store().lease_due("w", HOUR, &[(tenant(), most)], usize::MAX).await.unwrap();
+        leased.iter().map(|row| row.content.arrived_at).collect::<Vec<_>>()
+    };
+    assert_eq!(lease(3).await, [20, 30, 1]);
+    assert_eq!(lease(3).await, [2]);
 }
 
 async fn batches_that_wait_for_a_time_are_due_in_order_of_arrival(f: &dyn Subject) {

@@ -63,7 +63,7 @@ async fn a_connection_that_fails_when_it_is_set_is_verified_again_unless_its_key
         (Reason::WrongHost, 1),
         (Reason::Throttled, 1),
         (Reason::KeyRefused, 0),
-        (Reason::ConnectionRejected, 0),
+        (Reason::ConnectionRejected, 1),
     ]
     .into_iter()
     .enumerate()

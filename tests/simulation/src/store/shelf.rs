@@ -134,7 +134,8 @@ impl Tables {
         for (tenant, most) in asks {
             let is_meant = |row: &ShelfRow| tenant_of(&row.content.identity) == Some(tenant) && self.is_due(row, now);
             let meant = self.shelf.iter().filter(|(_, row)| is_meant(row));
-            let mut ids: Vec<(i64, i64)> = meant.map(|(id, row)| (row.content.arrived_at, *id)).collect();
+            let order = |row: &ShelfRow| (row.content.goes_last(), row.content.arrived_at);
+            let mut ids: Vec<((bool, i64), i64)> = meant.map(|(id, row)| (order(row), *id)).collect();
             ids.sort_unstable();
             ids.truncate(usize::try_from(*most).unwrap_or(usize::MAX));
             for (_, id) in ids {
@@ -143,7 +144,7 @@ impl Tables {
                 leased.push(row);
             }
         }
-        leased.sort_by_key(|row| (row.content.arrived_at, row.id));
+        leased.sort_by_key(|row| (row.content.goes_last(), row.content.arrived_at, row.id));
         leased
     }
 

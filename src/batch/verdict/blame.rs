@@ -1,0 +1,239 @@
+//! Decides who has to act on the fields that Testmo refused: the generator, for its case, or the tenant, for the
+//! connection.
+//!
+//! Only the record of who supplied a field decides, and what the same batch supplies. What else was in the request does
+//! not count, so a batch has the same outcome whatever it was sent with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::batch::message::text::excerpt;
+use crate::batch::render::RenderedCase;
+use crate::batch::render::provenance::Supplier;
+use crate::batch::verdict::answer::{FieldRefusal, Refusals};
+
+/// The most characters of a list of refused fields.
+const LONGEST_LIST: usize = 1_500;
+/// The most characters of one refused field in such a list.
+const LONGEST_FIELD: usize = 300;
+
+/// The refused fields of a request, by who has to act and by the position of the case in the request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Blame {
+    /// Cases that are refused for nothing but what they supply, with all of it.
+    pub cases: BTreeMap<usize, Vec<FieldRefusal>>,
+    /// Cases that cannot be created before the connection is corrected, with what it has to supply.
+    pub connection: BTreeMap<usize, Vec<FieldRefusal>>,
+}
+
+/// Who has to act on a refused field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// The generator: the case is refused.
+    Case,
+    /// The tenant: the connection has to be corrected.
+    Connection,
+}
+
+impl Refusals {
+    /// Attributes the refused fields of the cases that were sent; `None` if no such case is named. `accepted` has the
+    /// names of fields that Testmo has accepted over this connection before; see
+    /// [`Provenance::name_of`](crate::batch::render::provenance::Provenance::name_of).
+    pub fn blame(&self, sent: &[&RenderedCase], accepted: &BTreeSet<String>) -> Option<Blame> {
+        let mut blame = Blame::default();
+        for (index, said) in self.entries.range(..sent.len()) {
+            let of_connection =
+                |refused: &&FieldRefusal| party(sent[*index], &refused.field, accepted) == Party::Connection;
+            let faults: Vec<FieldRefusal> = said.iter().filter(of_connection).cloned().collect();
+            if faults.is_empty() {
+                blame.cases.insert(*index, said.clone());
+            } else {
+                blame.connection.insert(*index, faults);
+            }
+        }
+        (blame != Blame::default()).then_some(blame)
+    }
+}
+
+/// Returns who has to act on one refused field of a case, named as in Testmo's errors; empty if only the case is named.
+pub fn party(case: &RenderedCase, field: &str, accepted: &BTreeSet<String>) -> Party {
+    let (column, part) = field.split_once('.').unwrap_or((field, ""));
+    let provenance = &case.provenance;
+    match provenance.origin(column) {
+        Some(origin) if origin.value != Supplier::Case => Party::Connection,
+        Some(origin) if origin.field == Supplier::Case => Party::Case,
+        // Somebody else chose the field for a text of the case.
+        Some(_) => match part.rsplit('.').next() {
+            Some("integration_id" | "connection_project_id") => Party::Connection,
+            Some("") | None if !accepted.contains(&provenance.name_of(column)) => Party::Connection,
+            Some(_) | None => Party::Case,
+        },
+        // The case lacks the field. Where others of its batch have it, the generator knows it.
+        None if provenance.is_supplied_in_batch(column) => Party::Case,
+        None if can_be_mapped(column) => Party::Connection,
+        None => Party::Case,
+    }
+}
+
+/// Returns whether a connection can be set up to fill a field that a case lacks.
+fn can_be_mapped(column: &str) -> bool {
+    column.starts_with("custom_") || matches!(column, "template_id" | "state_id" | "tags")
+}
+
+/// Lists refused fields for people: each case by its key and its position in its batch, from 1.
+pub fn listed<'a>(cases: impl IntoIterator<Item = (usize, &'a str, &'a [FieldRefusal])>) -> String {
+    let mut list = String::new();
+    let mut left_out = 0_usize;
+    for (position, key, said) in cases {
+        let fields: Vec<String> = said.iter().map(|one| excerpt(&one.to_string(), LONGEST_FIELD)).collect();
+        let separator = if list.is_empty() { "" } else { "; " };
+        let one = format!("{separator}case {key} (number {} of the batch): {}", position + 1, fields.join(", "));
+        if list.is_empty() || list.chars().count() + one.chars().count() <= LONGEST_LIST {
+            list.push_str(&excerpt(&one, LONGEST_LIST));
+        } else {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        list.push_str(&format!("; and {left_out} more cases"));
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::batch::message::decode::decode;
+    use crate::batch::render::mapping::Mapping;
+    use crate::batch::render::render;
+
+    fn rendered(cases: &Value, mapping: &Value) -> Vec<RenderedCase> {
+        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+            "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
+        let mapping: Mapping = serde_json::from_value(mapping.clone()).unwrap();
+        render(&decode(message.to_string().as_bytes()).unwrap(), &mapping)
+    }
+
+    fn refusals(entries: &[(usize, &[&str])]) -> Refusals {
+        let one = |field: &&str| FieldRefusal { field: (*field).into(), message: "m".into() };
+        let entries = entries.iter().map(|(index, fields)| (*index, fields.iter().map(one).collect()));
+        Refusals { entries: entries.collect(), whole: vec![] }
+    }
+
+    #[test]
+    fn who_supplied_a_field_has_to_act_on_it() {
+        let full = json!({"name": "n", "description": "d", "preconditions": "p", "priority": "high", "tags": ["a"],
+            "issues": ["S-1"], "estimate_seconds": 60, "steps": [{"action": "a"}],
+            "fields": {"custom_own": 1, "custom_set": 1}});
+        let mapping = json!({"template_id": 2, "state_id": 4, "integration_id": 1, "estimate": true,
+            "fixed": {"custom_set": 2, "custom_fixed": 3}});
+        let (case, connection) = (Party::Case, Party::Connection);
+        for (field, expected) in [
+            ("", case),
+            ("name", case),
+            ("tags", case),
+            ("tags.0", case),
+            ("estimate", case),
+            ("custom_own", case),
+            ("custom_own.0", case),
+            ("custom_steps.0.text1", case),
+            ("issues.0.display_id", case),
+            ("odd", case),
+            ("folder_id", connection),
+            ("template_id", connection),
+            ("state_id", connection),
+            ("custom_set", connection),
+            ("custom_fixed", connection),
+            ("custom_fixed.0", connection),
+            ("custom_priority", connection),
+            ("custom_steps", connection),
+            ("custom_description", connection),
+            ("custom_preconditions", connection),
+            ("issues", connection),
+            ("issues.0.integration_id", connection),
+            ("issues.0.connection_project_id", connection),
+            ("custom_required", connection),
+        ] {
+            let cases = rendered(&json!([full]), &mapping);
+            assert_eq!(party(&cases[0], field, &BTreeSet::new()), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_testmo_has_accepted_before_is_refused_for_the_text_in_it() {
+        let case = json!({"name": "n", "description": "d", "priority": "high", "issues": ["S-1"]});
+        let cases = rendered(&json!([case]), &json!({"template_id": 2, "integration_id": 1}));
+        let accepted: BTreeSet<String> = cases[0].provenance.chosen_fields().collect();
+        assert_eq!(accepted, ["custom_description@2", "issues@2"].map(str::to_owned).into());
+        for (field, expected) in [
+            ("custom_description", Party::Case),
+            ("issues", Party::Case),
+            ("custom_priority", Party::Connection),
+            ("template_id", Party::Connection),
+        ] {
+            assert_eq!(party(&cases[0], field, &accepted), expected, "{field}");
+        }
+        let other = rendered(&json!([case]), &json!({"template_id": 3}));
+        assert_eq!(party(&other[0], "custom_description", &accepted), Party::Connection, "in another template");
+    }
+
+    #[test]
+    fn a_field_that_a_case_lacks_is_the_generators_only_if_its_batch_has_the_field() {
+        let with = json!({"name": "n", "priority": "critical", "tags": ["a"], "fields": {"custom_own": 1}});
+        let mapping = json!({"priority": {"column": "custom_p", "values": {"low": 3}}, "batch_tag": false});
+        let party_of = |cases: &Value, field: &str| party(&rendered(cases, &mapping)[0], field, &BTreeSet::new());
+        let without = json!({"name": "n"});
+        for field in ["custom_own", "tags"] {
+            assert_eq!(party_of(&json!([without, with]), field), Party::Case, "{field}");
+            assert_eq!(party_of(&json!([without]), field), Party::Connection, "{field}");
+        }
+        for first in [&with, &without] {
+            // No case of the batch can supply what the mapping leaves out.
+            assert_eq!(party_of(&json!([first, with]), "custom_p"), Party::Connection);
+        }
+        let alone = json!([{"name": "n", "estimate_seconds": 5, "issues": ["S-1"]}]);
+        for (cases, expected) in [(&alone, Party::Connection), (&json!([without]), Party::Case)] {
+            assert_eq!(party_of(cases, "estimate"), expected);
+            assert_eq!(party_of(cases, "issues"), expected);
+        }
+    }
+
+    #[test]
+    fn tags_are_the_connections_where_the_case_has_none() {
+        for (tags, expected) in [(json!(["smoke"]), Party::Case), (json!(["→"]), Party::Connection)] {
+            let cases = rendered(&json!([{"name": "n", "tags": tags}]), &json!({}));
+            assert_eq!(party(&cases[0], "tags", &BTreeSet::new()), expected);
+        }
+    }
+
+    #[test]
+    fn each_case_is_attributed_by_its_own_fields_whatever_else_was_sent() {
+        let mistyped = json!({"name": "n", "fields": {"custom_rsik": 1}});
+        let cases = rendered(&json!([mistyped, mistyped, mistyped]), &json!({"template_id": 2}));
+        let sent: Vec<&RenderedCase> = cases.iter().collect();
+        let all = [&["custom_rsik"][..], &["custom_rsik", "template_id"], &["tags"]];
+        let refused: Vec<(usize, &[&str])> = all.into_iter().enumerate().collect();
+        let blame = refusals(&refused).blame(&sent, &BTreeSet::new()).unwrap();
+        assert_eq!(blame.cases, refusals(&refused[..1]).entries);
+        let of_connection = refusals(&[(1, &["template_id"]), (2, &["tags"])]);
+        assert_eq!(blame.connection, of_connection.entries, "all that the connection has to supply");
+        assert_eq!(refusals(&[(3, &["tags"])]).blame(&sent, &BTreeSet::new()), None, "no case that was sent");
+        assert_eq!(Refusals::default().blame(&sent, &BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn a_list_names_cases_by_key_and_number_with_all_their_fields() {
+        let said = |fields: &[&str]| -> Vec<FieldRefusal> {
+            fields.iter().map(|field| FieldRefusal { field: (*field).into(), message: "m".into() }).collect()
+        };
+        let (two, none) = (said(&["tags", "name"]), said(&[""]));
+        assert_eq!(
+            listed([(2, "TC-7", &two[..]), (3, "#4", &none[..])]),
+            "case TC-7 (number 3 of the batch): tags: m, name: m; case #4 (number 4 of the batch): m"
+        );
+        let long = vec![FieldRefusal { field: "f".into(), message: "x".repeat(500) }; 50];
+        let list = listed((0..1_000).map(|n| (n, "k", &long[..])));
+        assert!(list.chars().count() < LONGEST_LIST + 50 && list.ends_with("; and 999 more cases"), "{list}");
+    }
+}
