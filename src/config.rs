@@ -15,7 +15,7 @@ use config::{Environment, File, FileFormat, Map, Value};
 pub use self::sections::{
     Amqp, Config, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };
-pub use self::url::redacted;
+pub use self::url::{SecretUrl, redacted};
 
 /// Every configuration key with its default and its meaning.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");

@@ -111,6 +111,7 @@ fn of_testmo(testmo: &Testmo, key: &str) -> Option<String> {
     let value = match key {
         "allowed_hosts" => json!(testmo.allowed_hosts).to_string(),
         "allowed_insecure_origins" => json!(testmo.allowed_insecure_origins).to_string(),
+        "proxy" => text(&testmo.proxy.to_string()),
         "connect_timeout" => time(testmo.connect_timeout),
         "request_timeout" => time(testmo.request_timeout),
         "reconcile_delay_answered" => time(testmo.reconcile_delay_answered),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::url::{file_of, is_server, read_store_url, redacted};
+use super::url::{SecretUrl, file_of, is_server, read_store_url, redacted};
 
 /// A checked configuration; `config/default.toml` documents every field.
 #[derive(Clone, Debug)]
@@ -81,6 +81,7 @@ pub struct Keys {
 pub struct Testmo {
     pub allowed_hosts: Vec<String>,
     pub allowed_insecure_origins: Vec<String>,
+    pub proxy: SecretUrl,
     pub connect_timeout: Duration,
     pub request_timeout: Duration,
     pub reconcile_delay_answered: Duration,
@@ -265,6 +266,7 @@ fn read_testmo(r: &mut Reader<'_>) -> Testmo {
     Testmo {
         allowed_hosts: r.list("testmo.allowed_hosts"),
         allowed_insecure_origins: r.list("testmo.allowed_insecure_origins"),
+        proxy: read_proxy(r),
         connect_timeout: r.time("testmo.connect_timeout", longest.clone()),
         request_timeout: r.time("testmo.request_timeout", longest.clone()),
         reconcile_delay_answered: r.time("testmo.reconcile_delay_answered", longest.clone()),
@@ -274,6 +276,15 @@ fn read_testmo(r: &mut Reader<'_>) -> Testmo {
         claim_margin: r.time("testmo.claim_margin", longest),
         max_response_bytes: r.whole("testmo.max_response_bytes", 100_000..=1_073_741_824),
     }
+}
+
+fn read_proxy(r: &mut Reader<'_>) -> SecretUrl {
+    let url = r.text("testmo.proxy");
+    let is_proxy = |url: &str| url::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host());
+    if !url.is_empty() && !is_proxy(&url) {
+        r.problem("testmo.proxy", "empty, or an address such as http://user:password@proxy:3128");
+    }
+    SecretUrl::new(url)
 }
 
 fn read_retry(r: &mut Reader<'_>) -> Retry {

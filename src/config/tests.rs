@@ -101,6 +101,9 @@ fn no_password_is_ever_printed() {
         assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
         assert!(!format!("{config:?}").contains("hunter2"));
     }
+    let config = load_with(&[("COURIER_TESTMO__PROXY", "http://u:hunter2@proxy:3128")]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(config.testmo.proxy.to_string(), "http://u:***@proxy:3128/");
     let problems_found = problems(&[("DATABASE_URL", "mysql://u:hunter2@h/d")]);
     assert_eq!(
         problems_found,

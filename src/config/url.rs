@@ -1,5 +1,7 @@
 //! Reads the store's URL, and hides the passwords in URLs.
 
+use std::fmt;
+
 use super::reader::Reader;
 
 /// What an SQLite store's URL begins with.
@@ -44,6 +46,33 @@ pub(super) fn file_of(url: &str) -> Option<(&str, &str)> {
 /// Whether a store's URL names a database on a server.
 pub(super) fn is_server(url: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// A URL that may contain a password, which it does not print.
+#[derive(Clone)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    pub(super) fn new(url: String) -> Self {
+        Self(url)
+    }
+
+    /// Returns the URL with its password; empty if there is none.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { f.write_str(&redacted(&self.0)) }
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Returns a URL with its passwords, if any, replaced by stars; PostgreSQL takes some among the parameters, too.

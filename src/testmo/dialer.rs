@@ -20,6 +20,7 @@ use url::Url;
 use super::address::Origin;
 use super::connection::{Connection, Stream};
 use super::metered::Metered;
+use super::proxy::Proxy;
 use super::resolver::{ResolveError, resolve};
 use super::sockets::{Slot, Sockets};
 use crate::batch::verdict::answer::ApiError;
@@ -48,6 +49,7 @@ pub(super) struct Dialer {
     tls: TlsConnector,
     time_limit: Duration,
     sockets: Sockets,
+    proxy: Option<Proxy>,
 }
 
 impl Endpoint {
@@ -66,10 +68,10 @@ impl Endpoint {
 }
 
 impl Dialer {
-    pub(super) fn new(time_limit: Duration, sockets: Sockets) -> Result<Self, rustls::Error> {
+    pub(super) fn new(time_limit: Duration, sockets: Sockets, proxy: Option<Proxy>) -> Result<Self, rustls::Error> {
         let mut tls = ClientConfig::with_platform_verifier()?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), time_limit, sockets })
+        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), time_limit, sockets, proxy })
     }
 
     /// Opens a connection in a slot. Whatever fails here, nothing of a request was sent.
@@ -83,10 +85,18 @@ impl Dialer {
     async fn dial_patiently(&self, endpoint: &Endpoint, slot: &Slot) -> Result<Connection, ApiError> {
         // What cannot be a name in DNS is not known there.
         let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| ApiError::UnknownHost)?;
-        let found = resolve(&endpoint.host, endpoint.port, !endpoint.is_listed, slot).await;
-        let addresses = found.map_err(resolve_trouble)?;
-        let (stream, slot) = connect(addresses, slot, &self.sockets).await.map_err(|error| socket_trouble(&error))?;
+        let found = match &self.proxy {
+            None => resolve(&endpoint.host, endpoint.port, !endpoint.is_listed, slot).await,
+            // The name of the host is resolved beyond the proxy.
+            Some(proxy) => resolve(&proxy.host, proxy.port, false, slot).await,
+        };
+        let addresses = found.map_err(|error| resolve_trouble(error, self.proxy.as_ref()))?;
+        let (mut stream, slot) =
+            connect(addresses, slot, &self.sockets).await.map_err(|error| socket_trouble(&error))?;
         keep_alive(&stream).map_err(|error| socket_trouble(&error))?;
+        if let Some(proxy) = &self.proxy {
+            proxy.open_tunnel(&mut stream, &endpoint.host, endpoint.port).await?;
+        }
         let (stream, gauge) = Metered::new(stream);
         let stream: Box<dyn Stream> = if endpoint.is_tls {
             Box::new(self.tls.connect(name, stream).await.map_err(|error| tls_trouble(&error))?)
@@ -137,11 +147,14 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn resolve_trouble(error: ResolveError) -> ApiError {
+fn resolve_trouble(error: ResolveError, proxy: Option<&Proxy>) -> ApiError {
     // The system's resolver reports a missing descriptor as an unknown name, or as a failure of the name server.
     let own = || own_trouble().map(|error| ApiError::NoSocket(error.to_string()));
     match error {
-        ResolveError::Unknown => own().unwrap_or(ApiError::UnknownHost),
+        ResolveError::Unknown => own().unwrap_or_else(|| match proxy {
+            Some(proxy) => ApiError::Unreachable(format!("the host name of {proxy} is unknown: check testmo.proxy")),
+            None => ApiError::UnknownHost,
+        }),
         ResolveError::NoAnswer(_) => own().unwrap_or_else(|| ApiError::Unreachable(error.to_string())),
         ResolveError::NotPublic(_) => ApiError::AddressRefused(error.to_string()),
     }

@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::dialer::{Dialer, Endpoint};
 use super::metered::RequestStart;
 use super::pool::Pool;
+use super::proxy::Proxy;
 use super::sockets::Sockets;
 use super::transport::{Access, Call, Transport};
 use crate::batch::verdict::answer::ApiError;
@@ -40,7 +41,7 @@ impl Http {
     pub(super) fn new(config: &config::Testmo, clock: Clock, most_sockets: usize) -> Result<Self, rustls::Error> {
         let sockets = Sockets::new(most_sockets);
         Ok(Self {
-            dialer: Dialer::new(config.connect_timeout, sockets.clone())?,
+            dialer: Dialer::new(config.connect_timeout, sockets.clone(), Proxy::of(config.proxy.as_str()))?,
             pool: Pool::new(sockets),
             clock,
             time_limit: config.request_timeout,

@@ -14,6 +14,7 @@ mod http;
 mod metered;
 mod pages;
 mod pool;
+mod proxy;
 mod refusal;
 mod resolver;
 mod sockets;
