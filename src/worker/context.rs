@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::model::{Backlogs, SlowTrials};
+use super::model::{Backlogs, SlowTrials, Troubles};
 use super::room::ReadingRoom;
 use super::stop::Stop;
 use super::turns::Turns;
@@ -33,6 +33,8 @@ pub(super) struct WorkerContext {
     pub(super) reading: ReadingRoom,
     /// Accounts in which suspects take long.
     pub(super) slow_trials: SlowTrials,
+    /// Accounts that fail.
+    pub(super) troubles: Troubles,
     /// Batches of each tenant that wait on the shelf for room.
     pub(super) backlogs: Backlogs,
     /// Notified when there is room for batches from the shelf.

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::account::Signal;
 use crate::batch::verdict::answer::ApiError;
-use crate::batch::verdict::signal_of;
+use crate::batch::verdict::{reason_of, signal_of};
 use crate::batch::{Reason, TenantId};
 use crate::store::StoreError;
 use crate::store::accounts::{AccountObservation, Pause, Permit};
@@ -57,7 +57,7 @@ async fn take_permit(
                 let wait = wait.max(SHORTEST_WAIT);
                 let is_soon = Instant::now() + wait <= until;
                 if !is_soon || timeout(wait, context.stop.draining().cancelled()).await.is_ok() {
-                    feedback.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
+                    note_wait(context, access.origin.as_str(), Pause { wait, broken }, feedback);
                     return Ok(Some(NextStep::NextTurn));
                 }
             }
@@ -69,7 +69,7 @@ async fn take_permit(
                 }
             }
             Permit::Probe => {
-                feedback.close(AFTER_PROBE, Reason::ServerError);
+                note_wait(context, access.origin.as_str(), Pause { wait: AFTER_PROBE, broken: true }, feedback);
                 return Ok(Some(NextStep::NextTurn));
             }
             Permit::Paused => return Ok(Some(NextStep::Paused)),
@@ -136,17 +136,40 @@ async fn probe(context: &WorkerContext, access: &Access, feedback: &mut PushFeed
         Some(Signal::Answered) => Signal::ProbeAnswered,
         Some(signal) => signal,
     };
+    note_end(context, access.origin.as_str(), signal, end.as_ref().err());
     tracing::info!(account = %access.origin, ?signal, "an account with an open circuit breaker was probed");
     match signal {
         Signal::Throttled(wait) => {
             context.metrics.rate_limited_responses.inc();
             feedback.close(wait, Reason::Throttled);
         }
-        Signal::ProbeFailed => feedback.close(AFTER_PROBE, Reason::ServerError),
+        Signal::ProbeFailed => {
+            note_wait(context, access.origin.as_str(), Pause { wait: AFTER_PROBE, broken: true }, feedback);
+        }
         Signal::Answered | Signal::ProbeAnswered | Signal::Slow | Signal::Failed | Signal::IdsDisordered => {}
     }
     report(context, access, signal).await?;
     Ok(signal == Signal::ProbeAnswered)
+}
+
+/// Notes that nothing is sent to an account for a time.
+pub(super) fn note_wait(context: &WorkerContext, account: &str, pause: Pause, feedback: &mut PushFeedback) {
+    if pause.broken {
+        context.troubles.closed(account, context.store.now());
+    }
+    feedback.close(pause.wait, if pause.broken { Reason::ServerError } else { Reason::Throttled });
+}
+
+/// Notes what the end of a request showed of its account.
+pub(super) fn note_end(context: &WorkerContext, account: &str, signal: Signal, error: Option<&ApiError>) {
+    match (signal, error) {
+        (Signal::Answered | Signal::Slow | Signal::Throttled(_), _) => context.troubles.ended(account),
+        (Signal::Failed | Signal::ProbeFailed, Some(error)) => {
+            context.troubles.failed(account, reason_of(error), error.to_string(), context.store.now());
+        }
+        // An answered probe does not show that create requests are answered, too.
+        (Signal::Failed | Signal::ProbeFailed | Signal::ProbeAnswered | Signal::IdsDisordered, _) => {}
+    }
 }
 
 /// Stores what an answer showed of an account.

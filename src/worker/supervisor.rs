@@ -22,7 +22,7 @@ use super::maintenance::key_expiry::report_expiring_keys;
 use super::maintenance::late_duplicates::check_late_duplicates;
 use super::maintenance::prune::prune;
 use super::maintenance::reverify::reverify;
-use super::model::{Backlogs, SlowTrials};
+use super::model::{Backlogs, SlowTrials, Troubles};
 use super::outbox::{FAREWELL, RELAY_CAPACITY, relay};
 use super::reconciliation::memory::ReconcileMemory;
 use super::room::ReadingRoom;
@@ -194,6 +194,7 @@ fn context_of(
         client,
         holder,
         slow_trials: SlowTrials::default(),
+        troubles: Troubles::default(),
         backlogs: Backlogs::default(),
         shelf_wanted: Arc::new(Notify::new()),
         outbox_wanted: Arc::new(Notify::new()),

@@ -10,15 +10,14 @@ use super::send::send;
 use super::share::{Request, Share, share_of, take_over};
 use super::state::Delivery;
 use super::unsent::release_unanswered;
-use crate::batch::{BatchKey, Reason};
+use crate::batch::BatchKey;
 use crate::guard::may_panic;
 use crate::store::StoreError;
-use crate::store::accounts::Pause;
 use crate::store::ledger::{Claim, ClaimOutcome, StoredBatch};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{LaneUpdate, NextStep, PushFeedback};
-use crate::worker::permit::check_rate_limit;
+use crate::worker::permit::{check_rate_limit, note_wait};
 use crate::worker::store_retry::STORE_PAUSE;
 
 /// Claims the cases, sends them in one request, and records the outcome.
@@ -82,8 +81,8 @@ async fn not_granted(
             feedback.updates.push(LaneUpdate::Full(limit));
             NextStep::NextTurn
         }
-        ClaimOutcome::Wait(Pause { wait, broken }) => {
-            feedback.close(wait, if broken { Reason::ServerError } else { Reason::Throttled });
+        ClaimOutcome::Wait(pause) => {
+            note_wait(&delivery.context, connection.access.origin.as_str(), pause, feedback);
             NextStep::NextTurn
         }
         ClaimOutcome::Probe => {

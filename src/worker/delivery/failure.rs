@@ -16,7 +16,7 @@ use crate::worker::context::WorkerContext;
 use crate::worker::delivery::job::Part;
 use crate::worker::delivery::reads::is_answered_everywhere;
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
-use crate::worker::permit::{check_rate_limit, report};
+use crate::worker::permit::{check_rate_limit, note_end, report};
 
 /// Decides what follows a failed call that was no create request.
 pub(super) async fn call_failed(
@@ -27,6 +27,7 @@ pub(super) async fn call_failed(
     feedback: &mut PushFeedback,
 ) -> Result<NextStep, StoreError> {
     if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(error)) {
+        note_end(context, batch.account(), signal, Some(error));
         report(context, &batch.connection.access, signal).await?;
     }
     let detail = Some(error.to_string());

@@ -89,6 +89,7 @@ async fn retry(
     pause: Duration,
 ) -> Result<Disposition, StoreError> {
     batch.tries += 1;
+    batch.failure = Some((reason, detail.clone()));
     let (now, limits, pause) = (context.store.now(), patience_limits(context), pause.max(least));
     // Other suspects wait for this one only while it is soon tried again.
     let is_over = batch.trial().is_some_and(|trial| trial.outlasts(pause, Instant::now()));

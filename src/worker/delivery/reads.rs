@@ -8,7 +8,7 @@ use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, signal_of};
 use crate::store::StoreError;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, PushFeedback};
-use crate::worker::permit::{check_rate_limit, report};
+use crate::worker::permit::{check_rate_limit, note_end, report};
 
 /// How a connection answers requests that create nothing.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +71,7 @@ async fn read_outcome(
 ) -> Result<Reads, StoreError> {
     let Err(error) = end else { return Ok(Reads::Succeed) };
     if let Some(signal @ (Signal::Throttled(_) | Signal::Failed)) = signal_of(Some(&error)) {
+        note_end(context, batch.account(), signal, Some(&error));
         report(context, &batch.connection.access, signal).await?;
     }
     if let ApiError::Throttled { retry_after } = error {

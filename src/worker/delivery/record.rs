@@ -21,7 +21,7 @@ use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::outcome::finish::finish;
 use crate::worker::outcome::reasons::reason_of_outcome;
-use crate::worker::permit::observation;
+use crate::worker::permit::{note_end, observation};
 
 /// How a request ended.
 pub(super) struct RequestEnd<'a> {
@@ -93,6 +93,9 @@ fn apply_to_all<'s, 'p>(
     let ids = span(result.iter().flatten().flatten().copied());
     let ended = PushEnded { push: push.clone(), answer, ids };
     let signal = signal_of(result.as_ref().err());
+    if let Some(signal) = signal {
+        note_end(&delivery.context, connection.access.origin.as_str(), signal, result.as_ref().err());
+    }
     // One batch is enough to report what the answer shows of the account.
     let mut observation = signal.map(|signal| observation(&delivery.context, &connection.access, signal));
     let sent = shares.iter().map(|share| share.positions.len()).sum();

@@ -73,11 +73,18 @@ impl Background {
     }
 
     /// Shelves a batch for `wait`, whose turn is expected after `expected`.
-    pub(super) fn shelve(&self, batch: Box<ActiveBatch>, reason: Reason, wait: Duration, expected: Duration) {
+    pub(super) fn shelve(
+        &self,
+        batch: Box<ActiveBatch>,
+        reason: Reason,
+        detail: Option<String>,
+        wait: Duration,
+        expected: Duration,
+    ) {
         let (context, commands) = (self.context.clone(), self.commands.clone());
         self.spawn(async move {
             let (until, expected) = (ShelvedUntil::After(wait), ShelvedUntil::After(expected));
-            let parking = park_expecting(&context, &batch, reason, None, until, expected);
+            let parking = park_expecting(&context, &batch, reason, detail, until, expected);
             let (batch, disposition) = match unit(&context, Task::Dispatcher, &batch.key, parking).await {
                 Ok(()) => (batch, Disposition::Shelved),
                 Err(error) => held_up(&context, batch, error).await,

@@ -13,6 +13,7 @@ use super::command::{DispatcherCommand, View};
 use super::in_flight::{AckTarget, InFlight};
 use super::limits::limits;
 use super::report;
+use super::set_aside::cause_of;
 use super::shed::Shed;
 use crate::account::Signal;
 use crate::batch::{Reason, TenantId};
@@ -136,11 +137,11 @@ impl Dispatcher {
         }
         let (tenant, is_suspect) = (&batch.key.batch.tenant, batch.message.suspect);
         if is_paused(&self.overrides, &batch) {
-            self.shelve(batch, Reason::Paused, PAUSED);
+            self.shelve_paused(batch);
         } else if from_broker && self.shed.holds(tenant) {
             // Older batches of the tenant are on the shelf, so this one queues there.
             self.shed.joined(tenant);
-            self.shelve(batch, Reason::NoRoom, Duration::ZERO);
+            self.set_aside(batch, Duration::ZERO);
         } else {
             let account: Arc<str> = batch.account().into();
             // A suspect keeps all others waiting, so it is next in its tenant's queue.
@@ -165,7 +166,7 @@ impl Dispatcher {
         }
         let overrides = &self.overrides;
         for (batch, _) in self.lanes.remove(Instant::now(), |batch| is_paused(overrides, batch)) {
-            self.shelve(batch, Reason::Paused, PAUSED);
+            self.shelve_paused(batch);
         }
     }
 
@@ -253,8 +254,7 @@ impl Dispatcher {
                 self.background.postpone(&batch.key, self.in_flight.release(&batch.key));
             } else {
                 // It has been tried, and is retried like other batches that failed.
-                let reason = self.closed_for.get(batch.account()).copied().unwrap_or(Reason::NoRoom);
-                self.shelve(batch, reason, wait);
+                self.set_aside(batch, wait);
             }
         }
     }
@@ -295,16 +295,12 @@ impl Dispatcher {
     /// Shelves batches that cannot be sent soon, so that the prefetch window has room for others.
     fn shed_overflow(&mut self, account: &Arc<str>) {
         for (batch, wait) in self.lanes.surplus(account, Instant::now()) {
-            let reason = match self.closed_for.get(account) {
-                Some(reason) if !wait.is_zero() => *reason,
-                Some(_) | None => Reason::NoRoom,
-            };
             if batch.message.failing_since.is_some() {
                 self.shed.add_retry(wait);
             } else {
                 self.shed.add(&batch.key.batch.tenant);
             }
-            self.shelve(batch, reason, wait);
+            self.set_aside(batch, wait);
         }
     }
 
@@ -320,8 +316,7 @@ impl Dispatcher {
         }
         let overdue = self.lanes.overdue(now, self.context.config.worker.max_queue_time);
         for (batch, pause) in overdue {
-            let reason = if pause.is_zero() { Reason::NoRoom } else { Reason::Throttled };
-            self.shelve(batch, reason, pause);
+            self.set_aside(batch, pause);
         }
         self.end_trials(now);
         self.background.find_open(self.lanes.backing_off(now));
@@ -344,9 +339,19 @@ impl Dispatcher {
         lane.map_or(wait, |lane| report::drain(&lane, tenant, on_shelf).max(wait))
     }
 
-    fn shelve(&self, batch: Box<ActiveBatch>, reason: Reason, wait: Duration) {
-        let expected = if reason == Reason::Paused { wait } else { self.expected(&batch, wait) };
-        self.background.shelve(batch, reason, wait, expected);
+    /// Shelves a batch that cannot be sent now.
+    fn set_aside(&self, mut batch: Box<ActiveBatch>, wait: Duration) {
+        let (account, now) = (batch.account(), self.context.store.now());
+        let closed_for = self.closed_for.get(account).copied();
+        let cause = cause_of(&batch, closed_for, self.context.troubles.of(account, now), wait);
+        batch.message.failing_since = cause.failing_since;
+        let expected = self.expected(&batch, wait);
+        self.background.shelve(batch, cause.reason, cause.detail, wait, expected);
+    }
+
+    /// Shelves a batch that a person has paused.
+    fn shelve_paused(&self, batch: Box<ActiveBatch>) {
+        self.background.shelve(batch, Reason::Paused, None, PAUSED, PAUSED);
     }
 
     async fn drain(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {

@@ -6,6 +6,7 @@ mod dispatcher;
 mod in_flight;
 mod limits;
 mod report;
+mod set_aside;
 mod shed;
 
 pub(super) use self::command::DispatcherCommand;

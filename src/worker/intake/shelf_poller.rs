@@ -261,11 +261,14 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
         nameless: matches!(content.identity, ShelfIdentity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
     };
-    // Time in which nothing was tried does not count as failing. A batch that waits for a connection is due at once;
+    // Time in which nothing was tried does not count as failing, unless its account failed. A batch that waits for a connection is due at once;
     // one that waited longer than it had to, waited for a worker. What a person has paused, a folder that Testmo does
     // not show, and a row that cannot be read waited for a person.
     let waited = matches!(content.reason, Reason::Paused | Reason::FolderUnconfirmed | Reason::StoreRowUnreadable);
     let since = if waited { shelved.shelved_at } else { shelved.due_at };
-    message.rested(context.store.now() - since);
+    let now = context.store.now();
+    let failing = content.account.as_deref().filter(|_| !waited);
+    let failing = failing.map_or(0, |account| context.troubles.failing_within(account, since, now));
+    message.rested(now - since - failing);
     message
 }

@@ -10,7 +10,7 @@ use super::trial::Trial;
 use super::unclear::UnclearPush;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::{RequestedFolder, Source};
-use crate::batch::{Batch, BatchKey, RenderedCase, batch_tag, fingerprint, render, size_in_push};
+use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint, render, size_in_push};
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::tenants::Connection;
 
@@ -58,6 +58,8 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) relocated: Option<i64>,
     /// How often in a row it failed in this process.
     pub(in crate::worker) tries: u32,
+    /// How it last failed in this process.
+    pub(in crate::worker) failure: Option<(Reason, Option<String>)>,
     /// How often work on it panicked in this process.
     pub(in crate::worker) panics: u32,
     /// Since when the store has been failing.
@@ -93,6 +95,7 @@ impl ActiveBatch {
             suspected_since: None,
             relocated: None,
             tries: 0,
+            failure: None,
             panics: 0,
             store_failing_since: None,
             in_hand_since: now,

@@ -5,6 +5,7 @@ mod backlog;
 mod inbound;
 mod step;
 mod trial;
+mod trouble;
 mod unclear;
 
 pub(super) use self::active_batch::{ActiveBatch, WorkKey};
@@ -12,4 +13,5 @@ pub(super) use self::backlog::{Backlog, Backlogs};
 pub(super) use self::inbound::{InboundMessage, kept_headers};
 pub(super) use self::step::{Disposition, Dispositions, LaneUpdate, NextStep, PushFeedback};
 pub(super) use self::trial::{REST, SlowTrials};
+pub(super) use self::trouble::{Trouble, Troubles};
 pub(super) use self::unclear::UnclearPush;

@@ -7,7 +7,7 @@ use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::{Reason, fingerprint};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::ledger::Commit;
-use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
+use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore, Store, StoreHealth};
 use testmo_sim::Method;
 use testmo_sim::faults::{Fault, PathKind, RetryAfter, Rule};
@@ -158,5 +158,34 @@ async fn a_batch_whose_server_keeps_failing_is_parked_and_given_up_after_the_hor
     assert_eq!((&event["data"]["outcome"], &event["data"]["reason"]), (&json!("failed"), &json!("retries_exhausted")));
     assert_eq!(stage.shelf_until(|shelf| shelf[0].state == ShelfState::Dead).await.len(), 1);
     assert!(stage.account("acme").cases().is_empty());
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_a_failing_account_say_how_it_fails_and_count_as_failing_whatever_they_wait_for() {
+    let settings = [
+        ("COURIER_WORKER__MAX_QUEUE_TIME", "1s"),
+        ("COURIER_RETRY__BACKOFF_MIN", "50ms"),
+        ("COURIER_RETRY__BACKOFF_MAX", "100ms"),
+    ];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([Rule::always(Fault::status(503))]);
+    stage.start_worker();
+    let origin = stage.testmo.origin("acme");
+    for n in 0..20 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;
+    }
+    until(async || stage.store.throttle(&origin).await.unwrap().breaks > 1).await;
+    for n in 20..40 {
+        stage.publish(&batch("acme", &format!("b-{n}"), 2)).await;
+    }
+    let of_testmo = |row: &Shelved| {
+        let said = row.content.detail.as_deref().is_some_and(|detail| detail.contains("503"));
+        row.content.reason == Reason::ServerError && said && row.content.failing_since.is_some()
+    };
+    // Each batch is on the shelf, or is being tried: as one of those it comes back with the same reason.
+    let mut shelf = stage.shelf_until(|shelf| shelf.len() == 40).await;
+    shelf.retain(|row| !of_testmo(row));
+    assert!(shelf.is_empty(), "{shelf:#?}");
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
