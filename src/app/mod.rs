@@ -8,6 +8,7 @@ pub mod connections;
 mod context;
 pub mod discard;
 pub mod events;
+pub mod extent;
 #[cfg(test)]
 mod fixture;
 pub mod init;

@@ -1,7 +1,10 @@
 //! Lays out lists as columns for people, or as tab-separated lines for scripts.
 
+use std::io::{self, Write};
+
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
+use testmo_courier::app::extent::Extent;
 pub(crate) use testmo_courier::app::plural::counted;
 
 use super::failure::Failure;
@@ -59,6 +62,19 @@ impl List {
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect()
     }
+}
+
+/// Returns whether a list of at most `limit` entries may have more than the `shown` ones; 0 is no limit.
+pub(crate) fn is_full(shown: usize, limit: u32) -> bool {
+    limit > 0 && usize::try_from(limit).is_ok_and(|limit| shown >= limit)
+}
+
+/// Says on standard error that a list is cut, so that programs which read the list do not stumble.
+pub(crate) fn note_extent(extent: &Extent) -> Result<(), Failure> {
+    if !extent.is_cut() {
+        return Ok(());
+    }
+    writeln!(io::stderr(), "{}", extent).map_err(Failure::from_output)
 }
 
 /// Writes facts one below the other, with their names aligned.

@@ -7,16 +7,29 @@ mod tally;
 pub use self::details::{BatchDetails, BatchError, show};
 pub use self::settlement::{Settlement, settlements};
 pub use self::tally::{Tally, links, testmo_id};
+use crate::app::extent::{COUNTED, Extent};
 use crate::batch::TenantId;
 pub use crate::batch::event::link;
 pub use crate::batch::ledger::{BatchRecord, CaseRecord, CaseState};
 use crate::store::{Store, StoreError};
 
-/// Reads at most `most` of the latest batches, newest first; only those of a tenant, if one is given.
+/// Reads at most `most` of the latest batches, newest first, where 0 means all; only those of a tenant, if one is given.
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn list(store: &Store, tenant: Option<&TenantId>, most: u32) -> Result<Vec<BatchRecord>, StoreError> {
-    let latest = store.latest_batches(tenant, most).await?;
+    let latest = store.latest_batches(tenant, if most == 0 { u32::MAX } else { most }).await?;
     Ok(latest.into_iter().map(|stored| stored.record).collect())
+}
+
+/// Counts the batches, or those of a tenant, of which `shown` are listed.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn extent(store: &Store, tenant: Option<&TenantId>, shown: usize) -> Result<Extent, StoreError> {
+    let totals = store.batch_totals(tenant, COUNTED).await?;
+    let counted: u64 = totals.iter().map(|(_, _, count)| count).sum();
+    let mut extent = Extent::new(shown, counted < u64::from(COUNTED), &["state", "tenant"]);
+    totals.iter().for_each(|(state, tenant, count)| extent.add(&[state, tenant], *count));
+    Ok(extent)
 }

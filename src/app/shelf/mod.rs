@@ -5,15 +5,30 @@ mod time_bound;
 
 pub use self::selection::{EntryName, Selection, SelectionError, named};
 pub use self::time_bound::TimeBound;
+use crate::app::extent::{COUNTED, Extent};
 pub use crate::store::shelf::{RAW_HEADERS, ShelfFilter, ShelfState, Shelved};
 use crate::store::{Store, StoreError};
 
-/// Reads at most `most` entries that match a filter, oldest first.
+/// Reads at most `most` entries that match a filter, without their messages and newest first; 0 means all.
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn list(store: &Store, filter: &ShelfFilter, most: u32) -> Result<Vec<Shelved>, StoreError> {
-    store.shelf(filter, most).await
+    store.newest_on_shelf(filter, if most == 0 { u32::MAX } else { most }).await
+}
+
+/// Counts the entries that match a filter, of which `shown` are listed.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn extent(store: &Store, filter: &ShelfFilter, shown: usize) -> Result<Extent, StoreError> {
+    let (totals, is_all) = store.shelf_totals(filter, COUNTED).await?;
+    let mut extent = Extent::new(shown, is_all, &["reason", "tenant"]);
+    for total in totals {
+        let reason = total.reason.map_or("unknown", |reason| reason.code());
+        extent.add(&[reason, total.tenant.as_ref().map_or("unknown", |tenant| tenant.as_str())], total.count);
+    }
+    Ok(extent)
 }
 
 /// Reads the entries with these names, each once.

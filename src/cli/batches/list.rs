@@ -8,7 +8,7 @@ use testmo_courier::app::{Store, TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::super::table::{Form, List};
+use super::super::table::{Form, List, is_full, note_extent};
 
 const EXAMPLES: &str = "\
 A batch is listed once its first case was sent. Until then it waits in a worker or on the shelf.
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// Only batches of this tenant
     #[arg(long)]
     tenant: Option<TenantId>,
-    /// The maximum number of batches
+    /// The maximum number of batches; 0 for all
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
     #[command(flatten)]
@@ -33,9 +33,14 @@ pub(crate) struct Arguments {
 pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let records = batches::list(store, arguments.tenant.as_ref(), arguments.limit).await?;
     if arguments.form.json {
-        return out.json(&records.iter().map(BatchView::of).collect::<Vec<_>>());
+        out.json(&records.iter().map(BatchView::of).collect::<Vec<_>>())?;
+    } else {
+        table(&records, store_now(store)).write(out, arguments.form.plain, "No batch was sent yet.")?;
     }
-    table(&records, store_now(store)).write(out, arguments.form.plain, "No batch was sent yet.")
+    if !is_full(records.len(), arguments.limit) {
+        return Ok(());
+    }
+    note_extent(&batches::extent(store, arguments.tenant.as_ref(), records.len()).await?)
 }
 
 fn table(records: &[BatchRecord], now: i64) -> List {

@@ -9,7 +9,7 @@ use testmo_courier::app::{Store, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::super::table::{Form, List, shortened};
+use super::super::table::{Form, List, is_full, note_extent, shortened};
 use super::selection::{Filters, Traits};
 
 /// How many characters of a detail a list shows; `show` has all of it.
@@ -43,7 +43,7 @@ pub(crate) struct DeadLetters {
 
 #[derive(Args, Debug)]
 struct Extent {
-    /// The maximum number of entries
+    /// The maximum number of entries, newest first; 0 for all
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
     #[command(flatten)]
@@ -63,9 +63,15 @@ async fn print(filter: &ShelfFilter, extent: &Extent, store: &Store, out: &mut O
     let entries = shelf::list(store, filter, extent.limit).await?;
     if extent.form.json {
         let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, store_now(store))).collect();
-        return out.json(&views);
+        out.json(&views)?;
+    } else {
+        table(&entries, store_now(store)).write(out, extent.form.plain, "No matching entry is on the shelf.")?;
     }
-    table(&entries, store_now(store)).write(out, extent.form.plain, "No matching entry is on the shelf.")
+    if is_full(entries.len(), extent.limit) {
+        note_extent(&shelf::extent(store, filter, entries.len()).await?)
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn table(entries: &[Shelved], now: i64) -> List {

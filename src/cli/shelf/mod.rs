@@ -19,7 +19,7 @@ use super::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List the entries of the shelf, oldest first
+    /// List the entries of the shelf, newest first
     List(list::Arguments),
     /// Show entries with their cause, their remedy and their message
     Show(show::Arguments),

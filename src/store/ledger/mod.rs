@@ -195,24 +195,44 @@ impl Store {
         let rows = sql::fetch(&mut conn, sql, parameters).await?;
         self.unreadable.skip(rows.iter().map(stored))
     }
+
+    /// Counts the latest `most` batches by state and tenant.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn batch_totals(
+        &self,
+        tenant: Option<&TenantId>,
+        most: u32,
+    ) -> Result<Vec<(String, String, u64)>, StoreError> {
+        let (sql, parameters) = totals_statement(tenant, most);
+        let rows = sql::fetch(&mut *self.reading().await?, sql, parameters).await?;
+        rows.iter().map(|row| Ok((row.text("state")?, row.text("tenant_id")?, row.whole("n")?))).collect()
+    }
 }
 
-/// Returns the statement that reads up to `most` batches, those that arrived last first. Without a tenant it first finds by
-/// an index since when they arrived; those of one tenant are all read.
+/// Returns the statement that counts the latest `most` batches by state and tenant.
+pub(super) fn totals_statement(tenant: Option<&TenantId>, most: u32) -> (String, Vec<Bound>) {
+    let mut parameters = vec![Bound::Int(i64::from(most))];
+    parameters.extend(tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned())));
+    let among = if tenant.is_some() { "AND tenant_id = $2 " } else { "" };
+    let sql = format!(
+        "SELECT state, tenant_id, COUNT(*) AS n FROM (SELECT state, tenant_id FROM batches WHERE epoch > 0 \
+         {among}ORDER BY first_seen_at DESC LIMIT $1) AS latest GROUP BY state, tenant_id ORDER BY state, tenant_id"
+    );
+    (sql, parameters)
+}
+
+/// Returns the statement that reads up to `most` batches, those that arrived last first. It first finds by an index since
+/// when they arrived.
 pub(super) fn latest_statement(tenant: Option<&TenantId>, most: u32) -> (String, Vec<Bound>) {
     let order = "ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $1";
     let mut parameters = vec![Bound::Int(i64::from(most))];
-    let among = match tenant {
-        Some(tenant) => {
-            parameters.push(Bound::Text(tenant.as_str().to_owned()));
-            "tenant_id = $2"
-        }
-        None => {
-            "first_seen_at >= (SELECT MIN(at) FROM (SELECT first_seen_at AS at FROM batches WHERE epoch > 0 \
-             ORDER BY first_seen_at DESC LIMIT $1) AS latest)"
-        }
-    };
-    (format!("SELECT * FROM batches WHERE epoch > 0 AND {among} {order}"), parameters)
+    parameters.extend(tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned())));
+    let among = if tenant.is_some() { "epoch > 0 AND tenant_id = $2" } else { "epoch > 0" };
+    let latest = format!("SELECT first_seen_at AS at FROM batches WHERE {among} ORDER BY first_seen_at DESC LIMIT $1");
+    let since = format!("first_seen_at >= (SELECT MIN(at) FROM ({latest}) AS latest)");
+    (format!("SELECT * FROM batches WHERE {among} AND {since} {order}"), parameters)
 }
 
 fn signed(id: u64) -> i64 {

@@ -1,8 +1,8 @@
-//! Lists what is on the shelf, for operators.
+//! Lists what is on the shelf and counts it, for operators.
 
 use sqlx::any::AnyRow;
 
-use super::super::sql::{self, Bound, Columns, Conditions};
+use super::super::sql::{self, Bound, Columns, Conditions, Dialect};
 use super::super::{Store, StoreError, StoreHealth};
 use super::read::shelved;
 use super::{ShelfId, ShelfState, Shelved};
@@ -25,6 +25,30 @@ pub struct ShelfFilter {
     pub until: Option<i64>,
 }
 
+/// The order of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// What is on the shelf, counted by state, reason and tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShelfTotal {
+    /// Whether it is retried automatically.
+    pub state: ShelfState,
+    /// Why it is there; `None` for every reason that this version does not know.
+    pub reason: Option<Reason>,
+    /// Whose it is, as far as known.
+    pub tenant: Option<TenantId>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Every column of a row, but the message is left out: a list does not show it, and it can be large.
+const WITHOUT_MESSAGE: &str = "id, identity, generation, state, reason, detail, tenant_id, batch_id, account, connection, \
+    waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, lease_until, '{}' AS headers, ";
+
 /// How many rows are read at once.
 const PAGE: u32 = 500;
 
@@ -37,8 +61,42 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn shelf(&self, filter: &ShelfFilter, most: u32) -> Result<Vec<Shelved>, StoreError> {
-        let rows = self.matching("*", filter, most).await?;
+        let rows = self.matching("*", filter, Order::OldestFirst, most).await?;
         self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))
+    }
+
+    /// Returns up to `most` rows of the shelf without their messages, newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn newest_on_shelf(&self, filter: &ShelfFilter, most: u32) -> Result<Vec<Shelved>, StoreError> {
+        let dialect = Dialect::of(&*self.reading().await?);
+        let columns = format!("{WITHOUT_MESSAGE}{} AS body", if dialect.is_shared() { "''::bytea" } else { "x''" });
+        let rows = self.matching(&columns, filter, Order::NewestFirst, most).await?;
+        self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))
+    }
+
+    /// Counts the newest `most` rows of the shelf, those of a tenant for each state, and returns whether these are all.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelf_totals(&self, filter: &ShelfFilter, most: u32) -> Result<(Vec<ShelfTotal>, bool), StoreError> {
+        let (mut totals, mut is_all) = (Vec::new(), true);
+        for filter in by_index(filter) {
+            let (sql, parameters) = totals_statement(&filter, most);
+            let rows = sql::fetch(&mut *self.reading().await?, sql, parameters).await?;
+            let mut examined = 0;
+            for row in &rows {
+                examined += row.int("examined")?;
+                // What is in a state that this version does not know is not listed either.
+                let Ok(state) = row.parsed("state") else { continue };
+                let tenant = row.maybe_text("tenant_id")?.and_then(|tenant| TenantId::new(&tenant).ok());
+                let (reason, count) = (row.text("reason")?.parse().ok(), row.whole("n")?);
+                totals.extend((count > 0).then_some(ShelfTotal { state, reason, tenant, count }));
+            }
+            is_all &= examined < i64::from(most);
+        }
+        Ok((totals, is_all))
     }
 
     /// Returns the ids of the rows of the shelf, oldest first; rows can be large, so they are then read one by one.
@@ -46,16 +104,22 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn shelf_ids(&self, filter: &ShelfFilter) -> Result<Vec<ShelfId>, StoreError> {
-        let rows = self.matching("id, arrived_at", filter, u32::MAX).await?;
+        let rows = self.matching("id, arrived_at", filter, Order::OldestFirst, u32::MAX).await?;
         rows.iter().map(|row| row.int("id").map(ShelfId)).collect()
     }
 
     /// Reads page by page, each from the place where the one before ended.
-    async fn matching(&self, columns: &str, filter: &ShelfFilter, most: u32) -> Result<Vec<AnyRow>, StoreError> {
+    async fn matching(
+        &self,
+        columns: &str,
+        filter: &ShelfFilter,
+        order: Order,
+        most: u32,
+    ) -> Result<Vec<AnyRow>, StoreError> {
         let (mut matching, mut after) = (Vec::new(), None);
         loop {
             let left = most - u32::try_from(matching.len()).unwrap_or(most).min(most);
-            let page = self.page(columns, filter, after, left.min(PAGE)).await?;
+            let page = self.page(columns, filter, (order, after), left.min(PAGE)).await?;
             after = page.last().map(place).transpose()?;
             let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
             matching.extend(page);
@@ -70,23 +134,21 @@ impl Store {
         &self,
         columns: &str,
         filter: &ShelfFilter,
-        after: Option<Place>,
+        from: (Order, Option<Place>),
         most: u32,
     ) -> Result<Vec<AnyRow>, StoreError> {
         let mut conn = self.reading().await?;
-        if filter.tenant.is_none() || filter.state.is_some() || filter.batch.is_some() {
-            let (sql, parameters) = page_statement(columns, filter, after, most);
-            return sql::fetch(&mut conn, sql, parameters).await;
-        }
         let mut rows = Vec::new();
-        for state in ShelfState::ALL {
-            let (sql, parameters) =
-                page_statement(columns, &ShelfFilter { state: Some(state), ..filter.clone() }, after, most);
+        for filter in by_index(filter) {
+            let (sql, parameters) = page_statement(columns, &filter, from, most);
             for row in sql::fetch(&mut conn, sql, parameters).await? {
                 rows.push((place(&row)?, row));
             }
         }
         rows.sort_by_key(|(place, _)| *place);
+        if from.0 == Order::NewestFirst {
+            rows.reverse();
+        }
         rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
@@ -113,27 +175,64 @@ impl Store {
     }
 }
 
-/// Returns the statement that reads up to `most` rows after a place, in the order of an index.
-pub(in crate::store) fn page_statement(
-    columns: &str,
-    filter: &ShelfFilter,
-    after: Option<Place>,
-    most: u32,
-) -> (String, Vec<Bound>) {
+/// Returns the filters that have an order of arrival in an index: of a tenant, the rows of each state have one.
+fn by_index(filter: &ShelfFilter) -> Vec<ShelfFilter> {
+    if filter.tenant.is_none() || filter.state.is_some() || filter.batch.is_some() {
+        return vec![filter.clone()];
+    }
+    ShelfState::ALL.map(|state| ShelfFilter { state: Some(state), ..filter.clone() }).into()
+}
+
+/// Returns the conditions that an index answers.
+fn indexed(filter: &ShelfFilter) -> Conditions {
     let text = |text: &str| Bound::Text(text.to_owned());
-    let mut conditions = Conditions::default()
+    Conditions::default()
         .maybe("tenant_id =", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))
         .maybe("reason =", filter.reason.map(|reason| text(reason.code())))
         .maybe("state =", filter.state.map(|state| text(state.name())))
         .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())))
+}
+
+/// Returns the statement that reads up to `most` rows after a place, in the order of an index.
+pub(in crate::store) fn page_statement(
+    columns: &str,
+    filter: &ShelfFilter,
+    (order, after): (Order, Option<Place>),
+    most: u32,
+) -> (String, Vec<Bound>) {
+    let mut conditions = indexed(filter)
         .maybe("shelved_at >=", filter.since.map(Bound::Int))
         .maybe("shelved_at <", filter.until.map(Bound::Int));
+    let (beyond, direction) = match order {
+        Order::OldestFirst => (">", ""),
+        Order::NewestFirst => ("<", " DESC"),
+    };
     if let Some((arrived_at, id)) = after {
         let (arrived_at, id) = (conditions.parameter(Bound::Int(arrived_at)), conditions.parameter(Bound::Int(id)));
-        conditions = conditions.fixed(&format!("(arrived_at, id) > ({arrived_at}, {id})"));
+        conditions = conditions.fixed(&format!("(arrived_at, id) {beyond} ({arrived_at}, {id})"));
     }
     let limit = conditions.parameter(Bound::Int(i64::from(most)));
-    let sql = format!("SELECT {columns} FROM shelf {} ORDER BY arrived_at, id LIMIT {limit}", conditions.clause());
+    let sql = format!(
+        "SELECT {columns} FROM shelf {} ORDER BY arrived_at{direction}, id{direction} LIMIT {limit}",
+        conditions.clause()
+    );
+    (sql, conditions.into_parameters())
+}
+
+/// Returns the statement that counts among the newest `most` rows. A time on the shelf has no index, so rows
+/// outside of it are examined, too.
+pub(in crate::store) fn totals_statement(filter: &ShelfFilter, most: u32) -> (String, Vec<Bound>) {
+    let mut conditions = indexed(filter);
+    let limit = conditions.parameter(Bound::Int(i64::from(most)));
+    let since = conditions.parameter(Bound::Int(filter.since.unwrap_or(i64::MIN)));
+    let until = conditions.parameter(Bound::Int(filter.until.unwrap_or(i64::MAX)));
+    let sql = format!(
+        "SELECT state, reason, tenant_id, COUNT(*) AS examined, \
+         CAST(SUM(CASE WHEN shelved_at >= {since} AND shelved_at < {until} THEN 1 ELSE 0 END) AS BIGINT) AS n \
+         FROM (SELECT state, reason, tenant_id, shelved_at FROM shelf {} ORDER BY arrived_at DESC, id DESC LIMIT {limit}) \
+         AS newest GROUP BY state, reason, tenant_id ORDER BY state, reason, tenant_id",
+        conditions.clause()
+    );
     (sql, conditions.into_parameters())
 }
 

@@ -15,9 +15,9 @@ use crate::batch::TenantId;
 
 #[cfg(test)]
 pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statement, tenants_statement};
-pub use self::list::ShelfFilter;
 #[cfg(test)]
-pub(super) use self::list::page_statement;
+pub(super) use self::list::{Order, page_statement, totals_statement};
+pub use self::list::{ShelfFilter, ShelfTotal};
 pub use self::model::{
     Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
     ShelvedUntil, Shelving,

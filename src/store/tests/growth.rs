@@ -6,7 +6,8 @@ use super::*;
 use crate::batch::BatchId;
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
-    COUNTS, LEASE_SUSPECT, ShelfId, ShelfState, lease_statement, page_statement, shed_statement, tenants_statement,
+    COUNTS, LEASE_SUSPECT, Order, ShelfId, ShelfState, ShelfTotal, lease_statement, page_statement, shed_statement,
+    tenants_statement, totals_statement,
 };
 
 /// Tests that run on an SQLite file and on a PostgreSQL database.
@@ -25,6 +26,7 @@ on_both! {
     starts_polls_and_lists_read_by_an_index,
     what_waits_for_a_connection_is_due_once_it_is_verified_anew,
     a_list_is_read_page_by_page_in_the_order_of_arrival,
+    the_newest_come_first_and_all_are_counted_up_to_a_bound,
     an_unknown_outcome_keeps_only_batches_of_its_own_account,
     what_stays_is_examined_once_in_a_round,
     a_store_that_was_written_lately_needs_no_proof,
@@ -119,6 +121,13 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     let (latest, parameters) = ledger::latest_statement(None, 50);
     statements.push((latest, parameters, "batches_by_arrival"));
     let acme = || Some(tenant());
+    for (sql, parameters) in
+        [ledger::latest_statement(acme().as_ref(), 50), ledger::totals_statement(acme().as_ref(), 50)]
+    {
+        statements.push((sql, parameters, "batches_by_tenant_and_arrival"));
+    }
+    let (sql, parameters) = ledger::totals_statement(None, 50);
+    statements.push((sql, parameters, "batches_by_arrival"));
     let batch = || Some(BatchId::new("b7").unwrap());
     for (filter, index) in [
         (ShelfFilter::default(), "shelf_by_age"),
@@ -127,10 +136,13 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (ShelfFilter { tenant: acme(), state: Some(ShelfState::Parked), ..ShelfFilter::default() }, "shelf_by_arrival"),
         (ShelfFilter { tenant: acme(), batch: batch(), ..ShelfFilter::default() }, "shelf_by_batch"),
     ] {
-        for after in [None, Some((7, 8))] {
-            let (sql, parameters) = page_statement("*", &filter, after, 50);
+        for from in [(Order::OldestFirst, None), (Order::OldestFirst, Some((7, 8))), (Order::NewestFirst, Some((7, 8)))]
+        {
+            let (sql, parameters) = page_statement("*", &filter, from, 50);
             statements.push((sql, parameters, index));
         }
+        let (sql, parameters) = totals_statement(&filter, 50);
+        statements.push((sql, parameters, index));
     }
     for (sql, parameters, index) in statements {
         let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
@@ -189,6 +201,37 @@ async fn a_list_is_read_page_by_page_in_the_order_of_arrival(f: SqlStore) {
     }
     let since = ShelfFilter { since: Some(900_001), ..of_tenant };
     assert!(f.store.shelf_ids(&since).await.unwrap().is_empty());
+}
+
+async fn the_newest_come_first_and_all_are_counted_up_to_a_bound(f: SqlStore) {
+    fill(&f, 1_201).await;
+    let ids = |rows: Vec<crate::store::shelf::Shelved>| rows.into_iter().map(|row| row.id.0).collect::<Vec<_>>();
+    let of_reason = ShelfFilter { reason: Some(Reason::NoRoom), ..ShelfFilter::default() };
+    for filter in [ShelfFilter::default(), ShelfFilter { tenant: Some(tenant()), ..ShelfFilter::default() }] {
+        for most in [1, 500, 501, u32::MAX] {
+            let newest: Vec<i64> = (1..=1_201).rev().take(usize::try_from(most).unwrap()).collect();
+            assert_eq!(ids(f.store.newest_on_shelf(&filter, most).await.unwrap()), newest);
+        }
+    }
+    assert_eq!(ids(f.store.newest_on_shelf(&of_reason, 2).await.unwrap()), [1_197, 1_190], "whatever the state");
+    let total = |state, reason, count| ShelfTotal { state, reason: Some(reason), tenant: Some(tenant()), count };
+    let (totals, is_all) = f.store.shelf_totals(&ShelfFilter::default(), 1_201).await.unwrap();
+    let expected = [
+        total(ShelfState::Dead, Reason::KeyRefused, 103),
+        total(ShelfState::Dead, Reason::NoRoom, 17),
+        total(ShelfState::Parked, Reason::KeyRefused, 927),
+        total(ShelfState::Parked, Reason::NoRoom, 154),
+    ];
+    assert_eq!((totals, is_all), (expected.to_vec(), false), "there may be more");
+    let (totals, is_all) = f.store.shelf_totals(&of_reason, 172).await.unwrap();
+    assert_eq!((totals.iter().map(|total| total.count).collect::<Vec<_>>(), is_all), (vec![17, 154], true));
+    let of_tenant = ShelfFilter { tenant: Some(tenant()), ..of_reason.clone() };
+    let (totals, is_all) = f.store.shelf_totals(&of_tenant, 100).await.unwrap();
+    assert_eq!((totals.iter().map(|total| total.count).collect::<Vec<_>>(), is_all), (vec![100, 17], false));
+    let later = ShelfFilter { since: Some(900_001), ..ShelfFilter::default() };
+    assert_eq!(f.store.shelf_totals(&later, 5_000).await.unwrap(), (vec![], true));
+    assert_eq!(f.store.batch_totals(None, 9).await.unwrap(), [("delivered".into(), "acme".into(), 9)]);
+    assert_eq!(f.store.batch_totals(Some(&tenant()), 9_999).await.unwrap()[0].2, 1_201);
 }
 
 /// A batch that is stored as it is now, sent to an account.
