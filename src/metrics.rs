@@ -42,6 +42,10 @@ pub struct Metrics {
     pub batch_delivery_duration_seconds: Histogram,
     /// Batches on the shelf, by state and reason.
     pub shelf_batches: IntGaugeVec,
+    /// Age of the oldest batch on the shelf, by state and reason, in seconds.
+    pub shelf_oldest_batch_age_seconds: IntGaugeVec,
+    /// How long the batch on the shelf has been failing that has been failing for longest, in seconds.
+    pub shelf_failing_seconds: IntGauge,
     /// Cases, by outcome.
     pub cases: IntCounterVec,
     /// Cases that exist in Testmo more than once.
@@ -111,6 +115,8 @@ impl Metrics {
             batches_in_flight: register.gauge(help::BATCHES_IN_FLIGHT)?,
             batch_delivery_duration_seconds: register.histogram(help::BATCH_DELIVERY_DURATION, &DELIVERY_BUCKETS)?,
             shelf_batches: register.gauges(help::SHELF_BATCHES, &["state", "reason"])?,
+            shelf_oldest_batch_age_seconds: register.gauges(help::SHELF_OLDEST_BATCH_AGE, &["state", "reason"])?,
+            shelf_failing_seconds: register.gauge(help::SHELF_FAILING)?,
             cases: register.counters(help::CASES, "outcome")?,
             duplicate_cases: register.counter(help::DUPLICATE_CASES)?,
             invalid_case_ids: register.counter(help::INVALID_CASE_IDS)?,
@@ -172,6 +178,7 @@ impl Metrics {
         for state in SHELF_STATES {
             for reason in reasons.iter().chain(&[UNKNOWN_REASON]) {
                 drop(self.shelf_batches.with_label_values(&[state, *reason]));
+                drop(self.shelf_oldest_batch_age_seconds.with_label_values(&[state, *reason]));
             }
         }
         self.register_process()

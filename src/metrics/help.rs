@@ -14,6 +14,15 @@ pub(super) const BATCH_DELIVERY_DURATION: Series = (
 );
 pub(super) const SHELF_BATCHES: Series =
     ("shelf_batches", "Batches on the shelf: parked ones are retried automatically, dead ones wait for a person.");
+pub(super) const SHELF_OLDEST_BATCH_AGE: Series = (
+    "shelf_oldest_batch_age_seconds",
+    "Age of the oldest batch on the shelf since it arrived, by state and reason; 0 if there is none. Counted every 30 s.",
+);
+pub(super) const SHELF_FAILING: Series = (
+    "shelf_failing_seconds",
+    "How long Testmo has been failing for the parked batch for which it has been failing longest, as far as that counts \
+     towards retry.give_up_after; 0 if it fails for none. Counted every 30 s.",
+);
 pub(super) const CASES: Series = (
     "cases_total",
     "Test cases, by outcome: adopted ones were found in Testmo after a lost response, unclear ones are no \

@@ -20,7 +20,7 @@ use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, Folde
 use testmo_courier::store::instances::StartRule;
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, PruneRound,
@@ -270,6 +270,10 @@ impl ShelfStore for Storeless {
 
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn shelf_ages(&self) -> Result<ShelfAges, StoreError> {
+        Ok(ShelfAges::default())
     }
 }
 

@@ -20,6 +20,9 @@ pub const DEFAULT_THROTTLE_PAUSE: Duration = Duration::from_secs(60);
 /// The pause of an account's lane when there was no socket for a request.
 pub const NO_SOCKET_PAUSE: Duration = Duration::from_secs(2);
 
+/// Why a parked batch waits whose Testmo fails.
+pub const FAILING: [Reason; 4] = [Reason::ServerError, Reason::NoAnswer, Reason::Unreachable, Reason::Unclear];
+
 /// What follows the end of a create request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::super::{Store, StoreError};
 use super::read::shelved;
-use super::{DueTenant, ShelfCount, ShelfId, ShelfState, ShelfStore, Shelved};
+use super::{DueTenant, ShelfAges, ShelfCount, ShelfId, ShelfState, ShelfStore, Shelved};
 use crate::batch::{Reason, TenantId};
 
 /// What may be leased at `$1`, if it is due: nothing that another version has put there for a reason of its own.
@@ -197,6 +197,10 @@ impl ShelfStore for Store {
             }
         }
         Ok(counts)
+    }
+
+    async fn shelf_ages(&self) -> Result<ShelfAges, StoreError> {
+        self.ages().await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keeps parked and dead batches: those that are retried automatically, and those that wait for an operator.
 
+mod ages;
 mod lease;
 mod list;
 mod model;
@@ -14,13 +15,15 @@ use super::StoreError;
 use crate::batch::TenantId;
 
 #[cfg(test)]
+pub(super) use self::ages::{OLDEST, failing_statement};
+#[cfg(test)]
 pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statement, tenants_statement};
 #[cfg(test)]
 pub(super) use self::list::{Order, page_statement, totals_statement};
 pub use self::list::{ShelfFilter, ShelfTotal};
 pub use self::model::{
-    Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
-    ShelvedUntil, Shelving,
+    Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity,
+    ShelfState, Shelved, ShelvedUntil, Shelving,
 };
 pub(super) use self::row::{handle, hold, put, remove};
 
@@ -77,4 +80,10 @@ pub trait ShelfStore: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError>;
+
+    /// Returns when the oldest batches on the shelf arrived, and since when batches have been failing.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn shelf_ages(&self) -> Result<ShelfAges, StoreError>;
 }

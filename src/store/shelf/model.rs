@@ -176,6 +176,27 @@ pub struct ShelfCount {
     pub count: i64,
 }
 
+/// Since when batches have been on the shelf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShelfAges {
+    /// The oldest batch for each state and reason, ordered by them.
+    pub oldest: Vec<ShelfAge>,
+    /// Since when the batch fails that has been failing for longest because Testmo fails, in milliseconds on the store's
+    /// clock, if one does.
+    pub failing_since: Option<i64>,
+}
+
+/// The oldest batch that is on the shelf for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShelfAge {
+    /// Whether it is retried automatically.
+    pub state: ShelfState,
+    /// Why it is there; `None` for every reason that this version does not know.
+    pub reason: Option<Reason>,
+    /// When it first arrived, in milliseconds on the store's clock.
+    pub since: i64,
+}
+
 /// An operator's request for a row, carried out only if no worker has leased it and it is as the operator saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperatorAction {

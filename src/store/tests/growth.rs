@@ -6,8 +6,8 @@ use super::*;
 use crate::batch::BatchId;
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
-    COUNTS, LEASE_SUSPECT, Order, ShelfId, ShelfState, ShelfTotal, lease_statement, page_statement, shed_statement,
-    tenants_statement, totals_statement,
+    COUNTS, LEASE_SUSPECT, OLDEST, Order, ShelfId, ShelfState, ShelfTotal, failing_statement, lease_statement,
+    page_statement, shed_statement, tenants_statement, totals_statement,
 };
 
 /// Tests that run on an SQLite file and on a PostgreSQL database.
@@ -118,6 +118,9 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     ];
     statements.push((shed_statement(dialect), vec![int(100)], "shelf_skimmed"));
     statements.push((COUNTS.to_owned(), vec![], "shelf_by_state"));
+    statements.push((OLDEST.to_owned(), vec![], "shelf_oldest"));
+    let (failing, parameters) = failing_statement();
+    statements.push((failing, parameters, "shelf_failing"));
     let (latest, parameters) = ledger::latest_statement(None, 50);
     statements.push((latest, parameters, "batches_by_arrival"));
     let acme = || Some(tenant());

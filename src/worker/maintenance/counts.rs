@@ -31,6 +31,7 @@ const BACKLOGS: u32 = 100;
 enum Subject {
     PendingEvents,
     Shelf,
+    Ages,
     Connections,
     UnroutableEvents,
     Backlogs,
@@ -43,6 +44,7 @@ pub(in crate::worker) async fn keep_counts(context: Arc<WorkerContext>, stop: Ca
         // Every time, unless it takes long.
         rest(Subject::PendingEvents, Duration::ZERO),
         rest(Subject::Shelf, Duration::ZERO),
+        rest(Subject::Ages, CENSUS),
         rest(Subject::Connections, CENSUS),
         rest(Subject::UnroutableEvents, CENSUS),
         rest(Subject::Backlogs, CENSUS),
@@ -72,6 +74,7 @@ async fn count(context: &WorkerContext, subject: Subject) -> Result<(), StoreErr
             metrics.outbox_pending_events.set(store.due_count().await?);
         }
         Subject::Shelf => show_shelf(context, &store.shelf_counts().await?),
+        Subject::Ages => gauges::show_ages(&store.shelf_ages().await?, store.now(), metrics),
         Subject::Connections => {
             gauges::show_connections(&store.connection_counts().await?, context.clock.now(), metrics);
         }

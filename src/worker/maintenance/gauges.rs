@@ -1,11 +1,13 @@
-//! Shows how many connections work, and how many keys expire soon.
+//! Shows how many connections work, how many keys expire soon, and how long batches have been on the shelf.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
-use crate::metrics::{API_KEY_EXPIRIES, Metrics, TENANT_CONNECTION_STATES};
+use crate::batch::Reason;
+use crate::metrics::{API_KEY_EXPIRIES, Metrics, SHELF_STATES, TENANT_CONNECTION_STATES, UNKNOWN_REASON};
 use crate::store::connections::ConnectionCount;
+use crate::store::shelf::ShelfAges;
 
 /// Sets the gauges as of `now`, in milliseconds since 1970.
 pub(super) fn show_connections(counts: &[ConnectionCount], now: i64, metrics: &Metrics) {
@@ -21,6 +23,20 @@ pub(super) fn show_connections(counts: &[ConnectionCount], now: i64, metrics: &M
         let connections = sum(&|count| count.verified == (state == "verified"));
         metrics.tenant_connections.with_label_values(&[state]).set(connections);
     }
+}
+
+/// Sets the gauges of what has been on the shelf for longest, as of `now`, in milliseconds since 1970.
+pub(super) fn show_ages(ages: &ShelfAges, now: i64, metrics: &Metrics) {
+    let seconds = |since: i64| now.saturating_sub(since).max(0) / 1_000;
+    for state in SHELF_STATES {
+        for reason in Reason::ALL.iter().copied().map(Some).chain([None]) {
+            let here = ages.oldest.iter().find(|age| age.state.name() == state && age.reason == reason);
+            let code = reason.map_or(UNKNOWN_REASON, Reason::code);
+            let gauge = metrics.shelf_oldest_batch_age_seconds.with_label_values(&[state, code]);
+            gauge.set(here.map_or(0, |age| seconds(age.since)));
+        }
+    }
+    metrics.shelf_failing_seconds.set(ages.failing_since.map_or(0, seconds));
 }
 
 /// Returns when a key expires whose last day is `expires_on`. A day that cannot be read counts as none.
@@ -39,6 +55,28 @@ fn api_key_expiry(expires_on: Option<&str>, today: Date) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::shelf::{ShelfAge, ShelfState};
+
+    #[test]
+    fn ages_are_shown_by_state_and_reason_and_end_with_the_batch() {
+        let metrics = Metrics::new().unwrap();
+        let age = |state, reason, since| ShelfAge { state, reason, since };
+        let oldest = vec![
+            age(ShelfState::Dead, Some(Reason::NotJson), 1_000),
+            age(ShelfState::Parked, Some(Reason::Paused), 61_000),
+            age(ShelfState::Parked, None, 90_000),
+        ];
+        show_ages(&ShelfAges { oldest, failing_since: Some(31_500) }, 91_000, &metrics);
+        let shown = |state: &str, reason: &str| {
+            metrics.shelf_oldest_batch_age_seconds.with_label_values(&[state, reason]).get()
+        };
+        let all = || {
+            [shown("dead", "not_json"), shown("parked", "paused"), shown("parked", "unknown"), shown("dead", "paused")]
+        };
+        assert_eq!((all(), metrics.shelf_failing_seconds.get()), ([90, 30, 1, 0], 59));
+        show_ages(&ShelfAges::default(), 91_000, &metrics);
+        assert_eq!((all(), metrics.shelf_failing_seconds.get()), ([0; 4], 0));
+    }
 
     #[test]
     fn a_key_is_valid_throughout_its_last_day() {

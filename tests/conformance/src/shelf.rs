@@ -6,7 +6,7 @@ use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
 use testmo_courier::store::ledger::{Commit, CommitOutcome, RecordUpdate};
 use testmo_courier::store::shelf::{
-    Action, DueTenant, OperatorAction, ShelfId, ShelfIdentity, ShelfState, ShelvedUntil, Shelving,
+    Action, DueTenant, OperatorAction, ShelfAge, ShelfAges, ShelfId, ShelfIdentity, ShelfState, ShelvedUntil, Shelving,
 };
 
 use crate::Subject;
@@ -24,6 +24,7 @@ cases! {
     a_suspect_that_is_postponed_was_not_tried_and_comes_after_the_others,
     an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all,
     a_dead_batch_stays_dead_when_a_copy_of_it_is_parked,
+    the_oldest_batch_is_known_for_each_reason_and_since_when_testmo_fails_for_one,
 }
 
 async fn tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for(f: &dyn Subject) {
@@ -259,4 +260,32 @@ async fn a_dead_batch_stays_dead_when_a_copy_of_it_is_parked(f: &dyn Subject) {
     put(ShelvedUntil::Person, "dead again").await.unwrap();
     let row = f.shelf().await.remove(0);
     assert_eq!(row.content.detail.as_deref(), Some("dead again"));
+}
+
+async fn the_oldest_batch_is_known_for_each_reason_and_since_when_testmo_fails_for_one(f: &dyn Subject) {
+    assert_eq!(f.store().shelf_ages().await.unwrap(), ShelfAges::default());
+    let later = || ShelvedUntil::After(HOUR);
+    for (key, reason, until, arrived_at, failing_since) in [
+        ("acme/1", Reason::ServerError, later(), 9, Some(40)),
+        ("acme/2", Reason::ServerError, later(), 5, None),
+        ("acme/3", Reason::NoAnswer, later(), 7, Some(30)),
+        // It waits for a person, whatever it has been through.
+        ("birch/1", Reason::Paused, later(), 3, Some(1)),
+        ("birch/2", Reason::RetriesExhausted, ShelvedUntil::Person, 2, Some(1)),
+        ("birch/3", Reason::Paused, ShelvedUntil::Person, 1, None),
+    ] {
+        let identity = ShelfIdentity::Batch(key.parse().unwrap(), "1:f".into());
+        let shelve = Shelving { identity, reason, arrived_at, failing_since, ..shelving("b", until) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    }
+    let age = |state, reason, since| ShelfAge { state, reason: Some(reason), since };
+    let expected = [
+        age(ShelfState::Dead, Reason::Paused, 1),
+        age(ShelfState::Dead, Reason::RetriesExhausted, 2),
+        age(ShelfState::Parked, Reason::NoAnswer, 7),
+        age(ShelfState::Parked, Reason::Paused, 3),
+        age(ShelfState::Parked, Reason::ServerError, 5),
+    ];
+    let ages = f.store().shelf_ages().await.unwrap();
+    assert_eq!((ages.oldest, ages.failing_since), (expected.to_vec(), Some(30)));
 }

@@ -13,7 +13,7 @@ use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verific
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{DueTenant, ShelfCount, ShelfId, Shelved};
+use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore,
@@ -221,6 +221,10 @@ impl ShelfStore for StoreOf {
 
     async fn shelf_counts(&self) -> Result<Vec<ShelfCount>, StoreError> {
         self.ask("shelf_counts", |tables, _| tables.shelf_counts()).await
+    }
+
+    async fn shelf_ages(&self) -> Result<ShelfAges, StoreError> {
+        self.ask("shelf_ages", |tables, _| tables.shelf_ages()).await
     }
 }
 

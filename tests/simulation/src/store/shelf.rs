@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use testmo_courier::batch::verdict::FAILING;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::store::shelf::{
-    Action, DueTenant, OperatorAction, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving,
+    Action, DueTenant, OperatorAction, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
+    ShelvedUntil, Shelving,
 };
 
 use super::tables::{ShelfRow, Tables, after, tenant_of};
@@ -218,6 +220,21 @@ impl Tables {
             counts.entry(key).or_insert(counted).count += 1;
         }
         counts.into_values().collect()
+    }
+
+    pub(crate) fn shelf_ages(&self) -> ShelfAges {
+        let (mut oldest, mut failing_since) = (BTreeMap::new(), None::<i64>);
+        for row in self.shelf.values() {
+            let (state, reason, since) = (row.state, row.content.reason, row.content.arrived_at);
+            let age = ShelfAge { state, reason: Some(reason), since };
+            let kept = oldest.entry(format!("{}:{}", state.name(), reason.code())).or_insert(age);
+            kept.since = kept.since.min(since);
+            let is_failing = state == ShelfState::Parked && FAILING.contains(&reason);
+            if let Some(since) = row.content.failing_since.filter(|_| is_failing) {
+                failing_since = Some(failing_since.map_or(since, |before| before.min(since)));
+            }
+        }
+        ShelfAges { oldest: oldest.into_values().collect(), failing_since }
     }
 
     /// How many batches of a tenant wait for its connection.

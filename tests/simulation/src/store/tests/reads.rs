@@ -30,6 +30,7 @@ impl Both {
         let (real, memory) = self.shelf().await;
         read.push((shown(&real), shown(&memory)));
         read.push((shown(&self.real.shelf_counts().await.expect("read")), shown(&self.memory.shelf_counts())));
+        read.push((shown(&self.real.shelf_ages().await.expect("read")), shown(&self.memory.shelf_ages())));
         for tenant in ["a", "b"] {
             let tenant: TenantId = tenant.parse().expect("a tenant");
             let real = self.real.connection(&tenant).await.expect("read");
