@@ -175,6 +175,17 @@ impl Throttle {
         due
     }
 
+    /// Ends the rate-limit pause and closes the circuit breaker, as a person orders at `now`; returns whether anything was
+    /// ended. One request goes first. If it fails or is refused, the account is closed again, for longer than before.
+    pub fn open(&mut self, now: i64) -> bool {
+        let was_closed = self.rate_limited_until > now || self.breaker_until.is_some();
+        if was_closed {
+            self.on_trial();
+            (self.rate_limited_until, self.limit) = (self.rate_limited_until.min(now), Some(1.0));
+        }
+        was_closed
+    }
+
     /// Returns when it is looked again whether a probe that is under way has ended; not after `now` if none is.
     fn probe_ends(&self, now: i64) -> i64 {
         self.probe_until.map_or(now, |until| until.min(now.saturating_add(PROBE_POLL)))

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use testmo_courier::app::lanes::{self, LaneOrder, LaneOverride};
+use testmo_courier::app::lanes::{self, Closure, LaneOrder, LaneOverride, Ordered};
+use testmo_courier::app::store_now;
+use testmo_courier::app::time::relative;
 use testmo_courier::app::view::LaneOverridesView;
 use url::Url;
 
@@ -14,6 +16,7 @@ use super::health::{address_of, get};
 use super::open::{configuration, store};
 use super::output::Output;
 use super::table::{Form, List};
+use super::time_format::{absolute, both};
 
 const EXAMPLES: &str = "\
 A lane is the queue of one Testmo account in one worker; the tenants of an account take turns in it. Without a command,
@@ -23,6 +26,7 @@ Examples:
   testmo-courier lanes --watch
   testmo-courier lanes pause acme
   testmo-courier lanes resume acme
+  testmo-courier lanes resume acme --now
   testmo-courier lanes limit https://acme.testmo.net 2
   testmo-courier lanes limit acme none";
 
@@ -45,8 +49,14 @@ pub(super) struct Arguments {
 enum Command {
     /// Pause a tenant or an account: its batches wait on the shelf
     Pause(Lane),
-    /// Resume a tenant or an account
-    Resume(Lane),
+    /// Resume a tenant or an account, and say what else keeps it from sending
+    Resume {
+        #[command(flatten)]
+        lane: Lane,
+        /// End a pause that Testmo asked for, too, and try an account that fails at once: one request goes first
+        #[arg(long)]
+        now: bool,
+    },
     /// Limit the concurrent requests of all workers together
     Limit {
         #[command(flatten)]
@@ -89,10 +99,35 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let (lane, order) = match command {
         Command::Overrides(form) => return list(&lanes::overrides(&store).await?, form, out),
         Command::Pause(lane) => (lane, LaneOrder::Pause),
-        Command::Resume(lane) => (lane, LaneOrder::Resume),
+        Command::Resume { lane, now } => (lane, LaneOrder::Resume { now }),
         Command::Limit { lane, most } => (lane, LaneOrder::Limit(most.0)),
     };
-    out.line(described(&lanes::order(&store, &config.testmo, &lane.lane, order).await?))
+    let ordered = lanes::order(&store, &config.testmo, &lane.lane, order).await?;
+    answer(&ordered, store_now(&store)).iter().try_for_each(|line| out.line(line))
+}
+
+/// Says what was ordered, and what keeps the lane from sending all the same.
+fn answer(Ordered { order, opened, closed }: &Ordered, now: i64) -> Vec<String> {
+    let name = order.lane.name();
+    let mut lines = vec![described(order)];
+    lines.extend(opened.then(|| "The pause of its Testmo account was ended: one request goes first.".to_owned()));
+    let describe = |closure: &Closure| match closure {
+        Closure::RateLimited(account, until) => format!(
+            "Nothing is sent to {account} yet: Testmo asked for a pause until {} ({}). `lanes resume {name} --now` ends it.",
+            absolute(*until),
+            relative(*until, now)
+        ),
+        Closure::Failing(account, until) => format!(
+            "Nothing is sent to {account} yet: it fails, and is tried again {}. `lanes resume {name} --now` tries it at once.",
+            both((*until).max(now), now)
+        ),
+        Closure::Paused(other) => format!("{0} is still paused: `lanes resume {0}` resumes it.", other.name()),
+        Closure::Unverified(tenant) => {
+            format!("The connection of {tenant} does not work: `tenants verify {tenant}` says why.")
+        }
+    };
+    lines.extend(closed.iter().map(describe));
+    lines
 }
 
 fn described(order: &LaneOverride) -> String {
@@ -212,6 +247,23 @@ mod tests {
             described(&LaneOverride { lane: LaneSelector::Account("https://a.testmo.net".into()), paused, most })
         };
         let said = [order(true, None), order(true, Some(2)), order(false, Some(2)), order(false, None)];
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn what_keeps_a_resumed_lane_closed_reads_like_this() {
+        const NOW: i64 = 1_800_000_000_000;
+        let account = || "https://a.testmo.net".to_owned();
+        let lane = LaneSelector::Tenant("acme".parse().unwrap());
+        let closed = vec![
+            Closure::Paused(LaneSelector::Account(account())),
+            Closure::RateLimited(account(), NOW + 86_000_000),
+            Closure::Failing(account(), NOW - 5_000),
+            Closure::Unverified("acme".parse().unwrap()),
+        ];
+        let order = || LaneOverride { lane: lane.clone(), paused: false, most: None };
+        let mut said = answer(&Ordered { order: order(), opened: false, closed }, NOW);
+        said.extend(answer(&Ordered { order: order(), opened: true, closed: vec![] }, NOW));
         insta::assert_snapshot!(said.join("\n"));
     }
 

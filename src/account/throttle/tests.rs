@@ -203,3 +203,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_person_opens_an_account_for_one_request_and_it_closes_again_if_that_fails() {
+    let mut throttle = Throttle::default();
+    assert!(!throttle.open(0), "nothing was closed");
+    throttle.observe(Signal::Throttled(Duration::from_secs(86_400)), 0, 4);
+    assert!(throttle.open(1_000));
+    assert_eq!(throttle.permission(1_000, 4), Permission::Granted { limit: 1 });
+    throttle.observe(Signal::Throttled(Duration::from_secs(1)), 2_000, 4);
+    assert_eq!(throttle.permission(2_000, 4), Permission::RateLimited { until: 4_000 }, "a second pause in a row");
+    let mut throttle = Throttle::default();
+    for _ in 0..8 {
+        throttle.observe(Signal::Failed, 0, 4);
+    }
+    assert!(throttle.open(1_000));
+    assert_eq!(throttle.permission(1_000, 4), Permission::Granted { limit: 1 });
+    throttle.observe(Signal::Failed, 2_000, 4);
+    assert_eq!(throttle.permission(2_000, 4), Permission::Broken { until: 12_000 }, "one failure is enough");
+}

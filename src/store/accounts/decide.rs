@@ -66,6 +66,16 @@ impl AccountStates {
         taken
     }
 
+    /// Ends what keeps an account closed; returns whether anything did.
+    pub(super) fn open(&mut self, account: &str, now: i64) -> bool {
+        let mut throttle = self.throttle(account);
+        let was_closed = throttle.open(now);
+        if was_closed {
+            self.set(account, throttle);
+        }
+        was_closed
+    }
+
     /// Applies what a request observed.
     pub(in crate::store) fn observe(&mut self, observation: &AccountObservation, now: i64) {
         if self.unreadable.contains_key(&observation.account) {

@@ -2,6 +2,7 @@
 
 mod decide;
 mod model;
+mod opening;
 mod overrides;
 mod states;
 
