@@ -22,6 +22,7 @@ pub mod shelf;
 pub mod time;
 pub mod topology;
 pub mod view;
+pub mod waits;
 
 pub use self::context::{AppContext, OpenError, open_store, store_now};
 pub use self::master_key::{MasterKeyFile, master_key_file};

@@ -8,7 +8,8 @@ use serde_json::Value;
 use testmo_courier::app::lanes::{self, Closure, LaneOrder, LaneOverride, Ordered};
 use testmo_courier::app::store_now;
 use testmo_courier::app::time::relative;
-use testmo_courier::app::view::LaneOverridesView;
+use testmo_courier::app::view::{LaneOverridesView, WaitsView};
+use testmo_courier::app::waits;
 use url::Url;
 
 use super::failure::Failure;
@@ -17,13 +18,16 @@ use super::open::{configuration, store};
 use super::output::Output;
 use super::table::{Form, List};
 use super::time_format::{absolute, both};
+use super::waiting;
 
 const EXAMPLES: &str = "\
 A lane is the queue of one Testmo account in one worker; the tenants of an account take turns in it. Without a command,
-the lanes of the worker on this machine are listed. An override applies to all workers until it is changed.
+the lanes of the worker on this machine are listed, and below them what waits in the store, over all workers; with --url or
+--plain only the lanes. An override applies to all workers until it is changed.
 
 Examples:
   testmo-courier lanes --watch
+  testmo-courier lanes waiting --json
   testmo-courier lanes pause acme
   testmo-courier lanes resume acme
   testmo-courier lanes resume acme --now
@@ -65,6 +69,8 @@ enum Command {
         #[arg(value_parser = most)]
         most: Most,
     },
+    /// List what waits for a retry, why and until when, over all workers
+    Waiting(waiting::Arguments),
     /// List the overrides in force
     Overrides(Form),
 }
@@ -97,6 +103,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let config = configuration(files)?;
     let store = store(&config).await?;
     let (lane, order) = match command {
+        Command::Waiting(arguments) => return waiting::execute(&arguments, &store, out).await,
         Command::Overrides(form) => return list(&lanes::overrides(&store).await?, form, out),
         Command::Pause(lane) => (lane, LaneOrder::Pause),
         Command::Resume { lane, now } => (lane, LaneOrder::Resume { now }),
@@ -160,21 +167,41 @@ async fn show(arguments: &Arguments, files: &[PathBuf], out: &mut Output) -> Res
         Some(url) => url.clone(),
         None => address_of(configuration(files)?.observe.listen, "/lanes")?,
     };
+    let is_local = arguments.url.is_none();
     loop {
-        let lanes = lanes_at(&url)?;
+        let lanes = lanes_at(&url);
         if arguments.form.json {
-            return out.json(&lanes);
+            return out.json(&with_waits(lanes?, is_local, files).await?);
         }
         if arguments.watch {
             // Clears the terminal and begins at its top.
             out.text("\u{1b}[2J\u{1b}[H")?;
         }
-        table(&lanes).write(out, arguments.form.plain, "No batch waits: every lane is empty.")?;
+        if let Ok(lanes) = &lanes {
+            table(lanes).write(out, arguments.form.plain, "No batch is in a lane of this worker.")?;
+        }
+        if is_local && !arguments.form.plain {
+            out.line("")?;
+            waiting::write(&waits::read(&store(&configuration(files)?).await?, waiting::GROUPS).await?, false, out)?;
+        }
+        lanes?;
         if !arguments.watch {
             return Ok(());
         }
         tokio::time::sleep(WATCH).await;
     }
+}
+
+/// Adds what waits in the store, unless another worker's lanes were asked for.
+async fn with_waits(mut lanes: Value, is_local: bool, files: &[PathBuf]) -> Result<Value, Failure> {
+    if is_local {
+        let waits = waits::read(&store(&configuration(files)?).await?, waiting::GROUPS).await?;
+        let waits = serde_json::to_value(WaitsView::of(&waits)).unwrap_or_default();
+        if let (Value::Object(lanes), Value::Object(waits)) = (&mut lanes, waits) {
+            lanes.extend(waits);
+        }
+    }
+    Ok(lanes)
 }
 
 fn lanes_at(url: &Url) -> Result<Value, Failure> {
@@ -201,6 +228,21 @@ fn table(lanes: &Value) -> List {
         };
         let at_once = format!("{}/{}", lane["in_flight"], lane["limit"]);
         let account = lane["account"].as_str().unwrap_or("?").to_owned();
+        let tenants = lane["tenants"].as_array().map_or(0, Vec::len);
+        // Batches that failed in this worker and are soon retried are in no tenant's queue.
+        if let Some(pausing) = lane["pausing"].as_u64().filter(|pausing| tenants == 0 && *pausing > 0) {
+            let dash = || "-".to_owned();
+            list.add(vec![
+                account.clone(),
+                state.clone(),
+                at_once.clone(),
+                dash(),
+                pausing.to_string(),
+                dash(),
+                dash(),
+                dash(),
+            ]);
+        }
         for tenant in lane["tenants"].as_array().into_iter().flatten() {
             list.add(vec![
                 account.clone(),
@@ -239,6 +281,17 @@ mod tests {
             {"account": "https://birch.testmo.net", "state": "active", "backoff_seconds": null, "in_flight": 2, "limit": 4,
              "tenants": [{"tenant_id": "birch", "batches": 1, "cases": 5, "on_shelf": 0, "backlog_drain_seconds": 0.2}]}]});
         insta::assert_snapshot!(table(&lanes).columns().join("\n"));
+    }
+
+    #[test]
+    fn batches_that_are_soon_retried_in_a_worker_are_no_empty_lane() {
+        let lane = |pausing| {
+            serde_json::json!({"lanes": [{"account": "https://a.testmo.net", "state": "active", "backoff_seconds": null,
+                "in_flight": 0, "limit": 4, "pausing": pausing, "tenants": []}]})
+        };
+        assert!(table(&lane(0)).is_empty());
+        let lines = table(&lane(3)).columns();
+        assert!(lines.len() == 2 && lines[1].contains("https://a.testmo.net  active  0/4"), "{lines:?}");
     }
 
     #[test]

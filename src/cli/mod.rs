@@ -32,6 +32,7 @@ mod tenants;
 mod tests;
 mod time_format;
 mod topology;
+mod waiting;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

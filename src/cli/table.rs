@@ -74,7 +74,12 @@ pub(crate) fn note_extent(extent: &Extent) -> Result<(), Failure> {
     if !extent.is_cut() {
         return Ok(());
     }
-    writeln!(io::stderr(), "{}", extent).map_err(Failure::from_output)
+    note(&extent.to_string())
+}
+
+/// Writes a remark about the output to standard error.
+pub(crate) fn note(text: &str) -> Result<(), Failure> {
+    writeln!(io::stderr(), "{text}").map_err(Failure::from_output)
 }
 
 /// Writes facts one below the other, with their names aligned.

@@ -30,6 +30,7 @@ mod tests;
 pub mod unbound;
 pub mod unfinished;
 mod unreadable;
+pub mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;

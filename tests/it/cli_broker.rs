@@ -189,18 +189,19 @@ async fn every_list_is_there_for_programs_too() {
     until(async || process.metric("testmo_courier_create_requests_in_flight") == Some(1.0)).await;
     assert_eq!(run(&stage, &["lanes", "limit", "acme", "2"]).await.0, Some(0));
     let lanes = format!("http://{}/lanes", process.address);
-    let lists: [&[&str]; 6] = [
+    let lists: [&[&str]; 7] = [
         &["tenants", "list"],
         &["batches", "list"],
         &["shelf", "list"],
         &["dead-letters"],
         &["lanes", "overrides"],
+        &["lanes", "waiting"],
         &["lanes", "--url", &lanes],
     ];
     for list in lists {
         let (code, said) = run(&stage, &[list, &["--json"]].concat()).await;
         let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{list:?}: {error}: {said}"));
-        let rows = json.as_array().or_else(|| json[if list.len() == 2 { "overrides" } else { "lanes" }].as_array());
+        let rows = json.as_array().or_else(|| json[if list.len() == 2 { list[1] } else { "lanes" }].as_array());
         assert!(code == Some(0) && rows.is_some_and(|rows| !rows.is_empty()), "{list:?}: {said}");
         let (code, said) = run(&stage, &[list, &["--plain"]].concat()).await;
         assert!(code == Some(0) && said.contains('\t'), "{list:?}: {said}");

@@ -8,6 +8,7 @@ mod message;
 mod plan;
 mod preview;
 mod shelf;
+mod waits;
 
 pub use self::batch::BatchView;
 pub use self::batch_details::BatchDetailsView;
@@ -17,3 +18,4 @@ pub use self::message::MessageView;
 pub use self::plan::PlanOutcomeView;
 pub use self::preview::PreviewView;
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
+pub use self::waits::WaitsView;

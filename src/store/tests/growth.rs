@@ -27,6 +27,7 @@ on_both! {
     what_waits_for_a_connection_is_due_once_it_is_verified_anew,
     a_list_is_read_page_by_page_in_the_order_of_arrival,
     the_newest_come_first_and_all_are_counted_up_to_a_bound,
+    what_waits_is_found_by_tenant_and_reason_up_to_a_bound,
     an_unknown_outcome_keeps_only_batches_of_its_own_account,
     what_stays_is_examined_once_in_a_round,
     a_store_that_was_written_lately_needs_no_proof,
@@ -119,6 +120,9 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     statements.push((shed_statement(dialect), vec![int(100)], "shelf_skimmed"));
     statements.push((COUNTS.to_owned(), vec![], "shelf_by_state"));
     statements.push((OLDEST.to_owned(), vec![], "shelf_oldest"));
+    let group = vec![int(9), text("acme"), text("key_refused")];
+    statements.push((super::waiting::group_statement(true), group, "shelf_by_state"));
+    statements.push((super::waiting::NEXT_GROUP.to_owned(), vec![text("acme"), text("a")], "shelf_by_state"));
     let (failing, parameters) = failing_statement();
     statements.push((failing, parameters, "shelf_failing"));
     let (latest, parameters) = ledger::latest_statement(None, 50);
@@ -235,6 +239,33 @@ async fn the_newest_come_first_and_all_are_counted_up_to_a_bound(f: SqlStore) {
     assert_eq!(f.store.shelf_totals(&later, 5_000).await.unwrap(), (vec![], true));
     assert_eq!(f.store.batch_totals(None, 9).await.unwrap(), [("delivered".into(), "acme".into(), 9)]);
     assert_eq!(f.store.batch_totals(Some(&tenant()), 9_999).await.unwrap()[0].2, 1_201);
+}
+
+async fn what_waits_is_found_by_tenant_and_reason_up_to_a_bound(f: SqlStore) {
+    use crate::store::shelf::ShelfIdentity;
+    use crate::store::waiting::WaitingGroup;
+    fill(&f, 1_401).await;
+    let raw = Shelving {
+        identity: ShelfIdentity::Raw("h".into(), None, None),
+        reason: Reason::Suspect,
+        arrived_at: 77,
+        ..shelving("x", ShelvedUntil::After(HOUR))
+    };
+    f.store.commit(Commit { shelve: Some(raw), ..Commit::default() }.into()).await.unwrap();
+    f.store.lease_due("w", HOUR, &[(tenant(), 1)], usize::MAX).await.unwrap();
+    let (groups, is_more) = f.store.waiting(9).await.unwrap();
+    let said: Vec<_> = groups.iter().map(|group| (group.tenant.clone(), group.reason, group.count)).collect();
+    let expected = [
+        (None, Some(Reason::Suspect), 1),
+        (Some(tenant()), Some(Reason::KeyRefused), 1_001),
+        (Some(tenant()), Some(Reason::NoRoom), 180),
+    ];
+    assert_eq!((said, is_more), (expected.to_vec(), false));
+    let WaitingGroup { oldest, due_at, leased, lease_until, .. } = groups[2].clone();
+    assert_eq!((oldest, due_at, leased, lease_until), (2, Some(2_000_021), 0, None));
+    let (groups, is_more) = f.store.waiting(1).await.unwrap();
+    assert_eq!((groups.len(), is_more), (2, true));
+    assert_eq!(f.store.requests_under_way().await.unwrap(), []);
 }
 
 /// A batch that is stored as it is now, sent to an account.

@@ -1,0 +1,75 @@
+//! Shows what waits to programs.
+
+use serde::Serialize;
+
+use super::super::time::rfc3339;
+use super::super::waits::{MOST_READ, OpenRequests, Wait, Waiting, Waits};
+
+/// What waits, over all workers.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitsView {
+    waiting: Vec<WaitingView>,
+    more: bool,
+    requests: Vec<OpenRequestsView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct WaitingView {
+    tenant_id: Option<String>,
+    account: Option<String>,
+    reason: &'static str,
+    batches: u64,
+    more: bool,
+    oldest_arrived_at: Option<String>,
+    waits_for: &'static str,
+    until: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct OpenRequestsView {
+    account: String,
+    tenant_id: String,
+    requests: u64,
+    cases: u64,
+    lease_until: Option<String>,
+}
+
+impl WaitsView {
+    /// Shows what waits.
+    pub fn of(waits: &Waits) -> Self {
+        let request = |open: &OpenRequests| OpenRequestsView {
+            account: open.account.clone(),
+            tenant_id: open.tenant.clone(),
+            requests: open.requests,
+            cases: open.cases,
+            lease_until: rfc3339(open.lease_until),
+        };
+        Self {
+            waiting: waits.groups.iter().map(waiting).collect(),
+            more: waits.is_more,
+            requests: waits.requests.iter().map(request).collect(),
+        }
+    }
+}
+
+fn waiting(Waiting { group, account, wait }: &Waiting) -> WaitingView {
+    let (waits_for, until) = match wait {
+        Wait::Person(_) => ("person", None),
+        Wait::Connection => ("connection", None),
+        Wait::Room => ("room", None),
+        Wait::RateLimit(until) => ("rate_limit", Some(*until)),
+        Wait::Testmo(until) => ("testmo", Some(*until)),
+        Wait::Worker(until) => ("worker", Some(*until)),
+        Wait::Time(until) => ("time", Some(*until)),
+    };
+    WaitingView {
+        tenant_id: group.tenant.as_ref().map(ToString::to_string),
+        account: account.clone(),
+        reason: group.reason.map_or("unknown", |reason| reason.code()),
+        batches: group.count.min(MOST_READ - 1),
+        more: group.count >= MOST_READ,
+        oldest_arrived_at: rfc3339(group.oldest),
+        waits_for,
+        until: until.and_then(rfc3339),
+    }
+}
