@@ -28,6 +28,8 @@ pub struct PushRow {
     pub folder: u64,
     /// How many cases it sent, of all its batches.
     pub cases: u64,
+    /// Of how many batches they are.
+    pub batches: u64,
     /// Who sent it.
     pub holder: String,
     /// When it was claimed.
@@ -62,7 +64,8 @@ impl Store {
     /// When the store does not answer.
     pub async fn history(&self, key: &BatchKey) -> Result<History, StoreError> {
         let mut conn = self.reading().await?;
-        let sql = "SELECT p.* FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
+        let sql = "SELECT p.*, (SELECT COUNT(*) FROM push_parts other WHERE other.push_id = p.push_id) AS members \
+                   FROM push_parts pp JOIN pushes p ON p.push_id = pp.push_id \
                    WHERE pp.tenant_id = $1 AND pp.batch_id = $2 ORDER BY p.claimed_at, p.push_id";
         let names = vec![Bound::Text(key.tenant.as_str().into()), Bound::Text(key.batch.as_str().into())];
         let pushes = sql::fetch(&mut conn, sql, names).await?;
@@ -87,6 +90,7 @@ fn push(row: &AnyRow) -> Result<PushRow, StoreError> {
         project: row.whole("project_id")?,
         folder: row.whole("folder_id")?,
         cases: row.whole("cases")?,
+        batches: row.whole("members")?,
         holder: row.text("holder")?,
         claimed_at: row.int("claimed_at")?,
         ended_at: row.maybe_int("ended_at")?,

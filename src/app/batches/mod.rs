@@ -11,6 +11,7 @@ use crate::app::extent::{COUNTED, Extent};
 use crate::batch::TenantId;
 pub use crate::batch::event::link;
 pub use crate::batch::ledger::{BatchRecord, CaseRecord, CaseState};
+pub use crate::store::history::PushRow;
 use crate::store::{Store, StoreError};
 
 /// Reads at most `most` of the latest batches, newest first, where 0 means all; only those of a tenant, if one is given.

@@ -22,13 +22,29 @@ impl PlannedEntry {
     }
 }
 
-/// Returns the batch of an entry as `TENANT/BATCH`, as far as that could be read, otherwise a part of its message's
-/// hash.
+/// Returns the batch of an entry as `TENANT/BATCH`, if that could be read, otherwise its id with its tenant, or a part of
+/// its message's hash.
 pub fn batch_label(entry: &Shelved) -> String {
     match &entry.content.identity {
         ShelfIdentity::Batch(key, _) => key.to_string(),
         ShelfIdentity::Raw(_, Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
-        ShelfIdentity::Raw(_, Some(tenant), None) => format!("{tenant}/?"),
+        ShelfIdentity::Raw(_, Some(tenant), None) => format!("{} of {tenant}", entry.id),
         ShelfIdentity::Raw(hash, None, _) => format!("message {}", hash.chars().take(12).collect::<String>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixture;
+    use super::*;
+    use crate::app::shelf::EntryName;
+
+    #[test]
+    fn an_entry_without_a_batch_is_named_by_the_id_that_selects_it() {
+        let identity = ShelfIdentity::Raw("0123456789abcdef".into(), Some(fixture::acme()), None);
+        let entry = fixture::row(identity, Reason::InvalidMessage, fixture::message());
+        let label = batch_label(&entry);
+        assert_eq!(label, "00000001 of acme");
+        assert_eq!(label.split(' ').next().map(str::parse), Some(Ok(EntryName::Id(entry.id))));
     }
 }

@@ -84,7 +84,7 @@ impl ShelvedMessageView {
 /// Writes when an entry is retried.
 pub fn due(entry: &Shelved, now: i64) -> String {
     match entry.content.until {
-        _ if entry.leased => "in progress".into(),
+        _ if entry.leased => "taken by a worker".into(),
         ShelvedUntil::After(_) if entry.due_at <= now => "as soon as there is room".into(),
         ShelvedUntil::After(_) => relative(entry.due_at, now),
         ShelvedUntil::Connection => "when the connection is fixed".into(),

@@ -1,7 +1,7 @@
 //! `batches show`: shows everything that is known of one batch.
 
 use clap::Args;
-use testmo_courier::app::batches::{self, BatchDetails, BatchRecord, link, settlements, testmo_id};
+use testmo_courier::app::batches::{self, BatchDetails, BatchRecord, PushRow, link, settlements, testmo_id};
 use testmo_courier::app::view::{BatchDetailsView, due};
 use testmo_courier::app::{BatchKey, Store};
 
@@ -90,12 +90,25 @@ fn pushes(details: &BatchDetails) -> List {
             push.id.chars().skip(push.id.chars().count().saturating_sub(8)).collect(),
             absolute(push.claimed_at),
             push.ended_at.map(|at| format!("{} ms", at - push.claimed_at)).unwrap_or_default(),
-            push.cases.to_string(),
+            sent(details, push),
             push.answer.clone().unwrap_or_else(|| "not known".into()),
             push.ids.map(|(first, last)| format!("{first} to {last}")).unwrap_or_default(),
         ]);
     }
     list
+}
+
+/// Says how many cases of the batch a request had. What it had of other batches is not theirs.
+fn sent(details: &BatchDetails, push: &PushRow) -> String {
+    if push.batches <= 1 {
+        return push.cases.to_string();
+    }
+    let Some((first, last)) = push.ids else {
+        return format!("shared request: {} of {} batches", push.cases, push.batches);
+    };
+    let states = details.record().into_iter().flat_map(|record| &record.cases).map(|case| &case.state);
+    let own = states.filter_map(testmo_id).filter(|id| (first..=last).contains(id)).count();
+    format!("shared request: {own} of {}", push.cases)
 }
 
 fn settled(details: &BatchDetails) -> List {
@@ -154,7 +167,7 @@ mod tests {
     use testmo_courier::batch::ledger::{BatchState, OpenPush, Refusal, Target};
     use testmo_courier::batch::message::Source;
     use testmo_courier::batch::verdict::answer::FieldRefusal;
-    use testmo_courier::store::history::{EventRow, History, PushRow};
+    use testmo_courier::store::history::{EventRow, History};
     use testmo_courier::store::ledger::StoredBatch;
 
     use super::*;
@@ -195,6 +208,7 @@ mod tests {
             project: 3,
             folder: 428,
             cases: 3,
+            batches: 1,
             holder: "w1".into(),
             claimed_at: NOW - ms_ago,
             ended_at: answer.map(|_| NOW - ms_ago + 230),
@@ -238,6 +252,15 @@ mod tests {
         let details = details(stored(partial(), None), history());
         insta::assert_snapshot!(text(&details));
         insta::assert_snapshot!(serde_json::to_string_pretty(&BatchDetailsView::of(&details)).unwrap());
+    }
+
+    #[test]
+    fn a_request_that_other_batches_shared_says_how_many_cases_are_of_this_one() {
+        let details = details(stored(partial(), None), History::default());
+        let shared = |ids| sent(&details, &PushRow { cases: 14, batches: 3, ..push("p", 1, Some("2xx"), ids) });
+        assert_eq!(shared(Some((3_715, 3_728))), "shared request: 2 of 14");
+        assert_eq!(shared(None), "shared request: 14 of 3 batches");
+        assert_eq!(sent(&details, &push("p", 1, None, None)), "3");
     }
 
     #[test]
