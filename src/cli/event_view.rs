@@ -49,7 +49,8 @@ fn headline(event: &ReceivedEvent, out: &Output) -> String {
     let word = out.paint(colour, &format!("{:<10}", visible(&event.outcome)));
     let back = event.batches.map(|batches| format!("{} sent", counted(batches, "batch is", "batches are")));
     let key = event.expires_on.as_ref().map(|date| match event.days_left {
-        Some(days) => format!("the API key expires on {date}, in at most {}", counted(days, "day", "days")),
+        Some(0) => format!("the API key expires on {date}, the day of this event"),
+        Some(days) => format!("the API key expires on {date}, in {}", counted(days, "day", "days")),
         None => format!("the API key expired on {date}"),
     });
     let rest = [Some(name(event)), Some(cases), back, key, event.reason.clone(), link].into_iter().flatten();

@@ -90,9 +90,9 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "KeyExpiring",
         kind: event::KEY_EXPIRING,
-        when: "A tenant's API key expires in at most 14, 7 or 1 days.",
+        when: "A tenant's API key expires in at most 14, 7 or 1 days, or today.",
         schema: Envelope::<KeyExpiring>::json_schema,
-        example: || of_key(|tenant| event::key_expiring(tenant, date(2026, 11, 30), DaysLeft::Seven, MOMENT)),
+        example: || of_key(|tenant| event::key_expiring(tenant, date(2026, 11, 30), DaysLeft::Seven, 7, MOMENT)),
     },
     Kind {
         name: "KeyExpired",

@@ -59,14 +59,14 @@ async fn two_replicas_deliver_everything_once_and_report_it_once() {
 async fn two_replicas_report_once_that_a_key_expires_or_has_expired() {
     let tenants = ["oak", "elm", "ash", "fir"];
     let mut stage = Stage::on_postgres(Postgres::shared(), &tenants, &[]).await;
-    for (tenant, days) in tenants.iter().zip([14, 7, 1, -1]) {
+    for (tenant, days) in tenants.iter().zip([14, 5, 0, -1]) {
         let mut row = stage.store.connection(&tenant.parse().unwrap()).await.unwrap().unwrap();
         row.expires_on = Some(in_days(days));
         stage.store.set_connection(&row).await.unwrap();
     }
     stage.start_worker();
     stage.start_worker();
-    for (tenant, days) in tenants.iter().zip([Some(14), Some(7), Some(1), None]) {
+    for (tenant, days) in tenants.iter().zip([Some(14), Some(5), Some(0), None]) {
         let event = stage.event_of(tenant).await;
         let kind = if days.is_some() { "key.expiring" } else { "key.expired" };
         assert_eq!(event["type"], format!("com.sqai-suite.testmo.{kind}.v1"));

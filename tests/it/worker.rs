@@ -241,7 +241,7 @@ async fn an_expiring_key_is_reported_once_even_without_any_traffic() {
     stage.start_worker();
     let expiring = stage.event_of("acme").await;
     assert_eq!(expiring["type"], "com.sqai-suite.testmo.key.expiring.v1");
-    assert_eq!(expiring["data"]["days_left"], 7);
+    assert_eq!(expiring["data"]["days_left"], 5);
     assert!(expiring["data"]["remedy"].as_str().unwrap().contains("revoke the old key"));
     assert_eq!(stage.event_of("birch").await["type"], "com.sqai-suite.testmo.key.expired.v1");
     stage.stop_worker().await;

@@ -15,7 +15,7 @@ const RENEW: &str = "Generate a new API key on the user profile page in Testmo a
     that are no longer used.";
 const REPLACE: &str = "Generate a new API key on the user profile page in Testmo and enter it for this connection together \
     with its expiration date; for integrations a separate API user is recommended. Waiting batches are then sent automatically. \
-    Revoke keys that are no longer used.";
+    Once the new key works, revoke the old one and others that are no longer used.";
 
 /// The event data of a connection that stopped working.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,8 +44,9 @@ pub struct KeyExpiring {
     /// The last day of the key, such as `2026-12-31`.
     #[schemars(extend("format" = "date"))]
     pub expires_on: String,
-    /// The number of days left: 14, 7 or 1.
-    #[schemars(extend("enum" = [14, 7, 1]))]
+    /// The number of days left after the day of the event, at most 14; 0 on the last day. A reminder is due at 14, 7, 1 and 0
+    /// days, and later where no worker ran or the date was entered late.
+    #[schemars(range(min = 0, max = 14))]
     pub days_left: u8,
     /// What to do, as a text for people.
     pub remedy: &'static str,
@@ -66,6 +67,8 @@ pub struct KeyExpired {
 /// The reminders of an expiring key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DaysLeft {
+    /// On the last day.
+    None,
     /// One day before.
     One,
     /// A week before.
@@ -76,21 +79,23 @@ pub enum DaysLeft {
 
 impl DaysLeft {
     /// Every reminder, the earliest first.
-    pub const ALL: [Self; 3] = [Self::Fourteen, Self::Seven, Self::One];
+    pub const ALL: [Self; 4] = [Self::Fourteen, Self::Seven, Self::One, Self::None];
 
-    /// Returns the number of days.
+    /// Returns the number of days at which the reminder is first due.
     pub fn days(self) -> u8 {
         match self {
+            Self::None => 0,
             Self::One => 1,
             Self::Seven => 7,
             Self::Fourteen => 14,
         }
     }
 
-    /// Returns the reminder that is due this many days before a key expires; `None` while no reminder is due, and on
-    /// the key's last day.
-    pub fn due(days_left: i32) -> Option<Self> {
+    /// Returns the reminder that is due this many days before a key expires; nothing before the first reminder, and once the
+    /// key has expired.
+    pub fn due(days_left: u8) -> Option<Self> {
         match days_left {
+            0 => Some(Self::None),
             1 => Some(Self::One),
             2..=7 => Some(Self::Seven),
             8..=14 => Some(Self::Fourteen),
@@ -128,15 +133,12 @@ pub fn connection_restored(change: ConnectionChange<'_>, batches: u64) -> Event 
     change.event(CONNECTION_RESTORED, ConnectionRestored { tenant_id: change.tenant.to_string(), batches })
 }
 
-/// Returns the reminder of a key that is about to expire; `now` is in milliseconds since 1970-01-01 UTC.
-pub fn key_expiring(tenant: &TenantId, expires_on: Date, left: DaysLeft, now: i64) -> Event {
-    let data = KeyExpiring {
-        tenant_id: tenant.to_string(),
-        expires_on: expires_on.to_string(),
-        days_left: left.days(),
-        remedy: RENEW,
-    };
-    let id = key_event_id(tenant, expires_on, left.days(), KEY_EXPIRING);
+/// Returns a reminder of a key that expires in so many days; `now` is in milliseconds since 1970-01-01 UTC. The event has the
+/// same id on each day on which the same reminder is due.
+pub fn key_expiring(tenant: &TenantId, expires_on: Date, reminder: DaysLeft, days_left: u8, now: i64) -> Event {
+    let data =
+        KeyExpiring { tenant_id: tenant.to_string(), expires_on: expires_on.to_string(), days_left, remedy: RENEW };
+    let id = key_event_id(tenant, expires_on, reminder.days(), KEY_EXPIRING);
     event(id, KEY_EXPIRING, Some(tenant), None, data, now)
 }
 
@@ -173,7 +175,7 @@ mod tests {
         let events = [
             connection_failed(change, Reason::KeyRefused, Some("Testmo answered 401 Unauthorized\n")),
             connection_restored(change, 3),
-            key_expiring(&tenant, date(2026, 12, 31), DaysLeft::Seven, 0),
+            key_expiring(&tenant, date(2026, 12, 31), DaysLeft::Seven, 5, 0),
             key_expired(&tenant, date(2026, 12, 31), 0),
         ];
         let sentences: Vec<String> =
@@ -197,19 +199,21 @@ mod tests {
     #[test]
     fn each_reminder_of_a_key_is_told_once() {
         let (tenant, day) = (tenant(), date(2026, 12, 31));
-        let mut ids: Vec<String> = DaysLeft::ALL.map(|left| key_expiring(&tenant, day, left, 0).id).into();
+        let mut ids: Vec<String> = DaysLeft::ALL.map(|left| key_expiring(&tenant, day, left, left.days(), 0).id).into();
         ids.push(key_expired(&tenant, day, 0).id);
         ids.push(key_expired(&tenant, date(2027, 1, 1), 0).id);
         assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
-        assert_eq!(key_expiring(&tenant, day, DaysLeft::One, 99).id, ids[2]);
+        assert_eq!(key_expiring(&tenant, day, DaysLeft::One, 1, 99).id, ids[2]);
+        assert_eq!(
+            key_expiring(&tenant, day, DaysLeft::Fourteen, 12, 99).id,
+            ids[0],
+            "of the same reminder, a day later"
+        );
     }
 
     #[test]
     fn a_reminder_that_was_missed_is_made_up_for_until_the_next_one() {
         let due = |days| DaysLeft::due(days).map(DaysLeft::days);
-        assert_eq!(
-            [15, 14, 10, 7, 3, 1, 0, -2].map(due),
-            [None, Some(14), Some(14), Some(7), Some(7), Some(1), None, None]
-        );
+        assert_eq!([15, 14, 10, 7, 3, 1, 0].map(due), [None, Some(14), Some(14), Some(7), Some(7), Some(1), Some(0)]);
     }
 }

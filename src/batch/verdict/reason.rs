@@ -96,11 +96,11 @@ reasons! {
     /// 401: the key is not accepted.
     KeyRefused "key_refused" Connection:
         "Testmo refused the API key (401 Unauthorized): it was copied incorrectly, or it was revoked.",
-        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch is then sent automatically. Revoke keys that are no longer used.";
+        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch is then sent automatically. Once the new key works, revoke the old one and others that are no longer used.";
     /// 403: the key's user lacks the permission.
     Forbidden "forbidden" Connection:
         "The user of the API key may not create test cases in this project (403 Forbidden).",
-        "Give the key's user a role with write permission on the project in Testmo; the batch is then sent automatically.";
+        "Give the key's user a role with the right \"Edit repository\" in the project in Testmo; the batch is then sent automatically.";
     /// 404: the project or folder does not exist.
     TargetMissing "target_missing" Connection:
         "The project or the folder does not exist in Testmo, or the key's user cannot see it (404 Not Found).",

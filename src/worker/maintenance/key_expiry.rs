@@ -1,11 +1,11 @@
-//! Reports API keys that expire: 14, 7 and 1 days before, and when it has happened.
+//! Reports API keys that expire: 14, 7 and 1 days before, on the last day, and when it has happened.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{Span, Timestamp, Unit};
 use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
@@ -59,11 +59,12 @@ async fn report_due(context: &WorkerContext) -> Result<(), StoreError> {
 /// Returns the event that is due for a key at `now`, in milliseconds since 1970. The key is valid throughout its last
 /// day (UTC).
 fn reminder(tenant: &TenantId, expires_on: Date, now: i64) -> Option<Event> {
-    let left = today(now)?.until(expires_on).ok()?.get_days();
+    let left = today(now)?.until((Unit::Day, expires_on)).ok()?.get_days();
     if left < 0 {
         return Some(key_expired(tenant, expires_on, now));
     }
-    DaysLeft::due(left).map(|due| key_expiring(tenant, expires_on, due, now))
+    let left = u8::try_from(left).ok()?;
+    DaysLeft::due(left).map(|due| key_expiring(tenant, expires_on, due, left, now))
 }
 
 fn today(now: i64) -> Option<Date> {
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reminders_are_due_at_14_7_and_1_days_and_after_the_last_day() {
+    fn reminders_are_due_at_14_7_and_1_days_on_the_last_day_and_after_it() {
         let tenant: TenantId = "acme".parse().unwrap();
         let now = "2026-11-23T23:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
         let kind = |date: &str| {
@@ -86,11 +87,12 @@ mod tests {
         for (date, expected) in [
             ("2026-12-08", None),
             ("2026-12-07", Some(("expiring", Some(14)))),
-            ("2026-12-01", Some(("expiring", Some(14)))),
+            ("2026-12-05", Some(("expiring", Some(12)))),
+            ("2026-12-01", Some(("expiring", Some(8)))),
             ("2026-11-30", Some(("expiring", Some(7)))),
-            ("2026-11-25", Some(("expiring", Some(7)))),
+            ("2026-11-25", Some(("expiring", Some(2)))),
             ("2026-11-24", Some(("expiring", Some(1)))),
-            ("2026-11-23", None),
+            ("2026-11-23", Some(("expiring", Some(0)))),
             ("2026-11-22", Some(("expired", None))),
             ("2020-01-01", Some(("expired", None))),
         ] {
