@@ -109,6 +109,8 @@ fn connection() -> ConnectionRow {
         checked_at: None,
         finding: None,
         last_success_at: None,
+        refusal: None,
+        successor: None,
         epoch: 0,
     }
 }

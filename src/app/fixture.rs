@@ -66,7 +66,13 @@ pub(super) async fn with_acme() -> (Store, tempfile::TempDir) {
     let environment = [("DATABASE_URL".to_owned(), url)].into();
     let config = config::load(&Sources { files: vec![], environment }).unwrap();
     let store = Store::open(&config.store, true, Clock::system()).await.unwrap();
-    let row = ConnectionRow {
+    assert!(store.set_connection(&connection()).await.unwrap().is_done());
+    (store, dir)
+}
+
+/// Returns a verified connection of the tenant that is not stored yet.
+pub(super) fn connection() -> ConnectionRow {
+    ConnectionRow {
         tenant: acme(),
         version: "v1".into(),
         origin: "https://acme.testmo.net".into(),
@@ -81,10 +87,10 @@ pub(super) async fn with_acme() -> (Store, tempfile::TempDir) {
         checked_at: None,
         finding: None,
         last_success_at: None,
+        refusal: None,
+        successor: None,
         epoch: 0,
-    };
-    assert!(store.set_connection(&row).await.unwrap().is_done());
-    (store, dir)
+    }
 }
 
 pub(super) fn acme() -> TenantId {

@@ -161,7 +161,8 @@ impl Tenants {
         let written = match (other, self.access(row)) {
             (Some(mapping), Ok(access)) => {
                 let version = self.version_of(&access, row.project, row.folder, &row.mapping, Some(mapping));
-                let renewed = ConnectionRow { version, resolved: Some(mapping.clone()), ..row.clone() };
+                let successor = row.successor.clone().map(|next| Box::new(next.replacing(&version)));
+                let renewed = ConnectionRow { version, resolved: Some(mapping.clone()), successor, ..row.clone() };
                 self.store.set_connection(&renewed.judged(finding.clone(), self.store.now())).await?
             }
             (Some(_) | None, _) => {

@@ -61,6 +61,8 @@ impl Tenants {
             checked_at: None,
             finding: None,
             last_success_at: None,
+            refusal: None,
+            successor: None,
             epoch: 0,
         })
     }

@@ -7,6 +7,7 @@ mod entered;
 mod folder_tree;
 mod keyring;
 mod rate_limit;
+mod successor;
 mod verify;
 
 pub use connection::{Connection, Resolution, ResolveError, Tenants};

@@ -83,6 +83,15 @@ impl Folder {
     }
 }
 
+impl Folder {
+    /// Returns what `tenants show acme` says to programs.
+    fn shown(&self) -> serde_json::Value {
+        let shown = self.courier(&["tenants", "show", "acme", "--json"]);
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        serde_json::from_str(&shown.out).expect("JSON")
+    }
+}
+
 impl From<Output> for End {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("text");

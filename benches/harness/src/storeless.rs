@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
-use testmo_courier::batch::{BatchKey, TenantId};
+use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::http::{self, Readiness};
@@ -348,6 +348,17 @@ impl ConnectionStore for Storeless {
         _: &str,
         _: u64,
         _: &Verification,
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
+    }
+
+    async fn record_refusal(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: u64,
+        _: Reason,
+        _: &str,
     ) -> Result<WriteOutcome, StoreError> {
         Ok(WriteOutcome::Done)
     }

@@ -31,14 +31,6 @@ pub async fn list(store: &Store) -> Result<Vec<ConnectionRow>, StoreError> {
     store.connections().await
 }
 
-/// Counts the batches of a tenant that are parked on the shelf.
-///
-/// # Errors
-/// When the store does not answer.
-pub async fn waiting(store: &Store, tenant: &TenantId) -> Result<i64, StoreError> {
-    store.parked_of(tenant).await
-}
-
 /// Writes a connection's project and folder by their ids, with their names where these are known.
 pub fn names(row: &ConnectionRow) -> (String, String) {
     match &row.finding {

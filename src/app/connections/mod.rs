@@ -1,12 +1,14 @@
 //! Enters, verifies, shows and removes the tenants' connections.
 
+mod circumstances;
 mod lookup;
 pub mod remove;
 pub mod set;
-mod status_light;
+mod status;
 pub mod verify;
 
-pub use self::lookup::{ConnectionError, connection, list, names, waiting};
-pub use self::status_light::{StatusLight, days_until_expiry, note};
+pub use self::circumstances::{status, statuses, waiting};
+pub use self::lookup::{ConnectionError, connection, list, names};
+pub use self::status::{Circumstances, Status, StatusLight, days_until_expiry};
 pub use crate::batch::render::mapping_spec::MappingSpec;
 pub use crate::store::connections::{ConnectionRow, Verification};

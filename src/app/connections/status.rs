@@ -1,40 +1,33 @@
-//! Decides whether a connection needs a person: green, amber or red, and why.
+//! Decides a connection's light, green, amber or red, and says why, from everything that is known of it.
 
 use jiff::civil::Date;
 
-use super::super::time::days_left;
+use super::super::plural::counted;
+use super::super::time::{day_of, days_left, relative};
+use crate::account::Throttle;
+use crate::store::accounts::LaneSelector;
 use crate::store::connections::{ConnectionRow, Verification};
+use crate::store::shelf::Waiting;
 
 /// How many days before it expires a key is to be replaced.
 const SOON_DAYS: i32 = 14;
+/// How long a batch may wait before a person is to know, in milliseconds.
+const LONG_WAIT: i64 = 3_600_000;
+/// How long a rate-limit pause may last before a person is to know, in milliseconds.
+const LONG_PAUSE: i64 = 60_000;
 
-/// The state of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The light of a connection, the better ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StatusLight {
-    /// It works.
+    /// It works, as far as it was tried.
     Green,
-    /// It works, and its key expires soon.
+    /// It works, and a person should know of something or act soon.
     Amber,
     /// It was not seen to work, or its key has expired.
     Red,
 }
 
 impl StatusLight {
-    /// Decides by verification and by the days until the key expires, if that day is known.
-    fn rule(verified: bool, days_left: Option<i32>) -> Self {
-        match days_left {
-            _ if !verified => Self::Red,
-            Some(days) if days < 0 => Self::Red,
-            Some(days) if days <= SOON_DAYS => Self::Amber,
-            Some(_) | None => Self::Green,
-        }
-    }
-
-    /// Decides for a stored connection.
-    pub fn of(row: &ConnectionRow, today: Date) -> Self {
-        Self::rule(row.is_verified(), days_until_expiry(row, today))
-    }
-
     /// Returns the word for the light.
     pub fn name(self) -> &'static str {
         match self {
@@ -45,45 +38,246 @@ impl StatusLight {
     }
 }
 
+/// What is known around a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// Who or what is paused by a person, if that stops the tenant.
+    pub paused: Option<LaneSelector>,
+    /// What is known of the account.
+    pub throttle: Throttle,
+    /// What waits on the shelf.
+    pub waiting: Waiting,
+}
+
+/// The state of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The light.
+    pub light: StatusLight,
+    /// What there is to know, the most important first.
+    pub remarks: Vec<String>,
+}
+
+impl Status {
+    /// Decides for a connection at `now`, in milliseconds on the store's clock.
+    pub fn of(row: &ConnectionRow, around: &Circumstances, now: i64) -> Self {
+        let known = [
+            unverified(row),
+            expiry(row, day_of(now)),
+            refused(row, now),
+            successor(row),
+            paused(row, around),
+            account(&around.throttle, now),
+            waiting(row, around, now),
+            untried(row),
+        ];
+        let mut remarks: Vec<(StatusLight, String)> = known.into_iter().flatten().collect();
+        // Stable, so that remarks of one light keep their order.
+        remarks.sort_by_key(|(light, _)| std::cmp::Reverse(*light));
+        let light = remarks.first().map_or(StatusLight::Green, |(light, _)| *light);
+        Self { light, remarks: remarks.into_iter().map(|(_, remark)| remark).collect() }
+    }
+
+    /// Returns all remarks as one text; empty if there is none.
+    pub fn note(&self) -> String {
+        self.remarks.join("; ")
+    }
+}
+
 /// Returns the days until a connection's key expires, if that day is known.
 pub fn days_until_expiry(row: &ConnectionRow, today: Date) -> Option<i32> {
     row.expires_on.as_deref().and_then(|day| days_left(day, today))
 }
 
-/// Writes why the light is not green; empty when it is.
-pub fn note(row: &ConnectionRow, today: Date) -> String {
-    if !row.is_verified() {
-        return match &row.finding {
-            Some(Verification::Fails { reason, detail }) => format!("{reason}: {detail}"),
-            Some(Verification::Works { .. }) | None => "not verified since it was changed".into(),
-        };
+type Remark = Option<(StatusLight, String)>;
+
+fn unverified(row: &ConnectionRow) -> Remark {
+    if row.is_verified() {
+        return None;
     }
-    match days_until_expiry(row, today) {
-        Some(days) if days < 0 => "the API key has expired: enter a new one".into(),
-        Some(days) if days <= SOON_DAYS => "the API key expires soon: enter a new one".into(),
-        Some(_) | None => String::new(),
+    let remark = match &row.finding {
+        Some(Verification::Fails { reason, detail }) => format!("{reason}: {detail}"),
+        Some(Verification::Works { .. }) | None => "not verified since it was changed".into(),
+    };
+    Some((StatusLight::Red, remark))
+}
+
+fn expiry(row: &ConnectionRow, today: Date) -> Remark {
+    match days_until_expiry(row, today)? {
+        days if days < 0 => Some((StatusLight::Red, "the API key has expired: enter a new one".into())),
+        days if days <= SOON_DAYS => Some((StatusLight::Amber, "the API key expires soon: enter a new one".into())),
+        _ => None,
     }
+}
+
+fn refused(row: &ConnectionRow, now: i64) -> Remark {
+    let refusal = row.refusal.as_ref().filter(|_| row.is_verified())?;
+    let (reason, detail, ago) = (refusal.reason, &refusal.detail, relative(refusal.at, now));
+    let remark = format!(
+        "Testmo refused the last request ({reason}, {ago}): {detail}; verifying only reads and finds nothing wrong, and no \
+         case has been created since"
+    );
+    Some((StatusLight::Amber, remark))
+}
+
+fn successor(row: &ConnectionRow) -> Remark {
+    let next = row.successor.as_ref()?;
+    let why = match &next.finding {
+        Verification::Fails { reason, detail } => format!("{reason}: {detail}"),
+        Verification::Works { .. } => "not verified yet".into(),
+    };
+    Some((StatusLight::Amber, format!("the last change is not in force, because it does not work ({why})")))
+}
+
+fn paused(row: &ConnectionRow, around: &Circumstances) -> Remark {
+    let lane = match around.paused.as_ref()? {
+        LaneSelector::Tenant(_) => row.tenant.as_str(),
+        LaneSelector::Account(account) => account,
+    };
+    Some((StatusLight::Amber, format!("paused by a person: `testmo-courier lanes resume {lane}` ends the pause")))
+}
+
+fn account(throttle: &Throttle, now: i64) -> Remark {
+    if let Some(until) = throttle.breaker_until {
+        let probe = if until > now { relative(until, now) } else { "now".into() };
+        return Some((StatusLight::Amber, format!("Testmo failed repeatedly; it is tried again {probe}")));
+    }
+    let left = throttle.rate_limited_until.saturating_sub(now);
+    if left <= 0 {
+        return None;
+    }
+    let light = if left > LONG_PAUSE { StatusLight::Amber } else { StatusLight::Green };
+    Some((light, format!("paused by Testmo's rate limit; it ends {}", relative(throttle.rate_limited_until, now))))
+}
+
+fn waiting(row: &ConnectionRow, around: &Circumstances, now: i64) -> Remark {
+    let since = around.waiting.since?;
+    let is_long = now.saturating_sub(since) > LONG_WAIT;
+    let light = if is_long { StatusLight::Amber } else { StatusLight::Green };
+    let batches = counted(around.waiting.batches, "batch waits", "batches wait");
+    let tenant = &row.tenant;
+    let arrived = relative(since, now);
+    Some((light, format!("{batches}, the oldest arrived {arrived}: `testmo-courier shelf list --tenant {tenant}`")))
+}
+
+/// Says what no verification can try.
+fn untried(row: &ConnectionRow) -> Remark {
+    let is_new = row.is_verified() && row.refusal.is_none() && row.last_success_at.is_none();
+    is_new.then(|| {
+        let remark = "no batch yet: the right to create cases (\"Edit repository\") has not been tried";
+        (StatusLight::Green, remark.into())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::fixture::connection;
     use super::*;
+    use crate::batch::Reason;
+    use crate::store::connections::{Refusal, Successor};
+
+    const NOW: i64 = 1_800_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    fn proven() -> ConnectionRow {
+        ConnectionRow { last_success_at: Some(NOW - 1), ..connection() }
+    }
+
+    fn status(row: &ConnectionRow, around: &Circumstances) -> (StatusLight, String) {
+        let status = Status::of(row, around, NOW);
+        (status.light, status.note())
+    }
+
+    fn alone(row: &ConnectionRow) -> (StatusLight, String) {
+        status(row, &Circumstances::default())
+    }
+
+    fn forbidden() -> Refusal {
+        Refusal { reason: Reason::Forbidden, detail: "403 Forbidden".into(), at: NOW - 2 * HOUR }
+    }
 
     #[test]
-    fn the_light_depends_only_on_verification_and_expiry() {
-        let table = [
-            (true, None, StatusLight::Green),
-            (true, Some(365), StatusLight::Green),
-            (true, Some(15), StatusLight::Green),
-            (true, Some(14), StatusLight::Amber),
-            (true, Some(0), StatusLight::Amber),
-            (true, Some(-1), StatusLight::Red),
-            (false, None, StatusLight::Red),
-            (false, Some(365), StatusLight::Red),
-            (false, Some(-1), StatusLight::Red),
-        ];
-        for (verified, days_left, light) in table {
-            assert_eq!(StatusLight::rule(verified, days_left), light, "{verified} {days_left:?}");
+    fn a_connection_that_created_cases_and_has_no_trouble_is_green_without_a_word() {
+        assert_eq!(alone(&proven()), (StatusLight::Green, String::new()));
+    }
+
+    #[test]
+    fn a_connection_that_was_only_verified_says_what_was_not_tried() {
+        let (light, note) = alone(&connection());
+        assert_eq!(light, StatusLight::Green);
+        assert!(note.contains("no batch yet") && note.contains("Edit repository"), "{note}");
+    }
+
+    #[test]
+    fn after_a_refused_request_the_light_is_amber_until_a_case_arrives() {
+        let (light, note) = alone(&ConnectionRow { refusal: Some(forbidden()), ..proven() });
+        assert_eq!(light, StatusLight::Amber);
+        assert!(note.contains("forbidden, 2 h ago): 403 Forbidden") && !note.contains("no batch yet"), "{note}");
+    }
+
+    #[test]
+    fn the_days_until_the_key_expires_change_the_light() {
+        // The moment is in 2027-01-15.
+        for (day, light) in [
+            ("2028-01-15", StatusLight::Green),
+            ("2027-01-30", StatusLight::Green),
+            ("2027-01-29", StatusLight::Amber),
+            ("2027-01-15", StatusLight::Amber),
+            ("2027-01-14", StatusLight::Red),
+        ] {
+            assert_eq!(alone(&ConnectionRow { expires_on: Some(day.into()), ..proven() }).0, light, "{day}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_not_verified_is_red_whatever_else_is_known() {
+        let finding = Some(Verification::Fails { reason: Reason::KeyRefused, detail: "401".into() });
+        let row = ConnectionRow { verified_version: None, finding, refusal: Some(forbidden()), ..proven() };
+        let waiting = Waiting { batches: 3, since: Some(NOW - HOUR) };
+        let paused = Some(LaneSelector::Tenant(row.tenant.clone()));
+        let (light, note) = status(&row, &Circumstances { waiting, paused, ..Circumstances::default() });
+        assert_eq!(light, StatusLight::Red);
+        for part in ["key_refused: 401; ", "lanes resume acme", "3 batches wait, the oldest arrived 60 min ago"] {
+            assert!(note.contains(part), "{note}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_batches_from_being_sent_is_amber() {
+        let paused = |lane| Circumstances { paused: Some(lane), ..Circumstances::default() };
+        let throttle = |throttle| Circumstances { throttle, ..Circumstances::default() };
+        let limited = |ms| throttle(Throttle { rate_limited_until: NOW + ms, ..Throttle::default() });
+        let waits =
+            |ms| Circumstances { waiting: Waiting { batches: 1, since: Some(NOW - ms) }, ..Circumstances::default() };
+        for (around, light, part) in [
+            (
+                paused(LaneSelector::Account("https://acme.testmo.net".into())),
+                StatusLight::Amber,
+                "resume https://acme",
+            ),
+            (limited(40_000), StatusLight::Green, "rate limit; it ends in 40 s"),
+            (limited(600_000), StatusLight::Amber, "rate limit; it ends in 10 min"),
+            (limited(-1), StatusLight::Green, ""),
+            (
+                throttle(Throttle { breaker_until: Some(NOW + 60_000), ..Throttle::default() }),
+                StatusLight::Amber,
+                "Testmo failed repeatedly; it is tried again in 60 s",
+            ),
+            (waits(60_000), StatusLight::Green, "1 batch waits, the oldest arrived 60 s ago"),
+            (waits(2 * HOUR), StatusLight::Amber, "shelf list --tenant acme"),
+        ] {
+            let (found, note) = status(&proven(), &around);
+            assert_eq!(found, light, "{note}");
+            assert!(note.contains(part), "{note}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_is_not_in_force_is_amber_beside_the_connection_that_works() {
+        let finding = Verification::Fails { reason: Reason::TargetMissing, detail: "no folder 7".into() };
+        let next = Successor::of(ConnectionRow { version: "v2".into(), ..proven() }, &proven(), finding, NOW);
+        let (light, note) = alone(&ConnectionRow { successor: Some(next.into()), ..proven() });
+        assert_eq!(light, StatusLight::Amber);
+        assert!(note.contains("not in force") && note.contains("no folder 7"), "{note}");
     }
 }

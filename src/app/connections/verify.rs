@@ -1,26 +1,36 @@
 //! Verifies connections that are stored, and decides what follows for their batches.
 
 use super::super::context::AppContext;
-use super::lookup::{ConnectionError, connection};
 use crate::batch::verdict::reason::Class;
 use crate::batch::verdict::reverify_after;
 use crate::batch::{Reason, TenantId};
-use crate::store::connections::Verification;
-use crate::store::{ConnectionStore, Store, StoreError};
+use crate::store::connections::{ConnectionRow, Verification};
+use crate::store::{ConnectionStore, StoreError};
 use crate::tenants::{Candidate, Examined};
 use crate::testmo::Client;
 
 /// The result of verifying a connection.
 #[derive(Debug)]
 pub struct Verified {
-    /// Whose connection it is.
-    pub tenant: TenantId,
-    /// Whether it works.
+    /// What is stored for the tenant now.
+    pub row: ConnectionRow,
+    /// Whether the connection works.
     pub finding: Verification,
     /// Labels of required fields that its mapping does not fill.
     pub unfilled: Vec<String>,
     /// Whether the result is stored; it is not where the connection was changed in between.
     pub is_saved: bool,
+    /// What became of a change that was not in force, if there was one.
+    pub change: Option<ChangeEnd>,
+}
+
+/// What became of a change that was not in force because it did not work.
+#[derive(Debug)]
+pub enum ChangeEnd {
+    /// It works now and is in force; it is the connection that was verified.
+    InForce,
+    /// It still does not work.
+    NotInForce(Verification),
 }
 
 /// What a connection that does not work means for its batches.
@@ -34,13 +44,36 @@ pub enum Consequence {
     NeedsFix,
 }
 
-/// Verifies a tenant's connection; `None` if it is gone.
+/// Verifies a tenant's connection, and a change of it that is not in force; `None` if it is gone. A change that works now is
+/// put in force.
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn verify(context: &AppContext, client: &Client, tenant: &TenantId) -> Result<Option<Verified>, StoreError> {
     let AppContext { store, tenants, .. } = context;
     let Some(row) = store.connection(tenant).await? else { return Ok(None) };
+    let Some(next) = tenants.examine_successor(client, &row, None).await? else {
+        return in_force(context, client, row, None).await.map(Some);
+    };
+    let is_saved = tenants.note_successor(&row, &next).await?.is_done();
+    let works = matches!(next.finding, Verification::Works { .. });
+    let row = store.connection(tenant).await?.unwrap_or(row);
+    if works || !is_saved {
+        let Examined { finding, unfilled, .. } = next;
+        let change = Some(ChangeEnd::InForce).filter(|_| is_saved);
+        return Ok(Some(Verified { row, finding, unfilled, is_saved, change }));
+    }
+    in_force(context, client, row, Some(ChangeEnd::NotInForce(next.finding))).await.map(Some)
+}
+
+/// Verifies the connection in force.
+async fn in_force(
+    context: &AppContext,
+    client: &Client,
+    row: ConnectionRow,
+    change: Option<ChangeEnd>,
+) -> Result<Verified, StoreError> {
+    let AppContext { store, tenants, .. } = context;
     let examined = match tenants.access(&row) {
         Ok(access) => {
             let (target, mapping) = ((row.project, row.folder), &row.mapping);
@@ -50,25 +83,18 @@ pub async fn verify(context: &AppContext, client: &Client, tenant: &TenantId) ->
     };
     let is_saved = tenants.note(&row, &examined).await?.is_done();
     let Examined { finding, unfilled, .. } = examined;
-    Ok(Some(Verified { tenant: row.tenant, finding, unfilled, is_saved }))
+    let row = store.connection(&row.tenant).await?.unwrap_or(row);
+    Ok(Verified { row, finding, unfilled, is_saved, change })
 }
 
-/// Decides what a finding means for a tenant's batches; nothing if the connection works.
-///
-/// # Errors
-/// When the connection is gone, or the store does not answer.
-pub async fn consequence(
-    store: &Store,
-    tenant: &TenantId,
-    finding: &Verification,
-) -> Result<Option<Consequence>, ConnectionError> {
-    let row = connection(store, tenant).await?;
-    let Verification::Fails { reason, .. } = finding else { return Ok(None) };
-    Ok(Some(match reverify_after(*reason, 0) {
+/// Decides what a finding about a stored connection means for its batches; nothing if the connection works.
+pub fn consequence(row: &ConnectionRow, finding: &Verification) -> Option<Consequence> {
+    let Verification::Fails { reason, .. } = finding else { return None };
+    Some(match reverify_after(*reason, 0) {
         _ if row.is_verified() => Consequence::StillUsed,
         Some(_) => Consequence::RetriedAutomatically,
         None => Consequence::NeedsFix,
-    }))
+    })
 }
 
 /// Returns whether a finding is about the Testmo instance, which recovers, and not about the connection.

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::super::connections::{StatusLight, days_until_expiry, note};
+use super::super::connections::{Status, days_until_expiry};
 use super::super::time::{day_of, rfc3339};
+use crate::batch::Reason;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
-use crate::store::connections::{ConnectionRow, Verification};
+use crate::store::connections::{ConnectionRow, Refusal, Successor, Verification};
 
 /// A connection without its key.
 #[derive(Clone, Debug, Serialize)]
@@ -24,19 +25,21 @@ pub struct ConnectionView {
     checked_at: Option<String>,
     verification: Option<Verification>,
     last_success_at: Option<String>,
+    last_refusal: Option<RefusalView>,
+    change_not_in_force: Option<ChangeView>,
     version: String,
     mapping: MappingSpec,
     resolved_mapping: Option<Mapping>,
 }
 
 impl ConnectionView {
-    /// Shows a connection at `now`, in milliseconds since 1970.
-    pub fn of(row: &ConnectionRow, now: i64) -> Self {
+    /// Shows a connection and its state at `now`, in milliseconds since 1970.
+    pub fn of(row: &ConnectionRow, status: &Status, now: i64) -> Self {
         let today = day_of(now);
         Self {
             tenant_id: row.tenant.to_string(),
-            light: StatusLight::of(row, today).name(),
-            note: note(row, today),
+            light: status.light.name(),
+            note: status.note(),
             account: row.origin.clone(),
             project_id: row.project,
             folder_id: row.folder,
@@ -47,9 +50,55 @@ impl ConnectionView {
             checked_at: row.checked_at.and_then(rfc3339),
             verification: row.finding.clone(),
             last_success_at: row.last_success_at.and_then(rfc3339),
+            last_refusal: row.refusal.as_ref().map(RefusalView::of),
+            change_not_in_force: row.successor.as_deref().map(ChangeView::of),
             version: row.version.clone(),
             mapping: row.mapping.clone(),
             resolved_mapping: row.resolved.clone(),
+        }
+    }
+}
+
+/// What a request of a batch was refused with, since which no case has arrived.
+#[derive(Clone, Debug, Serialize)]
+struct RefusalView {
+    reason: Reason,
+    detail: String,
+    at: Option<String>,
+}
+
+impl RefusalView {
+    fn of(refusal: &Refusal) -> Self {
+        Self { reason: refusal.reason, detail: refusal.detail.clone(), at: rfc3339(refusal.at) }
+    }
+}
+
+/// What was entered last and is not in force, without its key.
+#[derive(Clone, Debug, Serialize)]
+struct ChangeView {
+    account: String,
+    project_id: u64,
+    folder_id: u64,
+    api_key_expires_on: Option<String>,
+    verification: Verification,
+    checked_at: Option<String>,
+    next_check_at: Option<String>,
+    version: String,
+    mapping: MappingSpec,
+}
+
+impl ChangeView {
+    fn of(next: &Successor) -> Self {
+        Self {
+            account: next.origin.clone(),
+            project_id: next.project,
+            folder_id: next.folder,
+            api_key_expires_on: next.expires_on.clone(),
+            verification: next.finding.clone(),
+            checked_at: rfc3339(next.checked_at),
+            next_check_at: next.recheck_at.and_then(rfc3339),
+            version: next.version.clone(),
+            mapping: next.mapping.clone(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod plan;
 mod preview;
 mod shelf;
 mod waits;
+mod verified;
 
 pub use self::batch::BatchView;
 pub use self::batch_details::BatchDetailsView;
@@ -19,3 +20,4 @@ pub use self::plan::PlanOutcomeView;
 pub use self::preview::PreviewView;
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
 pub use self::waits::WaitsView;
+pub use self::verified::{SavedView, VerifiedView};

@@ -188,6 +188,12 @@ pub fn verification_failure(error: &ApiError) -> Reason {
     if matches!(error, ApiError::UnknownHost | ApiError::Tls(_)) { Reason::WrongHost } else { reason_of(error) }
 }
 
+/// Returns whether only a created case can show that what refused a request of a batch has passed. Verifying reads, so it
+/// shows whether a key is valid, but not whether its user may write or whether a value is accepted.
+pub fn is_seen_only_by_creating(reason: Reason) -> bool {
+    reason != Reason::KeyRefused
+}
+
 /// Returns how long until a failed connection is re-verified automatically, after it was verified `times` times.
 ///
 /// A refused key is never tried again. Causes that people fix inside Testmo are re-verified after 5 minutes, growing to 6

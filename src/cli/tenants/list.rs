@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::app::connections::{self, ConnectionRow, StatusLight, names, note};
+use testmo_courier::app::connections::{self, ConnectionRow, Status, StatusLight, names, statuses};
 use testmo_courier::app::store_now;
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
@@ -19,9 +19,13 @@ use super::status_light::colour;
 const NOTE_CHARACTERS: usize = 100;
 
 const EXAMPLES: &str = "\
-green  the connection works
-amber  the connection works, and its API key expires within 14 days
+green  the connection works, as far as it was tried
+amber  the connection works, but Testmo refused the last request, the last change does not work, requests are paused,
+       batches wait for more than an hour, or the API key expires within 14 days; the note says which
 red    the connection has not worked since it was changed, or its API key has expired";
+
+/// A connection with its state.
+type Listed = (ConnectionRow, Status);
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -32,9 +36,11 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
-    let (rows, now) = (connections::list(&store).await?, store_now(&store));
+    let rows = connections::list(&store).await?;
+    let (statuses, now) = (statuses(&store, &rows).await?, store_now(&store));
+    let rows: Vec<Listed> = rows.into_iter().zip(statuses).collect();
     if arguments.form.json {
-        return out.json(&rows.iter().map(|row| ConnectionView::of(row, now)).collect::<Vec<_>>());
+        return out.json(&rows.iter().map(|(row, status)| ConnectionView::of(row, status, now)).collect::<Vec<_>>());
     }
     let list = table(&rows, now);
     if arguments.form.plain || rows.is_empty() {
@@ -47,7 +53,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let mut lines = list.columns().into_iter();
     out.line(lines.next().unwrap_or_default())?;
     // The columns are measured by their characters, so colours come last.
-    rows.iter().zip(lines).try_for_each(|(row, line)| out.line(coloured(&line, StatusLight::of(row, day_of(now)), out)))
+    rows.iter().zip(lines).try_for_each(|((_, status), line)| out.line(coloured(&line, status.light, out)))
 }
 
 fn coloured(line: &str, light: StatusLight, out: &Output) -> String {
@@ -57,21 +63,21 @@ fn coloured(line: &str, light: StatusLight, out: &Output) -> String {
     }
 }
 
-fn table(rows: &[ConnectionRow], now: i64) -> List {
+fn table(rows: &[Listed], now: i64) -> List {
     let today = day_of(now);
     let mut list =
         List::new(&["light", "tenant", "account", "project", "folder", "key expires", "last success", "note"]);
-    for row in rows {
+    for (row, status) in rows {
         let (project, folder) = names(row);
         list.add(vec![
-            StatusLight::of(row, today).name().into(),
+            status.light.name().into(),
             row.tenant.to_string(),
             row.origin.clone(),
             project,
             folder,
             row.expires_on.as_deref().map_or_else(|| "not known".into(), |day| expiry(day, today)),
-            row.last_success_at.map_or_else(|| "never".into(), |at| both(at, now)),
-            shortened(&note(row, today), NOTE_CHARACTERS),
+            row.last_success_at.map_or_else(|| "no batch yet".into(), |at| both(at, now)),
+            shortened(&status.note(), NOTE_CHARACTERS),
         ]);
     }
     list
@@ -80,7 +86,7 @@ fn table(rows: &[ConnectionRow], now: i64) -> List {
 #[cfg(test)]
 mod tests {
     use testmo_courier::app::Reason;
-    use testmo_courier::app::connections::Verification;
+    use testmo_courier::app::connections::{Circumstances, Verification};
     use testmo_courier::batch::render::mapping::Mapping;
     use testmo_courier::store::connections::SealedKey;
 
@@ -105,19 +111,22 @@ mod tests {
             checked_at: Some(NOW - 60_000),
             finding: Some(finding),
             last_success_at: works.then_some(NOW - 180_000),
+            refusal: None,
+            successor: None,
             epoch: 1,
         }
     }
 
-    fn rows() -> [ConnectionRow; 3] {
+    fn rows() -> Vec<Listed> {
         let works =
             || Verification::Works { user: "Push Bot".into(), project: "Shop".into(), folder: "Root/Generated".into() };
         let detail = "reading the user of the API key: 401 Unauthorized".to_owned();
-        [
+        let rows = [
             row("acme", Some("2027-06-30"), works()),
             row("globex", Some("2027-01-20"), works()),
             row("initech", None, Verification::Fails { reason: Reason::KeyRefused, detail }),
-        ]
+        ];
+        rows.map(|row| (row.clone(), Status::of(&row, &Circumstances::default(), NOW))).into()
     }
 
     #[test]
@@ -127,7 +136,7 @@ mod tests {
 
     #[test]
     fn programs_get_all_but_the_key() {
-        let text = serde_json::to_string_pretty(&ConnectionView::of(&rows()[0], NOW)).unwrap();
+        let text = serde_json::to_string_pretty(&ConnectionView::of(&rows()[0].0, &rows()[0].1, NOW)).unwrap();
         assert!(!text.contains("never shown"));
         insta::assert_snapshot!(text);
     }

@@ -4,6 +4,7 @@ mod api_key;
 mod list;
 mod preview;
 mod remove;
+mod report;
 mod set;
 mod show;
 mod status_light;

@@ -5,25 +5,30 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::civil::Date;
-use testmo_courier::app::connections::MappingSpec;
-use testmo_courier::app::connections::set::{ConnectionInput, Expiry, prepare};
+use testmo_courier::app::connections::set::{ConnectionInput, Expiry, Force, Saved, discard_change, prepare};
+use testmo_courier::app::connections::{ConnectionRow, MappingSpec, Status, Verification, connection, names, status};
 use testmo_courier::app::time::day_of;
-use testmo_courier::app::{TenantId, store_now};
+use testmo_courier::app::view::SavedView;
+use testmo_courier::app::{AppContext, TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::open::context;
-use super::super::output::Output;
+use super::super::output::{Output, visible};
 use super::super::time_format::expiry;
 use super::api_key::KeySource;
-use super::verify::{print_consequence, print_finding, print_unfilled};
+use super::report::{print_consequence, print_finding, print_unfilled};
 
 const EXAMPLES: &str = "\
 The command asks for the API key without showing it; the key is never given on the command line. For an existing
 connection, options that are left out keep their values. A new base URL requires the API key to be entered again.
 
+A connection that was verified stays in force until what is entered works, too. Whether the key's user may create cases
+is not tried.
+
 Examples:
   testmo-courier tenants set acme --base-url https://acme.testmo.net --project 3 --folder 428
   testmo-courier tenants set acme --folder 430
+  testmo-courier tenants set acme --folder 430 --dry-run
   testmo-courier tenants set acme --mapping mapping.json
   testmo-courier tenants set acme --new-api-key --expires 2027-06-30
   testmo-courier tenants set acme --api-key-stdin < key.txt";
@@ -53,28 +58,81 @@ pub(crate) struct Arguments {
     mapping: Option<PathBuf>,
     #[command(flatten)]
     key: KeySource,
+    /// Verify the connection and print the result, but save nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Drop the last change, which is not in force because it does not work
+    #[arg(long, conflicts_with_all = ["base_url", "project", "folder", "expires", "no_expiry", "mapping", "KeySource", "dry_run", "json"])]
+    discard_change: bool,
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let context = context(files).await?;
+    if arguments.discard_change {
+        return discard(&context, &arguments.tenant, out).await;
+    }
+    let (dry_run, json) = (arguments.dry_run, arguments.json);
     let (input, source) = arguments.input()?;
     let prepared = prepare(&context, input).await?;
     let key = prepared.key_needed().map(|needed| source.read(&needed.to_string())).transpose()?;
-    let saved = prepared.save(&context, key).await?;
-    let works = print_finding(&saved.row.tenant, &saved.finding, out)?;
-    print_unfilled(&saved.unfilled, out)?;
-    if let Some(day) = &saved.row.expires_on {
-        let today = day_of(store_now(&context.store));
-        out.line(format_args!("       the API key expires on {}", expiry(day, today)))?;
+    let saved = if dry_run { prepared.try_out(&context, key).await? } else { prepared.save(&context, key).await? };
+    let (status, now) = (status(&context.store, &saved.row).await?, store_now(&context.store));
+    if json {
+        out.json(&SavedView::of(&saved, &status, now))?;
+    } else {
+        print(&saved, &status, now, out)?;
     }
-    if saved.replaces_key {
+    if matches!(saved.finding, Verification::Works { .. }) { Ok(()) } else { Err(Failure::Printed) }
+}
+
+async fn discard(context: &AppContext, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
+    connection(&context.store, tenant).await?;
+    out.line(if discard_change(&context.store, tenant).await? {
+        "Dropped the last change; the connection in force stays as it is."
+    } else {
+        "Nothing was dropped: the last change is in force."
+    })
+}
+
+fn print(saved: &Saved, status: &Status, now: i64, out: &mut Output) -> Result<(), Failure> {
+    let Saved { row, force, finding, unfilled, .. } = saved;
+    print_finding(row, status, finding, out)?;
+    print_unfilled(unfilled, out)?;
+    if let (Some(day), true) = (&row.expires_on, *force != Force::BesideVerified) {
+        out.line(format_args!("       the API key expires on {}", expiry(day, day_of(now))))?;
+    }
+    if saved.dropped_expiry && *force == Force::InForce {
+        out.line(
+            "       The former key's expiration date does not apply to the new key: enter its own with --expires.",
+        )?;
+    }
+    if saved.replaced_key && saved.is_saved {
         out.line("       Revoke API keys that are no longer used: in Testmo's user profile, or in the Admin panel.")?;
     }
-    if works {
-        return Ok(());
+    match force {
+        Force::BesideVerified if saved.is_saved => print_beside(row, out)?,
+        Force::Unverified if saved.is_saved => print_consequence(row, finding, "Saved, but not working yet. ", out)?,
+        Force::InForce if saved.is_saved => print_consequence(row, finding, "", out)?,
+        Force::InForce | Force::BesideVerified | Force::Unverified => {}
     }
-    print_consequence(&context.store, &saved.row.tenant, &saved.finding, "Saved, but not working yet. ", out).await?;
-    Err(Failure::Printed)
+    if saved.is_saved { Ok(()) } else { out.line("       Nothing was saved (--dry-run).") }
+}
+
+/// Prints which connection is used while the one that was entered is not.
+fn print_beside(row: &ConnectionRow, out: &mut Output) -> Result<(), Failure> {
+    let (tenant, (project, folder)) = (&row.tenant, names(row));
+    let (project, folder) = (visible(&project).into_owned(), visible(&folder).into_owned());
+    out.line(format_args!(
+        "       Saved, but not in force: the connection that was verified before stays in force, and batches are sent to \
+         project {project}, folder {folder}."
+    ))?;
+    out.line(format_args!(
+        "       → Correct the change, or drop it with `testmo-courier tenants set {tenant} --discard-change`. A change \
+         that works later is put in force by `testmo-courier tenants verify {tenant}`."
+    ))
 }
 
 impl Arguments {

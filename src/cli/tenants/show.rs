@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::app::connections::{ConnectionRow, StatusLight, Verification, connection, names, note, waiting};
+use testmo_courier::app::connections::{ConnectionRow, Status, Verification, connection, names, status, waiting};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
 use testmo_courier::app::{Store, TenantId, store_now};
@@ -26,11 +26,12 @@ pub(crate) struct Arguments {
 pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
     let row = connection(&store, &arguments.tenant).await?;
+    let status = status(&store, &row).await?;
     if arguments.json {
-        return out.json(&ConnectionView::of(&row, store_now(&store)));
+        return out.json(&ConnectionView::of(&row, &status, store_now(&store)));
     }
-    let waiting = waiting(&store, &row.tenant).await?;
-    out.text(&described(&row, waiting, &store))?;
+    let waiting = waiting(&store, &row.tenant).await?.batches;
+    out.text(&described(&row, &status, waiting, &store))?;
     let mut mappings = vec![("mapping", serde_json::to_string_pretty(&row.mapping))];
     match &row.resolved {
         Some(resolved) if row.mapping != resolved.clone().into() => {
@@ -45,15 +46,15 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     Ok(())
 }
 
-fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
+fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store) -> String {
     let now = store_now(store);
     let today = day_of(now);
     let at = |time: Option<i64>| time.map_or_else(|| "never".into(), |at| both(at, now));
     let (project, folder) = names(row);
     let mut lines = vec![
         ("tenant", row.tenant.to_string()),
-        ("light", StatusLight::of(row, today).name().into()),
-        ("note", note(row, today)),
+        ("light", status.light.name().into()),
+        ("note", status.note()),
         ("account", row.origin.clone()),
         ("project", project),
         ("folder", folder),
@@ -61,7 +62,7 @@ fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
         ("key expires", row.expires_on.as_deref().map_or_else(|| "not known".into(), |day| expiry(day, today))),
         ("verified", at(row.verified_at)),
         ("last checked", at(row.checked_at)),
-        ("last success", at(row.last_success_at)),
+        ("last success", row.last_success_at.map_or_else(|| "no batch yet".into(), |at| both(at, now))),
         ("waiting", format!("{waiting} on the shelf")),
     ];
     match &row.finding {
@@ -70,6 +71,14 @@ fn described(row: &ConnectionRow, waiting: i64, store: &Store) -> String {
             lines.extend([("cause", reason.cause().into()), ("remedy", reason.remedy().into())]);
         }
         None => {}
+    }
+    if let Some(next) = &row.successor {
+        let target = format!("{} project {}, folder {}", next.origin, next.project, next.folder);
+        lines.push(("last change", format!("not in force: {target}")));
+        lines.push((
+            "verified again",
+            next.recheck_at.map_or_else(|| "once it is corrected".into(), |at| both(at, now)),
+        ));
     }
     lines.retain(|(_, value)| !value.is_empty());
     facts(&lines)

@@ -3,22 +3,26 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::app::connections::verify::{self, Consequence, Verified};
-use testmo_courier::app::connections::{self, Verification};
-use testmo_courier::app::{Reason, Store, TenantId};
+use testmo_courier::app::connections::verify::{self, ChangeEnd, Verified};
+use testmo_courier::app::connections::{self, Status, Verification};
+use testmo_courier::app::view::VerifiedView;
+use testmo_courier::app::{TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::open::context;
-use super::super::output::{Colour, Output, visible};
+use super::super::output::Output;
+use super::report::{print_changed, print_consequence, print_finding, print_not_in_force, print_unfilled};
 
 const EXAMPLES: &str = "\
 Reads from Testmo whom the API key belongs to, whether the project and the folder exist, and which ids the names in the
 mapping have; nothing is changed in Testmo.
-Batches that wait for a connection are sent as soon as it is verified.
+Batches that wait for a connection are sent as soon as it is verified. Whether the key's user may create cases is not
+tried. A change that is not in force is verified too, and put in force if it works.
 
 Examples:
   testmo-courier tenants verify acme
-  testmo-courier tenants verify --all";
+  testmo-courier tenants verify --all
+  testmo-courier tenants verify --all --json";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -29,6 +33,9 @@ pub(crate) struct Arguments {
     /// Verify the connections of all tenants
     #[arg(long, conflicts_with = "tenant")]
     all: bool,
+    /// Print JSON, for programs: an object, or a list with --all
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
@@ -38,96 +45,48 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         Some(tenant) => vec![connections::connection(&context.store, tenant).await?],
         None => connections::list(&context.store).await?,
     };
-    if rows.is_empty() {
+    if rows.is_empty() && !arguments.json {
         return out.line("No connection is stored yet.");
     }
-    let mut all_work = true;
+    let (mut all_work, mut views) = (true, Vec::new());
     for listed in &rows {
         let Some(verified) = verify::verify(&context, &client, &listed.tenant).await? else { continue };
-        all_work &= print(&context.store, &verified, out).await?;
+        let status = connections::status(&context.store, &verified.row).await?;
+        all_work &= works(&verified);
+        if arguments.json {
+            views.push(VerifiedView::of(&verified, &status, store_now(&context.store)));
+        } else {
+            print(&verified, &status, out)?;
+        }
+    }
+    match views.as_slice() {
+        [view] if arguments.json && !arguments.all => out.json(view)?,
+        views if arguments.json => out.json(&views)?,
+        _ => {}
     }
     if all_work { Ok(()) } else { Err(Failure::Printed) }
 }
 
-/// Prints the result for one connection; returns whether it works.
-async fn print(store: &Store, verified: &Verified, out: &mut Output) -> Result<bool, Failure> {
-    let Verified { tenant, finding, unfilled, is_saved } = verified;
+/// Returns whether nothing was found that a person has to act on.
+fn works(verified: &Verified) -> bool {
+    let Verified { finding, is_saved, change, .. } = verified;
+    *is_saved && matches!(finding, Verification::Works { .. }) && !matches!(change, Some(ChangeEnd::NotInForce(_)))
+}
+
+/// Prints the result for one connection.
+fn print(verified: &Verified, status: &Status, out: &mut Output) -> Result<(), Failure> {
+    let Verified { row, finding, unfilled, is_saved, change } = verified;
     if !is_saved {
-        print_changed(tenant, out)?;
-        return Ok(false);
+        return print_changed(&row.tenant, out);
     }
-    let works = print_finding(tenant, finding, out)?;
+    let works = print_finding(row, status, finding, out)?;
     print_unfilled(unfilled, out)?;
     if !works {
-        print_consequence(store, tenant, finding, "", out).await?;
+        print_consequence(row, finding, "", out)?;
     }
-    Ok(works)
-}
-
-/// Prints that the result is outdated already.
-fn print_changed(tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
-    let mark = out.paint(Colour::Amber, "amber");
-    out.line(format_args!("{mark}  {tenant}  was changed meanwhile: this result was not saved"))?;
-    out.line(format_args!("       → Run it again: testmo-courier tenants verify {tenant}"))
-}
-
-/// Prints what a connection that does not work means for batches.
-pub(super) async fn print_consequence(
-    store: &Store,
-    tenant: &TenantId,
-    finding: &Verification,
-    saved: &str,
-    out: &mut Output,
-) -> Result<(), Failure> {
-    let until = match verify::consequence(store, tenant, finding).await? {
-        None => return Ok(()),
-        Some(Consequence::StillUsed) => {
-            return out.line("       The connection worked before, so batches are still sent.");
-        }
-        Some(Consequence::RetriedAutomatically) => {
-            "until the connection works: a running worker verifies it again automatically, in 5 minutes and then \
-             less often"
-        }
-        Some(Consequence::NeedsFix) => "until the connection is fixed",
-    };
-    out.line(format_args!("       {saved}This tenant's batches are held {until}."))
-}
-
-/// Prints which required fields stay empty: unless cases set them, Testmo refuses the cases.
-pub(super) fn print_unfilled(labels: &[String], out: &mut Output) -> Result<(), Failure> {
-    labels.iter().try_for_each(|label| {
-        let (mark, label) = (out.paint(Colour::Amber, "note"), visible(label));
-        out.line(format_args!("       {mark}: the mapping does not fill the required field \"{label}\""))
-    })
-}
-
-/// Prints whether a connection works, and returns it.
-pub(super) fn print_finding(tenant: &TenantId, finding: &Verification, out: &mut Output) -> Result<bool, Failure> {
-    match finding {
-        Verification::Works { user, project, folder } => {
-            let mark = out.paint(Colour::Green, "green");
-            let (user, project, folder) = (visible(user), visible(project), visible(folder));
-            out.line(format_args!(
-                "{mark}  {tenant}  connected as {user} to project \"{project}\", folder \"{folder}\""
-            ))?;
-            Ok(true)
-        }
-        Verification::Fails { reason, detail } => {
-            let mark = out.paint(Colour::Red, "red");
-            out.line(format_args!("{mark}    {tenant}  {}", reason.cause()))?;
-            out.line(format_args!("       {}", visible(detail)))?;
-            out.line(format_args!("       → {}", remedy(*reason, tenant)))?;
-            Ok(false)
-        }
+    match change {
+        Some(ChangeEnd::InForce) => out.line("       The last change works now and is in force."),
+        Some(ChangeEnd::NotInForce(finding)) => print_not_in_force(row, finding, out),
+        None => Ok(()),
     }
-}
-
-/// Returns what to do; batches wait until a Testmo instance has recovered, but a person who verifies has to try again.
-fn remedy(reason: Reason, tenant: &TenantId) -> String {
-    if !verify::is_about_account(reason) {
-        return reason.remedy().to_owned();
-    }
-    format!(
-        "Check the base URL for typing errors. If it is right, try again later: testmo-courier tenants verify {tenant}"
-    )
 }

@@ -2,6 +2,7 @@
 
 mod model;
 mod rows;
+mod successor;
 mod verification;
 
 use std::time::Duration;
@@ -10,12 +11,12 @@ use async_trait::async_trait;
 use sqlx::any::AnyRow;
 
 use self::rows::{kept, key_of, write};
-use self::verification::{note, report_restored};
+use self::verification::{keep_refusal, note, report_restored};
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
-use crate::batch::TenantId;
+use crate::batch::{Reason, TenantId};
 
-pub use self::model::{ConnectionCount, ConnectionRow, SealedKey, Verification, WriteOutcome};
+pub use self::model::{ConnectionCount, ConnectionRow, Refusal, SealedKey, Successor, Verification, WriteOutcome};
 pub(super) use self::rows::connection;
 pub(super) use self::verification::proven;
 
@@ -63,7 +64,22 @@ pub trait ConnectionStore: Send + Sync {
         finding: &Verification,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Takes up to `most` failed connections that are due to be verified again; no other caller gets them for `lease`.
+    /// Notes, like a failed verification, that a request of a batch was refused over a version of a connection. Where a
+    /// verification cannot show that this has passed, the refusal is kept until a case arrives, and the connection is
+    /// reported as restored only then.
+    ///
+    /// # Errors
+    /// When the store does not answer; the refusal may be stored or not.
+    async fn record_refusal(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        reason: Reason,
+        detail: &str,
+    ) -> Result<WriteOutcome, StoreError>;
+
+    /// Takes up to `most` failed connections and successors that are due to be verified again; no other caller gets them for `lease`.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -107,13 +123,17 @@ impl ConnectionStore for Store {
     async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
-        let before = kept(transaction.conn()?, &row.tenant).await?.map(|(before, _)| before);
+        let stored = kept(transaction.conn()?, &row.tenant).await?;
+        let (before, fails) = stored.map_or((None, 0), |(before, fails)| (Some(before), fails));
         let row = &row.clone().kept_verified(before.as_ref());
-        if !write(transaction.conn()?, now, row).await? {
+        // What nobody has seen work since it failed is still to be reported as restored.
+        let is_same = before.as_ref().is_some_and(|before| before.is_verified() && before.version == row.version);
+        let fails = if is_same || row.refusal.is_some() { fails } else { 0 };
+        if !write(transaction.conn()?, now, row, fails).await? {
             transaction.roll_back().await?;
             return Ok(WriteOutcome::ChangedMeanwhile);
         }
-        if let (Some(before), true) = (before, row.is_verified()) {
+        if let (Some(before), true) = (before, row.is_verified() && row.refusal.is_none()) {
             report_restored(transaction.conn()?, now, &before, &row.version).await?;
         }
         transaction.commit().await?;
@@ -127,16 +147,19 @@ impl ConnectionStore for Store {
         epoch: u64,
         finding: &Verification,
     ) -> Result<WriteOutcome, StoreError> {
-        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        let now = transaction.now;
-        let stored = kept(transaction.conn()?, tenant).await?;
-        let Some((before, fails)) = stored.filter(|(row, _)| row.version == version && row.epoch == epoch) else {
-            transaction.roll_back().await?;
-            return Ok(WriteOutcome::ChangedMeanwhile);
-        };
-        note(transaction.conn()?, now, &before, fails, finding).await?;
-        transaction.commit().await?;
-        Ok(WriteOutcome::Done)
+        self.record((tenant, version, epoch), finding, false).await
+    }
+
+    async fn record_refusal(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        reason: Reason,
+        detail: &str,
+    ) -> Result<WriteOutcome, StoreError> {
+        let finding = Verification::Fails { reason, detail: detail.to_owned() };
+        self.record((tenant, version, epoch), &finding, true).await
     }
 
     async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
@@ -155,6 +178,28 @@ impl ConnectionStore for Store {
 }
 
 impl Store {
+    /// Notes what was found out about a connection, by verifying it or by a request of a batch.
+    async fn record(
+        &self,
+        (tenant, version, epoch): (&TenantId, &str, u64),
+        finding: &Verification,
+        by_request: bool,
+    ) -> Result<WriteOutcome, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let stored = kept(transaction.conn()?, tenant).await?;
+        let Some((before, fails)) = stored.filter(|(row, _)| row.version == version && row.epoch == epoch) else {
+            transaction.roll_back().await?;
+            return Ok(WriteOutcome::ChangedMeanwhile);
+        };
+        note(transaction.conn()?, now, &before, fails, finding).await?;
+        if by_request {
+            keep_refusal(transaction.conn()?, now, tenant, finding).await?;
+        }
+        transaction.commit().await?;
+        Ok(WriteOutcome::Done)
+    }
+
     /// Returns every connection, by tenant.
     ///
     /// # Errors

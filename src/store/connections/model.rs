@@ -3,6 +3,7 @@
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::verdict::reason::Class;
+use crate::batch::verdict::{is_seen_only_by_creating, reverify_after};
 use crate::batch::{Reason, TenantId};
 
 /// A connection as it is stored.
@@ -36,6 +37,11 @@ pub struct ConnectionRow {
     pub finding: Option<Verification>,
     /// When a case last arrived, likewise.
     pub last_success_at: Option<i64>,
+    /// What the last request of a batch was refused with, if verifying cannot show that this has passed. It is kept until a
+    /// case arrives.
+    pub refusal: Option<Refusal>,
+    /// What was entered since, while this connection was verified, and does not work yet.
+    pub successor: Option<Box<Successor>>,
     /// Counts the changes of the row; 0 for a connection that is not stored yet. Two notes do not count, as nobody
     /// writes back what was read of them: when a case last arrived, and which worker verifies it again.
     pub epoch: u64,
@@ -58,7 +64,7 @@ impl WriteOutcome {
 }
 
 /// An encrypted API key.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SealedKey {
     /// The nonce.
     pub nonce: Vec<u8>,
@@ -96,6 +102,62 @@ pub enum Verification {
     },
 }
 
+/// What was entered while another connection of the tenant was verified. Nothing is sent over it before it is verified, too.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Successor {
+    /// The version in force when it was entered. If another one is in force, builds that know no successors have replaced
+    /// it, and the successor is outdated.
+    pub replaces: String,
+    /// A hash of its content.
+    pub version: String,
+    /// The canonical origin.
+    pub origin: String,
+    /// The encrypted key.
+    pub key: SealedKey,
+    /// The day on which the key expires, as `YYYY-MM-DD`.
+    pub expires_on: Option<String>,
+    /// The project.
+    pub project: u64,
+    /// The folder.
+    pub folder: u64,
+    /// How cases become Testmo's, as it was written.
+    pub mapping: MappingSpec,
+    /// The same by ids and columns, once the names in it are known.
+    pub resolved: Option<Mapping>,
+    /// When it was last verified, in milliseconds on the store's clock.
+    pub checked_at: i64,
+    /// The result of that verification.
+    pub finding: Verification,
+    /// How often it was verified.
+    pub checks: u32,
+    /// When it is verified again automatically, likewise; never if a person has to correct it.
+    pub recheck_at: Option<i64>,
+}
+
+/// A request of a batch that Testmo refused, and not because of the batch.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// More about it.
+    pub detail: String,
+    /// When, in milliseconds on the store's clock.
+    pub at: i64,
+}
+
+impl Refusal {
+    /// Returns what to keep of a request of a batch that failed at `now`, until a case arrives; nothing where verifying
+    /// shows just as well whether the cause has passed.
+    pub fn of(finding: &Verification, now: i64) -> Option<Self> {
+        match finding {
+            Verification::Fails { reason, detail } if is_seen_only_by_creating(*reason) => {
+                Some(Self { reason: *reason, detail: detail.clone(), at: now })
+            }
+            Verification::Fails { .. } | Verification::Works { .. } => None,
+        }
+    }
+}
+
 /// How many connections are alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionCount {
@@ -128,7 +190,16 @@ impl ConnectionRow {
     /// Whether both were entered with the same values; what the program notes itself does not count.
     pub fn is_entered_as(&self, other: &Self) -> bool {
         let entered = |row: &Self| (row.origin.clone(), row.expires_on.clone(), row.project, row.folder);
-        entered(self) == entered(other) && self.key == other.key && self.mapping == other.mapping
+        let successor = |row: &Self| row.successor.as_ref().map(|next| (next.version.clone(), next.expires_on.clone()));
+        entered(self) == entered(other)
+            && self.key == other.key
+            && self.mapping == other.mapping
+            && successor(self) == successor(other)
+    }
+
+    /// Returns when an automatic verification of its successor is due, in milliseconds on the store's clock.
+    pub fn successor_due_at(&self) -> Option<i64> {
+        self.successor.as_ref()?.recheck_at
     }
 
     /// Returns the connection, still verified if only the date of its key has changed and its Testmo was only unavailable.
@@ -149,4 +220,10 @@ pub(super) fn passes(finding: Option<&Verification>) -> bool {
         Some(Verification::Fails { reason, .. }) => reason.class() == Class::Account || *reason == Reason::WrongHost,
         Some(Verification::Works { .. }) | None => false,
     }
+}
+
+/// Returns when a failed connection is verified again automatically, after it was verified `times` times.
+pub(super) fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
+    let wait = reverify_after(reason, times)?;
+    Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
 }

@@ -2,33 +2,42 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::super::StoreError;
 use super::super::sql::{self, Bound, Columns, Dialect};
-use super::verification::recheck_at;
-use super::{ConnectionRow, SealedKey, Verification};
+use super::model::recheck_at;
+use super::{ConnectionRow, SealedKey, Successor, Verification};
 use crate::batch::{TenantId, json_of};
 
 /// Stores a connection if the stored epoch is the one of `row`, which is 0 for a connection that is new; returns whether
 /// it was stored. A new one begins with the time as its epoch, so that it is never taken for one that was removed.
-pub(super) async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRow) -> Result<bool, StoreError> {
+///
+/// `fails` is how often a verified one failed since it was last reported as working.
+pub(super) async fn write(
+    conn: &mut AnyConnection,
+    now: i64,
+    row: &ConnectionRow,
+    fails: u32,
+) -> Result<bool, StoreError> {
     let (recheck_at, rechecks) = match &row.finding {
         Some(Verification::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
-        Some(_) | None => (None, 0),
+        Some(_) | None => (None, fails),
     };
+    let recheck_at = earliest(recheck_at, row.successor_due_at());
     let sql = if row.epoch == 0 {
         "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, expires_on, \
          project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, changed_at, \
-         resolved_mapping, recheck_at, rechecks, epoch) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
          ON CONFLICT (tenant_id) DO NOTHING"
     } else {
         "UPDATE connections SET version = $2, origin = $3, key_nonce = $4, key_ciphertext = $5, key_bound_to = $6, \
          expires_on = $7, project_id = $8, folder_id = $9, mapping = $10, verified_version = $11, verified_at = $12, \
          checked_at = $13, finding = $14, changed_at = $15, resolved_mapping = $16, recheck_at = $17, rechecks = $18, \
-         epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
+         refusal = $20, successor = $21, epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
     };
     let epoch = if row.epoch == 0 { now } else { i64::try_from(row.epoch).unwrap_or(i64::MAX) };
     let bounds = vec![
@@ -49,8 +58,10 @@ pub(super) async fn write(conn: &mut AnyConnection, now: i64, row: &ConnectionRo
         Bound::Int(now),
         Bound::MaybeText(row.resolved.as_ref().map(json_of)),
         Bound::MaybeInt(recheck_at),
-        Bound::Int(rechecks),
+        Bound::Int(rechecks.into()),
         Bound::Int(epoch),
+        Bound::MaybeText(row.refusal.as_ref().map(json_of)),
+        Bound::MaybeText(row.successor.as_ref().map(json_of)),
     ];
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
@@ -66,6 +77,11 @@ pub(super) async fn kept(
     rows.first().map(|row| Ok((connection(row)?, row.whole("rechecks")?))).transpose()
 }
 
+/// Returns the earlier of two times, if there is one.
+pub(super) fn earliest(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    one.into_iter().chain(other).min()
+}
+
 pub(super) fn finding_text(finding: Option<&Verification>) -> Option<String> {
     finding.map(json_of)
 }
@@ -79,14 +95,10 @@ pub(super) fn key_of(row: &AnyRow) -> String {
 }
 
 fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
-    let finding = row.maybe_text("finding")?;
-    let finding = finding.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("finding")));
-    let resolved = row.maybe_text("resolved_mapping")?;
-    let resolved =
-        resolved.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("resolved_mapping")));
+    let version = row.text("version")?;
+    let successor: Option<Box<Successor>> = maybe_json(row, "successor")?;
     Ok(ConnectionRow {
         tenant: row.parsed("tenant_id")?,
-        version: row.text("version")?,
         origin: row.text("origin")?,
         key: SealedKey {
             nonce: row.blob("key_nonce")?,
@@ -97,12 +109,20 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
         project: row.whole("project_id")?,
         folder: row.whole("folder_id")?,
         mapping: row.json("mapping")?,
-        resolved: resolved.transpose()?,
+        resolved: maybe_json(row, "resolved_mapping")?,
         verified_version: row.maybe_text("verified_version")?,
         verified_at: row.maybe_int("verified_at")?,
         checked_at: row.maybe_int("checked_at")?,
-        finding: finding.transpose()?,
+        finding: maybe_json(row, "finding")?,
         last_success_at: row.maybe_int("last_success_at")?,
+        refusal: maybe_json(row, "refusal")?,
+        successor: successor.filter(|next| next.replaces == version),
+        version,
         epoch: row.whole("epoch")?,
     })
+}
+
+fn maybe_json<T: DeserializeOwned>(row: &AnyRow, column: &'static str) -> Result<Option<T>, StoreError> {
+    let read = |text: String| serde_json::from_str(&text).map_err(|_| StoreError::malformed(column));
+    row.maybe_text(column)?.map(read).transpose()
 }

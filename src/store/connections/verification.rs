@@ -4,17 +4,11 @@ use sqlx::AnyConnection;
 
 use super::super::sql::{self, Bound, Columns};
 use super::super::{StoreError, outbox};
-use super::model::passes;
-use super::rows::{finding_text, kept};
-use super::{ConnectionRow, Verification};
+use super::model::{passes, recheck_at};
+use super::rows::{earliest, finding_text, kept};
+use super::{ConnectionRow, Refusal, Verification};
 use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
-use crate::batch::verdict::reverify_after;
-use crate::batch::{Reason, TenantId};
-
-pub(super) fn recheck_at(reason: Reason, times: u32, now: i64) -> Option<i64> {
-    let wait = reverify_after(reason, times)?;
-    Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
-}
+use crate::batch::{TenantId, json_of};
 
 pub(super) async fn note(
     conn: &mut AnyConnection,
@@ -36,13 +30,14 @@ pub(super) async fn note(
              epoch = epoch + 1, {verified} WHERE tenant_id = $1"
         )
     };
-    let with = |recheck_at, fails: u32| {
+    let with = |own_recheck, fails: u32| {
+        let recheck_at = earliest(own_recheck, before.successor_due_at());
         let finding = Bound::MaybeText(finding_text(Some(finding)));
         key().into_iter().chain([finding, Bound::MaybeInt(recheck_at), Bound::Int(fails.into())]).collect()
     };
     match finding {
         Verification::Works { .. } => {
-            let is_proven = fails == 0 || waiting(conn, tenant).await? == 0;
+            let is_proven = before.refusal.is_none() && (fails == 0 || waiting(conn, tenant).await? == 0);
             let bounds = with(None, if is_proven { 0 } else { fails });
             sql::execute(conn, set("verified_version = version, verified_at = $2"), bounds).await?;
             if is_proven { report_restored(conn, now, before, version).await } else { Ok(()) }
@@ -60,6 +55,18 @@ pub(super) async fn note(
     }
 }
 
+/// Keeps what a request of a batch was refused with until a case arrives, where verifying cannot show that it has passed.
+pub(super) async fn keep_refusal(
+    conn: &mut AnyConnection,
+    now: i64,
+    tenant: &TenantId,
+    finding: &Verification,
+) -> Result<(), StoreError> {
+    let Some(refusal) = Refusal::of(finding, now) else { return Ok(()) };
+    let sql = "UPDATE connections SET refusal = $2 WHERE tenant_id = $1";
+    sql::execute(conn, sql, vec![Bound::Text(tenant.as_str().into()), Bound::Text(json_of(&refusal))]).await.map(drop)
+}
+
 /// Notes that cases of tenants have arrived, and reports connections as restored that were reported as failed.
 pub(in crate::store) async fn proven(
     conn: &mut AnyConnection,
@@ -73,12 +80,14 @@ pub(in crate::store) async fn proven(
             Ok(None) | Err(StoreError::Unreadable(_)) => continue,
             Err(error) => return Err(error),
         };
-        if fails == 0 || !row.is_verified() {
+        if (fails == 0 && row.refusal.is_none()) || !row.is_verified() {
             continue;
         }
-        let sql = "UPDATE connections SET rechecks = 0, epoch = epoch + 1 WHERE tenant_id = $1";
+        let sql = "UPDATE connections SET rechecks = 0, refusal = NULL, epoch = epoch + 1 WHERE tenant_id = $1";
         sql::execute(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-        tell(conn, now, tenant, &row.version).await?;
+        if fails > 0 {
+            tell(conn, now, tenant, &row.version).await?;
+        }
     }
     Ok(())
 }

@@ -49,6 +49,15 @@ pub struct ShelfTotal {
 const WITHOUT_MESSAGE: &str = "id, identity, generation, state, reason, detail, tenant_id, batch_id, account, connection, \
     waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, lease_until, '{}' AS headers, ";
 
+/// What of a tenant is retried automatically.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many batches.
+    pub batches: usize,
+    /// When the oldest of them arrived, in milliseconds on the store's clock.
+    pub since: Option<i64>,
+}
+
 /// How many rows are read at once.
 const PAGE: u32 = 500;
 
@@ -163,15 +172,16 @@ impl Store {
         self.unreadable.noted(rows.first().map(|row| shelved(row, self.now())).transpose())
     }
 
-    /// Counts the batches of a tenant that are retried automatically.
+    /// Counts the batches of a tenant that are retried automatically, and says when the oldest arrived.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn parked_of(&self, tenant: &TenantId) -> Result<i64, StoreError> {
-        let sql = "SELECT COUNT(*) AS n FROM shelf WHERE tenant_id = $1 AND state = 'parked'";
+    pub async fn waiting_of(&self, tenant: &TenantId) -> Result<Waiting, StoreError> {
+        let sql = "SELECT COUNT(*) AS n, MIN(arrived_at) AS since FROM shelf WHERE tenant_id = $1 AND state = 'parked'";
         let mut conn = self.reading().await?;
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-        rows.first().map_or(Ok(0), |row| row.int("n"))
+        let waiting = |row: &AnyRow| Ok(Waiting { batches: row.whole("n")?, since: row.maybe_int("since")? });
+        rows.first().map_or(Ok(Waiting::default()), waiting)
     }
 }
 

@@ -10,7 +10,6 @@ use crate::batch::verdict::{
     DEFAULT_THROTTLE_PAUSE, NO_SOCKET_PAUSE, Verdict, after_failed_read, reason_of, signal_of,
 };
 use crate::store::StoreError;
-use crate::store::connections::Verification;
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::job::Part;
@@ -98,9 +97,9 @@ pub(super) async fn connection_failed(
             // It would stop all other batches of the tenant again, although they arrive.
             return Ok(NextStep::Defer(reason, detail, Duration::ZERO));
         }
-        let verification = Verification::Fails { reason, detail: detail.clone().unwrap_or_default() };
         let Connection { tenant, version, epoch, .. } = &*connection;
-        let written = context.store.record_verification(tenant, version, *epoch, &verification).await?;
+        let why = detail.as_deref().unwrap_or_default();
+        let written = context.store.record_refusal(tenant, version, *epoch, reason, why).await?;
         context.tenants.forget(tenant);
         if !written.is_done() {
             // The verdict may be about an outdated connection: read the connection again, and retry the batch with it.

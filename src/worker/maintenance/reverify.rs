@@ -31,6 +31,7 @@ pub(in crate::worker) async fn reverify(context: Arc<WorkerContext>, stop: Cance
 
 async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), StoreError> {
     may_panic("recheck", &row.tenant);
+    let Some(row) = verify_successor(context, row).await? else { return Ok(()) };
     let tenants = &context.tenants;
     let examined = match tenants.access(&row) {
         Ok(access) => {
@@ -57,4 +58,29 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
         }
     }
     Ok(())
+}
+
+/// Verifies what is to succeed a connection, if that is due, and puts it in force if it works. Returns the connection if it
+/// has to be verified itself.
+async fn verify_successor(context: &WorkerContext, row: ConnectionRow) -> Result<Option<ConnectionRow>, StoreError> {
+    if !row.successor_due_at().is_some_and(|at| at <= context.store.now()) {
+        return Ok(Some(row));
+    }
+    let (tenants, tenant) = (&context.tenants, &row.tenant);
+    let Some(examined) = tenants.examine_successor(&context.client, &row, Some(tenant)).await? else {
+        return Ok(Some(row));
+    };
+    if matches!(examined.finding, Verification::Fails { reason: Reason::Paused, .. }) {
+        return Ok(None);
+    }
+    let is_saved = patiently(|| tenants.note_successor(&row, &examined)).await?.is_done();
+    match &examined.finding {
+        _ if !is_saved => tracing::info!(%tenant, "the tenant's connection was changed while it was verified"),
+        Verification::Works { .. } => tracing::info!(%tenant, "the last change of the tenant's connection is in force"),
+        Verification::Fails { reason, .. } => {
+            tracing::info!(%tenant, %reason, "the last change of the tenant's connection still does not work");
+        }
+    }
+    // Whatever was found, the next round has what is stored now. A connection in force that failed is due again then.
+    Ok(None)
 }

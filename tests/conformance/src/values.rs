@@ -45,6 +45,8 @@ pub fn connection(version: &str, verified: bool) -> ConnectionRow {
         checked_at: None,
         finding: Some(fails(Reason::KeyRefused)),
         last_success_at: None,
+        refusal: None,
+        successor: None,
         epoch: 0,
     }
 }

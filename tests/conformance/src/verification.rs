@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::event::{CONNECTION_FAILED, CONNECTION_RESTORED};
-use testmo_courier::store::connections::ConnectionRow;
+use testmo_courier::store::connections::{ConnectionRow, Successor, WriteOutcome};
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::{ShelvedUntil, Shelving};
 
@@ -18,6 +18,10 @@ cases! {
     a_connection_that_worked_stays_verified_while_testmo_is_failing,
     a_connection_is_reported_as_restored_once_a_case_has_arrived_and_its_failures_until_then_only_once,
     a_connection_without_waiting_batches_is_reported_as_restored_at_once,
+    a_refused_request_is_remembered_until_a_case_arrives,
+    a_refused_key_is_forgotten_once_it_is_verified,
+    a_verified_connection_stays_in_force_beside_its_successor,
+    a_successor_of_another_version_is_outdated,
 }
 
 /// Returns the events about connections so far, oldest first: `failed`, or `restored` with the number of batches.
@@ -150,4 +154,72 @@ async fn a_connection_without_waiting_batches_is_reported_as_restored_at_once(f:
     f.set_time(1_000_002).await;
     f.record_verification(&works()).await;
     assert_eq!(reported(f).await, ["failed", "restored 0"]);
+}
+
+/// Has Testmo refuse a request of a batch over the tenant's connection.
+async fn refuse(f: &dyn Subject, reason: Reason) {
+    let row = f.store().connection(&tenant()).await.unwrap().unwrap();
+    let written = f.store().record_refusal(&tenant(), &row.version, row.epoch, reason, "d").await.unwrap();
+    assert_eq!(written, WriteOutcome::Done);
+}
+
+async fn a_refused_request_is_remembered_until_a_case_arrives(f: &dyn Subject) {
+    let row = async || f.store().connection(&tenant()).await.unwrap().unwrap();
+    let refused = async || row().await.refusal.map(|refusal| (refusal.reason, refusal.at));
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    refuse(f, Reason::Forbidden).await;
+    assert!(!row().await.is_verified());
+    assert_eq!(refused().await, Some((Reason::Forbidden, 1_000_000)));
+    // Nothing waits, and reading works; but nobody has seen that a case can be created.
+    f.set_time(1_000_001).await;
+    f.record_verification(&works()).await;
+    assert!(row().await.is_verified());
+    assert_eq!(refused().await, Some((Reason::Forbidden, 1_000_000)));
+    // A person enters another date for the key.
+    f.connect(&ConnectionRow { expires_on: None, ..row().await }).await;
+    assert_eq!(refused().await, Some((Reason::Forbidden, 1_000_000)));
+    assert_eq!(reported(f).await, ["failed"]);
+    let before = row().await.epoch;
+    f.set_time(1_000_002).await;
+    f.store().commit(Commit { success: Some(tenant()), ..Commit::default() }.into()).await.unwrap();
+    assert_eq!((refused().await, row().await.epoch), (None, before + 1));
+    assert_eq!(reported(f).await, ["failed", "restored 0"]);
+}
+
+async fn a_refused_key_is_forgotten_once_it_is_verified(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    refuse(f, Reason::KeyRefused).await;
+    f.set_time(1_000_001).await;
+    f.record_verification(&works()).await;
+    assert_eq!(f.store().connection(&tenant()).await.unwrap().unwrap().refusal, None);
+    assert_eq!(reported(f).await, ["failed", "restored 0"]);
+}
+
+async fn a_verified_connection_stays_in_force_beside_its_successor(f: &dyn Subject) {
+    let in_force = connection("v1", true);
+    let next = Successor::of(connection("v2", false), &in_force, fails(Reason::TargetMissing), 1_000_000);
+    f.store().set_connection(&ConnectionRow { successor: Some(next.clone().into()), ..in_force }).await.unwrap();
+    let row = async || f.store().connection(&tenant()).await.unwrap().unwrap();
+    assert!(row().await.is_verified());
+    assert_eq!(row().await.successor.as_deref(), Some(&next));
+    let take = async || f.store().take_reverifications(Duration::from_secs(60), 10).await.unwrap().len();
+    assert_eq!(take().await, 0);
+    // What is found out about the one in force does not keep the successor from being verified.
+    for finding in [works(), fails(Reason::KeyRefused)] {
+        f.record_verification(&finding).await;
+    }
+    f.set_time(1_000_000 + 5 * 60_000).await;
+    assert_eq!((take().await, take().await), (1, 0));
+    let again = Successor::of(connection("v2", false), &row().await, fails(Reason::TargetMissing), 1_300_000);
+    assert_eq!((again.checks, again.recheck_at), (2, Some(1_300_000 + 10 * 60_000)), "the pauses grow");
+    let refused = Successor::of(connection("v2", false), &row().await, fails(Reason::KeyRefused), 1_300_000);
+    assert_eq!(refused.recheck_at, None, "no request with a key that was refused");
+}
+
+async fn a_successor_of_another_version_is_outdated(f: &dyn Subject) {
+    let in_force = connection("v1", true);
+    let next = Successor::of(connection("v2", false), &in_force, fails(Reason::TargetMissing), 1_000_000);
+    let row = ConnectionRow { successor: Some(next.into()), ..connection("v3", true) };
+    f.store().set_connection(&row).await.unwrap();
+    assert_eq!(f.store().connection(&tenant()).await.unwrap().unwrap().successor, None);
 }

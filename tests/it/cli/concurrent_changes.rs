@@ -104,15 +104,15 @@ async fn what_a_worker_notes_of_a_connection_does_not_fail_the_command_that_chan
     let (folder, _server, held) = with_held().await;
     let store = store_of(&folder).await;
     let end = held
-        .during(&folder, &["tenants", "set", "acme", "--expires", "2999-12-31"], async || {
+        .during(&folder, &["tenants", "set", "acme", "--expires", "2029-12-31"], async || {
             let row = store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap();
             let finding = Verification::Fails { reason: Reason::Forbidden, detail: "found by a worker".into() };
             let written = store.record_verification(&row.tenant, &row.version, row.epoch, &finding).await.unwrap();
             assert!(written.is_done());
         })
         .await;
-    end.is(1, &["found by a worker", "2999-12-31"]);
-    folder.courier(&["tenants", "show", "acme"]).is(0, &["found by a worker", "2999-12-31"]);
+    end.is(1, &["found by a worker", "2029-12-31"]);
+    folder.courier(&["tenants", "show", "acme"]).is(0, &["found by a worker", "2029-12-31"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +126,7 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
     let stored = async || store.connection(&"acme".parse().unwrap()).await.unwrap();
     let read = stored().await.unwrap();
-    folder.courier(&["tenants", "set", "acme", "--expires", "2999-12-31"]).is(0, &["green"]);
+    folder.courier(&["tenants", "set", "acme", "--expires", "2029-12-31"]).is(0, &["green"]);
     // The findings are that the connection fails, and also that a name in the mapping has another meaning now.
     let fails = Examined::failed(Reason::KeyRefused, "401".into());
     let other = Some(Mapping { batch_tag: false, ..Mapping::default() });
@@ -134,7 +134,7 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     for examined in [&fails, &renamed] {
         assert_eq!(tenants.note(&read, examined).await.unwrap(), WriteOutcome::ChangedMeanwhile);
         let row = stored().await.unwrap();
-        assert_eq!((row.is_verified(), row.expires_on.as_deref()), (true, Some("2999-12-31")));
+        assert_eq!((row.is_verified(), row.expires_on.as_deref()), (true, Some("2029-12-31")));
     }
     folder.courier(&["tenants", "remove", "acme", "--yes"]).is(0, &["Removed"]);
     assert_eq!(tenants.note(&read, &renamed).await.unwrap(), WriteOutcome::ChangedMeanwhile);

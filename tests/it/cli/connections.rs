@@ -10,7 +10,7 @@ use super::{Folder, KEY, with_testmo};
 async fn a_connection_is_tried_as_soon_as_it_is_entered() {
     let (folder, server) = with_testmo().await;
     folder.set(KEY, &[]).is(0, &["green", "connected as Push Bot to project \"Shop\", folder \"Generated\""]);
-    folder.courier(&["tenants", "list"]).is(0, &["green  acme", "1 Shop", "1 Generated", "never"]);
+    folder.courier(&["tenants", "list"]).is(0, &["green  acme", "1 Shop", "1 Generated", "no batch yet"]);
     folder.courier(&["tenants", "show", "acme"]).is(0, &["stored encrypted", "Push Bot", "custom_steps"]);
     server.account("acme").revoke(1);
     folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "401", "Generate a new API key"]);
@@ -21,11 +21,11 @@ async fn a_connection_is_tried_as_soon_as_it_is_entered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_out_of_a_change_stays_as_it_was() {
     let (folder, _server) = with_testmo().await;
-    folder.set(KEY, &["--expires", "2999-12-31"]).is(0, &["green", "2999-12-31"]);
+    folder.set(KEY, &["--expires", "2029-12-31"]).is(0, &["green", "2029-12-31"]);
     folder
         .courier(&["tenants", "set", "acme", "--folder", "7"])
-        .is(1, &["has no folder 7", "Saved, but not working yet"]);
-    folder.courier(&["tenants", "set", "acme", "--folder", "1"]).is(0, &["green", "2999-12-31"]);
+        .is(1, &["amber  acme", "has no folder 7", "not in force", "batches are sent to project 1 Shop, folder 1"]);
+    folder.courier(&["tenants", "set", "acme", "--folder", "1"]).is(0, &["green", "2029-12-31"]);
     folder.courier(&["tenants", "set", "acme", "--no-expiry"]).is(0, &["green"]);
     folder.courier(&["tenants", "list"]).is(0, &["not known"]);
 }
@@ -35,6 +35,9 @@ async fn a_wrong_key_is_saved_as_not_verified_and_replacing_it_reminds_of_the_ol
     let (folder, _server) = with_testmo().await;
     folder.set("wrong", &[]).is(1, &["red", "401", "Saved, but not working yet"]);
     folder.set(KEY, &[]).is(0, &["green", "Revoke API keys", "Admin panel"]);
+    let again = folder.set(KEY, &[]);
+    again.is(0, &["green"]);
+    assert!(!again.out.contains("Revoke"), "the same key was entered again: {again:?}");
     folder.set(" \n", &[]).is(2, &["the API key is empty"]);
     folder.set("two words", &[]).is(2, &["contains spaces"]);
     folder.set(KEY, &["--expires", "2001-01-01"]).is(2, &["is in the past", "--no-expiry"]);
@@ -54,10 +57,10 @@ async fn a_testmo_that_wants_a_pause_is_not_asked_again_and_a_connection_that_wo
         let asked = acme.requests().len();
         folder.courier(&["tenants", "verify", "acme"]).is(1, &["paused by Testmo's rate limit", "s more"]);
         folder
-            .courier(&["tenants", "set", "acme", "--expires", "2999-12-31"])
+            .courier(&["tenants", "set", "acme", "--expires", "2029-12-31"])
             .is(1, &["paused by Testmo's rate limit"]);
         assert_eq!(acme.requests().len(), asked, "nothing is asked during the pause");
-        folder.courier(&["tenants", "list"]).is(0, &["green  acme", "2999-12-31"]);
+        folder.courier(&["tenants", "list"]).is(0, &["amber  acme", "2029-12-31", "paused by Testmo's rate limit"]);
     }
 }
 
@@ -100,4 +103,68 @@ async fn a_tenant_is_removed_only_when_that_is_meant() {
     folder.courier(&["tenants", "list"]).is(0, &["acme"]);
     folder.courier(&["tenants", "remove", "acme", "--yes"]).is(0, &["Removed"]);
     folder.courier(&["tenants", "remove", "acme", "--yes"]).is(1, &["no connection of tenant acme"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_works_stays_in_force_until_another_one_does() {
+    let (folder, _server) = with_testmo().await;
+    folder.set(KEY, &["--expires", "2029-12-31"]).is(0, &["green", "not been tried"]);
+    let in_force = folder.shown();
+    // A slip in the key, in the folder, and in a name of the mapping.
+    let refused = folder.set("wrong", &["--expires", "2028-01-01"]);
+    refused.is(1, &["amber  acme", "401", "not in force", "--discard-change"]);
+    assert!(!refused.out.contains("Revoke") && !refused.out.contains("2029"), "{refused:?}");
+    let beside = folder.shown();
+    assert_eq!((&beside["version"], &beside["verified"]), (&in_force["version"], &true.into()));
+    assert_eq!(beside["api_key_expires_on"], "2029-12-31", "the day belongs to the key in force");
+    assert_eq!(beside["change_not_in_force"]["api_key_expires_on"], "2028-01-01");
+    folder.courier(&["tenants", "list"]).is(0, &["amber  acme", "the last change is not in force"]);
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &["connected as Push Bot", "The last change is not in force"]);
+    // A later change starts from what was entered last, so the right key is enough.
+    folder.courier(&["tenants", "set", "acme", "--folder", "7"]).is(1, &["401", "not in force"]);
+    folder.courier(&["tenants", "set", "acme", "--discard-change"]).is(0, &["Dropped the last change"]);
+    folder.courier(&["tenants", "set", "acme", "--discard-change"]).is(0, &["Nothing was dropped"]);
+    assert_eq!(folder.shown()["change_not_in_force"], serde_json::Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_works_later_is_put_in_force_by_verifying_it() {
+    let (folder, server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green"]);
+    folder.set("testmo_api_n3w", &[]).is(1, &["401", "not in force"]);
+    server.account("acme").give_key(1, "testmo_api_n3w");
+    let verified = folder.courier(&["tenants", "verify", "acme", "--json"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let verified: serde_json::Value = serde_json::from_str(&verified.out).expect("JSON");
+    assert_eq!((&verified["saved"], &verified["change_in_force"]), (&true.into(), &true.into()));
+    let shown = folder.shown();
+    assert_eq!((&shown["light"], &shown["verified"]), (&"green".into(), &true.into()));
+    assert_eq!(shown["change_not_in_force"], serde_json::Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_would_be_and_saves_nothing() {
+    let (folder, _server) = with_testmo().await;
+    folder.set(KEY, &["--dry-run"]).is(0, &["green", "connected as Push Bot", "Nothing was saved"]);
+    folder.courier(&["tenants", "show", "acme"]).is(1, &["no connection of tenant acme"]);
+    folder.set(KEY, &[]).is(0, &["green"]);
+    let before = folder.shown();
+    let slip = folder.courier(&["tenants", "set", "acme", "--folder", "7", "--dry-run", "--json"]);
+    assert_eq!(slip.code, Some(1), "{slip:?}");
+    let tried: serde_json::Value = serde_json::from_str(&slip.out).expect("JSON");
+    assert_eq!((&tried["saved"], &tried["in_force"]), (&false.into(), &false.into()));
+    assert_eq!(tried["verification"]["fails"]["reason"], "target_missing");
+    assert_eq!(folder.shown(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_expiry_belongs_to_its_key() {
+    let (folder, server) = with_testmo().await;
+    folder.set(KEY, &["--expires", "2029-12-31"]).is(0, &["2029-12-31"]);
+    folder.set(KEY, &[]).is(0, &["2029-12-31"]);
+    server.account("acme").give_key(1, "testmo_api_n3w");
+    let replaced = folder.set("testmo_api_n3w", &[]);
+    replaced.is(0, &["green", "Revoke API keys", "does not apply to the new key"]);
+    assert!(!replaced.out.contains("2029"), "{replaced:?}");
+    assert_eq!(folder.shown()["api_key_expires_on"], serde_json::Value::Null);
 }

@@ -15,15 +15,21 @@ async fn a_mapping_can_say_the_names_that_testmo_shows() {
 
     std::fs::write(folder.path().join("wrong.json"), r#"{"state": "Drafft", "steps": "Stepps"}"#).unwrap();
     let told = [
-        "red",
+        "amber",
         "\"Drafft\" does not exist; available: \"Draft\", \"Review\"",
         "`steps`",
         "\"Steps\"",
-        "Saved, but not working yet",
+        "Saved, but not in force",
     ];
     folder.courier(&["tenants", "set", "acme", "--mapping", "wrong.json"]).is(1, &told);
     let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/batches/01-shop-vouchers-de.json");
-    folder.courier(&["tenants", "preview", "acme", batch]).is(1, &["names in the mapping are not resolved yet"]);
+    folder.courier(&["tenants", "preview", "acme", batch]).is(0, &["batch", "custom_steps"]);
+    let origin = folder.origin.clone().unwrap();
+    let other =
+        ["tenants", "set", "other", "--base-url", &origin, "--project", "1", "--folder", "1", "--api-key-stdin"];
+    let told = ["red    other", "\"Drafft\" does not exist", "Saved, but not working yet"];
+    folder.courier_reading(KEY, &[&other[..], &["--mapping", "wrong.json"]].concat()).is(1, &told);
+    folder.courier(&["tenants", "preview", "other", batch]).is(1, &["names in the mapping are not resolved yet"]);
 
     // If Testmo lists nothing, names cannot be resolved; ids and columns work without the lists.
     server.account("acme").change_settings(|settings| settings.states_route = false);

@@ -122,7 +122,7 @@ async fn a_connection_that_verifies_is_not_reported_as_restored_before_a_case_ha
     stage.publish(&batch("acme", "b-1", 2)).await;
     let failed = stage.event_of("acme").await;
     assert_eq!(failed["type"], "com.sqai-suite.testmo.connection.failed.v1");
-    assert!(failed["data"]["remedy"].as_str().unwrap().contains("write permission"), "{failed}");
+    assert!(failed["data"]["remedy"].as_str().unwrap().contains("Edit repository"), "{failed}");
     let creates = |stage: &Stage| stage.account("acme").requests().iter().filter(|r| r.method == Method::Post).count();
     for role in [Role::Read, Role::Write] {
         stage.shelf_until(|shelf| shelf.len() == 1 && !shelf[0].leased).await;
@@ -131,12 +131,16 @@ async fn a_connection_that_verifies_is_not_reported_as_restored_before_a_case_ha
         // The user may read, so verification finds nothing wrong in either case.
         let verified = command(&stage).args(["tenants", "verify", "acme"]).output().unwrap();
         assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+        let told = String::from_utf8(verified.stdout).unwrap();
+        assert!(told.contains("amber  acme") && told.contains("refused the last request (forbidden"), "{told}");
         until(async || creates(&stage) > before).await;
     }
     stage.delivered("acme/b-1").await;
     let restored = stage.event_of("acme").await;
     assert_eq!(restored["type"], "com.sqai-suite.testmo.connection.restored.v1");
     assert_eq!(restored["data"]["batches"], 1);
+    let listed = command(&stage).args(["tenants", "list", "--plain"]).output().unwrap();
+    assert!(listed.stdout.starts_with(b"green\tacme"), "{listed:?}");
     stage.end().await;
 }
 

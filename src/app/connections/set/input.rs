@@ -3,7 +3,6 @@
 use jiff::civil::Date;
 use secrecy::SecretString;
 
-use super::super::super::time::days_left;
 use super::error::{Part, SetError};
 use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
@@ -64,21 +63,13 @@ pub(super) fn target(input: &ConnectionInput, stored: Option<&ConnectionRow>) ->
     }
 }
 
-/// Returns the day on which the key expires; one that is past cannot be entered, nor kept for a new key.
-pub(super) fn expires_on(
-    input: &ConnectionInput,
-    stored: Option<&ConnectionRow>,
-    today: Date,
-) -> Result<Option<String>, SetError> {
-    let (day, is_entered) = match input.expires {
-        Expiry::None => return Ok(None),
-        Expiry::On(day) => (Some(day.to_string()), true),
-        Expiry::Kept => (stored.and_then(|row| row.expires_on.clone()), input.new_api_key),
-    };
-    let is_past = day.as_deref().and_then(|day| days_left(day, today)).is_some_and(|days| days < 0);
-    match day {
-        Some(day) if is_past && is_entered => Err(SetError::Expired(day)),
-        day => Ok(day),
+impl Expiry {
+    /// Checks that the day is not past.
+    pub(super) fn check(self, today: Date) -> Result<(), SetError> {
+        match self {
+            Self::On(day) if day < today => Err(SetError::Expired(day.to_string())),
+            Self::On(_) | Self::Kept | Self::None => Ok(()),
+        }
     }
 }
 
@@ -109,10 +100,8 @@ mod tests {
     #[test]
     fn a_day_that_is_past_cannot_be_entered() {
         let today: Date = "2026-11-23".parse().unwrap();
-        let day = |expires| expires_on(&input(expires, true), None, today);
-        assert_eq!(day(Expiry::On(today)).unwrap().as_deref(), Some("2026-11-23"));
-        assert!(matches!(day(Expiry::On(today.yesterday().unwrap())), Err(SetError::Expired(_))));
-        assert_eq!(day(Expiry::None).unwrap(), None);
-        assert_eq!(day(Expiry::Kept).unwrap(), None);
+        assert!(Expiry::On(today).check(today).is_ok());
+        assert!(matches!(Expiry::On(today.yesterday().unwrap()).check(today), Err(SetError::Expired(_))));
+        assert!(Expiry::None.check(today).is_ok() && Expiry::Kept.check(today).is_ok());
     }
 }

@@ -2,45 +2,67 @@
 
 mod error;
 mod input;
+mod key;
 
+use jiff::civil::Date;
 use secrecy::SecretString;
 
 pub use self::error::{KeyNeeded, Part, SetError};
+use self::input::target;
 pub use self::input::{ConnectionInput, Expiry, clean_key};
-use self::input::{expires_on, target};
+use self::key::{KeyChoice, KeyInUse};
 use super::super::context::AppContext;
 use super::super::time::day_of;
 use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::store::connections::{ConnectionRow, Verification};
-use crate::store::{ConnectionStore, StoreHealth};
+use crate::store::{ConnectionStore, Store, StoreHealth};
 use crate::tenants::{Candidate, Entered, Examined};
-use crate::testmo::{Access, Origin};
+use crate::testmo::Origin;
 
 /// A connection that is complete but for its API key.
 #[derive(Debug)]
 pub struct Prepared {
     tenant: TenantId,
     stored: Option<ConnectionRow>,
+    /// What was entered last, whether or not it is in force.
+    latest: Option<ConnectionRow>,
     origin: Origin,
     project: u64,
     folder: u64,
-    expires_on: Option<String>,
+    expires: Expiry,
     mapping: MappingSpec,
     new_api_key: bool,
 }
 
-/// A connection that is stored.
+/// Whether a connection that was entered is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// It was verified and is in force.
+    InForce,
+    /// It does not work, and the connection that was verified before stays in force.
+    BesideVerified,
+    /// It does not work, and no other is in force.
+    Unverified,
+}
+
+/// A connection that was verified and, unless it was only tried, stored.
 #[derive(Debug)]
 pub struct Saved {
-    /// The connection.
+    /// What is stored for the tenant: the connection, or the one in force with what was entered as its successor.
     pub row: ConnectionRow,
-    /// Whether it works.
+    /// Whether what was entered is used.
+    pub force: Force,
+    /// Whether what was entered works.
     pub finding: Verification,
     /// Labels of required fields that its mapping does not fill.
     pub unfilled: Vec<String>,
-    /// Whether another API key was kept before.
-    pub replaces_key: bool,
+    /// Whether another API key was replaced by one that works.
+    pub replaced_key: bool,
+    /// Whether the day on which the former key expires was dropped, as it says nothing of the new one.
+    pub dropped_expiry: bool,
+    /// Whether it is stored.
+    pub is_saved: bool,
 }
 
 /// Completes what is entered with what is stored, and checks it.
@@ -49,24 +71,48 @@ pub struct Saved {
 /// When it is not complete, or a part of it is refused.
 pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Prepared, SetError> {
     let stored = context.store.connection(&input.tenant).await?;
-    let today = day_of(context.store.now());
-    let (base_url, project, folder) = target(&input, stored.as_ref())?;
+    let latest = stored.as_ref().map(latest);
+    input.expires.check(day_of(context.store.now()))?;
+    let (base_url, project, folder) = target(&input, latest.as_ref())?;
     let origin = context.tenants.policy().check(&base_url);
     let origin = origin.map_err(|refused| SetError::Address { base_url, refused })?;
-    let expires_on = expires_on(&input, stored.as_ref(), today)?;
-    let kept = || stored.as_ref().map(|row| row.mapping.clone()).unwrap_or_default();
+    let kept = || latest.as_ref().map(|row| row.mapping.clone()).unwrap_or_default();
     let mapping = input.mapping.unwrap_or_else(kept);
-    let ConnectionInput { tenant, new_api_key, .. } = input;
-    Ok(Prepared { tenant, stored, origin, project, folder, expires_on, mapping, new_api_key })
+    let ConnectionInput { tenant, new_api_key, expires, .. } = input;
+    Ok(Prepared { tenant, stored, latest, origin, project, folder, expires, mapping, new_api_key })
+}
+
+/// Drops the change of a tenant's connection that is not in force; returns whether there was one.
+///
+/// # Errors
+/// When the connection was changed in between, or the store does not answer.
+pub async fn discard_change(store: &Store, tenant: &TenantId) -> Result<bool, SetError> {
+    let Some(row) = store.connection(tenant).await?.filter(|row| row.successor.is_some()) else { return Ok(false) };
+    let written = store.set_connection(&ConnectionRow { successor: None, ..row }).await?;
+    if written.is_done() { Ok(true) } else { Err(SetError::Changed(tenant.clone())) }
+}
+
+/// Returns what was entered last.
+fn latest(row: &ConnectionRow) -> ConnectionRow {
+    row.successor.as_ref().map_or_else(|| row.clone(), |next| next.in_place_of(row))
 }
 
 impl Prepared {
     /// Returns why an API key has to be entered; nothing if the kept one can be used.
     pub fn key_needed(&self) -> Option<KeyNeeded> {
-        match &self.stored {
-            Some(row) if row.origin != self.origin.as_str() => Some(KeyNeeded::AddressChanged),
-            Some(_) if !self.new_api_key => None,
-            Some(_) | None => Some(KeyNeeded::NotKept),
+        self.key_choice().needed()
+    }
+
+    fn key_choice(&self) -> KeyChoice<'_> {
+        let (stored, latest) = (self.stored.as_ref(), self.latest.as_ref());
+        KeyChoice { stored, latest, origin: &self.origin, expires: self.expires, is_new: self.new_api_key }
+    }
+
+    /// Returns the day on which the key expires, as it was entered.
+    pub fn entered_expiry(&self) -> Option<Date> {
+        match self.expires {
+            Expiry::On(day) => Some(day),
+            Expiry::Kept | Expiry::None => None,
         }
     }
 
@@ -75,39 +121,57 @@ impl Prepared {
     /// # Errors
     /// When the key is missing, the connection was changed in between, or Testmo or the store cannot be used.
     pub async fn save(self, context: &AppContext, key: Option<SecretString>) -> Result<Saved, SetError> {
-        let replaces_key = key.is_some() && self.stored.is_some();
-        let access = self.access(context, key)?;
-        let (tenants, client) = (&context.tenants, context.client()?);
-        let (target, mapping) = ((self.project, self.folder), &self.mapping);
-        let candidate = Candidate { access: &access, target, mapping, paused_with: None };
-        let examined = tenants.examine(&client, candidate).await?;
-        let row = self.store(context, &access, &examined).await?;
-        let finding = row.finding.clone().unwrap_or(examined.finding);
-        Ok(Saved { row, finding, unfilled: examined.unfilled, replaces_key })
+        self.verify(context, key, true).await
     }
 
-    fn access(&self, context: &AppContext, key: Option<SecretString>) -> Result<Access, SetError> {
-        match (key, self.key_needed(), &self.stored) {
-            (Some(key), _, _) => Ok(Access { origin: self.origin.clone(), key }),
-            (None, Some(needed), _) => Err(needed.into()),
-            (None, None, Some(row)) => context.tenants.access(row).map_err(|(_, why)| SetError::KeptKey(why)),
-            (None, None, None) => Err(KeyNeeded::NotKept.into()),
-        }
+    /// Verifies the connection and returns what would be stored; stores nothing.
+    ///
+    /// # Errors
+    /// When the key is missing, or Testmo or the store cannot be used.
+    pub async fn try_out(self, context: &AppContext, key: Option<SecretString>) -> Result<Saved, SetError> {
+        self.verify(context, key, false).await
+    }
+
+    async fn verify(self, context: &AppContext, key: Option<SecretString>, save: bool) -> Result<Saved, SetError> {
+        let key = self.key_choice().made(&context.tenants, key)?;
+        let (tenants, client) = (&context.tenants, context.client()?);
+        let (target, mapping) = ((self.project, self.folder), &self.mapping);
+        let candidate = Candidate { access: &key.access, target, mapping, paused_with: None };
+        let examined = tenants.examine(&client, candidate).await?;
+        let written = if save {
+            self.store(context, &key, &examined).await?
+        } else {
+            self.row(context, self.stored.as_ref(), &key, &examined)?
+        };
+        let finding = match (&written.successor, &written.finding) {
+            (None, Some(finding)) => finding.clone(),
+            (Some(_), _) | (None, None) => examined.finding,
+        };
+        // The store keeps what was verified while Testmo is only unavailable.
+        let present = if save { context.store.connection(&self.tenant).await? } else { None };
+        let row = present.unwrap_or(written);
+        let force = match (&row.successor, row.is_verified()) {
+            (Some(_), true) => Force::BesideVerified,
+            (None, true) => Force::InForce,
+            (Some(_) | None, false) => Force::Unverified,
+        };
+        let works = matches!(finding, Verification::Works { .. });
+        let replaced_key = works && key.replaces_another;
+        let (unfilled, dropped_expiry) = (examined.unfilled, key.dropped_expiry);
+        Ok(Saved { row, force, finding, unfilled, replaced_key, dropped_expiry, is_saved: save })
     }
 
     /// Stores the connection; what a worker has found out about it in between does not matter.
     async fn store(
         &self,
         context: &AppContext,
-        access: &Access,
+        key: &KeyInUse,
         examined: &Examined,
     ) -> Result<ConnectionRow, SetError> {
         let store = &context.store;
         let mut stored = self.stored.clone();
         loop {
-            let entered = self.entered(stored.as_ref(), access, examined);
-            let row = context.tenants.enter(entered)?.judged(examined.finding.clone(), store.now());
-            let row = self.with_newer_result(row, stored.as_ref());
+            let row = self.row(context, stored.as_ref(), key, examined)?;
             if store.set_connection(&row).await?.is_done() {
                 return Ok(row);
             }
@@ -117,14 +181,31 @@ impl Prepared {
         }
     }
 
-    fn entered(&self, stored: Option<&ConnectionRow>, access: &Access, examined: &Examined) -> Entered {
+    /// Returns the row to store in place of what is stored.
+    fn row(
+        &self,
+        context: &AppContext,
+        stored: Option<&ConnectionRow>,
+        key: &KeyInUse,
+        examined: &Examined,
+    ) -> Result<ConnectionRow, SetError> {
+        let candidate = context.tenants.enter(self.entered(key, examined))?;
+        let Some(stored) = stored else {
+            return Ok(candidate.judged(examined.finding.clone(), context.store.now()));
+        };
+        let row = context.tenants.succeed(stored, candidate, &examined.finding);
+        Ok(if row.successor.is_some() { row } else { self.with_newer_result(row, stored) })
+    }
+
+    fn entered(&self, key: &KeyInUse, examined: &Examined) -> Entered {
         // What the names in the mapping stood for holds until Testmo says otherwise.
-        let same = stored.filter(|row| row.origin == access.origin.as_str() && row.project == self.project);
+        let is_there = |row: &&ConnectionRow| row.origin == key.access.origin.as_str() && row.project == self.project;
+        let same = self.latest.as_ref().filter(is_there);
         let kept = || same.filter(|row| row.mapping == self.mapping)?.resolved.clone();
         Entered {
             tenant: self.tenant.clone(),
-            access: access.clone(),
-            expires_on: self.expires_on.clone(),
+            access: key.access.clone(),
+            expires_on: key.expires_on.clone(),
             project: self.project,
             folder: self.folder,
             mapping: self.mapping.clone(),
@@ -132,11 +213,9 @@ impl Prepared {
         }
     }
 
-    /// Takes over the result of a worker that has verified the same content since, and the epoch of what is stored.
-    fn with_newer_result(&self, row: ConnectionRow, stored: Option<&ConnectionRow>) -> ConnectionRow {
-        let Some(stored) = stored else { return ConnectionRow { epoch: 0, ..row } };
+    /// Takes over the result of a worker that has verified the same content since.
+    fn with_newer_result(&self, row: ConnectionRow, stored: &ConnectionRow) -> ConnectionRow {
         let checked_before = self.stored.as_ref().and_then(|row| row.checked_at);
-        let row = ConnectionRow { epoch: stored.epoch, ..row };
         if stored.version != row.version || stored.checked_at == checked_before {
             return row;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
-use testmo_courier::batch::{BatchKey, TenantId};
+use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
@@ -315,6 +315,24 @@ impl ConnectionStore for StoreOf {
         self.ask("record_verification", move |tables, now| {
             diary.note(|| format!("w{worker} finds of {tenant}: {finding:?}"));
             tables.record_verification(&tenant, &version, epoch, &finding, now)
+        })
+        .await
+    }
+
+    async fn record_refusal(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        reason: Reason,
+        detail: &str,
+    ) -> Result<WriteOutcome, StoreError> {
+        let finding = Verification::Fails { reason, detail: detail.to_owned() };
+        let (tenant, version) = (tenant.clone(), version.to_owned());
+        let (diary, worker) = (self.store.diary.clone(), self.worker);
+        self.ask("record_refusal", move |tables, now| {
+            diary.note(|| format!("w{worker} is refused for {tenant}: {finding:?}"));
+            tables.record_refusal(&tenant, &version, epoch, &finding, now)
         })
         .await
     }

@@ -7,7 +7,7 @@ use testmo_courier::batch::event::{ConnectionChange, connection_failed, connecti
 use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::batch::verdict::reverify_after;
 use testmo_courier::batch::{Reason, TenantId, folded_folder_name};
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Refusal, Verification, WriteOutcome};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 
 use super::tables::{ConnectionEntry, FolderClaimed, FolderKey, Tables, after};
@@ -40,22 +40,27 @@ impl Tables {
 
     pub(crate) fn set_connection(&mut self, row: &ConnectionRow, now: i64) -> WriteOutcome {
         let before = self.connection(&row.tenant);
+        let fails = self.connections.get(&row.tenant).map_or(0, |entry| entry.rechecks);
         if before.as_ref().map_or(0, |before| before.epoch) != row.epoch {
             return WriteOutcome::ChangedMeanwhile;
         }
         let epoch = if row.epoch == 0 { u64::try_from(now).unwrap_or(0) } else { row.epoch + 1 };
         let row = kept_verified(row.clone(), before.as_ref());
+        let is_same = before.as_ref().is_some_and(|before| before.is_verified() && before.version == row.version);
+        let fails = if is_same || row.refusal.is_some() { fails } else { 0 };
         let (recheck_at, rechecks) = match &row.finding {
             Some(Verification::Fails { reason, .. }) if !row.is_verified() => (recheck_at(*reason, 0, now), 1),
-            Some(_) | None => (None, 0),
+            Some(_) | None => (None, fails),
         };
+        let recheck_at = recheck_at.into_iter().chain(row.successor_due_at()).min();
         let last_success_at = before.as_ref().and_then(|before| before.last_success_at);
-        let (version, is_verified) = (row.version.clone(), row.is_verified());
-        let row = ConnectionRow { last_success_at, epoch, ..row };
+        let (version, is_proven) = (row.version.clone(), row.is_verified() && row.refusal.is_none());
+        let successor = row.successor.clone().filter(|next| next.replaces == row.version);
+        let row = ConnectionRow { last_success_at, epoch, successor, ..row };
         let removing_until = self.connections.get(&row.tenant).and_then(|entry| entry.removing_until);
         let entry = ConnectionEntry { row, recheck_at, rechecks, removing_until };
         self.connections.insert(entry.row.tenant.clone(), entry);
-        if let Some(before) = before.filter(|_| is_verified) {
+        if let Some(before) = before.filter(|_| is_proven) {
             self.report_restored(&before, &version, now);
         }
         WriteOutcome::Done
@@ -82,17 +87,19 @@ impl Tables {
             return WriteOutcome::Done;
         }
         entry.row.finding = Some(finding.clone());
+        let successor_due = before.successor_due_at();
+        let earliest = |own: Option<i64>| own.into_iter().chain(successor_due).min();
         match finding {
             Verification::Works { .. } => {
-                let is_proven = fails == 0 || waiting == 0;
-                (entry.recheck_at, entry.rechecks) = (None, if is_proven { 0 } else { fails });
+                let is_proven = before.refusal.is_none() && (fails == 0 || waiting == 0);
+                (entry.recheck_at, entry.rechecks) = (earliest(None), if is_proven { 0 } else { fails });
                 (entry.row.verified_version, entry.row.verified_at) = (Some(version.to_owned()), Some(now));
                 if is_proven {
                     self.report_restored(&before, version, now);
                 }
             }
             Verification::Fails { reason, detail } => {
-                (entry.recheck_at, entry.rechecks) = (recheck_at(*reason, fails, now), fails + 1);
+                (entry.recheck_at, entry.rechecks) = (earliest(recheck_at(*reason, fails, now)), fails + 1);
                 entry.row.verified_version = None;
                 if before.is_verified() && fails == 0 {
                     let change = ConnectionChange { tenant, version, at: now };
@@ -103,18 +110,38 @@ impl Tables {
         WriteOutcome::Done
     }
 
+    pub(crate) fn record_refusal(
+        &mut self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        finding: &Verification,
+        now: i64,
+    ) -> WriteOutcome {
+        let written = self.record_verification(tenant, version, epoch, finding, now);
+        if let (true, Some(refusal)) = (written.is_done(), Refusal::of(finding, now))
+            && let Some(entry) = self.connections.get_mut(tenant)
+        {
+            entry.row.refusal = Some(refusal);
+        }
+        written
+    }
+
     /// Notes that a case of a tenant has arrived: if its connection was reported as broken, its recovery is reported.
     pub(crate) fn note_success(&mut self, tenant: &TenantId, now: i64) {
         let Some(entry) = self.connections.get_mut(tenant) else { return };
         let is_new = entry.row.last_success_at.is_none_or(|at| at <= now - SUCCESS_GRAIN_MS);
-        if !is_new && entry.rechecks == 0 {
+        if !is_new && entry.rechecks == 0 && entry.row.refusal.is_none() {
             return;
         }
         entry.row.last_success_at = Some(now);
-        if entry.rechecks > 0 && entry.row.is_verified() {
-            (entry.rechecks, entry.row.epoch) = (0, entry.row.epoch + 1);
+        if (entry.rechecks > 0 || entry.row.refusal.is_some()) && entry.row.is_verified() {
+            let fails = std::mem::take(&mut entry.rechecks);
+            (entry.row.refusal, entry.row.epoch) = (None, entry.row.epoch + 1);
             let version = entry.row.version.clone();
-            self.tell(tenant, &version, now);
+            if fails > 0 {
+                self.tell(tenant, &version, now);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! Compares connections, their verification and the removal of tenants.
 
+use testmo_courier::batch::Reason;
 use testmo_courier::store::ConnectionStore;
-use testmo_courier::store::connections::ConnectionRow;
+use testmo_courier::store::connections::{ConnectionRow, Verification};
 use testmo_courier::store::removal::Removal;
 
 use super::{Both, Call, shown};
@@ -26,6 +27,16 @@ impl Both {
             shown(&real),
             shown(&self.memory.record_verification(&tenant, version, epoch, &finding, now)),
         )
+    }
+
+    /// Notes that a request of a batch was refused.
+    pub(super) async fn record_refusal(&mut self) -> Call {
+        let (tenant, version) = (self.tenant(), self.one_of(&["v1", "v2"]));
+        let reason = self.one_of(&[Reason::KeyRefused, Reason::Forbidden, Reason::ConnectionRejected]);
+        let (epoch, now) = (self.epoch(&tenant), self.clock.now());
+        let real = self.real.record_refusal(&tenant, version, epoch, reason, "d").await.expect("an answer");
+        let finding = Verification::Fails { reason, detail: "d".into() };
+        ("record_refusal", shown(&real), shown(&self.memory.record_refusal(&tenant, version, epoch, &finding, now)))
     }
 
     /// Takes connections to verify again.

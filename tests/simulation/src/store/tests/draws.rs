@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState, Refusal};
+use testmo_courier::batch::ledger::{self, BatchRecord, BatchState, CaseState};
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
-use testmo_courier::store::connections::{ConnectionRow, SealedKey, Verification};
+use testmo_courier::store::connections::{ConnectionRow, Refusal, SealedKey, Successor, Verification};
 use testmo_courier::store::ledger::RecordUpdate;
 use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 
@@ -76,7 +76,19 @@ impl Both {
         }
     }
 
+    /// A connection that a person enters; sometimes it keeps a refusal, and sometimes another is to succeed it.
     pub(super) fn connection(&mut self) -> ConnectionRow {
+        let now = self.clock.now();
+        let refusal = if self.rng.u8(..4) == 0 { Refusal::of(&self.finding(), now) } else { None };
+        let row = ConnectionRow { refusal, ..self.entered() };
+        if self.rng.u8(..4) > 0 {
+            return row;
+        }
+        let (next, finding) = (self.entered(), self.finding());
+        ConnectionRow { successor: Some(Box::new(Successor::of(next, &row, finding, now))), ..row }
+    }
+
+    fn entered(&mut self) -> ConnectionRow {
         let version = self.one_of(&["v1", "v2"]);
         let verified = self.rng.u8(..3) > 0;
         ConnectionRow {
@@ -94,6 +106,8 @@ impl Both {
             checked_at: None,
             finding: Some(self.finding()),
             last_success_at: None,
+            refusal: None,
+            successor: None,
             epoch: 0,
         }
     }
@@ -123,7 +137,7 @@ pub(super) fn end(record: &mut BatchRecord, rng: &mut Rng) {
     match rng.u8(..8) {
         0 => record.created(&[(0, rng.u64(1..7)), (1, rng.u64(1..7))]),
         1 => record.created(&[(1, rng.u64(1..7))]),
-        2 => record.not_created(vec![(0, Refusal { reason: Reason::CaseRefused, said: vec![] })]),
+        2 => record.not_created(vec![(0, ledger::Refusal { reason: Reason::CaseRefused, said: vec![] })]),
         3 => record.unclear(rng.i64(1_799_999_000_000..1_800_000_000_000)),
         4 => record.reconciled(&[(0, rng.u64(1..7))], false),
         5 => record.reconciled(&[], false),

@@ -1,0 +1,100 @@
+//! Prints what verifying a connection showed and what follows for its batches.
+
+use testmo_courier::app::connections::verify::{self, Consequence};
+use testmo_courier::app::connections::{ConnectionRow, Status, StatusLight, Verification};
+use testmo_courier::app::{Reason, TenantId};
+
+use super::super::failure::Failure;
+use super::super::output::{Colour, Output, visible};
+use super::status_light::colour;
+
+/// Prints the light of a connection and what was found, and returns whether it works. Remarks follow where it does.
+pub(super) fn print_finding(
+    row: &ConnectionRow,
+    status: &Status,
+    finding: &Verification,
+    out: &mut Output,
+) -> Result<bool, Failure> {
+    let (mark, tenant) = (mark(status.light, out), &row.tenant);
+    match finding {
+        Verification::Works { user, project, folder } => {
+            let (user, project, folder) = (visible(user), visible(project), visible(folder));
+            out.line(format_args!(
+                "{mark}  {tenant}  connected as {user} to project \"{project}\", folder \"{folder}\""
+            ))?;
+            status.remarks.iter().try_for_each(|remark| out.line(format_args!("       {}", visible(remark))))?;
+            Ok(true)
+        }
+        Verification::Fails { reason, detail } => {
+            out.line(format_args!("{mark}  {tenant}  {}", reason.cause()))?;
+            out.line(format_args!("       {}", visible(detail)))?;
+            out.line(format_args!("       → {}", remedy(*reason, tenant)))?;
+            Ok(false)
+        }
+    }
+}
+
+/// Returns a light's word in its colour, as wide as the longest.
+fn mark(light: StatusLight, out: &Output) -> String {
+    let gap = " ".repeat(5_usize.saturating_sub(light.name().len()));
+    out.paint(colour(light), light.name()) + &gap
+}
+
+/// Prints that a result is outdated already.
+pub(super) fn print_changed(tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
+    let mark = out.paint(Colour::Amber, "amber");
+    out.line(format_args!("{mark}  {tenant}  was changed meanwhile: this result was not saved"))?;
+    out.line(format_args!("       → Run it again: testmo-courier tenants verify {tenant}"))
+}
+
+/// Prints what a connection that does not work means for batches.
+pub(super) fn print_consequence(
+    row: &ConnectionRow,
+    finding: &Verification,
+    saved: &str,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let until = match verify::consequence(row, finding) {
+        None => return Ok(()),
+        Some(Consequence::StillUsed) => {
+            return out.line("       The connection worked before, so batches are still sent.");
+        }
+        Some(Consequence::RetriedAutomatically) => {
+            "until the connection works: a running worker verifies it again automatically, in 5 minutes and then \
+             less often"
+        }
+        Some(Consequence::NeedsFix) => "until the connection is fixed",
+    };
+    out.line(format_args!("       {saved}This tenant's batches are held {until}."))
+}
+
+/// Prints why a change is not in force, beside the connection that is.
+pub(super) fn print_not_in_force(row: &ConnectionRow, finding: &Verification, out: &mut Output) -> Result<(), Failure> {
+    let tenant = &row.tenant;
+    if let Verification::Fails { reason, detail } = finding {
+        out.line(format_args!("       The last change is not in force: {}", reason.cause()))?;
+        out.line(format_args!("       {}", visible(detail)))?;
+    }
+    out.line(format_args!(
+        "       → Correct it with `testmo-courier tenants set {tenant}`, or drop it with `testmo-courier tenants set \
+         {tenant} --discard-change`"
+    ))
+}
+
+/// Prints which required fields stay empty: unless cases set them, Testmo refuses the cases.
+pub(super) fn print_unfilled(labels: &[String], out: &mut Output) -> Result<(), Failure> {
+    labels.iter().try_for_each(|label| {
+        let (mark, label) = (out.paint(Colour::Amber, "note"), visible(label));
+        out.line(format_args!("       {mark}: the mapping does not fill the required field \"{label}\""))
+    })
+}
+
+/// Returns what to do; batches wait until a Testmo instance has recovered, but a person who verifies has to try again.
+fn remedy(reason: Reason, tenant: &TenantId) -> String {
+    if !verify::is_about_account(reason) {
+        return reason.remedy().to_owned();
+    }
+    format!(
+        "Check the base URL for typing errors. If it is right, try again later: testmo-courier tenants verify {tenant}"
+    )
+}
