@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::folder_tree::path_of;
 use crate::batch::Reason;
 use crate::batch::render::catalogue::{Catalogue, unfilled};
+use crate::batch::render::compare::not_there;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::render::resolve::Needs;
@@ -57,7 +58,7 @@ async fn read_target<P: ReadPermits>(
     let folders = client.folders(access, project, permits).await;
     let folders = folders.map_err(|error| halted(error, || format!("listing the folders of project {project}")))?;
     match path_of(&folders, folder) {
-        Some(path) => Ok(Verification::Works { user, project: name, folder: path }),
+        Some(path) => Ok(Verification::Works { user, project: name, folder: path, not_there: Vec::new() }),
         None => Err(Ended::because(Reason::TargetMissing, format!("project \"{name}\" has no folder {folder}")).into()),
     }
 }
@@ -125,13 +126,18 @@ pub(super) async fn examine<P: ReadPermits>(
     spec: &MappingSpec,
     permits: &mut P,
 ) -> Result<Examined, P::Refused> {
-    let finding = match read_target(client, access, project, folder, permits).await {
+    let mut finding = match read_target(client, access, project, folder, permits).await {
         Ok(finding) => finding,
         Err(Halted::Ended(ended)) => return Ok(Examined::ended(ended, spec)),
         Err(Halted::NotPermitted(refused)) => return Err(refused),
     };
     match read_mapping(client, access, project, spec, permits).await {
-        Ok(Names { mapping, unfilled, pause }) => Ok(Examined { finding, mapping: Some(mapping), unfilled, pause }),
+        Ok(Names { mapping, unfilled, missing, pause }) => {
+            if let Verification::Works { not_there, .. } = &mut finding {
+                *not_there = missing;
+            }
+            Ok(Examined { finding, mapping: Some(mapping), unfilled, pause })
+        }
         Err(Halted::Ended(Ended { finding, pause })) => {
             Ok(Examined { finding, mapping: None, unfilled: Vec::new(), pause })
         }
@@ -150,7 +156,8 @@ async fn read_mapping<P: ReadPermits>(
     let needs = spec.needs();
     let has_names = needs != (Needs { templates: false, states: false, fields: false });
     // The fields also show which are required; without names, a failure to list them does not break a connection.
-    let (there, pause) = match client.catalogue(access, project, Needs { fields: true, ..needs }, permits).await {
+    let (mut there, mut pause) = match client.catalogue(access, project, Needs { fields: true, ..needs }, permits).await
+    {
         Ok(there) => (there, None),
         Err(ReadError::Failed(error)) if !has_names => (Catalogue::default(), pause_of(&error)),
         Err(ReadError::NotPermitted(_)) if !has_names => (Catalogue::default(), None),
@@ -160,8 +167,12 @@ async fn read_mapping<P: ReadPermits>(
     };
     match spec.resolve(&there) {
         Ok(mapping) => {
+            if pause.is_none() {
+                pause = read_rest(client, access, project, &mapping, &mut there, permits).await;
+            }
             let unfilled = unfilled(&mapping, &there).into_iter().map(str::to_owned).collect();
-            Ok(Names { mapping, unfilled, pause })
+            let missing = not_there(&mapping, &there);
+            Ok(Names { mapping, unfilled, missing, pause })
         }
         Err(faults) => {
             let detail = format!("in the mapping: {}", faults.join("; "));
@@ -170,9 +181,33 @@ async fn read_mapping<P: ReadPermits>(
     }
 }
 
+/// Reads the lists of templates and states that ids in the mapping can be compared with. Not being able to does not break a
+/// connection; returns how long Testmo then asks for no requests.
+async fn read_rest<P: ReadPermits>(
+    client: &Client,
+    access: &Access,
+    project: u64,
+    mapping: &Mapping,
+    there: &mut Catalogue,
+    permits: &mut P,
+) -> Option<Duration> {
+    let templates = there.templates.is_none() && mapping.template_id.or(mapping.gherkin_template_id).is_some();
+    let states = there.states.is_none() && mapping.state_id.is_some();
+    match client.catalogue(access, project, Needs { templates, states, fields: false }, permits).await {
+        Ok(rest) => {
+            there.templates = there.templates.take().or(rest.templates);
+            there.states = there.states.take().or(rest.states);
+            None
+        }
+        Err(ReadError::Failed(error)) => pause_of(&error),
+        Err(ReadError::NotPermitted(_)) => None,
+    }
+}
+
 /// A mapping whose names are known.
 struct Names {
     mapping: Mapping,
     unfilled: Vec<String>,
+    missing: Vec<String>,
     pause: Option<Duration>,
 }

@@ -119,7 +119,11 @@ fn verified(tenants: &Tenants, tenant: &str, origin: &str, now: i64) -> anyhow::
         mapping: Default::default(),
         resolved: Some(Default::default()),
     })?;
-    let finding =
-        Verification::Works { user: "Push Bot".into(), project: "Benchmark".into(), folder: "Generated".into() };
+    let finding = Verification::Works {
+        user: "Push Bot".into(),
+        project: "Benchmark".into(),
+        folder: "Generated".into(),
+        not_there: vec![],
+    };
     Ok(row.judged(finding, now))
 }

@@ -65,6 +65,7 @@ impl Status {
             unverified(row),
             expiry(row, day_of(now)),
             refused(row, now),
+            not_there(row),
             successor(row),
             paused(row, around),
             account(&around.throttle, now),
@@ -118,6 +119,16 @@ fn refused(row: &ConnectionRow, now: i64) -> Remark {
          case has been created since"
     );
     Some((StatusLight::Amber, remark))
+}
+
+fn not_there(row: &ConnectionRow) -> Remark {
+    match &row.finding {
+        Some(Verification::Works { not_there, .. }) if row.is_verified() && !not_there.is_empty() => {
+            let remark = format!("Testmo will probably refuse what the mapping sends: {}", not_there.join("; "));
+            Some((StatusLight::Amber, remark))
+        }
+        Some(Verification::Works { .. } | Verification::Fails { .. }) | None => None,
+    }
 }
 
 fn successor(row: &ConnectionRow) -> Remark {
@@ -270,6 +281,15 @@ mod tests {
             assert_eq!(found, light, "{note}");
             assert!(note.contains(part), "{note}");
         }
+    }
+
+    #[test]
+    fn what_the_project_does_not_have_is_amber_and_named_at_once() {
+        let not_there = vec!["`state`: the project has no state 9".to_owned(), "`steps`: no such column".to_owned()];
+        let finding = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into(), not_there };
+        let (light, note) = alone(&ConnectionRow { finding: Some(finding), ..proven() });
+        assert_eq!(light, StatusLight::Amber);
+        assert!(note.contains("has no state 9; `steps`: no such column"), "{note}");
     }
 
     #[test]

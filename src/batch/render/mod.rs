@@ -1,6 +1,7 @@
 //! Renders each case of a batch as one entry of a create request, without the folder.
 
 pub mod catalogue;
+pub mod compare;
 pub mod mapping;
 pub mod mapping_spec;
 pub(in crate::batch) mod pack;

@@ -118,8 +118,12 @@ mod tests {
     }
 
     fn rows() -> Vec<Listed> {
-        let works =
-            || Verification::Works { user: "Push Bot".into(), project: "Shop".into(), folder: "Root/Generated".into() };
+        let works = || Verification::Works {
+            user: "Push Bot".into(),
+            project: "Shop".into(),
+            folder: "Root/Generated".into(),
+            not_there: vec![],
+        };
         let detail = "reading the user of the API key: 401 Unauthorized".to_owned();
         let rows = [
             row("acme", Some("2027-06-30"), works()),

@@ -17,7 +17,7 @@ pub(super) fn print_finding(
 ) -> Result<bool, Failure> {
     let (mark, tenant) = (mark(status.light, out), &row.tenant);
     match finding {
-        Verification::Works { user, project, folder } => {
+        Verification::Works { user, project, folder, .. } => {
             let (user, project, folder) = (visible(user), visible(project), visible(folder));
             out.line(format_args!(
                 "{mark}  {tenant}  connected as {user} to project \"{project}\", folder \"{folder}\""

@@ -92,6 +92,9 @@ pub enum Verification {
         project: String,
         /// The path of the folder.
         folder: String,
+        /// What the mapping sends and the project does not list, a sentence each: Testmo will probably refuse it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_there: Vec<String>,
     },
     /// It does not.
     Fails {

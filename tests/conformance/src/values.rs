@@ -53,7 +53,7 @@ pub fn connection(version: &str, verified: bool) -> ConnectionRow {
 
 /// Returns the result of a verification that found nothing wrong.
 pub fn works() -> Verification {
-    Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() }
+    Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into(), not_there: vec![] }
 }
 
 /// Returns the result of a verification that failed for a reason.

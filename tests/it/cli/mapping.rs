@@ -59,3 +59,29 @@ async fn a_name_that_comes_to_mean_something_else_makes_another_version() {
     server.account("acme").with(|station| station.account.states.clear());
     folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "\"Draft\" does not exist"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_project_does_not_have_is_reported_before_anything_is_sent() {
+    let (folder, server) = with_testmo().await;
+    std::fs::write(
+        folder.path().join("ids.json"),
+        r#"{"state_id": 9, "template_id": 2, "steps": "custom_schritte",
+        "priority": {"column": "custom_priority", "values": {"low": 77}}}"#,
+    )
+    .unwrap();
+    let told = [
+        "amber  acme  connected as",
+        "Testmo will probably refuse what the mapping sends: `state`: the project has no state 9; available: 1 Draft",
+        "no field with the column `custom_schritte`",
+        "`priority.values.low`",
+    ];
+    folder.set(KEY, &["--mapping", "ids.json"]).is(0, &told);
+    folder.courier(&["tenants", "verify", "acme"]).is(0, &told);
+    folder.courier(&["tenants", "list"]).is(0, &["amber  acme", "Testmo will probably refuse"]);
+    // A Testmo that lists nothing says nothing about ids and columns.
+    let nothing = |settings: &mut testmo_sim::model::Settings| {
+        (settings.fields_route, settings.templates_route, settings.states_route) = (false, false, false);
+    };
+    server.account("acme").change_settings(nothing);
+    folder.courier(&["tenants", "verify", "acme"]).is(0, &["green  acme  connected as"]);
+}

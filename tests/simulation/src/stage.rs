@@ -147,7 +147,8 @@ impl Stage {
             resolved: Some(mapping),
         };
         let row = self.tenants.enter(entered).expect("a sealed key");
-        let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+        let works =
+            Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into(), not_there: vec![] };
         self.store.at_once(|tables, now| {
             let epoch = tables.connection(&tenant.id()).map_or(0, |stored| stored.epoch);
             tables.set_connection(&ConnectionRow { epoch, ..row.judged(works, now) }, now)

@@ -80,7 +80,8 @@ impl Stage {
             mapping: mapping.clone().into(),
             resolved: Some(mapping),
         };
-        let works = Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() };
+        let works =
+            Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into(), not_there: vec![] };
         let row = self.tenants.enter(entered).expect("a sealed key").judged(works, self.store.now());
         self.enter(&row).await;
     }

@@ -127,7 +127,7 @@ impl Both {
             0 => Verification::Fails { reason: Reason::KeyRefused, detail: "d".into() },
             1 => Verification::Fails { reason: Reason::Forbidden, detail: "d".into() },
             2 => Verification::Fails { reason: Reason::ServerError, detail: "d".into() },
-            _ => Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into() },
+            _ => Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into(), not_there: vec![] },
         }
     }
 }
