@@ -138,7 +138,7 @@ fn closures(
 /// Reads the name of a lane: a base URL is an account, anything else a tenant.
 fn selector(text: &str, policy: &AddressPolicy) -> Result<LaneSelector, LaneError> {
     if text.contains("://") {
-        return Ok(LaneSelector::Account(policy.check(text)?.as_str().to_owned()));
+        return Ok(LaneSelector::Account(policy.read(text)?.origin.as_str().to_owned()));
     }
     Ok(LaneSelector::Tenant(TenantId::new(text)?))
 }

@@ -6,6 +6,7 @@
 pub mod batches;
 pub mod connections;
 mod context;
+mod day;
 pub mod discard;
 pub mod events;
 pub mod extent;
@@ -25,6 +26,7 @@ pub mod view;
 pub mod waits;
 
 pub use self::context::{AppContext, OpenError, open_store, store_now};
+pub use self::day::read_day;
 pub use self::master_key::{MasterKeyFile, master_key_file};
 pub use crate::amqp::{CallError, ConnectError, PublishError, PublishFault, TailError};
 pub use crate::batch::{BatchKey, Reason, TenantId};

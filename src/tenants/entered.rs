@@ -8,7 +8,7 @@ use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::{TenantId, json_of};
 use crate::store::connections::ConnectionRow;
-use crate::testmo::Access;
+use crate::testmo::{Access, unquoted};
 
 /// The connection that a person entered for a tenant.
 #[derive(Debug)]
@@ -30,9 +30,15 @@ pub struct Entered {
 }
 
 impl Entered {
-    /// Returns a key without the blanks and line breaks that were copied with it.
+    /// Returns a key without what was copied with it: blanks, line breaks, quotes, and the words of a request's header.
     pub fn clean_key(text: &str) -> SecretString {
-        SecretString::from(text.trim())
+        let mut key = unquoted(text);
+        for word in ["authorization:", "bearer "] {
+            if key.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)) {
+                key = unquoted(&key[word.len()..]);
+            }
+        }
+        SecretString::from(key)
     }
 }
 

@@ -53,7 +53,12 @@ impl AddressPolicy {
         }
     }
 
-    /// Checks a base URL as a tenant typed it.
+    /// Returns the domains in which every name is allowed.
+    pub(super) fn suffixes(&self) -> impl Iterator<Item = &str> {
+        self.allowed_hosts.iter().filter_map(|pattern| pattern.strip_prefix("*."))
+    }
+
+    /// Checks a base URL.
     ///
     /// # Errors
     /// When the address is not allowed; the error says why.
@@ -92,11 +97,14 @@ impl AddressPolicy {
 fn fits(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix("*.") {
         None => pattern == host,
-        Some(rest) => host
-            .strip_suffix(rest)
-            .and_then(|start| start.strip_suffix('.'))
-            .is_some_and(|label| !label.is_empty() && !label.contains('.')),
+        Some(rest) => host.strip_suffix(rest).and_then(|start| start.strip_suffix('.')).is_some_and(is_label),
     }
+}
+
+/// Returns whether a text can be one label of a host name: letters, digits and hyphens inside, at most 63 in all.
+pub(super) fn is_label(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(is_part) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Returns whether an address belongs to the public internet: it is not private, local or reserved, nor a form that
@@ -173,6 +181,11 @@ mod tests {
             "https://acme.testmo.net@evil.com",
             "https://user:pw@acme.testmo.net",
             "https://acme.testmo.net:8443",
+            "https://acme*.testmo.net",
+            "https://-acme.testmo.net",
+            "https://acme-.testmo.net",
+            "https://ac_me.testmo.net",
+            "https://acme.testmo.net.",
             "https://acme.testmo.net/api/v1",
             "https://acme.testmo.net?x",
             "https://acme.testmo.net#x",
@@ -188,6 +201,8 @@ mod tests {
         ] {
             assert!(policy().check(typed).is_err(), "{typed}");
         }
+        let of = |letters| policy().check(&format!("https://{}.testmo.net", "a".repeat(letters)));
+        assert!(of(63).is_ok() && of(64).is_err());
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod refusal;
 mod resolver;
 mod sockets;
 mod transport;
+mod typed_address;
 mod wire;
 
 pub use address::{AddressPolicy, AddressRefused, Origin};
@@ -27,4 +28,5 @@ pub use classify::Answer;
 pub use client::{Client, NoClient};
 pub use pages::{AnyNumber, ReadError, ReadPermits};
 pub use transport::{Access, Call, Transport};
+pub use typed_address::{TypedAddress, unquoted, without_credentials};
 pub use wire::Folder;

@@ -7,6 +7,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+pub(crate) use self::of_use_cases::option;
+
 /// Every exit code.
 #[cfg(test)]
 pub(crate) const EXIT_CODES: [u8; 7] = [0, 1, 2, 3, 4, 5, 130];

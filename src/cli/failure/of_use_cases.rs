@@ -11,6 +11,7 @@ use testmo_courier::app::plural::counted;
 use testmo_courier::app::shelf::SelectionError;
 use testmo_courier::app::topology::TopologyError;
 
+use super::super::output::visible;
 use super::Failure;
 
 impl From<SelectionError> for Failure {
@@ -44,11 +45,16 @@ impl From<ConnectionError> for Failure {
 impl From<SetError> for Failure {
     fn from(error: SetError) -> Self {
         match error {
-            SetError::Incomplete { tenant, parts } => Self::usage(
-                format!("{tenant} is new and lacks {}", parts.into_iter().map(option).collect::<Vec<_>>().join(", ")),
-                "add these options: Testmo shows the ids of project and folder in the address of the repository page",
+            SetError::Incomplete { tenant, parts, named } => Self::usage(
+                format!(
+                    "{tenant} is new and lacks {}",
+                    parts.iter().copied().map(option).collect::<Vec<_>>().join(", ")
+                ),
+                lacking(&parts, named),
             ),
-            SetError::Address { base_url, refused } => Self::usage(format!("{base_url} is not allowed"), refused),
+            SetError::Address { base_url, refused } => {
+                Self::usage(format!("{} is not allowed", visible(&base_url)), refused)
+            }
             SetError::Expired(_) => {
                 Self::usage(error, "set the day on which the key expires with --expires YYYY-MM-DD, or use --no-expiry")
             }
@@ -69,7 +75,19 @@ impl From<SetError> for Failure {
     }
 }
 
-fn option(part: Part) -> &'static str {
+/// Says which options to add, with the ids that the address names.
+fn lacking(parts: &[Part], (project, folder): (Option<u64>, Option<u64>)) -> String {
+    let named = [(Part::Project, project), (Part::Folder, folder)];
+    let named = named.into_iter().filter(|(part, _)| parts.contains(part));
+    let offered: Vec<String> = named.filter_map(|(part, id)| Some(format!("{} {}", option(part), id?))).collect();
+    if offered.is_empty() {
+        return "add these options: Testmo shows the ids of project and folder in the address of the repository page"
+            .into();
+    }
+    format!("the address names an id: if it is the right one, add {}", offered.join(" "))
+}
+
+pub(crate) fn option(part: Part) -> &'static str {
     match part {
         Part::BaseUrl => "--base-url",
         Part::Project => "--project",

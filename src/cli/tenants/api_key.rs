@@ -91,8 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_without_the_blanks_around_it() {
-        assert_eq!(checked(" testmo_api_abc=\n").unwrap().expose_secret(), "testmo_api_abc=");
+    fn a_key_is_read_without_what_was_copied_with_it() {
+        for text in [
+            " testmo_api_abc=\n",
+            "\"testmo_api_abc=\"",
+            "'testmo_api_abc='\r\n",
+            "Bearer testmo_api_abc=",
+            "Authorization: Bearer testmo_api_abc=",
+            "\"bearer testmo_api_abc=\"",
+        ] {
+            assert_eq!(checked(text).unwrap().expose_secret(), "testmo_api_abc=", "{text}");
+        }
         for text in ["", " \n", "two words", "two\nlines", "schlüssel", "a\u{200b}b"] {
             let failure = checked(text).unwrap_err();
             assert_eq!(failure.exit_code(), 2);

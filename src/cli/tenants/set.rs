@@ -1,20 +1,22 @@
 //! `tenants set`: enters or changes a connection, and prints whether it works.
 
 use std::fs;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::civil::Date;
-use testmo_courier::app::connections::set::{ConnectionInput, Expiry, Force, Saved, discard_change, prepare};
+use testmo_courier::app::connections::set::{ConnectionInput, Expiry, Force, Prepared, Saved, discard_change, prepare};
 use testmo_courier::app::connections::{ConnectionRow, MappingSpec, Status, Verification, connection, names, status};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::SavedView;
-use testmo_courier::app::{AppContext, TenantId, store_now};
+use testmo_courier::app::{AppContext, TenantId, read_day, store_now};
 
-use super::super::failure::Failure;
+use super::super::confirm::confirm;
+use super::super::failure::{Failure, option};
 use super::super::open::context;
 use super::super::output::{Output, visible};
-use super::super::time_format::expiry;
+use super::super::time_format::{expiry, is_far};
 use super::api_key::KeySource;
 use super::report::{print_consequence, print_finding, print_unfilled};
 
@@ -38,7 +40,7 @@ Examples:
 pub(crate) struct Arguments {
     /// The tenant whose connection this is
     tenant: TenantId,
-    /// The base URL of the Testmo instance, such as `https://acme.testmo.net`
+    /// The base URL of the Testmo instance, such as `https://acme.testmo.net`; any address copied from there will do
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The id of the project
@@ -48,7 +50,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     folder: Option<u64>,
     /// The day on which the API key expires
-    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "no_expiry")]
+    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "no_expiry", value_parser = read_day)]
     expires: Option<Date>,
     /// The API key does not expire, or its expiration day is unknown
     #[arg(long)]
@@ -58,11 +60,14 @@ pub(crate) struct Arguments {
     mapping: Option<PathBuf>,
     #[command(flatten)]
     key: KeySource,
+    /// Do not ask whether a day more than 5 years away is right
+    #[arg(long)]
+    yes: bool,
     /// Verify the connection and print the result, but save nothing
     #[arg(long)]
     dry_run: bool,
     /// Drop the last change, which is not in force because it does not work
-    #[arg(long, conflicts_with_all = ["base_url", "project", "folder", "expires", "no_expiry", "mapping", "KeySource", "dry_run", "json"])]
+    #[arg(long, conflicts_with_all = ["base_url", "project", "folder", "expires", "no_expiry", "mapping", "KeySource", "yes", "dry_run", "json"])]
     discard_change: bool,
     /// Print JSON, for programs
     #[arg(long)]
@@ -74,9 +79,15 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if arguments.discard_change {
         return discard(&context, &arguments.tenant, out).await;
     }
-    let (dry_run, json) = (arguments.dry_run, arguments.json);
+    let (dry_run, json, yes) = (arguments.dry_run, arguments.json, arguments.yes);
     let (input, source) = arguments.input()?;
     let prepared = prepare(&context, input).await?;
+    if let Some(day) = prepared.entered_expiry().filter(|_| !yes) {
+        ask_if_far(day, day_of(store_now(&context.store)), json, out)?;
+    }
+    if !json {
+        print_unused_ids(&prepared, out)?;
+    }
     let key = prepared.key_needed().map(|needed| source.read(&needed.to_string())).transpose()?;
     let saved = if dry_run { prepared.try_out(&context, key).await? } else { prepared.save(&context, key).await? };
     let (status, now) = (status(&context.store, &saved.row).await?, store_now(&context.store));
@@ -86,6 +97,30 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         print(&saved, &status, now, out)?;
     }
     if matches!(saved.finding, Verification::Works { .. }) { Ok(()) } else { Err(Failure::Printed) }
+}
+
+/// Asks whether a day is right that is so far away that the year is probably mistyped.
+fn ask_if_far(day: Date, today: Date, json: bool, out: &mut Output) -> Result<(), Failure> {
+    let day = day.to_string();
+    if !is_far(&day, today) {
+        return Ok(());
+    }
+    let what = format!("The API key would expire on {}.", expiry(&day, today));
+    if json || !io::stdin().is_terminal() {
+        return Err(Failure::usage(what, "check the year; add --yes if it is right"));
+    }
+    out.line(what)?;
+    if confirm(out)? { Ok(()) } else { Err(Failure::finding("Cancelled; nothing was saved.", "enter another day")) }
+}
+
+/// Prints which ids a copied address names that are not used.
+fn print_unused_ids(prepared: &Prepared, out: &mut Output) -> Result<(), Failure> {
+    prepared.unused_ids().iter().try_for_each(|(part, named, used)| {
+        let option = option(*part);
+        out.line(format_args!(
+            "note: the address names {named}; {option} is {used}. To change it, add {option} {named}."
+        ))
+    })
 }
 
 async fn discard(context: &AppContext, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {

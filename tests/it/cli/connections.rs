@@ -168,3 +168,23 @@ async fn a_day_of_expiry_belongs_to_its_key() {
     assert!(!replaced.out.contains("2029"), "{replaced:?}");
     assert_eq!(folder.shown()["api_key_expires_on"], serde_json::Value::Null);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_copy_is_read_and_what_they_mistype_is_answered_with_what_to_type() {
+    let (folder, _server) = with_testmo().await;
+    let set =
+        |more: &[&str]| folder.courier_reading(KEY, &[&["tenants", "set", "acme", "--api-key-stdin"], more].concat());
+    let page = "https://acme.testmo.net/repositories/3?group_id=428&case_id=7";
+    set(&["--base-url", page]).is(2, &["lacks --project, --folder", "add --project 3 --folder 428"]);
+    set(&["--base-url", "acme.testmo.com"]).is(2, &["Did you mean https://acme.testmo.net?"]);
+    let hidden = set(&["--base-url", "https://user:pw0rd@acme.testmo.net/\u{1b}[2J"]);
+    hidden.is(2, &["https://…@acme.testmo.net", "\\u{1b}[2J", "user name or password"]);
+    assert!(!hidden.err.contains("pw0rd") && !hidden.err.contains('\u{1b}'), "{hidden:?}");
+    for odd in ["https://acme*.testmo.net", "https://-acme.testmo.net"] {
+        set(&["--base-url", odd, "--project", "1", "--folder", "1"]).is(2, &["is not allowed"]);
+    }
+    folder.set(&format!("\"Bearer {KEY}\"\n"), &["--expires", "31.12.2029"]).is(2, &["Write the day as 2029-12-31"]);
+    folder.set(KEY, &["--expires", "2999-12-31"]).is(2, &["in 973 years", "add --yes"]);
+    folder.set(&format!("\"Bearer {KEY}\"\n"), &["--expires", "31 Dec 2999", "--yes"]).is(0, &["green", "2999-12-31"]);
+    folder.courier(&["tenants", "show", "acme"]).is(0, &["(in 97", "years)"]);
+}

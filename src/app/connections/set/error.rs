@@ -37,6 +37,8 @@ pub enum SetError {
         tenant: TenantId,
         /// What is missing.
         parts: Vec<Part>,
+        /// The project and the folder that the entered address names.
+        named: (Option<u64>, Option<u64>),
     },
     /// API keys are not sent to this address.
     #[error("{base_url} is not allowed")]

@@ -8,6 +8,7 @@ use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::store::connections::ConnectionRow;
 use crate::tenants::Entered;
+use crate::testmo::{AddressPolicy, Origin, TypedAddress};
 
 /// What a person enters; what is left out stays as it is stored.
 #[derive(Debug)]
@@ -39,28 +40,54 @@ pub enum Expiry {
     On(Date),
 }
 
-/// Returns a key without the blanks and line breaks that were copied with it.
+/// Returns a key without what was copied with it, such as blanks, quotes and the word `Bearer`.
 pub fn clean_key(text: &str) -> SecretString {
     Entered::clean_key(text)
 }
 
-/// Returns where cases go: address, project and folder.
-pub(super) fn target(input: &ConnectionInput, stored: Option<&ConnectionRow>) -> Result<(String, u64, u64), SetError> {
-    let base_url = input.base_url.clone().or_else(|| stored.map(|row| row.origin.clone()));
+/// Returns where cases go: address, project and folder. The ids that a copied address names are only offered, since they may
+/// be those of any page of Testmo.
+pub(super) fn target(
+    input: &ConnectionInput,
+    entered: Option<TypedAddress>,
+    stored: Option<&ConnectionRow>,
+    policy: &AddressPolicy,
+) -> Result<Target, SetError> {
+    let named = entered.as_ref().map_or((None, None), |address| (address.project, address.folder));
+    let address_of = |row: &ConnectionRow| {
+        let refused = |refused| SetError::Address { base_url: row.origin.clone(), refused };
+        policy.check(&row.origin).map_err(refused)
+    };
+    let kept = || stored.map(address_of).transpose();
+    let origin = entered.map_or_else(kept, |address| Ok(Some(address.origin)))?;
     let project = input.project.or(stored.map(|row| row.project));
     let folder = input.folder.or(stored.map(|row| row.folder));
-    match (base_url, project, folder) {
-        (Some(base_url), Some(project), Some(folder)) => Ok((base_url, project, folder)),
-        (base_url, project, folder) => {
+    match (origin, project, folder) {
+        (Some(origin), Some(project), Some(folder)) => {
+            let unused = [(Part::Project, named.0, project), (Part::Folder, named.1, folder)];
+            let unused = unused.into_iter().filter_map(|(part, named, used)| Some((part, named?, used)));
+            Ok(Target { origin, project, folder, unused: unused.filter(|(_, named, used)| named != used).collect() })
+        }
+        (origin, project, folder) => {
             let parts = [
-                (Part::BaseUrl, base_url.is_none()),
+                (Part::BaseUrl, origin.is_none()),
                 (Part::Project, project.is_none()),
                 (Part::Folder, folder.is_none()),
             ];
             let parts = parts.iter().filter(|(_, lacks)| *lacks).map(|(part, _)| *part).collect();
-            Err(SetError::Incomplete { tenant: input.tenant.clone(), parts })
+            Err(SetError::Incomplete { tenant: input.tenant.clone(), parts, named })
         }
     }
+}
+
+/// Where cases go.
+#[derive(Debug, PartialEq)]
+pub(super) struct Target {
+    pub(super) origin: Origin,
+    pub(super) project: u64,
+    pub(super) folder: u64,
+    /// The ids that the entered address names beside those that are used.
+    pub(super) unused: Vec<(Part, u64, u64)>,
 }
 
 impl Expiry {
@@ -76,6 +103,7 @@ impl Expiry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Sources, load};
 
     fn input(expires: Expiry, new_api_key: bool) -> ConnectionInput {
         ConnectionInput {
@@ -91,10 +119,20 @@ mod tests {
 
     #[test]
     fn a_new_connection_needs_address_project_and_folder() {
-        let Err(SetError::Incomplete { parts, .. }) = target(&input(Expiry::Kept, true), None) else { panic!() };
-        assert_eq!(parts, [Part::Project]);
+        let policy = AddressPolicy::new(&load(&Sources::default()).unwrap().testmo);
+        let address = |text| Some(policy.read(text).unwrap());
+        let copied = "acme.testmo.net/repositories/7?group_id=8";
+        let Err(SetError::Incomplete { parts, named, .. }) =
+            target(&input(Expiry::Kept, true), address(copied), None, &policy)
+        else {
+            panic!()
+        };
+        assert_eq!((parts, named), (vec![Part::Project], (Some(7), Some(8))));
         let complete = ConnectionInput { project: Some(1), ..input(Expiry::Kept, true) };
-        assert_eq!(target(&complete, None).unwrap(), ("https://acme.testmo.net".into(), 1, 2));
+        let found = target(&complete, address(copied), None, &policy).unwrap();
+        assert_eq!((found.origin.as_str(), found.project, found.folder), ("https://acme.testmo.net", 1, 2));
+        assert_eq!(found.unused, [(Part::Project, 7, 1), (Part::Folder, 8, 2)]);
+        assert_eq!(target(&complete, address("acme.testmo.net"), None, &policy).unwrap().unused, []);
     }
 
     #[test]

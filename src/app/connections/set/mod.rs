@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use secrecy::SecretString;
 
 pub use self::error::{KeyNeeded, Part, SetError};
-use self::input::target;
 pub use self::input::{ConnectionInput, Expiry, clean_key};
+use self::input::{Target, target};
 use self::key::{KeyChoice, KeyInUse};
 use super::super::context::AppContext;
 use super::super::time::day_of;
@@ -18,7 +18,7 @@ use crate::batch::render::mapping_spec::MappingSpec;
 use crate::store::connections::{ConnectionRow, Verification};
 use crate::store::{ConnectionStore, Store, StoreHealth};
 use crate::tenants::{Candidate, Entered, Examined};
-use crate::testmo::Origin;
+use crate::testmo::{Origin, without_credentials};
 
 /// A connection that is complete but for its API key.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub struct Prepared {
     expires: Expiry,
     mapping: MappingSpec,
     new_api_key: bool,
+    unused: Vec<(Part, u64, u64)>,
 }
 
 /// Whether a connection that was entered is used.
@@ -73,13 +74,16 @@ pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Pre
     let stored = context.store.connection(&input.tenant).await?;
     let latest = stored.as_ref().map(latest);
     input.expires.check(day_of(context.store.now()))?;
-    let (base_url, project, folder) = target(&input, latest.as_ref())?;
-    let origin = context.tenants.policy().check(&base_url);
-    let origin = origin.map_err(|refused| SetError::Address { base_url, refused })?;
+    let policy = context.tenants.policy();
+    let read = |text: &String| {
+        policy.read(text).map_err(|refused| SetError::Address { base_url: without_credentials(text), refused })
+    };
+    let address = input.base_url.as_ref().map(read).transpose()?;
+    let Target { origin, project, folder, unused } = target(&input, address, latest.as_ref(), policy)?;
     let kept = || latest.as_ref().map(|row| row.mapping.clone()).unwrap_or_default();
     let mapping = input.mapping.unwrap_or_else(kept);
     let ConnectionInput { tenant, new_api_key, expires, .. } = input;
-    Ok(Prepared { tenant, stored, latest, origin, project, folder, expires, mapping, new_api_key })
+    Ok(Prepared { tenant, stored, latest, origin, project, folder, expires, mapping, new_api_key, unused })
 }
 
 /// Drops the change of a tenant's connection that is not in force; returns whether there was one.
@@ -106,6 +110,11 @@ impl Prepared {
     fn key_choice(&self) -> KeyChoice<'_> {
         let (stored, latest) = (self.stored.as_ref(), self.latest.as_ref());
         KeyChoice { stored, latest, origin: &self.origin, expires: self.expires, is_new: self.new_api_key }
+    }
+
+    /// Returns the ids that the entered address names, each with the one that is used in its place.
+    pub fn unused_ids(&self) -> &[(Part, u64, u64)] {
+        &self.unused
     }
 
     /// Returns the day on which the key expires, as it was entered.
