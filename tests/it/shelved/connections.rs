@@ -187,3 +187,25 @@ async fn a_response_that_is_not_from_testmo_stops_the_tenant() {
         stage.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_does_not_work_stops_no_batch_and_is_put_in_force_once_it_works() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.connect_with_folders("acme", 1).await;
+    stage.change_long_ago("acme", 999).await;
+    stage.start_worker();
+    let row = async |stage: &Stage| stage.store.connection(&"acme".parse().unwrap()).await.unwrap().unwrap();
+    until(async || row(&stage).await.successor.is_some_and(|next| next.checks == 2)).await;
+    assert!(row(&stage).await.is_verified());
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let link_of = |event: &serde_json::Value| event["data"]["cases"][0]["link"].as_str().unwrap().to_owned();
+    assert!(link_of(&stage.delivered("acme/b-1").await).contains("group_id=1&"));
+    stage.stop_worker().await;
+    stage.change_long_ago("acme", 100).await;
+    stage.start_worker();
+    until(async || row(&stage).await.folder == 100).await;
+    assert!(row(&stage).await.is_verified() && row(&stage).await.successor.is_none());
+    stage.publish(&batch("acme", "b-2", 2)).await;
+    assert!(link_of(&stage.delivered("acme/b-2").await).contains("group_id=100&"));
+    stage.end().await;
+}

@@ -5,7 +5,7 @@ use testmo_courier::batch::Reason;
 use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::batch::render::mapping_spec::MappingSpec;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::connections::{ConnectionRow, Verification};
+use testmo_courier::store::connections::{ConnectionRow, Successor, Verification};
 use testmo_courier::store::{ConnectionStore, Store, StoreHealth};
 use testmo_courier::tenants::{Entered, verify};
 use testmo_courier::testmo::Access;
@@ -60,6 +60,28 @@ impl Stage {
             row.finding = Some(Verification::Fails { reason: Reason::Forbidden, detail: "refused".into() });
             past.set_connection(&row).await.expect("a store");
         }
+        past.close().await;
+    }
+
+    /// Has a person enter another folder for a verified connection, which did not exist then, so long ago that the change is
+    /// due to be verified again.
+    pub(crate) async fn change_long_ago(&self, tenant: &str, folder: u64) {
+        let past = Store::open(&self.config.store, false, Clock::standing_at(1)).await.expect("a store");
+        let row = past.connection(&tenant_id(tenant)).await.expect("a store").expect("a connection");
+        let entered = Entered {
+            tenant: row.tenant.clone(),
+            access: self.tenants.access(&row).expect("a key"),
+            expires_on: None,
+            project: row.project,
+            folder,
+            mapping: MappingSpec::default(),
+            resolved: Some(Mapping::default()),
+        };
+        let candidate = self.tenants.enter(entered).expect("a sealed key");
+        let missing = Verification::Fails { reason: Reason::TargetMissing, detail: "no such folder".into() };
+        let next = Successor::of(candidate, &row, missing, 1);
+        let changed = ConnectionRow { successor: Some(next.into()), ..row };
+        assert!(past.set_connection(&changed).await.expect("a store").is_done());
         past.close().await;
     }
 
