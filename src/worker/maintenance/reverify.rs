@@ -63,7 +63,7 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
 /// Verifies what is to succeed a connection, if that is due, and puts it in force if it works. Returns the connection if it
 /// has to be verified itself.
 async fn verify_successor(context: &WorkerContext, row: ConnectionRow) -> Result<Option<ConnectionRow>, StoreError> {
-    if !row.successor_due_at().is_some_and(|at| at <= context.store.now()) {
+    if row.successor_due_at().is_none_or(|at| at > context.store.now()) {
         return Ok(Some(row));
     }
     let (tenants, tenant) = (&context.tenants, &row.tenant);
