@@ -8,8 +8,8 @@ mod message;
 mod plan;
 mod preview;
 mod shelf;
-mod waits;
 mod verified;
+mod waits;
 
 pub use self::batch::BatchView;
 pub use self::batch_details::BatchDetailsView;
@@ -19,5 +19,5 @@ pub use self::message::MessageView;
 pub use self::plan::PlanOutcomeView;
 pub use self::preview::PreviewView;
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
-pub use self::waits::WaitsView;
 pub use self::verified::{SavedView, VerifiedView};
+pub use self::waits::WaitsView;
