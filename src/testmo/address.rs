@@ -44,6 +44,12 @@ impl std::fmt::Display for Origin {
 }
 
 impl AddressPolicy {
+    /// Returns the policy that allows these hosts alone.
+    #[cfg(test)]
+    pub(super) fn of_hosts(hosts: &[&str]) -> Self {
+        Self { allowed_hosts: hosts.iter().map(|host| (*host).to_owned()).collect(), insecure_origins: Vec::new() }
+    }
+
     /// Builds the policy from the configuration.
     pub fn new(config: &config::Testmo) -> Self {
         let canonical = |text: &String| text.trim_end_matches('/').to_owned();

@@ -1,12 +1,13 @@
 //! Makes each call that the worker needs and translates the answer into the core's types.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::classify::{Answer, redirect_of};
 use super::client::Client;
 use super::echo::differences;
+use super::order::{case_queries, is_refused};
 use super::pages::{Entry, Kept, ReadError, ReadPermits};
 use super::transport::Access;
 use super::wire::{
@@ -106,8 +107,8 @@ impl Client {
         project: u64,
         permits: &mut P,
     ) -> Result<Vec<Folder>, ReadError<P::Refused>> {
-        let path = format!("/projects/{project}/folders?per_page=100&sort=repository_folders:id&order=asc");
-        self.list(access, &path, permits).await
+        let path = format!("/projects/{project}/folders?per_page=100");
+        self.list_ordered(access, &path, "&sort=repository_folders:id&order=asc", permits).await
     }
 
     /// Returns the templates, states and fields that names in a mapping can stand for, as far as this Testmo lists
@@ -144,7 +145,7 @@ impl Client {
     }
 
     /// Returns the entries of every page of a list; `path` already has a query.
-    async fn list<T: DeserializeOwned + Entry + Send + 'static, P: ReadPermits>(
+    pub(super) async fn list<T: DeserializeOwned + Entry + Send + 'static, P: ReadPermits>(
         &self,
         access: &Access,
         path: &str,
@@ -226,16 +227,16 @@ impl Client {
         permits: &mut P,
     ) -> Result<CaseList, ReadError<P::Refused>> {
         let Target { project, folder, .. } = target;
-        let filter = if tags.is_empty() { String::new() } else { format!("&tags={}", tags.join(",")) };
-        let list = format!(
-            "/projects/{project}/cases?folder_id={folder}{filter}&per_page=100&expands=tags\
-             &sort=repository_cases:id&order=desc"
-        );
+        let mut queries = VecDeque::from(case_queries(tags));
         // Rows that a person deletes while we page move others to a page already read; then the list is read again.
-        let mut requests = 0;
-        for _ in 0..3 {
-            if let Some(cases) = self.list_once(access, &list, past, &mut requests, permits).await? {
-                return Ok(CaseList { requests, ..cases });
+        let (mut requests, mut tries) = (0, 0);
+        while let (Some(query), true) = (queries.front(), tries < 3) {
+            let list = format!("/projects/{project}/cases?folder_id={folder}&per_page=100&expands=tags{query}");
+            match self.list_once(access, &list, past, &mut requests, permits).await {
+                Ok(Some(cases)) => return Ok(CaseList { requests, ..cases }),
+                Ok(None) => tries += 1,
+                Err(error) if is_refused(&error) && queries.len() > 1 => drop(queries.pop_front()),
+                Err(error) => return Err(error),
             }
         }
         let why = "cases disappeared from the folder during each of three attempts to list them";
@@ -291,8 +292,8 @@ pub fn is_folder_id(id: u64) -> bool {
     (1..=1 << 53).contains(&id)
 }
 
-/// Returns `None` for a list that this Testmo lacks (the lists are new, so the route can be missing) or that the key's
-/// user may not see.
+/// Returns `None` for a list that this Testmo lacks (the lists are new, so the route can be missing), that the key's user
+/// may not see, or that Testmo refuses as it is asked for.
 fn if_listed<T, R>(listed: Result<T, ReadError<R>>) -> Result<Option<T>, ReadError<R>> {
     match listed {
         Ok(listed) => Ok(Some(listed)),
@@ -300,6 +301,8 @@ fn if_listed<T, R>(listed: Result<T, ReadError<R>>) -> Result<Option<T>, ReadErr
             ApiError::Missing
             | ApiError::NotTestmo { .. }
             | ApiError::Forbidden
+            | ApiError::Invalid(_)
+            | ApiError::Rejected { .. }
             | ApiError::Inconclusive { status: 403..=405 },
         )) => Ok(None),
         Err(trouble) => Err(trouble),

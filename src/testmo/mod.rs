@@ -12,6 +12,7 @@ mod dialer;
 mod echo;
 mod http;
 mod metered;
+mod order;
 mod pages;
 mod pool;
 mod proxy;

@@ -104,7 +104,9 @@ pub fn after_failed_read(error: &ApiError) -> Verdict {
         | ApiError::Missing
         | ApiError::NotTestmo { .. }
         | ApiError::AddressRefused(_) => Verdict::Park(reason_of(error)),
-        ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. } => Verdict::Retry(Reason::Unclear),
+        ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. } | ApiError::Unreadable(_) => {
+            Verdict::Retry(Reason::ReadFailed)
+        }
         ApiError::NoSocket(_) => Verdict::AwaitSocket,
         ApiError::UnknownHost
         | ApiError::Tls(_)
@@ -113,8 +115,7 @@ pub fn after_failed_read(error: &ApiError) -> Verdict {
         | ApiError::Inconclusive { .. }
         | ApiError::Server { .. }
         | ApiError::TimedOut
-        | ApiError::Broken(_)
-        | ApiError::Unreadable(_) => Verdict::Retry(reason_of(error)),
+        | ApiError::Broken(_) => Verdict::Retry(reason_of(error)),
     }
 }
 
@@ -123,6 +124,9 @@ pub fn after_failed_read(error: &ApiError) -> Verdict {
 pub fn after_failed_folder(error: &ApiError) -> Verdict {
     if matches!(error, ApiError::Invalid(_) | ApiError::TooLarge | ApiError::Rejected { .. }) {
         return Verdict::Park(Reason::FolderMissing);
+    }
+    if matches!(error, ApiError::Unreadable(_)) {
+        return Verdict::Retry(Reason::Unclear);
     }
     after_failed_read(error)
 }
@@ -158,7 +162,7 @@ pub fn most_refusals(sent: usize) -> u32 {
     sent.saturating_mul(sent).max(8).ilog2()
 }
 
-/// Returns the reason that is reported for an error.
+/// Returns the reason that is reported for the end of a create request.
 pub fn reason_of(error: &ApiError) -> Reason {
     match error {
         ApiError::AddressRefused(_) => Reason::AddressRefused,
@@ -183,9 +187,13 @@ pub fn reason_of(error: &ApiError) -> Reason {
     }
 }
 
-/// Returns the reason why verifying a connection failed: a host that was never reached counts as mistyped.
+/// Returns the reason why verifying a connection failed, which only reads: a host that was never reached counts as
+/// mistyped.
 pub fn verification_failure(error: &ApiError) -> Reason {
-    if matches!(error, ApiError::UnknownHost | ApiError::Tls(_)) { Reason::WrongHost } else { reason_of(error) }
+    if matches!(error, ApiError::UnknownHost | ApiError::Tls(_)) {
+        return Reason::WrongHost;
+    }
+    if after_failed_read(error) == Verdict::Retry(Reason::ReadFailed) { Reason::ReadFailed } else { reason_of(error) }
 }
 
 /// Returns whether only a created case can show that what refused a request of a batch has passed. Verifying reads, so it
@@ -211,6 +219,7 @@ pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::ServerError
         | Reason::NoAnswer
         | Reason::Unreachable
+        | Reason::ReadFailed
         | Reason::Unclear => {
             let minutes = 5_u64.saturating_mul(2_u64.saturating_pow(times.min(16)));
             Some(Duration::from_secs(60 * minutes.min(360)))
@@ -352,6 +361,19 @@ mod tests {
             let reconciles = matches!(next, Verdict::Reconcile | Verdict::FindCause { .. } | Verdict::ParkUnclear(_));
             assert_eq!(reconciles, error.may_have_committed(), "{error}");
         }
+    }
+
+    #[test]
+    fn a_refused_read_never_speaks_of_cases() {
+        let refused = ApiError::Invalid(Refusals::default());
+        for error in [refused, ApiError::TooLarge, ApiError::Rejected { status: 400 }, ApiError::Unreadable("x".into())]
+        {
+            assert_eq!(after_failed_read(&error), Verdict::Retry(Reason::ReadFailed), "{error}");
+            assert_eq!(verification_failure(&error), Reason::ReadFailed, "{error}");
+            assert_ne!(after_failed_folder(&error), Verdict::Retry(Reason::ReadFailed), "creating is no read: {error}");
+        }
+        assert!(reverify_after(Reason::ReadFailed, 0).is_some());
+        assert_eq!(verification_failure(&ApiError::TimedOut), Reason::NoAnswer);
     }
 
     #[test]

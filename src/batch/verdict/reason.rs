@@ -149,6 +149,10 @@ reasons! {
     Unclear "unclear" Account:
         "It is not known yet whether the last request created its cases.",
         "Nothing to do: the worker reconciles with Testmo before it sends anything again.";
+    /// A request that only reads was refused, or its answer cannot be used.
+    ReadFailed "read_failed" Account:
+        "Testmo refused a request of the worker that only reads, or its response could not be used; the detail says what Testmo answered.",
+        "Nothing to do: the batch is retried automatically. If it goes on, run the newest version of the worker, or report the detail as a defect of the worker.";
     /// Creating the folder was tried as often as allowed.
     FolderUnconfirmed "folder_unconfirmed" Account:
         "Testmo did not confirm the creation of the folder that the batch requests, and does not list the folder.",

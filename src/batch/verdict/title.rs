@@ -29,6 +29,7 @@ impl Reason {
             Self::ServerError => "Testmo is failing",
             Self::NoAnswer => "No response from Testmo",
             Self::Unreachable => "Testmo unreachable",
+            Self::ReadFailed => "Read request refused or not understood",
             Self::Unclear => "Outcome unknown, not reconciled yet",
             Self::FolderUnconfirmed => "Creation of the folder not confirmed",
             Self::NoRoom => "Queued on the shelf",

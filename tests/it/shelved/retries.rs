@@ -77,6 +77,23 @@ async fn a_testmo_that_cannot_be_reached_is_tried_again_and_then_parked_for_a_ti
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_testmo_refuses_is_retried_and_speaks_of_no_case() {
+    let settings = [("COURIER_RETRY__MAX_ATTEMPTS", "1"), ("COURIER_RETRY__SHELF_BACKOFF_MIN", "6m")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    stage.account("acme").set_faults([Rule::always(Fault::status(422)).on(Method::Get, PathKind::Folders)]);
+    stage.start_worker();
+    let mut sorted = batch("acme", "b-1", 1);
+    sorted["folder_path"] = json!(["Checkout"]);
+    stage.publish(&sorted).await;
+    let deferred = stage.event_of("acme/b-1").await;
+    assert_eq!(deferred["data"]["reason"], "read_failed");
+    assert!(deferred["data"]["detail"].as_str().unwrap().starts_with("Testmo answered 422"), "{deferred}");
+    let lists = stage.account("acme").requests().iter().filter(|r| r.status == Some(422)).count();
+    assert_eq!(lists, 2, "once in the order that suits reading, and once in Testmo's own");
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
     let settings =
         [("COURIER_WORKER__MAX_QUEUE_TIME", "1s"), ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1")];
