@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::plan::{Decision, NotReplayable, Plan, operator_change};
-use crate::batch::event::{self, EventInput};
+use crate::batch::event::{self, CaseInput, EventInput};
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::decode::decode;
 use crate::batch::{Batch, Reason, fingerprint};
@@ -104,7 +104,8 @@ fn discard(
     if !record.discard(now) {
         return Ok(change);
     }
-    let input = EventInput { source: &batch.source, now, reason: None, detail: None };
+    let cases = CaseInput::of(batch);
+    let input = EventInput { source: &batch.source, cases: &cases, now, reason: None, detail: None };
     let events = event::of_settlement(&record, &input).into_iter().collect();
     Ok(Commit { batch: Some(RecordUpdate { record, from_epoch }), events, ..change })
 }

@@ -22,7 +22,8 @@ fn case_line(case: &ReceivedCase) -> String {
         why.extend(case.reason.clone());
     }
     why.extend(case.remedy.as_ref().map(|remedy| format!("→ {remedy}")));
-    format!("{} {}  {}", case_name(case), case.outcome, why.join("  "))
+    let name = case.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    format!("{}{name} {}  {}", case_name(case), case.outcome, why.join("  "))
 }
 
 /// Writes the outcome on one line and, for what did not arrive, the explanations below it.
@@ -76,7 +77,8 @@ fn explanation(event: &ReceivedEvent) -> Vec<String> {
     let mut lines: Vec<String> = [event.cause.clone(), event.detail.clone(), remedy].into_iter().flatten().collect();
     let fault = |fault: &ReceivedFault| {
         let place = if fault.pointer.is_empty() { "the message" } else { &fault.pointer };
-        format!("{place}  {}  → {}", fault.what, fault.remedy)
+        let case = fault.case.map(|position| format!(" (case #{position})")).unwrap_or_default();
+        format!("{place}{case}  {}  → {}", fault.what, fault.remedy)
     };
     let refused = event.cases.iter().filter(|case| !case.arrived()).map(case_line);
     let details: Vec<String> = event.faults.iter().map(fault).chain(refused).collect();
@@ -113,14 +115,14 @@ mod tests {
             "cause": "Testmo refused the case.", "remedy": "Mend the case.",
             "cases": [
                 {"position": 1, "external_id": "TC-1", "outcome": "adopted", "link": link},
-                {"position": 2, "outcome": "refused", "reason": "case_refused", "remedy": "Mend it.",
+                {"position": 2, "name": "Pay", "outcome": "refused", "reason": "case_refused", "remedy": "Mend it.",
                  "said": [{"field": "tags", "message": "invalid\u{1b}[2J"}]},
             ],
         }));
         let failed = shown(json!({
-            "tenant_id": null, "batch_id": null, "outcome": "failed", "message_hash": "0123456789abcdef",
+            "tenant_id": null, "batch_id": null, "outcome": "invalid", "message_hash": "0123456789abcdef",
             "reason": "invalid_message", "cause": "The message breaks the contract.", "remedy": "Mend it.",
-            "faults": [{"pointer": "/cases/0/name", "what": "is missing", "remedy": "every message needs it"}],
+            "faults": [{"pointer": "/cases/0/name", "case": 1, "what": "is missing", "remedy": "every message needs it"}],
         }));
         insta::assert_snapshot!([delivered, partial, failed].join("\n"));
     }

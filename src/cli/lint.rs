@@ -59,5 +59,5 @@ pub(super) fn print(MessageFile { name, message }: &MessageFile, out: &mut Outpu
 
 fn print_fault(fault: &Fault, out: &mut Output) -> Result<(), Failure> {
     let Fault { what, remedy, .. } = fault;
-    out.line(format_args!("  {}  {}\n    → {}", visible(fault.place()), visible(what), visible(remedy)))
+    out.line(format_args!("  {}  {}\n    → {}", visible(&fault.place()), visible(what), visible(remedy)))
 }

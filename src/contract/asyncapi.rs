@@ -4,6 +4,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::events::{KINDS, Kind};
+use super::formats;
 use super::message::{BatchMessage, batch_example};
 use crate::batch::event::CONTENT_TYPE;
 
@@ -52,10 +53,10 @@ fn channels(events: &[&str]) -> Value {
             "description": "Bind a queue with `acme.#` for the tenant `acme`, with `acme~eu.#` for `acme.eu`, \
                             or with `#` for all tenants.",
             "parameters": {
-                "tenant": {"description": "The tenant id with `~` for each dot, or `unknown` if it could not be \
-                                           read."},
+                "tenant": {"description": "The tenant id with `~` for each dot, or `unknown` if the tenant of a message \
+                                           could not be read: bind `unknown.#` to receive those."},
                 "type": {
-                    "description": "The type of the event.",
+                    "description": "The type of the event. Types may be added; ignore unknown ones.",
                     "enum": KINDS.iter().map(|kind| kind.kind).collect::<Vec<_>>(),
                 },
             },
@@ -122,6 +123,7 @@ fn schemas() -> Map<String, Value> {
     schemas.extend(writing.take_definitions(true));
     // Envelopes refer to data types, whose names differ from the envelopes' by this suffix.
     schemas.extend(kinds.into_iter().map(|(name, schema)| (format!("{name}Event"), schema)));
+    schemas.values_mut().for_each(formats::keep_standard);
     schemas
 }
 

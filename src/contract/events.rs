@@ -6,12 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::batch::event::{
-    self, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated, Envelope, Event,
-    EventInput, KeyExpired, KeyExpiring, Settled, Unworkable,
+    self, CaseInput, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated, Envelope,
+    Event, EventInput, KeyExpired, KeyExpiring, MessageInput, MessageInvalid, Settled,
 };
 use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::Source;
+use crate::batch::render::left_out::LeftOut;
 use crate::batch::{Reason, TenantId, verdict::answer::FieldRefusal};
+use crate::contract::formats;
 
 /// The time of the examples: 2026-11-23T09:30:04Z, in milliseconds since 1970-01-01 UTC.
 const MOMENT: i64 = 1_795_426_204_000;
@@ -29,7 +31,7 @@ pub struct Kind {
 }
 
 /// Every type of event.
-pub const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 10] = [
     Kind {
         name: "BatchDelivered",
         kind: event::DELIVERED,
@@ -47,8 +49,16 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "BatchFailed",
         kind: event::FAILED,
-        when: "No case of a batch is in Testmo, a person discarded the batch, or a message is not a valid batch.",
-        schema: Envelope::<BatchFailed>::json_schema,
+        when: "No case of a batch is in Testmo, or a person discarded the batch.",
+        schema: Envelope::<Settled>::json_schema,
+        example: || settled(&[0, 1], Some(Reason::AllRefused)),
+    },
+    Kind {
+        name: "MessageInvalid",
+        kind: event::MESSAGE_INVALID,
+        when: "A message never became work: it is not a valid batch, too large, undeliverable, or in conflict with a batch \
+               of the same id. The event says nothing about the outcome of a batch of that id.",
+        schema: Envelope::<MessageInvalid>::json_schema,
         example: broken,
     },
     Kind {
@@ -103,15 +113,6 @@ pub const KINDS: [Kind; 9] = [
     },
 ];
 
-/// The event data of a batch or message of which no case arrived.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "says that an event holds the one or the other")]
-enum BatchFailed {
-    Settled(Settled),
-    Unworkable(Unworkable),
-}
-
 impl Kind {
     /// Returns an event of this type, as JSON.
     pub fn example(&self) -> Value {
@@ -136,15 +137,37 @@ pub fn events_schema() -> Value {
     // Some data types have the name of their type of event, hence the suffix.
     let kinds: Map<String, Value> =
         KINDS.iter().map(|kind| (format!("{}Event", kind.name), kind.schema(&mut generator))).collect();
-    let one_of: Vec<Value> = kinds.keys().map(|name| json!({"$ref": format!("#/$defs/{name}")})).collect();
+    let mut one_of: Vec<Value> = kinds.keys().map(|name| json!({"$ref": format!("#/$defs/{name}")})).collect();
+    one_of.push(json!({"$ref": "#/$defs/LaterEvent"}));
     let mut definitions = generator.take_definitions(true);
     definitions.extend(kinds);
-    json!({
+    definitions.insert("LaterEvent".into(), later_event());
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Events of testmo-courier",
         "description": "CloudEvents 1.0 in structured JSON. Members may be added; ignore unknown ones.",
         "oneOf": one_of,
         "$defs": definitions,
+    });
+    formats::remove_all(&mut schema);
+    schema
+}
+
+/// Returns the schema of an event whose type a later version adds.
+fn later_event() -> Value {
+    let known: Vec<&str> = KINDS.iter().map(|kind| kind.kind).collect();
+    let text = json!({"type": "string"});
+    json!({
+        "title": "LaterEvent",
+        "description": "An event of a type that a later version adds. Ignore it.",
+        "type": "object",
+        "properties": {
+            "specversion": {"description": "The version of CloudEvents.", "const": "1.0"},
+            "id": text,
+            "source": text,
+            "type": {"description": "The type of the event.", "type": "string", "not": {"enum": known}},
+        },
+        "required": ["specversion", "id", "source", "type"],
     })
 }
 
@@ -167,7 +190,13 @@ fn settled(refused: &[usize], reason: Option<Reason>) -> Option<Event> {
     record.created(&created.map(|index| (index, 3_721 + index as u64)).collect::<Vec<_>>());
     record.state = record.outcome()?;
     let source = Source { key: Some("SHOP-142".into()), ..Source::default() };
-    event::of_settlement(&record, &EventInput { source: &source, now: MOMENT, reason, detail: None })
+    let names = ["Pay with a saved card", "A card that has expired is refused"];
+    let left_out = LeftOut { what: "issues".into(), value: None, why: "the mapping names no integration_id" };
+    let left_out = [vec![left_out], vec![]];
+    let cases: Vec<CaseInput<'_>> =
+        names.into_iter().zip(&left_out).map(|(name, left_out)| CaseInput { name, left_out }).collect();
+    let input = EventInput { source: &source, cases: &cases, now: MOMENT, reason, detail: None };
+    event::of_settlement(&record, &input)
 }
 
 fn broken() -> Option<Event> {
@@ -177,11 +206,23 @@ fn broken() -> Option<Event> {
     let faults = crate::batch::message::decode::decode(bytes).err()?.faults().to_vec();
     let key: crate::batch::BatchKey = "acme/shop-142-2".parse().ok()?;
     let hash = crate::batch::raw_hash(bytes);
-    Some(event::of_message(Some(&key.tenant), Some(&key.batch), &hash, Reason::InvalidMessage, &faults, MOMENT))
+    let sent = [("message_id", "shop-142-2"), ("app_id", "casewright")];
+    let properties = sent.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Some(event::of_message(&MessageInput {
+        tenant: Some(&key.tenant),
+        batch: Some(&key.batch),
+        raw_hash: &hash,
+        properties: &properties,
+        reason: Reason::InvalidMessage,
+        faults: &faults,
+        now: MOMENT,
+    }))
 }
 
 fn of_connection(make: impl Fn(ConnectionChange<'_>) -> Event) -> Option<Event> {
-    of_key(|tenant| make(ConnectionChange { tenant, version: "1", at: MOMENT }))
+    of_key(|tenant| {
+        make(ConnectionChange { tenant, version: "5f0e91c2a4d7b836", epoch: 1_795_340_000_007, at: MOMENT })
+    })
 }
 
 fn of_key(make: impl Fn(&TenantId) -> Event) -> Option<Event> {

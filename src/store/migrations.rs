@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 16] = [
+const SQLITE: [Step; 17] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -29,9 +29,10 @@ const SQLITE: [Step; 16] = [
     (14, "suspects_in_turn", include_str!("migrations/sqlite/14_suspects_in_turn.sql")),
     (16, "tried_connections", include_str!("migrations/sqlite/16_tried_connections.sql")),
     (17, "waits_in_view", include_str!("migrations/sqlite/17_waits_in_view.sql")),
+    (18, "unknown_tenants", include_str!("migrations/sqlite/18_unknown_tenants.sql")),
 ];
 
-const POSTGRES: [Step; 15] = [
+const POSTGRES: [Step; 16] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -47,6 +48,7 @@ const POSTGRES: [Step; 15] = [
     (14, "suspects_in_turn", include_str!("migrations/postgres/14_suspects_in_turn.sql")),
     (16, "tried_connections", include_str!("migrations/postgres/16_tried_connections.sql")),
     (17, "waits_in_view", include_str!("migrations/postgres/17_waits_in_view.sql")),
+    (18, "unknown_tenants", include_str!("migrations/postgres/18_unknown_tenants.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

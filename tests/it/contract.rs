@@ -9,7 +9,7 @@ mod odd_values;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
-use testmo_courier::batch::event::{self, Event};
+use testmo_courier::batch::event::{self, Event, MessageInput};
 use testmo_courier::batch::message::decode::{MAX_FAULTS, decode};
 use testmo_courier::batch::message::lint::lint;
 use testmo_courier::contract::batch_example;
@@ -62,6 +62,14 @@ fn is_handled(name: &str, message: &[u8]) {
     let Err(broken) = decode(message) else { return };
     assert!(!broken.faults().is_empty() && broken.faults().len() <= MAX_FAULTS + 1, "{name}");
     assert!(broken.detail().len() < 16_000 && !broken.detail().contains(char::is_control), "{name}");
-    let Event { body, .. } = event::of_message(None, None, "0", Reason::InvalidMessage, broken.faults(), 0);
+    let Event { body, .. } = event::of_message(&MessageInput {
+        tenant: None,
+        batch: None,
+        raw_hash: "0",
+        properties: &Default::default(),
+        reason: Reason::InvalidMessage,
+        faults: broken.faults(),
+        now: 0,
+    });
     assert!(body.len() < 300_000, "{name}: {} bytes", body.len());
 }

@@ -83,7 +83,7 @@ async fn messages_whose_headers_cannot_be_read_are_shelved_between_batches_that_
         let event = stage.event_of(&format!("acme/{id}")).await;
         assert_eq!(
             (&event["data"]["outcome"], &event["data"]["reason"]),
-            (&"failed".into(), &"unreadable_headers".into())
+            (&"invalid".into(), &"unreadable_headers".into())
         );
     }
     for queue in [CASES, "testmo.cases.dead", "testmo.unrouted"] {

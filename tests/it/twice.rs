@@ -92,6 +92,11 @@ async fn other_content_under_the_same_id_leaves_the_first_batch_untouched_under_
         (&delivered["data"]["outcome"], &conflict["data"]["reason"]),
         (&"delivered".into(), &"batch_conflict".into())
     );
+    assert_eq!(conflict["type"], "com.sqai-suite.testmo.message.invalid.v1", "nothing is said about the first batch");
+    assert_eq!(
+        (&conflict["data"]["outcome"], &conflict["data"]["message_hash_algorithm"]),
+        (&"invalid".into(), &"sha-256-128".into())
+    );
     let before = stage.record("acme/b-1").await;
     assert_eq!((before.state, before.revision), (BatchState::Delivered, 1));
     assert_eq!((&before.fingerprint, &before.targets), (&claimed.fingerprint, &claimed.targets));
@@ -190,5 +195,46 @@ async fn what_was_pruned_delivered_or_discarded_is_known_and_dropped() {
     let mut there = stage.account("acme").case_names();
     there.sort();
     assert_eq!(there, [names("delivered", 2), names("last", 1), names("very-last", 1)].concat());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_copy_of_a_delivered_batch_is_reported_as_a_message_and_the_batch_stays_delivered() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    let delivered = stage.event_of("acme/b-1").await;
+    let mut broken = batch("acme", "b-1", 2);
+    broken["cases"][1]["name"] = Value::Null;
+    stage.publish(&broken).await;
+    let invalid = stage.event_of("acme/b-1").await;
+    assert_eq!(invalid["type"], "com.sqai-suite.testmo.message.invalid.v1");
+    assert_eq!(
+        (&invalid["data"]["faults"][0]["case"], &invalid["data"]["reason"]),
+        (&2.into(), &"invalid_message".into())
+    );
+    assert_eq!(stage.record("acme/b-1").await.state, BatchState::Delivered);
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    assert_eq!(stage.event_of("acme/b-1").await, delivered);
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_delivered_takes_the_one_that_waits_off_the_shelf() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    let mut wanted = batch("acme", "b-1", 2);
+    let projects = stage.account("acme").view().projects;
+    let (project, parent) = (projects[0].id, projects[0].folders.iter().map(|folder| folder.id).min().unwrap());
+    let next = stage.account("acme").create_folder(project, parent, "Another") + 1;
+    wanted["folder_id"] = next.into();
+    stage.publish(&wanted).await;
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!(shelf[0].content.reason, Reason::FolderMissing);
+    assert_eq!(stage.account("acme").create_folder(project, parent, "Wanted"), next);
+    stage.publish(&wanted).await;
+    stage.delivered("acme/b-1").await;
+    stage.shelf_until(<[_]>::is_empty).await;
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
     stage.end().await;
 }

@@ -43,6 +43,8 @@ pub struct ReceivedEvent {
 pub struct ReceivedCase {
     /// Its position in the batch, from 1.
     pub position: u64,
+    /// Its name.
+    pub name: Option<String>,
     /// The generator's key.
     pub external_id: Option<String>,
     /// The word for what happened.
@@ -75,6 +77,8 @@ pub struct FieldMessage {
 pub struct ReceivedFault {
     /// The place in the message, as a JSON pointer.
     pub pointer: String,
+    /// The position of the case that it is in, from 1.
+    pub case: Option<u64>,
     /// What is wrong.
     pub what: String,
     /// What to do.

@@ -1,17 +1,22 @@
-//! Builds the events about a batch, and about a message that never became a batch.
+//! Builds the events about the outcome of a batch, and about one that waits for long.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::batch::event::bounded::cut_said;
-use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, PARTIALLY_DELIVERED, Why, event, event_id};
+use crate::batch::event::bounded::{cut_left_out, cut_said};
+use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, MOMENT, PARTIALLY_DELIVERED, Why, event, event_id};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
-use crate::batch::message::fault::Fault;
-use crate::batch::message::{Source, key_by_position};
+use crate::batch::message::text::excerpt;
+use crate::batch::message::{Batch, Source, key_by_position};
+use crate::batch::render::left_out::LeftOut;
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
-use crate::batch::{BatchId, TenantId};
+
+/// The most characters of a case's name in an event.
+const LONGEST_NAME: usize = 200;
+/// The most characters of a case's label in an event.
+const LONGEST_LABEL: usize = 64;
 
 /// The event data of a finished batch.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,7 +25,8 @@ pub struct Settled {
     pub tenant_id: String,
     /// The id of the batch within the tenant.
     pub batch_id: String,
-    /// The number of the batch's outcome; 1 is the first.
+    /// The number of the batch's outcome: 1 for the first, one more after each replay. Of two events of a batch the one
+    /// with the higher revision is newer.
     pub revision: u32,
     /// The outcome of the batch.
     pub outcome: Outcome,
@@ -28,8 +34,8 @@ pub struct Settled {
     pub source: Source,
     /// The cases of the batch, in order.
     pub cases: Vec<SettledCase>,
-    /// Whether parts of what Testmo reported about the cases were left out, because the event would have become too
-    /// large; absent if the event is whole.
+    /// Whether parts of what Testmo reported about the cases, or of what was left out of them, are missing, because the
+    /// event would have become too large; absent if the event is whole.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(default)]
     pub details_cut: bool,
@@ -59,6 +65,11 @@ pub enum Outcome {
 pub struct SettledCase {
     /// The position of the case in the batch, from 1.
     pub position: usize,
+    /// What people call the case: its `external_id` or, without one, `#` and its position; at most 64 characters.
+    pub label: String,
+    /// The name of the case, at most 200 characters; absent if the worker does not hold it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The generator's own id of the case, if the generator gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
@@ -70,6 +81,10 @@ pub struct SettledCase {
     /// The address of the case in Testmo's web pages, if the case is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// The parts of the case that were not sent to Testmo although the case was; absent if nothing was left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub left_out: Vec<LeftOut>,
     /// Why the case was refused or needs a person's decision; absent otherwise.
     #[serde(flatten)]
     pub refused: Option<Refused>,
@@ -103,25 +118,6 @@ pub struct Refused {
     pub said: Vec<FieldRefusal>,
 }
 
-/// The event data of a message that never became a batch: broken, too large, undeliverable, or in conflict.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Unworkable {
-    /// The tenant in the message, if it could be read.
-    pub tenant_id: Option<String>,
-    /// The batch id in the message, if it could be read.
-    pub batch_id: Option<String>,
-    /// Always `failed`.
-    #[schemars(extend("const" = "failed"))]
-    pub outcome: &'static str,
-    /// A hash of the message's bytes; it identifies the message on the shelf.
-    pub message_hash: String,
-    /// The faults of the message, at most 100; if there are more, a last entry gives the number of the others.
-    pub faults: Vec<Fault>,
-    /// Why the message never became a batch.
-    #[serde(flatten)]
-    pub why: Why,
-}
-
 /// The event data of a batch that is expected to wait for more than 5 minutes; published once for each revision.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Deferred {
@@ -129,12 +125,14 @@ pub struct Deferred {
     pub tenant_id: String,
     /// The id of the batch within the tenant.
     pub batch_id: String,
+    /// The number of the outcome that is still to come; an event of this or a higher revision about the outcome is newer.
+    pub revision: u32,
     /// What the batch waits for.
     #[serde(flatten)]
     pub why: Why,
     /// When the batch is expected to be tried again, as RFC 3339; absent if the time is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "date-time"))]
+    #[schemars(extend("format" = "date-time", "pattern" = MOMENT))]
     pub expected_until: Option<String>,
 }
 
@@ -143,6 +141,8 @@ pub struct Deferred {
 pub struct EventInput<'a> {
     /// The source of the batch.
     pub source: &'a Source,
+    /// What is known of its cases, in order; empty if that is nothing.
+    pub cases: &'a [CaseInput<'a>],
     /// The time of the event, in milliseconds since 1970-01-01 UTC.
     pub now: i64,
     /// Why some cases did not arrive.
@@ -151,12 +151,30 @@ pub struct EventInput<'a> {
     pub detail: Option<&'a str>,
 }
 
+/// The parts of a case in an event that are not in the batch's record.
+#[derive(Clone, Copy, Debug)]
+pub struct CaseInput<'a> {
+    /// The name of the case.
+    pub name: &'a str,
+    /// What is not sent of it.
+    pub left_out: &'a [LeftOut],
+}
+
+impl<'a> CaseInput<'a> {
+    /// Returns the names of a batch's cases; what was not sent of them is not known.
+    pub fn of(batch: &'a Batch) -> Vec<Self> {
+        batch.cases.iter().map(|case| Self { name: &case.name, left_out: &[] }).collect()
+    }
+}
+
 /// Returns the event of a finished batch; `None` while the batch is open.
 pub fn of_settlement(record: &BatchRecord, input: &EventInput<'_>) -> Option<Event> {
     let (kind, outcome) = end_of(record.state)?;
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
-    let mut cases: Vec<SettledCase> = (0..record.cases.len()).map(|index| case(record, index)).collect();
-    let details_cut = cut_said(cases.iter_mut().filter_map(|case| Some(&mut case.refused.as_mut()?.said)).collect());
+    let described = |index| case(record, index, input.cases.get(index).copied());
+    let mut cases: Vec<SettledCase> = (0..record.cases.len()).map(described).collect();
+    let said_cut = cut_said(cases.iter_mut().filter_map(|case| Some(&mut case.refused.as_mut()?.said)).collect());
+    let details_cut = cut_left_out(cases.iter_mut().map(|case| &mut case.left_out)) || said_cut;
     let data = Settled {
         tenant_id: tenant.to_string(),
         batch_id: batch.to_string(),
@@ -188,27 +206,6 @@ fn end_of(state: BatchState) -> Option<(&'static str, Outcome)> {
     }
 }
 
-/// Returns the event of a message that never became a batch, with the tenant and batch id as far as they could be read;
-/// `now` is in milliseconds since 1970-01-01 UTC.
-pub fn of_message(
-    tenant: Option<&TenantId>,
-    batch: Option<&BatchId>,
-    raw_hash: &str,
-    reason: Reason,
-    faults: &[Fault],
-    now: i64,
-) -> Event {
-    let data = Unworkable {
-        tenant_id: tenant.map(ToString::to_string),
-        batch_id: batch.map(ToString::to_string),
-        outcome: "failed",
-        message_hash: raw_hash.into(),
-        faults: faults.to_vec(),
-        why: Why::new(reason, None),
-    };
-    event(event_id(&["message", raw_hash, reason.code(), FAILED]), FAILED, tenant, batch, data, now)
-}
-
 /// Returns the event of a batch that waits for long; the id is the same for every delay of one revision.
 /// `expected_until` and `now` are in milliseconds since 1970-01-01 UTC.
 pub fn deferred(
@@ -223,6 +220,7 @@ pub fn deferred(
     let data = Deferred {
         tenant_id: tenant.to_string(),
         batch_id: batch.to_string(),
+        revision: record.revision,
         why: Why::new(reason, detail),
         expected_until: until.map(|at| at.to_string()),
     };
@@ -230,7 +228,7 @@ pub fn deferred(
     event(id, DEFERRED, Some(tenant), Some(batch), data, now)
 }
 
-fn case(record: &BatchRecord, index: usize) -> SettledCase {
+fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> SettledCase {
     let case = &record.cases[index];
     let (outcome, id) = match &case.state {
         CaseState::Created(id) => (CaseOutcome::Created, Some(*id)),
@@ -253,12 +251,20 @@ fn case(record: &BatchRecord, index: usize) -> SettledCase {
     };
     SettledCase {
         position: index + 1,
+        label: label(&case.key),
+        name: input.map(|input| excerpt(input.name, LONGEST_NAME)),
         external_id: Some(case.key.clone()).filter(|key| *key != key_by_position(index)),
         outcome,
         testmo_id: id,
         link: id.and_then(|id| link(record, index, id)),
+        left_out: input.filter(|_| id.is_some()).map(|input| input.left_out.to_vec()).unwrap_or_default(),
         refused,
     }
+}
+
+/// Returns what people call a case, from its key.
+pub(super) fn label(key: &str) -> String {
+    excerpt(key, LONGEST_LABEL)
 }
 
 /// Returns the address of a case in Testmo's web pages; its form is known from third-party clients.
@@ -291,7 +297,11 @@ mod tests {
     #[test]
     fn an_event_reads_like_this() {
         let source = Source { key: Some("SHOP-1".into()), ..Source::default() };
-        let input = EventInput { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: None };
+        let left_out = [LeftOut { what: "tags".into(), value: Some("→".into()), why: "no tag for Testmo" }];
+        let long = "Long name ".repeat(30);
+        let cases = [&*long, "Sign in"].map(|name| CaseInput { name, left_out: &left_out });
+        let input =
+            EventInput { source: &source, cases: &cases, now: 0, reason: Some(Reason::CaseRefused), detail: None };
         let event = of_settlement(&partial(), &input).unwrap();
         let body: Value = serde_json::from_str(&event.body).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
@@ -302,7 +312,8 @@ mod tests {
     fn words_of_others_are_bounded_and_on_one_line() {
         let source = Source::default();
         let long = "x\x1b[2J\n".repeat(10_000);
-        let input = EventInput { source: &source, now: 0, reason: Some(Reason::CaseRefused), detail: Some(&long) };
+        let input =
+            EventInput { source: &source, cases: &[], now: 0, reason: Some(Reason::CaseRefused), detail: Some(&long) };
         let event = of_settlement(&partial(), &input).unwrap();
         assert!(event.body.len() < 4_000);
         let body: Value = serde_json::from_str(&event.body).unwrap();
@@ -312,22 +323,9 @@ mod tests {
     #[test]
     fn the_ids_that_were_given_before_stay() {
         let source = Source::default();
-        let input = EventInput { source: &source, now: 0, reason: None, detail: None };
+        let input = EventInput { source: &source, cases: &[], now: 0, reason: None, detail: None };
         let settled = of_settlement(&partial(), &input).unwrap();
         assert_eq!(settled.id, "95468873-799d-56de-9b90-f066afb2c9f8");
-        let broken = of_message(None, None, "0123", Reason::NotJson, &[], 0);
-        assert_eq!(broken.id, "5e701d46-3ad6-58f3-b842-5d6ed47f96d5");
-        assert_eq!(broken.routing_key, format!("unknown.{FAILED}"));
-    }
-
-    #[test]
-    fn a_broken_message_is_told_to_its_tenant_even_without_a_batch() {
-        let tenant = TenantId::new("acme").unwrap();
-        let event = of_message(Some(&tenant), None, "0123", Reason::InvalidMessage, &[], 0);
-        assert_eq!((event.subject.as_str(), event.routing_key), ("acme", format!("acme.{FAILED}")));
-        let body: Value = serde_json::from_str(&event.body).unwrap();
-        assert_eq!(body["data"]["tenant_id"], "acme");
-        assert_eq!(body["data"]["batch_id"], Value::Null);
     }
 
     #[test]
@@ -345,7 +343,7 @@ mod tests {
     #[test]
     fn the_id_depends_on_batch_revision_and_type_alone() {
         let source = Source::default();
-        let at = |now| EventInput { source: &source, now, reason: None, detail: None };
+        let at = |now| EventInput { source: &source, cases: &[], now, reason: None, detail: None };
         let first = of_settlement(&partial(), &at(0)).unwrap();
         assert_eq!(of_settlement(&partial(), &at(99)).unwrap().id, first.id);
         let again = BatchRecord { revision: 2, ..partial() };
@@ -360,13 +358,13 @@ mod tests {
         record.claim(&[0], push, &target);
         record.unclear(5);
         record.discard(6);
-        let outcomes = [0, 1].map(|index| case(&record, index).outcome);
+        let outcomes = [0, 1].map(|index| case(&record, index, None).outcome);
         assert_eq!(outcomes, [CaseOutcome::Unclear, CaseOutcome::NotSent]);
     }
 
     #[test]
     fn an_open_batch_has_no_event() {
-        let input = EventInput { source: &Source::default(), now: 0, reason: None, detail: None };
+        let input = EventInput { source: &Source::default(), cases: &[], now: 0, reason: None, detail: None };
         assert!(of_settlement(&BatchRecord { state: BatchState::Open, ..partial() }, &input).is_none());
     }
 }

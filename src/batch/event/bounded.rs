@@ -2,16 +2,32 @@
 
 use super::LONGEST_TEXT;
 use crate::batch::message::text::excerpt;
+use crate::batch::render::left_out::LeftOut;
 use crate::batch::verdict::answer::FieldRefusal;
 
 /// The most bytes of Testmo's words in one event. All cases that were refused share them equally.
 const WORDS: usize = 1_000_000;
+/// The most bytes about what was left out of cases. The first cases get them.
+const LEFT_OUT: usize = 500_000;
 
 /// Cuts what Testmo reported about each refused case to what fits into an event, and returns whether anything was left
 /// out. Each case keeps at least the beginning of its first text.
 pub(super) fn cut_said(of_cases: Vec<&mut Vec<FieldRefusal>>) -> bool {
     let share = WORDS / of_cases.len().max(1);
     of_cases.into_iter().map(|said| cut_to(said, share)).filter(|is_cut| *is_cut).count() > 0
+}
+
+/// Cuts what was left out of each case to what fits into an event, and returns whether anything is missing.
+pub(super) fn cut_left_out<'a>(of_cases: impl Iterator<Item = &'a mut Vec<LeftOut>>) -> bool {
+    let (mut used, mut is_cut) = (0, false);
+    for left_out in of_cases {
+        left_out.retain(|one| {
+            used += one.what.len() + one.why.len() + one.value.as_ref().map_or(0, String::len);
+            used <= LEFT_OUT
+        });
+        is_cut |= used > LEFT_OUT;
+    }
+    is_cut
 }
 
 fn cut_to(said: &mut Vec<FieldRefusal>, share: usize) -> bool {
@@ -63,7 +79,13 @@ mod tests {
         let refusal = Refusal { reason: Reason::CaseRefused, said: vec![text; texts] };
         record.not_created((0..cases).map(|index| (index, refusal.clone())).collect());
         record.state = record.outcome().unwrap();
-        let input = EventInput { source: &Source::default(), now: 0, reason: Some(Reason::CaseRefused), detail: None };
+        let input = EventInput {
+            source: &Source::default(),
+            cases: &[],
+            now: 0,
+            reason: Some(Reason::CaseRefused),
+            detail: None,
+        };
         of_settlement(&record, &input).unwrap().body
     }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::batch::event::batch::label;
 use crate::batch::event::{DUPLICATED, Event, event, event_id, link};
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::key_by_position;
@@ -39,6 +40,8 @@ pub struct Duplicated {
 pub struct DuplicatedCase {
     /// The position of the case in the batch, from 1.
     pub position: usize,
+    /// What people call the case: its `external_id` or, without one, `#` and its position; at most 64 characters.
+    pub label: String,
     /// The generator's own id of the case, if the generator gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
@@ -63,6 +66,7 @@ pub fn duplicated(record: &BatchRecord, duplicates: &[(usize, u64)], now: i64) -
         let (_, id) = *arrived.iter().find(|(position, _)| *position == index)?;
         Some(DuplicatedCase {
             position: index + 1,
+            label: label(&record.cases[index].key),
             external_id: Some(record.cases[index].key.clone()).filter(|key| *key != key_by_position(index)),
             testmo_id: id,
             link: link(record, index, id),

@@ -4,6 +4,7 @@
 mod batch;
 mod bounded;
 mod duplicate;
+mod message;
 mod tenant;
 
 use jiff::Timestamp;
@@ -12,10 +13,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::batch::{
-    CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, Unworkable, deferred, link, of_message,
-    of_settlement, settlement_id,
+    CaseInput, CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, deferred, link, of_settlement,
+    settlement_id,
 };
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
+pub use self::message::{MessageInput, MessageInvalid, of_message};
 pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
     connection_restored, key_expired, key_expiring,
@@ -35,6 +37,8 @@ pub const PARTIALLY_DELIVERED: &str = "com.sqai-suite.testmo.batch.partially_del
 pub const FAILED: &str = "com.sqai-suite.testmo.batch.failed.v1";
 /// The batch is expected to wait for more than 5 minutes.
 pub const DEFERRED: &str = "com.sqai-suite.testmo.batch.deferred.v1";
+/// The message never became work; it says nothing about a batch that was received before.
+pub const MESSAGE_INVALID: &str = "com.sqai-suite.testmo.message.invalid.v1";
 /// Cases are in Testmo twice.
 pub const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 /// The tenant's connection stopped working.
@@ -48,6 +52,12 @@ pub const KEY_EXPIRED: &str = "com.sqai-suite.testmo.key.expired.v1";
 
 /// The namespace of event ids: any constant serves, as long as it never changes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7ad9_6a1c_0c5e_4b7e_9d55_3f1b_8d2f_6e10);
+/// What a time looks like in an event, for validators without a check of the format `date-time`.
+const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$";
+/// What a day looks like in an event.
+const DAY: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+/// The first word of the routing key of an event whose tenant could not be read.
+pub const NO_TENANT: &str = "unknown";
 /// The most characters of a text from outside.
 const LONGEST_TEXT: usize = 1_000;
 
@@ -79,7 +89,7 @@ pub struct Envelope<D> {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The time of the event, as RFC 3339.
-    #[schemars(extend("format" = "date-time"))]
+    #[schemars(extend("format" = "date-time", "pattern" = MOMENT))]
     pub time: String,
     /// The media type of `data`.
     pub datacontenttype: &'static str,
@@ -120,7 +130,7 @@ fn event(
     data: impl Serialize,
     now: i64,
 ) -> Event {
-    let word = tenant.map_or_else(|| "unknown".into(), TenantId::routing_word);
+    let word = tenant.map_or_else(|| NO_TENANT.into(), TenantId::routing_word);
     let subject = match (tenant, batch) {
         (Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
         (Some(tenant), None) => tenant.to_string(),

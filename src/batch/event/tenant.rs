@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::batch::TenantId;
 use crate::batch::event::{
-    CONNECTION_FAILED, CONNECTION_RESTORED, Event, KEY_EXPIRED, KEY_EXPIRING, Why, event, event_id,
+    CONNECTION_FAILED, CONNECTION_RESTORED, DAY, Event, KEY_EXPIRED, KEY_EXPIRING, Why, event, event_id,
 };
 use crate::batch::verdict::reason::Reason;
 
@@ -22,6 +22,10 @@ const REPLACE: &str = "Generate a new API key on the user profile page in Testmo
 pub struct ConnectionFailed {
     /// The tenant that the connection belongs to.
     pub tenant_id: String,
+    /// The version of the connection: equal for equal base URL, key, project, folder and mapping.
+    pub version: String,
+    /// Grows with each change of the connection: of two events, the one with the higher revision is newer.
+    pub revision: u64,
     /// Why the connection does not work.
     #[serde(flatten)]
     pub why: Why,
@@ -32,6 +36,10 @@ pub struct ConnectionFailed {
 pub struct ConnectionRestored {
     /// The tenant that the connection belongs to.
     pub tenant_id: String,
+    /// The version of the connection: equal for equal base URL, key, project, folder and mapping.
+    pub version: String,
+    /// Grows with each change of the connection: of two events, the one with the higher revision is newer.
+    pub revision: u64,
     /// The number of batches that waited for the connection and are now sent.
     pub batches: u64,
 }
@@ -42,7 +50,7 @@ pub struct KeyExpiring {
     /// The tenant that the key belongs to.
     pub tenant_id: String,
     /// The last day of the key, such as `2026-12-31`.
-    #[schemars(extend("format" = "date"))]
+    #[schemars(extend("format" = "date", "pattern" = DAY))]
     pub expires_on: String,
     /// The number of days left after the day of the event, at most 14; 0 on the last day. A reminder is due at 14, 7, 1 and 0
     /// days, and later where no worker ran or the date was entered late.
@@ -58,7 +66,7 @@ pub struct KeyExpired {
     /// The tenant that the key belongs to.
     pub tenant_id: String,
     /// The last day of the key, such as `2026-12-31`.
-    #[schemars(extend("format" = "date"))]
+    #[schemars(extend("format" = "date", "pattern" = DAY))]
     pub expires_on: String,
     /// What to do, as a text for people.
     pub remedy: &'static str,
@@ -111,6 +119,8 @@ pub struct ConnectionChange<'a> {
     pub tenant: &'a TenantId,
     /// The version that failed or works again.
     pub version: &'a str,
+    /// The epoch of the connection after the change.
+    pub epoch: u64,
     /// When the change was noticed, in milliseconds since 1970-01-01 UTC.
     pub at: i64,
 }
@@ -124,13 +134,17 @@ impl ConnectionChange<'_> {
 
 /// Returns the event of a connection that stopped working.
 pub fn connection_failed(change: ConnectionChange<'_>, reason: Reason, detail: Option<&str>) -> Event {
-    let data = ConnectionFailed { tenant_id: change.tenant.to_string(), why: Why::new(reason, detail) };
+    let ConnectionChange { tenant, version, epoch: revision, .. } = change;
+    let why = Why::new(reason, detail);
+    let data = ConnectionFailed { tenant_id: tenant.to_string(), version: version.into(), revision, why };
     change.event(CONNECTION_FAILED, data)
 }
 
 /// Returns the event of a connection that works again; `batches` is the number of batches that waited for it.
 pub fn connection_restored(change: ConnectionChange<'_>, batches: u64) -> Event {
-    change.event(CONNECTION_RESTORED, ConnectionRestored { tenant_id: change.tenant.to_string(), batches })
+    let ConnectionChange { tenant, version, epoch: revision, .. } = change;
+    let data = ConnectionRestored { tenant_id: tenant.to_string(), version: version.into(), revision, batches };
+    change.event(CONNECTION_RESTORED, data)
 }
 
 /// Returns a reminder of a key that expires in so many days; `now` is in milliseconds since 1970-01-01 UTC. The event has the
@@ -171,7 +185,7 @@ mod tests {
     #[test]
     fn events_of_connections_and_keys_read_like_this() {
         let tenant = tenant();
-        let change = ConnectionChange { tenant: &tenant, version: "v1", at: 1_000 };
+        let change = ConnectionChange { tenant: &tenant, version: "v1", epoch: 7, at: 1_000 };
         let events = [
             connection_failed(change, Reason::KeyRefused, Some("Testmo answered 401 Unauthorized\n")),
             connection_restored(change, 3),
@@ -186,7 +200,7 @@ mod tests {
     #[test]
     fn each_change_of_a_connection_is_told_once() {
         let tenant = tenant();
-        let change = |version, at| ConnectionChange { tenant: &tenant, version, at };
+        let change = |version, at| ConnectionChange { tenant: &tenant, version, epoch: 1, at };
         let failed = |change| connection_failed(change, Reason::KeyRefused, None).id;
         let first = failed(change("v1", 5));
         assert_eq!(connection_failed(change("v1", 5), Reason::Forbidden, Some("x")).id, first);

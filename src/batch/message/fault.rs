@@ -18,6 +18,9 @@ pub struct Fault {
     /// The place of the fault as a JSON pointer (RFC 6901); empty for the whole message. Very long keys are cut and end
     /// with `…`.
     pub pointer: String,
+    /// The position of the case that the fault is in, from 1 like everywhere outside of pointers; absent elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<usize>,
     /// What is wrong at that place.
     pub what: String,
     /// How to fix the fault.
@@ -31,9 +34,19 @@ impl Display for Fault {
 }
 
 impl Fault {
-    /// Returns the pointer, or `the message` if the pointer is empty.
-    pub fn place(&self) -> &str {
-        if self.pointer.is_empty() { "the message" } else { &self.pointer }
+    /// Returns a fault at the place that a JSON pointer names.
+    pub(super) fn at(pointer: String, what: String, remedy: String) -> Self {
+        let index = pointer.strip_prefix("/cases/").and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
+        Self { case: index.map(|index| index.saturating_add(1)), pointer, what, remedy }
+    }
+
+    /// Returns the pointer with the position of the case, or `the message` if the pointer is empty.
+    pub fn place(&self) -> String {
+        match (self.pointer.as_str(), self.case) {
+            ("", _) => "the message".into(),
+            (pointer, None) => pointer.into(),
+            (pointer, Some(position)) => format!("{pointer} (case #{position})"),
+        }
     }
 }
 
@@ -55,7 +68,7 @@ impl Faults {
             self.more += 1;
             return;
         }
-        self.named.push(Fault { pointer: place.pointer(), what: what.to_string(), remedy: remedy.to_string() });
+        self.named.push(Fault::at(place.pointer(), what.to_string(), remedy.to_string()));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -67,7 +80,7 @@ impl Faults {
         if self.more > 0 {
             let what = format!("has {} more faults", self.more);
             let remedy = "fix the named faults, then check the message again".into();
-            self.named.push(Fault { pointer: String::new(), what, remedy });
+            self.named.push(Fault::at(String::new(), what, remedy));
         }
         self.named
     }
@@ -126,8 +139,7 @@ mod tests {
     #[test]
     fn the_detail_has_the_first_faults_and_says_whether_there_are_more() {
         for (count, more) in [(1, false), (10, false), (11, true)] {
-            let fault =
-                |n| Fault { pointer: format!("/cases/{n}"), what: "is odd".into(), remedy: "leave it out".into() };
+            let fault = |n| Fault::at(format!("/cases/{n}"), "is odd".into(), "leave it out".into());
             let faults: Vec<Fault> = (0..count).map(fault).collect();
             let detail = Undecodable::Schema { faults: faults.clone(), key: None, tenant: None }.detail();
             assert!(detail.starts_with(&faults[0].to_string()), "{detail}");

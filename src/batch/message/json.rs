@@ -87,7 +87,7 @@ pub(super) fn parse<'m>(bytes: &'m [u8], faults: &mut Faults) -> Result<Json<'m>
 
 fn not_json(what: &str) -> Fault {
     let remedy = "publish one JSON object, encoded as UTF-8 without a byte order mark";
-    Fault { pointer: String::new(), what: what.into(), remedy: remedy.into() }
+    Fault::at(String::new(), what.into(), remedy.into())
 }
 
 /// Returns the parser's words for a syntax error, which are constant; its other messages could quote the input, which

@@ -91,7 +91,7 @@ fn warnings(batch: &Batch) -> Vec<Fault> {
 }
 
 fn warning(pointer: String, what: String, remedy: &str) -> Fault {
-    Fault { pointer, what, remedy: remedy.into() }
+    Fault::at(pointer, what, remedy.into())
 }
 
 fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Fault>) {
@@ -111,7 +111,7 @@ fn warn_of_equal_names(batch: &Batch, found: &mut Vec<Fault>) {
                 place.insert(index);
             }
             Entry::Occupied(first) => {
-                let what = format!("is also the name of /cases/{}", first.get());
+                let what = format!("is also the name of case #{}", first.get() + 1);
                 found.push(warning(format!("/cases/{index}/name"), what, "keep it, or give each case its own name"));
             }
         }
@@ -259,7 +259,7 @@ mod tests {
             hints(cases),
             [
                 "/cases/1 has no external_id (1 of 2 cases); events call it #2",
-                "/cases/1/name is also the name of /cases/0",
+                "/cases/1/name is also the name of case #1",
                 "/cases/0/tags/0 `Smoke Test` is sent as `smoke-test`, here and in 1 more places",
                 "/cases/0/tags/1 `→` is left out: it contains no character that Testmo accepts in a tag",
                 "/cases/0/tags/2 `sqai-0123456789ab` is left out: it has the form of a batch tag",

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod compare;
+pub mod left_out;
 pub mod mapping;
 pub mod mapping_spec;
 pub(in crate::batch) mod pack;

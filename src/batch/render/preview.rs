@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::batch::message::{Batch, Case, Script};
+use crate::batch::message::{Batch, Case};
+use crate::batch::render::left_out::{LeftOut, parts};
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::{self, RenderedCase};
 use crate::batch::{fitting, push_body, size_in_push};
@@ -29,15 +30,6 @@ pub struct ChangedTag {
     pub sent: Option<String>,
 }
 
-/// A part of a case that is not sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
-    /// The key of the part in the contract.
-    pub what: String,
-    /// The reason for leaving the part out.
-    pub why: &'static str,
-}
-
 /// A request that would be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestSize {
@@ -53,7 +45,7 @@ pub fn preview(batch: &Batch, mapping: &Mapping) -> Vec<CasePreview> {
     let one = |(case, sent): (&Case, RenderedCase)| {
         let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
         let tags = changed_tags(case, &entry);
-        let left_out = left_out(case, mapping, &entry);
+        let left_out = parts(case, mapping, &entry);
         CasePreview { sent, entry, tags, left_out }
     };
     batch.cases.iter().zip(rendered).map(one).collect()
@@ -82,31 +74,6 @@ fn changed_tags(case: &Case, entry: &Map<String, Value>) -> Vec<ChangedTag> {
         (sent.as_ref() != Some(written)).then(|| ChangedTag { written: written.clone(), sent })
     };
     case.tags.iter().filter_map(changed).collect()
-}
-
-fn left_out(case: &Case, mapping: &Mapping, entry: &Map<String, Value>) -> Vec<LeftOut> {
-    let no_column = "the mapping names no column for it";
-    let nowhere = mapping.gherkin.is_none() && mapping.description.is_none();
-    let option = mapping.priority.as_ref().map(|p| case.priority.is_some_and(|name| p.values.contains_key(&name)));
-    let parts = [
-        ("description", case.description.is_some() && mapping.description.is_none(), no_column),
-        ("preconditions", case.preconditions.is_some() && mapping.preconditions.is_none(), no_column),
-        ("steps", matches!(case.script, Script::Steps(_)) && mapping.steps.is_none(), no_column),
-        ("gherkin", matches!(case.script, Script::Gherkin(_)) && nowhere, no_column),
-        ("priority", case.priority.is_some() && option.is_none(), no_column),
-        ("priority", case.priority.is_some() && option == Some(false), "the mapping has no option for it"),
-        ("issues", !case.issues.is_empty() && mapping.integration_id.is_none(), "the mapping names no integration_id"),
-        (
-            "estimate_seconds",
-            case.estimate_seconds.is_some() && !mapping.estimate,
-            "the mapping does not set estimate to true",
-        ),
-    ];
-    let parts = parts.into_iter().filter(|(_, is_left_out, _)| *is_left_out);
-    let parts = parts.map(|(what, _, why)| LeftOut { what: what.into(), why });
-    let overridden = case.fields.iter().filter(|(column, value)| entry.get(*column) != Some(*value));
-    let why = "the mapping sets this column and takes precedence";
-    parts.chain(overridden.map(|(column, _)| LeftOut { what: format!("fields.{column}"), why })).collect()
 }
 
 #[cfg(test)]

@@ -230,8 +230,13 @@ mod tests {
     fn history() -> History {
         let record = partial();
         let waits = deferred(&record, Reason::ServerError, None, None, NOW);
-        let input =
-            EventInput { source: &Source::default(), now: NOW, reason: Some(Reason::CaseRefused), detail: None };
+        let input = EventInput {
+            source: &Source::default(),
+            cases: &[],
+            now: NOW,
+            reason: Some(Reason::CaseRefused),
+            detail: None,
+        };
         let settled = of_settlement(&record, &input).unwrap();
         History {
             pushes: vec![

@@ -123,11 +123,11 @@ impl ConnectionStore for Store {
     async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
-        let stored = kept(transaction.conn()?, &row.tenant).await?;
-        let (before, fails) = stored.map_or((None, 0), |(before, fails)| (Some(before), fails));
-        let row = &row.clone().kept_verified(before.as_ref());
+        let before = kept(transaction.conn()?, &row.tenant).await?;
+        let (stored, fails) = before.as_ref().map_or((None, 0), |before| (Some(&before.row), before.fails));
+        let row = &row.clone().kept_verified(stored);
         // What nobody has seen work since it failed is still to be reported as restored.
-        let is_same = before.as_ref().is_some_and(|before| before.is_verified() && before.version == row.version);
+        let is_same = stored.is_some_and(|stored| stored.is_verified() && stored.version == row.version);
         let fails = if is_same || row.refusal.is_some() { fails } else { 0 };
         if !write(transaction.conn()?, now, row, fails).await? {
             transaction.roll_back().await?;
@@ -188,11 +188,11 @@ impl Store {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let stored = kept(transaction.conn()?, tenant).await?;
-        let Some((before, fails)) = stored.filter(|(row, _)| row.version == version && row.epoch == epoch) else {
+        let Some(before) = stored.filter(|stored| stored.row.version == version && stored.row.epoch == epoch) else {
             transaction.roll_back().await?;
             return Ok(WriteOutcome::ChangedMeanwhile);
         };
-        note(transaction.conn()?, now, &before, fails, finding).await?;
+        note(transaction.conn()?, now, &before, finding).await?;
         if by_request {
             keep_refusal(transaction.conn()?, now, tenant, finding).await?;
         }

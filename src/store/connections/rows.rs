@@ -30,8 +30,8 @@ pub(super) async fn write(
     let sql = if row.epoch == 0 {
         "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, expires_on, \
          project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, changed_at, \
-         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor, failure_reported) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0) \
          ON CONFLICT (tenant_id) DO NOTHING"
     } else {
         "UPDATE connections SET version = $2, origin = $3, key_nonce = $4, key_ciphertext = $5, key_bound_to = $6, \
@@ -66,15 +66,29 @@ pub(super) async fn write(
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
 
-/// Returns a tenant's connection and how often its verification has failed since it was last reported as working, and
-/// keeps others from changing it until the transaction ends.
-pub(super) async fn kept(
-    conn: &mut AnyConnection,
-    tenant: &TenantId,
-) -> Result<Option<(ConnectionRow, u32)>, StoreError> {
+/// A connection, with what is noted about reports of its failures.
+pub(super) struct Kept {
+    pub(super) row: ConnectionRow,
+    /// How often its verification has failed since it was last known to work.
+    pub(super) fails: u32,
+    /// Whether an event reports that it failed, and none that it works again. Where an earlier version noted nothing, a
+    /// failure counts as reported.
+    pub(super) is_reported: bool,
+}
+
+/// Returns a tenant's connection, and keeps others from changing it until the transaction ends.
+pub(super) async fn kept(conn: &mut AnyConnection, tenant: &TenantId) -> Result<Option<Kept>, StoreError> {
     let sql = format!("SELECT * FROM connections WHERE tenant_id = $1 {}", Dialect::of(conn).keep());
     let rows = sql::fetch(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-    rows.first().map(|row| Ok((connection(row)?, row.whole("rechecks")?))).transpose()
+    let kept = |row| {
+        let is_reported = row_says_reported(row)?;
+        Ok(Kept { row: connection(row)?, fails: row.whole("rechecks")?, is_reported })
+    };
+    rows.first().map(kept).transpose()
+}
+
+fn row_says_reported(row: &AnyRow) -> Result<bool, StoreError> {
+    Ok(row.maybe_int("failure_reported")?.is_none_or(|reported| reported != 0))
 }
 
 /// Returns the earlier of two times, if there is one.

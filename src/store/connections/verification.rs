@@ -5,19 +5,19 @@ use sqlx::AnyConnection;
 use super::super::sql::{self, Bound, Columns};
 use super::super::{StoreError, outbox};
 use super::model::{passes, recheck_at};
-use super::rows::{earliest, finding_text, kept};
-use super::{ConnectionRow, Refusal, Verification};
+use super::rows::{Kept, earliest, finding_text, kept};
+use super::{Refusal, Verification};
 use crate::batch::event::{ConnectionChange, connection_failed, connection_restored};
 use crate::batch::{TenantId, json_of};
 
 pub(super) async fn note(
     conn: &mut AnyConnection,
     now: i64,
-    before: &ConnectionRow,
-    fails: u32,
+    kept: &Kept,
     finding: &Verification,
 ) -> Result<(), StoreError> {
-    let (tenant, version) = (&before.tenant, before.version.as_str());
+    let Kept { row: before, fails, .. } = kept;
+    let (tenant, version, fails) = (&before.tenant, before.version.as_str(), *fails);
     let key = || vec![Bound::Text(tenant.as_str().into()), Bound::Int(now)];
     if before.is_verified() && passes(Some(finding)) {
         let sql = "UPDATE connections SET checked_at = $2, epoch = epoch + 1 WHERE tenant_id = $1";
@@ -40,16 +40,16 @@ pub(super) async fn note(
             let is_proven = before.refusal.is_none() && (fails == 0 || waiting(conn, tenant).await? == 0);
             let bounds = with(None, if is_proven { 0 } else { fails });
             sql::execute(conn, set("verified_version = version, verified_at = $2"), bounds).await?;
-            if is_proven { report_restored(conn, now, before, version).await } else { Ok(()) }
+            if is_proven { report_restored(conn, now, kept, version).await } else { Ok(()) }
         }
         Verification::Fails { reason, detail } => {
             let bounds = with(recheck_at(*reason, fails, now), fails.saturating_add(1));
-            sql::execute(conn, set("verified_version = NULL"), bounds).await?;
             // If it worked meanwhile but that was not reported, failing again is not reported either.
             if !before.is_verified() || fails > 0 {
-                return Ok(());
+                return sql::execute(conn, set("verified_version = NULL"), bounds).await.map(drop);
             }
-            let change = ConnectionChange { tenant, version, at: now };
+            sql::execute(conn, set("verified_version = NULL, failure_reported = 1"), bounds).await?;
+            let change = ConnectionChange { tenant, version, epoch: before.epoch.saturating_add(1), at: now };
             outbox::put(conn, now, vec![(&connection_failed(change, *reason, Some(detail)), None)]).await.map(drop)
         }
     }
@@ -74,7 +74,7 @@ pub(in crate::store) async fn proven(
     tenants: &[TenantId],
 ) -> Result<(), StoreError> {
     for tenant in tenants {
-        let (row, fails) = match kept(conn, tenant).await {
+        let Kept { row, fails, is_reported } = match kept(conn, tenant).await {
             Ok(Some(kept)) => kept,
             // What cannot be read is not reported, and must not keep from being stored what arrived.
             Ok(None) | Err(StoreError::Unreadable(_)) => continue,
@@ -85,29 +85,35 @@ pub(in crate::store) async fn proven(
         }
         let sql = "UPDATE connections SET rechecks = 0, refusal = NULL, epoch = epoch + 1 WHERE tenant_id = $1";
         sql::execute(conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-        if fails > 0 {
-            tell(conn, now, tenant, &row.version).await?;
+        if fails > 0 && is_reported {
+            let change =
+                ConnectionChange { tenant, version: &row.version, epoch: row.epoch.saturating_add(1), at: now };
+            tell(conn, change).await?;
         }
     }
     Ok(())
 }
 
-/// Stores the event that a connection works again, if it failed before.
+/// Stores the event that a connection works again, if it was reported as failed before.
 pub(super) async fn report_restored(
     conn: &mut AnyConnection,
     now: i64,
-    before: &ConnectionRow,
+    before: &Kept,
     version: &str,
 ) -> Result<(), StoreError> {
-    if before.is_verified() || !matches!(before.finding, Some(Verification::Fails { .. })) {
+    let Kept { row, is_reported, .. } = before;
+    if !is_reported || row.is_verified() || !matches!(row.finding, Some(Verification::Fails { .. })) {
         return Ok(());
     }
-    tell(conn, now, &before.tenant, version).await
+    let epoch = row.epoch.saturating_add(1);
+    tell(conn, ConnectionChange { tenant: &row.tenant, version, epoch, at: now }).await
 }
 
-async fn tell(conn: &mut AnyConnection, now: i64, tenant: &TenantId, version: &str) -> Result<(), StoreError> {
-    let batches = waiting(conn, tenant).await?;
-    let event = connection_restored(ConnectionChange { tenant, version, at: now }, batches);
+async fn tell(conn: &mut AnyConnection, change: ConnectionChange<'_>) -> Result<(), StoreError> {
+    let sql = "UPDATE connections SET failure_reported = 0 WHERE tenant_id = $1";
+    sql::execute(conn, sql, vec![Bound::Text(change.tenant.as_str().into())]).await?;
+    let batches = waiting(conn, change.tenant).await?;
+    let (event, now) = (connection_restored(change, batches), change.at);
     outbox::put(conn, now, vec![(&event, None)]).await.map(drop)
 }
 

@@ -1,7 +1,8 @@
 //! Marks messages dead that never become work: malformed, too large, in conflict, or undeliverable.
 
+use crate::batch::event::{self, MessageInput};
 use crate::batch::message::decode::{Undecodable, decode};
-use crate::batch::{BatchKey, Fault, Reason, TenantId, event, excerpt};
+use crate::batch::{BatchKey, Fault, Reason, TenantId, excerpt};
 use crate::guard::may_panic;
 use crate::offload::run_blocking_if_large;
 use crate::store::StoreError;
@@ -39,7 +40,15 @@ pub(in crate::worker) async fn reject(
     let hash = message.hash().await;
     let (tenant, key) = subject.map_or((None, None), |(tenant, key)| (Some(tenant), key));
     let batch = key.as_ref().map(|key| &key.batch);
-    let event = event::of_message(tenant.as_ref(), batch, &hash, reason, &faults, context.clock.now());
+    let event = event::of_message(&MessageInput {
+        tenant: tenant.as_ref(),
+        batch,
+        raw_hash: &hash,
+        properties: &message.headers,
+        reason,
+        faults: &faults,
+        now: context.clock.now(),
+    });
     let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
     tracing::warn!(batch = ?identity, %reason, detail, "message shelved");
     let row = Shelving { detail: Some(detail), ..shelving_of(message, identity, reason, ShelvedUntil::Person) };

@@ -9,7 +9,8 @@ use super::inbound::InboundMessage;
 use super::trial::Trial;
 use super::unclear::UnclearPush;
 use crate::batch::ledger::BatchRecord;
-use crate::batch::message::{RequestedFolder, Source};
+use crate::batch::message::{Case, RequestedFolder, Source};
+use crate::batch::render::left_out::{LeftOut, left_out};
 use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint, render, size_in_push};
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::tenants::Connection;
@@ -38,6 +39,8 @@ pub(in crate::worker) struct ActiveBatch {
     /// The folder that its cases go to, once that is known.
     pub(in crate::worker) folder: Option<u64>,
     pub(in crate::worker) cases: Vec<RenderedCase>,
+    /// What is not sent of each case.
+    pub(in crate::worker) left_out: Vec<Vec<LeftOut>>,
     /// The ledger's record, as far as this worker knows it.
     pub(in crate::worker) record: BatchRecord,
     /// The epoch of the stored record.
@@ -75,6 +78,9 @@ impl ActiveBatch {
     pub(in crate::worker) fn new(batch: &Batch, message: InboundMessage, connection: Arc<Connection>) -> Self {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
         let record = BatchRecord::fresh(batch.key.clone(), key.fingerprint.clone(), batch.case_keys());
+        let cases = render::render(batch, &connection.mapping);
+        let left_out_of =
+            |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, &rendered.entry);
         let now = Instant::now();
         // The tenant's own folder needs no request. If the ledger holds another one, the claim finds that out.
         let folder = (batch.folder == RequestedFolder::Tenant).then_some(connection.folder);
@@ -83,7 +89,8 @@ impl ActiveBatch {
             message,
             source: batch.source.clone(),
             wish: batch.folder.clone(),
-            cases: render::render(batch, &connection.mapping),
+            left_out: batch.cases.iter().zip(&cases).map(left_out_of).collect(),
+            cases,
             connection,
             folder,
             record,

@@ -1,7 +1,7 @@
 //! Stores a batch as finished, with its event, and counts it.
 
 use crate::batch::Reason;
-use crate::batch::event::{self, EventInput};
+use crate::batch::event::{self, CaseInput, EventInput};
 use crate::batch::ledger::{BatchState, CaseState};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
@@ -25,7 +25,14 @@ pub(in crate::worker) async fn finish(
     let mut record = batch.record.clone();
     record.settle(state, now);
     let detail = reason.and_then(|_| what_is_missing(batch));
-    let input = EventInput { source: &batch.source, now: context.clock.now(), reason, detail: detail.as_deref() };
+    let cases: Vec<CaseInput<'_>> = batch
+        .cases
+        .iter()
+        .zip(&batch.left_out)
+        .map(|(case, left_out)| CaseInput { name: &case.name, left_out })
+        .collect();
+    let (source, now_of_event) = (&batch.source, context.clock.now());
+    let input = EventInput { source, cases: &cases, now: now_of_event, reason, detail: detail.as_deref() };
     change.events.extend(event::of_settlement(&record, &input));
     match reason {
         None => change.unshelve = batch.message.row(),

@@ -185,5 +185,6 @@ fn under_way(stage: &Stage) -> Vec<String> {
 
 /// Returns whether an event reports an outcome.
 pub(crate) fn is_terminal(event: &Value) -> bool {
-    event["data"]["revision"].is_number()
+    // A message that never became work has no revision, and a delay no outcome.
+    event["data"]["revision"].is_number() && event["data"]["outcome"].is_string()
 }

@@ -22,6 +22,8 @@ cases! {
     a_refused_key_is_forgotten_once_it_is_verified,
     a_verified_connection_stays_in_force_beside_its_successor,
     a_successor_of_another_version_is_outdated,
+    a_connection_that_was_never_reported_as_failed_is_not_reported_as_restored,
+    events_of_a_connection_name_its_version_and_are_in_the_order_of_their_revisions,
 }
 
 /// Returns the events about connections so far, oldest first: `failed`, or `restored` with the number of batches.
@@ -222,4 +224,34 @@ async fn a_successor_of_another_version_is_outdated(f: &dyn Subject) {
     let row = ConnectionRow { successor: Some(next.into()), ..connection("v3", true) };
     f.store().set_connection(&row).await.unwrap();
     assert_eq!(f.store().connection(&tenant()).await.unwrap().unwrap().successor, None);
+}
+
+async fn a_connection_that_was_never_reported_as_failed_is_not_reported_as_restored(f: &dyn Subject) {
+    let waiting = Some(shelving("b1", ShelvedUntil::Connection));
+    for shelve in [None, waiting] {
+        f.connect(&connection("v1", false)).await;
+        f.store().commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+        f.record_verification(&works()).await;
+        f.store().commit(Commit { success: Some(tenant()), ..Commit::default() }.into()).await.unwrap();
+        assert_eq!(reported(f).await, [""; 0]);
+    }
+    f.record_verification(&fails(Reason::Forbidden)).await;
+    assert_eq!(reported(f).await, ["failed"], "now it has worked");
+}
+
+async fn events_of_a_connection_name_its_version_and_are_in_the_order_of_their_revisions(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    for n in 0..3 {
+        f.set_time(1_000_000 + 2 * n).await;
+        f.record_verification(&fails(Reason::KeyRefused)).await;
+        f.set_time(1_000_001 + 2 * n).await;
+        f.record_verification(&works()).await;
+    }
+    let mut events = f.store().unsent(99, Duration::ZERO).await.unwrap();
+    events.sort_by_key(|event| event.created_at);
+    let bodies: Vec<serde_json::Value> =
+        events.iter().map(|event| serde_json::from_str(&event.body).unwrap()).collect();
+    let revisions: Vec<u64> = bodies.iter().map(|body| body["data"]["revision"].as_u64().unwrap()).collect();
+    assert!(revisions.len() == 6 && revisions.windows(2).all(|pair| pair[0] < pair[1]), "{revisions:?}");
+    assert!(bodies.iter().all(|body| body["data"]["version"] == "v1"));
 }

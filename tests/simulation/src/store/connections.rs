@@ -58,7 +58,8 @@ impl Tables {
         let successor = row.successor.clone().filter(|next| next.replaces == row.version);
         let row = ConnectionRow { last_success_at, epoch, successor, ..row };
         let removing_until = self.connections.get(&row.tenant).and_then(|entry| entry.removing_until);
-        let entry = ConnectionEntry { row, recheck_at, rechecks, removing_until };
+        let is_reported = self.connections.get(&row.tenant).is_some_and(|entry| entry.is_reported);
+        let entry = ConnectionEntry { row, recheck_at, rechecks, is_reported, removing_until };
         self.connections.insert(entry.row.tenant.clone(), entry);
         if let Some(before) = before.filter(|_| is_proven) {
             self.report_restored(&before, &version, now);
@@ -102,7 +103,8 @@ impl Tables {
                 (entry.recheck_at, entry.rechecks) = (earliest(recheck_at(*reason, fails, now)), fails + 1);
                 entry.row.verified_version = None;
                 if before.is_verified() && fails == 0 {
-                    let change = ConnectionChange { tenant, version, at: now };
+                    entry.is_reported = true;
+                    let change = ConnectionChange { tenant, version, epoch: epoch + 1, at: now };
                     self.put_events(&[connection_failed(change, *reason, Some(detail))], None, now);
                 }
             }
@@ -153,7 +155,9 @@ impl Tables {
     }
 
     fn tell(&mut self, tenant: &TenantId, version: &str, now: i64) {
-        let change = ConnectionChange { tenant, version, at: now };
+        let Some(entry) = self.connections.get_mut(tenant).filter(|entry| entry.is_reported) else { return };
+        entry.is_reported = false;
+        let change = ConnectionChange { tenant, version, epoch: entry.row.epoch, at: now };
         let event = connection_restored(change, self.waiting_for(tenant));
         self.put_events(&[event], None, now);
     }

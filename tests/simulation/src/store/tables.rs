@@ -56,6 +56,8 @@ pub(crate) struct ConnectionEntry {
     pub(crate) row: ConnectionRow,
     pub(crate) recheck_at: Option<i64>,
     pub(crate) rechecks: u32,
+    /// Whether an event reports that it failed, and none that it works again.
+    pub(crate) is_reported: bool,
     /// Until when the tenant is paused because a person may remove it.
     pub(crate) removing_until: Option<i64>,
 }
