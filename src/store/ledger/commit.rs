@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use sqlx::AnyConnection;
 
+use super::super::shelf::{self, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, outbox, shelf};
+use super::super::{StoreError, outbox};
 use super::push_end::store_ends;
 use super::read::key_of;
 use super::row::{BATCH_COLUMNS, BatchRow};
 use super::success::note_successes;
 use super::{Commit, CommitOutcome, RecordUpdate};
 use crate::batch::BatchKey;
+use crate::batch::ledger::BatchState;
 
 /// Stores every change whose record is where it started from.
 pub(in crate::store) async fn commit(
@@ -41,6 +43,7 @@ pub(in crate::store) async fn commit(
     for (id, generation) in stored.iter().filter_map(|c| c.unshelve).collect::<BTreeSet<_>>() {
         shelf::remove(conn, id, generation).await?;
     }
+    shelf::remove_parked(conn, stored.iter().filter_map(|c| finished_identity(c)).collect()).await?;
     for operator_action in stored.iter().filter_map(|c| c.operator_action.as_ref()) {
         shelf::handle(conn, now, operator_action).await?;
     }
@@ -54,6 +57,15 @@ pub(in crate::store) async fn commit(
         if done { CommitOutcome::Done(put.take_for(change)) } else { CommitOutcome::Fenced }
     };
     Ok(changes.iter().zip(done).map(&mut answer).collect())
+}
+
+/// Returns what a batch has on the shelf, if a change finishes the batch: copies of it have nothing to wait for. What the
+/// change itself shelves stays.
+fn finished_identity(change: &Commit) -> Option<ShelfIdentity> {
+    let record = &change.batch.as_ref().filter(|update| update.record.state != BatchState::Open)?.record;
+    let identity = ShelfIdentity::Batch(record.key.clone(), record.fingerprint.clone());
+    let is_shelved = change.shelve.as_ref().is_some_and(|shelving| shelving.identity == identity);
+    (!is_shelved).then_some(identity)
 }
 
 /// Stores records, each with its name, and gives the names of those whose stored epoch was the expected one.

@@ -25,7 +25,7 @@ pub use self::model::{
     Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity,
     ShelfState, Shelved, ShelvedUntil, Shelving,
 };
-pub(super) use self::row::{handle, hold, put, remove};
+pub(super) use self::row::{handle, hold, put, remove, remove_parked};
 
 /// What a worker takes from the shelf.
 #[async_trait]

@@ -1,8 +1,9 @@
 //! Puts batches onto the shelf and takes them off it, in the transaction of the change that does so.
 
+use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use super::super::sql::{self, Bound};
+use super::super::sql::{self, Bound, Dialect, Kind};
 use super::super::{StoreError, accounts, removal};
 use super::{Action, OperatorAction, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
@@ -13,11 +14,10 @@ const PAUSE_IS_OVER_MS: i64 = 5_000;
 /// Puts something onto the shelf, in place of what is there under the same identity. A dead row stays dead until an
 /// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate.
 pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
-    let (identity, tenant, batch) = match &shelving.identity {
-        ShelfIdentity::Batch(key, fingerprint) => {
-            (format!("{key}/{fingerprint}"), Some(key.tenant.clone()), Some(key.batch.clone()))
-        }
-        ShelfIdentity::Raw(hash, tenant, batch) => (format!("raw:{hash}"), tenant.clone(), batch.clone()),
+    let identity = text_of(&shelving.identity);
+    let (tenant, batch) = match &shelving.identity {
+        ShelfIdentity::Batch(key, _) => (Some(key.tenant.clone()), Some(key.batch.clone())),
+        ShelfIdentity::Raw(_, tenant, batch) => (tenant.clone(), batch.clone()),
     };
     let (state, waits_for, due_at) = match shelving.until {
         ShelvedUntil::After(wait) => {
@@ -66,6 +66,33 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
     ];
     sql::execute(conn, sql, bounds).await?;
     Ok(())
+}
+
+fn text_of(identity: &ShelfIdentity) -> String {
+    match identity {
+        ShelfIdentity::Batch(key, fingerprint) => format!("{key}/{fingerprint}"),
+        ShelfIdentity::Raw(hash, ..) => format!("raw:{hash}"),
+    }
+}
+
+/// Takes off the shelf what is parked there under identities; what is dead stays for a person. A row that another worker
+/// is just changing stays as well: that worker finds out for itself that the batch is finished.
+pub(in crate::store) async fn remove_parked(
+    conn: &mut AnyConnection,
+    identities: Vec<ShelfIdentity>,
+) -> Result<(), StoreError> {
+    if identities.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = identities.iter().map(|identity| json!({"identity": text_of(identity)})).collect();
+    let dialect = Dialect::of(conn);
+    let sql = format!(
+        "DELETE FROM shelf WHERE id IN (SELECT s.id FROM shelf s JOIN {} ON s.identity = r.identity \
+         WHERE s.state = 'parked' {})",
+        dialect.rows(&[("identity", Kind::Text)]),
+        dialect.skip_taken()
+    );
+    sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await.map(drop)
 }
 
 /// Takes something off the shelf, unless it was put there again since.

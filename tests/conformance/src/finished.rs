@@ -5,7 +5,7 @@ use std::time::Duration;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState, OpenPush};
 use testmo_courier::store::PruneCounts;
 use testmo_courier::store::ledger::{ClaimOutcome, Commit, CommitOutcome, PushEnded, RecordUpdate};
-use testmo_courier::store::shelf::ShelvedUntil;
+use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 
 use crate::Subject;
 use crate::values::{DAY, TAKEN, claim_of, connection, event, fresh, shelving, target};
@@ -15,6 +15,7 @@ cases! {
     a_batch_that_finished_long_ago_loses_its_cases_but_is_still_known,
     pruning_goes_in_steps_and_keeps_batches_that_are_shelved_open_or_lost,
     ids_that_a_reconciliation_may_still_need_are_kept,
+    a_batch_that_finishes_takes_its_parked_copy_off_the_shelf_and_nothing_else,
     a_late_duplicate_check_is_due_from_the_delivery_of_its_batch_until_it_was_made,
 }
 
@@ -138,4 +139,42 @@ async fn a_late_duplicate_check_is_due_from_the_delivery_of_its_batch_until_it_w
     assert_eq!(due(1_000_000 + 86_400_000 * 32).await, []);
     assert_eq!(f.batch(&late.key).await.unwrap().record.cases[1].duplicates, [20]);
     assert_eq!(f.store().prune(DAY * 30, 9).await.unwrap().batches, 1);
+}
+
+async fn a_batch_that_finishes_takes_its_parked_copy_off_the_shelf_and_nothing_else(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let other_content = Shelving {
+        identity: ShelfIdentity::Batch("acme/parked".parse().unwrap(), "1:other".into()),
+        ..shelving("parked", ShelvedUntil::Connection)
+    };
+    let rows = [
+        shelving("parked", ShelvedUntil::Connection),
+        other_content,
+        shelving("another", ShelvedUntil::Connection),
+        shelving("dead", ShelvedUntil::Person),
+    ];
+    for shelve in rows.map(Some) {
+        f.store().commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    }
+    let left = async || {
+        let rows = f.shelf().await;
+        let mut left: Vec<String> = rows.iter().map(|row| format!("{:?}", row.content.identity)).collect();
+        left.sort();
+        left
+    };
+    let before = left().await;
+    let claim = claim_of("push", &fresh("parked"));
+    let open = claim.batches[0].record.clone();
+    f.store().claim(claim).await.unwrap();
+    assert_eq!(left().await, before, "it is not finished yet");
+    let mut record = open;
+    record.created(&[(0, 10), (1, 11)]);
+    record.settle(BatchState::Delivered, 1_000_000);
+    let batch = Some(RecordUpdate { record, from_epoch: 1 });
+    f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap();
+    let gone: Vec<String> =
+        before.iter().filter(|row| !row.contains("1:f") || !row.contains("\"parked\"")).cloned().collect();
+    assert_eq!((left().await, gone.len()), (gone, 3));
+    deliver(f, "dead", |_| {}).await;
+    assert_eq!(left().await.len(), 3, "what is dead waits for a person");
 }

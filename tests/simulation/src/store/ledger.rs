@@ -8,6 +8,7 @@ use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::store::ledger::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
 };
+use testmo_courier::store::shelf::ShelfIdentity;
 use testmo_courier::store::{HeldBack, PruneCounts, PruneRound, StoreError};
 
 use super::accounts::Answer;
@@ -125,6 +126,14 @@ impl Tables {
         }
         if let Some((id, generation)) = change.unshelve {
             self.unshelve(id, generation);
+        }
+        if let Some(record) = change.batch.as_ref().map(|update| &update.record)
+            && record.state != BatchState::Open
+        {
+            let identity = ShelfIdentity::Batch(record.key.clone(), record.fingerprint.clone());
+            if change.shelve.as_ref().is_none_or(|shelving| shelving.identity != identity) {
+                self.remove_parked(&identity);
+            }
         }
         if let Some(operator_action) = &change.operator_action {
             self.handle(operator_action, now);

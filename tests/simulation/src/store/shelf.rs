@@ -59,6 +59,11 @@ impl Tables {
         }
     }
 
+    /// What is finished has nothing to wait for.
+    pub(crate) fn remove_parked(&mut self, identity: &ShelfIdentity) {
+        self.shelf.retain(|_, row| row.state != ShelfState::Parked || !is_same(&row.content.identity, identity));
+    }
+
     /// Whether a row is as a person saw it, and in nobody's hand.
     pub(crate) fn is_untouched(&self, operator_action: &OperatorAction, now: i64) -> bool {
         let row = self.shelf.get(&operator_action.id.0).filter(|row| row.generation == operator_action.generation);
