@@ -160,3 +160,21 @@ async fn a_good_batch_that_reached_the_delivery_limit_is_tried_alone_and_deliver
     assert_eq!(Broker::shared().depth(&stage.vhost, "testmo.cases.dead"), 0);
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_batch_whose_time_to_live_was_over_is_delivered_and_a_broken_message_is_still_broken() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let broker = Broker::shared();
+    let policy = ["set_policy", "-p", stage.vhost.as_str(), "soon", "^testmo\\.cases$", r#"{"message-ttl":1}"#];
+    broker.ctl(&policy);
+    stage.publish(&batch("acme", "b-1", 2)).await;
+    stage.publish_bytes("{").await;
+    until(async || broker.depth(&stage.vhost, "testmo.cases.dead") == 2).await;
+    broker.ctl(&["clear_policy", "-p", stage.vhost.as_str(), "soon"]);
+    stage.start_worker();
+    assert_eq!(stage.delivered("acme/b-1").await["data"]["revision"], 1);
+    assert_eq!(stage.event_of("").await["data"]["reason"], "not_json");
+    let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
+    assert_eq!(shelf[0].content.reason, Reason::NotJson);
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}

@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::settle::{acknowledge, end_held_back, give_back, message_of};
+use super::settle::{acknowledge, give_back, message_of, store};
 use super::undeliverable::shelve;
 use super::window::{Read, Window};
-use crate::amqp::{AckHandle, Delivery, Event, Intake};
+use crate::amqp::{Delivery, Event, Intake};
 use crate::guard::Task;
 use crate::store::StoreError;
 use crate::worker::admission::admit::{Admission, admit};
 use crate::worker::admission::quarantine::quarantine;
 use crate::worker::context::WorkerContext;
 use crate::worker::dispatch::{AckTarget, DispatcherCommand};
-use crate::worker::model::InboundMessage;
 use crate::worker::store_retry::patiently;
-use crate::worker::turns::Turn;
 use crate::worker::unit::unit;
 
 /// Takes batches from the queue until the intake is stopped.
@@ -68,12 +66,13 @@ async fn read_delivery(context: &WorkerContext, delivery: Delivery) -> Read<'_> 
     let hash = context.turns.hash_of(&message.body).await;
     if context.turns.suspects(hash.as_deref()) {
         return Read::store(async move {
+            let _turn = turn;
             let setting_apart = async {
                 patiently(|| quarantine(context, &message, None)).await?;
                 context.turns.settle(hash.as_deref()).await;
                 Ok(())
             };
-            store(context, &message, handle, turn, setting_apart).await;
+            store(context, Task::Intake, &message, handle, setting_apart).await;
         });
     }
     let admitting = async {
@@ -91,33 +90,13 @@ async fn read_delivery(context: &WorkerContext, delivery: Delivery) -> Read<'_> 
             drop(turn);
         }),
         Ok(Admission::Shelve(unready)) => Read::store(async move {
+            let _turn = turn;
             let shelving = patiently(|| unready.clone().shelve(context, &message));
-            store(context, &message, handle, turn, shelving).await;
+            store(context, Task::Intake, &message, handle, shelving).await;
         }),
-        Err(error) => Read::store(async move { store(context, &message, handle, turn, async { Err(error) }).await }),
-    }
-}
-
-/// Stores a message and acknowledges it. If its processing panics, or the store refuses a value of it, it is set apart;
-/// if the store fails, it goes back to the broker. The turn ends afterwards.
-async fn store(
-    context: &WorkerContext,
-    message: &InboundMessage,
-    handle: AckHandle,
-    _turn: Turn,
-    storing: impl Future<Output = Result<(), StoreError>>,
-) {
-    let stored = context.stop.unless_draining(unit(context, Task::Intake, message, storing)).await;
-    match stored.unwrap_or(Err(StoreError::Closed)) {
-        Ok(()) => acknowledge(handle).await,
-        Err(StoreError::Panicked(why) | StoreError::Data(why)) => {
-            let setting_apart = patiently(|| quarantine(context, message, Some(&why)));
-            let stored = context.stop.unless_draining(unit(context, Task::Intake, message, setting_apart)).await;
-            end_held_back(handle, stored.unwrap_or(Err(StoreError::Closed))).await;
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the store failed; a message is returned to the queue");
-            give_back(handle).await;
-        }
+        Err(error) => Read::store(async move {
+            let _turn = turn;
+            store(context, Task::Intake, &message, handle, async { Err(error) }).await;
+        }),
     }
 }

@@ -1,4 +1,4 @@
-//! Builds messages from deliveries, and acknowledges them or gives them back.
+//! Builds messages from deliveries, stores what becomes of them, and acknowledges them or gives them back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use crate::amqp::{AckHandle, Message};
 use crate::batch::raw_hash;
 use crate::guard::{Task, guarded_now};
 use crate::store::StoreError;
+use crate::worker::admission::quarantine::quarantine;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{InboundMessage, kept_headers};
-use crate::worker::store_retry::STORE_PAUSE;
-use crate::worker::unit::panicked;
+use crate::worker::store_retry::{STORE_PAUSE, patiently};
+use crate::worker::unit::{panicked, unit};
 
 /// Returns a delivered message; if a defect makes its headers unreadable, it goes on without them.
 pub(super) fn message_of(context: &WorkerContext, task: Task, mut message: Message) -> InboundMessage {
@@ -20,6 +21,30 @@ pub(super) fn message_of(context: &WorkerContext, task: Task, mut message: Messa
         BTreeMap::new()
     });
     InboundMessage::fresh(body, headers, published_at, context.store.now())
+}
+
+/// Stores a message and acknowledges it. If its processing panics, or the store refuses a value of it, it is set apart;
+/// if the store fails, it goes back to the broker.
+pub(super) async fn store(
+    context: &WorkerContext,
+    task: Task,
+    message: &InboundMessage,
+    handle: AckHandle,
+    storing: impl Future<Output = Result<(), StoreError>>,
+) {
+    let stored = context.stop.unless_draining(unit(context, task, message, storing)).await;
+    match stored.unwrap_or(Err(StoreError::Closed)) {
+        Ok(()) => acknowledge(handle).await,
+        Err(StoreError::Panicked(why) | StoreError::Data(why)) => {
+            let setting_apart = patiently(|| quarantine(context, message, Some(&why)));
+            let stored = context.stop.unless_draining(unit(context, task, message, setting_apart)).await;
+            end_held_back(handle, stored.unwrap_or(Err(StoreError::Closed))).await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the store failed; a message is returned to the queue");
+            give_back(handle).await;
+        }
+    }
 }
 
 /// Acknowledges a message that is on the shelf because its processing panicked. If even that failed, the message goes

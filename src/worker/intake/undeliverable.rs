@@ -1,22 +1,28 @@
 //! Empties the queues of messages that never become work onto the shelf.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::settle::{acknowledge, end_held_back, give_back, message_of};
+use super::settle::{acknowledge, end_held_back, give_back, message_of, store};
 use crate::amqp::{AckHandle, Delivery, Event, Intake, Message, UnreadableHeaders};
 use crate::batch::{Reason, hex};
 use crate::guard::Task;
 use crate::store::StoreError;
-use crate::store::shelf::RAW_HEADERS;
+use crate::store::shelf::{RAW_HEADERS, ShelvedUntil};
+use crate::worker::admission::admit::{Admission, admit};
 use crate::worker::admission::quarantine::quarantine;
 use crate::worker::admission::reject::{Rejection, reject, reject_undeliverable};
 use crate::worker::context::WorkerContext;
+use crate::worker::outcome::park::park;
 use crate::worker::store_retry::patiently;
 use crate::worker::turns::Turn;
 use crate::worker::unit::unit;
 
 /// What the broker gives as the reason where a message was delivered too often.
 const DELIVERY_LIMIT: &str = "delivery_limit";
+/// What the broker gives as the reason where nothing is wrong with a message: its time to live was over, or a policy limits
+/// the length of the queue.
+const TAKEN_OUT: [&str; 2] = ["expired", "maxlen"];
 
 /// A queue of messages that never become work: the task that empties it, and why messages come to it.
 type Undeliverable = (Task, &'static str);
@@ -43,11 +49,11 @@ pub(in crate::worker) async fn take_undeliverable(
             give_back(handle).await;
             continue;
         };
-        let may_be_work = task == Task::DeadQueue && message.first_death_reason.as_deref() == Some(DELIVERY_LIMIT);
-        if may_be_work && unreadable.is_none() {
-            try_alone(&context, task, message, handle).await;
-        } else {
-            shelve(&context, task, message, unreadable, detail, handle, &turn).await;
+        let may_be_work = task == Task::DeadQueue && unreadable.is_none();
+        match message.first_death_reason.as_deref().filter(|_| may_be_work) {
+            Some(DELIVERY_LIMIT) => try_alone(&context, task, message, handle).await,
+            Some(reason) if TAKEN_OUT.contains(&reason) => take_as_batch(&context, task, message, handle, &turn).await,
+            Some(_) | None => shelve(&context, task, message, unreadable, detail, handle, &turn).await,
         }
     }
 }
@@ -59,6 +65,28 @@ async fn try_alone(context: &WorkerContext, task: Task, message: Message, handle
     let setting_apart = patiently(|| quarantine(context, &message, None));
     let stored = context.stop.unless_draining(unit(context, task, &message, setting_apart)).await;
     end_held_back(handle, stored.unwrap_or(Err(StoreError::Closed))).await;
+}
+
+/// Takes a message for the batch that it is: once it is on the shelf, due at once, it is sent like any other.
+async fn take_as_batch(context: &WorkerContext, task: Task, message: Message, handle: AckHandle, turn: &Turn) {
+    let message = message_of(context, task, message);
+    let hash = context.turns.hash_of(&message.body).await;
+    let shelving = async {
+        if context.turns.suspects(hash.as_deref()) {
+            patiently(|| quarantine(context, &message, None)).await?;
+            context.turns.settle(hash.as_deref()).await;
+            return Ok(());
+        }
+        patiently(|| context.turns.take(turn, hash.as_deref())).await?;
+        match patiently(|| admit(context, &message)).await? {
+            Admission::Ready(batch) => {
+                park(context, &batch, Reason::NoRoom, None, ShelvedUntil::After(Duration::ZERO)).await
+            }
+            Admission::Finished => Ok(()),
+            Admission::Shelve(unready) => patiently(|| unready.clone().shelve(context, &message)).await,
+        }
+    };
+    store(context, task, &message, handle, shelving).await;
 }
 
 /// Shelves a message that never becomes work, and acknowledges it once it is stored.
