@@ -65,6 +65,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("retry", "give_up_min_retries") => number(retry.give_up_min_retries),
         ("shelf", "poll_interval") => time(shelf.poll_interval),
         ("shelf", "lease_duration") => time(shelf.lease_duration),
+        ("shelf", "unknown_tenant_for") => time(shelf.unknown_tenant_for),
         ("events", "unroutable_alert_after") => time(events.unroutable_alert_after),
         ("worker", "name") => text(&worker.name),
         ("worker", "drain_timeout") => time(worker.drain_timeout),

@@ -123,6 +123,7 @@ pub struct Retry {
 pub struct Shelf {
     pub poll_interval: Duration,
     pub lease_duration: Duration,
+    pub unknown_tenant_for: Duration,
 }
 
 /// `[worker]`
@@ -208,6 +209,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         shelf: Shelf {
             poll_interval: r.time("shelf.poll_interval", SOON..=HOUR),
             lease_duration: r.time("shelf.lease_duration", SECOND..=HOUR * 24),
+            unknown_tenant_for: r.time("shelf.unknown_tenant_for", HOUR..=HOUR * 24 * 365),
         },
         worker: Worker {
             name: r.text("worker.name"),

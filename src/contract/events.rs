@@ -64,9 +64,12 @@ pub const KINDS: [Kind; 10] = [
     Kind {
         name: "BatchDeferred",
         kind: event::DEFERRED,
-        when: "A batch is expected to wait for more than 5 minutes. Sent once for each batch and revision.",
+        when: "A batch is expected to wait for more than 5 minutes. Sent once for each batch and revision, and once more if \
+               the tenant still has no connection a day later.",
         schema: Envelope::<Deferred>::json_schema,
-        example: || Some(event::deferred(&record(), Reason::ServerError, None, Some(MOMENT + 1_800_000), MOMENT)),
+        example: || {
+            Some(event::deferred(&record().key, 1, Reason::ServerError, None, Some(MOMENT + 1_800_000), MOMENT))
+        },
     },
     Kind {
         name: "CaseDuplicated",

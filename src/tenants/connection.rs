@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::keyring::{KeyError, Keyring};
 use super::verify::Examined;
+use crate::batch::message::similar::similar;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::{Reason, TenantId};
 use crate::guard::lock;
@@ -17,6 +18,11 @@ use crate::testmo::{Access, AddressPolicy};
 
 /// How long a connection is remembered. A claim checks its version, so an outdated one does no harm.
 const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// How long it is remembered which tenants have a connection: it is asked for each tenant that has none.
+const CONNECTED_REMEMBERED: Duration = Duration::from_secs(10);
+/// Among so many tenants one that a message means is searched for.
+const MOST_CONNECTED: u32 = 10_000;
 
 /// A verified connection.
 #[derive(Debug)]
@@ -62,6 +68,9 @@ pub enum ResolveError {
     Store(#[from] StoreError),
 }
 
+/// The tenants that have a connection, and when they were read.
+type Connected = (Instant, Arc<Vec<TenantId>>);
+
 /// The tenants' connections.
 #[derive(Clone, Debug)]
 pub struct Tenants {
@@ -69,12 +78,13 @@ pub struct Tenants {
     keyring: Keyring,
     policy: AddressPolicy,
     remembered: Arc<Mutex<HashMap<TenantId, (Instant, Resolution)>>>,
+    connected: Arc<Mutex<Option<Connected>>>,
 }
 
 impl Tenants {
     /// Returns the connections in a store, whose keys are encrypted with `keyring`.
     pub fn new(store: Arc<dyn Storage>, keyring: Keyring, policy: AddressPolicy) -> Self {
-        Self { store, keyring, policy, remembered: Arc::default() }
+        Self { store, keyring, policy, remembered: Arc::default(), connected: Arc::default() }
     }
 
     /// Reads the connection of a tenant, if one may be used.
@@ -86,13 +96,28 @@ impl Tenants {
             return Ok(resolution);
         }
         let resolution = match self.store.connection(tenant).await? {
-            None => Resolution::NotReady { reason: Reason::UnknownTenant, detail: None, version: None },
+            None => {
+                let known = self.connected().await?;
+                let meant = similar(tenant, &known).map(|meant| format!("Did you mean `{meant}`?"));
+                Resolution::NotReady { reason: Reason::UnknownTenant, detail: meant, version: None }
+            }
             Some(row) => self.resolution_of(row),
         };
         let mut remembered = lock(&self.remembered);
         remembered.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
         remembered.insert(tenant.clone(), (Instant::now(), resolution.clone()));
         Ok(resolution)
+    }
+
+    /// Returns the tenants that have a connection.
+    async fn connected(&self) -> Result<Arc<Vec<TenantId>>, StoreError> {
+        let remembered = lock(&self.connected).clone();
+        if let Some((_, tenants)) = remembered.filter(|(at, _)| at.elapsed() < CONNECTED_REMEMBERED) {
+            return Ok(tenants);
+        }
+        let tenants = Arc::new(self.store.connected_tenants(MOST_CONNECTED).await?);
+        *lock(&self.connected) = Some((Instant::now(), tenants.clone()));
+        Ok(tenants)
     }
 
     /// Forgets what is remembered of a tenant, because it has changed.

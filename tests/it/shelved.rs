@@ -5,3 +5,4 @@ mod connections;
 mod messages;
 mod refusals;
 mod retries;
+mod unknown;

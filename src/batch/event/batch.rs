@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::batch::BatchKey;
 use crate::batch::event::bounded::{cut_left_out, cut_said};
 use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, MOMENT, PARTIALLY_DELIVERED, Why, event, event_id};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
@@ -118,7 +119,8 @@ pub struct Refused {
     pub said: Vec<FieldRefusal>,
 }
 
-/// The event data of a batch that is expected to wait for more than 5 minutes; published once for each revision.
+/// The event data of a batch that is expected to wait for more than 5 minutes; published once for each revision, and once
+/// more if the tenant still has no connection a day later.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Deferred {
     /// The tenant that the batch belongs to.
@@ -209,22 +211,39 @@ fn end_of(state: BatchState) -> Option<(&'static str, Outcome)> {
 /// Returns the event of a batch that waits for long; the id is the same for every delay of one revision.
 /// `expected_until` and `now` are in milliseconds since 1970-01-01 UTC.
 pub fn deferred(
-    record: &BatchRecord,
+    batch: &BatchKey,
+    revision: u32,
     reason: Reason,
     detail: Option<&str>,
     expected_until: Option<i64>,
     now: i64,
 ) -> Event {
-    let (tenant, batch) = (&record.key.tenant, &record.key.batch);
+    deferral((batch, revision), &[], Why::new(reason, detail), expected_until, now)
+}
+
+/// Returns the event of a batch that still waits a day later; the id is the same however often that is reported.
+pub fn still_deferred(batch: &BatchKey, revision: u32, reason: Reason, detail: Option<&str>, now: i64) -> Event {
+    deferral((batch, revision), &["again"], Why::new(reason, detail), None, now)
+}
+
+/// Returns the event of a delay; `which` tells it from other delays of the revision.
+fn deferral(
+    (batch, revision): (&BatchKey, u32),
+    which: &[&str],
+    why: Why,
+    expected_until: Option<i64>,
+    now: i64,
+) -> Event {
+    let BatchKey { tenant, batch } = batch;
     let until = expected_until.and_then(|at| Timestamp::from_millisecond(at).ok());
     let data = Deferred {
         tenant_id: tenant.to_string(),
         batch_id: batch.to_string(),
-        revision: record.revision,
-        why: Why::new(reason, detail),
+        revision,
+        why,
         expected_until: until.map(|at| at.to_string()),
     };
-    let id = event_id(&[tenant.as_str(), batch.as_str(), &record.revision.to_string(), DEFERRED]);
+    let id = event_id(&[&[tenant.as_str(), batch.as_str(), &revision.to_string(), DEFERRED], which].concat());
     event(id, DEFERRED, Some(tenant), Some(batch), data, now)
 }
 
@@ -331,13 +350,18 @@ mod tests {
     #[test]
     fn a_batch_is_deferred_once_in_each_revision() {
         let record = partial();
-        let at = |record, reason, now| deferred(record, reason, None, Some(3_600_000), now);
+        let at = |record: &BatchRecord, reason, now| {
+            deferred(&record.key, record.revision, reason, None, Some(3_600_000), now)
+        };
         let first = at(&record, Reason::KeyRefused, 0);
         assert_eq!(at(&record, Reason::Throttled, 9).id, first.id);
         assert_ne!(at(&BatchRecord { revision: 2, ..partial() }, Reason::KeyRefused, 0).id, first.id);
         let body: Value = serde_json::from_str(&first.body).unwrap();
         assert_eq!(body["data"]["expected_until"], "1970-01-01T01:00:00Z");
-        assert_eq!(body["data"]["reason"], "key_refused");
+        assert_eq!((&body["data"]["reason"], &body["data"]["revision"]), (&"key_refused".into(), &1.into()));
+        let again = |now| still_deferred(&record.key, 1, Reason::KeyRefused, None, now).id;
+        assert_eq!(again(9), again(99));
+        assert_ne!(again(9), first.id);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use self::batch::{
     CaseInput, CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, deferred, link, of_settlement,
-    settlement_id,
+    settlement_id, still_deferred,
 };
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
 pub use self::message::{MessageInput, MessageInvalid, of_message};

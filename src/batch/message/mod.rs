@@ -8,6 +8,7 @@ pub(in crate::batch) mod identity;
 mod json;
 pub mod lint;
 mod reader;
+pub mod similar;
 pub(in crate::batch) mod text;
 
 use schemars::JsonSchema;

@@ -41,6 +41,30 @@ pub fn patience(tries: u32, parks: u32, failing: Duration, limits: &PatienceLimi
     }
 }
 
+/// How long a batch waits for its tenant to get a connection until that is reported again.
+const REMINDER: Duration = Duration::from_secs(24 * 3_600);
+
+/// What follows for a batch whose tenant has no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownTenant {
+    /// It waits.
+    Wait,
+    /// It waits, and this is reported again.
+    Remind,
+    /// It has failed, until the tenant gets a connection after all.
+    GiveUp,
+}
+
+/// Decides what follows for a batch whose tenant has had no connection since it arrived `waited` ago, and which is given up
+/// after `limit`.
+pub fn unknown_tenant(waited: Duration, limit: Duration) -> UnknownTenant {
+    match waited {
+        waited if waited >= limit => UnknownTenant::GiveUp,
+        waited if waited >= REMINDER => UnknownTenant::Remind,
+        _ => UnknownTenant::Wait,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +91,14 @@ mod tests {
         ] {
             assert_eq!(patience(tries, parks, failing, &LIMITS), expected);
         }
+    }
+
+    #[test]
+    fn a_batch_of_an_unknown_tenant_waits_is_reported_again_after_a_day_and_is_given_up() {
+        let after =
+            |hours: u64| unknown_tenant(Duration::from_secs(hours * 3_600), Duration::from_secs(14 * 24 * 3_600));
+        assert_eq!([0, 23].map(after), [UnknownTenant::Wait; 2]);
+        assert_eq!([24, 14 * 24 - 1].map(after), [UnknownTenant::Remind; 2]);
+        assert_eq!([14 * 24, 9_999].map(after), [UnknownTenant::GiveUp; 2]);
     }
 }

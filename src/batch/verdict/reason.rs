@@ -88,7 +88,7 @@ reasons! {
     /// Nobody has registered the tenant.
     UnknownTenant "unknown_tenant" Connection:
         "No Testmo connection is registered for this tenant.",
-        "Enter the tenant's Testmo connection (base URL, API key, project and folder); the batch is then sent automatically.";
+        "If the detail names the tenant that is meant, correct the generator's tenant_id, publish the batch again, and discard this one. Otherwise enter the tenant's Testmo connection (base URL, API key, project and folder); the batch is then sent automatically.";
     /// The connection has never been verified.
     Unverified "unverified" Connection:
         "The tenant's Testmo connection has not been verified since it was changed.",

@@ -229,7 +229,7 @@ mod tests {
 
     fn history() -> History {
         let record = partial();
-        let waits = deferred(&record, Reason::ServerError, None, None, NOW);
+        let waits = deferred(&record.key, record.revision, Reason::ServerError, None, None, NOW);
         let input = EventInput {
             source: &Source::default(),
             cases: &[],

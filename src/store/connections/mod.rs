@@ -35,6 +35,12 @@ pub trait ConnectionStore: Send + Sync {
     /// When the store does not answer.
     async fn keys_expiring_by(&self, day: &str) -> Result<Vec<(TenantId, String)>, StoreError>;
 
+    /// Returns the tenants that have a connection, at most so many of them.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn connected_tenants(&self, most: u32) -> Result<Vec<TenantId>, StoreError>;
+
     /// Counts connections, by the day on which their keys expire and whether they are verified.
     ///
     /// # Errors
@@ -101,6 +107,15 @@ impl ConnectionStore for Store {
         let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(day.into())]).await?;
         let key = |row: &AnyRow| Ok((row.parsed("tenant_id")?, row.text("expires_on")?));
         let in_row = |row| key(row).map_err(|error: StoreError| error.in_row("connections", || key_of(row)));
+        self.unreadable.skip(rows.iter().map(in_row))
+    }
+
+    async fn connected_tenants(&self, most: u32) -> Result<Vec<TenantId>, StoreError> {
+        let mut conn = self.reading().await?;
+        let sql = "SELECT tenant_id FROM connections ORDER BY tenant_id LIMIT $1";
+        let rows = sql::fetch(&mut conn, sql, vec![Bound::Int(i64::from(most))]).await?;
+        let tenant = |row: &AnyRow| row.parsed("tenant_id");
+        let in_row = |row| tenant(row).map_err(|error: StoreError| error.in_row("connections", || key_of(row)));
         self.unreadable.skip(rows.iter().map(in_row))
     }
 

@@ -26,6 +26,9 @@ fn free() -> String {
 
 /// What waits for a time that has come.
 const ITS_TIME_CAME: &str = "shelf.waits_for = 'time' AND shelf.due_at <= $1";
+/// What has waited for long for a tenant to get a connection: the worker has to notify, or give the batch up.
+const UNKNOWN_FOR_LONG: &str =
+    "shelf.reason = 'unknown_tenant' AND shelf.waits_for = 'connection' AND shelf.due_at <= $1";
 /// What waits for the connection `c` and has not failed with its present version: a range of an index each.
 const NEWLY_VERIFIED: [&str; 4] = [
     "shelf.connection IS NULL",
@@ -239,6 +242,7 @@ pub(in crate::store) fn tenants_statement() -> String {
          SELECT p.tenant, c.origin, \
          CASE WHEN c.removing_until > $1 THEN 0 \
          WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {free} AND {ITS_TIME_CAME}) \
+         OR EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND {UNKNOWN_FOR_LONG} AND {free}) \
          THEN 1 WHEN c.verified_version = c.version AND ({verified}) THEN 1 ELSE 0 END AS is_due, \
          CASE WHEN EXISTS (SELECT 1 FROM shelf WHERE shelf.tenant_id = p.tenant AND state = 'parked' \
          AND reason IN ('no_room', 'throttled', 'paused') AND failing_since IS NULL) THEN 1 ELSE 0 END AS is_shed, \
@@ -274,7 +278,9 @@ pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     });
     format!(
         "WITH considered AS MATERIALIZED (SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {free} \
-         AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{verified}), \
+         AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{verified} \
+         UNION ALL SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {UNKNOWN_FOR_LONG} AND {free} \
+         ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS unknown), \
          due AS MATERIALIZED (SELECT id AS due_id, {GOES_LAST} AS due_last, arrived_at AS due_since, LENGTH(body) AS bytes \
          FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
          AND NOT {IS_REMOVED} ORDER BY {GOES_LAST}, arrived_at, id LIMIT $5 {skip_taken}), \

@@ -8,6 +8,8 @@ use super::super::{StoreError, accounts, removal};
 use super::{Action, OperatorAction, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
 
+/// What is shelved because its tenant has no connection is due again so late, if the tenant gets none before.
+const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
 /// What is shelved over a pause that is over comes back so soon.
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
@@ -22,6 +24,9 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
     let (state, waits_for, due_at) = match shelving.until {
         ShelvedUntil::After(wait) => {
             (ShelfState::Parked, "time", now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+        }
+        ShelvedUntil::Connection if shelving.reason == Reason::UnknownTenant => {
+            (ShelfState::Parked, "connection", now.saturating_add(UNKNOWN_TENANT_AGAIN_MS))
         }
         ShelvedUntil::Connection => (ShelfState::Parked, "connection", now),
         ShelvedUntil::Person => (ShelfState::Dead, "person", now),

@@ -82,7 +82,7 @@ pub(in crate::worker) async fn admit(
             Ok(Admission::Ready(Box::new(run_blocking_if_large(bytes, render).await)))
         }
         Resolution::NotReady { reason, detail, version } => {
-            await_connection(context, &decoded, message, (reason, detail), version).await
+            await_connection(context, decoded, message, (reason, detail), version).await
         }
     }
 }
@@ -102,20 +102,19 @@ async fn resolve(context: &WorkerContext, decoded: &Batch) -> Result<Resolution,
 /// Has a batch wait whose connection is not ready, unless the batch is finished already.
 async fn await_connection(
     context: &WorkerContext,
-    decoded: &Batch,
+    batch: Batch,
     message: &InboundMessage,
     (reason, detail): (Reason, Option<String>),
     version: Option<String>,
 ) -> Result<Admission, StoreError> {
-    let fingerprint = fingerprint(decoded);
-    let (reason, detail) = match resend_if_finished(context, &decoded.key, &fingerprint, message).await {
-        Ok(true) => return Ok(Admission::Finished),
-        Ok(false) => (reason, detail),
-        Err(StoreError::Unreadable(row)) => (Reason::StoreRowUnreadable, Some(name_of_row(&row))),
+    let fingerprint = fingerprint(&batch);
+    let (reason, detail, revision) = match resend_if_finished(context, &batch.key, &fingerprint, message).await {
+        Ok(None) => return Ok(Admission::Finished),
+        Ok(Some(revision)) => (reason, detail, revision),
+        Err(StoreError::Unreadable(row)) => (Reason::StoreRowUnreadable, Some(name_of_row(&row)), 1),
         Err(error) => return Err(error),
     };
-    let (key, cases) = (decoded.key.clone(), decoded.case_keys());
-    let awaiting = Awaiting { key, fingerprint, cases, reason, detail, version };
+    let awaiting = Awaiting { batch, fingerprint, reason, detail, version, revision };
     Ok(Admission::Shelve(Box::new(Unready::Awaits(awaiting))))
 }
 

@@ -1,9 +1,13 @@
-//! Shelves batches whose connection is not ready.
+//! Shelves batches whose connection is not ready, and gives those up whose tenant gets none.
 
-use crate::batch::ledger::BatchRecord;
-use crate::batch::{BatchKey, Reason};
+use std::time::Duration;
+
+use crate::batch::event::{self, CaseInput, EventInput};
+use crate::batch::ledger::{BatchRecord, BatchState};
+use crate::batch::verdict::patience::{UnknownTenant, unknown_tenant};
+use crate::batch::{Batch, Reason};
 use crate::store::StoreError;
-use crate::store::ledger::Commit;
+use crate::store::ledger::{Commit, RecordUpdate};
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
@@ -13,31 +17,85 @@ use crate::worker::outcome::park::{count_shelved, deferral, shelving_of, unreada
 /// A batch whose connection is not ready.
 #[derive(Clone)]
 pub(in crate::worker) struct Awaiting {
-    pub(in crate::worker) key: BatchKey,
+    pub(in crate::worker) batch: Batch,
     pub(in crate::worker) fingerprint: String,
-    /// The keys of its cases.
-    pub(in crate::worker) cases: Vec<String>,
     pub(in crate::worker) reason: Reason,
     pub(in crate::worker) detail: Option<String>,
     /// The version of the connection, if there is one.
     pub(in crate::worker) version: Option<String>,
+    /// The number of the outcome that the batch waits for.
+    pub(in crate::worker) revision: u32,
 }
 
 impl Awaiting {
-    /// Shelves the batch until the connection changes.
+    /// Shelves the batch until the connection changes, or gives it up.
     pub(super) async fn shelve(self, context: &WorkerContext, message: &InboundMessage) -> Result<(), StoreError> {
-        let Self { key, fingerprint, cases, reason, detail, version } = self;
+        let waited = u64::try_from(context.store.now() - message.arrived_at).unwrap_or(0);
+        let next = if self.reason == Reason::UnknownTenant {
+            unknown_tenant(Duration::from_millis(waited), context.config.shelf.unknown_tenant_for)
+        } else {
+            UnknownTenant::Wait
+        };
+        match next {
+            UnknownTenant::GiveUp if self.give_up(context, message).await? => Ok(()),
+            UnknownTenant::GiveUp | UnknownTenant::Wait => self.park(context, message, false).await,
+            UnknownTenant::Remind => self.park(context, message, true).await,
+        }
+    }
+
+    async fn park(self, context: &WorkerContext, message: &InboundMessage, again: bool) -> Result<(), StoreError> {
+        let (record, identity) = (self.record(), self.identity());
+        let Self { reason, detail, version, .. } = self;
         // A row does not become readable by a new connection.
         let is_unreadable = reason == Reason::StoreRowUnreadable;
         let until =
             if is_unreadable { ShelvedUntil::After(unreadable_row_wait(context)) } else { ShelvedUntil::Connection };
-        let record = BatchRecord::fresh(key.clone(), fingerprint.clone(), cases);
-        let events = deferral(context, &record, reason, detail.as_deref(), until);
-        let identity = ShelfIdentity::Batch(key, fingerprint);
+        let mut events = deferral(context, (&record.key, record.revision), reason, detail.as_deref(), until);
+        let now = context.clock.now();
+        events
+            .extend(again.then(|| event::still_deferred(&record.key, record.revision, reason, detail.as_deref(), now)));
         let row = Shelving { connection: version, detail, ..shelving_of(message, identity, reason, until) };
         let unshelve = message.nameless_row();
         commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
         count_shelved(context, reason, "parked");
         Ok(())
+    }
+
+    /// Finishes the batch as failed, if nothing of it was ever sent, and returns whether it is. It stays on the shelf, and
+    /// is replayed once its tenant has a connection.
+    async fn give_up(&self, context: &WorkerContext, message: &InboundMessage) -> Result<bool, StoreError> {
+        let mut record = self.record();
+        if context.store.batch_at(&record.key).await?.0.is_some() {
+            return Ok(false);
+        }
+        record.settle(BatchState::Failed, context.store.now());
+        let cases = CaseInput::of(&self.batch);
+        let (reason, detail) = (Some(self.reason), self.detail.as_deref());
+        let input = EventInput { source: &self.batch.source, cases: &cases, now: context.clock.now(), reason, detail };
+        let events = event::of_settlement(&record, &input).into_iter().collect();
+        let row = shelving_of(message, self.identity(), self.reason, ShelvedUntil::Person);
+        let change = Commit {
+            batch: Some(RecordUpdate { record, from_epoch: 0 }),
+            shelve: Some(Shelving { detail: self.detail.clone(), ..row }),
+            unshelve: message.nameless_row(),
+            events,
+            ..Commit::default()
+        };
+        let is_done = commit(context, change).await?.is_done();
+        if is_done {
+            tracing::warn!(batch = %self.batch.key, reason = %self.reason, "batch given up");
+            count_shelved(context, self.reason, BatchState::Failed.name());
+        }
+        Ok(is_done)
+    }
+
+    fn record(&self) -> BatchRecord {
+        let cases = self.batch.case_keys();
+        let fresh = BatchRecord::fresh(self.batch.key.clone(), self.fingerprint.clone(), cases);
+        BatchRecord { revision: self.revision, ..fresh }
+    }
+
+    fn identity(&self) -> ShelfIdentity {
+        ShelfIdentity::Batch(self.batch.key.clone(), self.fingerprint.clone())
     }
 }

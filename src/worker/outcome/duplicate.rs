@@ -8,19 +8,20 @@ use crate::store::ledger::Commit;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 
-/// Reports the outcome of a batch again if the batch is finished, and returns whether it is: a copy of it has nothing
-/// to wait for.
+/// Reports the outcome of a batch again if the batch is finished: a copy of it has nothing to wait for. Otherwise returns
+/// the number of the outcome that is still to come.
 pub(in crate::worker) async fn resend_if_finished(
     context: &WorkerContext,
     key: &BatchKey,
     fingerprint: &str,
     message: &InboundMessage,
-) -> Result<bool, StoreError> {
+) -> Result<Option<u32>, StoreError> {
     let (stored, _) = context.store.batch_at(key).await?;
     let is_finished = |record: &BatchRecord| record.state != BatchState::Open && record.fingerprint == fingerprint;
-    match stored.map(|stored| stored.record).filter(is_finished) {
-        Some(record) => resend_outcome(context, &record, message).await.map(|()| true),
-        None => Ok(false),
+    match stored.map(|stored| stored.record) {
+        Some(record) if is_finished(&record) => resend_outcome(context, &record, message).await.map(|()| None),
+        Some(record) if record.fingerprint == fingerprint => Ok(Some(record.revision)),
+        Some(_) | None => Ok(Some(1)),
     }
 }
 

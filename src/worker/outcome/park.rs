@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::batch::Reason;
 use crate::batch::event::{self, Event};
-use crate::batch::ledger::BatchRecord;
+use crate::batch::{BatchKey, Reason};
 use crate::store::ledger::Commit;
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::store::{StoreError, UnreadableRow};
@@ -44,10 +43,14 @@ pub(in crate::worker) async fn park_expecting(
     let (key, fingerprint) = (&batch.key.batch, &batch.key.fingerprint);
     // Where the record cannot be read, it cannot be asked either.
     let may_be_finished = batch.stored_epoch == 0 && reason != Reason::StoreRowUnreadable;
-    if may_be_finished && patiently(|| resend_if_finished(context, key, fingerprint, &batch.message)).await? {
-        return Ok(());
+    let mut revision = batch.record.revision;
+    if may_be_finished {
+        match patiently(|| resend_if_finished(context, key, fingerprint, &batch.message)).await? {
+            None => return Ok(()),
+            Some(stored) => revision = stored,
+        }
     }
-    let events = deferral(context, &batch.record, reason, detail.as_deref(), expected);
+    let events = deferral(context, (key, revision), reason, detail.as_deref(), expected);
     let mut row = Shelving { detail, ..shelving(batch, reason, until) };
     if let (Reason::Throttled, ShelvedUntil::After(pause)) = (reason, until) {
         let mut message = batch.message.clone();
@@ -85,7 +88,7 @@ pub(in crate::worker) fn name_of_row(row: &UnreadableRow) -> String {
 /// Returns the event of a batch that waits for long. Its id stays the same however often the batch waits.
 pub(in crate::worker) fn deferral(
     context: &WorkerContext,
-    record: &BatchRecord,
+    (batch, revision): (&BatchKey, u32),
     reason: Reason,
     detail: Option<&str>,
     until: ShelvedUntil,
@@ -97,7 +100,7 @@ pub(in crate::worker) fn deferral(
         ShelvedUntil::Connection => None,
         ShelvedUntil::Person => return Vec::new(),
     };
-    vec![event::deferred(record, reason, detail, expected, now)]
+    vec![event::deferred(batch, revision, reason, detail, expected, now)]
 }
 
 /// Counts something that was put on the shelf; `settlement` is `parked` or `dead`.

@@ -10,7 +10,7 @@ use testmo_courier::store::shelf::{
 };
 
 use crate::Subject;
-use crate::values::{HOUR, connection, fresh, shelving, tenant, works};
+use crate::values::{HOUR, START, connection, fresh, shelving, tenant, works};
 
 cases! {
     ($) shelf_cases in shelf:
@@ -25,6 +25,7 @@ cases! {
     an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all,
     a_dead_batch_stays_dead_when_a_copy_of_it_is_parked,
     the_oldest_batch_is_known_for_each_reason_and_since_when_testmo_fails_for_one,
+    what_waits_for_a_tenant_to_get_a_connection_is_due_once_a_day_until_then,
 }
 
 async fn tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for(f: &dyn Subject) {
@@ -288,4 +289,34 @@ async fn the_oldest_batch_is_known_for_each_reason_and_since_when_testmo_fails_f
     ];
     let ages = f.store().shelf_ages().await.unwrap();
     assert_eq!((ages.oldest, ages.failing_since), (expected.to_vec(), Some(30)));
+}
+
+async fn what_waits_for_a_tenant_to_get_a_connection_is_due_once_a_day_until_then(f: &dyn Subject) {
+    const DAY: i64 = 86_400_000;
+    let park = async || {
+        let waits = shelving("b", ShelvedUntil::Connection);
+        let shelve = Some(Shelving { reason: Reason::UnknownTenant, connection: None, ..waits });
+        f.store().commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    };
+    let taken = async || {
+        let is_due = f.store().due_tenants(9).await.unwrap()[0].is_due;
+        let leased = f.store().lease_due("w", HOUR, &[(tenant(), 9)], usize::MAX).await.unwrap();
+        assert_eq!(is_due, leased.len() == 1);
+        is_due
+    };
+    park().await;
+    assert!(!taken().await);
+    for day in 1..=2 {
+        f.set_time(START + day * DAY - 1).await;
+        assert!(!taken().await, "day {day}");
+        f.set_time(START + day * DAY).await;
+        assert!(taken().await, "day {day}");
+        park().await;
+        assert!(!taken().await, "day {day}");
+    }
+    assert_eq!(f.store().connected_tenants(9).await.unwrap(), []);
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    assert!(taken().await);
+    assert_eq!(f.store().connected_tenants(9).await.unwrap(), [tenant()]);
+    assert_eq!(f.store().connected_tenants(0).await.unwrap(), []);
 }

@@ -3,6 +3,7 @@
 mod error;
 mod input;
 mod key;
+mod release;
 
 use jiff::civil::Date;
 use secrecy::SecretString;
@@ -11,10 +12,11 @@ pub use self::error::{KeyNeeded, Part, SetError};
 pub use self::input::{ConnectionInput, Expiry, clean_key};
 use self::input::{Target, target};
 use self::key::{KeyChoice, KeyInUse};
+use self::release::release;
 use super::super::context::AppContext;
 use super::super::time::day_of;
-use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
+use crate::batch::TenantId;
 use crate::store::connections::{ConnectionRow, Verification};
 use crate::store::{ConnectionStore, Store, StoreHealth};
 use crate::tenants::{Candidate, Entered, Examined};
@@ -148,7 +150,9 @@ impl Prepared {
         let candidate = Candidate { access: &key.access, target, mapping, paused_with: None };
         let examined = tenants.examine(&client, candidate).await?;
         let written = if save {
-            self.store(context, &key, &examined).await?
+            let written = self.store(context, &key, &examined).await?;
+            release(context, &self.tenant).await?;
+            written
         } else {
             self.row(context, self.stored.as_ref(), &key, &examined)?
         };

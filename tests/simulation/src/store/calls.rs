@@ -294,6 +294,10 @@ impl ConnectionStore for StoreOf {
         self.ask("keys_expiring_by", move |tables, _| tables.keys_expiring_by(&day)).await
     }
 
+    async fn connected_tenants(&self, most: u32) -> Result<Vec<TenantId>, StoreError> {
+        self.ask("connected_tenants", move |tables, _| tables.connected_tenants(most)).await
+    }
+
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError> {
         self.ask("connection_counts", |tables, _| tables.connection_counts()).await
     }

@@ -29,6 +29,10 @@ impl Tables {
         keys.collect()
     }
 
+    pub(crate) fn connected_tenants(&self, most: u32) -> Vec<TenantId> {
+        self.connections.keys().take(usize::try_from(most).unwrap_or(usize::MAX)).cloned().collect()
+    }
+
     pub(crate) fn connection_counts(&self) -> Vec<ConnectionCount> {
         let mut counts = BTreeMap::new();
         for ConnectionEntry { row, .. } in self.connections.values() {

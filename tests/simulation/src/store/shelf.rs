@@ -13,6 +13,8 @@ use testmo_courier::store::shelf::{
 use super::tables::{ShelfRow, Tables, after, tenant_of};
 use crate::mutation::Mutation;
 
+/// What is shelved because its tenant has no connection is due again so late.
+const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
 /// What is shelved over a pause that is over comes back so soon.
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
@@ -20,6 +22,9 @@ impl Tables {
     pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) {
         let (state, due_at) = match shelving.until {
             ShelvedUntil::After(wait) => (ShelfState::Parked, after(now, wait)),
+            ShelvedUntil::Connection if shelving.reason == Reason::UnknownTenant => {
+                (ShelfState::Parked, now + UNKNOWN_TENANT_AGAIN_MS)
+            }
             ShelvedUntil::Connection => (ShelfState::Parked, now),
             ShelvedUntil::Person => (ShelfState::Dead, now),
         };
@@ -100,7 +105,10 @@ impl Tables {
     fn is_due(&self, row: &ShelfRow, now: i64) -> bool {
         let due = match row.content.until {
             ShelvedUntil::After(_) => row.due_at <= now,
-            ShelvedUntil::Connection => self.is_mended(row),
+            ShelvedUntil::Connection => {
+                let is_unknown = row.content.reason == Reason::UnknownTenant && row.due_at <= now;
+                is_unknown || self.is_mended(row)
+            }
             ShelvedUntil::Person => false,
         };
         let removing = self.removing_until(tenant_of(&row.content.identity), now).is_some();

@@ -44,6 +44,8 @@ impl Both {
         let mut read = Vec::new();
         let expiring = self.real.keys_expiring_by("2027-06-30").await.expect("read");
         read.push((shown(&expiring), shown(&self.memory.keys_expiring_by("2027-06-30"))));
+        let connected = self.real.connected_tenants(2).await.expect("read");
+        read.push((shown(&connected), shown(&self.memory.connected_tenants(2))));
         let counts = self.real.connection_counts().await.expect("read");
         read.push((shown(&counts), shown(&self.memory.connection_counts())));
         let (wait, now) = (self.wait(), self.clock.now());

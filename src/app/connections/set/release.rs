@@ -1,0 +1,26 @@
+//! Has the batches of a tenant tried again that were given up because the tenant had no connection.
+
+use super::super::super::context::AppContext;
+use super::super::super::replay;
+use crate::batch::{Reason, TenantId};
+use crate::store::StoreError;
+use crate::store::shelf::{ShelfFilter, ShelfState};
+
+/// How many batches are planned at once: there may be very many.
+const AT_ONCE: usize = 500;
+
+/// Replays what failed for want of a connection. Where this is cut off, `tenants set` again does the rest.
+pub(super) async fn release(context: &AppContext, tenant: &TenantId) -> Result<(), StoreError> {
+    let filter = ShelfFilter {
+        tenant: Some(tenant.clone()),
+        reason: Some(Reason::UnknownTenant),
+        state: Some(ShelfState::Dead),
+        ..ShelfFilter::default()
+    };
+    let ids = context.store.shelf_ids(&filter).await?;
+    for ids in ids.chunks(AT_ONCE) {
+        let plan = replay::plan(&context.store, ids, context.config.amqp.max_message_bytes).await?;
+        plan.carry_out(&context.store).await?;
+    }
+    Ok(())
+}
