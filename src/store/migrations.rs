@@ -27,9 +27,9 @@ const SQLITE: [Step; 17] = [
     (12, "instances", include_str!("migrations/sqlite/12_instances.sql")),
     (13, "growth_indexes", include_str!("migrations/sqlite/13_growth_indexes.sql")),
     (14, "suspects_in_turn", include_str!("migrations/sqlite/14_suspects_in_turn.sql")),
-    (16, "tried_connections", include_str!("migrations/sqlite/16_tried_connections.sql")),
-    (17, "waits_in_view", include_str!("migrations/sqlite/17_waits_in_view.sql")),
-    (18, "unknown_tenants", include_str!("migrations/sqlite/18_unknown_tenants.sql")),
+    (15, "tried_connections", include_str!("migrations/sqlite/15_tried_connections.sql")),
+    (16, "waits_in_view", include_str!("migrations/sqlite/16_waits_in_view.sql")),
+    (17, "unknown_tenants", include_str!("migrations/sqlite/17_unknown_tenants.sql")),
 ];
 
 const POSTGRES: [Step; 16] = [
@@ -46,9 +46,9 @@ const POSTGRES: [Step; 16] = [
     (12, "instances", include_str!("migrations/postgres/12_instances.sql")),
     (13, "growth_indexes", include_str!("migrations/postgres/13_growth_indexes.sql")),
     (14, "suspects_in_turn", include_str!("migrations/postgres/14_suspects_in_turn.sql")),
-    (16, "tried_connections", include_str!("migrations/postgres/16_tried_connections.sql")),
-    (17, "waits_in_view", include_str!("migrations/postgres/17_waits_in_view.sql")),
-    (18, "unknown_tenants", include_str!("migrations/postgres/18_unknown_tenants.sql")),
+    (15, "tried_connections", include_str!("migrations/postgres/15_tried_connections.sql")),
+    (16, "waits_in_view", include_str!("migrations/postgres/16_waits_in_view.sql")),
+    (17, "unknown_tenants", include_str!("migrations/postgres/17_unknown_tenants.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

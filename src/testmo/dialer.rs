@@ -212,6 +212,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_unknown_name_is_the_hosts_or_the_proxys_and_a_failed_look_up_is_nobodys() {
+        assert_eq!(resolve_trouble(ResolveError::Unknown, None), ApiError::UnknownHost);
+        let proxy = Proxy::of("http://proxy:3128").expect("a proxy");
+        let of_proxy = resolve_trouble(ResolveError::Unknown, Some(&proxy));
+        assert!(matches!(&of_proxy, ApiError::Unreachable(text) if text.contains("check testmo.proxy")), "{of_proxy}");
+        let unasked = resolve_trouble(ResolveError::NoAnswer("Try again".into()), None);
+        assert!(matches!(unasked, ApiError::Unreachable(_)), "{unasked}");
+    }
+
     #[tokio::test]
     async fn the_next_address_is_tried_when_one_fails() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

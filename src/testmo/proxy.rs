@@ -117,16 +117,15 @@ mod tests {
     async fn asked(answer: &'static str) -> (Result<(), ApiError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let serving = tokio::spawn(async move {
+        let serving = async move {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let read = read_head(&mut stream).await.expect("a request");
             stream.write_all(answer.as_bytes()).await.expect("an answer");
             String::from_utf8(read).expect("text")
-        });
+        };
         let proxy = Proxy::of(&format!("http://u:p@127.0.0.1:{port}")).expect("a proxy");
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
-        let end = proxy.open_tunnel(&mut stream, "acme.testmo.net", 443).await;
-        (end, serving.await.expect("a request"))
+        tokio::join!(proxy.open_tunnel(&mut stream, "acme.testmo.net", 443), serving)
     }
 
     #[tokio::test]

@@ -88,12 +88,6 @@ pub(crate) fn unclear(trouble: &ApiError, class: &str) {
 }
 
 #[tokio::test]
-async fn a_host_name_that_cannot_be_one_is_clear() {
-    let trouble = push_to(&format!("https://{}.testmo.net", "x".repeat(64))).await.unwrap_err();
-    clear(&trouble, "unknown_host");
-}
-
-#[tokio::test]
 async fn a_host_name_that_leads_to_a_private_address_is_not_dialled() {
     let trouble = push_to("https://localhost").await.unwrap_err();
     clear(&trouble, "address_refused");

@@ -330,6 +330,10 @@ impl ConnectionStore for Storeless {
         Ok(self.connections.get(tenant).cloned())
     }
 
+    async fn connected_tenants(&self, _: u32) -> Result<Vec<TenantId>, StoreError> {
+        Ok(self.connections.keys().cloned().collect())
+    }
+
     async fn keys_expiring_by(&self, _: &str) -> Result<Vec<(TenantId, String)>, StoreError> {
         Ok(Vec::new())
     }
