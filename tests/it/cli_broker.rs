@@ -59,7 +59,7 @@ async fn publishing_waits_for_the_outcome_of_every_batch() {
     let broken = file(&stage, "broken.json", "{");
     let (code, said) = run(&stage, &["publish", "--wait", "--raw", &other, &conflict, &broken]).await;
     assert_eq!(code, Some(1), "{said}");
-    for part in ["delivered   globex/b-2", "failed      acme/b-1  batch_conflict", "not_json", "→ "] {
+    for part in ["delivered   globex/b-2", "invalid     acme/b-1  batch_conflict", "not_json", "→ "] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
