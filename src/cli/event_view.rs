@@ -115,13 +115,13 @@ mod tests {
             "cause": "Testmo refused the case.", "remedy": "Mend the case.",
             "cases": [
                 {"position": 1, "external_id": "TC-1", "outcome": "adopted", "link": link},
-                {"position": 2, "name": "Pay", "outcome": "refused", "reason": "case_refused", "remedy": "Mend it.",
+                {"position": 2, "name": "Pay", "outcome": "refused", "reason": "case_refused", "remedy": "Fix it.",
                  "said": [{"field": "tags", "message": "invalid\u{1b}[2J"}]},
             ],
         }));
         let failed = shown(json!({
             "tenant_id": null, "batch_id": null, "outcome": "invalid", "message_hash": "0123456789abcdef",
-            "reason": "invalid_message", "cause": "The message breaks the contract.", "remedy": "Mend it.",
+            "reason": "invalid_message", "cause": "The message breaks the contract.", "remedy": "Fix it.",
             "faults": [{"pointer": "/cases/0/name", "case": 1, "what": "is missing", "remedy": "every message needs it"}],
         }));
         insta::assert_snapshot!([delivered, partial, failed].join("\n"));

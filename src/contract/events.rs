@@ -64,7 +64,7 @@ pub const KINDS: [Kind; 10] = [
     Kind {
         name: "BatchDeferred",
         kind: event::DEFERRED,
-        when: "A batch is expected to wait for more than 5 minutes. Sent once for each batch and revision, and once more if \
+        when: "A batch is expected to wait for more than 5 minutes. Sent once for each batch and revision, and again if \
                the tenant still has no connection a day later.",
         schema: Envelope::<Deferred>::json_schema,
         example: || {
