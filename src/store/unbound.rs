@@ -187,9 +187,9 @@ impl UnboundStore for Store {
         let (mut conn, now) = self.reading_at().await?;
         let waiting = "SELECT 1 FROM outbox WHERE sent_at IS NULL AND aside_at IS NOT NULL";
         let sql = format!(
-            "SELECT (SELECT COUNT(*) FROM ({waiting} LIMIT {MOST_COUNTED}) AS a) AS events, \
-             (SELECT COUNT(*) FROM ({waiting} AND aside_at <= $1 LIMIT {MOST_COUNTED}) AS b) AS old_events, \
-             (SELECT COUNT(*) FROM (SELECT 1 FROM unbound_keys WHERE unbound_since <= $2 LIMIT {MOST_COUNTED}) AS c) \
+            "SELECT (SELECT COUNT(*) FROM ({waiting} LIMIT {MOST_COUNTED}) AS aside) AS events, \
+             (SELECT COUNT(*) FROM ({waiting} AND aside_at <= $1 LIMIT {MOST_COUNTED}) AS long_aside) AS old_events, \
+             (SELECT COUNT(*) FROM (SELECT 1 FROM unbound_keys WHERE unbound_since <= $2 LIMIT {MOST_COUNTED}) AS keys) \
              AS old_keys"
         );
         let bounds = vec![Bound::Int(before(now, old_events)), Bound::Int(before(now, old_keys))];

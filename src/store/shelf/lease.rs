@@ -266,23 +266,23 @@ pub(in crate::store) fn shed_statement(dialect: Dialect) -> String {
 
 /// The statement that leases up to `$5` rows of tenant `$4` at `$1` until `$2` to `$3`, and none after those whose bodies
 /// have `$6` bytes. However much a tenant has on the shelf, only rows that are due are read, and bodies only of those that
-/// are leased.
+/// are leased; the cross join has SQLite look each row up by its id, and not read everything that is parked.
 pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     let free = free();
     let verified = NEWLY_VERIFIED.map(|range| {
         format!(
-            " UNION ALL SELECT id FROM (SELECT shelf.id AS id FROM connections c JOIN shelf ON shelf.tenant_id = c.tenant_id \
+            " UNION SELECT id FROM (SELECT shelf.id AS id FROM connections c JOIN shelf ON shelf.tenant_id = c.tenant_id \
              WHERE c.tenant_id = $4 AND c.verified_version = c.version AND shelf.waits_for = 'connection' AND {range} \
              AND {free} ORDER BY shelf.connection, shelf.shelved_at LIMIT {MOST_CONSIDERED}) AS verified"
         )
     });
     format!(
-        "WITH considered AS MATERIALIZED (SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {free} \
+        "WITH considered AS MATERIALIZED (SELECT id AS considered_id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {free} \
          AND {ITS_TIME_CAME} ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS timed{verified} \
-         UNION ALL SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {UNKNOWN_FOR_LONG} AND {free} \
+         UNION SELECT id FROM (SELECT id FROM shelf WHERE tenant_id = $4 AND {UNKNOWN_FOR_LONG} AND {free} \
          ORDER BY due_at LIMIT {MOST_CONSIDERED}) AS unknown), \
          due AS MATERIALIZED (SELECT id AS due_id, {GOES_LAST} AS due_last, arrived_at AS due_since, LENGTH(body) AS bytes \
-         FROM shelf WHERE id IN (SELECT id FROM considered) AND {free} \
+         FROM considered CROSS JOIN shelf WHERE id = considered_id AND {free} \
          AND NOT {IS_REMOVED} ORDER BY {GOES_LAST}, arrived_at, id LIMIT $5 {skip_taken}), \
          fitting AS (SELECT due_id, SUM(bytes) OVER (ORDER BY due_last, due_since, due_id) - bytes AS before FROM due) \
          UPDATE shelf SET lease_until = $2, holder = $3, generation = generation + 1 \

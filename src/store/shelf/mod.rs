@@ -25,6 +25,8 @@ pub use self::model::{
     Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity,
     ShelfState, Shelved, ShelvedUntil, Shelving,
 };
+#[cfg(test)]
+pub(super) use self::row::removal_statement;
 pub(super) use self::row::{handle, hold, put, remove, remove_parked};
 
 /// What a worker takes from the shelf.

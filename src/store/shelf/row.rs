@@ -90,14 +90,18 @@ pub(in crate::store) async fn remove_parked(
         return Ok(());
     }
     let rows: Vec<Value> = identities.iter().map(|identity| json!({"identity": text_of(identity)})).collect();
-    let dialect = Dialect::of(conn);
-    let sql = format!(
-        "DELETE FROM shelf WHERE id IN (SELECT s.id FROM shelf s JOIN {} ON s.identity = r.identity \
-         WHERE s.state = 'parked' {})",
+    sql::execute(conn, removal_statement(Dialect::of(conn)), vec![Bound::from(rows.as_slice())]).await.map(drop)
+}
+
+/// The statement of [`remove_parked`]. Each row is looked up by its identity: the cross join keeps SQLite, and the
+/// expression PostgreSQL, from reading everything that is parked instead.
+pub(in crate::store) fn removal_statement(dialect: Dialect) -> String {
+    format!(
+        "DELETE FROM shelf WHERE id IN (SELECT s.id FROM {} CROSS JOIN shelf s WHERE s.identity = r.identity \
+         AND s.state || '' = 'parked' {})",
         dialect.rows(&[("identity", Kind::Text)]),
         dialect.skip_taken()
-    );
-    sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await.map(drop)
+    )
 }
 
 /// Takes something off the shelf, unless it was put there again since.

@@ -121,6 +121,7 @@ impl<T: Serialize> From<&[T]> for Bound {
 }
 
 fn query(sql: String, parameters: Vec<Bound>) -> sqlx::query::Query<'static, Any, AnyArguments> {
+    tracing::trace!(sql, "a statement");
     let query = sqlx::query(AssertSqlSafe(sql));
     parameters.into_iter().fold(query, |query, parameter| match parameter {
         Bound::Text(text) => query.bind(without_nul(text)),

@@ -7,7 +7,7 @@ use crate::batch::BatchId;
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
     COUNTS, LEASE_SUSPECT, OLDEST, Order, ShelfId, ShelfState, ShelfTotal, failing_statement, lease_statement,
-    page_statement, shed_statement, tenants_statement, totals_statement,
+    page_statement, removal_statement, shed_statement, tenants_statement, totals_statement,
 };
 
 /// Tests that run on an SQLite file and on a PostgreSQL database.
@@ -118,6 +118,9 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (prune::examine_events(dialect), place(), "outbox_by_age"),
     ];
     statements.push((shed_statement(dialect), vec![int(100)], "shelf_skimmed"));
+    let identities = text(r#"[{"identity":"acme/b7/1:f"}]"#);
+    let by_identity = if dialect.is_shared() { "shelf_identity_key" } else { "(identity=?)" };
+    statements.push((removal_statement(dialect), vec![identities], by_identity));
     statements.push((COUNTS.to_owned(), vec![], "shelf_by_state"));
     statements.push((OLDEST.to_owned(), vec![], "shelf_oldest"));
     let group = vec![int(9), text("acme"), text("key_refused")];
@@ -296,7 +299,7 @@ async fn an_unknown_outcome_keeps_only_batches_of_its_own_account(f: SqlStore) {
     assert_eq!(pruned(61).await, 1, "after twice the retention the tag is enough");
     assert_eq!(pruned(9_999).await, 0, "without a tag there is no end, and an unknown outcome stays");
     for (batch, cases) in [("a", 0), ("b", 1), ("c", 0), ("unclear tagged", 1), ("unclear untagged", 1)] {
-        let sql = format!("SELECT cases FROM batches WHERE batch_id = '{batch}'");
+        let sql = format!("SELECT cases FROM batches WHERE tenant_id = 'acme' AND batch_id = '{batch}'");
         let rows = sql::fetch(&mut f.store.reading().await.unwrap(), sql, vec![]).await.unwrap();
         assert_eq!(rows[0].text("cases").unwrap().matches("waiting").count(), cases, "{batch}");
     }

@@ -16,6 +16,7 @@ macro_rules! on_both {
 
 mod batches;
 mod opening;
+mod plans;
 #[allow(dead_code, reason = "these tests harm no server")]
 #[path = "../../../it/support/postgres.rs"]
 mod postgres;

@@ -6,6 +6,7 @@ use testmo_courier::config;
 use testmo_courier::store::Store;
 use tokio::sync::Mutex;
 
+use super::plans::Plans;
 use super::postgres::Postgres;
 use super::values::START;
 
@@ -16,16 +17,19 @@ pub(crate) struct SqlStore {
     pub(crate) clock: Clock,
     /// Sets the clock of a server.
     setter: Option<Mutex<AnyConnection>>,
+    /// Checks the statements on a file before the file is removed.
+    _plans: Option<Plans>,
     _folder: Option<tempfile::TempDir>,
 }
 
 /// Returns a store in a file.
 pub(crate) async fn sqlite() -> SqlStore {
     let folder = tempfile::tempdir().unwrap();
-    let config = config_of(&format!("sqlite:{}", folder.path().join("a b.db").display()));
+    let url = format!("sqlite:{}", folder.path().join("a b.db").display());
+    let (config, plans) = (config_of(&url), Plans::of(url));
     let clock = Clock::standing_at(START);
     let store = Store::open(&config, true, clock.clone()).await.unwrap();
-    SqlStore { store, config, clock, setter: None, _folder: Some(folder) }
+    SqlStore { store, config, clock, setter: None, _plans: Some(plans), _folder: Some(folder) }
 }
 
 /// Returns a store on a server. The worker's own clock is far behind the server's, which must not matter.
@@ -45,7 +49,7 @@ pub(crate) async fn postgres() -> SqlStore {
     .await;
     let (config, clock) = (config_of(&url), Clock::standing_at(7));
     let store = Store::open(&config, true, clock.clone()).await.unwrap();
-    SqlStore { store, config, clock, setter: Some(Mutex::new(setter)), _folder: None }
+    SqlStore { store, config, clock, setter: Some(Mutex::new(setter)), _plans: None, _folder: None }
 }
 
 impl SqlStore {
