@@ -179,3 +179,104 @@ impl ActiveBatch {
         }
     }
 }
+
+#[cfg(test)]
+pub(in crate::worker) mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::batch::message::decode::decode;
+    use crate::config::{Sources, load};
+    use crate::testmo::{Access, AddressPolicy};
+
+    /// Returns a batch of acme with this many cases, with what differs from a fresh message.
+    pub(in crate::worker) fn batch_of(cases: usize, differs: impl FnOnce(&mut InboundMessage)) -> ActiveBatch {
+        let cases: Vec<_> = (1..=cases).map(|n| json!({"name": format!("case {n}"), "steps": []})).collect();
+        let body = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+            "generated_at": "2026-11-23T09:30:00Z", "cases": cases})
+        .to_string();
+        let policy = AddressPolicy::new(&load(&Sources::default()).unwrap().testmo);
+        let connection = Connection {
+            tenant: "acme".parse().unwrap(),
+            version: "v1".into(),
+            epoch: 1,
+            access: Access { origin: policy.check("https://acme.testmo.net").unwrap(), key: "k".into() },
+            project: 1,
+            folder: 7,
+            mapping: render::mapping::Mapping::default(),
+        };
+        let batch = decode(body.as_bytes()).unwrap();
+        let mut message = InboundMessage::fresh(Arc::new(body.into_bytes()), BTreeMap::new(), None, 5);
+        differs(&mut message);
+        ActiveBatch::new(&batch, message, Arc::new(connection))
+    }
+
+    #[test]
+    fn only_a_batch_that_may_harm_others_is_kept_apart_from_them() {
+        let version = |batch: &ActiveBatch| batch.ticket().version.to_string();
+        let is_apart = |batch: &ActiveBatch| version(batch) != "v1";
+        assert!(!is_apart(&batch_of(1, |_| {})));
+        assert!(is_apart(&batch_of(1, |message| message.suspect = true)));
+        assert!(is_apart(&batch_of(1, |message| message.blamed = Some((3, "v1".into())))));
+        assert!(!is_apart(&batch_of(1, |message| message.blamed = Some((3, "v0".into())))), "another connection");
+        let mut panicked = batch_of(1, |_| {});
+        panicked.panics = 1;
+        assert!(is_apart(&panicked));
+        assert!(version(&panicked).contains("acme/b-1"), "by a version of its own");
+    }
+
+    #[test]
+    fn a_batch_that_was_tried_before_waits_among_those_that_are_tried_again() {
+        let class = |batch: &ActiveBatch| batch.ticket().class;
+        assert_eq!(class(&batch_of(1, |_| {})), QueueClass::First);
+        assert_eq!(class(&batch_of(1, |message| message.again = true)), QueueClass::Again);
+        assert_eq!(class(&batch_of(1, |message| message.failing_since = Some(0))), QueueClass::Again);
+        for change in [|batch: &mut ActiveBatch| batch.tries = 1, |batch: &mut ActiveBatch| batch.panics = 1] {
+            let mut batch = batch_of(1, |_| {});
+            change(&mut batch);
+            assert_eq!(class(&batch), QueueClass::Again);
+        }
+    }
+
+    #[test]
+    fn a_ticket_has_the_size_of_each_open_case_and_the_memory_of_all() {
+        let mut batch = batch_of(2, |_| {});
+        let (rendered, body) = (&batch.cases, batch.message.body.len());
+        let memory =
+            rendered.iter().map(|case| case.entry.len() + case.name.len() + case.key.len()).sum::<usize>() + body;
+        let ticket = batch.ticket();
+        assert_eq!((ticket.bytes, ticket.arrived_at, ticket.in_window), (memory, 5, true));
+        assert_eq!(ticket.work, Work::Cases(batch.cases.iter().map(|case| size_in_push(7, case)).collect()));
+        batch.folder = None;
+        assert_eq!(batch.ticket().work, Work::Alone, "its folder has to be found");
+        batch.folder = Some(7);
+        batch.record.created(&[(0, 1), (1, 2)]);
+        assert_eq!(batch.ticket().work, Work::Alone, "it is finished");
+    }
+
+    #[test]
+    fn a_batch_is_blamed_on_its_present_connection_only() {
+        let blamed = |version: &str| batch_of(1, |message| message.blamed = Some((42, version.into()))).blamed_at();
+        assert_eq!((blamed("v1"), blamed("v0")), (Some(42), None));
+    }
+
+    #[test]
+    fn a_batch_that_starts_over_knows_nothing_of_what_was_done() {
+        let mut batch = batch_of(2, |_| {});
+        batch.record.created(&[(0, 1)]);
+        (batch.stored_epoch, batch.candidates, batch.refused_alone) = (3, vec![9], vec![1]);
+        batch.unclear.ended_at = Some(Instant::now());
+        batch.start_over();
+        let fresh = batch_of(2, |_| {});
+        assert_eq!((batch.record, batch.stored_epoch), (fresh.record, 0));
+        assert_eq!((batch.unclear, batch.candidates, batch.refused_alone), (UnclearPush::default(), vec![], vec![]));
+    }
+
+    #[test]
+    fn the_batch_tag_is_sent_unless_the_tenant_switched_it_off() {
+        let batch = batch_of(1, |_| {});
+        assert_eq!(batch.batch_tag(), Some(batch_tag(&batch.key.batch)));
+    }
+}

@@ -8,6 +8,8 @@ mod trial;
 mod trouble;
 mod unclear;
 
+#[cfg(test)]
+pub(super) use self::active_batch::tests::batch_of;
 pub(super) use self::active_batch::{ActiveBatch, WorkKey};
 pub(super) use self::backlog::{Backlog, Backlogs};
 pub(super) use self::inbound::{InboundMessage, kept_headers};
