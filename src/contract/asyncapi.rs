@@ -4,8 +4,8 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::events::{KINDS, Kind};
-use super::formats;
 use super::message::{BatchMessage, batch_example};
+use super::portable;
 use crate::batch::event::CONTENT_TYPE;
 
 /// The version of the AsyncAPI binding for AMQP 0-9-1.
@@ -123,7 +123,9 @@ fn schemas() -> Map<String, Value> {
     schemas.extend(writing.take_definitions(true));
     // Envelopes refer to data types, whose names differ from the envelopes' by this suffix.
     schemas.extend(kinds.into_iter().map(|(name, schema)| (format!("{name}Event"), schema)));
-    schemas.values_mut().for_each(formats::keep_standard);
+    schemas.values_mut().for_each(portable::keep_standard_formats);
+    schemas.values_mut().for_each(portable::name_types);
+    portable::name_definitions(&mut schemas);
     schemas
 }
 

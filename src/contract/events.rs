@@ -13,7 +13,7 @@ use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
 use crate::batch::message::Source;
 use crate::batch::render::left_out::LeftOut;
 use crate::batch::{Reason, TenantId, verdict::answer::FieldRefusal};
-use crate::contract::formats;
+use crate::contract::portable;
 
 /// The time of the examples: 2026-11-23T09:30:04Z, in milliseconds since 1970-01-01 UTC.
 const MOMENT: i64 = 1_795_426_204_000;
@@ -134,7 +134,7 @@ impl Kind {
     }
 }
 
-/// Returns the JSON Schema (2020-12) of all events.
+/// Returns the JSON Schema of all events.
 pub fn events_schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     // Some data types have the name of their type of event, hence the suffix.
@@ -145,14 +145,16 @@ pub fn events_schema() -> Value {
     let mut definitions = generator.take_definitions(true);
     definitions.extend(kinds);
     definitions.insert("LaterEvent".into(), later_event());
+    portable::name_definitions(&mut definitions);
     let mut schema = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": portable::DIALECTS,
         "title": "Events of testmo-courier",
         "description": "CloudEvents 1.0 in structured JSON. Members may be added; ignore unknown ones.",
         "oneOf": one_of,
         "$defs": definitions,
     });
-    formats::remove_all(&mut schema);
+    portable::remove_formats(&mut schema);
+    portable::name_types(&mut schema);
     schema
 }
 

@@ -6,25 +6,30 @@
 
 mod asyncapi;
 mod events;
-mod formats;
 mod message;
+mod portable;
 
 use schemars::generate::SchemaSettings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::asyncapi::asyncapi;
 pub use self::events::{KINDS, Kind, events_schema};
 pub use self::message::{BatchCase, BatchMessage, BatchSource, BatchStep, batch_example};
 
-/// Returns the JSON Schema (2020-12) of the message that generators publish.
+/// Returns the JSON Schema of the message that generators publish.
 pub fn batch_schema() -> Value {
     let mut schema: Value =
         SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<BatchMessage>().into();
-    formats::remove_all(&mut schema);
+    portable::remove_formats(&mut schema);
+    portable::name_types(&mut schema);
+    if let Some(definitions) = schema["$defs"].as_object_mut() {
+        portable::name_definitions(definitions);
+    }
     // The parts that introduce the schema come first, for people.
-    let mut first: Value =
-        ["$schema", "title", "description"].map(|key| (key, schema[key].clone())).into_iter().collect();
-    if let (Value::Object(first), Value::Object(rest)) = (&mut first, schema) {
+    let mut first =
+        json!({"$comment": portable::DIALECTS, "title": schema["title"], "description": schema["description"]});
+    if let (Value::Object(first), Value::Object(mut rest)) = (&mut first, schema) {
+        rest.shift_remove("$schema");
         first.extend(rest);
     }
     first

@@ -166,3 +166,13 @@ fn the_batch_in_the_readme_has_no_fault() {
     let output = lint.wait_with_output().expect("its output");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+#[test]
+fn the_event_in_the_readme_is_as_its_schema_says() {
+    let readme = page("README.md");
+    let event = readme.split("```json\n").find(|block| block.contains("\"specversion\"")).expect("an event");
+    let event: serde_json::Value = serde_json::from_str(event.split("```").next().expect("its end")).expect("JSON");
+    let schema = jsonschema::validator_for(&testmo_courier::contract::events_schema()).expect("the schema is one");
+    schema.validate(&event).unwrap_or_else(|error| panic!("{error} at {}", error.instance_path()));
+    assert_eq!(event["type"], testmo_courier::batch::event::DELIVERED);
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use jsonschema::Draft;
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::message::lint::lint;
@@ -135,6 +136,59 @@ fn the_schemas_name_no_format_that_a_strict_validator_refuses() {
     let mut found = Vec::new();
     values_of("format", &asyncapi(), &mut found);
     assert!(found.iter().all(|format| ["date-time", "date"].contains(&format.as_str())), "{found:?}");
+}
+
+/// Returns every object in the schemas of a document.
+fn objects<'a>(value: &'a Value, found: &mut Vec<&'a serde_json::Map<String, Value>>) {
+    match value {
+        Value::Object(members) => {
+            found.push(members);
+            members.values().for_each(|member| objects(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| objects(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_schemas_name_no_draft_and_mean_the_same_in_each() {
+    let batch = serde_json::to_value(batch_example()).expect("JSON");
+    let mut two_ways = batch.clone();
+    two_ways["cases"][0]["gherkin"] = json!("Scenario: both");
+    let mut two_folders = batch.clone();
+    two_folders["folder_id"] = json!(7);
+    for draft in [Draft::Draft7, Draft::Draft201909, Draft::Draft202012] {
+        let of = |schema: Value| {
+            assert!(schema.get("$schema").is_none(), "Ajv and others refuse a draft that is not their own");
+            jsonschema::options().with_draft(draft).build(&schema).expect("the schema is one")
+        };
+        let (batches, events) = (of(batch_schema()), of(events_schema()));
+        batches.validate(&batch).unwrap_or_else(|e| panic!("{draft:?}: {e}"));
+        assert!(!batches.is_valid(&two_ways) && !batches.is_valid(&two_folders), "{draft:?}");
+        for kind in KINDS {
+            events.validate(&kind.example()).unwrap_or_else(|e| panic!("{draft:?}, {}: {e}", kind.name));
+        }
+    }
+}
+
+#[test]
+fn code_generators_find_a_type_for_every_value_and_a_name_for_every_type() {
+    for document in [batch_schema(), events_schema(), asyncapi()["components"]["schemas"].take()] {
+        let mut found = Vec::new();
+        objects(&document, &mut found);
+        for members in found {
+            let is_typed = members.contains_key("type");
+            assert!(is_typed || !members.contains_key("const") && !members.contains_key("enum"), "{members:?}");
+            let words = members.get("oneOf").and_then(Value::as_array).is_some_and(|of| of[0].get("const").is_some());
+            assert!(!words, "a choice of words is an enum: {members:?}");
+            let without = members.get("not").is_some_and(|not| not.get("required").is_some());
+            assert!(!without, "some generators make nothing of an object that has a `not`: {members:?}");
+        }
+        let definitions = document.get("$defs").unwrap_or(&document).as_object().expect("definitions");
+        for (name, definition) in definitions.iter().filter(|(_, definition)| definition.is_object()) {
+            assert!(definition["title"].is_string(), "{name}");
+        }
+    }
 }
 
 #[test]
