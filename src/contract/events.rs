@@ -220,6 +220,7 @@ fn broken() -> Option<Event> {
         properties: &properties,
         reason: Reason::InvalidMessage,
         faults: &faults,
+        detail: None,
         now: MOMENT,
     }))
 }

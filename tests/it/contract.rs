@@ -69,6 +69,7 @@ fn is_handled(name: &str, message: &[u8]) {
         properties: &Default::default(),
         reason: Reason::InvalidMessage,
         faults: broken.faults(),
+        detail: None,
         now: 0,
     });
     assert!(body.len() < 300_000, "{name}: {} bytes", body.len());

@@ -60,6 +60,8 @@ pub struct MessageInput<'a> {
     pub reason: Reason,
     /// Its faults.
     pub faults: &'a [Fault],
+    /// What is wrong with a message that has no faults, such as how large it is, or where it was published to.
+    pub detail: Option<&'a str>,
     /// The time of the event, in milliseconds since 1970-01-01 UTC.
     pub now: i64,
 }
@@ -67,7 +69,7 @@ pub struct MessageInput<'a> {
 /// Returns the event of a message that never became work. Its id depends on the bytes, the properties that it names, and
 /// the reason, so that each publisher of equal bytes gets an event with its own properties.
 pub fn of_message(input: &MessageInput<'_>) -> Event {
-    let MessageInput { tenant, batch, raw_hash, properties, reason, faults, now } = *input;
+    let MessageInput { tenant, batch, raw_hash, properties, reason, faults, detail, now } = *input;
     let property = |name: &str| properties.get(name).cloned();
     let data = MessageInvalid {
         tenant_id: tenant.map(ToString::to_string),
@@ -79,7 +81,7 @@ pub fn of_message(input: &MessageInput<'_>) -> Event {
         message_hash: raw_hash.into(),
         message_hash_algorithm: ALGORITHM,
         faults: faults.to_vec(),
-        why: Why::new(reason, None),
+        why: Why::new(reason, detail),
     };
     // As JSON, a property has no line break, by which the parts of an id are separated.
     let named = json_of(&(&data.message_id, &data.correlation_id, &data.app_id));
@@ -98,8 +100,8 @@ mod tests {
     }
 
     fn broken(tenant: Option<&TenantId>, properties: &BTreeMap<String, String>) -> Event {
-        let (batch, raw_hash, reason, faults, now) = (None, "0123", Reason::InvalidMessage, &[], 0);
-        of_message(&MessageInput { tenant, batch, raw_hash, properties, reason, faults, now })
+        let (batch, raw_hash, reason, faults, detail, now) = (None, "0123", Reason::InvalidMessage, &[], None, 0);
+        of_message(&MessageInput { tenant, batch, raw_hash, properties, reason, faults, detail, now })
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(in crate::worker) async fn reject(
         properties: &message.headers,
         reason,
         faults: &faults,
+        // The detail of a message with faults lists the same faults.
+        detail: Some(detail.as_str()).filter(|_| faults.is_empty()),
         now: context.clock.now(),
     });
     let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));

@@ -41,6 +41,13 @@ pub(in crate::worker) async fn take_undeliverable(
         let Event::Delivery(delivery) = event else { continue };
         let Delivery { mut message, handle, .. } = *delivery;
         let mut detail = format!("{why}: published to exchange `{}` as `{}`", message.exchange, message.routing_key);
+        if task == Task::UnroutedQueue {
+            let amqp = &context.config.amqp;
+            detail += &format!(
+                "; batches go to `{}`, with a routing key that matches `{}`",
+                amqp.cases_exchange, amqp.cases_binding_key
+            );
+        }
         let unreadable = message.unreadable.take();
         if let Some(unreadable) = &unreadable {
             detail = format!("{}; {detail}", unreadable.detail);
