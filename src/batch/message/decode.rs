@@ -97,7 +97,8 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
     ]);
     let version = r.required("schema_version", |r| match r.value().as_number().and_then(whole) {
         Some(SCHEMA_VERSION) => Some(()),
-        Some(_) | None => r.fault("is not a schema version this worker reads", "send 1"),
+        None if r.value().as_text().is_some() => r.fault("is a text", "send the number 1, without quotes"),
+        Some(_) | None => r.fault("is not a schema version this worker reads", "send the number 1"),
     });
     let batch_id = r.required("batch_id", |r| {
         let text = r.text()?;
@@ -177,7 +178,10 @@ fn fault_repeated_keys(r: &mut Reader<'_>) {
         if let Some(first) = seen.get(&id) {
             r.at_index(index, |r| {
                 r.at("external_id", |r| -> Option<()> {
-                    r.fault(format_args!("is already used by /cases/{first}"), "give each case of a batch its own id")
+                    r.fault(
+                        format_args!("is already used by case #{}", first + 1),
+                        "give each case of a batch its own id",
+                    )
                 })
             });
         } else {
@@ -355,6 +359,18 @@ mod tests {
             value[&at[1..]] = wrong.clone();
             assert_eq!(pointers(&value), [pointer], "{at} = {wrong}");
         }
+    }
+
+    #[test]
+    fn a_fault_says_what_to_write_in_its_place() {
+        let said = |at: &str, wrong: Value| {
+            let mut value = minimal();
+            value[at] = wrong;
+            decode_value(&value).unwrap_err().detail()
+        };
+        assert_eq!(said("schema_version", json!("1")), "/schema_version is a text: send the number 1, without quotes");
+        let twice = said("cases", json!([{"name": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]));
+        assert!(twice.contains("(case #2) is already used by case #1"), "{twice}");
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub(super) fn parse<'m>(bytes: &'m [u8], faults: &mut Faults) -> Result<Json<'m>
     }
     let mut json = serde_json::Deserializer::from_str(text);
     let value = Node { place: &Place::Root, faults }.deserialize(&mut json);
-    value.and_then(|value| json.end().map(|()| value)).map_err(|error| not_json(&words(&error)))
+    let is_empty = || text.chars().all(char::is_whitespace);
+    value.and_then(|value| json.end().map(|()| value)).map_err(|error| not_valid(&error, is_empty()))
 }
 
 fn not_json(what: &str) -> Fault {
@@ -90,16 +91,63 @@ fn not_json(what: &str) -> Fault {
     Fault::at(String::new(), what.into(), remedy.into())
 }
 
-/// Returns the parser's words for a syntax error, which are constant; its other messages could quote the input, which
-/// may contain anything.
-fn words(error: &serde_json::Error) -> String {
-    match error.classify() {
-        Category::Syntax | Category::Eof => format!("is not valid JSON: {error}"),
-        Category::Data | Category::Io => {
-            format!("is not valid JSON: at line {} column {}", error.line(), error.column())
+/// Returns the fault of a syntax error in words of its own: the parser's are not for people, and some could quote the
+/// input, which may contain anything.
+fn not_valid(error: &serde_json::Error, is_empty: bool) -> Fault {
+    let (line, column) = (error.line(), error.column());
+    let said = error.to_string();
+    let known = SYNTAX.iter().find(|(begin, ..)| said.starts_with(begin));
+    let (what, remedy) = match (error.classify(), known) {
+        _ if is_empty => ("it is empty", "publish one JSON object"),
+        (Category::Syntax | Category::Eof, Some((_, what, remedy))) => (*what, *remedy),
+        (Category::Syntax | Category::Eof | Category::Data | Category::Io, _) => {
+            ("something is not as in JSON", "have a JSON library write the message")
         }
-    }
+    };
+    let what = format!("is not valid JSON: {what} (line {line}, column {column})");
+    Fault::at(String::new(), what, remedy.into())
 }
+
+/// The beginnings of the parser's messages with what is wrong, and what to do.
+const SYNTAX: [(&str, &str, &str); 17] = [
+    ("EOF while", "it ends before the object is closed", "publish the whole object; it was probably cut off"),
+    ("trailing characters", "something follows the first value", "publish one JSON object with nothing after it"),
+    ("trailing comma", "a comma is followed by a closing bracket", "remove the comma"),
+    ("key must be a string", "a key is not in double quotes", "write every key in double quotes, such as \"name\""),
+    ("expected value", NO_VALUE, A_VALUE),
+    ("expected ident", NO_VALUE, A_VALUE),
+    ("expected `:`", "a colon is missing after a key", "write a colon between key and value"),
+    (
+        "expected `,` or `]`",
+        "a list has neither a comma nor its end here",
+        "write a comma between values, and ] at the end",
+    ),
+    (
+        "expected `,` or `}`",
+        "an object has neither a comma nor its end here",
+        "write a comma between entries, and } at the end",
+    ),
+    (
+        "control character",
+        "a text contains a line break, a tab or another control character",
+        "escape it, such as \\n for a line break",
+    ),
+    ("invalid escape", NO_ESCAPE, AN_ESCAPE),
+    ("invalid unicode", NO_ESCAPE, AN_ESCAPE),
+    ("lone leading", NO_ESCAPE, AN_ESCAPE),
+    ("unexpected end of hex", NO_ESCAPE, AN_ESCAPE),
+    (
+        "invalid number",
+        "a number is not written as in JSON",
+        "write numbers such as 12 or -1.5, without a leading zero or plus",
+    ),
+    ("number out of range", "a number is too large", "send a smaller number"),
+    ("recursion limit", "lists and objects are nested more than 127 levels deep", "nest them less deeply"),
+];
+const NO_VALUE: &str = "a value is missing, or is not a value of JSON";
+const A_VALUE: &str = "write a text in double quotes, a number, true, false, null, a list or an object";
+const NO_ESCAPE: &str = "a backslash in a text begins no escape of JSON";
+const AN_ESCAPE: &str = "write a backslash as two, and an emoji as it is or as both of its \\u escapes";
 
 /// A value that is being read, and its place in the document.
 struct Node<'p, 'f> {
@@ -243,13 +291,47 @@ mod tests {
     #[test]
     fn what_is_not_json_is_told_in_words_that_help() {
         for (bytes, what) in [
-            (&b"{\"a\":1} x"[..], "is not valid JSON: trailing characters at line 1 column 9"),
-            (b"{", "is not valid JSON: EOF while parsing an object at line 1 column 1"),
+            (&b"{\"a\":1} x"[..], "is not valid JSON: something follows the first value (line 1, column 9)"),
+            (b"{", "is not valid JSON: it ends before the object is closed (line 1, column 1)"),
             (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
             (b"\xff\xfe{\0}\0", "is encoded as UTF-16"),
             (b"{\"a\":\"\xff\"}", "is not UTF-8 from byte 7 on"),
         ] {
             assert_eq!(parse(bytes, &mut Faults::naming(9)).unwrap_err().what, what);
+        }
+    }
+
+    #[test]
+    fn every_error_of_syntax_is_told_with_a_remedy_of_its_own() {
+        let deep = "[".repeat(200);
+        let texts = [
+            ("", "is empty"),
+            (" \n", "is empty"),
+            ("{\"a\":\"b", "it ends"),
+            ("{\"a\":1,}", "a comma is followed"),
+            ("[1,]", "a comma is followed"),
+            ("{'a':1}", "a key is not in double quotes"),
+            ("{a:1}", "a key is not in double quotes"),
+            ("{\"a\":NaN}", "a value is missing"),
+            ("{\"a\":'b'}", "a value is missing"),
+            ("{\"a\":True}", "a value is missing"),
+            ("{\"a\":trve}", "a value is missing"),
+            ("{\"a\" 1}", "a colon is missing"),
+            ("[1 2]", "a list has neither"),
+            ("{\"a\":1 \"b\":2}", "an object has neither"),
+            ("{\"a\":\"b\nc\"}", "a line break"),
+            ("{\"a\":\"\\x\"}", "a backslash"),
+            ("{\"a\":\"\\ud800\"}", "a backslash"),
+            ("{\"a\":\"\\ud800\\u0041\"}", "a backslash"),
+            ("{\"a\":\"\\u12\"}", "a backslash"),
+            ("{\"a\":01}", "a number is not written"),
+            ("{\"a\":1e999}", "a number is too large"),
+            (&deep, "nested more than 127"),
+        ];
+        for (text, what) in texts {
+            let fault = parse(text.as_bytes(), &mut Faults::naming(9)).unwrap_err();
+            assert!(fault.what.contains(what) && fault.what.contains("(line "), "{text}: {fault}");
+            assert!(!fault.remedy.is_empty() && !fault.what.contains("EOF"), "{text}: {fault}");
         }
     }
 }

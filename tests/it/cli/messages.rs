@@ -28,7 +28,7 @@ async fn a_message_can_be_checked_where_there_is_nothing_else() {
         .is(0, &["fine.json: fine", "odd.json: 4 warnings", "`smoke-test`"]);
     let told = ["broken.json: 3 faults", "/cases/0/name", "/cases/1/nam ", "/cases/1/name", "→ send 1 to 1000"];
     folder.courier(&["lint", "fine.json", "broken.json"]).is(1, &told);
-    folder.courier_reading("{", &["lint", "-"]).is(1, &["standard input: 1 fault", "is not valid JSON: EOF"]);
+    folder.courier_reading("{", &["lint", "-"]).is(1, &["standard input: 1 fault", "is not valid JSON: it ends"]);
     folder.courier(&["lint", "none.json"]).is(2, &["none.json cannot be read"]);
     let end = folder.courier(&["lint", "--json", "odd.json", "broken.json"]);
     let told: serde_json::Value = serde_json::from_str(&end.out).unwrap();
