@@ -73,7 +73,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     if !missing.is_empty() {
         return Err(ConfigError(missing));
     }
-    let values = merge(sources).map_err(|error| ConfigError(vec![error.to_string()]))?;
+    let values = merge(sources).map_err(|error| ConfigError(vec![not_toml(&error)]))?;
     let known = flatten(&config::Config::builder().add_source(defaults()).build().map_err(|e| one(&e))?)?;
     let mut reader = reader::Reader::new(&values);
     reader.refuse_unknown(&known);
@@ -104,6 +104,15 @@ pub fn keys() -> Vec<String> {
 fn unreadable(file: &Path) -> Option<String> {
     let error = std::fs::File::open(file).err()?;
     Some(format!("{}: cannot be read ({error}): check the path given with --config", file.display()))
+}
+
+/// Says where a file is not TOML, and why. The parser would also quote the line, which may hold a password.
+fn not_toml(error: &config::ConfigError) -> String {
+    let config::ConfigError::FileParse { uri, cause } = error else { return error.to_string() };
+    let said = cause.to_string();
+    let place = said.lines().next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or("some place");
+    let what = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    format!("{}: is not valid TOML at {place}: {what}", uri.as_deref().unwrap_or("a file"))
 }
 
 fn defaults() -> File<config::FileSourceString, FileFormat> {

@@ -30,6 +30,17 @@ fn the_environment_wins_over_files_and_files_over_defaults() {
 }
 
 #[test]
+fn a_file_that_is_not_toml_is_named_with_the_place_and_without_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.toml");
+    std::fs::write(&file, "[amqp]\nurl = amqp://courier:secret@h\n").unwrap();
+    let found = load(&Sources { files: vec![file], environment: HashMap::new() }).unwrap_err().0;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("a.toml: is not valid TOML at line 2, column"), "{found:?}");
+    assert!(!found[0].contains("secret") && !found[0].contains('\n'), "{found:?}");
+}
+
+#[test]
 fn well_known_variables_are_other_names() {
     let config = load_with(&[("AMQP_URL", "amqp://h"), ("DATABASE_URL", "sqlite:x.db")]).unwrap();
     assert_eq!((config.amqp.url.as_str(), config.store.url.as_str()), ("amqp://h", "sqlite:x.db"));
