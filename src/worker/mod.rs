@@ -58,7 +58,7 @@ pub use self::stop::Stopped;
 pub use self::supervisor::{Neighbours, work};
 use crate::amqp::{Intake, Publisher, Subscription};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, redacted};
 use crate::descriptors::{self, TooFewFiles};
 #[cfg(debug_assertions)]
 use crate::guard;
@@ -199,6 +199,13 @@ fn share_out_files(config: &mut Config) -> Result<usize, TooFewFiles> {
 
 async fn run_started(started: Started, stop: CancellationToken) -> Result<(), RunError> {
     let Started { config, keyring, metrics, store, client, listener } = started;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        store = redacted(&config.store.url),
+        broker = config.amqp.redacted_url(),
+        observe = %config.observe.listen,
+        "worker started"
+    );
     let (links, close) = (TaskTracker::new(), CancellationToken::new());
     let amqp = &config.amqp;
     let memory = u64::try_from(config.worker.max_queued_bytes).unwrap_or(u64::MAX);

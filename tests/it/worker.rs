@@ -1,4 +1,4 @@
-//! Checks that a worker survives failures of its dependencies, and ends in the right way.
+//! Checks that a worker says what it works with, survives failures of its dependencies, and ends in the right way.
 
 use testmo_courier::batch::Reason;
 use testmo_courier::store::ledger::Commit;
@@ -250,5 +250,18 @@ async fn an_expiring_key_is_reported_once_even_without_any_traffic() {
     stage.event_of("acme/b-1").await;
     stage.stop_worker().await;
     assert_eq!(stage.heard("acme") + stage.heard("birch"), 0, "each reminder is told once");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_says_at_its_start_what_it_works_with_and_no_password() {
+    let stage = Stage::with_tenants(&["acme"]).await;
+    let process = Process::start(&stage).await;
+    let said = process.output();
+    let line = said.lines().find(|line| line.contains("worker started")).unwrap_or_else(|| panic!("{said}"));
+    for part in [env!("CARGO_PKG_VERSION"), "sqlite:", "amqp://guest:***@", "127.0.0.1:"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    process.stop().await;
     stage.end().await;
 }
