@@ -58,7 +58,8 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         out.json(&PlanOutcomeView::of_replay(&outcome))?;
     } else if !outcome.done.is_empty() {
         let batches = counted(outcome.done.len(), "batch", "batches");
-        out.line(format_args!("Replayed {batches}. A running worker takes them when it has room."))?;
+        let them = if outcome.done.len() == 1 { "it" } else { "them" };
+        out.line(format_args!("Replayed {batches}. A running worker takes {them} when it has room."))?;
     }
     if ids.is_empty() { Ok(()) } else { end(&outcome, selection.is_by_name()) }
 }

@@ -82,6 +82,11 @@ impl BatchDetails {
         Some(refusal.reason.to_string() + &said.collect::<String>())
     }
 
+    /// Returns whether a request with cases of the batch was claimed; a batch that was discarded before has a record, too.
+    pub fn was_sent(record: &BatchRecord) -> bool {
+        record.target().is_some() || record.state != BatchState::Discarded
+    }
+
     /// Returns whether the cases of a finished batch are no longer kept; no batch is without cases before.
     pub fn is_pruned(record: &BatchRecord) -> bool {
         record.cases.is_empty()

@@ -1,7 +1,7 @@
 //! Counts the cases of a batch by what became of them, and links those that are in Testmo.
 
 use crate::batch::event::link;
-use crate::batch::ledger::{BatchRecord, CaseState};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 
 /// How many cases of a batch are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Tally {
     pub unclear: usize,
     /// Not sent yet.
     pub waiting: usize,
+    /// Never sent, and the batch is finished.
+    pub not_sent: usize,
 }
 
 impl Tally {
@@ -25,6 +27,8 @@ impl Tally {
                 CaseState::Created(_) | CaseState::Adopted(_) => tally.created += 1,
                 CaseState::Refused(_) => tally.refused += 1,
                 CaseState::Claimed | CaseState::Lost => tally.unclear += 1,
+                CaseState::Waiting if case.unclear => tally.unclear += 1,
+                CaseState::Waiting if record.state != BatchState::Open => tally.not_sent += 1,
                 CaseState::Waiting => tally.waiting += 1,
             }
         }
@@ -39,6 +43,7 @@ impl std::fmt::Display for Tally {
             (self.refused, "refused"),
             (self.unclear, "unclear"),
             (self.waiting, "waiting"),
+            (self.not_sent, "not sent"),
         ];
         let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
         f.write_str(&parts.join(", "))
@@ -56,5 +61,21 @@ pub fn testmo_id(state: &CaseState) -> Option<u64> {
     match state {
         CaseState::Created(id) | CaseState::Adopted(id) => Some(*id),
         CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_of_a_discarded_batch_do_not_wait() {
+        let keys = ["TC-1".to_owned(), "TC-2".to_owned()];
+        let mut record = BatchRecord::fresh("acme/b-1".parse().unwrap(), "1:x".into(), keys);
+        assert_eq!(Tally::of(&record).to_string(), "2 waiting");
+        record.state = BatchState::Discarded;
+        assert_eq!(Tally::of(&record).to_string(), "2 not sent");
+        record.cases[1].unclear = true;
+        assert_eq!(Tally::of(&record).to_string(), "1 unclear, 1 not sent");
     }
 }

@@ -26,18 +26,19 @@ struct TallyView {
     refused: usize,
     unclear: usize,
     waiting: usize,
+    not_sent: usize,
 }
 
 impl BatchView {
     /// Shows a batch.
     pub fn of(record: &BatchRecord) -> Self {
-        let Tally { created, refused, unclear, waiting } = Tally::of(record);
+        let Tally { created, refused, unclear, waiting, not_sent } = Tally::of(record);
         Self {
             tenant_id: record.key.tenant.to_string(),
             batch_id: record.key.batch.as_str().to_owned(),
             state: record.state.name(),
             revision: record.revision,
-            cases: TallyView { total: record.cases.len(), created, refused, unclear, waiting },
+            cases: TallyView { total: record.cases.len(), created, refused, unclear, waiting, not_sent },
             first_seen_at: rfc3339(record.first_seen_at),
             finished_at: record.settled_at.and_then(rfc3339),
             links: links(record).collect(),

@@ -26,8 +26,8 @@ pub struct Settled {
     pub tenant_id: String,
     /// The id of the batch within the tenant.
     pub batch_id: String,
-    /// The number of the batch's outcome: 1 for the first, one more after each replay. Of two events of a batch the one
-    /// with the higher revision is newer.
+    /// The number of the batch's outcome: 1 for the first, one more after each replay or discard, so that numbers may be
+    /// missing. Of two events of a batch the one with the higher revision is newer.
     pub revision: u32,
     /// The outcome of the batch.
     pub outcome: Outcome,

@@ -11,7 +11,8 @@ use super::super::output::Output;
 use super::super::table::{Form, List, is_full, note_extent};
 
 const EXAMPLES: &str = "\
-A batch is listed once its first case was sent. Until then it waits in a worker or on the shelf.
+A batch is listed once its first case was sent, in this order. Until then it waits in a worker or on the shelf. `when` is
+the time at which it was finished or, while it is not, at which its first case was sent.
 
 Examples:
   testmo-courier batches list
@@ -35,7 +36,12 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
     if arguments.form.json {
         out.json(&records.iter().map(BatchView::of).collect::<Vec<_>>())?;
     } else {
-        table(&records, store_now(store)).write(out, arguments.form.plain, "No batch was sent yet.")?;
+        let (of, only) = arguments
+            .tenant
+            .as_ref()
+            .map_or_else(Default::default, |tenant| (format!(" of {tenant}"), format!(" --tenant {tenant}")));
+        let none = format!("No batch{of} was sent yet. `testmo-courier shelf list{only}` shows what waits.");
+        table(&records, store_now(store)).write(out, arguments.form.plain, &none)?;
     }
     if !is_full(records.len(), arguments.limit) {
         return Ok(());

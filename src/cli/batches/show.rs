@@ -40,6 +40,9 @@ fn text(details: &BatchDetails) -> String {
     section(&mut text, "outcomes", &settled(details));
     section(&mut text, "events", &events(details));
     section(&mut text, "shelf", &shelved(details));
+    if !details.shelf.is_empty() {
+        text += &format!("  cause and remedy: `testmo-courier shelf show {}`\n", details.key);
+    }
     text
 }
 
@@ -51,7 +54,7 @@ fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
     };
     lines.push(("state", record.state.name().into()));
     lines.push(("revision", record.revision.to_string()));
-    lines.push(("first sent", both(record.first_seen_at, details.now)));
+    lines.extend(BatchDetails::was_sent(record).then(|| ("first sent", both(record.first_seen_at, details.now))));
     lines.extend(record.settled_at.map(|at| ("finished", both(at, details.now))));
     lines.extend(
         record.target().map(|target| {
@@ -173,6 +176,13 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_batch_that_was_discarded_before_its_first_request_was_not_sent() {
+        let discarded = BatchRecord { state: BatchState::Discarded, settled_at: Some(NOW), ..fresh() };
+        let facts = summary(&details(stored(discarded, None), History::default()));
+        assert!(facts.iter().all(|(name, _)| *name != "first sent"), "{facts:?}");
+    }
 
     fn details(stored: Option<StoredBatch>, history: History) -> BatchDetails {
         BatchDetails { key: "acme/b-1".parse().unwrap(), stored, shelf: vec![], history, now: NOW }

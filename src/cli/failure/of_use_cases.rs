@@ -87,6 +87,7 @@ fn lacking(parts: &[Part], (project, folder): (Option<u64>, Option<u64>)) -> Str
     format!("the address names an id: if it is the right one, add {}", offered.join(" "))
 }
 
+/// Returns the option by which a part of a connection is entered.
 pub(crate) fn option(part: Part) -> &'static str {
     match part {
         Part::BaseUrl => "--base-url",

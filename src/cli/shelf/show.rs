@@ -9,7 +9,7 @@ use testmo_courier::app::{Store, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::{Output, visible};
-use super::super::table::facts;
+use super::super::table::{counted, facts};
 use super::super::time_format::both;
 
 /// How many bytes of headers that could not be read are shown.
@@ -74,7 +74,7 @@ fn described(entry: &Shelved, now: i64) -> String {
     lines.push(("shelved", both(entry.shelved_at, now)));
     lines.push(("next retry", due(entry, now)));
     if content.parks > 0 {
-        lines.push(("parked", format!("{} times", content.parks)));
+        lines.push(("parked", counted(usize::try_from(content.parks).unwrap_or(usize::MAX), "time", "times")));
     }
     lines.extend(content.failing_since.map(|since| ("failing", both(since, now))));
     let mut text = facts(&lines);

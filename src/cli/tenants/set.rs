@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::civil::Date;
-use testmo_courier::app::connections::set::{ConnectionInput, Expiry, Force, Prepared, Saved, discard_change, prepare};
+use testmo_courier::app::connections::set::{
+    ConnectionInput, Expiry, Force, Part, Prepared, Saved, discard_change, prepare,
+};
 use testmo_courier::app::connections::{ConnectionRow, MappingSpec, Status, Verification, connection, names, status};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::SavedView;
@@ -50,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     folder: Option<u64>,
     /// The day on which the API key expires
-    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "no_expiry", value_parser = read_day)]
+    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "no_expiry", value_parser = day)]
     expires: Option<Date>,
     /// The API key does not expire, or its expiration day is unknown
     #[arg(long)]
@@ -116,9 +118,9 @@ fn ask_if_far(day: Date, today: Date, json: bool, out: &mut Output) -> Result<()
 /// Prints which ids a copied address names that are not used.
 fn print_unused_ids(prepared: &Prepared, out: &mut Output) -> Result<(), Failure> {
     prepared.unused_ids().iter().try_for_each(|(part, named, used)| {
-        let option = option(*part);
+        let (option, what) = (option(*part), noun(*part));
         out.line(format_args!(
-            "note: the address names {named}; {option} is {used}. To change it, add {option} {named}."
+            "note: the address names {what} {named}, but {what} {used} is used. To use {named}, enter {option} {named}."
         ))
     })
 }
@@ -190,8 +192,38 @@ impl Arguments {
     }
 }
 
+/// Reads the day on which a key expires, and answers to a word in its place with the flag that is meant.
+fn day(text: &str) -> Result<Date, String> {
+    if ["", "-", "never", "no", "none"].contains(&text.trim().to_ascii_lowercase().as_str()) {
+        return Err("enter --no-expiry in its place if the key does not expire, or nobody knows when".into());
+    }
+    read_day(text)
+}
+
+fn noun(part: Part) -> &'static str {
+    match part {
+        Part::BaseUrl => "base URL",
+        Part::Project => "project",
+        Part::Folder => "folder",
+    }
+}
+
 fn mapping(file: &Path) -> Result<MappingSpec, Failure> {
     let wrong = |why: String| Failure::usage(format!("the mapping in {} cannot be used", file.display()), why);
     let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     MappingSpec::from_json(&text).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_in_place_of_a_day_is_answered_with_the_flag_that_is_meant() {
+        for word in ["never", "None", " no ", "-", ""] {
+            assert!(day(word).unwrap_err().contains("--no-expiry"), "{word}");
+        }
+        assert!(day("soon").unwrap_err().contains("2027-12-31"));
+        assert_eq!(day("2027-12-31").unwrap().to_string(), "2027-12-31");
+    }
 }
