@@ -12,8 +12,8 @@ use super::output::{Colour, Output, visible};
 use super::table::counted;
 
 const EXAMPLES: &str = "\
-A message with a fault is not a batch; the exit code is then 1. A warning names what will look different in Testmo from
-what was written. Neither a broker nor a configuration is needed.
+A message with a fault is not a batch; the exit code is then 1. A warning names what was probably not intended, such as what
+will look different in Testmo from what was written. Neither a broker nor a configuration is needed.
 
 Examples:
   testmo-courier lint batches/*.json

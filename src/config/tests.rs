@@ -17,6 +17,7 @@ fn the_defaults_are_a_configuration() {
     assert_eq!(config.amqp.cases_queue, "testmo.cases");
     assert_eq!(config.testmo.allowed_hosts, ["*.testmo.net"]);
     assert_eq!(config.requests.max_cases, 100);
+    assert_eq!(config.amqp.max_message_bytes, crate::batch::message::MOST_BYTES_BY_DEFAULT);
 }
 
 #[test]

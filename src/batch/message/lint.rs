@@ -7,7 +7,7 @@ use crate::batch::message::decode::{Undecodable, decode_naming};
 use crate::batch::message::fault::Fault;
 use crate::batch::message::fingerprint::is_batch_tag;
 use crate::batch::message::text::{excerpt, is_blank};
-use crate::batch::message::{Batch, Case, Script};
+use crate::batch::message::{Batch, Case, MOST_BYTES_BY_DEFAULT, Script};
 use crate::batch::render::tag;
 use crate::batch::{BatchKey, TenantId};
 
@@ -64,7 +64,7 @@ pub fn lint(bytes: &[u8]) -> Findings {
     match decode_naming(bytes, MOST_FAULTS) {
         Ok(batch) => Findings {
             cases: batch.cases.len(),
-            warnings: warnings(&batch),
+            warnings: warn_of_size(bytes.len()).into_iter().chain(warnings(&batch)).collect(),
             tenant: Some(batch.key.tenant.clone()),
             key: Some(batch.key),
             faults: Vec::new(),
@@ -92,6 +92,13 @@ fn warnings(batch: &Batch) -> Vec<Fault> {
 
 fn warning(pointer: String, what: String, remedy: &str) -> Fault {
     Fault::at(pointer, what, remedy.into())
+}
+
+/// Warns of a message that a worker takes only if its limit was raised.
+fn warn_of_size(bytes: usize) -> Option<Fault> {
+    let what = format!("has {bytes} bytes; by default a worker takes at most {MOST_BYTES_BY_DEFAULT}");
+    let remedy = "publish the cases in several smaller batches, each with its own batch_id";
+    (bytes > MOST_BYTES_BY_DEFAULT).then(|| warning(String::new(), what, remedy))
 }
 
 fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Fault>) {
@@ -136,7 +143,11 @@ fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
     for text in order {
         let Some(becomes) = fate(text) else { continue };
         let (pointer, others) = &places[text];
-        let elsewhere = if *others > 0 { format!(", here and in {others} more places") } else { String::new() };
+        let elsewhere = match others {
+            0 => String::new(),
+            1 => ", here and in 1 more place".into(),
+            others => format!(", here and in {others} more places"),
+        };
         let what = format!("`{}` {becomes}{elsewhere}", excerpt(text, LONGEST_QUOTE));
         found.push(warning(pointer.clone(), what, "write 1 to 32 of a-z, 0-9, _ and - to keep the tag unchanged"));
     }
@@ -260,7 +271,7 @@ mod tests {
             [
                 "/cases/1 has no external_id (1 of 2 cases); events call it #2",
                 "/cases/1/name is also the name of case #1",
-                "/cases/0/tags/0 `Smoke Test` is sent as `smoke-test`, here and in 1 more places",
+                "/cases/0/tags/0 `Smoke Test` is sent as `smoke-test`, here and in 1 more place",
                 "/cases/0/tags/1 `→` is left out: it contains no character that Testmo accepts in a tag",
                 "/cases/0/tags/2 `sqai-0123456789ab` is left out: it has the form of a batch tag",
                 "/cases/0 has neither steps nor gherkin",
@@ -270,6 +281,17 @@ mod tests {
                 "/cases/1/steps/1/data contains `# Data`, which Testmo shows as plain text",
                 "/cases/1/steps/1/expected contains `**now**`, which Testmo shows as plain text",
             ]
+        );
+    }
+
+    #[test]
+    fn a_message_above_the_default_limit_is_warned_of() {
+        let case = |length| json!([{"external_id": "A", "name": "a", "gherkin": "g".repeat(length)}]);
+        assert_eq!(hints(case(MOST_BYTES_BY_DEFAULT - 1_000)), [""; 0]);
+        let found = hints(case(MOST_BYTES_BY_DEFAULT));
+        assert!(
+            found.len() == 1 && found[0].ends_with("bytes; by default a worker takes at most 8000000"),
+            "{found:?}"
         );
     }
 

@@ -17,6 +17,8 @@ use serde_json::{Map, Value};
 
 use crate::batch::BatchKey;
 
+/// The default of `amqp.max_message_bytes`: a larger message is not read.
+pub const MOST_BYTES_BY_DEFAULT: usize = 8_000_000;
 /// The contract version that this worker reads.
 pub const SCHEMA_VERSION: u64 = 1;
 /// The most cases in one batch.

@@ -86,7 +86,8 @@ pub fn listed<'a>(cases: impl IntoIterator<Item = (usize, &'a str, &'a [FieldRef
     for (position, key, said) in cases {
         let fields: Vec<String> = said.iter().map(|one| excerpt(&one.to_string(), LONGEST_FIELD)).collect();
         let separator = if list.is_empty() { "" } else { "; " };
-        let one = format!("{separator}case {key} (number {} of the batch): {}", position + 1, fields.join(", "));
+        let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
+        let one = format!("{separator}case {key} (number {} of the batch){fields}", position + 1);
         if list.is_empty() || list.chars().count() + one.chars().count() <= LONGEST_LIST {
             list.push_str(&excerpt(&one, LONGEST_LIST));
         } else {
@@ -232,6 +233,7 @@ mod tests {
             listed([(2, "TC-7", &two[..]), (3, "#4", &none[..])]),
             "case TC-7 (number 3 of the batch): tags: m, name: m; case #4 (number 4 of the batch): m"
         );
+        assert_eq!(listed([(0, "TC-1", &[][..])]), "case TC-1 (number 1 of the batch)");
         let long = vec![FieldRefusal { field: "f".into(), message: "x".repeat(500) }; 50];
         let list = listed((0..1_000).map(|n| (n, "k", &long[..])));
         assert!(list.chars().count() < LONGEST_LIST + 50 && list.ends_with("; and 999 more cases"), "{list}");
