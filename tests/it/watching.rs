@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use testmo_courier::batch::Reason;
+use testmo_courier::batch::verdict::reason::Class;
 
 const DASHBOARD: &str = "deploy/grafana/dashboards/courier.json";
 const ALERTS: &str = "deploy/prometheus/alerts.yml";
@@ -226,5 +228,21 @@ fn every_panel_says_what_to_do_and_covers_no_other() {
             let ours = query.contains("testmo_courier_") || query.contains("process_");
             assert!(!ours || query.contains(r#"{job=~"$job", instance=~"$instance""#), "{title} ignores the choice");
         }
+    }
+}
+
+#[test]
+fn a_runbook_says_what_to_do_for_each_reason_that_needs_a_person() {
+    let page = |name: &str| text(&format!("docs/runbooks/{name}.md"));
+    let dead = page("CourierDeadLetters");
+    let connection = [page("CourierTenantConnectionFailing"), page("CourierShelfNeedsPerson")].concat();
+    for reason in Reason::ALL {
+        let (pages, name) = match reason.class() {
+            _ if *reason == Reason::Suspect => continue,
+            Class::Message | Class::Case | Class::Person => (&dead, "CourierDeadLetters"),
+            Class::Connection => (&connection, "CourierTenantConnectionFailing"),
+            Class::Account => continue,
+        };
+        assert!(pages.contains(&format!("`{reason}`")), "{name}.md does not name {reason}");
     }
 }
