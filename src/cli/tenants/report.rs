@@ -23,6 +23,9 @@ pub(super) fn print_finding(
                 "{mark}  {tenant}  connected as {user} to project \"{project}\", folder \"{folder}\""
             ))?;
             status.remarks.iter().try_for_each(|remark| out.line(format_args!("       {}", visible(remark))))?;
+            if let Some(reason) = refused(row) {
+                out.line(format_args!("       → {}", reason.remedy()))?;
+            }
             Ok(true)
         }
         Verification::Fails { reason, detail } => {
@@ -32,6 +35,11 @@ pub(super) fn print_finding(
             Ok(false)
         }
     }
+}
+
+/// Returns why Testmo refused the last request over a connection that verifying finds nothing wrong with.
+pub(super) fn refused(row: &ConnectionRow) -> Option<Reason> {
+    row.refusal.as_ref().filter(|_| row.is_verified()).map(|refusal| refusal.reason)
 }
 
 /// Returns a light's word in its colour, as wide as the longest.

@@ -6,13 +6,14 @@ use clap::Args;
 use testmo_courier::app::connections::{ConnectionRow, Status, Verification, connection, names, status, waiting};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
-use testmo_courier::app::{Store, TenantId, store_now};
+use testmo_courier::app::{Reason, Store, TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::open::{configuration, store};
 use super::super::output::{Output, visible};
 use super::super::table::facts;
 use super::super::time_format::{both, expiry};
+use super::report::refused;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -66,7 +67,11 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
         ("waiting", format!("{waiting} on the shelf")),
     ];
     match &row.finding {
-        Some(Verification::Works { user, .. }) => lines.push(("connected as", user.clone())),
+        Some(Verification::Works { user, .. }) => {
+            lines.push(("connected as", user.clone()));
+            let of = |reason: Reason| [("cause", reason.cause().into()), ("remedy", reason.remedy().into())];
+            lines.extend(refused(row).into_iter().flat_map(of));
+        }
         Some(Verification::Fails { reason, .. }) => {
             lines.extend([("cause", reason.cause().into()), ("remedy", reason.remedy().into())]);
         }

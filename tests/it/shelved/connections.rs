@@ -133,6 +133,7 @@ async fn a_connection_that_verifies_is_not_reported_as_restored_before_a_case_ha
         assert_eq!(verified.status.code(), Some(0), "{verified:?}");
         let told = String::from_utf8(verified.stdout).unwrap();
         assert!(told.contains("amber  acme") && told.contains("refused the last request (forbidden"), "{told}");
+        assert!(told.contains("→ Give the key's user a role with the right \"Edit repository\""), "{told}");
         until(async || creates(&stage) > before).await;
     }
     stage.delivered("acme/b-1").await;
