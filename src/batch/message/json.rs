@@ -93,7 +93,7 @@ fn not_json(what: &str) -> Fault {
 
 /// Returns the fault of a syntax error in words of its own: the parser's are not for people, and some could quote the
 /// input, which may contain anything.
-fn not_valid(error: &serde_json::Error, is_empty: bool) -> Fault {
+pub(in crate::batch) fn not_valid(error: &serde_json::Error, is_empty: bool) -> Fault {
     let (line, column) = (error.line(), error.column());
     let said = error.to_string();
     let known = SYNTAX.iter().find(|(begin, ..)| said.starts_with(begin));

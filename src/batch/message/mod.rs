@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::batch::BatchKey;
+pub(in crate::batch) use crate::batch::message::json::not_valid;
 
 /// The default of `amqp.max_message_bytes`: a larger message is not read.
 pub const MOST_BYTES_BY_DEFAULT: usize = 8_000_000;

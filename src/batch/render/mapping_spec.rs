@@ -1,10 +1,13 @@
 //! Reads a mapping as people write it, with ids and columns or with Testmo's names, and resolves the names.
 
+mod wrong;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::wrong::described;
 use crate::batch::message::Priority;
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
 use crate::batch::render::tag;
@@ -112,10 +115,15 @@ impl MappingSpec {
     /// # Errors
     /// One sentence that names the place and the remedy.
     pub fn from_json(text: &str) -> Result<Self, String> {
+        // The parser would take a list for the values of all keys in their order.
+        if text.trim_start().starts_with('[') {
+            return Err("a mapping has to be an object, not a list".into());
+        }
         let mut json = serde_json::Deserializer::from_str(text);
-        let mapping: Self =
-            serde_path_to_error::deserialize(&mut json).map_err(|e| format!("at {}: {}", e.path(), e.inner()))?;
-        json.end().map_err(|error| error.to_string())?;
+        let wrong = |path: &str, error: &serde_json::Error| described(path, error, text.trim().is_empty());
+        let mapping: Self = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| wrong(&error.path().to_string(), error.inner()))?;
+        json.end().map_err(|error| wrong("", &error))?;
         match mapping.tags.iter().find(|t| tag(t).as_deref() != Some(t)) {
             Some(wrong) => Err(format!("`{wrong}` is not a tag: write 1 to 32 of a-z, 0-9, _ and -")),
             None => Ok(mapping),
@@ -130,15 +138,39 @@ mod tests {
     #[test]
     fn a_wrong_mapping_is_refused_with_its_place() {
         for (text, place) in [
-            (r#"{"step": "x"}"#, "step"),
+            (r#"{"step": "x"}"#, "`step` is not a key of a mapping; the keys are template,"),
             (r#"{"template": [1]}"#, "an id or a name"),
-            (r#"{"template": 1, "template_id": 2}"#, "duplicate"),
+            (r#"{"template": 1, "template_id": 2}"#, "`template` is given twice, or once more as `template_id`"),
             (r#"{"priority": {"column": "custom_p", "values": {"urgent": 1}}}"#, "priority.values"),
+            (r#"{"priority": {"colum": "custom_p"}}"#, "`colum` is not a key of `priority`: write column and values"),
+            (r#"{"priority": {"column": "custom_p"}}"#, "`priority` lacks `values`"),
+            (r#"{"priority": 7}"#, "`priority` has to be an object with column and values, not the integer `7`"),
+            (r#"{"estimate": "yes"}"#, "`estimate` has to be true or false, not the text \"yes\""),
+            (r#"{"integration_id": "4"}"#, "`integration_id` has to be a whole number, without quotes, not the text"),
+            (r#"{"tags": "x"}"#, "`tags` has to be a list, not the text \"x\""),
+            (r#"{"steps": 5}"#, "`steps` has to be a text in double quotes"),
             (r#"{"tags": ["Two Words"]}"#, "Two Words"),
-            (r#"{} {}"#, "trailing"),
+            ("[]", "a mapping has to be an object"),
+            (r#"["Case (text)"]"#, "a mapping has to be an object"),
+            ("7", "a mapping has to be an object"),
+            ("{} {}", "it is not valid JSON: something follows the first value (line 1, column 4)"),
+            ("{", "it is not valid JSON: it ends"),
+            ("", "it is empty"),
         ] {
-            let error = MappingSpec::from_json(text).unwrap_err();
+            let error = MappingSpec::from_json(text).map_or_else(|error| error, |_| "no error".into());
             assert!(error.contains(place), "{text}: {error}");
+            assert!(!error.contains("EOF") && !error.contains("unknown field"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_listed() {
+        let written = serde_json::to_value(MappingSpec::default()).unwrap();
+        let listed: Vec<&str> = wrong::KEYS.split(", ").collect();
+        assert!(written.as_object().unwrap().keys().all(|key| listed.contains(&key.as_str())), "{written}");
+        for key in listed {
+            let error = MappingSpec::from_json(&format!(r#"{{"{key}": {{"no": 1}}}}"#));
+            assert!(!error.is_err_and(|error| error.contains("not a key of a mapping")), "{key}");
         }
     }
 }
