@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::batch::message::decode::{MAX_FAULTS, decode};
+use super::batch::render::kinds::FieldKinds;
 use super::batch::render::mapping::Mapping;
 use super::batch::render::render;
 use super::batch::{Batch, fingerprint, push_body};
@@ -25,7 +26,7 @@ pub(crate) fn check(bytes: &[u8]) {
 fn check_batch(bytes: &[u8], batch: &Batch) {
     let keys = batch.case_keys();
     assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
-    let cases = render(batch, &Mapping::default());
+    let cases = render(batch, &Mapping::default(), &FieldKinds::default());
     assert_eq!(cases.len(), batch.cases.len());
     for case in &cases {
         let entry: Value = serde_json::from_str(&case.entry).expect("an entry is JSON");

@@ -101,7 +101,8 @@ pub struct BatchCase {
     /// How long a person takes to run the case, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate_seconds: Option<Number>,
-    /// Further custom fields by column; they never override fields that the tenant's mapping fills.
+    /// Further custom fields by column; they never override fields that the tenant's mapping fills. Texts are plain text:
+    /// markup is shown, not interpreted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("propertyNames" = json!({"pattern": "^custom_[a-z0-9_]+$"})))]
     pub fields: Option<Map<String, Value>>,

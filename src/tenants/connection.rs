@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::keyring::{KeyError, Keyring};
 use super::verify::Examined;
 use crate::batch::message::similar::similar;
+use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::{Reason, TenantId};
 use crate::guard::lock;
@@ -42,6 +43,8 @@ pub struct Connection {
     pub folder: u64,
     /// How cases are rendered for Testmo.
     pub mapping: Mapping,
+    /// The custom fields that the project is known to have.
+    pub fields: FieldKinds,
 }
 
 /// Whether a tenant has a connection that may be used.
@@ -159,6 +162,7 @@ impl Tenants {
                 project: row.project,
                 folder: row.folder,
                 mapping,
+                fields: row.fields,
             })),
             Err((reason, detail)) => not_ready(reason, Some(detail)),
         }
@@ -181,16 +185,23 @@ impl Tenants {
     /// # Errors
     /// When the store does not answer.
     pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<WriteOutcome, StoreError> {
-        let Examined { finding, mapping, .. } = examined;
+        let Examined { finding, mapping, fields, .. } = examined;
         let other = mapping.as_ref().filter(|mapping| row.resolved.as_ref() != Some(mapping));
         let written = match (other, self.access(row)) {
             (Some(mapping), Ok(access)) => {
                 let version = self.version_of(&access, row.project, row.folder, &row.mapping, Some(mapping));
                 let successor = row.successor.clone().map(|next| Box::new(next.replacing(&version)));
-                let renewed = ConnectionRow { version, resolved: Some(mapping.clone()), successor, ..row.clone() };
+                let fields = fields.clone().unwrap_or_else(|| row.fields.clone());
+                let renewed =
+                    ConnectionRow { version, resolved: Some(mapping.clone()), fields, successor, ..row.clone() };
                 self.store.set_connection(&renewed.judged(finding.clone(), self.store.now())).await?
             }
             (Some(_) | None, _) => {
+                if let Some(fields) = fields.as_ref().map(|listed| row.fields.renewed(listed.clone()))
+                    && fields != row.fields
+                {
+                    self.store.note_fields(&row.tenant, &row.version, row.epoch, &fields).await?;
+                }
                 self.store.record_verification(&row.tenant, &row.version, row.epoch, finding).await?
             }
         };

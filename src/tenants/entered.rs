@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::Tenants;
 use super::keyring::KeyError;
+use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::{TenantId, json_of};
@@ -27,6 +28,8 @@ pub struct Entered {
     pub mapping: MappingSpec,
     /// The mapping by ids and columns, once these are known; no batch is sent before.
     pub resolved: Option<Mapping>,
+    /// The custom fields that the project is known to have.
+    pub fields: FieldKinds,
 }
 
 impl Entered {
@@ -49,7 +52,7 @@ impl Tenants {
     /// # Errors
     /// When the key cannot be encrypted.
     pub fn enter(&self, entered: Entered) -> Result<ConnectionRow, KeyError> {
-        let Entered { tenant, access, expires_on, project, folder, mapping, resolved } = entered;
+        let Entered { tenant, access, expires_on, project, folder, mapping, resolved, fields } = entered;
         let version = self.version_of(&access, project, folder, &mapping, resolved.as_ref());
         let key = self.keyring().seal(&tenant, access.origin.as_str(), &access.key)?;
         Ok(ConnectionRow {
@@ -66,6 +69,7 @@ impl Tenants {
             verified_at: None,
             checked_at: None,
             finding: None,
+            fields,
             last_success_at: None,
             refusal: None,
             successor: None,

@@ -44,6 +44,7 @@ impl Tenants {
         if let (Some(mapping), Ok(access)) = (&examined.mapping, self.access(&candidate)) {
             candidate.version = self.version_of(&access, next.project, next.folder, &next.mapping, Some(mapping));
             candidate.resolved = Some(mapping.clone());
+            candidate.fields = examined.fields.clone().unwrap_or_default();
         }
         let written = self.store().set_connection(&self.succeed(row, candidate, &examined.finding)).await;
         self.forget(&row.tenant);

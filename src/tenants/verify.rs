@@ -6,6 +6,7 @@ use super::folder_tree::path_of;
 use crate::batch::Reason;
 use crate::batch::render::catalogue::{Catalogue, unfilled};
 use crate::batch::render::compare::not_there;
+use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::render::resolve::Needs;
@@ -98,6 +99,8 @@ pub struct Examined {
     pub mapping: Option<Mapping>,
     /// Labels of required custom fields that the mapping does not fill, as far as Testmo lists them.
     pub unfilled: Vec<String>,
+    /// The custom fields of the project, if Testmo listed them.
+    pub fields: Option<FieldKinds>,
     /// How long Testmo asks for no requests to the account, if it does.
     pub pause: Option<Duration>,
 }
@@ -105,13 +108,19 @@ pub struct Examined {
 impl Examined {
     /// Returns the result of a verification for which Testmo could not be called.
     pub fn failed(reason: Reason, detail: String) -> Self {
-        Self { finding: Verification::Fails { reason, detail }, mapping: None, unfilled: Vec::new(), pause: None }
+        Self {
+            finding: Verification::Fails { reason, detail },
+            mapping: None,
+            unfilled: Vec::new(),
+            fields: None,
+            pause: None,
+        }
     }
 
     /// Returns the result of a verification that ended early; a mapping without names is known nevertheless.
     pub(super) fn ended(ended: Ended, spec: &MappingSpec) -> Self {
         let mapping = spec.resolve(&Catalogue::default()).ok();
-        Self { finding: ended.finding, mapping, unfilled: Vec::new(), pause: ended.pause }
+        Self { finding: ended.finding, mapping, unfilled: Vec::new(), fields: None, pause: ended.pause }
     }
 }
 
@@ -132,14 +141,14 @@ pub(super) async fn examine<P: ReadPermits>(
         Err(Halted::NotPermitted(refused)) => return Err(refused),
     };
     match read_mapping(client, access, project, spec, permits).await {
-        Ok(Names { mapping, unfilled, missing, pause }) => {
+        Ok(Names { mapping, unfilled, missing, fields, pause }) => {
             if let Verification::Works { not_there, .. } = &mut finding {
                 *not_there = missing;
             }
-            Ok(Examined { finding, mapping: Some(mapping), unfilled, pause })
+            Ok(Examined { finding, mapping: Some(mapping), unfilled, fields, pause })
         }
         Err(Halted::Ended(Ended { finding, pause })) => {
-            Ok(Examined { finding, mapping: None, unfilled: Vec::new(), pause })
+            Ok(Examined { finding, mapping: None, unfilled: Vec::new(), fields: None, pause })
         }
         Err(Halted::NotPermitted(refused)) => Err(refused),
     }
@@ -172,7 +181,8 @@ async fn read_mapping<P: ReadPermits>(
             }
             let unfilled = unfilled(&mapping, &there).into_iter().map(str::to_owned).collect();
             let missing = not_there(&mapping, &there);
-            Ok(Names { mapping, unfilled, missing, pause })
+            let fields = there.fields.as_deref().filter(|fields| !fields.is_empty()).map(FieldKinds::of);
+            Ok(Names { mapping, unfilled, missing, fields, pause })
         }
         Err(faults) => {
             let detail = format!("in the mapping: {}", faults.join("; "));
@@ -209,5 +219,6 @@ struct Names {
     mapping: Mapping,
     unfilled: Vec<String>,
     missing: Vec<String>,
+    fields: Option<FieldKinds>,
     pause: Option<Duration>,
 }

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::bounded::{Bounded, exceeded};
 use super::pages::Entry;
 use crate::batch::ledger::reconcile::Row;
-use crate::batch::render::catalogue::{Field, Item};
+use crate::batch::render::catalogue::{Field, FieldKind, Item};
 use crate::batch::verdict::answer::is_id;
 
 /// The answer to `GET /user`, which is not wrapped in `result`.
@@ -90,7 +91,17 @@ pub(super) struct ListedField {
     entity: Option<String>,
     is_active: Option<bool>,
     is_required: Option<bool>,
+    #[serde(rename = "type")]
+    kind: Option<ListedKind>,
     options: Option<Bounded<ListedOption, MOST_NAMES>>,
+}
+
+/// The kind of a field, a number in recordings.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum ListedKind {
+    Number(u64),
+    Other(IgnoredAny),
 }
 
 /// An option of a dropdown, whose text is called `value` in recordings.
@@ -125,6 +136,10 @@ impl ListedField {
             label: self.name,
             options: options.into_iter().map(|option| Item { id: option.id, name: option.value }).collect(),
             required: self.is_required == Some(true),
+            kind: match self.kind {
+                Some(ListedKind::Number(number)) => FieldKind::of_number(number),
+                Some(ListedKind::Other(IgnoredAny)) | None => FieldKind::Unknown,
+            },
         })
     }
 }
@@ -295,16 +310,21 @@ mod tests {
     #[test]
     fn fields_are_read_in_every_form() {
         let fields = json!([
-            {"id": 1, "name": "Type", "column_name": "custom_type", "options": [{"id": 4, "value": "Security"}]},
+            {"id": 1, "name": "Type", "column_name": "custom_type", "type": 8,
+             "options": [{"id": 4, "value": "Security"}]},
             {"id": 2, "name": "Note", "column_name": "custom_note", "entity": "run", "options": null},
             {"id": 3, "name": "Old", "column_name": "custom_old", "is_active": false},
             {"id": 4, "name": "Odd", "column_name": null},
             {"id": 5, "name": "Risk", "column_name": "custom_risk", "entity": "repository_case", "is_required": true,
-             "options": [{"id": 1, "name": "Great"}]}]);
+             "type": "text", "options": [{"id": 1, "name": "Great"}]}]);
         let fields: Vec<ListedField> = serde_json::from_value(fields).unwrap();
         let read: Vec<Field> = fields.into_iter().filter_map(ListedField::of_cases).collect();
-        let seen: Vec<_> = read.iter().map(|f| (f.column.as_str(), f.options[0].name.as_str(), f.required)).collect();
-        assert_eq!(seen, [("custom_type", "Security", false), ("custom_risk", "Great", true)]);
+        let seen: Vec<_> =
+            read.iter().map(|f| (f.column.as_str(), f.options[0].name.as_str(), f.required, f.kind)).collect();
+        assert_eq!(
+            seen,
+            [("custom_type", "Security", false, FieldKind::Plain), ("custom_risk", "Great", true, FieldKind::Unknown)]
+        );
     }
 
     #[test]

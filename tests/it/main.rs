@@ -29,6 +29,7 @@ mod pages;
 mod panics;
 mod permits;
 mod poison;
+mod project_fields;
 mod proxy;
 mod refused_values;
 mod replay;

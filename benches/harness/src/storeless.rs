@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
+use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
@@ -353,6 +354,10 @@ impl ConnectionStore for Storeless {
         _: u64,
         _: &Verification,
     ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
+    }
+
+    async fn note_fields(&self, _: &TenantId, _: &str, _: u64, _: &FieldKinds) -> Result<WriteOutcome, StoreError> {
         Ok(WriteOutcome::Done)
     }
 

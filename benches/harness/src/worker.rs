@@ -118,6 +118,7 @@ fn verified(tenants: &Tenants, tenant: &str, origin: &str, now: i64) -> anyhow::
         folder: FOLDER,
         mapping: Default::default(),
         resolved: Some(Default::default()),
+        fields: Default::default(),
     })?;
     let finding = Verification::Works {
         user: "Push Bot".into(),

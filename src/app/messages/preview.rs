@@ -101,7 +101,7 @@ pub fn batch_of(message: &[u8]) -> Result<Batch, Vec<String>> {
 pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result<Preview, PreviewError> {
     let PreviewInput { row, batch, case, limits: (max_cases, max_bytes) } = input;
     let Some(mapping) = row.resolved.clone() else { return Err(PreviewError::NamesUnknown(row.tenant)) };
-    let all = preview_cases(&batch, &mapping);
+    let all = preview_cases(&batch, &mapping, &row.fields);
     let sent: Vec<RenderedCase> = all.iter().map(|case| case.sent.clone()).collect();
     let there = match online {
         Some(context) => Some(folders(&row, context).await?),

@@ -194,6 +194,9 @@ fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
     for (place, text) in [("description", &case.description), ("preconditions", &case.preconditions)] {
         check(place, text.as_deref().unwrap_or_default());
     }
+    for (column, value) in &case.fields {
+        check(&format!("fields/{column}"), value.as_str().unwrap_or_default());
+    }
     if let Script::Steps(steps) = &case.script {
         for (position, step) in steps.iter().enumerate() {
             check(&format!("steps/{position}/action"), &step.action);
@@ -264,6 +267,7 @@ mod tests {
         let cases = json!([
             {"external_id": "A", "name": "Pay", "tags": ["Smoke Test", "→", "sqai-0123456789ab"], "steps": []},
             {"name": "Pay", "tags": ["Smoke Test"], "description": "Use <B>bold</B>", "preconditions": "a &amp; b",
+             "fields": {"custom_note": "<p>x</p>", "custom_risk": 3},
              "steps": [{"action": " "}, {"action": "x", "data": "# Data", "expected": "**now**"}]},
         ]);
         assert_eq!(
@@ -278,6 +282,7 @@ mod tests {
                 "/cases/1/steps/0/action is blank",
                 "/cases/1/description contains `<B>`, which Testmo shows as plain text",
                 "/cases/1/preconditions contains `&amp;`, which Testmo shows as plain text",
+                "/cases/1/fields/custom_note contains `<p>`, which Testmo shows as plain text",
                 "/cases/1/steps/1/data contains `# Data`, which Testmo shows as plain text",
                 "/cases/1/steps/1/expected contains `**now**`, which Testmo shows as plain text",
             ]

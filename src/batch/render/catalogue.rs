@@ -1,5 +1,7 @@
 //! What a tenant's Testmo lists: templates, states and custom fields.
 
+use serde::{Deserialize, Serialize};
+
 use crate::batch::render::mapping::Mapping;
 
 /// The templates, states and fields of a tenant's Testmo; a part that is not listed is `None`, as some tenants lack the
@@ -34,6 +36,34 @@ pub struct Field {
     pub options: Vec<Item>,
     /// Whether every case has to fill the field, if Testmo reports this.
     pub required: bool,
+    /// What the field holds.
+    pub kind: FieldKind,
+}
+
+/// What a custom field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// The HTML of Testmo's editor.
+    RichText,
+    /// A list of steps, whose texts are such HTML.
+    Steps,
+    /// Something that is shown as it is stored: a line of text, a number, a date, an address, an option.
+    Plain,
+    /// Testmo does not say, or a later version of this program wrote a kind that this one does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl FieldKind {
+    /// Returns the kind for the number by which Testmo's lists call it: 2 is text and 10 steps (recorded).
+    pub fn of_number(number: u64) -> Self {
+        match number {
+            2 => Self::RichText,
+            10 => Self::Steps,
+            _ => Self::Plain,
+        }
+    }
 }
 
 /// Returns the labels of required fields that no part of a mapping fills.

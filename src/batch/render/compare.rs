@@ -83,13 +83,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::batch::render::catalogue::FieldKind;
 
     fn items(ids: &[u64]) -> Vec<Item> {
         ids.iter().map(|id| Item { id: *id, name: format!("n{id}") }).collect()
     }
 
     fn field(column: &str, options: &[u64]) -> Field {
-        Field { column: column.into(), label: column.into(), options: items(options), required: false }
+        Field {
+            column: column.into(),
+            label: column.into(),
+            options: items(options),
+            required: false,
+            kind: FieldKind::Unknown,
+        }
     }
 
     fn whole() -> Catalogue {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::mapping::Mapping;
-use super::tag;
+use super::provenance::{Origin, Supplier};
+use super::{RenderedCase, tag};
 use crate::batch::message::fingerprint::is_batch_tag;
 use crate::batch::message::text::excerpt;
 use crate::batch::message::{Case, Script};
@@ -25,15 +26,10 @@ pub struct LeftOut {
     pub why: &'static str,
 }
 
-/// Returns what is not sent of a case, for an event about it; `entry` is the case as it is sent.
-pub fn left_out(case: &Case, mapping: &Mapping, entry: &str) -> Vec<LeftOut> {
-    // Only to find fields that are overridden the entry has to be read.
-    let sent = match case.fields.is_empty() {
-        true => Map::new(),
-        false => serde_json::from_str(entry).unwrap_or_default(),
-    };
+/// Returns what is not sent of a case, for an event about it.
+pub fn left_out(case: &Case, mapping: &Mapping, sent: &RenderedCase) -> Vec<LeftOut> {
     let mut found = tags(case);
-    found.extend(parts(case, mapping, &sent));
+    found.extend(parts(case, mapping, sent));
     found.iter_mut().for_each(|one| one.what = excerpt(&one.what, LONGEST_TEXT));
     found
 }
@@ -50,8 +46,8 @@ fn tags(case: &Case) -> Vec<LeftOut> {
     empty.into_iter().chain(batch_tags).collect()
 }
 
-/// Returns the parts of a case, other than tags, that are not sent; `entry` is the case as it is sent.
-pub(super) fn parts(case: &Case, mapping: &Mapping, entry: &Map<String, Value>) -> Vec<LeftOut> {
+/// Returns the parts of a case, other than tags, that are not sent.
+pub(super) fn parts(case: &Case, mapping: &Mapping, sent: &RenderedCase) -> Vec<LeftOut> {
     let no_column = "the mapping names no column for it";
     let nowhere = mapping.gherkin.is_none() && mapping.description.is_none();
     let option = mapping.priority.as_ref().map(|p| case.priority.is_some_and(|name| p.values.contains_key(&name)));
@@ -71,9 +67,21 @@ pub(super) fn parts(case: &Case, mapping: &Mapping, entry: &Map<String, Value>) 
     ];
     let parts = parts.into_iter().filter(|(_, is_left_out, _)| *is_left_out);
     let parts = parts.map(|(what, _, why)| LeftOut { what: what.into(), value: None, why });
-    let overridden = case.fields.iter().filter(|(column, value)| entry.get(*column) != Some(*value));
     let why = "the mapping sets this column and takes precedence";
-    parts.chain(overridden.map(|(column, _)| LeftOut { what: format!("fields.{column}"), value: None, why })).collect()
+    let overridden = overridden(case, sent).into_iter();
+    parts.chain(overridden.map(|column| LeftOut { what: format!("fields.{column}"), value: None, why })).collect()
+}
+
+/// Returns the fields of a case that somebody else sets to another value.
+fn overridden<'a>(case: &'a Case, sent: &RenderedCase) -> Vec<&'a String> {
+    let is_own = |column: &str| sent.provenance.origin(column) == Some(Origin::all(Supplier::Case));
+    let others: Vec<_> = case.fields.iter().filter(|(column, _)| !is_own(column)).collect();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
+    let is_other = |(column, value): &(&String, &Value)| entry.get(*column) != Some(*value);
+    others.into_iter().filter(is_other).map(|(column, _)| column).collect()
 }
 
 #[cfg(test)]
@@ -82,13 +90,14 @@ mod tests {
 
     use super::*;
     use crate::batch::message::decode::decode;
+    use crate::batch::render::kinds::FieldKinds;
     use crate::batch::render::render;
 
     fn parts(case: Value, mapping: &Mapping) -> Vec<String> {
         let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
             "generated_at": "2026-11-23T09:30:00Z", "source": {"key": "K"}, "cases": [case]});
         let batch = decode(message.to_string().as_bytes()).unwrap();
-        let found = left_out(&batch.cases[0], mapping, &render(&batch, mapping)[0].entry);
+        let found = left_out(&batch.cases[0], mapping, &render(&batch, mapping, &FieldKinds::default())[0]);
         found.iter().map(|one| format!("{} {}", one.what, one.value.as_deref().unwrap_or("-"))).collect()
     }
 

@@ -2,13 +2,16 @@
 
 pub mod catalogue;
 pub mod compare;
+pub mod kinds;
 pub mod left_out;
 pub mod mapping;
 pub mod mapping_spec;
+mod own_fields;
 pub(in crate::batch) mod pack;
 pub mod preview;
 pub mod provenance;
 pub mod resolve;
+mod rich_text;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,8 +21,11 @@ use serde_json::Value;
 
 use crate::batch::message::fingerprint;
 use crate::batch::message::{Batch, Case, Script, Source, Step};
+use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::own_fields::rendered;
 use crate::batch::render::provenance::{Origin, Origins, Provenance, Supplier, chooser};
+use crate::batch::render::rich_text::rich_text;
 use crate::batch::write_json;
 
 /// The most characters of a tag: our own limit, as Testmo's is not known.
@@ -40,15 +46,17 @@ pub struct RenderedCase {
     pub provenance: Provenance,
 }
 
-/// Returns every case of a batch as it will be sent, in order.
-pub fn render(batch: &Batch, mapping: &Mapping) -> Vec<RenderedCase> {
+/// Returns every case of a batch as it will be sent, in order, to a project with these fields.
+pub fn render(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<RenderedCase> {
     let batch_tag = mapping.batch_tag.then(|| fingerprint::batch_tag(&batch.key));
     let note = origin_note(&batch.source).filter(|_| mapping.origin_note).map(|note| rich_text(&note));
     let default = Mapping::default();
     let mut json = Vec::with_capacity(USUAL_BYTES);
     let (mut texts, mut origins) = (Vec::with_capacity(batch.cases.len()), Vec::<Arc<Origins>>::new());
     for case in &batch.cases {
-        let entry = entry(case, note.as_deref(), mapping, &default, batch_tag.as_deref());
+        let parts =
+            Shared { note: note.as_deref(), mapping, kinds, default: &default, batch_tag: batch_tag.as_deref() };
+        let entry = entry(case, &parts);
         json.clear();
         write_json(&mut json, &entry);
         texts.push(String::from_utf8_lossy(&json).into_owned());
@@ -101,7 +109,7 @@ enum Field<'a> {
     Steps(Vec<StepFields>),
     Tags(Vec<String>),
     Issues(Vec<IssueFields<'a>>),
-    AsGiven(&'a Value),
+    Given(Cow<'a, Value>),
 }
 
 /// One step: by Testmo's default `text1` is the action, `text2` the data and `text3` the expected result.
@@ -123,23 +131,27 @@ struct IssueFields<'a> {
     connection_project_id: Option<u64>,
 }
 
-fn entry<'a>(
-    case: &'a Case,
-    note: Option<&str>,
+/// What the cases of a batch are rendered with.
+struct Shared<'a> {
+    note: Option<&'a str>,
     mapping: &'a Mapping,
-    default: &Mapping,
-    batch_tag: Option<&str>,
-) -> Entry<'a> {
+    kinds: &'a FieldKinds,
+    default: &'a Mapping,
+    batch_tag: Option<&'a str>,
+}
+
+fn entry<'a>(case: &'a Case, shared: &Shared<'a>) -> Entry<'a> {
+    let Shared { note, mapping, kinds, default, batch_tag } = *shared;
     let gherkin = matches!(case.script, Script::Gherkin(_));
     let template = mapping.gherkin_template_id.filter(|_| gherkin).or(mapping.template_id);
     let mut entry = Entry { fields: Vec::new(), origins: Origins::for_template(template) };
     let (of_case, of_mapping) = (Origin::all(Supplier::Case), Origin::all(Supplier::Mapping));
     entry.put("name", Field::Text(&case.name), of_case);
     for (column, value) in &case.fields {
-        entry.put(column, Field::AsGiven(value), of_case);
+        entry.put(column, Field::Given(rendered(value, kinds.kind(column, mapping))), of_case);
     }
     for (column, value) in &mapping.fixed {
-        entry.put(column, Field::AsGiven(value), of_mapping);
+        entry.put(column, Field::Given(Cow::Borrowed(value)), of_mapping);
     }
     if let Some(id) = template {
         entry.put("template_id", Field::Number(id), of_mapping);
@@ -231,45 +243,6 @@ fn origin_note(source: &Source) -> Option<String> {
     Some(format!("Generated from {what}{link}"))
 }
 
-/// Returns plain text as the HTML of Testmo's rich text: escaped, a paragraph for each block, a break for each line.
-pub fn rich_text(text: &str) -> String {
-    let text = match text.contains('\r') {
-        true => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
-        false => Cow::Borrowed(text),
-    };
-    let mut html = String::with_capacity(text.len() + 16);
-    let mut open = false;
-    for line in text.split('\n') {
-        if line.chars().all(|c| c.is_whitespace() || c.is_control()) {
-            html.push_str(if open { "</p>" } else { "" });
-            open = false;
-        } else {
-            html.push_str(if open { "<br />" } else { "<p>" });
-            escape_into(&mut html, line);
-            open = true;
-        }
-    }
-    html.push_str(if open { "</p>" } else { "" });
-    html
-}
-
-fn escape_into(html: &mut String, text: &str) {
-    let is_special = |c: char| matches!(c, '&' | '<' | '>') || (c.is_control() && c != '\t');
-    let mut rest = text;
-    while let Some(at) = rest.find(is_special) {
-        html.push_str(&rest[..at]);
-        let mut after = rest[at..].chars();
-        html.push_str(match after.next() {
-            Some('&') => "&amp;",
-            Some('<') => "&lt;",
-            Some('>') => "&gt;",
-            Some(_) | None => "",
-        });
-        rest = after.as_str();
-    }
-    html.push_str(rest);
-}
-
 fn tags(of_case: &[String], of_tenant: &[String], batch_tag: Option<&str>) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
     let all = sendable(of_case).chain(of_tenant.iter().filter_map(|text| tag(text))).chain(batch_tag.map(Into::into));
@@ -308,24 +281,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_becomes_html_that_shows_the_same_text() {
-        for (text, html) in [
-            ("plain", "<p>plain</p>"),
-            ("a < b && c > d", "<p>a &lt; b &amp;&amp; c &gt; d</p>"),
-            ("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"),
-            ("one\ntwo\r\n\r\nthree\n\n\n\nfour", "<p>one<br />two</p><p>three</p><p>four</p>"),
-            ("&amp;", "<p>&amp;amp;</p>"),
-            ("  \n\n ", ""),
-            ("bell\u{7}", "<p>bell</p>"),
-            ("one\rtwo\r\rthree", "<p>one<br />two</p><p>three</p>"),
-            ("one\n \t\ntwo\n\u{7}\nthree", "<p>one</p><p>two</p><p>three</p>"),
-            ("日本語 🎉", "<p>日本語 🎉</p>"),
-        ] {
-            assert_eq!(rich_text(text), html);
-        }
-    }
-
-    #[test]
     fn no_case_carries_the_mark_of_another_batch() {
         let of_case = ["sqai-0123456789ab".to_owned(), "SQAI 0123456789ab".into(), "sqai-team".into()];
         assert_eq!(tags(&of_case, &[], Some("sqai-ccef28df1a44")), ["sqai-team", "sqai-ccef28df1a44"]);
@@ -354,13 +309,6 @@ mod tests {
                 proptest::prop_assert_eq!(tag(&once), Some(once));
             }
         }
-
-        #[test]
-        fn no_text_opens_a_tag_of_its_own(text in "\\PC*") {
-            let html = rich_text(&text);
-            let rest = html.replace("<p>", "").replace("</p>", "").replace("<br />", "");
-            proptest::prop_assert!(!rest.contains(['<', '>']));
-        }
     }
 
     #[test]
@@ -383,7 +331,7 @@ mod tests {
             fixed: json!({"custom_type": 4}).as_object().unwrap().clone(),
             ..Mapping::default()
         };
-        let cases = render(&batch, &mapping);
+        let cases = render(&batch, &mapping, &FieldKinds::default());
         let entries: Vec<Value> = cases.iter().map(|c| serde_json::from_str(&c.entry).unwrap()).collect();
         insta::assert_snapshot!(serde_json::to_string_pretty(&entries).unwrap());
     }

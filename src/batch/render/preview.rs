@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::batch::message::{Batch, Case};
+use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::left_out::{LeftOut, parts};
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::{self, RenderedCase};
@@ -39,13 +40,13 @@ pub struct RequestSize {
     pub bytes: usize,
 }
 
-/// Returns a preview of every case of a batch, in order.
-pub fn preview(batch: &Batch, mapping: &Mapping) -> Vec<CasePreview> {
-    let rendered = render::render(batch, mapping);
+/// Returns a preview of every case of a batch, in order, for a project with these fields.
+pub fn preview(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<CasePreview> {
+    let rendered = render::render(batch, mapping, kinds);
     let one = |(case, sent): (&Case, RenderedCase)| {
         let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
         let tags = changed_tags(case, &entry);
-        let left_out = parts(case, mapping, &entry);
+        let left_out = parts(case, mapping, &sent);
         CasePreview { sent, entry, tags, left_out }
     };
     batch.cases.iter().zip(rendered).map(one).collect()
@@ -102,7 +103,7 @@ mod tests {
             ..Mapping::default()
         };
         mapping.priority.as_mut().unwrap().values.clear();
-        let seen = &preview(&batch(case), &mapping)[0];
+        let seen = &preview(&batch(case), &mapping, &FieldKinds::default())[0];
         let what: Vec<&str> = seen.left_out.iter().map(|left| left.what.as_str()).collect();
         assert_eq!(
             what,
@@ -118,9 +119,10 @@ mod tests {
         let full = json!({"name": "a", "description": "d", "preconditions": "p", "steps": [{"action": "s"}],
                           "priority": "low", "tags": ["auth"], "issues": ["A-1"], "estimate_seconds": 5});
         let mapping = Mapping { estimate: true, integration_id: Some(1), ..Mapping::default() };
-        let seen = &preview(&batch(full), &mapping)[0];
+        let seen = &preview(&batch(full), &mapping, &FieldKinds::default())[0];
         assert_eq!((seen.left_out.as_slice(), seen.tags.as_slice()), (&[][..], &[][..]));
-        let gherkin = &preview(&batch(json!({"name": "a", "gherkin": "Feature: x"})), &mapping)[0];
+        let gherkin =
+            &preview(&batch(json!({"name": "a", "gherkin": "Feature: x"})), &mapping, &FieldKinds::default())[0];
         assert_eq!(gherkin.left_out, []);
     }
 

@@ -200,14 +200,20 @@ mod tests {
 
     use super::*;
     use crate::batch::message::Priority;
-    use crate::batch::render::catalogue::unfilled;
+    use crate::batch::render::catalogue::{FieldKind, unfilled};
 
     fn items(names: &[&str]) -> Vec<Item> {
         names.iter().zip(1..).map(|(name, id)| Item { id, name: (*name).into() }).collect()
     }
 
     fn field(column: &str, label: &str, options: &[&str]) -> Field {
-        Field { column: column.into(), label: label.into(), options: items(options), required: false }
+        Field {
+            column: column.into(),
+            label: label.into(),
+            options: items(options),
+            required: false,
+            kind: FieldKind::Unknown,
+        }
     }
 
     fn catalogue() -> Catalogue {

@@ -106,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::batch::message::decode::decode;
+    use crate::batch::render::kinds::FieldKinds;
     use crate::batch::render::mapping::Mapping;
     use crate::batch::render::render;
 
@@ -113,7 +114,7 @@ mod tests {
         let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
             "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
         let mapping: Mapping = serde_json::from_value(mapping.clone()).unwrap();
-        render(&decode(message.to_string().as_bytes()).unwrap(), &mapping)
+        render(&decode(message.to_string().as_bytes()).unwrap(), &mapping, &FieldKinds::default())
     }
 
     fn refusals(entries: &[(usize, &[&str])]) -> Refusals {

@@ -110,6 +110,7 @@ mod tests {
             verified_at: works.then_some(NOW - 86_400_000),
             checked_at: Some(NOW - 60_000),
             finding: Some(finding),
+            fields: Default::default(),
             last_success_at: works.then_some(NOW - 180_000),
             refusal: None,
             successor: None,

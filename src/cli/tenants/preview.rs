@@ -121,6 +121,7 @@ fn step(item: &Value, n: usize) -> Vec<String> {
 mod tests {
     use serde_json::json;
     use testmo_courier::batch::message::decode::decode;
+    use testmo_courier::batch::render::kinds::FieldKinds;
     use testmo_courier::batch::render::mapping::Mapping;
     use testmo_courier::batch::render::preview::preview;
 
@@ -135,6 +136,6 @@ mod tests {
                        "steps": [{"action": "Open", "data": "<url>", "expected": "Form"}, {"action": "Close"}],
                        "tags": ["Smoke Test"], "issues": ["SHOP-1"], "fields": {"custom_risk": [1, 2]}}]});
         let batch = decode(message.to_string().as_bytes()).unwrap();
-        insta::assert_snapshot!(facts(&lines(&preview(&batch, &Mapping::default())[0])));
+        insta::assert_snapshot!(facts(&lines(&preview(&batch, &Mapping::default(), &FieldKinds::default())[0])));
     }
 }

@@ -14,7 +14,8 @@ use self::rows::{kept, key_of, write};
 use self::verification::{keep_refusal, note, report_restored};
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
-use crate::batch::{Reason, TenantId};
+use crate::batch::render::kinds::FieldKinds;
+use crate::batch::{Reason, TenantId, json_of};
 
 pub use self::model::{ConnectionCount, ConnectionRow, Refusal, SealedKey, Successor, Verification, WriteOutcome};
 pub(super) use self::rows::connection;
@@ -68,6 +69,19 @@ pub trait ConnectionStore: Send + Sync {
         version: &str,
         epoch: u64,
         finding: &Verification,
+    ) -> Result<WriteOutcome, StoreError>;
+
+    /// Notes which custom fields the project of a connection has, as a verification read them. A connection whose epoch has
+    /// moved since it was read stays as it is; the note itself does not move the epoch.
+    ///
+    /// # Errors
+    /// When the store does not answer; the fields may be stored or not.
+    async fn note_fields(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        fields: &FieldKinds,
     ) -> Result<WriteOutcome, StoreError>;
 
     /// Notes, like a failed verification, that a request of a batch was refused over a version of a connection. Where a
@@ -163,6 +177,25 @@ impl ConnectionStore for Store {
         finding: &Verification,
     ) -> Result<WriteOutcome, StoreError> {
         self.record((tenant, version, epoch), finding, false).await
+    }
+
+    async fn note_fields(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        fields: &FieldKinds,
+    ) -> Result<WriteOutcome, StoreError> {
+        let (mut conn, _) = self.writing_at().await?;
+        let sql = "UPDATE connections SET fields = $4 WHERE tenant_id = $1 AND version = $2 AND epoch = $3";
+        let bounds = vec![
+            Bound::Text(tenant.as_str().into()),
+            Bound::Text(version.into()),
+            Bound::Int(i64::try_from(epoch).unwrap_or(i64::MAX)),
+            Bound::Text(json_of(fields)),
+        ];
+        let is_noted = sql::execute(&mut conn, sql, bounds).await? == 1;
+        Ok(if is_noted { WriteOutcome::Done } else { WriteOutcome::ChangedMeanwhile })
     }
 
     async fn record_refusal(

@@ -1,5 +1,6 @@
 //! The values in which connections are entered, verified and read.
 
+use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
 use crate::batch::verdict::reason::Class;
@@ -27,6 +28,8 @@ pub struct ConnectionRow {
     pub mapping: MappingSpec,
     /// The same by ids and columns, once the names in it are known.
     pub resolved: Option<Mapping>,
+    /// The custom fields that its project was seen to have.
+    pub fields: FieldKinds,
     /// The version that was last seen to work.
     pub verified_version: Option<String>,
     /// When that was, in milliseconds on the store's clock.
@@ -42,8 +45,9 @@ pub struct ConnectionRow {
     pub refusal: Option<Refusal>,
     /// What was entered since, while this connection was verified, and does not work yet.
     pub successor: Option<Box<Successor>>,
-    /// Counts the changes of the row; 0 for a connection that is not stored yet. Two notes do not count, as nobody
-    /// writes back what was read of them: when a case last arrived, and which worker verifies it again.
+    /// Counts the changes of the row; 0 for a connection that is not stored yet. Three notes do not count, as nobody
+    /// writes back what was read of them, or another note follows that counts: when a case last arrived, which worker
+    /// verifies it again, and which fields its project has.
     pub epoch: u64,
 }
 

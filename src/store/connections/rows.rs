@@ -30,14 +30,14 @@ pub(super) async fn write(
     let sql = if row.epoch == 0 {
         "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, expires_on, \
          project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, changed_at, \
-         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor, failure_reported) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0) \
+         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor, fields, failure_reported) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 0) \
          ON CONFLICT (tenant_id) DO NOTHING"
     } else {
         "UPDATE connections SET version = $2, origin = $3, key_nonce = $4, key_ciphertext = $5, key_bound_to = $6, \
          expires_on = $7, project_id = $8, folder_id = $9, mapping = $10, verified_version = $11, verified_at = $12, \
          checked_at = $13, finding = $14, changed_at = $15, resolved_mapping = $16, recheck_at = $17, rechecks = $18, \
-         refusal = $20, successor = $21, epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
+         refusal = $20, successor = $21, fields = $22, epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
     };
     let epoch = if row.epoch == 0 { now } else { i64::try_from(row.epoch).unwrap_or(i64::MAX) };
     let bounds = vec![
@@ -62,6 +62,7 @@ pub(super) async fn write(
         Bound::Int(epoch),
         Bound::MaybeText(row.refusal.as_ref().map(json_of)),
         Bound::MaybeText(row.successor.as_ref().map(json_of)),
+        Bound::Text(json_of(&row.fields)),
     ];
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
@@ -124,6 +125,7 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
         folder: row.whole("folder_id")?,
         mapping: row.json("mapping")?,
         resolved: maybe_json(row, "resolved_mapping")?,
+        fields: maybe_json(row, "fields")?.unwrap_or_default(),
         verified_version: row.maybe_text("verified_version")?,
         verified_at: row.maybe_int("verified_at")?,
         checked_at: row.maybe_int("checked_at")?,

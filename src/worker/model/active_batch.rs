@@ -78,9 +78,8 @@ impl ActiveBatch {
     pub(in crate::worker) fn new(batch: &Batch, message: InboundMessage, connection: Arc<Connection>) -> Self {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
         let record = BatchRecord::fresh(batch.key.clone(), key.fingerprint.clone(), batch.case_keys());
-        let cases = render::render(batch, &connection.mapping);
-        let left_out_of =
-            |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, &rendered.entry);
+        let cases = render::render(batch, &connection.mapping, &connection.fields);
+        let left_out_of = |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, rendered);
         let now = Instant::now();
         // The tenant's own folder needs no request. If the ledger holds another one, the claim finds that out.
         let folder = (batch.folder == RequestedFolder::Tenant).then_some(connection.folder);

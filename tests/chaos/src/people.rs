@@ -48,6 +48,7 @@ impl People {
             folder: 1,
             mapping: Default::default(),
             resolved: Some(Default::default()),
+            fields: Default::default(),
         };
         let row = self.tenants.enter(entered)?;
         ensure!(self.store.set_connection(&row).await?.is_done(), "{tenant} was connected before");

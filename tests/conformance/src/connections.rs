@@ -1,6 +1,8 @@
 //! Checks concurrent changes of a connection, and how connections are counted.
 
 use testmo_courier::batch::Reason;
+use testmo_courier::batch::render::catalogue::{Field, FieldKind};
+use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, WriteOutcome};
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelvedUntil;
@@ -15,6 +17,7 @@ cases! {
     a_change_that_started_from_an_outdated_connection_changes_nothing,
     a_removed_connection_is_not_set_again_by_a_change_that_started_before,
     the_notes_of_a_worker_do_not_prevent_a_change,
+    the_fields_of_a_project_are_kept_with_the_connection_that_they_were_read_for,
 }
 
 async fn connections_are_counted_by_expiry_and_verification(f: &dyn Subject) {
@@ -97,4 +100,27 @@ async fn the_notes_of_a_worker_do_not_prevent_a_change(f: &dyn Subject) {
     // The result of the verification that was taken comes too late.
     let noted = f.store().record_verification(&tenant(), "v1", taken.epoch, &works()).await.unwrap();
     assert_eq!(noted, WriteOutcome::ChangedMeanwhile);
+}
+
+async fn the_fields_of_a_project_are_kept_with_the_connection_that_they_were_read_for(f: &dyn Subject) {
+    let fields = |column: &str| {
+        let (label, kind) = (column.into(), FieldKind::RichText);
+        FieldKinds::of(&[Field { column: column.into(), label, options: vec![], required: false, kind }])
+    };
+    f.connect(&ConnectionRow { fields: fields("custom_a"), ..connection("v1", true) }).await;
+    let row = async || f.store().connection(&tenant()).await.unwrap().unwrap();
+    let read = row().await;
+    assert_eq!(read.fields, fields("custom_a"));
+    let note = async |version: &str, epoch: u64| {
+        f.store().note_fields(&tenant(), version, epoch, &fields("custom_b")).await.unwrap()
+    };
+    assert_eq!(note("v2", read.epoch).await, WriteOutcome::ChangedMeanwhile);
+    assert_eq!(note("v1", read.epoch + 1).await, WriteOutcome::ChangedMeanwhile);
+    assert_eq!(row().await.fields, fields("custom_a"));
+    assert_eq!(note("v1", read.epoch).await, WriteOutcome::Done);
+    f.record_verification(&fails(Reason::Forbidden)).await;
+    let noted = row().await;
+    assert_eq!((noted.fields, noted.epoch), (fields("custom_b"), read.epoch + 1), "only the verification counts");
+    f.connect(&connection("v2", true)).await;
+    assert_eq!(row().await.fields, FieldKinds::default());
 }

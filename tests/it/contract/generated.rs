@@ -4,6 +4,7 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use testmo_courier::batch::message::decode::decode;
+use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::batch::render::render;
 use testmo_courier::contract::batch_schema;
@@ -96,7 +97,7 @@ proptest! {
     fn every_valid_batch_can_be_rendered(changes in proptest::collection::vec(change(), 0..4)) {
         let message = ODD.with(|odd| changed(complete(), &changes, odd));
         if let Ok(batch) = decode(&bytes(&message)) {
-            for case in render(&batch, &Mapping::default()) {
+            for case in render(&batch, &Mapping::default(), &FieldKinds::default()) {
                 prop_assert!(serde_json::from_str::<Value>(&case.entry).expect("JSON").is_object());
             }
         }

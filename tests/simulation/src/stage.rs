@@ -145,6 +145,7 @@ impl Stage {
             folder: tenant.folder,
             mapping: MappingSpec::default(),
             resolved: Some(mapping),
+            fields: Default::default(),
         };
         let row = self.tenants.enter(entered).expect("a sealed key");
         let works =

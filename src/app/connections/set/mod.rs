@@ -223,6 +223,11 @@ impl Prepared {
             folder: self.folder,
             mapping: self.mapping.clone(),
             resolved: examined.mapping.clone().or_else(kept),
+            fields: match (&examined.fields, same) {
+                (Some(listed), Some(before)) => before.fields.entered_again(listed.clone()),
+                (Some(listed), None) => listed.clone(),
+                (None, before) => before.map(|row| row.fields.clone()).unwrap_or_default(),
+            },
         }
     }
 

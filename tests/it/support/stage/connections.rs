@@ -34,6 +34,7 @@ impl Stage {
             folder: 1,
             mapping: MappingSpec::default(),
             resolved: Some(Mapping::default()),
+            fields: Default::default(),
         };
         let finding = verify(&self.client, &access, 1, 1).await;
         let row = self.tenants.enter(entered).expect("a sealed key").judged(finding, self.store.now());
@@ -76,6 +77,7 @@ impl Stage {
             folder,
             mapping: MappingSpec::default(),
             resolved: Some(Mapping::default()),
+            fields: Default::default(),
         };
         let candidate = self.tenants.enter(entered).expect("a sealed key");
         let missing = Verification::Fails { reason: Reason::TargetMissing, detail: "no such folder".into() };
@@ -101,6 +103,7 @@ impl Stage {
             folder: 1,
             mapping: mapping.clone().into(),
             resolved: Some(mapping),
+            fields: Default::default(),
         };
         let works =
             Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into(), not_there: vec![] };

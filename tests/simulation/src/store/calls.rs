@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
+use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
@@ -321,6 +322,17 @@ impl ConnectionStore for StoreOf {
             tables.record_verification(&tenant, &version, epoch, &finding, now)
         })
         .await
+    }
+
+    async fn note_fields(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        fields: &FieldKinds,
+    ) -> Result<WriteOutcome, StoreError> {
+        let (tenant, version, fields) = (tenant.clone(), version.to_owned(), fields.clone());
+        self.ask("note_fields", move |tables, _| tables.note_fields(&tenant, &version, epoch, &fields)).await
     }
 
     async fn record_refusal(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use testmo_courier::batch::event::{ConnectionChange, connection_failed, connection_restored};
+use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::batch::verdict::reverify_after;
 use testmo_courier::batch::{Reason, TenantId, folded_folder_name};
@@ -113,6 +114,20 @@ impl Tables {
                 }
             }
         }
+        WriteOutcome::Done
+    }
+
+    pub(crate) fn note_fields(
+        &mut self,
+        tenant: &TenantId,
+        version: &str,
+        epoch: u64,
+        fields: &FieldKinds,
+    ) -> WriteOutcome {
+        let is_same = |row: &&mut ConnectionRow| row.version == version && row.epoch == epoch;
+        let entry = self.connections.get_mut(tenant).map(|entry| &mut entry.row).filter(is_same);
+        let Some(row) = entry else { return WriteOutcome::ChangedMeanwhile };
+        row.fields = fields.clone();
         WriteOutcome::Done
     }
 

@@ -5,6 +5,7 @@ use testmo_courier::store::ConnectionStore;
 use testmo_courier::store::connections::{ConnectionRow, Verification};
 use testmo_courier::store::removal::Removal;
 
+use super::draws::fields;
 use super::{Both, Call, shown};
 
 impl Both {
@@ -37,6 +38,17 @@ impl Both {
         let real = self.real.record_refusal(&tenant, version, epoch, reason, "d").await.expect("an answer");
         let finding = Verification::Fails { reason, detail: "d".into() };
         ("record_refusal", shown(&real), shown(&self.memory.record_refusal(&tenant, version, epoch, &finding, now)))
+    }
+
+    /// Notes which fields the project of a connection has, and shows them.
+    pub(super) async fn note_fields(&mut self) -> Call {
+        let (tenant, version) = (self.tenant(), self.one_of(&["v1", "v2"]));
+        let (epoch, fields) = (self.epoch(&tenant), fields(self.one_of(&["custom_a", "custom_b"])));
+        let real = self.real.note_fields(&tenant, version, epoch, &fields).await.expect("an answer");
+        let memory = self.memory.note_fields(&tenant, version, epoch, &fields);
+        let noted = |row: Option<ConnectionRow>| row.map(|row| row.fields);
+        let stored = noted(self.real.connection(&tenant).await.expect("an answer"));
+        ("note_fields", shown(&(real, stored)), shown(&(memory, noted(self.memory.connection(&tenant)))))
     }
 
     /// Takes connections to verify again.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use testmo_courier::batch::ledger::{self, BatchRecord, BatchState, CaseState};
+use testmo_courier::batch::render::catalogue::{Field, FieldKind};
+use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::store::connections::{ConnectionRow, Refusal, SealedKey, Successor, Verification};
 use testmo_courier::store::ledger::RecordUpdate;
@@ -105,6 +107,7 @@ impl Both {
             verified_at: verified.then(|| self.clock.now()),
             checked_at: None,
             finding: Some(self.finding()),
+            fields: fields(self.one_of(&["custom_a", "custom_b"])),
             last_success_at: None,
             refusal: None,
             successor: None,
@@ -130,6 +133,12 @@ impl Both {
             _ => Verification::Works { user: "u".into(), project: "p".into(), folder: "f".into(), not_there: vec![] },
         }
     }
+}
+
+/// A project with one field.
+pub(super) fn fields(column: &str) -> FieldKinds {
+    let (label, kind) = (column.into(), FieldKind::RichText);
+    FieldKinds::of(&[Field { column: column.into(), label, options: vec![], required: false, kind }])
 }
 
 /// One of the ends that a push, a look or a settlement can have.

@@ -56,6 +56,7 @@ impl Both {
             4..=8 => self.commit().await,
             9 => self.set_connection().await,
             10 if self.rng.bool() => self.record_refusal().await,
+            11 if self.rng.bool() => self.note_fields().await,
             10 => self.record_verification().await,
             11 => self.take_reverifications().await,
             12 | 13 => self.lease_due().await,
