@@ -113,6 +113,13 @@ impl Provenance {
         self.of_case.fields.iter().filter(move |(_, origin)| chosen(*origin)).map(|(field, _)| self.name_of(field))
     }
 
+    /// Returns the columns of the custom fields that the case chose itself.
+    pub fn own_columns(&self) -> impl Iterator<Item = &str> {
+        let is_own = |origin: Origin| origin == Origin::all(Supplier::Case);
+        let own = self.of_case.fields.iter().filter(move |(_, origin)| is_own(*origin));
+        own.map(|(field, _)| field.as_str()).filter(|field| field.starts_with("custom_"))
+    }
+
     /// Returns whether both are known to have the same fields.
     pub fn is_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.of_case, &other.of_case)

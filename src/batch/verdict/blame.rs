@@ -5,12 +5,18 @@
 //! not count, so a batch has the same outcome whatever it was sent with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::batch::message::text::excerpt;
 use crate::batch::render::RenderedCase;
 use crate::batch::render::provenance::Supplier;
 use crate::batch::verdict::answer::{FieldRefusal, Refusals};
 
+/// How the columns of custom fields begin.
+const CUSTOM: &str = "custom_";
+/// What is said of a field that the project has lost.
+const LOST: &str =
+    "the project had this field before and no longer lists it; add it to the project again, or stop sending it";
 /// The most characters of a list of refused fields.
 const LONGEST_LIST: usize = 1_500;
 /// The most characters of one refused field in such a list.
@@ -23,6 +29,18 @@ pub struct Blame {
     pub cases: BTreeMap<usize, Vec<FieldRefusal>>,
     /// Cases that cannot be created before the connection is corrected, with what it has to supply.
     pub connection: BTreeMap<usize, Vec<FieldRefusal>>,
+    /// Columns for which the connection is at fault because its project has lost them.
+    pub lost: BTreeSet<String>,
+}
+
+/// What is known of a connection whose request was refused.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Names of fields that Testmo has accepted over the connection before; see
+    /// [`Provenance::name_of`](crate::batch::render::provenance::Provenance::name_of).
+    pub accepted: Arc<BTreeSet<String>>,
+    /// Columns that its project had before and does not list any more.
+    pub lost: BTreeSet<String>,
 }
 
 /// Who has to act on a refused field.
@@ -35,15 +53,15 @@ pub enum Party {
 }
 
 impl Refusals {
-    /// Attributes the refused fields of the cases that were sent; `None` if no such case is named. `accepted` has the
-    /// names of fields that Testmo has accepted over this connection before; see
-    /// [`Provenance::name_of`](crate::batch::render::provenance::Provenance::name_of).
-    pub fn blame(&self, sent: &[&RenderedCase], accepted: &BTreeSet<String>) -> Option<Blame> {
+    /// Attributes the refused fields of the cases that were sent; `None` if no such case is named.
+    pub fn blame(&self, sent: &[&RenderedCase], known: &Known) -> Option<Blame> {
         let mut blame = Blame::default();
         for (index, said) in self.entries.range(..sent.len()) {
             let of_connection =
-                |refused: &&FieldRefusal| party(sent[*index], &refused.field, accepted) == Party::Connection;
-            let faults: Vec<FieldRefusal> = said.iter().filter(of_connection).cloned().collect();
+                |refused: &&FieldRefusal| party(sent[*index], &refused.field, known) == Party::Connection;
+            let faults: Vec<FieldRefusal> =
+                said.iter().filter(of_connection).map(|one| explained(one, known)).collect();
+            blame.lost.extend(faults.iter().map(|one| &one.field).filter(|field| known.lost.contains(*field)).cloned());
             if faults.is_empty() {
                 blame.cases.insert(*index, said.clone());
             } else {
@@ -52,19 +70,48 @@ impl Refusals {
         }
         (blame != Blame::default()).then_some(blame)
     }
+
+    /// Returns the columns that are refused as a whole in cases that supply the value, if `is_known` says that the project
+    /// had them before.
+    pub fn refused_columns(
+        &self,
+        sent: &[&RenderedCase],
+        is_known: impl Fn(&RenderedCase, &str) -> bool,
+    ) -> BTreeSet<String> {
+        let mut columns = BTreeSet::new();
+        for (index, said) in self.entries.range(..sent.len()) {
+            let case = sent[*index];
+            let is_own = |column: &str| case.provenance.origin(column).is_some_and(|of| of.value == Supplier::Case);
+            let fields = said.iter().map(|refused| &refused.field);
+            let doubtful = fields.filter(|field| field.starts_with(CUSTOM) && is_own(field) && is_known(case, field));
+            columns.extend(doubtful.cloned());
+        }
+        columns
+    }
+}
+
+/// Returns a refused field with what the tenant has to know of it.
+fn explained(refused: &FieldRefusal, known: &Known) -> FieldRefusal {
+    let FieldRefusal { field, message } = refused;
+    if !known.lost.contains(field) {
+        return refused.clone();
+    }
+    FieldRefusal { field: field.clone(), message: format!("{LOST}: {message}") }
 }
 
 /// Returns who has to act on one refused field of a case, named as in Testmo's errors; empty if only the case is named.
-pub fn party(case: &RenderedCase, field: &str, accepted: &BTreeSet<String>) -> Party {
+pub fn party(case: &RenderedCase, field: &str, known: &Known) -> Party {
     let (column, part) = field.split_once('.').unwrap_or((field, ""));
     let provenance = &case.provenance;
     match provenance.origin(column) {
         Some(origin) if origin.value != Supplier::Case => Party::Connection,
+        // The tenant's project has changed: the case would have been accepted before.
+        Some(_) if part.is_empty() && known.lost.contains(column) => Party::Connection,
         Some(origin) if origin.field == Supplier::Case => Party::Case,
         // Somebody else chose the field for a text of the case.
         Some(_) => match part.rsplit('.').next() {
             Some("integration_id" | "connection_project_id") => Party::Connection,
-            Some("") | None if !accepted.contains(&provenance.name_of(column)) => Party::Connection,
+            Some("") | None if !known.accepted.contains(&provenance.name_of(column)) => Party::Connection,
             Some(_) | None => Party::Case,
         },
         // The case lacks the field. Where others of its batch have it, the generator knows it.
@@ -76,7 +123,7 @@ pub fn party(case: &RenderedCase, field: &str, accepted: &BTreeSet<String>) -> P
 
 /// Returns whether a connection can be set up to fill a field that a case lacks.
 fn can_be_mapped(column: &str) -> bool {
-    column.starts_with("custom_") || matches!(column, "template_id" | "state_id" | "tags")
+    column.starts_with(CUSTOM) || matches!(column, "template_id" | "state_id" | "tags")
 }
 
 /// Lists refused fields for people: each case by its key and its position in its batch, from 1.
@@ -158,7 +205,7 @@ mod tests {
             ("custom_required", connection),
         ] {
             let cases = rendered(&json!([full]), &mapping);
-            assert_eq!(party(&cases[0], field, &BTreeSet::new()), expected, "{field}");
+            assert_eq!(party(&cases[0], field, &Known::default()), expected, "{field}");
         }
     }
 
@@ -167,6 +214,7 @@ mod tests {
         let case = json!({"name": "n", "description": "d", "priority": "high", "issues": ["S-1"]});
         let cases = rendered(&json!([case]), &json!({"template_id": 2, "integration_id": 1}));
         let accepted: BTreeSet<String> = cases[0].provenance.chosen_fields().collect();
+        let known = Known { accepted: accepted.clone().into(), ..Known::default() };
         assert_eq!(accepted, ["custom_description@2", "issues@2"].map(str::to_owned).into());
         for (field, expected) in [
             ("custom_description", Party::Case),
@@ -174,17 +222,45 @@ mod tests {
             ("custom_priority", Party::Connection),
             ("template_id", Party::Connection),
         ] {
-            assert_eq!(party(&cases[0], field, &accepted), expected, "{field}");
+            assert_eq!(party(&cases[0], field, &known), expected, "{field}");
         }
         let other = rendered(&json!([case]), &json!({"template_id": 3}));
-        assert_eq!(party(&other[0], "custom_description", &accepted), Party::Connection, "in another template");
+        assert_eq!(party(&other[0], "custom_description", &known), Party::Connection, "in another template");
+    }
+
+    #[test]
+    fn a_field_that_the_project_has_lost_is_the_connections_and_a_value_in_it_is_not() {
+        let case = json!({"name": "n", "description": "d", "fields": {"custom_risk": 1, "custom_rsik": 1}});
+        let cases = rendered(&json!([case]), &json!({"template_id": 2}));
+        let sent: Vec<&RenderedCase> = cases.iter().collect();
+        let all = ["custom_risk", "custom_risk.0", "custom_rsik", "custom_description", "custom_description.x", "tags"];
+        let refused = refusals(&[(0, &all[..])]);
+        let had = |case: &RenderedCase, column: &str| case.key == "#1" && column != "custom_rsik";
+        let doubtful = refused.refused_columns(&sent, had);
+        assert_eq!(doubtful, ["custom_description", "custom_risk"].map(str::to_owned).into());
+        let accepted = cases[0].provenance.chosen_fields().collect::<BTreeSet<_>>();
+        let known = Known { accepted: accepted.into(), lost: doubtful };
+        for (field, expected) in [
+            ("custom_risk", Party::Connection),
+            ("custom_description", Party::Connection),
+            ("custom_risk.0", Party::Case),
+            ("custom_description.x", Party::Case),
+            ("custom_rsik", Party::Case),
+        ] {
+            assert_eq!(party(&cases[0], field, &known), expected, "{field}");
+        }
+        let blame = refusals(&[(0, &["custom_risk", "custom_rsik"])]).blame(&sent, &known).unwrap();
+        assert_eq!((blame.cases.len(), blame.lost), (0, ["custom_risk".to_owned()].into()));
+        let said = &blame.connection[&0];
+        assert_eq!(said.len(), 1);
+        assert!(said[0].message.starts_with("the project had this field before") && said[0].message.ends_with(": m"));
     }
 
     #[test]
     fn a_field_that_a_case_lacks_is_the_generators_only_if_its_batch_has_the_field() {
         let with = json!({"name": "n", "priority": "critical", "tags": ["a"], "fields": {"custom_own": 1}});
         let mapping = json!({"priority": {"column": "custom_p", "values": {"low": 3}}, "batch_tag": false});
-        let party_of = |cases: &Value, field: &str| party(&rendered(cases, &mapping)[0], field, &BTreeSet::new());
+        let party_of = |cases: &Value, field: &str| party(&rendered(cases, &mapping)[0], field, &Known::default());
         let without = json!({"name": "n"});
         for field in ["custom_own", "tags"] {
             assert_eq!(party_of(&json!([without, with]), field), Party::Case, "{field}");
@@ -205,7 +281,7 @@ mod tests {
     fn tags_are_the_connections_where_the_case_has_none() {
         for (tags, expected) in [(json!(["smoke"]), Party::Case), (json!(["→"]), Party::Connection)] {
             let cases = rendered(&json!([{"name": "n", "tags": tags}]), &json!({}));
-            assert_eq!(party(&cases[0], "tags", &BTreeSet::new()), expected);
+            assert_eq!(party(&cases[0], "tags", &Known::default()), expected);
         }
     }
 
@@ -216,12 +292,12 @@ mod tests {
         let sent: Vec<&RenderedCase> = cases.iter().collect();
         let all = [&["custom_rsik"][..], &["custom_rsik", "template_id"], &["tags"]];
         let refused: Vec<(usize, &[&str])> = all.into_iter().enumerate().collect();
-        let blame = refusals(&refused).blame(&sent, &BTreeSet::new()).unwrap();
+        let blame = refusals(&refused).blame(&sent, &Known::default()).unwrap();
         assert_eq!(blame.cases, refusals(&refused[..1]).entries);
         let of_connection = refusals(&[(1, &["template_id"]), (2, &["tags"])]);
         assert_eq!(blame.connection, of_connection.entries, "all that the connection has to supply");
-        assert_eq!(refusals(&[(3, &["tags"])]).blame(&sent, &BTreeSet::new()), None, "no case that was sent");
-        assert_eq!(Refusals::default().blame(&sent, &BTreeSet::new()), None);
+        assert_eq!(refusals(&[(3, &["tags"])]).blame(&sent, &Known::default()), None, "no case that was sent");
+        assert_eq!(Refusals::default().blame(&sent, &Known::default()), None);
     }
 
     #[test]

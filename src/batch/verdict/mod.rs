@@ -6,13 +6,12 @@ pub mod patience;
 pub mod reason;
 mod title;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::account::Signal;
 use crate::batch::render::RenderedCase;
 use crate::batch::verdict::answer::{ApiError, CreateResult, FieldRefusal};
-use crate::batch::verdict::blame::Blame;
+use crate::batch::verdict::blame::{Blame, Known};
 use crate::batch::verdict::reason::Reason;
 
 /// The pause after a 429 without `Retry-After`, as Testmo's documentation asks for.
@@ -50,6 +49,8 @@ pub enum Verdict {
     },
     /// Nothing was created; retry after a pause, a limited number of times.
     Retry(Reason),
+    /// Nothing was created, and who is to blame cannot be found out now: retry likewise.
+    Undecided(Reason, String),
     /// Nothing was created; send nothing to the account until the pause is over.
     Throttle(Option<Duration>),
     /// Nothing was sent, because this worker has no socket left: send nothing to the account for a moment. Neither the
@@ -62,15 +63,11 @@ pub enum Verdict {
     ParkUnclear(Reason),
 }
 
-/// Decides what follows the end of a request that sent these cases; `accepted` has the names of fields that Testmo has
-/// accepted over the connection before.
-pub fn after_push(end: &CreateResult, sent: &[&RenderedCase], accepted: &BTreeSet<String>) -> Verdict {
-    let error = match end {
-        Ok(_) => return Verdict::Created,
-        Err(error) => error,
-    };
+/// Decides what follows the end of a request that sent these cases over a connection of which this is known.
+pub fn after_push(end: &CreateResult, sent: &[&RenderedCase], known: &Known) -> Verdict {
+    let Err(error) = end else { return Verdict::Created };
     match error {
-        ApiError::Invalid(refusals) => match refusals.blame(sent, accepted) {
+        ApiError::Invalid(refusals) => match refusals.blame(sent, known) {
             Some(blame) => Verdict::Attribute(blame),
             None => Verdict::Halve { reason: Reason::CaseRefused, said: refusals.all() },
         },
@@ -283,7 +280,8 @@ mod tests {
             Refusals { entries, whole: vec![] }
         };
         let blame = |cases: &[(usize, &str)], connection: &[(usize, &str)]| {
-            Verdict::Attribute(Blame { cases: entries(cases).entries, connection: entries(connection).entries })
+            let (cases, connection) = (entries(cases).entries, entries(connection).entries);
+            Verdict::Attribute(Blame { cases, connection, lost: Default::default() })
         };
         let whole = Refusals { whole: vec![field("cases")], ..Refusals::default() };
         let wait = Some(Duration::from_secs(7));
@@ -337,7 +335,7 @@ mod tests {
             provenance: Default::default(),
         };
         for (end, next) in table {
-            assert_eq!(after_push(&end, &[&case; 3], &BTreeSet::new()), next, "{end:?}");
+            assert_eq!(after_push(&end, &[&case; 3], &Known::default()), next, "{end:?}");
         }
     }
 
@@ -357,7 +355,7 @@ mod tests {
             ApiError::Inconclusive { status: 404 },
             ApiError::Inconclusive { status: 408 },
         ] {
-            let next = after_push(&Err(error.clone()), &[], &BTreeSet::new());
+            let next = after_push(&Err(error.clone()), &[], &Known::default());
             let reconciles = matches!(next, Verdict::Reconcile | Verdict::FindCause { .. } | Verdict::ParkUnclear(_));
             assert_eq!(reconciles, error.may_have_committed(), "{error}");
         }

@@ -1,6 +1,6 @@
 //! Remembers which fields Testmo has accepted over a connection, and when a case was last created over it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use super::suspects::Name;
@@ -21,6 +21,11 @@ pub(super) struct Accepted(Mutex<HashMap<Name, Standing>>);
 pub(super) struct Standing {
     /// The fields that somebody else than the case chose for what the case supplied.
     pub(super) fields: Arc<BTreeSet<String>>,
+    /// The custom fields that cases chose themselves.
+    pub(super) own: Arc<BTreeSet<String>>,
+    /// The columns of fields that the project has lost, and when the connection was last blamed for each, in milliseconds on
+    /// the store's clock.
+    lost: Arc<BTreeMap<String, i64>>,
     /// When a case was last created, in milliseconds on the store's clock.
     pub(super) created_at: Option<i64>,
 }
@@ -29,10 +34,7 @@ impl Accepted {
     /// Notes that these cases were created over a connection at `now`, in milliseconds on the store's clock.
     pub(super) fn note<'a>(&self, name: Name, cases: impl Iterator<Item = &'a RenderedCase>, now: i64) {
         let mut known = lock(&self.0);
-        if known.len() >= MOST_CONNECTIONS && !known.contains_key(&name) {
-            known.clear();
-        }
-        let standing = known.entry(name).or_default();
+        let standing = standing_of(&mut known, name);
         standing.created_at = standing.created_at.max(Some(now));
         let mut last: Option<&RenderedCase> = None;
         for case in cases {
@@ -41,17 +43,50 @@ impl Accepted {
                 continue;
             }
             last = Some(case);
-            for field in case.provenance.chosen_fields() {
-                if !standing.fields.contains(&field) && standing.fields.len() < MOST_FIELDS {
-                    Arc::make_mut(&mut standing.fields).insert(field);
+            case.provenance.chosen_fields().for_each(|field| remember(&mut standing.fields, field));
+            for column in case.provenance.own_columns() {
+                remember(&mut standing.own, case.provenance.name_of(column));
+                if standing.lost.contains_key(column) {
+                    Arc::make_mut(&mut standing.lost).remove(column);
                 }
             }
         }
     }
 
+    /// Notes at `now`, in milliseconds on the store's clock, that a connection is to blame because its project has lost
+    /// fields. Returns whether it was blamed for each of them before, and cases were created over it since: then it works
+    /// for batches without these fields.
+    pub(super) fn works_without(&self, name: Name, lost: &BTreeSet<String>, now: i64) -> bool {
+        let mut known = lock(&self.0);
+        let standing = standing_of(&mut known, name);
+        let has_worked_since = |blamed_at: &i64| standing.created_at.is_some_and(|created_at| created_at > *blamed_at);
+        if lost.iter().all(|column| standing.lost.get(column).is_some_and(has_worked_since)) {
+            return true;
+        }
+        for column in lost {
+            if standing.lost.contains_key(column) || standing.lost.len() < MOST_FIELDS {
+                Arc::make_mut(&mut standing.lost).insert(column.clone(), now);
+            }
+        }
+        false
+    }
+
     /// Returns what was accepted over a connection.
     pub(super) fn of(&self, name: &Name) -> Standing {
         lock(&self.0).get(name).cloned().unwrap_or_default()
+    }
+}
+
+fn standing_of(known: &mut HashMap<Name, Standing>, name: Name) -> &mut Standing {
+    if known.len() >= MOST_CONNECTIONS && !known.contains_key(&name) {
+        known.clear();
+    }
+    known.entry(name).or_default()
+}
+
+fn remember(fields: &mut Arc<BTreeSet<String>>, field: String) {
+    if !fields.contains(&field) && fields.len() < MOST_FIELDS {
+        Arc::make_mut(fields).insert(field);
     }
 }
 
@@ -85,6 +120,18 @@ mod tests {
         let fields = ["custom_description", "custom_steps"].map(str::to_owned).into();
         assert_eq!((&*accepted.of(&name(1)).fields, accepted.of(&name(1)).created_at), (&fields, Some(7)));
         assert_eq!((accepted.of(&name(2)).fields.len(), accepted.of(&name(2)).created_at), (0, None));
+    }
+
+    #[test]
+    fn a_connection_is_blamed_again_for_a_lost_field_only_while_nothing_else_arrives() {
+        let (accepted, risk) = (Accepted::default(), BTreeSet::from(["custom_risk".to_owned()]));
+        let both: BTreeSet<String> = ["custom_risk", "custom_type"].map(str::to_owned).into();
+        assert!(!accepted.works_without(name(1), &risk, 10));
+        assert!(!accepted.works_without(name(1), &risk, 11), "nothing has arrived since");
+        accepted.note(name(1), cases("custom_steps").iter(), 12);
+        assert!(accepted.works_without(name(1), &risk, 13));
+        assert!(!accepted.works_without(name(1), &both, 14), "of the other one the tenant does not know yet");
+        assert!(!accepted.works_without(name(2), &risk, 15), "another connection");
     }
 
     #[test]

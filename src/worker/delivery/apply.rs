@@ -1,6 +1,6 @@
 //! Applies the end of a create request to the record of one batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::cause::free_if_done;
 use super::settle_time::settle_time;
 use super::state::Delivery;
+use super::suspects::name_of;
 use crate::batch::Reason;
 use crate::batch::ledger::Refusal;
 use crate::batch::verdict::answer::{CreateResult, FieldRefusal};
@@ -48,7 +49,7 @@ pub(super) fn apply(
 ) -> (NextStep, usize) {
     match verdict {
         Verdict::Created => (apply_created(delivery, batch, share), 0),
-        Verdict::Attribute(blame) => attribute(batch, share, blame),
+        Verdict::Attribute(blame) => attribute(delivery, batch, share, blame),
         Verdict::Halve { reason, said } if share.sent == 1 => {
             let position = share.positions[0];
             if *reason == Reason::CaseRefused {
@@ -70,6 +71,10 @@ pub(super) fn apply(
         Verdict::Retry(reason) => {
             batch.record.not_created(vec![]);
             (NextStep::Retry(*reason, share.detail(), Duration::ZERO), 0)
+        }
+        Verdict::Undecided(reason, detail) => {
+            batch.record.not_created(vec![]);
+            (NextStep::Retry(*reason, Some(detail.clone()), Duration::ZERO), 0)
         }
         Verdict::Park(reason) => {
             // The connection is to blame, so the cases that were refused alone were not.
@@ -93,7 +98,7 @@ fn refuse(batch: &mut ActiveBatch, refused: Vec<(usize, Refusal)>) -> (NextStep,
 
 /// Refuses the cases that are at fault themselves. Where the connection is at fault for another case of the batch, the
 /// batch waits for it.
-fn attribute(batch: &mut ActiveBatch, share: &Slice<'_>, blame: &Blame) -> (NextStep, usize) {
+fn attribute(delivery: &Delivery, batch: &mut ActiveBatch, share: &Slice<'_>, blame: &Blame) -> (NextStep, usize) {
     let refusal = |said: &Vec<FieldRefusal>| Refusal { reason: Reason::CaseRefused, said: said.clone() };
     let refused = named(share, &blame.cases).map(|(position, said)| (position, refusal(said))).collect();
     let faults: Vec<(usize, &Vec<FieldRefusal>)> = named(share, &blame.connection).collect();
@@ -104,9 +109,17 @@ fn attribute(batch: &mut ActiveBatch, share: &Slice<'_>, blame: &Blame) -> (Next
     let reason = if is_of_folder { Reason::TargetMissing } else { Reason::ConnectionRejected };
     let cases = faults.iter().map(|(position, said)| (*position, batch.cases[*position].key.as_str(), said.as_slice()));
     let detail = format!("Testmo answered 422: {}", listed(cases));
+    let fields = || faults.iter().flat_map(|(_, said)| said.iter()).map(|refused| &refused.field);
+    let only_lost = fields().all(|field| blame.lost.contains(field));
+    let lost: BTreeSet<String> = fields().filter(|_| only_lost).cloned().collect();
     // The connection is to blame, so the cases that were refused alone were not.
     batch.record.reprieve(&std::mem::take(&mut batch.refused_alone));
     let (_, count) = refuse(batch, refused);
+    let now = delivery.context.store.now();
+    if only_lost && delivery.accepted.works_without(name_of(&batch.connection), &lost, now) {
+        // The tenant knows, and the connection works for batches without these fields.
+        return (NextStep::Defer(reason, Some(detail), Duration::ZERO), count);
+    }
     (NextStep::AwaitConnection(reason, Some(detail)), count)
 }
 

@@ -49,6 +49,7 @@ pub(super) async fn call_failed(
             connection_failed(context, batch, reason, detail, feedback).await?
         }
         Verdict::Retry(reason) => NextStep::Retry(reason, detail, Duration::ZERO),
+        Verdict::Undecided(reason, detail) => NextStep::Retry(reason, Some(detail), Duration::ZERO),
         Verdict::Created
         | Verdict::Attribute(_)
         | Verdict::Halve { .. }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::answer_ids::check_ids;
 use super::cause::note_created;
+use super::lost_fields::{Ended, known};
 use super::record::{RequestEnd, record_end};
 use super::response_diff::report_differences;
 use super::share::{Request, Share};
@@ -60,7 +61,11 @@ pub(super) async fn send(
     let sent = cases.len();
     let standing = delivery.accepted.of(&name_of_connection(connection));
     let last_try = last_try && !works_without(&shares, standing.created_at);
-    let verdict = judged(after_push(&result, &cases, &standing.fields), shares.len(), last_try);
+    let ended = Ended { connection, result: &result, cases: &cases, standing };
+    let verdict = match known(delivery, &shares, ended, feedback).await {
+        Ok(known) => judged(after_push(&result, &cases, &known), shares.len(), last_try),
+        Err(again) => again,
+    };
     if verdict == Verdict::Created {
         keep_canary(delivery, &shares, &result, started);
         note_created(delivery, connection);
@@ -99,6 +104,7 @@ fn outcome_of(result: &CreateResult, verdict: &Verdict) -> RequestOutcome {
         | Verdict::Reconcile
         | Verdict::FindCause { .. }
         | Verdict::Retry(_)
+        | Verdict::Undecided(..)
         | Verdict::Throttle(_)
         | Verdict::Park(_)
         | Verdict::ParkUnclear(_) => RequestOutcome::Other,
@@ -126,6 +132,7 @@ fn judged(verdict: Verdict, batches: usize, last_try: bool) -> Verdict {
         | Verdict::Reconcile
         | Verdict::FindCause { .. }
         | Verdict::Retry(_)
+        | Verdict::Undecided(..)
         | Verdict::Throttle(_)
         | Verdict::AwaitSocket
         | Verdict::Park(_)

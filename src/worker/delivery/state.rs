@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::accepted::Accepted;
 use super::folder_cache::FolderCache;
+use super::project_fields::ProjectFields;
 use super::suspects::Suspects;
 use crate::worker::context::WorkerContext;
 use crate::worker::reconciliation::memory::ReconcileMemory;
@@ -19,12 +20,14 @@ pub(in crate::worker) struct Delivery {
     pub(super) suspects: Suspects,
     /// What was accepted over connections.
     pub(super) accepted: Accepted,
+    /// The fields that projects list.
+    pub(super) project_fields: ProjectFields,
 }
 
 impl Delivery {
     /// Returns a delivery that remembers nothing yet of folders and connections.
     pub(in crate::worker) fn new(context: Arc<WorkerContext>, memory: Arc<ReconcileMemory>) -> Self {
         let (folders, suspects, accepted) = (FolderCache::default(), Suspects::default(), Accepted::default());
-        Self { context, folders, memory, suspects, accepted }
+        Self { context, folders, memory, suspects, accepted, project_fields: ProjectFields::default() }
     }
 }
