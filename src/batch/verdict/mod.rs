@@ -2,6 +2,8 @@
 
 pub mod answer;
 pub mod blame;
+#[cfg(test)]
+mod fairness;
 pub mod patience;
 pub mod reason;
 mod title;
