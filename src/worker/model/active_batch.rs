@@ -205,6 +205,7 @@ pub(in crate::worker) mod tests {
             project: 1,
             folder: 7,
             mapping: render::mapping::Mapping::default(),
+            fields: Default::default(),
         };
         let batch = decode(body.as_bytes()).unwrap();
         let mut message = InboundMessage::fresh(Arc::new(body.into_bytes()), BTreeMap::new(), None, 5);
