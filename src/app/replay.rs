@@ -56,7 +56,10 @@ fn replay(
     stored: Option<StoredBatch>,
     account: Option<&str>,
 ) -> Result<Commit, NotReplayable> {
-    let change = operator_change(row, Action::Replay)?;
+    let mut change = operator_change(row, Action::Replay)?;
+    if let Some(action) = &mut change.operator_action {
+        action.batch = Some(batch.key.clone());
+    }
     let Some(StoredBatch { mut record, .. }) = stored else { return Ok(change) };
     if record.fingerprint != fingerprint(batch) {
         return Err(NotReplayable::Conflict);
@@ -109,7 +112,12 @@ mod tests {
             let outcome = change.map(|change| {
                 assert_eq!(
                     change.operator_action,
-                    Some(OperatorAction { id: ShelfId(1), generation: 4, action: Action::Replay })
+                    Some(OperatorAction {
+                        id: ShelfId(1),
+                        generation: 4,
+                        action: Action::Replay,
+                        batch: Some(super::super::fixture::batch().key),
+                    })
                 );
                 change.batch.map(|b| (b.record.epoch, b.record.revision))
             });

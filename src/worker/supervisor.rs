@@ -16,6 +16,7 @@ use super::intake::consumer::take_batches;
 use super::intake::shelf_poller::take_from_shelf;
 use super::intake::undeliverable::{GIVEN_UP, UNROUTED, take_undeliverable};
 use super::loops::{Loops, TaskEnded, while_kept, within};
+use super::maintenance::connected::retry_connected;
 use super::maintenance::counts::keep_counts;
 use super::maintenance::health::{Panics, Watched, watch};
 use super::maintenance::key_expiry::report_expiring_keys;
@@ -276,6 +277,7 @@ fn start_maintenance(loops: &Loops, tasks: &TaskTracker, context: &Arc<WorkerCon
     let stop = context.stop.draining();
     let late_check = check_late_duplicates(context.clone(), memory.clone(), stop.clone());
     loops.spawn(tasks, Task::Recheck, reverify(context.clone(), stop.clone()));
+    loops.spawn(tasks, Task::Recheck, retry_connected(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::LateDuplicates, late_check);
     loops.spawn(tasks, Task::Expiry, report_expiring_keys(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Prune, prune(context.clone(), stop.clone()));

@@ -276,6 +276,10 @@ impl ShelfStore for Storeless {
     async fn shelf_ages(&self) -> Result<ShelfAges, StoreError> {
         Ok(ShelfAges::default())
     }
+
+    async fn connected_since(&self, _: ShelfId, _: u32) -> Result<Vec<Shelved>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 #[async_trait]

@@ -146,7 +146,7 @@ pub(super) fn operator_change(row: &Shelved, action: Action) -> Result<Commit, N
         return Err(Unfinished::InHand.into());
     }
     Ok(Commit {
-        operator_action: Some(OperatorAction { id: row.id, generation: row.generation, action }),
+        operator_action: Some(OperatorAction { id: row.id, generation: row.generation, action, batch: None }),
         ..Commit::default()
     })
 }

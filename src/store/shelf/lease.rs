@@ -205,6 +205,10 @@ impl ShelfStore for Store {
     async fn shelf_ages(&self) -> Result<ShelfAges, StoreError> {
         self.ages().await
     }
+
+    async fn connected_since(&self, after: ShelfId, most: u32) -> Result<Vec<Shelved>, StoreError> {
+        self.given_up_but_connected(after, most).await
+    }
 }
 
 impl Store {

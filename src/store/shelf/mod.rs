@@ -1,6 +1,8 @@
 //! Keeps parked and dead batches: those that are retried automatically, and those that wait for an operator.
 
 mod ages;
+mod connected;
+mod held;
 mod lease;
 mod list;
 mod model;
@@ -16,6 +18,11 @@ use crate::batch::TenantId;
 
 #[cfg(test)]
 pub(super) use self::ages::{OLDEST, failing_statement};
+#[cfg(test)]
+pub(super) use self::connected::CONNECTED_SINCE;
+pub use self::held::Held;
+#[cfg(test)]
+pub(super) use self::held::held_statement;
 #[cfg(test)]
 pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statement, tenants_statement};
 #[cfg(test)]
@@ -88,4 +95,11 @@ pub trait ShelfStore: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn shelf_ages(&self) -> Result<ShelfAges, StoreError>;
+
+    /// Returns up to `most` dead batches behind an id, in the order of their ids, that were given up for want of a connection
+    /// and whose tenant has one now.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn connected_since(&self, after: ShelfId, most: u32) -> Result<Vec<Shelved>, StoreError>;
 }

@@ -198,7 +198,7 @@ pub struct ShelfAge {
 }
 
 /// An operator's request for a row, carried out only if no worker has leased it and it is as the operator saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorAction {
     /// Which row.
     pub id: ShelfId,
@@ -206,6 +206,9 @@ pub struct OperatorAction {
     pub generation: i64,
     /// The request.
     pub action: Action,
+    /// The batch that the message turned out to be, where that was not known when it was shelved: batches are retried by
+    /// tenant.
+    pub batch: Option<BatchKey>,
 }
 
 /// What an operator can request for a row.

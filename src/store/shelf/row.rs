@@ -136,8 +136,12 @@ pub(in crate::store) async fn handle(
         Action::Replay => {
             let sql = "UPDATE shelf SET generation = generation + 1, state = 'parked', waits_for = 'time', \
                        due_at = $2, parks = 0, failing_since = NULL, lease_until = NULL, holder = NULL, \
-                       reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END WHERE id = $1";
-            sql::execute(conn, sql, vec![id, Bound::Int(now)]).await?
+                       reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END, \
+                       tenant_id = COALESCE(tenant_id, $3), batch_id = COALESCE(batch_id, $4) WHERE id = $1";
+            let batch = operator_action.batch.as_ref();
+            let tenant = Bound::MaybeText(batch.map(|key| key.tenant.as_str().into()));
+            let batch = Bound::MaybeText(batch.map(|key| key.batch.as_str().into()));
+            sql::execute(conn, sql, vec![id, Bound::Int(now), tenant, batch]).await?
         }
     };
     Ok(())

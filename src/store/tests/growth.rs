@@ -6,8 +6,9 @@ use super::*;
 use crate::batch::BatchId;
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
-    COUNTS, LEASE_SUSPECT, OLDEST, Order, ShelfId, ShelfState, ShelfTotal, failing_statement, lease_statement,
-    page_statement, removal_statement, shed_statement, tenants_statement, totals_statement,
+    CONNECTED_SINCE, COUNTS, Held, LEASE_SUSPECT, OLDEST, Order, ShelfId, ShelfState, ShelfTotal, failing_statement,
+    held_statement, lease_statement, page_statement, removal_statement, shed_statement, tenants_statement,
+    totals_statement,
 };
 
 /// Tests that run on an SQLite file and on a PostgreSQL database.
@@ -126,6 +127,9 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     let group = vec![int(9), text("acme"), text("key_refused")];
     statements.push((super::waiting::group_statement(true), group, "shelf_by_state"));
     statements.push((super::waiting::NEXT_GROUP.to_owned(), vec![text("acme"), text("a")], "shelf_by_state"));
+    let after = vec![int(9), int(0), int(10)];
+    statements.push((CONNECTED_SINCE.to_owned(), after, "shelf_by_state"));
+    statements.push((held_statement(), vec![text("acme")], "shelf_by_connection"));
     let (failing, parameters) = failing_statement();
     statements.push((failing, parameters, "shelf_failing"));
     let (latest, parameters) = ledger::latest_statement(None, 50);
@@ -189,9 +193,13 @@ async fn what_waits_for_a_connection_is_due_once_it_is_verified_anew(f: SqlStore
         leased.into_iter().map(|row| row.id.0).collect::<Vec<_>>()
     };
     assert_eq!(lease().await, [0; 0], "the connection does not work");
+    let held = async || f.store.held_of(&tenant()).await.unwrap();
+    assert_eq!(held().await, []);
     f.connect(&verified(1)).await;
     assert_eq!(lease().await, [1, 2, 3], "the last one failed after the connection was verified");
+    assert_eq!(held().await, [Held { reason: Reason::KeyRefused, batches: 1 }], "that one waits for a person");
     f.connect(&verified(1_000_001)).await;
+    assert_eq!(held().await, []);
     assert_eq!(lease().await, [4]);
     assert_eq!(lease().await, [0; 0], "all of them are leased");
 }

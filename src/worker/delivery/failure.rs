@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::account::Signal;
 use crate::batch::Reason;
-use crate::batch::message::RequestedFolder;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{
     DEFAULT_THROTTLE_PAUSE, NO_SOCKET_PAUSE, Verdict, after_failed_read, reason_of, signal_of,
@@ -69,9 +68,10 @@ pub(super) async fn connection_failed(
     feedback: &mut PushFeedback,
 ) -> Result<NextStep, StoreError> {
     let connection = batch.connection.clone();
-    let own_folder = matches!(reason, Reason::ConnectionRejected | Reason::TargetMissing);
-    if own_folder && batch.wish != RequestedFolder::Tenant && batch.relocated.is_none() {
-        // The folder of this batch may have vanished: it is searched for again, once.
+    let of_folder = matches!(reason, Reason::ConnectionRejected | Reason::TargetMissing);
+    if of_folder && batch.has_own_folder() && batch.relocated.is_none() {
+        // The folder of this batch may have vanished: it is searched for again, once. A batch that requests none goes to
+        // the tenant's present folder, which a person may have entered instead of the one that vanished.
         (batch.folder, batch.relocated) = (None, Some(context.store.now()));
         return Ok(NextStep::NextTurn);
     }
@@ -93,7 +93,7 @@ pub(super) async fn connection_failed(
         reason,
         Reason::KeyRefused | Reason::UnexpectedStatus | Reason::NotTestmo | Reason::ConnectionRejected
     );
-    if batch.wish == RequestedFolder::Tenant || whatever_its_folder {
+    if !batch.has_own_folder() || whatever_its_folder {
         if reason != Reason::KeyRefused && works_since_blamed(context, batch).await? {
             // It would stop all other batches of the tenant again, although they arrive.
             return Ok(NextStep::Defer(reason, detail, Duration::ZERO));
@@ -137,7 +137,7 @@ pub(super) async fn blame_connection(
     // was found to fail.
     for (part, reason, detail) in blaming {
         let batch = &mut part.batch;
-        let own = batch.wish != RequestedFolder::Tenant;
+        let own = batch.has_own_folder();
         let next_step = match &verdict {
             // Each batch waits for what was refused of its own cases.
             Some((known, NextStep::AwaitConnection(..))) if *known == reason && !own => {

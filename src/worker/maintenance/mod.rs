@@ -1,6 +1,7 @@
-//! Runs the periodic work: re-verification, late-duplicate checks, reminders of expiring keys, pruning, health checks, and
+//! Runs the periodic work: re-verification, retries of what is connected now, late-duplicate checks, reminders of expiring keys, pruning, health checks, and
 //! counts.
 
+pub(super) mod connected;
 pub(super) mod counts;
 mod every;
 mod gauges;

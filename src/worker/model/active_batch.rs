@@ -114,6 +114,12 @@ impl ActiveBatch {
         self.connection.access.origin.as_str()
     }
 
+    /// Whether its folder is another one than the tenant's present folder: it requests one, or was first sent to the folder
+    /// that the tenant had before.
+    pub(in crate::worker) fn has_own_folder(&self) -> bool {
+        self.wish != RequestedFolder::Tenant || self.folder.is_some_and(|folder| folder != self.connection.folder)
+    }
+
     /// Returns the batch tag of its cases, unless the tenant has switched that off.
     pub(in crate::worker) fn batch_tag(&self) -> Option<String> {
         self.connection.mapping.batch_tag.then(|| batch_tag(&self.key.batch))

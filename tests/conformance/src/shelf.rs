@@ -23,9 +23,11 @@ cases! {
     a_suspect_that_is_given_back_was_not_tried,
     a_suspect_that_is_postponed_was_not_tried_and_comes_after_the_others,
     an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all,
+    a_message_that_is_replayed_as_a_batch_is_leased_with_those_of_its_tenant,
     a_dead_batch_stays_dead_when_a_copy_of_it_is_parked,
     the_oldest_batch_is_known_for_each_reason_and_since_when_testmo_fails_for_one,
     what_waits_for_a_tenant_to_get_a_connection_is_due_once_a_day_until_then,
+    what_was_given_up_for_want_of_a_connection_is_found_once_there_is_one,
 }
 
 async fn tenants_with_parked_batches_are_listed_with_what_the_batches_wait_for(f: &dyn Subject) {
@@ -219,7 +221,7 @@ async fn an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all(f: 
     let replay = |generation, from_epoch| {
         let mut record = failed.clone();
         record.reopen(None);
-        let operator_action = OperatorAction { id: dead.id, generation, action: Action::Replay };
+        let operator_action = OperatorAction { id: dead.id, generation, action: Action::Replay, batch: None };
         let batch = Some(RecordUpdate { record, from_epoch });
         f.store().commit(Commit { batch, operator_action: Some(operator_action), ..Commit::default() }.into())
     };
@@ -235,12 +237,29 @@ async fn an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all(f: 
     let leased =
         f.store().lease_due("w", Duration::from_secs(5), &[(tenant(), 10)], usize::MAX).await.unwrap().remove(0);
     assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
-    let discard = OperatorAction { id: leased.id, generation: leased.generation, action: Action::Discard };
-    let discard = || f.store().commit(Commit { operator_action: Some(discard), ..Commit::default() }.into());
+    let discard = OperatorAction { id: leased.id, generation: leased.generation, action: Action::Discard, batch: None };
+    let discard = || f.store().commit(Commit { operator_action: Some(discard.clone()), ..Commit::default() }.into());
     assert_eq!(discard().await.unwrap(), CommitOutcome::Fenced, "a worker has leased it");
     f.set_time(1_005_000).await;
     assert_eq!(discard().await.unwrap(), CommitOutcome::Done(vec![]));
     assert!(f.shelf().await.is_empty());
+}
+
+async fn a_message_that_is_replayed_as_a_batch_is_leased_with_those_of_its_tenant(f: &dyn Subject) {
+    let identity = ShelfIdentity::Raw("h".into(), None, None);
+    let shelve = Shelving { identity, reason: Reason::TooLarge, ..shelving("b1", ShelvedUntil::Person) };
+    f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    let ShelfIdentity::Batch(key, _) = shelving("b1", ShelvedUntil::Person).identity else { unreachable!() };
+    let dead = f.shelf().await.remove(0);
+    let batch = Some(key.clone());
+    let action = OperatorAction { id: dead.id, generation: dead.generation, action: Action::Replay, batch };
+    let replay = Commit { operator_action: Some(action), ..Commit::default() };
+    assert_eq!(f.store().commit(replay.into()).await.unwrap(), CommitOutcome::Done(vec![]));
+    let due = f.store().due_tenants(9).await.unwrap();
+    assert!(matches!(due.as_slice(), [due] if due.tenant == tenant() && due.is_due), "{due:?}");
+    let leased = f.store().lease_due("w", Duration::from_secs(5), &[(tenant(), 10)], usize::MAX).await.unwrap();
+    let named = ShelfIdentity::Raw("h".into(), Some(key.tenant), Some(key.batch));
+    assert_eq!(leased[0].content.identity, named, "its identity stays that of its bytes");
 }
 
 async fn a_dead_batch_stays_dead_when_a_copy_of_it_is_parked(f: &dyn Subject) {
@@ -319,4 +338,25 @@ async fn what_waits_for_a_tenant_to_get_a_connection_is_due_once_a_day_until_the
     assert!(taken().await);
     assert_eq!(f.store().connected_tenants(9).await.unwrap(), [tenant()]);
     assert_eq!(f.store().connected_tenants(0).await.unwrap(), []);
+}
+
+async fn what_was_given_up_for_want_of_a_connection_is_found_once_there_is_one(f: &dyn Subject) {
+    let reasons = [("b1", Reason::UnknownTenant), ("b2", Reason::CaseRefused), ("b3", Reason::UnknownTenant)];
+    for (batch, reason) in reasons {
+        let shelve = Shelving { reason, ..shelving(batch, ShelvedUntil::Person) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    }
+    let parked = Shelving { reason: Reason::UnknownTenant, ..shelving("b4", ShelvedUntil::Connection) };
+    f.store().commit(Commit { shelve: Some(parked), ..Commit::default() }.into()).await.unwrap();
+    let found = async |after, most| {
+        let rows = f.store().connected_since(ShelfId(after), most).await.unwrap();
+        rows.into_iter().map(|row| row.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(found(0, 9).await, [0; 0], "there is none");
+    f.store().set_connection(&connection("v1", false)).await.unwrap();
+    assert_eq!((found(0, 9).await, found(0, 1).await, found(1, 9).await), (vec![1, 3], vec![1], vec![3]));
+    f.begin_removal(HOUR).await;
+    assert_eq!(found(0, 9).await, [0; 0], "it is being removed");
+    f.end_removal().await;
+    assert_eq!(found(0, 9).await, [1, 3]);
 }

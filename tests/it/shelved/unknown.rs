@@ -99,3 +99,20 @@ async fn a_batch_of_an_unknown_tenant_fails_after_two_weeks_and_is_sent_once_the
     stage.shelf_until(<[_]>::is_empty).await;
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_was_given_up_is_found_by_the_worker_where_the_command_that_connects_its_tenant_was_cut_off() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    shelve_ago(&stage, "nobody", 15 * 24 * HOUR).await;
+    stage.start_worker();
+    assert_eq!(stage.event_of("nobody/b-1").await["type"], FAILED);
+    stage.stop_worker().await;
+    // The connection is stored, and nothing else.
+    assert!(stage.connect("nobody", "acme", &key_of("acme")).await);
+    assert_eq!(stage.shelf().await[0].state, ShelfState::Dead);
+    stage.start_worker();
+    assert_eq!(stage.delivered("nobody/b-1").await["data"]["revision"], 2);
+    assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
+    stage.shelf_until(<[_]>::is_empty).await;
+    stage.end().await;
+}

@@ -9,7 +9,7 @@ use crate::store::shelf::{ShelfFilter, ShelfState};
 /// How many batches are planned at once: there may be very many.
 const AT_ONCE: usize = 500;
 
-/// Replays what failed for want of a connection. Where this is cut off, `tenants set` again does the rest.
+/// Replays what failed for want of a connection. Where this is cut off, a worker does the rest.
 pub(super) async fn release(context: &AppContext, tenant: &TenantId) -> Result<(), StoreError> {
     let filter = ShelfFilter {
         tenant: Some(tenant.clone()),

@@ -227,6 +227,10 @@ impl ShelfStore for StoreOf {
     async fn shelf_ages(&self) -> Result<ShelfAges, StoreError> {
         self.ask("shelf_ages", |tables, _| tables.shelf_ages()).await
     }
+
+    async fn connected_since(&self, after: ShelfId, most: u32) -> Result<Vec<Shelved>, StoreError> {
+        self.ask("connected_since", move |tables, now| tables.connected_since(after, most, now)).await
+    }
 }
 
 #[async_trait]

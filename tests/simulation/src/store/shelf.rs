@@ -89,6 +89,12 @@ impl Tables {
                 if row.content.reason == Reason::CrashLoop {
                     row.content.reason = Reason::Suspect;
                 }
+                if let (ShelfIdentity::Raw(_, tenant, batch), Some(key)) =
+                    (&mut row.content.identity, &operator_action.batch)
+                {
+                    tenant.get_or_insert_with(|| key.tenant.clone());
+                    batch.get_or_insert_with(|| key.batch.clone());
+                }
             }
         }
     }
@@ -248,6 +254,20 @@ impl Tables {
             }
         }
         ShelfAges { oldest: oldest.into_values().collect(), failing_since }
+    }
+
+    /// What was given up for want of a connection and has one now.
+    pub(crate) fn connected_since(&self, after: ShelfId, most: u32, now: i64) -> Vec<Shelved> {
+        let is_connected = |row: &ShelfRow| {
+            let tenant = tenant_of(&row.content.identity);
+            tenant.is_some_and(|tenant| self.connections.contains_key(tenant))
+                && self.removing_until(tenant, now).is_none()
+        };
+        let given_up = self.shelf.range(after.0 + 1..).filter(|(_, row)| {
+            row.state == ShelfState::Dead && row.content.reason == Reason::UnknownTenant && is_connected(row)
+        });
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        given_up.take(most).map(|(id, row)| row.as_shelved(*id, now)).collect()
     }
 
     /// How many batches of a tenant wait for its connection.

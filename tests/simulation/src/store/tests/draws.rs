@@ -60,6 +60,7 @@ impl Both {
             identity,
             reason: self.one_of(&[
                 Reason::KeyRefused,
+                Reason::UnknownTenant,
                 Reason::Suspect,
                 Reason::NoRoom,
                 Reason::CrashLoop,

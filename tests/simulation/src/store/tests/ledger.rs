@@ -64,7 +64,8 @@ impl Both {
         if self.rng.u8(..8) == 0 {
             let action = self.one_of(&[Action::Replay, Action::Discard]);
             let (id, generation) = (ShelfId(self.rng.i64(1..6)), self.rng.i64(1..5));
-            change.operator_action = Some(OperatorAction { id, generation, action });
+            let batch = self.rng.bool().then(|| self.key());
+            change.operator_action = Some(OperatorAction { id, generation, action, batch });
         }
         if self.rng.u8(..3) == 0 {
             let id = self.one_of(&["e1", "e2", "e3"]).to_owned();

@@ -3,6 +3,7 @@
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::folders::NewFolder;
 use testmo_courier::store::ledger::PushMembers;
+use testmo_courier::store::shelf::ShelfId;
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, ShelfStore, UnboundStore,
 };
@@ -30,6 +31,8 @@ impl Both {
         let (real, memory) = self.shelf().await;
         read.push((shown(&real), shown(&memory)));
         read.push((shown(&self.real.shelf_counts().await.expect("read")), shown(&self.memory.shelf_counts())));
+        let (real, now) = (self.real.connected_since(ShelfId(1), 9).await.expect("read"), self.clock.now());
+        read.push((shown(&real), shown(&self.memory.connected_since(ShelfId(1), 9, now))));
         read.push((shown(&self.real.shelf_ages().await.expect("read")), shown(&self.memory.shelf_ages())));
         for tenant in ["a", "b"] {
             let tenant: TenantId = tenant.parse().expect("a tenant");
