@@ -19,6 +19,7 @@ pub async fn status(store: &Store, row: &ConnectionRow) -> Result<Status, StoreE
         paused: pause_of(row, &store.lane_overrides().await?),
         throttle: throttle(store, &row.origin).await?,
         waiting: store.waiting_of(&row.tenant).await?,
+        held: store.held_of(&row.tenant).await?,
     };
     Ok(Status::of(row, &around, store.now()))
 }
@@ -41,6 +42,7 @@ pub async fn statuses(store: &Store, rows: &[ConnectionRow]) -> Result<Vec<Statu
             paused: pause_of(row, &orders),
             throttle: throttles.get(row.origin.as_str()).cloned().unwrap_or_default(),
             waiting: store.waiting_of(&row.tenant).await?,
+            held: store.held_of(&row.tenant).await?,
         };
         statuses.push(Status::of(row, &around, store.now()));
     }

@@ -7,7 +7,7 @@ use super::super::time::{day_of, days_left, relative};
 use crate::account::Throttle;
 use crate::store::accounts::LaneSelector;
 use crate::store::connections::{ConnectionRow, Verification};
-use crate::store::shelf::Waiting;
+use crate::store::shelf::{Held, Waiting};
 
 /// How many days before it expires a key is to be replaced.
 const SOON_DAYS: i32 = 14;
@@ -47,6 +47,8 @@ pub struct Circumstances {
     pub throttle: Throttle,
     /// What waits on the shelf.
     pub waiting: Waiting,
+    /// What of that waits for a person although the connection works.
+    pub held: Vec<Held>,
 }
 
 /// The state of a connection.
@@ -69,6 +71,7 @@ impl Status {
             successor(row),
             paused(row, around),
             account(&around.throttle, now),
+            held(row, around),
             waiting(row, around, now),
             untried(row),
         ];
@@ -159,6 +162,18 @@ fn account(throttle: &Throttle, now: i64) -> Remark {
     }
     let light = if left > LONG_PAUSE { StatusLight::Amber } else { StatusLight::Green };
     Some((light, format!("paused by Testmo's rate limit; it ends {}", relative(throttle.rate_limited_until, now))))
+}
+
+fn held(row: &ConnectionRow, around: &Circumstances) -> Remark {
+    let Held { reason, .. } = around.held.first().filter(|_| row.is_verified())?;
+    let number = |held: &Held| format!("{} for {}", counted(held.batches, "batch", "batches"), held.reason.code());
+    let what = around.held.iter().map(number).collect::<Vec<_>>().join(", ");
+    let tenant = &row.tenant;
+    let remark = format!(
+        "other batches are sent, but some wait for a person ({what}): `testmo-courier shelf list --tenant {tenant} --reason \
+         {reason}`"
+    );
+    Some((StatusLight::Amber, remark))
 }
 
 fn waiting(row: &ConnectionRow, around: &Circumstances, now: i64) -> Remark {
@@ -281,6 +296,21 @@ mod tests {
             assert_eq!(found, light, "{note}");
             assert!(note.contains(part), "{note}");
         }
+    }
+
+    #[test]
+    fn what_waits_for_a_person_under_a_connection_that_works_is_amber_and_named() {
+        let held = vec![
+            Held { reason: Reason::FolderMissing, batches: 1 },
+            Held { reason: Reason::TargetMissing, batches: 3 },
+        ];
+        let around = Circumstances { held, ..Circumstances::default() };
+        let (light, note) = status(&proven(), &around);
+        assert_eq!(light, StatusLight::Amber);
+        let said = "(1 batch for folder_missing, 3 batches for target_missing): `testmo-courier shelf list --tenant acme --reason folder_missing`";
+        assert!(note.contains(said), "{note}");
+        let (_, note) = status(&ConnectionRow { verified_version: None, ..proven() }, &around);
+        assert!(!note.contains("folder_missing"), "the connection itself comes first: {note}");
     }
 
     #[test]
