@@ -93,7 +93,12 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
             .connect_lazy_with(options.clone())
     };
     let (readers, writers) = (pool(READERS_OF_A_FILE, PAGES_READ), pool(1, PAGES_KEPT));
-    let made = migrate_file(&mut *writers.acquire().await?, file, purpose).await?;
+    let mut writer = match writers.acquire().await {
+        Ok(writer) => writer,
+        Err(error) => return Err(why_not_opened(&options, most, error).await),
+    };
+    let made = migrate_file(&mut writer, file, purpose).await?;
+    drop(writer);
     let held = match locked {
         None => None,
         Some(locked) => {
@@ -103,6 +108,15 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
         }
     };
     Ok(Opened { dialect: Dialect::Sqlite, readers, writers, clock, file: held, made })
+}
+
+/// Returns why a file cannot be opened: the pool tries it again and again, and then does not report why.
+async fn why_not_opened(options: &AnyConnectOptions, most: u64, error: sqlx::Error) -> StoreError {
+    let opened = async {
+        let mut conn = AnyConnection::connect_with(options).await?;
+        prepare_file(&mut conn, most, PAGES_READ).await
+    };
+    opened.await.err().unwrap_or(error).into()
 }
 
 /// Creates the file if there is none. SQLite gives the files beside it the same permissions.
