@@ -184,7 +184,8 @@ async fn a_folder_that_was_created_is_used_after_a_restart_without_asking_testmo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_testmo_neither_returns_nor_shows_is_created_twice_at_most_and_found_once_a_person_creates_it() {
+pub(crate) async fn a_folder_that_testmo_neither_returns_nor_shows_is_created_twice_at_most_and_found_once_a_person_creates_it()
+ {
     let cut = Fault::Cut { at: CutAt::AfterCommit };
     for fault in [None, Some(Fault::DropLast), Some(Fault::status_after_commit(503)), Some(cut)] {
         let mut stage = Stage::on(Broker::shared(), &["acme"], &SOON).await;

@@ -32,6 +32,8 @@ mod poison;
 mod project_fields;
 mod proxy;
 mod refused_values;
+#[cfg(debug_assertions)]
+mod remedies;
 mod replay;
 mod replicas;
 #[cfg(debug_assertions)]

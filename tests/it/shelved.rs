@@ -4,5 +4,5 @@ mod blame;
 mod connections;
 mod messages;
 mod refusals;
-mod retries;
+pub(crate) mod retries;
 mod unknown;

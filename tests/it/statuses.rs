@@ -116,7 +116,7 @@ async fn a_refused_key_a_pause_and_a_request_that_is_too_large_are_understood_fr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_case_that_a_firewall_refuses_is_left_to_a_person_and_its_neighbours_are_delivered() {
+pub(crate) async fn a_case_that_a_firewall_refuses_is_left_to_a_person_and_its_neighbours_are_delivered() {
     let mut stage = stage().await;
     stage.account("acme").set_faults([Rule::always(Fault::page(403)).with_body("<script>")]);
     // Rich text is escaped before it is sent.

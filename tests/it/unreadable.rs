@@ -110,7 +110,7 @@ async fn a_record_is_held_until_it_can_be_read(mut stage: Stage) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_cannot_be_read_holds_its_batch_alone() {
+pub(crate) async fn a_record_that_cannot_be_read_holds_its_batch_alone() {
     let stage = Stage::on(Broker::shared(), &["acme"], &SOON).await;
     a_record_is_held_until_it_can_be_read(stage).await;
 }

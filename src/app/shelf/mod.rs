@@ -1,8 +1,10 @@
 //! Reads the shelf: the batches that cannot be delivered now.
 
+mod commands;
 mod selection;
 mod time_bound;
 
+pub use self::commands::{ShelfCommand, commands};
 pub use self::selection::{EntryName, Selection, SelectionError, named};
 pub use self::time_bound::TimeBound;
 use crate::app::extent::{COUNTED, Extent};

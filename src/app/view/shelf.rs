@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::shelf::commands;
 use super::super::time::{relative, rfc3339};
 use crate::batch::Reason;
 use crate::store::shelf::{ShelfIdentity, Shelved, ShelvedUntil};
@@ -35,6 +36,7 @@ pub struct ShelfEntryView {
 pub struct ShelvedMessageView {
     #[serde(flatten)]
     entry: ShelfEntryView,
+    commands: Vec<String>,
     headers: BTreeMap<String, String>,
     body: Value,
 }
@@ -77,7 +79,9 @@ impl ShelvedMessageView {
     pub fn of(entry: &Shelved, now: i64) -> Self {
         let body = serde_json::from_slice(&entry.content.body)
             .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
-        Self { entry: ShelfEntryView::of(entry, now), headers: entry.content.headers.clone(), body }
+        let commands = commands(entry).into_iter().map(|command| command.line).collect();
+        let headers = entry.content.headers.clone();
+        Self { entry: ShelfEntryView::of(entry, now), commands, headers, body }
     }
 }
 

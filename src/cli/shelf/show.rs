@@ -68,6 +68,8 @@ fn described(entry: &Shelved, now: i64) -> String {
         ("cause", content.reason.cause().into()),
         ("remedy", content.reason.remedy().into()),
     ];
+    let commands = shelf::commands(entry).into_iter();
+    lines.extend(commands.map(|command| ("command", format!("{}  # {}", command.line, command.purpose))));
     lines.extend(content.detail.clone().map(|detail| ("detail", detail)));
     lines.extend(content.account.clone().map(|account| ("account", account)));
     lines.push(("arrived", both(content.arrived_at, now)));

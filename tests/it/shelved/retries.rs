@@ -94,7 +94,7 @@ async fn a_read_that_testmo_refuses_is_retried_and_speaks_of_no_case() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
+pub(crate) async fn what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt() {
     let settings =
         [("COURIER_WORKER__MAX_QUEUE_TIME", "1s"), ("COURIER_REQUESTS__ACCOUNT_CONCURRENCY_PER_WORKER", "1")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;

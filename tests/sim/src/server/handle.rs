@@ -111,6 +111,11 @@ impl AccountHandle {
         self.with(|station| station.account.add_folder(project_id, name, Some(parent_id), None, None, None))
     }
 
+    /// Creates a folder at the root of a project, as a person does. Returns its id.
+    pub fn create_root_folder(&self, project_id: u64, name: &str) -> u64 {
+        self.with(|station| station.account.add_folder(project_id, name, None, None, None, None))
+    }
+
     /// Removes a folder with everything in it. Returns whether the folder existed.
     pub fn delete_folder(&self, id: u64) -> bool {
         self.with(|station| station.account.remove_folder(id))

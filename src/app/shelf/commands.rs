@@ -1,0 +1,202 @@
+//! Names the commands that carry out the remedy of an entry of the shelf.
+
+use crate::batch::Reason;
+use crate::store::shelf::{ShelfState, Shelved, ShelvedUntil};
+
+/// A command that helps with an entry, written so that it can be copied to a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShelfCommand {
+    /// The whole command; words in capitals are to be replaced.
+    pub line: String,
+    /// What it does, or when it helps.
+    pub purpose: &'static str,
+}
+
+/// What the commands of an entry name.
+struct Names<'a> {
+    id: String,
+    tenant: Option<&'a str>,
+    account: Option<&'a str>,
+    is_dead: bool,
+    /// Whether it waits until the connection is verified, whatever the reason.
+    awaits_connection: bool,
+}
+
+/// Returns the commands that help with an entry, the most useful first; none where nothing is to be done, or where what is to
+/// be done is no command.
+pub fn commands(entry: &Shelved) -> Vec<ShelfCommand> {
+    let names = Names {
+        id: entry.id.to_string(),
+        tenant: entry.tenant().map(|tenant| tenant.as_str()),
+        account: entry.content.account.as_deref(),
+        is_dead: entry.state == ShelfState::Dead,
+        awaits_connection: entry.content.until == ShelvedUntil::Connection,
+    };
+    of_reason(entry.content.reason, &names).into_iter().flatten().collect()
+}
+
+/// One place for each reason, so that a new one is not forgotten.
+fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
+    match reason {
+        Reason::NotJson | Reason::InvalidMessage | Reason::BatchConflict => {
+            vec![names.save(), names.discard("removes this entry; do so once the corrected batch is published")]
+        }
+        Reason::TooLarge => vec![
+            names.discard("removes this entry; do so once the smaller batches are published"),
+            names.replay("tries the batch again, after amqp.max_message_bytes was raised"),
+        ],
+        Reason::Undeliverable | Reason::UnreadableHeaders | Reason::CrashLoop => {
+            vec![names.replay("tries the batch again"), names.give_up()]
+        }
+        Reason::UnknownTenant => vec![
+            names.set("--base-url URL --project ID --folder ID", "enters the connection; asks for the API key"),
+            names.replay("tries the batch again, if the tenant has a connection").filter(|_| names.is_dead),
+            names.discard("gives the batch up, if its tenant_id is a typing error"),
+        ],
+        Reason::Unverified | Reason::Forbidden | Reason::UnexpectedStatus => vec![names.verify()],
+        Reason::KeyRefused => {
+            vec![names.set("--new-api-key", "asks for the new API key and verifies the connection")]
+        }
+        Reason::TargetMissing => {
+            vec![names.verify(), names.set("--project ID --folder ID", "enters another project or folder")]
+        }
+        Reason::WrongHost | Reason::NotTestmo | Reason::AddressRefused => {
+            vec![names.verify(), names.set("--base-url URL", "enters another base URL; asks for the API key")]
+        }
+        Reason::ConnectionRejected => {
+            vec![names.verify(), names.set("--mapping FILE", "enters another mapping")]
+        }
+        Reason::FolderMissing => vec![names.verify(), names.give_up()],
+        // The connection was entered while its Testmo failed.
+        Reason::Throttled
+        | Reason::ServerError
+        | Reason::NoAnswer
+        | Reason::Unreachable
+        | Reason::ReadFailed
+        | Reason::Unclear
+            if names.awaits_connection =>
+        {
+            vec![names.verify()]
+        }
+        Reason::Throttled | Reason::ServerError | Reason::NoAnswer | Reason::Unreachable => {
+            vec![names.resume("--now", "tries the account now instead of later")]
+        }
+        Reason::Paused => vec![
+            names.resume("", "ends the pause, if the tenant is paused"),
+            names.resume_account("ends the pause, if the account is paused"),
+        ],
+        Reason::CaseRefused | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => vec![
+            names.replay("tries again what was refused, after a change in Testmo"),
+            names.discard("removes this entry; do so once the corrected cases are published"),
+        ],
+        Reason::RetriesExhausted => vec![names.replay("tries the batch again"), names.give_up()],
+        Reason::UnclearInTestmo | Reason::RejectedUnclear | Reason::UnclearElsewhere => {
+            vec![names.replay("creates what is missing"), names.discard("gives up what is missing")]
+        }
+        // They are retried automatically, and no command makes that faster or unnecessary.
+        Reason::Suspect
+        | Reason::Unclear
+        | Reason::ReadFailed
+        | Reason::FolderUnconfirmed
+        | Reason::NoRoom
+        | Reason::StoreRowUnreadable => vec![],
+    }
+}
+
+impl Names<'_> {
+    fn verify(&self) -> Option<ShelfCommand> {
+        let tenant = self.tenant?;
+        command(format!("tenants verify {tenant}"), "verifies the connection; the batch is then sent automatically")
+    }
+
+    fn set(&self, options: &str, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("tenants set {} {options}", self.tenant?), purpose)
+    }
+
+    fn resume(&self, option: &str, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("lanes resume {} {option}", self.tenant?), purpose)
+    }
+
+    fn resume_account(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("lanes resume {}", self.account?), purpose)
+    }
+
+    fn save(&self) -> Option<ShelfCommand> {
+        command(format!("shelf show {} --body > message.json", self.id), "saves the message")
+    }
+
+    fn replay(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("replay {}", self.id), purpose)
+    }
+
+    fn give_up(&self) -> Option<ShelfCommand> {
+        self.discard("gives the batch up")
+    }
+
+    fn discard(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("shelf discard {}", self.id), purpose)
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a list holds commands beside those that an entry without a tenant lacks")]
+fn command(arguments: String, purpose: &'static str) -> Option<ShelfCommand> {
+    Some(ShelfCommand { line: format!("testmo-courier {}", arguments.trim_end()), purpose })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixture;
+    use super::*;
+
+    fn lines(entry: &Shelved) -> Vec<String> {
+        commands(entry).into_iter().map(|command| command.line).collect()
+    }
+
+    #[test]
+    fn every_reason_for_which_a_person_decides_has_a_command_for_each_decision() {
+        for reason in Reason::ALL {
+            let dead = fixture::row(fixture::own().content.identity, *reason, fixture::message());
+            let lines = lines(&dead);
+            assert!(lines.iter().all(|line| line.starts_with("testmo-courier ") && !line.ends_with(' ')), "{lines:?}");
+            if reason.remedy().contains("eplay the batch") || reason.remedy().contains("then replay") {
+                assert!(lines.contains(&"testmo-courier replay 00000001".to_owned()), "{reason}: {lines:?}");
+            }
+            if reason.remedy().contains("erify the connection") {
+                assert!(lines.contains(&"testmo-courier tenants verify acme".to_owned()), "{reason}: {lines:?}");
+            }
+            if reason.remedy().contains("iscard the ") {
+                assert!(lines.contains(&"testmo-courier shelf discard 00000001".to_owned()), "{reason}: {lines:?}");
+            }
+            assert!(!lines.is_empty() || reason.remedy().contains("automatically") || *reason == Reason::Unclear);
+        }
+    }
+
+    #[test]
+    fn an_entry_whose_tenant_is_not_known_has_only_commands_by_its_id() {
+        assert_eq!(lines(&fixture::raw(Reason::UnexpectedStatus)), [""; 0]);
+        let shown =
+            ["testmo-courier shelf show 00000001 --body > message.json", "testmo-courier shelf discard 00000001"];
+        assert_eq!(lines(&fixture::raw(Reason::NotJson)), shown);
+    }
+
+    #[test]
+    fn what_waits_for_a_connection_that_was_entered_during_an_outage_is_sent_once_that_is_verified() {
+        let mut entry = fixture::own();
+        entry.content.reason = Reason::ServerError;
+        for (until, expected) in [
+            (ShelvedUntil::Connection, "testmo-courier tenants verify acme"),
+            (ShelvedUntil::After(std::time::Duration::ZERO), "testmo-courier lanes resume acme --now"),
+        ] {
+            entry.content.until = until;
+            assert_eq!(lines(&entry), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_pause_is_ended_for_the_tenant_or_for_its_account() {
+        let mut entry = fixture::own();
+        (entry.content.reason, entry.content.account) = (Reason::Paused, Some("https://acme.testmo.net".into()));
+        let expected = ["testmo-courier lanes resume acme", "testmo-courier lanes resume https://acme.testmo.net"];
+        assert_eq!(lines(&entry), expected);
+    }
+}

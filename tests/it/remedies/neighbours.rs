@@ -1,0 +1,161 @@
+//! Provokes errors of the store and of the broker, and follows what each of them says until the program works.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+
+use url::Url;
+
+use crate::support::broker::Broker;
+use crate::support::postgres::Postgres;
+use crate::support::process::run_reading;
+
+/// A folder with a configuration, and a shell in which a person follows what the program says.
+struct Desk {
+    folder: tempfile::TempDir,
+    environment: HashMap<String, String>,
+}
+
+impl Desk {
+    fn new(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let environment = HashMap::from([
+            ("COURIER_AMQP__URL".to_owned(), "amqp://u:p@127.0.0.1:1/%2f".to_owned()),
+            ("COURIER_STORE__URL".to_owned(), format!("sqlite:{}", path("courier.db"))),
+            ("COURIER_KEYS__MASTER_KEY_FILE".to_owned(), path("courier.key")),
+        ]);
+        let mut desk = Self { folder, environment };
+        settings.iter().for_each(|(name, value)| desk.set(name, value));
+        desk
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn run(&self, line: &str) -> (Option<i32>, String) {
+        let program = Path::new(env!("CARGO_BIN_EXE_testmo-courier")).parent().expect("a folder");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", line]).env_clear().envs(&self.environment).current_dir(self.folder.path());
+        shell.env("PATH", format!("{}:/usr/bin:/bin", program.display()));
+        run_reading(shell, "")
+    }
+
+    #[track_caller]
+    fn works(&self, line: &str) {
+        let (code, said) = self.run(line);
+        assert_eq!(code, Some(0), "{line}: {said}");
+    }
+
+    /// Runs a line that has to fail with a remedy, and returns the first command that is quoted in it, if there is one.
+    #[track_caller]
+    fn fails(&self, line: &str, remedy: &str) -> String {
+        let (code, said) = self.run(line);
+        assert!(code.is_some_and(|code| code > 0) && said.contains(remedy), "{line}: {remedy:?} is not in {said}");
+        let quoted = said.split('`').skip(1).step_by(2).find(|quoted| quoted.contains(' '));
+        quoted.unwrap_or_default().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_missing_or_no_store_is_put_right_as_the_error_says() {
+    let mut desk = Desk::new(&[]);
+    let command = desk.fails("testmo-courier tenants list", "there is no store");
+    assert_eq!(command, "testmo-courier init");
+    desk.works(&command);
+    desk.works("testmo-courier tenants list");
+
+    let right = desk.environment["COURIER_STORE__URL"].clone();
+    std::fs::write(desk.folder.path().join("notes.txt"), "no store at all, but some notes\n".repeat(99))
+        .expect("a file");
+    desk.set("COURIER_STORE__URL", &format!("sqlite:{}", desk.folder.path().join("notes.txt").display()));
+    desk.fails("testmo-courier tenants list", "check store.url");
+    desk.set("COURIER_STORE__URL", &right);
+    desk.works("testmo-courier tenants list");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_used_is_made_usable_as_the_error_says() {
+    let server = Postgres::shared();
+    let place = Url::parse(&server.url("remedy_none")).expect("a URL");
+    let port = place.port().expect("a port").to_string();
+    let mut desk = Desk::new(&[
+        ("COURIER_STORE__URL", place.as_str()),
+        ("PGHOST", place.host_str().expect("a host")),
+        ("PGPORT", &port),
+        ("PGUSER", place.username()),
+        ("PGPASSWORD", place.password().unwrap_or_default()),
+        ("PGDATABASE", "postgres"),
+    ]);
+    let create = desk.fails("testmo-courier init", "the server has no such database");
+    desk.works(&create.replace("NAME", "remedy_none"));
+    desk.works("testmo-courier init");
+
+    // The master key belongs to the first one.
+    let init = "testmo-courier init --new-store";
+
+    desk.works("createdb --encoding LATIN1 --template template0 --locale C remedy_latin");
+    desk.set("COURIER_STORE__URL", &server.url("remedy_latin"));
+    let create = desk.fails(init, "LATIN1");
+    desk.works(&create.replace("NAME", "remedy_utf8"));
+    desk.set("COURIER_STORE__URL", &server.url("remedy_utf8"));
+    desk.works(init);
+
+    // As a standby server does.
+    desk.works("createdb --encoding UTF8 --template template0 --locale C remedy_standby");
+    desk.works("psql -c 'ALTER DATABASE remedy_standby SET default_transaction_read_only = on'");
+    desk.set("COURIER_STORE__URL", &server.url("remedy_standby"));
+    desk.fails(init, "point store.url at the primary server");
+    desk.set("COURIER_STORE__URL", &server.url("remedy_utf8"));
+    desk.works(init);
+
+    desk.works("psql -c \"CREATE ROLE remedy LOGIN PASSWORD 'right' CONNECTION LIMIT 0\"");
+    desk.works("createdb --encoding UTF8 --template template0 --locale C remedy_owned");
+    desk.works("psql -d remedy_owned -c 'REVOKE CREATE ON SCHEMA public FROM PUBLIC'");
+    let as_user = |password: &str| {
+        let mut url = Url::parse(&server.url("remedy_owned")).expect("a URL");
+        url.set_username("remedy").expect("a user");
+        url.set_password(Some(password)).expect("a password");
+        url.to_string()
+    };
+    desk.set("COURIER_STORE__URL", &as_user("wrong"));
+    desk.fails(init, "check user and password in store.url");
+    desk.set("COURIER_STORE__URL", &as_user("right"));
+    desk.fails(init, "has no free connection");
+    desk.works("psql -c 'ALTER ROLE remedy CONNECTION LIMIT 20'");
+    desk.fails(init, "make the user the owner of the database");
+    desk.works("psql -c 'ALTER DATABASE remedy_owned OWNER TO remedy'");
+    desk.works(init);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_refuses_is_put_right_as_the_error_says() {
+    let broker = Broker::shared();
+    broker.ctl(&["add_user", "remedy", "right"]);
+    let as_user = |password: &str| broker.url("remedies").replace("guest:guest@", &format!("remedy:{password}@"));
+    let mut desk = Desk::new(&[("COURIER_AMQP__URL", &as_user("wrong"))]);
+    let check = "testmo-courier topology check";
+    desk.fails(check, "check user and password");
+    desk.set("COURIER_AMQP__URL", &as_user("right"));
+    desk.fails(check, "check the virtual host");
+    broker.add_vhost("remedies");
+    desk.fails(check, "and the user's permissions on it");
+    broker.ctl(&["set_permissions", "-p", "remedies", "remedy", "^$", "^$", "^$"]);
+    desk.fails("testmo-courier topology declare", "permission");
+    broker.ctl(&["set_permissions", "-p", "remedies", "remedy", ".*", ".*", ".*"]);
+    desk.fails(check, "run `testmo-courier topology declare`");
+    desk.works("testmo-courier topology declare");
+    desk.works(check);
+
+    desk.set("COURIER_AMQP__DELIVERY_LIMIT", "7");
+    desk.fails(check, "set the configuration to the values that the broker has");
+    desk.environment.remove("COURIER_AMQP__DELIVERY_LIMIT");
+    desk.works(check);
+    desk.set("COURIER_AMQP__URL", "amqp://remedy:right@nowhere.invalid:5672/remedies");
+    desk.fails(check, "check host name, port and firewall");
+    desk.set("COURIER_AMQP__URL", &as_user("right").replace("amqp://", "amqps://"));
+    desk.fails(check, "check the broker's certificate");
+    desk.set("COURIER_AMQP__URL", &as_user("right"));
+    desk.works(check);
+}
