@@ -19,7 +19,8 @@ impl<'a> Checker<'a> {
     }
 
     pub(crate) fn name(&mut self, key: &str, value: &Value) -> Option<String> {
-        super::checks::name(key, value, self.account.settings.name_max_chars, &mut self.refusal)
+        let name = super::checks::name(key, value, self.account.settings.name_max_chars, &mut self.refusal)?;
+        if self.account.settings.trims_names { Some(name) } else { value.as_str().map(str::to_owned) }
     }
 
     /// Reads the id of a folder of this project.
@@ -57,12 +58,15 @@ impl<'a> Checker<'a> {
         for (index, value) in values.iter().enumerate() {
             names.extend(string(&format!("{key}.{index}"), value, &mut self.refusal));
         }
-        let most = self.account.settings.tag_max_chars;
-        if !names.iter().all(|name| is_tag(name, most)) {
+        let settings = &self.account.settings;
+        let most = settings.tag_max_chars;
+        let is_accepted =
+            |name: &&str| is_tag(name, most) || (settings.any_tag_characters && (1..=most).contains(&name.len()));
+        if !names.iter().all(is_accepted) {
             let words = format!("The {key} field contains one or more invalid tag names.");
             self.refusal.add(key, words);
         }
-        folded(&names)
+        folded(&names, settings.lowers_tags)
     }
 
     /// Checks that a list is empty, because no automation case exists here.

@@ -83,6 +83,7 @@ impl CaseFilter {
 
     fn read_switchable(&mut self, request: &Request, account: &Account, now: Time) {
         let settings = &account.settings;
+        self.folders = self.folders.take().filter(|_| settings.folder_filter);
         self.listed_until = Some(now.plus(-settings.case_list_lag_ms)).filter(|_| settings.case_list_lag_ms > 0);
         if request.parameter("tags").is_some() {
             let tags = request.list("tags");

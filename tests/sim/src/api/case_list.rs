@@ -11,6 +11,7 @@ use super::case_filter::CaseFilter;
 use super::case_row::{CaseRow, Extras, Shape};
 use super::expands::{Expands, is_wished};
 use super::page::{Order, Paging, sort_column};
+use super::refusal::refused;
 use crate::model::{Account, Case, CaseOrder};
 use crate::request::Request;
 use crate::response::Response;
@@ -19,7 +20,10 @@ use crate::time::Time;
 impl Account {
     /// Returns one page of cases.
     pub(crate) fn list_cases(&self, project_id: u64, request: &Request, now: Time) -> Result<Response, Response> {
-        let paging = Paging::of(request)?;
+        let paging = Paging::of(request)?.with_rows(self.settings.case_page_rows);
+        if !self.settings.sorts_cases && request.parameter("sort").is_some() {
+            return Err(refused("sort", "The selected sort is invalid."));
+        }
         let (column, order) = match self.settings.case_order {
             CaseOrder::AsAsked => {
                 let column = sort_column(request, "repository_cases", &COLUMNS, "created_at")?;
@@ -34,7 +38,7 @@ impl Account {
         } else {
             self.page_sorted(project_id, &filter, column, order, paging)
         };
-        let shape = Shape::Listed(Extras::of(request));
+        let shape = Shape::Listed(Extras::of(request, self.settings.lists_tags));
         let expands = self.case_expands(request, &page);
         let rows = page.into_iter().map(|case| CaseRow { account: self, case, shape });
         Ok(paging.wrap(rows.collect(), total, expands))

@@ -35,9 +35,9 @@ pub(crate) struct Extras {
 }
 
 impl Extras {
-    pub(crate) fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request, lists_tags: bool) -> Self {
         Self {
-            tags: is_wished(request, "tags"),
+            tags: lists_tags && is_wished(request, "tags"),
             automation_links: is_wished(request, "automation_links"),
             comments: is_wished(request, "comments"),
             history: is_wished(request, "history"),

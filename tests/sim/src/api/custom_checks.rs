@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::case_checks::Checker;
 use super::checks::{array, integer, required, string};
-use crate::model::{Field, FieldKind, Template, UnknownFields, saved};
+use crate::model::{Field, FieldKind, Template, UnknownFields};
 
 impl Checker<'_> {
     /// Returns the stored form of one custom field, if all these templates have it. Null empties the field.
@@ -31,7 +31,10 @@ impl Checker<'_> {
 
     fn filled(&mut self, key: &str, field: &Field, value: &Value) -> Option<Value> {
         match field.kind {
-            FieldKind::RichText => string(key, value, &mut self.refusal).map(|html| json!(saved(html))),
+            FieldKind::RichText => {
+                let form = self.account.settings.rich_text;
+                string(key, value, &mut self.refusal).map(|html| json!(form.saved(html)))
+            }
             FieldKind::PlainText => string(key, value, &mut self.refusal).map(|text| json!(text)),
             FieldKind::Dropdown => self.option(key, field, value),
             FieldKind::Steps => self.steps(key, value),
@@ -85,7 +88,7 @@ impl Checker<'_> {
                 "text1" | "text2" | "text3" | "text4" if value.is_null() => {}
                 "text1" | "text2" | "text3" | "text4" => {
                     let html = string(&key, value, &mut self.refusal).unwrap_or_default();
-                    step[name] = json!(saved(html));
+                    step[name] = json!(self.account.settings.rich_text.saved(html));
                 }
                 _ => self.unknown(&key),
             }

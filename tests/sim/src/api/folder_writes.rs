@@ -148,7 +148,7 @@ impl Checker<'_> {
         if value.is_null() {
             return None;
         }
-        string(key, value, &mut self.refusal).map(crate::model::saved)
+        string(key, value, &mut self.refusal).map(|html| self.account.settings.rich_text.saved(html))
     }
 }
 

@@ -20,7 +20,13 @@ impl Account {
     /// Answers `GET /projects/{id}/fields`, with the `entity` filter.
     pub(crate) fn list_fields(&self, request: &Request) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
-        let fields = self.fields.iter().filter(|_| is_of_cases(request)).map(field_item);
+        let fields = self.fields.iter().filter(|_| is_of_cases(request)).map(|field| {
+            let mut item = field_item(field);
+            if !self.settings.field_columns {
+                item["column_name"] = Value::Null;
+            }
+            item
+        });
         Ok(paging.wrap_all(fields.collect(), Expands::default()))
     }
 

@@ -48,6 +48,11 @@ impl Paging {
         Ok(Self { page, per_page })
     }
 
+    /// Returns the same page of a list whose pages have this many rows, whatever was asked for.
+    pub(crate) fn with_rows(self, rows: Option<usize>) -> Self {
+        Self { per_page: rows.unwrap_or(self.per_page), ..self }
+    }
+
     /// Returns the rows of this page, out of rows in their final order.
     pub(crate) fn cut<T>(self, rows: impl Iterator<Item = T>) -> Vec<T> {
         let before = (self.page - 1).saturating_mul(self.per_page);

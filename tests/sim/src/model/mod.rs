@@ -19,11 +19,11 @@ pub use fields::{
 pub use folders::{Folder, Folders};
 pub use projects::Project;
 pub use settings::{
-    CaseNames, CaseOrder, DateHeader, DropdownForm, FolderList, FolderNames, Settings, TagsFilter, UnknownFields,
+    CaseNames, CaseOrder, DateHeader, DropdownForm, FolderList, FolderNames, RichText, Settings, TagsFilter,
+    UnknownFields,
 };
 pub use tags::Tags;
 pub use users::{Role, User};
 
 pub(crate) use growth::{CaseChange, IssueWish, NewCase};
-pub(crate) use rich_text::saved;
 pub(crate) use tags::{folded, is_tag};

@@ -1,7 +1,30 @@
 //! Changes HTML as Testmo does on save.
 
+use super::settings::RichText;
+
+impl RichText {
+    /// Returns HTML as it is stored.
+    pub(crate) fn saved(self, html: &str) -> String {
+        match self {
+            Self::Encoded => saved(html),
+            Self::WithoutScripts => without_scripts(&saved(html)),
+            Self::EncodedTwice => html.replace('&', "&amp;"),
+        }
+    }
+}
+
+fn without_scripts(html: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = html;
+    while let Some((before, after)) = rest.split_once("<script>") {
+        kept.push_str(before);
+        rest = after.split_once("</script>").map_or("", |(_, after)| after);
+    }
+    kept + rest
+}
+
 /// Encodes raw ampersands and leaves entities alone; quotes and apostrophes stay (recorded).
-pub(crate) fn saved(html: &str) -> String {
+fn saved(html: &str) -> String {
     let mut saved = String::with_capacity(html.len());
     for (index, character) in html.char_indices() {
         match character {
@@ -32,6 +55,13 @@ fn is_number(number: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts_are_removed_and_entities_encoded_where_that_is_set() {
+        let html = "<p>a &amp; b <script>c</script>d</p><script>";
+        assert_eq!(RichText::WithoutScripts.saved(html), "<p>a &amp; b d</p>");
+        assert_eq!(RichText::EncodedTwice.saved("a &amp; b"), "a &amp;amp; b");
+    }
 
     #[test]
     fn only_raw_ampersands_are_encoded() {

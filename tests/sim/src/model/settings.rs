@@ -20,6 +20,16 @@ pub struct Settings {
     pub name_filter: bool,
     /// Whether the case list knows `recursive` (claimed by clients only).
     pub recursive_filter: bool,
+    /// Whether the case list knows `folder_id` (nowhere in doubt, but unknown filters are ignored).
+    pub folder_filter: bool,
+    /// Whether the case list accepts `sort`.
+    pub sorts_cases: bool,
+    /// How many rows a page of the case list has, whatever is asked for.
+    pub case_page_rows: Option<usize>,
+    /// Whether the case list shows tags when asked to.
+    pub lists_tags: bool,
+    /// Whether the list of fields shows their columns.
+    pub field_columns: bool,
     /// Which of the folders that were created over the API the folder list shows.
     pub folder_list: FolderList,
     /// How the name of a folder changes that is created over the API.
@@ -55,8 +65,28 @@ pub struct Settings {
     pub case_list_lag_ms: i64,
     /// How the name of a new case changes.
     pub case_names: CaseNames,
+    /// Whether blanks at the ends of the name of a case are removed (assumed).
+    pub trims_names: bool,
+    /// How HTML changes when it is saved.
+    pub rich_text: RichText,
+    /// Whether capitals in tags become small letters (recorded).
+    pub lowers_tags: bool,
+    /// Whether tags may have any character (blanks and some others are recorded as refused).
+    pub any_tag_characters: bool,
     /// How many requests are remembered; the oldest are removed first.
     pub record_limit: usize,
+}
+
+/// How HTML changes when it is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RichText {
+    /// Raw ampersands are encoded (recorded).
+    Encoded,
+    /// Scripts are removed, too (nowhere excluded).
+    WithoutScripts,
+    /// Every ampersand is encoded, those of entities too (nowhere excluded).
+    EncodedTwice,
 }
 
 /// How the case list handles its parameter `tags`.
@@ -175,6 +205,11 @@ impl Default for Settings {
             tags_filter: TagsFilter::Any,
             name_filter: false,
             recursive_filter: false,
+            folder_filter: true,
+            sorts_cases: true,
+            case_page_rows: None,
+            lists_tags: true,
+            field_columns: true,
             folder_list: FolderList::Whole,
             folder_names: FolderNames::Trimmed,
             echoes_folder_parents: true,
@@ -192,6 +227,10 @@ impl Default for Settings {
             date_header: DateHeader::Right,
             case_list_lag_ms: 0,
             case_names: CaseNames::Kept,
+            trims_names: true,
+            rich_text: RichText::Encoded,
+            lowers_tags: true,
+            any_tag_characters: false,
             record_limit: 200_000,
         }
     }

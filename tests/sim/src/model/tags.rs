@@ -26,12 +26,12 @@ impl Tags {
         self.ids.get(&name.to_ascii_lowercase()).copied()
     }
 
-    /// Returns the id of a name, and creates the tag if it does not exist.
+    /// Returns the id of a name, and creates the tag with this spelling if it does not exist.
     pub(crate) fn id_or_new(&mut self, name: &str) -> u64 {
         if let Some(id) = self.id(name) {
             return id;
         }
-        self.names.push(name.to_ascii_lowercase());
+        self.names.push(name.to_owned());
         let id = self.names.len() as u64;
         self.ids.insert(name.to_ascii_lowercase(), id);
         id
@@ -45,9 +45,11 @@ pub(crate) fn is_tag(name: &str, max_chars: usize) -> bool {
     !name.is_empty() && name.len() <= max_chars && name.chars().all(is_safe)
 }
 
-/// Folds capitals, sorts, and removes repetitions, as Testmo stores and echoes a tag list (recorded).
-pub(crate) fn folded(names: &[&str]) -> Vec<String> {
-    let mut folded: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+/// Folds capitals unless they are kept, sorts, and removes repetitions, as Testmo stores and echoes a tag list
+/// (recorded).
+pub(crate) fn folded(names: &[&str], lowers: bool) -> Vec<String> {
+    let spelt = |name: &&str| if lowers { name.to_ascii_lowercase() } else { (*name).to_owned() };
+    let mut folded: Vec<String> = names.iter().map(spelt).collect();
     folded.sort();
     folded.dedup();
     folded
@@ -70,7 +72,8 @@ mod tests {
 
     #[test]
     fn capitals_are_folded_and_names_sorted() {
-        let stored = folded(&["PSIM", "Astock", "MultiLine", "astock"]);
+        let stored = folded(&["PSIM", "Astock", "MultiLine", "astock"], true);
         assert_eq!(stored, ["astock", "multiline", "psim"]);
+        assert_eq!(folded(&["b", "A"], false), ["A", "b"]);
     }
 }

@@ -126,6 +126,11 @@ impl AccountHandle {
         self.with(|station| station.account.forget_cases());
     }
 
+    /// Gives the next new case this id, which may be lower than those of older cases.
+    pub fn set_next_case_id(&self, id: u64) {
+        self.with(|station| station.account.last_ids.case = id.saturating_sub(1));
+    }
+
     /// Changes a case as a person does. Returns whether the case existed.
     pub fn change_case(&self, id: u64, change: impl FnOnce(&mut Case)) -> bool {
         self.with(|station| {
