@@ -112,6 +112,7 @@ fn connection() -> ConnectionRow {
         last_success_at: None,
         refusal: None,
         successor: None,
+        probe: None,
         epoch: 0,
     }
 }

@@ -90,6 +90,7 @@ pub(super) fn connection() -> ConnectionRow {
         last_success_at: None,
         refusal: None,
         successor: None,
+        probe: None,
         epoch: 0,
     }
 }

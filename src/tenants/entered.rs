@@ -73,6 +73,7 @@ impl Tenants {
             last_success_at: None,
             refusal: None,
             successor: None,
+            probe: None,
             epoch: 0,
         })
     }

@@ -14,5 +14,5 @@ pub use connection::{Connection, Resolution, ResolveError, Tenants};
 pub use entered::Entered;
 pub use folder_tree::{child, descend, lies_under, path_of};
 pub use keyring::{KeyError, Keyring, MASTER_KEY_FACT};
-pub use rate_limit::Candidate;
+pub use rate_limit::{AccountPermits, Candidate, NoPermit};
 pub use verify::{Examined, verify};

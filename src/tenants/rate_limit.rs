@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Tenants;
-use super::verify::{Ended, Examined, examine};
+use super::verify::{Ended, Examined, examine, pause_of};
 use crate::account::Signal;
 use crate::batch::render::mapping_spec::MappingSpec;
+use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::reason::Class;
+use crate::batch::verdict::verification_failure;
 use crate::batch::{Reason, TenantId};
 use crate::store::accounts::{AccountObservation, Pause, Permit};
 use crate::store::connections::Verification;
@@ -45,31 +47,46 @@ impl Tenants {
     pub async fn examine(&self, client: &Client, candidate: Candidate<'_>) -> Result<Examined, StoreError> {
         let Candidate { access, target, mapping, paused_with } = candidate;
         let account = access.origin.as_str();
-        let mut permits =
-            AccountPermits { store: self.store(), account, paused_with, has_begun: false, probe: Probe::None };
+        let mut permits = AccountPermits { paused_with, ..self.permits(account, PATIENCE) };
         let examined = match examine(client, access, target, mapping, &mut permits).await {
             Ok(examined) => examined,
-            Err(Refused::Store(error)) => return Err(error),
-            Err(Refused::Pause(reason, why)) if permits.has_begun => {
+            Err(NoPermit::Store(error)) => return Err(error),
+            Err(NoPermit::Pause(reason, why)) if permits.has_begun => {
                 let why = format!("{why}; not everything was read");
                 return Ok(Examined::ended(Ended::because(reason, why), mapping));
             }
-            Err(Refused::Pause(reason, why)) => {
+            Err(NoPermit::Pause(reason, why)) => {
                 return Ok(Examined::failed(reason, format!("{why}; no request was sent")));
             }
         };
-        if let Some(signal) = signal_of(&examined, permits.probe) {
+        let has_failed = matches!(&examined.finding, Verification::Fails { reason, .. } if fails_account(*reason));
+        if let Some(signal) = signal_of(examined.pause, has_failed, permits.probe) {
             permits.report(signal).await?;
         }
         Ok(examined)
     }
+
+    /// Returns the permits for the requests of a person's own command to an account, which waits for at most `patience`
+    /// between two of them.
+    pub fn permits<'a>(&'a self, account: &'a str, patience: Duration) -> AccountPermits<'a> {
+        AccountPermits {
+            store: self.store(),
+            account,
+            paused_with: None,
+            patience,
+            has_begun: false,
+            probe: Probe::None,
+        }
+    }
 }
 
-/// The permits for the requests of a verification.
-struct AccountPermits<'a> {
+/// The permits for requests that are sent one after the other, by a verification or a person's own command.
+#[derive(Debug)]
+pub struct AccountPermits<'a> {
     store: &'a dyn Storage,
     account: &'a str,
     paused_with: Option<&'a TenantId>,
+    patience: Duration,
     has_begun: bool,
     probe: Probe,
 }
@@ -85,18 +102,20 @@ enum Probe {
 }
 
 /// Why there is no permit.
-enum Refused {
+#[derive(Debug)]
+pub enum NoPermit {
     /// The account takes no requests now, for this reason.
     Pause(Reason, String),
+    /// The store does not answer.
     Store(StoreError),
 }
 
 #[async_trait]
 impl ReadPermits for AccountPermits<'_> {
-    type Refused = Refused;
+    type Refused = NoPermit;
 
-    async fn next(&mut self) -> Result<(), Refused> {
-        self.permit().await.map_err(Refused::Store)?.map_or(Ok(()), |(reason, why)| Err(Refused::Pause(reason, why)))
+    async fn next(&mut self) -> Result<(), NoPermit> {
+        self.permit().await.map_err(NoPermit::Store)?.map_or(Ok(()), |(reason, why)| Err(NoPermit::Pause(reason, why)))
     }
 }
 
@@ -108,7 +127,7 @@ impl AccountPermits<'_> {
             self.report(Signal::ProbeAnswered).await?;
             self.probe = Probe::Answered;
         }
-        let until = Instant::now() + if self.has_begun { PATIENCE } else { Duration::ZERO };
+        let until = Instant::now() + if self.has_begun { self.patience } else { Duration::ZERO };
         loop {
             match self.store.permit(self.account, self.paused_with, PROBE).await? {
                 Permit::Granted => break,
@@ -134,20 +153,41 @@ impl AccountPermits<'_> {
         Ok(None)
     }
 
+    /// Notes how a request ended that had a permit, so that every worker and command obeys the pause that it asks for.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn note(&mut self, error: Option<&ApiError>) -> Result<(), StoreError> {
+        // A refusal in Testmo's own form is an answer.
+        let is_refusal = |error: &ApiError| {
+            matches!(error, ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Missing | ApiError::Forbidden)
+        };
+        let has_failed = error.is_some_and(|error| !is_refusal(error) && fails_account(verification_failure(error)));
+        let Some(signal) = signal_of(error.and_then(pause_of), has_failed, self.probe) else { return Ok(()) };
+        self.report(signal).await?;
+        if self.probe == Probe::UnderWay {
+            self.probe = if signal == Signal::ProbeAnswered { Probe::Answered } else { Probe::None };
+        }
+        Ok(())
+    }
+
     async fn report(&self, signal: Signal) -> Result<(), StoreError> {
         let observation = Some(AccountObservation { account: self.account.to_owned(), signal, ceiling: u32::MAX });
         self.store.commit(Commit { observation, ..Commit::default() }.into()).await.map(drop)
     }
 }
 
-/// Returns what a verification shows of the account. Except for a pause, one that was no probe shows nothing that a
-/// create request would not show.
-fn signal_of(examined: &Examined, probe: Probe) -> Option<Signal> {
-    if let Some(pause) = examined.pause {
+/// Returns whether a request that ended for this reason shows that its account fails.
+fn fails_account(reason: Reason) -> bool {
+    reason.class() == Class::Account || reason == Reason::UnexpectedStatus
+}
+
+/// Returns what a verification or a request shows of the account. Except for a pause, one that was no probe shows nothing
+/// that a create request would not show.
+fn signal_of(pause: Option<Duration>, has_failed: bool, probe: Probe) -> Option<Signal> {
+    if let Some(pause) = pause {
         return Some(Signal::Throttled(pause));
     }
-    let has_failed = matches!(&examined.finding, Verification::Fails { reason, .. }
-        if reason.class() == Class::Account || *reason == Reason::UnexpectedStatus);
     match (probe, has_failed) {
         (Probe::UnderWay, true) => Some(Signal::ProbeFailed),
         (Probe::UnderWay, false) => Some(Signal::ProbeAnswered),

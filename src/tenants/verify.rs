@@ -82,7 +82,7 @@ fn fails(error: &ApiError, doing: &str) -> Ended {
 }
 
 /// Returns how long an answer asks for no requests to the account.
-fn pause_of(error: &ApiError) -> Option<Duration> {
+pub(super) fn pause_of(error: &ApiError) -> Option<Duration> {
     if let ApiError::Throttled { retry_after } = error {
         Some(retry_after.unwrap_or(DEFAULT_THROTTLE_PAUSE))
     } else {

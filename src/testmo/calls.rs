@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
 
 use super::classify::{Answer, redirect_of};
 use super::client::Client;
@@ -11,7 +12,8 @@ use super::order::{case_queries, is_refused};
 use super::pages::{Entry, Kept, ReadError, ReadPermits};
 use super::transport::Access;
 use super::wire::{
-    Created, EchoedFolder, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at, created_id,
+    CasePage, Created, EchoedFolder, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at,
+    created_id,
 };
 use crate::batch::ledger::Target;
 use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
@@ -310,7 +312,7 @@ fn if_listed<T, R>(listed: Result<T, ReadError<R>>) -> Result<Option<T>, ReadErr
 }
 
 /// Reads an answer; a long one on a thread of its own, since that takes time.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     answer: Answer,
     read: impl FnOnce(&Answer) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -334,28 +336,26 @@ fn created_cases(answer: &Answer, body: &str, sent: usize) -> Result<CreateOutco
     }
     let mut ids: Vec<Option<u64>> = entries.iter().map(|entry| created_id(entry)).collect();
     ids.resize(sent, None);
-    let created_at = entries.first().and_then(|entry| created_at(entry));
-    let is_plausible = answer.clock_skew().is_some_and(|skew| skew.abs() <= LONGEST_SKEW_MS);
-    let time = answer.server_time().filter(|_| is_plausible);
-    let offset = created_at.zip(time).map(|(created_at, time)| created_at - time);
+    let offset = entries.first().and_then(|entry| offset_of(answer, entry));
     Ok(CreateOutcome { end: Ok(ids), differing: differences(body, &entries), offset })
 }
 
-/// A page of a list of cases.
-struct CasePage {
-    rows: Vec<Row>,
-    next_page: Option<u64>,
-    total: Option<u64>,
-    skew: Option<i64>,
-}
-
-fn listed_cases(answer: &Answer) -> Result<CasePage, ApiError> {
+pub(super) fn listed_cases(answer: &Answer) -> Result<CasePage, ApiError> {
     let page: Page<ListedCase<'_>> = content(answer)?;
     let rows = page.rows().map_err(ApiError::Unreadable)?;
-    Ok(CasePage { rows, next_page: page.next_page, total: page.total, skew: answer.clock_skew() })
+    let (skew, server_time) = (answer.clock_skew(), answer.server_time());
+    Ok(CasePage { rows, next_page: page.next_page, total: page.total, skew, server_time })
 }
 
-fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ApiError> {
+/// Returns how far the creation time of a case is from the time of the answer that shows it, in milliseconds, if the
+/// answer has both and its `Date` is plausible.
+pub(super) fn offset_of(answer: &Answer, entry: &RawValue) -> Option<i64> {
+    let is_plausible = answer.clock_skew().is_some_and(|skew| skew.abs() <= LONGEST_SKEW_MS);
+    let time = answer.server_time().filter(|_| is_plausible);
+    created_at(entry).zip(time).map(|(created_at, time)| created_at - time)
+}
+
+pub(super) fn content<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ApiError> {
     let content = answer.content();
     if let (Err(ApiError::NotTestmo { .. }), Some(to)) = (&content, redirect_of(answer)) {
         tracing::debug!(to, "Testmo responded with a redirect");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::classify::Answer;
 use super::http::Http;
-use super::transport::{Access, Call, Transport};
+use super::transport::{Access, Call, Method, Transport};
 use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
@@ -43,10 +43,20 @@ impl Client {
     }
 
     pub(super) async fn get(&self, access: &Access, path: &str) -> Result<Answer, ApiError> {
-        self.transport.exchange(access, Call { path, body: None }).await
+        self.transport.exchange(access, Call { method: Method::Get, path, body: None }).await
     }
 
     pub(super) async fn post(&self, access: &Access, path: &str, body: String) -> Result<Answer, ApiError> {
-        self.transport.exchange(access, Call { path, body: Some(body) }).await
+        self.send(access, Method::Post, path, body).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        access: &Access,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<Answer, ApiError> {
+        self.transport.exchange(access, Call { method, path, body: Some(body) }).await
     }
 }

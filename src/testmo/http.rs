@@ -138,7 +138,7 @@ fn request(access: &Access, call: &Call<'_>) -> Result<Request<Full<Bytes>>, Api
     // An origin that the operator has listed may have a path, below which Testmo's lies.
     let (host, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let mut request = Request::builder()
-        .method(if call.body.is_some() { "POST" } else { "GET" })
+        .method(call.method.name())
         .uri(format!("{below}/api/v1{}", call.path))
         .header(HOST, host)
         .header(USER_AGENT, concat!("testmo-courier/", env!("CARGO_PKG_VERSION")))

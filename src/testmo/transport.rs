@@ -21,10 +21,37 @@ pub struct Access {
 /// One request.
 #[derive(Debug)]
 pub struct Call<'a> {
+    /// The method.
+    pub method: Method,
     /// The path below `/api/v1`, with the query.
     pub path: &'a str,
-    /// The JSON text of a POST; without it, a GET.
+    /// The JSON text of a request that changes something; none with a GET.
     pub body: Option<String>,
+}
+
+/// The method of a request. A worker sends only GET and POST; a person's probe also edits and deletes its own case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates.
+    Post,
+    /// Edits.
+    Patch,
+    /// Deletes.
+    Delete,
+}
+
+impl Method {
+    /// Returns the name of the method.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// Carries a request to Testmo and brings back the answer, or reports what failed on the way.

@@ -187,6 +187,21 @@ pub(super) struct ListedCase<'a> {
     tags: Option<Bounded<&'a RawValue, MOST_TAGS>>,
 }
 
+/// A page of a list of cases, as it came.
+#[derive(Clone, Debug, Default)]
+pub struct CasePage {
+    /// The rows, in the order of the list.
+    pub rows: Vec<Row>,
+    /// The page that follows.
+    pub next_page: Option<u64>,
+    /// How many rows the whole list has.
+    pub total: Option<u64>,
+    /// How far the server's clock is ahead of ours, in milliseconds.
+    pub skew: Option<i64>,
+    /// The server's time, in milliseconds since 1970.
+    pub server_time: Option<i64>,
+}
+
 /// A tag in the dictionary of a page.
 #[derive(Debug, Deserialize)]
 struct ListedTag {

@@ -4,6 +4,7 @@ mod concurrent_changes;
 mod connections;
 mod mapping;
 mod messages;
+mod probe;
 mod setup;
 
 use std::io::Write;

@@ -2,6 +2,7 @@
 
 mod circumstances;
 mod lookup;
+pub mod probe;
 pub mod remove;
 pub mod set;
 mod status;

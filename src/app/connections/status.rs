@@ -5,8 +5,9 @@ use jiff::civil::Date;
 use super::super::plural::counted;
 use super::super::time::{day_of, days_left, relative};
 use crate::account::Throttle;
+use crate::batch::Reason;
 use crate::store::accounts::LaneSelector;
-use crate::store::connections::{ConnectionRow, Verification};
+use crate::store::connections::{ConnectionRow, Found, LeftCase, Verification};
 use crate::store::shelf::{Held, Waiting};
 
 /// How many days before it expires a key is to be replaced.
@@ -73,7 +74,9 @@ impl Status {
             account(&around.throttle, now),
             held(row, around),
             waiting(row, around, now),
-            untried(row),
+            left_by_probe(row),
+            untried(row, now),
+            not_as_assumed(row, now),
         ];
         let mut remarks: Vec<(StatusLight, String)> = known.into_iter().flatten().collect();
         // Stable, so that remarks of one light keep their order.
@@ -116,6 +119,10 @@ fn expiry(row: &ConnectionRow, today: Date) -> Remark {
 
 fn refused(row: &ConnectionRow, now: i64) -> Remark {
     let refusal = row.refusal.as_ref().filter(|_| row.is_verified())?;
+    let created_since = row.probed().and_then(|probe| probe.created_at).is_some_and(|at| at > refusal.at);
+    if created_since && refusal.reason == Reason::Forbidden {
+        return None;
+    }
     let (reason, detail, ago) = (refusal.reason, &refusal.detail, relative(refusal.at, now));
     let remark = format!(
         "Testmo refused the last request ({reason}, {ago}): {detail}; verifying only reads and finds nothing wrong, and no \
@@ -186,21 +193,52 @@ fn waiting(row: &ConnectionRow, around: &Circumstances, now: i64) -> Remark {
     Some((light, format!("{batches}, the oldest arrived {arrived}: `testmo-courier shelf list --tenant {tenant}`")))
 }
 
-/// Says what no verification can try.
-fn untried(row: &ConnectionRow) -> Remark {
+/// Says that a probe has left a case in Testmo, or may have.
+fn left_by_probe(row: &ConnectionRow) -> Remark {
+    let LeftCase { project, folder, case, name, .. } = row.probe.as_ref()?.left.as_ref()?;
+    let left = match case {
+        Some(id) => format!("a probe left case {id} in folder {folder} of project {project}"),
+        None => format!("a probe may have left a case in folder {folder} of project {project}"),
+    };
+    let tenant = &row.tenant;
+    let remark = format!("{left} (\"{name}\"): delete it in Testmo, then run `testmo-courier tenants probe {tenant}`");
+    Some((StatusLight::Amber, remark))
+}
+
+/// Says what no verification can try, and whether a probe has tried it.
+fn untried(row: &ConnectionRow, now: i64) -> Remark {
     let is_new = row.is_verified() && row.refusal.is_none() && row.last_success_at.is_none();
     is_new.then(|| {
-        let remark = "no batch yet: the right to create cases (\"Edit repository\") has not been tried";
-        (StatusLight::Green, remark.into())
+        let remark = match row.probed().and_then(|probe| probe.created_at) {
+            Some(at) => format!("no batch yet: the right to create cases was tried by a probe, {}", relative(at, now)),
+            None => format!(
+                "no batch yet: the right to create cases (\"Edit repository\") has not been tried; `testmo-courier \
+                 tenants probe {} --write FOLDER` tries it",
+                row.tenant
+            ),
+        };
+        (StatusLight::Green, remark)
     })
+}
+
+/// Says which assumptions a probe has found not to hold.
+fn not_as_assumed(row: &ConnectionRow, now: i64) -> Remark {
+    let probe = row.probed()?;
+    let wrong = probe.findings.iter().filter(|found| found.result == Found::DoesNotHold);
+    let wrong: Vec<&str> = wrong.map(|found| found.assumption.code()).collect();
+    let (ago, tenant) = (relative(probe.at, now), &row.tenant);
+    let remark = format!(
+        "a probe {ago} found what is not as assumed ({}): `testmo-courier tenants show {tenant}`",
+        wrong.join(", ")
+    );
+    (!wrong.is_empty()).then_some((StatusLight::Green, remark))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture::connection;
     use super::*;
-    use crate::batch::Reason;
-    use crate::store::connections::{Refusal, Successor};
+    use crate::store::connections::{Assumption, Finding, Probe, Refusal, Successor};
 
     const NOW: i64 = 1_800_000_000_000;
     const HOUR: i64 = 3_600_000;
@@ -239,6 +277,51 @@ mod tests {
         let (light, note) = alone(&ConnectionRow { refusal: Some(forbidden()), ..proven() });
         assert_eq!(light, StatusLight::Amber);
         assert!(note.contains("forbidden, 2 h ago): 403 Forbidden") && !note.contains("no batch yet"), "{note}");
+    }
+
+    fn probed(version: &str, probe: Probe) -> ConnectionRow {
+        ConnectionRow { probe: Some(Box::new(Probe { version: version.into(), at: NOW, ..probe })), ..connection() }
+    }
+
+    #[test]
+    fn what_a_probe_of_this_version_tried_is_not_called_untried() {
+        let created = Probe { created_at: Some(NOW - HOUR), ..Probe::default() };
+        let (light, note) = alone(&probed("v1", created.clone()));
+        assert_eq!(light, StatusLight::Green);
+        assert!(note.contains("was tried by a probe, 60 min ago") && !note.contains("not been tried"), "{note}");
+        for row in [probed("v0", created.clone()), probed("v1", Probe::default())] {
+            let (_, note) = alone(&row);
+            assert!(note.contains("not been tried; `testmo-courier tenants probe acme --write FOLDER`"), "{note}");
+        }
+        for (version, reason, light) in [
+            ("v1", Reason::Forbidden, StatusLight::Green),
+            ("v0", Reason::Forbidden, StatusLight::Amber),
+            ("v1", Reason::ConnectionRejected, StatusLight::Amber),
+        ] {
+            let refusal = Some(Refusal { reason, ..forbidden() });
+            let row = ConnectionRow { refusal, ..probed(version, created.clone()) };
+            assert_eq!(alone(&row).0, light, "{version} {reason}: a case of a probe shows only the right to create");
+        }
+    }
+
+    #[test]
+    fn what_a_probe_left_is_amber_and_what_is_not_as_assumed_is_named() {
+        let left =
+            |case| LeftCase { project: 1, folder: 7, case, name: "testmo-courier probe 1a".into(), why: "x".into() };
+        for (case, part) in [(Some(9), "left case 9 in folder 7"), (None, "may have left a case in folder 7")] {
+            let (light, note) = alone(&probed("v0", Probe { left: Some(left(case)), ..Probe::default() }));
+            assert_eq!(light, StatusLight::Amber, "also of another version");
+            assert!(note.contains(part) && note.contains("tenants probe acme"), "{note}");
+        }
+        let found = |assumption, result| Finding { assumption, result, observed: "o".into() };
+        let findings = vec![
+            found(Assumption::CreatedAtUtc, Found::DoesNotHold),
+            found(Assumption::ListOrder, Found::Holds),
+            found(Assumption::TagCase, Found::NotSeen),
+        ];
+        let (light, note) = alone(&probed("v1", Probe { findings, ..Probe::default() }));
+        assert_eq!(light, StatusLight::Green);
+        assert!(note.contains("not as assumed (created_at_utc)"), "{note}");
     }
 
     #[test]

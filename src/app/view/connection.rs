@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::super::connections::{Status, days_until_expiry};
 use super::super::time::{day_of, rfc3339};
+use super::probe::ProbeView;
 use crate::batch::Reason;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
@@ -27,6 +28,7 @@ pub struct ConnectionView {
     last_success_at: Option<String>,
     last_refusal: Option<RefusalView>,
     change_not_in_force: Option<ChangeView>,
+    probe: Option<ProbeView>,
     version: String,
     mapping: MappingSpec,
     resolved_mapping: Option<Mapping>,
@@ -52,6 +54,7 @@ impl ConnectionView {
             last_success_at: row.last_success_at.and_then(rfc3339),
             last_refusal: row.refusal.as_ref().map(RefusalView::of),
             change_not_in_force: row.successor.as_deref().map(ChangeView::of),
+            probe: ProbeView::of(row),
             version: row.version.clone(),
             mapping: row.mapping.clone(),
             resolved_mapping: row.resolved.clone(),

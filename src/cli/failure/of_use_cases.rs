@@ -2,6 +2,7 @@
 
 use testmo_courier::app::batches::BatchError;
 use testmo_courier::app::connections::ConnectionError;
+use testmo_courier::app::connections::probe::ProbeError;
 use testmo_courier::app::connections::remove::RemoveError;
 use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
 use testmo_courier::app::init::InitError;
@@ -99,6 +100,21 @@ pub(crate) fn option(part: Part) -> &'static str {
 impl From<KeyNeeded> for Failure {
     fn from(needed: KeyNeeded) -> Self {
         Self::usage(needed, "use --api-key-stdin or --api-key-file FILE, or enter the key on a terminal")
+    }
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Connection(error) => error.into(),
+            ProbeError::NoFolder { .. } => Self::finding(
+                error,
+                "use the id of a folder of this project: Testmo shows it in the address of the repository page",
+            ),
+            ProbeError::Folders(_) => Self::finding(error, "try again later; `testmo-courier lanes` shows pauses"),
+            ProbeError::Client(error) => error.into(),
+            ProbeError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -114,6 +114,7 @@ mod tests {
             last_success_at: works.then_some(NOW - 180_000),
             refusal: None,
             successor: None,
+            probe: None,
             epoch: 1,
         }
     }

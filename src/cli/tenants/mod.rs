@@ -1,8 +1,10 @@
 //! `tenants`: enters, verifies, shows and removes the tenants' connections.
 
 mod api_key;
+mod assumptions;
 mod list;
 mod preview;
+mod probe;
 mod remove;
 mod report;
 mod set;
@@ -23,6 +25,8 @@ pub(super) enum Command {
     Set(set::Arguments),
     /// Verify connections
     Verify(verify::Arguments),
+    /// Check what is assumed of a tenant's Testmo
+    Probe(probe::Arguments),
     /// List the connections
     List(list::Arguments),
     /// Show a connection without its API key
@@ -37,6 +41,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
     match command {
         Command::Set(arguments) => set::execute(arguments, files, out).await,
         Command::Verify(arguments) => verify::execute(arguments, files, out).await,
+        Command::Probe(arguments) => probe::execute(arguments, files, out).await,
         Command::List(arguments) => list::execute(arguments, files, out).await,
         Command::Show(arguments) => show::execute(arguments, files, out).await,
         Command::Preview(arguments) => preview::execute(arguments, files, out).await,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use testmo_courier::app::connections::probe::{Finding, Found};
 use testmo_courier::app::connections::{ConnectionRow, Status, Verification, connection, names, status, waiting};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
@@ -13,6 +14,7 @@ use super::super::open::{configuration, store};
 use super::super::output::{Output, visible};
 use super::super::table::facts;
 use super::super::time_format::{both, expiry};
+use super::assumptions::{consequence, sentence};
 use super::report::refused;
 
 #[derive(Args, Debug)]
@@ -84,6 +86,14 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
             "verified again",
             next.recheck_at.map_or_else(|| "once it is corrected".into(), |at| both(at, now)),
         ));
+    }
+    if let Some(probe) = row.probed() {
+        lines.push(("probed", both(probe.at, now)));
+        let wrong = probe.findings.iter().filter(|found| found.result == Found::DoesNotHold);
+        lines.extend(wrong.map(|found| {
+            let Finding { assumption, observed, .. } = found;
+            ("not as assumed", format!("{}: {observed}. {}", sentence(*assumption), consequence(*assumption)))
+        }));
     }
     lines.retain(|(_, value)| !value.is_empty());
     facts(&lines)

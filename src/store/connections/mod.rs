@@ -1,6 +1,7 @@
 //! Stores each tenant's connection, and whether it was verified. Keys are kept as they come: encrypted.
 
 mod model;
+mod probe;
 mod rows;
 mod successor;
 mod verification;
@@ -18,6 +19,7 @@ use crate::batch::render::kinds::FieldKinds;
 use crate::batch::{Reason, TenantId, json_of};
 
 pub use self::model::{ConnectionCount, ConnectionRow, Refusal, SealedKey, Successor, Verification, WriteOutcome};
+pub use self::probe::{Assumption, Finding, Found, LeftCase, Probe};
 pub(super) use self::rows::connection;
 pub(super) use self::verification::proven;
 
@@ -246,6 +248,18 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(WriteOutcome::Done)
+    }
+
+    /// Keeps what a probe found. This is no change of the connection: its epoch stays. Returns whether there is still a
+    /// connection.
+    ///
+    /// # Errors
+    /// When the store does not answer; the result may be stored or not.
+    pub async fn record_probe(&self, tenant: &TenantId, probe: &Probe) -> Result<bool, StoreError> {
+        let (mut conn, _) = self.writing_at().await?;
+        let sql = "UPDATE connections SET probe = $2 WHERE tenant_id = $1";
+        let bounds = vec![Bound::Text(tenant.as_str().into()), Bound::Text(json_of(probe))];
+        Ok(sql::execute(&mut conn, sql, bounds).await? == 1)
     }
 
     /// Returns every connection, by tenant.

@@ -1,5 +1,6 @@
 //! The values in which connections are entered, verified and read.
 
+use super::probe::Probe;
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
@@ -45,9 +46,11 @@ pub struct ConnectionRow {
     pub refusal: Option<Refusal>,
     /// What was entered since, while this connection was verified, and does not work yet.
     pub successor: Option<Box<Successor>>,
-    /// Counts the changes of the row; 0 for a connection that is not stored yet. Three notes do not count, as nobody
-    /// writes back what was read of them, or another note follows that counts: when a case last arrived, which worker
-    /// verifies it again, and which fields its project has.
+    /// What a person's probes found.
+    pub probe: Option<Box<Probe>>,
+    /// Counts the changes of the row; 0 for a connection that is not stored yet. Four notes do not count, as nobody
+    /// writes back what was read of them, or another note follows that counts: when a case last arrived, what a probe
+    /// found, which worker verifies it again, and which fields its project has.
     pub epoch: u64,
 }
 
@@ -192,6 +195,11 @@ impl ConnectionRow {
     /// Whether it may be used: its present content was seen to work.
     pub fn is_verified(&self) -> bool {
         self.verified_version.as_deref() == Some(self.version.as_str())
+    }
+
+    /// Returns what probes found about this version.
+    pub fn probed(&self) -> Option<&Probe> {
+        self.probe.as_deref().filter(|probe| probe.version == self.version)
     }
 
     /// Whether both were entered with the same values; what the program notes itself does not count.

@@ -133,6 +133,8 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
         last_success_at: row.maybe_int("last_success_at")?,
         refusal: maybe_json(row, "refusal")?,
         successor: successor.filter(|next| next.replaces == version),
+        // No batch depends on it, so what cannot be read does not stop the connection.
+        probe: row.maybe_text("probe")?.and_then(|text| serde_json::from_str(&text).ok()),
         version,
         epoch: row.whole("epoch")?,
     })

@@ -55,6 +55,7 @@ impl Successor {
             last_success_at: in_force.last_success_at,
             refusal: None,
             successor: None,
+            probe: in_force.probe.clone(),
             epoch: in_force.epoch,
         }
     }

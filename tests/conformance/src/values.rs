@@ -48,6 +48,7 @@ pub fn connection(version: &str, verified: bool) -> ConnectionRow {
         last_success_at: None,
         refusal: None,
         successor: None,
+        probe: None,
         epoch: 0,
     }
 }

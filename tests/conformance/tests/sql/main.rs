@@ -20,6 +20,7 @@ mod plans;
 #[allow(dead_code, reason = "these tests harm no server")]
 #[path = "../../../it/support/postgres.rs"]
 mod postgres;
+mod probes;
 mod removal;
 mod restart;
 #[path = "../../../it/support/script.rs"]

@@ -112,6 +112,7 @@ impl Both {
             last_success_at: None,
             refusal: None,
             successor: None,
+            probe: None,
             epoch: 0,
         }
     }
