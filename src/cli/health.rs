@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
-The exit code is 0 when the worker is ready and 3 otherwise.
+The output says what was checked and what was not. The exit code is 0 when the worker is ready and 3 otherwise.
 
 Examples:
   testmo-courier health
@@ -44,7 +44,10 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output
         )
     })?;
     if status == 200 {
-        return out.line(out.paint(Colour::Green, "ready"));
+        let checked = Checked::by(&url);
+        out.line(out.paint(Colour::Green, checked.word))?;
+        out.line(format_args!("checked: {}", checked.what))?;
+        return out.line(format_args!("not checked: {}", checked.not));
     }
     let said: Vec<String> =
         body.lines().filter(|line| !line.trim().is_empty()).map(|line| visible(line).into()).collect();
@@ -53,6 +56,34 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output
         format!("the worker responded with {status}: {said}"),
         "wait if the worker has just been started; its log names what it waits for",
     ))
+}
+
+/// What a response with the status 200 shows, and what it does not.
+struct Checked {
+    word: &'static str,
+    what: String,
+    not: &'static str,
+}
+
+impl Checked {
+    /// Returns what such a response of this URL shows.
+    fn by(url: &Url) -> Self {
+        if url.path() == "/readyz" {
+            return Self {
+                word: "ready",
+                what: "the worker is connected to RabbitMQ, takes batches and publishes events, and its store can be \
+                       written"
+                    .into(),
+                not: "Testmo and the tenants' connections (`testmo-courier tenants list`), what waits \
+                      (`testmo-courier lanes waiting`), and the exchanges and queues (`testmo-courier topology check`)",
+            };
+        }
+        Self {
+            word: "ok",
+            what: format!("{url} responds with 200"),
+            not: "whether the worker is ready to take batches (`testmo-courier health` without --url)",
+        }
+    }
 }
 
 /// Returns the address at which the worker on this machine answers.
@@ -125,6 +156,18 @@ mod tests {
             ("10.1.2.3:80", "http://10.1.2.3/readyz"),
         ] {
             assert_eq!(address_of(listen.parse().unwrap(), "/readyz").unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn only_readiness_is_called_ready_and_either_says_what_was_not_checked() {
+        for (url, word, what, not) in [
+            ("http://127.0.0.1:9464/readyz", "ready", "its store can be written", "`testmo-courier tenants list`"),
+            ("http://127.0.0.1:9464/livez", "ok", "/livez responds with 200", "is ready"),
+        ] {
+            let checked = Checked::by(&url.parse().unwrap());
+            assert_eq!(checked.word, word);
+            assert!(checked.what.contains(what) && checked.not.contains(not), "{url}");
         }
     }
 
