@@ -128,6 +128,76 @@ async fn the_topology_is_checked_and_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_list_or_a_message_names_can_be_typed_back() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    let unknown = file(&stage, "unknown.json", &batch("nobody", "b-1", 1).to_string());
+    let broken = file(&stage, "broken.json", "{");
+    let invalid = file(&stage, "invalid.json", r#"{"schema_version": 1, "tenant_id": "acme"}"#);
+    let (code, published) = run(&stage, &["publish", "--raw", &unknown, &broken, &invalid]).await;
+    assert_eq!(code, Some(0), "{published}");
+    stage.shelf_until(|shelf| shelf.len() == 3).await;
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for list in ["shelf list", "dead-letters"] {
+        let arguments: Vec<&str> = list.split(' ').chain(["--plain"]).collect();
+        let (_, lines) = run(&stage, &arguments).await;
+        for line in lines.lines() {
+            let cells: Vec<&str> = line.split('\t').collect();
+            // An entry without a batch is named by its id, or as a message by its hash.
+            let batch = cells[3].trim_start_matches("message ").split(' ').next().expect("a name");
+            named.extend([cells[0].to_owned(), batch.to_owned()]);
+        }
+    }
+    // So does `publish`.
+    named.extend(published.lines().filter_map(|line| {
+        let (_, name) = line.split_once("message ")?;
+        name.split(' ').next().map(str::to_owned)
+    }));
+    assert!(named.len() >= 5, "{named:?}");
+    for name in &named {
+        let (code, said) = run(&stage, &["shelf", "show", name]).await;
+        assert_eq!(code, Some(0), "{name}: {said}");
+    }
+    for (list, show) in [("batches list", "batches show"), ("tenants list", "tenants show")] {
+        let arguments: Vec<&str> = list.split(' ').chain(["--plain"]).collect();
+        let (_, lines) = run(&stage, &arguments).await;
+        for line in lines.lines() {
+            let name = line.split('\t').find(|cell| cell.starts_with("acme")).expect("a name");
+            let arguments: Vec<&str> = show.split(' ').chain([name]).collect();
+            let (code, said) = run(&stage, &arguments).await;
+            assert_eq!(code, Some(0), "{name}: {said}");
+        }
+    }
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_before_the_topology_exists_names_the_command_that_declares_it() {
+    let stage = Stage::with_tenants(&["acme"]).await;
+    let good = file(&stage, "good.json", &batch("acme", "b-1", 1).to_string());
+    for (setting, more) in [("CASES_EXCHANGE", None), ("EVENTS_EXCHANGE", Some("--wait"))] {
+        let output = |arguments: Vec<&str>| {
+            let mut command = command(&stage);
+            command.env(format!("COURIER_AMQP__{setting}"), format!("testmo.new.{setting}").to_lowercase());
+            // Each topology has its own queue.
+            command.env("COURIER_AMQP__CASES_QUEUE", format!("testmo.new.{setting}.queue").to_lowercase());
+            ended(start(command, &arguments))
+        };
+        let publish = || ["publish"].into_iter().chain(more).chain([good.as_str()]);
+        let (code, said) = output(publish().collect()).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("`testmo-courier topology declare`"), "{said}");
+        assert_eq!(output(vec!["topology", "declare"]).await.0, Some(0));
+        // Nobody consumes the batch, so its outcome is not waited for.
+        let (code, said) = output(vec!["publish", &good]).await;
+        assert_eq!(code, Some(0), "followed literally: {said}");
+    }
+    stage.end_leaving(&[LeftOver::Messages]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_of_another_type_or_without_dead_lettering_is_no_queue_as_configured() {
     let stage = Stage::with_tenants(&[]).await;
     let mut raw = stage.raw_publisher();

@@ -22,7 +22,13 @@ pub enum EntryName {
     Id(ShelfId),
     /// Every entry of a batch: there can be more than one, such as a copy in conflict.
     Batch(BatchKey),
+    /// The entry of a message whose hash begins with these digits. Lists, events and `publish` name a message so whose batch
+    /// could not be read.
+    Message(String),
 }
+
+/// How many digits of a message's hash are shown, and have to be given; no id has as many.
+const HASH_DIGITS: usize = 12;
 
 /// Why entries cannot be selected.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +92,7 @@ pub async fn named(store: &Store, names: &[EntryName]) -> Result<Vec<ShelfId>, S
                     ShelfFilter { tenant: Some(tenant.clone()), batch: Some(batch.clone()), ..ShelfFilter::default() };
                 store.shelf_ids(&filter).await?
             }
+            EntryName::Message(hash) => store.shelf_ids_of_message(hash).await?,
         };
         if found.is_empty() {
             return Err(SelectionError::NotOnShelf(name.clone()));
@@ -102,6 +109,9 @@ impl FromStr for EntryName {
         if text.contains('/') {
             return text.parse().map(Self::Batch).map_err(|why| format!("`{text}` is not TENANT/BATCH: {why}"));
         }
+        if (HASH_DIGITS..=64).contains(&text.len()) && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+            return Ok(Self::Message(text.to_owned()));
+        }
         text.parse().map(Self::Id).map_err(|why| format!("{why}, and not a batch as TENANT/BATCH"))
     }
 }
@@ -111,6 +121,7 @@ impl std::fmt::Display for EntryName {
         match self {
             Self::Id(id) => id.fmt(f),
             Self::Batch(key) => key.fmt(f),
+            Self::Message(hash) => write!(f, "of message {hash}"),
         }
     }
 }
@@ -120,9 +131,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_named_by_id_or_batch() {
+    fn entries_are_named_by_id_batch_or_hash() {
         assert_eq!("0000001a".parse(), Ok(EntryName::Id(ShelfId(26))));
         assert_eq!("globex/2026/b".parse(), Ok(EntryName::Batch("globex/2026/b".parse().unwrap())));
+        assert_eq!("0123456789ab".parse(), Ok(EntryName::Message("0123456789ab".into())));
         assert!("b-1".parse::<EntryName>().unwrap_err().contains("TENANT/BATCH"));
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Filters {
 /// Entries by name, or by what they have in common.
 #[derive(Args, Debug)]
 pub(crate) struct Selected {
-    /// The entries: ids as `shelf list` prints them, or batches as TENANT/BATCH
+    /// The entries: ids as `shelf list` prints them, batches as TENANT/BATCH, or the first 12 digits of a message's hash
     #[arg(value_name = "ID")]
     names: Vec<EntryName>,
     #[command(flatten)]

@@ -24,7 +24,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The entries: ids as `shelf list` prints them, or batches as TENANT/BATCH
+    /// The entries: ids as `shelf list` prints them, batches as TENANT/BATCH, or the first 12 digits of a message's hash
     #[arg(required = true, value_name = "ID")]
     names: Vec<EntryName>,
     /// Print only the message's original bytes; for one entry

@@ -117,6 +117,23 @@ impl Store {
         rows.iter().map(|row| row.int("id").map(ShelfId)).collect()
     }
 
+    /// Returns the ids of the rows whose message has a hash that begins with these digits, as far as they are not known by
+    /// their batch; at most a page of them.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelf_ids_of_message(&self, hash: &str) -> Result<Vec<ShelfId>, StoreError> {
+        // The range is read by an index, in which a database may order by its own rules; the prefix decides.
+        let sql = "SELECT id FROM shelf WHERE identity >= $1 AND identity < $2 AND identity LIKE $3 LIMIT $4";
+        let first = format!("raw:{hash}");
+        let (after, prefix) = (format!("{first}g"), format!("{first}%"));
+        let bounds = vec![Bound::Text(first), Bound::Text(after), Bound::Text(prefix), Bound::Int(PAGE.into())];
+        let rows = sql::fetch(&mut *self.reading().await?, sql, bounds).await?;
+        let mut ids: Vec<i64> = rows.iter().map(|row| row.int("id")).collect::<Result<_, _>>()?;
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(ShelfId).collect())
+    }
+
     /// Reads page by page, each from the place where the one before ended.
     async fn matching(
         &self,

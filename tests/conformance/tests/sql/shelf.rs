@@ -14,6 +14,7 @@ use crate::stores::SqlStore;
 
 on_both! {
     the_shelf_is_searched_by_batch_and_time,
+    an_entry_is_found_by_the_hash_of_its_message,
     the_leases_of_earlier_workers_are_reclaimed,
     a_text_with_a_nul_is_stored,
 }
@@ -34,6 +35,26 @@ async fn the_shelf_is_searched_by_batch_and_time(f: SqlStore) {
         count(ShelfFilter { since: Some(1_000_000), until: Some(1_001_001), ..ShelfFilter::default() }).await,
         2
     );
+}
+
+async fn an_entry_is_found_by_the_hash_of_its_message(f: SqlStore) {
+    for hash in ["0123456789abcdef", "0123456789abd000", "fedcba9876543210"] {
+        let identity = ShelfIdentity::Raw(hash.into(), None, None);
+        let shelve = Some(Shelving { identity, ..shelving("b", ShelvedUntil::Person) });
+        f.store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    }
+    let shelve = Some(shelving("b", ShelvedUntil::Person));
+    f.store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    for (hash, found) in [
+        ("0123456789ab", 2),
+        ("0123456789abc", 1),
+        ("fedcba987654", 1),
+        ("fedcba9876543210", 1),
+        ("fedcba98765432100", 0),
+        ("aaaaaaaaaaaa", 0),
+    ] {
+        assert_eq!(f.store.shelf_ids_of_message(hash).await.unwrap().len(), found, "{hash}");
+    }
 }
 
 async fn the_leases_of_earlier_workers_are_reclaimed(f: SqlStore) {
