@@ -2,10 +2,9 @@
 
 use clap::Args;
 use testmo_courier::app::Store;
-use testmo_courier::app::lanes::LaneSelector;
 use testmo_courier::app::time::relative;
-use testmo_courier::app::view::WaitsView;
-use testmo_courier::app::waits::{self, MOST_READ, Wait, Waits};
+use testmo_courier::app::view::{WaitsView, sent_when};
+use testmo_courier::app::waits::{self, MOST_READ, Waits};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -55,7 +54,7 @@ fn on_shelf(waits: &Waits) -> List {
             group.reason.map_or("unknown", |reason| reason.code()).to_owned(),
             count,
             relative(group.oldest, waits.now),
-            until(&waiting.wait, waits.now),
+            sent_when(&waiting.wait, waits.now),
         ]);
     }
     list
@@ -76,26 +75,11 @@ fn under_way(waits: &Waits) -> List {
     list
 }
 
-/// Says when batches are sent.
-fn until(wait: &Wait, now: i64) -> String {
-    match wait {
-        Wait::Person(lane) => {
-            let paused = if matches!(lane, LaneSelector::Tenant(_)) { "the tenant" } else { "the account" };
-            format!("when a person resumes {paused}: lanes resume {}", lane.name())
-        }
-        Wait::RateLimit(until) => format!("after the pause that Testmo asked for: {}", relative(*until, now)),
-        Wait::Testmo(until) => format!("when Testmo works again; tried {}", relative(*until, now)),
-        Wait::Connection => "when the connection is fixed".into(),
-        Wait::Worker(until) => format!("by the worker that has it; by another one {}", relative(*until, now)),
-        Wait::Time(until) => relative(*until, now),
-        Wait::Room => "as soon as there is room".into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use testmo_courier::app::Reason;
-    use testmo_courier::app::waits::{OpenRequests, Waiting, WaitingGroup};
+    use testmo_courier::app::lanes::LaneSelector;
+    use testmo_courier::app::waits::{OpenRequests, Wait, Waiting, WaitingGroup};
 
     use super::*;
 

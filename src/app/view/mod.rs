@@ -24,4 +24,4 @@ pub use self::probe::{ProbeReport, ProbeView};
 pub use self::probed::ProbedView;
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
 pub use self::verified::{SavedView, VerifiedView};
-pub use self::waits::WaitsView;
+pub use self::waits::{WaitsView, sent_when};

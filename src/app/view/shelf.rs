@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::shelf::commands;
-use super::super::time::{relative, rfc3339};
+use super::super::time::rfc3339;
+use super::super::waits::Wait;
+use super::waits::sent_when;
 use crate::batch::Reason;
 use crate::store::shelf::{ShelfIdentity, Shelved, ShelvedUntil};
 
@@ -89,9 +91,9 @@ impl ShelvedMessageView {
 pub fn due(entry: &Shelved, now: i64) -> String {
     match entry.content.until {
         _ if entry.leased => "taken by a worker".into(),
-        ShelvedUntil::After(_) if entry.due_at <= now => "as soon as there is room".into(),
-        ShelvedUntil::After(_) => relative(entry.due_at, now),
-        ShelvedUntil::Connection => "when the connection is fixed".into(),
+        ShelvedUntil::After(_) if entry.due_at <= now => sent_when(&Wait::Room, now),
+        ShelvedUntil::After(_) => sent_when(&Wait::Time(entry.due_at), now),
+        ShelvedUntil::Connection => sent_when(&Wait::Connection, now),
         ShelvedUntil::Person => "not automatically".into(),
     }
 }

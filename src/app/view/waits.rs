@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::super::time::rfc3339;
+use super::super::time::{relative, rfc3339};
 use super::super::waits::{MOST_READ, OpenRequests, Wait, Waiting, Waits};
+use crate::store::accounts::LaneSelector;
 
 /// What waits, over all workers.
 #[derive(Clone, Debug, Serialize)]
@@ -71,5 +72,21 @@ fn waiting(Waiting { group, account, wait }: &Waiting) -> WaitingView {
         oldest_arrived_at: rfc3339(group.oldest),
         waits_for,
         until: until.and_then(rfc3339),
+    }
+}
+
+/// Says when batches are sent that wait for this.
+pub fn sent_when(wait: &Wait, now: i64) -> String {
+    match wait {
+        Wait::Person(lane) => {
+            let paused = if matches!(lane, LaneSelector::Tenant(_)) { "the tenant" } else { "the account" };
+            format!("when a person resumes {paused}: lanes resume {}", lane.name())
+        }
+        Wait::RateLimit(until) => format!("after the pause that Testmo asked for: {}", relative(*until, now)),
+        Wait::Testmo(until) => format!("when Testmo works again; tried {}", relative(*until, now)),
+        Wait::Connection => "when the connection is fixed".into(),
+        Wait::Worker(until) => format!("by the worker that has it; by another one {}", relative(*until, now)),
+        Wait::Time(until) => relative(*until, now),
+        Wait::Room => "as soon as there is room".into(),
     }
 }

@@ -134,6 +134,23 @@ async fn a_wrong_command_line_says_what_to_type_instead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_looks_at_its_master_key_before_it_listens() {
+    let folder = Folder::with_store();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let run = || {
+        let mut command = folder.command(&["run"]);
+        command.env("COURIER_OBSERVE__LISTEN", &address).stdin(Stdio::null());
+        End::from(tokio::task::block_in_place(|| command.output()).expect("its end"))
+    };
+    run().is(2, &["cannot listen", &address, "free the address"]);
+    std::fs::remove_file(folder.path().join("testmo-courier.key")).expect("a key");
+    let end = run();
+    end.is(2, &["the master key file"]);
+    assert!(!end.err.contains("free the address"), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unavailable_dependency_has_its_own_exit_code() {
     let folder = Folder::with_store();
     std::fs::write(folder.path().join("b.json"), include_str!("../../demo/batches/01-shop-vouchers-de.json")).unwrap();
