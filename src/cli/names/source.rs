@@ -92,7 +92,11 @@ fn sources(folder: &Path) -> Vec<String> {
             && !TEST_BUILDS.contains(&&*name)
         {
             let text = fs::read_to_string(&path).unwrap();
-            texts.push(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned());
+            // Some modules of tests are shared with those of other files.
+            let begins = |rest: &str| rest.lines().next().is_some_and(|line| line.ends_with("mod tests {"));
+            let mut marks = text.match_indices("#[cfg(test)]\n");
+            let end = marks.find(|(at, mark)| begins(&text[at + mark.len()..])).map_or(text.len(), |(at, _)| at);
+            texts.push(text[..end].to_owned());
         }
     }
     texts
