@@ -41,7 +41,7 @@ pub(super) async fn find_cause(
     let now = Instant::now();
     let since = parts.iter_mut().map(|part| *part.batch.suspected_since.get_or_insert(now)).min();
     let Some(since) = since else { return Ok(()) };
-    if delivery.suspects.note(name_of(connection), status, batches, since) {
+    if delivery.suspects.note(name_of(connection), status, batches, since, now) {
         return blame_for_all(delivery, parts, connection, feedback).await;
     }
     let Some(part) = parts.first_mut().filter(|part| is_alone && part.batch.record.is_cause_due()) else {
@@ -50,7 +50,9 @@ pub(super) async fn find_cause(
     match reads(&delivery.context, &part.batch, status, feedback).await? {
         Reads::Unknown => Ok(()),
         Reads::Alike => blame_for_all(delivery, parts, connection, feedback).await,
-        Reads::Succeed if !delivery.suspects.may_halve(&name_of(connection), &part.batch.key.batch) => Ok(()),
+        Reads::Succeed if !delivery.suspects.may_halve(&name_of(connection), &part.batch.key.batch, Instant::now()) => {
+            Ok(())
+        }
         Reads::Succeed => match part.batch.record.halve() {
             Halved::Never => blame_for_all(delivery, parts, connection, feedback).await,
             Halved::Done => {
@@ -111,7 +113,7 @@ pub(super) async fn release_held(delivery: &Delivery, job: &mut Job, created: us
 
 /// Notes that cases were created over a connection.
 pub(super) fn note_created(delivery: &Delivery, connection: &Connection) {
-    delivery.suspects.created(&name_of(connection));
+    delivery.suspects.created(&name_of(connection), Instant::now());
 }
 
 /// Lets another batch be halved where this one no longer needs it.

@@ -40,9 +40,15 @@ struct Standing {
 impl Suspects {
     /// Notes a request with these batches, which have been answered so since `since`. Returns whether another batch of
     /// the connection got the same status, without a case having been created in between.
-    pub(super) fn note(&self, name: Name, status: u16, batches: BTreeSet<BatchKey>, since: Instant) -> bool {
+    pub(super) fn note(
+        &self,
+        name: Name,
+        status: u16,
+        batches: BTreeSet<BatchKey>,
+        since: Instant,
+        now: Instant,
+    ) -> bool {
         let mut known = lock(&self.0);
-        let now = Instant::now();
         known.retain(|_, standing| now - standing.touched < KEPT);
         let standing = known.entry(name).or_insert_with(|| Standing {
             unproven: Vec::new(),
@@ -61,18 +67,17 @@ impl Suspects {
     }
 
     /// Notes that a case was created over a connection: earlier answers to some batches are not its fault.
-    pub(super) fn created(&self, name: &Name) {
+    pub(super) fn created(&self, name: &Name, now: Instant) {
         let mut known = lock(&self.0);
         if let Some(standing) = known.get_mut(name) {
-            (standing.created_at, standing.unproven) = (Some(Instant::now()), Vec::new());
+            (standing.created_at, standing.unproven) = (Some(now), Vec::new());
         }
     }
 
     /// Returns whether a batch may be halved: one batch of a connection at a time is.
-    pub(super) fn may_halve(&self, name: &Name, batch: &BatchKey) -> bool {
+    pub(super) fn may_halve(&self, name: &Name, batch: &BatchKey, now: Instant) -> bool {
         let mut known = lock(&self.0);
         let Some(standing) = known.get_mut(name) else { return false };
-        let now = Instant::now();
         let is_free = match &standing.halved {
             Some((halved, since)) => halved == batch || now - *since > KEPT,
             None => true,
@@ -112,36 +117,62 @@ mod tests {
     #[test]
     fn a_second_batch_tells_something_only_in_a_request_without_the_first_one_and_with_the_same_status() {
         let (suspects, now) = (Suspects::default(), Instant::now());
-        let note = |status, ids: &[&str]| suspects.note(name(), status, batches(ids), now);
+        let note = |status, ids: &[&str]| suspects.note(name(), status, batches(ids), now, now);
         assert!(!note(408, &["a", "b"]));
         assert!(!note(408, &["a"]), "it failed together with b");
         assert!(!note(408, &["a"]), "it is no second one");
         assert!(!note(403, &["b"]), "another status");
         assert!(note(408, &["b"]));
-        assert!(!suspects.note(("oak".parse().unwrap(), "v1".into()), 408, batches(&["c"]), now), "another tenant");
+        assert!(
+            !suspects.note(("oak".parse().unwrap(), "v1".into()), 408, batches(&["c"]), now, now),
+            "another tenant"
+        );
     }
 
     #[test]
     fn where_a_case_was_created_since_a_batch_was_first_answered_so_the_connection_is_not_the_cause() {
         let (suspects, before) = (Suspects::default(), Instant::now());
-        assert!(!suspects.note(name(), 408, batches(&["a"]), before));
-        suspects.created(&name());
-        let after = Instant::now() + Duration::from_millis(1);
-        assert!(!suspects.note(name(), 408, batches(&["b"]), after), "only b since");
-        assert!(!suspects.note(name(), 408, batches(&["a"]), before), "a is known to be another matter");
-        assert!(suspects.note(name(), 408, batches(&["c"]), after));
+        let (created, after) = (before + Duration::from_millis(1), before + Duration::from_millis(2));
+        let note = |id: &str, since| suspects.note(name(), 408, batches(&[id]), since, after);
+        assert!(!note("a", before));
+        suspects.created(&name(), created);
+        assert!(!note("b", after), "only b since");
+        assert!(!note("a", before), "a is known to be another matter");
+        assert!(note("c", created));
     }
 
     #[test]
     fn one_batch_of_a_connection_is_halved_at_a_time() {
-        let suspects = Suspects::default();
+        let (suspects, now) = (Suspects::default(), Instant::now());
         let keys: Vec<BatchKey> = batches(&["a", "b"]).into_iter().collect();
-        suspects.note(name(), 408, batches(&["a"]), Instant::now());
-        let may = |at: usize| suspects.may_halve(&name(), &keys[at]);
+        suspects.note(name(), 408, batches(&["a"]), now, now);
+        let may = |at: usize| suspects.may_halve(&name(), &keys[at], now);
         assert!(may(0) && may(0) && !may(1));
         suspects.free(&name(), &keys[1]);
         assert!(!may(1), "it was not its own");
         suspects.free(&name(), &keys[0]);
         assert!(may(1));
+    }
+
+    #[test]
+    fn a_batch_that_is_not_heard_of_for_an_hour_is_halved_no_more() {
+        let (suspects, start) = (Suspects::default(), Instant::now());
+        let keys: Vec<BatchKey> = batches(&["a", "b"]).into_iter().collect();
+        let may = |at: usize, minutes: u64| {
+            let now = start + Duration::from_secs(minutes * 60);
+            suspects.note(name(), 408, batches(&["a"]), now, now);
+            suspects.may_halve(&name(), &keys[at], now)
+        };
+        assert!(may(0, 0) && !may(1, 30) && !may(1, 59) && may(1, 61) && !may(0, 90));
+    }
+
+    #[test]
+    fn what_is_known_of_a_connection_is_forgotten_after_an_hour() {
+        let (suspects, start) = (Suspects::default(), Instant::now());
+        let note = |id: &str, minutes: u64| {
+            let now = start + Duration::from_secs(minutes * 60);
+            suspects.note(name(), 408, batches(&[id]), start, now)
+        };
+        assert!(!note("a", 0) && note("b", 59) && !note("c", 120));
     }
 }
