@@ -140,7 +140,7 @@ mod tests {
         for (text, place) in [
             (r#"{"step": "x"}"#, "`step` is not a key of a mapping; the keys are template,"),
             (r#"{"template": [1]}"#, "an id or a name"),
-            (r#"{"template": 1, "template_id": 2}"#, "`template` is given twice, or once more as `template_id`"),
+            (r#"{"template": 1, "template_id": 2}"#, "`template` is given twice, or also as `template_id`"),
             (r#"{"priority": {"column": "custom_p", "values": {"urgent": 1}}}"#, "priority.values"),
             (r#"{"priority": {"colum": "custom_p"}}"#, "`colum` is not a key of `priority`: write column and values"),
             (r#"{"priority": {"column": "custom_p"}}"#, "`priority` lacks `values`"),

@@ -27,7 +27,7 @@ pub(super) fn described(path: &str, error: &serde_json::Error, is_empty: bool) -
         };
     }
     if said.starts_with("duplicate field") {
-        return format!("`{quoted}` is given twice, or once more as `{quoted}_id`");
+        return format!("`{quoted}` is given twice, or also as `{quoted}_id`");
     }
     if said.starts_with("missing field") {
         return format!("`{path}` lacks `{quoted}`");

@@ -1,0 +1,115 @@
+//! Checks what a message is read as, and which faults are reported.
+
+use serde_json::json;
+
+use super::*;
+
+fn minimal() -> Value {
+    json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+           "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": " Sign in "}]})
+}
+
+fn decode_value(value: &Value) -> Result<Batch, Undecodable> {
+    decode(&serde_json::to_vec(value).unwrap())
+}
+
+fn pointers(value: &Value) -> Vec<String> {
+    match decode_value(value) {
+        Ok(batch) => panic!("decoded: {batch:?}"),
+        Err(e) => e.faults().iter().map(|f| f.pointer.clone()).collect(),
+    }
+}
+
+#[test]
+fn the_least_message_is_a_batch() {
+    let batch = decode_value(&minimal()).unwrap();
+    assert_eq!(batch.key.to_string(), "acme/b-1");
+    assert_eq!(batch.cases[0].name, "Sign in");
+    assert_eq!(batch.case_keys(), ["#1"]);
+    assert_eq!(batch.folder, RequestedFolder::Tenant);
+}
+
+#[test]
+fn each_fault_is_named_by_its_pointer() {
+    let table: Vec<(&str, Value, &str)> = vec![
+        ("/schema_version", json!(2), "/schema_version"),
+        ("/schema_version", json!("1"), "/schema_version"),
+        ("/batch_id", json!("a b"), "/batch_id"),
+        ("/tenant_id", json!(7), "/tenant_id"),
+        ("/generated_at", json!("yesterday"), "/generated_at"),
+        ("/source", json!("SHOP-1"), "/source"),
+        ("/source", json!({"kee": "x"}), "/source/kee"),
+        ("/folder_path", json!([]), "/folder_path"),
+        ("/folder_path", json!(["a", ""]), "/folder_path/1"),
+        ("/folder_id", json!(0), "/folder_id"),
+        ("/folder_id", json!(1e300), "/folder_id"),
+        ("/cases", json!([]), "/cases"),
+        ("/cases", json!([7]), "/cases/0"),
+        ("/cases", json!([{}]), "/cases/0/name"),
+        ("/cases", json!([{"name": "  "}]), "/cases/0/name"),
+        ("/cases", json!([{"name": "a\u{0}b"}]), "/cases/0/name"),
+        ("/cases", json!([{"name": "a", "priority": "urgent"}]), "/cases/0/priority"),
+        ("/cases", json!([{"name": "a", "tags": "x"}]), "/cases/0/tags"),
+        ("/cases", json!([{"name": "a", "steps": [{}]}]), "/cases/0/steps/0/action"),
+        ("/cases", json!([{"name": "a", "steps": [{"action": "b"}], "gherkin": "Feature: x"}]), "/cases/0/gherkin"),
+        ("/cases", json!([{"name": "a", "fields": {"folder_id": 1}}]), "/cases/0/fields/folder_id"),
+        ("/cases", json!([{"name": "a", "fields": {"a/b~": 1}}]), "/cases/0/fields/a~1b~0"),
+        (
+            "/cases",
+            json!([{"name": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]),
+            "/cases/1/external_id",
+        ),
+        ("/extra", json!(1), "/extra"),
+    ];
+    for (at, wrong, pointer) in table {
+        let mut value = minimal();
+        value[&at[1..]] = wrong.clone();
+        assert_eq!(pointers(&value), [pointer], "{at} = {wrong}");
+    }
+}
+
+#[test]
+fn a_fault_says_what_to_write_in_its_place() {
+    let said = |at: &str, wrong: Value| {
+        let mut value = minimal();
+        value[at] = wrong;
+        decode_value(&value).unwrap_err().detail()
+    };
+    assert_eq!(said("schema_version", json!("1")), "/schema_version is a text: send the number 1, without quotes");
+    let twice = said("cases", json!([{"name": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]));
+    assert!(twice.contains("(case #2) is already used by case #1"), "{twice}");
+}
+
+#[test]
+fn all_faults_are_named_at_once() {
+    let value = json!({"schema_version": 9, "tenant_id": "acme", "cases": [{"nam": 1}, {"name": 5}]});
+    assert_eq!(
+        pointers(&value),
+        ["/schema_version", "/batch_id", "/generated_at", "/cases/0/nam", "/cases/0/name", "/cases/1/name"]
+    );
+}
+
+#[test]
+fn what_could_be_read_of_a_broken_batch_is_kept() {
+    let mut value = minimal();
+    value["cases"] = json!([]);
+    match decode_value(&value).unwrap_err() {
+        Undecodable::Schema { key, .. } => assert_eq!(key.unwrap().to_string(), "acme/b-1"),
+        Undecodable::NotJson(fault) => panic!("{fault:?}"),
+    }
+}
+
+#[test]
+fn hostile_bytes_are_not_json() {
+    let deep = "[".repeat(100_000);
+    for bytes in [&b"{"[..], b"\xff\xfe", b"{\"a\":\"\\ud800\"}", b"1e999", deep.as_bytes(), b""] {
+        assert!(matches!(decode(bytes), Err(Undecodable::NotJson(_))));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+        drop(decode(&bytes));
+    }
+}
