@@ -138,7 +138,7 @@ mod tests {
         suspects.created(&name(), created);
         assert!(!note("b", after), "only b since");
         assert!(!note("a", before), "a is known to be another matter");
-        assert!(note("c", created));
+        assert!(note("c", after) && note("d", created));
     }
 
     #[test]
@@ -174,5 +174,14 @@ mod tests {
             suspects.note(name(), 408, batches(&[id]), start, now)
         };
         assert!(!note("a", 0) && note("b", 59) && !note("c", 120));
+    }
+
+    #[test]
+    fn a_connection_that_is_forgotten_begins_anew() {
+        let (suspects, now) = (Suspects::default(), Instant::now());
+        let note = |id: &str| suspects.note(name(), 408, batches(&[id]), now, now);
+        assert!(!note("a") && note("b"));
+        suspects.forget(&name());
+        assert!(!note("c") && note("d"));
     }
 }

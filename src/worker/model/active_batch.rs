@@ -114,7 +114,7 @@ impl ActiveBatch {
         self.connection.access.origin.as_str()
     }
 
-    /// Whether its folder is another one than the tenant's present folder: it requests one, or was first sent to the folder
+    /// Returns whether its folder is another one than the tenant's present one: it requests one, or was first sent to the folder
     /// that the tenant had before.
     pub(in crate::worker) fn has_own_folder(&self) -> bool {
         self.wish != RequestedFolder::Tenant || self.folder.is_some_and(|folder| folder != self.connection.folder)
@@ -278,6 +278,21 @@ pub(in crate::worker) mod tests {
         let fresh = batch_of(2, |_| {});
         assert_eq!((batch.record, batch.stored_epoch), (fresh.record, 0));
         assert_eq!((batch.unclear, batch.candidates, batch.refused_alone), (UnclearPush::default(), vec![], vec![]));
+    }
+
+    #[test]
+    fn a_folder_is_a_batchs_own_if_it_was_asked_for_or_is_another_than_the_tenants() {
+        let mut batch = batch_of(1, |_| {});
+        for (wish, folder, expected) in [
+            (RequestedFolder::Tenant, None, false),
+            (RequestedFolder::Tenant, Some(7), false),
+            (RequestedFolder::Tenant, Some(8), true),
+            (RequestedFolder::Id(7), Some(7), true),
+            (RequestedFolder::Id(7), None, true),
+        ] {
+            (batch.wish, batch.folder) = (wish.clone(), folder);
+            assert_eq!(batch.has_own_folder(), expected, "{wish:?} {folder:?}");
+        }
     }
 
     #[test]
