@@ -2,7 +2,7 @@
 # Changes one expression of the code after the other, and lists the changes that no test notices.
 #
 #   mutants.sh core             the decisions that are functions on values: account, batch and lane, against their own tests
-#   mutants.sh worker GLOB…     files of the worker, against the simulation; without a GLOB, the files that decide
+#   mutants.sh worker GLOB…     files of the worker, against its unit tests; without a GLOB, those that decide on values
 #
 # The core needs nothing of the rest, so it is built as a crate of its own: a change takes seconds instead of a minute.
 # Results are in target/mutants/NAME/mutants.out; the survivors are in missed.txt there.
@@ -54,17 +54,27 @@ LIB
     cargo mutants --in-place --baseline skip --timeout 30 --output "$crate" -- --lib
 }
 
+# What is left of the worker is tried by the simulation and by the integration tests: it needs a store, a broker and Testmo.
 worker() {
     local files=("$@") arguments=() file
     if ((${#files[@]} == 0)); then
-        files=(src/worker/{delivery,model,reconciliation,admission,outcome}/*.rs src/worker/{backoff,permit,turns}.rs)
+        files=(
+            src/worker/{backoff,room}.rs
+            src/worker/delivery/{accepted,folder_creation,suspects}.rs
+            src/worker/dispatch/set_aside.rs
+            src/worker/maintenance/{key_expiry,pace,rest}.rs
+            src/worker/model/{active_batch,trial,trouble}.rs
+            src/worker/outbox/publish.rs
+            src/worker/outcome/reasons.rs
+            src/worker/reconciliation/{answered_ids,clock_offsets,unclear_pushes}.rs
+        )
     fi
     for file in "${files[@]}"; do
         arguments+=(--file "$file")
     done
     mkdir -p "$root/target/mutants/worker"
-    cargo mutants "${arguments[@]}" --baseline skip --timeout 240 --output "$root/target/mutants/worker" \
-        --test-package testmo-simulation --test-package testmo-courier -- --lib
+    cargo mutants "${arguments[@]}" --baseline skip --timeout 60 --output "$root/target/mutants/worker" \
+        --test-package testmo-courier -- --lib worker::
 }
 
 case $what in

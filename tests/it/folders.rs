@@ -10,6 +10,7 @@ use testmo_sim::model::{FolderList, FolderNames};
 
 use crate::support::batches::{batch, on_create};
 use crate::support::broker::Broker;
+#[cfg(debug_assertions)]
 use crate::support::process::Process;
 use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;

@@ -55,7 +55,19 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let ids = AnsweredIds::default();
-        (0..2 * MOST_RANGES as u64).for_each(|id| drop(ids.take("https://acme.testmo.net", &[2 * id])));
-        assert_eq!(ids.0.lock().unwrap()["https://acme.testmo.net"].len(), MOST_RANGES);
+        let ranges = || ids.0.lock().unwrap()["https://acme.testmo.net"].len();
+        ids.take("https://acme.testmo.net", &[3, 1, 2, 5, 4]);
+        assert_eq!(ranges(), 1, "ids without a gap are one range");
+        (0..2 * MOST_RANGES as u64).for_each(|id| drop(ids.take("https://acme.testmo.net", &[100 + 2 * id])));
+        assert_eq!(ranges(), MOST_RANGES);
+    }
+
+    #[test]
+    fn all_accounts_are_forgotten_once_another_one_is_too_many() {
+        let ids = AnsweredIds::default();
+        let is_taken = |account: usize| !ids.take(&format!("https://a{account}.testmo.net"), &[7]).is_empty();
+        assert!((0..MOST_ACCOUNTS).all(|account| !is_taken(account)));
+        assert!((0..MOST_ACCOUNTS).all(is_taken), "an account that is known is not too many");
+        assert!(!is_taken(MOST_ACCOUNTS) && !is_taken(0) && is_taken(0));
     }
 }
