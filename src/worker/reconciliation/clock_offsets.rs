@@ -65,4 +65,30 @@ mod tests {
         assert_eq!(after(-18_000_500), Some(-18_000_000), "moments make no difference");
         assert_eq!(after(-86_400_000), Some(-18_000_000), "a Date of tomorrow");
     }
+
+    #[test]
+    fn an_offset_is_believed_up_to_the_widest_time_zone_and_the_drift_of_clocks() {
+        let offsets = ClockOffsets::default();
+        let widest = ZONE_MARGIN_MS + CLOCK_MARGIN_MS;
+        for (account, offset, expected) in [
+            ("a", widest, Some(widest)),
+            ("b", widest + 1, None),
+            ("c", -widest, Some(-widest)),
+            ("d", -widest - 1, None),
+        ] {
+            offsets.note(account, offset);
+            assert_eq!(offsets.get(account), expected);
+        }
+    }
+
+    #[test]
+    fn all_accounts_are_forgotten_once_another_one_is_too_many() {
+        let offsets = ClockOffsets::default();
+        let known = |account: usize| offsets.get(&account.to_string()).is_some();
+        (0..MOST_ACCOUNTS).for_each(|account| offsets.note(&account.to_string(), 0));
+        offsets.note("0", -2 * CLOCK_MARGIN_MS);
+        assert!((0..MOST_ACCOUNTS).all(known), "an account that is known is not too many");
+        offsets.note("another", 0);
+        assert!(!(0..MOST_ACCOUNTS).any(known) && offsets.get("another").is_some());
+    }
 }
