@@ -103,5 +103,16 @@ mod tests {
         slow.note("x", now);
         assert!(slow.has("x", now + at(59)) && !slow.has("y", now));
         assert!(!slow.has("x", now + at(60)));
+        slow.note("y", now + at(30));
+        assert!(slow.has("x", now + at(59)) && slow.has("y", now + at(89)), "each has its own minute");
+        slow.note("z", now + at(60));
+        assert_eq!(lock(&slow.0).len(), 2, "what is over is forgotten");
+    }
+
+    #[test]
+    fn a_trial_was_long_from_five_seconds_on() {
+        let since = Instant::now();
+        let trial = Trial { since, waiting_since: since + at(9) };
+        assert!(!trial.was_long(since + at(4)) && trial.was_long(since + at(5)));
     }
 }

@@ -113,7 +113,8 @@ mod tests {
             let within = troubles.failing_within("a", from * MINUTE, to * MINUTE);
             assert_eq!(within, failing * MINUTE, "{from} to {to}");
         }
-        assert_eq!(troubles.failing_within("a", 0, 36 * MINUTE), 0, "the account was not tried for long");
+        assert_eq!(troubles.failing_within("a", 0, 35 * MINUTE), 10 * MINUTE);
+        assert_eq!(troubles.failing_within("a", 0, 35 * MINUTE + 1), 0, "the account was not tried for long");
         troubles.closed("a", 50 * MINUTE);
         assert_eq!(troubles.of("a", 50 * MINUTE).unwrap().since, 50 * MINUTE, "nobody knows of the time between");
     }
