@@ -60,7 +60,7 @@ worker() {
     if ((${#files[@]} == 0)); then
         files=(
             src/worker/{backoff,room}.rs
-            src/worker/delivery/{accepted,folder_creation,suspects}.rs
+            src/worker/delivery/{accepted,suspects}.rs
             src/worker/dispatch/set_aside.rs
             src/worker/maintenance/{key_expiry,pace,rest}.rs
             src/worker/model/{active_batch,trial,trouble}.rs

@@ -296,6 +296,12 @@ pub(in crate::worker) mod tests {
     }
 
     #[test]
+    fn only_a_suspect_is_on_trial() {
+        assert!(batch_of(1, |message| message.suspect = true).trial().is_some());
+        assert!(batch_of(1, |_| {}).trial().is_none());
+    }
+
+    #[test]
     fn the_batch_tag_is_sent_unless_the_tenant_switched_it_off() {
         let batch = batch_of(1, |_| {});
         assert_eq!(batch.batch_tag(), Some(batch_tag(&batch.key.batch)));
