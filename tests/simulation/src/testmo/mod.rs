@@ -3,6 +3,7 @@
 mod course;
 mod misread;
 mod permits;
+mod pushing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::course::{Course, End, Purpose};
 use self::misread::misread;
+use self::pushing::Pushing;
 use crate::diary::{Diary, clock_of, lock};
 use crate::fuse::Fuse;
 use crate::mutation::Mutation;
@@ -215,36 +217,6 @@ impl Testmo {
         if let Some(how) = wrong {
             let names = request.case_names();
             lock(&self.broken).push(format!("w{worker} sent {names:?} to {account} {how}"));
-        }
-    }
-}
-
-/// A case create request whose end a worker waits for.
-struct Pushing {
-    testmo: Arc<Testmo>,
-    account: String,
-}
-
-impl Pushing {
-    fn begin(testmo: Arc<Testmo>, account: &str) -> Self {
-        let count = {
-            let mut pushing = lock(&testmo.pushing);
-            let count = pushing.entry(account.to_owned()).or_default();
-            *count += 1;
-            *count
-        };
-        if count > testmo.account_limit {
-            lock(&testmo.broken)
-                .push(format!("{count} requests went to {account} at once, of {}", testmo.account_limit));
-        }
-        Self { testmo, account: account.to_owned() }
-    }
-}
-
-impl Drop for Pushing {
-    fn drop(&mut self) {
-        if let Some(count) = lock(&self.testmo.pushing).get_mut(&self.account) {
-            *count -= 1;
         }
     }
 }
