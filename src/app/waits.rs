@@ -16,6 +16,8 @@ pub struct Waits {
     pub groups: Vec<Waiting>,
     /// Whether there are more groups.
     pub is_more: bool,
+    /// Lanes that a person has paused, whether or not anything waits in them.
+    pub paused: Vec<LaneSelector>,
     /// Create requests that are under way.
     pub requests: Vec<OpenRequests>,
     /// The time of reading, in milliseconds on the store's clock.
@@ -80,7 +82,8 @@ pub async fn read(store: &Store, most: usize) -> Result<Waits, StoreError> {
         let wait = wait_of(&group, account.as_deref(), &throttle, &overrides, now);
         waiting.push(Waiting { group, account, wait });
     }
-    Ok(Waits { groups: waiting, is_more, requests, now })
+    let paused = overrides.into_iter().filter(|order| order.paused).map(|order| order.lane).collect();
+    Ok(Waits { groups: waiting, is_more, paused, requests, now })
 }
 
 /// Reads what is known of an account; what this version cannot read holds up only the batches of that account.

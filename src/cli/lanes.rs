@@ -145,8 +145,8 @@ fn described(order: &LaneOverride) -> String {
             let limit = limit.map(|limit| format!(", then {limit}")).unwrap_or_default();
             format!("{name} is paused: its batches wait on the shelf until `lanes resume {name}`{limit}")
         }
-        (false, Some(limit)) => format!("{name} is resumed, with {limit}"),
-        (false, None) => format!("{name} is resumed, as configured"),
+        (false, Some(limit)) => format!("{name} is not paused, and sends {limit}"),
+        (false, None) => format!("{name} is not paused, and sends as many concurrent requests as configured"),
     }
 }
 

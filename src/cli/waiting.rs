@@ -36,11 +36,21 @@ pub(super) fn write(waits: &Waits, plain: bool, out: &mut Output) -> Result<(), 
     if waits.is_more {
         note(&format!("{} tenants and reasons are shown, --limit 0 for all", waits.groups.len()))?;
     }
-    if plain || waits.requests.is_empty() {
+    if plain {
+        return Ok(());
+    }
+    paused(waits).iter().try_for_each(|line| out.line(line))?;
+    if waits.requests.is_empty() {
         return Ok(());
     }
     out.line("")?;
     under_way(waits).write(out, plain, "")
+}
+
+/// Names the lanes that a person has paused: without batches no other list shows them.
+fn paused(waits: &Waits) -> Vec<String> {
+    let paused = |name: &str| format!("{name} is paused: `lanes resume {name}` resumes it.");
+    waits.paused.iter().map(|lane| paused(lane.name())).collect()
 }
 
 fn on_shelf(waits: &Waits) -> List {
@@ -111,6 +121,7 @@ mod tests {
                 waiting(Some("umbrella"), Reason::NoRoom, 9, Wait::Room),
             ],
             is_more: false,
+            paused: vec![LaneSelector::Tenant("globex".parse().unwrap())],
             requests: vec![OpenRequests {
                 account: "https://umbrella.testmo.net".into(),
                 tenant: "umbrella".into(),
@@ -120,7 +131,7 @@ mod tests {
             }],
             now: NOW,
         };
-        let lines = [on_shelf(&waits).columns(), under_way(&waits).columns()].concat();
+        let lines = [on_shelf(&waits).columns(), paused(&waits), under_way(&waits).columns()].concat();
         insta::assert_snapshot!(lines.join("\n"));
         insta::assert_snapshot!(serde_json::to_string_pretty(&WaitsView::of(&waits)).unwrap());
     }

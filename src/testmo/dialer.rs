@@ -23,6 +23,7 @@ use super::metered::Metered;
 use super::proxy::Proxy;
 use super::resolver::{ResolveError, resolve};
 use super::sockets::{Slot, Sockets};
+use super::tls_trouble::tls_trouble;
 use crate::batch::verdict::answer::ApiError;
 
 /// How long one address is tried before the next one is tried beside it (RFC 8305).
@@ -163,19 +164,6 @@ fn resolve_trouble(error: ResolveError, proxy: Option<&Proxy>) -> ApiError {
 fn socket_trouble(error: &io::Error) -> ApiError {
     let trouble = if is_own(error) { ApiError::NoSocket } else { ApiError::Unreachable };
     trouble(error.to_string())
-}
-
-fn tls_trouble(error: &io::Error) -> ApiError {
-    match tls_error(error) {
-        Some(tls) => ApiError::Tls(tls.to_string()),
-        None => ApiError::Unreachable(error.to_string()),
-    }
-}
-
-/// Returns the TLS error inside an I/O error, which may wrap another I/O error.
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    let inner = error.get_ref()?;
-    inner.downcast_ref::<rustls::Error>().or_else(|| tls_error(inner.downcast_ref::<io::Error>()?))
 }
 
 /// Returns what this machine lacks for a further socket, if it lacks something.

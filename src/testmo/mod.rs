@@ -20,6 +20,7 @@ mod proxy;
 mod refusal;
 mod resolver;
 mod sockets;
+mod tls_trouble;
 mod transport;
 mod typed_address;
 mod wire;

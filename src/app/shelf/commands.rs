@@ -106,7 +106,10 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
 impl Names<'_> {
     fn verify(&self) -> Option<ShelfCommand> {
         let tenant = self.tenant?;
-        command(format!("tenants verify {tenant}"), "verifies the connection; the batch is then sent automatically")
+        command(
+            format!("tenants verify {tenant}"),
+            "verifies the connection; waiting batches are then sent automatically",
+        )
     }
 
     fn set(&self, options: &str, purpose: &'static str) -> Option<ShelfCommand> {

@@ -11,6 +11,7 @@ use crate::store::accounts::LaneSelector;
 pub struct WaitsView {
     waiting: Vec<WaitingView>,
     more: bool,
+    paused: Vec<String>,
     requests: Vec<OpenRequestsView>,
 }
 
@@ -48,6 +49,7 @@ impl WaitsView {
         Self {
             waiting: waits.groups.iter().map(waiting).collect(),
             more: waits.is_more,
+            paused: waits.paused.iter().map(|lane| lane.name().to_owned()).collect(),
             requests: waits.requests.iter().map(request).collect(),
         }
     }

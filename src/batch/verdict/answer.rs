@@ -52,8 +52,11 @@ pub enum ApiError {
     Unreachable(String),
     /// No connection was opened, because this machine or process has no socket left for it.
     NoSocket(String),
-    /// The server's certificate is not valid for the host.
+    /// The server speaks no TLS, or its certificate is not valid for the host.
     Tls(String),
+    /// The server's certificate is for the host, but is not accepted: an authority that is not trusted signed it, or it is
+    /// not valid at this time.
+    Untrusted(String),
     /// 401: the key is not, or no longer, accepted.
     KeyRefused,
     /// 403: the key's user may not do this.
@@ -144,6 +147,7 @@ impl ApiError {
             | Self::Unreachable(_)
             | Self::NoSocket(_)
             | Self::Tls(_)
+            | Self::Untrusted(_)
             | Self::KeyRefused
             | Self::Forbidden
             | Self::Missing
@@ -182,7 +186,7 @@ impl ApiError {
             Self::UnknownHost => "unknown_host",
             Self::Unreachable(_) => "unreachable",
             Self::NoSocket(_) => "no_socket",
-            Self::Tls(_) => "tls",
+            Self::Tls(_) | Self::Untrusted(_) => "tls",
             Self::KeyRefused => "401",
             Self::Forbidden => "403",
             Self::Missing => "404",
@@ -232,7 +236,7 @@ impl std::fmt::Display for ApiError {
             Self::UnknownHost => f.write_str("the host name is unknown"),
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
             Self::NoSocket(why) => write!(f, "this machine has no socket left for a connection: {why}"),
-            Self::Tls(why) => write!(f, "no secure connection: {why}"),
+            Self::Tls(why) | Self::Untrusted(why) => write!(f, "no secure connection: {why}"),
             Self::KeyRefused => f.write_str("Testmo answered 401 Unauthorized"),
             Self::Forbidden => f.write_str("Testmo answered 403 Forbidden"),
             Self::Missing => f.write_str("Testmo answered 404 Not Found"),

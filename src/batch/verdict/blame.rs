@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::batch::message::key_by_position;
 use crate::batch::message::text::excerpt;
 use crate::batch::render::RenderedCase;
 use crate::batch::render::provenance::Supplier;
@@ -126,6 +127,10 @@ fn can_be_mapped(column: &str) -> bool {
     column.starts_with(CUSTOM) || matches!(column, "template_id" | "state_id" | "tags")
 }
 
+fn of_batch(position: usize) -> String {
+    format!(" (number {} of the batch)", position + 1)
+}
+
 /// Lists refused fields for people: each case by its key and its position in its batch, from 1.
 pub fn listed<'a>(cases: impl IntoIterator<Item = (usize, &'a str, &'a [FieldRefusal])>) -> String {
     let mut list = String::new();
@@ -134,7 +139,9 @@ pub fn listed<'a>(cases: impl IntoIterator<Item = (usize, &'a str, &'a [FieldRef
         let fields: Vec<String> = said.iter().map(|one| excerpt(&one.to_string(), LONGEST_FIELD)).collect();
         let separator = if list.is_empty() { "" } else { "; " };
         let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
-        let one = format!("{separator}case {key} (number {} of the batch){fields}", position + 1);
+        // A case without an id of its own is called by its position.
+        let place = if key == key_by_position(position) { String::new() } else { of_batch(position) };
+        let one = format!("{separator}case {key}{place}{fields}");
         if list.is_empty() || list.chars().count() + one.chars().count() <= LONGEST_LIST {
             list.push_str(&excerpt(&one, LONGEST_LIST));
         } else {
@@ -308,7 +315,7 @@ mod tests {
         let (two, none) = (said(&["tags", "name"]), said(&[""]));
         assert_eq!(
             listed([(2, "TC-7", &two[..]), (3, "#4", &none[..])]),
-            "case TC-7 (number 3 of the batch): tags: m, name: m; case #4 (number 4 of the batch): m"
+            "case TC-7 (number 3 of the batch): tags: m, name: m; case #4: m"
         );
         assert_eq!(listed([(0, "TC-1", &[][..])]), "case TC-1 (number 1 of the batch)");
         let long = vec![FieldRefusal { field: "f".into(), message: "x".repeat(500) }; 50];

@@ -86,7 +86,9 @@ pub fn after_push(end: &CreateResult, sent: &[&RenderedCase], known: &Known) -> 
         | ApiError::Missing
         | ApiError::NotTestmo { .. }
         | ApiError::AddressRefused(_) => Verdict::Park(reason_of(error)),
-        ApiError::UnknownHost | ApiError::Tls(_) | ApiError::Unreachable(_) => Verdict::Retry(reason_of(error)),
+        ApiError::UnknownHost | ApiError::Tls(_) | ApiError::Untrusted(_) | ApiError::Unreachable(_) => {
+            Verdict::Retry(reason_of(error))
+        }
         ApiError::NoSocket(_) => Verdict::AwaitSocket,
         ApiError::Server { .. } | ApiError::TimedOut | ApiError::Broken(_) | ApiError::Unreadable(_) => {
             Verdict::Reconcile
@@ -109,6 +111,7 @@ pub fn after_failed_read(error: &ApiError) -> Verdict {
         ApiError::NoSocket(_) => Verdict::AwaitSocket,
         ApiError::UnknownHost
         | ApiError::Tls(_)
+        | ApiError::Untrusted(_)
         | ApiError::Unreachable(_)
         | ApiError::NotProcessed { .. }
         | ApiError::Inconclusive { .. }
@@ -149,7 +152,11 @@ pub fn signal_of(error: Option<&ApiError>) -> Option<Signal> {
         | ApiError::Rejected { .. }
         | ApiError::Unreadable(_) => Some(Signal::Answered),
         // These errors are about the address, which may be right for other tenants of the account.
-        ApiError::AddressRefused(_) | ApiError::UnknownHost | ApiError::Tls(_) | ApiError::NotTestmo { .. } => None,
+        ApiError::AddressRefused(_)
+        | ApiError::UnknownHost
+        | ApiError::Tls(_)
+        | ApiError::Untrusted(_)
+        | ApiError::NotTestmo { .. } => None,
         // The account was not asked.
         ApiError::NoSocket(_) => None,
     }
@@ -166,9 +173,11 @@ pub fn reason_of(error: &ApiError) -> Reason {
     match error {
         ApiError::AddressRefused(_) => Reason::AddressRefused,
         // For lack of a socket only a verification fails; it is repeated like one of a host that was not reached.
-        ApiError::UnknownHost | ApiError::Unreachable(_) | ApiError::NoSocket(_) | ApiError::Tls(_) => {
-            Reason::Unreachable
-        }
+        ApiError::UnknownHost
+        | ApiError::Unreachable(_)
+        | ApiError::NoSocket(_)
+        | ApiError::Tls(_)
+        | ApiError::Untrusted(_) => Reason::Unreachable,
         ApiError::KeyRefused => Reason::KeyRefused,
         ApiError::Forbidden => Reason::Forbidden,
         ApiError::Missing => Reason::TargetMissing,
@@ -325,6 +334,7 @@ mod tests {
             (Err(ApiError::Unreachable(String::new())), Verdict::Retry(Reason::Unreachable)),
             (Err(ApiError::NoSocket(String::new())), Verdict::AwaitSocket),
             (Err(ApiError::Tls(String::new())), Verdict::Retry(Reason::Unreachable)),
+            (Err(ApiError::Untrusted(String::new())), Verdict::Retry(Reason::Unreachable)),
             (Err(ApiError::Server { status: 503 }), Verdict::Reconcile),
             (Err(ApiError::TimedOut), Verdict::Reconcile),
             (Err(ApiError::Broken(String::new())), Verdict::Reconcile),

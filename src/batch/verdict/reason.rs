@@ -68,7 +68,7 @@ reasons! {
     /// The broker gave up on the message or could not route it.
     Undeliverable "undeliverable" Message:
         "The broker could not deliver the message to the worker: no queue matches its routing key, or it was returned to the queue too often.",
-        "Publish to the documented exchange with the documented routing key. If both were right, check the worker's log for why the message was returned, then replay the batch.";
+        "Publish to the documented exchange with the documented routing key. If both were right, the detail on the shelf says why the broker returned the message: correct this, then replay the batch.";
     /// The properties or headers of the message cannot be read.
     UnreadableHeaders "unreadable_headers" Message:
         "The message's properties and headers cannot be read: they are larger than 16 KB, nested more than 64 levels deep, not UTF-8, or not valid AMQP.",
@@ -88,35 +88,35 @@ reasons! {
     /// Nobody has registered the tenant.
     UnknownTenant "unknown_tenant" Connection:
         "No Testmo connection is registered for this tenant.",
-        "If the detail names the tenant that is meant, correct the generator's tenant_id, publish the batch again, and discard this one. Otherwise enter the tenant's Testmo connection (base URL, API key, project and folder); the batch is then sent automatically.";
+        "If the detail names the tenant that is meant, correct the generator's tenant_id, publish the batch again, and discard this one. Otherwise enter the tenant's Testmo connection (base URL, API key, project and folder); waiting batches are then sent automatically.";
     /// The connection has never been verified.
     Unverified "unverified" Connection:
         "The tenant's Testmo connection has not been verified since it was changed.",
-        "Verify the connection and correct what the result names; the batch is then sent automatically.";
+        "Verify the connection and correct what the result names; waiting batches are then sent automatically.";
     /// 401: the key is not accepted.
     KeyRefused "key_refused" Connection:
         "Testmo refused the API key (401 Unauthorized): it was copied incorrectly, or it was revoked.",
-        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. The batch is then sent automatically. Once the new key works, revoke the old one and others that are no longer used.";
+        "Generate a new API key on the user profile page in Testmo and enter it for this connection; for integrations a separate API user is recommended. Waiting batches are then sent automatically. Once the new key works, revoke the old one and others that are no longer used.";
     /// 403: the key's user lacks the permission.
     Forbidden "forbidden" Connection:
         "The user of the API key may not create test cases in this project (403 Forbidden).",
-        "Give the key's user a role with the right \"Edit repository\" in the project in Testmo; the batch is then sent automatically.";
+        "Give the key's user a role with the right \"Edit repository\" in the project in Testmo; waiting batches are then sent automatically.";
     /// 404: the project or folder does not exist.
     TargetMissing "target_missing" Connection:
-        "The project or the folder does not exist in Testmo, or the key's user cannot see it (404 Not Found).",
-        "Check the project id and the folder id of the connection, and that the key's user has access to the project. The connection is verified again automatically, and the batch is then sent.";
+        "The project or the folder does not exist in Testmo, or the key's user cannot see it.",
+        "Check the project id and the folder id of the connection, and that the key's user has access to the project. The connection is verified again automatically, and waiting batches are then sent.";
     /// The host name is not known or the certificate belongs to another host, and the connection never worked.
     WrongHost "wrong_host" Connection:
         "The host in the base URL is unknown, or its certificate belongs to another host.",
-        "Check the base URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically, and the batch is then sent.";
+        "Check the base URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically, and waiting batches are then sent.";
     /// HTML or a redirect: the host is not Testmo's API.
     NotTestmo "not_testmo" Connection:
         "The host in the base URL responds, but not as Testmo's API does.",
-        "Check the base URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically, and the batch is then sent.";
+        "Check the base URL for typing errors; it has the form https://<your-name>.testmo.net. The connection is verified again automatically, and waiting batches are then sent.";
     /// A status that does not say whether the request was carried out.
     UnexpectedStatus "unexpected_status" Connection:
         "The host in the base URL responds with a status that leaves the outcome of the request unknown; the detail names the status.",
-        "Check whether a firewall or proxy in front of Testmo blocks the worker, and, for 402, whether the Testmo subscription is paid. The connection is verified again automatically, and the batch is then sent.";
+        "Check whether a firewall or proxy in front of Testmo blocks the worker, and, for 402, whether the Testmo subscription is paid. The connection is verified again automatically, and waiting batches are then sent.";
     /// The address policy does not allow the address.
     AddressRefused "address_refused" Connection:
         "The base URL leads to an address that is not allowed, so the API key is not sent there.",
@@ -124,11 +124,11 @@ reasons! {
     /// 422 for a value that the connection supplies.
     ConnectionRejected "connection_rejected" Connection:
         "Testmo rejected a value or a field that comes from this connection's settings (folder, template, state, fixed values, priority, or a column of the mapping), requires a field that neither the mapping nor any case of the batch fills, or refuses a field that the project had before and no longer lists.",
-        "Correct the connection's folder or mapping, or the project in Testmo, at the fields that the detail names. The connection is verified again automatically, and the batch is then sent.";
+        "Correct the connection's folder or mapping, or the project in Testmo, at the fields that the detail names. The connection is verified again automatically, and waiting batches are then sent.";
     /// The folder that the batch requests does not exist.
     FolderMissing "folder_missing" Connection:
         "The folder that the batch requests does not exist below the tenant's folder in Testmo, or Testmo refused to create it.",
-        "A folder requested by path: create it in Testmo below the tenant's folder. A folder requested by id: move it there. Then verify the connection; the batch is sent automatically. Otherwise discard the batch, and publish its cases without a folder and with a new batch_id.";
+        "A folder requested by path: create it in Testmo below the tenant's folder. A folder requested by id: move it there. Then verify the connection; waiting batches are sent automatically. Otherwise discard the batch, and publish its cases without a folder and with a new batch_id.";
     /// 429: Testmo limits the rate of requests.
     Throttled "throttled" Account:
         "Testmo limits the rate of requests to the tenant's account (429 Too Many Requests).",
@@ -144,7 +144,7 @@ reasons! {
     /// No connection could be established.
     Unreachable "unreachable" Account:
         "The tenant's Testmo cannot be reached.",
-        "Nothing to do: the batch is retried automatically. If Testmo stays unreachable, check the base URL and the network.";
+        "Nothing to do: the batch is retried automatically. If Testmo stays unreachable, correct what the detail names, or check the base URL and the network.";
     /// The outcome of the last create request is unknown.
     Unclear "unclear" Account:
         "It is not known yet whether the last request created its cases.",

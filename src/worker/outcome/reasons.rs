@@ -119,7 +119,7 @@ mod tests {
         let key = batch.record.cases[1].key.clone();
         let missing = what_is_missing(&batch).unwrap();
         assert!(missing.starts_with(&format!("case {key} is not found in Testmo; case ")), "{missing}");
-        assert!(missing.contains("number 3 of the batch") && missing.contains("tags"), "{missing}");
+        assert!(missing.contains("case #3") && missing.contains("tags"), "{missing}");
         batch.candidates = vec![8, 9];
         assert!(what_is_missing(&batch).unwrap().contains("possible matches are [8, 9]"));
         batch.record.cases.iter_mut().for_each(|case| case.state = CaseState::Created(1));

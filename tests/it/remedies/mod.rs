@@ -3,9 +3,11 @@
 mod accounts;
 mod connections;
 mod decisions;
+mod desk;
 mod follow;
 mod messages;
 mod neighbours;
+mod surroundings;
 
 use testmo_courier::batch::Reason;
 

@@ -1,62 +1,12 @@
 //! Provokes errors of the store and of the broker, and follows what each of them says until the program works.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::process::Command;
-
+use testmo_hostile::RawPublisher;
 use url::Url;
 
+use super::desk::Desk;
 use crate::support::broker::Broker;
+use crate::support::pooler::Pooler;
 use crate::support::postgres::Postgres;
-use crate::support::process::run_reading;
-
-/// A folder with a configuration, and a shell in which a person follows what the program says.
-struct Desk {
-    folder: tempfile::TempDir,
-    environment: HashMap<String, String>,
-}
-
-impl Desk {
-    fn new(settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let environment = HashMap::from([
-            ("COURIER_AMQP__URL".to_owned(), "amqp://u:p@127.0.0.1:1/%2f".to_owned()),
-            ("COURIER_STORE__URL".to_owned(), format!("sqlite:{}", path("courier.db"))),
-            ("COURIER_KEYS__MASTER_KEY_FILE".to_owned(), path("courier.key")),
-        ]);
-        let mut desk = Self { folder, environment };
-        settings.iter().for_each(|(name, value)| desk.set(name, value));
-        desk
-    }
-
-    fn set(&mut self, name: &str, value: &str) {
-        self.environment.insert(name.to_owned(), value.to_owned());
-    }
-
-    fn run(&self, line: &str) -> (Option<i32>, String) {
-        let program = Path::new(env!("CARGO_BIN_EXE_testmo-courier")).parent().expect("a folder");
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", line]).env_clear().envs(&self.environment).current_dir(self.folder.path());
-        shell.env("PATH", format!("{}:/usr/bin:/bin", program.display()));
-        run_reading(shell, "")
-    }
-
-    #[track_caller]
-    fn works(&self, line: &str) {
-        let (code, said) = self.run(line);
-        assert_eq!(code, Some(0), "{line}: {said}");
-    }
-
-    /// Runs a line that has to fail with a remedy, and returns the first command that is quoted in it, if there is one.
-    #[track_caller]
-    fn fails(&self, line: &str, remedy: &str) -> String {
-        let (code, said) = self.run(line);
-        assert!(code.is_some_and(|code| code > 0) && said.contains(remedy), "{line}: {remedy:?} is not in {said}");
-        let quoted = said.split('`').skip(1).step_by(2).find(|quoted| quoted.contains(' '));
-        quoted.unwrap_or_default().to_owned()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_missing_or_no_store_is_put_right_as_the_error_says() {
@@ -158,4 +108,41 @@ async fn a_broker_that_refuses_is_put_right_as_the_error_says() {
     desk.fails(check, "check the broker's certificate");
     desk.set("COURIER_AMQP__URL", &as_user("right"));
     desk.works(check);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_set_as_the_error_says_until_the_store_works() {
+    let server = Postgres::shared();
+    let mut pooler = Pooler::start(&server.database());
+    let mut desk = Desk::new(&[("COURIER_STORE__URL", pooler.url())]);
+    let init = "testmo-courier init";
+    let (_, said) = desk.run(init);
+    let settings = said.split_once("or set ").and_then(|(_, rest)| rest.split_once(" in the pooler"));
+    let (settings, _) = settings.unwrap_or_else(|| panic!("no settings in {said}"));
+    for setting in settings.split(" and ") {
+        pooler.set(setting);
+    }
+    desk.set("COURIER_STORE__URL", pooler.url());
+    desk.works(init);
+    desk.works("testmo-courier tenants list");
+    // Other commands find the sessions that this one leaves behind.
+    for _ in 0..3 {
+        desk.works("testmo-courier lanes waiting");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_another_type_is_left_alone_and_another_one_used() {
+    let broker = Broker::shared();
+    broker.add_vhost("remedy-type");
+    let url = broker.url("remedy-type");
+    let mut raw = RawPublisher::connect(broker.port(), "remedy-type").expect("a broker");
+    raw.declare_classic_queue("testmo.cases").expect("a queue");
+    let mut desk = Desk::new(&[("COURIER_AMQP__URL", &url)]);
+    for command in ["testmo-courier topology declare", "testmo-courier topology check"] {
+        desk.fails(command, "configure another name");
+    }
+    desk.set("COURIER_AMQP__CASES_QUEUE", "testmo.cases.quorum");
+    desk.works("testmo-courier topology declare");
+    desk.works("testmo-courier topology check");
 }

@@ -2,9 +2,11 @@
 
 pub(crate) mod batches;
 pub(crate) mod broker;
+pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod stage;
+pub(crate) mod tls_front;
 pub(crate) mod waiting;
 pub(crate) mod wire;

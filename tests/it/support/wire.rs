@@ -120,14 +120,28 @@ impl Authority {
     }
 
     fn signed(&self, name: &str) -> (Certificate, KeyPair) {
+        self.certified(CertificateParams::new([name.to_owned()]).expect("a name"))
+    }
+
+    fn certified(&self, params: CertificateParams) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new([name.to_owned()]).expect("a name");
         (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
     }
 
     /// Returns the TLS configuration of a server with this name.
     pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
-        let (certificate, key) = self.signed(name);
+        Self::serving(self.signed(name))
+    }
+
+    /// Returns the TLS configuration of a server with this name, whose certificate has expired.
+    pub(crate) fn expired(&self, name: &str) -> Arc<ServerConfig> {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        Self::serving(self.certified(params))
+    }
+
+    fn serving((certificate, key): (Certificate, KeyPair)) -> Arc<ServerConfig> {
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let config = ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
             .with_safe_default_protocol_versions()

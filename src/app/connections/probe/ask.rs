@@ -78,7 +78,8 @@ fn words(error: &ApiError) -> String {
         | ApiError::UnknownHost
         | ApiError::Unreachable(_)
         | ApiError::NoSocket(_)
-        | ApiError::Tls(_) => "not sent: there was no connection to Testmo".into(),
+        | ApiError::Tls(_)
+        | ApiError::Untrusted(_) => "not sent: there was no connection to Testmo".into(),
     }
 }
 
@@ -93,7 +94,8 @@ fn is_down(error: &ApiError) -> bool {
         | ApiError::UnknownHost
         | ApiError::Unreachable(_)
         | ApiError::NoSocket(_)
-        | ApiError::Tls(_) => true,
+        | ApiError::Tls(_)
+        | ApiError::Untrusted(_) => true,
         ApiError::Unreadable(_)
         | ApiError::Forbidden
         | ApiError::Missing

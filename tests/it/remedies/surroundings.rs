@@ -1,0 +1,104 @@
+//! Provokes faults of a worker's machine and of its way to Testmo, and follows what is said about each until batches arrive.
+
+use crate::support::batches::{batch, key_of};
+use crate::support::broker::Broker;
+use crate::support::process::{Process, command, run_reading};
+use crate::support::stage::{LeftOver, Stage};
+use crate::support::tls_front::TlsFront;
+use crate::support::waiting::until;
+use crate::support::wire::Authority;
+
+/// Runs the program for a stage, and returns its exit code and output.
+fn run(stage: &Stage, arguments: &[&str], input: &str) -> (Option<i32>, String) {
+    let mut program = command(stage);
+    program.args(arguments);
+    run_reading(program, input)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted_or_has_expired_is_put_right_as_the_detail_says() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let authority = Authority::new();
+    std::fs::write(stage.path("ca.pem"), &authority.pem).expect("a file");
+    let plain = stage.testmo.origin("acme");
+    let server = plain.trim_start_matches("http://").split('/').next().and_then(|host| host.parse().ok());
+    let front = TlsFront::start(server.expect("an address"), authority.server("127.0.0.1")).await;
+    let origin = format!("https://{}/acme", front.address);
+    let allowed = "COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS";
+    let both = format!("{},{origin}", stage.environment[allowed]);
+    stage.environment.insert(allowed.into(), both);
+
+    let process = Process::start(&stage).await;
+    let set = ["tenants", "set", "late", "--base-url", &origin, "--project", "1", "--folder", "1", "--api-key-stdin"];
+    let (code, said) = run(&stage, &set, &key_of("acme"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("does not trust") && said.contains("SSL_CERT_FILE"), "{said}");
+    stage.publish(&batch("late", "b-1", 1)).await;
+    stage.shelf_until(|shelf| shelf.len() == 1).await;
+
+    let trusted = stage.path("ca.pem").display().to_string();
+    stage.environment.insert("SSL_CERT_FILE".into(), trusted);
+    front.renew(authority.expired("127.0.0.1"));
+    process.stop().await;
+    let process = Process::start(&stage).await;
+    let (code, said) = run(&stage, &["tenants", "verify", "late"], "");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("has expired") && said.contains("renewed"), "{said}");
+
+    front.renew(authority.server("127.0.0.1"));
+    let (code, said) = run(&stage, &["tenants", "verify", "late"], "");
+    assert_eq!(code, Some(0), "{said}");
+    stage.delivered("late/b-1").await;
+    process.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_worker_on_one_store_starts_once_the_first_one_is_stopped_or_with_a_store_of_its_own() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let first = Process::start(&stage).await;
+    let (code, said) = run(&stage, &["run"], "");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("stop that worker, or give each worker its own store"), "{said}");
+
+    // A store of its own, with the same key.
+    let own = format!("sqlite:{}", stage.path("second.db").display());
+    let shared = stage.environment.insert("COURIER_STORE__URL".into(), own).expect("the stage's store");
+    let (code, said) = run(&stage, &["init", "--new-store"], "");
+    assert_eq!(code, Some(0), "{said}");
+    let second = Process::start(&stage).await;
+    second.stop().await;
+
+    stage.environment.insert("COURIER_STORE__URL".into(), shared);
+    first.stop().await;
+    let second = Process::start(&stage).await;
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    second.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_at_its_limit_takes_everything_once_the_limit_is_raised() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[]).await;
+    let file = std::fs::metadata(stage.path("courier.db")).expect("the store's file").len();
+    let limit = "COURIER_STORE__MAX_FILE_BYTES";
+    stage.environment.insert(limit.into(), (file + 300_000).to_string());
+    let process = Process::start(&stage).await;
+    for n in 0..6 {
+        let mut large = batch("nobody", &format!("b-{n}"), 1);
+        large["cases"][0]["description"] = serde_json::json!("x".repeat(200_000));
+        stage.publish(&large).await;
+    }
+    until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: store"))).await;
+    assert!(process.output().contains("or raise store.max_file_bytes"), "{}", process.output());
+    process.stop().await;
+
+    stage.environment.insert(limit.into(), (file + 30_000_000).to_string());
+    let process = Process::start(&stage).await;
+    stage.shelf_until(|shelf| shelf.len() == 6).await;
+    stage.publish(&batch("acme", "b-9", 1)).await;
+    stage.delivered("acme/b-9").await;
+    process.stop().await;
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}

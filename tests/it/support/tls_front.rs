@@ -1,0 +1,49 @@
+//! Encrypts the connections to a server that speaks plain HTTP, with a certificate that can be replaced.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::ServerConfig;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// A front of one server; it ends when it is dropped.
+pub(crate) struct TlsFront {
+    pub(crate) address: SocketAddr,
+    config: Arc<Mutex<Arc<ServerConfig>>>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl TlsFront {
+    /// Serves the connections to a free port of loopback.
+    pub(crate) async fn start(server: SocketAddr, config: Arc<ServerConfig>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let config = Arc::new(Mutex::new(config));
+        let current = config.clone();
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let config = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                tokio::spawn(async move {
+                    // A client that does not accept the certificate ends the handshake.
+                    let Ok(mut client) = TlsAcceptor::from(config).accept(stream).await else { return };
+                    let mut server = TcpStream::connect(server).await.expect("the server");
+                    drop(copy_bidirectional(&mut client, &mut server).await);
+                });
+            }
+        });
+        Self { address, config, serving }
+    }
+
+    /// Shows another certificate to connections from now on.
+    pub(crate) fn renew(&self, config: Arc<ServerConfig>) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
