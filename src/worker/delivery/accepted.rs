@@ -120,6 +120,8 @@ mod tests {
         let fields = ["custom_description", "custom_steps"].map(str::to_owned).into();
         assert_eq!((&*accepted.of(&name(1)).fields, accepted.of(&name(1)).created_at), (&fields, Some(7)));
         assert_eq!((accepted.of(&name(2)).fields.len(), accepted.of(&name(2)).created_at), (0, None));
+        accepted.note(name(2), cases("custom_other").iter(), 9);
+        assert_eq!((accepted.of(&name(1)).created_at, accepted.of(&name(2)).created_at), (Some(7), Some(9)));
     }
 
     #[test]
@@ -128,6 +130,11 @@ mod tests {
         let both: BTreeSet<String> = ["custom_risk", "custom_type"].map(str::to_owned).into();
         assert!(!accepted.works_without(name(1), &risk, 10));
         assert!(!accepted.works_without(name(1), &risk, 11), "nothing has arrived since");
+        accepted.note(name(1), cases("custom_steps").iter(), 11);
+        assert!(
+            !accepted.works_without(name(1), &risk, 11),
+            "what was created at that very time may have been sent before"
+        );
         accepted.note(name(1), cases("custom_steps").iter(), 12);
         assert!(accepted.works_without(name(1), &risk, 13));
         assert!(!accepted.works_without(name(1), &both, 14), "of the other one the tenant does not know yet");
@@ -141,9 +148,15 @@ mod tests {
             accepted.note(name(1), cases(&format!("custom_{n}")).iter(), 1);
         }
         assert_eq!(accepted.of(&name(1)).fields.len(), MOST_FIELDS);
+        for n in 0..2 * MOST_FIELDS {
+            accepted.works_without(name(1), &BTreeSet::from([format!("custom_{n}")]), 1);
+        }
+        assert_eq!(accepted.of(&name(1)).lost.len(), MOST_FIELDS);
         for n in 0..2 * MOST_CONNECTIONS {
             accepted.note(name(n), std::iter::empty(), 1);
         }
-        assert!(lock(&accepted.0).len() <= MOST_CONNECTIONS);
+        assert_eq!(lock(&accepted.0).len(), MOST_CONNECTIONS);
+        accepted.note(name(2 * MOST_CONNECTIONS - 1), std::iter::empty(), 2);
+        assert_eq!(lock(&accepted.0).len(), MOST_CONNECTIONS, "a known one needs no room");
     }
 }

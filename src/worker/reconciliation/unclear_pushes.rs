@@ -31,7 +31,23 @@ impl UnclearPushes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn what_was_noted_first_of_each_push_is_remembered() {
+        let pushes = UnclearPushes::default();
+        let now = tokio::time::Instant::now();
+        let noted = [7, 9].map(|seconds| UnclearPush { ended_at: Some(now + Duration::from_secs(seconds)) });
+        pushes.note("p1", noted[0]);
+        pushes.note("p2", noted[1]);
+        pushes.note("p1", noted[1]);
+        assert_eq!(
+            [pushes.get("p1"), pushes.get("p2"), pushes.get("p3")],
+            [noted[0], noted[1], UnclearPush::default()]
+        );
+    }
 
     #[test]
     fn memory_is_bounded() {

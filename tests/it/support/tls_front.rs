@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::ServerConfig;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// A front of one server; it ends when it is dropped.
 pub(crate) struct TlsFront {
     pub(crate) address: SocketAddr,
     config: Arc<Mutex<Arc<ServerConfig>>>,
-    serving: tokio::task::JoinHandle<()>,
+    _serving: JoinSet<()>,
 }
 
 impl TlsFront {
@@ -22,10 +23,12 @@ impl TlsFront {
         let address = listener.local_addr().expect("an address");
         let config = Arc::new(Mutex::new(config));
         let current = config.clone();
-        let serving = tokio::spawn(async move {
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut clients = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let config = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                tokio::spawn(async move {
+                clients.spawn(async move {
                     // A client that does not accept the certificate ends the handshake.
                     let Ok(mut client) = TlsAcceptor::from(config).accept(stream).await else { return };
                     let mut server = TcpStream::connect(server).await.expect("the server");
@@ -33,17 +36,11 @@ impl TlsFront {
                 });
             }
         });
-        Self { address, config, serving }
+        Self { address, config, _serving: serving }
     }
 
     /// Shows another certificate to connections from now on.
     pub(crate) fn renew(&self, config: Arc<ServerConfig>) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
-    }
-}
-
-impl Drop for TlsFront {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
