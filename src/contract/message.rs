@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::batch::message::{
     MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_NUMBER, MAX_SOURCE, MAX_STEPS, MAX_TAGS, MAX_WORD, Priority,
-    SCHEMA_VERSION,
+    SCHEMA_VERSION, TextFormat,
 };
 use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
 
@@ -42,6 +42,10 @@ pub struct BatchMessage {
     /// Instead of `folder_path`: the id of the tenant's folder or of a folder below it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder_id: Option<Number>,
+    /// The format of all texts of the batch; a case may name another. Without one, the tenant's mapping decides, and
+    /// texts are plain text by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextFormat>,
     /// The test cases, in the order in which they are created in Testmo.
     #[schemars(extend("minItems" = 1, "maxItems" = MAX_CASES))]
     pub cases: Vec<BatchCase>,
@@ -74,10 +78,10 @@ pub struct BatchCase {
     pub external_id: Option<ExactLine<MAX_EXTERNAL_ID>>,
     /// The name of the case, as shown in lists; leading and trailing whitespace is removed.
     pub name: Line<MAX_NAME>,
-    /// What the case is about: plain text, blank lines make paragraphs.
+    /// What the case is about, in the format of the case; blank lines separate paragraphs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// The conditions that must hold before the case is run: plain text.
+    /// The conditions that must hold before the case is run, in the format of the case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preconditions: Option<Text>,
     /// The steps of the case, in order.
@@ -101,11 +105,14 @@ pub struct BatchCase {
     /// How long a person takes to run the case, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate_seconds: Option<Number>,
-    /// Further custom fields by column; they never override fields that the tenant's mapping fills. Texts are plain text:
-    /// markup is shown, not interpreted.
+    /// Further custom fields by column; they never override fields that the tenant's mapping fills. Texts of rich
+    /// text fields and steps are in the format of the case.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("propertyNames" = json!({"pattern": "^custom_[a-z0-9_]+$"})))]
     pub fields: Option<Map<String, Value>>,
+    /// The format of the texts of this case, if it is not the one of the batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextFormat>,
 }
 
 /// One step of a case.
@@ -178,7 +185,7 @@ forms! {
         "maxLength": MOST,
         "pattern": r"^\s*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
     };
-    /// Plain text of any length.
+    /// A text of any length.
     Text(String): {"type": "string", "pattern": r"^[^\x00]*$"};
     /// A positive whole number.
     Number(u64): {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER};
@@ -224,6 +231,7 @@ pub fn batch_example() -> BatchMessage {
         issues: Some(line("SHOP-142").into_iter().collect()),
         estimate_seconds: Some(Number(180)),
         fields: Some([("custom_risk".to_owned(), json!(3))].into_iter().collect()),
+        format: Some(TextFormat::Plain),
     };
     let by_gherkin = BatchCase {
         external_id: Some(ExactLine("TC-2".into())),
@@ -239,6 +247,7 @@ pub fn batch_example() -> BatchMessage {
         issues: None,
         estimate_seconds: None,
         fields: None,
+        format: None,
     };
     BatchMessage {
         schema_version: Version(SCHEMA_VERSION),
@@ -253,6 +262,7 @@ pub fn batch_example() -> BatchMessage {
         }),
         folder_path: Some(vec![Line("Checkout".into()), Line("Payment".into())]),
         folder_id: None,
+        format: Some(TextFormat::Markdown),
         cases: vec![by_steps, by_gherkin],
     }
 }

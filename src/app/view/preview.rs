@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::messages::preview::Preview;
+use crate::batch::message::TextFormat;
 use crate::batch::render::preview::{CasePreview, RequestSize};
+use crate::batch::render::written::WrittenText;
 
 /// What a batch would become in a tenant's Testmo.
 #[derive(Clone, Debug, Serialize)]
@@ -30,8 +32,17 @@ struct CaseView {
     key: String,
     bytes: usize,
     entry: Map<String, Value>,
+    changed_texts: Vec<TextView>,
     changed_tags: Vec<TagView>,
     left_out: Vec<LeftOutView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TextView {
+    place: String,
+    format: TextFormat,
+    written: String,
+    sent: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -64,6 +75,12 @@ impl PreviewView {
 
 impl CaseView {
     fn of(position: usize, case: &CasePreview) -> Self {
+        let text = |text: &WrittenText| TextView {
+            place: text.place.clone(),
+            format: text.format,
+            written: text.written.clone(),
+            sent: text.sent.clone(),
+        };
         let tags = case.tags.iter().map(|tag| TagView { written: tag.written.clone(), sent: tag.sent.clone() });
         let left_out = case.left_out.iter();
         let left_out = left_out.map(|left| LeftOutView { what: left.what.to_string(), why: left.why.to_string() });
@@ -72,6 +89,7 @@ impl CaseView {
             key: case.sent.key.clone(),
             bytes: case.sent.entry.len(),
             entry: case.entry.clone(),
+            changed_texts: case.texts.iter().map(text).collect(),
             changed_tags: tags.collect(),
             left_out: left_out.collect(),
         }

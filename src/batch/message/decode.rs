@@ -12,7 +12,7 @@ use crate::batch::message::reader::{Reader, whole};
 use crate::batch::message::text::one_line;
 use crate::batch::message::{
     Batch, Case, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS, MAX_WORD,
-    Priority, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, key_by_position,
+    Priority, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, key_by_position,
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
@@ -93,6 +93,7 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
         "source",
         "folder_path",
         "folder_id",
+        "format",
         "cases",
     ]);
     let version = r.required("schema_version", |r| match r.value().as_number().and_then(whole) {
@@ -119,7 +120,9 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
     });
     let source = r.optional("source", read_source).unwrap_or_default();
     let folder = read_folder(r);
-    let cases = r.required("cases", read_cases);
+    let format = r.optional("format", read_format);
+    let mut cases = r.required("cases", read_cases);
+    cases.iter_mut().flatten().for_each(|case| case.format = case.format.or(format));
     let key = tenant.clone().zip(batch_id).map(|(tenant, batch)| BatchKey::new(tenant, batch));
     let batch = (|| {
         version?;
@@ -210,6 +213,7 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
         "issues",
         "estimate_seconds",
         "fields",
+        "format",
     ]);
     let external_id = r.optional("external_id", |r| r.exact_line(MAX_EXTERNAL_ID));
     let name = r.required("name", |r| r.line(MAX_NAME));
@@ -227,6 +231,7 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
     let issues = r.optional("issues", |r| read_words(r, "issue ids"));
     let estimate_seconds = r.optional("estimate_seconds", |r| r.positive());
     let fields = r.optional("fields", read_fields);
+    let format = r.optional("format", read_format);
     Some(Case {
         external_id,
         name: name?,
@@ -238,7 +243,16 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
         issues: issues.unwrap_or_default(),
         estimate_seconds,
         fields: fields.unwrap_or_default(),
+        format,
     })
+}
+
+fn read_format(r: &mut Reader<'_>) -> Option<TextFormat> {
+    let text = r.text()?;
+    match TextFormat::ALL.into_iter().find(|format| format.name() == text) {
+        Some(format) => Some(format),
+        None => r.fault("is not a format", "send plain or markdown"),
+    }
 }
 
 fn read_words(r: &mut Reader<'_>, what: &str) -> Option<Vec<String>> {

@@ -73,15 +73,22 @@ mod tests {
         for edit in same {
             assert_eq!(fingerprint(&batch(edit)), print);
         }
-        let other: [fn(&mut Value); 4] = [
+        let other: [fn(&mut Value); 6] = [
             |v| v["cases"][0]["name"] = json!("b"),
             |v| v["cases"][0]["external_id"] = json!("x"),
             |v| v["folder_id"] = json!(3),
             |v| v["cases"][0]["tags"] = json!(["x"]),
+            |v| v["format"] = json!("markdown"),
+            |v| v["cases"][0]["format"] = json!("plain"),
         ];
         for edit in other {
             assert_ne!(fingerprint(&batch(edit)), print);
         }
+    }
+
+    #[test]
+    fn stored_fingerprints_stay_comparable() {
+        assert_eq!(fingerprint(&batch(|_| ())), "1:c0e893fc73008e75548bc1f549ae9be9");
     }
 
     #[test]

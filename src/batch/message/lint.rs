@@ -7,7 +7,7 @@ use crate::batch::message::decode::{Undecodable, decode_naming};
 use crate::batch::message::fault::Fault;
 use crate::batch::message::fingerprint::is_batch_tag;
 use crate::batch::message::text::{excerpt, is_blank};
-use crate::batch::message::{Batch, Case, MOST_BYTES_BY_DEFAULT, Script};
+use crate::batch::message::{Batch, Case, MOST_BYTES_BY_DEFAULT, Script, TextFormat};
 use crate::batch::render::tag;
 use crate::batch::{BatchKey, TenantId};
 
@@ -85,7 +85,9 @@ fn warnings(batch: &Batch) -> Vec<Fault> {
     warn_of_tags(batch, &mut found);
     for (index, case) in batch.cases.iter().enumerate() {
         warn_of_empty_steps(case, index, &mut found);
-        warn_of_markup(case, index, &mut found);
+        if case.format != Some(TextFormat::Markdown) {
+            warn_of_markup(case, index, &mut found);
+        }
     }
     found
 }
@@ -287,6 +289,13 @@ mod tests {
                 "/cases/1/steps/1/expected contains `**now**`, which Testmo shows as plain text",
             ]
         );
+    }
+
+    #[test]
+    fn markdown_that_is_meant_is_no_surprise() {
+        let case = |format| json!([{"external_id": "A", "name": "a", "gherkin": "g", "description": "**b** `c`", "format": format}]);
+        assert_eq!(hints(case(json!("markdown"))), [""; 0]);
+        assert_eq!(hints(case(json!("plain"))).len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod decode;
 pub(in crate::batch) mod fault;
 pub(in crate::batch) mod fingerprint;
 pub(in crate::batch) mod folder_name;
+mod format;
 pub(in crate::batch) mod identity;
 mod json;
 pub mod lint;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::batch::BatchKey;
+pub use crate::batch::message::format::TextFormat;
 pub(in crate::batch) use crate::batch::message::json::not_valid;
 
 /// The default of `amqp.max_message_bytes`: a larger message is not read.
@@ -108,6 +110,10 @@ pub struct Case {
     pub estimate_seconds: Option<u64>,
     /// Custom fields to pass through, by column name.
     pub fields: Map<String, Value>,
+    /// The format of the texts, as the case or its batch names it; without one, the tenant's mapping decides. Absent in
+    /// the fingerprint where the message names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextFormat>,
 }
 
 /// The instructions for running a case.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::batch::message::Priority;
+use crate::batch::message::{Priority, TextFormat};
 
 /// A tenant's mapping as the worker uses it; people may write names instead, see
 /// [`crate::batch::render::mapping_spec`]. Every part has a default that fits a fresh Testmo project.
@@ -21,6 +21,9 @@ pub struct Mapping {
     /// State of new cases; if absent, the project's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_id: Option<u64>,
+    /// Format of texts for which neither the case nor its batch names one; if absent, plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextFormat>,
     /// Column of the steps; `null` leaves them out.
     pub steps: Option<String>,
     /// Column of the preconditions; `null` leaves them out.
@@ -71,6 +74,7 @@ impl Default for Mapping {
             template_id: None,
             gherkin_template_id: None,
             state_id: None,
+            format: None,
             steps: Some("custom_steps".into()),
             preconditions: Some("custom_preconditions".into()),
             description: Some("custom_description".into()),

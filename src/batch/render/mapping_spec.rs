@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::wrong::described;
-use crate::batch::message::Priority;
+use crate::batch::message::{Priority, TextFormat};
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
 use crate::batch::render::tag;
 
@@ -25,6 +25,9 @@ pub struct MappingSpec {
     /// State of new cases; if absent, the project's default.
     #[serde(alias = "state_id", skip_serializing_if = "Option::is_none")]
     pub state: Option<Named>,
+    /// Format of texts for which neither the case nor its batch names one; if absent, plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextFormat>,
     /// Column or label of the steps; `null` leaves them out.
     pub steps: Option<String>,
     /// Column or label of the preconditions; `null` leaves them out.
@@ -93,6 +96,7 @@ impl From<Mapping> for MappingSpec {
             template: mapping.template_id.map(Named::Id),
             gherkin_template: mapping.gherkin_template_id.map(Named::Id),
             state: mapping.state_id.map(Named::Id),
+            format: mapping.format,
             steps: mapping.steps,
             preconditions: mapping.preconditions,
             description: mapping.description,
@@ -145,6 +149,7 @@ mod tests {
             (r#"{"priority": {"colum": "custom_p"}}"#, "`colum` is not a key of `priority`: write column and values"),
             (r#"{"priority": {"column": "custom_p"}}"#, "`priority` lacks `values`"),
             (r#"{"priority": 7}"#, "`priority` has to be an object with column and values, not the integer `7`"),
+            (r#"{"format": "html"}"#, "`html` in `format` is unknown: write `plain` or `markdown`"),
             (r#"{"estimate": "yes"}"#, "`estimate` has to be true or false, not the text \"yes\""),
             (r#"{"integration_id": "4"}"#, "`integration_id` has to be a whole number, without quotes, not the text"),
             (r#"{"tags": "x"}"#, "`tags` has to be a list, not the text \"x\""),

@@ -6,12 +6,14 @@ pub mod kinds;
 pub mod left_out;
 pub mod mapping;
 pub mod mapping_spec;
+mod origin_note;
 mod own_fields;
 pub(in crate::batch) mod pack;
 pub mod preview;
 pub mod provenance;
 pub mod resolve;
-mod rich_text;
+mod text;
+pub mod written;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,12 +22,13 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::batch::message::fingerprint;
-use crate::batch::message::{Batch, Case, Script, Source, Step};
+use crate::batch::message::{Batch, Case, Script, Step, TextFormat};
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::origin_note::origin_note;
 use crate::batch::render::own_fields::rendered;
 use crate::batch::render::provenance::{Origin, Origins, Provenance, Supplier, chooser};
-use crate::batch::render::rich_text::rich_text;
+use crate::batch::render::text::html;
 use crate::batch::write_json;
 
 /// The most characters of a tag: our own limit, as Testmo's is not known.
@@ -49,7 +52,7 @@ pub struct RenderedCase {
 /// Returns every case of a batch as it will be sent, in order, to a project with these fields.
 pub fn render(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<RenderedCase> {
     let batch_tag = mapping.batch_tag.then(|| fingerprint::batch_tag(&batch.key));
-    let note = origin_note(&batch.source).filter(|_| mapping.origin_note).map(|note| rich_text(&note));
+    let note = origin_note(&batch.source).filter(|_| mapping.origin_note);
     let default = Mapping::default();
     let mut json = Vec::with_capacity(USUAL_BYTES);
     let (mut texts, mut origins) = (Vec::with_capacity(batch.cases.len()), Vec::<Arc<Origins>>::new());
@@ -69,7 +72,7 @@ pub fn render(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Rende
     let parts = batch.cases.iter().enumerate().zip(texts).zip(Provenance::of_batch(origins));
     let one = |(((index, case), entry), provenance): (((usize, &Case), String), Provenance)| RenderedCase {
         key: case.key(index),
-        name: case.name.clone(),
+        name: text::name(&case.name).into_owned(),
         entry,
         provenance,
     };
@@ -103,7 +106,7 @@ impl Serialize for Entry<'_> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Field<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Html(String),
     Number(u64),
     Steps(Vec<StepFields>),
@@ -146,9 +149,10 @@ fn entry<'a>(case: &'a Case, shared: &Shared<'a>) -> Entry<'a> {
     let template = mapping.gherkin_template_id.filter(|_| gherkin).or(mapping.template_id);
     let mut entry = Entry { fields: Vec::new(), origins: Origins::for_template(template) };
     let (of_case, of_mapping) = (Origin::all(Supplier::Case), Origin::all(Supplier::Mapping));
-    entry.put("name", Field::Text(&case.name), of_case);
+    let format = format_of(case, mapping);
+    entry.put("name", Field::Text(text::name(&case.name)), of_case);
     for (column, value) in &case.fields {
-        entry.put(column, Field::Given(rendered(value, kinds.kind(column, mapping))), of_case);
+        entry.put(column, Field::Given(rendered(value, kinds.kind(column, mapping), format)), of_case);
     }
     for (column, value) in &mapping.fixed {
         entry.put(column, Field::Given(Cow::Borrowed(value)), of_mapping);
@@ -189,15 +193,16 @@ fn entry<'a>(case: &'a Case, shared: &Shared<'a>) -> Entry<'a> {
 /// Puts the texts of a case into the columns that the mapping chooses for them.
 fn put_texts<'a>(entry: &mut Entry<'a>, case: &'a Case, note: Option<&str>, mapping: &'a Mapping, default: &Mapping) {
     let by = |part: fn(&Mapping) -> &Option<String>| Origin::text_in(chooser(mapping, default, part));
+    let format = format_of(case, mapping);
     if let (Script::Steps(steps), Some(column)) = (&case.script, &mapping.steps) {
-        let steps = steps.iter().enumerate().map(step_fields).collect();
+        let steps = steps.iter().enumerate().map(|step| step_fields(step, format)).collect();
         entry.put(column, Field::Steps(steps), by(|mapping| &mapping.steps));
     }
     if let (Script::Gherkin(text), Some(column)) = (&case.script, &mapping.gherkin) {
-        entry.put(column, Field::Html(rich_text(text)), by(|mapping| &mapping.gherkin));
+        entry.put(column, Field::Html(text::gherkin(text)), by(|mapping| &mapping.gherkin));
     }
     if let (Some(text), Some(column)) = (&case.preconditions, &mapping.preconditions) {
-        entry.put(column, Field::Html(rich_text(text)), by(|mapping| &mapping.preconditions));
+        entry.put(column, Field::Html(html(text, format)), by(|mapping| &mapping.preconditions));
     }
     if let Some(column) = &mapping.description {
         let html = description(case, note, mapping);
@@ -217,30 +222,25 @@ fn put_priority<'a>(entry: &mut Entry<'a>, case: &Case, mapping: &'a Mapping, de
     }
 }
 
-fn step_fields((index, step): (usize, &Step)) -> StepFields {
-    let html = |text: &Option<String>| text.as_deref().map(rich_text);
-    let (text2, text3) = (html(&step.data), html(&step.expected));
-    StepFields { text1: rich_text(&step.action), display_order: index + 1, text2, text3 }
+/// Returns the format of a case's texts: its own or its batch's, or else the tenant's.
+pub(in crate::batch::render) fn format_of(case: &Case, mapping: &Mapping) -> TextFormat {
+    case.format.or(mapping.format).unwrap_or_default()
+}
+
+fn step_fields((index, step): (usize, &Step), format: TextFormat) -> StepFields {
+    let other = |text: &Option<String>| text.as_deref().map(|text| html(text, format));
+    let (text2, text3) = (other(&step.data), other(&step.expected));
+    StepFields { text1: html(&step.action, format), display_order: index + 1, text2, text3 }
 }
 
 fn description(case: &Case, note: Option<&str>, mapping: &Mapping) -> String {
-    let mut html = case.description.as_deref().map(rich_text).unwrap_or_default();
+    let format = format_of(case, mapping);
+    let mut html = case.description.as_deref().map(|text| html(text, format)).unwrap_or_default();
     if let (Script::Gherkin(text), None) = (&case.script, &mapping.gherkin) {
-        html.push_str(&rich_text(text));
+        html.push_str(&text::code_block(text));
     }
     html.push_str(note.unwrap_or_default());
     html
-}
-
-/// Returns `Generated from KEY: title (link)`, with the parts that are present.
-fn origin_note(source: &Source) -> Option<String> {
-    let what = match (&source.key, &source.title) {
-        (Some(key), Some(title)) => format!("{key}: {title}"),
-        (Some(one), None) | (None, Some(one)) => one.clone(),
-        (None, None) => return source.link.as_ref().map(|link| format!("Generated from {link}")),
-    };
-    let link = source.link.as_ref().map(|link| format!(" ({link})")).unwrap_or_default();
-    Some(format!("Generated from {what}{link}"))
 }
 
 fn tags(of_case: &[String], of_tenant: &[String], batch_tag: Option<&str>) -> Vec<String> {

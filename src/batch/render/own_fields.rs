@@ -1,31 +1,35 @@
-//! Renders the values that a case has for custom fields. Texts in them are plain text, as everywhere in a message: markup
-//! is shown, not interpreted.
+//! Renders the values that a case has for custom fields. Texts in fields of rich text and in steps have the format of the
+//! case; those in other fields are shown as they are.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
 use super::catalogue::FieldKind;
-use super::rich_text::rich_text;
+use super::text::html;
+use crate::batch::message::TextFormat;
 
 /// The texts of a step.
 const STEP_TEXTS: [&str; 4] = ["text1", "text2", "text3", "text4"];
 
-/// Returns a value of a case as a field of this kind takes it.
-pub(super) fn rendered(value: &Value, kind: FieldKind) -> Cow<'_, Value> {
+/// Returns a value of a case as a field of this kind takes it, if its texts have this format.
+pub(super) fn rendered(value: &Value, kind: FieldKind, format: TextFormat) -> Cow<'_, Value> {
+    let rich = |text: &str| rich(text, format);
     let rendered = match kind {
-        FieldKind::RichText => changed(value, &html),
-        FieldKind::Steps => steps(value),
+        FieldKind::RichText => changed(value, &rich),
+        FieldKind::Steps => steps(value, &rich),
         FieldKind::Plain => None,
-        FieldKind::Unknown if has_steps(value) => steps(value),
+        FieldKind::Unknown if has_steps(value) => steps(value, &rich),
         FieldKind::Unknown => changed(value, &without_markup),
     };
     rendered.map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 /// Returns a text as HTML; `None` if it is shown the same without.
-fn html(text: &str) -> Option<String> {
-    text.contains(['&', '<', '>', '\n', '\r']).then(|| rich_text(text))
+fn rich(text: &str, format: TextFormat) -> Option<String> {
+    let html = html(text, format);
+    let shown = html.strip_prefix("<p>").and_then(|rest| rest.strip_suffix("</p>"));
+    (shown != Some(text)).then_some(html)
 }
 
 /// Returns a text in which nothing begins a tag; `None` if nothing does. The field may hold HTML, of which text would be
@@ -76,11 +80,11 @@ fn has_steps(value: &Value) -> bool {
 }
 
 /// Returns a list of steps with the texts of each as HTML; `None` if none is changed.
-fn steps(value: &Value) -> Option<Value> {
+fn steps(value: &Value, rich: &impl Fn(&str) -> Option<String>) -> Option<Value> {
     let step = |step: &Value| {
         let Some(members) = step.as_object() else { return step.clone() };
         let texts = members.iter().filter(|(name, _)| STEP_TEXTS.contains(&name.as_str()));
-        let new: Vec<_> = texts.filter_map(|(name, text)| Some((name, changed(text, &html)?))).collect();
+        let new: Vec<_> = texts.filter_map(|(name, text)| Some((name, changed(text, rich)?))).collect();
         with(members, new)
     };
     let steps: Value = value.as_array()?.iter().map(step).collect();
@@ -102,6 +106,7 @@ mod tests {
             (RichText, json!("a < b && c"), json!("<p>a &lt; b &amp;&amp; c</p>")),
             (RichText, json!(script), json!("<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>")),
             (RichText, json!("one\ntwo\n\nthree"), json!("<p>one<br />two</p><p>three</p>")),
+            (RichText, json!("  one  line"), json!("<p>\u{a0}\u{a0}one\u{a0} line</p>")),
             (RichText, json!(7), json!(7)),
             (RichText, json!(null), json!(null)),
             (Plain, json!(script), json!(script)),
@@ -120,7 +125,22 @@ mod tests {
             (Steps, json!("<b>"), json!("<b>")),
             (Unknown, json!([{"text1": "<b> & c"}]), json!([{"text1": "<p>&lt;b&gt; &amp; c</p>"}])),
         ] {
-            assert_eq!(*rendered(&value, kind), expected, "{kind:?} {value}");
+            assert_eq!(*rendered(&value, kind, TextFormat::Plain), expected, "{kind:?} {value}");
+        }
+    }
+
+    #[test]
+    fn markdown_is_read_in_fields_that_hold_html_only() {
+        use FieldKind::{Plain, RichText, Steps, Unknown};
+        let strong = json!("<p>a <strong>b</strong></p>");
+        for (kind, value, expected) in [
+            (RichText, json!("a **b**"), strong.clone()),
+            (RichText, json!("plain"), json!("plain")),
+            (Steps, json!([{"text1": "a **b**"}]), json!([{"text1": strong}])),
+            (Plain, json!("a **b**"), json!("a **b**")),
+            (Unknown, json!("a **b** <i>"), json!("a **b** &lt;i>")),
+        ] {
+            assert_eq!(*rendered(&value, kind, TextFormat::Markdown), expected, "{kind:?} {value}");
         }
     }
 
@@ -128,7 +148,7 @@ mod tests {
     fn what_does_not_change_is_not_copied() {
         let value = json!([{"text1": "plain"}, {"a": ["b"]}]);
         for kind in [FieldKind::RichText, FieldKind::Steps, FieldKind::Plain, FieldKind::Unknown] {
-            assert!(matches!(rendered(&value, kind), Cow::Borrowed(_)), "{kind:?}");
+            assert!(matches!(rendered(&value, kind, TextFormat::Plain), Cow::Borrowed(_)), "{kind:?}");
         }
     }
 
@@ -137,7 +157,7 @@ mod tests {
         fn no_text_opens_a_tag_in_a_field_that_may_hold_html(text in "([<>&/!?a-z \n]|\\PC){0,40}") {
             for kind in [FieldKind::RichText, FieldKind::Unknown] {
                 let value = Value::from(text.as_str());
-                let sent = rendered(&value, kind).as_str().unwrap().to_owned();
+                let sent = rendered(&value, kind, TextFormat::Plain).as_str().unwrap().to_owned();
                 let rest = sent.replace("<p>", "").replace("</p>", "").replace("<br />", "");
                 let mut tags = rest.split('<').skip(1);
                 proptest::prop_assert!(!tags.any(|after| after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')));

@@ -6,6 +6,7 @@ use crate::batch::message::{Batch, Case};
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::left_out::{LeftOut, parts};
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::written::{WrittenText, changed_texts};
 use crate::batch::render::{self, RenderedCase};
 use crate::batch::{fitting, push_body, size_in_push};
 
@@ -16,6 +17,8 @@ pub struct CasePreview {
     pub sent: RenderedCase,
     /// The entry as a JSON value.
     pub entry: Map<String, Value>,
+    /// The texts of the case that do not simply become one paragraph.
+    pub texts: Vec<WrittenText>,
     /// The tags of the case that are sent changed, or not at all.
     pub tags: Vec<ChangedTag>,
     /// The parts of the case that are not sent.
@@ -47,7 +50,7 @@ pub fn preview(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Case
         let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
         let tags = changed_tags(case, &entry);
         let left_out = parts(case, mapping, &sent);
-        CasePreview { sent, entry, tags, left_out }
+        CasePreview { sent, entry, texts: changed_texts(case, mapping), tags, left_out }
     };
     batch.cases.iter().zip(rendered).map(one).collect()
 }

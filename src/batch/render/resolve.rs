@@ -58,6 +58,7 @@ impl MappingSpec {
                 there.templates.as_deref(),
             ),
             state_id: lookup.item("state", self.state.as_ref(), "states", there.states.as_deref()),
+            format: self.format,
             steps,
             preconditions,
             description,
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn without_names_a_mapping_is_the_same_for_people_and_worker() {
         assert_eq!(written(json!({})), MappingSpec::default());
-        let by_ids = json!({"template_id": 2, "gherkin_template_id": 4, "state_id": 1, "steps": null,
+        let by_ids = json!({"format": "markdown", "template_id": 2, "gherkin_template_id": 4, "state_id": 1, "steps": null,
                             "priority": {"column": "custom_p", "values": {"high": 7}}, "fixed": {"custom_type": "text"}});
         let mapping = written(by_ids.clone()).resolve(&Catalogue::default()).unwrap();
         assert_eq!(mapping, serde_json::from_value(by_ids).unwrap());

@@ -87,6 +87,15 @@ fn lines(case: &CasePreview) -> Vec<(&str, String)> {
             lines.push((std::mem::take(&mut name), text));
         }
     }
+    for text in &case.texts {
+        let before = text.written.lines().map(|line| format!("  {line}"));
+        let after = text.sent.lines().map(|line| format!("  {line}"));
+        let before = std::iter::once(format!("{}, written as {}:", text.place, text.format.name())).chain(before);
+        let mut name = "→ text";
+        for line in before.chain(std::iter::once("is sent as:".to_owned())).chain(after) {
+            lines.push((std::mem::take(&mut name), line));
+        }
+    }
     for tag in &case.tags {
         let sent = tag.sent.as_ref().map_or_else(|| "is not sent".into(), |sent| format!("is sent as {sent}"));
         lines.push(("→ tag", format!("\"{}\" {sent}", tag.written)));
@@ -127,6 +136,16 @@ mod tests {
 
     use super::facts;
     use super::lines;
+
+    #[test]
+    fn texts_read_like_this_before_and_after() {
+        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme", "format": "markdown",
+            "generated_at": "2026-11-23T09:30:00Z",
+            "cases": [{"name": "Pay", "description": "**Goal:** pay\n\n- by card\n- by `iban`", "preconditions": "None",
+                       "gherkin": "Scenario: pay\n  Given <b>"}]});
+        let batch = decode(message.to_string().as_bytes()).unwrap();
+        insta::assert_snapshot!(facts(&lines(&preview(&batch, &Mapping::default(), &FieldKinds::default())[0])));
+    }
 
     #[test]
     fn a_case_reads_like_this() {

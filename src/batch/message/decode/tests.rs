@@ -30,6 +30,22 @@ fn the_least_message_is_a_batch() {
 }
 
 #[test]
+fn a_case_has_its_own_format_or_else_that_of_its_batch() {
+    use TextFormat::{Markdown, Plain};
+    for (of_batch, of_case, expected) in [
+        (json!(null), json!(null), None),
+        (json!("markdown"), json!(null), Some(Markdown)),
+        (json!("markdown"), json!("plain"), Some(Plain)),
+        (json!(null), json!("markdown"), Some(Markdown)),
+    ] {
+        let mut value = minimal();
+        value["format"] = of_batch.clone();
+        value["cases"][0]["format"] = of_case.clone();
+        assert_eq!(decode_value(&value).unwrap().cases[0].format, expected, "{of_batch} {of_case}");
+    }
+}
+
+#[test]
 fn each_fault_is_named_by_its_pointer() {
     let table: Vec<(&str, Value, &str)> = vec![
         ("/schema_version", json!(2), "/schema_version"),
@@ -59,6 +75,9 @@ fn each_fault_is_named_by_its_pointer() {
             json!([{"name": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]),
             "/cases/1/external_id",
         ),
+        ("/format", json!("html"), "/format"),
+        ("/format", json!(1), "/format"),
+        ("/cases", json!([{"name": "a", "format": "Markdown"}]), "/cases/0/format"),
         ("/extra", json!(1), "/extra"),
     ];
     for (at, wrong, pointer) in table {

@@ -5,7 +5,7 @@ use serde_json::error::Category;
 use crate::batch::message::not_valid;
 
 /// The keys of a mapping, as docs/mapping.md lists them.
-pub(super) const KEYS: &str = "template, template_id, gherkin_template, gherkin_template_id, state, state_id, steps, \
+pub(super) const KEYS: &str = "template, template_id, gherkin_template, gherkin_template_id, state, state_id, format, steps, \
     preconditions, description, gherkin, priority, origin_note, fixed, tags, batch_tag, estimate, integration_id, \
     connection_project_id";
 
