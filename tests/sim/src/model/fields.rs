@@ -107,7 +107,7 @@ pub fn default_fields(priorities: Vec<Choice>) -> Vec<Field> {
         field(3, "custom_preconditions", "Preconditions", FieldKind::RichText, Vec::new()),
         field(4, "custom_expected", "Expected result", FieldKind::RichText, Vec::new()),
         field(5, "custom_steps", "Steps", FieldKind::Steps, Vec::new()),
-        field(6, "custom_feature", "Feature", FieldKind::PlainText, Vec::new()),
+        field(6, "custom_feature", "Feature", FieldKind::RichText, Vec::new()),
     ]
 }
 

@@ -7,6 +7,7 @@ mod folders;
 mod growth;
 mod projects;
 mod rich_text;
+mod sanitizer;
 mod settings;
 mod tags;
 mod users;

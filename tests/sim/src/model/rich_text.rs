@@ -1,11 +1,13 @@
 //! Changes HTML as Testmo does on save.
 
+use super::sanitizer::sanitized;
 use super::settings::RichText;
 
 impl RichText {
     /// Returns HTML as it is stored.
     pub(crate) fn saved(self, html: &str) -> String {
         match self {
+            Self::Sanitized => sanitized(&saved(html)),
             Self::Encoded => saved(html),
             Self::WithoutScripts => without_scripts(&saved(html)),
             Self::EncodedTwice => html.replace('&', "&amp;"),

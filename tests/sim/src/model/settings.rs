@@ -83,6 +83,8 @@ pub struct Settings {
 pub enum RichText {
     /// Raw ampersands are encoded (recorded).
     Encoded,
+    /// Tags and attributes that an editor does not know are dropped, too (nowhere excluded).
+    Sanitized,
     /// Scripts are removed, too (nowhere excluded).
     WithoutScripts,
     /// Every ampersand is encoded, those of entities too (nowhere excluded).

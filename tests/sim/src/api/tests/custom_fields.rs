@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Desk, desk, fault_keys};
-use crate::model::DropdownForm;
+use crate::model::{DropdownForm, RichText};
 use crate::response::Response;
 
 fn create_with(desk: &mut Desk, template: u64, custom: Value) -> Response {
@@ -15,12 +15,14 @@ fn create_with(desk: &mut Desk, template: u64, custom: Value) -> Response {
 }
 
 #[test]
-fn raw_ampersands_are_encoded_in_rich_text_only() {
+fn rich_text_is_saved_as_an_editor_does() {
     let mut desk = desk();
+    desk.settings().rich_text = RichText::Sanitized;
     let made = create_with(&mut desk, 1, json!({ "custom_expected": "a & b &lt; c", "custom_description": null }));
     assert_eq!(made.value()["result"][0]["custom_expected"], "a &amp; b &lt; c");
-    let made = create_with(&mut desk, 4, json!({ "custom_feature": "Given a & b\n  Then <c>" }));
-    assert_eq!(made.value()["result"][0]["custom_feature"], "Given a & b\n  Then <c>");
+    let gherkin = "<pre><code class='editor-gherkin'>Given a &amp; b\n  Then &lt;c&gt;</code></pre>";
+    let made = create_with(&mut desk, 4, json!({ "custom_feature": format!("{gherkin}<c onclick=\"d\">") }));
+    assert_eq!(made.value()["result"][0]["custom_feature"], gherkin);
 }
 
 #[test]
