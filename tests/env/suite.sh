@@ -98,7 +98,7 @@ nothing_left() {
 
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }
 
-if ! stage install tests/env/install.sh rabbitmq-server postgresql pgbouncer; then
+if ! stage install tests/env/install.sh rabbitmq-server postgresql pgbouncer chromium; then
     echo "0 passed, 0 failed"
     exit 2
 fi

@@ -34,6 +34,7 @@ mod proxy;
 mod refused_values;
 #[cfg(debug_assertions)]
 mod remedies;
+mod rendered;
 mod replay;
 mod replicas;
 #[cfg(debug_assertions)]
