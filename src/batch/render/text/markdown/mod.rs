@@ -4,13 +4,14 @@ mod asterisks;
 mod writer;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
 use self::asterisks::{separated, without_separators};
 use self::writer::Writer;
+use super::escape::write_lines;
 use super::line_breaks::unified;
 use super::plain;
 
@@ -28,41 +29,46 @@ pub(super) fn html(text: &str) -> String {
 
 /// Returns Markdown as HTML; `None` if nothing of it would be visible.
 fn parsed(text: &str) -> Option<String> {
-    let parser = Parser::new_ext(text, OPTIONS);
-    let mut unused = unused_definitions(&parser, text);
+    let mut events = Parser::new_ext(text, OPTIONS).into_offset_iter();
+    let definitions = events.reference_definitions().iter().map(|(_, definition)| definition.span.clone());
+    let mut ahead: BTreeMap<usize, usize> = definitions.map(|span| (span.start, span.end)).collect();
+    let (mut passed, mut used) = (Vec::new(), BTreeSet::new());
     let mut writer = Writer::new(text);
-    for (event, range) in parser.into_offset_iter() {
-        if writer.is_between_blocks() {
-            while unused.first_key_value().is_some_and(|(start, _)| *start < range.start) {
-                write_definition(&mut writer, unused.pop_first(), text);
-            }
+    while let Some((event, range)) = events.next() {
+        while let Some(at) = writer.between_blocks()
+            && let Some(definition) = ahead.first_entry().filter(|definition| *definition.key() < range.start)
+        {
+            let (start, end) = definition.remove_entry();
+            passed.push((at, start..end));
+        }
+        if let Event::Start(Tag::Link { id, .. } | Tag::Image { id, .. }) = &event
+            && let Some(definition) = events.reference_definitions().get(id)
+        {
+            used.insert(definition.span.start);
         }
         writer.write(event, range);
     }
-    while !unused.is_empty() {
-        write_definition(&mut writer, unused.pop_first(), text);
-    }
-    writer.end()
+    let (html, is_visible) = writer.end();
+    passed.extend(ahead.into_iter().map(|(start, end)| (html.len(), start..end)));
+    passed.retain(|(_, span)| !used.contains(&span.start));
+    (is_visible || !passed.is_empty()).then(|| with_definitions(html, &passed, text))
 }
 
-/// Returns where the text defines addresses of links that nothing uses: `[Note]: text` may well be meant as text.
-fn unused_definitions(parser: &Parser<'_>, text: &str) -> BTreeMap<usize, usize> {
-    let definitions = parser.reference_definitions();
-    let mut unused: BTreeMap<usize, usize> =
-        definitions.iter().map(|(_, definition)| (definition.span.start, definition.span.end)).collect();
-    if !unused.is_empty() {
-        for event in Parser::new_ext(text, OPTIONS) {
-            if let Event::Start(Tag::Link { id, .. } | Tag::Image { id, .. }) = event
-                && let Some(definition) = definitions.get(&id)
-            {
-                unused.remove(&definition.span.start);
-            }
-        }
+/// Returns HTML with definitions of addresses of links that nothing uses, each a paragraph at its place: `[Note]: text` may
+/// well be meant as text.
+fn with_definitions(html: String, unused: &[(usize, Range<usize>)], text: &str) -> String {
+    if unused.is_empty() {
+        return html;
     }
-    unused
-}
-
-fn write_definition(writer: &mut Writer<'_>, definition: Option<(usize, usize)>, text: &str) {
-    let range = definition.map_or(Range::default(), |(start, end)| start..end);
-    writer.write_paragraph(text.get(range).unwrap_or_default());
+    let mut whole = String::with_capacity(html.len() + 16 * unused.len());
+    let mut copied = 0;
+    for (at, span) in unused {
+        whole.push_str(&html[copied..*at]);
+        whole.push_str("<p>");
+        write_lines(&mut whole, &text[span.clone()]);
+        whole.push_str("</p>");
+        copied = *at;
+    }
+    whole.push_str(&html[copied..]);
+    whole
 }

@@ -68,23 +68,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Returns whether a paragraph may be written here.
-    pub(super) fn is_between_blocks(&self) -> bool {
-        self.open.is_empty()
+    /// Returns the length of the HTML, if a paragraph may be put in here.
+    pub(super) fn between_blocks(&self) -> Option<usize> {
+        self.open.is_empty().then_some(self.html.len())
     }
 
-    /// Returns the HTML; `None` if no text is visible in it.
-    pub(super) fn end(mut self) -> Option<String> {
+    /// Returns the HTML, and whether any text is visible in it.
+    pub(super) fn end(mut self) -> (String, bool) {
         self.flush();
-        self.is_visible.then_some(self.html)
-    }
-
-    /// Writes lines as a paragraph.
-    pub(super) fn write_paragraph(&mut self, lines: &str) {
-        self.is_visible = true;
-        self.html.push_str("<p>");
-        write_lines(&mut self.html, lines);
-        self.html.push_str("</p>");
+        (self.html, self.is_visible)
     }
 
     /// Writes an event that comes from a place of the source.
