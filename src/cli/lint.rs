@@ -3,20 +3,28 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::app::messages::Fault;
+use testmo_courier::app::connections::{ConnectionRow, connection};
+use testmo_courier::app::messages::{Fault, Finding, TenantCheck, check_for};
 use testmo_courier::app::view::MessageView;
+use testmo_courier::app::{TenantId, store_now};
 
 use super::failure::Failure;
 use super::message_file::{MessageFile, read_all};
+use super::open::{configuration, store};
 use super::output::{Colour, Output, visible};
 use super::table::counted;
+use super::time_format::both;
 
 const EXAMPLES: &str = "\
 A message with a fault is not a batch; the exit code is then 1. A warning names what was probably not intended, such as what
-will look different in Testmo from what was written. Neither a broker nor a configuration is needed.
+will look different in Testmo from what was written. Neither a broker nor a configuration is needed, except for --tenant.
+
+With --tenant, values are compared with the fields and options that the tenant's project had when its connection was last
+verified. Nothing is read from Testmo, which decides in the end: such findings do not change the exit code.
 
 Examples:
   testmo-courier lint batches/*.json
+  testmo-courier lint --tenant acme batches/*.json
   generate | testmo-courier lint --json -";
 
 #[derive(Args, Debug)]
@@ -25,20 +33,60 @@ pub(super) struct Arguments {
     /// Files with one message each; - is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Also report what this tenant's Testmo will probably refuse
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<TenantId>,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn execute(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn execute(arguments: &Arguments, config: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let files = read_all(&arguments.files)?;
+    let tenant = match &arguments.tenant {
+        Some(tenant) => {
+            let store = store(&configuration(config)?).await?;
+            Some((connection(&store, tenant).await?, store_now(&store)))
+        }
+        None => None,
+    };
     if arguments.json {
-        let view = |file: &MessageFile| MessageView::of(&file.name, &file.message);
+        let view = |file: &MessageFile| {
+            let view = MessageView::of(&file.name, &file.message);
+            match &tenant {
+                Some((row, _)) => view.checked_for(&row.tenant, &check_for(row, &file.message)),
+                None => view,
+            }
+        };
         out.json(&files.iter().map(view).collect::<Vec<_>>())?;
     } else {
-        files.iter().try_for_each(|file| print(file, out))?;
+        for file in &files {
+            print(file, out)?;
+            if let Some((row, now)) = tenant.as_ref().filter(|_| file.message.faults.is_empty()) {
+                print_for(row, &check_for(row, &file.message), *now, out)?;
+            }
+        }
     }
     if files.iter().all(|file| file.message.faults.is_empty()) { Ok(()) } else { Err(Failure::Printed) }
+}
+
+/// Prints what a tenant's Testmo will probably refuse.
+fn print_for(row: &ConnectionRow, check: &TenantCheck, now: i64, out: &mut Output) -> Result<(), Failure> {
+    let found = match check.findings.len() {
+        0 => out.paint(Colour::Green, "fine"),
+        count => out.paint(Colour::Amber, &counted(count, "finding", "findings")),
+    };
+    let read = check.read_at.map(|at| format!(", whose fields were read {}", both(at, now))).unwrap_or_default();
+    out.line(format_args!("  for {}{read}: {found}", row.tenant))?;
+    check.notes.iter().try_for_each(|note| out.line(format_args!("  note: {}", visible(note))))?;
+    check.findings.iter().try_for_each(|finding| print_finding(finding, out))
+}
+
+/// Prints something that a tenant's Testmo will probably refuse.
+pub(super) fn print_finding(finding: &Finding, out: &mut Output) -> Result<(), Failure> {
+    let Finding { rule, fault: Fault { what, remedy, .. } } = finding;
+    let place = finding.fault.place();
+    out.line(format_args!("  {}  {} [{}]\n    → {}", visible(&place), visible(what), rule.id(), visible(remedy)))
 }
 
 /// Prints what was found in a message.

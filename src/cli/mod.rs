@@ -148,7 +148,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Run => run::execute(&files).await,
         Command::Topology(command) => topology::execute(command, &files, out).await,
         Command::Tenants(command) => tenants::execute(command, &files, out).await,
-        Command::Lint(arguments) => lint::execute(&arguments, out),
+        Command::Lint(arguments) => lint::execute(&arguments, &files, out).await,
         Command::Schema(command) => schema::execute(command, out),
         Command::Publish(arguments) => publish::execute(arguments, &files, out).await,
         Command::Events(command) => events::execute(command, &files, out).await,

@@ -105,10 +105,10 @@ pub struct BatchCase {
     /// How long a person takes to run the case, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate_seconds: Option<Number>,
-    /// Further custom fields by column; they never override fields that the tenant's mapping fills. Texts of rich
-    /// text fields and steps are in the format of the case.
+    /// Further custom fields by column or label, with the options of a list by name or id; they never override fields that
+    /// the tenant's mapping fills. Texts of rich text fields and steps are in the format of the case.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("propertyNames" = json!({"pattern": "^custom_[a-z0-9_]+$"})))]
+    #[schemars(extend("propertyNames" = json!({"pattern": r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$", "maxLength": MAX_WORD})))]
     pub fields: Option<Map<String, Value>>,
     /// The format of the texts of this case, if it is not the one of the batch.
     #[serde(skip_serializing_if = "Option::is_none")]

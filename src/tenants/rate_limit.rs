@@ -63,7 +63,8 @@ impl Tenants {
         if let Some(signal) = signal_of(examined.pause, has_failed, permits.probe) {
             permits.report(signal).await?;
         }
-        Ok(examined)
+        let fields = examined.fields.map(|fields| fields.read_at(self.store().now()));
+        Ok(Examined { fields, ..examined })
     }
 
     /// Returns the permits for the requests of a person's own command to an account, which waits for at most `patience`

@@ -177,11 +177,12 @@ async fn read_mapping<P: ReadPermits>(
     match spec.resolve(&there) {
         Ok(mapping) => {
             if pause.is_none() {
-                pause = read_rest(client, access, project, &mapping, &mut there, permits).await;
+                pause = read_rest(client, access, project, &mut there, permits).await;
             }
             let unfilled = unfilled(&mapping, &there).into_iter().map(str::to_owned).collect();
             let missing = not_there(&mapping, &there);
-            let fields = there.fields.as_deref().filter(|fields| !fields.is_empty()).map(FieldKinds::of);
+            let has_fields = there.fields.as_deref().is_some_and(|fields| !fields.is_empty());
+            let fields = has_fields.then(|| FieldKinds::of(&there));
             Ok(Names { mapping, unfilled, missing, fields, pause })
         }
         Err(faults) => {
@@ -191,21 +192,20 @@ async fn read_mapping<P: ReadPermits>(
     }
 }
 
-/// Reads the lists of templates and states that ids in the mapping can be compared with. Not being able to does not break a
-/// connection; returns how long Testmo then asks for no requests.
+/// Reads the lists of templates and states, with which ids in the mapping are compared and by which the template for Gherkin
+/// is chosen. Not being able to does not break a connection; returns how long Testmo then asks for no requests.
 async fn read_rest<P: ReadPermits>(
     client: &Client,
     access: &Access,
     project: u64,
-    mapping: &Mapping,
     there: &mut Catalogue,
     permits: &mut P,
 ) -> Option<Duration> {
-    let templates = there.templates.is_none() && mapping.template_id.or(mapping.gherkin_template_id).is_some();
-    let states = there.states.is_none() && mapping.state_id.is_some();
+    let (templates, states) = (there.templates.is_none(), there.states.is_none());
     match client.catalogue(access, project, Needs { templates, states, fields: false }, permits).await {
         Ok(rest) => {
             there.templates = there.templates.take().or(rest.templates);
+            there.template_fields.extend(rest.template_fields);
             there.states = there.states.take().or(rest.states);
             None
         }

@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use super::classify::{Answer, redirect_of};
 use super::client::Client;
 use super::echo::differences;
+use super::listed::{ListedField, NamedItem};
 use super::order::{case_queries, is_refused};
 use super::pages::{Entry, Kept, ReadError, ReadPermits};
 use super::transport::Access;
 use super::wire::{
-    CasePage, Created, EchoedFolder, Folder, ListedCase, ListedField, NamedItem, One, Page, Project, User, created_at,
-    created_id,
+    CasePage, Created, EchoedFolder, Folder, ListedCase, One, Page, Project, User, created_at, created_id,
 };
 use crate::batch::ledger::Target;
 use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
@@ -128,11 +128,14 @@ impl Client {
     ) -> Result<Catalogue, ReadError<P::Refused>> {
         let path = |list: &str| format!("/projects/{project}/{list}?per_page=100");
         let named = |items: Vec<NamedItem>| items.into_iter().filter_map(NamedItem::of_cases).collect();
-        let templates = self.list_if(needs.templates, access, &path("templates"), permits).await?.map(named);
+        let mut templates: Option<Vec<NamedItem>> =
+            self.list_if(needs.templates, access, &path("templates"), permits).await?;
+        let template_fields = templates.iter_mut().flatten().filter_map(NamedItem::take_fields).collect();
+        let templates = templates.map(named);
         let states = self.list_if(needs.states, access, &path("states"), permits).await?.map(named);
         let fields: Option<Vec<ListedField>> = self.list_if(needs.fields, access, &path("fields"), permits).await?;
         let fields = fields.map(|fields| fields.into_iter().filter_map(ListedField::of_cases).collect());
-        Ok(Catalogue { templates, states, fields })
+        Ok(Catalogue { templates, template_fields, states, fields })
     }
 
     /// Returns the entries of a list if they are wanted and this Testmo lists them.

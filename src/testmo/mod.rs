@@ -11,6 +11,7 @@ mod connection;
 mod dialer;
 mod echo;
 mod http;
+mod listed;
 mod metered;
 mod order;
 mod pages;

@@ -6,13 +6,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::bounded::{Bounded, exceeded};
 use super::pages::Entry;
 use crate::batch::ledger::reconcile::Row;
-use crate::batch::render::catalogue::{Field, FieldKind, Item};
 use crate::batch::verdict::answer::is_id;
 
 /// The answer to `GET /user`, which is not wrapped in `result`.
@@ -36,7 +34,7 @@ pub(super) struct Project {
 const MOST_OF_PAGE: usize = 1_000;
 /// The most tags of a case.
 const MOST_TAGS: usize = 1_000;
-/// The most tags in the dictionary of a page, and the most options of a field.
+/// The most tags in the dictionary of a page.
 const MOST_NAMES: usize = 10_000;
 
 /// A page of a list. `expands` is an empty list where nothing was expanded, so its JSON is kept as it is.
@@ -73,93 +71,6 @@ pub(super) struct EchoedFolder {
     pub(super) project_id: Option<u64>,
     pub(super) parent_id: Option<u64>,
     pub(super) name: Option<String>,
-}
-
-/// A template or a state; states name the entity that they belong to.
-#[derive(Debug, Deserialize)]
-pub(super) struct NamedItem {
-    id: u64,
-    name: String,
-    entity: Option<String>,
-}
-
-/// A custom field. `is_required` is not documented, and is read where an answer has it.
-#[derive(Debug, Deserialize)]
-pub(super) struct ListedField {
-    name: String,
-    column_name: Option<String>,
-    entity: Option<String>,
-    is_active: Option<bool>,
-    is_required: Option<bool>,
-    #[serde(rename = "type")]
-    kind: Option<ListedKind>,
-    options: Option<Bounded<ListedOption, MOST_NAMES>>,
-}
-
-/// The kind of a field, a number in recordings.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ListedKind {
-    Number(u64),
-    Other(IgnoredAny),
-}
-
-/// An option of a dropdown, whose text is called `value` in recordings.
-#[derive(Debug, Deserialize)]
-struct ListedOption {
-    id: u64,
-    #[serde(alias = "name")]
-    value: String,
-}
-
-/// The entity of test cases. Testmo ignores filters that a tenant lacks, so the entity is checked here again.
-const OF_CASES: &str = "repository_case";
-
-fn is_of_cases(entity: Option<&String>) -> bool {
-    entity.is_none_or(|entity| entity == OF_CASES)
-}
-
-impl NamedItem {
-    /// Returns the item, if it belongs to cases.
-    pub(super) fn of_cases(self) -> Option<Item> {
-        is_of_cases(self.entity.as_ref()).then_some(Item { id: self.id, name: self.name })
-    }
-}
-
-impl ListedField {
-    /// Returns the field, if cases can have it.
-    pub(super) fn of_cases(self) -> Option<Field> {
-        let usable = is_of_cases(self.entity.as_ref()) && self.is_active != Some(false);
-        let options = self.options.map(|options| options.0).unwrap_or_default();
-        Some(Field {
-            column: self.column_name.filter(|_| usable)?,
-            label: self.name,
-            options: options.into_iter().map(|option| Item { id: option.id, name: option.value }).collect(),
-            required: self.is_required == Some(true),
-            kind: match self.kind {
-                Some(ListedKind::Number(number)) => FieldKind::of_number(number),
-                Some(ListedKind::Other(IgnoredAny)) | None => FieldKind::Unknown,
-            },
-        })
-    }
-}
-
-impl Entry for NamedItem {
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.name.len() + self.entity.as_ref().map_or(0, String::len)
-    }
-}
-
-impl Entry for ListedField {
-    fn size(&self) -> usize {
-        let texts = [Some(&self.name), self.column_name.as_ref(), self.entity.as_ref()];
-        let options = self
-            .options
-            .iter()
-            .flat_map(|options| &options.0)
-            .map(|option| size_of::<ListedOption>() + option.value.len());
-        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>() + options.sum::<usize>()
-    }
 }
 
 impl Entry for Row {
@@ -320,26 +231,6 @@ mod tests {
         let page = page.to_string();
         let page: Page<ListedCase<'_>> = serde_json::from_str(&page).unwrap();
         assert_eq!(page.rows().unwrap()[0].tags, ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn fields_are_read_in_every_form() {
-        let fields = json!([
-            {"id": 1, "name": "Type", "column_name": "custom_type", "type": 8,
-             "options": [{"id": 4, "value": "Security"}]},
-            {"id": 2, "name": "Note", "column_name": "custom_note", "entity": "run", "options": null},
-            {"id": 3, "name": "Old", "column_name": "custom_old", "is_active": false},
-            {"id": 4, "name": "Odd", "column_name": null},
-            {"id": 5, "name": "Risk", "column_name": "custom_risk", "entity": "repository_case", "is_required": true,
-             "type": "text", "options": [{"id": 1, "name": "Great"}]}]);
-        let fields: Vec<ListedField> = serde_json::from_value(fields).unwrap();
-        let read: Vec<Field> = fields.into_iter().filter_map(ListedField::of_cases).collect();
-        let seen: Vec<_> =
-            read.iter().map(|f| (f.column.as_str(), f.options[0].name.as_str(), f.required, f.kind)).collect();
-        assert_eq!(
-            seen,
-            [("custom_type", "Security", false, FieldKind::Plain), ("custom_risk", "Great", true, FieldKind::Unknown)]
-        );
     }
 
     #[test]

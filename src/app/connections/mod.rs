@@ -1,6 +1,7 @@
 //! Enters, verifies, shows and removes the tenants' connections.
 
 mod circumstances;
+mod draft;
 mod lookup;
 pub mod probe;
 pub mod remove;
@@ -9,6 +10,7 @@ mod status;
 pub mod verify;
 
 pub use self::circumstances::{status, statuses, waiting};
+pub use self::draft::{NotRead, draft};
 pub use self::lookup::{ConnectionError, connection, list, names};
 pub use self::status::{Circumstances, Status, StatusLight, days_until_expiry};
 pub use crate::batch::render::mapping_spec::MappingSpec;

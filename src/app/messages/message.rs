@@ -31,6 +31,11 @@ impl Message {
         Self { key, hash, faults, warnings, cases, body }
     }
 
+    /// Returns the bytes of the message.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Returns the message as a generator would publish it; `now` is in milliseconds since 1970.
     pub(super) fn outgoing(&self, exchange: &str, routing_key: &str, now: i64) -> Outgoing {
         let batch = self.key.as_ref().map(|key| key.batch.as_str().to_owned());

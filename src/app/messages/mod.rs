@@ -4,7 +4,9 @@ mod message;
 mod outcomes;
 pub mod preview;
 mod publish;
+mod tenant_check;
 
 pub use self::message::{Fault, Message, only_tenant};
 pub use self::outcomes::{Awaited, WaitEnd};
 pub use self::publish::{check_broker, publish};
+pub use self::tenant_check::{Finding, TenantCheck, check_for};

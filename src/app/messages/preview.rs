@@ -6,6 +6,7 @@ use super::super::connections::{ConnectionRow, names};
 use super::super::context::AppContext;
 use crate::batch::message::RequestedFolder;
 use crate::batch::message::decode::decode;
+use crate::batch::render::check::{Finding, check};
 pub use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::preview::{preview as preview_cases, requests};
 use crate::batch::{Batch, RenderedCase, TenantId};
@@ -23,6 +24,8 @@ pub struct Preview {
     pub batch: Batch,
     /// What a person should know besides.
     pub notes: Vec<String>,
+    /// What this Testmo will probably refuse, by what the project was seen to have.
+    pub findings: Vec<Finding>,
     /// Where the cases go, in words.
     pub folder: String,
     /// The create requests.
@@ -109,6 +112,7 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
     };
     Ok(Preview {
         notes: notes(&row, &batch),
+        findings: check(&batch, &mapping, &row.fields),
         folder: folder(&row, &batch, there.as_deref()),
         requests: requests(row.folder, &sent, max_cases, max_bytes),
         cases: chosen(all, case)?,
@@ -135,13 +139,18 @@ fn chosen(all: Vec<CasePreview>, position: Option<usize>) -> Result<Vec<(usize, 
     if chosen.is_empty() { Err(PreviewError::NoSuchCase { cases }) } else { Ok(chosen) }
 }
 
-fn notes(row: &ConnectionRow, batch: &Batch) -> Vec<String> {
+/// Returns what a person should know of a connection over which a batch would go.
+pub(super) fn notes(row: &ConnectionRow, batch: &Batch) -> Vec<String> {
     let mut notes = Vec::new();
     if batch.key.tenant != row.tenant {
-        notes.push(format!("the batch is for {}; the preview uses the connection of {}", batch.key.tenant, row.tenant));
+        notes.push(format!("the batch is for {}; this uses the connection of {}", batch.key.tenant, row.tenant));
     }
     if !row.is_verified() {
         notes.push("the connection is not verified, so batches are held".into());
+    }
+    if !row.fields.is_detailed() {
+        let verify = format!("testmo-courier tenants verify {}", row.tenant);
+        notes.push(format!("the project's fields are not known, so values are not checked; read them: {verify}"));
     }
     notes
 }

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::super::messages::{Fault, Message};
+use super::super::messages::{Fault, Finding, Message, TenantCheck};
+use super::super::time::rfc3339;
+use crate::batch::TenantId;
 
 /// What was found in a message.
 #[derive(Clone, Debug, Serialize)]
@@ -11,6 +13,17 @@ pub struct MessageView {
     batch: Option<String>,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<TenantCheckView>,
+}
+
+/// What a tenant's Testmo will probably refuse of a message.
+#[derive(Clone, Debug, Serialize)]
+struct TenantCheckView {
+    tenant_id: String,
+    read_at: Option<String>,
+    notes: Vec<String>,
+    findings: Vec<Finding>,
 }
 
 impl MessageView {
@@ -21,6 +34,18 @@ impl MessageView {
             batch: message.key.as_ref().map(ToString::to_string),
             faults: message.faults.clone(),
             warnings: message.warnings.clone(),
+            tenant: None,
         }
+    }
+
+    /// Shows what was found for a tenant, too.
+    pub fn checked_for(self, tenant: &TenantId, check: &TenantCheck) -> Self {
+        let tenant = TenantCheckView {
+            tenant_id: tenant.to_string(),
+            read_at: check.read_at.and_then(rfc3339),
+            notes: check.notes.clone(),
+            findings: check.findings.clone(),
+        };
+        Self { tenant: Some(tenant), ..self }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::messages::preview::Preview;
 use crate::batch::message::TextFormat;
+use crate::batch::render::check::Finding;
 use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::written::WrittenText;
 
@@ -16,6 +17,7 @@ pub struct PreviewView {
     project_id: u64,
     folder: String,
     notes: Vec<String>,
+    findings: Vec<Finding>,
     requests: Vec<RequestView>,
     cases: Vec<CaseView>,
 }
@@ -67,6 +69,7 @@ impl PreviewView {
             project_id: preview.row.project,
             folder: preview.folder.clone(),
             notes: preview.notes.clone(),
+            findings: preview.findings.clone(),
             requests: preview.requests.iter().map(request).collect(),
             cases: preview.cases.iter().map(|(position, case)| CaseView::of(*position, case)).collect(),
         }

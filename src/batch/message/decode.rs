@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::batch::message::fault::{Fault, Faults};
 use crate::batch::message::json::{Json, in_key_order, parse};
 use crate::batch::message::reader::{Reader, whole};
-use crate::batch::message::text::one_line;
+use crate::batch::message::text::{is_blank, one_line};
 use crate::batch::message::{
     Batch, Case, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS, MAX_WORD,
     Priority, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, key_by_position,
@@ -292,10 +292,18 @@ fn read_fields(r: &mut Reader<'_>) -> Option<Map<String, Value>> {
         return None;
     }
     let fields = in_key_order(r.value().as_object()?);
-    for key in fields.keys().filter(|key| !is_custom_column(key)) {
-        r.fault_of_key(key, "is not a custom field", "name fields by their column, custom_ and then a-z, 0-9 or _");
+    for key in fields.keys().filter(|key| !can_name_field(key)) {
+        let remedy = "name fields by their column, such as custom_risk, or by their label, of at most 200 characters";
+        r.fault_of_key(key, "cannot name a custom field", remedy);
     }
     Some(fields)
+}
+
+/// Returns whether a key can be the column or the label of a field: it begins with a visible character, has at most 200, and
+/// no control characters.
+fn can_name_field(key: &str) -> bool {
+    let is_label = key.chars().next().is_some_and(|first| !is_blank(first)) && !key.chars().any(char::is_control);
+    is_label && key.chars().count() <= MAX_WORD
 }
 
 /// Returns whether Testmo could have a custom field with this column name.

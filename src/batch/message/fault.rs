@@ -35,7 +35,7 @@ impl Display for Fault {
 
 impl Fault {
     /// Returns a fault at the place that a JSON pointer names.
-    pub(super) fn at(pointer: String, what: String, remedy: String) -> Self {
+    pub(in crate::batch) fn at(pointer: String, what: String, remedy: String) -> Self {
         let index = pointer.strip_prefix("/cases/").and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
         Self { case: index.map(|index| index.saturating_add(1)), pointer, what, remedy }
     }

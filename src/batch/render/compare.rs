@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::batch::render::catalogue::{Catalogue, Field, Item};
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::nearest::did_you_mean;
 
 /// Returns a sentence for each template, state, column and option that a mapping sends and the project does not list.
 ///
@@ -44,7 +45,10 @@ fn columns(mapping: &Mapping) -> Vec<(String, &str)> {
 
 fn unknown_column(key: &str, column: &str, fields: &[Field]) -> Option<String> {
     let is_missing = fields.iter().all(|field| field.column != column);
-    is_missing.then(|| format!("`{key}`: the project has no field with the column `{column}`"))
+    is_missing.then(|| {
+        let meant = did_you_mean(column, fields.iter().map(|field| field.column.as_str()));
+        format!("`{key}`: the project has no field with the column `{column}`{meant}")
+    })
 }
 
 fn options(mapping: &Mapping, fields: &[Field]) -> Vec<String> {
@@ -91,6 +95,7 @@ mod tests {
 
     fn field(column: &str, options: &[u64]) -> Field {
         Field {
+            id: None,
             column: column.into(),
             label: column.into(),
             options: items(options),
@@ -102,7 +107,12 @@ mod tests {
     fn whole() -> Catalogue {
         let fields = ["custom_steps", "custom_preconditions", "custom_description"].map(|column| field(column, &[]));
         let fields = fields.into_iter().chain([field("custom_priority", &[1, 2, 3]), field("custom_type", &[5, 6])]);
-        Catalogue { templates: Some(items(&[1, 2])), states: Some(items(&[4])), fields: Some(fields.collect()) }
+        Catalogue {
+            templates: Some(items(&[1, 2])),
+            states: Some(items(&[4])),
+            fields: Some(fields.collect()),
+            ..Catalogue::default()
+        }
     }
 
     #[test]
@@ -132,7 +142,7 @@ mod tests {
             "`template`: the project has no template 3; available: 1 n1, 2 n2",
             "`gherkin_template`: the project has no template 9; available: 1 n1, 2 n2",
             "`state`: the project has no state 1; available: 4 n4",
-            "`steps`: the project has no field with the column `custom_stepz`",
+            "`steps`: the project has no field with the column `custom_stepz`; did you mean \"custom_steps\"?",
             "`fixed.custom_risk`: the project has no field with the column `custom_risk`",
             "`priority.values.low`: the project has no `custom_priority` with the option 3; available: 1 n1, 2 n2",
             "`fixed.custom_type`: the project has no `custom_type` with the option 7; available: 5 n5, 6 n6",
@@ -144,7 +154,8 @@ mod tests {
     fn a_list_that_is_missing_or_empty_says_nothing() {
         let mapping = Mapping { template_id: Some(3), state_id: Some(1), ..Mapping::default() };
         assert_eq!(not_there(&mapping, &Catalogue::default()), [""; 0]);
-        let empty = Catalogue { templates: Some(vec![]), states: Some(vec![]), fields: Some(vec![]) };
+        let empty =
+            Catalogue { templates: Some(vec![]), states: Some(vec![]), fields: Some(vec![]), ..Catalogue::default() };
         assert_eq!(not_there(&mapping, &empty), [""; 0]);
     }
 }

@@ -4,17 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::render::catalogue::{Field, FieldKind};
+use crate::batch::render::catalogue::{Catalogue, FieldKind, Item};
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::project::{KnownField, MOST_KEPT, Project, is_kept};
 
-/// The most fields that are kept of a project.
-const MOST_FIELDS: usize = 500;
 /// The most fields that are kept of those that a project has lost.
 const MOST_LOST: usize = 200;
-/// The most characters of a column that is kept.
-const LONGEST_COLUMN: usize = 100;
 
-/// The custom fields of a project, by column; empty if Testmo does not list them.
+/// The custom fields of a project, by column, and what else it has; empty if Testmo does not list the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldKinds {
     #[serde(default)]
@@ -25,14 +22,63 @@ pub struct FieldKinds {
     /// Fields that were gone when a person entered the connection again, who knows of it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     given_up: BTreeSet<String>,
+    /// Labels, options, templates and states. Earlier versions of this program did not keep them.
+    #[serde(default)]
+    project: Project,
+}
+
+/// A custom field of a project.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedField<'a> {
+    /// The column.
+    pub column: &'a str,
+    /// What the field holds.
+    pub kind: FieldKind,
+    /// What else is known of it.
+    pub known: &'a KnownField,
 }
 
 impl FieldKinds {
-    /// Returns the kinds of the fields that a project lists, as many as are kept.
-    pub fn of(fields: &[Field]) -> Self {
-        let kept = fields.iter().filter(|field| field.column.chars().count() <= LONGEST_COLUMN);
-        let listed = kept.take(MOST_FIELDS).map(|field| (field.column.clone(), field.kind)).collect();
-        Self { listed, ..Self::default() }
+    /// Returns what is kept of a project's lists.
+    pub fn of(there: &Catalogue) -> Self {
+        let kept = there.fields.iter().flatten().filter(|field| is_kept(&field.column));
+        let listed = kept.take(MOST_KEPT).map(|field| (field.column.clone(), field.kind)).collect();
+        Self { listed, project: Project::of(there), ..Self::default() }
+    }
+
+    /// Returns the same with the time at which it was read, in milliseconds on the store's clock.
+    pub fn read_at(mut self, at: i64) -> Self {
+        self.project.read_at = Some(at);
+        self
+    }
+
+    /// Returns what else the project has.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Returns whether the labels, options and required fields of the project are known.
+    pub fn is_detailed(&self) -> bool {
+        !self.project.fields.is_empty()
+    }
+
+    /// Returns the fields of the project of which more than the kind is known.
+    pub fn fields(&self) -> impl Iterator<Item = ListedField<'_>> {
+        self.listed.iter().filter_map(|(column, kind)| {
+            let known = self.project.fields.get(column)?;
+            Some(ListedField { column, kind: *kind, known })
+        })
+    }
+
+    /// Returns the field with a column, if more than its kind is known.
+    pub fn field(&self, column: &str) -> Option<ListedField<'_>> {
+        let (column, kind) = self.listed.get_key_value(column)?;
+        Some(ListedField { column, kind: *kind, known: self.project.fields.get(column)? })
+    }
+
+    /// Returns the options of a field; none if they are not known.
+    pub fn options(&self, column: &str) -> &[Item] {
+        self.project.fields.get(column).map(|field| field.options.as_slice()).unwrap_or_default()
     }
 
     /// Returns what is known once a connection was verified again: what it listed before and lists no more is lost. An
@@ -44,7 +90,7 @@ impl FieldKinds {
         let is_gone = |column: &&String| !listed.listed.contains_key(*column);
         let lost = self.listed.keys().chain(&self.lost).filter(is_gone).take(MOST_LOST).cloned().collect();
         let given_up = self.given_up.iter().filter(is_gone).cloned().collect();
-        Self { lost, given_up, ..listed }
+        Self { listed: listed.listed, lost, given_up, project: self.project.renewed(listed.project) }
     }
 
     /// Returns what is known once a person has entered the connection again: what is gone is not expected back.
@@ -80,16 +126,19 @@ impl FieldKinds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::render::catalogue::Field;
+    use crate::batch::render::project::LONGEST_COLUMN;
 
     fn listed(columns: &[&str]) -> FieldKinds {
         let field = |column: &&str| Field {
+            id: None,
             column: (*column).into(),
             label: "l".into(),
             options: vec![],
             required: false,
             kind: FieldKind::Plain,
         };
-        FieldKinds::of(&columns.iter().map(field).collect::<Vec<_>>())
+        FieldKinds::of(&Catalogue { fields: Some(columns.iter().map(field).collect()), ..Catalogue::default() })
     }
 
     #[test]
@@ -119,11 +168,12 @@ mod tests {
         assert!(!listed(&[&long]).knows(&long));
         let all = listed(&many);
         let lost = all.renewed(listed(&["custom_x"]));
-        assert_eq!((all.listed.len(), lost.lost.len()), (MOST_FIELDS, MOST_LOST));
+        assert_eq!((all.listed.len(), lost.lost.len()), (MOST_KEPT, MOST_LOST));
         let later = r#"{"listed": {"custom_a": "matrix", "custom_b": "rich_text"}, "more": 1}"#;
         let later: FieldKinds = serde_json::from_str(later).unwrap();
         let kinds = ["custom_a", "custom_b"].map(|column| later.kind(column, &Mapping::default()));
         assert_eq!(kinds, [FieldKind::Unknown, FieldKind::RichText]);
+        assert!(!later.is_detailed(), "an earlier version keeps no labels");
         let text = serde_json::to_string(&lost).unwrap();
         assert_eq!(serde_json::from_str::<FieldKinds>(&text).unwrap(), lost);
     }
@@ -139,8 +189,5 @@ mod tests {
         ] {
             assert_eq!(FieldKinds::default().kind(column, &mapping), kind, "{column}");
         }
-        assert_eq!([2, 10, 1, 8].map(FieldKind::of_number), {
-            [FieldKind::RichText, FieldKind::Steps, FieldKind::Plain, FieldKind::Plain]
-        });
     }
 }

@@ -49,7 +49,8 @@ fn tags(case: &Case) -> Vec<LeftOut> {
 /// Returns the parts of a case, other than tags, that are not sent.
 pub(super) fn parts(case: &Case, mapping: &Mapping, sent: &RenderedCase) -> Vec<LeftOut> {
     let no_column = "the mapping names no column for it";
-    let nowhere = mapping.gherkin.is_none() && mapping.description.is_none();
+    let is_placed = sent.provenance.origin("template_id") == Some(Origin::all(Supplier::Defaults));
+    let nowhere = mapping.gherkin.is_none() && mapping.description.is_none() && !is_placed;
     let option = mapping.priority.as_ref().map(|p| case.priority.is_some_and(|name| p.values.contains_key(&name)));
     let parts = [
         ("description", case.description.is_some() && mapping.description.is_none(), no_column),
@@ -67,21 +68,39 @@ pub(super) fn parts(case: &Case, mapping: &Mapping, sent: &RenderedCase) -> Vec<
     ];
     let parts = parts.into_iter().filter(|(_, is_left_out, _)| *is_left_out);
     let parts = parts.map(|(what, _, why)| LeftOut { what: what.into(), value: None, why });
-    let why = "the mapping sets this column and takes precedence";
-    let overridden = overridden(case, sent).into_iter();
-    parts.chain(overridden.map(|column| LeftOut { what: format!("fields.{column}"), value: None, why })).collect()
+    let fields = own_fields(case, sent).into_iter();
+    parts.chain(fields.map(|(key, why)| LeftOut { what: format!("fields.{key}"), value: None, why })).collect()
 }
 
-/// Returns the fields of a case that somebody else sets to another value.
-fn overridden<'a>(case: &'a Case, sent: &RenderedCase) -> Vec<&'a String> {
-    let is_own = |column: &str| sent.provenance.origin(column) == Some(Origin::all(Supplier::Case));
-    let others: Vec<_> = case.fields.iter().filter(|(column, _)| !is_own(column)).collect();
-    if others.is_empty() {
-        return Vec::new();
+/// Returns the fields of a case that are not sent, or that somebody else sets to another value.
+fn own_fields<'a>(case: &'a Case, sent: &RenderedCase) -> Vec<(&'a str, &'static str)> {
+    let provenance = &sent.provenance;
+    let is_own = |column: &str| provenance.origin(column) == Some(Origin::all(Supplier::Case));
+    let names: Vec<_> = case.fields.iter().map(|(key, value)| (key, value, provenance.column_of(key))).collect();
+    // Of several keys for one field, the column counts, or else the first label.
+    let first_of = |column: &str| names.iter().find(|(key, _, of)| *of == Some(column) && *key == column);
+    let is_first = |key: &str, column: &str| {
+        let first = first_of(column).or_else(|| names.iter().find(|(_, _, of)| *of == Some(column)));
+        first.is_some_and(|(first, ..)| *first == key)
+    };
+    let mut entry: Option<Map<String, Value>> = None;
+    let mut left_out = Vec::new();
+    for (key, value, column) in &names {
+        let why = match column {
+            None => "no field of the project is known by this label",
+            Some(column) if !is_first(key, column) => "the case names the same field by another key",
+            Some(column) if is_own(column) => continue,
+            Some(column) => {
+                let entry = entry.get_or_insert_with(|| serde_json::from_str(&sent.entry).unwrap_or_default());
+                if entry.get(*column) == Some(*value) {
+                    continue;
+                }
+                "the mapping sets this column and takes precedence"
+            }
+        };
+        left_out.push((key.as_str(), why));
     }
-    let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
-    let is_other = |(column, value): &(&String, &Value)| entry.get(*column) != Some(*value);
-    others.into_iter().filter(is_other).map(|(column, _)| column).collect()
+    left_out
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Reads a mapping as people write it, with ids and columns or with Testmo's names, and resolves the names.
 
+mod lenient;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::lenient::strict;
 use self::wrong::described;
 use crate::batch::message::{Priority, TextFormat};
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
@@ -114,11 +116,13 @@ impl From<Mapping> for MappingSpec {
 }
 
 impl MappingSpec {
-    /// Reads a mapping from JSON.
+    /// Reads a mapping from JSON, in which comments from `//` to the end of the line and a comma after the last
+    /// entry are allowed.
     ///
     /// # Errors
     /// One sentence that names the place and the remedy.
     pub fn from_json(text: &str) -> Result<Self, String> {
+        let text = &*strict(text);
         // The parser would take a list for the values of all keys in their order.
         if text.trim_start().starts_with('[') {
             return Err("a mapping has to be an object, not a list".into());

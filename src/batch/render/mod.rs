@@ -1,18 +1,24 @@
 //! Renders each case of a batch as one entry of a create request, without the folder.
 
 pub mod catalogue;
+pub mod check;
 pub mod compare;
+pub mod draft;
 pub mod kinds;
 pub mod left_out;
 pub mod mapping;
 pub mod mapping_spec;
+mod named;
+pub mod nearest;
 mod origin_note;
 mod own_fields;
 pub(in crate::batch) mod pack;
 pub mod preview;
+pub mod project;
 pub mod provenance;
 pub mod resolve;
 mod text;
+mod typed;
 pub mod written;
 
 use std::borrow::Cow;
@@ -25,8 +31,8 @@ use crate::batch::message::fingerprint;
 use crate::batch::message::{Batch, Case, Script, Step, TextFormat};
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::named::{Automatic, Labels, column, labels, rendered};
 use crate::batch::render::origin_note::origin_note;
-use crate::batch::render::own_fields::rendered;
 use crate::batch::render::provenance::{Origin, Origins, Provenance, Supplier, chooser};
 use crate::batch::render::text::html;
 use crate::batch::write_json;
@@ -54,11 +60,16 @@ pub fn render(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Rende
     let batch_tag = mapping.batch_tag.then(|| fingerprint::batch_tag(&batch.key));
     let note = origin_note(&batch.source).filter(|_| mapping.origin_note);
     let default = Mapping::default();
+    let labels = labels(batch, kinds);
+    let (labels, automatic) = (&labels, Automatic::of(mapping, kinds));
     let mut json = Vec::with_capacity(USUAL_BYTES);
     let (mut texts, mut origins) = (Vec::with_capacity(batch.cases.len()), Vec::<Arc<Origins>>::new());
     for case in &batch.cases {
-        let parts =
-            Shared { note: note.as_deref(), mapping, kinds, default: &default, batch_tag: batch_tag.as_deref() };
+        let (mapping, default) = match &automatic {
+            Some(automatic) if automatic.takes(case, labels) => (&automatic.mapping, &automatic.default),
+            Some(_) | None => (mapping, &default),
+        };
+        let parts = Shared { note: note.as_deref(), mapping, kinds, labels, default, batch_tag: batch_tag.as_deref() };
         let entry = entry(case, &parts);
         json.clear();
         write_json(&mut json, &entry);
@@ -86,6 +97,11 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Returns whether a field is set.
+    fn has(&self, column: &str) -> bool {
+        self.fields.iter().any(|(known, _)| *known == column)
+    }
+
     /// Replaces the field of the same name, or appends the field.
     fn put(&mut self, column: &'a str, field: Field<'a>, origin: Origin) {
         self.origins.put(column, origin);
@@ -139,26 +155,37 @@ struct Shared<'a> {
     note: Option<&'a str>,
     mapping: &'a Mapping,
     kinds: &'a FieldKinds,
+    labels: &'a Labels<'a>,
     default: &'a Mapping,
     batch_tag: Option<&'a str>,
 }
 
 fn entry<'a>(case: &'a Case, shared: &Shared<'a>) -> Entry<'a> {
-    let Shared { note, mapping, kinds, default, batch_tag } = *shared;
+    let Shared { note, mapping, kinds, labels, default, batch_tag } = *shared;
     let gherkin = matches!(case.script, Script::Gherkin(_));
     let template = mapping.gherkin_template_id.filter(|_| gherkin).or(mapping.template_id);
     let mut entry = Entry { fields: Vec::new(), origins: Origins::for_template(template) };
     let (of_case, of_mapping) = (Origin::all(Supplier::Case), Origin::all(Supplier::Mapping));
     let format = format_of(case, mapping);
     entry.put("name", Field::Text(text::name(&case.name)), of_case);
-    for (column, value) in &case.fields {
-        entry.put(column, Field::Given(rendered(value, kinds.kind(column, mapping), format)), of_case);
+    for (key, value) in &case.fields {
+        let column = column(key, labels);
+        let is_label = column != Some(key);
+        if is_label {
+            entry.origins.names(key, column);
+        }
+        // A label gives way to the column, and to another label, of the same field.
+        let is_free = |column: &&str| !is_label || (!case.fields.contains_key(*column) && !entry.has(column));
+        if let Some(column) = column.filter(is_free) {
+            entry.put(column, Field::Given(rendered(value, column, mapping, kinds, format)), of_case);
+        }
     }
     for (column, value) in &mapping.fixed {
         entry.put(column, Field::Given(Cow::Borrowed(value)), of_mapping);
     }
     if let Some(id) = template {
-        entry.put("template_id", Field::Number(id), of_mapping);
+        let by = if default.gherkin_template_id == Some(id) { Supplier::Defaults } else { Supplier::Mapping };
+        entry.put("template_id", Field::Number(id), Origin::all(by));
     }
     if let Some(id) = mapping.state_id {
         entry.put("state_id", Field::Number(id), of_mapping);

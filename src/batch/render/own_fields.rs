@@ -18,7 +18,13 @@ pub(super) fn rendered(value: &Value, kind: FieldKind, format: TextFormat) -> Co
     let rendered = match kind {
         FieldKind::RichText => changed(value, &rich),
         FieldKind::Steps => steps(value, &rich),
-        FieldKind::Plain => None,
+        FieldKind::Dropdown
+        | FieldKind::MultiSelect
+        | FieldKind::Checkbox
+        | FieldKind::Date
+        | FieldKind::Number
+        | FieldKind::Link
+        | FieldKind::Plain => None,
         FieldKind::Unknown if has_steps(value) => steps(value, &rich),
         FieldKind::Unknown => changed(value, &without_markup),
     };

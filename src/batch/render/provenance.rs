@@ -51,11 +51,19 @@ pub struct Provenance {
 pub(super) struct Origins {
     template: Option<u64>,
     fields: Vec<(String, Origin)>,
+    /// The labels by which the case names fields, each with its column if that is known.
+    labels: Vec<(String, Option<String>)>,
 }
 
 impl Origins {
     pub(super) fn for_template(template: Option<u64>) -> Self {
-        Self { template, fields: vec![("folder_id".into(), Origin::all(Supplier::Connection))] }
+        let fields = vec![("folder_id".into(), Origin::all(Supplier::Connection))];
+        Self { template, fields, labels: Vec::new() }
+    }
+
+    /// Records what a label stands for by which the case names a field.
+    pub(super) fn names(&mut self, label: &str, column: Option<&str>) {
+        self.labels.push((label.to_owned(), column.map(str::to_owned)));
     }
 
     /// Records the supplier of a field that is sent; the last one counts.
@@ -91,6 +99,15 @@ impl Provenance {
     /// Returns who supplied a field, or who keeps it from being sent.
     pub fn origin(&self, field: &str) -> Option<Origin> {
         self.of_case.fields.iter().find(|(known, _)| known == field).map(|(_, origin)| *origin)
+    }
+
+    /// Returns the column that a key of the case's fields stands for: itself, unless it is a label; `None` if no field is
+    /// known by the label.
+    pub fn column_of<'a>(&'a self, key: &'a str) -> Option<&'a str> {
+        match self.of_case.labels.iter().find(|(label, _)| label == key) {
+            Some((_, column)) => column.as_deref(),
+            None => Some(key),
+        }
     }
 
     /// Returns whether any case of the batch supplies a field.

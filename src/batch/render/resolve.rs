@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::batch::message::decode::is_custom_column;
-use crate::batch::render::catalogue::{Catalogue, Field, Item};
+use crate::batch::render::catalogue::{Catalogue, Item};
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
 use crate::batch::render::mapping_spec::{MappingSpec, Named, WrittenPriority};
+use crate::batch::render::nearest::did_you_mean;
+use crate::batch::render::typed::typed;
 
 /// The parts of a [`Catalogue`] that a mapping needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,15 +156,20 @@ impl<'a> Lookup<'a> {
         fixed
     }
 
-    /// Resolves a fixed value, with names of options turned into ids; in a field without options a text stays a text.
+    /// Resolves a fixed value as the field takes it, with names of options turned into ids; in a field without options a
+    /// text stays a text.
     fn value(&mut self, key: &str, column: &str, value: &Value) -> Value {
-        let has_options = |field: &&Field| field.column == column && !field.options.is_empty();
-        if !self.there.fields.iter().flatten().any(|field| has_options(&field)) {
+        let Some(field) = self.there.fields.iter().flatten().find(|field| field.column == column) else {
             return value.clone();
-        }
+        };
+        let named = if field.options.is_empty() { value.clone() } else { self.named(key, column, value) };
+        typed(&named, field.kind, &field.options).into_owned()
+    }
+
+    fn named(&mut self, key: &str, column: &str, value: &Value) -> Value {
         match value {
             Value::String(name) => self.option(key, column, name).map_or(Value::Null, Value::from),
-            Value::Array(values) => values.iter().map(|value| self.value(key, column, value)).collect(),
+            Value::Array(values) => values.iter().map(|value| self.named(key, column, value)).collect(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.clone(),
         }
     }
@@ -181,7 +188,11 @@ impl<'a> Lookup<'a> {
         let names: Vec<String> = there.iter().map(|one| format!("\"{}\"", name_of(one).trim())).collect();
         let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
         self.faults.push(if found.is_empty() {
-            format!("`{key}`: \"{exact}\" does not exist; available: {names}")
+            let meant = did_you_mean(exact, there.iter().map(|one| name_of(one).trim()));
+            format!(
+                "`{key}`: \"{exact}\" does not exist{meant}{} available: {names}",
+                if meant.is_empty() { ";" } else { "" }
+            )
         } else {
             format!("`{key}`: several entries are named \"{exact}\"; write the id or the column instead")
         });
@@ -201,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::batch::message::Priority;
-    use crate::batch::render::catalogue::{FieldKind, unfilled};
+    use crate::batch::render::catalogue::{Field, FieldKind, unfilled};
 
     fn items(names: &[&str]) -> Vec<Item> {
         names.iter().zip(1..).map(|(name, id)| Item { id, name: (*name).into() }).collect()
@@ -209,6 +220,7 @@ mod tests {
 
     fn field(column: &str, label: &str, options: &[&str]) -> Field {
         Field {
+            id: None,
             column: column.into(),
             label: label.into(),
             options: items(options),
@@ -220,6 +232,7 @@ mod tests {
     fn catalogue() -> Catalogue {
         Catalogue {
             templates: Some(items(&["Case (text)", "Case (steps)", "Case (BDD)"])),
+            template_fields: BTreeMap::new(),
             states: Some(items(&["Draft", "Active"])),
             fields: Some(vec![
                 field("custom_priority", "Priority", &["High", "Normal", "Low"]),
@@ -264,9 +277,33 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_value_becomes_what_its_field_takes() {
+        let mut there = catalogue();
+        let of = |column: &str, kind| {
+            let options = if kind == FieldKind::MultiSelect { items(&["Payments", "Login"]) } else { vec![] };
+            Field { kind, options, ..field(column, column, &[]) }
+        };
+        there.fields.as_mut().unwrap().extend([
+            of("custom_team", FieldKind::MultiSelect),
+            of("custom_automated", FieldKind::Checkbox),
+            of("custom_day", FieldKind::Date),
+            of("custom_risk", FieldKind::Number),
+        ]);
+        let fixed = json!({"custom_team": "login", "custom_automated": "yes", "custom_day": "1.12.2026",
+                           "custom_risk": "3"});
+        let mapping = written(json!({ "fixed": fixed })).resolve(&there).unwrap();
+        let expected = json!({"custom_team": [2], "custom_automated": true, "custom_day": "2026-12-01",
+                              "custom_risk": 3});
+        assert_eq!(Value::Object(mapping.fixed), expected);
+    }
+
+    #[test]
     fn a_name_that_is_not_there_is_told_with_those_that_are() {
         for (value, parts) in [
-            (json!({"state": "Drafft"}), &["`state`", "\"Drafft\"", "\"Draft\", \"Active\""][..]),
+            (
+                json!({"state": "Drafft"}),
+                &["`state`", "\"Drafft\"", "did you mean \"Draft\"? available", "\"Draft\", \"Active\""][..],
+            ),
             (json!({"template": "x"}), &["`template`", "\"Case (text)\""]),
             (json!({"steps": "Steps"}), &["`steps`", "\"Test Data\""]),
             (json!({"steps": "Twin"}), &["`steps`", "several"]),

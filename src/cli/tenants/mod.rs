@@ -3,6 +3,7 @@
 mod api_key;
 mod assumptions;
 mod list;
+mod mapping;
 mod preview;
 mod probe;
 mod remove;
@@ -33,6 +34,9 @@ pub(super) enum Command {
     Show(show::Arguments),
     /// Show how a batch would look in the tenant's Testmo
     Preview(preview::Arguments),
+    /// Draft how a tenant's cases become Testmo's fields
+    #[command(subcommand)]
+    Mapping(mapping::Command),
     /// Remove a tenant's connection
     Remove(remove::Arguments),
 }
@@ -45,6 +49,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
         Command::List(arguments) => list::execute(arguments, files, out).await,
         Command::Show(arguments) => show::execute(arguments, files, out).await,
         Command::Preview(arguments) => preview::execute(arguments, files, out).await,
+        Command::Mapping(command) => mapping::execute(command, files, out).await,
         Command::Remove(arguments) => remove::execute(arguments, files, out).await,
     }
 }

@@ -10,9 +10,10 @@ use testmo_courier::app::messages::preview::{CasePreview, Preview, PreviewInput,
 use testmo_courier::app::view::PreviewView;
 
 use super::super::failure::Failure;
+use super::super::lint::print_finding;
 use super::super::message_file::read;
 use super::super::open::{configuration, context, store};
-use super::super::output::{Output, visible};
+use super::super::output::{Colour, Output, visible};
 use super::super::table::{counted, facts};
 
 const EXAMPLES: &str = "\
@@ -69,6 +70,10 @@ fn print(preview: &Preview, out: &mut Output) -> Result<(), Failure> {
     ];
     head.extend(preview.notes.iter().map(|note| ("note", note.clone())));
     out.text(&facts(&head))?;
+    if !preview.findings.is_empty() {
+        out.line(format_args!("\n{}", out.paint(Colour::Amber, "This Testmo will probably refuse:")))?;
+        preview.findings.iter().try_for_each(|finding| print_finding(finding, out))?;
+    }
     for (position, case) in &preview.cases {
         out.line("")?;
         let (of, key, bytes) = (preview.batch.cases.len(), visible(&case.sent.key), case.sent.entry.len());

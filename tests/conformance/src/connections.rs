@@ -1,7 +1,7 @@
 //! Checks concurrent changes of a connection, and how connections are counted.
 
 use testmo_courier::batch::Reason;
-use testmo_courier::batch::render::catalogue::{Field, FieldKind};
+use testmo_courier::batch::render::catalogue::{Catalogue, Field, FieldKind, Item};
 use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, WriteOutcome};
 use testmo_courier::store::ledger::Commit;
@@ -105,7 +105,10 @@ async fn the_notes_of_a_worker_do_not_prevent_a_change(f: &dyn Subject) {
 async fn the_fields_of_a_project_are_kept_with_the_connection_that_they_were_read_for(f: &dyn Subject) {
     let fields = |column: &str| {
         let (label, kind) = (column.into(), FieldKind::RichText);
-        FieldKinds::of(&[Field { column: column.into(), label, options: vec![], required: false, kind }])
+        let options = vec![Item { id: 7, name: "High".into() }];
+        let field = Field { id: Some(1), column: column.into(), label, options, required: true, kind };
+        let templates = Some(vec![Item { id: 4, name: "Case (BDD)".into() }]);
+        FieldKinds::of(&Catalogue { fields: Some(vec![field]), templates, ..Catalogue::default() }).read_at(1)
     };
     f.connect(&ConnectionRow { fields: fields("custom_a"), ..connection("v1", true) }).await;
     let row = async || f.store().connection(&tenant()).await.unwrap().unwrap();

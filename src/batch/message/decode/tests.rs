@@ -68,8 +68,10 @@ fn each_fault_is_named_by_its_pointer() {
         ("/cases", json!([{"name": "a", "tags": "x"}]), "/cases/0/tags"),
         ("/cases", json!([{"name": "a", "steps": [{}]}]), "/cases/0/steps/0/action"),
         ("/cases", json!([{"name": "a", "steps": [{"action": "b"}], "gherkin": "Feature: x"}]), "/cases/0/gherkin"),
-        ("/cases", json!([{"name": "a", "fields": {"folder_id": 1}}]), "/cases/0/fields/folder_id"),
-        ("/cases", json!([{"name": "a", "fields": {"a/b~": 1}}]), "/cases/0/fields/a~1b~0"),
+        ("/cases", json!([{"name": "a", "fields": {" risk": 1}}]), "/cases/0/fields/ risk"),
+        ("/cases", json!([{"name": "a", "fields": {"r\nk": 1}}]), "/cases/0/fields/r\u{fffd}k"),
+        ("/cases", json!([{"name": "a", "fields": {"": 1}}]), "/cases/0/fields/"),
+        ("/cases", json!([{"name": "a", "fields": {" a/b~": 1}}]), "/cases/0/fields/ a~1b~0"),
         (
             "/cases",
             json!([{"name": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]),
