@@ -46,6 +46,7 @@ mod stopping;
 mod store_files;
 mod support;
 mod twice;
+mod typed_fields;
 mod unbound;
 mod unclear;
 mod unreadable;

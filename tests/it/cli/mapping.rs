@@ -16,7 +16,7 @@ async fn a_mapping_can_say_the_names_that_testmo_shows() {
     std::fs::write(folder.path().join("wrong.json"), r#"{"state": "Drafft", "steps": "Stepps"}"#).unwrap();
     let told = [
         "amber",
-        "\"Drafft\" does not exist; available: \"Draft\", \"Review\"",
+        "\"Drafft\" does not exist; did you mean \"Draft\"? available: \"Draft\", \"Review\"",
         "`steps`",
         "\"Steps\"",
         "Saved, but not in force",
@@ -84,4 +84,29 @@ async fn what_the_project_does_not_have_is_reported_before_anything_is_sent() {
     };
     server.account("acme").change_settings(nothing);
     folder.courier(&["tenants", "verify", "acme"]).is(0, &["green  acme  connected as"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_is_drafted_from_what_the_project_has_and_entered_as_it_is() {
+    let (folder, _server) = with_testmo().await;
+    folder.courier(&["tenants", "mapping", "draft", "acme"]).is(1, &["there is no connection of tenant acme"]);
+    folder.set(KEY, &[]).is(0, &["green"]);
+    let draft = folder.courier(&["tenants", "mapping", "draft", "acme"]);
+    draft.is(
+        0,
+        &["// A mapping for tenant acme", "\"steps\": \"custom_steps\",", "// \"gherkin_template\": \"Case (BDD)\","],
+    );
+    std::fs::write(folder.path().join("mapping.json"), &draft.out).unwrap();
+    folder.courier(&["tenants", "set", "acme", "--mapping", "mapping.json"]).is(0, &["green"]);
+    let resolved = &folder.shown()["resolved_mapping"];
+    assert_eq!(resolved["priority"]["values"], serde_json::json!({"critical": 1, "high": 1, "normal": 2, "low": 3}));
+    assert_eq!(resolved["description"], "custom_description");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_is_drafted_only_from_lists_that_were_read() {
+    let (folder, server) = with_testmo().await;
+    server.account("acme").change_settings(|settings| settings.fields_route = false);
+    folder.set(KEY, &[]).is(0, &["green"]);
+    folder.courier(&["tenants", "mapping", "draft", "acme"]).is(1, &["is not known", "tenants verify acme"]);
 }

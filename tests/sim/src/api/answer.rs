@@ -1,5 +1,6 @@
 //! Checks a request in Testmo's order, and passes it to its route.
 
+use super::lookups::{list_configs, list_statuses};
 use super::refusal::{broken_json, forbidden, no_such_project, no_such_route, too_large, unauthenticated};
 use super::route::Route;
 use crate::model::{Account, DateHeader, User};
@@ -55,6 +56,9 @@ impl Account {
             (Route::States(_), _) => self.list_states(request),
             (Route::Tags(project), _) => self.list_tags(project, request),
             (Route::Users(project), _) => self.list_users(project, request),
+            (Route::Statuses(_), _) => list_statuses(request),
+            (Route::Configs(_), _) => list_configs(request),
+            (Route::Repos(project), _) => self.list_repos(project, request),
             (Route::IssueConnections, _) => self.list_connections(request),
         }
     }
@@ -71,6 +75,9 @@ impl Account {
             | Route::Folders(_)
             | Route::Cases(_)
             | Route::Users(_)
+            | Route::Statuses(_)
+            | Route::Configs(_)
+            | Route::Repos(_)
             | Route::IssueConnections => true,
         }
     }

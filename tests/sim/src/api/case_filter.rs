@@ -145,8 +145,8 @@ fn moment(request: &Request, name: &str) -> Result<Option<Time>, Response> {
 fn flag(request: &Request, name: &str) -> Result<Option<bool>, Response> {
     match request.parameter(name) {
         None => Ok(None),
-        Some("0") => Ok(Some(false)),
-        Some("1") => Ok(Some(true)),
+        Some("0" | "false") => Ok(Some(false)),
+        Some("1" | "true") => Ok(Some(true)),
         Some(_) => Err(refused(name, &format!("The {name} field must be true or false."))),
     }
 }

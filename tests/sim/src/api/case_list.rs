@@ -25,6 +25,7 @@ impl Account {
             return Err(refused("sort", "The selected sort is invalid."));
         }
         let (column, order) = match self.settings.case_order {
+            CaseOrder::AsAsked if self.settings.ignores_case_sort => ("created_at", Order::Descending),
             CaseOrder::AsAsked => {
                 let column = sort_column(request, "repository_cases", &COLUMNS, "created_at")?;
                 (column, Order::of(request, Order::Descending)?)

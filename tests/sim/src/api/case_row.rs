@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::expands::is_wished;
-use crate::model::{Account, Case, DropdownForm, FieldKind};
+use crate::model::{Account, Case, DropdownForm, Field, FieldKind};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -133,17 +133,21 @@ impl CaseRow<'_> {
         Ok(())
     }
 
-    /// Returns a dropdown's value as an object, for accounts that show dropdowns in this form.
+    /// Returns a dropdown's value as an object, for accounts that show dropdowns in this form. The options of a multi-select
+    /// field are always shown so (claimed by clients).
     fn as_option(&self, column: &str, value: &Value) -> Option<Value> {
-        match self.account.settings.dropdown_form {
-            DropdownForm::Id => None,
-            DropdownForm::Object => {
-                let field = self.account.field(column).filter(|f| f.kind == FieldKind::Dropdown)?;
-                let choice = field.options.iter().find(|choice| value.as_i64() == Some(choice.id))?;
-                Some(json!({ "id": choice.id, "name": choice.value }))
-            }
+        let field = self.account.field(column)?;
+        match (field.kind, self.account.settings.dropdown_form) {
+            (FieldKind::MultiSelect, _) => Some(value.as_array()?.iter().map(|id| shown(field, id)).collect()),
+            (FieldKind::Dropdown, DropdownForm::Object) => Some(shown(field, value)).filter(|_| !value.is_null()),
+            (_, DropdownForm::Id | DropdownForm::Object) => None,
         }
     }
+}
+
+fn shown(field: &Field, id: &Value) -> Value {
+    let choice = field.options.iter().find(|choice| id.as_i64() == Some(choice.id));
+    choice.map_or_else(|| id.clone(), |choice| json!({ "id": choice.id, "name": choice.value }))
 }
 
 const NOTHING: [u8; 0] = [];

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::case_checks::Checker;
 use super::checks::{array, integer, required, string};
 use crate::model::{Field, FieldKind, Template, UnknownFields};
+use crate::time::Time;
 
 impl Checker<'_> {
     /// Returns the stored form of one custom field, if all these templates have it. Null empties the field.
@@ -37,6 +38,27 @@ impl Checker<'_> {
             }
             FieldKind::PlainText => string(key, value, &mut self.refusal).map(|text| json!(text)),
             FieldKind::Dropdown => self.option(key, field, value),
+            FieldKind::MultiSelect => self.options(key, field, value),
+            FieldKind::Checkbox => {
+                if !value.is_boolean() {
+                    self.refusal.add(key, format!("The {key} field must be true or false."));
+                }
+                Some(value.clone())
+            }
+            FieldKind::Date => {
+                let is_date = string(key, value, &mut self.refusal).map(is_date)?;
+                if !is_date {
+                    self.refusal.add(key, format!("The {key} is not a valid date."));
+                }
+                Some(value.clone())
+            }
+            FieldKind::Link => {
+                let is_link = string(key, value, &mut self.refusal).map(is_link)?;
+                if !is_link {
+                    self.refusal.add(key, format!("The {key} must be a valid URL."));
+                }
+                Some(value.clone())
+            }
             FieldKind::Steps => self.steps(key, value),
             FieldKind::Number => {
                 if !value.is_number() {
@@ -53,6 +75,13 @@ impl Checker<'_> {
             self.refusal.add(key, format!("The selected {key} is invalid."));
         }
         Some(json!(id))
+    }
+
+    /// Reads a list of ids of options.
+    fn options(&mut self, key: &str, field: &Field, value: &Value) -> Option<Value> {
+        let values = array(key, value, &mut self.refusal)?;
+        let ids = values.iter().enumerate();
+        Some(ids.filter_map(|(index, value)| self.option(&format!("{key}.{index}"), field, value)).collect())
     }
 
     /// Reads steps in order of the requested `display_order`, which then counts from 1; unused texts are null.
@@ -105,6 +134,16 @@ impl Checker<'_> {
             UnknownFields::Ignore => {}
         }
     }
+}
+
+/// Returns whether a text is a day in the form `2026-11-30`.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && Time::parse(&format!("{text}T00:00:00Z")).is_some()
+}
+
+fn is_link(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
 }
 
 fn is_empty(value: Option<&Value>) -> bool {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::expands::{Expands, is_wished};
 use super::page::{Order, Paging, sort_column};
 use super::refusal::refused;
-use crate::model::{Account, Folder};
+use crate::model::{Account, Folder, FolderSort};
 use crate::request::Request;
 use crate::response::Response;
 use crate::time::Time;
@@ -16,9 +16,11 @@ impl Account {
     /// Returns one page of the flat list; clients rebuild the tree through `parent_id`.
     pub(crate) fn list_folders(&self, project_id: u64, request: &Request, now: Time) -> Result<Response, Response> {
         let paging = Paging::of(request)?;
-        let columns = ["display_order", "name", "id", "depth"];
-        let column = sort_column(request, "repository_folders", &columns, "display_order")?;
-        let order = Order::of(request, Order::Ascending)?;
+        let (column, order) = match self.settings.folder_sort {
+            FolderSort::AsAsked => sorted(request, &["display_order", "name", "id", "depth"])?,
+            FolderSort::DocumentedOnly => sorted(request, &["display_order", "name"])?,
+            FolderSort::Ignored => ("display_order", Order::Ascending),
+        };
         let parents = wished_parents(request)?;
         let name = request.parameter("name").map(str::to_lowercase);
         let fits = |folder: &&Folder| {
@@ -65,6 +67,11 @@ impl Account {
         }
         expands
     }
+}
+
+fn sorted<'a>(request: &'a Request, columns: &[&str]) -> Result<(&'a str, Order), Response> {
+    let column = sort_column(request, "repository_folders", columns, "display_order")?;
+    Ok((column, Order::of(request, Order::Ascending)?))
 }
 
 fn wished_parents(request: &Request) -> Result<Option<Vec<u64>>, Response> {

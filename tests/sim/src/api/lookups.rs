@@ -1,4 +1,5 @@
-//! Answers the routes of templates, fields, states, tags, users and issue connections.
+//! Answers the routes of templates, fields, states, statuses, tags, users, configurations, repositories and issue
+//! connections.
 //!
 //! `/templates` is recorded; the item forms of the other routes are claims of clients.
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::expands::Expands;
 use super::page::Paging;
-use crate::model::{Account, Choice, Field, Template};
+use crate::model::{Account, Choice, Field, FieldKind, FieldTypes, Template};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -22,6 +23,10 @@ impl Account {
         let paging = Paging::of(request)?;
         let fields = self.fields.iter().filter(|_| is_of_cases(request)).map(|field| {
             let mut item = field_item(field);
+            item["type"] = self.shown_type(field);
+            if self.settings.shows_required {
+                item["is_required"] = json!(self.settings.required_fields.contains(&field.column_name));
+            }
             if !self.settings.field_columns {
                 item["column_name"] = Value::Null;
             }
@@ -85,9 +90,24 @@ impl Account {
         Ok(paging.wrap_all(connections.collect(), Expands::default()))
     }
 
+    /// Answers `GET /projects/{id}/repos`: each project has one, with the project's own id (as observed).
+    pub(crate) fn list_repos(&self, project: u64, request: &Request) -> Result<Response, Response> {
+        let paging = Paging::of(request)?;
+        let projects = self.projects.get(&project).into_iter();
+        let repos = projects.map(|own| json!({ "id": own.id, "project_id": own.id, "name": own.name }));
+        Ok(paging.wrap_all(repos.collect(), Expands::default()))
+    }
+
+    fn shown_type(&self, field: &Field) -> Value {
+        match self.settings.field_types {
+            FieldTypes::Numbers => json!(field.kind.number()),
+            FieldTypes::Words => json!(field.kind.word()),
+        }
+    }
+
     fn template_item(&self, template: &Template) -> Value {
         let fields = template.columns.iter().filter_map(|column| self.field(column));
-        let fields: Vec<Value> = fields.map(template_field).collect();
+        let fields: Vec<Value> = fields.map(|field| template_field(field, &self.shown_type(field))).collect();
         json!({
             "id": template.id,
             "name": template.name,
@@ -103,8 +123,21 @@ fn is_of_cases(request: &Request) -> bool {
     request.parameter("entity").is_none_or(|entity| entity == ENTITY)
 }
 
-fn template_field(field: &Field) -> Value {
-    let mut item = json!({ "id": field.id, "name": field.name, "type": field.kind.number() });
+/// Answers `GET /projects/{id}/statuses` with the statuses of results that every project has.
+pub(crate) fn list_statuses(request: &Request) -> Result<Response, Response> {
+    let paging = Paging::of(request)?;
+    let names = ["Untested", "Passed", "Failed", "Retest", "Blocked", "Skipped"];
+    let statuses = (1..).zip(names).map(|(id, name): (u64, &str)| json!({ "id": id, "name": name }));
+    Ok(paging.wrap_all(statuses.collect(), Expands::default()))
+}
+
+/// Answers `GET /projects/{id}/configs`: there are none here.
+pub(crate) fn list_configs(request: &Request) -> Result<Response, Response> {
+    Ok(Paging::of(request)?.wrap_all(Vec::<Value>::new(), Expands::default()))
+}
+
+fn template_field(field: &Field, shown_type: &Value) -> Value {
+    let mut item = json!({ "id": field.id, "name": field.name, "type": shown_type });
     if !field.options.is_empty() {
         item["options"] = options(&field.options);
     }
@@ -122,7 +155,7 @@ fn field_item(field: &Field) -> Value {
         "note": null,
         "is_active": true,
         "is_compact": false,
-        "is_multi": false,
+        "is_multi": field.kind == FieldKind::MultiSelect,
         "include_all": true,
         "display_order": field.id,
         "options": options(&field.options),

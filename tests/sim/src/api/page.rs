@@ -110,7 +110,7 @@ impl Order {
     }
 }
 
-/// Reads `sort`, which must be `table:column` with a known column.
+/// Reads `sort`, which must be `table:column` or just `column`, with a known column.
 pub(crate) fn sort_column<'a>(
     request: &'a Request,
     table: &str,
@@ -118,7 +118,7 @@ pub(crate) fn sort_column<'a>(
     default: &'static str,
 ) -> Result<&'a str, Response> {
     let Some(sort) = request.parameter("sort") else { return Ok(default) };
-    let column = sort.strip_prefix(table).and_then(|rest| rest.strip_prefix(':'));
-    let known = column.filter(|column| columns.contains(column));
+    let column = sort.strip_prefix(table).and_then(|rest| rest.strip_prefix(':')).unwrap_or(sort);
+    let known = Some(column).filter(|column| columns.contains(column));
     known.ok_or_else(|| refused("sort", "The selected sort is invalid."))
 }

@@ -26,6 +26,12 @@ pub enum Route {
     Tags(u64),
     /// `/projects/{id}/users`
     Users(u64),
+    /// `/projects/{id}/statuses`
+    Statuses(u64),
+    /// `/projects/{id}/configs`
+    Configs(u64),
+    /// `/projects/{id}/repos`
+    Repos(u64),
     /// `/issues/connections`
     IssueConnections,
 }
@@ -55,7 +61,10 @@ impl Route {
             | Self::Fields(id)
             | Self::States(id)
             | Self::Tags(id)
-            | Self::Users(id) => Some(id),
+            | Self::Users(id)
+            | Self::Statuses(id)
+            | Self::Configs(id)
+            | Self::Repos(id) => Some(id),
         }
     }
 
@@ -71,6 +80,9 @@ impl Route {
             | Self::States(_)
             | Self::Tags(_)
             | Self::Users(_)
+            | Self::Statuses(_)
+            | Self::Configs(_)
+            | Self::Repos(_)
             | Self::IssueConnections => &[Method::Get],
         }
     }
@@ -94,6 +106,9 @@ impl Route {
             Some("states") => Some(Self::States(id)),
             Some("tags") => Some(Self::Tags(id)),
             Some("users") => Some(Self::Users(id)),
+            Some("statuses") => Some(Self::Statuses(id)),
+            Some("configs") => Some(Self::Configs(id)),
+            Some("repos") => Some(Self::Repos(id)),
             Some(_) => None,
         }
     }
@@ -111,6 +126,9 @@ mod tests {
             ("/api/v1/projects/3", Some(Route::Project(3))),
             ("/api/v1/projects/3/cases", Some(Route::Cases(3))),
             ("/api/v1/projects/3/folders", Some(Route::Folders(3))),
+            ("/api/v1/projects/3/statuses", Some(Route::Statuses(3))),
+            ("/api/v1/projects/3/configs", Some(Route::Configs(3))),
+            ("/api/v1/projects/3/repos", Some(Route::Repos(3))),
             ("/api/v1/issues/connections", Some(Route::IssueConnections)),
             ("/api/v1/projects/3/cases/3712", None),
             ("/api/v1/projects/3/folders/4", None),

@@ -253,6 +253,9 @@ impl PathKind {
                 | Route::States(_)
                 | Route::Tags(_)
                 | Route::Users(_)
+                | Route::Statuses(_)
+                | Route::Configs(_)
+                | Route::Repos(_)
                 | Route::IssueConnections,
             ) => Self::Lookups,
         }

@@ -12,13 +12,21 @@ pub enum FieldKind {
     PlainText,
     /// One option of a list.
     Dropdown,
+    /// Some options of a list, as a list of their ids.
+    MultiSelect,
+    /// True or false.
+    Checkbox,
+    /// A day, as `2026-11-30`.
+    Date,
+    /// An address of the web.
+    Link,
     /// A list of steps with `text1` to `text4`.
     Steps,
     /// A number.
     Number,
 }
 
-/// One option of a dropdown.
+/// One option of a dropdown or of a multi-select field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
@@ -40,7 +48,7 @@ pub struct Field {
     pub name: String,
     /// The kind of its value.
     pub kind: FieldKind,
-    /// The options of a dropdown.
+    /// The options of a dropdown or of a multi-select field.
     #[serde(default)]
     pub options: Vec<Choice>,
 }
@@ -74,14 +82,33 @@ pub struct State {
 }
 
 impl FieldKind {
-    /// Returns the `type` number in `/templates`: 2, 8 and 10 are recorded, the others are invented.
+    /// Returns the `type` number in lists: 2, 8 and 10 are recorded, the others are invented.
     pub fn number(self) -> u64 {
         match self {
             Self::PlainText => 1,
             Self::RichText => 2,
             Self::Number => 4,
+            Self::Checkbox => 5,
+            Self::Date => 6,
+            Self::Link => 7,
             Self::Dropdown => 8,
             Self::Steps => 10,
+            Self::MultiSelect => 12,
+        }
+    }
+
+    /// Returns the word for the type; nowhere recorded.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PlainText => "string",
+            Self::RichText => "text",
+            Self::Number => "number",
+            Self::Checkbox => "checkbox",
+            Self::Date => "date",
+            Self::Link => "link",
+            Self::Dropdown => "dropdown",
+            Self::Steps => "steps",
+            Self::MultiSelect => "multiselect",
         }
     }
 }
@@ -108,19 +135,21 @@ pub fn default_fields(priorities: Vec<Choice>) -> Vec<Field> {
         field(4, "custom_expected", "Expected result", FieldKind::RichText, Vec::new()),
         field(5, "custom_steps", "Steps", FieldKind::Steps, Vec::new()),
         field(6, "custom_feature", "Feature", FieldKind::RichText, Vec::new()),
+        field(7, "custom_steps_text", "Steps (text)", FieldKind::RichText, Vec::new()),
     ]
 }
 
 /// Returns the three built-in templates; the one with steps is the default.
 pub fn default_templates() -> Vec<Template> {
-    let template = |id, name: &str, own: &str| {
-        let columns = ["custom_priority", "custom_description", "custom_preconditions", own];
-        Template { id, name: name.to_owned(), is_default: id == 2, columns: columns.map(str::to_owned).to_vec() }
+    let template = |id, name: &str, own: &[&str]| {
+        let shared = ["custom_priority", "custom_description", "custom_preconditions"];
+        let columns = shared.iter().chain(own).map(|column| (*column).to_owned()).collect();
+        Template { id, name: name.to_owned(), is_default: id == 2, columns }
     };
     vec![
-        template(1, "Case (text)", "custom_expected"),
-        template(2, "Case (steps)", "custom_steps"),
-        template(4, "Case (BDD)", "custom_feature"),
+        template(1, "Case (text)", &["custom_steps_text", "custom_expected"]),
+        template(2, "Case (steps)", &["custom_steps"]),
+        template(4, "Case (BDD)", &["custom_feature"]),
     ]
 }
 

@@ -143,7 +143,8 @@ impl Account {
     fn with_step_ids(&mut self, case_id: u64, mut custom: Map<String, Value>) -> Map<String, Value> {
         for (column, value) in &mut custom {
             let Value::Array(steps) = value else { continue };
-            for step in steps {
+            // Other lists hold ids of options.
+            for step in steps.iter_mut().filter(|step| step.is_object()) {
                 self.last_ids.step += 1;
                 step["column_name"] = json!(column);
                 step["id"] = json!(self.last_ids.step);

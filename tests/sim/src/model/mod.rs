@@ -20,8 +20,8 @@ pub use fields::{
 pub use folders::{Folder, Folders};
 pub use projects::Project;
 pub use settings::{
-    CaseNames, CaseOrder, DateHeader, DropdownForm, FolderList, FolderNames, RichText, Settings, TagsFilter,
-    UnknownFields,
+    CaseNames, CaseOrder, DateHeader, DropdownForm, FieldTypes, FolderList, FolderNames, FolderSort, RichText,
+    Settings, TagsFilter, UnknownFields,
 };
 pub use tags::Tags;
 pub use users::{Role, User};

@@ -14,6 +14,10 @@ pub struct Settings {
     pub states_route: bool,
     /// Whether `/projects/{id}/tags` exists.
     pub tags_route: bool,
+    /// How lists show the type of a field.
+    pub field_types: FieldTypes,
+    /// Whether the list of fields shows which are required (nowhere recorded).
+    pub shows_required: bool,
     /// How the case list handles `tags`.
     pub tags_filter: TagsFilter,
     /// Whether the case list knows `name` (claimed by clients only).
@@ -24,6 +28,10 @@ pub struct Settings {
     pub folder_filter: bool,
     /// Whether the case list accepts `sort`.
     pub sorts_cases: bool,
+    /// Whether the case list ignores `sort` and `order` without a word.
+    pub ignores_case_sort: bool,
+    /// How the folder list handles `sort`.
+    pub folder_sort: FolderSort,
     /// How many rows a page of the case list has, whatever is asked for.
     pub case_page_rows: Option<usize>,
     /// Whether the case list shows tags when asked to.
@@ -103,6 +111,29 @@ pub enum TagsFilter {
     All,
     /// The list shows cases with any of the tags, but new cases only after this many milliseconds (nowhere excluded).
     Late(i64),
+}
+
+/// How lists show the type of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldTypes {
+    /// By a number (recorded for three of them).
+    Numbers,
+    /// By a word (nowhere excluded).
+    Words,
+}
+
+/// How the folder list handles `sort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderSort {
+    /// It sorts by every column that a client claims, `id` among them.
+    AsAsked,
+    /// It takes `display_order` and `name` only, and refuses other columns (claimed by a client that quotes the
+    /// documentation).
+    DocumentedOnly,
+    /// It ignores `sort` and `order` without a word (nowhere excluded).
+    Ignored,
 }
 
 /// The `Date` header of honest answers.
@@ -204,11 +235,15 @@ impl Default for Settings {
             fields_route: true,
             states_route: true,
             tags_route: true,
+            field_types: FieldTypes::Numbers,
+            shows_required: false,
             tags_filter: TagsFilter::Any,
             name_filter: false,
             recursive_filter: false,
             folder_filter: true,
             sorts_cases: true,
+            ignores_case_sort: false,
+            folder_sort: FolderSort::AsAsked,
             case_page_rows: None,
             lists_tags: true,
             field_columns: true,

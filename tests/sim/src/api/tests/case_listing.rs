@@ -42,6 +42,8 @@ fn filters_narrow_the_list_and_unknown_ones_are_ignored() {
         ("updated_by=1", &["a"]),
         ("has_automation=1", &[]),
         ("has_automation=0", &["c", "b", "a"]),
+        ("has_automation=true", &[]),
+        ("has_automation=false", &["c", "b", "a"]),
         ("created_after=2026-07-31T09:32:21.067Z", &["c", "b"]),
         ("created_after=2026-07-31T09:33:00Z&created_before=2026-07-31T09:34:00Z", &["b"]),
         ("created_before=2026-07-31T09:33:00Z", &["a"]),
@@ -106,6 +108,17 @@ fn lists_are_sorted_by_the_wished_column() {
         ("display_order&order=asc", ["a", "b", "c"]),
     ] {
         assert_eq!(desk.names(&format!("/projects/3/cases?sort=repository_cases:{sort}")), names, "{sort}");
+        assert_eq!(desk.names(&format!("/projects/3/cases?sort={sort}")), names, "bare {sort}");
+    }
+}
+
+#[test]
+fn a_list_can_ignore_what_order_is_asked_for() {
+    let mut desk = desk();
+    desk.create_named(&["b", "a"]);
+    desk.settings().ignores_case_sort = true;
+    for query in ["sort=name&order=asc", "sort=repository_cases:colour", "order=asc"] {
+        assert_eq!(desk.names(&format!("/projects/3/cases?{query}")), ["a", "b"], "{query}");
     }
 }
 

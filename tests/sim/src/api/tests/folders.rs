@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{column, desk, fault_keys};
-use crate::model::{FolderList, FolderNames};
+use crate::model::{FolderList, FolderNames, FolderSort};
 
 #[test]
 fn folders_are_a_flat_list_with_parents_and_depths() {
@@ -14,6 +14,18 @@ fn folders_are_a_flat_list_with_parents_and_depths() {
                 "depth": 1, "docs": null, "display_order": 11 })
     );
     assert_eq!(column(&answer, "depth"), ["0", "1", "0"]);
+}
+
+#[test]
+fn the_folder_list_can_take_few_columns_or_none() {
+    let mut desk = desk();
+    assert_eq!(desk.names("/projects/3/folders?sort=name"), ["Codes", "Login", "Shop"]);
+    desk.settings().folder_sort = FolderSort::DocumentedOnly;
+    assert_eq!(desk.names("/projects/3/folders?sort=repository_folders:name"), ["Codes", "Login", "Shop"]);
+    assert_eq!(desk.get("/projects/3/folders?sort=repository_folders:id").status, 422);
+    desk.settings().folder_sort = FolderSort::Ignored;
+    let by_place = desk.names("/projects/3/folders");
+    assert_eq!(desk.names("/projects/3/folders?sort=repository_folders:name&order=desc"), by_place);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn pages_orders_and_sorts_that_make_no_sense_are_422() {
         "page=-1",
         "page=x",
         "order=down",
-        "sort=name",
+        "sort=colour",
         "sort=repository_folders:name",
         "sort=repository_cases:colour",
         "folder_id=ten",

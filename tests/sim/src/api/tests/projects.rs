@@ -67,3 +67,12 @@ fn lookup_routes_can_be_missing() {
         assert_eq!((refusal.status, refusal.value()["message"].as_str()), (404, Some(words.as_str())));
     }
 }
+
+#[test]
+fn a_project_lists_its_repository_the_statuses_and_no_configurations() {
+    let mut desk = desk();
+    assert_eq!(desk.names("/projects/3/repos"), ["Open"]);
+    assert_eq!(desk.names("/projects/3/configs"), [""; 0]);
+    assert_eq!(desk.names("/projects/3/statuses")[1], "Passed");
+    assert_eq!(desk.names("/projects/3/users").len(), 3);
+}
