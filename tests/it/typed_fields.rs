@@ -19,9 +19,9 @@ fn add_fields(stage: &Stage) {
             ("custom_weight", "Weight", FieldKind::Number),
             ("custom_spec", "Spec", FieldKind::Link),
         ] {
-            let options = match kind {
-                FieldKind::MultiSelect => vec![(11, "Payments"), (12, "Login")],
-                FieldKind::Dropdown => vec![(21, "High"), (22, "Low")],
+            let options = match column {
+                "custom_team" => vec![(11, "Payments"), (12, "Login")],
+                "custom_risk" => vec![(21, "High"), (22, "Low")],
                 _ => vec![],
             };
             let id = station.account.fields.len() as u64 + 1;

@@ -186,10 +186,7 @@ fn wrong_value(pointer: String, field: ListedField<'_>, sent: &Value, written: &
 
 /// Returns the values that are not the id of an option.
 fn unknown_options(sent: &Value, options: &[Item]) -> Vec<Value> {
-    let values = match sent {
-        Value::Array(values) => values.as_slice(),
-        one => std::slice::from_ref(one),
-    };
+    let values = sent.as_array().map_or(std::slice::from_ref(sent), Vec::as_slice);
     values.iter().filter(|value| !fits(value, FieldKind::Dropdown, options)).cloned().collect()
 }
 

@@ -67,24 +67,19 @@ fn id(value: &Value, options: &[Item]) -> Option<u64> {
 }
 
 fn single(value: &Value, options: &[Item]) -> Option<Value> {
-    match value {
-        Value::Array(values) if values.len() == 1 => {
-            Some(single(&values[0], options).unwrap_or_else(|| values[0].clone()))
-        }
-        other => id(other, options).map(Value::from),
+    if let Some([only]) = value.as_array().map(Vec::as_slice) {
+        return Some(single(only, options).unwrap_or_else(|| only.clone()));
     }
+    id(value, options).map(Value::from)
 }
 
 fn several(value: &Value, options: &[Item]) -> Option<Value> {
     let one = |value: &Value| id(value, options).map_or_else(|| value.clone(), Value::from);
-    match value {
-        Value::Null => None,
-        Value::Array(values) => {
-            let typed: Value = values.iter().map(one).collect();
-            (typed != *value).then_some(typed)
-        }
-        single => Some(Value::Array(vec![one(single)])),
+    if let Some(values) = value.as_array() {
+        let typed: Value = values.iter().map(one).collect();
+        return (typed != *value).then_some(typed);
     }
+    (!value.is_null()).then(|| Value::Array(vec![one(value)]))
 }
 
 /// Reads a common word or number for yes or no.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use testmo_courier::batch::ledger::{self, BatchRecord, BatchState, CaseState};
-use testmo_courier::batch::render::catalogue::{Field, FieldKind};
+use testmo_courier::batch::render::catalogue::{Catalogue, Field, FieldKind};
 use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::store::connections::{ConnectionRow, Refusal, SealedKey, Successor, Verification};
@@ -140,7 +140,8 @@ impl Both {
 /// A project with one field.
 pub(super) fn fields(column: &str) -> FieldKinds {
     let (label, kind) = (column.into(), FieldKind::RichText);
-    FieldKinds::of(&[Field { column: column.into(), label, options: vec![], required: false, kind }])
+    let field = Field { id: None, column: column.into(), label, options: vec![], required: false, kind };
+    FieldKinds::of(&Catalogue { fields: Some(vec![field]), ..Catalogue::default() })
 }
 
 /// One of the ends that a push, a look or a settlement can have.
