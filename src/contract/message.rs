@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::batch::message::{
-    MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_NUMBER, MAX_SOURCE, MAX_STEPS, MAX_TAGS, MAX_WORD, Priority,
-    SCHEMA_VERSION, TextFormat,
+    MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_NUMBER, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
+    MAX_WORD, Priority, SCHEMA_VERSION, TextFormat,
 };
 use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
 
@@ -108,7 +108,7 @@ pub struct BatchCase {
     /// Further custom fields by column or label, with the options of a list by name or id; they never override fields that
     /// the tenant's mapping fills. Texts of rich text fields and steps are in the format of the case.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("propertyNames" = json!({"pattern": r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$", "maxLength": MAX_WORD})))]
+    #[schemars(extend("propertyNames" = json!({"pattern": r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$", "maxLength": MAX_WORD}), "maxProperties" = MAX_FIELDS))]
     pub fields: Option<Map<String, Value>>,
     /// The format of the texts of this case, if it is not the one of the batch.
     #[serde(skip_serializing_if = "Option::is_none")]

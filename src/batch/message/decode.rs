@@ -11,8 +11,8 @@ use crate::batch::message::json::{Json, in_key_order, parse};
 use crate::batch::message::reader::{Reader, whole};
 use crate::batch::message::text::{is_blank, one_line};
 use crate::batch::message::{
-    Batch, Case, MAX_CASES, MAX_EXTERNAL_ID, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS, MAX_WORD,
-    Priority, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, key_by_position,
+    Batch, Case, MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
+    MAX_WORD, Priority, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, key_by_position,
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
@@ -292,6 +292,9 @@ fn read_fields(r: &mut Reader<'_>) -> Option<Map<String, Value>> {
         return None;
     }
     let fields = in_key_order(r.value().as_object()?);
+    if fields.len() > MAX_FIELDS {
+        r.fault::<()>("has too many fields", format_args!("send at most {MAX_FIELDS} fields"));
+    }
     for key in fields.keys().filter(|key| !can_name_field(key)) {
         let remedy = "name fields by their column, such as custom_risk, or by their label, of at most 200 characters";
         r.fault_of_key(key, "cannot name a custom field", remedy);

@@ -34,6 +34,8 @@ pub const MAX_EXTERNAL_ID: usize = 255;
 pub const MAX_STEPS: usize = 500;
 /// The most tags of a case, and the most issues of a case.
 pub const MAX_TAGS: usize = 50;
+/// The most custom fields that a case may set itself.
+pub const MAX_FIELDS: usize = 500;
 /// The most characters of a tag, an issue or a folder name.
 pub const MAX_WORD: usize = 200;
 /// The most folders in a path.

@@ -17,6 +17,8 @@ use crate::batch::message::{Batch, Case};
 
 /// The most characters of the name of a case that are assumed to be taken; 496 were seen to be.
 const LONGEST_NAME: usize = 512;
+/// The most findings about single fields that are listed: comparing each with every name takes time.
+const MOST_FINDINGS: usize = 1_000;
 /// The most options that a remedy lists.
 const MOST_LISTED: usize = 20;
 /// The most characters of a quoted text.
@@ -74,11 +76,17 @@ pub fn check(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Findin
         let checked = Checked { index, case, sent: &sent, entry: &entry, kinds };
         found.extend(checked.name());
         if kinds.is_detailed() {
-            found.extend(case.fields.iter().filter_map(|(key, value)| checked.field(key, value)));
+            let room = MOST_FINDINGS.saturating_sub(found.len());
+            found.extend(case.fields.iter().filter_map(|(key, value)| checked.field(key, value)).take(room));
             for field in checked.missing() {
                 missing.entry(field.column.to_owned()).or_insert((index, 0)).1 += 1;
             }
         }
+    }
+    if found.len() >= MOST_FINDINGS {
+        let what = format!("has more than {MOST_FINDINGS} findings about fields");
+        let remedy = "fix the listed ones, then check the message again".into();
+        found.push(finding(Rule::UnknownField, String::new(), what, remedy));
     }
     let all = batch.cases.len();
     found.extend(missing.into_iter().filter_map(|(column, (first, count))| {

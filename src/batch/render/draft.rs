@@ -158,6 +158,7 @@ fn fixed(draft: &mut Draft, kinds: &FieldKinds, mapping: &Mapping) {
     others.sort_by_key(|field| (!field.known.required, kind_name(field.kind)));
     draft.comment("Values that are the same in every case; other fields can be set by each case, in its `fields`");
     draft.line("  \"fixed\": {");
+    let names = kinds.project().names();
     for field in others {
         let known = field.known;
         let mut facts = vec![field.column.to_owned(), kind_name(field.kind).into()];
@@ -168,7 +169,7 @@ fn fixed(draft: &mut Draft, kinds: &FieldKinds, mapping: &Mapping) {
             facts.push(format!("options: {}", listed(known.options.iter().map(|option| option.name.as_str()))));
         }
         draft.indented("    ", &facts.join("; "));
-        let is_clear = kinds.project().column_of(&known.label) == Some(field.column);
+        let is_clear = names.column_of(&known.label) == Some(field.column);
         let key = if is_clear { known.label.trim() } else { field.column };
         draft.indented("    ", &format!("{}: {},", quoted(key), example(field)));
     }

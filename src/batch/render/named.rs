@@ -20,11 +20,13 @@ pub(super) type Labels<'a> = BTreeMap<&'a str, Option<&'a str>>;
 
 /// Returns the labels by which the cases of a batch name fields.
 pub(super) fn labels<'a>(batch: &'a Batch, kinds: &'a FieldKinds) -> Labels<'a> {
-    let mut labels = Labels::new();
-    for key in batch.cases.iter().flat_map(|case| case.fields.keys()).filter(|key| !is_custom_column(key)) {
-        labels.entry(key).or_insert_with(|| kinds.project().column_of(key));
+    let keys = batch.cases.iter().flat_map(|case| case.fields.keys());
+    let mut keys = keys.filter(|key| !is_custom_column(key)).peekable();
+    if keys.peek().is_none() {
+        return Labels::new();
     }
-    labels
+    let names = kinds.project().names();
+    keys.map(|key| (key.as_str(), names.column_of(key))).collect()
 }
 
 /// Returns the column that a key of a case's fields stands for: itself, or the one of a label, if that is known.

@@ -1,6 +1,6 @@
 //! Holds what a project was seen to have, by which names are resolved and cases checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,28 @@ pub struct GherkinPlace<'a> {
     pub column: &'a str,
 }
 
+/// The columns of a project by label, by label in lower case, and by themselves; none where several fields have a label.
+#[derive(Debug, Default)]
+pub struct FieldNames<'a> {
+    labels: HashMap<String, Option<&'a str>>,
+    folded: HashMap<String, Option<&'a str>>,
+    columns: HashMap<String, Option<&'a str>>,
+}
+
+impl<'a> FieldNames<'a> {
+    /// Returns the column that a key of a case's fields stands for: a label that only one field has, at least apart from upper
+    /// and lower case, or a column in other letters.
+    pub fn column_of(&self, key: &str) -> Option<&'a str> {
+        let (key, folded) = (key.trim(), key.trim().to_lowercase());
+        let of = |names: &HashMap<String, Option<&'a str>>, name: &str| names.get(name).copied().flatten();
+        of(&self.labels, key).or_else(|| of(&self.folded, &folded)).or_else(|| of(&self.columns, &folded))
+    }
+}
+
+fn add<'a>(names: &mut HashMap<String, Option<&'a str>>, name: String, column: &'a str) {
+    names.entry(name).and_modify(|known| *known = None).or_insert(Some(column));
+}
+
 /// Counts the bytes of names that may still be kept.
 struct Room(usize);
 
@@ -127,18 +149,24 @@ impl Project {
         }
     }
 
-    /// Returns the column that a key of a case's fields stands for: the column itself, or a label that only one field has,
-    /// at least apart from upper and lower case.
+    /// Returns the columns by what a key of a case's fields may be.
+    pub fn names(&self) -> FieldNames<'_> {
+        let mut names = FieldNames::default();
+        for (column, field) in &self.fields {
+            let label = field.label.trim();
+            // A label that is too long is not known.
+            if !label.is_empty() {
+                add(&mut names.labels, label.to_owned(), column);
+                add(&mut names.folded, label.to_lowercase(), column);
+            }
+            add(&mut names.columns, column.clone(), column);
+        }
+        names
+    }
+
+    /// Returns the column that a key of a case's fields stands for.
     pub fn column_of(&self, key: &str) -> Option<&str> {
-        let key = key.trim();
-        let only = |is_meant: &dyn Fn(&str, &str) -> bool| {
-            let mut found = self.fields.iter().filter(|(column, field)| is_meant(column, &field.label));
-            found.next().filter(|_| found.next().is_none()).map(|(column, _)| column.as_str())
-        };
-        let folded = key.to_lowercase();
-        only(&|_, label| label.trim() == key)
-            .or_else(|| only(&|_, label| label.trim().to_lowercase() == folded))
-            .or_else(|| only(&|column, _| column == folded))
+        self.names().column_of(key)
     }
 
     /// Returns the template and column for cases in Gherkin: those of the built-in template, if the mapping names neither a
@@ -292,6 +320,7 @@ mod tests {
             (2, 0, 0, 2)
         );
         assert_eq!(project.fields["custom_long"].label, "");
+        assert_eq!((project.column_of(""), project.column_of(&long)), (None, None));
         assert!(serde_json::to_string(&project).unwrap().len() < 2 * MOST_BYTES);
     }
 

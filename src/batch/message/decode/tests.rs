@@ -29,6 +29,10 @@ fn the_least_message_is_a_batch() {
     assert_eq!(batch.folder, RequestedFolder::Tenant);
 }
 
+fn many_fields(count: usize) -> Value {
+    (0..count).map(|n| (format!("custom_{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into()
+}
+
 #[test]
 fn a_case_has_its_own_format_or_else_that_of_its_batch() {
     use TextFormat::{Markdown, Plain};
@@ -70,6 +74,7 @@ fn each_fault_is_named_by_its_pointer() {
         ("/cases", json!([{"name": "a", "steps": [{"action": "b"}], "gherkin": "Feature: x"}]), "/cases/0/gherkin"),
         ("/cases", json!([{"name": "a", "fields": {" risk": 1}}]), "/cases/0/fields/ risk"),
         ("/cases", json!([{"name": "a", "fields": {"r\nk": 1}}]), "/cases/0/fields/r\u{fffd}k"),
+        ("/cases", json!([{"name": "a", "fields": many_fields(501)}]), "/cases/0/fields"),
         ("/cases", json!([{"name": "a", "fields": {"": 1}}]), "/cases/0/fields/"),
         ("/cases", json!([{"name": "a", "fields": {" a/b~": 1}}]), "/cases/0/fields/ a~1b~0"),
         (
