@@ -1,4 +1,5 @@
-//! Measures how many create requests per second the store can record: claims and ends of 64 requests at once.
+//! Measures how many create requests per second the store can record: claims and ends of 64 requests at once, whose
+//! cases are remembered.
 //!
 //! `cargo bench --bench store` measures an SQLite file; with `DATABASE_URL` set, the store at this URL, which must be
 //! empty.
@@ -9,12 +10,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::event::{DELIVERED, Event};
-use testmo_courier::batch::ledger::{BatchRecord, BatchState, OpenPush, Target};
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, OpenPush, Target};
+use testmo_courier::batch::render::RENDERER_VERSION;
+use testmo_courier::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
 use testmo_courier::store::connections::{ConnectionRow, SealedKey};
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, PushEnded, RecordUpdate};
-use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth};
+use testmo_courier::store::{ConnectionStore, LedgerStore, Store, StoreHealth, WrittenStore};
 
 /// Create requests in flight at once.
 const PUSHES: usize = 64;
@@ -59,6 +62,10 @@ async fn push(store: &Store, batch: &str) {
         OpenPush { id: push.clone(), connection: "v1".into(), batch_tag: Some("sqai-x".into()), committed: false };
     let all: Vec<usize> = (0..CASES).collect();
     record.claim(&all, open, &target);
+    let written = written(&record, &target, batch);
+    let identities: Vec<CaseIdentity> = written.iter().map(|case| case.identity).collect();
+    let known = store.written(&tenant, &identities).await.expect("an answer");
+    assert!(known.is_empty(), "{known:?}");
     let claim = Claim {
         push: push.clone(),
         tenant,
@@ -88,9 +95,26 @@ async fn push(store: &Store, batch: &str) {
         ended: Some(PushEnded { push, answer: "2xx", ids: Some((1, CASES as u64)) }),
         events: vec![event],
         success: Some("acme".parse().expect("a tenant")),
+        written,
         ..Commit::default()
     };
     assert!(store.commit(change.into()).await.expect("an answer").is_done());
+}
+
+/// Returns what is remembered of the cases of a batch, each with eight fields.
+fn written(record: &BatchRecord, target: &Target, source: &str) -> Vec<WrittenCase> {
+    let entry = r#"{"name": "n", "custom_steps": [], "custom_description": "d", "custom_preconditions": "p",
+        "custom_priority": 1, "tags": ["t"], "template_id": 1}"#;
+    let fields = WrittenFields::of_entry(entry, target.folder);
+    let case = |case: &CaseRecord| WrittenCase {
+        identity: CaseIdentity::of(target, &record.key.tenant, Some(source), Some(&case.key)).expect("an identity"),
+        testmo_id: 1_000_000,
+        folder: target.folder,
+        batch: BatchMark::of(&record.key, 1_800_000_000_000),
+        renderer: RENDERER_VERSION,
+        fields: fields.clone(),
+    };
+    record.cases.iter().map(case).collect()
 }
 
 fn connection() -> ConnectionRow {

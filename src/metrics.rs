@@ -50,6 +50,8 @@ pub struct Metrics {
     pub cases: IntCounterVec,
     /// Cases that exist in Testmo more than once.
     pub duplicate_cases: IntCounter,
+    /// Created cases that an earlier batch wrote, too.
+    pub repeated_cases: IntCounter,
     /// Ids in Testmo's responses that no new case can have.
     pub invalid_case_ids: IntCounter,
     /// Created cases that Testmo's response shows differently than they were sent, by field.
@@ -119,6 +121,7 @@ impl Metrics {
             shelf_failing_seconds: register.gauge(help::SHELF_FAILING)?,
             cases: register.counters(help::CASES, "outcome")?,
             duplicate_cases: register.counter(help::DUPLICATE_CASES)?,
+            repeated_cases: register.counter(help::REPEATED_CASES)?,
             invalid_case_ids: register.counter(help::INVALID_CASE_IDS)?,
             response_differences: register.counters(help::RESPONSE_DIFFERENCES, "field")?,
             unordered_lists: register.counter(help::UNORDERED_LISTS)?,

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod message;
 pub mod render;
 pub mod verdict;
+pub mod written;
 
 pub use message::Batch;
 pub use message::fault::Fault;

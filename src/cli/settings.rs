@@ -41,7 +41,7 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
 /// Returns a value in TOML, by its dotted key.
 fn value(config: &Config, name: &str) -> Option<String> {
     let (section, key) = name.split_once('.')?;
-    let Config { store, keys, testmo, requests, retry, shelf, events, worker, observe, log, .. } = config;
+    let Config { store, keys, testmo, requests, content, retry, shelf, events, worker, observe, log, .. } = config;
     let value = match (section, key) {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),
@@ -56,6 +56,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("requests", "account_concurrency_per_worker") => number(requests.account_concurrency_per_worker),
         ("requests", "account_concurrency") => number(requests.account_concurrency),
         ("requests", "worker_concurrency") => number(requests.worker_concurrency),
+        ("content", "remember") => time(content.remember),
         ("retry", "max_attempts") => number(retry.max_attempts),
         ("retry", "backoff_min") => time(retry.backoff_min),
         ("retry", "backoff_max") => time(retry.backoff_max),

@@ -16,6 +16,7 @@ pub struct Config {
     pub keys: Keys,
     pub testmo: Testmo,
     pub requests: Requests,
+    pub content: Content,
     pub retry: Retry,
     pub shelf: Shelf,
     pub worker: Worker,
@@ -102,6 +103,13 @@ pub struct Requests {
     pub account_concurrency_per_worker: usize,
     pub account_concurrency: u32,
     pub worker_concurrency: usize,
+}
+
+/// `[content]`
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct Content {
+    pub remember: Duration,
 }
 
 /// `[retry]`
@@ -205,6 +213,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             account_concurrency: r.whole("requests.account_concurrency", 1..=10_000),
             worker_concurrency: r.whole("requests.worker_concurrency", 1..=10_000),
         },
+        content: Content { remember: r.time("content.remember", HOUR * 24..=HOUR * 24 * 3_650) },
         retry: read_retry(r),
         shelf: Shelf {
             poll_interval: r.time("shelf.poll_interval", SOON..=HOUR),

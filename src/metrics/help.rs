@@ -32,6 +32,11 @@ pub(super) const DUPLICATE_CASES: Series = (
     "duplicate_cases_total",
     "Test cases found in Testmo twice, because Testmo carried out a request late, after its cases had been sent again.",
 );
+pub(super) const REPEATED_CASES: Series = (
+    "repeated_cases_total",
+    "Test cases created although an earlier batch created one with the same source key and external id in the same \
+     project, as far as content.remember goes back.",
+);
 pub(super) const INVALID_CASE_IDS: Series = (
     "invalid_case_ids_total",
     "Ids in Testmo's responses that no new test case can have: 0, above 2^53, or held by another case. The \

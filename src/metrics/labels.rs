@@ -22,4 +22,5 @@ pub const TENANT_CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
 /// The reason of batches whose reason this version does not know.
 pub const UNKNOWN_REASON: &str = "unknown";
 /// Tables of the store whose rows are read one by one.
-pub const TABLES: [&str; 7] = ["accounts", "batches", "connections", "folders", "lane_orders", "outbox", "shelf"];
+pub const TABLES: [&str; 8] =
+    ["accounts", "batches", "connections", "folders", "lane_orders", "outbox", "shelf", "written_cases"];

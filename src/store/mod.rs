@@ -31,6 +31,7 @@ pub mod unbound;
 pub mod unfinished;
 mod unreadable;
 pub mod waiting;
+pub mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub use self::shelf::ShelfStore;
 pub use self::storage::Storage;
 pub use self::unbound::UnboundStore;
 pub use self::unreadable::UnreadableRow;
+pub use self::written::WrittenStore;
 
 /// How long requests under way may take once a file has changed.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ use super::outbox::OutboxStore;
 use super::prune::RetentionStore;
 use super::shelf::ShelfStore;
 use super::unbound::UnboundStore;
+use super::written::WrittenStore;
 
 /// A store as a worker sees it. Each call is atomic.
 pub trait Storage:
@@ -23,6 +24,7 @@ pub trait Storage:
     + UnboundStore
     + ConnectionStore
     + InstanceStore
+    + WrittenStore
 {
 }
 
@@ -37,5 +39,6 @@ impl<T> Storage for T where
         + UnboundStore
         + ConnectionStore
         + InstanceStore
+        + WrittenStore
 {
 }

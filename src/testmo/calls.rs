@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::classify::{Answer, redirect_of};
 use super::client::Client;
-use super::echo::differences;
+use super::echo::compare;
 use super::listed::{ListedField, NamedItem};
 use super::order::{case_queries, is_refused};
 use super::pages::{Entry, Kept, ReadError, ReadPermits};
@@ -208,13 +208,19 @@ impl Client {
         Ok(CreatedFolder { id: echoed.id, name: echoed.name })
     }
 
-    /// Creates cases; `body` is the whole request and holds `sent` cases.
-    pub async fn create_cases(&self, access: &Access, project: u64, body: String, sent: usize) -> CreateOutcome {
+    /// Creates cases; `body` is the whole request. For each of its cases `remembered` says whether its fields are returned.
+    pub async fn create_cases(
+        &self,
+        access: &Access,
+        project: u64,
+        body: String,
+        remembered: Vec<bool>,
+    ) -> CreateOutcome {
         let created = match self.post(access, &format!("/projects/{project}/cases"), body.clone()).await {
-            Ok(answer) => read(answer, move |answer| created_cases(answer, &body, sent)).await,
+            Ok(answer) => read(answer, move |answer| created_cases(answer, &body, &remembered)).await,
             Err(trouble) => Err(trouble),
         };
-        created.unwrap_or_else(|trouble| CreateOutcome { end: Err(trouble), differing: Vec::new(), offset: None })
+        created.unwrap_or_else(CreateOutcome::failed)
     }
 
     /// Reads the cases of a folder that are not in the past. With `tags`, requests only cases that carry any of these
@@ -330,17 +336,18 @@ fn echoed_folder(answer: &Answer) -> Result<EchoedFolder, ApiError> {
     serde_json::from_str(entry.get()).map_err(|_| ApiError::Unreadable("no id of the created folder".into()))
 }
 
-/// Reads the answer to a create request for `sent` cases with this `body`.
-fn created_cases(answer: &Answer, body: &str, sent: usize) -> Result<CreateOutcome, ApiError> {
+/// Reads the answer to a create request with this `body`, for as many cases as `remembered` has entries.
+fn created_cases(answer: &Answer, body: &str, remembered: &[bool]) -> Result<CreateOutcome, ApiError> {
     let created: Created<'_> = content(answer)?;
-    let entries = created.result.0;
+    let (entries, sent) = (created.result.0, remembered.len());
     if entries.len() > sent {
         return Err(ApiError::Unreadable(format!("{} entries for {sent} cases", entries.len())));
     }
     let mut ids: Vec<Option<u64>> = entries.iter().map(|entry| created_id(entry)).collect();
     ids.resize(sent, None);
     let offset = entries.first().and_then(|entry| offset_of(answer, entry));
-    Ok(CreateOutcome { end: Ok(ids), differing: differences(body, &entries), offset })
+    let (differing, fields) = compare(body, &entries, remembered);
+    Ok(CreateOutcome { end: Ok(ids), differing, fields, offset })
 }
 
 pub(super) fn listed_cases(answer: &Answer) -> Result<CasePage, ApiError> {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::batch::verdict::answer::ResponseDifference;
+use crate::batch::written::WrittenFields;
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -58,15 +59,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
     }
 }
 
-/// Returns every difference between the cases of a request and the entries of its answer, which are paired by index.
-pub(super) fn differences(request: &str, echoed: &[&RawValue]) -> Vec<ResponseDifference> {
+/// Returns every difference between the cases of a request and the entries of its answer, which are paired by index, and
+/// the fields of the cases that are remembered.
+pub(super) fn compare(
+    request: &str,
+    echoed: &[&RawValue],
+    remembered: &[bool],
+) -> (Vec<ResponseDifference>, Vec<Option<WrittenFields>>) {
     let sent = serde_json::from_str::<Request<'_>>(request).map(|request| request.cases).unwrap_or_default();
-    let echoed = echoed.iter().map(|entry| serde_json::from_str::<Entry<'_>>(entry.get()).ok());
-    let pairs = sent.iter().zip(echoed).enumerate();
-    pairs
-        .filter_map(|(index, (sent, echoed))| Some((index, sent, echoed?)))
-        .flat_map(|(index, sent, echoed)| parts(sent, &echoed).map(move |part| ResponseDifference { index, part }))
-        .collect()
+    let echoed: Vec<Option<Entry<'_>>> = echoed.iter().map(|entry| serde_json::from_str(entry.get()).ok()).collect();
+    let pairs = || sent.iter().zip(&echoed);
+    let differing = pairs()
+        .enumerate()
+        .filter_map(|(index, (sent, echoed))| Some((index, sent, echoed.as_ref()?)))
+        .flat_map(|(index, sent, echoed)| parts(sent, echoed).map(move |part| ResponseDifference { index, part }))
+        .collect();
+    let fields =
+        pairs().zip(remembered).map(|((sent, echoed), remembered)| remembered.then(|| fields(sent, echoed.as_ref())));
+    (differing, fields.collect())
+}
+
+/// Returns the fields of a case as they were sent, and as the answer shows them.
+fn fields(sent: &Entry<'_>, echoed: Option<&Entry<'_>>) -> WrittenFields {
+    let written = sent.0.iter().map(|(column, value)| (column.as_ref(), *value));
+    WrittenFields::of(written, |column| echoed?.read(column, Some))
 }
 
 fn parts(sent: &Entry<'_>, echoed: &Entry<'_>) -> impl Iterator<Item = &'static str> + use<> {
@@ -179,7 +195,7 @@ mod tests {
 
     fn shown(request: &str, echoed: &[Value]) -> Vec<ResponseDifference> {
         let raw: Vec<Box<RawValue>> = echoed.iter().map(|entry| to_raw_value(entry).unwrap()).collect();
-        differences(request, &raw.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+        compare(request, &raw.iter().map(AsRef::as_ref).collect::<Vec<_>>(), &[]).0
     }
 
     #[test]
@@ -190,6 +206,23 @@ mod tests {
         assert_eq!(parts_of(echoed), []);
         assert_eq!(parts_of(json!({"id": 1})), [], "what is left out says nothing");
         assert_eq!(parts_of(json!("?")), []);
+    }
+
+    #[test]
+    fn the_fields_of_a_case_that_is_remembered_are_returned_as_sent_and_as_shown() {
+        let request = json!({"cases": [sent(), sent(), sent()]}).to_string();
+        let answer =
+            [json!({"id": 1, "name": "Sign in", "estimate": 70}).to_string(), json!({"id": 2}).to_string(), "1".into()];
+        let answer = answer.map(|entry| RawValue::from_string(entry).unwrap());
+        let answer: Vec<&RawValue> = answer.iter().map(AsRef::as_ref).collect();
+        let (_, fields) = compare(&request, &answer, &[true, false, true]);
+        let [Some(first), None, Some(third)] = &fields[..] else { panic!("{fields:?}") };
+        let name = first.field("name").unwrap();
+        assert_eq!(name.shown, Some(name.written));
+        let estimate = first.field("estimate").unwrap();
+        assert!(estimate.shown.is_some_and(|shown| shown != estimate.written));
+        assert_eq!((first.count(), first.field("folder_id").unwrap().shown), (7, None));
+        assert_eq!(third.field("name").unwrap().shown, None, "its entry cannot be read");
     }
 
     #[test]

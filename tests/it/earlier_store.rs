@@ -133,7 +133,7 @@ async fn create_what_was_there(stage: &Stage, earlier: &Earlier) {
             .collect();
         let count = cases.len();
         let body = json!({"cases": cases}).to_string();
-        client.create_cases(&access_of("acme"), 1, body, count).await.end.expect("cases");
+        client.create_cases(&access_of("acme"), 1, body, vec![false; count]).await.end.expect("cases");
     }
     if earlier.tenants.contains(&"birch") {
         client.create_folder(&access_of("birch"), 1, 1, FOLDER).await.expect("a folder");

@@ -40,7 +40,7 @@ pub(crate) struct Pusher {
 
 impl Pusher {
     pub(crate) async fn push(&self, body: String) -> CreateResult {
-        self.client.create_cases(&self.access, 1, body, 3).await.end
+        self.client.create_cases(&self.access, 1, body, vec![false; 3]).await.end
     }
 
     pub(crate) fn to(origin: &str, connect: &str, request: &str) -> Self {

@@ -200,7 +200,7 @@ async fn create_late(stage: &Stage, name: &str) -> u64 {
     let tag = batch_tag(&"acme/b-1".parse().expect("a batch"));
     let body = json!({"cases": [{"folder_id": 1, "name": name, "tags": [tag]}]}).to_string();
     let access = Access { origin, key: SecretString::from(key_of("acme")) };
-    client.create_cases(&access, 1, body, 1).await.end.expect("a case");
+    client.create_cases(&access, 1, body, vec![false]).await.end.expect("a case");
     stage.account("acme").cases().iter().map(|case| case.id).max().expect("a case")
 }
 

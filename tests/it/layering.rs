@@ -110,6 +110,7 @@ const MAY_CIRCLE: &[(&[&str], &str)] = &[
             "store::ledger::commit",
             "store::ledger::success",
             "store::outbox",
+            "store::written",
         ],
         "`Store` holds the group of writers, whose commits run the SQL of all subjects, and each subject implements its \
          trait for `Store` beside that SQL",

@@ -35,6 +35,7 @@ mod refused_values;
 #[cfg(debug_assertions)]
 mod remedies;
 mod rendered;
+mod repeated;
 mod replay;
 mod replicas;
 #[cfg(debug_assertions)]

@@ -29,7 +29,7 @@ async fn create(stage: &Stage, cases: serde_json::Value) -> Vec<u64> {
     let client = Client::new(config, Clock::system()).expect("a client");
     let access = Access { origin, key: SecretString::from(key_of("acme")) };
     let sent = cases.as_array().map_or(0, Vec::len);
-    let end = client.create_cases(&access, 1, json!({ "cases": cases }).to_string(), sent).await.end;
+    let end = client.create_cases(&access, 1, json!({ "cases": cases }).to_string(), vec![false; sent]).await.end;
     end.expect("cases").into_iter().flatten().collect()
 }
 

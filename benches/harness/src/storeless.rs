@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use testmo_courier::account::Throttle;
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
 use testmo_courier::batch::render::kinds::FieldKinds;
+use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
@@ -23,9 +24,10 @@ use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, 
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
+use testmo_courier::store::written::Remembered;
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, PruneRound,
-    RetentionStore, ShelfStore, Store, StoreError, StoreHealth, UnboundStore,
+    RetentionStore, ShelfStore, Store, StoreError, StoreHealth, UnboundStore, WrittenStore,
 };
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -169,6 +171,17 @@ impl RetentionStore for Storeless {
     async fn prune_step(&self, round: &mut PruneRound, _: u32) -> Result<PruneCounts, StoreError> {
         (round.no_batches_left, round.no_events_left, round.no_unroutable_left) = (true, true, true);
         Ok(PruneCounts::default())
+    }
+}
+
+#[async_trait]
+impl WrittenStore for Storeless {
+    async fn written(&self, _: &TenantId, _: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn forget_written(&self, _: Duration, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
     }
 }
 

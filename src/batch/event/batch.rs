@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::batch::BatchKey;
 use crate::batch::event::bounded::{cut_left_out, cut_said};
+use crate::batch::event::previous::{Previous, address};
 use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, MOMENT, PARTIALLY_DELIVERED, Why, event, event_id};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::batch::message::text::excerpt;
@@ -82,6 +83,10 @@ pub struct SettledCase {
     /// The address of the case in Testmo's web pages, if the case is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// The case that an earlier batch wrote into the same project for the same source key and external id; absent if none
+    /// is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// The parts of the case that were not sent to Testmo although the case was; absent if nothing was left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
@@ -276,6 +281,7 @@ fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> Set
         outcome,
         testmo_id: id,
         link: id.and_then(|id| link(record, index, id)),
+        previous: case.previous.as_ref().map(|previous| Previous::of(record, index, previous)),
         left_out: input.filter(|_| id.is_some()).map(|input| input.left_out.to_vec()).unwrap_or_default(),
         refused,
     }
@@ -289,7 +295,7 @@ pub(super) fn label(key: &str) -> String {
 /// Returns the address of a case in Testmo's web pages; its form is known from third-party clients.
 pub fn link(record: &BatchRecord, index: usize, id: u64) -> Option<String> {
     let target = record.targets.get(record.cases[index].target)?;
-    Some(format!("{}/repositories/{}?group_id={}&case_id={id}", target.account, target.project, target.folder))
+    Some(address(target, target.folder, id))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod tests;
 
 use crate::batch::BatchKey;
 
-pub use self::model::{BatchState, CaseRecord, CaseState, OpenPush, Refusal, Target};
+pub use self::model::{BatchState, CaseRecord, CaseState, OpenPush, PreviousCase, Refusal, Target};
 pub use self::suspect::Halved;
 pub use self::suspicion::Suspicion;
 
@@ -61,6 +61,7 @@ impl BatchRecord {
             target: 0,
             duplicates: Vec::new(),
             suspicion: None,
+            previous: None,
         };
         Self {
             key,

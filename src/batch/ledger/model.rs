@@ -57,6 +57,23 @@ pub struct CaseRecord {
     /// What is known of the case if its requests were answered with a status that leaves their outcome unknown.
     #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
     pub suspicion: Option<Box<Suspicion>>,
+    /// The case that an earlier batch wrote into Testmo for the same identity, as of the last claim.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Box<PreviousCase>>,
+}
+
+/// A case in Testmo that an earlier batch wrote for the same identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousCase {
+    /// The id of the batch, if the ledger still has it.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    /// The id of the case in Testmo.
+    #[serde(rename = "i")]
+    pub id: u64,
+    /// The id of the folder that the case was created in.
+    #[serde(rename = "f")]
+    pub folder: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]

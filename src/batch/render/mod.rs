@@ -37,6 +37,9 @@ use crate::batch::render::provenance::{Origin, Origins, Provenance, Supplier, ch
 use crate::batch::render::text::html;
 use crate::batch::write_json;
 
+/// The version of the renderer, which is stored with what was written: raised whenever the same case is rendered
+/// differently.
+pub const RENDERER_VERSION: u32 = 1;
 /// The most characters of a tag: our own limit, as Testmo's is not known.
 const MAX_TAG: usize = 32;
 /// The usual size of the entry of a case with a few steps, in bytes.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::batch::message::text::excerpt;
+use crate::batch::written::WrittenFields;
 
 /// The end of a create request; ids are by position in the request.
 pub type CreateResult = Result<Vec<Option<u64>>, ApiError>;
@@ -15,8 +16,17 @@ pub struct CreateOutcome {
     pub end: CreateResult,
     /// Response differences, by position in the request; a difference is not a failure.
     pub differing: Vec<ResponseDifference>,
+    /// The fields of each case that is remembered, by position in the request, as written and as the answer shows them.
+    pub fields: Vec<Option<WrittenFields>>,
     /// How far the first case's creation time is from the time of the answer, in milliseconds, if the answer has both.
     pub offset: Option<i64>,
+}
+
+impl CreateOutcome {
+    /// Returns the outcome of a request whose end shows no cases.
+    pub fn failed(error: ApiError) -> Self {
+        Self { end: Err(error), differing: Vec::new(), fields: Vec::new(), offset: None }
+    }
 }
 
 /// The highest possible id of a case: numbers in JSON are exact up to this one.

@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 
 use super::super::shelf::{self, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, outbox};
+use super::super::{StoreError, outbox, written};
 use super::push_end::store_ends;
 use super::read::key_of;
 use super::row::{BATCH_COLUMNS, BatchRow};
@@ -38,6 +38,7 @@ pub(in crate::store) async fn commit(
     }
     let stored: Vec<&Commit> = changes.iter().zip(&done).filter(|(_, done)| **done).map(|(c, _)| &**c).collect();
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
+    written::remember(conn, now, stored.iter().flat_map(|change| &change.written)).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
     for (id, generation) in stored.iter().filter_map(|c| c.unshelve).collect::<BTreeSet<_>>() {

@@ -8,6 +8,7 @@ use super::super::outbox::OutboxEvent;
 use super::super::shelf::{OperatorAction, Shelving};
 use crate::batch::event::Event;
 use crate::batch::ledger::BatchRecord;
+use crate::batch::written::WrittenCase;
 use crate::batch::{BatchKey, TenantId};
 
 /// A record as it is to be stored, and the epoch that has to be stored before.
@@ -150,6 +151,8 @@ pub struct Commit {
     pub observation: Option<AccountObservation>,
     /// A tenant for whom something arrived.
     pub success: Option<TenantId>,
+    /// What was written into Testmo and is remembered.
+    pub written: Vec<WrittenCase>,
     /// For how much longer the batch's open push belongs to its holder, once that knows more than when it claimed it.
     pub lease: Option<Duration>,
 }

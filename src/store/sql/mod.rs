@@ -43,10 +43,12 @@ impl Dialect {
         let in_sqlite = |(name, kind): &(&str, Kind)| match kind {
             Kind::Text => format!("value->>'{name}' AS {name}"),
             Kind::Int => format!("CAST(value->>'{name}' AS BIGINT) AS {name}"),
+            Kind::Bytes => format!("unhex(substr(value->>'{name}', 3)) AS {name}"),
         };
         let in_postgres = |(name, kind): &(&str, Kind)| match kind {
             Kind::Text => format!("{name} TEXT"),
             Kind::Int => format!("{name} BIGINT"),
+            Kind::Bytes => format!("{name} BYTEA"),
         };
         match self {
             Self::Sqlite => {
@@ -103,6 +105,13 @@ impl Dialect {
 pub(in crate::store) enum Kind {
     Text,
     Int,
+    /// Bytes, which travel as [`bytes_in_row`] writes them.
+    Bytes,
+}
+
+/// Returns bytes as they travel in a row set.
+pub(in crate::store) fn bytes_in_row(bytes: &[u8]) -> String {
+    format!("\\x{}", crate::batch::hex(bytes))
 }
 
 /// A value for one parameter.

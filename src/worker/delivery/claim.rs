@@ -10,6 +10,7 @@ use super::send::send;
 use super::share::{Request, Share, share_of, take_over};
 use super::state::Delivery;
 use super::unsent::release_unanswered;
+use super::written::note_previous;
 use crate::batch::BatchKey;
 use crate::guard::may_panic;
 use crate::store::StoreError;
@@ -28,12 +29,16 @@ pub(super) async fn push(delivery: &Delivery, job: &mut Job) -> Result<(), Store
     let last_try = job.last_try;
     let mut keys = HashSet::new();
     job.open().for_each(|part| may_panic("claim", &part.batch.key));
-    let shares: Vec<Share<'_>> = job.open().filter_map(|part| share_of(part, &push, &mut keys)).collect();
+    let mut shares: Vec<Share<'_>> = job.open().filter_map(|part| share_of(part, &push, &mut keys)).collect();
     let Some(first) = shares.first() else {
         job.feedback = feedback;
         return Ok(());
     };
     let connection = first.part.batch.connection.clone();
+    if let Err(error) = note_previous(&delivery.context, &connection, &mut shares).await {
+        job.feedback = feedback;
+        return Err(error);
+    }
     let asked = Instant::now();
     let claim = claim_of(&delivery.context, &push, &connection, &shares);
     let worked = match delivery.context.store.claim(claim).await {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::job::Part;
+use super::written::{adopted, count_repeated};
 use crate::batch::batch_tag;
 use crate::batch::ledger::duplicates::duplicates;
 use crate::batch::ledger::reconcile::{Found, Row, Wanted, find};
@@ -98,7 +99,8 @@ impl Matching<'_> {
         let batch_tag = batch_tag_of(batch, &pushed_tag);
         let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &list.rows);
         let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
-        let change = Commit { ended, events, ..Commit::default() };
+        let written = adopted(batch, target, &found);
+        let change = Commit { ended, events, written, ..Commit::default() };
         if !commit_record(context, batch, change).await?.is_done() {
             // The rows may belong to a push that another worker has sent since.
             return Ok(false);
@@ -107,6 +109,7 @@ impl Matching<'_> {
             self.carried_out.insert(push, known || of_push);
         }
         count_duplicates(context, &batch.key.batch, twice);
+        count_repeated(context, batch, found.iter().map(|(at, _)| *at));
         context.metrics.cases.with_label_values(&["adopted"]).inc_by(found.len() as u64);
         Ok(true)
     }

@@ -28,6 +28,7 @@ mod share;
 mod state;
 mod suspects;
 mod unsent;
+mod written;
 
 pub(super) use self::hold_back::hold_back;
 pub(super) use self::next_step::PAUSED;

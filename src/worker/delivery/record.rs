@@ -9,9 +9,11 @@ use super::match_rows::span;
 use super::settle_time::lease_after;
 use super::share::Share;
 use super::state::Delivery;
+use super::written::{count_repeated, written};
 use crate::batch::Reason;
 use crate::batch::verdict::answer::{ApiError, CreateResult};
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, NO_SOCKET_PAUSE, Verdict, signal_of};
+use crate::batch::written::{WrittenCase, WrittenFields};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, PushEnded};
 use crate::tenants::Connection;
@@ -27,6 +29,8 @@ use crate::worker::permit::{note_end, observation};
 pub(super) struct RequestEnd<'a> {
     pub(super) push: String,
     pub(super) result: CreateResult,
+    /// The fields of each case that is remembered, by position in the request.
+    pub(super) fields: Vec<Option<WrittenFields>>,
     pub(super) verdict: Verdict,
     pub(super) connection: &'a Connection,
 }
@@ -35,7 +39,8 @@ pub(super) struct RequestEnd<'a> {
 struct Recording<'s, 'p> {
     share: &'s mut Share<'p>,
     next: NextStep,
-    created: usize,
+    /// Positions and ids of the created cases.
+    created: Vec<(usize, u64)>,
     refused: usize,
     change: Commit,
 }
@@ -61,7 +66,8 @@ pub(super) async fn record_end(
         let Recording { share, next, created, refused, change } = recording;
         let next = store_end(&delivery.context, &mut share.part.batch, next, change).await?;
         if !matches!(next, NextStep::Refresh) {
-            count_cases(&delivery.context, created, refused);
+            count_cases(&delivery.context, created.len(), refused);
+            count_repeated(&delivery.context, &share.part.batch, created.iter().map(|(at, _)| *at));
         }
         share.part.next = Some(next);
         Ok::<(), StoreError>(())
@@ -88,7 +94,7 @@ fn apply_to_all<'s, 'p>(
     shares: &'s mut [Share<'p>],
     end: &RequestEnd<'_>,
 ) -> Vec<Recording<'s, 'p>> {
-    let RequestEnd { push, result, verdict, connection } = end;
+    let RequestEnd { push, result, fields, verdict, connection } = end;
     let answer = result.as_ref().err().map_or("2xx", ApiError::class);
     let ids = span(result.iter().flatten().flatten().copied());
     let ended = PushEnded { push: push.clone(), answer, ids };
@@ -105,13 +111,26 @@ fn apply_to_all<'s, 'p>(
         let count = share.positions.len();
         let of_share = Slice { end: result, first, positions: &share.positions, sent };
         let (next, refused) = apply(delivery, &mut share.part.batch, &of_share, verdict);
+        let written = written_of(share, &of_share, fields.get(first..).unwrap_or_default());
         first += count;
-        let created = of_share.created().count();
+        let created = of_share.created().collect();
         let lease = share.part.batch.record.open_push.is_some().then(|| lease_after(&delivery.context, result));
-        let change = Commit { ended: Some(ended.clone()), observation: observation.take(), lease, ..Commit::default() };
+        let (ended, observation) = (Some(ended.clone()), observation.take());
+        let change = Commit { ended, observation, lease, written, ..Commit::default() };
         recordings.push(Recording { share, next, created, refused, change });
     }
     recordings
+}
+
+/// Returns what is remembered of the cases that a request created, from the fields of the request's cases from the first
+/// one of the share on.
+fn written_of(share: &Share<'_>, created: &Slice<'_>, fields: &[Option<WrittenFields>]) -> Vec<WrittenCase> {
+    let of_position = |at: usize| {
+        let index = share.positions.iter().position(|position| *position == at)?;
+        fields.get(index)?.clone()
+    };
+    let cases = created.created().filter_map(|(at, id)| Some((at, id, of_position(at)?)));
+    written(&share.part.batch, &share.target, cases)
 }
 
 /// Stores a batch's record; a batch with an outcome is finished.

@@ -13,6 +13,7 @@ use super::share::{Request, Share};
 use super::state::Delivery;
 use super::suspects::name_of as name_of_connection;
 use super::unsent::release_claims;
+use super::written::are_remembered;
 use crate::batch::verdict::answer::{ApiError, CreateOutcome, CreateResult};
 use crate::batch::verdict::{Verdict, after_push};
 use crate::batch::{Reason, RenderedCase, push_body};
@@ -44,7 +45,9 @@ pub(super) async fn send(
     let sent = sent_by(&shares);
     let started = Instant::now();
     feedback.requests += 1;
-    let CreateOutcome { end: mut result, differing, offset } = create_cases(delivery, connection, &sent).await;
+    let remembered = are_remembered(&shares);
+    let outcome = create_cases(delivery, connection, &sent, remembered).await;
+    let CreateOutcome { end: mut result, differing, fields, offset } = outcome;
     failpoint::after(Failpoint::Push);
     shares.iter().for_each(|share| may_panic("push", &share.part.batch.key));
     let account = connection.access.origin.as_str();
@@ -73,14 +76,19 @@ pub(super) async fn send(
         delivery.accepted.note(name_of_connection(connection), cases.into_iter(), now);
     }
     feedback.push = Some(RequestReport { cases: sent, took, end: outcome_of(&result, &verdict) });
-    let end = RequestEnd { push, result, verdict, connection };
+    let end = RequestEnd { push, result, fields, verdict, connection };
     record_end(delivery, shares, &end, feedback).await
 }
 
-async fn create_cases(delivery: &Delivery, connection: &Connection, sent: &[(u64, &RenderedCase)]) -> CreateOutcome {
+async fn create_cases(
+    delivery: &Delivery,
+    connection: &Connection,
+    sent: &[(u64, &RenderedCase)],
+    remembered: Vec<bool>,
+) -> CreateOutcome {
     let body = push_body(sent.iter().copied());
     let _under_way = delivery.context.metrics.create_request_begins();
-    delivery.context.client.create_cases(&connection.access, connection.project, body, sent.len()).await
+    delivery.context.client.create_cases(&connection.access, connection.project, body, remembered).await
 }
 
 fn measure(context: &WorkerContext, result: &CreateResult, took: Duration, sent: usize) {

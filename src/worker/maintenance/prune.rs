@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
@@ -29,6 +30,28 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
             Some(Ok(_)) | None => {}
         }
         lag.show(&context);
+        let forgetting = unit(&context, Task::Prune, &"written cases", forget_written(&context));
+        match every.unless_stopped(forgetting).await {
+            Some(Ok(cases)) if cases > 0 => tracing::info!(cases, "written cases forgotten"),
+            Some(Err(error)) => tracing::warn!(%error, "written cases cannot be forgotten"),
+            Some(Ok(_)) | None => {}
+        }
+    }
+}
+
+/// Forgets step by step what was written longer ago than it is remembered, and returns how many cases.
+async fn forget_written(context: &WorkerContext) -> Result<u64, StoreError> {
+    let (mut forgotten, mut pace) = (0, Pace::default());
+    loop {
+        let began = Instant::now();
+        let step = context.store.forget_written(context.config.content.remember, pace.most).await?;
+        forgotten += step;
+        if step < u64::from(pace.most) {
+            return Ok(forgotten);
+        }
+        let took = began.elapsed();
+        pace = pace.after(took);
+        tokio::time::sleep(Pace::pause(took)).await;
     }
 }
 

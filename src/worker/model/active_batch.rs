@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use super::inbound::InboundMessage;
 use super::trial::Trial;
 use super::unclear::UnclearPush;
-use crate::batch::ledger::BatchRecord;
-use crate::batch::message::{Case, RequestedFolder, Source};
+use crate::batch::ledger::{BatchRecord, Target};
+use crate::batch::message::{Case, RequestedFolder, Source, key_by_position};
 use crate::batch::render::left_out::{LeftOut, left_out};
+use crate::batch::written::CaseIdentity;
 use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint, render, size_in_push};
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::tenants::Connection;
@@ -123,6 +124,14 @@ impl ActiveBatch {
     /// Returns the batch tag of its cases, unless the tenant has switched that off.
     pub(in crate::worker) fn batch_tag(&self) -> Option<String> {
         self.connection.mapping.batch_tag.then(|| batch_tag(&self.key.batch))
+    }
+
+    /// Returns by what a case is recognized in later batches, if it goes to a target; `None` if it has no source key or
+    /// no external id.
+    pub(in crate::worker) fn identity(&self, position: usize, target: &Target) -> Option<CaseIdentity> {
+        let key = &self.cases[position].key;
+        let id = Some(key.as_str()).filter(|key| *key != key_by_position(position));
+        CaseIdentity::of(target, &self.key.batch.tenant, self.source.key.as_deref(), id)
     }
 
     /// Forgets what is known of it, as after a panic in the middle of work on it: the next claim reads the ledger.

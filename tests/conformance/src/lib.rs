@@ -23,6 +23,7 @@ mod subject;
 pub mod unbound;
 pub mod values;
 pub mod verification;
+pub mod written;
 
 pub use subject::Subject;
 
@@ -46,6 +47,7 @@ macro_rules! conformance {
         $crate::shelf_cases!($test, $subject);
         $crate::unbound_cases!($test, $subject);
         $crate::verification_cases!($test, $subject);
+        $crate::written_cases!($test, $subject);
     };
 }
 

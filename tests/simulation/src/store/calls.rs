@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
 use testmo_courier::batch::render::kinds::FieldKinds;
+use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
@@ -16,9 +17,10 @@ use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, 
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
+use testmo_courier::store::written::Remembered;
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore,
-    ShelfStore, StoreError, StoreHealth, UnboundStore,
+    ShelfStore, StoreError, StoreHealth, UnboundStore, WrittenStore,
 };
 
 use super::tables::Tables;
@@ -113,6 +115,18 @@ impl RetentionStore for StoreOf {
             .await?;
         *round = next;
         Ok(counts)
+    }
+}
+
+#[async_trait]
+impl WrittenStore for StoreOf {
+    async fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {
+        let (tenant, cases) = (tenant.clone(), cases.to_vec());
+        self.ask("written", move |tables, _| tables.written(&tenant, &cases)).await
+    }
+
+    async fn forget_written(&self, remember: Duration, most: u32) -> Result<u64, StoreError> {
+        self.ask("forget_written", move |tables, now| tables.forget_written(remember, most, now)).await
     }
 }
 

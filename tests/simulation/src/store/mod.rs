@@ -15,6 +15,7 @@ pub(crate) mod tables;
 mod tests;
 mod unbound;
 mod view;
+mod written;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use testmo_courier::account::Throttle;
+use testmo_courier::batch::written::{CaseIdentity, WrittenCase};
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::connections::ConnectionRow;
@@ -37,6 +38,7 @@ pub(crate) struct Tables {
     pub(crate) outbox: BTreeMap<String, OutboxRow>,
     pub(crate) announced: u64,
     pub(crate) unbound_keys: BTreeMap<String, UnboundKey>,
+    pub(crate) written: BTreeMap<CaseIdentity, (WrittenCase, i64)>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) suspicions: BTreeMap<String, i64>,
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
