@@ -98,7 +98,11 @@ nothing_left() {
 
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }
 
-if ! stage install tests/env/install.sh rabbitmq-server postgresql pgbouncer chromium; then
+install() {
+    tests/env/install.sh rabbitmq-server postgresql pgbouncer chromium python3-pika && tests/env/node.sh
+}
+
+if ! stage install install; then
     echo "0 passed, 0 failed"
     exit 2
 fi

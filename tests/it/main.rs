@@ -12,6 +12,7 @@ mod descriptors;
 mod earlier_store;
 mod endless;
 mod ends;
+mod examples;
 mod folders;
 mod fuzzed;
 mod hardship;
