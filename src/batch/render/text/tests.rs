@@ -236,7 +236,15 @@ proptest! {
             match event {
                 Event::InlineHtml(html) if *html == *"<br>" => {}
                 Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => written += &text,
-                _ => {}
+                Event::Start(_)
+                | Event::End(_)
+                | Event::InlineMath(_)
+                | Event::DisplayMath(_)
+                | Event::FootnoteReference(_)
+                | Event::SoftBreak
+                | Event::HardBreak
+                | Event::Rule
+                | Event::TaskListMarker(_) => {}
             }
         }
         let html = without(&shown(&markdown(&text)), is_dropped);
