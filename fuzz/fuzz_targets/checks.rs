@@ -36,7 +36,12 @@ fn check_batch(bytes: &[u8], batch: &Batch) {
     let body: Value = serde_json::from_str(&body).expect("a body is JSON");
     assert_eq!(body["cases"].as_array().map(Vec::len), Some(cases.len()));
 
-    let value: Value = serde_json::from_slice(bytes).expect("a batch is JSON");
+    if batch.cases.iter().any(|case| case.faulty.is_some()) {
+        // A key that is repeated is a fault, and lost when the document is written again.
+        return;
+    }
+    let value: Value =
+        serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).expect("a batch is JSON");
     let again = decode(&serde_json::to_vec(&value).expect("JSON")).expect("the same document is a batch");
     assert_eq!(again, *batch);
     assert_eq!(fingerprint(&again), fingerprint(batch));

@@ -99,7 +99,7 @@ fn discard(
             (stored.record, epoch)
         }
         // Nothing was sent yet. The record is stored so that the batch is not pushed when it is published again.
-        None => (BatchRecord::fresh(batch.key.clone(), fingerprint(batch), batch.case_keys()), 0),
+        None => (BatchRecord::of_batch(batch, fingerprint(batch)), 0),
     };
     if !record.discard(now) {
         return Ok(change);

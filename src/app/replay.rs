@@ -74,7 +74,9 @@ fn replay(
         }
         BatchState::Partial | BatchState::Failed => {
             let from_epoch = record.epoch;
-            record.reopen(account);
+            if !record.reopen(account) {
+                return Err(NotReplayable::Faulty);
+            }
             Ok(Commit { batch: Some(RecordUpdate { record, from_epoch }), ..change })
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::connections::{ConnectionRow, connection};
-use testmo_courier::app::messages::{Fault, Finding, TenantCheck, check_for};
+use testmo_courier::app::messages::{Finding, TenantCheck, check_for};
 use testmo_courier::app::view::MessageView;
 use testmo_courier::app::{TenantId, store_now};
 
@@ -16,8 +16,9 @@ use super::table::counted;
 use super::time_format::both;
 
 const EXAMPLES: &str = "\
-A message with a fault is not a batch; the exit code is then 1. A warning names what was probably not intended, such as what
-will look different in Testmo from what was written. Neither a broker nor a configuration is needed, except for --tenant.
+A fault outside of the cases rejects the whole message; a fault in a case refuses this case alone. The exit code is 1 if
+there is a fault. A warning names what was probably not intended, such as what will look different in Testmo from what was
+written. Neither a broker nor a configuration is needed, except for --tenant.
 
 With --tenant, values are compared with the fields and options that the tenant's project had when its connection was last
 verified. Nothing is read from Testmo, which decides in the end: such findings do not change the exit code.
@@ -82,13 +83,6 @@ fn print_for(row: &ConnectionRow, check: &TenantCheck, now: i64, out: &mut Outpu
     check.findings.iter().try_for_each(|finding| print_finding(finding, out))
 }
 
-/// Prints something that a tenant's Testmo will probably refuse.
-pub(super) fn print_finding(finding: &Finding, out: &mut Output) -> Result<(), Failure> {
-    let Finding { rule, fault: Fault { what, remedy, .. } } = finding;
-    let place = finding.fault.place();
-    out.line(format_args!("  {}  {} [{}]\n    → {}", visible(&place), visible(what), rule.id(), visible(remedy)))
-}
-
 /// Prints what was found in a message.
 pub(super) fn print(MessageFile { name, message }: &MessageFile, out: &mut Output) -> Result<(), Failure> {
     let mut found = Vec::new();
@@ -102,10 +96,11 @@ pub(super) fn print(MessageFile { name, message }: &MessageFile, out: &mut Outpu
         found.push(out.paint(Colour::Green, "fine"));
     }
     out.line(format_args!("{}: {}  {message}", visible(name), found.join(", ")))?;
-    message.faults.iter().chain(&message.warnings).try_for_each(|fault| print_fault(fault, out))
+    message.faults.iter().chain(&message.warnings).try_for_each(|finding| print_finding(finding, out))
 }
 
-fn print_fault(fault: &Fault, out: &mut Output) -> Result<(), Failure> {
-    let Fault { what, remedy, .. } = fault;
-    out.line(format_args!("  {}  {}\n    → {}", visible(&fault.place()), visible(what), visible(remedy)))
+/// Prints one finding with its place, its rule and its remedy.
+pub(super) fn print_finding(Finding { rule, fault }: &Finding, out: &mut Output) -> Result<(), Failure> {
+    let (what, remedy) = (visible(&fault.what), visible(&fault.remedy));
+    out.line(format_args!("  {}  {what}  [{rule}]\n    → {remedy}", visible(&fault.place())))
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::batch::message::{
     MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_NUMBER, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
-    MAX_WORD, Priority, SCHEMA_VERSION, TextFormat,
+    MAX_WORD, SCHEMA_VERSION, TextFormat,
 };
 use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
 
@@ -34,10 +34,9 @@ pub struct BatchMessage {
     /// The source of the cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<BatchSource>,
-    /// Names of folders below the tenant's folder, the top folder first. Without `folder_path` and `folder_id` the
-    /// cases are created in the tenant's folder.
+    /// Names of folders below the tenant's folder, the top folder first. Without names and `folder_id` the cases are created in the tenant's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minItems" = 1, "maxItems" = MAX_FOLDERS))]
+    #[schemars(extend("maxItems" = MAX_FOLDERS))]
     pub folder_path: Option<Vec<Line<MAX_WORD>>>,
     /// Instead of `folder_path`: the id of the tenant's folder or of a folder below it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,14 +86,15 @@ pub struct BatchCase {
     /// The steps of the case, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = MAX_STEPS))]
-    pub steps: Option<Vec<BatchStep>>,
+    pub steps: Option<Vec<WrittenStep>>,
     /// Instead of `steps`: a feature in Gherkin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gherkin: Option<Text>,
-    /// The urgency of the case.
+    /// The urgency of the case: `critical`, `high`, `normal`, `low`, or another word that docs/publishing.md or the
+    /// tenant's mapping lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<Priority>,
-    /// Tags; sent in lower case, with `-` in place of characters that Testmo does not accept.
+    pub priority: Option<Line<MAX_WORD>>,
+    /// Tags; sent in lower case and Latin letters, with `-` in place of blanks and punctuation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = MAX_TAGS))]
     pub tags: Option<Vec<Line<MAX_WORD>>>,
@@ -110,9 +110,22 @@ pub struct BatchCase {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("propertyNames" = json!({"pattern": r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$", "maxLength": MAX_WORD}), "maxProperties" = MAX_FIELDS))]
     pub fields: Option<Map<String, Value>>,
+    /// The expected result of a case without steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Text>,
     /// The format of the texts of this case, if it is not the one of the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TextFormat>,
+}
+
+/// A step; a text is its action.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum WrittenStep {
+    /// The action alone.
+    Action(Text),
+    /// The step with its parts.
+    Step(BatchStep),
 }
 
 /// One step of a case.
@@ -224,13 +237,14 @@ pub fn batch_example() -> BatchMessage {
         name: Line("Pay with a saved card".into()),
         description: text("The card was saved with an earlier order."),
         preconditions: text("The customer is signed in."),
-        steps: Some(vec![step]),
+        steps: Some(vec![WrittenStep::Step(step)]),
         gherkin: None,
-        priority: Some(Priority::High),
+        priority: line("high"),
         tags: Some(line("checkout").into_iter().collect()),
         issues: Some(line("SHOP-142").into_iter().collect()),
         estimate_seconds: Some(Number(180)),
         fields: Some([("custom_risk".to_owned(), json!(3))].into_iter().collect()),
+        expected: None,
         format: Some(TextFormat::Plain),
     };
     let by_gherkin = BatchCase {
@@ -247,6 +261,7 @@ pub fn batch_example() -> BatchMessage {
         issues: None,
         estimate_seconds: None,
         fields: None,
+        expected: None,
         format: None,
     };
     BatchMessage {

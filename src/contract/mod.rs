@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 pub use self::asyncapi::asyncapi;
 pub use self::events::{KINDS, Kind, events_schema};
-pub use self::message::{BatchCase, BatchMessage, BatchSource, BatchStep, batch_example};
+pub use self::message::{BatchCase, BatchMessage, BatchSource, BatchStep, WrittenStep, batch_example};
 
 /// Returns the JSON Schema of the message that generators publish.
 pub fn batch_schema() -> Value {

@@ -40,7 +40,8 @@ async fn hostile_messages_end_on_the_shelf_with_place_and_reason_and_block_no_ne
                 bad.insert(message, (name, fate));
             }
             None => {
-                let mut batch: Value = serde_json::from_slice(&message).unwrap();
+                let mut batch: Value =
+                    serde_json::from_slice(message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&message)).unwrap();
                 batch["batch_id"] = json!(format!("odd-{n}"));
                 stage.publish(&batch).await;
                 odd.push((name, format!("acme/odd-{n}")));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::plural::counted;
 use crate::amqp::Outgoing;
-pub use crate::batch::Fault;
+pub use crate::batch::message::lint::Finding;
 use crate::batch::message::lint::{Findings, lint};
 use crate::batch::{BatchKey, TenantId, raw_hash};
 
@@ -16,10 +16,11 @@ pub struct Message {
     /// The hash by which events name a message that is not a batch.
     pub hash: String,
     /// What keeps it from being a batch.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Finding>,
     /// What will look different in Testmo from how it was written.
-    pub warnings: Vec<Fault>,
-    cases: usize,
+    pub warnings: Vec<Finding>,
+    /// The number of cases that would be delivered.
+    pub cases: usize,
     body: Vec<u8>,
 }
 
@@ -56,6 +57,10 @@ impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {
             Some(key) if self.faults.is_empty() => write!(f, "{key}  {}", counted(self.cases, "case", "cases")),
+            Some(key) if self.cases > 0 => {
+                let cases = counted(self.cases, "case", "cases");
+                write!(f, "{key}  {cases} would be delivered, the faulty ones refused")
+            }
             Some(key) => write!(f, "{key}  {}", counted(self.body.len(), "byte", "bytes")),
             None => write!(f, "message {:.12}  {}", self.hash, counted(self.body.len(), "byte", "bytes")),
         }

@@ -6,7 +6,7 @@ pub mod preview;
 mod publish;
 mod tenant_check;
 
-pub use self::message::{Fault, Message, only_tenant};
+pub use self::message::{Finding, Message, only_tenant};
 pub use self::outcomes::{Awaited, WaitEnd};
 pub use self::publish::{check_broker, publish};
-pub use self::tenant_check::{Finding, TenantCheck, check_for};
+pub use self::tenant_check::{TenantCheck, check_for};

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::super::connections::{ConnectionRow, names};
 use super::super::context::AppContext;
+use super::message::Finding;
 use crate::batch::message::RequestedFolder;
 use crate::batch::message::decode::decode;
-use crate::batch::render::check::{Finding, check};
+use crate::batch::render::check::check;
 pub use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::preview::{preview as preview_cases, requests};
-use crate::batch::{Batch, RenderedCase, TenantId};
+use crate::batch::{Batch, Fault, RenderedCase, TenantId};
 use crate::store::accounts::{Pause, Permit};
 use crate::store::{AccountStore, StoreError};
 use crate::tenants::{descend, lies_under, path_of};
@@ -92,9 +93,13 @@ pub struct PreviewInput {
 /// Reads a batch from a message.
 ///
 /// # Errors
-/// Every fault, when the message is not a batch.
+/// Every fault, when the message is not a batch or has faulty cases.
 pub fn batch_of(message: &[u8]) -> Result<Batch, Vec<String>> {
-    decode(message).map_err(|broken| broken.faults().iter().map(ToString::to_string).collect())
+    let sentences = |faults: &[Fault]| faults.iter().map(ToString::to_string).collect();
+    let batch = decode(message).map_err(|broken| sentences(broken.faults()))?;
+    let faulty = batch.cases.iter().filter_map(|case| case.faulty.as_deref());
+    let faults: Vec<Fault> = faulty.flat_map(|faulty| faulty.faults.clone()).collect();
+    if faults.is_empty() { Ok(batch) } else { Err(sentences(&faults)) }
 }
 
 /// Shows what a batch would become; with `online` the project's folders are read.

@@ -1,9 +1,8 @@
 //! Checks a message against what a tenant's project was seen to have.
 
 use super::super::connections::ConnectionRow;
-use super::message::Message;
+use super::message::{Finding, Message};
 use super::preview::{batch_of, notes};
-pub use crate::batch::render::check::Finding;
 use crate::batch::render::check::check;
 
 /// What a tenant's Testmo will probably refuse of a message.
@@ -29,5 +28,13 @@ pub fn check_for(row: &ConnectionRow, message: &Message) -> TenantCheck {
         notes.push("the names in the mapping are not resolved yet, so nothing was checked".into());
         return TenantCheck { findings: Vec::new(), notes, read_at };
     };
-    TenantCheck { findings: check(&batch, mapping, &row.fields), notes, read_at }
+    let mut findings = check(&batch, mapping, &row.fields);
+    // What the message itself shows is reported already.
+    findings.retain(|finding| {
+        message
+            .warnings
+            .iter()
+            .all(|known| (known.rule, &known.fault.pointer) != (finding.rule, &finding.fault.pointer))
+    });
+    TenantCheck { findings, notes, read_at }
 }

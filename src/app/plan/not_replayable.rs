@@ -29,6 +29,12 @@ pub enum NotReplayable {
     /// All its cases are delivered.
     #[error("all cases of the batch are already in Testmo: the entry can be discarded")]
     Delivered,
+    /// Each of its cases is delivered or was refused for its faults.
+    #[error(
+        "each case that did not arrive is faulty, so it would be refused again: correct these cases and publish them \
+         with a new batch_id"
+    )]
+    Faulty,
     /// The entry has changed since the person saw it.
     #[error("the entry was changed meanwhile")]
     Changed,

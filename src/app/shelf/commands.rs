@@ -85,10 +85,12 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
             names.resume("", "ends the pause, if the tenant is paused"),
             names.resume_account("ends the pause, if the account is paused"),
         ],
-        Reason::CaseRefused | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => vec![
-            names.replay("tries again what was refused, after a change in Testmo"),
-            names.discard("removes this entry; do so once the corrected cases are published"),
-        ],
+        Reason::CaseRefused | Reason::CaseInvalid | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => {
+            vec![
+                names.replay("tries again what was refused, after a change in Testmo"),
+                names.discard("removes this entry; do so once the corrected cases are published"),
+            ]
+        }
         Reason::RetriesExhausted => vec![names.replay("tries the batch again"), names.give_up()],
         Reason::UnclearInTestmo | Reason::RejectedUnclear | Reason::UnclearElsewhere => {
             vec![names.replay("creates what is missing"), names.discard("gives up what is missing")]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::messages::{Fault, Finding, Message, TenantCheck};
+use super::super::messages::{Finding, Message, TenantCheck};
 use super::super::time::rfc3339;
 use crate::batch::TenantId;
 
@@ -11,8 +11,9 @@ use crate::batch::TenantId;
 pub struct MessageView {
     file: String,
     batch: Option<String>,
-    faults: Vec<Fault>,
-    warnings: Vec<Fault>,
+    deliverable_cases: usize,
+    faults: Vec<Finding>,
+    warnings: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<TenantCheckView>,
 }
@@ -32,6 +33,7 @@ impl MessageView {
         Self {
             file: file.to_owned(),
             batch: message.key.as_ref().map(ToString::to_string),
+            deliverable_cases: message.cases,
             faults: message.faults.clone(),
             warnings: message.warnings.clone(),
             tenant: None,

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::super::messages::Finding;
 use super::super::messages::preview::Preview;
 use crate::batch::message::TextFormat;
-use crate::batch::render::check::Finding;
 use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::written::WrittenText;
 

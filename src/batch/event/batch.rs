@@ -69,7 +69,7 @@ pub struct SettledCase {
     pub position: usize,
     /// What people call the case: its `external_id` or, without one, `#` and its position; at most 64 characters.
     pub label: String,
-    /// The name of the case, at most 200 characters; absent if the worker does not hold it any more.
+    /// The name of the case, at most 200 characters; absent if the worker does not hold it any more or cannot read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The generator's own id of the case, if the generator gave one.
@@ -104,7 +104,7 @@ pub enum CaseOutcome {
     Created,
     /// The case is in Testmo: reconciliation found it there after a response was lost.
     Adopted,
-    /// Testmo refused the case; the worker does not send it again.
+    /// Testmo refused the case, or the worker did because the case breaks the contract; it is not sent again.
     Refused,
     /// The case may have been created: the outcome of its request is unknown, and the case was not found in Testmo or
     /// is not reconciled any more.
@@ -120,7 +120,9 @@ pub struct Refused {
     pub reason: Reason,
     /// What to do, as a text for people.
     pub remedy: &'static str,
-    /// What Testmo reported about each field, in Testmo's words.
+    /// What Testmo reported about each field, in Testmo's words. For `case_invalid`: the JSON pointer of each fault in
+    /// the message, with what is wrong there and how to fix it; with more than 3 faults the last entry says how many
+    /// are not listed.
     pub said: Vec<FieldRefusal>,
 }
 
@@ -276,7 +278,7 @@ fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> Set
     SettledCase {
         position: index + 1,
         label: label(&case.key),
-        name: input.map(|input| excerpt(input.name, LONGEST_NAME)),
+        name: input.filter(|input| !input.name.is_empty()).map(|input| excerpt(input.name, LONGEST_NAME)),
         external_id: Some(case.key.clone()).filter(|key| *key != key_by_position(index)),
         outcome,
         testmo_id: id,

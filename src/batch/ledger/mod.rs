@@ -2,6 +2,7 @@
 
 pub mod duplicates;
 mod model;
+mod opening;
 pub mod reconcile;
 mod suspect;
 mod suspicion;
@@ -287,15 +288,25 @@ impl BatchRecord {
 
     /// Reopens a finished batch at a person's request, so that cases that did not arrive are tried again; returns
     /// whether there was a reason to. Cases in Testmo stay as they are. A lost case is reconciled before it is pushed
-    /// if it was sent to `account`, the tenant's present account; in any other account only the person could check.
+    /// if it was sent to `account`, the tenant's present account; in any other account only the person could check. A
+    /// case that was refused for its faults stays refused.
     pub fn reopen(&mut self, account: Option<&str>) -> bool {
         match self.state {
             BatchState::Partial | BatchState::Failed => {}
             BatchState::Open | BatchState::Delivered | BatchState::Discarded | BatchState::Undone => return false,
         }
+        let is_left = |state: &CaseState| match state {
+            CaseState::Refused(_) => !state.is_invalid(),
+            CaseState::Waiting | CaseState::Claimed | CaseState::Lost => true,
+            CaseState::Created(_) | CaseState::Adopted(_) => false,
+        };
+        if !self.cases.iter().any(|case| is_left(&case.state)) {
+            return false;
+        }
         for case in &mut self.cases {
             case.suspicion = None;
             match case.state {
+                CaseState::Refused(_) if case.state.is_invalid() => {}
                 CaseState::Refused(_) => case.state = CaseState::Waiting,
                 CaseState::Lost => {
                     let sent_to = self.targets.get(case.target).map(|target| target.account.as_str());

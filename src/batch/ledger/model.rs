@@ -122,6 +122,13 @@ pub struct OpenPush {
     pub committed: bool,
 }
 
+impl CaseState {
+    /// Returns whether the case was refused for its faults, so that sending it can never help.
+    pub(super) fn is_invalid(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.reason == Reason::CaseInvalid)
+    }
+}
+
 impl BatchState {
     /// Every state.
     pub const ALL: [Self; 6] =

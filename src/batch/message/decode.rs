@@ -1,23 +1,24 @@
 //! Decodes the bytes of a message into a [`Batch`], or into every fault with its JSON pointer and remedy.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::batch::message::fault::{Fault, Faults};
+use crate::batch::message::fault::{Fault, Faults, MOST_CASES};
+use crate::batch::message::fingerprint::content_hash;
 use crate::batch::message::json::{Json, in_key_order, parse};
 use crate::batch::message::reader::{Reader, whole};
-use crate::batch::message::text::{is_blank, one_line};
+use crate::batch::message::text::is_blank;
 use crate::batch::message::{
-    Batch, Case, MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
-    MAX_WORD, Priority, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, key_by_position,
+    Batch, Case, Faulty, MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS,
+    MAX_TAGS, MAX_WORD, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, Urgency, key_by_position,
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
 /// The most faults that are listed for one message.
 pub const MAX_FAULTS: usize = 100;
+const _: () = assert!(MAX_CASES == MOST_CASES, "every case of a batch keeps its faults");
 /// The most faults that are listed on one line.
 const FAULTS_OF_DETAIL: usize = 10;
 
@@ -57,26 +58,48 @@ impl Undecodable {
     }
 }
 
-/// Reads and checks a message.
+/// A message as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The batch, unless nothing of it can be delivered; its faulty cases are marked.
+    pub(super) batch: Option<Batch>,
+    pub(super) key: Option<BatchKey>,
+    pub(super) tenant: Option<TenantId>,
+    /// Every fault, also those of cases; with many the last one says how many are left out.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Reads and checks a message. Faults inside of a case refuse this case alone: it is marked as
+/// [`faulty`](Case::faulty).
 ///
 /// # Errors
-/// With every fault of the message: repeated keys first, then in the order of the contract.
+/// With every fault of the message, if one is outside of cases or no case is without fault: repeated keys first, then
+/// in the order of the contract.
 pub fn decode(bytes: &[u8]) -> Result<Batch, Undecodable> {
-    decode_naming(bytes, MAX_FAULTS)
+    let Reading { batch, key, tenant, faults } = read(bytes, MAX_FAULTS).map_err(Undecodable::NotJson)?;
+    batch.ok_or(Undecodable::Schema { faults, key, tenant })
 }
 
 /// Reads and checks a message, and lists up to `most` faults.
-///
-/// # Errors
-/// As [`decode`].
-pub fn decode_naming(bytes: &[u8], most: usize) -> Result<Batch, Undecodable> {
+pub(super) fn read(bytes: &[u8], most: usize) -> Result<Reading, Fault> {
     let mut faults = Faults::naming(most);
-    let value = parse(bytes, &mut faults).map_err(Undecodable::NotJson)?;
+    let value = parse(bytes, &mut faults)?;
     let (batch, key, tenant) = read_batch(&mut Reader::root(&value, &mut faults));
-    match batch {
-        Some(batch) if faults.is_empty() => Ok(batch),
-        Some(_) | None => Err(Undecodable::Schema { faults: faults.list(), key, tenant }),
+    let batch = batch.filter(|_| faults.are_of_cases()).map(|batch| mark_faulty(batch, &value, &faults));
+    let batch = batch.filter(|batch| batch.cases.iter().any(|case| case.faulty.is_none()));
+    Ok(Reading { batch, key, tenant, faults: faults.list() })
+}
+
+/// Reduces each faulty case to what names it, and why it is faulty.
+fn mark_faulty(mut batch: Batch, message: &Json<'_>, faults: &Faults) -> Batch {
+    let items = message.get("cases").and_then(Json::as_list).unwrap_or_default();
+    for (index, (faults, more)) in faults.by_case() {
+        let (Some(case), Some(item)) = (batch.cases.get_mut(index), items.get(index)) else { continue };
+        let faulty = Faulty { faults, more, content: content_hash(&item.to_value()) };
+        let bare = Case { external_id: case.external_id.take(), ..Case::named(std::mem::take(&mut case.name)) };
+        *case = Case { faulty: Some(Box::new(faulty)), ..bare };
     }
+    batch
 }
 
 fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<TenantId>) {
@@ -142,9 +165,9 @@ fn read_source(r: &mut Reader<'_>) -> Option<Source> {
 
 fn read_folder(r: &mut Reader<'_>) -> RequestedFolder {
     let path = r.optional("folder_path", |r| {
-        let form = format_args!("a list of 1 to {MAX_FOLDERS} folder names, the top folder first");
-        let names = r.list(1, MAX_FOLDERS, form, |r| r.line(MAX_WORD))?;
-        Some(RequestedFolder::Path(names))
+        let form = format_args!("a list of at most {MAX_FOLDERS} folder names, the top folder first");
+        let names = r.list(0, MAX_FOLDERS, form, |r| r.line(MAX_WORD))?;
+        Some(if names.is_empty() { RequestedFolder::Tenant } else { RequestedFolder::Path(names) })
     });
     let id = r.optional("folder_id", |r| r.positive().map(RequestedFolder::Id));
     match (path, id) {
@@ -160,46 +183,49 @@ fn read_folder(r: &mut Reader<'_>) -> RequestedFolder {
 }
 
 fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
-    let cases = r.list(1, MAX_CASES, format_args!("a list of 1 to {MAX_CASES} cases"), read_case);
-    if r.value().as_list().is_some_and(|items| items.len() <= MAX_CASES) {
-        fault_repeated_keys(r);
-    }
-    cases
+    let form = format_args!("a list of 1 to {MAX_CASES} cases");
+    let mut cases = r.list(1, MAX_CASES, form, |r| Some(read_case(r)))?;
+    refuse_repeated_keys(r, &mut cases);
+    Some(cases)
 }
 
-/// Checks the document, not the cases that could be read, so that a fault of one case hides no fault of another.
-fn fault_repeated_keys(r: &mut Reader<'_>) {
-    let items = r.value().as_list().unwrap_or_default();
-    let mut seen: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate().filter(|(_, item)| item.as_object().is_some()) {
-        if external_id(item).is_none() {
-            seen.insert(key_by_position(index).into(), index);
+/// Records a fault for each case whose external id is the key of another case, and has this case called by its
+/// position. Of cases with the same id the first one keeps it.
+fn refuse_repeated_keys(r: &mut Reader<'_>, cases: &mut [Case]) {
+    let mut owners: HashMap<String, usize> = HashMap::with_capacity(cases.len());
+    let mut refused: Vec<(usize, usize)> = Vec::new();
+    for (index, case) in cases.iter().enumerate() {
+        let Some(id) = &case.external_id else { continue };
+        match owners.get(id) {
+            Some(first) => refused.push((index, *first)),
+            None => drop(owners.insert(id.clone(), index)),
         }
     }
-    for (index, item) in items.iter().enumerate() {
-        let Some(id) = external_id(item).filter(|id| !id.is_empty()) else { continue };
-        if let Some(first) = seen.get(&id) {
-            r.at_index(index, |r| {
-                r.at("external_id", |r| -> Option<()> {
-                    r.fault(
-                        format_args!("is already used by case #{}", first + 1),
-                        "give each case of a batch its own id",
-                    )
-                })
-            });
-        } else {
-            seen.insert(id, index);
+    // A case that is called by its position may take the key of another case, which then is called by its own.
+    let mut by_position: Vec<usize> = (0..cases.len()).filter(|index| cases[*index].external_id.is_none()).collect();
+    by_position.extend(refused.iter().map(|(index, _)| *index));
+    while let Some(index) = by_position.pop() {
+        if let Some(other) = owners.remove(&key_by_position(index)).filter(|other| *other != index) {
+            refused.push((other, index));
+            by_position.push(other);
         }
+    }
+    refused.sort_unstable();
+    for (index, first) in refused {
+        cases[index].external_id = None;
+        r.at_index(index, |r| {
+            r.at("external_id", |r| -> Option<()> {
+                let what = format_args!("is already used by case #{}", first + 1);
+                r.fault(what, "give each case of a batch its own id")
+            })
+        });
     }
 }
 
-fn external_id<'a>(case: &'a Json<'_>) -> Option<Cow<'a, str>> {
-    case.get("external_id").and_then(Json::as_text).map(one_line)
-}
-
-fn read_case(r: &mut Reader<'_>) -> Option<Case> {
+/// Reads what can be read of a case.
+fn read_case(r: &mut Reader<'_>) -> Case {
     if !r.expect_object() {
-        return None;
+        return Case::named(String::new());
     }
     r.only_keys(&[
         "external_id",
@@ -213,6 +239,7 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
         "issues",
         "estimate_seconds",
         "fields",
+        "expected",
         "format",
     ]);
     let external_id = r.optional("external_id", |r| r.exact_line(MAX_EXTERNAL_ID));
@@ -220,21 +247,16 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
     let description = r.optional("description", |r| r.prose_if_any());
     let preconditions = r.optional("preconditions", |r| r.prose_if_any());
     let script = read_script(r);
-    let priority = r.optional("priority", |r| {
-        let text = r.text()?;
-        match Priority::ALL.into_iter().find(|p| p.name() == text) {
-            Some(priority) => Some(priority),
-            None => r.fault("is not a priority", "send critical, high, normal or low"),
-        }
-    });
+    let priority = r.optional("priority", |r| r.line(MAX_WORD).map(|word| Urgency::of(&word)));
     let tags = r.optional("tags", |r| read_words(r, "tags"));
     let issues = r.optional("issues", |r| read_words(r, "issue ids"));
     let estimate_seconds = r.optional("estimate_seconds", |r| r.positive());
     let fields = r.optional("fields", read_fields);
+    let expected = r.optional("expected", |r| r.prose_if_any());
     let format = r.optional("format", read_format);
-    Some(Case {
+    Case {
         external_id,
-        name: name?,
+        name: name.unwrap_or_default(),
         description,
         preconditions,
         script,
@@ -243,8 +265,10 @@ fn read_case(r: &mut Reader<'_>) -> Option<Case> {
         issues: issues.unwrap_or_default(),
         estimate_seconds,
         fields: fields.unwrap_or_default(),
+        expected,
         format,
-    })
+        faulty: None,
+    }
 }
 
 fn read_format(r: &mut Reader<'_>) -> Option<TextFormat> {
@@ -276,7 +300,11 @@ fn read_script(r: &mut Reader<'_>) -> Script {
     }
 }
 
+/// Reads a step; a text is its action.
 fn read_step(r: &mut Reader<'_>) -> Option<Step> {
+    if r.value().as_text().is_some() {
+        return Some(Step { action: r.prose()?, ..Step::default() });
+    }
     if !r.expect_object() {
         return None;
     }

@@ -1,5 +1,6 @@
 //! Holds the faults of a message, each with its place as a JSON pointer.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use schemars::JsonSchema;
@@ -11,6 +12,10 @@ use crate::batch::message::text::excerpt;
 const LONGEST_KEY: usize = 64;
 /// The most characters of a pointer.
 const LONGEST_POINTER: usize = 512;
+/// The most faults that are kept of one case beyond the faults that are listed for the whole message.
+pub(super) const FAULTS_OF_CASE: usize = 3;
+/// The most cases whose faults are kept apart: a batch has no more.
+pub(super) const MOST_CASES: usize = 1_000;
 
 /// One thing wrong with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -56,29 +61,57 @@ pub(super) struct Faults {
     named: Vec<Fault>,
     most: usize,
     more: usize,
+    /// The number of faults in each case that has one, by index.
+    of_cases: BTreeMap<usize, usize>,
+    /// The number of faults outside of cases.
+    of_message: usize,
 }
 
 impl Faults {
     pub(super) fn naming(most: usize) -> Self {
-        Self { named: Vec::new(), most, more: 0 }
+        Self { named: Vec::new(), most, more: 0, of_cases: BTreeMap::new(), of_message: 0 }
     }
 
     pub(super) fn add(&mut self, place: &Place<'_>, what: &dyn Display, remedy: &dyn Display) {
-        if self.named.len() == self.most {
+        let count = match place.case() {
+            Some(index) => self.of_cases.entry(index).or_default(),
+            None => &mut self.of_message,
+        };
+        *count += 1;
+        let is_kept = place.case().is_some() && *count <= FAULTS_OF_CASE;
+        if self.named.len() >= self.most && !is_kept {
             self.more += 1;
             return;
         }
         self.named.push(Fault::at(place.pointer(), what.to_string(), remedy.to_string()));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.named.is_empty()
+    /// Returns whether every fault is inside of a case.
+    pub(super) fn are_of_cases(&self) -> bool {
+        self.of_message == 0
+    }
+
+    /// Returns the first faults of each case that has one, by index, with the number of its further faults.
+    pub(super) fn by_case(&self) -> BTreeMap<usize, (Vec<Fault>, usize)> {
+        let mut cases: BTreeMap<usize, (Vec<Fault>, usize)> =
+            self.of_cases.iter().map(|(index, count)| (*index, (Vec::new(), *count))).collect();
+        for fault in &self.named {
+            let index = fault.case.map(|position| position.saturating_sub(1));
+            let Some((first, more)) = index.and_then(|index| cases.get_mut(&index)) else { continue };
+            if first.len() < FAULTS_OF_CASE {
+                first.push(fault.clone());
+                *more -= 1;
+            }
+        }
+        cases
     }
 
     /// Returns the listed faults, followed by one that gives the number of the others.
     pub(super) fn list(mut self) -> Vec<Fault> {
-        if self.more > 0 {
-            let what = format!("has {} more faults", self.more);
+        let beyond = self.named.len().saturating_sub(self.most);
+        self.named.truncate(self.most);
+        if self.more + beyond > 0 {
+            let what = format!("has {} more faults", self.more + beyond);
             let remedy = "fix the named faults, then check the message again".into();
             self.named.push(Fault::at(String::new(), what, remedy));
         }
@@ -99,6 +132,15 @@ impl Place<'_> {
         let mut pointer = String::new();
         self.write(&mut pointer);
         excerpt(&pointer, LONGEST_POINTER)
+    }
+
+    /// Returns the index of the case that the place is in.
+    fn case(&self) -> Option<usize> {
+        match self {
+            Self::Root => None,
+            Self::Index(Place::Key(Place::Root, "cases"), index) => Some(*index).filter(|index| *index < MOST_CASES),
+            Self::Key(above, _) | Self::Index(above, _) => above.case(),
+        }
     }
 
     fn write(&self, pointer: &mut String) {

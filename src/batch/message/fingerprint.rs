@@ -30,6 +30,13 @@ pub fn raw_hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))[..32].to_owned()
 }
 
+/// Returns the hash of a case that is refused for its faults.
+pub(super) fn content_hash(case: &serde_json::Value) -> String {
+    let mut hash = Sha256::new();
+    write_json(&mut hash, case);
+    hex(&hash.finalize())[..32].to_owned()
+}
+
 /// Returns the tag that every case of a batch carries in Testmo: 17 characters of `[a-z0-9-]`.
 pub fn batch_tag(key: &BatchKey) -> String {
     let mut hash = Sha256::new();

@@ -70,6 +70,10 @@ pub(super) fn in_key_order(entries: &[(Cow<'_, str>, Json<'_>)]) -> Map<String, 
 ///
 /// The parser limits nesting to 128 levels, so no document can exhaust the stack.
 pub(super) fn parse<'m>(bytes: &'m [u8], faults: &mut Faults) -> Result<Json<'m>, Fault> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    if let Some((_, form)) = COMPRESSED.iter().find(|(begin, _)| bytes.starts_with(begin)) {
+        return Err(compressed(form));
+    }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(_) if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
@@ -77,8 +81,10 @@ pub(super) fn parse<'m>(bytes: &'m [u8], faults: &mut Faults) -> Result<Json<'m>
         }
         Err(error) => return Err(not_json(&format!("is not UTF-8 from byte {} on", error.valid_up_to() + 1))),
     };
-    if text.starts_with('\u{feff}') {
-        return Err(not_json("begins with a byte order mark"));
+    if text.trim_start().starts_with("```") {
+        let what = "is wrapped in a Markdown code fence";
+        let remedy = "publish the JSON alone, without the lines that begin with ```";
+        return Err(Fault::at(String::new(), what.into(), remedy.into()));
     }
     let mut json = serde_json::Deserializer::from_str(text);
     let value = Node { place: &Place::Root, faults }.deserialize(&mut json);
@@ -87,9 +93,19 @@ pub(super) fn parse<'m>(bytes: &'m [u8], faults: &mut Faults) -> Result<Json<'m>
 }
 
 fn not_json(what: &str) -> Fault {
-    let remedy = "publish one JSON object, encoded as UTF-8 without a byte order mark";
+    let remedy = "publish one JSON object, encoded as UTF-8";
     Fault::at(String::new(), what.into(), remedy.into())
 }
+
+fn compressed(form: &str) -> Fault {
+    let what = format!("is compressed with {form}");
+    Fault::at(String::new(), what, "publish the JSON uncompressed".into())
+}
+
+/// The mark that some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The beginnings of compressed bytes.
+const COMPRESSED: [(&[u8], &str); 3] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2")];
 
 /// Returns the fault of a syntax error in words of its own: the parser's are not for people, and some could quote the
 /// input, which may contain anything.
@@ -105,6 +121,7 @@ pub(in crate::batch) fn not_valid(error: &serde_json::Error, is_empty: bool) -> 
         }
     };
     let what = format!("is not valid JSON: {what} (line {line}, column {column})");
+    let what = if is_empty { "is empty".to_owned() } else { what };
     Fault::at(String::new(), what, remedy.into())
 }
 
@@ -134,8 +151,8 @@ const SYNTAX: [(&str, &str, &str); 17] = [
     ),
     ("invalid escape", NO_ESCAPE, AN_ESCAPE),
     ("invalid unicode", NO_ESCAPE, AN_ESCAPE),
-    ("lone leading", NO_ESCAPE, AN_ESCAPE),
-    ("unexpected end of hex", NO_ESCAPE, AN_ESCAPE),
+    ("lone leading", HALF_PAIR, A_PAIR),
+    ("unexpected end of hex", HALF_PAIR, A_PAIR),
     (
         "invalid number",
         "a number is not written as in JSON",
@@ -146,8 +163,10 @@ const SYNTAX: [(&str, &str, &str); 17] = [
 ];
 const NO_VALUE: &str = "a value is missing, or is not a value of JSON";
 const A_VALUE: &str = "write a text in double quotes, a number, true, false, null, a list or an object";
+const HALF_PAIR: &str = "a \\u escape is half a surrogate pair";
+const A_PAIR: &str = "write an emoji as it is, or as both of its \\u escapes";
 const NO_ESCAPE: &str = "a backslash in a text begins no escape of JSON";
-const AN_ESCAPE: &str = "write a backslash as two, and an emoji as it is or as both of its \\u escapes";
+const AN_ESCAPE: &str = "write a backslash as two";
 
 /// A value that is being read, and its place in the document.
 struct Node<'p, 'f> {
@@ -293,7 +312,11 @@ mod tests {
         for (bytes, what) in [
             (&b"{\"a\":1} x"[..], "is not valid JSON: something follows the first value (line 1, column 9)"),
             (b"{", "is not valid JSON: it ends before the object is closed (line 1, column 1)"),
-            (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
+            (b"\xef\xbb\xbf{", "is not valid JSON: it ends before the object is closed (line 1, column 1)"),
+            (b" ```json\n{}\n```", "is wrapped in a Markdown code fence"),
+            (b"\x1f\x8b\x08\x00", "is compressed with gzip"),
+            (b"", "is empty"),
+            (b" \n", "is empty"),
             (b"\xff\xfe{\0}\0", "is encoded as UTF-16"),
             (b"{\"a\":\"\xff\"}", "is not UTF-8 from byte 7 on"),
         ] {
@@ -305,8 +328,6 @@ mod tests {
     fn every_error_of_syntax_is_told_with_a_remedy_of_its_own() {
         let deep = "[".repeat(200);
         let texts = [
-            ("", "is empty"),
-            (" \n", "is empty"),
             ("{\"a\":\"b", "it ends"),
             ("{\"a\":1,}", "a comma is followed"),
             ("[1,]", "a comma is followed"),
@@ -321,8 +342,8 @@ mod tests {
             ("{\"a\":1 \"b\":2}", "an object has neither"),
             ("{\"a\":\"b\nc\"}", "a line break"),
             ("{\"a\":\"\\x\"}", "a backslash"),
-            ("{\"a\":\"\\ud800\"}", "a backslash"),
-            ("{\"a\":\"\\ud800\\u0041\"}", "a backslash"),
+            ("{\"a\":\"\\ud800\"}", "half a surrogate pair"),
+            ("{\"a\":\"\\ud800\\u0041\"}", "half a surrogate pair"),
             ("{\"a\":\"\\u12\"}", "a backslash"),
             ("{\"a\":01}", "a number is not written"),
             ("{\"a\":1e999}", "a number is too large"),

@@ -2,19 +2,27 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 
-use crate::batch::message::decode::{Undecodable, decode_naming};
+use serde::Serialize;
+
+use crate::batch::message::decode::{Reading, read};
 use crate::batch::message::fault::Fault;
 use crate::batch::message::fingerprint::is_batch_tag;
+use crate::batch::message::markdown::markdown;
 use crate::batch::message::text::{excerpt, is_blank};
-use crate::batch::message::{Batch, Case, MOST_BYTES_BY_DEFAULT, Script, TextFormat};
-use crate::batch::render::tag;
+use crate::batch::message::{Batch, Case, MOST_BYTES_BY_DEFAULT, Script, TextFormat, Urgency};
+use crate::batch::render::tag::tag;
 use crate::batch::{BatchKey, TenantId};
 
 /// The most faults that are listed: the author wants to see all, and a message with more was not meant as a batch.
 const MOST_FAULTS: usize = 10_000;
 /// The most characters of a quoted text.
 const LONGEST_QUOTE: usize = 60;
+/// The most characters of a name that is sure to be accepted.
+const LONG_FOR_A_NAME: usize = 512;
+/// The most cases that a finding about equal names lists.
+const CASES_OF_GROUP: usize = 5;
 
 /// HTML elements that are likely in texts for Testmo.
 const ELEMENTS: [&str; 24] = [
@@ -44,6 +52,56 @@ const ELEMENTS: [&str; 24] = [
     "ul",
 ];
 
+/// One thing that was found in a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The rule that found it; one of [`RULES`].
+    pub rule: &'static str,
+    /// Its place, what was found, and what to do.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.fault, self.rule)
+    }
+}
+
+/// Every rule with what it finds; docs/publishing.md has the same table.
+pub const RULES: [(&str, &str); 15] = [
+    (NOT_JSON, "the message is not JSON"),
+    (MESSAGE_INVALID, "a part outside of the cases breaks the schema, so the whole message is rejected"),
+    (CASE_INVALID, "a case breaks the schema; the case is refused, and the others are delivered"),
+    (MESSAGE_SIZE, "the message is larger than a worker takes by default"),
+    (NO_SOURCE_KEY, "no `source.key`, so a second generation of the same cases cannot be recognized"),
+    (NO_EXTERNAL_ID, "cases without `external_id`, so a second generation of them cannot be recognized"),
+    (EQUAL_NAMES, "several cases have the same name; reported once for each name"),
+    (LONG_NAME, "the name of a case has more than 512 characters"),
+    (TAG_CHANGED, "a tag is sent in another form"),
+    (TAG_LEFT_OUT, "a tag is not sent"),
+    (UNKNOWN_PRIORITY, "the word for a priority is not known; it is left out unless the tenant's mapping lists it"),
+    (NO_SCRIPT, "a case has neither steps nor Gherkin"),
+    (BLANK_STEP, "the action of a step is blank"),
+    (MARKDOWN, "a plain text has Markdown, which is shown as it is written"),
+    (HTML, "a plain text has HTML or a character reference, which is shown as it is written"),
+];
+const NOT_JSON: &str = "not-json";
+const MESSAGE_INVALID: &str = "message-invalid";
+const CASE_INVALID: &str = "case-invalid";
+const MESSAGE_SIZE: &str = "message-size";
+const NO_SOURCE_KEY: &str = "no-source-key";
+const NO_EXTERNAL_ID: &str = "no-external-id";
+const EQUAL_NAMES: &str = "equal-names";
+pub(in crate::batch) const LONG_NAME: &str = "long-name";
+const TAG_CHANGED: &str = "tag-changed";
+const TAG_LEFT_OUT: &str = "tag-left-out";
+const UNKNOWN_PRIORITY: &str = "unknown-priority";
+const NO_SCRIPT: &str = "no-script";
+const BLANK_STEP: &str = "blank-step";
+const MARKDOWN: &str = "markdown";
+const HTML: &str = "html";
+
 /// The findings about a message.
 #[derive(Debug)]
 pub struct Findings {
@@ -51,39 +109,40 @@ pub struct Findings {
     pub key: Option<BatchKey>,
     /// The tenant in the message, if it is readable.
     pub tenant: Option<TenantId>,
-    /// The number of cases; 0 if the message cannot be read.
+    /// The number of cases that would be delivered; 0 if the message is rejected as a whole.
     pub cases: usize,
     /// The faults that keep the message from being a batch.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Finding>,
     /// Results that may surprise the author without being faults; only for a message without faults.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<Finding>,
 }
 
 /// Checks a message and returns all findings.
 pub fn lint(bytes: &[u8]) -> Findings {
-    match decode_naming(bytes, MOST_FAULTS) {
-        Ok(batch) => Findings {
-            cases: batch.cases.len(),
-            warnings: warn_of_size(bytes.len()).into_iter().chain(warnings(&batch)).collect(),
-            tenant: Some(batch.key.tenant.clone()),
-            key: Some(batch.key),
-            faults: Vec::new(),
-        },
-        Err(Undecodable::NotJson(fault)) => {
-            Findings { key: None, tenant: None, cases: 0, faults: vec![fault], warnings: Vec::new() }
+    let Reading { batch, key, tenant, faults } = match read(bytes, MOST_FAULTS) {
+        Ok(reading) => reading,
+        Err(fault) => {
+            let faults = vec![Finding { rule: NOT_JSON, fault }];
+            return Findings { key: None, tenant: None, cases: 0, faults, warnings: Vec::new() };
         }
-        Err(Undecodable::Schema { faults, key, tenant }) => {
-            Findings { key, tenant, cases: 0, faults, warnings: Vec::new() }
-        }
-    }
+    };
+    let cases = batch.iter().flat_map(|batch| &batch.cases).filter(|case| case.faulty.is_none()).count();
+    let warnings = match &batch {
+        Some(batch) if faults.is_empty() => warn_of_size(bytes.len()).into_iter().chain(warnings(batch)).collect(),
+        Some(_) | None => Vec::new(),
+    };
+    let rule_of = |fault: &Fault| if fault.case.is_some() { CASE_INVALID } else { MESSAGE_INVALID };
+    let faults = faults.into_iter().map(|fault| Finding { rule: rule_of(&fault), fault }).collect();
+    Findings { key, tenant, cases, faults, warnings }
 }
 
-fn warnings(batch: &Batch) -> Vec<Fault> {
+fn warnings(batch: &Batch) -> Vec<Finding> {
     let mut found = Vec::new();
     warn_of_missing_ids(batch, &mut found);
-    warn_of_equal_names(batch, &mut found);
+    warn_of_names(batch, &mut found);
     warn_of_tags(batch, &mut found);
     for (index, case) in batch.cases.iter().enumerate() {
+        warn_of_priority(case, index, &mut found);
         warn_of_empty_steps(case, index, &mut found);
         if case.format != Some(TextFormat::Markdown) {
             warn_of_markup(case, index, &mut found);
@@ -92,43 +151,70 @@ fn warnings(batch: &Batch) -> Vec<Fault> {
     found
 }
 
-fn warning(pointer: String, what: String, remedy: &str) -> Fault {
-    Fault::at(pointer, what, remedy.into())
+fn warning(rule: &'static str, pointer: String, what: String, remedy: &str) -> Finding {
+    Finding { rule, fault: Fault::at(pointer, what, remedy.into()) }
 }
 
 /// Warns of a message that a worker takes only if its limit was raised.
-fn warn_of_size(bytes: usize) -> Option<Fault> {
+fn warn_of_size(bytes: usize) -> Option<Finding> {
     let what = format!("has {bytes} bytes; by default a worker takes at most {MOST_BYTES_BY_DEFAULT}");
     let remedy = "publish the cases in several smaller batches, each with its own batch_id";
-    (bytes > MOST_BYTES_BY_DEFAULT).then(|| warning(String::new(), what, remedy))
+    (bytes > MOST_BYTES_BY_DEFAULT).then(|| warning(MESSAGE_SIZE, String::new(), what, remedy))
 }
 
-fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Fault>) {
+/// Warns of cases without an identity, which is made of the source's key and the external id.
+fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Finding>) {
+    if batch.source.key.is_none() {
+        let what = "has no key: a second generation of these cases cannot be recognized".into();
+        let remedy = "send source.key with the key of the story or ticket";
+        found.push(warning(NO_SOURCE_KEY, "/source".into(), what, remedy));
+    }
     let missing = |case: &&Case| case.external_id.is_none();
     let Some(first) = batch.cases.iter().position(|case| missing(&case)) else { return };
     let (count, all) = (batch.cases.iter().filter(missing).count(), batch.cases.len());
     let what = format!("has no external_id ({count} of {all} cases); events call it #{}", first + 1);
-    found.push(warning(format!("/cases/{first}"), what, "send the generator's own id to recognize the case in events"));
+    let remedy = "send the generator's own id to recognize the case in events and in a second generation";
+    found.push(warning(NO_EXTERNAL_ID, format!("/cases/{first}"), what, remedy));
 }
 
-/// Warns of equal names: Testmo allows them, but people cannot distinguish such cases.
-fn warn_of_equal_names(batch: &Batch, found: &mut Vec<Fault>) {
-    let mut first_of: HashMap<&str, usize> = HashMap::new();
+/// Warns of long names, and once of each name that several cases have: Testmo allows that, but people cannot distinguish
+/// such cases.
+fn warn_of_names(batch: &Batch, found: &mut Vec<Finding>) {
+    let mut cases_of: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, case) in batch.cases.iter().enumerate() {
-        match first_of.entry(&case.name) {
-            Entry::Vacant(place) => {
-                place.insert(index);
-            }
-            Entry::Occupied(first) => {
-                let what = format!("is also the name of case #{}", first.get() + 1);
-                found.push(warning(format!("/cases/{index}/name"), what, "keep it, or give each case its own name"));
-            }
+        cases_of.entry(&case.name).or_default().push(index);
+        let length = case.name.chars().count();
+        if length > LONG_FOR_A_NAME {
+            let what = format!("has {length} characters");
+            let remedy = "shorten it to 512 characters: Testmo may refuse or cut longer names";
+            found.push(warning(LONG_NAME, format!("/cases/{index}/name"), what, remedy));
         }
+    }
+    let mut groups: Vec<Vec<usize>> = cases_of.into_values().filter(|cases| cases.len() > 1).collect();
+    groups.sort_unstable();
+    for cases in groups {
+        let named: Vec<String> =
+            cases[1..].iter().take(CASES_OF_GROUP).map(|index| format!("#{}", index + 1)).collect();
+        let more = match cases.len() - 1 - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let what = format!("is also the name of {}{more}", named.join(", "));
+        let remedy = "keep it, or give each case its own name";
+        found.push(warning(EQUAL_NAMES, format!("/cases/{}/name", cases[0]), what, remedy));
+    }
+}
+
+fn warn_of_priority(case: &Case, index: usize, found: &mut Vec<Finding>) {
+    if let Some(Urgency::Other(word)) = &case.priority {
+        let what = format!("`{}` is not a known word for a priority", excerpt(word, LONGEST_QUOTE));
+        let remedy = "send critical, high, normal or low, or list the word in the mapping under priority.words";
+        found.push(warning(UNKNOWN_PRIORITY, format!("/cases/{index}/priority"), what, remedy));
     }
 }
 
 /// Warns once for each text, however many cases carry it.
-fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
+fn warn_of_tags(batch: &Batch, found: &mut Vec<Finding>) {
     let mut places: HashMap<&str, (String, usize)> = HashMap::new();
     let mut order = Vec::new();
     for (index, case) in batch.cases.iter().enumerate() {
@@ -143,7 +229,7 @@ fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
         }
     }
     for text in order {
-        let Some(becomes) = fate(text) else { continue };
+        let Some((rule, becomes)) = fate(text) else { continue };
         let (pointer, others) = &places[text];
         let elsewhere = match others {
             0 => String::new(),
@@ -151,49 +237,50 @@ fn warn_of_tags(batch: &Batch, found: &mut Vec<Fault>) {
             others => format!(", here and in {others} more places"),
         };
         let what = format!("`{}` {becomes}{elsewhere}", excerpt(text, LONGEST_QUOTE));
-        found.push(warning(pointer.clone(), what, "write 1 to 32 of a-z, 0-9, _ and - to keep the tag unchanged"));
+        let remedy = "write 1 to 32 of a-z, 0-9, _ and - to keep the tag, or rename it with the mapping's rename_tags";
+        found.push(warning(rule, pointer.clone(), what, remedy));
     }
 }
 
 /// Describes what happens to a tag; `None` if it is sent unchanged.
-fn fate(text: &str) -> Option<String> {
+fn fate(text: &str) -> Option<(&'static str, String)> {
     match tag(text) {
-        None => Some("is left out: it contains no character that Testmo accepts in a tag".into()),
-        Some(tag) if is_batch_tag(&tag) => Some("is left out: it has the form of a batch tag".into()),
+        None => Some((TAG_LEFT_OUT, "is left out: no tag of Testmo can have the same meaning".into())),
+        Some(tag) if is_batch_tag(&tag) => Some((TAG_LEFT_OUT, "is left out: it has the form of a batch tag".into())),
         Some(tag) if tag == text => None,
-        Some(tag) => Some(format!("is sent as `{tag}`")),
+        Some(tag) => Some((TAG_CHANGED, format!("is sent as `{tag}`"))),
     }
 }
 
-fn warn_of_empty_steps(case: &Case, index: usize, found: &mut Vec<Fault>) {
+fn warn_of_empty_steps(case: &Case, index: usize, found: &mut Vec<Finding>) {
     match &case.script {
         Script::None => {
             let what = "has neither steps nor gherkin".into();
-            found.push(warning(format!("/cases/{index}"), what, "send one of them, so that people can run the case"));
+            let remedy = "send one of them, so that people can run the case";
+            found.push(warning(NO_SCRIPT, format!("/cases/{index}"), what, remedy));
         }
         Script::Steps(steps) => {
             for (position, _) in steps.iter().enumerate().filter(|(_, step)| step.action.chars().all(is_blank)) {
                 let pointer = format!("/cases/{index}/steps/{position}/action");
-                found.push(warning(pointer, "is blank".into(), "describe the action, or remove the step"));
+                found.push(warning(BLANK_STEP, pointer, "is blank".into(), "describe the action, or remove the step"));
             }
         }
         Script::Gherkin(_) => {}
     }
 }
 
-fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
+fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Finding>) {
     let mut check = |place: &str, text: &str| {
-        if let Some(markup) = markup(text) {
-            let what = format!("contains `{}`, which Testmo shows as plain text", excerpt(markup, LONGEST_QUOTE));
-            found.push(warning(
-                format!("/cases/{index}/{place}"),
-                what,
-                "send plain text; blank lines make paragraphs",
-            ));
-        }
+        let html = element(text).or_else(|| reference(text)).map(|markup| (HTML, markup));
+        let Some((rule, markup)) = html.or_else(|| Some((MARKDOWN, markdown(text)?))) else { return };
+        let what = format!("contains `{}`, which Testmo shows as plain text", excerpt(markup, LONGEST_QUOTE));
+        let remedy = "send plain text; blank lines make paragraphs";
+        found.push(warning(rule, format!("/cases/{index}/{place}"), what, remedy));
     };
     check("name", &case.name);
-    for (place, text) in [("description", &case.description), ("preconditions", &case.preconditions)] {
+    let texts =
+        [("description", &case.description), ("preconditions", &case.preconditions), ("expected", &case.expected)];
+    for (place, text) in texts {
         check(place, text.as_deref().unwrap_or_default());
     }
     for (column, value) in &case.fields {
@@ -206,11 +293,6 @@ fn warn_of_markup(case: &Case, index: usize, found: &mut Vec<Fault>) {
             check(&format!("steps/{position}/expected"), step.expected.as_deref().unwrap_or_default());
         }
     }
-}
-
-/// Returns the first markup in a text: HTML of known elements, character references, and unmistakable Markdown.
-fn markup(text: &str) -> Option<&str> {
-    element(text).or_else(|| reference(text)).or_else(|| markdown(text))
 }
 
 /// Finds `<name …>` or `</name>`; a placeholder such as `<amount>` is not an element. Only the first few candidates are
@@ -234,95 +316,5 @@ fn reference(text: &str) -> Option<&str> {
     })
 }
 
-fn markdown(text: &str) -> Option<&str> {
-    if let Some(at) = text.find("```") {
-        return Some(&text[at..at + 3]);
-    }
-    let heading = |line: &&str| line.trim_start_matches('#').starts_with(' ') && line.starts_with('#');
-    let bold = |line: &&str| line.match_indices("**").nth(1).is_some();
-    text.lines().find(|line| heading(line) || bold(line) || line.contains("](http"))
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn hints(cases: Value) -> Vec<String> {
-        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
-            "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
-        let findings = lint(message.to_string().as_bytes());
-        assert_eq!(findings.faults, []);
-        findings.warnings.iter().map(|found| format!("{} {}", found.pointer, found.what)).collect()
-    }
-
-    #[test]
-    fn a_message_as_it_should_be_has_nothing_to_tell() {
-        let case = json!({"external_id": "A", "name": "Enter <amount> & pay", "tags": ["smoke", "a_b-c"],
-            "description": "If a < b, 2 * 3 ** 4, then x > y; C# and #1", "steps": [{"action": "Enter <url>"}]});
-        assert_eq!(hints(json!([case, {"external_id": "B", "name": "b", "gherkin": "# x\nFeature: <b>"}])), [""; 0]);
-    }
-
-    #[test]
-    fn what_testmo_will_show_differently_is_reported() {
-        let cases = json!([
-            {"external_id": "A", "name": "Pay", "tags": ["Smoke Test", "→", "sqai-0123456789ab"], "steps": []},
-            {"name": "Pay", "tags": ["Smoke Test"], "description": "Use <B>bold</B>", "preconditions": "a &amp; b",
-             "fields": {"custom_note": "<p>x</p>", "custom_risk": 3},
-             "steps": [{"action": " "}, {"action": "x", "data": "# Data", "expected": "**now**"}]},
-        ]);
-        assert_eq!(
-            hints(cases),
-            [
-                "/cases/1 has no external_id (1 of 2 cases); events call it #2",
-                "/cases/1/name is also the name of case #1",
-                "/cases/0/tags/0 `Smoke Test` is sent as `smoke-test`, here and in 1 more place",
-                "/cases/0/tags/1 `→` is left out: it contains no character that Testmo accepts in a tag",
-                "/cases/0/tags/2 `sqai-0123456789ab` is left out: it has the form of a batch tag",
-                "/cases/0 has neither steps nor gherkin",
-                "/cases/1/steps/0/action is blank",
-                "/cases/1/description contains `<B>`, which Testmo shows as plain text",
-                "/cases/1/preconditions contains `&amp;`, which Testmo shows as plain text",
-                "/cases/1/fields/custom_note contains `<p>`, which Testmo shows as plain text",
-                "/cases/1/steps/1/data contains `# Data`, which Testmo shows as plain text",
-                "/cases/1/steps/1/expected contains `**now**`, which Testmo shows as plain text",
-            ]
-        );
-    }
-
-    #[test]
-    fn markdown_that_is_meant_is_no_surprise() {
-        let case = |format| json!([{"external_id": "A", "name": "a", "gherkin": "g", "description": "**b** `c`", "format": format}]);
-        assert_eq!(hints(case(json!("markdown"))), [""; 0]);
-        assert_eq!(hints(case(json!("plain"))).len(), 1);
-    }
-
-    #[test]
-    fn a_message_above_the_default_limit_is_warned_of() {
-        let case = |length| json!([{"external_id": "A", "name": "a", "gherkin": "g".repeat(length)}]);
-        assert_eq!(hints(case(MOST_BYTES_BY_DEFAULT - 1_000)), [""; 0]);
-        let found = hints(case(MOST_BYTES_BY_DEFAULT));
-        assert!(
-            found.len() == 1 && found[0].ends_with("bytes; by default a worker takes at most 8000000"),
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn all_faults_are_named() {
-        let cases: Vec<Value> = (0..1_000).map(|_| json!({})).collect();
-        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
-            "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
-        let findings = lint(message.to_string().as_bytes());
-        assert_eq!(findings.faults.len(), 1_000);
-        assert_eq!(findings.key.unwrap().to_string(), "acme/b-1");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_makes_the_search_for_markup_panic(text in "([<>/&#*`\\]( \n]|br|é|\\PC){0,40}") {
-            markup(&text);
-        }
-    }
-}
+mod tests;

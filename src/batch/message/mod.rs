@@ -2,12 +2,15 @@
 
 pub mod decode;
 pub(in crate::batch) mod fault;
+mod faulty;
 pub(in crate::batch) mod fingerprint;
 pub(in crate::batch) mod folder_name;
 mod format;
 pub(in crate::batch) mod identity;
 mod json;
 pub mod lint;
+mod markdown;
+mod priority;
 mod reader;
 pub mod similar;
 pub(in crate::batch) mod text;
@@ -17,8 +20,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::batch::BatchKey;
+pub use crate::batch::message::faulty::Faulty;
 pub use crate::batch::message::format::TextFormat;
 pub(in crate::batch) use crate::batch::message::json::not_valid;
+pub use crate::batch::message::priority::{Priority, Urgency, WORDS, folded_word};
 
 /// The default of `amqp.max_message_bytes`: a larger message is not read.
 pub const MOST_BYTES_BY_DEFAULT: usize = 8_000_000;
@@ -103,7 +108,7 @@ pub struct Case {
     /// The instructions for running the case.
     pub script: Script,
     /// The urgency of the case.
-    pub priority: Option<Priority>,
+    pub priority: Option<Urgency>,
     /// Tags as the generator wrote them.
     pub tags: Vec<String>,
     /// Display ids of issues, such as `SHOP-142`.
@@ -116,6 +121,13 @@ pub struct Case {
     /// the fingerprint where the message names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TextFormat>,
+    /// The expected result of a case without steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// Why the case is refused without being sent; such a case keeps its name and its external id only, as far as they
+    /// can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faulty: Option<Box<Faulty>>,
 }
 
 /// The instructions for running a case.
@@ -141,41 +153,31 @@ pub struct Step {
     pub expected: Option<String>,
 }
 
-/// The urgency of a case, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Priority {
-    /// The most urgent.
-    Critical,
-    /// Urgent.
-    High,
-    /// The usual urgency.
-    Normal,
-    /// To be done when there is time.
-    Low,
-}
-
-impl Priority {
-    /// Every priority, most urgent first.
-    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
-
-    /// Returns the name in the contract.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::High => "high",
-            Self::Normal => "normal",
-            Self::Low => "low",
-        }
-    }
-}
-
 /// Returns the key of a case without an id of its own: `#n`, by its position from 1.
 pub fn key_by_position(index: usize) -> String {
     format!("#{}", index + 1)
 }
 
 impl Case {
+    /// Returns a case with a name and nothing else.
+    pub(in crate::batch) fn named(name: String) -> Self {
+        Self {
+            external_id: None,
+            name,
+            description: None,
+            preconditions: None,
+            script: Script::None,
+            priority: None,
+            tags: Vec::new(),
+            issues: Vec::new(),
+            estimate_seconds: None,
+            fields: Map::new(),
+            expected: None,
+            format: None,
+            faulty: None,
+        }
+    }
+
     /// Returns the key of this case within its batch: its external id, or `#n` by its position from 1.
     pub fn key(&self, index: usize) -> String {
         match &self.external_id {

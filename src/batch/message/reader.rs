@@ -7,6 +7,7 @@ use serde_json::Number;
 use crate::batch::message::MAX_NUMBER;
 use crate::batch::message::fault::{Faults, Place};
 use crate::batch::message::json::Json;
+use crate::batch::message::similar::similar_key;
 use crate::batch::message::text::{is_blank, one_line};
 
 /// A place in a document.
@@ -55,8 +56,17 @@ impl<'a> Reader<'a> {
     pub(super) fn only_keys(&mut self, known: &[&str]) {
         let Some(object) = self.value.as_object() else { return };
         for (key, _) in object.iter().filter(|(key, _)| !known.contains(&key.as_ref())) {
-            let remedy = format_args!("remove it, or use one of: {}", Listed(known));
-            self.faults.add(&Place::Key(&self.place, key), &"is not a known key", &remedy);
+            let place = Place::Key(&self.place, key);
+            match similar_key(key, known) {
+                Some(meant) => {
+                    let what = format_args!("is not a known key; did you mean `{meant}`?");
+                    self.faults.add(&place, &what, &format_args!("rename it to `{meant}`, or remove it"));
+                }
+                None => {
+                    let remedy = format_args!("remove it, or use one of: {}", Listed(known));
+                    self.faults.add(&place, &"is not a known key", &remedy);
+                }
+            }
         }
     }
 

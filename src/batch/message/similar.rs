@@ -1,6 +1,43 @@
-//! Finds the tenant that a message probably means, where no tenant of its `tenant_id` has a connection.
+//! Finds what a message probably means, where it has a `tenant_id` without a connection or a key that is not known.
 
 use crate::batch::TenantId;
+
+/// Other names that generators write for keys of the contract, as [`folded_key`] returns them.
+const OTHER_NAMES: [(&str, &[&str]); 13] = [
+    ("name", &["title", "summary", "casename", "testname", "casetitle"]),
+    ("expected", &["expectedresult", "expectedresults", "expectedoutcome", "result", "expectation"]),
+    ("action", &["step", "instruction", "description", "text", "content"]),
+    ("data", &["testdata", "input", "inputs"]),
+    ("preconditions", &["prerequisites", "precondition", "given"]),
+    ("external_id", &["id", "caseid", "testcaseid", "testid"]),
+    ("tags", &["labels", "keywords"]),
+    ("steps", &["teststeps", "procedure"]),
+    ("gherkin", &["scenario", "feature", "bdd"]),
+    ("priority", &["severity", "prio"]),
+    ("estimate_seconds", &["estimate", "duration"]),
+    ("cases", &["testcases", "tests", "items"]),
+    ("folder_path", &["folder", "path", "folders"]),
+];
+
+/// Returns the key that `unknown` probably stands for: one that is written almost alike, or that others give this name.
+pub(super) fn similar_key<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    let wanted = folded_key(unknown);
+    let alike = known.iter().find(|key| folded_key(key) == wanted);
+    let others = OTHER_NAMES.iter().filter(|(_, names)| names.contains(&wanted.as_str())).map(|(key, _)| key);
+    let renamed = || others.into_iter().find_map(|key| known.iter().find(|known| *known == key));
+    let close = || {
+        let mut close = known
+            .iter()
+            .filter(|key| wanted.len() >= 4 && is_one_change(wanted.as_bytes(), folded_key(key).as_bytes()));
+        close.next().filter(|_| close.next().is_none())
+    };
+    alike.or_else(renamed).or_else(close).copied()
+}
+
+fn folded_key(key: &str) -> String {
+    // No key of the contract is longer.
+    key.chars().take(40).filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
 
 /// Returns the one of `known` that is written almost like `unknown`: with other cases, with other separators, or with a
 /// typing error in a word of at least four characters.
@@ -40,6 +77,27 @@ fn is_one_change(one: &[u8], other: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_recognized_by_its_spelling_or_by_another_name() {
+        let known = ["name", "steps", "expected", "external_id", "batch_id", "tags"];
+        for (key, meant) in [
+            ("title", Some("name")),
+            ("expected_result", Some("expected")),
+            ("expectedResult", Some("expected")),
+            ("batchId", Some("batch_id")),
+            ("Name", Some("name")),
+            ("nane", Some("name")),
+            ("step", Some("steps")),
+            ("labels", Some("tags")),
+            ("id", Some("external_id")),
+            ("scenario", None),
+            ("nam", None),
+            ("", None),
+        ] {
+            assert_eq!(similar_key(key, &known), meant, "{key}");
+        }
+    }
 
     #[test]
     fn a_tenant_that_is_written_almost_alike_is_found_and_no_other() {

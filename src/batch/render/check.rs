@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::catalogue::{FieldKind, Item};
@@ -12,6 +11,7 @@ use super::nearest::did_you_mean;
 use super::typed::fits;
 use super::{RenderedCase, render};
 use crate::batch::message::fault::Fault;
+use crate::batch::message::lint::{Finding, LONG_NAME};
 use crate::batch::message::text::excerpt;
 use crate::batch::message::{Batch, Case};
 
@@ -24,47 +24,11 @@ const MOST_LISTED: usize = 20;
 /// The most characters of a quoted text.
 const LONGEST_QUOTE: usize = 60;
 
-/// What a finding is about. The names are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// A case names a field that the project does not have.
-    UnknownField,
-    /// A case fills a field that its template does not have.
-    FieldNotInTemplate,
-    /// A case lacks a required field.
-    MissingRequiredField,
-    /// A case names an option that the field does not have.
-    UnknownOption,
-    /// A value is not of the field's kind.
-    WrongFieldValue,
-    /// The name of a case is too long.
-    NameTooLong,
-}
-
-impl Rule {
-    /// Returns the name of the rule.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::UnknownField => "unknown-field",
-            Self::FieldNotInTemplate => "field-not-in-template",
-            Self::MissingRequiredField => "missing-required-field",
-            Self::UnknownOption => "unknown-option",
-            Self::WrongFieldValue => "wrong-field-value",
-            Self::NameTooLong => "name-too-long",
-        }
-    }
-}
-
-/// Something that a tenant's Testmo will probably refuse.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What it is about.
-    pub rule: Rule,
-    /// Its place, and how to fix it.
-    #[serde(flatten)]
-    pub fault: Fault,
-}
+const UNKNOWN_FIELD: &str = "unknown-field";
+const FIELD_NOT_IN_TEMPLATE: &str = "field-not-in-template";
+const MISSING_REQUIRED_FIELD: &str = "missing-required-field";
+const UNKNOWN_OPTION: &str = "unknown-option";
+const WRONG_FIELD_VALUE: &str = "wrong-field-value";
 
 /// Returns what a tenant's Testmo will probably refuse of a batch. Where the project's fields are not known, only names
 /// are checked.
@@ -72,6 +36,10 @@ pub fn check(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Findin
     let mut found = Vec::new();
     let mut missing: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (index, (case, sent)) in batch.cases.iter().zip(render(batch, mapping, kinds)).enumerate() {
+        // Its faults are reported anyway, and it is not sent.
+        if case.faulty.is_some() {
+            continue;
+        }
         let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
         let checked = Checked { index, case, sent: &sent, entry: &entry, kinds };
         found.extend(checked.name());
@@ -86,7 +54,7 @@ pub fn check(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Findin
     if found.len() >= MOST_FINDINGS {
         let what = format!("has more than {MOST_FINDINGS} findings about fields");
         let remedy = "fix the listed ones, then check the message again".into();
-        found.push(finding(Rule::UnknownField, String::new(), what, remedy));
+        found.push(finding(UNKNOWN_FIELD, String::new(), what, remedy));
     }
     let all = batch.cases.len();
     found.extend(missing.into_iter().filter_map(|(column, (first, count))| {
@@ -99,7 +67,7 @@ pub fn check(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Findin
             "set it in `fields` of each case, or for all in `fixed` of the mapping{}",
             listed(&field.known.options)
         );
-        Some(finding(Rule::MissingRequiredField, format!("/cases/{first}"), what, remedy))
+        Some(finding(MISSING_REQUIRED_FIELD, format!("/cases/{first}"), what, remedy))
     }));
     found
 }
@@ -119,7 +87,7 @@ impl<'a> Checked<'a> {
         let what = format!("has {length} characters; Testmo is assumed to take {LONGEST_NAME}");
         let remedy = "shorten the name, and move the rest into the description".into();
         let pointer = format!("/cases/{}/name", self.index);
-        (length > LONGEST_NAME).then(|| finding(Rule::NameTooLong, pointer, what, remedy))
+        (length > LONGEST_NAME).then(|| finding(LONG_NAME, pointer, what, remedy))
     }
 
     /// Checks one of the case's own fields.
@@ -135,12 +103,12 @@ impl<'a> Checked<'a> {
             };
             let what = format!("names no field of the project{}", did_you_mean(key, names));
             let remedy = "write the label or the column of a field as the project has it".into();
-            return Some(finding(Rule::UnknownField, pointer, what, remedy));
+            return Some(finding(UNKNOWN_FIELD, pointer, what, remedy));
         };
         if self.template().is_some_and(|columns| !columns.contains(field.column)) {
             let what = format!("fills `{}`, which the template of the case does not have", field.column);
             let remedy = "leave it out, or add the field to the template in Testmo".into();
-            return Some(finding(Rule::FieldNotInTemplate, pointer, what, remedy));
+            return Some(finding(FIELD_NOT_IN_TEMPLATE, pointer, what, remedy));
         }
         let sent = self.entry.get(field.column)?;
         (!fits(sent, field.kind, &field.known.options)).then(|| wrong_value(pointer, field, sent, written))
@@ -163,7 +131,7 @@ impl<'a> Checked<'a> {
     }
 }
 
-fn finding(rule: Rule, pointer: String, what: String, remedy: String) -> Finding {
+fn finding(rule: &'static str, pointer: String, what: String, remedy: String) -> Finding {
     Finding { rule, fault: Fault::at(pointer, what, remedy) }
 }
 
@@ -179,7 +147,7 @@ fn wrong_value(pointer: String, field: ListedField<'_>, sent: &Value, written: &
             let names: Vec<String> = unknown.iter().map(|value| excerpt(&value.to_string(), LONGEST_QUOTE)).collect();
             let what = format!("names no option of `{}`: {}{meant}", field.column, names.join(", "));
             let remedy = format!("write the name or the id of an option{}", listed(options));
-            return finding(Rule::UnknownOption, pointer, what, remedy);
+            return finding(UNKNOWN_OPTION, pointer, what, remedy);
         }
         FieldKind::Dropdown => "the id of one option",
         FieldKind::MultiSelect => "a list of ids of options",
@@ -189,7 +157,7 @@ fn wrong_value(pointer: String, field: ListedField<'_>, sent: &Value, written: &
         FieldKind::RichText | FieldKind::Steps | FieldKind::Link | FieldKind::Plain | FieldKind::Unknown => "a text",
     };
     let what = format!("is {}, and `{}` takes {form}", excerpt(&written.to_string(), LONGEST_QUOTE), field.column);
-    finding(Rule::WrongFieldValue, pointer, what, format!("write {form}"))
+    finding(WRONG_FIELD_VALUE, pointer, what, format!("write {form}"))
 }
 
 /// Returns the values that are not the id of an option.
@@ -257,7 +225,7 @@ mod tests {
         let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
             "generated_at": "2026-11-23T09:30:00Z", "cases": cases});
         let batch = decode(message.to_string().as_bytes()).unwrap();
-        let line = |found: Finding| format!("{} {} {}", found.rule.id(), found.fault.pointer, found.fault.what);
+        let line = |found: Finding| format!("{} {} {}", found.rule, found.fault.pointer, found.fault.what);
         check(&batch, mapping, kinds).into_iter().map(line).collect()
     }
 
@@ -283,7 +251,7 @@ mod tests {
                 "unknown-option /cases/0/fields/Risk names no option of `custom_risk`: \"Hgih\"; did you mean \"High\"?",
                 "unknown-field /cases/0/fields/Taem names no field of the project; did you mean \"Team\"?",
                 "unknown-field /cases/0/fields/custom_rsik names no field of the project; did you mean \"custom_risk\"?",
-                "name-too-long /cases/1/name has 513 characters; Testmo is assumed to take 512",
+                "long-name /cases/1/name has 513 characters; Testmo is assumed to take 512",
                 "wrong-field-value /cases/1/fields/Automated is \"maybe\", and `custom_automated` takes true or false",
                 "wrong-field-value /cases/1/fields/Day is \"12/01/2026\", and `custom_day` takes a day such as 2026-11-30",
                 "unknown-option /cases/1/fields/custom_team names no option of `custom_team`: \"Logn\", 9",
@@ -307,6 +275,6 @@ mod tests {
     fn without_lists_only_names_are_checked() {
         let cases = json!([{"name": "n".repeat(600), "fields": {"Taem": 1, "custom_x": 1}}]);
         let found = found(cases, &Mapping::default(), &FieldKinds::default());
-        assert!(matches!(&found[..], [one] if one.starts_with("name-too-long ")), "{found:?}");
+        assert!(matches!(&found[..], [one] if one.starts_with("long-name ")), "{found:?}");
     }
 }

@@ -35,6 +35,7 @@ fn columns(mapping: &Mapping) -> Vec<(String, &str)> {
         ("steps", &mapping.steps),
         ("preconditions", &mapping.preconditions),
         ("description", &mapping.description),
+        ("expected", &mapping.expected),
         ("gherkin", &mapping.gherkin),
     ];
     let texts = texts.into_iter().filter_map(|(key, column)| Some((key.to_owned(), column.as_deref()?)));

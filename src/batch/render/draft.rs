@@ -1,5 +1,7 @@
 //! Drafts a mapping with comments from what a project was seen to have.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::catalogue::{FieldKind, Item};
@@ -78,7 +80,7 @@ fn fitting(kinds: &FieldKinds) -> Mapping {
     let priority = listed(column).map(|column| {
         let options = kinds.options(&column);
         let of = |(priority, words): (Priority, &[&str])| Some((priority, likeliest(words, options)?.id));
-        PriorityColumn { values: PRIORITY_WORDS.into_iter().filter_map(of).collect(), column }
+        PriorityColumn { values: PRIORITY_WORDS.into_iter().filter_map(of).collect(), column, words: BTreeMap::new() }
     });
     Mapping {
         steps: listed(default.steps).or(only_list),
@@ -132,7 +134,7 @@ fn texts(draft: &mut Draft, mapping: &Mapping) {
 }
 
 fn priority(draft: &mut Draft, kinds: &FieldKinds, mapping: &Mapping) {
-    let Some(PriorityColumn { column, values }) = &mapping.priority else {
+    let Some(PriorityColumn { column, values, .. }) = &mapping.priority else {
         draft.comment("Field for the priority, which the project seems to lack: null leaves it out");
         return draft.member("priority", &Value::Null);
     };

@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::RenderedCase;
 use super::mapping::Mapping;
 use super::provenance::{Origin, Supplier};
-use super::{RenderedCase, tag};
+use super::tag::sent_as;
 use crate::batch::message::fingerprint::is_batch_tag;
 use crate::batch::message::text::excerpt;
 use crate::batch::message::{Case, Script};
@@ -28,20 +29,22 @@ pub struct LeftOut {
 
 /// Returns what is not sent of a case, for an event about it.
 pub fn left_out(case: &Case, mapping: &Mapping, sent: &RenderedCase) -> Vec<LeftOut> {
-    let mut found = tags(case);
+    let mut found = tags(case, mapping);
     found.extend(parts(case, mapping, sent));
     found.iter_mut().for_each(|one| one.what = excerpt(&one.what, LONGEST_TEXT));
     found
 }
 
 /// Returns the tags of a case that are not sent in any form.
-fn tags(case: &Case) -> Vec<LeftOut> {
+fn tags(case: &Case, mapping: &Mapping) -> Vec<LeftOut> {
     let of = |is_meant: &dyn Fn(Option<String>) -> bool, why| {
-        let values: Vec<&str> = case.tags.iter().map(String::as_str).filter(|text| is_meant(tag(text))).collect();
+        let values: Vec<&str> =
+            case.tags.iter().map(String::as_str).filter(|text| is_meant(sent_as(text, mapping))).collect();
         let value = Some(excerpt(&values.join(", "), LONGEST_TEXT));
         (!values.is_empty()).then(|| LeftOut { what: "tags".into(), value, why })
     };
-    let empty = of(&|tag| tag.is_none(), "it contains no character that Testmo accepts in a tag");
+    let empty =
+        of(&|tag| tag.is_none(), "no tag of Testmo can have the same meaning: name one in the mapping's rename_tags");
     let batch_tags = of(&|tag| tag.is_some_and(|tag| is_batch_tag(&tag)), "it has the form of a batch tag");
     empty.into_iter().chain(batch_tags).collect()
 }
@@ -51,14 +54,17 @@ pub(super) fn parts(case: &Case, mapping: &Mapping, sent: &RenderedCase) -> Vec<
     let no_column = "the mapping names no column for it";
     let is_placed = sent.provenance.origin("template_id") == Some(Origin::all(Supplier::Defaults));
     let nowhere = mapping.gherkin.is_none() && mapping.description.is_none() && !is_placed;
-    let option = mapping.priority.as_ref().map(|p| case.priority.is_some_and(|name| p.values.contains_key(&name)));
+    let meant = mapping.priority.as_ref().map(|p| case.priority.as_ref().and_then(|name| name.meant_by(&p.words)));
+    let option = mapping.priority.as_ref().zip(meant).map(|(p, name)| name.is_some_and(|n| p.values.contains_key(&n)));
     let parts = [
         ("description", case.description.is_some() && mapping.description.is_none(), no_column),
         ("preconditions", case.preconditions.is_some() && mapping.preconditions.is_none(), no_column),
         ("steps", matches!(case.script, Script::Steps(_)) && mapping.steps.is_none(), no_column),
         ("gherkin", matches!(case.script, Script::Gherkin(_)) && nowhere, no_column),
         ("priority", case.priority.is_some() && option.is_none(), no_column),
-        ("priority", case.priority.is_some() && option == Some(false), "the mapping has no option for it"),
+        ("priority", case.priority.is_some() && meant == Some(None), "it is not a known word for a priority"),
+        ("priority", meant.flatten().is_some() && option == Some(false), "the mapping has no option for it"),
+        ("expected", case.expected.is_some() && mapping.expected.is_none(), no_column),
         ("issues", !case.issues.is_empty() && mapping.integration_id.is_none(), "the mapping names no integration_id"),
         (
             "estimate_seconds",

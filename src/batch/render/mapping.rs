@@ -30,6 +30,9 @@ pub struct Mapping {
     pub preconditions: Option<String>,
     /// Column of the description; `null` leaves it out.
     pub description: Option<String>,
+    /// Column of the expected result of a case without steps; if absent, the result is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
     /// Column of Gherkin text; if absent, the text goes into the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gherkin: Option<String>,
@@ -43,6 +46,9 @@ pub struct Mapping {
     /// Tags that every case gets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Other names for tags of cases, by the tag as it is written; upper and lower case count as equal.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rename_tags: BTreeMap<String, String>,
     /// Whether every case carries the tag of its batch.
     #[serde(alias = "mark")]
     pub batch_tag: bool,
@@ -64,6 +70,9 @@ pub struct PriorityColumn {
     pub column: String,
     /// The option id of each priority name; a name without an option is left out.
     pub values: BTreeMap<Priority, u64>,
+    /// Further words for priorities, in the form of [`crate::batch::message::folded_word`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, Priority>,
 }
 
 impl Default for Mapping {
@@ -78,11 +87,17 @@ impl Default for Mapping {
             steps: Some("custom_steps".into()),
             preconditions: Some("custom_preconditions".into()),
             description: Some("custom_description".into()),
+            expected: None,
             gherkin: None,
-            priority: Some(PriorityColumn { column: "custom_priority".into(), values: values.into() }),
+            priority: Some(PriorityColumn {
+                column: "custom_priority".into(),
+                values: values.into(),
+                words: BTreeMap::new(),
+            }),
             origin_note: true,
             fixed: Map::new(),
             tags: Vec::new(),
+            rename_tags: BTreeMap::new(),
             batch_tag: true,
             estimate: false,
             integration_id: None,

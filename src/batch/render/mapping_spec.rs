@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use self::lenient::strict;
 use self::wrong::described;
-use crate::batch::message::{Priority, TextFormat};
+use crate::batch::is_batch_tag;
+use crate::batch::message::{Priority, TextFormat, Urgency};
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
-use crate::batch::render::tag;
+use crate::batch::render::tag::tag;
 
 /// A mapping as it is written; without names it means the same as [`Mapping`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct MappingSpec {
     pub preconditions: Option<String>,
     /// Column or label of the description; `null` leaves it out.
     pub description: Option<String>,
+    /// Column or label of the expected result of a case without steps; if absent, the result is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
     /// Column or label of Gherkin text; if absent, the text goes into the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gherkin: Option<String>,
@@ -49,6 +53,9 @@ pub struct MappingSpec {
     /// Tags that every case gets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Other names for tags of cases, by the tag as it is written; upper and lower case count as equal.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rename_tags: BTreeMap<String, String>,
     /// Whether every case carries the tag of its batch.
     #[serde(alias = "mark")]
     pub batch_tag: bool,
@@ -80,6 +87,9 @@ pub struct WrittenPriority {
     pub column: String,
     /// The option of each priority name; a name without an option is left out.
     pub values: BTreeMap<Priority, Named>,
+    /// Further words for priorities, beside those that docs/publishing.md lists.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, Priority>,
 }
 
 impl Default for MappingSpec {
@@ -90,7 +100,8 @@ impl Default for MappingSpec {
 
 impl From<Mapping> for MappingSpec {
     fn from(mapping: Mapping) -> Self {
-        let priority = |PriorityColumn { column, values }| WrittenPriority {
+        let priority = |PriorityColumn { column, values, words }| WrittenPriority {
+            words,
             column,
             values: values.into_iter().map(|(name, option)| (name, Named::Id(option))).collect(),
         };
@@ -102,11 +113,13 @@ impl From<Mapping> for MappingSpec {
             steps: mapping.steps,
             preconditions: mapping.preconditions,
             description: mapping.description,
+            expected: mapping.expected,
             gherkin: mapping.gherkin,
             priority: mapping.priority.map(priority),
             origin_note: mapping.origin_note,
             fixed: mapping.fixed,
             tags: mapping.tags,
+            rename_tags: mapping.rename_tags,
             batch_tag: mapping.batch_tag,
             estimate: mapping.estimate,
             integration_id: mapping.integration_id,
@@ -132,8 +145,17 @@ impl MappingSpec {
         let mapping: Self = serde_path_to_error::deserialize(&mut json)
             .map_err(|error| wrong(&error.path().to_string(), error.inner()))?;
         json.end().map_err(|error| wrong("", &error))?;
-        match mapping.tags.iter().find(|t| tag(t).as_deref() != Some(t)) {
-            Some(wrong) => Err(format!("`{wrong}` is not a tag: write 1 to 32 of a-z, 0-9, _ and -")),
+        let is_wrong = |text: &&String| tag(text).as_ref() != Some(*text) || is_batch_tag(text);
+        if let Some(wrong) = mapping.tags.iter().chain(mapping.rename_tags.values()).find(is_wrong) {
+            return Err(format!(
+                "`{wrong}` is not a tag: write 1 to 32 of a-z, 0-9, _ and -, not the form of a batch tag"
+            ));
+        }
+        let mut words = mapping.priority.iter().flat_map(|priority| &priority.words);
+        match words.find_map(|(word, _)| Some((word, Urgency::of(word).meant_by(&BTreeMap::new())?))) {
+            Some((word, meant)) => {
+                Err(format!("`{word}` in `priority.words` already means {}: remove this line", meant.name()))
+            }
             None => Ok(mapping),
         }
     }
@@ -150,7 +172,10 @@ mod tests {
             (r#"{"template": [1]}"#, "an id or a name"),
             (r#"{"template": 1, "template_id": 2}"#, "`template` is given twice, or also as `template_id`"),
             (r#"{"priority": {"column": "custom_p", "values": {"urgent": 1}}}"#, "priority.values"),
-            (r#"{"priority": {"colum": "custom_p"}}"#, "`colum` is not a key of `priority`: write column and values"),
+            (
+                r#"{"priority": {"colum": "custom_p"}}"#,
+                "`colum` is not a key of `priority`: write column, values and words",
+            ),
             (r#"{"priority": {"column": "custom_p"}}"#, "`priority` lacks `values`"),
             (r#"{"priority": 7}"#, "`priority` has to be an object with column and values, not the integer `7`"),
             (r#"{"format": "html"}"#, "`html` in `format` is unknown: write `plain` or `markdown`"),

@@ -17,6 +17,7 @@ pub mod preview;
 pub mod project;
 pub mod provenance;
 pub mod resolve;
+pub mod tag;
 mod text;
 mod typed;
 pub mod written;
@@ -34,14 +35,13 @@ use crate::batch::render::mapping::Mapping;
 use crate::batch::render::named::{Automatic, Labels, column, labels, rendered};
 use crate::batch::render::origin_note::origin_note;
 use crate::batch::render::provenance::{Origin, Origins, Provenance, Supplier, chooser};
+use crate::batch::render::tag::{sendable, tags};
 use crate::batch::render::text::html;
 use crate::batch::write_json;
 
 /// The version of the renderer, which is stored with what was written: raised whenever the same case is rendered
 /// differently.
 pub const RENDERER_VERSION: u32 = 1;
-/// The most characters of a tag: our own limit, as Testmo's is not known.
-const MAX_TAG: usize = 32;
 /// The usual size of the entry of a case with a few steps, in bytes.
 const USUAL_BYTES: usize = 2_048;
 
@@ -195,10 +195,10 @@ fn entry<'a>(case: &'a Case, shared: &Shared<'a>) -> Entry<'a> {
     }
     put_texts(&mut entry, case, note, mapping, default);
     put_priority(&mut entry, case, mapping, default);
-    let tags = tags(&case.tags, &mapping.tags, batch_tag);
+    let tags = tags(case, mapping, batch_tag);
     if !tags.is_empty() {
         let others = if mapping.tags.is_empty() { Supplier::Defaults } else { Supplier::Mapping };
-        let has_own = sendable(&case.tags).next().is_some();
+        let has_own = sendable(case, mapping).next().is_some();
         let origin = if has_own { of_case } else { Origin::all(others) };
         entry.put("tags", Field::Tags(tags), origin);
     }
@@ -234,6 +234,9 @@ fn put_texts<'a>(entry: &mut Entry<'a>, case: &'a Case, note: Option<&str>, mapp
     if let (Some(text), Some(column)) = (&case.preconditions, &mapping.preconditions) {
         entry.put(column, Field::Html(html(text, format)), by(|mapping| &mapping.preconditions));
     }
+    if let (Some(text), Some(column)) = (&case.expected, &mapping.expected) {
+        entry.put(column, Field::Html(html(text, format)), by(|mapping| &mapping.expected));
+    }
     if let Some(column) = &mapping.description {
         let html = description(case, note, mapping);
         if !html.is_empty() {
@@ -244,9 +247,9 @@ fn put_texts<'a>(entry: &mut Entry<'a>, case: &'a Case, note: Option<&str>, mapp
 
 /// Puts the option of a case's priority; a priority without an option is left out.
 fn put_priority<'a>(entry: &mut Entry<'a>, case: &Case, mapping: &'a Mapping, default: &Mapping) {
-    let (Some(name), Some(priority)) = (case.priority, &mapping.priority) else { return };
+    let (Some(name), Some(priority)) = (&case.priority, &mapping.priority) else { return };
     let by = chooser(mapping, default, |mapping| &mapping.priority);
-    match priority.values.get(&name) {
+    match name.meant_by(&priority.words).and_then(|name| priority.values.get(&name)) {
         Some(option) => entry.put(&priority.column, Field::Number(*option), Origin::all(by)),
         None => entry.origins.left_out(&priority.column, by),
     }
@@ -273,73 +276,11 @@ fn description(case: &Case, note: Option<&str>, mapping: &Mapping) -> String {
     html
 }
 
-fn tags(of_case: &[String], of_tenant: &[String], batch_tag: Option<&str>) -> Vec<String> {
-    let mut tags: Vec<String> = Vec::new();
-    let all = sendable(of_case).chain(of_tenant.iter().filter_map(|text| tag(text))).chain(batch_tag.map(Into::into));
-    for tag in all {
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
-}
-
-/// Returns the tags of a case that can be sent; none is the tag of another batch.
-fn sendable(of_case: &[String]) -> impl Iterator<Item = String> {
-    of_case.iter().filter_map(|text| tag(text)).filter(|tag| !fingerprint::is_batch_tag(tag))
-}
-
-/// Returns a text as a tag that Testmo accepts: `[a-z0-9_-]`, at most 32 characters; `None` if no character is left.
-pub fn tag(text: &str) -> Option<String> {
-    let mut tag = String::new();
-    for c in text.chars().flat_map(char::to_lowercase) {
-        if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
-            tag.push(c);
-        } else if !tag.is_empty() && !tag.ends_with('-') {
-            tag.push('-');
-        }
-    }
-    tag.truncate(MAX_TAG);
-    tag.truncate(tag.trim_end_matches('-').len());
-    (!tag.is_empty()).then_some(tag)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn no_case_carries_the_mark_of_another_batch() {
-        let of_case = ["sqai-0123456789ab".to_owned(), "SQAI 0123456789ab".into(), "sqai-team".into()];
-        assert_eq!(tags(&of_case, &[], Some("sqai-ccef28df1a44")), ["sqai-team", "sqai-ccef28df1a44"]);
-    }
-
-    #[test]
-    fn any_text_becomes_a_tag_that_testmo_takes_or_none() {
-        for (text, expected) in [
-            ("Smoke Test", Some("smoke-test")),
-            ("a/b#c(d)", Some("a-b-c-d")),
-            ("under_score-dash", Some("under_score-dash")),
-            ("→", None),
-            ("Größe", Some("gr-e")),
-            ("--", None),
-            ("a very long tag that goes on and on", Some("a-very-long-tag-that-goes-on-and")),
-        ] {
-            assert_eq!(tag(text).as_deref(), expected, "{text}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_tag_of_a_tag_is_the_same_tag(text in "\\PC*") {
-            if let Some(once) = tag(&text) {
-                proptest::prop_assert!(once.len() <= MAX_TAG);
-                proptest::prop_assert_eq!(tag(&once), Some(once));
-            }
-        }
-    }
 
     #[test]
     fn an_entry_holds_what_the_mapping_says() {

@@ -6,6 +6,7 @@ use crate::batch::message::{Batch, Case};
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::left_out::{LeftOut, parts};
 use crate::batch::render::mapping::Mapping;
+use crate::batch::render::tag::sent_as;
 use crate::batch::render::written::{WrittenText, changed_texts};
 use crate::batch::render::{self, RenderedCase};
 use crate::batch::{fitting, push_body, size_in_push};
@@ -48,7 +49,7 @@ pub fn preview(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Case
     let rendered = render::render(batch, mapping, kinds);
     let one = |(case, sent): (&Case, RenderedCase)| {
         let entry: Map<String, Value> = serde_json::from_str(&sent.entry).unwrap_or_default();
-        let tags = changed_tags(case, &entry);
+        let tags = changed_tags(case, mapping, &entry);
         let left_out = parts(case, mapping, &sent);
         CasePreview { sent, entry, texts: changed_texts(case, mapping), tags, left_out }
     };
@@ -68,13 +69,13 @@ pub fn requests(folder: u64, cases: &[RenderedCase], most_cases: usize, most_byt
     sizes
 }
 
-fn changed_tags(case: &Case, entry: &Map<String, Value>) -> Vec<ChangedTag> {
+fn changed_tags(case: &Case, mapping: &Mapping, entry: &Map<String, Value>) -> Vec<ChangedTag> {
     let is_sent = |tag: &String| {
         let tags = entry.get("tags").and_then(Value::as_array);
         tags.is_some_and(|tags| tags.iter().any(|sent| sent == tag.as_str()))
     };
     let changed = |written: &String| {
-        let sent = render::tag(written).filter(is_sent);
+        let sent = sent_as(written, mapping).filter(is_sent);
         (sent.as_ref() != Some(written)).then(|| ChangedTag { written: written.clone(), sent })
     };
     case.tags.iter().filter_map(changed).collect()

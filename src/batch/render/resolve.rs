@@ -26,7 +26,7 @@ impl MappingSpec {
     /// Returns the parts of a [`Catalogue`] that have to be read before the names can be resolved.
     pub fn needs(&self) -> Needs {
         let named = |one: &Option<Named>| matches!(one, Some(Named::Name(_)));
-        let texts = [&self.steps, &self.preconditions, &self.description, &self.gherkin];
+        let texts = [&self.steps, &self.preconditions, &self.description, &self.expected, &self.gherkin];
         let columns =
             texts.into_iter().flatten().chain(self.priority.as_ref().map(|p| &p.column)).chain(self.fixed.keys());
         let options = self.priority.iter().flat_map(|p| p.values.values());
@@ -45,10 +45,11 @@ impl MappingSpec {
     pub fn resolve(&self, there: &Catalogue) -> Result<Mapping, Vec<String>> {
         let mut lookup = Lookup::new(there);
         let mut column = |key: &str, text: &Option<String>| text.as_ref().map(|text| lookup.column(key, text));
-        let [steps, preconditions, description, gherkin] = [
+        let [steps, preconditions, description, expected, gherkin] = [
             column("steps", &self.steps),
             column("preconditions", &self.preconditions),
             column("description", &self.description),
+            column("expected", &self.expected),
             column("gherkin", &self.gherkin),
         ];
         let mapping = Mapping {
@@ -64,11 +65,13 @@ impl MappingSpec {
             steps,
             preconditions,
             description,
+            expected,
             gherkin,
             priority: self.priority.as_ref().map(|priority| lookup.priority(priority)),
             origin_note: self.origin_note,
             fixed: lookup.fixed(&self.fixed),
             tags: self.tags.clone(),
+            rename_tags: self.rename_tags.clone(),
             batch_tag: self.batch_tag,
             estimate: self.estimate,
             integration_id: self.integration_id,
@@ -127,7 +130,7 @@ impl<'a> Lookup<'a> {
             };
             values.extend(option.map(|option| (*priority, option)));
         }
-        PriorityColumn { column, values }
+        PriorityColumn { column, values, words: written.words.clone() }
     }
 
     fn option(&mut self, key: &str, column: &str, name: &str) -> Option<u64> {

@@ -249,6 +249,7 @@ pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::Paused
         | Reason::StoreRowUnreadable
         | Reason::CaseRefused
+        | Reason::CaseInvalid
         | Reason::CaseTooLarge
         | Reason::Rejected
         | Reason::AllRefused

@@ -173,6 +173,10 @@ reasons! {
     CaseRefused "case_refused" Case:
         "Testmo refused values that the case supplies, or requires a field that other cases of its batch supply.",
         "Correct the case at the fields that Testmo named, and publish it again in a new batch with its own batch_id.";
+    /// The worker refused one case because it breaks the contract.
+    CaseInvalid "case_invalid" Case:
+        "The case does not match the schema for cases, so the worker did not send it.",
+        "Correct the generator at the places that are named with the case, and publish the case again in a new batch with its own batch_id. The other cases of the batch are not affected.";
     /// One case is too large.
     CaseTooLarge "case_too_large" Case:
         "The case alone is larger than Testmo accepts (413).",

@@ -36,6 +36,7 @@ impl Reason {
             Self::Paused => "Paused by an operator",
             Self::StoreRowUnreadable => "Stored data unreadable",
             Self::CaseRefused => "Test case refused by Testmo",
+            Self::CaseInvalid => "Test case does not match the schema",
             Self::CaseTooLarge => "Test case too large",
             Self::Rejected => "Request rejected by Testmo",
             Self::AllRefused => "All test cases refused by Testmo",

@@ -90,8 +90,7 @@ impl Awaiting {
     }
 
     fn record(&self) -> BatchRecord {
-        let cases = self.batch.case_keys();
-        let fresh = BatchRecord::fresh(self.batch.key.clone(), self.fingerprint.clone(), cases);
+        let fresh = BatchRecord::of_batch(&self.batch, self.fingerprint.clone());
         BatchRecord { revision: self.revision, ..fresh }
     }
 

@@ -78,7 +78,7 @@ impl ActiveBatch {
     /// Renders a batch for its connection; nothing of it is known to be stored.
     pub(in crate::worker) fn new(batch: &Batch, message: InboundMessage, connection: Arc<Connection>) -> Self {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
-        let record = BatchRecord::fresh(batch.key.clone(), key.fingerprint.clone(), batch.case_keys());
+        let record = BatchRecord::of_batch(batch, key.fingerprint.clone());
         let cases = render::render(batch, &connection.mapping, &connection.fields);
         let left_out_of = |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, rendered);
         let now = Instant::now();
@@ -136,8 +136,7 @@ impl ActiveBatch {
 
     /// Forgets what is known of it, as after a panic in the middle of work on it: the next claim reads the ledger.
     pub(in crate::worker) fn start_over(&mut self) {
-        let keys = self.cases.iter().map(|case| case.key.clone());
-        self.record = BatchRecord::fresh(self.key.batch.clone(), self.key.fingerprint.clone(), keys);
+        self.record = self.record.restarted();
         self.stored_epoch = 0;
         self.unclear = UnclearPush::default();
         self.candidates.clear();

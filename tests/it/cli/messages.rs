@@ -16,7 +16,7 @@ async fn a_file_with_faults_is_not_published_and_every_fault_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_can_be_checked_where_there_is_nothing_else() {
     let folder = Folder::empty();
-    let head = r#"{"schema_version":1,"batch_id":"b","tenant_id":"t","generated_at":"2026-11-23T09:30:00Z""#;
+    let head = r#"{"source":{"key":"K"},"schema_version":1,"batch_id":"b","tenant_id":"t","generated_at":"2026-11-23T09:30:00Z""#;
     let fine = format!(r#"{head},"cases":[{{"external_id":"A","name":"a","gherkin":"Feature: a"}}]}}"#);
     let odd = format!(r#"{head},"cases":[{{"name":"<b>a</b>","tags":["Smoke Test"]}}]}}"#);
     let broken = format!(r#"{head},"cases":[{{"name":""}},{{"nam":1}}]}}"#);
@@ -26,7 +26,14 @@ async fn a_message_can_be_checked_where_there_is_nothing_else() {
     folder
         .courier(&["lint", "fine.json", "odd.json"])
         .is(0, &["fine.json: fine", "odd.json: 4 warnings", "`smoke-test`"]);
-    let told = ["broken.json: 3 faults", "/cases/0/name", "/cases/1/nam ", "/cases/1/name", "→ send 1 to 1000"];
+    let told = [
+        "broken.json: 3 faults",
+        "[case-invalid]",
+        "/cases/0/name",
+        "/cases/1/nam ",
+        "/cases/1/name",
+        "→ send 1 to 1000",
+    ];
     folder.courier(&["lint", "fine.json", "broken.json"]).is(1, &told);
     folder.courier_reading("{", &["lint", "-"]).is(1, &["standard input: 1 fault", "is not valid JSON: it ends"]);
     folder.courier(&["lint", "none.json"]).is(2, &["none.json cannot be read"]);

@@ -27,13 +27,13 @@ pub(super) async fn a_message_with_a_fault_is_corrected_and_published_again() {
 
     // The batch is corrected where the event says, and published again with its id.
     let mut faulty = batch("acme", "b-2", 2);
-    faulty["cases"][1]["name"] = json!(7);
+    faulty["generated_at"] = json!("yesterday");
     stage.publish(&faulty).await;
     let event = stage.event_of("acme/b-2").await;
     let pointer = event["data"]["faults"][0]["pointer"].as_str().expect("a place");
     let shown = read(&stage, "acme/b-2", Reason::InvalidMessage).await;
     assert!(shown.text.contains(pointer) && event["data"]["remedy"] == Reason::InvalidMessage.remedy(), "{event}");
-    *faulty.pointer_mut(pointer).expect("the place") = json!("b-2 case 2");
+    *faulty.pointer_mut(pointer).expect("the place") = json!("2026-11-23T09:30:00Z");
     stage.publish(&faulty).await;
     stage.delivered("acme/b-2").await;
     shown.discard(&stage).await;

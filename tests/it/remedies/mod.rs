@@ -4,6 +4,7 @@ mod accounts;
 mod connections;
 mod decisions;
 mod desk;
+mod faulty_cases;
 mod follow;
 mod messages;
 mod neighbours;
@@ -19,6 +20,7 @@ fn test_of(reason: Reason) -> fn() {
         Reason::NotJson | Reason::InvalidMessage | Reason::BatchConflict => {
             messages::a_message_with_a_fault_is_corrected_and_published_again
         }
+        Reason::CaseInvalid => faulty_cases::a_faulty_case_is_corrected_and_published_in_a_new_batch,
         Reason::TooLarge => messages::a_message_that_is_too_large_is_divided_or_let_through,
         Reason::Undeliverable | Reason::UnreadableHeaders => messages::a_message_that_could_not_be_taken_is_replayed,
         Reason::Suspect | Reason::CrashLoop => messages::a_message_that_panics_is_replayed_once_the_defect_is_gone,
@@ -61,6 +63,7 @@ fn each_test_of_a_remedy_names_its_reasons() {
         include_str!("connections.rs"),
         include_str!("decisions.rs"),
         include_str!("messages.rs"),
+        include_str!("faulty_cases.rs"),
         include_str!("../folders.rs"),
         include_str!("../shelved/retries.rs"),
         include_str!("../statuses.rs"),

@@ -6,7 +6,7 @@ use super::ask::{Asker, Seen};
 use super::identity::is_tagged;
 use super::sent::{NO_TAG, TAG};
 use crate::batch::ledger::reconcile::Row;
-use crate::batch::render::tag;
+use crate::batch::render::tag::tag;
 use crate::store::StoreError;
 use crate::testmo::{CasePage, SeenField};
 

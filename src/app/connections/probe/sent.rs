@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn only_the_tags_that_are_to_break_a_rule_do() {
         for rule in TagRule::ALL {
-            let is_kept = crate::batch::render::tag(rule.tag()).as_deref() == Some(rule.tag());
+            let is_kept = crate::batch::render::tag::tag(rule.tag()).as_deref() == Some(rule.tag());
             assert_eq!(is_kept, rule == TagRule::Length, "{rule:?}");
         }
         assert_eq!(TagRule::Length.tag().len(), 32);

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::batch::message::Priority;
 
 fn minimal() -> Value {
     json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
@@ -15,7 +16,11 @@ fn decode_value(value: &Value) -> Result<Batch, Undecodable> {
 
 fn pointers(value: &Value) -> Vec<String> {
     match decode_value(value) {
-        Ok(batch) => panic!("decoded: {batch:?}"),
+        Ok(batch) => {
+            let faulty: Vec<_> = batch.cases.iter().filter_map(|case| case.faulty.as_deref()).collect();
+            assert!(!faulty.is_empty(), "decoded: {batch:?}");
+            faulty.iter().flat_map(|faulty| &faulty.faults).map(|fault| fault.pointer.clone()).collect()
+        }
         Err(e) => e.faults().iter().map(|f| f.pointer.clone()).collect(),
     }
 }
@@ -50,6 +55,102 @@ fn a_case_has_its_own_format_or_else_that_of_its_batch() {
 }
 
 #[test]
+fn what_is_plain_is_read_however_it_is_written() {
+    let mut value = minimal();
+    value["folder_path"] = json!([]);
+    value["cases"] = json!([{"name": "a", "priority": "Medium", "expected": "It works", "steps": ["Open", {"action": "Pay"}]},
+                            {"name": "b", "priority": "Must have"}]);
+    let text = format!("\u{feff}{value}");
+    let batch = decode(text.as_bytes()).unwrap();
+    assert_eq!(batch.folder, RequestedFolder::Tenant);
+    let [first, second] = &batch.cases[..] else { panic!("{batch:?}") };
+    assert_eq!(first.priority, Some(Urgency::Known(Priority::Normal)));
+    assert_eq!(second.priority, Some(Urgency::Other("musthave".into())));
+    let step = |action: &str| Step { action: action.into(), ..Step::default() };
+    assert_eq!(first.script, Script::Steps(vec![step("Open"), step("Pay")]));
+    assert_eq!(first.expected.as_deref(), Some("It works"));
+}
+
+#[test]
+fn a_faulty_case_leaves_the_others_their_place_and_their_keys() {
+    let mut value = minimal();
+    value["cases"] =
+        json!([{"name": "a"}, 7, {"name": "c", "external_id": "C", "steps": "x", "tags": ["t"]}, {"name": "d"}]);
+    let batch = decode_value(&value).unwrap();
+    assert_eq!(batch.case_keys(), ["#1", "#2", "C", "#4"]);
+    let is_faulty: Vec<bool> = batch.cases.iter().map(|case| case.faulty.is_some()).collect();
+    assert_eq!(is_faulty, [false, true, true, false]);
+    assert_eq!((batch.cases[2].name.as_str(), batch.cases[2].tags.len()), ("c", 0));
+    // A fault of the message rejects the message, and so does a fault in each case.
+    value["schema_version"] = json!(2);
+    assert_eq!(decode_value(&value).unwrap_err().faults().len(), 3);
+    value["schema_version"] = json!(1);
+    value["cases"] = json!([7, {"nam": "x"}]);
+    assert!(decode_value(&value).is_err());
+}
+
+#[test]
+fn a_repeated_key_in_a_case_is_a_fault_of_the_case() {
+    let text = r#"{"schema_version": 1, "batch_id": "b", "tenant_id": "t", "generated_at": "2026-11-23T09:30:00Z",
+                   "cases": [{"name": "a", "name": "b"}, {"name": "c"}]}"#;
+    let batch = decode(text.as_bytes()).unwrap();
+    assert_eq!(batch.cases[0].faulty.as_ref().unwrap().faults[0].pointer, "/cases/0/name");
+    assert!(batch.cases[1].faulty.is_none());
+}
+
+#[test]
+fn of_cases_with_the_same_id_the_first_keeps_it_and_every_key_is_unique() {
+    let case = |id: &str| json!({"name": "a", "external_id": id});
+    for (cases, keys, faulty) in [
+        (vec![case("x"), case("x"), case("x"), case("y")], vec!["x", "#2", "#3", "y"], vec![1, 2]),
+        (vec![case("#2"), json!({"name": "b"}), case("z")], vec!["#1", "#2", "z"], vec![0]),
+        // The second is called by its position, which is the id of the third, which then is called by its own.
+        (
+            vec![case("x"), case("x"), case("#2"), case("#3"), case("y")],
+            vec!["x", "#2", "#3", "#4", "y"],
+            vec![1, 2, 3],
+        ),
+        (vec![case("#1"), case("#2")], vec!["#1", "#2"], vec![]),
+    ] {
+        let mut value = minimal();
+        value["cases"] = json!(cases);
+        let batch = decode_value(&value).unwrap();
+        assert_eq!(batch.case_keys(), keys);
+        let is_faulty = |index: &usize| batch.cases[*index].faulty.is_some();
+        assert_eq!((0..keys.len()).filter(is_faulty).collect::<Vec<_>>(), faulty);
+    }
+}
+
+#[test]
+fn the_work_of_a_batch_depends_on_what_a_faulty_case_holds_and_on_no_sentence() {
+    let print = |faulty: Value| {
+        let mut value = minimal();
+        value["cases"] = json!([{"name": "a"}, faulty]);
+        let mut batch = decode_value(&value).unwrap();
+        let before = crate::batch::fingerprint(&batch);
+        batch.cases[1].faulty.as_mut().unwrap().faults[0].what = "is odd".into();
+        assert_eq!(crate::batch::fingerprint(&batch), before);
+        before
+    };
+    assert_eq!(print(json!({"a": 1, "b": 2})), print(json!({"b": 2, "a": 1})));
+    assert_ne!(print(json!({"name": 5})), print(json!({"name": 6})));
+}
+
+#[test]
+fn the_faults_of_a_thousand_cases_are_all_kept() {
+    let mut value = minimal();
+    value["cases"] = (0..MAX_CASES)
+        .map(|n| if n == 0 { json!({"name": "a"}) } else { json!({"a": 1, "b": 2, "c": 3, "d": 4}) })
+        .collect();
+    let batch = decode_value(&value).unwrap();
+    for case in &batch.cases[1..] {
+        let faulty = case.faulty.as_ref().unwrap();
+        assert_eq!((faulty.faults.len(), faulty.more), (3, 2));
+    }
+    assert_eq!(pointers(&value).len(), 3 * (MAX_CASES - 1));
+}
+
+#[test]
 fn each_fault_is_named_by_its_pointer() {
     let table: Vec<(&str, Value, &str)> = vec![
         ("/schema_version", json!(2), "/schema_version"),
@@ -59,7 +160,6 @@ fn each_fault_is_named_by_its_pointer() {
         ("/generated_at", json!("yesterday"), "/generated_at"),
         ("/source", json!("SHOP-1"), "/source"),
         ("/source", json!({"kee": "x"}), "/source/kee"),
-        ("/folder_path", json!([]), "/folder_path"),
         ("/folder_path", json!(["a", ""]), "/folder_path/1"),
         ("/folder_id", json!(0), "/folder_id"),
         ("/folder_id", json!(1e300), "/folder_id"),
@@ -68,7 +168,7 @@ fn each_fault_is_named_by_its_pointer() {
         ("/cases", json!([{}]), "/cases/0/name"),
         ("/cases", json!([{"name": "  "}]), "/cases/0/name"),
         ("/cases", json!([{"name": "a\u{0}b"}]), "/cases/0/name"),
-        ("/cases", json!([{"name": "a", "priority": "urgent"}]), "/cases/0/priority"),
+        ("/cases", json!([{"name": "a", "priority": 5}]), "/cases/0/priority"),
         ("/cases", json!([{"name": "a", "tags": "x"}]), "/cases/0/tags"),
         ("/cases", json!([{"name": "a", "steps": [{}]}]), "/cases/0/steps/0/action"),
         ("/cases", json!([{"name": "a", "steps": [{"action": "b"}], "gherkin": "Feature: x"}]), "/cases/0/gherkin"),
@@ -102,7 +202,7 @@ fn a_fault_says_what_to_write_in_its_place() {
         decode_value(&value).unwrap_err().detail()
     };
     assert_eq!(said("schema_version", json!("1")), "/schema_version is a text: send the number 1, without quotes");
-    let twice = said("cases", json!([{"name": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]));
+    let twice = said("cases", json!([{"nam": "a", "external_id": "x"}, {"name": "b", "external_id": "x"}]));
     assert!(twice.contains("(case #2) is already used by case #1"), "{twice}");
 }
 

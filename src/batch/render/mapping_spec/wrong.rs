@@ -6,7 +6,8 @@ use crate::batch::message::not_valid;
 
 /// The keys of a mapping, as docs/mapping.md lists them.
 pub(super) const KEYS: &str = "template, template_id, gherkin_template, gherkin_template_id, state, state_id, format, steps, \
-    preconditions, description, gherkin, priority, origin_note, fixed, tags, batch_tag, estimate, integration_id, \
+    preconditions, description, expected, gherkin, priority, origin_note, fixed, tags, rename_tags, batch_tag, estimate, \
+    integration_id, \
     connection_project_id";
 
 /// Returns one sentence about an error of the parser, with the place that it was found at.
@@ -22,7 +23,7 @@ pub(super) fn described(path: &str, error: &serde_json::Error, is_empty: bool) -
     let of = |begin: &str| said.strip_prefix(begin).and_then(|rest| rest.split_once(", expected "));
     if said.starts_with("unknown field") {
         return match path.rsplit_once('.') {
-            Some((above, _)) => format!("`{quoted}` is not a key of `{above}`: write column and values"),
+            Some((above, _)) => format!("`{quoted}` is not a key of `{above}`: write column, values and words"),
             None => format!("`{quoted}` is not a key of a mapping; the keys are {KEYS}"),
         };
     }
