@@ -16,5 +16,5 @@ pub(crate) fn confirm(out: &mut Output) -> Result<bool, Failure> {
     out.text("Continue? Type yes: ")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(Failure::from_output)?;
-    Ok(answer.trim().eq_ignore_ascii_case("yes"))
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }

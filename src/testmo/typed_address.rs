@@ -49,7 +49,9 @@ impl AddressPolicy {
         let (label, rest) = host.split_once('.').unwrap_or((host, ""));
         let name = |domain: &str| domain.rsplit_once('.').map_or(domain.to_owned(), |(name, _)| name.to_owned());
         let is_similar = |suffix: &&str| rest.is_empty() || name(rest) == name(suffix) || rest == name(suffix);
-        let suffix = self.suffixes().find(is_similar).filter(|_| is_label(label))?;
+        // Words that belong to an address, but are nobody's name.
+        let is_name = is_label(label) && !["www", "http", "https"].contains(&label);
+        let suffix = self.suffixes().find(is_similar).filter(|_| is_name)?;
         self.check(&format!("https://{label}.{suffix}")).ok()
     }
 }

@@ -205,13 +205,13 @@ async fn a_broken_copy_of_a_delivered_batch_is_reported_as_a_message_and_the_bat
     stage.publish(&batch("acme", "b-1", 2)).await;
     let delivered = stage.event_of("acme/b-1").await;
     let mut broken = batch("acme", "b-1", 2);
-    broken["cases"][1]["name"] = Value::Null;
+    broken["generated_at"] = Value::Null;
     stage.publish(&broken).await;
     let invalid = stage.event_of("acme/b-1").await;
     assert_eq!(invalid["type"], "com.sqai-suite.testmo.message.invalid.v1");
     assert_eq!(
-        (&invalid["data"]["faults"][0]["case"], &invalid["data"]["reason"]),
-        (&2.into(), &"invalid_message".into())
+        (&invalid["data"]["faults"][0]["pointer"], &invalid["data"]["reason"]),
+        (&"/generated_at".into(), &"invalid_message".into())
     );
     assert_eq!(stage.record("acme/b-1").await.state, BatchState::Delivered);
     stage.publish(&batch("acme", "b-1", 2)).await;

@@ -134,8 +134,8 @@ async fn what_this_testmo_will_refuse_is_reported_before_it_is_published() {
     let wrong = json!({"Taem": ["Payments"], "custom_risk": "Hgih", "Automated": "maybe"});
     let text = lint(&wrong, &[]);
     for part in [
-        "names no field of the project; did you mean \"Team\"? [unknown-field]",
-        "did you mean \"High\"? [unknown-option]",
+        "names no field of the project; did you mean \"Team\"?  [unknown-field]",
+        "did you mean \"High\"?  [unknown-option]",
         "[wrong-field-value]",
         "4 findings",
     ] {

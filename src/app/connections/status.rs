@@ -7,7 +7,7 @@ use super::super::time::{day_of, days_left, relative};
 use crate::account::Throttle;
 use crate::batch::Reason;
 use crate::store::accounts::LaneSelector;
-use crate::store::connections::{ConnectionRow, Found, LeftCase, Verification};
+use crate::store::connections::{ConnectionRow, LeftCase, Verification};
 use crate::store::shelf::{Held, Waiting};
 
 /// How many days before it expires a key is to be replaced.
@@ -110,11 +110,19 @@ fn unverified(row: &ConnectionRow) -> Remark {
 }
 
 fn expiry(row: &ConnectionRow, today: Date) -> Remark {
-    match days_until_expiry(row, today)? {
-        days if days < 0 => Some((StatusLight::Red, "the API key has expired: enter a new one".into())),
-        days if days <= SOON_DAYS => Some((StatusLight::Amber, "the API key expires soon: enter a new one".into())),
-        _ => None,
+    let (days, day) = (days_until_expiry(row, today)?, row.expires_on.as_deref()?);
+    let until = match days {
+        0 => "today".to_owned(),
+        1 => "tomorrow".to_owned(),
+        days => format!("in {days} days"),
+    };
+    if days < 0 {
+        let remark =
+            format!("the API key expired on {day}: enter a new one, or correct the date if the key still works");
+        return Some((StatusLight::Red, remark));
     }
+    let remark = format!("the API key expires {until}, on {day}: enter a new one");
+    (days <= SOON_DAYS).then_some((StatusLight::Amber, remark))
 }
 
 fn refused(row: &ConnectionRow, now: i64) -> Remark {
@@ -123,10 +131,13 @@ fn refused(row: &ConnectionRow, now: i64) -> Remark {
     if created_since && refusal.reason == Reason::Forbidden {
         return None;
     }
-    let (reason, detail, ago) = (refusal.reason, &refusal.detail, relative(refusal.at, now));
+    let (reason, ago) = (refusal.reason, relative(refusal.at, now));
+    let detail = refusal.detail.trim_end_matches('.');
+    // What verifying found has a remark of its own.
+    let found = if not_there(row).is_some() { "" } else { " and finds nothing wrong" };
     let remark = format!(
-        "Testmo refused the last request ({reason}, {ago}): {detail}; verifying only reads and finds nothing wrong, and no \
-         case has been created since"
+        "Testmo refused the last request ({reason}, {ago}): {detail}; verifying only reads{found}, and no case has been \
+         created since"
     );
     Some((StatusLight::Amber, remark))
 }
@@ -224,7 +235,7 @@ fn untried(row: &ConnectionRow, now: i64) -> Remark {
 /// Says which assumptions a probe has found not to hold.
 fn not_as_assumed(row: &ConnectionRow, now: i64) -> Remark {
     let probe = row.probed()?;
-    let wrong = probe.findings.iter().filter(|found| found.result == Found::DoesNotHold);
+    let wrong = probe.not_as_assumed(row.last_success_at);
     let wrong: Vec<&str> = wrong.map(|found| found.assumption.code()).collect();
     let (ago, tenant) = (relative(probe.at, now), &row.tenant);
     let remark = format!(

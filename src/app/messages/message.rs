@@ -32,6 +32,11 @@ impl Message {
         Self { key, hash, faults, warnings, cases, body }
     }
 
+    /// Returns the size of the message in bytes.
+    pub fn size(&self) -> usize {
+        self.body.len()
+    }
+
     /// Returns the bytes of the message.
     pub(super) fn body(&self) -> &[u8] {
         &self.body

@@ -133,11 +133,12 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
         TenantId::new(text).map_err(|e| r.fault_of(&e)).ok()
     });
     let generated_at = r.required("generated_at", |r| {
-        let text = r.text()?;
+        // A number of seconds is no time either, and its remedy is the same.
+        let text = if r.value().as_text().is_some() { r.text()? } else { "" };
         match text.parse::<Timestamp>() {
             Ok(at) => Some(at.as_millisecond()),
             Err(_) => {
-                r.fault("is not a time", "send an RFC 3339 time with its time zone, such as 2026-11-23T09:30:00Z")
+                r.fault("is not a time", "send an RFC 3339 time with its time zone, such as \"2026-11-23T09:30:00Z\"")
             }
         }
     });

@@ -123,7 +123,7 @@ reasons! {
         "Check the base URL; it has the form https://<your-name>.testmo.net, and the host has a public IP address. If the URL is right, ask the operator to check testmo.allowed_hosts.";
     /// 422 for a value that the connection supplies.
     ConnectionRejected "connection_rejected" Connection:
-        "Testmo rejected a value or a field that comes from this connection's settings (folder, template, state, fixed values, priority, or a column of the mapping), requires a field that neither the mapping nor any case of the batch fills, or refuses a field that the project had before and no longer lists.",
+        "Testmo does not have, or rejected, a value or a field that comes from this connection's settings (folder, template, state, fixed values, priority, or a column of the mapping), requires a field that neither the mapping nor any case of the batch fills, or refuses a field that the project had before and no longer lists.",
         "Correct the connection's folder or mapping, or the project in Testmo, at the fields that the detail names. The connection is verified again automatically, and waiting batches are then sent.";
     /// The folder that the batch requests does not exist.
     FolderMissing "folder_missing" Connection:

@@ -49,6 +49,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if !arguments.raw {
         refuse_faulty(&files, out)?;
     }
+    refuse_large(&files, config.amqp.max_message_bytes)?;
     let messages: Vec<&Message> = files.iter().map(|file| &file.message).collect();
     if !arguments.wait {
         check_broker(&config.amqp).await?;
@@ -73,6 +74,16 @@ fn refuse_faulty(files: &[MessageFile], out: &mut Output) -> Result<(), Failure>
     Err(Failure::finding(
         format!("nothing was published: {}", counted(faulty.len(), "file has faults", "files have faults")),
         "fix the faults; --raw publishes the bytes unchanged, and the worker then shelves the messages",
+    ))
+}
+
+/// Refuses to publish any file if one is larger than a worker takes.
+fn refuse_large(files: &[MessageFile], most: usize) -> Result<(), Failure> {
+    let Some(large) = files.iter().find(|file| file.message.size() > most) else { return Ok(()) };
+    let (name, bytes) = (&large.name, large.message.size());
+    Err(Failure::finding(
+        format!("nothing was published: {name} has {bytes} bytes; at most {most} are allowed"),
+        "publish the cases in several smaller batches, each with its own batch_id",
     ))
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// The tenant whose connection this is
     tenant: TenantId,
     /// Also create, edit and delete one case in the folder with this id
-    #[arg(long, value_name = "FOLDER", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "FOLDER", value_parser = super::set::id)]
     write: Option<u64>,
     /// Do not ask for confirmation
     #[arg(long, requires = "write")]

@@ -17,7 +17,7 @@ pub(super) fn print_finding(
 ) -> Result<bool, Failure> {
     let (mark, tenant) = (mark(status.light, out), &row.tenant);
     match finding {
-        Verification::Works { user, project, folder, .. } => {
+        Verification::Works { user, project, folder, not_there } => {
             let (user, project, folder) = (visible(user), visible(project), visible(folder));
             out.line(format_args!(
                 "{mark}  {tenant}  connected as {user} to project \"{project}\", folder \"{folder}\""
@@ -25,13 +25,18 @@ pub(super) fn print_finding(
             status.remarks.iter().try_for_each(|remark| out.line(format_args!("       {}", visible(remark))))?;
             if let Some(reason) = refused(row) {
                 out.line(format_args!("       → {}", reason.remedy()))?;
+            } else if !not_there.is_empty() {
+                out.line(
+                    "       → Correct the mapping with `tenants set --mapping`, or the project in Testmo. The mapping is in \
+                     force as it is.",
+                )?;
             }
             Ok(true)
         }
         Verification::Fails { reason, detail } => {
             out.line(format_args!("{mark}  {tenant}  {}", reason.cause()))?;
             out.line(format_args!("       {}", visible(detail)))?;
-            out.line(format_args!("       → {}", remedy(*reason, tenant)))?;
+            out.line(format_args!("       → {}", remedy(*reason, row)))?;
             Ok(false)
         }
     }
@@ -97,12 +102,17 @@ pub(super) fn print_unfilled(labels: &[String], out: &mut Output) -> Result<(), 
     })
 }
 
-/// Returns what to do; batches wait until a Testmo instance has recovered, but a person who verifies has to try again.
-fn remedy(reason: Reason, tenant: &TenantId) -> String {
+/// Returns what to do; batches wait until a Testmo instance has recovered, but a person who verifies has to try again. A
+/// base URL at which a Testmo answered is right.
+fn remedy(reason: Reason, row: &ConnectionRow) -> String {
     if !verify::is_about_account(reason) {
         return reason.remedy().to_owned();
     }
-    format!(
-        "Check the base URL for typing errors. If it is right, try again later: testmo-courier tenants verify {tenant}"
-    )
+    let is_reached = row.verified_at.is_some() || reason == Reason::Throttled;
+    let check = if is_reached {
+        "Try again later"
+    } else {
+        "Check the base URL for typing errors. If it is right, try again later"
+    };
+    format!("{check}: testmo-courier tenants verify {}", row.tenant)
 }

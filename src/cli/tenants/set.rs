@@ -9,7 +9,9 @@ use jiff::civil::Date;
 use testmo_courier::app::connections::set::{
     ConnectionInput, Expiry, Force, Part, Prepared, Saved, discard_change, prepare,
 };
-use testmo_courier::app::connections::{ConnectionRow, MappingSpec, Status, Verification, connection, names, status};
+use testmo_courier::app::connections::{
+    ConnectionRow, MappingSpec, Status, StatusLight, Verification, connection, names, status,
+};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::SavedView;
 use testmo_courier::app::{AppContext, TenantId, read_day, store_now};
@@ -46,10 +48,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The id of the project
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "ID", value_parser = id)]
     project: Option<u64>,
     /// The id of the folder in the project
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "ID", value_parser = id)]
     folder: Option<u64>,
     /// The day on which the API key expires
     #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "no_expiry", value_parser = day)]
@@ -98,7 +100,8 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     } else {
         print(&saved, &status, now, out)?;
     }
-    if matches!(saved.finding, Verification::Works { .. }) { Ok(()) } else { Err(Failure::Printed) }
+    let works = matches!(saved.finding, Verification::Works { .. }) && status.light != StatusLight::Red;
+    if works { Ok(()) } else { Err(Failure::Printed) }
 }
 
 /// Asks whether a day is right that is so far away that the year is probably mistyped.
@@ -168,7 +171,7 @@ fn print_beside(row: &ConnectionRow, out: &mut Output) -> Result<(), Failure> {
     ))?;
     out.line(format_args!(
         "       → Correct the change, or drop it with `testmo-courier tenants set {tenant} --discard-change`. A change \
-         that works later is put in force by `testmo-courier tenants verify {tenant}`."
+         that works later is put in force by `testmo-courier tenants verify {tenant}`. Further options add to this change."
     ))
 }
 
@@ -200,6 +203,12 @@ fn day(text: &str) -> Result<Date, String> {
     read_day(text)
 }
 
+/// Reads the id of a project or folder.
+pub(super) fn id(text: &str) -> Result<u64, String> {
+    let wanted = "write the number that Testmo shows in the address of its page, such as 428";
+    text.trim().parse().ok().filter(|id| *id > 0).ok_or_else(|| wanted.to_owned())
+}
+
 fn noun(part: Part) -> &'static str {
     match part {
         Part::BaseUrl => "base URL",
@@ -217,6 +226,14 @@ fn mapping(file: &Path) -> Result<MappingSpec, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_a_number_and_blanks_around_it_do_not_matter() {
+        assert_eq!((id("428"), id(" 3 ")), (Ok(428), Ok(3)));
+        for wrong in ["0", "-1", "Shop", "", "https://acme.testmo.net/projects/view/3"] {
+            assert!(id(wrong).unwrap_err().contains("such as 428"), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_word_in_place_of_a_day_is_answered_with_the_flag_that_is_meant() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::app::connections::probe::{Finding, Found};
+use testmo_courier::app::connections::probe::Finding;
 use testmo_courier::app::connections::{ConnectionRow, Status, Verification, connection, names, status, waiting};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
@@ -80,8 +80,9 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
         None => {}
     }
     if let Some(next) = &row.successor {
+        let changed = next.differences(row).join(", ");
         let target = format!("{} project {}, folder {}", next.origin, next.project, next.folder);
-        lines.push(("last change", format!("not in force: {target}")));
+        lines.push(("last change", format!("not in force: {target} (it changes: {changed})")));
         lines.push((
             "verified again",
             next.recheck_at.map_or_else(|| "once it is corrected".into(), |at| both(at, now)),
@@ -89,7 +90,7 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
     }
     if let Some(probe) = row.probed() {
         lines.push(("probed", both(probe.at, now)));
-        let wrong = probe.findings.iter().filter(|found| found.result == Found::DoesNotHold);
+        let wrong = probe.not_as_assumed(row.last_success_at);
         lines.extend(wrong.map(|found| {
             let Finding { assumption, observed, .. } = found;
             ("not as assumed", format!("{}: {observed}. {}", sentence(*assumption), consequence(*assumption)))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::connections::verify::{self, ChangeEnd, Verified};
-use testmo_courier::app::connections::{self, Status, Verification};
+use testmo_courier::app::connections::{self, Status, StatusLight, Verification};
 use testmo_courier::app::view::VerifiedView;
 use testmo_courier::app::{TenantId, store_now};
 
@@ -17,7 +17,8 @@ const EXAMPLES: &str = "\
 Reads from Testmo whom the API key belongs to, whether the project and the folder exist, and which ids the names in the
 mapping have; nothing is changed in Testmo.
 Batches that wait for a connection are sent as soon as it is verified. Whether the key's user may create cases is not
-tried. A change that is not in force is verified too, and put in force if it works.
+tried. A change that is not in force is verified too, and put in force if it works. The exit code is 1 if a connection or its
+change does not work, or its light is red.
 
 Examples:
   testmo-courier tenants verify acme
@@ -52,7 +53,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     for listed in &rows {
         let Some(verified) = verify::verify(&context, &client, &listed.tenant).await? else { continue };
         let status = connections::status(&context.store, &verified.row).await?;
-        all_work &= works(&verified);
+        all_work &= works(&verified) && status.light != StatusLight::Red;
         if arguments.json {
             views.push(VerifiedView::of(&verified, &status, store_now(&context.store)));
         } else {
@@ -67,7 +68,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if all_work { Ok(()) } else { Err(Failure::Printed) }
 }
 
-/// Returns whether nothing was found that a person has to act on.
+/// Returns whether verifying found nothing that a person has to act on.
 fn works(verified: &Verified) -> bool {
     let Verified { finding, is_saved, change, .. } = verified;
     *is_saved && matches!(finding, Verification::Works { .. }) && !matches!(change, Some(ChangeEnd::NotInForce(_)))

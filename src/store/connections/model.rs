@@ -144,6 +144,21 @@ pub struct Successor {
     pub recheck_at: Option<i64>,
 }
 
+impl Successor {
+    /// Returns which parts differ from what is in force, in words.
+    pub fn differences(&self, in_force: &ConnectionRow) -> Vec<&'static str> {
+        let parts = [
+            ("base URL", self.origin != in_force.origin),
+            ("project", self.project != in_force.project),
+            ("folder", self.folder != in_force.folder),
+            ("API key", self.key != in_force.key),
+            ("expiration date", self.expires_on != in_force.expires_on),
+            ("mapping", self.mapping != in_force.mapping),
+        ];
+        parts.into_iter().filter(|(_, is_changed)| *is_changed).map(|(part, _)| part).collect()
+    }
+}
+
 /// A request of a batch that Testmo refused, and not because of the batch.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Refusal {

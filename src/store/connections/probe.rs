@@ -20,6 +20,17 @@ pub struct Probe {
     pub findings: Vec<Finding>,
 }
 
+impl Probe {
+    /// Returns what was found not to be as assumed. A case that was created since the probe shows that the right to create
+    /// cases was given meanwhile; both times are in milliseconds on the store's clock.
+    pub fn not_as_assumed(&self, created_at: Option<i64>) -> impl Iterator<Item = &Finding> {
+        let is_outdated = move |found: &&Finding| {
+            found.assumption == Assumption::RightToCreate && created_at.is_some_and(|at| at > self.at)
+        };
+        self.findings.iter().filter(|found| found.result == Found::DoesNotHold).filter(move |found| !is_outdated(found))
+    }
+}
+
 /// A case that a probe has left in Testmo, or may have left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftCase {

@@ -13,13 +13,13 @@ async fn a_broken_message_is_dead_with_its_place_and_blocks_no_other_batch() {
     stage.start_worker();
     stage.publish_bytes(r#"{"schema_version": 1, "#).await;
     let mut faulty = batch("acme", "b-2", 2);
-    faulty["cases"][1]["name"] = json!(7);
+    faulty["generated_at"] = json!(7);
     stage.publish(&faulty).await;
     stage.publish(&batch("acme", "b-3", 2)).await;
     assert_eq!(stage.event_of("").await["data"]["reason"], "not_json");
     let event = stage.event_of("acme/b-2").await;
     assert_eq!(event["data"]["reason"], "invalid_message");
-    assert_eq!(event["data"]["faults"][0]["pointer"], "/cases/1/name");
+    assert_eq!(event["data"]["faults"][0]["pointer"], "/generated_at");
     assert_eq!(stage.event_of("acme/b-3").await["data"]["outcome"], "delivered");
     let shelf = stage.shelf().await;
     assert_eq!(shelf.len(), 2);

@@ -2,7 +2,7 @@
 
 use super::super::super::fixture::connection;
 use super::*;
-use crate::store::connections::{Assumption, Finding, Probe, Refusal, Successor};
+use crate::store::connections::{Assumption, Finding, Found, Probe, Refusal, Successor};
 
 const NOW: i64 = 1_800_000_000_000;
 const HOUR: i64 = 3_600_000;
