@@ -54,7 +54,7 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output
     let said = if said.is_empty() { "no details".to_owned() } else { said.join("; ") };
     Err(Failure::unreachable(
         format!("the worker responded with {status}: {said}"),
-        "wait if the worker has just been started; its log names what it waits for",
+        "wait if the worker has just been started; otherwise fix what it names, or read its log",
     ))
 }
 

@@ -21,6 +21,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     let since = Instant::now();
+    let mut is_first = true;
     loop {
         match attempt().await {
             Err(
@@ -28,7 +29,12 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
                 @ (StoreError::Closed | StoreError::Unreadable(_) | StoreError::Data(_) | StoreError::Panicked(_)),
             ) => return Err(error),
             Err(error) if since.elapsed() < STORE_PATIENCE => {
-                tracing::warn!(%error, "the store failed; trying again");
+                // Each of many waiting tasks comes here every second.
+                if std::mem::take(&mut is_first) {
+                    tracing::warn!(%error, "the store failed; trying again every second");
+                } else {
+                    tracing::debug!(%error, "the store failed again");
+                }
                 tokio::time::sleep(STORE_PAUSE).await;
             }
             end => return end,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one private PgBouncer on loopback, in front of a PostgreSQL server, for whoever holds this script's standard input.
+# Runs one private PgBouncer on loopback, in front of a PostgreSQL server, for as long as the caller holds its standard input.
 #
 #   pgbouncer.sh SERVER_PORT PASSWORD
 #

@@ -105,6 +105,10 @@ fn seen(page: &str) -> BTreeMap<String, String> {
 fn a_browser_shows_every_text_as_its_author_meant_it() {
     let samples = corpus();
     assert_eq!(samples.len(), 60);
+    // Where the system has no package of a browser, `make test` says so.
+    if std::env::var_os("WITHOUT_BROWSER").is_some() {
+        return;
+    }
     let seen = seen(&page(&samples));
     let mut wrong = String::new();
     for (index, sample) in samples.iter().enumerate() {

@@ -115,7 +115,13 @@ impl Watched {
         let up = failure.is_none();
         self.context.metrics.store_up.set(i64::from(up));
         let has_changed = match failure {
-            None => self.readiness.set(STORE, true),
+            None => {
+                let was_down = self.readiness.set(STORE, true);
+                if was_down {
+                    tracing::info!("the store can be used");
+                }
+                was_down
+            }
             Some(cause) => {
                 let was_up = self.readiness.unset(STORE, cause.clone());
                 if was_up {
