@@ -17,7 +17,7 @@ const NOT_SHOWN: [u8; HASH_BYTES] = [0; HASH_BYTES];
 
 type Column = [u8; COLUMN_BYTES];
 
-/// The hash of a field's content, in the form of [`canonical`].
+/// The hash of a field's content, in the form of `canonical`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldHash([u8; HASH_BYTES]);
 
