@@ -14,6 +14,8 @@ use crate::batch::ledger::BatchRecord;
 use stores::{postgres, sqlite};
 use values::{TAKEN, claim_of, connection, event, fails, fresh, granted, shelving, tenant};
 
+#[path = "../../tests/it/support/waiting.rs"]
+mod patience;
 #[path = "../../tests/conformance/tests/sql/plans.rs"]
 mod plans;
 #[allow(dead_code, reason = "these tests harm no server")]

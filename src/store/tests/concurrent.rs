@@ -2,18 +2,19 @@
 
 use std::pin::Pin;
 
+use tokio::sync::Mutex;
+
+use super::patience::until;
 use super::stores::{SqlStore, connect};
 use super::*;
 
 /// Carries on with a call until it waits for a lock of another transaction; the call must not end before.
 async fn until_it_waits<T>(f: &SqlStore, mut call: Pin<&mut impl Future<Output = T>>) {
-    let mut watcher = connect(&f.config.url).await;
+    let watcher = Mutex::new(connect(&f.config.url).await);
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let waiting = async {
-        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watcher).await.unwrap() == 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
+    let waiting = until(async || {
+        sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *watcher.lock().await).await.expect("the server") > 0
+    });
     tokio::select! {
         _ = call.as_mut() => panic!("the call does not wait"),
         () = waiting => {}
