@@ -27,6 +27,7 @@ mod failpoint;
 mod intake;
 mod loops;
 mod maintenance;
+mod meanwhile;
 mod model;
 mod outbox;
 mod outcome;

@@ -19,7 +19,7 @@ use crate::support::stage::Stage;
 use crate::support::waiting::until;
 
 /// A pause that a reading waits for, and one that ends the reading.
-const PAUSES: [Duration; 2] = [Duration::from_millis(1_500), Duration::from_secs(4)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(1_500), Duration::from_secs(10)];
 
 /// Returns a fault that holds the answer to the nth matching request until the faults are changed.
 fn held(path: PathKind, nth: u32) -> Rule {

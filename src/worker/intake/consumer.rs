@@ -29,7 +29,7 @@ pub(in crate::worker) async fn take_batches(
             biased;
             Some(next) = window.next() => {
                 if let Some(command) = next
-                    && commands.send(command).await.is_err()
+                    && window.meanwhile(commands.send(command)).await.is_err()
                 {
                     return;
                 }

@@ -10,6 +10,7 @@ use super::every::Every;
 use crate::guard::Task;
 use crate::store::StoreError;
 use crate::worker::context::WorkerContext;
+use crate::worker::meanwhile::meanwhile;
 use crate::worker::store_retry::patiently;
 use crate::worker::unit::unit;
 
@@ -50,7 +51,7 @@ pub(super) async fn work_on_due<T: Clone, Taking, Work>(
             continue;
         }
         let taking = timeout(limit, unit(context, task, &"what is due", take(room)));
-        match every.unless_stopped(taking).await {
+        match meanwhile(&mut under_way, |()| {}, every.unless_stopped(taking)).await {
             Some(Ok(Ok(taken))) => under_way.extend(taken.into_iter().map(|item| {
                 let (what, work) = (name(&item), &work);
                 async move {
