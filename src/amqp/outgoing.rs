@@ -14,7 +14,7 @@ const PERSISTENT: u8 = 2;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// A message to publish. It is always persistent, and must reach a queue.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
     /// The exchange it goes to.
     pub exchange: String,

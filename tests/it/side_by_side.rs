@@ -6,6 +6,7 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use testmo_courier::account::Signal;
 use testmo_courier::batch::Reason;
 use testmo_courier::store::accounts::AccountObservation;
+use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelfIdentity;
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
@@ -38,6 +39,21 @@ async fn a_connection_whose_check_hangs_does_not_keep_another_from_being_checked
     assert!(!verified("acme").await);
     stage.account("acme").clear_faults();
     until(async || verified("acme").await).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_checked_at_once_do_not_keep_each_other_from_the_store() {
+    const TENANTS: [&str; 8] = ["t-1", "t-2", "t-3", "t-4", "t-5", "t-6", "t-7", "t-8"];
+    let stage = Stage::on(Broker::shared(), &TENANTS, &LONG).await;
+    for _ in 0..3 {
+        stage.fail_long_ago(&TENANTS).await;
+        let process = Process::start(&stage).await;
+        until(async || stage.store.connections().await.expect("a store").iter().all(ConnectionRow::is_verified)).await;
+        let output = process.output();
+        process.stop().await;
+        assert!(!output.contains("no free connection"), "{output}");
+    }
     stage.end().await;
 }
 

@@ -149,7 +149,8 @@ async fn take_leased(
         match window.next().await {
             Some(Some(command)) => {
                 // The dispatcher is gone only when the worker stops.
-                if let Err(SendError(DispatcherCommand::Work(_, target))) = window.meanwhile(commands.send(command)).await
+                if let Err(SendError(DispatcherCommand::Work(_, target))) =
+                    window.meanwhile(commands.send(command)).await
                     && let AckTarget::Lease { id, generation, .. } = *target
                 {
                     not_taken.push((id, generation));

@@ -40,7 +40,7 @@ pub(super) async fn publish(
 ) -> Option<Result<(), PublishError>> {
     let publishing = async {
         may_panic("publish", &event.subject);
-        publisher.publish(outgoing(context, event)).await
+        publisher.publish(outgoing(&context.config.amqp.events_exchange, event)).await
     };
     match guarded(publishing).await {
         Ok(published) => Some(published),
@@ -87,9 +87,9 @@ pub(super) fn end_of(published: Option<Result<(), PublishError>>, event: &Outbox
     }
 }
 
-fn outgoing(context: &WorkerContext, event: &OutboxEvent) -> Outgoing {
+fn outgoing(exchange: &str, event: &OutboxEvent) -> Outgoing {
     Outgoing {
-        exchange: context.config.amqp.events_exchange.clone(),
+        exchange: exchange.to_owned(),
         routing_key: event.routing_key.clone(),
         body: event.body.clone().into_bytes(),
         content_type: Some(CONTENT_TYPE.into()),
@@ -106,18 +106,51 @@ fn outgoing(context: &WorkerContext, event: &OutboxEvent) -> Outgoing {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_what_the_broker_does_not_take_waits_for_long() {
-        let event = OutboxEvent {
-            id: "e-1".into(),
+    fn event(id: &str, subject: &str) -> OutboxEvent {
+        OutboxEvent {
+            id: id.into(),
             kind: "k".into(),
             routing_key: "r".into(),
-            subject: "acme/b-1".into(),
+            subject: subject.into(),
             body: "{}".into(),
-            created_at: 0,
+            created_at: 7_999,
             due_at: 0,
             unbound: false,
+        }
+    }
+
+    #[test]
+    fn events_of_one_subject_stay_in_their_order() {
+        let events = vec![event("1", "acme/b"), event("2", "acme/a"), event("3", "acme/b")];
+        let ids = |events: &Vec<OutboxEvent>| events.iter().map(|event| event.id.clone()).collect::<Vec<_>>();
+        let grouped: Vec<_> =
+            by_subject(events).iter().map(|(subject, events)| (subject.clone(), ids(events))).collect();
+        assert_eq!(
+            grouped,
+            [("acme/a".to_owned(), vec!["2".to_owned()]), ("acme/b".into(), vec!["1".into(), "3".into()])]
+        );
+    }
+
+    #[test]
+    fn an_event_is_published_with_every_property_that_consumers_are_promised() {
+        let expected = Outgoing {
+            exchange: "testmo.events".into(),
+            routing_key: "r".into(),
+            body: b"{}".to_vec(),
+            content_type: Some("application/cloudevents+json; charset=utf-8".into()),
+            message_id: Some("e-1".into()),
+            kind: Some("k".into()),
+            app_id: Some("testmo-courier".into()),
+            timestamp_secs: Some(7),
+            is_event: true,
+            ..Outgoing::default()
         };
+        assert_eq!(outgoing("testmo.events", &event("e-1", "acme/b")), expected);
+    }
+
+    #[test]
+    fn only_what_the_broker_does_not_take_waits_for_long() {
+        let event = event("e-1", "acme/b-1");
         let (exchange, text, cause) = (|| "testmo.events".to_owned(), || "no".to_owned(), || "a stall".to_owned());
         let unroutable =
             PublishError::Unroutable { exchange: exchange(), routing_key: "r".into(), code: 312, text: text() };
