@@ -3,6 +3,7 @@
 use super::plan::{Decision, NotReplayable, Plan, operator_change};
 use crate::batch::ledger::BatchState;
 use crate::batch::message::decode::decode;
+use crate::batch::message::encoding::{CONTENT_ENCODING, Encoded, Encoding};
 use crate::batch::{Batch, fingerprint};
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
 use crate::store::shelf::{Action, ShelfId, Shelved};
@@ -42,7 +43,13 @@ fn readable(row: &Shelved, most_bytes: usize) -> Result<Batch, NotReplayable> {
     if bytes > most_bytes {
         return Err(NotReplayable::TooLarge { bytes, most: most_bytes });
     }
-    decode(&row.content.body).map_err(|broken| {
+    let encoding = Encoding::of(row.content.headers.get(CONTENT_ENCODING).map(String::as_str));
+    let decompressed = match encoding.decode(&row.content.body, most_bytes) {
+        Ok(decompressed) => decompressed,
+        Err(Encoded::TooLarge(most)) => return Err(NotReplayable::TooLargeDecompressed { most }),
+        Err(Encoded::Broken(fault)) => return Err(NotReplayable::NotABatch(fault.to_string())),
+    };
+    decode(decompressed.as_ref().unwrap_or(&row.content.body)).map_err(|broken| {
         let faults = broken.faults();
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         let more = if faults.len() > 1 { format!(" (and {} more)", faults.len() - 1) } else { String::new() };
@@ -133,5 +140,20 @@ mod tests {
         let error = readable(&broken, 10_000).unwrap_err().to_string();
         assert!(error.starts_with("the message is not a batch") && error.contains("line 1"), "{error}");
         assert_eq!(readable(&own(), 10).unwrap_err(), NotReplayable::TooLarge { bytes: message().len(), most: 10 });
+        let mut other = raw(Reason::NotJson);
+        other.content.headers.insert(CONTENT_ENCODING.into(), "br".into());
+        let error = readable(&other, 10_000).unwrap_err().to_string();
+        assert!(error.contains("`br`, which is not supported"), "{error}");
+    }
+
+    #[test]
+    fn a_compressed_message_is_read_up_to_the_limit() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, &[message(), vec![b' '; 1_000]].concat()).unwrap();
+        let mut compressed =
+            row(ShelfIdentity::Raw("h".into(), None, None), Reason::TooLarge, encoder.finish().unwrap());
+        compressed.content.headers.insert(CONTENT_ENCODING.into(), "gzip".into());
+        assert_eq!(readable(&compressed, 1_000).unwrap_err(), NotReplayable::TooLargeDecompressed { most: 1_000 });
+        assert_eq!(readable(&compressed, 10_000).unwrap(), batch());
     }
 }

@@ -4,6 +4,7 @@ mod amqp;
 mod bounds;
 mod cli;
 mod cli_broker;
+mod compressed;
 mod contract;
 #[cfg(debug_assertions)]
 mod crashes;

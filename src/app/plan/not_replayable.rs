@@ -23,6 +23,15 @@ pub enum NotReplayable {
         /// The largest size that the worker takes.
         most: usize,
     },
+    /// The message is larger than the worker accepts once it is decompressed.
+    #[error(
+        "the message has more than {most} bytes when decompressed, which is the most that the worker accepts: publish \
+         the cases in several smaller batches"
+    )]
+    TooLargeDecompressed {
+        /// The largest size that the worker accepts.
+        most: usize,
+    },
     /// The ledger holds another batch with the same id.
     #[error("another batch with this batch_id was received before: publish the cases with a new batch_id")]
     Conflict,

@@ -99,7 +99,11 @@ fn not_json(what: &str) -> Fault {
 
 fn compressed(form: &str) -> Fault {
     let what = format!("is compressed with {form}");
-    Fault::at(String::new(), what, "publish the JSON uncompressed".into())
+    let remedy = match form {
+        "gzip" => "publish it with the property content_encoding set to gzip, or publish the JSON uncompressed",
+        _ => "publish the JSON uncompressed, or compressed with gzip and the property content_encoding set to gzip",
+    };
+    Fault::at(String::new(), what, remedy.into())
 }
 
 /// The mark that some editors put before a text in UTF-8.

@@ -1,6 +1,7 @@
 //! Holds a generator's batch as values that have been read and checked.
 
 pub mod decode;
+pub mod encoding;
 pub(in crate::batch) mod fault;
 mod faulty;
 pub(in crate::batch) mod fingerprint;

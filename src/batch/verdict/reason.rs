@@ -55,8 +55,8 @@ macro_rules! reasons {
 reasons! {
     /// The bytes are not JSON.
     NotJson "not_json" Message:
-        "The message is not valid JSON.",
-        "Publish one JSON object encoded as UTF-8. The faults in the event, and the detail on the shelf, name the line and column.";
+        "The message is not valid JSON, or is compressed in a way that the worker cannot read.",
+        "Publish one JSON object encoded as UTF-8, plain or compressed with gzip. The faults in the event, and the detail on the shelf, name the line and column, or what is wrong with the compression.";
     /// The message breaks the contract.
     InvalidMessage "invalid_message" Message:
         "The message does not match the schema for batches.",

@@ -1,6 +1,7 @@
 //! Decodes a message, resolves its tenant's connection and renders the batch.
 
 use crate::batch::message::decode::{Undecodable, decode};
+use crate::batch::message::encoding::Encoded;
 use crate::batch::{Batch, Reason, fingerprint};
 use crate::guard::may_panic;
 use crate::offload::run_blocking_if_large;
@@ -68,6 +69,9 @@ pub(in crate::worker) async fn admit(
         let detail = format!("the message has {bytes} bytes; at most {most} are allowed");
         return Ok(rejected(Rejection { reason: Reason::TooLarge, subject: None, faults: vec![], detail }));
     }
+    if let Some(undecoded) = &message.undecoded {
+        return Ok(rejected(rejection_of_body(undecoded)));
+    }
     let _room = context.reading.enter(bytes).await;
     let body = message.body.clone();
     let decoded = match run_blocking_if_large(bytes, move || decode(&body)).await {
@@ -120,6 +124,14 @@ async fn await_connection(
 
 fn rejected(rejection: Rejection) -> Admission {
     Admission::Shelve(Box::new(Unready::Rejected(rejection)))
+}
+
+fn rejection_of_body(undecoded: &Encoded) -> Rejection {
+    let (reason, faults) = match undecoded {
+        Encoded::Broken(fault) => (Reason::NotJson, vec![fault.clone()]),
+        Encoded::TooLarge(_) => (Reason::TooLarge, vec![]),
+    };
+    Rejection { reason, subject: None, faults, detail: undecoded.detail() }
 }
 
 fn rejection_of(undecodable: Undecodable) -> Rejection {

@@ -62,7 +62,7 @@ async fn read_delivery(context: &WorkerContext, delivery: Delivery) -> Read<'_> 
             shelve(context, Task::Intake, message, Some(unreadable), detail, handle, &turn).await;
         });
     }
-    let message = message_of(context, Task::Intake, message);
+    let message = message_of(context, Task::Intake, message).await;
     let hash = context.turns.hash_of(&message.body).await;
     if context.turns.suspects(hash.as_deref()) {
         return Read::store(async move {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::decompress::decompressed;
 use crate::amqp::{AckHandle, Message};
 use crate::batch::raw_hash;
 use crate::guard::{Task, guarded_now};
@@ -13,14 +14,15 @@ use crate::worker::model::{InboundMessage, kept_headers};
 use crate::worker::store_retry::{STORE_PAUSE, patiently};
 use crate::worker::unit::{panicked, unit};
 
-/// Returns a delivered message; if a defect makes its headers unreadable, it goes on without them.
-pub(super) fn message_of(context: &WorkerContext, task: Task, mut message: Message) -> InboundMessage {
+/// Returns a delivered message, decompressed; if a defect makes its headers unreadable, it goes on without them.
+pub(super) async fn message_of(context: &WorkerContext, task: Task, mut message: Message) -> InboundMessage {
     let (body, published_at) = (Arc::new(std::mem::take(&mut message.body)), message.timestamp_ms);
     let headers = guarded_now(|| kept_headers(message)).unwrap_or_else(|panic| {
         panicked(context, task, &format!("headers of message {}", raw_hash(&body)), panic);
         BTreeMap::new()
     });
-    InboundMessage::fresh(body, headers, published_at, context.store.now())
+    let message = InboundMessage::fresh(body, headers, published_at, context.store.now());
+    decompressed(context, task, message).await
 }
 
 /// Stores a message and acknowledges it. If its processing panics, or the store refuses a value of it, it is set apart;

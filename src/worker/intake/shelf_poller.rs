@@ -6,6 +6,7 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::decompress::decompressed;
 use super::window::{Read, Window};
 use crate::batch::Reason;
 use crate::guard::Task;
@@ -168,7 +169,7 @@ async fn take_leased(
 async fn read_leased(context: &WorkerContext, shelved: Shelved, turn: Turn) -> Read<'_> {
     let (id, generation) = (shelved.id, shelved.generation);
     let panic = shelved.content.detail.clone();
-    let message = message_of(context, shelved);
+    let message = decompressed(context, Task::Shelf, message_of(context, shelved)).await;
     if message.tried_apart > MOST_CRASHES_ALONE {
         let detail = match panic {
             Some(panic) => format!("tried alone {MOST_CRASHES_ALONE} times: {panic}"),
@@ -250,6 +251,7 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
     let blamed = content.blamed_connection().map(|version| (shelved.shelved_at, version.to_owned()));
     let mut message = InboundMessage {
         body: content.body,
+        undecoded: None,
         headers: content.headers,
         published_at: content.published_at,
         arrived_at: content.arrived_at,

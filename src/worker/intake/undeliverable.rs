@@ -68,7 +68,7 @@ pub(in crate::worker) async fn take_undeliverable(
 /// Sets a message apart that the broker returned too often: each stop of a worker counts for the broker, so this does not
 /// show that anything is wrong with the message.
 async fn try_alone(context: &WorkerContext, task: Task, message: Message, handle: AckHandle) {
-    let message = message_of(context, task, message);
+    let message = message_of(context, task, message).await;
     let setting_apart = patiently(|| quarantine(context, &message, None));
     let stored = context.stop.unless_draining(unit(context, task, &message, setting_apart)).await;
     end_held_back(handle, stored.unwrap_or(Err(StoreError::Closed))).await;
@@ -76,7 +76,7 @@ async fn try_alone(context: &WorkerContext, task: Task, message: Message, handle
 
 /// Takes a message for the batch that it is: once it is on the shelf, due at once, it is sent like any other.
 async fn take_as_batch(context: &WorkerContext, task: Task, message: Message, handle: AckHandle, turn: &Turn) {
-    let message = message_of(context, task, message);
+    let message = message_of(context, task, message).await;
     let hash = context.turns.hash_of(&message.body).await;
     let shelving = async {
         if context.turns.suspects(hash.as_deref()) {
@@ -107,7 +107,7 @@ pub(super) async fn shelve(
     turn: &Turn,
 ) {
     let reason = if unreadable.is_some() { Reason::UnreadableHeaders } else { Reason::Undeliverable };
-    let mut message = message_of(context, task, message);
+    let mut message = message_of(context, task, message).await;
     let hash = context.turns.hash_of(&message.body).await;
     let raw = unreadable.map(|unreadable| (RAW_HEADERS.to_owned(), hex(&unreadable.bytes)));
     message.headers.extend(raw);

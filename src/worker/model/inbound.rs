@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::amqp::Message;
+use crate::batch::message::encoding::{CONTENT_ENCODING, Encoded};
 use crate::batch::{excerpt, raw_hash};
 use crate::offload::run_blocking_if_large;
 use crate::store::shelf::ShelfId;
@@ -19,6 +20,9 @@ const LONGEST_HEADER: usize = 8_000;
 #[derive(Clone, Debug)]
 pub(in crate::worker) struct InboundMessage {
     pub(in crate::worker) body: Arc<Vec<u8>>,
+    /// Why the body cannot be decompressed. It is then as it was received, and its headers name the encoding; of any
+    /// other message the body is plain, and no header names an encoding that it no longer has.
+    pub(in crate::worker) undecoded: Option<Encoded>,
     /// The kept headers and properties.
     pub(in crate::worker) headers: BTreeMap<String, String>,
     /// When it was published, in milliseconds since 1970.
@@ -55,6 +59,7 @@ impl InboundMessage {
     ) -> Self {
         Self {
             body,
+            undecoded: None,
             headers,
             published_at,
             arrived_at,
@@ -106,7 +111,7 @@ pub(in crate::worker) fn kept_headers(message: Message) -> BTreeMap<String, Stri
         ("correlation_id", message.correlation_id),
         ("app_id", message.app_id),
         ("content_type", message.content_type),
-        ("content_encoding", message.content_encoding),
+        (CONTENT_ENCODING, message.content_encoding),
         ("type", message.kind),
     ];
     headers.extend(properties.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
