@@ -1,7 +1,7 @@
 //! `schema`: prints the contract of messages and events, for programs that check them or generate code.
 
 use clap::Subcommand;
-use testmo_courier::contract::{asyncapi, batch_schema, events_schema};
+use testmo_courier::contract::{asyncapi, batch_schema, events_schema, strict_batch_schema};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -9,7 +9,11 @@ use super::output::Output;
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(super) enum Command {
     /// Print the JSON Schema of the message that generators publish
-    Batch,
+    Batch {
+        /// Print a schema that structured output of language models accepts; it has no `fields` and no `folder_id`
+        #[arg(long)]
+        strict: bool,
+    },
     /// Print the JSON Schema of all events
     Events,
     /// Print exchanges, routing keys, messages and events as an AsyncAPI document
@@ -18,7 +22,8 @@ pub(super) enum Command {
 
 pub(super) fn execute(command: Command, out: &mut Output) -> Result<(), Failure> {
     out.json(&match command {
-        Command::Batch => batch_schema(),
+        Command::Batch { strict: false } => batch_schema(),
+        Command::Batch { strict: true } => strict_batch_schema(),
         Command::Events => events_schema(),
         Command::Asyncapi => asyncapi(),
     })

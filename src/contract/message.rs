@@ -19,7 +19,7 @@ use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(
     deny_unknown_fields,
-    extend("if" = both("folder_path", json!("array"), "folder_id", json!("integer")), "then" = false)
+    extend("if" = both("folder_path", json!("array"), "folder_id", json!("integer")), "then" = not_both("folder_path", "folder_id"))
 )]
 pub struct BatchMessage {
     /// The version of the contract.
@@ -70,7 +70,7 @@ pub struct BatchSource {
 
 /// One generated test case.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields, extend("if" = steps_and_gherkin(), "then" = false))]
+#[schemars(deny_unknown_fields, extend("if" = steps_and_gherkin(), "then" = not_both("steps", "gherkin")))]
 pub struct BatchCase {
     /// The generator's own id of the case, returned in events; unique in the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +165,19 @@ macro_rules! forms {
     )+};
 }
 
-// `[^\x00]` is any character but U+0000, including line breaks, in the regular expressions of every common language.
+/// The pattern of a time with its zone. February may have 29 days.
+pub(super) const MOMENT: &str = concat!(
+    "^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))",
+    "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+);
+/// The pattern of a text with at least one visible character.
+pub(super) const LINE: &str = r"^[\s\x01-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$";
+/// The pattern of such a text without control characters.
+pub(super) const EXACT_LINE: &str = r"^\s*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+/// The pattern of any text. `[^\x00]` is any character but U+0000, including line breaks, in the regular expressions of every
+/// common language.
+pub(super) const TEXT: &str = r"^[^\x00]*$";
+
 forms! {
     /// The version of the contract.
     Version(u64): {"const": SCHEMA_VERSION};
@@ -178,39 +190,42 @@ forms! {
     Moment(String): {
         "type": "string",
         "format": "date-time",
-        // For validators that do not check the format. February may have 29 days.
-        "pattern": concat!(
-            "^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))",
-            "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
-        ),
+        // For validators that do not check the format.
+        "pattern": MOMENT,
     };
     /// A text with at least one visible character; control characters become blanks.
     Line<MOST>(String): {
         "type": "string",
         "minLength": 1,
         "maxLength": MOST,
-        "pattern": r"^[\s\x01-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
+        "pattern": LINE,
     };
     /// A text without control characters that is returned exactly as it was sent.
     ExactLine<MOST>(String): {
         "type": "string",
         "minLength": 1,
         "maxLength": MOST,
-        "pattern": r"^\s*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+        "pattern": EXACT_LINE,
     };
     /// A text of any length.
-    Text(String): {"type": "string", "pattern": r"^[^\x00]*$"};
+    Text(String): {"type": "string", "pattern": TEXT};
     /// A positive whole number.
     Number(u64): {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER};
 }
 
-/// Returns a schema of two keys that must not occur together in one object; `null` counts as absent. It stands in an `if`
-/// with `then: false`, which code generators pass over; some make nothing of an object with a `not`.
+/// Returns a schema of two keys that must not occur together in one object; `null` counts as absent. It stands in an `if`,
+/// which code generators pass over; some make nothing of an object with a `not`.
 fn both(one: &str, kind_of_one: Value, other: &str, kind_of_other: Value) -> Value {
     json!({
         "required": [one, other],
         "properties": {one: {"type": kind_of_one}, other: {"type": kind_of_other}},
     })
+}
+
+/// Returns a schema that no object of the contract matches, as it requires a key that none may have: the rule, which
+/// validators print where it is broken.
+fn not_both(one: &str, other: &str) -> Value {
+    json!({"required": [format!("either {one} or {other}, not both")]})
 }
 
 /// Returns the schema of steps together with Gherkin; an empty list of steps and blank Gherkin count as absent.

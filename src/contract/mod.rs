@@ -8,6 +8,7 @@ mod asyncapi;
 mod events;
 mod message;
 mod portable;
+mod strict;
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 pub use self::asyncapi::asyncapi;
 pub use self::events::{KINDS, Kind, events_schema};
 pub use self::message::{BatchCase, BatchMessage, BatchSource, BatchStep, WrittenStep, batch_example};
+pub use self::strict::strict_batch_schema;
 
 /// Returns the JSON Schema of the message that generators publish.
 pub fn batch_schema() -> Value {
@@ -25,6 +27,7 @@ pub fn batch_schema() -> Value {
     if let Some(definitions) = schema["$defs"].as_object_mut() {
         portable::name_definitions(definitions);
     }
+    portable::inline_optional(&mut schema);
     // The parts that introduce the schema come first, for people.
     let mut first =
         json!({"$comment": portable::DIALECTS, "title": schema["title"], "description": schema["description"]});

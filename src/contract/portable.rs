@@ -53,6 +53,36 @@ pub(super) fn name_types(schema: &mut Value) {
     });
 }
 
+/// Writes each definition that a property names beside `null` into this property, and removes definitions that nothing
+/// names any more. A validator then says what is wrong inside of the value, instead of that none of two schemas fits.
+pub(super) fn inline_optional(schema: &mut Value) {
+    let definitions = schema["$defs"].clone();
+    walk(schema, &|members| {
+        let optional = members.get("anyOf").and_then(name_beside_null).and_then(|name| definitions[name].as_object());
+        let Some(definition) = optional else { return };
+        members.shift_remove("anyOf");
+        for (key, value) in definition {
+            let value = match (key.as_str(), value) {
+                ("type", kind) => json!([kind, "null"]),
+                ("enum", Value::Array(words)) => words.iter().cloned().chain([Value::Null]).collect(),
+                _ => value.clone(),
+            };
+            members.entry(key).or_insert(value);
+        }
+    });
+    let text = schema.to_string();
+    if let Some(definitions) = schema["$defs"].as_object_mut() {
+        definitions.retain(|name, _| text.contains(&format!("\"#/$defs/{name}\"")));
+    }
+}
+
+/// Returns the name of a definition that is an alternative of `null`.
+fn name_beside_null(any_of: &Value) -> Option<&str> {
+    let [named, null] = any_of.as_array()?.as_slice() else { return None };
+    let is_null = null["type"] == "null";
+    named["$ref"].as_str()?.strip_prefix("#/$defs/").filter(|_| is_null)
+}
+
 /// Returns the words of a choice, and what each of them means as lines of text, if the choice is between words only.
 fn words_of(one_of: &Value) -> Option<(Vec<String>, String)> {
     let mut words = Vec::new();

@@ -4,7 +4,10 @@ mod agreement;
 mod documents;
 mod generated;
 mod hostile;
+mod limits;
 mod odd_values;
+mod said;
+mod strict;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};

@@ -164,6 +164,8 @@ fn the_examples_of_the_guide_become_what_it_says() {
             }
         }
     }
+    // A message, which tests/it/contract/strict.rs reads.
+    blocks.retain(|(language, _)| *language != "json");
     assert!(blocks.len() >= 16, "{blocks:?}");
     for pair in blocks.chunks(2) {
         let [("markdown", text), ("html", expected)] = pair else { panic!("{pair:?}") };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::message::lint::lint;
 use testmo_courier::batch::verdict::reason::Class;
-use testmo_courier::contract::{KINDS, asyncapi, batch_example, batch_schema, events_schema};
+use testmo_courier::contract::{KINDS, asyncapi, batch_example, batch_schema, events_schema, strict_batch_schema};
 
 use super::{bytes, validator};
 
@@ -26,6 +26,7 @@ fn is_up_to_date(path: &str, content: &str) {
 fn the_documents_are_up_to_date() {
     for (path, value) in [
         ("docs/schemas/batch.schema.json", batch_schema()),
+        ("docs/schemas/batch.strict.schema.json", strict_batch_schema()),
         ("docs/schemas/events.schema.json", events_schema()),
         ("docs/schemas/asyncapi.json", asyncapi()),
     ] {
