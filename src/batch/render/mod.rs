@@ -32,16 +32,16 @@ use crate::batch::message::fingerprint;
 use crate::batch::message::{Batch, Case, Script, Step, TextFormat};
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
-use crate::batch::render::named::{Automatic, Labels, column, labels, rendered};
+use crate::batch::render::named::{Automatic, Labels, column, labels, rendered, rendered_gherkin};
 use crate::batch::render::origin_note::origin_note;
 use crate::batch::render::provenance::{Origin, Origins, Provenance, Supplier, chooser};
-use crate::batch::render::tag::{sendable, tags};
+use crate::batch::render::tag::{added, sendable, tags};
 use crate::batch::render::text::html;
 use crate::batch::write_json;
 
 /// The version of the renderer, which is stored with what was written: raised whenever the same case is rendered
 /// differently.
-pub const RENDERER_VERSION: u32 = 1;
+pub const RENDERER_VERSION: u32 = 2;
 /// The usual size of the entry of a case with a few steps, in bytes.
 const USUAL_BYTES: usize = 2_048;
 
@@ -65,6 +65,8 @@ pub fn render(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Rende
     let default = Mapping::default();
     let labels = labels(batch, kinds);
     let (labels, automatic) = (&labels, Automatic::of(mapping, kinds));
+    let gherkin = kinds.project().gherkin_column(mapping);
+    let added_tags: Arc<[String]> = added(mapping, batch_tag.as_deref()).collect();
     let mut json = Vec::with_capacity(USUAL_BYTES);
     let (mut texts, mut origins) = (Vec::with_capacity(batch.cases.len()), Vec::<Arc<Origins>>::new());
     for case in &batch.cases {
@@ -72,7 +74,8 @@ pub fn render(batch: &Batch, mapping: &Mapping, kinds: &FieldKinds) -> Vec<Rende
             Some(automatic) if automatic.takes(case, labels) => (&automatic.mapping, &automatic.default),
             Some(_) | None => (mapping, &default),
         };
-        let parts = Shared { note: note.as_deref(), mapping, kinds, labels, default, batch_tag: batch_tag.as_deref() };
+        let (note, batch_tag, added_tags) = (note.as_deref(), batch_tag.as_deref(), Arc::clone(&added_tags));
+        let parts = Shared { note, mapping, kinds, labels, default, gherkin, batch_tag, added_tags };
         let entry = entry(case, &parts);
         json.clear();
         write_json(&mut json, &entry);
@@ -160,14 +163,18 @@ struct Shared<'a> {
     kinds: &'a FieldKinds,
     labels: &'a Labels<'a>,
     default: &'a Mapping,
+    /// The column for Gherkin, if there is one.
+    gherkin: Option<&'a str>,
     batch_tag: Option<&'a str>,
+    /// The tags that every case gets.
+    added_tags: Arc<[String]>,
 }
 
 fn entry<'a>(case: &'a Case, shared: &Shared<'a>) -> Entry<'a> {
-    let Shared { note, mapping, kinds, labels, default, batch_tag } = *shared;
+    let Shared { note, mapping, kinds, labels, default, batch_tag, .. } = *shared;
     let gherkin = matches!(case.script, Script::Gherkin(_));
     let template = mapping.gherkin_template_id.filter(|_| gherkin).or(mapping.template_id);
-    let mut entry = Entry { fields: Vec::new(), origins: Origins::for_template(template) };
+    let mut entry = Entry { fields: Vec::new(), origins: Origins::new(template, &shared.added_tags) };
     let (of_case, of_mapping) = (Origin::all(Supplier::Case), Origin::all(Supplier::Mapping));
     let format = format_of(case, mapping);
     entry.put("name", Field::Text(text::name(&case.name)), of_case);
@@ -176,11 +183,19 @@ fn entry<'a>(case: &'a Case, shared: &Shared<'a>) -> Entry<'a> {
         let is_label = column != Some(key);
         if is_label {
             entry.origins.names(key, column);
+            if let Some(meant) = labels.meant_by(key) {
+                entry.origins.misspells(key, meant.column, &meant.known.label);
+            }
         }
         // A label gives way to the column, and to another label, of the same field.
         let is_free = |column: &&str| !is_label || (!case.fields.contains_key(*column) && !entry.has(column));
         if let Some(column) = column.filter(is_free) {
-            entry.put(column, Field::Given(rendered(value, column, mapping, kinds, format)), of_case);
+            let value = if shared.gherkin == Some(column) {
+                rendered_gherkin(value)
+            } else {
+                rendered(value, column, mapping, kinds, format)
+            };
+            entry.put(column, Field::Given(value), of_case);
         }
     }
     for (column, value) in &mapping.fixed {

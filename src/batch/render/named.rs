@@ -7,31 +7,68 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::catalogue::FieldKind;
-use super::kinds::FieldKinds;
+use super::kinds::{FieldKinds, ListedField};
 use super::mapping::Mapping;
+use super::nearest::nearest;
 use super::own_fields;
 use super::project::GherkinPlace;
+use super::text;
 use super::typed::typed;
 use crate::batch::message::decode::is_custom_column;
 use crate::batch::message::{Batch, Case, Script, TextFormat};
 
-/// The labels by which the cases of a batch name fields, each with its column if that is known.
-pub(super) type Labels<'a> = BTreeMap<&'a str, Option<&'a str>>;
+/// The most labels of a batch for which the field is sought that was probably meant.
+const MOST_SOUGHT: usize = 32;
+
+/// The labels by which the cases of a batch name fields.
+#[derive(Default)]
+pub(super) struct Labels<'a> {
+    /// Each label with its column if that is known.
+    columns: BTreeMap<&'a str, Option<&'a str>>,
+    /// Labels that no field has, each with the field that was probably meant.
+    meant: BTreeMap<&'a str, ListedField<'a>>,
+}
+
+impl<'a> Labels<'a> {
+    /// Returns the field that was probably meant by a label that no field has.
+    pub(super) fn meant_by(&self, label: &str) -> Option<ListedField<'a>> {
+        self.meant.get(label).copied()
+    }
+}
 
 /// Returns the labels by which the cases of a batch name fields.
 pub(super) fn labels<'a>(batch: &'a Batch, kinds: &'a FieldKinds) -> Labels<'a> {
     let keys = batch.cases.iter().flat_map(|case| case.fields.keys());
     let mut keys = keys.filter(|key| !is_custom_column(key)).peekable();
     if keys.peek().is_none() {
-        return Labels::new();
+        return Labels::default();
     }
-    let names = kinds.project().names();
-    keys.map(|key| (key.as_str(), names.column_of(key))).collect()
+    let (names, mut labels, mut sought) = (kinds.project().names(), Labels::default(), 0);
+    for key in keys.map(String::as_str) {
+        if labels.columns.contains_key(key) {
+            continue;
+        }
+        let column = names.column_of(key);
+        labels.columns.insert(key, column);
+        if column.is_none() && sought < MOST_SOUGHT {
+            sought += 1;
+            let label = nearest(key, kinds.fields().map(|field| field.known.label.as_str()));
+            let meant = label.and_then(|label| kinds.fields().find(|field| field.known.label == label));
+            labels.meant.extend(meant.map(|field| (key, field)));
+        }
+    }
+    labels
 }
 
 /// Returns the column that a key of a case's fields stands for: itself, or the one of a label, if that is known.
 pub(super) fn column<'a>(key: &'a str, labels: &Labels<'a>) -> Option<&'a str> {
-    if is_custom_column(key) { Some(key) } else { labels.get(key).copied().flatten() }
+    if is_custom_column(key) { Some(key) } else { labels.columns.get(key).copied().flatten() }
+}
+
+/// Returns a value of a case as the field for Gherkin takes it.
+pub(super) fn rendered_gherkin(value: &Value) -> Cow<'_, Value> {
+    let gherkin = value.as_str().map(text::gherkin).filter(|gherkin| !gherkin.is_empty());
+    gherkin.map_or(Cow::Borrowed(value), |gherkin| Cow::Owned(gherkin.into()))
 }
 
 /// Returns a value of a case as its field takes it.
@@ -155,6 +192,26 @@ mod tests {
         let seen = seen(json!({"fields": {"Team": "Payments"}}), &Mapping { fixed, ..Mapping::default() });
         assert_eq!(seen.entry["custom_team"], json!([12]));
         assert_eq!(seen.left_out[0].why, "the mapping sets this column and takes precedence");
+    }
+
+    #[test]
+    fn gherkin_in_a_field_for_gherkin_is_written_as_the_editor_does() {
+        let usual = seen(json!({"gherkin": "Feature: a < b\n  Scenario: y"}), &Mapping::default());
+        let mapped = Mapping { gherkin: Some("custom_feature".into()), ..Mapping::default() };
+        for (key, mapping) in [
+            ("Feature", Mapping::default()),
+            ("custom_feature", Mapping::default()),
+            ("custom_feature", mapped),
+            ("FEATURE", Mapping { template_id: Some(4), ..Mapping::default() }),
+        ] {
+            let own = seen(json!({"fields": {key: "Feature: a < b\n  Scenario: y"}}), &mapping);
+            assert_eq!(own.entry["custom_feature"], usual.entry["custom_feature"], "{key}");
+        }
+        let other = Mapping { gherkin: Some("custom_extra_text".into()), ..Mapping::default() };
+        let elsewhere = seen(json!({"fields": {"Feature": "Feature: a < b"}}), &other);
+        assert_eq!(elsewhere.entry["custom_feature"], "<p>Feature: a &lt; b</p>");
+        let blank = seen(json!({"fields": {"Feature": "  ", "Team": "Payments"}}), &Mapping::default());
+        assert_eq!(blank.entry["custom_team"], json!([11]));
     }
 
     #[test]

@@ -175,12 +175,26 @@ impl Project {
         if mapping.template_id.is_some() || mapping.gherkin_template_id.is_some() || mapping.gherkin.is_some() {
             return None;
         }
-        let mut named = self.templates.iter().filter(|template| template.name.trim().to_lowercase() == BDD_TEMPLATE);
-        let template = named.next().filter(|_| named.next().is_none())?;
+        let template = self.bdd_template()?;
         let column = self.bdd_column(template)?;
         let texts = [&mapping.preconditions, &mapping.description].into_iter().flatten();
         let mut filled = texts.chain(mapping.priority.as_ref().map(|p| &p.column)).chain(mapping.fixed.keys());
         filled.all(|column| template.columns.contains(column)).then_some(GherkinPlace { template, column })
+    }
+
+    /// Returns the column for Gherkin: the one that the mapping names, or that of the built-in template, unless the mapping
+    /// fills it with another text.
+    pub fn gherkin_column<'a>(&'a self, mapping: &'a Mapping) -> Option<&'a str> {
+        let others = [&mapping.steps, &mapping.description, &mapping.preconditions, &mapping.expected];
+        let is_free = |column: &&str| !others.into_iter().flatten().any(|other| other == column);
+        let own = || self.bdd_column(self.bdd_template()?).filter(is_free);
+        mapping.gherkin.as_deref().or_else(own)
+    }
+
+    /// Returns the built-in template for Gherkin, if one template has its name.
+    fn bdd_template(&self) -> Option<&KnownTemplate> {
+        let mut named = self.templates.iter().filter(|template| template.name.trim().to_lowercase() == BDD_TEMPLATE);
+        named.next().filter(|_| named.next().is_none())
     }
 
     /// Returns the column for Gherkin in a template: one that was seen to hold it, or the only one that no other template

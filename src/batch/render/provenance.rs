@@ -53,12 +53,21 @@ pub(super) struct Origins {
     fields: Vec<(String, Origin)>,
     /// The labels by which the case names fields, each with its column if that is known.
     labels: Vec<(String, Option<String>)>,
+    /// Labels that no field has, each with the column and the label of the field that was probably meant.
+    misspelt: Vec<(String, String, String)>,
+    /// The tags that every case of the batch gets from the mapping and the worker.
+    added_tags: Arc<[String]>,
 }
 
 impl Origins {
-    pub(super) fn for_template(template: Option<u64>) -> Self {
+    pub(super) fn new(template: Option<u64>, added_tags: &Arc<[String]>) -> Self {
         let fields = vec![("folder_id".into(), Origin::all(Supplier::Connection))];
-        Self { template, fields, labels: Vec::new() }
+        Self { template, fields, added_tags: Arc::clone(added_tags), ..Self::default() }
+    }
+
+    /// Records the field that was probably meant by a label that no field has.
+    pub(super) fn misspells(&mut self, written: &str, column: &str, label: &str) {
+        self.misspelt.push((written.to_owned(), column.to_owned(), label.to_owned()));
     }
 
     /// Records what a label stands for by which the case names a field.
@@ -108,6 +117,17 @@ impl Provenance {
             Some((_, column)) => column.as_deref(),
             None => Some(key),
         }
+    }
+
+    /// Returns the label by which the case probably meant a field although no field has it, and the field's label.
+    pub fn misspelt(&self, column: &str) -> Option<(&str, &str)> {
+        let found = self.of_case.misspelt.iter().find(|(_, meant, _)| meant == column);
+        found.map(|(written, _, label)| (written.as_str(), label.as_str()))
+    }
+
+    /// Returns whether every case of the batch gets a tag from the mapping or the worker.
+    pub fn is_added_tag(&self, tag: &str) -> bool {
+        self.of_case.added_tags.iter().any(|added| added == tag)
     }
 
     /// Returns whether any case of the batch supplies a field.

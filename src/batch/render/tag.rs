@@ -25,13 +25,17 @@ enum Kind {
 /// Returns the tags of a case with those of its tenant and its batch, each once.
 pub(super) fn tags(case: &Case, mapping: &Mapping, batch_tag: Option<&str>) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
-    let of_tenant = mapping.tags.iter().filter_map(|text| tag(text));
-    for tag in sendable(case, mapping).chain(of_tenant).chain(batch_tag.map(Into::into)) {
+    for tag in sendable(case, mapping).chain(added(mapping, batch_tag)) {
         if !tags.contains(&tag) {
             tags.push(tag);
         }
     }
     tags
+}
+
+/// Returns the tags that every case of a batch gets: those of its tenant, and the batch tag.
+pub(super) fn added(mapping: &Mapping, batch_tag: Option<&str>) -> impl Iterator<Item = String> {
+    mapping.tags.iter().filter_map(|text| tag(text)).chain(batch_tag.map(Into::into))
 }
 
 /// Returns the tags of a case that can be sent; none is the tag of another batch.

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::batch::message::key_by_position;
 use crate::batch::message::text::excerpt;
 use crate::batch::render::RenderedCase;
@@ -18,6 +20,8 @@ const CUSTOM: &str = "custom_";
 /// What is said of a field that the project has lost.
 const LOST: &str =
     "the project had this field before and no longer lists it; add it to the project again, or stop sending it";
+/// The most characters of a label that is shown.
+const LONGEST_LABEL: usize = 64;
 /// The most characters of a list of refused fields.
 const LONGEST_LIST: usize = 1_500;
 /// The most characters of one refused field in such a list.
@@ -64,7 +68,7 @@ impl Refusals {
                 said.iter().filter(of_connection).map(|one| explained(one, known)).collect();
             blame.lost.extend(faults.iter().map(|one| &one.field).filter(|field| known.lost.contains(*field)).cloned());
             if faults.is_empty() {
-                blame.cases.insert(*index, said.clone());
+                blame.cases.insert(*index, said.iter().map(|one| with_meant(one, sent[*index])).collect());
             } else {
                 blame.connection.insert(*index, faults);
             }
@@ -100,11 +104,30 @@ fn explained(refused: &FieldRefusal, known: &Known) -> FieldRefusal {
     FieldRefusal { field: field.clone(), message: format!("{LOST}: {message}") }
 }
 
+/// Returns a refused field of a case with the label that the case probably misspelt.
+fn with_meant(refused: &FieldRefusal, case: &RenderedCase) -> FieldRefusal {
+    let FieldRefusal { field, message } = refused;
+    let Some((written, label)) = case.provenance.misspelt(field) else { return refused.clone() };
+    let [written, label] = [written, label].map(|text| excerpt(text, LONGEST_LABEL));
+    let meant = format!("the case names `{written}`, which is no field of the project; did you mean \"{label}\"?");
+    FieldRefusal { field: field.clone(), message: format!("{meant} {message}") }
+}
+
+/// Returns whether a refused field is one tag that the case has from the mapping or the worker, even if the case supplies it
+/// as well.
+fn is_added_tag(case: &RenderedCase, field: &str) -> bool {
+    let index = field.strip_prefix("tags.").and_then(|index| index.parse::<usize>().ok());
+    let entry = || serde_json::from_str::<Value>(&case.entry).ok();
+    let tag = index.and_then(|index| Some(entry()?["tags"].get(index)?.as_str()?.to_owned()));
+    tag.is_some_and(|tag| case.provenance.is_added_tag(&tag))
+}
+
 /// Returns who has to act on one refused field of a case, named as in Testmo's errors; empty if only the case is named.
 pub fn party(case: &RenderedCase, field: &str, known: &Known) -> Party {
     let (column, part) = field.split_once('.').unwrap_or((field, ""));
     let provenance = &case.provenance;
     match provenance.origin(column) {
+        Some(_) if is_added_tag(case, field) => Party::Connection,
         Some(origin) if origin.value != Supplier::Case => Party::Connection,
         // The tenant's project has changed: the case would have been accepted before.
         Some(_) if part.is_empty() && known.lost.contains(column) => Party::Connection,
@@ -117,6 +140,7 @@ pub fn party(case: &RenderedCase, field: &str, known: &Known) -> Party {
         },
         // The case lacks the field. Where others of its batch have it, the generator knows it.
         None if provenance.is_supplied_in_batch(column) => Party::Case,
+        None if provenance.misspelt(column).is_some() => Party::Case,
         None if can_be_mapped(column) => Party::Connection,
         None => Party::Case,
     }
@@ -156,10 +180,11 @@ pub fn listed<'a>(cases: impl IntoIterator<Item = (usize, &'a str, &'a [FieldRef
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::batch::message::decode::decode;
+    use crate::batch::render::catalogue::{Catalogue, Field, FieldKind};
     use crate::batch::render::kinds::FieldKinds;
     use crate::batch::render::mapping::Mapping;
     use crate::batch::render::render;
@@ -281,6 +306,49 @@ mod tests {
         for (cases, expected) in [(&alone, Party::Connection), (&json!([without]), Party::Case)] {
             assert_eq!(party_of(cases, "estimate"), expected);
             assert_eq!(party_of(cases, "issues"), expected);
+        }
+    }
+
+    #[test]
+    fn a_required_field_whose_label_the_case_misspells_is_the_cases() {
+        let field = Field {
+            id: Some(1),
+            column: "custom_severity".into(),
+            label: "Severity".into(),
+            options: vec![],
+            required: true,
+            kind: FieldKind::Plain,
+        };
+        let kinds = FieldKinds::of(&Catalogue { fields: Some(vec![field]), ..Catalogue::default() });
+        for (key, expected) in [("Seveirty", Party::Case), ("Owner", Party::Connection)] {
+            let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
+                "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "n", "fields": {key: "High"}}]});
+            let batch = decode(message.to_string().as_bytes()).unwrap();
+            let cases = render(&batch, &Mapping::default(), &kinds);
+            assert_eq!(party(&cases[0], "custom_severity", &Known::default()), expected, "{key}");
+            assert_eq!(party(&cases[0], "custom_other", &Known::default()), Party::Connection);
+            let blame = refusals(&[(0, &["custom_severity"])]).blame(&[&cases[0]], &Known::default()).unwrap();
+            let said = blame.cases.get(&0).map(|said| said[0].message.as_str());
+            let meant = "the case names `Seveirty`, which is no field of the project; did you mean \"Severity\"? m";
+            assert_eq!(said, Some(meant).filter(|_| expected == Party::Case));
+        }
+    }
+
+    #[test]
+    fn each_tag_is_blamed_on_its_supplier() {
+        let mapping = json!({"tags": ["ai-draft", "shared"]});
+        let cases = rendered(&json!([{"name": "n", "tags": ["own", "shared"]}]), &mapping);
+        assert!(cases[0].entry.contains(r#""tags":["own","shared","ai-draft","sqai-"#), "{}", cases[0].entry);
+        for (field, expected) in [
+            ("tags", Party::Case),
+            ("tags.0", Party::Case),
+            ("tags.1", Party::Connection),
+            ("tags.2", Party::Connection),
+            ("tags.3", Party::Connection),
+            ("tags.9", Party::Case),
+            ("tags.x", Party::Case),
+        ] {
+            assert_eq!(party(&cases[0], field, &Known::default()), expected, "{field}");
         }
     }
 
