@@ -8,6 +8,8 @@ mod compressed;
 mod contract;
 #[cfg(debug_assertions)]
 mod crashes;
+#[cfg(debug_assertions)]
+mod crashes_faulty;
 mod deliver;
 mod descriptors;
 mod earlier_store;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::super::connections::{ConnectionRow, names};
 use super::super::context::AppContext;
 use super::message::Finding;
-use crate::batch::message::RequestedFolder;
 use crate::batch::message::decode::decode;
+use crate::batch::message::{Case, RequestedFolder};
 use crate::batch::render::check::check;
 pub use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::preview::{preview as preview_cases, requests};
@@ -31,8 +33,23 @@ pub struct Preview {
     pub folder: String,
     /// The create requests.
     pub requests: Vec<RequestSize>,
-    /// The cases, each with its position from 1.
+    /// The cases that would be sent, each with its position from 1.
     pub cases: Vec<(usize, CasePreview)>,
+    /// The cases that would be refused for their faults.
+    pub faulty: Vec<FaultyCase>,
+}
+
+/// A case that would be refused for its faults.
+#[derive(Clone, Debug, Serialize)]
+pub struct FaultyCase {
+    /// Its position from 1.
+    pub position: usize,
+    /// Its key within the batch.
+    pub key: String,
+    /// Its first faults.
+    pub faults: Vec<Fault>,
+    /// The number of its further faults.
+    pub more: usize,
 }
 
 /// Why a preview cannot be made.
@@ -90,16 +107,13 @@ pub struct PreviewInput {
     pub limits: (usize, usize),
 }
 
-/// Reads a batch from a message.
+/// Reads a batch from a message; its faulty cases are marked.
 ///
 /// # Errors
-/// Every fault, when the message is not a batch or has faulty cases.
+/// Every fault, when nothing of the message would be delivered.
 pub fn batch_of(message: &[u8]) -> Result<Batch, Vec<String>> {
     let sentences = |faults: &[Fault]| faults.iter().map(ToString::to_string).collect();
-    let batch = decode(message).map_err(|broken| sentences(broken.faults()))?;
-    let faulty = batch.cases.iter().filter_map(|case| case.faulty.as_deref());
-    let faults: Vec<Fault> = faulty.flat_map(|faulty| faulty.faults.clone()).collect();
-    if faults.is_empty() { Ok(batch) } else { Err(sentences(&faults)) }
+    decode(message).map_err(|broken| sentences(broken.faults()))
 }
 
 /// Shows what a batch would become; with `online` the project's folders are read.
@@ -110,7 +124,9 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
     let PreviewInput { row, batch, case, limits: (max_cases, max_bytes) } = input;
     let Some(mapping) = row.resolved.clone() else { return Err(PreviewError::NamesUnknown(row.tenant)) };
     let all = preview_cases(&batch, &mapping, &row.fields);
-    let sent: Vec<RenderedCase> = all.iter().map(|case| case.sent.clone()).collect();
+    let is_sent = |(case, _): &(&Case, _)| case.faulty.is_none();
+    let sent: Vec<RenderedCase> =
+        batch.cases.iter().zip(&all).filter(is_sent).map(|(_, preview)| preview.sent.clone()).collect();
     let there = match online {
         Some(context) => Some(folders(&row, context).await?),
         None => None,
@@ -120,7 +136,8 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
         findings: check(&batch, &mapping, &row.fields),
         folder: folder(&row, &batch, there.as_deref()),
         requests: requests(row.folder, &sent, max_cases, max_bytes),
-        cases: chosen(all, case)?,
+        cases: sent_cases(&batch, all, case)?,
+        faulty: faulty_cases(&batch, case),
         row,
         batch,
     })
@@ -137,11 +154,30 @@ async fn folders(row: &ConnectionRow, context: &AppContext) -> Result<Vec<Folder
     listed.map_err(|error| PreviewError::Folders { tenant: tenant(), error: error.failure().to_string() })
 }
 
-fn chosen(all: Vec<CasePreview>, position: Option<usize>) -> Result<Vec<(usize, CasePreview)>, PreviewError> {
+/// Returns the cases that would be sent, or the one at a position if that one would be.
+fn sent_cases(
+    batch: &Batch,
+    all: Vec<CasePreview>,
+    position: Option<usize>,
+) -> Result<Vec<(usize, CasePreview)>, PreviewError> {
     let cases = all.len();
-    let numbered = all.into_iter().enumerate().map(|(index, case)| (index + 1, case));
-    let chosen: Vec<_> = numbered.filter(|(at, _)| position.is_none_or(|wanted| wanted == *at)).collect();
-    if chosen.is_empty() { Err(PreviewError::NoSuchCase { cases }) } else { Ok(chosen) }
+    if position.is_some_and(|position| !(1..=cases).contains(&position)) {
+        return Err(PreviewError::NoSuchCase { cases });
+    }
+    let numbered = batch.cases.iter().zip(all).enumerate().map(|(index, (case, preview))| (index + 1, case, preview));
+    let chosen = numbered.filter(|(at, case, _)| case.faulty.is_none() && position.is_none_or(|wanted| wanted == *at));
+    Ok(chosen.map(|(at, _, preview)| (at, preview)).collect())
+}
+
+/// Returns the cases that would be refused for their faults, or the one at a position if that one would be.
+fn faulty_cases(batch: &Batch, position: Option<usize>) -> Vec<FaultyCase> {
+    let cases = batch.cases.iter().enumerate().filter(|(index, _)| position.is_none_or(|wanted| wanted == index + 1));
+    let faulty = cases.filter_map(|(index, case)| {
+        let faulty = case.faulty.as_deref()?;
+        let (faults, more) = (faulty.faults.clone(), faulty.more);
+        Some(FaultyCase { position: index + 1, key: case.key(index), faults, more })
+    });
+    faulty.collect()
 }
 
 /// Returns what a person should know of a connection over which a batch would go.

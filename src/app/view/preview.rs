@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::messages::Finding;
-use super::super::messages::preview::Preview;
+use super::super::messages::preview::{FaultyCase, Preview};
 use crate::batch::message::TextFormat;
 use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::written::WrittenText;
@@ -20,6 +20,7 @@ pub struct PreviewView {
     findings: Vec<Finding>,
     requests: Vec<RequestView>,
     cases: Vec<CaseView>,
+    faulty: Vec<FaultyCase>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +73,7 @@ impl PreviewView {
             findings: preview.findings.clone(),
             requests: preview.requests.iter().map(request).collect(),
             cases: preview.cases.iter().map(|(position, case)| CaseView::of(*position, case)).collect(),
+            faulty: preview.faulty.clone(),
         }
     }
 }

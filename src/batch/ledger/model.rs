@@ -124,7 +124,7 @@ pub struct OpenPush {
 
 impl CaseState {
     /// Returns whether the case was refused for its faults, so that sending it can never help.
-    pub(super) fn is_invalid(&self) -> bool {
+    pub fn is_invalid(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.reason == Reason::CaseInvalid)
     }
 }

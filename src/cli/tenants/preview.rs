@@ -6,7 +6,9 @@ use clap::Args;
 use serde_json::Value;
 use testmo_courier::app::TenantId;
 use testmo_courier::app::connections::{connection, names};
-use testmo_courier::app::messages::preview::{CasePreview, Preview, PreviewInput, RequestSize, batch_of, preview};
+use testmo_courier::app::messages::preview::{
+    CasePreview, FaultyCase, Preview, PreviewInput, RequestSize, batch_of, preview,
+};
 use testmo_courier::app::view::PreviewView;
 
 use super::super::failure::Failure;
@@ -74,6 +76,13 @@ fn print(preview: &Preview, out: &mut Output) -> Result<(), Failure> {
         out.line(format_args!("\n{}", out.paint(Colour::Amber, "This Testmo will probably refuse:")))?;
         preview.findings.iter().try_for_each(|finding| print_finding(finding, out))?;
     }
+    if !preview.faulty.is_empty() {
+        out.line(format_args!(
+            "\n{}",
+            out.paint(Colour::Red, "The worker will refuse these cases and send the others:")
+        ))?;
+        preview.faulty.iter().try_for_each(|case| print_faulty(case, out))?;
+    }
     for (position, case) in &preview.cases {
         out.line("")?;
         let (of, key, bytes) = (preview.batch.cases.len(), visible(&case.sent.key), case.sent.entry.len());
@@ -81,6 +90,20 @@ fn print(preview: &Preview, out: &mut Output) -> Result<(), Failure> {
         facts(&lines(case)).lines().try_for_each(|line| out.line(format_args!("  {line}")))?;
     }
     Ok(())
+}
+
+fn print_faulty(FaultyCase { position, key, faults, more }: &FaultyCase, out: &mut Output) -> Result<(), Failure> {
+    out.line(format_args!("  case {position}  {}", visible(key)))?;
+    for fault in faults {
+        out.line(format_args!("    {}  {}", visible(&fault.pointer), visible(&fault.what)))?;
+        out.line(format_args!("      → {}", visible(&fault.remedy)))?;
+    }
+    match more {
+        0 => Ok(()),
+        more => {
+            out.line(format_args!("    and {}: run testmo-courier lint", counted(*more, "more fault", "more faults")))
+        }
+    }
 }
 
 /// Writes a case field by field, and what of it is not sent.

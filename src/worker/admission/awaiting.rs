@@ -12,6 +12,7 @@ use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 use crate::worker::outcome::commit::commit;
+use crate::worker::outcome::finish::count_invalid;
 use crate::worker::outcome::park::{count_shelved, deferral, shelving_of, unreadable_row_wait};
 
 /// A batch whose connection is not ready.
@@ -83,6 +84,7 @@ impl Awaiting {
         };
         let is_done = commit(context, change).await?.is_done();
         if is_done {
+            count_invalid(context, &self.record());
             tracing::warn!(batch = %self.batch.key, reason = %self.reason, "batch given up");
             count_shelved(context, self.reason, BatchState::Failed.name());
         }

@@ -2,7 +2,7 @@
 
 use crate::batch::Reason;
 use crate::batch::event::{self, CaseInput, EventInput};
-use crate::batch::ledger::{BatchState, CaseState};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
 use crate::store::shelf::{ShelvedUntil, Shelving};
@@ -66,6 +66,12 @@ pub(in crate::worker) async fn finish_known(
     Ok(if outcome.is_done() { NextStep::Finished } else { NextStep::Refresh })
 }
 
+/// Counts the cases that were refused for their faults, with the first outcome of their batch.
+pub(in crate::worker) fn count_invalid(context: &WorkerContext, record: &BatchRecord) {
+    let invalid = record.cases.iter().filter(|case| record.revision == 1 && case.state.is_invalid()).count();
+    context.metrics.cases.with_label_values(&["refused"]).inc_by(invalid as u64);
+}
+
 fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<Reason>) {
     let metrics = &context.metrics;
     let state = batch.record.state.name();
@@ -73,6 +79,7 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
     let cases = batch.record.cases.len();
     let lost = batch.record.cases.iter().filter(|case| case.state == CaseState::Lost).count();
     metrics.cases.with_label_values(&["unclear"]).inc_by(lost as u64);
+    count_invalid(context, &batch.record);
     match reason {
         None => {
             tracing::info!(batch = %batch.key.batch, cases, "batch delivered");

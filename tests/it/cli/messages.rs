@@ -81,4 +81,14 @@ async fn a_preview_shows_what_a_batch_would_become_and_sends_nothing() {
     assert!(requests[asked..].iter().all(|request| request.method == Method::Get), "{requests:?}");
     folder.courier_reading(batch, &["tenants", "preview", "acme", "-", "--case", "3"]).is(2, &["from 1 to 2"]);
     folder.courier_reading("{", &["tenants", "preview", "acme", "-"]).is(1, &["is not a batch"]);
+
+    let faulty = batch.replace(r#"{"name": "Leave"}"#, r#"{"nam": "Leave"}"#);
+    let shown = folder.courier_reading(&faulty, &["tenants", "preview", "acme", "-"]);
+    shown
+        .is(0, &["1: 1 case (", "refuse these cases", "case 2  #2", "/cases/1/name  is missing", "case 1 of 2", "Pay"]);
+    let only = |case| folder.courier_reading(&faulty, &["tenants", "preview", "acme", "-", "--json", "--case", case]);
+    let shown: serde_json::Value = serde_json::from_str(&only("2").out).unwrap();
+    assert_eq!((&shown["cases"], &shown["faulty"][0]["position"]), (&serde_json::json!([]), &2.into()));
+    let shown: serde_json::Value = serde_json::from_str(&only("1").out).unwrap();
+    assert_eq!((&shown["cases"][0]["position"], &shown["faulty"]), (&1.into(), &serde_json::json!([])));
 }
