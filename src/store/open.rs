@@ -30,6 +30,9 @@ const PAGES_READ: u32 = 512;
 const PAGES_AHEAD: u32 = 8_000;
 /// How long a statement waits for another process that writes to the file, such as a command.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How far commands may let a file grow beyond `store.max_file_bytes`, in bytes. Discarding stores an event and a record
+/// before it frees anything, and a worker takes what it frees.
+const ROOM_FOR_COMMANDS: u64 = 16 * 1024 * 1024;
 /// The size of a page of an SQLite file, in bytes.
 const PAGE: u64 = 4_096;
 /// The advisory lock of the process that prepares the tables in a database.
@@ -80,7 +83,7 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
     // Before SQLite opens the file.
     let locked = if purpose == Use::Worker { Some(Locked::take(file)?) } else { None };
     let options = file_options(file, if purpose == Use::Create { "rwc" } else { "rw" })?;
-    let most = config.max_file_bytes;
+    let most = largest_file(config.max_file_bytes, purpose);
     let pool = |connections, kept| {
         AnyPoolOptions::new()
             .max_connections(connections)
@@ -108,6 +111,14 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
         }
     };
     Ok(Opened { dialect: Dialect::Sqlite, readers, writers, clock, file: held, made })
+}
+
+/// Returns the size up to which a file may grow, in bytes; 0 is no limit.
+fn largest_file(configured: u64, purpose: Use) -> u64 {
+    match purpose {
+        Use::Command | Use::Create if configured > 0 => configured + ROOM_FOR_COMMANDS,
+        Use::Command | Use::Create | Use::Worker => configured,
+    }
 }
 
 /// Returns why a file cannot be opened: the pool tries it again and again, and then does not report why.

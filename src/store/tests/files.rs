@@ -25,6 +25,38 @@ async fn a_full_file_is_reported_and_nothing_is_changed() {
 }
 
 #[tokio::test]
+async fn a_command_finds_room_in_a_file_at_its_limit_and_a_worker_then_uses_what_is_freed() {
+    let f = sqlite().await;
+    let size = std::fs::metadata(f.config.url.trim_start_matches("sqlite:")).unwrap().len();
+    let config = crate::config::Store { max_file_bytes: size + 400_000, ..f.config.clone() };
+    f.store.close().await;
+    let worker = Store::open_for_worker(&config, f.clock.clone()).await.unwrap();
+    let shelve = async |store: &Store, name: &str, bytes: usize| {
+        let change = Shelving { body: vec![0; bytes].into(), ..shelving(name, ShelvedUntil::Person) };
+        store.commit(Commit { shelve: Some(change), ..Commit::default() }.into()).await
+    };
+    for n in 0.. {
+        if let Err(error) = shelve(&worker, &format!("b-{n}"), 20_000).await {
+            assert!(matches!(error, StoreError::NoRoom(_)), "{error}");
+            break;
+        }
+    }
+    assert!(worker.ping().await.is_err(), "a megabyte does not fit");
+    let command = Store::open(&config, false, f.clock.clone()).await.unwrap();
+    shelve(&command, "of-a-person", 2_000_000).await.unwrap();
+    // The pages beyond the worker's limit are free now.
+    let last = command.newest_on_shelf(&ShelfFilter::default(), 1).await.unwrap()[0].id.0;
+    let mut conn = command.writing().await.unwrap();
+    sql::execute(&mut conn, "DELETE FROM shelf WHERE id = $1", vec![Bound::Int(last)]).await.unwrap();
+    drop(conn);
+    worker.ping().await.unwrap();
+    shelve(&worker, "in-what-was-freed", 500_000).await.unwrap();
+    assert!(shelve(&command, "too-large", 20_000_000).await.is_err(), "a command has a limit, too");
+    command.close().await;
+    worker.close().await;
+}
+
+#[tokio::test]
 async fn a_file_of_an_older_version_is_read() {
     let f = sqlite().await;
     let store = &f.store;

@@ -8,6 +8,9 @@ use crate::support::tls_front::TlsFront;
 use crate::support::waiting::until;
 use crate::support::wire::Authority;
 
+/// The setting that bounds the store's file.
+const LIMIT: &str = "COURIER_STORE__MAX_FILE_BYTES";
+
 /// Runs the program for a stage, and returns its exit code and output.
 fn run(stage: &Stage, arguments: &[&str], input: &str) -> (Option<i32>, String) {
     let mut program = command(stage);
@@ -78,23 +81,46 @@ async fn a_second_worker_on_one_store_starts_once_the_first_one_is_stopped_or_wi
     stage.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_at_its_limit_takes_everything_once_the_limit_is_raised() {
-    let mut stage = Stage::on(Broker::shared(), &["acme"], &[]).await;
+/// Starts a worker on a store that has reached its limit, with six large batches on the shelf and in RabbitMQ.
+async fn at_its_limit(stage: &mut Stage) -> Process {
     let file = std::fs::metadata(stage.path("courier.db")).expect("the store's file").len();
-    let limit = "COURIER_STORE__MAX_FILE_BYTES";
-    stage.environment.insert(limit.into(), (file + 300_000).to_string());
-    let process = Process::start(&stage).await;
+    stage.environment.insert(LIMIT.into(), (file + 2_500_000).to_string());
+    let process = Process::start(stage).await;
     for n in 0..6 {
         let mut large = batch("nobody", &format!("b-{n}"), 1);
-        large["cases"][0]["description"] = serde_json::json!("x".repeat(200_000));
+        large["cases"][0]["description"] = serde_json::json!("x".repeat(600_000));
         stage.publish(&large).await;
     }
     until(async || process.get("/readyz").is_some_and(|ready| ready.contains("not ready: store"))).await;
     assert!(process.output().contains("or raise store.max_file_bytes"), "{}", process.output());
+    process
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_needs_is_discarded_beside_a_worker_whose_store_is_at_its_limit() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[]).await;
+    let process = at_its_limit(&mut stage).await;
+    stage.publish(&batch("acme", "b-9", 1)).await;
+    let mut discarded = 0;
+    while discarded < 6 {
+        stage.shelf_until(|shelf| !shelf.is_empty()).await;
+        let (code, said) = run(&stage, &["shelf", "discard", "--tenant", "nobody", "--yes", "--json"], "");
+        assert_eq!(code, Some(0), "{said}");
+        let outcome: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        discarded += outcome["discarded"].as_array().map_or(0, Vec::len);
+    }
+    stage.delivered("acme/b-9").await;
+    process.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_at_its_limit_takes_everything_once_the_limit_is_raised() {
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &[]).await;
+    let process = at_its_limit(&mut stage).await;
     process.stop().await;
 
-    stage.environment.insert(limit.into(), (file + 30_000_000).to_string());
+    stage.environment.insert(LIMIT.into(), "100000000".into());
     let process = Process::start(&stage).await;
     stage.shelf_until(|shelf| shelf.len() == 6).await;
     stage.publish(&batch("acme", "b-9", 1)).await;
