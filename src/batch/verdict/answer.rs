@@ -189,7 +189,7 @@ impl ApiError {
         matches!(self, Self::Server { status: 500 | 503 })
     }
 
-    /// Returns the class for metrics and histories.
+    /// Returns the class for metrics.
     pub fn class(&self) -> &'static str {
         match self {
             Self::AddressRefused(_) => "address_refused",
@@ -211,6 +211,32 @@ impl ApiError {
             Self::TimedOut => "timeout",
             Self::Broken(_) => "broken",
             Self::Unreadable(_) => "unreadable",
+        }
+    }
+
+    /// Returns what the history of a batch shows of this end: the status, where one was received that the class does not
+    /// state, and the class otherwise.
+    pub fn received(&self) -> String {
+        match self {
+            Self::Server { status } | Self::Rejected { status } => status.to_string(),
+            Self::NotTestmo { status } | Self::NotProcessed { status } | Self::Inconclusive { status } => {
+                format!("{status} ({})", self.class())
+            }
+            Self::AddressRefused(_)
+            | Self::UnknownHost
+            | Self::Unreachable(_)
+            | Self::NoSocket(_)
+            | Self::Tls(_)
+            | Self::Untrusted(_)
+            | Self::KeyRefused
+            | Self::Forbidden
+            | Self::Missing
+            | Self::TooLarge
+            | Self::Invalid(_)
+            | Self::Throttled { .. }
+            | Self::TimedOut
+            | Self::Broken(_)
+            | Self::Unreadable(_) => self.class().to_owned(),
         }
     }
 
@@ -314,6 +340,21 @@ mod tests {
             (ApiError::KeyRefused, Duration::ZERO),
         ] {
             assert_eq!(trouble.settle_time(soon, late), expected, "{trouble}");
+        }
+    }
+
+    #[test]
+    fn a_history_shows_the_status_that_was_received() {
+        for (end, shown) in [
+            (ApiError::Server { status: 503 }, "503"),
+            (ApiError::Rejected { status: 405 }, "405"),
+            (ApiError::NotTestmo { status: 302 }, "302 (not_testmo)"),
+            (ApiError::NotProcessed { status: 425 }, "425 (not_processed)"),
+            (ApiError::Inconclusive { status: 408 }, "408 (inconclusive)"),
+            (ApiError::Forbidden, "403"),
+            (ApiError::TimedOut, "timeout"),
+        ] {
+            assert_eq!(end.received(), shown);
         }
     }
 }

@@ -124,8 +124,8 @@ pub struct PushMembers {
 pub struct PushEnded {
     /// Id of the push.
     pub push: String,
-    /// The class of the answer.
-    pub answer: &'static str,
+    /// What was received: a status, or the class of what came instead.
+    pub answer: String,
     /// The lowest and highest id that came of it.
     pub ids: Option<(u64, u64)>,
 }

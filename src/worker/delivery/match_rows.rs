@@ -94,7 +94,7 @@ impl Matching<'_> {
             _ if ids.is_none() => None,
             other => context.store.last_push(&batch.key.batch, &target.account, other.as_deref()).await?,
         };
-        let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted", ids: Some(ids) });
+        let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted".into(), ids: Some(ids) });
         batch.record.reconciled(&found, known);
         let batch_tag = batch_tag_of(batch, &pushed_tag);
         let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &list.rows);

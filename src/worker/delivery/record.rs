@@ -95,7 +95,7 @@ fn apply_to_all<'s, 'p>(
     end: &RequestEnd<'_>,
 ) -> Vec<Recording<'s, 'p>> {
     let RequestEnd { push, result, fields, verdict, connection } = end;
-    let answer = result.as_ref().err().map_or("2xx", ApiError::class);
+    let answer = result.as_ref().err().map_or_else(|| "2xx".to_owned(), ApiError::received);
     let ids = span(result.iter().flatten().flatten().copied());
     let ended = PushEnded { push: push.clone(), answer, ids };
     let signal = signal_of(result.as_ref().err());

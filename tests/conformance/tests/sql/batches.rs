@@ -25,10 +25,10 @@ async fn the_history_of_a_batch_holds_its_pushes_and_events(f: SqlStore) {
     let mut record = claim.batches[0].record.clone();
     assert!(granted(&f.store.claim(claim).await.unwrap()));
     record.unclear(1_000_000);
-    let ended = |answer, ids| Some(PushEnded { push: "p1".into(), answer, ids });
+    let ended = |answer: &str, ids| Some(PushEnded { push: "p1".into(), answer: answer.into(), ids });
     let batch = |record: &BatchRecord| Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
     f.store
-        .commit(Commit { batch: batch(&record), ended: ended("5xx", None), ..Commit::default() }.into())
+        .commit(Commit { batch: batch(&record), ended: ended("503", None), ..Commit::default() }.into())
         .await
         .unwrap();
     f.set_time(1_000_500).await;
@@ -42,7 +42,7 @@ async fn the_history_of_a_batch_holds_its_pushes_and_events(f: SqlStore) {
     let history = f.store.history(key).await.unwrap();
     let pushes: Vec<_> =
         history.pushes.iter().map(|p| (p.id.as_str(), p.claimed_at, p.ended_at, p.answer.as_deref(), p.ids)).collect();
-    assert_eq!(pushes, [("p1", 1_000_000, Some(1_000_500), Some("5xx, adopted"), Some((10, 11)))]);
+    assert_eq!(pushes, [("p1", 1_000_000, Some(1_000_500), Some("503, adopted"), Some((10, 11)))]);
     let events: Vec<_> = history.events.iter().map(|e| (e.id.as_str(), e.created_at, e.sent_at)).collect();
     assert_eq!(events, [("e1", 1_000_500, None)]);
 }

@@ -50,7 +50,7 @@ impl Both {
         if self.rng.u8(..3) > 0 {
             let revised = self.revised(end);
             let ids = ids_of(&revised.record);
-            let ended = PushEnded { push: format!("p{}", self.pushes), answer: "2xx", ids };
+            let ended = PushEnded { push: format!("p{}", self.pushes), answer: "2xx".into(), ids };
             change.ended = self.rng.bool().then_some(ended);
             change.batch = Some(revised);
             change.lease = self.rng.bool().then(|| self.wait());
