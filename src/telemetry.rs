@@ -13,7 +13,7 @@ const LONGEST_MESSAGE: usize = 500;
 /// Sends log lines and panics to standard error from now on; a second call changes nothing.
 pub fn start(config: &Log) {
     // The broker library would write message bodies into the log.
-    let level = format!("{},{}", config.level, crate::amqp::LOG_DIRECTIVE);
+    let level = format!("{},{},{}", config.level, crate::amqp::LOG_DIRECTIVE, crate::store::LOG_DIRECTIVE);
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     let human = match config.format {

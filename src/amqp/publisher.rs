@@ -144,7 +144,7 @@ impl Publisher {
         let cause = match &*self.status.borrow() {
             _ if self.stop.is_cancelled() => "shutting down".to_owned(),
             Status::Connecting => "not connected yet".to_owned(),
-            Status::Down { cause } => cause.clone(),
+            Status::Down { cause, .. } => cause.clone(),
             Status::Blocked { reason } => format!("the broker accepts no messages: {reason}"),
             Status::Up => format!("all channels were busy for {limit:?}"),
             Status::Closed => "the connection was closed".to_owned(),

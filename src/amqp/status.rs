@@ -2,6 +2,9 @@
 
 use tokio::sync::watch;
 
+/// What ends a block.
+const UNBLOCK: &str = "free memory or disk space on the broker; publishing resumes automatically";
+
 /// The state of one connection, for readiness and gauges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -18,6 +21,8 @@ pub enum Status {
     Down {
         /// What ended the connection or prevented it from being opened.
         cause: String,
+        /// What a person can do about this cause, where that is known.
+        remedy: Option<String>,
     },
     /// Closed on request.
     Closed,
@@ -27,6 +32,18 @@ impl Status {
     /// Returns whether messages can flow.
     pub fn is_up(&self) -> bool {
         *self == Self::Up
+    }
+
+    /// Returns why messages cannot flow and what to do about it, where that is known.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Connecting | Self::Up | Self::Closed => None,
+            Self::Blocked { reason } => Some(format!("the broker accepts no messages ({reason}): {UNBLOCK}")),
+            Self::Down { cause, remedy } => {
+                let remedy = remedy.as_deref().unwrap_or("check that RabbitMQ runs, and host and port in amqp.url");
+                Some(format!("no connection to RabbitMQ ({cause}): {remedy}"))
+            }
+        }
     }
 
     /// Returns whether the broker has asked publishers to wait.
@@ -63,14 +80,14 @@ impl StatusBoard {
         if self.change(Status::Blocked { reason: reason.clone() }) {
             tracing::warn!(
                 connection = %self.connection, broker = %self.target, reason,
-                remedy = "free memory or disk space on the broker; publishing resumes automatically",
+                remedy = UNBLOCK,
                 "broker accepts no messages",
             );
         }
     }
 
     pub(super) fn down(&self, cause: String, remedy: Option<&str>) {
-        if self.change(Status::Down { cause: cause.clone() }) {
+        if self.change(Status::Down { cause: cause.clone(), remedy: remedy.map(str::to_owned) }) {
             tracing::warn!(
                 connection = %self.connection, broker = %self.target, cause, remedy,
                 "broker not connected",

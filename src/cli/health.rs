@@ -49,13 +49,21 @@ pub(super) fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut Output
         out.line(format_args!("checked: {}", checked.what))?;
         return out.line(format_args!("not checked: {}", checked.not));
     }
-    let said: Vec<String> =
-        body.lines().filter(|line| !line.trim().is_empty()).map(|line| visible(line).into()).collect();
-    let said = if said.is_empty() { "no details".to_owned() } else { said.join("; ") };
-    Err(Failure::unreachable(
-        format!("the worker responded with {status}: {said}"),
-        "wait if the worker has just been started; otherwise fix what it names, or read its log",
-    ))
+    let (what, remedy) = unready(status, &body);
+    Err(Failure::unreachable(what, remedy))
+}
+
+/// Returns what a response other than 200 says, and what to do: the causes that it names on lines of their own, if it does.
+fn unready(status: u16, body: &str) -> (String, String) {
+    let mut lines = body.lines().filter(|line| !line.trim().is_empty()).map(|line| visible(line).into_owned());
+    let what = lines.next().unwrap_or_else(|| "no details".into());
+    let causes: Vec<String> = lines.collect();
+    let remedy = if causes.is_empty() {
+        "wait if the worker has just been started; otherwise fix what it names, or read its log".into()
+    } else {
+        causes.join("\n  ")
+    };
+    (format!("the worker responded with {status}: {what}"), remedy)
 }
 
 /// What a response with the status 200 shows, and what it does not.
@@ -169,6 +177,16 @@ mod tests {
             assert_eq!(checked.word, word);
             assert!(checked.what.contains(what) && checked.not.contains(not), "{url}");
         }
+    }
+
+    #[test]
+    fn what_is_unavailable_is_named_once_and_each_cause_has_a_line() {
+        let body = "not ready: intake, events, store\nintake, events: no broker: start it\nstore: full: free space\n";
+        let (what, remedy) = unready(503, body);
+        assert_eq!(what, "the worker responded with 503: not ready: intake, events, store");
+        assert_eq!(remedy, "intake, events: no broker: start it\n  store: full: free space");
+        assert!(unready(503, "not ready: store\n").1.contains("read its log"));
+        assert_eq!(unready(500, "").0, "the worker responded with 500: no details");
     }
 
     #[test]

@@ -53,11 +53,18 @@ impl Readiness {
         lock(&self.0).insert(neighbour, now).is_none_or(|before| before.up != up)
     }
 
-    /// Returns the causes that are known of what is unavailable, one line each.
+    /// Returns the causes that are known of what is unavailable, one line each with the neighbours that share it.
     fn causes(&self) -> String {
         let known = lock(&self.0).clone();
-        let line = |(neighbour, now): (&str, Availability)| Some(format!("{neighbour}: {}\n", now.cause?));
-        known.into_iter().filter_map(line).collect()
+        let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
+        for neighbour in self.missing() {
+            let Some(cause) = known.get(neighbour).and_then(|now| now.cause.clone()) else { continue };
+            match causes.iter_mut().find(|(other, _)| *other == cause) {
+                Some((_, neighbours)) => neighbours.push(neighbour),
+                None => causes.push((cause, vec![neighbour])),
+            }
+        }
+        causes.into_iter().map(|(cause, neighbours)| format!("{}: {cause}\n", neighbours.join(", "))).collect()
     }
 
     /// Returns the neighbours that are unavailable, the most important first.

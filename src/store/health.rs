@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::Any;
 use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, Connection};
 use tokio::time::Instant;
 
 use super::open::{LOCK_WAIT, wait_for_lock};
@@ -53,6 +53,10 @@ pub trait StoreHealth: Debug + Send + Sync {
 
 /// How long a stored change proves that the store can be written.
 const PROVEN_FOR: Duration = Duration::from_secs(30);
+/// How long reading may take.
+const READ_WAIT: Duration = Duration::from_secs(3);
+/// How long a connection may take that shows why reading takes longer.
+const CAUSE_WAIT: Duration = Duration::from_millis(1_500);
 /// How long a proof waits for its turn, and as long again for another program that writes to the file.
 const PROOF_WAIT: Duration = Duration::from_secs(2);
 /// The name of the fact that a proof stores.
@@ -76,9 +80,14 @@ impl StoreHealth for Store {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let (mut conn, _) = self.reading_at().await?;
-        sql::fetch(&mut conn, "SELECT 1 AS one", vec![]).await?;
-        drop(conn);
+        let reading = async {
+            let (mut conn, _) = self.reading_at().await?;
+            sql::fetch(&mut conn, "SELECT 1 AS one", vec![]).await.map(drop)
+        };
+        match tokio::time::timeout(READ_WAIT, reading).await {
+            Ok(read) => read?,
+            Err(_) => return Err(self.why_silent().await),
+        }
         let written = self.group.written();
         if self.group.had_no_room() {
             try_for_room(&mut self.writing().await?).await?;
@@ -115,6 +124,15 @@ impl StoreHealth for Store {
 }
 
 impl Store {
+    /// Returns why nothing could be read: the pool waits for a database that refuses, and does not report why.
+    async fn why_silent(&self) -> StoreError {
+        let options = self.readers.connect_options();
+        match tokio::time::timeout(CAUSE_WAIT, AnyConnection::connect_with(&options)).await {
+            Ok(Err(error)) => error.into(),
+            Ok(Ok(_)) | Err(_) => StoreError::Away(format!("nothing could be read for {READ_WAIT:?}")),
+        }
+    }
+
     /// Stores a small change.
     async fn prove_written(&self) -> Result<(), StoreError> {
         let Ok(conn) = tokio::time::timeout(PROOF_WAIT, self.writing()).await else {

@@ -62,6 +62,10 @@ pub use self::unbound::UnboundStore;
 pub use self::unreadable::UnreadableRow;
 pub use self::written::WrittenStore;
 
+/// A log directive that every filter must contain: the worker reports itself what the database library would report of slow
+/// and broken connections.
+pub const LOG_DIRECTIVE: &str = "sqlx=off";
+
 /// How long requests under way may take once a file has changed.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 

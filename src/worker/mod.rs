@@ -304,10 +304,9 @@ fn warn_of_insecure_origins(config: &Config, metrics: &Metrics) {
     let origins = &config.testmo.allowed_insecure_origins;
     metrics.insecure_origins.set(i64::try_from(origins.len()).unwrap_or(i64::MAX));
     if !origins.is_empty() {
-        let (count, first) = (origins.len(), origins.iter().take(10).collect::<Vec<_>>());
         tracing::warn!(
-            count,
-            ?first,
+            count = origins.len(),
+            first = origins.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", "),
             "API keys are sent without TLS to the origins in testmo.allowed_insecure_origins; never do this in \
              production"
         );

@@ -19,6 +19,7 @@ async fn a_file_that_another_program_has_locked_makes_the_worker_not_ready_and_i
     until(async || says("not ready: store\nstore: another program holds the write lock of the store's file")).await;
     assert_eq!(process.metric("testmo_courier_store_up"), Some(0.0));
     assert!(process.output().contains("another program holds the write lock"), "{}", process.output());
+    assert!(!process.output().contains("slow threshold"), "the library's own lines: {}", process.output());
 
     let paused = command(&stage).args(["lanes", "pause", "acme"]).output().expect("the program");
     let said = String::from_utf8_lossy(&paused.stderr).into_owned();

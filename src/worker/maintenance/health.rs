@@ -93,9 +93,12 @@ async fn changed(links: &mut [(&'static str, Receiver<Status>)]) {
 impl Watched {
     fn check_broker(&self) {
         for (link, status) in &self.links {
-            let up = status.borrow().is_up();
+            let (up, trouble) = (status.borrow().is_up(), status.borrow().trouble());
             self.context.metrics.broker_up.with_label_values(&[*link]).set(i64::from(up));
-            self.readiness.set(link, up);
+            match trouble {
+                Some(cause) => self.readiness.unset(link, cause),
+                None => self.readiness.set(link, up),
+            };
         }
     }
 
@@ -110,7 +113,10 @@ impl Watched {
                 StoreError::Unreadable(_) | StoreError::Malformed(_) | StoreError::Data(_) | StoreError::Panicked(_),
             )) => None,
             Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("the store does not answer within {ANSWER:?}")),
+            Err(_) => Some(format!(
+                "the store does not answer within {ANSWER:?}: check that its disk responds or its database runs, and \
+                 store.url"
+            )),
         };
         let up = failure.is_none();
         self.context.metrics.store_up.set(i64::from(up));
