@@ -5,6 +5,7 @@ use crate::batch::{NotAnId, TenantId};
 use crate::config;
 pub use crate::store::accounts::{LaneOverride, LaneSelector};
 use crate::store::connections::ConnectionRow;
+pub use crate::store::shelf::Waiting;
 use crate::store::{AccountStore, ConnectionStore, Store, StoreError, StoreHealth};
 use crate::testmo::{AddressPolicy, AddressRefused};
 
@@ -29,6 +30,8 @@ pub struct Ordered {
     pub order: LaneOverride,
     /// Whether the order ended a pause that Testmo had asked for, or the wait for an account that fails.
     pub opened: bool,
+    /// What waits on the shelf for the tenants of a lane that was resumed.
+    pub waiting: Option<Waiting>,
     /// What keeps batches of the lane from being sent although the lane is not paused.
     pub closed: Vec<Closure>,
 }
@@ -92,6 +95,11 @@ pub async fn order(store: &Store, testmo: &config::Testmo, lane: &str, order: La
         LaneOrder::Resume { .. } => LaneOverride { paused: false, ..before },
         LaneOrder::Limit(most) => LaneOverride { most, ..before },
     };
+    // Before a worker takes what the order makes due.
+    let waiting = match order {
+        LaneOrder::Resume { .. } => Some(waiting(store, &connections).await?),
+        LaneOrder::Pause | LaneOrder::Limit(_) => None,
+    };
     store.set_lane_override(&ordered).await?;
     let opened = matches!(order, LaneOrder::Resume { now: true }) && store.open_account(&first.origin).await?;
     let closed = match ordered.paused {
@@ -104,7 +112,18 @@ pub async fn order(store: &Store, testmo: &config::Testmo, lane: &str, order: La
             store.now(),
         ),
     };
-    Ok(Ordered { order: ordered, opened, closed })
+    Ok(Ordered { order: ordered, opened, waiting, closed })
+}
+
+/// Counts what waits on the shelf for the tenants of some connections.
+async fn waiting(store: &Store, connections: &[ConnectionRow]) -> Result<Waiting, StoreError> {
+    let mut all = Waiting::default();
+    for row in connections {
+        let Waiting { batches, since } = store.waiting_of(&row.tenant).await?;
+        all.batches += batches;
+        all.since = [all.since, since].into_iter().flatten().min();
+    }
+    Ok(all)
 }
 
 /// Returns what keeps a lane closed that is not paused itself; all its connections are to one account.
@@ -185,7 +204,9 @@ mod tests {
             rows.iter().map(|row| row.due_at <= store.now()).collect::<Vec<_>>()
         };
         for lane in ["acme", ORIGIN] {
-            let Ordered { opened, closed, .. } = ordered(&store, lane, LaneOrder::Resume { now: false }).await;
+            let Ordered { opened, closed, waiting, .. } = ordered(&store, lane, LaneOrder::Resume { now: false }).await;
+            let waiting = waiting.unwrap();
+            assert!(waiting.batches == 2 && waiting.since.is_some(), "{waiting:?}");
             assert!(!opened && matches!(&closed[..], [Closure::RateLimited(..)]), "{closed:?}");
         }
         assert_eq!(due().await, [false, false]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use testmo_courier::app::lanes::{self, Closure, LaneOrder, LaneOverride, Ordered};
+use testmo_courier::app::lanes::{self, Closure, LaneOrder, LaneOverride, Ordered, Waiting};
 use testmo_courier::app::store_now;
 use testmo_courier::app::time::relative;
 use testmo_courier::app::view::{LaneOverridesView, WaitsView};
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::health::{address_of, get};
 use super::open::{configuration, store};
 use super::output::Output;
-use super::table::{Form, List};
+use super::table::{Form, List, counted};
 use super::time_format::{absolute, both};
 use super::waiting;
 
@@ -114,10 +114,11 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
 }
 
 /// Says what was ordered, and what keeps the lane from sending all the same.
-fn answer(Ordered { order, opened, closed }: &Ordered, now: i64) -> Vec<String> {
+fn answer(Ordered { order, opened, waiting, closed }: &Ordered, now: i64) -> Vec<String> {
     let name = order.lane.name();
     let mut lines = vec![described(order)];
     lines.extend(opened.then(|| "The pause of its Testmo account was ended: one request goes first.".to_owned()));
+    lines.extend(waiting.map(|waiting| behind(waiting, closed.is_empty(), now)));
     let describe = |closure: &Closure| match closure {
         Closure::RateLimited(account, until) => format!(
             "Nothing is sent to {account} yet: Testmo asked for a pause until {} ({}). `lanes resume {name} --now` ends it.",
@@ -135,6 +136,14 @@ fn answer(Ordered { order, opened, closed }: &Ordered, now: i64) -> Vec<String> 
     };
     lines.extend(closed.iter().map(describe));
     lines
+}
+
+/// Says how much waits for a lane that was resumed.
+fn behind(waiting: Waiting, is_open: bool, now: i64) -> String {
+    let Some(since) = waiting.since else { return "No batch waits for it on the shelf.".into() };
+    let batches = counted(waiting.batches, "batch waits", "batches wait");
+    let then = if is_open { "; a running worker sends what is due as it has room" } else { "" };
+    format!("{batches} for it on the shelf, the oldest since {}{then}.", both(since, now))
 }
 
 fn described(order: &LaneOverride) -> String {
@@ -315,8 +324,10 @@ mod tests {
             Closure::Unverified("acme".parse().unwrap()),
         ];
         let order = || LaneOverride { lane: lane.clone(), paused: false, most: None };
-        let mut said = answer(&Ordered { order: order(), opened: false, closed }, NOW);
-        said.extend(answer(&Ordered { order: order(), opened: true, closed: vec![] }, NOW));
+        let waiting = |batches| Some(Waiting { batches, since: (batches > 0).then_some(NOW - 7_200_000) });
+        let mut said = answer(&Ordered { order: order(), opened: false, waiting: waiting(1), closed }, NOW);
+        said.extend(answer(&Ordered { order: order(), opened: true, waiting: waiting(7), closed: vec![] }, NOW));
+        said.extend(answer(&Ordered { order: order(), opened: false, waiting: waiting(0), closed: vec![] }, NOW));
         insta::assert_snapshot!(said.join("\n"));
     }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::app::plan::Plan;
+use testmo_courier::app::plan::{DoneStep, Plan, PlanOutcome};
 use testmo_courier::app::view::PlanOutcomeView;
-use testmo_courier::app::{replay, store_now};
+use testmo_courier::app::{BatchKey, replay, store_now};
 
 use super::confirm::confirm;
 use super::failure::Failure;
@@ -57,11 +57,36 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if json {
         out.json(&PlanOutcomeView::of_replay(&outcome))?;
     } else if !outcome.done.is_empty() {
-        let batches = counted(outcome.done.len(), "batch", "batches");
-        let them = if outcome.done.len() == 1 { "it" } else { "them" };
-        out.line(format_args!("Replayed {batches}. A running worker takes {them} when it has room."))?;
+        requested(&outcome).iter().try_for_each(|line| out.line(line))?;
     }
     if ids.is_empty() { Ok(()) } else { end(&outcome, selection.is_by_name()) }
+}
+
+/// Says what has happened, which is only a request, and where its end can be seen.
+fn requested(outcome: &PlanOutcome) -> Vec<String> {
+    let done = &outcome.done;
+    let taken = match done.iter().filter(|step| step.waits).count() {
+        0 => "a running worker takes what is marked when it has room".to_owned(),
+        waits if waits == done.len() => "it is sent once the tenant's connection is verified".to_owned(),
+        waits => {
+            format!(
+                "a running worker takes what is marked when it has room, {waits} of them once the connection is verified"
+            )
+        }
+    };
+    let end = match done.as_slice() {
+        [DoneStep { entry, .. }] if entry.batch.parse::<BatchKey>().is_ok() => {
+            format!("`testmo-courier batches show {}` shows what becomes of it", entry.batch)
+        }
+        _ => {
+            "`testmo-courier batches list` shows what becomes of them, and `testmo-courier shelf list` what fails again"
+                .to_owned()
+        }
+    };
+    vec![
+        format!("Marked {} to be sent again. Nothing was sent yet: {taken}.", counted(done.len(), "batch", "batches")),
+        format!("{end}."),
+    ]
 }
 
 fn print(plan: &Plan, out: &mut Output) -> Result<(), Failure> {

@@ -66,14 +66,24 @@ async fn publishing_waits_for_the_outcome_of_every_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_cannot_be_delivered_now_is_reported_as_open() {
+async fn a_batch_that_waits_for_a_person_is_reported_and_ends_the_wait() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
+    let early = file(&stage, "early.json", &batch("acme", "b-0", 1).to_string());
+    let (code, said) = run(&stage, &["publish", "--wait", "--timeout", "1s", &early]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("open        acme/b-0") && said.contains("shelf list"), "no worker runs: {said}");
     stage.start_worker();
+    stage.delivered("acme/b-0").await;
     let unknown = file(&stage, "unknown.json", &batch("nobody", "b-1", 1).to_string());
-    let (code, said) = run(&stage, &["publish", "--wait", "--timeout", "3s", &unknown]).await;
+    // For less than the timeout, which is longer than any test.
+    let (code, said) = run(&stage, &["publish", "--wait", "--timeout", "1h", &unknown]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("deferred    nobody/b-1  unknown_tenant"), "{said}");
-    assert!(said.contains("open        nobody/b-1") && said.contains("shelf list"), "{said}");
+    assert!(said.contains("waits for a person") && said.contains("shelf show nobody/b-1"), "{said}");
+    let (code, said) = run(&stage, &["shelf", "list", "--message-id", "b-1", "--plain"]).await;
+    assert!(code == Some(0) && said.contains("nobody/b-1"), "{said}");
+    let (code, said) = run(&stage, &["shelf", "show", "--message-id", "B-1"]).await;
+    assert!(code == Some(1) && said.contains("no message with the message_id"), "{said}");
     stage.shelf_until(|shelf| shelf.len() == 1).await;
     let (code, said) = run(&stage, &["shelf", "list", "--plain"]).await;
     assert_eq!((code, said.lines().count()), (Some(0), 1), "{said}");

@@ -71,7 +71,11 @@ async fn a_batch_that_was_given_up_is_replayed_and_delivered() {
     let dead = courier(&stage, &["dead-letters", "--since", "1h"]).await;
     says(dead, 0, &["dead", "retries_exhausted", "acme/b-1"]);
     says(courier(&stage, &["replay", "--state", "dead"]).await, 2, &["To be retried: 1 batch", "--yes"]);
-    says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 0, &["acme", "Replayed 1 batch"]);
+    says(
+        courier(&stage, &["replay", "--state", "dead", "--yes"]).await,
+        0,
+        &["acme", "Marked 1 batch to be sent again"],
+    );
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(told(&event), ("delivered", 2, vec!["created", "created"]));
     assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
@@ -131,7 +135,11 @@ async fn a_message_that_was_sent_astray_is_replayed_as_the_batch_it_is() {
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;
     assert_eq!((shelf[0].state, shelf[0].content.reason), (ShelfState::Dead, Reason::Undeliverable));
     stage.event_of("acme/b-1").await;
-    says(courier(&stage, &["replay", "--reason", "undeliverable", "--yes"]).await, 0, &["Replayed 1 batch"]);
+    says(
+        courier(&stage, &["replay", "--reason", "undeliverable", "--yes"]).await,
+        0,
+        &["Marked 1 batch to be sent again"],
+    );
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 1, vec!["created"; 2]));
     stage.shelf_until(|shelf| shelf.is_empty()).await;
     stage.end().await;
@@ -199,7 +207,11 @@ async fn a_message_that_is_replayed_while_its_testmo_fails_waits_as_its_batch_al
     assert_eq!(astray[0].content.reason, Reason::Undeliverable);
     assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "undeliverable");
     stage.account("acme").set_faults([on_create(Fault::status(503))]);
-    says(courier(&stage, &["replay", &astray[0].id.to_string(), "--yes"]).await, 0, &["Replayed 1 batch"]);
+    says(
+        courier(&stage, &["replay", &astray[0].id.to_string(), "--yes"]).await,
+        0,
+        &["Marked 1 batch to be sent again"],
+    );
     let waits = |row: &Shelved| row.content.reason == Reason::ServerError && row.content.parks > 1;
     let shelf = stage.shelf_until(|shelf| shelf.iter().any(waits)).await;
     assert_eq!(shelf.len(), 1, "{shelf:?}");

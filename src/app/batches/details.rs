@@ -1,5 +1,6 @@
 //! Reads everything that is known of one batch.
 
+use crate::app::shelf::Pauses;
 use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
 use crate::batch::{BatchKey, Reason};
 use crate::store::history::History;
@@ -19,6 +20,8 @@ pub struct BatchDetails {
     pub stored: Option<StoredBatch>,
     /// Its entries on the shelf.
     pub shelf: Vec<Shelved>,
+    /// The pauses that its entries may wait for.
+    pub pauses: Pauses,
     /// Its create requests and events.
     pub history: History,
     /// The time of reading, in milliseconds on the store's clock.
@@ -49,7 +52,8 @@ pub async fn show(store: &Store, key: &BatchKey) -> Result<BatchDetails, BatchEr
     if stored.is_none() && shelf.is_empty() && history.events.is_empty() {
         return Err(BatchError::Unknown(key.clone()));
     }
-    Ok(BatchDetails { key: key.clone(), stored, shelf, history, now })
+    let pauses = if shelf.is_empty() { Pauses::default() } else { Pauses::read(store).await? };
+    Ok(BatchDetails { key: key.clone(), stored, shelf, pauses, history, now })
 }
 
 impl BatchDetails {

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::batch::BatchKey;
 use crate::batch::event::{CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING};
+use crate::batch::verdict::reason::Class;
+use crate::batch::{BatchKey, Reason};
 
 /// What an event says, as far as people need it; a part that it lacks is empty.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -127,6 +128,16 @@ impl ReceivedEvent {
         self.outcome != word_of(DEFERRED) && self.outcome != word_of(DUPLICATED)
     }
 
+    /// Returns whether its batch waits until a person corrects the connection, resumes a lane or decides.
+    pub fn awaits_person(&self) -> bool {
+        let reason = self.reason.as_ref().and_then(|code| code.parse::<Reason>().ok());
+        let is_persons = |reason: Reason| match reason.class() {
+            Class::Connection | Class::Person => true,
+            Class::Account | Class::Message | Class::Case => reason == Reason::Paused,
+        };
+        self.outcome == word_of(DEFERRED) && reason.is_some_and(is_persons)
+    }
+
     /// Returns the batch that it is about, if that is known.
     pub fn key(&self) -> Option<BatchKey> {
         format!("{}/{}", self.tenant_id.as_ref()?, self.batch_id.as_ref()?).parse().ok()
@@ -146,6 +157,21 @@ impl ReceivedEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_that_waits_awaits_a_person_unless_it_is_retried_automatically() {
+        for (kind, reason, awaits) in [
+            (DEFERRED, "key_refused", true),
+            (DEFERRED, "unknown_tenant", true),
+            (DEFERRED, "paused", true),
+            (DEFERRED, "throttled", false),
+            (DEFERRED, "of a later version", false),
+            (CONNECTION_FAILED, "key_refused", false),
+        ] {
+            let event = serde_json::json!({"type": kind, "data": {"reason": reason}}).to_string();
+            assert_eq!(ReceivedEvent::read(event.as_bytes()).unwrap().awaits_person(), awaits, "{kind} {reason}");
+        }
+    }
 
     #[test]
     fn a_message_that_is_not_an_event_is_not_read() {

@@ -17,7 +17,7 @@ pub struct Awaited<'a>(Vec<&'a Message>);
 pub enum WaitEnd<'a> {
     /// Every batch is delivered.
     Delivered,
-    /// Every outcome has come, and not all batches are delivered.
+    /// Of every message the outcome has come, or that its batch waits for a person; not all batches are delivered.
     NotDelivered,
     /// The time is over; the outcomes of these messages are missing.
     Overdue(Vec<&'a Message>),
@@ -40,7 +40,7 @@ impl<'a> Awaited<'a> {
         self.0.len()
     }
 
-    /// Waits until every outcome has come, for at most `limit`; `report` gets each event that is about one of the
+    /// Waits until every outcome has come or can only come after a person has acted, for at most `limit`; `report` gets each event that is about one of the
     /// messages, with the number of messages that it finishes.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl<'a> Awaited<'a> {
                 continue;
             }
             let awaited = open.len();
-            if event.is_final() {
+            if event.is_final() || event.awaits_person() {
                 open.retain(|message| !is_about(&event, message));
                 all_delivered &= event.is_delivered();
             }

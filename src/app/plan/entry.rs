@@ -22,14 +22,14 @@ impl PlannedEntry {
     }
 }
 
-/// Returns the batch of an entry as `TENANT/BATCH`, if that could be read, otherwise its id with its tenant, or a part of
-/// its message's hash.
+/// Returns the batch of an entry as `TENANT/BATCH`, if that could be read, otherwise a part of its message's hash, as
+/// `lint` and events write it, and its tenant.
 pub fn batch_label(entry: &Shelved) -> String {
     match &entry.content.identity {
         ShelfIdentity::Batch(key, _) => key.to_string(),
         ShelfIdentity::Raw(_, Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
-        ShelfIdentity::Raw(_, Some(tenant), None) => format!("{} of {tenant}", entry.id),
-        ShelfIdentity::Raw(hash, None, _) => format!("message {}", hash.chars().take(12).collect::<String>()),
+        ShelfIdentity::Raw(hash, Some(tenant), None) => format!("message {hash:.12} of {tenant}"),
+        ShelfIdentity::Raw(hash, None, _) => format!("message {hash:.12}"),
     }
 }
 
@@ -40,11 +40,12 @@ mod tests {
     use crate::app::shelf::EntryName;
 
     #[test]
-    fn an_entry_without_a_batch_is_named_by_the_id_that_selects_it() {
+    fn an_entry_without_a_batch_is_named_by_the_hash_that_selects_it() {
         let identity = ShelfIdentity::Raw("0123456789abcdef".into(), Some(fixture::acme()), None);
         let entry = fixture::row(identity, Reason::InvalidMessage, fixture::message());
         let label = batch_label(&entry);
-        assert_eq!(label, "00000001 of acme");
-        assert_eq!(label.split(' ').next().map(str::parse), Some(Ok(EntryName::Id(entry.id))));
+        assert_eq!(label, "message 0123456789ab of acme");
+        let name = label.split(' ').nth(1).map(str::parse);
+        assert_eq!(name, Some(Ok(EntryName::Message("0123456789ab".into()))));
     }
 }

@@ -1,5 +1,6 @@
 //! Names the commands that carry out the remedy of an entry of the shelf.
 
+use super::Pauses;
 use crate::batch::Reason;
 use crate::store::shelf::{ShelfState, Shelved, ShelvedUntil};
 
@@ -16,7 +17,6 @@ pub struct ShelfCommand {
 struct Names<'a> {
     id: String,
     tenant: Option<&'a str>,
-    account: Option<&'a str>,
     is_dead: bool,
     /// Whether it waits until the connection is verified, whatever the reason.
     awaits_connection: bool,
@@ -24,16 +24,23 @@ struct Names<'a> {
 
 /// Returns the commands that help with an entry, the most useful first; none where nothing is to be done, or where what is to
 /// be done is no command.
-pub fn commands(entry: &Shelved) -> Vec<ShelfCommand> {
+pub fn commands(entry: &Shelved, pauses: &Pauses) -> Vec<ShelfCommand> {
     let names = Names {
         id: entry.id.to_string(),
         tenant: entry.tenant().map(|tenant| tenant.as_str()),
-        account: entry.content.account.as_deref(),
         is_dead: entry.state == ShelfState::Dead,
         awaits_connection: entry.content.until == ShelvedUntil::Connection,
     };
-    of_reason(entry.content.reason, &names).into_iter().flatten().collect()
+    let of_reason = of_reason(entry.content.reason, &names).into_iter().flatten();
+    let Some(lane) = pauses.of(entry) else { return of_reason.collect() };
+    let resume = command(format!("lanes resume {}", lane.name()), "ends the pause that a person has ordered");
+    // While the lane is paused, no other command for it helps.
+    let other = of_reason.filter(|command| !command.line.starts_with(&format!("{PROGRAM} lanes resume ")));
+    resume.into_iter().chain(other).collect()
 }
+
+/// How the program is called.
+const PROGRAM: &str = "testmo-courier";
 
 /// One place for each reason, so that a new one is not forgotten.
 fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
@@ -81,10 +88,6 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
         Reason::Throttled | Reason::ServerError | Reason::NoAnswer | Reason::Unreachable => {
             vec![names.resume("--now", "tries the account now instead of later")]
         }
-        Reason::Paused => vec![
-            names.resume("", "ends the pause, if the tenant is paused"),
-            names.resume_account("ends the pause, if the account is paused"),
-        ],
         Reason::CaseRefused | Reason::CaseInvalid | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => {
             vec![
                 names.replay("tries again what was refused, after a change in Testmo"),
@@ -95,8 +98,9 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
         Reason::UnclearInTestmo | Reason::RejectedUnclear | Reason::UnclearElsewhere => {
             vec![names.replay("creates what is missing"), names.discard("gives up what is missing")]
         }
-        // They are retried automatically, and no command makes that faster or unnecessary.
-        Reason::Suspect
+        // They are retried automatically, and no command makes that faster or unnecessary, but for one that ends a pause.
+        Reason::Paused
+        | Reason::Suspect
         | Reason::Unclear
         | Reason::ReadFailed
         | Reason::FolderUnconfirmed
@@ -122,10 +126,6 @@ impl Names<'_> {
         command(format!("lanes resume {} {option}", self.tenant?), purpose)
     }
 
-    fn resume_account(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("lanes resume {}", self.account?), purpose)
-    }
-
     fn save(&self) -> Option<ShelfCommand> {
         command(format!("shelf show {} --body > message.json", self.id), "saves the message")
     }
@@ -145,16 +145,17 @@ impl Names<'_> {
 
 #[expect(clippy::unnecessary_wraps, reason = "a list holds commands beside those that an entry without a tenant lacks")]
 fn command(arguments: String, purpose: &'static str) -> Option<ShelfCommand> {
-    Some(ShelfCommand { line: format!("testmo-courier {}", arguments.trim_end()), purpose })
+    Some(ShelfCommand { line: format!("{PROGRAM} {}", arguments.trim_end()), purpose })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture;
     use super::*;
+    use crate::store::accounts::LaneSelector;
 
     fn lines(entry: &Shelved) -> Vec<String> {
-        commands(entry).into_iter().map(|command| command.line).collect()
+        commands(entry, &Pauses::default()).into_iter().map(|command| command.line).collect()
     }
 
     #[test]
@@ -172,7 +173,8 @@ mod tests {
             if reason.remedy().contains("iscard the ") {
                 assert!(lines.contains(&"testmo-courier shelf discard 00000001".to_owned()), "{reason}: {lines:?}");
             }
-            assert!(!lines.is_empty() || reason.remedy().contains("automatically") || *reason == Reason::Unclear);
+            let is_of_another_state = matches!(reason, Reason::Unclear | Reason::Paused);
+            assert!(!lines.is_empty() || reason.remedy().contains("automatically") || is_of_another_state);
         }
     }
 
@@ -198,10 +200,19 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_ended_for_the_tenant_or_for_its_account() {
+    fn a_pause_is_ended_by_the_one_command_for_the_lane_that_is_paused() {
         let mut entry = fixture::own();
-        (entry.content.reason, entry.content.account) = (Reason::Paused, Some("https://acme.testmo.net".into()));
-        let expected = ["testmo-courier lanes resume acme", "testmo-courier lanes resume https://acme.testmo.net"];
-        assert_eq!(lines(&entry), expected);
+        entry.state = ShelfState::Parked;
+        for (reason, lane) in [
+            (Reason::Paused, LaneSelector::Tenant(fixture::acme())),
+            (Reason::Throttled, LaneSelector::Account("https://acme.testmo.net".into())),
+        ] {
+            entry.content.reason = reason;
+            let pauses = [(fixture::acme(), lane.clone())].into_iter().collect();
+            let said: Vec<_> = commands(&entry, &pauses).into_iter().map(|command| command.line).collect();
+            assert_eq!(said, [format!("testmo-courier lanes resume {}", lane.name())]);
+        }
+        entry.content.reason = Reason::Paused;
+        assert_eq!(lines(&entry), [""; 0], "the pause has ended");
     }
 }

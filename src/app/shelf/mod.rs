@@ -1,14 +1,16 @@
 //! Reads the shelf: the batches that cannot be delivered now.
 
 mod commands;
+mod pauses;
 mod selection;
 mod time_bound;
 
 pub use self::commands::{ShelfCommand, commands};
+pub use self::pauses::Pauses;
 pub use self::selection::{EntryName, Selection, SelectionError, named};
 pub use self::time_bound::TimeBound;
 use crate::app::extent::{COUNTED, Extent};
-pub use crate::store::shelf::{RAW_HEADERS, ShelfFilter, ShelfState, Shelved};
+pub use crate::store::shelf::{RAW_HEADERS, ShelfFilter, ShelfIdentity, ShelfState, Shelved};
 use crate::store::{Store, StoreError};
 
 /// Reads at most `most` entries that match a filter, without their messages and newest first; 0 means all.
@@ -43,4 +45,17 @@ pub async fn show(store: &Store, names: &[EntryName]) -> Result<Vec<Shelved>, Se
         entries.extend(store.shelved(id).await?);
     }
     Ok(entries)
+}
+
+/// Reads the entries whose message was published with this `message_id`.
+///
+/// # Errors
+/// When there is none, or the store does not answer.
+pub async fn show_published_as(store: &Store, message_id: &str) -> Result<Vec<Shelved>, SelectionError> {
+    let filter = ShelfFilter { message_id: Some(message_id.to_owned()), ..ShelfFilter::default() };
+    let mut entries = Vec::new();
+    for id in store.shelf_ids(&filter).await? {
+        entries.extend(store.shelved(id).await?);
+    }
+    if entries.is_empty() { Err(SelectionError::NotPublishedAs(message_id.to_owned())) } else { Ok(entries) }
 }

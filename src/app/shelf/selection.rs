@@ -42,6 +42,9 @@ pub enum SelectionError {
     /// No entry has this name.
     #[error("no entry {0} is on the shelf")]
     NotOnShelf(EntryName),
+    /// No entry's message has this `message_id`.
+    #[error("no message with the message_id {0:?} is on the shelf")]
+    NotPublishedAs(String),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -88,7 +88,7 @@ impl BatchDetailsView {
             requests: details.history.pushes.iter().map(RequestView::of).collect(),
             outcomes: settlements(&details.history.events).map(OutcomeView::of).collect(),
             events: details.history.events.iter().map(EventView::of).collect(),
-            shelf: details.shelf.iter().map(|entry| ShelfEntryView::of(entry, details.now)).collect(),
+            shelf: details.shelf.iter().map(|entry| ShelfEntryView::of(entry, &details.pauses, details.now)).collect(),
         }
     }
 }

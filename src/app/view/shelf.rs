@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::shelf::commands;
+use super::super::shelf::{Pauses, commands};
 use super::super::time::rfc3339;
 use super::super::waits::Wait;
 use super::waits::sent_when;
@@ -45,7 +45,7 @@ pub struct ShelvedMessageView {
 
 impl ShelfEntryView {
     /// Shows an entry at `now`, in milliseconds since 1970.
-    pub fn of(entry: &Shelved, now: i64) -> Self {
+    pub fn of(entry: &Shelved, pauses: &Pauses, now: i64) -> Self {
         let content = &entry.content;
         let (tenant_id, batch_id, message_hash) = match &content.identity {
             ShelfIdentity::Batch(key, _) => (Some(key.tenant.to_string()), Some(key.batch.as_str().to_owned()), None),
@@ -69,7 +69,7 @@ impl ShelfEntryView {
             account: content.account.clone(),
             arrived_at: rfc3339(content.arrived_at),
             shelved_at: rfc3339(entry.shelved_at),
-            next_retry: due(entry, now),
+            next_retry: due(entry, pauses, now),
             due_at: matches!(content.until, ShelvedUntil::After(_)).then(|| rfc3339(entry.due_at)).flatten(),
             times_parked: content.parks,
         }
@@ -78,19 +78,24 @@ impl ShelfEntryView {
 
 impl ShelvedMessageView {
     /// Shows an entry with its message at `now`, in milliseconds since 1970.
-    pub fn of(entry: &Shelved, now: i64) -> Self {
+    pub fn of(entry: &Shelved, pauses: &Pauses, now: i64) -> Self {
         let body = serde_json::from_slice(&entry.content.body)
             .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
-        let commands = commands(entry).into_iter().map(|command| command.line).collect();
+        let commands = commands(entry, pauses).into_iter().map(|command| command.line).collect();
         let headers = entry.content.headers.clone();
-        Self { entry: ShelfEntryView::of(entry, now), commands, headers, body }
+        Self { entry: ShelfEntryView::of(entry, pauses, now), commands, headers, body }
     }
 }
 
 /// Writes when an entry is retried.
-pub fn due(entry: &Shelved, now: i64) -> String {
+pub fn due(entry: &Shelved, pauses: &Pauses, now: i64) -> String {
+    if entry.leased {
+        return "taken by a worker".into();
+    }
+    if let Some(lane) = pauses.of(entry) {
+        return sent_when(&Wait::Person(lane.clone()), now);
+    }
     match entry.content.until {
-        _ if entry.leased => "taken by a worker".into(),
         ShelvedUntil::After(_) if entry.due_at <= now => sent_when(&Wait::Room, now),
         ShelvedUntil::After(_) => sent_when(&Wait::Time(entry.due_at), now),
         ShelvedUntil::Connection => sent_when(&Wait::Connection, now),

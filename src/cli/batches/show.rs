@@ -148,7 +148,7 @@ fn shelved(details: &BatchDetails) -> List {
             entry.id.to_string(),
             entry.state.name().into(),
             entry.content.reason.to_string(),
-            due(entry, details.now),
+            due(entry, &details.pauses, details.now),
         ]);
     }
     list
@@ -166,6 +166,7 @@ fn section(text: &mut String, heading: &str, list: &List) {
 #[cfg(test)]
 mod tests {
     use testmo_courier::app::Reason;
+    use testmo_courier::app::shelf::Pauses;
     use testmo_courier::batch::event::{EventInput, deferred, of_settlement};
     use testmo_courier::batch::ledger::{BatchState, OpenPush, Refusal, Target};
     use testmo_courier::batch::message::Source;
@@ -185,7 +186,14 @@ mod tests {
     }
 
     fn details(stored: Option<StoredBatch>, history: History) -> BatchDetails {
-        BatchDetails { key: "acme/b-1".parse().unwrap(), stored, shelf: vec![], history, now: NOW }
+        BatchDetails {
+            key: "acme/b-1".parse().unwrap(),
+            stored,
+            shelf: vec![],
+            pauses: Pauses::default(),
+            history,
+            now: NOW,
+        }
     }
 
     fn fresh() -> BatchRecord {

@@ -27,6 +27,11 @@ impl From<SelectionError> for Failure {
                 "the batch may have been delivered meanwhile; `testmo-courier shelf list` shows the entries of the \
                  shelf",
             ),
+            SelectionError::NotPublishedAs(_) => Self::finding(
+                error,
+                "a batch that was delivered is not on the shelf: `testmo-courier batches show TENANT/BATCH` shows it by \
+                 its own id",
+            ),
             SelectionError::Store(error) => error.into(),
         }
     }

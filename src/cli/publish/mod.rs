@@ -19,6 +19,10 @@ use super::output::Output;
 use super::table::counted;
 
 const EXAMPLES: &str = "\
+With --wait, the exit code is 0 if all batches are delivered and 1 otherwise. The wait for a batch also ends when the batch
+waits for a person, such as one whose connection does not work or whose lane is paused: nothing is lost, and the output
+says what to do.
+
 Unless --raw is given, each file is checked first, as `lint` does. If one of them has a fault, nothing is published.
 
 Examples:

@@ -19,10 +19,12 @@ pub(super) async fn outcomes(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let awaited = Awaited::of(messages.iter().copied());
-    let bar = bar(awaited.count(), "settled");
+    let bar = bar(awaited.count(), "finished");
     let report = |event: &ReceivedEvent, finished: usize| {
         bar.inc(finished as u64);
-        bar.suspend(|| lines(event, out).iter().try_for_each(|line| out.line(line)))
+        let mut lines = lines(event, out);
+        lines.extend(person(event));
+        bar.suspend(|| lines.iter().try_for_each(|line| out.line(line)))
     };
     let end = awaited.outcomes(tail, limit, report).await?;
     bar.finish_and_clear();
@@ -31,6 +33,15 @@ pub(super) async fn outcomes(
         WaitEnd::NotDelivered => Err(Failure::Printed),
         WaitEnd::Overdue(open) => Err(overdue(&open, limit, out)?),
     }
+}
+
+/// Says that waiting any longer does not help, where only a person can go on.
+fn person(event: &ReceivedEvent) -> Option<String> {
+    let key = event.key().filter(|_| event.awaits_person())?;
+    Some(format!(
+        "            The batch waits for a person and is then sent automatically: `testmo-courier shelf show {key}` names \
+         the command."
+    ))
 }
 
 fn overdue(open: &[&Message], limit: Duration, out: &mut Output) -> Result<Failure, Failure> {

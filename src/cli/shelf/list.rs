@@ -2,7 +2,7 @@
 
 use clap::Args;
 use testmo_courier::app::plan::batch_label;
-use testmo_courier::app::shelf::{self, ShelfFilter, ShelfState, Shelved};
+use testmo_courier::app::shelf::{self, Pauses, ShelfFilter, ShelfState, Shelved};
 use testmo_courier::app::time::relative;
 use testmo_courier::app::view::{ShelfEntryView, due};
 use testmo_courier::app::{Store, store_now};
@@ -61,11 +61,12 @@ pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mu
 
 async fn print(filter: &ShelfFilter, extent: &Extent, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let entries = shelf::list(store, filter, extent.limit).await?;
+    let (pauses, now) = (Pauses::read(store).await?, store_now(store));
     if extent.form.json {
-        let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, store_now(store))).collect();
+        let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, &pauses, now)).collect();
         out.json(&views)?;
     } else {
-        table(&entries, store_now(store)).write(out, extent.form.plain, "No matching entry is on the shelf.")?;
+        table(&entries, &pauses, now).write(out, extent.form.plain, "No matching entry is on the shelf.")?;
     }
     if is_full(entries.len(), extent.limit) {
         note_extent(&shelf::extent(store, filter, entries.len()).await?)
@@ -74,7 +75,7 @@ async fn print(filter: &ShelfFilter, extent: &Extent, store: &Store, out: &mut O
     }
 }
 
-pub(super) fn table(entries: &[Shelved], now: i64) -> List {
+pub(super) fn table(entries: &[Shelved], pauses: &Pauses, now: i64) -> List {
     let mut list = List::new(&["id", "state", "reason", "batch", "arrived", "next retry", "detail"]);
     for entry in entries {
         list.add(vec![
@@ -83,7 +84,7 @@ pub(super) fn table(entries: &[Shelved], now: i64) -> List {
             entry.content.reason.to_string(),
             batch_label(entry),
             relative(entry.content.arrived_at, now),
-            due(entry, now),
+            due(entry, pauses, now),
             entry.content.detail.as_deref().map(|text| shortened(text, DETAIL_CHARACTERS)).unwrap_or_default(),
         ]);
     }
@@ -96,6 +97,7 @@ mod tests {
     use std::time::Duration;
 
     use testmo_courier::app::Reason;
+    use testmo_courier::app::lanes::LaneSelector;
     use testmo_courier::store::shelf::{ShelfId, ShelfIdentity, ShelvedUntil, Shelving};
 
     use super::*;
@@ -131,7 +133,11 @@ mod tests {
             entry(26, Reason::ServerError, ShelvedUntil::After(Duration::from_secs(120)), batch("globex/2026/b-2")),
             entry(255, Reason::NotJson, ShelvedUntil::Person, raw),
         ];
-        insta::assert_snapshot!(table(&entries, NOW).columns().join("\n"));
-        insta::assert_snapshot!(serde_json::to_string_pretty(&ShelfEntryView::of(&entries[0], NOW)).unwrap());
+        let lane = LaneSelector::Tenant("globex".parse().unwrap());
+        let pauses = [("globex".parse().unwrap(), lane)].into_iter().collect();
+        insta::assert_snapshot!(table(&entries, &Pauses::default(), NOW).columns().join("\n"));
+        assert!(table(&entries, &pauses, NOW).columns()[2].contains("when a person resumes the tenant"));
+        let view = ShelfEntryView::of(&entries[0], &Pauses::default(), NOW);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&view).unwrap());
     }
 }

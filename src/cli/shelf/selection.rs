@@ -22,6 +22,9 @@ pub(crate) struct Traits {
     /// Only entries that were shelved before this time, in the same forms; a day begins at 00:00
     #[arg(long, value_name = "TIME")]
     until: Option<TimeBound>,
+    /// Only entries whose message was published with this message_id
+    #[arg(long, value_name = "ID")]
+    message_id: Option<String>,
 }
 
 /// What entries have in common.
@@ -63,12 +66,13 @@ impl Traits {
             batch: None,
             since: self.since.map(|bound| bound.at(now)),
             until: self.until.map(|bound| bound.at(now)),
+            message_id: self.message_id.clone(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        let Self { tenant, reason, since, until } = self;
-        tenant.is_none() && reason.is_none() && since.is_none() && until.is_none()
+        let Self { tenant, reason, since, until, message_id } = self;
+        tenant.is_none() && reason.is_none() && since.is_none() && until.is_none() && message_id.is_none()
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 use testmo_courier::app::plan::batch_label;
-use testmo_courier::app::shelf::{self, EntryName, RAW_HEADERS, Shelved};
+use testmo_courier::app::shelf::{self, EntryName, Pauses, RAW_HEADERS, ShelfIdentity, Shelved};
 use testmo_courier::app::view::{ShelvedMessageView, due};
 use testmo_courier::app::{Store, store_now};
 
@@ -19,14 +19,18 @@ const EXAMPLES: &str = "\
 Examples:
   testmo-courier shelf show 0000001a
   testmo-courier shelf show acme/shop-142-1
+  testmo-courier shelf show --message-id shop-142-1
   testmo-courier shelf show 0000001a --body > batch.json";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The entries: ids as `shelf list` prints them, batches as TENANT/BATCH, or the first 12 digits of a message's hash
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required_unless_present = "message_id", value_name = "ID")]
     names: Vec<EntryName>,
+    /// The entries whose message was published with this message_id
+    #[arg(long, value_name = "ID", conflicts_with = "names")]
+    message_id: Option<String>,
     /// Print only the message's original bytes; for one entry
     #[arg(long, conflicts_with = "json")]
     body: bool,
@@ -36,8 +40,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
-    let entries = shelf::show(store, &arguments.names).await?;
-    let now = store_now(store);
+    let entries = match &arguments.message_id {
+        None => shelf::show(store, &arguments.names).await?,
+        Some(id) => shelf::show_published_as(store, id).await?,
+    };
+    let (pauses, now) = (Pauses::read(store).await?, store_now(store));
     match entries.as_slice() {
         [entry] if arguments.body => out.bytes(&entry.content.body),
         _ if arguments.body => {
@@ -47,18 +54,18 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
                 "give the id of one of them",
             ))
         }
-        [entry] if arguments.json => out.json(&ShelvedMessageView::of(entry, now)),
+        [entry] if arguments.json => out.json(&ShelvedMessageView::of(entry, &pauses, now)),
         several if arguments.json => {
-            out.json(&several.iter().map(|entry| ShelvedMessageView::of(entry, now)).collect::<Vec<_>>())
+            out.json(&several.iter().map(|entry| ShelvedMessageView::of(entry, &pauses, now)).collect::<Vec<_>>())
         }
         several => {
-            let texts: Vec<String> = several.iter().map(|entry| described(entry, now)).collect();
+            let texts: Vec<String> = several.iter().map(|entry| described(entry, &pauses, now)).collect();
             out.text(&texts.join("\n"))
         }
     }
 }
 
-fn described(entry: &Shelved, now: i64) -> String {
+fn described(entry: &Shelved, pauses: &Pauses, now: i64) -> String {
     let content = &entry.content;
     let mut lines = vec![
         ("id", entry.id.to_string()),
@@ -68,13 +75,14 @@ fn described(entry: &Shelved, now: i64) -> String {
         ("cause", content.reason.cause().into()),
         ("remedy", content.reason.remedy().into()),
     ];
-    let commands = shelf::commands(entry).into_iter();
+    let commands = shelf::commands(entry, pauses).into_iter();
     lines.extend(commands.map(|command| ("command", format!("{}  # {}", command.line, command.purpose))));
     lines.extend(content.detail.clone().map(|detail| ("detail", detail)));
+    lines.extend(message_hash(entry).map(|hash| ("hash", format!("{hash}  # `lint` names the message so"))));
     lines.extend(content.account.clone().map(|account| ("account", account)));
     lines.push(("arrived", both(content.arrived_at, now)));
     lines.push(("shelved", both(entry.shelved_at, now)));
-    lines.push(("next retry", due(entry, now)));
+    lines.push(("next retry", due(entry, pauses, now)));
     if content.parks > 0 {
         lines.push(("parked", counted(usize::try_from(content.parks).unwrap_or(usize::MAX), "time", "times")));
     }
@@ -87,6 +95,14 @@ fn described(entry: &Shelved, now: i64) -> String {
         text.extend(facts(&headers).lines().map(|line| format!("  {line}\n")));
     }
     text + "\nmessage\n" + &readable(&content.body)
+}
+
+/// Returns the hash of a message that is no batch.
+fn message_hash(entry: &Shelved) -> Option<&str> {
+    match &entry.content.identity {
+        ShelfIdentity::Raw(hash, ..) => Some(hash),
+        ShelfIdentity::Batch(..) => None,
+    }
 }
 
 /// Writes a header for people; one that could not be read is shown with its unprintable bytes escaped.

@@ -19,6 +19,8 @@ pub struct ShelfFilter {
     pub state: Option<ShelfState>,
     /// Those of a batch, together with its tenant.
     pub batch: Option<BatchId>,
+    /// Those whose message has this `message_id`.
+    pub message_id: Option<String>,
     /// Those put there at or after a time, in milliseconds on the store's clock.
     pub since: Option<i64>,
     /// Those put there before a time, likewise.
@@ -220,6 +222,13 @@ fn indexed(filter: &ShelfFilter) -> Conditions {
         .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())))
 }
 
+/// Returns the condition that a row's message has this `message_id`. Headers are stored as one JSON text, in which a quote
+/// within another header is escaped; `LIKE` would ignore case in a file.
+fn has_message_id(conditions: &mut Conditions, id: &str) -> String {
+    let header = format!("\"message_id\":{}", crate::batch::json_of(id));
+    format!("REPLACE(headers, {}, '') <> headers", conditions.parameter(Bound::Text(header)))
+}
+
 /// Returns the statement that reads up to `most` rows after a place, in the order of an index.
 pub(in crate::store) fn page_statement(
     columns: &str,
@@ -230,6 +239,10 @@ pub(in crate::store) fn page_statement(
     let mut conditions = indexed(filter)
         .maybe("shelved_at >=", filter.since.map(Bound::Int))
         .maybe("shelved_at <", filter.until.map(Bound::Int));
+    if let Some(id) = &filter.message_id {
+        let has_id = has_message_id(&mut conditions, id);
+        conditions = conditions.fixed(&has_id);
+    }
     let (beyond, direction) = match order {
         Order::OldestFirst => (">", ""),
         Order::NewestFirst => ("<", " DESC"),
@@ -253,10 +266,15 @@ pub(in crate::store) fn totals_statement(filter: &ShelfFilter, most: u32) -> (St
     let limit = conditions.parameter(Bound::Int(i64::from(most)));
     let since = conditions.parameter(Bound::Int(filter.since.unwrap_or(i64::MIN)));
     let until = conditions.parameter(Bound::Int(filter.until.unwrap_or(i64::MAX)));
+    let mut counted = format!("shelved_at >= {since} AND shelved_at < {until}");
+    let mut headers = "";
+    if let Some(id) = &filter.message_id {
+        (headers, counted) = (", headers", format!("{counted} AND {}", has_message_id(&mut conditions, id)));
+    }
     let sql = format!(
         "SELECT state, reason, tenant_id, COUNT(*) AS examined, \
-         CAST(SUM(CASE WHEN shelved_at >= {since} AND shelved_at < {until} THEN 1 ELSE 0 END) AS BIGINT) AS n \
-         FROM (SELECT state, reason, tenant_id, shelved_at FROM shelf {} ORDER BY arrived_at DESC, id DESC LIMIT {limit}) \
+         CAST(SUM(CASE WHEN {counted} THEN 1 ELSE 0 END) AS BIGINT) AS n \
+         FROM (SELECT state, reason, tenant_id, shelved_at{headers} FROM shelf {} ORDER BY arrived_at DESC, id DESC LIMIT {limit}) \
          AS newest GROUP BY state, reason, tenant_id ORDER BY state, reason, tenant_id",
         conditions.clause()
     );

@@ -76,15 +76,15 @@ async fn a_store_in_memory_and_unknown_parameters_of_a_file_are_refused() {
     };
     check("sqlite:x.db?cache=shared&mode=rwc&journal_mode=off", "no parameter `cache`, `journal_mode`", 2);
     check("sqlite::memory:", "would not outlive the process", 2);
-    check("sqlite:x.db?mode=rwc", "ok", 0);
+    check("sqlite:x.db?mode=rwc", "neither a store nor a master key", 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_mistakes_in_the_configuration_are_reported_together() {
     let folder = Folder::empty();
     let told =
-        ["every setting is valid", "no master key at testmo-courier.key yet", "`testmo-courier init`", "not checked"];
-    folder.courier(&["config", "check"]).is(0, &told);
+        ["every setting is valid", "no master key at testmo-courier.key", "`testmo-courier init`", "not checked"];
+    folder.courier(&["config", "check"]).is(1, &told);
     std::fs::write(folder.path().join("bad.toml"), "[retry]\nmax_attempts = 0\n[amqp]\nprefetchh = 1\n").unwrap();
     let told = ["`retry.max_attempts`", "unknown key `amqp.prefetchh`; did you mean `amqp.prefetch`?"];
     folder.courier(&["--config", "bad.toml", "config", "check"]).is(2, &told);
@@ -118,6 +118,24 @@ async fn files_with_secrets_are_for_their_owner_and_a_remedy_closes_one_that_is_
     folder.courier(&["config", "check"]).is(0, &["ok: testmo-courier.key holds a master key"]);
     std::fs::write(&key, "no key").expect("a file");
     folder.courier(&["config", "check"]).is(2, &["does not hold a master key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_worker_from_starting_is_an_error_of_the_check_that_names_the_remedy() {
+    let folder = Folder::empty();
+    std::fs::write(folder.path().join("c.toml"), "[store]\nurl = \"sqlite:none/x.db\"\n").expect("a file");
+    let check = |end: i32, words: &[&str]| folder.courier(&["--config", "c.toml", "config", "check"]).is(end, words);
+    check(1, &["the folder none does not exist", "create the folder"]);
+    std::fs::create_dir(folder.path().join("none")).expect("a folder");
+    check(1, &["neither a store nor a master key", "run `testmo-courier init`"]);
+    folder.courier(&["--config", "c.toml", "init"]).is(0, &["created"]);
+    check(0, &["ok: this user can read and write the store's file none/x.db", "holds a master key"]);
+    let (key, kept) = (folder.path().join("testmo-courier.key"), folder.path().join("kept"));
+    std::fs::rename(&key, &kept).expect("a file");
+    check(1, &["no master key at testmo-courier.key", "restore the file"]);
+    std::fs::rename(&kept, &key).expect("a file");
+    std::fs::remove_file(folder.path().join("none/x.db")).expect("a file");
+    check(1, &["there is no store at none/x.db", "init --new-store"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,11 +105,12 @@ pub(super) async fn a_pause_is_ended_for_the_tenant_or_the_account() {
         pause(&stage, lane);
         stage.publish(&batch("acme", &id, 1)).await;
         let shown = read(&stage, &subject, Reason::Paused).await;
-        let (_, said) = shown.run(&stage, "lanes resume acme", &[]);
-        if lane != "acme" {
-            assert!(said.contains(&format!("lanes resume {lane}")), "what else keeps it from sending: {said}");
-            shown.follow(&stage, &format!("lanes resume {lane}"), &[]);
-        }
+        let waits =
+            format!("resumes {}: lanes resume {lane}", if lane == "acme" { "the tenant" } else { "the account" });
+        assert!(shown.text.contains(&waits), "{}", shown.text);
+        assert_eq!(shown.text.matches("testmo-courier lanes resume").count(), 1, "{}", shown.text);
+        let (_, said) = shown.run(&stage, "lanes resume", &[]);
+        assert!(said.contains("1 batch waits for it on the shelf"), "{said}");
         stage.delivered(&subject).await;
     }
     stage.end().await;

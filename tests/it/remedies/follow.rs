@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use testmo_courier::app::shelf::commands;
+use testmo_courier::app::shelf::{Pauses, commands};
 use testmo_courier::batch::Reason;
 use testmo_courier::store::shelf::{ShelfIdentity, Shelved};
 
@@ -47,7 +47,7 @@ pub(super) async fn read(stage: &Stage, batch: &str, reason: Reason) -> Entry {
 pub(super) async fn delivered_automatically(stage: &mut Stage, batch: &str, reason: Reason) {
     let row = shelved(stage, batch, reason).await;
     assert!(reason.remedy().starts_with("Nothing to do: "), "{reason}");
-    assert_eq!(commands(&row), [], "{reason}");
+    assert_eq!(commands(&row, &Pauses::default()), [], "{reason}");
     stage.delivered(batch).await;
 }
 
