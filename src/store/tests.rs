@@ -30,8 +30,21 @@ mod stores;
 #[path = "../../tests/conformance/src/values.rs"]
 mod values;
 
+/// Tests that run on an SQLite file and on a PostgreSQL database.
+macro_rules! on_both {
+    ($($name:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(super::sqlite().await).await })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $name() { super::$name(super::postgres().await).await })*
+        }
+    };
+}
+
 mod concurrent;
 mod data;
 mod files;
+mod groups;
 mod growth;
 mod held_files;

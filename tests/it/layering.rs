@@ -88,7 +88,7 @@ const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Parts of `worker` that name no other part of `worker`.
-const LEAVES: &[&str] = &["backoff", "failpoint", "room", "stop", "turns"];
+const LEAVES: &[&str] = &["backoff", "failpoint", "meanwhile", "room", "stop", "turns"];
 
 /// Sets of files that may name each other in a circle, with the reason.
 const MAY_CIRCLE: &[(&[&str], &str)] = &[

@@ -107,6 +107,41 @@ async fn a_case_that_was_refused_is_accepted_later_and_the_others_are_not_create
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_shown_with_what_to_do_and_replayed_as_a_whole() {
+    let mut stage = Stage::with_tenants(&["acme", "birch"]).await;
+    for tenant in ["acme", "birch"] {
+        stage.account(tenant).change_settings(|settings| settings.name_max_chars = 20);
+    }
+    stage.start_worker();
+    for (tenant, batch_id, at) in [("acme", "b-1", 0), ("acme", "b-2", 1), ("birch", "b-3", 2)] {
+        let mut long = batch(tenant, batch_id, 3);
+        long["cases"][at]["name"] = json!(format!("{batch_id} has a name of more than twenty characters"));
+        stage.publish(&long).await;
+        stage.event_of(&format!("{tenant}/{batch_id}")).await;
+    }
+    stage.publish_bytes("{").await;
+    stage.event_of("").await;
+    let (code, said) = courier(&stage, &["shelf", "groups"]).await;
+    let (first, other) = said.split_once("\n\n").expect("two groups");
+    says((code, first.to_owned()), 0, &["3 entries: 3 for a person; 2 tenants: acme 2, birch 1", "case_refused"]);
+    assert!(other.contains("not_json") && other.contains("1 entry: 1 for a person; tenant not known 1"), "{other}");
+    let group = first.split_whitespace().next().expect("the id of the group").to_owned();
+    says(courier(&stage, &["shelf", "list", "--group", &group]).await, 0, &["acme/b-1", "acme/b-2", "birch/b-3"]);
+    for tenant in ["acme", "birch"] {
+        stage.account(tenant).change_settings(|settings| settings.name_max_chars = 100);
+    }
+    says(courier(&stage, &["replay", "--group", &group, "--yes"]).await, 0, &["3 batches"]);
+    for subject in ["acme/b-1", "acme/b-2", "birch/b-3"] {
+        assert_eq!(told(&stage.event_of(subject).await).0, "delivered");
+    }
+    let (_, said) = courier(&stage, &["shelf", "groups", "--json"]).await;
+    let left: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((left.as_array().map(Vec::len), &left[0]["reason"]), (Some(1), &json!("not_json")));
+    says(courier(&stage, &["replay", "--group", "00000001", "--yes"]).await, 2, &["shelf groups"]);
+    stage.end_leaving(&[LeftOver::ShelfRows]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_succeed_is_left_alone_with_its_cause() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     stage.start_worker();

@@ -290,6 +290,10 @@ impl ShelfStore for Storeless {
         Ok(ShelfAges::default())
     }
 
+    async fn fill_causes(&self, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn connected_since(&self, _: ShelfId, _: u32) -> Result<Vec<Shelved>, StoreError> {
         Ok(Vec::new())
     }

@@ -1,15 +1,18 @@
 //! Reads the shelf: the batches that cannot be delivered now.
 
 mod commands;
+mod groups;
 mod pauses;
 mod selection;
 mod time_bound;
 
 pub use self::commands::{ShelfCommand, commands};
+pub use self::groups::{Group, groups};
 pub use self::pauses::Pauses;
 pub use self::selection::{EntryName, Selection, SelectionError, named};
 pub use self::time_bound::TimeBound;
 use crate::app::extent::{COUNTED, Extent};
+pub use crate::batch::cause::CauseId;
 pub use crate::store::shelf::{RAW_HEADERS, ShelfFilter, ShelfIdentity, ShelfState, Shelved};
 use crate::store::{Store, StoreError};
 

@@ -3,6 +3,7 @@
 mod batch;
 mod batch_details;
 mod connection;
+mod group;
 mod lanes;
 mod message;
 mod plan;
@@ -16,6 +17,7 @@ mod waits;
 pub use self::batch::BatchView;
 pub use self::batch_details::BatchDetailsView;
 pub use self::connection::ConnectionView;
+pub use self::group::GroupView;
 pub use self::lanes::LaneOverridesView;
 pub use self::message::MessageView;
 pub use self::plan::PlanOutcomeView;

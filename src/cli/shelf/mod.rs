@@ -1,6 +1,7 @@
 //! `shelf`: shows and gives up the batches that cannot be delivered now.
 
 mod discard;
+mod groups;
 mod list;
 mod plan;
 mod selection;
@@ -21,6 +22,8 @@ use super::output::Output;
 pub(super) enum Command {
     /// List the entries of the shelf, newest first
     List(list::Arguments),
+    /// Show what is on the shelf by its cause, with what to do
+    Groups(groups::Arguments),
     /// Show entries with their cause, their remedy and their message
     Show(show::Arguments),
     /// Discard batches that are not to be delivered any more
@@ -31,6 +34,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
     let store = store(&configuration(files)?).await?;
     match command {
         Command::List(arguments) => list::execute(arguments, &store, out).await,
+        Command::Groups(arguments) => groups::execute(arguments, &store, out).await,
         Command::Show(arguments) => show::execute(&arguments, &store, out).await,
         Command::Discard(arguments) => discard::execute(arguments, &store, out).await,
     }

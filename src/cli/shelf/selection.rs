@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use testmo_courier::app::shelf::{EntryName, Selection, ShelfFilter, ShelfState, TimeBound};
+use testmo_courier::app::shelf::{CauseId, EntryName, Selection, ShelfFilter, ShelfState, TimeBound};
 use testmo_courier::app::{Reason, TenantId};
 
 use super::super::failure::Failure;
@@ -16,6 +16,9 @@ pub(crate) struct Traits {
     /// Only entries with this reason, such as key_refused
     #[arg(long, value_parser = reasons(), hide_possible_values = true)]
     reason: Option<Reason>,
+    /// Only entries of this group, as `shelf groups` prints it
+    #[arg(long)]
+    group: Option<CauseId>,
     /// Only entries that were shelved since this time: an age such as 2h, or a day or time in UTC such as 2026-11-20
     #[arg(long, value_name = "TIME")]
     since: Option<TimeBound>,
@@ -64,6 +67,7 @@ impl Traits {
             reason: self.reason,
             state,
             batch: None,
+            cause: self.group,
             since: self.since.map(|bound| bound.at(now)),
             until: self.until.map(|bound| bound.at(now)),
             message_id: self.message_id.clone(),
@@ -71,8 +75,9 @@ impl Traits {
     }
 
     fn is_empty(&self) -> bool {
-        let Self { tenant, reason, since, until, message_id } = self;
-        tenant.is_none() && reason.is_none() && since.is_none() && until.is_none() && message_id.is_none()
+        let Self { tenant, reason, group, since, until, message_id } = self;
+        let has_traits = tenant.is_some() || reason.is_some() || group.is_some() || message_id.is_some();
+        !has_traits && since.is_none() && until.is_none()
     }
 }
 

@@ -209,6 +209,10 @@ impl ShelfStore for Store {
     async fn connected_since(&self, after: ShelfId, most: u32) -> Result<Vec<Shelved>, StoreError> {
         self.given_up_but_connected(after, most).await
     }
+
+    async fn fill_causes(&self, most: u32) -> Result<u64, StoreError> {
+        self.fill(most).await
+    }
 }
 
 impl Store {

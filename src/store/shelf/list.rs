@@ -6,6 +6,7 @@ use super::super::sql::{self, Bound, Columns, Conditions, Dialect};
 use super::super::{Store, StoreError, StoreHealth};
 use super::read::shelved;
 use super::{ShelfId, ShelfState, Shelved};
+use crate::batch::cause::CauseId;
 use crate::batch::{BatchId, Reason, TenantId};
 
 /// Which rows of the shelf are meant; a part left empty means all.
@@ -21,6 +22,8 @@ pub struct ShelfFilter {
     pub batch: Option<BatchId>,
     /// Those whose message has this `message_id`.
     pub message_id: Option<String>,
+    /// Those of a cause.
+    pub cause: Option<CauseId>,
     /// Those put there at or after a time, in milliseconds on the store's clock.
     pub since: Option<i64>,
     /// Those put there before a time, likewise.
@@ -206,7 +209,7 @@ impl Store {
 
 /// Returns the filters that have an order of arrival in an index: of a tenant, the rows of each state have one.
 fn by_index(filter: &ShelfFilter) -> Vec<ShelfFilter> {
-    if filter.tenant.is_none() || filter.state.is_some() || filter.batch.is_some() {
+    if filter.tenant.is_none() || filter.state.is_some() || filter.batch.is_some() || filter.cause.is_some() {
         return vec![filter.clone()];
     }
     ShelfState::ALL.map(|state| ShelfFilter { state: Some(state), ..filter.clone() }).into()
@@ -219,6 +222,7 @@ fn indexed(filter: &ShelfFilter) -> Conditions {
         .maybe("tenant_id =", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))
         .maybe("reason =", filter.reason.map(|reason| text(reason.code())))
         .maybe("state =", filter.state.map(|state| text(state.name())))
+        .maybe("cause =", filter.cause.map(|cause| Bound::Int(cause.number())))
         .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())))
 }
 

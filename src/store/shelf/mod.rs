@@ -2,6 +2,7 @@
 
 mod ages;
 mod connected;
+mod groups;
 mod held;
 mod lease;
 mod list;
@@ -20,6 +21,9 @@ use crate::batch::TenantId;
 pub(super) use self::ages::{OLDEST, failing_statement};
 #[cfg(test)]
 pub(super) use self::connected::CONNECTED_SINCE;
+#[cfg(test)]
+pub(super) use self::groups::{CAUSES, SAMPLE, SHARES, WITHOUT_CAUSE, filling_statement};
+pub use self::groups::{CauseSample, CauseShare};
 pub use self::held::Held;
 #[cfg(test)]
 pub(super) use self::held::held_statement;
@@ -102,4 +106,10 @@ pub trait ShelfStore: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn connected_since(&self, after: ShelfId, most: u32) -> Result<Vec<Shelved>, StoreError>;
+
+    /// Computes the cause of up to `most` entries that an earlier version shelved, and returns how many there were.
+    ///
+    /// # Errors
+    /// When the store does not answer; none or all of them may have their cause then.
+    async fn fill_causes(&self, most: u32) -> Result<u64, StoreError>;
 }

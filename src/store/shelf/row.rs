@@ -7,6 +7,7 @@ use super::super::sql::{self, Bound, Dialect, Kind};
 use super::super::{StoreError, accounts, removal};
 use super::{Action, OperatorAction, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
+use crate::batch::cause::CauseId;
 
 /// What is shelved because its tenant has no connection is due again so late, if the tenant gets none before.
 const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
@@ -42,13 +43,13 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
         due_at
     };
     let sql = "INSERT INTO shelf (identity, generation, state, reason, detail, tenant_id, batch_id, account, \
-               connection, waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, headers, body) \
-               VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+               connection, waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, headers, body, \
+               cause) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
                ON CONFLICT (identity) DO UPDATE SET generation = shelf.generation + 1, state = excluded.state, \
                reason = excluded.reason, detail = excluded.detail, account = excluded.account, \
                connection = excluded.connection, waits_for = excluded.waits_for, due_at = excluded.due_at, \
                parks = excluded.parks, failing_since = excluded.failing_since, shelved_at = excluded.shelved_at, \
-               lease_until = NULL, holder = NULL, headers = excluded.headers, body = excluded.body \
+               lease_until = NULL, holder = NULL, headers = excluded.headers, body = excluded.body, cause = excluded.cause \
                WHERE shelf.state <> 'dead' OR excluded.state = 'dead'";
     let bounds = vec![
         Bound::Text(identity),
@@ -68,6 +69,7 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
         Bound::Int(now),
         Bound::Text(crate::batch::json_of(&shelving.headers)),
         Bound::Blob(shelving.body.clone()),
+        Bound::Int(CauseId::of(shelving.reason.code(), shelving.detail.as_deref()).number()),
     ];
     sql::execute(conn, sql, bounds).await?;
     Ok(())
@@ -137,6 +139,7 @@ pub(in crate::store) async fn handle(
             let sql = "UPDATE shelf SET generation = generation + 1, state = 'parked', waits_for = 'time', \
                        due_at = $2, parks = 0, failing_since = NULL, lease_until = NULL, holder = NULL, \
                        reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END, \
+                       cause = CASE WHEN reason = 'crash_loop' THEN NULL ELSE cause END, \
                        tenant_id = COALESCE(tenant_id, $3), batch_id = COALESCE(batch_id, $4) WHERE id = $1";
             let batch = operator_action.batch.as_ref();
             let tenant = Bound::MaybeText(batch.map(|key| key.tenant.as_str().into()));

@@ -4,24 +4,13 @@
 use super::stores::SqlStore;
 use super::*;
 use crate::batch::BatchId;
+use crate::batch::cause::CauseId;
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
-    CONNECTED_SINCE, COUNTS, Held, LEASE_SUSPECT, OLDEST, Order, ShelfId, ShelfState, ShelfTotal, failing_statement,
-    held_statement, lease_statement, page_statement, removal_statement, shed_statement, tenants_statement,
-    totals_statement,
+    CAUSES, CONNECTED_SINCE, COUNTS, Held, LEASE_SUSPECT, OLDEST, Order, SAMPLE, SHARES, ShelfId, ShelfState,
+    ShelfTotal, WITHOUT_CAUSE, failing_statement, filling_statement, held_statement, lease_statement, page_statement,
+    removal_statement, shed_statement, tenants_statement, totals_statement,
 };
-
-/// Tests that run on an SQLite file and on a PostgreSQL database.
-macro_rules! on_both {
-    ($($name:ident,)*) => {
-        mod on_sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::sqlite().await).await })*
-        }
-        mod on_postgres {
-            $(#[tokio::test] async fn $name() { super::$name(super::postgres().await).await })*
-        }
-    };
-}
 
 on_both! {
     starts_polls_and_lists_read_by_an_index,
@@ -72,10 +61,10 @@ async fn fill(f: &SqlStore, rows: i64) {
     let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})");
     let shelf = format!(
         "{numbers} INSERT INTO shelf (identity, generation, state, reason, tenant_id, batch_id, connection, waits_for, \
-         due_at, parks, arrived_at, shelved_at, headers, body) SELECT 'acme/b' || i || '/1:f', 1, \
+         due_at, parks, arrived_at, shelved_at, headers, body, cause) SELECT 'acme/b' || i || '/1:f', 1, \
          CASE WHEN i % 10 = 0 THEN 'dead' ELSE 'parked' END, CASE WHEN i % 7 = 0 THEN 'no_room' ELSE 'key_refused' END, \
          'acme', 'b' || i, 'v1', CASE WHEN i % 10 = 0 THEN 'person' WHEN i % 3 = 0 THEN 'time' ELSE 'connection' END, \
-         2000000 + i, 1, i / 3, 900000, '{{}}', {} FROM n",
+         2000000 + i, 1, i / 3, 900000, '{{}}', {}, i % 12 FROM n",
         if f.config.is_shared() { "''" } else { "x''" }
     );
     let batches = format!(
@@ -130,6 +119,13 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     let after = vec![int(9), int(0), int(10)];
     statements.push((CONNECTED_SINCE.to_owned(), after, "shelf_by_state"));
     statements.push((held_statement(), vec![text("acme")], "shelf_by_connection"));
+    statements.push((CAUSES.to_owned(), vec![int(50)], "shelf_by_cause"));
+    statements.push((SHARES.to_owned(), vec![int(7), int(50)], "shelf_by_cause"));
+    statements.push((SAMPLE.to_owned(), vec![int(7)], "shelf_by_cause"));
+    statements.push((WITHOUT_CAUSE.to_owned(), vec![int(50)], "shelf_by_cause"));
+    let found = text(r#"[{"entry":7,"seen":1,"found":9}]"#);
+    let by_id = if dialect.is_shared() { "shelf_pkey" } else { "INTEGER PRIMARY KEY" };
+    statements.push((filling_statement(dialect), vec![found], by_id));
     let (failing, parameters) = failing_statement();
     statements.push((failing, parameters, "shelf_failing"));
     let (latest, parameters) = ledger::latest_statement(None, 50);
@@ -149,6 +145,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (ShelfFilter { reason: Some(Reason::NoRoom), ..ShelfFilter::default() }, "shelf_by_reason_and_age"),
         (ShelfFilter { tenant: acme(), state: Some(ShelfState::Parked), ..ShelfFilter::default() }, "shelf_by_arrival"),
         (ShelfFilter { tenant: acme(), batch: batch(), ..ShelfFilter::default() }, "shelf_by_batch"),
+        (ShelfFilter { cause: CauseId::from_number(7), ..ShelfFilter::default() }, "shelf_by_cause"),
     ] {
         for from in [(Order::OldestFirst, None), (Order::OldestFirst, Some((7, 8))), (Order::NewestFirst, Some((7, 8)))]
         {

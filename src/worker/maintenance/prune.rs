@@ -36,6 +36,24 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
             Some(Err(error)) => tracing::warn!(%error, "written cases cannot be forgotten"),
             Some(Ok(_)) | None => {}
         }
+        let filling = unit(&context, Task::Prune, &"causes of shelved batches", fill_causes(&context));
+        if let Some(Err(error)) = every.unless_stopped(filling).await {
+            tracing::warn!(%error, "the causes of shelved batches cannot be computed");
+        }
+    }
+}
+
+/// Computes step by step the causes of what an earlier version shelved.
+async fn fill_causes(context: &WorkerContext) -> Result<(), StoreError> {
+    let mut pace = Pace::default();
+    loop {
+        let began = Instant::now();
+        if context.store.fill_causes(pace.most).await? < u64::from(pace.most) {
+            return Ok(());
+        }
+        let took = began.elapsed();
+        pace = pace.after(took);
+        tokio::time::sleep(Pace::pause(took)).await;
     }
 }
 

@@ -42,7 +42,7 @@ impl EventsOf {
             loop {
                 let mut changed = pin!(at.changed.notified());
                 changed.as_mut().enable();
-                let present = if at.is_up() { Status::Up } else { Status::Down { cause: "away".into() } };
+                let present = if at.is_up() { Status::Up } else { Status::Down { cause: "away".into(), remedy: None } };
                 publisher.send_if_modified(|status| {
                     let is_news = *status != present;
                     *status = present;

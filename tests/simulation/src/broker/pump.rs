@@ -79,7 +79,7 @@ impl Pump {
                 return;
             }
             self.broker.diary.note(|| format!("w{} lost its {:?} session", self.worker, self.queue));
-            self.status.send_replace(Status::Down { cause: "cut".into() });
+            self.status.send_replace(Status::Down { cause: "cut".into(), remedy: None });
             if let Some(events) = self.events.as_ref().filter(|_| handed) {
                 tokio::select! {
                     biased;

@@ -242,6 +242,11 @@ impl ShelfStore for StoreOf {
         self.ask("shelf_ages", |tables, _| tables.shelf_ages()).await
     }
 
+    /// Nothing in memory was shelved by an earlier version.
+    async fn fill_causes(&self, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn connected_since(&self, after: ShelfId, most: u32) -> Result<Vec<Shelved>, StoreError> {
         self.ask("connected_since", move |tables, now| tables.connected_since(after, most, now)).await
     }
