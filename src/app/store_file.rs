@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::store::StoreLocation;
+use crate::store::{StoreError, StoreLocation, unwritable_folder};
 
 /// The state of the store's file.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub enum StoreFile {
     },
     /// There is no file yet.
     Missing(PathBuf),
+    /// This user cannot write beside it.
+    FolderUnusable(StoreError),
     /// This user cannot read and write it.
     Unusable(PathBuf, io::Error),
 }
@@ -41,7 +43,7 @@ fn examined(file: PathBuf) -> StoreFile {
         return StoreFile::NoFolder { folder: folder.to_owned(), file };
     }
     match OpenOptions::new().read(true).write(true).open(&file) {
-        Ok(_) => StoreFile::Usable(file),
+        Ok(_) => unwritable_folder(&file).map_or(StoreFile::Usable(file), StoreFile::FolderUnusable),
         Err(error) if error.kind() == io::ErrorKind::NotFound => StoreFile::Missing(file),
         Err(error) => StoreFile::Unusable(file, error),
     }

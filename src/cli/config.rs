@@ -92,6 +92,8 @@ fn show_store(store: &StoreFile, ok: &str, out: &mut Output) -> Result<(), Failu
             out.line(format!("{missing} the folder {} of the store does not exist", folder.display()))
         }
         StoreFile::Missing(file) => out.line(format!("{missing} there is no store at {}", file.display())),
+        // Reported as the error that ends the command.
+        StoreFile::FolderUnusable(_) => Ok(()),
         StoreFile::Unusable(file, error) => {
             let wrong = out.paint(Colour::Red, "unusable:");
             out.line(format!("{wrong} the store's file {} cannot be read and written ({error})", file.display()))
@@ -111,6 +113,7 @@ fn refuse_unusable(config: &Config, store: StoreFile, key: MasterKeyFile) -> Res
             format!("the folder {} does not exist", folder.display()),
             "create the folder, then run `testmo-courier init`; or check store.url",
         )),
+        StoreFile::FolderUnusable(error) => Err(error.into()),
         StoreFile::Unusable(file, error) => Err(Failure::finding(
             format!("{} cannot be read and written ({error})", file.display()),
             "run the command as the worker's user, make this user the owner of the file, or check store.url",

@@ -264,7 +264,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Io(cause) => Self::Away(cause.to_string()),
             sqlx::Error::Protocol(cause) => Self::Away(cause.clone()),
             sqlx::Error::Tls(cause) => Self::Away(format!("TLS: {cause}")),
-            sqlx::Error::PoolTimedOut => Self::Away("no free connection".into()),
+            sqlx::Error::PoolTimedOut => Self::Away("no connection became free or could be opened in time".into()),
             sqlx::Error::WorkerCrashed => Self::Away("the connection broke".into()),
             sqlx::Error::PoolClosed => Self::Closed,
             _ => Self::Database(Arc::new(error)),

@@ -48,7 +48,7 @@ use self::open::Use;
 pub use self::accounts::AccountStore;
 pub use self::connections::ConnectionStore;
 pub use self::error::StoreError;
-pub use self::file::{FileChange, FileLost, FilePart};
+pub use self::file::{FileChange, FileLost, FilePart, unwritable_folder};
 pub use self::folders::FolderStore;
 pub use self::health::StoreHealth;
 pub use self::instances::InstanceStore;

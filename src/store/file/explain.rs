@@ -13,27 +13,34 @@ const NEEDED: usize = 64 * 1024;
 
 /// Returns the error with its cause and remedy, if the operating system is the cause.
 pub(in crate::store) fn explained(error: StoreError, file: &Path) -> StoreError {
-    let StoreError::Database(cause) = &error else { return error };
-    let is_of_file = match (&**cause, code(cause)) {
-        (Error::Io(error), _) if error.kind() == ErrorKind::PermissionDenied => true,
-        (Error::Io(_), _) | (_, Some(10)) => false,
-        // SQLite's codes for "read-only" and "cannot be opened".
-        (_, Some(8 | 14)) => true,
-        (_, Some(_) | None) => return error,
-    };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(is_of_file) = is_of_file(&error) else { return error };
     // The store itself is only looked at: to open and close it would end SQLite's locks.
-    let explanation = match try_folder(folder) {
-        Err(error) => of_folder(error.kind(), folder, file),
-        Ok(()) if is_of_file && file.is_file() => Some(of_file(file)),
-        Ok(()) => None,
-    };
-    explanation.unwrap_or(error)
+    let own = || (is_of_file && file.is_file()).then(|| of_file(file));
+    folder_trouble(file).unwrap_or_else(own).unwrap_or(error)
 }
 
-/// Returns the kind of an error of SQLite: the lowest byte of its code.
-fn code(error: &Error) -> Option<i64> {
-    error.as_database_error()?.code()?.parse::<i64>().ok().map(|code| code & 0xff)
+/// Returns whether the operating system may have refused the file itself, or only its folder; `None` for other errors.
+fn is_of_file(error: &StoreError) -> Option<bool> {
+    if let StoreError::Database(cause) = error {
+        let Error::Io(cause) = &**cause else { return None };
+        return Some(cause.kind() == ErrorKind::PermissionDenied);
+    }
+    if matches!(error, StoreError::ReadOnly(_) | StoreError::NotOpened(_)) {
+        return Some(true);
+    }
+    matches!(error, StoreError::Disk(_)).then_some(false)
+}
+
+/// Returns why no file can be written into the folder of a store: `Some(None)` where the cause has no remedy of its own, and
+/// `None` where one can.
+fn folder_trouble(file: &Path) -> Option<Option<StoreError>> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    try_folder(folder).err().map(|error| of_folder(error.kind(), folder, file))
+}
+
+/// Returns why the operating system does not let this user write beside a store, where that has a remedy of its own.
+pub fn unwritable_folder(file: &Path) -> Option<StoreError> {
+    folder_trouble(file).flatten()
 }
 
 /// Writes a file into a folder and removes it.
@@ -78,6 +85,20 @@ fn of_file(file: &Path) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_sqlite_that_the_operating_system_causes_is_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        fs::write(&file, "").unwrap();
+        let said = |error| explained(error, &file).to_string();
+        for error in [StoreError::NotOpened("14".into()), StoreError::ReadOnly("8".into())] {
+            assert!(said(error).contains("make the user the owner of these files"), "the folder can be written");
+        }
+        assert!(said(StoreError::Disk("10".into())).contains("check the disk"));
+        assert!(said(StoreError::Locked("5".into())).contains("fuser"));
+        assert!(unwritable_folder(&file).is_none());
+    }
 
     #[test]
     fn each_cause_has_its_own_remedy() {

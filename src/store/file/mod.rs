@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 pub(super) use self::explain::explained;
+pub use self::explain::unwritable_folder;
 use self::lock::FileLock;
 use self::watch::OpenFiles;
 pub use self::watch::{FileChange, FilePart};
