@@ -132,6 +132,7 @@ fn connection() -> ConnectionRow {
         verified_at: Some(1),
         checked_at: None,
         finding: None,
+        seen: Default::default(),
         fields: Default::default(),
         last_success_at: None,
         refusal: None,

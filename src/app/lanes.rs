@@ -1,5 +1,6 @@
 //! Pauses, resumes and limits lanes for all workers.
 
+use super::connections::similar_to;
 use crate::account::{Permission, Throttle};
 use crate::batch::{NotAnId, TenantId};
 use crate::config;
@@ -59,8 +60,13 @@ pub enum LaneError {
     #[error(transparent)]
     NotATenant(#[from] NotAnId),
     /// No connection belongs to the lane.
-    #[error("no connection is stored for {}", .0.name())]
-    Unknown(LaneSelector),
+    #[error("no connection is stored for {}", .lane.name())]
+    Unknown {
+        /// The lane.
+        lane: LaneSelector,
+        /// A tenant of a similar name that has a connection.
+        meant: Option<TenantId>,
+    },
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -87,7 +93,13 @@ pub async fn order(store: &Store, testmo: &config::Testmo, lane: &str, order: La
             all.into_iter().filter(|row| row.origin == *account).collect::<Vec<_>>()
         }
     };
-    let Some(first) = connections.first() else { return Err(LaneError::Unknown(lane)) };
+    let Some(first) = connections.first() else {
+        let meant = match &lane {
+            LaneSelector::Tenant(tenant) => similar_to(store, tenant).await?,
+            LaneSelector::Account(_) => None,
+        };
+        return Err(LaneError::Unknown { lane, meant });
+    };
     let before = store.lane_overrides().await?.into_iter().find(|present| present.lane == lane);
     let before = before.unwrap_or(LaneOverride { lane, paused: false, most: None });
     let ordered = match order {

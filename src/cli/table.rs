@@ -96,6 +96,27 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// Breaks a text between words into lines of at most so many characters; a longer word has a line of its own. A command in
+/// backticks stays on one line, so that it can be copied.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut in_command = false;
+    let is_break = |c: char| {
+        in_command ^= c == '`';
+        c.is_whitespace() && !in_command
+    };
+    for word in text.split(is_break).filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +136,13 @@ mod tests {
     fn texts_are_cut_between_characters() {
         assert_eq!(shortened("überlang", 4), "über…");
         assert_eq!(shortened("kurz", 4), "kurz");
+    }
+
+    #[test]
+    fn texts_are_broken_between_words() {
+        assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("überlanges Wort", 7), ["überlanges", "Wort"]);
+        assert_eq!(wrapped(" ", 7), [""; 0]);
+        assert_eq!(wrapped("run `a b c`: now", 9), ["run", "`a b c`:", "now"]);
     }
 }

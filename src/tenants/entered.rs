@@ -69,6 +69,7 @@ impl Tenants {
             verified_at: None,
             checked_at: None,
             finding: None,
+            seen: Default::default(),
             fields,
             last_success_at: None,
             refusal: None,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a key is decrypted only for the tenant and origin that it was entered for.
 
+mod available;
 mod connection;
 mod entered;
 mod folder_tree;
@@ -15,4 +16,4 @@ pub use entered::Entered;
 pub use folder_tree::{child, descend, lies_under, path_of};
 pub use keyring::{KeyError, Keyring, MASTER_KEY_FACT};
 pub use rate_limit::{AccountPermits, Candidate, NoPermit};
-pub use verify::{Examined, verify};
+pub use verify::{Examined, other_folders, verify};

@@ -34,6 +34,8 @@ pub struct Candidate<'a> {
     pub target: (u64, u64),
     /// How cases are to be rendered.
     pub mapping: &'a MappingSpec,
+    /// Whether this mapping has been in force for this project, so that what the project's lists lack is only reported.
+    pub in_force: bool,
     /// The tenant, if a pause of the tenant or of the account applies, which it does not to a person's own command.
     pub paused_with: Option<&'a TenantId>,
 }
@@ -45,11 +47,12 @@ impl Tenants {
     /// # Errors
     /// When the store does not answer.
     pub async fn examine(&self, client: &Client, candidate: Candidate<'_>) -> Result<Examined, StoreError> {
-        let Candidate { access, target, mapping, paused_with } = candidate;
+        let Candidate { access, target, mapping, in_force, paused_with } = candidate;
         let account = access.origin.as_str();
         let mut permits = AccountPermits { paused_with, ..self.permits(account, PATIENCE) };
         let examined = match examine(client, access, target, mapping, &mut permits).await {
-            Ok(examined) => examined,
+            Ok(examined) if in_force => examined,
+            Ok(examined) => examined.kept_out(),
             Err(NoPermit::Store(error)) => return Err(error),
             Err(NoPermit::Pause(reason, why)) if permits.has_begun => {
                 let why = format!("{why}; not everything was read");

@@ -27,7 +27,9 @@ impl Tenants {
         match self.access(&candidate) {
             Ok(access) => {
                 let (target, mapping) = ((next.project, next.folder), &next.mapping);
-                self.examine(client, Candidate { access: &access, target, mapping, paused_with }).await.map(Some)
+                let in_force = row.has_worked_with(&next.origin, next.project, mapping);
+                let candidate = Candidate { access: &access, target, mapping, in_force, paused_with };
+                self.examine(client, candidate).await.map(Some)
             }
             Err((reason, detail)) => Ok(Some(Examined::failed(reason, detail))),
         }
@@ -55,8 +57,10 @@ impl Tenants {
     /// verified connection stays in force until another works, also where it has failed since another was entered.
     pub fn succeed(&self, stored: &ConnectionRow, candidate: ConnectionRow, finding: &Verification) -> ConnectionRow {
         let now = self.store().now();
+        // The same key stays as it is encrypted, so that two rows show whether the key is another one.
+        let key = if self.has_same_key(stored, &candidate) { stored.key.clone() } else { candidate.key.clone() };
         let candidate =
-            ConnectionRow { epoch: stored.epoch, successor: None, ..candidate.judged(finding.clone(), now) };
+            ConnectionRow { epoch: stored.epoch, successor: None, key, ..candidate.judged(finding.clone(), now) };
         let may_still_work = stored.is_verified() || stored.successor.is_some();
         if may_still_work && !candidate.is_verified() && candidate.version != stored.version {
             let next = Successor::of(candidate, stored, finding.clone(), now);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::available::available;
 use super::folder_tree::path_of;
 use crate::batch::Reason;
 use crate::batch::render::catalogue::{Catalogue, unfilled};
@@ -13,7 +14,7 @@ use crate::batch::render::resolve::Needs;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, verification_failure};
 use crate::store::connections::Verification;
-use crate::testmo::{Access, AnyNumber, Client, ReadError, ReadPermits};
+use crate::testmo::{Access, AnyNumber, Client, Folder, ReadError, ReadPermits, is_folder_id};
 
 /// Verifies a connection with three reads, without asking for permits.
 pub async fn verify(client: &Client, access: &Access, project: u64, folder: u64) -> Verification {
@@ -54,14 +55,44 @@ async fn read_target<P: ReadPermits>(
     permits.next().await.map_err(Halted::NotPermitted)?;
     let user = client.user(access).await.map_err(|error| fails(&error, "reading the user of the API key"))?;
     permits.next().await.map_err(Halted::NotPermitted)?;
-    let name =
-        client.project(access, project).await.map_err(|error| fails(&error, &format!("reading project {project}")))?;
+    let name = match client.project(access, project).await {
+        Ok(name) => name,
+        Err(error) => {
+            let ended = fails(&error, &format!("reading project {project}"));
+            return Err(with_projects(ended, client, access, project, permits).await.into());
+        }
+    };
     let folders = client.folders(access, project, permits).await;
     let folders = folders.map_err(|error| halted(error, || format!("listing the folders of project {project}")))?;
     match path_of(&folders, folder) {
         Some(path) => Ok(Verification::Works { user, project: name, folder: path, not_there: Vec::new() }),
-        None => Err(Ended::because(Reason::TargetMissing, format!("project \"{name}\" has no folder {folder}")).into()),
+        None => {
+            let detail = format!("project \"{name}\" has no folder {folder}; {}", other_folders(&folders, folder));
+            Err(Ended::because(Reason::TargetMissing, detail).into())
+        }
     }
+}
+
+/// Adds to a missing project which ones the key's user sees, if they can be read.
+async fn with_projects<P: ReadPermits>(
+    ended: Ended,
+    client: &Client,
+    access: &Access,
+    project: u64,
+    permits: &mut P,
+) -> Ended {
+    let Verification::Fails { reason: Reason::TargetMissing, detail } = &ended.finding else { return ended };
+    let Ok(there) = client.projects(access, permits).await else { return ended };
+    let name_of = |id| there.iter().find(|item| item.id == id).map(|item| item.name.clone()).unwrap_or_default();
+    let words = ("the key's user sees no project", "the key's user sees");
+    let projects = available(words, project, there.iter().map(|item| item.id), name_of);
+    Ended { pause: ended.pause, ..Ended::because(Reason::TargetMissing, format!("{detail}; {projects}")) }
+}
+
+/// Names the folders of a project that does not have the wanted one.
+pub fn other_folders(folders: &[Folder], wanted: u64) -> String {
+    let ids = folders.iter().map(|folder| folder.id).filter(|id| is_folder_id(*id));
+    available(("it has none", "it has"), wanted, ids, |id| path_of(folders, id).unwrap_or_default())
 }
 
 fn halted<R>(error: ReadError<R>, doing: impl Fn() -> String) -> Halted<R> {
@@ -114,6 +145,18 @@ impl Examined {
             unfilled: Vec::new(),
             fields: None,
             pause: None,
+        }
+    }
+
+    /// Returns the result for a connection that is not in force yet: what its mapping sends and the project does not list keeps
+    /// it out, as a name that does not exist does.
+    pub(super) fn kept_out(self) -> Self {
+        match &self.finding {
+            Verification::Works { not_there, .. } if !not_there.is_empty() => {
+                let detail = in_the_mapping(not_there);
+                Self { finding: Verification::Fails { reason: Reason::ConnectionRejected, detail }, ..self }
+            }
+            Verification::Works { .. } | Verification::Fails { .. } => self,
         }
     }
 
@@ -185,11 +228,12 @@ async fn read_mapping<P: ReadPermits>(
             let fields = has_fields.then(|| FieldKinds::of(&there));
             Ok(Names { mapping, unfilled, missing, fields, pause })
         }
-        Err(faults) => {
-            let detail = format!("in the mapping: {}", faults.join("; "));
-            Err(Ended::because(Reason::ConnectionRejected, detail).into())
-        }
+        Err(faults) => Err(Ended::because(Reason::ConnectionRejected, in_the_mapping(&faults)).into()),
     }
+}
+
+fn in_the_mapping(faults: &[String]) -> String {
+    format!("in the mapping: {}", faults.join("; "))
 }
 
 /// Reads the lists of templates and states, with which ids in the mapping are compared and by which the template for Gherkin

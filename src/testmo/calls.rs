@@ -17,7 +17,7 @@ use super::wire::{
 };
 use crate::batch::ledger::Target;
 use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Row, ZONE_MARGIN_MS};
-use crate::batch::render::catalogue::Catalogue;
+use crate::batch::render::catalogue::{Catalogue, Item};
 use crate::batch::render::resolve::Needs;
 use crate::batch::verdict::answer::{ApiError, CreateOutcome};
 use crate::offload::run_blocking_if_large;
@@ -97,6 +97,19 @@ impl Client {
     pub async fn project(&self, access: &Access, project: u64) -> Result<String, ApiError> {
         let answer = self.get(access, &format!("/projects/{project}")).await?;
         read(answer, |answer| content::<One<Project>>(answer).map(|one| one.result.name)).await
+    }
+
+    /// Returns every project that the key's user sees.
+    ///
+    /// # Errors
+    /// When a call fails, an answer reports a failure, or there is no permit for a request.
+    pub async fn projects<P: ReadPermits>(
+        &self,
+        access: &Access,
+        permits: &mut P,
+    ) -> Result<Vec<Item>, ReadError<P::Refused>> {
+        let projects: Vec<NamedItem> = self.list(access, "/projects?per_page=100", permits).await?;
+        Ok(projects.into_iter().filter_map(NamedItem::of_cases).collect())
     }
 
     /// Returns every folder of a project; Testmo has no call for a single one.

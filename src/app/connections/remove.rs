@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::discard::plan_purge;
-use super::lookup::ConnectionError;
+use super::lookup::{ConnectionError, missing};
 use crate::batch::TenantId;
 pub use crate::store::removal::Removal;
 use crate::store::removal::RemovalOutcome;
@@ -75,7 +75,7 @@ pub async fn remove<E: From<RemoveError>>(
 ) -> RemovalEnd<E> {
     let before = match store.begin_removal(tenant, HOLD).await {
         Ok(Some(before)) => before,
-        Ok(None) => return RemovalEnd::failed(ConnectionError::NoConnection(tenant.clone()).into()),
+        Ok(None) => return RemovalEnd::failed(missing(store, tenant).await.into()),
         Err(error) => return RemovalEnd::failed(error.into()),
     };
     let result = decide(store, &before, purge, confirm).await;

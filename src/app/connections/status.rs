@@ -7,7 +7,7 @@ use super::super::time::{day_of, days_left, relative};
 use crate::account::Throttle;
 use crate::batch::Reason;
 use crate::store::accounts::LaneSelector;
-use crate::store::connections::{ConnectionRow, LeftCase, Verification};
+use crate::store::connections::{ConnectionRow, Interruption, LeftCase, Verification};
 use crate::store::shelf::{Held, Waiting};
 
 /// How many days before it expires a key is to be replaced.
@@ -69,6 +69,7 @@ impl Status {
             expiry(row, day_of(now)),
             refused(row, now),
             not_there(row),
+            interrupted(row, &around.throttle, now),
             successor(row),
             paused(row, around),
             account(&around.throttle, now),
@@ -150,6 +151,23 @@ fn not_there(row: &ConnectionRow) -> Remark {
         }
         Some(Verification::Works { .. } | Verification::Fails { .. }) | None => None,
     }
+}
+
+/// Says that the last verification was not completed, until another one is or a case arrives.
+fn interrupted(row: &ConnectionRow, throttle: &Throttle, now: i64) -> Remark {
+    let Interruption { reason, detail, at } = row.seen.interruption.as_ref().filter(|_| row.is_verified())?;
+    let arrived_since = row.last_success_at.is_some_and(|arrived| arrived > *at);
+    // A pause has a remark of its own.
+    let is_paused = *reason == Reason::Throttled && throttle.rate_limited_until > now;
+    if arrived_since || is_paused {
+        return None;
+    }
+    let (ago, detail, tenant) = (relative(*at, now), detail.trim_end_matches('.'), &row.tenant);
+    let remark = format!(
+        "the last verification was not completed ({reason}, {ago}): {detail}; batches are still sent. `testmo-courier \
+         tenants verify {tenant}` tries again"
+    );
+    Some((StatusLight::Amber, remark))
 }
 
 fn successor(row: &ConnectionRow) -> Remark {

@@ -77,7 +77,8 @@ async fn in_force(
     let examined = match tenants.access(&row) {
         Ok(access) => {
             let (target, mapping) = ((row.project, row.folder), &row.mapping);
-            tenants.examine(client, Candidate { access: &access, target, mapping, paused_with: None }).await?
+            let in_force = row.verified_at.is_some();
+            tenants.examine(client, Candidate { access: &access, target, mapping, in_force, paused_with: None }).await?
         }
         Err((reason, detail)) => Examined::failed(reason, detail),
     };

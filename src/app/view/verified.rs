@@ -21,6 +21,8 @@ pub struct SavedView {
     unfilled_fields: Vec<String>,
     /// Whether another API key was replaced by one that works, and can be revoked.
     replaced_api_key: bool,
+    /// What of the last change, which was not in force, is part of what was entered.
+    carried_along: Vec<String>,
     /// The connection as it is stored, or would be.
     connection: ConnectionView,
 }
@@ -35,6 +37,7 @@ impl SavedView {
             verification: saved.finding.clone(),
             unfilled_fields: saved.unfilled.clone(),
             replaced_api_key: saved.replaced_key,
+            carried_along: saved.carried.iter().map(ToString::to_string).collect(),
             connection: ConnectionView::of(&saved.row, status, now),
         }
     }

@@ -57,7 +57,7 @@ fn folded(tenant: &TenantId) -> Vec<u8> {
 }
 
 /// Returns whether one character was left out, added or replaced, or two neighbours were swapped.
-fn is_one_change(one: &[u8], other: &[u8]) -> bool {
+pub fn is_one_change(one: &[u8], other: &[u8]) -> bool {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     let same = short.iter().zip(long).take_while(|(a, b)| a == b).count();
     let (short_rest, long_rest) = (&short[same..], &long[same..]);

@@ -6,6 +6,9 @@ use crate::batch::render::catalogue::{Catalogue, Field, Item};
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::nearest::did_you_mean;
 
+/// The most entries that a sentence lists.
+const MOST_LISTED: usize = 20;
+
 /// Returns a sentence for each template, state, column and option that a mapping sends and the project does not list.
 ///
 /// A list that is empty or missing says nothing, as some tenants lack the routes.
@@ -79,8 +82,11 @@ fn ids(value: &Value) -> Vec<u64> {
 }
 
 fn listed(there: &[Item]) -> String {
-    let all: Vec<String> = there.iter().map(|item| format!("{} {}", item.id, item.name.trim())).collect();
-    all.join(", ")
+    let named: Vec<String> =
+        there.iter().take(MOST_LISTED).map(|item| format!("{} {}", item.id, item.name.trim())).collect();
+    let more = there.len() - named.len();
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    named.join(", ") + &more
 }
 
 #[cfg(test)]

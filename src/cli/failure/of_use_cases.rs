@@ -1,5 +1,6 @@
 //! Turns the errors of use cases into failures, with the commands and options that help.
 
+use testmo_courier::app::TenantId;
 use testmo_courier::app::batches::BatchError;
 use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
@@ -40,8 +41,10 @@ impl From<SelectionError> for Failure {
 impl From<ConnectionError> for Failure {
     fn from(error: ConnectionError) -> Self {
         match error {
-            ConnectionError::NoConnection(_) => {
-                Self::finding(error, "`testmo-courier tenants list` shows all connections; `tenants set` adds one")
+            ConnectionError::NoConnection { ref meant, .. } => {
+                let remedy = "`testmo-courier tenants list` shows all connections; `tenants set` adds one";
+                let remedy = format!("{}{remedy}", did_you_mean(meant.as_ref()));
+                Self::finding(error, remedy)
             }
             ConnectionError::Store(error) => error.into(),
         }
@@ -51,12 +54,12 @@ impl From<ConnectionError> for Failure {
 impl From<SetError> for Failure {
     fn from(error: SetError) -> Self {
         match error {
-            SetError::Incomplete { tenant, parts, named } => Self::usage(
+            SetError::Incomplete { tenant, parts, named, meant } => Self::usage(
                 format!(
                     "{tenant} is new and lacks {}",
                     parts.iter().copied().map(option).collect::<Vec<_>>().join(", ")
                 ),
-                lacking(&parts, named),
+                format!("{}{}", did_you_mean(meant.as_ref()), lacking(&parts, named)),
             ),
             SetError::Address { base_url, refused } => {
                 Self::usage(format!("{} is not allowed", visible(&base_url)), refused)
@@ -81,6 +84,11 @@ impl From<SetError> for Failure {
     }
 }
 
+/// Asks whether a tenant was meant; empty if no name is similar.
+fn did_you_mean(meant: Option<&TenantId>) -> String {
+    meant.map(|tenant| format!("Did you mean `{tenant}`? ")).unwrap_or_default()
+}
+
 /// Says which options to add, with the ids that the address names.
 fn lacking(parts: &[Part], (project, folder): (Option<u64>, Option<u64>)) -> String {
     let named = [(Part::Project, project), (Part::Folder, folder)];
@@ -99,6 +107,9 @@ pub(crate) fn option(part: Part) -> &'static str {
         Part::BaseUrl => "--base-url",
         Part::Project => "--project",
         Part::Folder => "--folder",
+        Part::ApiKey => "--new-api-key",
+        Part::Expiry => "--expires",
+        Part::Mapping => "--mapping",
     }
 }
 
@@ -215,7 +226,10 @@ impl From<LaneError> for Failure {
         match error {
             LaneError::Address(_) => Self::usage(error, "use the base URL of the account"),
             LaneError::NotATenant(_) => Self::usage(error, "use a tenant or a base URL"),
-            LaneError::Unknown(_) => Self::finding(error, "`testmo-courier tenants list` shows all tenants"),
+            LaneError::Unknown { ref meant, .. } => {
+                let remedy = format!("{}`testmo-courier tenants list` shows all tenants", did_you_mean(meant.as_ref()));
+                Self::finding(error, remedy)
+            }
             LaneError::Store(error) => error.into(),
         }
     }

@@ -6,6 +6,7 @@ use testmo_courier::app::{Reason, TenantId};
 
 use super::super::failure::Failure;
 use super::super::output::{Colour, Output, visible};
+use super::super::time_format::both;
 use super::status_light::colour;
 
 /// Prints the light of a connection and what was found, and returns whether it works. Remarks follow where it does.
@@ -45,6 +46,11 @@ pub(super) fn print_finding(
 /// Returns why Testmo refused the last request over a connection that verifying finds nothing wrong with.
 pub(super) fn refused(row: &ConnectionRow) -> Option<Reason> {
     row.refusal.as_ref().filter(|_| row.is_verified()).map(|refusal| refusal.reason)
+}
+
+/// Says that names were read by an earlier verification.
+pub(super) fn as_of(at: i64, now: i64) -> String {
+    format!("as of the last successful check, {}", both(at, now))
 }
 
 /// Returns a light's word in its colour, as wide as the longest.

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::civil::Date;
-use testmo_courier::app::connections::set::{
-    ConnectionInput, Expiry, Force, Part, Prepared, Saved, discard_change, prepare,
-};
+use testmo_courier::app::connections::set::{ConnectionInput, Expiry, Force, Prepared, Saved, discard_change, prepare};
 use testmo_courier::app::connections::{
     ConnectionRow, MappingSpec, Status, StatusLight, Verification, connection, names, status,
 };
@@ -28,7 +26,8 @@ const EXAMPLES: &str = "\
 The command asks for the API key without showing it; the key is never given on the command line. For an existing
 connection, options that are left out keep their values. A new base URL requires the API key to be entered again.
 
-A connection that was verified stays in force until what is entered works, too. Whether the key's user may create cases
+A connection that was verified stays in force until what is entered works, too. Options that follow a change which does
+not work add to it; with --discard-change they start from the connection in force. Whether the key's user may create cases
 is not tried.
 
 Examples:
@@ -36,6 +35,7 @@ Examples:
   testmo-courier tenants set acme --folder 430
   testmo-courier tenants set acme --folder 430 --dry-run
   testmo-courier tenants set acme --mapping mapping.json
+  testmo-courier tenants set acme --discard-change --folder 431
   testmo-courier tenants set acme --new-api-key --expires 2027-06-30
   testmo-courier tenants set acme --api-key-stdin < key.txt";
 
@@ -70,8 +70,8 @@ pub(crate) struct Arguments {
     /// Verify the connection and print the result, but save nothing
     #[arg(long)]
     dry_run: bool,
-    /// Drop the last change, which is not in force because it does not work
-    #[arg(long, conflicts_with_all = ["base_url", "project", "folder", "expires", "no_expiry", "mapping", "KeySource", "yes", "dry_run", "json"])]
+    /// Drop the last change, which is not in force because it does not work; other options then start from what is in force
+    #[arg(long)]
     discard_change: bool,
     /// Print JSON, for programs
     #[arg(long)]
@@ -80,10 +80,11 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
     let context = context(files).await?;
-    if arguments.discard_change {
+    if arguments.only_discards() {
         return discard(&context, &arguments.tenant, out).await;
     }
     let (dry_run, json, yes) = (arguments.dry_run, arguments.json, arguments.yes);
+    let tenant = arguments.tenant.clone();
     let (input, source) = arguments.input()?;
     let prepared = prepare(&context, input).await?;
     if let Some(day) = prepared.entered_expiry().filter(|_| !yes) {
@@ -91,6 +92,8 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     }
     if !json {
         print_unused_ids(&prepared, out)?;
+        print_similar(&prepared, &tenant, out)?;
+        print_carried(&prepared, out)?;
     }
     let key = prepared.key_needed().map(|needed| source.read(&needed.to_string())).transpose()?;
     let saved = if dry_run { prepared.try_out(&context, key).await? } else { prepared.save(&context, key).await? };
@@ -121,11 +124,31 @@ fn ask_if_far(day: Date, today: Date, json: bool, out: &mut Output) -> Result<()
 /// Prints which ids a copied address names that are not used.
 fn print_unused_ids(prepared: &Prepared, out: &mut Output) -> Result<(), Failure> {
     prepared.unused_ids().iter().try_for_each(|(part, named, used)| {
-        let (option, what) = (option(*part), noun(*part));
+        let (option, what) = (option(*part), part.words());
         out.line(format_args!(
             "note: the address names {what} {named}, but {what} {used} is used. To use {named}, enter {option} {named}."
         ))
     })
+}
+
+/// Prints that a tenant which is new has almost the name of another one.
+fn print_similar(prepared: &Prepared, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
+    let Some(similar) = prepared.similar() else { return Ok(()) };
+    out.line(format_args!("note: {tenant} is new; there is also a tenant {similar}."))
+}
+
+/// Prints what of the last change, which is not in force, is part of this one.
+fn print_carried(prepared: &Prepared, out: &mut Output) -> Result<(), Failure> {
+    if prepared.carried().is_empty() {
+        return Ok(());
+    }
+    let carried: Vec<String> = prepared.carried().iter().map(ToString::to_string).collect();
+    let carried = carried.join(", ");
+    out.line(format_args!(
+        "note: the last change is not in force, and these parts of it belong to this change, too: {}.",
+        visible(&carried)
+    ))?;
+    out.line("      → To leave them out, run the command again with --discard-change.")
 }
 
 async fn discard(context: &AppContext, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
@@ -171,11 +194,20 @@ fn print_beside(row: &ConnectionRow, out: &mut Output) -> Result<(), Failure> {
     ))?;
     out.line(format_args!(
         "       → Correct the change, or drop it with `testmo-courier tenants set {tenant} --discard-change`. A change \
-         that works later is put in force by `testmo-courier tenants verify {tenant}`. Further options add to this change."
+         that works later is put in force by `testmo-courier tenants verify {tenant}`. Further options add to this change; \
+         with --discard-change they replace it."
     ))
 }
 
 impl Arguments {
+    /// Whether nothing is entered, so that the connection in force is not verified either.
+    fn only_discards(&self) -> bool {
+        let Self { base_url, project, folder, expires, no_expiry, mapping, key, dry_run, json, .. } = self;
+        let enters = base_url.is_some() || project.is_some() || folder.is_some() || mapping.is_some();
+        let enters = enters || expires.is_some() || *no_expiry || key.is_given();
+        self.discard_change && !enters && !dry_run && !json
+    }
+
     fn input(self) -> Result<(ConnectionInput, KeySource), Failure> {
         let expires = match self.expires {
             _ if self.no_expiry => Expiry::None,
@@ -190,6 +222,7 @@ impl Arguments {
             expires,
             mapping: self.mapping.as_deref().map(mapping).transpose()?,
             new_api_key: self.key.is_given(),
+            discard_change: self.discard_change,
         };
         Ok((input, self.key))
     }
@@ -207,14 +240,6 @@ fn day(text: &str) -> Result<Date, String> {
 pub(super) fn id(text: &str) -> Result<u64, String> {
     let wanted = "write the number that Testmo shows in the address of its page, such as 428";
     text.trim().parse().ok().filter(|id| *id > 0).ok_or_else(|| wanted.to_owned())
-}
-
-fn noun(part: Part) -> &'static str {
-    match part {
-        Part::BaseUrl => "base URL",
-        Part::Project => "project",
-        Part::Folder => "folder",
-    }
 }
 
 fn mapping(file: &Path) -> Result<MappingSpec, Failure> {

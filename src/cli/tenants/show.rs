@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::connections::probe::Finding;
-use testmo_courier::app::connections::{ConnectionRow, Status, Verification, connection, names, status, waiting};
+use testmo_courier::app::connections::{
+    ConnectionRow, Status, Verification, connection, known_names, names, status, waiting,
+};
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
 use testmo_courier::app::{Reason, Store, TenantId, store_now};
@@ -15,7 +17,7 @@ use super::super::output::{Output, visible};
 use super::super::table::facts;
 use super::super::time_format::{both, expiry};
 use super::assumptions::{consequence, sentence};
-use super::report::refused;
+use super::report::{as_of, refused};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -57,10 +59,10 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
     let mut lines = vec![
         ("tenant", row.tenant.to_string()),
         ("light", status.light.name().into()),
-        ("note", status.note()),
         ("account", row.origin.clone()),
         ("project", project),
         ("folder", folder),
+        ("names", known_names(row).as_of.map(|at| as_of(at, now)).unwrap_or_default()),
         ("key", "stored encrypted".into()),
         ("key expires", row.expires_on.as_deref().map_or_else(|| "not known".into(), |day| expiry(day, today))),
         ("verified", at(row.verified_at)),
@@ -68,6 +70,7 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
         ("last success", row.last_success_at.map_or_else(|| "no batch yet".into(), |at| both(at, now))),
         ("waiting", format!("{waiting} on the shelf")),
     ];
+    lines.splice(2..2, status.remarks.iter().map(|remark| ("note", remark.clone())));
     match &row.finding {
         Some(Verification::Works { user, .. }) => {
             lines.push(("connected as", user.clone()));
@@ -80,9 +83,9 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
         None => {}
     }
     if let Some(next) = &row.successor {
-        let changed = next.differences(row).join(", ");
-        let target = format!("{} project {}, folder {}", next.origin, next.project, next.folder);
-        lines.push(("last change", format!("not in force: {target} (it changes: {changed})")));
+        let changed: Vec<String> = next.differences(row).iter().map(ToString::to_string).collect();
+        lines.push(("last change", format!("not in force: {}", changed.join(", "))));
+        lines.push(("drop it", format!("testmo-courier tenants set {} --discard-change", row.tenant)));
         lines.push((
             "verified again",
             next.recheck_at.map_or_else(|| "once it is corrected".into(), |at| both(at, now)),

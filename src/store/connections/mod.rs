@@ -2,7 +2,9 @@
 
 mod model;
 mod probe;
+mod remembered;
 mod rows;
+mod seen;
 mod successor;
 mod verification;
 
@@ -18,9 +20,12 @@ use super::{Store, StoreError};
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::{Reason, TenantId, json_of};
 
-pub use self::model::{ConnectionCount, ConnectionRow, Refusal, SealedKey, Successor, Verification, WriteOutcome};
+pub use self::model::{
+    ConnectionCount, ConnectionRow, Difference, Part, Refusal, SealedKey, Successor, Verification, WriteOutcome,
+};
 pub use self::probe::{Assumption, Finding, Found, LeftCase, Probe};
 pub(super) use self::rows::connection;
+pub use self::seen::{Interruption, Seen, SeenNames};
 pub(super) use self::verification::proven;
 
 /// How connections are read, entered and verified.
@@ -156,7 +161,7 @@ impl ConnectionStore for Store {
         let now = transaction.now;
         let before = kept(transaction.conn()?, &row.tenant).await?;
         let (stored, fails) = before.as_ref().map_or((None, 0), |before| (Some(&before.row), before.fails));
-        let row = &row.clone().kept_verified(stored);
+        let row = &row.clone().kept_verified(stored, now).remembering(stored, now);
         // What nobody has seen work since it failed is still to be reported as restored.
         let is_same = stored.is_some_and(|stored| stored.is_verified() && stored.version == row.version);
         let fails = if is_same || row.refusal.is_some() { fails } else { 0 };

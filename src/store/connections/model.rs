@@ -1,6 +1,7 @@
 //! The values in which connections are entered, verified and read.
 
 use super::probe::Probe;
+use super::seen::Seen;
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;
@@ -39,6 +40,8 @@ pub struct ConnectionRow {
     pub checked_at: Option<i64>,
     /// The result of that verification.
     pub finding: Option<Verification>,
+    /// What verifications saw that this result does not show.
+    pub seen: Seen,
     /// When a case last arrived, likewise.
     pub last_success_at: Option<i64>,
     /// What the last request of a batch was refused with, if verifying cannot show that this has passed. It is kept until a
@@ -145,17 +148,69 @@ pub struct Successor {
 }
 
 impl Successor {
-    /// Returns which parts differ from what is in force, in words.
-    pub fn differences(&self, in_force: &ConnectionRow) -> Vec<&'static str> {
+    /// Returns which parts differ from what is in force.
+    pub fn differences(&self, in_force: &ConnectionRow) -> Vec<Difference> {
+        let shown = |one: String, other: String| (one != other).then_some(Some((one, other)));
+        let hidden = |differs: bool| differs.then_some(None);
+        let day = |day: &Option<String>| day.clone().unwrap_or_else(|| "not known".into());
         let parts = [
-            ("base URL", self.origin != in_force.origin),
-            ("project", self.project != in_force.project),
-            ("folder", self.folder != in_force.folder),
-            ("API key", self.key != in_force.key),
-            ("expiration date", self.expires_on != in_force.expires_on),
-            ("mapping", self.mapping != in_force.mapping),
+            (Part::BaseUrl, shown(self.origin.clone(), in_force.origin.clone())),
+            (Part::Project, shown(self.project.to_string(), in_force.project.to_string())),
+            (Part::Folder, shown(self.folder.to_string(), in_force.folder.to_string())),
+            (Part::ApiKey, hidden(self.key != in_force.key)),
+            (Part::Expiry, shown(day(&self.expires_on), day(&in_force.expires_on))),
+            (Part::Mapping, hidden(self.mapping != in_force.mapping)),
         ];
-        parts.into_iter().filter(|(_, is_changed)| *is_changed).map(|(part, _)| part).collect()
+        parts.into_iter().filter_map(|(part, values)| Some(Difference { part, values: values? })).collect()
+    }
+}
+
+/// A part of a connection that a person enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The address of the Testmo instance.
+    BaseUrl,
+    /// The project.
+    Project,
+    /// The folder.
+    Folder,
+    /// The API key.
+    ApiKey,
+    /// The day on which the API key expires.
+    Expiry,
+    /// The mapping.
+    Mapping,
+}
+
+impl Part {
+    /// Returns the words for the part.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::BaseUrl => "base URL",
+            Self::Project => "project",
+            Self::Folder => "folder",
+            Self::ApiKey => "API key",
+            Self::Expiry => "expiration date",
+            Self::Mapping => "mapping",
+        }
+    }
+}
+
+/// A part in which what was entered last differs from what is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The part.
+    pub part: Part,
+    /// What was entered and what is in force, where they can be shown.
+    pub values: Option<(String, String)>,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.values {
+            Some((entered, in_force)) => write!(f, "{} {entered} (in force: {in_force})", self.part.words()),
+            None => write!(f, "{}", self.part.words()),
+        }
     }
 }
 
@@ -202,9 +257,16 @@ impl ConnectionRow {
             verified_version: works.then(|| self.version.clone()),
             verified_at: works.then_some(now),
             checked_at: Some(now),
+            seen: Seen { names: self.seen.names.filter(|_| !works), interruption: None },
             finding: Some(finding),
             ..self
         }
+    }
+
+    /// Returns whether this mapping has been in force for this project of an account. What the project's lists then lack is
+    /// only reported: lists may be incomplete, and Testmo itself refuses what it does not take.
+    pub fn has_worked_with(&self, origin: &str, project: u64, mapping: &MappingSpec) -> bool {
+        self.verified_at.is_some() && self.origin == origin && self.project == project && self.mapping == *mapping
     }
 
     /// Whether it may be used: its present content was seen to work.
@@ -233,11 +295,12 @@ impl ConnectionRow {
     }
 
     /// Returns the connection, still verified if only the date of its key has changed and its Testmo was only unavailable.
-    pub(super) fn kept_verified(self, before: Option<&Self>) -> Self {
+    pub(super) fn kept_verified(self, before: Option<&Self>, now: i64) -> Self {
         match before {
             Some(before) if before.is_verified() && before.version == self.version && passes(self.finding.as_ref()) => {
+                let seen = self.finding.as_ref().map(|finding| before.seen_after(finding, now)).unwrap_or_default();
                 let Self { verified_version, verified_at, finding, .. } = before.clone();
-                Self { verified_version, verified_at, finding, ..self }
+                Self { verified_version, verified_at, finding, seen, ..self }
             }
             Some(_) | None => self,
         }

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::super::StoreError;
 use super::super::sql::{self, Bound, Columns, Dialect};
 use super::model::recheck_at;
-use super::{ConnectionRow, SealedKey, Successor, Verification};
+use super::{ConnectionRow, SealedKey, Seen, Successor, Verification};
 use crate::batch::{TenantId, json_of};
+
+/// The key of what is remembered beside a finding.
+const SEEN: &str = "seen";
 
 /// Stores a connection if the stored epoch is the one of `row`, which is 0 for a connection that is new; returns whether
 /// it was stored. A new one begins with the time as its epoch, so that it is never taken for one that was removed.
@@ -54,7 +59,7 @@ pub(super) async fn write(
         Bound::MaybeText(row.verified_version.clone()),
         Bound::MaybeInt(row.verified_at),
         Bound::MaybeInt(row.checked_at),
-        Bound::MaybeText(finding_text(row.finding.as_ref())),
+        Bound::MaybeText(row.finding.as_ref().map(|finding| finding_text(finding, &row.seen))),
         Bound::Int(now),
         Bound::MaybeText(row.resolved.as_ref().map(json_of)),
         Bound::MaybeInt(recheck_at),
@@ -97,8 +102,21 @@ pub(super) fn earliest(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.into_iter().chain(other).min()
 }
 
-pub(super) fn finding_text(finding: Option<&Verification>) -> Option<String> {
-    finding.map(json_of)
+/// Writes a finding with what is remembered beside it. That stands inside of the finding, where builds that do not know it
+/// ignore it.
+pub(super) fn finding_text(finding: &Verification, seen: &Seen) -> String {
+    let mut value = serde_json::to_value(finding).unwrap_or_default();
+    let inner = value.as_object_mut().and_then(|kinds| kinds.values_mut().next()).and_then(Value::as_object_mut);
+    if let (Some(inner), false) = (inner, *seen == Seen::default()) {
+        inner.insert(SEEN.into(), serde_json::to_value(seen).unwrap_or_default());
+    }
+    value.to_string()
+}
+
+/// Reads what is remembered beside a finding. No batch depends on it, so what cannot be read does not stop the connection.
+fn seen_in(finding: Option<&Value>) -> Seen {
+    let inner = finding.and_then(Value::as_object).and_then(|kinds| kinds.values().next());
+    inner.and_then(|inner| Seen::deserialize(inner.get(SEEN)?).ok()).unwrap_or_default()
 }
 
 pub(in crate::store) fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
@@ -129,6 +147,7 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
         verified_version: row.maybe_text("verified_version")?,
         verified_at: row.maybe_int("verified_at")?,
         checked_at: row.maybe_int("checked_at")?,
+        seen: seen_in(maybe_json(row, "finding")?.as_ref()),
         finding: maybe_json(row, "finding")?,
         last_success_at: row.maybe_int("last_success_at")?,
         refusal: maybe_json(row, "refusal")?,

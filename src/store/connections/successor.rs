@@ -51,6 +51,7 @@ impl Successor {
             verified_at: None,
             checked_at: Some(next.checked_at),
             finding: Some(next.finding),
+            seen: Default::default(),
             fields: Default::default(),
             last_success_at: in_force.last_success_at,
             refusal: None,

@@ -19,9 +19,12 @@ pub(super) async fn note(
     let Kept { row: before, fails, .. } = kept;
     let (tenant, version, fails) = (&before.tenant, before.version.as_str(), *fails);
     let key = || vec![Bound::Text(tenant.as_str().into()), Bound::Int(now)];
+    let seen = before.seen_after(finding, now);
     if before.is_verified() && passes(Some(finding)) {
-        let sql = "UPDATE connections SET checked_at = $2, epoch = epoch + 1 WHERE tenant_id = $1";
-        sql::execute(conn, sql, key()).await?;
+        let sql = "UPDATE connections SET checked_at = $2, finding = $3, epoch = epoch + 1 WHERE tenant_id = $1";
+        let kept = before.finding.as_ref().map(|kept| finding_text(kept, &seen));
+        let bounds = key().into_iter().chain([Bound::MaybeText(kept)]).collect();
+        sql::execute(conn, sql, bounds).await?;
         return Ok(());
     }
     let set = |verified| {
@@ -32,7 +35,7 @@ pub(super) async fn note(
     };
     let with = |own_recheck, fails: u32| {
         let recheck_at = earliest(own_recheck, before.successor_due_at());
-        let finding = Bound::MaybeText(finding_text(Some(finding)));
+        let finding = Bound::Text(finding_text(finding, &seen));
         key().into_iter().chain([finding, Bound::MaybeInt(recheck_at), Bound::Int(fails.into())]).collect()
     };
     match finding {

@@ -36,7 +36,8 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
     let examined = match tenants.access(&row) {
         Ok(access) => {
             let (target, paused_with) = ((row.project, row.folder), Some(&row.tenant));
-            let candidate = Candidate { access: &access, target, mapping: &row.mapping, paused_with };
+            let (mapping, in_force) = (&row.mapping, row.verified_at.is_some());
+            let candidate = Candidate { access: &access, target, mapping, in_force, paused_with };
             tenants.examine(&context.client, candidate).await?
         }
         Err((reason, detail)) => Examined::failed(reason, detail),

@@ -44,6 +44,7 @@ pub fn connection(version: &str, verified: bool) -> ConnectionRow {
         verified_at: verified.then_some(1),
         checked_at: None,
         finding: Some(fails(Reason::KeyRefused)),
+        seen: Default::default(),
         fields: Default::default(),
         last_success_at: None,
         refusal: None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::event::{CONNECTION_FAILED, CONNECTION_RESTORED};
-use testmo_courier::store::connections::{ConnectionRow, Successor, WriteOutcome};
+use testmo_courier::store::connections::{ConnectionRow, Seen, Successor, WriteOutcome};
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::{ShelvedUntil, Shelving};
 
@@ -90,14 +90,20 @@ async fn a_connection_that_worked_stays_verified_while_testmo_is_failing(f: &dyn
         let failing = fails(reason);
         f.record_verification(&failing).await;
         assert!(row().await.is_verified(), "{reason}");
+        let met = async || row().await.seen.interruption.map(|met| met.reason);
+        assert_eq!(met().await, Some(reason));
         // An operator sets another expiry date of the key at that time.
         let dated = ConnectionRow { expires_on: Some("2027-01-01".into()), ..set.clone() };
         f.connect(&dated.judged(failing.clone(), 7)).await;
         assert!(row().await.is_verified(), "{reason}");
         assert_eq!((row().await.finding, row().await.expires_on.as_deref()), (Some(works()), Some("2027-01-01")));
+        assert_eq!(met().await, Some(reason));
         f.connect(&connection("v2", false).judged(failing, 7)).await;
         assert!(!row().await.is_verified(), "other content has not worked yet");
+        let seen = row().await.seen;
+        assert_eq!((seen.names.map(|names| names.project), seen.interruption), (Some("p".into()), None));
         f.connect(&set).await;
+        assert_eq!(row().await.seen, Seen::default());
     }
 }
 

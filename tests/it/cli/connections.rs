@@ -143,6 +143,104 @@ async fn a_change_that_works_later_is_put_in_force_by_verifying_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_further_change_says_what_it_takes_from_the_last_one_and_can_leave_it_out() {
+    let (folder, server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green"]);
+    std::fs::write(folder.path().join("mapping.json"), r#"{"state": "Drafft"}"#).unwrap();
+    let first = folder.courier(&["tenants", "set", "acme", "--folder", "7", "--mapping", "mapping.json"]);
+    first.is(1, &["not in force"]);
+    assert!(!first.out.contains("belong to this change"), "nothing is carried along yet: {first:?}");
+    folder
+        .courier(&["tenants", "show", "acme"])
+        .is(0, &["not in force: folder 7 (in force: 1), mapping", "--discard-change"]);
+    let set = ["tenants", "set", "acme", "--expires", "2029-12-31"];
+    let told = ["belong to this change, too: folder 7 (in force: 1), mapping.", "again with --discard-change"];
+    folder.courier(&set).is(1, &[&told[..], &["not in force"]].concat());
+    folder
+        .courier(&["tenants", "set", "acme", "--folder", "1"])
+        .is(1, &["belong to this change, too: expiration date 2029-12-31 (in force: not known), mapping."]);
+    let json = folder.courier(&[&set[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(json["carried_along"], serde_json::json!(["mapping"]));
+    // The remedy, followed literally.
+    let left_out = folder.courier(&[&set[..], &["--discard-change"]].concat());
+    left_out.is(0, &["green", "2029-12-31"]);
+    assert!(!left_out.out.contains("belong to this change"), "{left_out:?}");
+    let shown = folder.shown();
+    assert_eq!((&shown["change_not_in_force"], &shown["folder_id"]), (&serde_json::Value::Null, &1.into()));
+    assert_eq!(shown["mapping"].get("state"), None);
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_light_shows_what_a_verification_met_until_one_is_completed() {
+    let (folder, server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green"]);
+    let acme = server.account("acme");
+    acme.set_faults([Rule::always(Fault::status(503)).on(Method::Get, PathKind::Project)]);
+    let met = ["amber  acme", "503", "The connection worked before, so batches are still sent."];
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &met);
+    let told = ["amber", "the last verification was not completed (server_error", "1 Shop", "1 Generated"];
+    folder.courier(&["tenants", "list"]).is(0, &told);
+    folder.courier(&["tenants", "show", "acme"]).is(0, &told);
+    assert_eq!(folder.shown()["interruption"]["reason"], "server_error");
+    acme.clear_faults();
+    folder.courier(&["tenants", "verify", "acme"]).is(0, &["green"]);
+    assert_eq!(folder.shown()["interruption"], serde_json::Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_of_project_and_folder_stay_known_while_a_connection_fails() {
+    let (folder, server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green"]);
+    server.account("acme").revoke(1);
+    for _ in 0..2 {
+        folder.courier(&["tenants", "verify", "acme"]).is(1, &["red", "401"]);
+    }
+    let told = ["red", "1 Shop", "1 Generated", "as of the last successful check"];
+    folder.courier(&["tenants", "list"]).is(0, &told);
+    folder.courier(&["tenants", "show", "acme"]).is(0, &told);
+    let shown = folder.shown();
+    assert_eq!((&shown["project_name"], &shown["folder_path"]), (&"Shop".into(), &"Generated".into()));
+    assert!(shown["names_as_of"].is_string());
+    // Entered again for the same project, the names are the same.
+    folder.set("wrong", &[]).is(1, &["red"]);
+    folder.courier(&["tenants", "list"]).is(0, &told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_exist_is_answered_with_what_does() {
+    let (folder, _server) = with_testmo().await;
+    folder.set(KEY, &[]).is(0, &["green"]);
+    let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/batches/01-shop-vouchers-de.json");
+    for command in [
+        &["tenants", "show", "acne"][..],
+        &["tenants", "verify", "acne"],
+        &["tenants", "probe", "acne"],
+        &["tenants", "remove", "acne", "--yes"],
+        &["tenants", "mapping", "draft", "acne"],
+        &["tenants", "preview", "acne", batch],
+        &["tenants", "set", "acne", "--discard-change"],
+        &["lint", "--tenant", "acne", batch],
+        &["lanes", "pause", "acne"],
+    ] {
+        folder.courier(command).is(1, &["Did you mean `acme`?"]);
+    }
+    folder.courier(&["tenants", "set", "acne", "--folder", "1"]).is(2, &["acne is new", "Did you mean `acme`?"]);
+    let far = folder.courier(&["tenants", "show", "zebra"]);
+    assert!(!far.err.contains("Did you mean"), "{far:?}");
+    let set = |option: &str| folder.courier(&["tenants", "set", "acme", "--dry-run", option, "7"]);
+    set("--folder").is(1, &["project \"Shop\" has no folder 7; it has 1 Generated"]);
+    set("--project").is(1, &["reading project 7", "the key's user sees 1 Shop"]);
+    folder
+        .courier(&["tenants", "probe", "acme", "--write", "7", "--yes"])
+        .is(1, &["has no folder 7; it has 1 Generated"]);
+    let origin = folder.origin.clone().unwrap();
+    let new = ["tenants", "set", "acne", "--base-url", &origin, "--project", "1", "--folder", "1", "--api-key-stdin"];
+    folder.courier_reading(KEY, &new).is(0, &["acne is new; there is also a tenant acme."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_says_what_would_be_and_saves_nothing() {
     let (folder, _server) = with_testmo().await;
     folder.set(KEY, &["--dry-run"]).is(0, &["green", "connected as Push Bot", "Nothing was saved"]);

@@ -65,25 +65,48 @@ async fn what_the_project_does_not_have_is_reported_before_anything_is_sent() {
     let (folder, server) = with_testmo().await;
     std::fs::write(
         folder.path().join("ids.json"),
-        r#"{"state_id": 9, "template_id": 2, "steps": "custom_schritte",
+        r#"{"state_id": 9, "template_id": 2, "steps": "custom_stepps",
         "priority": {"column": "custom_priority", "values": {"low": 77}}}"#,
     )
     .unwrap();
     let told = [
-        "amber  acme  connected as",
-        "Testmo will probably refuse what the mapping sends: `state`: the project has no state 9; available: 1 Draft",
-        "no field with the column `custom_schritte`",
+        "in the mapping: `state`: the project has no state 9; available: 1 Draft, 2 Review",
+        "no field with the column `custom_stepps`; did you mean \"custom_steps\"?",
         "`priority.values.low`",
     ];
-    folder.set(KEY, &["--mapping", "ids.json"]).is(0, &told);
-    folder.courier(&["tenants", "verify", "acme"]).is(0, &told);
-    folder.courier(&["tenants", "list"]).is(0, &["amber  acme", "Testmo will probably refuse"]);
+    folder.set(KEY, &["--mapping", "ids.json", "--dry-run"]).is(1, &[&told[..], &["Nothing was saved"]].concat());
+    folder
+        .set(KEY, &["--mapping", "ids.json"])
+        .is(1, &[&told[..], &["red    acme", "Saved, but not working yet"]].concat());
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &[&told[..], &["red    acme"]].concat());
+    // Beside a connection in force, an id that is wrong is kept out as a wrong name is.
+    std::fs::write(folder.path().join("right.json"), r#"{"state_id": 1, "template_id": 2}"#).unwrap();
+    folder.courier(&["tenants", "set", "acme", "--mapping", "right.json"]).is(0, &["green"]);
+    let change = ["tenants", "set", "acme", "--mapping", "ids.json"];
+    for options in [&["--dry-run"][..], &[]] {
+        folder.courier(&[&change[..], options].concat()).is(1, &[&told[..], &["amber  acme"]].concat());
+    }
+    assert_eq!(folder.shown()["resolved_mapping"]["state_id"], 1);
+    folder.courier(&["tenants", "verify", "acme"]).is(1, &["connected as", "not in force", "has no state 9"]);
     // A Testmo that lists nothing says nothing about ids and columns.
     let nothing = |settings: &mut testmo_sim::model::Settings| {
         (settings.fields_route, settings.templates_route, settings.states_route) = (false, false, false);
     };
     server.account("acme").change_settings(nothing);
-    folder.courier(&["tenants", "verify", "acme"]).is(0, &["green  acme  connected as"]);
+    folder.courier(&["tenants", "verify", "acme"]).is(0, &["The last change works now", "green"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_project_loses_later_is_reported_and_does_not_stop_a_mapping_that_worked() {
+    let (folder, server) = with_testmo().await;
+    std::fs::write(folder.path().join("ids.json"), r#"{"state_id": 1, "template_id": 2}"#).unwrap();
+    folder.set(KEY, &["--mapping", "ids.json"]).is(0, &["green"]);
+    server.account("acme").with(|station| station.account.states.retain(|state| state.id != 1));
+    let told =
+        ["amber  acme", "Testmo will probably refuse what the mapping sends: `state`: the project has no state 1"];
+    folder.courier(&["tenants", "verify", "acme"]).is(0, &told);
+    folder.courier(&["tenants", "set", "acme", "--expires", "2029-12-31"]).is(0, &told);
+    folder.courier(&["tenants", "list"]).is(0, &["amber  acme", "Testmo will probably refuse"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use self::sent::ProbeCase;
 use self::write_findings::{is_disordered, joined, of_writes};
 use self::writes::{List, WriteSeen, write};
 use super::super::context::AppContext;
-use super::lookup::{ConnectionError, connection};
+use super::lookup::{ConnectionError, connection, missing};
 use super::verify::{Verified, verify};
 use crate::account::Signal;
 use crate::batch::verdict::answer::ApiError;
@@ -27,7 +27,7 @@ use crate::store::accounts::AccountObservation;
 use crate::store::connections::{ConnectionRow, LeftCase, Probe, Verification};
 use crate::store::ledger::Commit;
 use crate::store::{ConnectionStore, LedgerStore, StoreError, StoreHealth};
-use crate::tenants::{NoPermit, path_of};
+use crate::tenants::{NoPermit, other_folders, path_of};
 use crate::testmo::{Client, NoClient, ReadError};
 
 pub use self::sent::TAG;
@@ -67,12 +67,14 @@ pub enum ProbeError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// There is no such folder to create a case in.
-    #[error("project {project} has no folder {folder}; nothing was created")]
+    #[error("project {project} has no folder {folder}; {others}. Nothing was created")]
     NoFolder {
         /// The project.
         project: u64,
         /// The folder.
         folder: u64,
+        /// The folders that it has.
+        others: String,
     },
     /// The folders could not be read, so nothing was created.
     #[error("the folders of the project could not be read ({0}); nothing was created")]
@@ -107,7 +109,7 @@ pub async fn probe(context: &AppContext, tenant: &TenantId, folder: Option<u64>)
     let client = context.client()?;
     connection(&context.store, tenant).await?;
     let Some(verified) = verify(context, &client, tenant).await? else {
-        return Err(ConnectionError::NoConnection(tenant.clone()).into());
+        return Err(missing(&context.store, tenant).await.into());
     };
     let works = matches!(verified.finding, Verification::Works { .. }) && verified.is_saved;
     let access = context.tenants.access(&verified.row);
@@ -152,7 +154,7 @@ async fn exists(client: &Client, asker: &mut Asker<'_>, folder: u64) -> Result<(
     let project = asker.project;
     match client.folders(asker.access, project, &mut asker.permits).await {
         Ok(folders) if path_of(&folders, folder).is_some() => Ok(()),
-        Ok(_) => Err(ProbeError::NoFolder { project, folder }),
+        Ok(folders) => Err(ProbeError::NoFolder { project, folder, others: other_folders(&folders, folder) }),
         Err(ReadError::NotPermitted(NoPermit::Store(error))) => Err(error.into()),
         Err(ReadError::NotPermitted(NoPermit::Pause(_, why))) => Err(ProbeError::Folders(why)),
         Err(ReadError::Failed(error)) => {

@@ -2,6 +2,7 @@
 
 use crate::batch::TenantId;
 use crate::store::StoreError;
+pub use crate::store::connections::Part;
 use crate::tenants::KeyError;
 use crate::testmo::{AddressRefused, NoClient};
 
@@ -16,17 +17,6 @@ pub enum KeyNeeded {
     NotKept,
 }
 
-/// A part without which a new connection is not complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The address of the Testmo instance.
-    BaseUrl,
-    /// The project.
-    Project,
-    /// The folder.
-    Folder,
-}
-
 /// Why a connection is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SetError {
@@ -39,6 +29,8 @@ pub enum SetError {
         parts: Vec<Part>,
         /// The project and the folder that the entered address names.
         named: (Option<u64>, Option<u64>),
+        /// A tenant of a similar name that has a connection.
+        meant: Option<TenantId>,
     },
     /// API keys are not sent to this address.
     #[error("{base_url} is not allowed")]
@@ -69,4 +61,14 @@ pub enum SetError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl SetError {
+    /// Names the tenant that was probably meant, where one that is new is not complete.
+    pub(super) fn with_meant(mut self, similar: Option<&TenantId>) -> Self {
+        if let Self::Incomplete { meant, .. } = &mut self {
+            *meant = similar.cloned();
+        }
+        self
+    }
 }

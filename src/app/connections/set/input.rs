@@ -27,6 +27,22 @@ pub struct ConnectionInput {
     pub mapping: Option<MappingSpec>,
     /// Whether an API key is entered even where one is kept.
     pub new_api_key: bool,
+    /// Whether this replaces the last change, which is not in force, in place of adding to it.
+    pub discard_change: bool,
+}
+
+impl ConnectionInput {
+    /// Returns whether a part is entered, so that its former value does not matter.
+    pub(super) fn enters(&self, part: Part) -> bool {
+        match part {
+            Part::BaseUrl => self.base_url.is_some(),
+            Part::Project => self.project.is_some(),
+            Part::Folder => self.folder.is_some(),
+            Part::ApiKey => self.new_api_key || self.base_url.is_some(),
+            Part::Expiry => self.expires != Expiry::Kept,
+            Part::Mapping => self.mapping.is_some(),
+        }
+    }
 }
 
 /// What a person says about the day on which the API key expires.
@@ -75,7 +91,7 @@ pub(super) fn target(
                 (Part::Folder, folder.is_none()),
             ];
             let parts = parts.iter().filter(|(_, lacks)| *lacks).map(|(part, _)| *part).collect();
-            Err(SetError::Incomplete { tenant: input.tenant.clone(), parts, named })
+            Err(SetError::Incomplete { tenant: input.tenant.clone(), parts, named, meant: None })
         }
     }
 }
@@ -114,6 +130,7 @@ mod tests {
             expires,
             mapping: None,
             new_api_key,
+            discard_change: false,
         }
     }
 

@@ -15,8 +15,10 @@ use self::key::{KeyChoice, KeyInUse};
 use self::release::release;
 use super::super::context::AppContext;
 use super::super::time::day_of;
+use super::lookup::similar_to;
 use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
+pub use crate::store::connections::Difference;
 use crate::store::connections::{ConnectionRow, Verification};
 use crate::store::{ConnectionStore, Store, StoreHealth};
 use crate::tenants::{Candidate, Entered, Examined};
@@ -36,6 +38,8 @@ pub struct Prepared {
     mapping: MappingSpec,
     new_api_key: bool,
     unused: Vec<(Part, u64, u64)>,
+    carried: Vec<Difference>,
+    similar: Option<TenantId>,
 }
 
 /// Whether a connection that was entered is used.
@@ -64,6 +68,8 @@ pub struct Saved {
     pub replaced_key: bool,
     /// Whether the day on which the former key expires was dropped, as it says nothing of the new one.
     pub dropped_expiry: bool,
+    /// What of the last change, which was not in force, is part of what was entered.
+    pub carried: Vec<Difference>,
     /// Whether it is stored.
     pub is_saved: bool,
 }
@@ -74,18 +80,34 @@ pub struct Saved {
 /// When it is not complete, or a part of it is refused.
 pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Prepared, SetError> {
     let stored = context.store.connection(&input.tenant).await?;
-    let latest = stored.as_ref().map(latest);
+    let latest = stored.as_ref().map(|row| if input.discard_change { in_force(row) } else { latest(row) });
+    let similar = if stored.is_none() { similar_to(&context.store, &input.tenant).await? } else { None };
     input.expires.check(day_of(context.store.now()))?;
     let policy = context.tenants.policy();
     let read = |text: &String| {
         policy.read(text).map_err(|refused| SetError::Address { base_url: without_credentials(text), refused })
     };
     let address = input.base_url.as_ref().map(read).transpose()?;
-    let Target { origin, project, folder, unused } = target(&input, address, latest.as_ref(), policy)?;
+    let carried = carried(&input, stored.as_ref());
+    let target = target(&input, address, latest.as_ref(), policy);
+    let Target { origin, project, folder, unused } = target.map_err(|error| error.with_meant(similar.as_ref()))?;
     let kept = || latest.as_ref().map(|row| row.mapping.clone()).unwrap_or_default();
     let mapping = input.mapping.unwrap_or_else(kept);
     let ConnectionInput { tenant, new_api_key, expires, .. } = input;
-    Ok(Prepared { tenant, stored, latest, origin, project, folder, expires, mapping, new_api_key, unused })
+    Ok(Prepared {
+        tenant,
+        stored,
+        latest,
+        origin,
+        project,
+        folder,
+        expires,
+        mapping,
+        new_api_key,
+        unused,
+        carried,
+        similar,
+    })
 }
 
 /// Drops the change of a tenant's connection that is not in force; returns whether there was one.
@@ -96,6 +118,18 @@ pub async fn discard_change(store: &Store, tenant: &TenantId) -> Result<bool, Se
     let Some(row) = store.connection(tenant).await?.filter(|row| row.successor.is_some()) else { return Ok(false) };
     let written = store.set_connection(&ConnectionRow { successor: None, ..row }).await?;
     if written.is_done() { Ok(true) } else { Err(SetError::Changed(tenant.clone())) }
+}
+
+/// Returns what of the last change, which is not in force, stays part of what is entered now.
+fn carried(input: &ConnectionInput, stored: Option<&ConnectionRow>) -> Vec<Difference> {
+    let change = stored.filter(|_| !input.discard_change).and_then(|row| Some((row.successor.as_ref()?, row)));
+    let differences = change.map(|(next, row)| next.differences(row)).unwrap_or_default();
+    differences.into_iter().filter(|difference| !input.enters(difference.part)).collect()
+}
+
+/// Returns what is in force, without a change that is not.
+fn in_force(row: &ConnectionRow) -> ConnectionRow {
+    ConnectionRow { successor: None, ..row.clone() }
 }
 
 /// Returns what was entered last.
@@ -117,6 +151,16 @@ impl Prepared {
     /// Returns the ids that the entered address names, each with the one that is used in its place.
     pub fn unused_ids(&self) -> &[(Part, u64, u64)] {
         &self.unused
+    }
+
+    /// Returns what of the last change, which is not in force, is part of what was entered.
+    pub fn carried(&self) -> &[Difference] {
+        &self.carried
+    }
+
+    /// Returns a tenant of a similar name that has a connection, if this one is new.
+    pub fn similar(&self) -> Option<&TenantId> {
+        self.similar.as_ref()
     }
 
     /// Returns the day on which the key expires, as it was entered.
@@ -147,7 +191,9 @@ impl Prepared {
         let key = self.key_choice().made(&context.tenants, key)?;
         let (tenants, client) = (&context.tenants, context.client()?);
         let (target, mapping) = ((self.project, self.folder), &self.mapping);
-        let candidate = Candidate { access: &key.access, target, mapping, paused_with: None };
+        let origin = key.access.origin.as_str();
+        let in_force = self.stored.as_ref().is_some_and(|row| row.has_worked_with(origin, self.project, mapping));
+        let candidate = Candidate { access: &key.access, target, mapping, in_force, paused_with: None };
         let examined = tenants.examine(&client, candidate).await?;
         let written = if save {
             let written = self.store(context, &key, &examined).await?;
@@ -171,7 +217,8 @@ impl Prepared {
         let works = matches!(finding, Verification::Works { .. });
         let replaced_key = works && key.replaces_another;
         let (unfilled, dropped_expiry) = (examined.unfilled, key.dropped_expiry);
-        Ok(Saved { row, force, finding, unfilled, replaced_key, dropped_expiry, is_saved: save })
+        let carried = self.carried;
+        Ok(Saved { row, force, finding, unfilled, replaced_key, dropped_expiry, carried, is_saved: save })
     }
 
     /// Stores the connection; what a worker has found out about it in between does not matter.

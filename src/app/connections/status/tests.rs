@@ -2,7 +2,7 @@
 
 use super::super::super::fixture::connection;
 use super::*;
-use crate::store::connections::{Assumption, Finding, Found, Probe, Refusal, Successor};
+use crate::store::connections::{Assumption, Finding, Found, Interruption, Probe, Refusal, Seen, Successor};
 
 const NOW: i64 = 1_800_000_000_000;
 const HOUR: i64 = 3_600_000;
@@ -160,6 +160,25 @@ fn what_the_project_does_not_have_is_amber_and_named_at_once() {
     let (light, note) = alone(&ConnectionRow { finding: Some(finding), ..proven() });
     assert_eq!(light, StatusLight::Amber);
     assert!(note.contains("has no state 9; `steps`: no such column"), "{note}");
+}
+
+#[test]
+fn what_a_verification_met_is_amber_until_one_is_completed_or_a_case_arrives() {
+    let met = |reason, at| {
+        let interruption = Some(Interruption { reason, detail: "reading project 1: 503.".into(), at });
+        ConnectionRow { seen: Seen { interruption, ..Seen::default() }, ..proven() }
+    };
+    for reason in [Reason::ServerError, Reason::Throttled, Reason::Unreachable, Reason::NoAnswer] {
+        let (light, note) = alone(&met(reason, NOW));
+        assert_eq!(light, StatusLight::Amber, "{reason}");
+        let said = format!("was not completed ({reason}, now): reading project 1: 503; batches are still sent");
+        assert!(note.contains(&said) && note.contains("tenants verify acme"), "{note}");
+    }
+    assert_eq!(alone(&met(Reason::ServerError, NOW - HOUR)).0, StatusLight::Green, "a case has arrived since");
+    let throttle = Throttle { rate_limited_until: NOW + 600_000, ..Throttle::default() };
+    let (light, note) = status(&met(Reason::Throttled, NOW), &Circumstances { throttle, ..Circumstances::default() });
+    assert_eq!(light, StatusLight::Amber);
+    assert!(note.contains("rate limit") && !note.contains("not completed"), "{note}");
 }
 
 #[test]

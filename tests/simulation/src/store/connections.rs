@@ -50,7 +50,7 @@ impl Tables {
             return WriteOutcome::ChangedMeanwhile;
         }
         let epoch = if row.epoch == 0 { u64::try_from(now).unwrap_or(0) } else { row.epoch + 1 };
-        let row = kept_verified(row.clone(), before.as_ref());
+        let row = kept_verified(row.clone(), before.as_ref(), now).remembering(before.as_ref(), now);
         let is_same = before.as_ref().is_some_and(|before| before.is_verified() && before.version == row.version);
         let fails = if is_same || row.refusal.is_some() { fails } else { 0 };
         let (recheck_at, rechecks) = match &row.finding {
@@ -89,6 +89,7 @@ impl Tables {
         };
         let (before, fails) = (entry.row.clone(), entry.rechecks);
         (entry.row.checked_at, entry.row.epoch) = (Some(now), epoch + 1);
+        entry.row.seen = before.seen_after(finding, now);
         if before.is_verified() && passes(Some(finding)) {
             return WriteOutcome::Done;
         }
@@ -271,11 +272,12 @@ impl Tables {
 }
 
 /// The connection, still verified if nothing but the date of its key was changed and its Testmo was just not well.
-fn kept_verified(row: ConnectionRow, before: Option<&ConnectionRow>) -> ConnectionRow {
+fn kept_verified(row: ConnectionRow, before: Option<&ConnectionRow>, now: i64) -> ConnectionRow {
     match before {
         Some(before) if before.is_verified() && before.version == row.version && passes(row.finding.as_ref()) => {
+            let seen = row.finding.as_ref().map(|finding| before.seen_after(finding, now)).unwrap_or_default();
             let ConnectionRow { verified_version, verified_at, finding, .. } = before.clone();
-            ConnectionRow { verified_version, verified_at, finding, ..row }
+            ConnectionRow { verified_version, verified_at, finding, seen, ..row }
         }
         Some(_) | None => row,
     }

@@ -108,6 +108,7 @@ impl Both {
             verified_at: verified.then(|| self.clock.now()),
             checked_at: None,
             finding: Some(self.finding()),
+            seen: Default::default(),
             fields: fields(self.one_of(&["custom_a", "custom_b"])),
             last_success_at: None,
             refusal: None,
