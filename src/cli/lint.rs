@@ -21,7 +21,8 @@ there is a fault. A warning names what was probably not intended, such as what w
 written. Neither a broker nor a configuration is needed, except for --tenant.
 
 With --tenant, values are compared with the fields and options that the tenant's project had when its connection was last
-verified. Nothing is read from Testmo, which decides in the end: such findings do not change the exit code.
+verified. Cases that an earlier batch wrote for the same source.key and external_id are named. Nothing is read from Testmo,
+which decides in the end: such findings do not change the exit code.
 
 Examples:
   testmo-courier lint batches/*.json
@@ -34,7 +35,7 @@ pub(super) struct Arguments {
     /// Files with one message each; - is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Also report what this tenant's Testmo will probably refuse
+    /// Also report what this tenant's Testmo will probably refuse, and which cases it has already
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantId>,
     /// Print JSON, for programs
@@ -47,26 +48,31 @@ pub(super) async fn execute(arguments: &Arguments, config: &[PathBuf], out: &mut
     let tenant = match &arguments.tenant {
         Some(tenant) => {
             let store = store(&configuration(config)?).await?;
-            Some((connection(&store, tenant).await?, store_now(&store)))
+            Some((connection(&store, tenant).await?, store))
         }
         None => None,
     };
-    if arguments.json {
-        let view = |file: &MessageFile| {
-            let view = MessageView::of(&file.name, &file.message);
-            match &tenant {
-                Some((row, _)) => view.checked_for(&row.tenant, &check_for(row, &file.message)),
-                None => view,
-            }
+    let mut views = Vec::new();
+    for file in &files {
+        let check = match &tenant {
+            Some((row, store)) => Some((row, check_for(store, row, &file.message).await?, store_now(store))),
+            None => None,
         };
-        out.json(&files.iter().map(view).collect::<Vec<_>>())?;
-    } else {
-        for file in &files {
-            print(file, out)?;
-            if let Some((row, now)) = tenant.as_ref().filter(|_| file.message.faults.is_empty()) {
-                print_for(row, &check_for(row, &file.message), *now, out)?;
-            }
+        if arguments.json {
+            let view = MessageView::of(&file.name, &file.message);
+            views.push(match &check {
+                Some((row, check, _)) => view.checked_for(&row.tenant, check),
+                None => view,
+            });
+            continue;
         }
+        print(file, out)?;
+        if let Some((row, check, now)) = check.as_ref().filter(|_| file.message.faults.is_empty()) {
+            print_for(row, check, *now, out)?;
+        }
+    }
+    if arguments.json {
+        out.json(&views)?;
     }
     if files.iter().all(|file| file.message.faults.is_empty()) { Ok(()) } else { Err(Failure::Printed) }
 }

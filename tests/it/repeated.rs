@@ -9,7 +9,8 @@ use testmo_courier::store::WrittenStore;
 use testmo_courier::store::written::Remembered;
 
 use crate::support::batches::{batch, tenant_id};
-use crate::support::process::Process;
+use crate::support::postgres::Postgres;
+use crate::support::process::{Process, command};
 use crate::support::stage::Stage;
 
 /// Returns a batch whose cases were generated from a story.
@@ -77,6 +78,42 @@ async fn a_case_of_an_earlier_batch_is_named_in_the_event_and_counted() {
     assert_eq!(stage.store.forget_written(Duration::from_secs(86_400 * 730), 9).await.expect("a store"), 0);
     process.stop().await;
     stage.end().await;
+}
+
+/// Delivers a batch and checks a second generation of its cases for the tenant.
+async fn lint_names_what_is_there(mut stage: Stage) {
+    stage.start_worker();
+    stage.publish(&generated("b-1", 2)).await;
+    let first = stage.delivered("acme/b-1").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("batch.json");
+    let lint = |batch: &Value| {
+        std::fs::write(&file, batch.to_string()).expect("a file");
+        let end = command(&stage).args(["lint", "--tenant", "acme", "--json"]).arg(&file).output().expect("an end");
+        let shown: Value = serde_json::from_slice(&end.stdout).unwrap_or_else(|_| panic!("{end:?}"));
+        shown[0]["tenant"]["findings"].as_array().expect("findings").clone()
+    };
+    let found = lint(&generated("b-2", 3));
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (index, found) in found.iter().enumerate() {
+        let case = &first["data"]["cases"][index];
+        let (id, link) = (&case["testmo_id"], case["link"].as_str().expect("a link"));
+        assert_eq!((&found["rule"], &found["case"]), (&json!("already-written"), &json!(index + 1)));
+        assert_eq!(found["what"], format!("was written by batch b-1 as case {id}: {link}"));
+    }
+    assert_eq!(lint(&generated("b-1", 2)), [Value::Null; 0], "a copy of a batch creates nothing");
+    assert_eq!(lint(&batch("acme", "b-3", 2)), [Value::Null; 0], "without a source, a case is not recognized");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lint_names_the_cases_that_are_in_testmo_already() {
+    lint_names_what_is_there(Stage::with_tenants(&["acme"]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lint_names_the_cases_that_are_in_testmo_already_on_postgres() {
+    lint_names_what_is_there(Stage::on_postgres(Postgres::shared(), &["acme"], &[]).await).await;
 }
 
 #[cfg(debug_assertions)]

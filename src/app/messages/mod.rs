@@ -5,6 +5,7 @@ mod outcomes;
 pub mod preview;
 mod publish;
 mod tenant_check;
+mod written_before;
 
 pub use self::message::{Finding, Message, only_tenant};
 pub use self::outcomes::{Awaited, WaitEnd};

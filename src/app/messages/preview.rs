@@ -8,6 +8,7 @@ use super::super::connections::{ConnectionRow, names};
 use super::super::context::AppContext;
 use super::message::Finding;
 use crate::batch::message::decode::decode;
+use crate::batch::message::lint::folder_slashes;
 use crate::batch::message::{Case, RequestedFolder};
 use crate::batch::render::check::check;
 pub use crate::batch::render::preview::{CasePreview, RequestSize};
@@ -15,7 +16,7 @@ use crate::batch::render::preview::{preview as preview_cases, requests};
 use crate::batch::{Batch, Fault, RenderedCase, TenantId};
 use crate::store::accounts::{Pause, Permit};
 use crate::store::{AccountStore, StoreError};
-use crate::tenants::{descend, lies_under, path_of};
+use crate::tenants::{descend, lies_under, other_folders, path_of};
 use crate::testmo::{AnyNumber, Folder, NoClient};
 
 /// What a batch would become.
@@ -132,7 +133,10 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
         None => None,
     };
     Ok(Preview {
-        notes: notes(&row, &batch),
+        notes: notes(&row, &batch)
+            .into_iter()
+            .chain(folder_slashes(&batch.folder).iter().map(ToString::to_string))
+            .collect(),
         findings: check(&batch, &mapping, &row.fields),
         folder: folder(&row, &batch, there.as_deref()),
         requests: requests(row.folder, &sent, max_cases, max_bytes),
@@ -203,7 +207,9 @@ fn folder(row: &ConnectionRow, batch: &Batch, there: Option<&[Folder]>) -> Strin
         (RequestedFolder::Tenant, None) => own,
         (RequestedFolder::Tenant, Some(there)) => match path_of(there, row.folder) {
             Some(path) => format!("{} {path} (exists)", row.folder),
-            None => format!("{} (does not exist: batches are held)", row.folder),
+            None => {
+                format!("{} (does not exist: batches are held; {})", row.folder, other_folders(there, row.folder))
+            }
         },
         (RequestedFolder::Path(names), None) => format!("{own}, below it {}", names.join("/")),
         (RequestedFolder::Path(names), Some(there)) => match descend(there, row.folder, names) {

@@ -3,7 +3,11 @@
 use super::super::connections::ConnectionRow;
 use super::message::{Finding, Message};
 use super::preview::{batch_of, notes};
+use super::written_before::{identities, written_before};
 use crate::batch::render::check::check;
+use crate::batch::written::CaseIdentity;
+use crate::store::written::Remembered;
+use crate::store::{Store, StoreError, WrittenStore};
 
 /// What a tenant's Testmo will probably refuse of a message.
 #[derive(Debug)]
@@ -16,17 +20,33 @@ pub struct TenantCheck {
     pub read_at: Option<i64>,
 }
 
-/// Checks a message against the stored connection of a tenant; nothing is read from Testmo. A message that is not a batch,
-/// whose faults are listed anyway, has no findings.
-pub fn check_for(row: &ConnectionRow, message: &Message) -> TenantCheck {
+/// Checks a message against the stored connection of a tenant and against the cases that are remembered; nothing is read from
+/// Testmo. A message that is not a batch, whose faults are listed anyway, has no findings.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn check_for(store: &Store, row: &ConnectionRow, message: &Message) -> Result<TenantCheck, StoreError> {
+    let identities = batch_of(message.body()).map(|batch| identities(row, &batch)).unwrap_or_default();
+    let wanted: Vec<CaseIdentity> = identities.iter().map(|(_, identity)| *identity).collect();
+    let known = store.written(&row.tenant, &wanted).await?;
+    Ok(checked(row, message, &identities, &known))
+}
+
+fn checked(
+    row: &ConnectionRow,
+    message: &Message,
+    identities: &[(usize, CaseIdentity)],
+    known: &[Remembered],
+) -> TenantCheck {
     let read_at = row.fields.project().read_at;
     let Ok(batch) = batch_of(message.body()) else {
         return TenantCheck { findings: Vec::new(), notes: Vec::new(), read_at };
     };
     let mut notes = notes(row, &batch);
+    let before = written_before(row, &batch, identities, known);
     let Some(mapping) = &row.resolved else {
-        notes.push("the names in the mapping are not resolved yet, so nothing was checked".into());
-        return TenantCheck { findings: Vec::new(), notes, read_at };
+        notes.push("the names in the mapping are not resolved yet, so values were not checked".into());
+        return TenantCheck { findings: before, notes, read_at };
     };
     let mut findings = check(&batch, mapping, &row.fields);
     // What the message itself shows is reported already.
@@ -36,5 +56,6 @@ pub fn check_for(row: &ConnectionRow, message: &Message) -> TenantCheck {
             .iter()
             .all(|known| (known.rule, &known.fault.pointer) != (finding.rule, &finding.fault.pointer))
     });
+    findings.extend(before);
     TenantCheck { findings, notes, read_at }
 }

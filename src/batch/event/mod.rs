@@ -19,7 +19,7 @@ pub use self::batch::{
 };
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
 pub use self::message::{MessageInput, MessageInvalid, of_message};
-pub use self::previous::Previous;
+pub use self::previous::{Previous, address};
 pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
     connection_restored, key_expired, key_expiring,

@@ -28,7 +28,7 @@ impl Previous {
 }
 
 /// Returns the address of a case in Testmo's web pages; its form is known from third-party clients.
-pub(super) fn address(Target { account, project, .. }: &Target, folder: u64, id: u64) -> String {
+pub fn address(Target { account, project, .. }: &Target, folder: u64, id: u64) -> String {
     format!("{account}/repositories/{project}?group_id={folder}&case_id={id}")
 }
 

@@ -40,7 +40,7 @@ impl Display for Fault {
 
 impl Fault {
     /// Returns a fault at the place that a JSON pointer names.
-    pub(in crate::batch) fn at(pointer: String, what: String, remedy: String) -> Self {
+    pub fn at(pointer: String, what: String, remedy: String) -> Self {
         let index = pointer.strip_prefix("/cases/").and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
         Self { case: index.map(|index| index.saturating_add(1)), pointer, what, remedy }
     }

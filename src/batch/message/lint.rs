@@ -11,7 +11,7 @@ use crate::batch::message::fault::Fault;
 use crate::batch::message::fingerprint::is_batch_tag;
 use crate::batch::message::markdown::markdown;
 use crate::batch::message::text::{excerpt, is_blank};
-use crate::batch::message::{Batch, Case, MOST_BYTES_BY_DEFAULT, Script, TextFormat, Urgency};
+use crate::batch::message::{Batch, Case, MOST_BYTES_BY_DEFAULT, RequestedFolder, Script, TextFormat, Urgency};
 use crate::batch::render::tag::tag;
 use crate::batch::{BatchKey, TenantId};
 
@@ -69,13 +69,14 @@ impl fmt::Display for Finding {
 }
 
 /// Every rule with what it finds; docs/publishing.md has the same table.
-pub const RULES: [(&str, &str); 15] = [
+pub const RULES: [(&str, &str); 16] = [
     (NOT_JSON, "the message is not JSON"),
     (MESSAGE_INVALID, "a part outside of the cases breaks the schema, so the whole message is rejected"),
     (CASE_INVALID, "a case breaks the schema; the case is refused, and the others are delivered"),
     (MESSAGE_SIZE, "the message is larger than a worker takes by default"),
     (NO_SOURCE_KEY, "no `source.key`, so a second generation of the same cases cannot be recognized"),
     (NO_EXTERNAL_ID, "cases without `external_id`, so a second generation of them cannot be recognized"),
+    (FOLDER_SLASH, "a name in `folder_path` has a slash; it becomes one folder of this name, not one for each level"),
     (EQUAL_NAMES, "several cases have the same name; reported once for each name"),
     (LONG_NAME, "the name of a case has more than 512 characters"),
     (TAG_CHANGED, "a tag is sent in another form"),
@@ -92,6 +93,7 @@ const CASE_INVALID: &str = "case-invalid";
 const MESSAGE_SIZE: &str = "message-size";
 const NO_SOURCE_KEY: &str = "no-source-key";
 const NO_EXTERNAL_ID: &str = "no-external-id";
+const FOLDER_SLASH: &str = "folder-slash";
 const EQUAL_NAMES: &str = "equal-names";
 pub(in crate::batch) const LONG_NAME: &str = "long-name";
 const TAG_CHANGED: &str = "tag-changed";
@@ -139,6 +141,7 @@ pub fn lint(bytes: &[u8]) -> Findings {
 fn warnings(batch: &Batch) -> Vec<Finding> {
     let mut found = Vec::new();
     warn_of_missing_ids(batch, &mut found);
+    found.extend(folder_slashes(&batch.folder));
     warn_of_names(batch, &mut found);
     warn_of_tags(batch, &mut found);
     for (index, case) in batch.cases.iter().enumerate() {
@@ -175,6 +178,29 @@ fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Finding>) {
     let what = format!("has no external_id ({count} of {all} cases); events call it #{}", first + 1);
     let remedy = "send the generator's own id to recognize the case in events and in a second generation";
     found.push(warning(NO_EXTERNAL_ID, format!("/cases/{first}"), what, remedy));
+}
+
+/// Returns a warning for each name of a folder path that has a slash: Testmo makes one folder of it.
+pub fn folder_slashes(folder: &RequestedFolder) -> Vec<Finding> {
+    let RequestedFolder::Path(names) = folder else { return Vec::new() };
+    let warn = |(position, name): (usize, &String)| {
+        let levels: Vec<String> =
+            name.split('/').map(str::trim).filter(|level| !level.is_empty()).map(quoted).collect();
+        let what = format!("is {}, which becomes one folder of this name", quoted(name));
+        let remedy = match levels.as_slice() {
+            [] | [_] => "write the name without the slash, unless the slash belongs to it".to_owned(),
+            levels => format!(
+                "write an entry for each level if several are meant: [{}]; keep the name if the slash belongs to it",
+                levels.join(", ")
+            ),
+        };
+        warning(FOLDER_SLASH, format!("/folder_path/{position}"), what, &remedy)
+    };
+    names.iter().enumerate().filter(|(_, name)| name.contains('/')).map(warn).collect()
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", excerpt(text, LONGEST_QUOTE))
 }
 
 /// Warns of long names, and once of each name that several cases have: Testmo allows that, but people cannot distinguish

@@ -73,6 +73,11 @@ async fn a_preview_shows_what_a_batch_would_become_and_sends_nothing() {
     shown.is(0, &["\"Smoke Test\" is sent as smoke-test", "issues: the mapping names no integration_id"]);
     assert_eq!(server.account("acme").requests().len(), asked);
 
+    let slash = batch.replace("Checkout", "Shop/Checkout");
+    folder
+        .courier_reading(&slash, &["tenants", "preview", "acme", "-"])
+        .is(0, &["becomes one folder of this name", "[\"Shop\", \"Checkout\"]", "[folder-slash]"]);
+
     let online =
         folder.courier_reading(batch, &["tenants", "preview", "acme", "-", "--online", "--json", "--case", "2"]);
     online.is(0, &["will be created: Checkout", "\"position\": 2"]);

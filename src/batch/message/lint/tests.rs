@@ -48,6 +48,25 @@ fn what_testmo_will_show_differently_is_reported() {
 }
 
 #[test]
+fn a_name_of_a_folder_with_a_slash_is_warned_of() {
+    let found = |path: Value| {
+        let message = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme", "folder_path": path,
+            "generated_at": "2026-11-23T09:30:00Z", "source": {"key": "K"},
+            "cases": [{"external_id": "A", "name": "a", "gherkin": "x"}]});
+        let found = lint(message.to_string().as_bytes());
+        assert_eq!(found.faults, []);
+        found.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found(json!(["Shop", "Vouchers"])), [""; 0]);
+    let said = found(json!(["Web", "Shop / Vouchers", "/Pay"]));
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("/folder_path/1") && said[0].ends_with("[folder-slash]"), "{said:?}");
+    assert!(said[0].contains("is \"Shop / Vouchers\", which becomes one folder"), "{said:?}");
+    assert!(said[0].contains("[\"Shop\", \"Vouchers\"]; keep the name"), "{said:?}");
+    assert!(said[1].contains("without the slash"), "{said:?}");
+}
+
+#[test]
 fn a_message_above_the_default_limit_is_warned_of() {
     let case = |length| json!([{"external_id": "A", "name": "a", "gherkin": "g".repeat(length)}]);
     assert_eq!(hints(case(MOST_BYTES_BY_DEFAULT - 1_000)), [""; 0]);
