@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::plan::{Decision, NotReplayable, Plan, operator_change};
 use crate::batch::event::{self, CaseInput, EventInput};
 use crate::batch::ledger::{BatchRecord, BatchState};
+use crate::batch::message::Places;
 use crate::batch::message::decode::decode;
 use crate::batch::{Batch, Reason, fingerprint};
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
@@ -104,7 +105,8 @@ fn discard(
     if !record.discard(now) {
         return Ok(change);
     }
-    let cases = CaseInput::of(batch);
+    let places = Places::of(batch);
+    let cases = CaseInput::of(batch, &places);
     let input = EventInput { source: &batch.source, cases: &cases, now, reason: None, detail: None };
     let events = event::of_settlement(&record, &input).into_iter().collect();
     Ok(Commit { batch: Some(RecordUpdate { record, from_epoch }), events, ..change })

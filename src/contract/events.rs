@@ -198,8 +198,10 @@ fn settled(refused: &[usize], reason: Option<Reason>) -> Option<Event> {
     let names = ["Pay with a saved card", "A card that has expired is refused"];
     let left_out = LeftOut { what: "issues".into(), value: None, why: "the mapping names no integration_id" };
     let left_out = [vec![left_out], vec![]];
+    let own = ["Checkout".to_owned(), "Cards".to_owned()];
+    let described = names.into_iter().zip([Some(&own[..]), None]).zip(&left_out);
     let cases: Vec<CaseInput<'_>> =
-        names.into_iter().zip(&left_out).map(|(name, left_out)| CaseInput { name, left_out }).collect();
+        described.map(|((name, path), left_out)| CaseInput { name, path, left_out }).collect();
     let input = EventInput { source: &source, cases: &cases, now: MOMENT, reason, detail: None };
     event::of_settlement(&record, &input)
 }

@@ -116,6 +116,11 @@ pub struct BatchCase {
     /// The format of the texts of this case, if it is not the one of the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TextFormat>,
+    /// Names of folders below the tenant's folder for this case, the top folder first; without names it is the tenant's
+    /// folder. Absent: the case goes to the folder of its batch. The cases of a batch may name up to 100 different paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxItems" = MAX_FOLDERS))]
+    pub folder_path: Option<Vec<Line<MAX_WORD>>>,
 }
 
 /// A step; a text is its action.
@@ -261,6 +266,7 @@ pub fn batch_example() -> BatchMessage {
         fields: Some([("custom_risk".to_owned(), json!(3))].into_iter().collect()),
         expected: None,
         format: Some(TextFormat::Plain),
+        folder_path: Some(["Checkout", "Cards"].map(|name| Line(name.into())).into()),
     };
     let by_gherkin = BatchCase {
         external_id: Some(ExactLine("TC-2".into())),
@@ -278,6 +284,7 @@ pub fn batch_example() -> BatchMessage {
         fields: None,
         expected: None,
         format: None,
+        folder_path: None,
     };
     BatchMessage {
         schema_version: Version(SCHEMA_VERSION),

@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
+use super::case_list::CaseList;
 use super::classify::{Answer, redirect_of};
 use super::client::Client;
 use super::echo::compare;
@@ -27,20 +28,6 @@ const MOST_PAGES: usize = 1_000;
 
 /// The largest difference between Testmo's clock and ours that a `Date` header is believed, in milliseconds.
 const LONGEST_SKEW_MS: i64 = 24 * 60 * 60 * 1_000;
-
-/// The result of reading the cases of a folder.
-#[derive(Clone, Debug)]
-pub struct CaseList {
-    /// The rows that were read: all that are not in the past, and some that are.
-    pub rows: Vec<Row>,
-    /// Cases created before this time are in the past by their time of creation, in milliseconds since 1970 on Testmo's
-    /// clock.
-    pub since: i64,
-    /// Whether the list came newest first, as requested.
-    pub descends: bool,
-    /// The number of requests that the reading took.
-    pub requests: u32,
-}
 
 /// A folder that was created.
 #[derive(Clone, Debug, PartialEq, Eq)]

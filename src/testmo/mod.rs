@@ -5,6 +5,7 @@
 pub mod address;
 mod bounded;
 mod calls;
+mod case_list;
 mod classify;
 mod client;
 mod connection;
@@ -27,7 +28,8 @@ mod typed_address;
 mod wire;
 
 pub use address::{AddressPolicy, AddressRefused, Origin};
-pub use calls::{CaseList, CreatedFolder, Past, is_folder_id};
+pub use calls::{CreatedFolder, Past, is_folder_id};
+pub use case_list::CaseList;
 pub use classify::Answer;
 pub use client::{Client, NoClient};
 pub use pages::{AnyNumber, ReadError, ReadPermits};

@@ -2,6 +2,7 @@
 
 mod amqp;
 mod bounds;
+mod case_folders;
 mod cli;
 mod cli_broker;
 mod compressed;

@@ -9,7 +9,7 @@ use super::super::context::AppContext;
 use super::message::Finding;
 use crate::batch::message::decode::decode;
 use crate::batch::message::lint::folder_slashes;
-use crate::batch::message::{Case, RequestedFolder};
+use crate::batch::message::{Case, Places, RequestedFolder};
 use crate::batch::render::check::check;
 pub use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::preview::{preview as preview_cases, requests};
@@ -30,8 +30,8 @@ pub struct Preview {
     pub notes: Vec<String>,
     /// What this Testmo will probably refuse, by what the project was seen to have.
     pub findings: Vec<Finding>,
-    /// Where the cases go, in words.
-    pub folder: String,
+    /// Where the cases go; more than one place if cases name folders of their own.
+    pub folders: Vec<FolderPreview>,
     /// The create requests.
     pub requests: Vec<RequestSize>,
     /// The cases that would be sent, each with its position from 1.
@@ -51,6 +51,15 @@ pub struct FaultyCase {
     pub faults: Vec<Fault>,
     /// The number of its further faults.
     pub more: usize,
+}
+
+/// A folder that cases go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderPreview {
+    /// The folder in words.
+    pub folder: String,
+    /// The positions of its cases, from 1.
+    pub cases: Vec<usize>,
 }
 
 /// Why a preview cannot be made.
@@ -132,13 +141,11 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
         Some(context) => Some(folders(&row, context).await?),
         None => None,
     };
+    let slashes = folder_slashes(&batch).into_iter().map(|finding| finding.to_string());
     Ok(Preview {
-        notes: notes(&row, &batch)
-            .into_iter()
-            .chain(folder_slashes(&batch.folder).iter().map(ToString::to_string))
-            .collect(),
+        notes: notes(&row, &batch).into_iter().chain(slashes).collect(),
         findings: check(&batch, &mapping, &row.fields),
-        folder: folder(&row, &batch, there.as_deref()),
+        folders: folders_of(&row, &batch, there.as_deref()),
         requests: requests(row.folder, &sent, max_cases, max_bytes),
         cases: sent_cases(&batch, all, case)?,
         faulty: faulty_cases(&batch, case),
@@ -200,10 +207,20 @@ pub(super) fn notes(row: &ConnectionRow, batch: &Batch) -> Vec<String> {
     notes
 }
 
-/// Writes where the cases go; if the project's folders are known, also whether the folder exists.
-fn folder(row: &ConnectionRow, batch: &Batch, there: Option<&[Folder]>) -> String {
+/// Returns where the cases go.
+fn folders_of(row: &ConnectionRow, batch: &Batch, there: Option<&[Folder]>) -> Vec<FolderPreview> {
+    let places = Places::of(batch);
+    let one = |(place, requested): (usize, &RequestedFolder)| FolderPreview {
+        folder: folder(row, requested, there),
+        cases: places.cases_in(place).filter(|at| batch.cases[*at].faulty.is_none()).map(|at| at + 1).collect(),
+    };
+    places.requested().iter().enumerate().map(one).collect()
+}
+
+/// Writes where cases go; if the project's folders are known, also whether the folder exists.
+fn folder(row: &ConnectionRow, requested: &RequestedFolder, there: Option<&[Folder]>) -> String {
     let (_, own) = names(row);
-    match (&batch.folder, there) {
+    match (requested, there) {
         (RequestedFolder::Tenant, None) => own,
         (RequestedFolder::Tenant, Some(there)) => match path_of(there, row.folder) {
             Some(path) => format!("{} {path} (exists)", row.folder),

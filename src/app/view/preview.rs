@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::messages::Finding;
-use super::super::messages::preview::{FaultyCase, Preview};
+use super::super::messages::preview::{FaultyCase, FolderPreview, Preview};
 use crate::batch::message::TextFormat;
 use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::written::WrittenText;
@@ -16,11 +16,20 @@ pub struct PreviewView {
     account: String,
     project_id: u64,
     folder: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    folders: Vec<FolderView>,
     notes: Vec<String>,
     findings: Vec<Finding>,
     requests: Vec<RequestView>,
     cases: Vec<CaseView>,
     faulty: Vec<FaultyCase>,
+}
+
+/// A folder of a batch whose cases go to several.
+#[derive(Clone, Debug, Serialize)]
+struct FolderView {
+    folder: String,
+    cases: Vec<usize>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -63,12 +72,14 @@ struct LeftOutView {
 impl PreviewView {
     /// Shows a preview.
     pub fn of(preview: &Preview) -> Self {
+        let folder = |one: &FolderPreview| FolderView { folder: one.folder.clone(), cases: one.cases.clone() };
         let request = |size: &RequestSize| RequestView { cases: size.cases, bytes: size.bytes };
         Self {
             batch: preview.batch.key.to_string(),
             account: preview.row.origin.clone(),
             project_id: preview.row.project,
-            folder: preview.folder.clone(),
+            folder: preview.folders.iter().map(|one| one.folder.as_str()).collect::<Vec<_>>().join("; "),
+            folders: if preview.folders.len() > 1 { preview.folders.iter().map(folder).collect() } else { Vec::new() },
             notes: preview.notes.clone(),
             findings: preview.findings.clone(),
             requests: preview.requests.iter().map(request).collect(),

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use crate::batch::BatchKey;
 use crate::batch::event::bounded::{cut_left_out, cut_said};
+use crate::batch::event::case_input::{CaseFolder, CaseInput, folder};
 use crate::batch::event::previous::{Previous, address};
 use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, MOMENT, PARTIALLY_DELIVERED, Why, event, event_id};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::batch::message::text::excerpt;
-use crate::batch::message::{Batch, Source, key_by_position};
+use crate::batch::message::{Source, key_by_position};
 use crate::batch::render::left_out::LeftOut;
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
@@ -83,6 +84,9 @@ pub struct SettledCase {
     /// The address of the case in Testmo's web pages, if the case is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// The folder of the case, if the case is in Testmo and requests another folder than its batch; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<CaseFolder>,
     /// The case that an earlier batch wrote into the same project for the same source key and external id; absent if none
     /// is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,22 +162,6 @@ pub struct EventInput<'a> {
     pub reason: Option<Reason>,
     /// Details about the reason.
     pub detail: Option<&'a str>,
-}
-
-/// The parts of a case in an event that are not in the batch's record.
-#[derive(Clone, Copy, Debug)]
-pub struct CaseInput<'a> {
-    /// The name of the case.
-    pub name: &'a str,
-    /// What is not sent of it.
-    pub left_out: &'a [LeftOut],
-}
-
-impl<'a> CaseInput<'a> {
-    /// Returns the names of a batch's cases; what was not sent of them is not known.
-    pub fn of(batch: &'a Batch) -> Vec<Self> {
-        batch.cases.iter().map(|case| Self { name: &case.name, left_out: &[] }).collect()
-    }
 }
 
 /// Returns the event of a finished batch; `None` while the batch is open.
@@ -283,6 +271,7 @@ fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> Set
         outcome,
         testmo_id: id,
         link: id.and_then(|id| link(record, index, id)),
+        folder: id.and_then(|_| folder(record, index, input?.path?)),
         previous: case.previous.as_ref().map(|previous| Previous::of(record, index, previous)),
         left_out: input.filter(|_| id.is_some()).map(|input| input.left_out.to_vec()).unwrap_or_default(),
         refused,
@@ -326,7 +315,8 @@ mod tests {
         let source = Source { key: Some("SHOP-1".into()), ..Source::default() };
         let left_out = [LeftOut { what: "tags".into(), value: Some("→".into()), why: "no tag for Testmo" }];
         let long = "Long name ".repeat(30);
-        let cases = [&*long, "Sign in"].map(|name| CaseInput { name, left_out: &left_out });
+        let path = ["Login".to_owned()];
+        let cases = [&*long, "Sign in"].map(|name| CaseInput { name, path: Some(&path), left_out: &left_out });
         let input =
             EventInput { source: &source, cases: &cases, now: 0, reason: Some(Reason::CaseRefused), detail: None };
         let event = of_settlement(&partial(), &input).unwrap();

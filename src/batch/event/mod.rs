@@ -3,6 +3,7 @@
 
 mod batch;
 mod bounded;
+mod case_input;
 mod duplicate;
 mod message;
 mod previous;
@@ -14,9 +15,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::batch::{
-    CaseInput, CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, deferred, link, of_settlement,
-    settlement_id, still_deferred,
+    CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, deferred, link, of_settlement, settlement_id,
+    still_deferred,
 };
+pub use self::case_input::{CaseFolder, CaseInput};
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
 pub use self::message::{MessageInput, MessageInvalid, of_message};
 pub use self::previous::{Previous, address};

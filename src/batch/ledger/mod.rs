@@ -31,7 +31,7 @@ pub struct BatchRecord {
     pub revision: u32,
     /// The number of changes so far; 0 means that the batch is not stored yet.
     pub epoch: u64,
-    /// The targets of its cases, past and present; the last one is the present one.
+    /// The targets of its cases, past and present; the last ones are the present ones, one for each place of the batch.
     pub targets: Vec<Target>,
     /// The cases of the batch, in order.
     pub cases: Vec<CaseRecord>,
@@ -94,21 +94,33 @@ impl BatchRecord {
         self.cases.iter().enumerate().filter(move |(_, case)| wanted(case)).map(|(i, _)| i)
     }
 
-    /// Returns the present target.
+    /// Returns the present target, or the last one of several: all are in the same account and project.
     pub fn target(&self) -> Option<&Target> {
         self.targets.last()
     }
 
+    /// Returns the present targets of a batch with this many places, in the order of the places; `None` before the first
+    /// claim.
+    pub fn present_targets(&self, places: usize) -> Option<&[Target]> {
+        self.targets.len().checked_sub(places.max(1)).map(|first| &self.targets[first..])
+    }
+
     /// Claims the cases at `positions` for a push into `target`.
     pub fn claim(&mut self, positions: &[usize], push: OpenPush, target: &Target) {
-        if self.targets.last() != Some(target) {
-            self.targets.push(target.clone());
+        let cases: Vec<(usize, usize)> = positions.iter().map(|position| (*position, 0)).collect();
+        self.claim_in(&cases, push, std::slice::from_ref(target));
+    }
+
+    /// Claims cases, each given with its place, for a push; `targets` has one target for each place of the batch.
+    pub fn claim_in(&mut self, cases: &[(usize, usize)], push: OpenPush, targets: &[Target]) {
+        if !self.targets.ends_with(targets) {
+            self.targets.extend_from_slice(targets);
         }
-        let target = self.targets.len() - 1;
-        for &position in positions {
+        let first = self.targets.len() - targets.len();
+        for &(position, place) in cases {
             let case = &mut self.cases[position];
             case.state = CaseState::Claimed;
-            case.target = target;
+            case.target = first + place;
         }
         self.open_push = Some(push);
         self.epoch += 1;

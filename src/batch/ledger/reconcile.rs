@@ -24,18 +24,27 @@ pub struct Row {
     pub created_at: i64,
 }
 
+/// A case to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedCase<'a> {
+    /// Its position in the batch.
+    pub position: usize,
+    /// Its name.
+    pub name: &'a str,
+    /// The folder it was sent to.
+    pub folder: u64,
+}
+
 /// The cases to find, and which rows may be theirs.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
-    /// Positions and names of the cases, in the order in which they were sent.
-    pub cases: &'a [(usize, &'a str)],
+    /// The cases, in the order in which they were sent.
+    pub cases: &'a [WantedCase<'a>],
     /// Positions and ids of the batch's cases that are known to be in Testmo, ordered by position. Cases are created in
     /// order, so a row cannot be a wanted case if its id is below that of an earlier case.
     pub arrived: &'a [(usize, u64)],
     /// The tag that all wanted cases carry, unless the tenant has switched the tag off.
     pub batch_tag: Option<&'a str>,
-    /// The folder the cases were sent to.
-    pub folder: u64,
     /// Rows with this id or a lower one existed before the cases were sent.
     pub floor: Option<u64>,
     /// Used without a batch tag: rows created before this time are not wanted cases, in milliseconds on Testmo's clock.
@@ -58,28 +67,29 @@ pub struct Found {
 /// Matches wanted cases to rows. Each row is used once, and ids ascend with the positions of the cases, including the
 /// cases that are known to be in Testmo.
 pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
-    let mut fitting: Vec<&Row> = rows.iter().filter(|row| fits(wanted, row)).collect();
+    let folders = folders_by_name(wanted);
+    let mut fitting: Vec<&Row> = rows.iter().filter(|row| fits(wanted, row, &folders)).collect();
     fitting.sort_by_key(|row| row.id);
     fitting.dedup_by_key(|row| row.id);
-    let mut by_name: HashMap<&str, VecDeque<u64>> = HashMap::new();
+    let mut by_name: HashMap<&str, VecDeque<&Row>> = HashMap::new();
     for row in &fitting {
-        by_name.entry(row.name.trim()).or_default().push_back(row.id);
+        by_name.entry(row.name.trim()).or_default().push_back(row);
     }
     let (mut cases, mut arrived, mut last) = (Vec::new(), wanted.arrived.iter().peekable(), 0);
-    for (position, name) in wanted.cases {
-        while let Some((_, id)) = arrived.next_if(|(before, _)| before < position) {
+    for case in wanted.cases {
+        while let Some((_, id)) = arrived.next_if(|(before, _)| *before < case.position) {
             last = last.max(*id);
         }
-        let Some(alike) = by_name.get_mut(name.trim()) else { continue };
-        alike.retain(|id| *id > last);
-        if let Some(id) = alike.pop_front() {
-            cases.push((*position, id));
-            last = id;
+        let name = case.name.trim();
+        let (Some(alike), Some(folders)) = (by_name.get_mut(name), folders.get(name)) else { continue };
+        alike.retain(|row| row.id > last);
+        if let Some(row) = place_in(alike, case.folder, folders).and_then(|at| alike.remove(at)) {
+            cases.push((case.position, row.id));
+            last = row.id;
         }
     }
     let taken: HashSet<u64> = cases.iter().map(|(_, id)| *id).collect();
-    let ours =
-        |row: &&&Row| wanted.batch_tag.is_some() || wanted.cases.iter().any(|(_, name)| name.trim() == row.name.trim());
+    let ours = |row: &&&Row| wanted.batch_tag.is_some() || folders.contains_key(row.name.trim());
     let left_over = fitting.iter().filter(|row| !taken.contains(&row.id)).filter(ours).map(|row| row.id).collect();
     let is_older = |row: &&Row| has_batch_tag(wanted, row) && is_old(wanted, row) && !wanted.held.contains(&row.id);
     let mut older: Vec<u64> = rows.iter().filter(is_older).map(|row| row.id).collect();
@@ -88,7 +98,27 @@ pub fn find(wanted: &Wanted<'_>, rows: &[Row]) -> Found {
     Found { cases, left_over, older }
 }
 
-fn fits(wanted: &Wanted<'_>, row: &Row) -> bool {
+/// Returns the folders to which wanted cases of each name were sent.
+fn folders_by_name<'a>(wanted: &Wanted<'a>) -> HashMap<&'a str, HashSet<u64>> {
+    let mut folders: HashMap<&str, HashSet<u64>> = HashMap::new();
+    for case in wanted.cases {
+        folders.entry(case.name.trim()).or_default().insert(case.folder);
+    }
+    folders
+}
+
+/// Returns which of the rows that are named like a case is the case: the first one, as a person may have moved it. Where
+/// cases of this name were sent to several `folders`, it is the first one in the folder of the case, or one that was moved
+/// to a folder of none of them.
+fn place_in(alike: &VecDeque<&Row>, folder: u64, folders: &HashSet<u64>) -> Option<usize> {
+    if folders.len() == 1 {
+        return (!alike.is_empty()).then_some(0);
+    }
+    let own = alike.iter().position(|row| row.folder == folder);
+    own.or_else(|| alike.iter().position(|row| !folders.contains(&row.folder)))
+}
+
+fn fits(wanted: &Wanted<'_>, row: &Row, folders: &HashMap<&str, HashSet<u64>>) -> bool {
     if is_old(wanted, row) || wanted.held.contains(&row.id) {
         return false;
     }
@@ -97,7 +127,10 @@ fn fits(wanted: &Wanted<'_>, row: &Row) -> bool {
         // whatever its creation time.
         Some(_) => has_batch_tag(wanted, row),
         // The floor can be older than a person's case of the same name.
-        None => row.folder == wanted.folder && row.created_at >= wanted.not_before,
+        None => {
+            let is_there = |folders: &HashSet<u64>| folders.contains(&row.folder);
+            row.created_at >= wanted.not_before && folders.get(row.name.trim()).is_some_and(is_there)
+        }
     }
 }
 
@@ -140,7 +173,14 @@ mod tests {
         rows: &[Row],
     ) -> Found {
         let held = held.iter().copied().collect();
-        find(&Wanted { cases, arrived, batch_tag, folder: 2, floor: None, not_before: 500, held: &held }, rows)
+        find(
+            &Wanted { cases: &in_folder_2(cases), arrived, batch_tag, floor: None, not_before: 500, held: &held },
+            rows,
+        )
+    }
+
+    fn in_folder_2<'a>(cases: &[(usize, &'a str)]) -> Vec<WantedCase<'a>> {
+        cases.iter().map(|(position, name)| WantedCase { position: *position, name, folder: 2 }).collect()
     }
 
     #[test]
@@ -193,15 +233,9 @@ mod tests {
             row(7, "a", "m"),
             Row { created_at: 9_000, ..row(9, "b", "m") },
         ];
-        let wanted = |batch_tag, floor| Wanted {
-            cases: &[(0, "a"), (1, "b")],
-            arrived: &[],
-            batch_tag,
-            folder: 2,
-            floor,
-            not_before: 500,
-            held: &held,
-        };
+        let cases = in_folder_2(&[(0, "a"), (1, "b")]);
+        let wanted =
+            |batch_tag, floor| Wanted { cases: &cases, arrived: &[], batch_tag, floor, not_before: 500, held: &held };
         let found = find(&wanted(Some("m"), Some(10)), &rows);
         assert_eq!(found, Found { cases: vec![(0, 11)], left_over: vec![], older: vec![9, 10] });
         let found = find(&wanted(None, Some(9)), &rows);
@@ -211,5 +245,45 @@ mod tests {
             "without a tag time counts"
         );
         assert_eq!(find(&wanted(None, Some(10)), &rows), Found::default(), "and so does the floor");
+    }
+
+    #[test]
+    fn of_cases_with_one_name_in_several_folders_each_takes_the_row_in_its_own() {
+        let at = |id, folder, tag: &str| Row { folder, ..row(id, "a", tag) };
+        let cases = [2, 3, 4].into_iter().enumerate();
+        let cases: Vec<_> = cases.map(|(position, folder)| WantedCase { position, name: "a", folder }).collect();
+        let held = HashSet::new();
+        let found = |batch_tag, rows: &[Row]| {
+            let wanted = Wanted { cases: &cases, arrived: &[], batch_tag, floor: None, not_before: 500, held: &held };
+            find(&wanted, rows)
+        };
+        for tag in [Some("m"), None] {
+            let all = [at(10, 2, "m"), at(11, 3, "m"), at(12, 4, "m")];
+            assert_eq!(found(tag, &all).cases, [(0, 10), (1, 11), (2, 12)], "{tag:?}");
+            assert_eq!(found(tag, &all[1..]).cases, [(1, 11), (2, 12)], "a person removed the first one; {tag:?}");
+            assert_eq!(found(tag, &all[2..]).cases, [(2, 12)], "{tag:?}");
+        }
+        let moved = [at(10, 9, "m"), at(11, 3, "m")];
+        assert_eq!(found(Some("m"), &moved).cases, [(0, 10), (1, 11)]);
+        assert_eq!(found(None, &moved).cases, [(1, 11)], "without a tag the folder counts");
+    }
+
+    proptest::proptest! {
+        /// Whatever folders the cases of a request go to, all of its rows are found, each for its case.
+        #[test]
+        fn the_rows_of_a_request_are_its_cases(
+            sent in proptest::collection::vec((0usize..3, 1u64..4), 1..12), tagged in proptest::bool::ANY,
+        ) {
+            let names = ["a", "b", "c"];
+            let cases: Vec<_> = sent.iter().enumerate()
+                .map(|(position, (name, folder))| WantedCase { position, name: names[*name], folder: *folder }).collect();
+            let rows: Vec<Row> = cases.iter().zip(10..)
+                .map(|(case, id)| Row { folder: case.folder, ..row(id, case.name, "m") }).collect();
+            let held = HashSet::new();
+            let batch_tag = tagged.then_some("m");
+            let wanted = Wanted { cases: &cases, arrived: &[], batch_tag, floor: None, not_before: 500, held: &held };
+            let expected: Vec<(usize, u64)> = rows.iter().map(|row| row.id).enumerate().collect();
+            proptest::prop_assert_eq!(find(&wanted, &rows).cases, expected);
+        }
     }
 }

@@ -236,6 +236,23 @@ fn the_target_of_a_case_is_stored_where_it_is_not_the_first_one() {
 }
 
 #[test]
+fn cases_of_one_push_go_to_the_target_of_their_place_and_the_present_targets_are_the_last_ones() {
+    let at = |folder| Target { folder, ..target() };
+    let mut record = record(4);
+    assert_eq!((record.present_targets(1), record.present_targets(2)), (None, None));
+    record.claim_in(&[(0, 0), (1, 1)], push(), &[at(5), at(6)]);
+    record.created(&[(0, 10), (1, 11)]);
+    record.claim_in(&[(2, 1)], push(), &[at(5), at(6)]);
+    assert_eq!((record.targets.len(), record.present_targets(2)), (2, Some(&[at(5), at(6)][..])));
+    // One of the folders has vanished.
+    record.not_created(vec![]);
+    record.claim_in(&[(2, 1), (3, 0)], push(), &[at(5), at(7)]);
+    assert_eq!(record.present_targets(2), Some(&[at(5), at(7)][..]));
+    let folders: Vec<u64> = record.cases.iter().map(|case| record.targets[case.target].folder).collect();
+    assert_eq!(folders, [5, 6, 7, 5], "what has arrived stays where it is");
+}
+
+#[test]
 fn the_latest_status_of_a_suspected_case_is_kept() {
     let mut record = claimed(1);
     record.suspect(408);

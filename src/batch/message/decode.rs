@@ -1,6 +1,6 @@
 //! Decodes the bytes of a message into a [`Batch`], or into every fault with its JSON pointer and remedy.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -11,8 +11,9 @@ use crate::batch::message::json::{Json, in_key_order, parse};
 use crate::batch::message::reader::{Reader, whole};
 use crate::batch::message::text::is_blank;
 use crate::batch::message::{
-    Batch, Case, Faulty, MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_SOURCE, MAX_STEPS,
-    MAX_TAGS, MAX_WORD, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, Urgency, key_by_position,
+    Batch, Case, Faulty, MAX_CASE_FOLDERS, MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_SOURCE,
+    MAX_STEPS, MAX_TAGS, MAX_WORD, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, Urgency,
+    key_by_position,
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
@@ -165,11 +166,7 @@ fn read_source(r: &mut Reader<'_>) -> Option<Source> {
 }
 
 fn read_folder(r: &mut Reader<'_>) -> RequestedFolder {
-    let path = r.optional("folder_path", |r| {
-        let form = format_args!("a list of at most {MAX_FOLDERS} folder names, the top folder first");
-        let names = r.list(0, MAX_FOLDERS, form, |r| r.line(MAX_WORD))?;
-        Some(if names.is_empty() { RequestedFolder::Tenant } else { RequestedFolder::Path(names) })
-    });
+    let path = r.optional("folder_path", read_path);
     let id = r.optional("folder_id", |r| r.positive().map(RequestedFolder::Id));
     match (path, id) {
         (Some(_), Some(_)) => {
@@ -183,11 +180,37 @@ fn read_folder(r: &mut Reader<'_>) -> RequestedFolder {
     }
 }
 
+fn read_path(r: &mut Reader<'_>) -> Option<RequestedFolder> {
+    let form = format_args!("a list of at most {MAX_FOLDERS} folder names, the top folder first");
+    let names = r.list(0, MAX_FOLDERS, form, |r| r.line(MAX_WORD))?;
+    Some(if names.is_empty() { RequestedFolder::Tenant } else { RequestedFolder::Path(names) })
+}
+
 fn read_cases(r: &mut Reader<'_>) -> Option<Vec<Case>> {
     let form = format_args!("a list of 1 to {MAX_CASES} cases");
     let mut cases = r.list(1, MAX_CASES, form, |r| Some(read_case(r)))?;
     refuse_repeated_keys(r, &mut cases);
+    refuse_further_folders(r, &cases);
     Some(cases)
+}
+
+/// Records a fault for each case that names one more folder than the cases of a batch may name.
+fn refuse_further_folders(r: &mut Reader<'_>, cases: &[Case]) {
+    let mut named: HashSet<&RequestedFolder> = HashSet::new();
+    for (index, case) in cases.iter().enumerate() {
+        let Some(folder) = case.folder.as_ref().filter(|folder| !named.contains(folder)) else { continue };
+        if named.len() < MAX_CASE_FOLDERS {
+            named.insert(folder);
+            continue;
+        }
+        r.at_index(index, |r| {
+            r.at("folder_path", |r| -> Option<()> {
+                let what =
+                    format_args!("is one more folder than the {MAX_CASE_FOLDERS} that the cases of a batch may name");
+                r.fault(what, "split the batch, so that each has fewer folders")
+            })
+        });
+    }
 }
 
 /// Records a fault for each case whose external id is the key of another case, and has this case called by its
@@ -242,6 +265,7 @@ fn read_case(r: &mut Reader<'_>) -> Case {
         "fields",
         "expected",
         "format",
+        "folder_path",
     ]);
     let external_id = r.optional("external_id", |r| r.exact_line(MAX_EXTERNAL_ID));
     let name = r.required("name", |r| r.line(MAX_NAME));
@@ -255,6 +279,7 @@ fn read_case(r: &mut Reader<'_>) -> Case {
     let fields = r.optional("fields", read_fields);
     let expected = r.optional("expected", |r| r.prose_if_any());
     let format = r.optional("format", read_format);
+    let folder = r.optional("folder_path", read_path);
     Case {
         external_id,
         name: name.unwrap_or_default(),
@@ -268,6 +293,7 @@ fn read_case(r: &mut Reader<'_>) -> Case {
         fields: fields.unwrap_or_default(),
         expected,
         format,
+        folder,
         faulty: None,
     }
 }

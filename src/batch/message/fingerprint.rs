@@ -80,7 +80,9 @@ mod tests {
         for edit in same {
             assert_eq!(fingerprint(&batch(edit)), print);
         }
-        let other: [fn(&mut Value); 6] = [
+        let other: [fn(&mut Value); 8] = [
+            |v| v["cases"][0]["folder_path"] = json!(["A"]),
+            |v| v["cases"][0]["folder_path"] = json!([]),
             |v| v["cases"][0]["name"] = json!("b"),
             |v| v["cases"][0]["external_id"] = json!("x"),
             |v| v["folder_id"] = json!(3),

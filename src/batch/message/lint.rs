@@ -141,7 +141,7 @@ pub fn lint(bytes: &[u8]) -> Findings {
 fn warnings(batch: &Batch) -> Vec<Finding> {
     let mut found = Vec::new();
     warn_of_missing_ids(batch, &mut found);
-    found.extend(folder_slashes(&batch.folder));
+    found.extend(folder_slashes(batch));
     warn_of_names(batch, &mut found);
     warn_of_tags(batch, &mut found);
     for (index, case) in batch.cases.iter().enumerate() {
@@ -180,8 +180,20 @@ fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Finding>) {
     found.push(warning(NO_EXTERNAL_ID, format!("/cases/{first}"), what, remedy));
 }
 
-/// Returns a warning for each name of a folder path that has a slash: Testmo makes one folder of it.
-pub fn folder_slashes(folder: &RequestedFolder) -> Vec<Finding> {
+/// Returns a warning for each name of a folder path that has a slash: Testmo makes one folder of it. A path that several
+/// cases request is named once.
+pub fn folder_slashes(batch: &Batch) -> Vec<Finding> {
+    let mut seen = vec![&batch.folder];
+    let mut found = slashes_of("", &batch.folder);
+    for (position, case) in batch.cases.iter().enumerate() {
+        let Some(folder) = case.folder.as_ref().filter(|folder| !seen.contains(folder)) else { continue };
+        seen.push(folder);
+        found.extend(slashes_of(&format!("/cases/{position}"), folder));
+    }
+    found
+}
+
+fn slashes_of(place: &str, folder: &RequestedFolder) -> Vec<Finding> {
     let RequestedFolder::Path(names) = folder else { return Vec::new() };
     let warn = |(position, name): (usize, &String)| {
         let levels: Vec<String> =
@@ -194,7 +206,7 @@ pub fn folder_slashes(folder: &RequestedFolder) -> Vec<Finding> {
                 levels.join(", ")
             ),
         };
-        warning(FOLDER_SLASH, format!("/folder_path/{position}"), what, &remedy)
+        warning(FOLDER_SLASH, format!("{place}/folder_path/{position}"), what, &remedy)
     };
     names.iter().enumerate().filter(|(_, name)| name.contains('/')).map(warn).collect()
 }

@@ -11,6 +11,7 @@ pub(in crate::batch) mod identity;
 mod json;
 pub mod lint;
 mod markdown;
+mod places;
 mod priority;
 mod reader;
 pub mod similar;
@@ -24,6 +25,7 @@ use crate::batch::BatchKey;
 pub use crate::batch::message::faulty::Faulty;
 pub use crate::batch::message::format::TextFormat;
 pub(in crate::batch) use crate::batch::message::json::not_valid;
+pub use crate::batch::message::places::Places;
 pub use crate::batch::message::priority::{Priority, Urgency, WORDS, folded_word};
 
 /// The default of `amqp.max_message_bytes`: a larger message is not read.
@@ -46,6 +48,8 @@ pub const MAX_FIELDS: usize = 500;
 pub const MAX_WORD: usize = 200;
 /// The most folders in a path.
 pub const MAX_FOLDERS: usize = 20;
+/// The most different folder paths that the cases of a batch may name.
+pub const MAX_CASE_FOLDERS: usize = 100;
 /// The most characters of each part of a source.
 pub const MAX_SOURCE: usize = 2_000;
 /// The largest number in the contract: numbers up to this one are exact in every language.
@@ -84,7 +88,7 @@ pub struct Source {
 }
 
 /// The folder that the generator requests for the cases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestedFolder {
     /// The tenant's own folder.
@@ -125,6 +129,9 @@ pub struct Case {
     /// The expected result of a case without steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
+    /// The requested folder of the case; without one, the case goes to the folder of its batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<RequestedFolder>,
     /// Why the case is refused without being sent; such a case keeps its name and its external id only, as far as they
     /// can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,6 +181,7 @@ impl Case {
             estimate_seconds: None,
             fields: Map::new(),
             expected: None,
+            folder: None,
             format: None,
             faulty: None,
         }

@@ -56,17 +56,30 @@ fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
     lines.push(("revision", record.revision.to_string()));
     lines.extend(BatchDetails::was_sent(record).then(|| ("first sent", both(record.first_seen_at, details.now))));
     lines.extend(record.settled_at.map(|at| ("finished", both(at, details.now))));
-    lines.extend(
-        record.target().map(|target| {
-            ("target", format!("{}, project {}, folder {}", target.account, target.project, target.folder))
-        }),
-    );
+    lines.extend(record.target().map(|target| {
+        let folders = folders(record, target.folder);
+        ("target", format!("{}, project {}, {folders}", target.account, target.project))
+    }));
     lines.push(("fingerprint", record.fingerprint.clone()));
     if BatchDetails::is_pruned(record) {
         lines
             .push(("pruned", "the details of its cases and create requests were removed after store.retention".into()));
     }
     lines
+}
+
+/// Writes the folders that cases of a batch arrived in; before that, the one that they are sent to.
+fn folders(record: &BatchRecord, sent_to: u64) -> String {
+    let folder_of = |position: usize| Some(record.targets.get(record.cases[position].target)?.folder);
+    let mut folders: Vec<u64> = record.arrived().filter_map(|(position, _)| folder_of(position)).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    match folders[..] {
+        [] => format!("folder {sent_to}"),
+        [one] => format!("folder {one}"),
+        [first, ref others @ ..] if others.len() > 9 => format!("folders {first} and {} more", others.len()),
+        [..] => format!("folders {}", folders.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn cases(details: &BatchDetails, record: &BatchRecord) -> List {

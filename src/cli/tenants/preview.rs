@@ -7,7 +7,7 @@ use serde_json::Value;
 use testmo_courier::app::TenantId;
 use testmo_courier::app::connections::{connection, names};
 use testmo_courier::app::messages::preview::{
-    CasePreview, FaultyCase, Preview, PreviewInput, RequestSize, batch_of, preview,
+    CasePreview, FaultyCase, FolderPreview, Preview, PreviewInput, RequestSize, batch_of, preview,
 };
 use testmo_courier::app::view::PreviewView;
 
@@ -67,9 +67,9 @@ fn print(preview: &Preview, out: &mut Output) -> Result<(), Failure> {
         ("batch", preview.batch.key.to_string()),
         ("account", preview.row.origin.clone()),
         ("project", names(&preview.row).0),
-        ("folder", preview.folder.clone()),
-        ("requests", format!("{}: {}", sizes.len(), sizes.join(", "))),
     ];
+    head.extend(preview.folders.iter().map(|one| ("folder", folder(one, preview.folders.len()))));
+    head.push(("requests", format!("{}: {}", sizes.len(), sizes.join(", "))));
     head.extend(preview.notes.iter().map(|note| ("note", note.clone())));
     out.text(&facts(&head))?;
     if !preview.findings.is_empty() {
@@ -87,7 +87,10 @@ fn print(preview: &Preview, out: &mut Output) -> Result<(), Failure> {
         out.line("")?;
         let (of, key, bytes) = (preview.batch.cases.len(), visible(&case.sent.key), case.sent.entry.len());
         out.line(format_args!("case {position} of {of}  {key}  {bytes} bytes"))?;
-        facts(&lines(case)).lines().try_for_each(|line| out.line(format_args!("  {line}")))?;
+        let own = preview.folders.iter().filter(|one| preview.folders.len() > 1 && one.cases.contains(position));
+        let mut all = lines(case);
+        all.extend(own.map(|one| ("→ folder", one.folder.clone())));
+        facts(&all).lines().try_for_each(|line| out.line(format_args!("  {line}")))?;
     }
     Ok(())
 }
@@ -103,6 +106,15 @@ fn print_faulty(FaultyCase { position, key, faults, more }: &FaultyCase, out: &m
         more => {
             out.line(format_args!("    and {}: run testmo-courier lint", counted(*more, "more fault", "more faults")))
         }
+    }
+}
+
+/// Writes a folder, with its cases if there are several folders.
+fn folder(one: &FolderPreview, of: usize) -> String {
+    match one.cases[..] {
+        [first] if of > 1 => format!("{}: case {first}", one.folder),
+        [first, ref others @ ..] if of > 1 => format!("{}: case {first} and {} more", one.folder, others.len()),
+        _ => one.folder.clone(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::batch::event::{self, CaseInput, EventInput};
 use crate::batch::ledger::{BatchRecord, BatchState};
+use crate::batch::message::Places;
 use crate::batch::verdict::patience::{UnknownTenant, unknown_tenant};
 use crate::batch::{Batch, Reason};
 use crate::store::StoreError;
@@ -70,7 +71,8 @@ impl Awaiting {
             return Ok(false);
         }
         record.settle(BatchState::Failed, context.store.now());
-        let cases = CaseInput::of(&self.batch);
+        let places = Places::of(&self.batch);
+        let cases = CaseInput::of(&self.batch, &places);
         let (reason, detail) = (Some(self.reason), self.detail.as_deref());
         let input = EventInput { source: &self.batch.source, cases: &cases, now: context.clock.now(), reason, detail };
         let events = event::of_settlement(&record, &input).into_iter().collect();

@@ -70,9 +70,10 @@ pub(super) async fn connection_failed(
     let connection = batch.connection.clone();
     let of_folder = matches!(reason, Reason::ConnectionRejected | Reason::TargetMissing);
     if of_folder && batch.has_own_folder() && batch.relocated.is_none() {
-        // The folder of this batch may have vanished: it is searched for again, once. A batch that requests none goes to
+        // A folder of this batch may have vanished: all are searched for again, once. A batch that requests none goes to
         // the tenant's present folder, which a person may have entered instead of the one that vanished.
-        (batch.folder, batch.relocated) = (None, Some(context.store.now()));
+        batch.folders.forget();
+        batch.relocated = Some(context.store.now());
         return Ok(NextStep::NextTurn);
     }
     if reason == Reason::KeyRefused {

@@ -1,4 +1,4 @@
-//! Finds the folder of a batch: the tenant's own, one below it by id, or one by path.
+//! Finds the folders of a batch's cases: the tenant's own, one below it by id, or one by path.
 
 use std::time::Duration;
 
@@ -23,31 +23,67 @@ enum Level {
     Unseen(NextStep),
 }
 
-/// Finds the folder, or creates one level of the path that leads to it.
+/// Whether the folder that cases request is found.
+enum Search {
+    Found(u64),
+    /// This follows for the batch first.
+    Then(NextStep),
+}
+
+/// Finds the folders of a batch's cases one after the other, or creates one level of a path that leads to one. The batch
+/// waits as a whole until all are found, so that its first request fixes them for every case.
 pub(super) async fn locate(
     delivery: &Delivery,
     batch: &mut ActiveBatch,
     feedback: &mut PushFeedback,
 ) -> Result<NextStep, StoreError> {
-    let connection = batch.connection.clone();
-    let fixed = batch.record.target().filter(|t| t.account == batch.account() && t.project == connection.project);
-    if let Some(target) = fixed.filter(|_| batch.relocated.is_none()) {
-        batch.folder = Some(target.folder);
+    if batch.relocated.is_none() && batch.folders.take_over(&batch.record, &batch.connection) {
         return Ok(NextStep::NextTurn);
     }
-    match &batch.wish {
-        RequestedFolder::Tenant => {
-            batch.folder = Some(connection.folder);
-            Ok(NextStep::NextTurn)
+    let mut list = None;
+    while let Some((place, requested)) = batch.folders.next_missing() {
+        let search = match requested.clone() {
+            RequestedFolder::Tenant => Search::Found(batch.connection.folder),
+            RequestedFolder::Id(id) => locate_by_id(&delivery.context, batch, id, feedback).await?,
+            RequestedFolder::Path(names) => locate_by_path(delivery, batch, names, &mut list, feedback).await?,
+        };
+        match search {
+            Search::Found(folder) => batch.folders.note(place, folder),
+            Search::Then(next_step) => return Ok(attributed(batch, place, next_step)),
         }
-        RequestedFolder::Id(id) => {
-            let id = *id;
-            locate_by_id(&delivery.context, batch, id, feedback).await
+    }
+    Ok(NextStep::NextTurn)
+}
+
+/// Names the cases that are concerned where a folder is not found and cases of the batch go to several.
+fn attributed(batch: &ActiveBatch, place: usize, next_step: NextStep) -> NextStep {
+    let places = batch.folders.places();
+    let is_of_folder = |reason: &Reason| matches!(reason, Reason::FolderMissing | Reason::FolderUnconfirmed);
+    let named = |detail: Option<String>| {
+        let mut positions = places.cases_in(place);
+        let first = positions.next().map_or("", |position| batch.cases[position].key.as_str());
+        let cases = match positions.count() {
+            0 => format!("case {first}"),
+            others => format!("case {first} and {others} more"),
+        };
+        Some(format!("{} (the folder of {cases})", detail.unwrap_or_default()))
+    };
+    match next_step {
+        _ if places.requested().len() == 1 => next_step,
+        NextStep::AwaitConnection(reason, detail) if is_of_folder(&reason) => {
+            NextStep::AwaitConnection(reason, named(detail))
         }
-        RequestedFolder::Path(names) => {
-            let names = names.clone();
-            locate_by_path(delivery, batch, names, feedback).await
-        }
+        NextStep::Defer(reason, detail, wait) if is_of_folder(&reason) => NextStep::Defer(reason, named(detail), wait),
+        other @ (NextStep::NextTurn
+        | NextStep::Pause(_)
+        | NextStep::Retry(..)
+        | NextStep::AwaitConnection(..)
+        | NextStep::Defer(..)
+        | NextStep::AwaitStore(_)
+        | NextStep::Paused
+        | NextStep::ResolveAgain
+        | NextStep::Refresh
+        | NextStep::Finished) => other,
     }
 }
 
@@ -56,26 +92,27 @@ async fn locate_by_id(
     batch: &mut ActiveBatch,
     id: u64,
     feedback: &mut PushFeedback,
-) -> Result<NextStep, StoreError> {
+) -> Result<Search, StoreError> {
     let connection = batch.connection.clone();
     let folders = match list_folders(context, batch, feedback).await? {
         Ok(folders) => folders,
-        Err(next_step) => return Ok(next_step),
+        Err(next_step) => return Ok(Search::Then(next_step)),
     };
     if lies_under(&folders, id, connection.folder) {
-        batch.folder = Some(id);
-        return Ok(NextStep::NextTurn);
+        return Ok(Search::Found(id));
     }
     let detail = format!("folder {id} does not exist, or is not below the tenant's folder {}", connection.folder);
-    Ok(NextStep::AwaitConnection(Reason::FolderMissing, Some(detail)))
+    Ok(Search::Then(NextStep::AwaitConnection(Reason::FolderMissing, Some(detail))))
 }
 
+/// Finds the folder of a path, with the list of folders if it was fetched for another path.
 async fn locate_by_path(
     delivery: &Delivery,
     batch: &mut ActiveBatch,
     names: Vec<String>,
+    list: &mut Option<Vec<Folder>>,
     feedback: &mut PushFeedback,
-) -> Result<NextStep, StoreError> {
+) -> Result<Search, StoreError> {
     let connection = batch.connection.clone();
     let path = CachedPath {
         account: batch.account().to_owned(),
@@ -83,10 +120,9 @@ async fn locate_by_path(
         names: names.clone(),
     };
     if let Some(folder) = delivery.folders.get(&path).filter(|_| batch.relocated.is_none()) {
-        batch.folder = Some(folder);
-        return Ok(NextStep::NextTurn);
+        return Ok(Search::Found(folder));
     }
-    let (mut reached, mut list) = (connection.folder, None);
+    let mut reached = connection.folder;
     for name in &names {
         let new = NewFolder {
             account: batch.account().to_owned(),
@@ -94,19 +130,18 @@ async fn locate_by_path(
             parent: reached,
             name: name.trim().to_owned(),
         };
-        match level(&delivery.context, batch, &new, &mut list, feedback).await? {
+        match level(&delivery.context, batch, &new, list, feedback).await? {
             Level::At(id) => reached = id,
-            Level::Missing => return create(&delivery.context, batch, new, feedback).await,
-            Level::Unseen(next_step) => return Ok(next_step),
+            Level::Missing => return create(&delivery.context, batch, new, feedback).await.map(Search::Then),
+            Level::Unseen(next_step) => return Ok(Search::Then(next_step)),
         }
     }
     delivery.folders.keep(path, reached);
-    batch.folder = Some(reached);
-    Ok(NextStep::NextTurn)
+    Ok(Search::Found(reached))
 }
 
 /// Finds one level of a path: by the id that its creation returned, or in the list of folders, which is fetched at most
-/// once for a path. The list is not used for a folder that was created within the last minute, as it may show that
+/// once for all paths. The list is not used for a folder that was created within the last minute, as it may show that
 /// late.
 async fn level(
     context: &WorkerContext,

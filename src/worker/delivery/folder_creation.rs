@@ -123,7 +123,8 @@ async fn folder_failed(
     free(context, new, holder, &end).await?;
     let refused = matches!(error, ApiError::Invalid(_) | ApiError::Missing);
     if refused && new.parent != batch.connection.folder && batch.relocated.is_none() {
-        // The folder that it was to be in may have vanished: the path is searched for again, once.
+        // The folder that it was to be in may have vanished: the paths are searched for again, once.
+        batch.folders.forget();
         batch.relocated = Some(context.store.now());
         return Ok(NextStep::NextTurn);
     }

@@ -6,8 +6,8 @@ use super::job::Part;
 use super::written::{adopted, count_repeated};
 use crate::batch::batch_tag;
 use crate::batch::ledger::duplicates::duplicates;
-use crate::batch::ledger::reconcile::{Found, Row, Wanted, find};
-use crate::batch::ledger::{BatchRecord, CaseState, Target};
+use crate::batch::ledger::reconcile::{Found, Row, Wanted, WantedCase, find};
+use crate::batch::ledger::{BatchRecord, CaseState};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, PushEnded};
 use crate::testmo::CaseList;
@@ -29,24 +29,24 @@ enum Rows {
 pub(super) async fn match_rows(
     context: &WorkerContext,
     mut there: Vec<&mut Part>,
-    target: &Target,
+    account: &str,
     list: &CaseList,
     order: &mut IdOrder,
 ) -> Result<(), StoreError> {
     let ids: Vec<u64> = list.rows.iter().map(|row| row.id).collect();
-    let held = context.store.held_ids(&target.account, &ids).await?;
+    let held = context.store.held_ids(account, &ids).await?;
     // A case of a batch of which none was created cannot have been copied: ids do not show which case is older.
     let is_contradicted = |part: &&mut Part| {
         let batch = &part.batch;
         let has_arrived = batch.record.arrived().next().is_some();
-        !has_arrived && !search(batch, target, list, &held).older.is_empty()
+        !has_arrived && !search(batch, account, list, &held).older.is_empty()
     };
     if there.iter().any(is_contradicted) {
-        note_disorder(context, &target.account).await?;
+        note_disorder(context, account).await?;
         order.disordered = true;
         there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
     }
-    let mut matching = Matching { context, target, list, order: *order, held, carried_out: BTreeMap::new() };
+    let mut matching = Matching { context, account, list, order: *order, held, carried_out: BTreeMap::new() };
     for part in there {
         if !matching.match_batch(&mut part.batch).await? {
             part.next = Some(NextStep::Refresh);
@@ -58,7 +58,7 @@ pub(super) async fn match_rows(
 /// What is known while the rows of one list are matched.
 struct Matching<'a> {
     context: &'a WorkerContext,
-    target: &'a Target,
+    account: &'a str,
     list: &'a CaseList,
     order: IdOrder,
     /// Ids that stand for a case already.
@@ -71,13 +71,13 @@ impl Matching<'_> {
     /// Matches the rows with one batch, and returns whether its record was stored; if not, another worker or a person
     /// has changed it.
     async fn match_batch(&mut self, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
-        let Self { context, target, list, order, .. } = *self;
+        let Self { context, account, list, order, .. } = *self;
         // A row that is known as a duplicate never stands for another case.
         self.held.extend(batch.record.known_duplicates());
         let push = batch.record.open_push.as_ref().map(|push| push.id.clone());
         let known = self.is_carried_out(push.as_deref()).await?;
         let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
-        let Rows::Of(found) = found(batch, target, list, &mut self.held, order) else {
+        let Rows::Of(found) = found(batch, account, list, &mut self.held, order) else {
             batch.record.give_up_unclear();
             if !commit_record(context, batch, Commit::default()).await?.is_done() {
                 // Another worker may have recorded the rows for a push that it has sent since.
@@ -92,14 +92,14 @@ impl Matching<'_> {
         let came_of = match &push {
             Some(push) if of_push => Some(push.clone()),
             _ if ids.is_none() => None,
-            other => context.store.last_push(&batch.key.batch, &target.account, other.as_deref()).await?,
+            other => context.store.last_push(&batch.key.batch, account, other.as_deref()).await?,
         };
         let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted".into(), ids: Some(ids) });
         batch.record.reconciled(&found, known);
         let batch_tag = batch_tag_of(batch, &pushed_tag);
         let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &list.rows);
         let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
-        let written = adopted(batch, target, &found);
+        let written = adopted(batch, &found);
         let change = Commit { ended, events, written, ..Commit::default() };
         if !commit_record(context, batch, change).await?.is_done() {
             // The rows may belong to a push that another worker has sent since.
@@ -129,9 +129,9 @@ impl Matching<'_> {
 ///
 /// The same holds where a row with the batch tag stands for a case of another batch: then Testmo has given an id to two
 /// cases.
-fn found(batch: &mut ActiveBatch, target: &Target, list: &CaseList, held: &mut HashSet<u64>, order: IdOrder) -> Rows {
+fn found(batch: &mut ActiveBatch, account: &str, list: &CaseList, held: &mut HashSet<u64>, order: IdOrder) -> Rows {
     let batch_tag = tag_of(batch);
-    let Found { cases: found, left_over, older } = search(batch, target, list, held);
+    let Found { cases: found, left_over, older } = search(batch, account, list, held);
     let (unclear, adopted) = (batch.record.unclear_cases().count(), found.len());
     tracing::info!(batch = %batch.key.batch, unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
     let own: HashSet<u64> = batch.record.arrived().map(|(_, id)| id).chain(batch.record.known_duplicates()).collect();
@@ -149,16 +149,18 @@ fn found(batch: &mut ActiveBatch, target: &Target, list: &CaseList, held: &mut H
     Rows::Of(found)
 }
 
-fn search(batch: &ActiveBatch, target: &Target, list: &CaseList, held: &HashSet<u64>) -> Found {
+fn search(batch: &ActiveBatch, account: &str, list: &CaseList, held: &HashSet<u64>) -> Found {
     let batch_tag = tag_of(batch);
-    let unclear = batch.record.unclear_cases();
-    let cases: Vec<(usize, &str)> = unclear.map(|at| (at, batch.cases[at].name.as_str())).collect();
-    let arrived: Vec<(usize, u64)> = batch.record.arrived_at(&target.account).collect();
+    let wanted = |position: usize| {
+        let (name, folder) = (batch.cases[position].name.as_str(), batch.present_target(position)?.folder);
+        Some(WantedCase { position, name, folder })
+    };
+    let cases: Vec<WantedCase<'_>> = batch.record.unclear_cases().filter_map(wanted).collect();
+    let arrived: Vec<(usize, u64)> = batch.record.arrived_at(account).collect();
     let wanted = Wanted {
         cases: &cases,
         arrived: &arrived,
         batch_tag: batch_tag.as_deref(),
-        folder: target.folder,
         floor: batch.record.floor,
         not_before: list.since,
         held,

@@ -35,11 +35,7 @@ pub(super) async fn reads(
     if check_rate_limit(context, &connection.access, &connection.tenant, feedback).await?.is_some() {
         return Ok(Reads::Unknown);
     }
-    let own = || Target {
-        account: batch.account().to_owned(),
-        project: connection.project,
-        folder: batch.folder.unwrap_or(connection.folder),
-    };
+    let own = || Target { account: batch.account().to_owned(), project: connection.project, folder: connection.folder };
     let target = batch.record.target().cloned().unwrap_or_else(own);
     feedback.requests += 1;
     let end = context.client.has_lists(&connection.access, &target).await;

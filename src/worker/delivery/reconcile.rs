@@ -1,4 +1,4 @@
-//! Reconciles batches with Testmo whose cases may have been created: one read for all that went to the same folder.
+//! Reconciles batches with Testmo whose cases may have been created: one read for all that went to the same folders.
 
 use std::collections::BTreeSet;
 
@@ -27,24 +27,20 @@ use crate::worker::reconciliation::list_order::note_list_order;
 /// Reconciles batches whose cases may have been created, and finishes those for which that leaves nothing to do. The
 /// result only holds if the create request follows at once.
 pub(super) async fn reconcile(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
-    let mut targets: Vec<Target> = Vec::new();
+    let mut groups: Vec<Vec<Target>> = Vec::new();
     for part in job.parts.iter_mut().filter(|part| is_unclear(part)) {
-        let target = part.batch.record.target().cloned();
-        match target.filter(|target| target.account == part.batch.account()) {
-            Some(target) if targets.contains(&target) => {}
-            Some(target) => targets.push(target),
+        match part.batch.unclear_targets() {
+            Some(targets) if groups.contains(&targets) => {}
+            Some(targets) => groups.push(targets),
             None => give_up(&delivery.context, part).await?,
         }
     }
-    for target in targets {
-        match reconcile_target(delivery, job, &target).await {
+    for targets in groups {
+        match reconcile_targets(delivery, job, &targets).await {
             // The row decides about these batches only.
             Err(StoreError::Unreadable(row)) => {
-                let goes_there = |part: &&mut Part| is_unclear(part) && part.batch.record.target() == Some(&target);
-                job.parts
-                    .iter_mut()
-                    .filter(goes_there)
-                    .for_each(|part| part.next = Some(NextStep::AwaitStore(row.clone())));
+                let went_there = job.parts.iter_mut().filter(|part| went_to(part, &targets));
+                went_there.for_each(|part| part.next = Some(NextStep::AwaitStore(row.clone())));
             }
             reconciled => reconciled?,
         }
@@ -64,31 +60,42 @@ async fn give_up(context: &WorkerContext, part: &mut Part) -> Result<(), StoreEr
     Ok(())
 }
 
-async fn reconcile_target(delivery: &Delivery, job: &mut Job, target: &Target) -> Result<(), StoreError> {
-    let goes_there = |part: &&mut Part| is_unclear(part) && part.batch.record.target() == Some(target);
-    let mut there: Vec<&mut Part> = job.parts.iter_mut().filter(goes_there).collect();
+/// Reconciles the batches whose cases of unknown outcome went to these folders of one account.
+async fn reconcile_targets(delivery: &Delivery, job: &mut Job, targets: &[Target]) -> Result<(), StoreError> {
+    let mut there: Vec<&mut Part> = job.parts.iter_mut().filter(|part| went_to(part, targets)).collect();
     let Some(first) = there.first_mut() else { return Ok(()) };
     let connection = first.batch.connection.clone();
-    let mut order = IdOrder::of(&delivery.context, &target.account).await?;
+    let account = connection.access.origin.as_str();
+    let mut order = IdOrder::of(&delivery.context, account).await?;
     there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
     let (access, tenant) = (&connection.access, &connection.tenant);
-    let mut permits = PagePermits::new(&delivery.context, access, tenant, &mut job.feedback);
-    let listed = match list_rows(delivery, &there, target, access, &mut permits).await? {
-        Ok(list) => Ok(list),
-        Err(ReadError::NotPermitted(refused)) => Err(refused?),
-        Err(ReadError::Failed(error)) => {
-            let verdict = after_failed_read(&error);
-            Err(call_failed(&delivery.context, &mut there[0].batch, &error, verdict, &mut job.feedback).await?)
-        }
-    };
-    failpoint::after(Failpoint::Reconcile);
-    match listed {
-        Ok(list) => match_rows(&delivery.context, there, target, &list, &mut order).await,
-        Err(next_step) => {
-            there.into_iter().for_each(|part| part.next = Some(next_step.clone()));
-            Ok(())
+    let mut all: Option<CaseList> = None;
+    for target in targets {
+        let mut permits = PagePermits::new(&delivery.context, access, tenant, &mut job.feedback);
+        let listed = match list_rows(delivery, &there, target, access, &mut permits).await? {
+            Ok(list) => Ok(list),
+            Err(ReadError::NotPermitted(refused)) => Err(refused?),
+            Err(ReadError::Failed(error)) => {
+                let verdict = after_failed_read(&error);
+                Err(call_failed(&delivery.context, &mut there[0].batch, &error, verdict, &mut job.feedback).await?)
+            }
+        };
+        failpoint::after(Failpoint::Reconcile);
+        match listed {
+            Ok(list) => {
+                all = Some(match all {
+                    Some(all) => all.with(list),
+                    None => list,
+                })
+            }
+            Err(next_step) => {
+                there.into_iter().for_each(|part| part.next = Some(next_step.clone()));
+                return Ok(());
+            }
         }
     }
+    let Some(list) = all else { return Ok(()) };
+    match_rows(&delivery.context, there, account, &list, &mut order).await
 }
 
 /// Lists the cases of these batches alone where the tag filter is reliable, and otherwise everything that was created
@@ -143,6 +150,11 @@ async fn tags_of(
         tags.extend(context.store.push_members(push).await?.waiting.iter().map(|record| batch_tag(&record.key)));
     }
     Ok(Some(tags.into_iter().collect()))
+}
+
+/// Returns whether cases of unknown outcome of a batch went to exactly these folders.
+fn went_to(part: &Part, targets: &[Target]) -> bool {
+    is_unclear(part) && part.batch.unclear_targets().is_some_and(|there| there == targets)
 }
 
 fn is_unclear(part: &Part) -> bool {

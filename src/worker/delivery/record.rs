@@ -130,7 +130,7 @@ fn written_of(share: &Share<'_>, created: &Slice<'_>, fields: &[Option<WrittenFi
         fields.get(index)?.clone()
     };
     let cases = created.created().filter_map(|(at, id)| Some((at, id, of_position(at)?)));
-    written(&share.part.batch, &share.target, cases)
+    written(&share.part.batch, |at| Some(share.target_of(at).clone()), cases)
 }
 
 /// Stores a batch's record; a batch with an outcome is finished.

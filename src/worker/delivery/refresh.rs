@@ -43,13 +43,8 @@ pub(super) async fn refresh_from_ledger(
     batch.claimed_at = claimed_at.unwrap_or(now);
     batch.unclear = record.open_push.as_ref().map(|push| delivery.memory.unclear.get(&push.id)).unwrap_or_default();
     batch.record = record;
-    // The folder is fixed once a push of the batch was claimed.
-    let connection = &batch.connection;
-    let fixed = batch
-        .record
-        .target()
-        .filter(|target| target.account == connection.access.origin.as_str() && target.project == connection.project);
-    batch.folder = fixed.map(|target| target.folder).or(batch.folder);
+    // The folders are fixed once a push of the batch was claimed.
+    batch.folders.take_over(&batch.record, &batch.connection);
     if batch.record.open_push.is_some() {
         batch.record.unclear(batch.claimed_at);
     }

@@ -124,7 +124,8 @@ fn outcome_of(result: &CreateResult, verdict: &Verdict) -> RequestOutcome {
 fn keep_canary(delivery: &Delivery, shares: &[Share<'_>], end: &CreateResult, sent_at: Instant) {
     let (Some(share), Some(id)) = (shares.last(), end.as_ref().ok().and_then(|ids| *ids.last()?)) else { return };
     let tag = share.part.batch.record.open_push.as_ref().and_then(|push| push.batch_tag.clone());
-    delivery.memory.canaries.keep(share.target.clone(), Canary { tag, id, sent_at });
+    let Some(last) = share.positions.last() else { return };
+    delivery.memory.canaries.keep(share.target_of(*last).clone(), Canary { tag, id, sent_at });
 }
 
 /// Adjusts a verdict to the request: requests that are refused without naming a case are halved, until that has gone on
@@ -166,7 +167,8 @@ fn name_of(shares: &[Share<'_>], index: usize) -> String {
 
 /// Returns the cases to send, in order, each with its folder.
 fn sent_by<'s>(shares: &'s [Share<'_>]) -> Vec<(u64, &'s RenderedCase)> {
-    let of =
-        |share: &'s Share<'_>| share.positions.iter().map(|at| (share.target.folder, &share.part.batch.cases[*at]));
+    let of = |share: &'s Share<'_>| {
+        share.positions.iter().map(|at| (share.target_of(*at).folder, &share.part.batch.cases[*at]))
+    };
     shares.iter().flat_map(of).collect()
 }

@@ -17,7 +17,8 @@ pub(super) struct Share<'a> {
     pub(super) part: &'a mut Part,
     /// Positions of its cases that are sent.
     pub(super) positions: Vec<usize>,
-    pub(super) target: Target,
+    /// The target of each place of the batch.
+    targets: Vec<Target>,
     /// The push as the batch's record has it once the claim is granted.
     open: OpenPush,
 }
@@ -38,8 +39,19 @@ impl Share<'_> {
     pub(super) fn claimed(&self) -> RecordUpdate {
         let batch = &self.part.batch;
         let mut record = batch.record.clone();
-        record.claim(&self.positions, self.open.clone(), &self.target);
+        record.claim_in(&self.places(), self.open.clone(), &self.targets);
         RecordUpdate { record, from_epoch: batch.stored_epoch }
+    }
+
+    /// Returns the target of a case by its position in the batch.
+    pub(super) fn target_of(&self, position: usize) -> &Target {
+        &self.targets[self.part.batch.folders.places().of_case(position)]
+    }
+
+    /// Returns the positions of its cases that are sent, each with its place.
+    fn places(&self) -> Vec<(usize, usize)> {
+        let places = self.part.batch.folders.places();
+        self.positions.iter().map(|position| (*position, places.of_case(*position))).collect()
     }
 }
 
@@ -54,30 +66,30 @@ pub(super) fn share_of<'a>(part: &'a mut Part, push: &str, keys: &mut HashSet<Ba
     }
     let most = batch.record.apart().unwrap_or(usize::MAX);
     let positions: Vec<usize> = batch.record.waiting().take(part.count.min(most)).collect();
-    let (Some(folder), false) = (batch.folder, positions.is_empty()) else {
+    let connection = &batch.connection;
+    let (Some(targets), false) = (batch.folders.targets(connection), positions.is_empty()) else {
         part.next = Some(NextStep::NextTurn);
         return None;
     };
-    let connection = &batch.connection;
-    let target = Target { account: batch.account().to_owned(), project: connection.project, folder };
     let open = OpenPush {
         id: push.to_owned(),
         connection: connection.version.clone(),
         batch_tag: batch.batch_tag(),
         committed: false,
     };
-    Some(Share { part, positions, target, open })
+    Some(Share { part, positions, targets, open })
 }
 
 /// Takes over a claim that was granted at `at`, when these ids were known.
 pub(super) fn take_over(share: Share<'_>, at: i64, ids: KnownIds) -> Share<'_> {
+    let places = share.places();
     let batch = &mut share.part.batch;
     if batch.stored_epoch == 0 {
         batch.record.first_seen_at = at;
     }
     batch.unclear.ended_at = None;
-    let floor = batch.record.next_floor(&share.target.account, ids.floor());
-    batch.record.claim(&share.positions, share.open.clone(), &share.target);
+    let floor = batch.record.next_floor(batch.account(), ids.floor());
+    batch.record.claim_in(&places, share.open.clone(), &share.targets);
     batch.record.floor = floor;
     batch.stored_epoch = batch.record.epoch;
     batch.claimed_at = at;

@@ -42,7 +42,7 @@ pub(super) async fn note_previous(
 }
 
 fn identities<'s>(share: &'s Share<'_>) -> impl Iterator<Item = (usize, Option<CaseIdentity>)> + use<'s> {
-    share.positions.iter().map(|at| (*at, share.part.batch.identity(*at, &share.target)))
+    share.positions.iter().map(|at| (*at, share.part.batch.identity(*at, share.target_of(*at))))
 }
 
 /// Returns for each case of the shares, in the order of the request, whether it is remembered.
@@ -53,12 +53,13 @@ pub(super) fn are_remembered(shares: &[Share<'_>]) -> Vec<bool> {
 /// Returns what is remembered of the cases of a batch that were written, by position, with ids and fields.
 pub(super) fn written(
     batch: &ActiveBatch,
-    target: &Target,
+    target_of: impl Fn(usize) -> Option<Target>,
     cases: impl Iterator<Item = (usize, u64, WrittenFields)>,
 ) -> Vec<WrittenCase> {
     let case = |(position, testmo_id, fields)| {
+        let target = target_of(position)?;
         Some(WrittenCase {
-            identity: batch.identity(position, target)?,
+            identity: batch.identity(position, &target)?,
             testmo_id,
             folder: target.folder,
             batch: BatchMark::of(&batch.key.batch, batch.record.first_seen_at),
@@ -70,10 +71,15 @@ pub(super) fn written(
 }
 
 /// Returns what is remembered of cases that reconciliation found, by position. Testmo's list is not read for it.
-pub(super) fn adopted(batch: &ActiveBatch, target: &Target, found: &[(usize, u64)]) -> Vec<WrittenCase> {
-    let remembered = found.iter().filter(|(at, _)| batch.identity(*at, target).is_some());
-    let fields = |at: usize| WrittenFields::of_entry(&batch.cases[at].entry, target.folder);
-    written(batch, target, remembered.map(|(at, id)| (*at, *id, fields(*at))))
+pub(super) fn adopted(batch: &ActiveBatch, found: &[(usize, u64)]) -> Vec<WrittenCase> {
+    let sent_to = |at: usize| batch.record.targets.get(batch.record.cases[at].target);
+    let fields = |(at, id): &(usize, u64)| {
+        let target = sent_to(*at)?;
+        batch.identity(*at, target)?;
+        Some((*at, *id, WrittenFields::of_entry(&batch.cases[*at].entry, target.folder)))
+    };
+    let target_of = |at: usize| sent_to(at).cloned();
+    written(batch, target_of, found.iter().filter_map(fields))
 }
 
 /// Counts those of the cases at these positions that an earlier batch has written, too.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::case_folders::CaseFolders;
 use super::inbound::InboundMessage;
 use super::trial::Trial;
 use super::unclear::UnclearPush;
 use crate::batch::ledger::{BatchRecord, Target};
-use crate::batch::message::{Case, RequestedFolder, Source, key_by_position};
+use crate::batch::message::{Case, Source, key_by_position};
 use crate::batch::render::left_out::{LeftOut, left_out};
 use crate::batch::written::CaseIdentity;
 use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint, render, size_in_push};
@@ -35,10 +36,9 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) key: WorkKey,
     pub(in crate::worker) message: InboundMessage,
     pub(in crate::worker) source: Source,
-    pub(in crate::worker) wish: RequestedFolder,
     pub(in crate::worker) connection: Arc<Connection>,
-    /// The folder that its cases go to, once that is known.
-    pub(in crate::worker) folder: Option<u64>,
+    /// The folders that its cases go to.
+    pub(in crate::worker) folders: CaseFolders,
     pub(in crate::worker) cases: Vec<RenderedCase>,
     /// What is not sent of each case.
     pub(in crate::worker) left_out: Vec<Vec<LeftOut>>,
@@ -82,17 +82,14 @@ impl ActiveBatch {
         let cases = render::render(batch, &connection.mapping, &connection.fields);
         let left_out_of = |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, rendered);
         let now = Instant::now();
-        // The tenant's own folder needs no request. If the ledger holds another one, the claim finds that out.
-        let folder = (batch.folder == RequestedFolder::Tenant).then_some(connection.folder);
         Self {
             key,
             message,
             source: batch.source.clone(),
-            wish: batch.folder.clone(),
+            folders: CaseFolders::of(batch, &connection),
             left_out: batch.cases.iter().zip(&cases).map(left_out_of).collect(),
             cases,
             connection,
-            folder,
             record,
             stored_epoch: 0,
             claimed_at: 0,
@@ -115,10 +112,27 @@ impl ActiveBatch {
         self.connection.access.origin.as_str()
     }
 
-    /// Returns whether its folder is another one than the tenant's present one: it requests one, or was first sent to the folder
-    /// that the tenant had before.
+    /// Returns whether some of its cases go to another folder than the tenant's present one.
     pub(in crate::worker) fn has_own_folder(&self) -> bool {
-        self.wish != RequestedFolder::Tenant || self.folder.is_some_and(|folder| folder != self.connection.folder)
+        self.folders.are_own(self.connection.folder)
+    }
+
+    /// Returns the targets of the cases whose outcome is unknown, each once; `None` if they are not in the present account.
+    pub(in crate::worker) fn unclear_targets(&self) -> Option<Vec<Target>> {
+        let mut targets: Vec<Target> = Vec::new();
+        for position in self.record.unclear_cases() {
+            let target = self.present_target(position).filter(|target| target.account == self.account())?;
+            if !targets.contains(target) {
+                targets.push(target.clone());
+            }
+        }
+        Some(targets)
+    }
+
+    /// Returns the target to which the case at a position goes by the ledger.
+    pub(in crate::worker) fn present_target(&self, position: usize) -> Option<&Target> {
+        let places = self.folders.places();
+        self.record.present_targets(places.requested().len())?.get(places.of_case(position))
     }
 
     /// Returns the batch tag of its cases, unless the tenant has switched that off.
@@ -183,13 +197,11 @@ impl ActiveBatch {
     /// Returns what has to be done with it: cases are sent together with those of other batches, everything else is
     /// done for this batch alone.
     fn work(&self) -> Work {
-        match self.folder {
-            Some(folder) if self.record.outcome().is_none() => {
-                let open = self.record.next_up().into_iter();
-                Work::Cases(open.map(|position| size_in_push(folder, &self.cases[position])).collect())
-            }
-            Some(_) | None => Work::Alone,
+        if !self.folders.are_found() || self.record.outcome().is_some() {
+            return Work::Alone;
         }
+        let size = |position| Some(size_in_push(self.folders.of_case(position)?, &self.cases[position]));
+        Work::Cases(self.record.next_up().into_iter().filter_map(size).collect())
     }
 }
 
@@ -263,9 +275,9 @@ pub(in crate::worker) mod tests {
         let ticket = batch.ticket();
         assert_eq!((ticket.bytes, ticket.arrived_at, ticket.in_window), (memory, 5, true));
         assert_eq!(ticket.work, Work::Cases(batch.cases.iter().map(|case| size_in_push(7, case)).collect()));
-        batch.folder = None;
+        batch.folders.forget();
         assert_eq!(batch.ticket().work, Work::Alone, "its folder has to be found");
-        batch.folder = Some(7);
+        batch.folders.note(0, 7);
         batch.record.created(&[(0, 1), (1, 2)]);
         assert_eq!(batch.ticket().work, Work::Alone, "it is finished");
     }
@@ -286,21 +298,6 @@ pub(in crate::worker) mod tests {
         let fresh = batch_of(2, |_| {});
         assert_eq!((batch.record, batch.stored_epoch), (fresh.record, 0));
         assert_eq!((batch.unclear, batch.candidates, batch.refused_alone), (UnclearPush::default(), vec![], vec![]));
-    }
-
-    #[test]
-    fn a_folder_is_a_batchs_own_if_it_was_asked_for_or_is_another_than_the_tenants() {
-        let mut batch = batch_of(1, |_| {});
-        for (wish, folder, expected) in [
-            (RequestedFolder::Tenant, None, false),
-            (RequestedFolder::Tenant, Some(7), false),
-            (RequestedFolder::Tenant, Some(8), true),
-            (RequestedFolder::Id(7), Some(7), true),
-            (RequestedFolder::Id(7), None, true),
-        ] {
-            (batch.wish, batch.folder) = (wish.clone(), folder);
-            assert_eq!(batch.has_own_folder(), expected, "{wish:?} {folder:?}");
-        }
     }
 
     #[test]

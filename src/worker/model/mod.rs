@@ -2,6 +2,7 @@
 
 mod active_batch;
 mod backlog;
+mod case_folders;
 mod inbound;
 mod step;
 mod trial;

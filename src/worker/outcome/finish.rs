@@ -25,11 +25,10 @@ pub(in crate::worker) async fn finish(
     let mut record = batch.record.clone();
     record.settle(state, now);
     let detail = reason.and_then(|_| what_is_missing(batch));
-    let cases: Vec<CaseInput<'_>> = batch
-        .cases
-        .iter()
-        .zip(&batch.left_out)
-        .map(|(case, left_out)| CaseInput { name: &case.name, left_out })
+    let places = batch.folders.places();
+    let described = batch.cases.iter().zip(&batch.left_out).enumerate();
+    let cases: Vec<CaseInput<'_>> = described
+        .map(|(at, (case, left_out))| CaseInput { name: &case.name, path: places.own_path(at), left_out })
         .collect();
     let (source, now_of_event) = (&batch.source, context.clock.now());
     let input = EventInput { source, cases: &cases, now: now_of_event, reason, detail: detail.as_deref() };

@@ -33,6 +33,8 @@ pub(crate) struct BatchPlan {
 pub(crate) struct CasePlan {
     pub(crate) name: String,
     pub(crate) fate: CaseFate,
+    /// The folders below the tenant's folder, if the case names them.
+    pub(crate) path: Option<Vec<String>>,
 }
 
 /// Whether Testmo accepts a case.
@@ -48,9 +50,15 @@ pub(crate) enum CaseFate {
 impl BatchPlan {
     /// Returns the message that is published.
     pub(crate) fn body(&self, tenants: &[TenantPlan]) -> Vec<u8> {
-        let case = |case: &CasePlan| match case.fate {
-            CaseFate::Taken | CaseFate::Refused => json!({"name": case.name}),
-            CaseFate::TooLarge => json!({"name": case.name, "description": "x".repeat(LARGEST_REQUEST)}),
+        let case = |case: &CasePlan| {
+            let mut sent = json!({"name": case.name});
+            if case.fate == CaseFate::TooLarge {
+                sent["description"] = json!("x".repeat(LARGEST_REQUEST));
+            }
+            if let Some(path) = &case.path {
+                sent["folder_path"] = json!(path);
+            }
+            sent
         };
         let cases: Vec<Value> = self.cases.iter().map(case).collect();
         let mut batch = json!({"schema_version": 1, "batch_id": self.id, "tenant_id": tenants[self.tenant].name,
@@ -59,6 +67,11 @@ impl BatchPlan {
             batch["folder_path"] = json!(self.path);
         }
         batch.to_string().into_bytes()
+    }
+
+    /// Returns the folders below the tenant's folder for a case.
+    pub(crate) fn path_of<'a>(&'a self, case: &'a CasePlan) -> &'a [String] {
+        case.path.as_ref().unwrap_or(&self.path)
     }
 
     /// Returns the names of the cases that must be in Testmo at the end, in order.
@@ -82,11 +95,7 @@ pub(crate) fn batches(rng: &mut Rng, tenants: &[TenantPlan], healed: Duration, m
         // Most batches of a crowd belong to one tenant.
         let tenant = if many && rng.u8(..4) > 0 { 0 } else { rng.usize(..tenants.len()) };
         let cases = cases(rng, number, &mut refused[tenant], many);
-        let path = match rng.u8(..5) {
-            0 => vec!["Sprint".to_owned()],
-            1 => vec!["Sprint".to_owned(), "Login".to_owned()],
-            _ => Vec::new(),
-        };
+        let path = path(rng);
         let mut at = vec![ms(rng, 0..span)];
         if many {
             at = vec![Duration::from_millis(crowds[rng.usize(..crowds.len())] + rng.u64(..1_000))];
@@ -111,6 +120,15 @@ pub(crate) fn batches(rng: &mut Rng, tenants: &[TenantPlan], healed: Duration, m
     all
 }
 
+fn path(rng: &mut Rng) -> Vec<String> {
+    let names: &[&str] = match rng.u8(..5) {
+        0 => &["Sprint"],
+        1 => &["Sprint", "Login"],
+        _ => &[],
+    };
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 fn cases(rng: &mut Rng, batch: usize, refused: &mut bool, few: bool) -> Vec<CasePlan> {
     let count = match rng.u8(..8) {
         0 => rng.usize(8..20),
@@ -122,9 +140,14 @@ fn cases(rng: &mut Rng, batch: usize, refused: &mut bool, few: bool) -> Vec<Case
         .map(|n| {
             let name =
                 if repeats { format!("batch {batch} case {}", n % 3) } else { format!("batch {batch} case {n}") };
-            CasePlan { name, fate: CaseFate::Taken }
+            CasePlan { name, fate: CaseFate::Taken, path: None }
         })
         .collect();
+    if rng.u8(..3) == 0 {
+        for case in &mut cases {
+            case.path = rng.bool().then(|| path(rng));
+        }
+    }
     if !*refused && rng.u8(..6) == 0 {
         *refused = true;
         let case = &mut cases[rng.usize(..count)];
@@ -140,7 +163,7 @@ fn cases(rng: &mut Rng, batch: usize, refused: &mut bool, few: bool) -> Vec<Case
 fn conflicting(rng: &mut Rng, batch: &BatchPlan, number: usize) -> BatchPlan {
     let name = format!("batch {number} in conflict");
     let at = batch.at[0] + if rng.bool() { Duration::ZERO } else { ms(rng, 0..10_000) };
-    BatchPlan { cases: vec![CasePlan { name, fate: CaseFate::Taken }], at: vec![at], ..batch.clone() }
+    BatchPlan { cases: vec![CasePlan { name, fate: CaseFate::Taken, path: None }], at: vec![at], ..batch.clone() }
 }
 
 /// Returns a batch with the same names, for a tenant whose cases have no batch tag: only the ledger can distinguish the

@@ -10,7 +10,7 @@ use testmo_courier::batch::{BatchKey, Reason, batch_tag, fingerprint, raw_hash};
 use testmo_courier::store::shelf::ShelfIdentity;
 use testmo_sim::world::CaseView;
 
-use crate::batches::{BatchPlan, CaseFate};
+use crate::batches::{BatchPlan, CaseFate, CasePlan};
 use crate::plan::{ACCOUNTS, Kind, Plan};
 use crate::stage::{Stage, poison};
 use crate::store::tables::Tables;
@@ -146,21 +146,22 @@ impl<'a> Check<'a> {
         of_tenant.flat_map(|(_, entry)| &entry.stored.record.cases).any(|case| is_late(&case.state))
     }
 
-    fn place_of(&self, batch: &BatchPlan) -> (String, String) {
-        let tenant = &self.plan.tenants[batch.tenant];
-        let own = if tenant.folder == 1 { "Generated" } else { "Other" };
-        let path = std::iter::once(own).chain(batch.path.iter().map(String::as_str));
-        (tenant.account.to_owned(), path.collect::<Vec<_>>().join("/"))
+    /// Returns the path of the folder of a case.
+    fn folder_of(&self, batch: &BatchPlan, case: &CasePlan) -> String {
+        let own = if self.plan.tenants[batch.tenant].folder == 1 { "Generated" } else { "Other" };
+        let path = std::iter::once(own).chain(batch.path_of(case).iter().map(String::as_str));
+        path.collect::<Vec<_>>().join("/")
     }
 
     /// Checks that each case exists exactly once, in its folder, and that no other case exists.
     fn cases(&mut self, winners: &[Winner<'_>]) {
         let mut counts: BTreeMap<Spot, i64> = BTreeMap::new();
         for Winner { batch, lost, .. } in winners {
-            let (account, path) = self.place_of(batch);
+            let account = self.plan.tenants[batch.tenant].account.to_owned();
             let cases = batch.cases.iter().enumerate();
             for (_, case) in cases.filter(|(at, case)| case.fate == CaseFate::Taken && !lost.contains(at)) {
-                *counts.entry((account.clone(), path.clone(), case.name.clone())).or_default() += 1;
+                let spot = (account.clone(), self.folder_of(batch, case), case.name.clone());
+                *counts.entry(spot).or_default() += 1;
             }
         }
         for ((account, _), row) in &self.rows {
@@ -182,9 +183,9 @@ impl<'a> Check<'a> {
     fn records(&mut self, winners: &[Winner<'_>]) {
         let mut known = BTreeSet::new();
         for winner in winners {
-            let (Winner { batch, key, record, lost, mistaken }, (account, path)) =
-                (winner, self.place_of(winner.batch));
+            let Winner { batch, key, record, lost, mistaken } = winner;
             let tenant = &self.plan.tenants[batch.tenant];
+            let account = tenant.account.to_owned();
             let tag = tenant.batch_tag.then(|| batch_tag(key));
             let mut broken = Vec::new();
             let expected = winner.expected_state();
@@ -213,7 +214,7 @@ impl<'a> Check<'a> {
                 let row = self.rows.get(&(account.clone(), id));
                 let is_right = row.is_some_and(|row| {
                     let is_marked = tag.as_ref().is_none_or(|tag| row.tags.contains(tag));
-                    row.name == case.name && row.folder == path && is_marked
+                    row.name == case.name && row.folder == self.folder_of(batch, case) && is_marked
                 });
                 if !is_right {
                     broken.push(format!("case {} is not row {id}, which is {row:?}", reported.key));

@@ -95,7 +95,7 @@ fn calm() -> Plan {
 }
 
 fn batch(id: &str, at: u64) -> BatchPlan {
-    let case = CasePlan { name: format!("case of {id}"), fate: CaseFate::Taken };
+    let case = CasePlan { name: format!("case of {id}"), fate: CaseFate::Taken, path: None };
     let (cases, path) = (vec![case], Vec::new());
     BatchPlan { tenant: 0, id: id.into(), cases, path, at: vec![ms(at)], after: None, astray: false }
 }
@@ -116,7 +116,7 @@ fn a_tenant_that_enters_another_key_lets_no_worker_run_in_circles() {
 
 /// Returns a batch of two cases, of which Testmo accepts the first.
 fn partly_refused(id: &str, at: &[u64]) -> BatchPlan {
-    let case = |name: String, fate| CasePlan { name, fate };
+    let case = |name: String, fate| CasePlan { name, fate, path: None };
     let refused = format!("refused {}", "x".repeat(512));
     let cases = vec![case(format!("case of {id}"), CaseFate::Taken), case(refused, CaseFate::Refused)];
     BatchPlan { cases, at: at.iter().copied().map(ms).collect(), ..batch(id, 0) }
@@ -163,7 +163,7 @@ fn a_batch_that_is_shelved_over_a_pause_that_is_over_comes_back() {
 
 #[test]
 fn a_request_that_failed_is_told_from_one_that_created_cases_of_the_same_batch_before() {
-    let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken };
+    let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken, path: None };
     let batches = vec![BatchPlan { cases: (0..40).map(case).collect(), ..batch("b1", 0) }];
     let answer = |status| Action::Answer { account: "north", status };
     // By then, some of its requests have ended, and others have not.
@@ -177,7 +177,7 @@ fn a_request_that_failed_is_told_from_one_that_created_cases_of_the_same_batch_b
 #[test]
 fn many_batches_of_one_tenant_share_requests_and_of_two_in_conflict_one_arrives() {
     let many = (0..12).map(|n| batch(&format!("b{n}"), 0));
-    let case = CasePlan { name: "in conflict".into(), fate: CaseFate::Taken };
+    let case = CasePlan { name: "in conflict".into(), fate: CaseFate::Taken, path: None };
     let batches = many.chain([BatchPlan { cases: vec![case], ..batch("b3", 0) }]).collect();
     let limits = Limits { prefetch: 20, ..calm().limits };
     let outcome = run::run(&Plan { batches, limits, ..calm() }, true);
@@ -348,7 +348,7 @@ fn late() -> Plan {
 #[test]
 fn late_rows_of_one_batch_are_not_taken_for_those_of_another() {
     let tenant = TenantPlan { batch_tag: false, ..calm().tenants.remove(0) };
-    let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken };
+    let case = |n| CasePlan { name: format!("case {n}"), fate: CaseFate::Taken, path: None };
     let first = BatchPlan { cases: (0..3).map(case).collect(), ..batch("b0", 0) };
     let echo = |n: usize| BatchPlan { id: format!("b{n}"), after: Some(n - 1), ..first.clone() };
     let batches = vec![first.clone(), echo(1), echo(2)];
@@ -357,7 +357,7 @@ fn late_rows_of_one_batch_are_not_taken_for_those_of_another() {
 
 #[test]
 fn late_rows_of_a_batch_with_equal_names_are_told_and_never_adopted_and_nothing_is_lost_over_them() {
-    let case = |n| CasePlan { name: format!("case {}", n % 3), fate: CaseFate::Taken };
+    let case = |n| CasePlan { name: format!("case {}", n % 3), fate: CaseFate::Taken, path: None };
     let batches = vec![BatchPlan { cases: (0..9).map(case).collect(), ..batch("b1", 0) }];
     for max_cases in [1, 2] {
         let limits = Limits { max_cases, ..calm().limits };

@@ -55,6 +55,39 @@ fn a_case_has_its_own_format_or_else_that_of_its_batch() {
 }
 
 #[test]
+fn a_case_has_a_folder_of_its_own_in_the_same_form_as_its_batch() {
+    let folder = |path: Value| {
+        let mut value = minimal();
+        value["folder_path"] = json!(["A"]);
+        value["cases"][0]["folder_path"] = path;
+        decode_value(&value).unwrap().cases[0].folder.clone()
+    };
+    assert_eq!(folder(json!(null)), None);
+    assert_eq!(folder(json!([])), Some(RequestedFolder::Tenant));
+    assert_eq!(folder(json!([" B "])), Some(RequestedFolder::Path(vec!["B".into()])));
+    let mut value = minimal();
+    value["cases"] = json!([{"name": "a", "folder_path": "B"}, {"name": "b", "folder_path": ["B", ""]},
+                            {"name": "c", "folder_path": vec!["x"; MAX_FOLDERS + 1]}, {"name": "d"}]);
+    assert_eq!(pointers(&value), ["/cases/0/folder_path", "/cases/1/folder_path/1", "/cases/2/folder_path"]);
+}
+
+#[test]
+fn a_case_that_names_one_more_folder_than_the_cases_of_a_batch_may_name_is_refused() {
+    let mut value = minimal();
+    value["folder_path"] = json!(["of the batch"]);
+    let path = |n: usize| json!({"name": "a", "folder_path": [format!("folder {}", n % 101)]});
+    value["cases"] = (0..202).map(path).chain([json!({"name": "b"})]).collect();
+    assert_eq!(pointers(&value), ["/cases/100/folder_path", "/cases/201/folder_path"]);
+    let batch = decode_value(&value).unwrap();
+    let faulty = batch.cases[100].faulty.as_deref().unwrap();
+    assert_eq!(
+        faulty.faults[0].to_string(),
+        "/cases/100/folder_path (case #101) is one more folder than the 100 that the cases of a batch may name: \
+         split the batch, so that each has fewer folders"
+    );
+}
+
+#[test]
 fn what_is_plain_is_read_however_it_is_written() {
     let mut value = minimal();
     value["folder_path"] = json!([]);

@@ -41,7 +41,7 @@ pub(super) fn flood(plan: &mut Plan, rng: &mut Rng) {
 }
 
 fn batch(tenant: usize, number: usize, at: Duration) -> BatchPlan {
-    let case = CasePlan { name: format!("case of t{tenant} b{number}"), fate: CaseFate::Taken };
+    let case = CasePlan { name: format!("case of t{tenant} b{number}"), fate: CaseFate::Taken, path: None };
     BatchPlan {
         tenant,
         id: format!("b{number}"),

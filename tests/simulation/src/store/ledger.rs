@@ -88,8 +88,12 @@ impl Tables {
         self.pushes.insert(claim.push.clone(), push);
         let share = |RecordUpdate { record, .. }: &RecordUpdate| Share {
             batch: record.key.clone(),
-            folder: record.target().map_or(0, |target| target.folder),
-            cases: record.cases.iter().filter(|case| case.state == CaseState::Claimed).count(),
+            folders: record
+                .cases
+                .iter()
+                .filter(|case| case.state == CaseState::Claimed)
+                .map(|case| record.targets.get(case.target).map_or(0, |target| target.folder))
+                .collect(),
         };
         self.grants.push(Grant {
             to: self.caller,

@@ -147,8 +147,8 @@ pub(crate) struct Grant {
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
     pub(crate) batch: BatchKey,
-    pub(crate) folder: u64,
-    pub(crate) cases: usize,
+    /// The folder of each claimed case, in order.
+    pub(crate) folders: Vec<u64>,
 }
 
 /// A pause that an account asked for, from when it was stored.

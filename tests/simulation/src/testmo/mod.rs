@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use testmo_courier::batch::verdict::answer::ApiError;
-use testmo_courier::batch::{batch_tag, is_batch_tag};
+use testmo_courier::batch::{BatchKey, batch_tag, is_batch_tag};
 use testmo_courier::clock::Clock;
 use testmo_courier::config;
 use testmo_courier::testmo::{Access, Answer, Call, Transport};
@@ -226,12 +226,15 @@ impl Testmo {
 /// batch.
 fn is_for(grant: &Grant, request: &Request) -> bool {
     let Some(Value::Array(sent)) = request.field("cases") else { return false };
-    let claimed: Vec<&Share> = grant.shares.iter().flat_map(|share| vec![share; share.cases]).collect();
-    let by = |share: &&Share| request.token.as_deref().is_some_and(|key| is_key_of(share.batch.tenant.as_str(), key));
-    let is_of = |(share, case): (&&Share, &Value)| {
-        let is_mine = |tag: &Value| tag.as_str().is_none_or(|tag| !is_batch_tag(tag) || tag == batch_tag(&share.batch));
+    let cases_of =
+        |share: &'_ Share| share.folders.iter().map(|folder| (share.batch.clone(), *folder)).collect::<Vec<_>>();
+    let claimed: Vec<(BatchKey, u64)> = grant.shares.iter().flat_map(cases_of).collect();
+    let key_is = |batch: &BatchKey| request.token.as_deref().is_some_and(|key| is_key_of(batch.tenant.as_str(), key));
+    let by = |(batch, _): &(BatchKey, u64)| key_is(batch);
+    let is_of = |((batch, folder), case): (&(BatchKey, u64), &Value)| {
+        let is_mine = |tag: &Value| tag.as_str().is_none_or(|tag| !is_batch_tag(tag) || tag == batch_tag(batch));
         let marks = case["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
-        case["folder_id"].as_u64() == Some(share.folder) && marks.iter().all(is_mine)
+        case["folder_id"].as_u64() == Some(*folder) && marks.iter().all(is_mine)
     };
     claimed.len() == sent.len() && claimed.iter().all(by) && claimed.iter().zip(sent).all(is_of)
 }
