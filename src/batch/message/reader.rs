@@ -10,6 +10,36 @@ use crate::batch::message::json::Json;
 use crate::batch::message::similar::similar_key;
 use crate::batch::message::text::{is_blank, one_line};
 
+/// A key that the contract does not know. What it stands for is searched only if its fault is named: a message may have very
+/// many of them.
+#[derive(Clone, Copy)]
+struct Unknown<'a> {
+    key: &'a str,
+    known: &'a [&'a str],
+}
+
+impl Display for Unknown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match similar_key(self.key, self.known) {
+            Some(meant) => write!(f, "is not a known key; did you mean `{meant}`?"),
+            None => f.write_str("is not a known key"),
+        }
+    }
+}
+
+/// What to do about a key that the contract does not know.
+struct Rename<'a>(Unknown<'a>);
+
+impl Display for Rename<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Unknown { key, known }) = self;
+        match similar_key(key, known) {
+            Some(meant) => write!(f, "rename it to `{meant}`, or remove it"),
+            None => write!(f, "remove it, or use one of: {}", Listed(known)),
+        }
+    }
+}
+
 /// A place in a document.
 pub(super) struct Reader<'a> {
     value: &'a Json<'a>,
@@ -56,17 +86,8 @@ impl<'a> Reader<'a> {
     pub(super) fn only_keys(&mut self, known: &[&str]) {
         let Some(object) = self.value.as_object() else { return };
         for (key, _) in object.iter().filter(|(key, _)| !known.contains(&key.as_ref())) {
-            let place = Place::Key(&self.place, key);
-            match similar_key(key, known) {
-                Some(meant) => {
-                    let what = format_args!("is not a known key; did you mean `{meant}`?");
-                    self.faults.add(&place, &what, &format_args!("rename it to `{meant}`, or remove it"));
-                }
-                None => {
-                    let remedy = format_args!("remove it, or use one of: {}", Listed(known));
-                    self.faults.add(&place, &"is not a known key", &remedy);
-                }
-            }
+            let unknown = Unknown { key, known };
+            self.faults.add(&Place::Key(&self.place, key), &unknown, &Rename(unknown));
         }
     }
 
