@@ -24,7 +24,7 @@ async fn a_batch_is_shown_with_its_cases_requests_outcome_and_events() {
     let (code, said) = show(&stage, &["acme/b-1"]);
     assert_eq!(code, Some(0), "{said}");
     let link = event["data"]["cases"][1]["link"].as_str().unwrap();
-    for part in ["delivered", "TC-2  adopted", link, "5xx, adopted", "2 adopted", event["id"].as_str().unwrap()] {
+    for part in ["delivered", "TC-2  adopted", link, "503, adopted", "2 adopted", event["id"].as_str().unwrap()] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     let (code, said) = show(&stage, &["acme/b-1", "--json"]);

@@ -171,8 +171,9 @@ fn with_many(honest: Response, entries: usize) -> Response {
     let mut body = honest.value();
     if let Some(errors) = body.get_mut("errors").and_then(Value::as_object_mut) {
         let named: Vec<(String, Value)> = errors.iter().map(|(key, said)| (key.clone(), said.clone())).collect();
+        // A number would name one entry of a list.
         let many = named.iter().cycle().enumerate().take(entries);
-        *errors = many.map(|(n, (key, said))| (format!("{key}.{n}"), said.clone())).collect();
+        *errors = many.map(|(n, (key, said))| (format!("{key}.copy-{n}"), said.clone())).collect();
         honest.body = body.to_string().into();
     }
     honest
