@@ -128,6 +128,8 @@ pub struct Examined {
     pub finding: Verification,
     /// The mapping by ids and columns, if its names are known.
     pub mapping: Option<Mapping>,
+    /// What the mapping itself, not its defaults, sends and the project does not list.
+    pub wrong: Vec<String>,
     /// Labels of required custom fields that the mapping does not fill, as far as Testmo lists them.
     pub unfilled: Vec<String>,
     /// The custom fields of the project, if Testmo listed them.
@@ -142,18 +144,20 @@ impl Examined {
         Self {
             finding: Verification::Fails { reason, detail },
             mapping: None,
+            wrong: Vec::new(),
             unfilled: Vec::new(),
             fields: None,
             pause: None,
         }
     }
 
-    /// Returns the result for a connection that is not in force yet: what its mapping sends and the project does not list keeps
-    /// it out, as a name that does not exist does.
+    /// Returns the result for a connection that is not in force yet: what a person has put into its mapping and the project does
+    /// not list keeps it out, as a name that does not exist does. The defaults do not: that Testmo's lists have each field that
+    /// it knows is not certain, and nobody could connect then.
     pub(super) fn kept_out(self) -> Self {
         match &self.finding {
-            Verification::Works { not_there, .. } if !not_there.is_empty() => {
-                let detail = in_the_mapping(not_there);
+            Verification::Works { .. } if !self.wrong.is_empty() => {
+                let detail = in_the_mapping(&self.wrong);
                 Self { finding: Verification::Fails { reason: Reason::ConnectionRejected, detail }, ..self }
             }
             Verification::Works { .. } | Verification::Fails { .. } => self,
@@ -163,7 +167,8 @@ impl Examined {
     /// Returns the result of a verification that ended early; a mapping without names is known nevertheless.
     pub(super) fn ended(ended: Ended, spec: &MappingSpec) -> Self {
         let mapping = spec.resolve(&Catalogue::default()).ok();
-        Self { finding: ended.finding, mapping, unfilled: Vec::new(), fields: None, pause: ended.pause }
+        let (wrong, unfilled) = (Vec::new(), Vec::new());
+        Self { finding: ended.finding, mapping, wrong, unfilled, fields: None, pause: ended.pause }
     }
 }
 
@@ -184,14 +189,14 @@ pub(super) async fn examine<P: ReadPermits>(
         Err(Halted::NotPermitted(refused)) => return Err(refused),
     };
     match read_mapping(client, access, project, spec, permits).await {
-        Ok(Names { mapping, unfilled, missing, fields, pause }) => {
+        Ok(Names { mapping, unfilled, missing, wrong, fields, pause }) => {
             if let Verification::Works { not_there, .. } = &mut finding {
                 *not_there = missing;
             }
-            Ok(Examined { finding, mapping: Some(mapping), unfilled, fields, pause })
+            Ok(Examined { finding, mapping: Some(mapping), wrong, unfilled, fields, pause })
         }
         Err(Halted::Ended(Ended { finding, pause })) => {
-            Ok(Examined { finding, mapping: None, unfilled: Vec::new(), fields: None, pause })
+            Ok(Examined { mapping: None, ..Examined::ended(Ended { finding, pause }, spec) })
         }
         Err(Halted::NotPermitted(refused)) => Err(refused),
     }
@@ -224,9 +229,12 @@ async fn read_mapping<P: ReadPermits>(
             }
             let unfilled = unfilled(&mapping, &there).into_iter().map(str::to_owned).collect();
             let missing = not_there(&mapping, &there);
+            let defaults = MappingSpec::default().resolve(&there).map(|defaults| not_there(&defaults, &there));
+            let defaults = defaults.unwrap_or_default();
+            let wrong = missing.iter().filter(|missing| !defaults.contains(missing)).cloned().collect();
             let has_fields = there.fields.as_deref().is_some_and(|fields| !fields.is_empty());
             let fields = has_fields.then(|| FieldKinds::of(&there));
-            Ok(Names { mapping, unfilled, missing, fields, pause })
+            Ok(Names { mapping, unfilled, missing, wrong, fields, pause })
         }
         Err(faults) => Err(Ended::because(Reason::ConnectionRejected, in_the_mapping(&faults)).into()),
     }
@@ -262,7 +270,10 @@ async fn read_rest<P: ReadPermits>(
 struct Names {
     mapping: Mapping,
     unfilled: Vec<String>,
+    /// What the mapping sends and the project does not list.
     missing: Vec<String>,
+    /// What of it is not a default.
+    wrong: Vec<String>,
     fields: Option<FieldKinds>,
     pause: Option<Duration>,
 }

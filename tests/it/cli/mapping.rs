@@ -97,6 +97,16 @@ async fn what_the_project_does_not_have_is_reported_before_anything_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_default_that_the_project_does_not_list_keeps_nobody_out() {
+    let (folder, server) = with_testmo().await;
+    server.account("acme").with(|station| station.account.fields.retain(|field| field.column_name != "custom_steps"));
+    folder.set(KEY, &[]).is(0, &["amber  acme", "no field with the column `custom_steps`"]);
+    std::fs::write(folder.path().join("wrong.json"), r#"{"steps": "custom_steps", "state_id": 9}"#).unwrap();
+    let change = folder.courier(&["tenants", "set", "acme", "--mapping", "wrong.json"]);
+    change.is(1, &["in the mapping: `state`: the project has no state 9", "not in force"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_project_loses_later_is_reported_and_does_not_stop_a_mapping_that_worked() {
     let (folder, server) = with_testmo().await;
     std::fs::write(folder.path().join("ids.json"), r#"{"state_id": 1, "template_id": 2}"#).unwrap();
