@@ -18,6 +18,8 @@ pub(crate) struct Batch {
     pub(crate) refused: Option<usize>,
     /// The folders of the cases, below the tenant's folder.
     pub(crate) folder: &'static [&'static str],
+    /// The folders that every third case names for itself.
+    pub(crate) own: Option<&'static [&'static str]>,
 }
 
 /// A case as it must be in Testmo.
@@ -51,9 +53,13 @@ impl Batch {
     /// Returns the message that is published.
     pub(crate) fn body(&self) -> Vec<u8> {
         let case = |n: usize| {
-            json!({"external_id": format!("TC-{n}"), "name": self.name(n), "tags": ["Smoke Test"],
+            let mut case = json!({"external_id": format!("TC-{n}"), "name": self.name(n), "tags": ["Smoke Test"],
                    "steps": [{"action": format!("Open page {n}"), "expected": format!("It is <b>{n}</b> & green")},
-                             {"action": "Close it"}]})
+                             {"action": "Close it"}]});
+            if let Some(own) = self.own_folder(n) {
+                case["folder_path"] = json!(own);
+            }
+            case
         };
         let mut body = json!({"schema_version": 1, "batch_id": self.id(), "tenant_id": self.tenant,
             "generated_at": "2026-11-23T09:30:00Z", "cases": (0..self.cases).map(case).collect::<Vec<_>>()});
@@ -61,6 +67,11 @@ impl Batch {
             body["folder_path"] = json!(self.folder);
         }
         body.to_string().into_bytes()
+    }
+
+    /// Returns the folders that a case names for itself, below the tenant's folder.
+    fn own_folder(&self, n: usize) -> Option<&'static [&'static str]> {
+        self.own.filter(|_| n.is_multiple_of(3))
     }
 
     /// Returns the name of a case. Some names are equal within a batch, because generators write equal names.
@@ -80,11 +91,11 @@ impl Batch {
     pub(crate) fn rows(&self) -> anyhow::Result<Vec<Row>> {
         let mut tags = vec!["smoke-test".to_owned(), batch_tag(&self.key()?)];
         tags.sort();
-        let folder = [&[ROOT], self.folder].concat().join("/");
+        let folder = |n| [&[ROOT], self.own_folder(n).unwrap_or(self.folder)].concat().join("/");
         let step = |action: String, expected: Option<String>| json!([action, expected]);
         let row = |n: usize| Row {
             name: self.name(n),
-            folder: folder.clone(),
+            folder: folder(n),
             tags: tags.clone(),
             steps: vec![
                 step(format!("<p>Open page {n}</p>"), Some(format!("<p>It is &lt;b&gt;{n}&lt;/b&gt; &amp; green</p>"))),

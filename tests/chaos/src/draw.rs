@@ -76,12 +76,16 @@ fn batch(rng: &mut Rng, number: usize) -> Batch {
     let cases = if rng.u8(..10) == 0 { rng.usize(100..300) } else { rng.usize(1..30) };
     // The connection is not to blame if one case is refused among others.
     let refused = (rng.u8(..10) == 0 && (4..60).contains(&cases)).then(|| rng.usize(..cases));
-    let folder: &[&str] = match rng.u8(..6) {
+    let (folder, own) = (folder(rng), (rng.u8(..3) == 0).then(|| folder(rng)));
+    Batch { tenant: TENANTS[rng.usize(..TENANTS.len())], number, cases, refused, folder, own }
+}
+
+fn folder(rng: &mut Rng) -> &'static [&'static str] {
+    match rng.u8(..6) {
         0 => &["Checkout"],
         1 => &["Checkout", "Payment"],
         _ => &[],
-    };
-    Batch { tenant: TENANTS[rng.usize(..TENANTS.len())], number, cases, refused, folder }
+    }
 }
 
 fn trouble(rng: &mut Rng, form: Form) -> Action {

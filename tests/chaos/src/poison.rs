@@ -75,7 +75,7 @@ impl Poison {
             Kind::NotJson => format!("{{poison {number}").into_bytes(),
             Kind::NoBatch => format!("[\"poison\", {number}]").into_bytes(),
             Kind::LargeHeader | Kind::DeepTables | Kind::DeepArrays | Kind::HeaderName | Kind::Property => {
-                Batch { tenant: TENANTS[0], number, cases: 2, refused: None, folder: &[] }.body()
+                Batch { tenant: TENANTS[0], number, cases: 2, refused: None, folder: &[], own: None }.body()
             }
         }
     }
