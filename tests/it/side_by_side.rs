@@ -44,16 +44,31 @@ async fn a_connection_whose_check_hangs_does_not_keep_another_from_being_checked
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_checked_at_once_do_not_keep_each_other_from_the_store() {
-    const TENANTS: [&str; 8] = ["t-1", "t-2", "t-3", "t-4", "t-5", "t-6", "t-7", "t-8"];
+    // Fewer than are checked at most at once, so that the worker goes on searching for others.
+    const TENANTS: [&str; 3] = ["acme", "birch", "cedar"];
+    let is_list = |request: &RequestRecord| request.path.contains("/folders");
     let stage = Stage::on(Broker::shared(), &TENANTS, &LONG).await;
-    for _ in 0..3 {
-        stage.fail_long_ago(&TENANTS).await;
-        let process = Process::start(&stage).await;
-        until(async || stage.store.connections().await.expect("a store").iter().all(ConnectionRow::is_verified)).await;
-        let output = process.output();
-        process.stop().await;
-        assert!(!output.contains("no free connection"), "{output}");
+    stage.fail_long_ago(&TENANTS).await;
+    let before = TENANTS.map(|tenant| stage.account(tenant).requests().iter().filter(|one| is_list(one)).count());
+    for tenant in TENANTS {
+        let held = Rule::always(Fault::Held { commit: CommitTime::BeforeDelay }).on(Method::Get, PathKind::Folders);
+        stage.account(tenant).set_faults([held]);
     }
+    let process = Process::start(&stage).await;
+    for (tenant, before) in TENANTS.into_iter().zip(before) {
+        stage.account(tenant).requests_matching(is_list, before + 1).await;
+    }
+    // Another program writes to the file for a second, when each check wants to store what it has found.
+    let mut other = SqliteConnection::connect(&stage.config.store.url).await.expect("the store");
+    other.execute("BEGIN IMMEDIATE").await.expect("the lock");
+    TENANTS.iter().for_each(|tenant| stage.account(tenant).clear_faults());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    other.execute("ROLLBACK").await.expect("the end of the lock");
+    other.close().await.expect("a connection");
+    until(async || stage.store.connections().await.expect("a store").iter().all(ConnectionRow::is_verified)).await;
+    let output = process.output();
+    process.stop().await;
+    assert!(!output.contains("no free connection"), "{output}");
     stage.end().await;
 }
 
