@@ -266,17 +266,18 @@ impl Transport for TestmoOf {
         let token = Some(access.key.expose_secret().to_owned());
         let target = format!("/api/v1{}", call.path);
         let request = Request::read(method, &target, token, Some("application/json"), body.as_bytes());
-        let pushing = purpose == Purpose::Creates && call.path.ends_with("/cases");
-        let _pushing = pushing.then(|| {
+        let pushing = if purpose == Purpose::Creates && call.path.ends_with("/cases") {
             self.testmo.check_claim(self.worker, &account, &request);
-            Pushing::begin(self.testmo.clone(), &account)
-        });
-        if !pushing {
+            Some(Pushing::begin(self.testmo.clone(), &account))
+        } else {
             self.testmo.check_permit(self.worker, &account, &request);
-        }
+            None
+        };
         let course = Course::draw(&self.testmo.weather, &self.testmo.config, purpose);
         let looks = purpose == Purpose::Reads && call.path.contains("/cases?");
         let end = self.fuse.hold(self.send(Sent { account, request, course })).await;
+        // A process that ends before it has read the answer waits for nothing any more.
+        drop(pushing);
         self.fuse.cross().await;
         let answer = end?;
         match self.testmo.mutation.filter(|_| looks && answer.status == 200) {
