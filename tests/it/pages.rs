@@ -176,3 +176,21 @@ fn the_event_in_the_readme_is_as_its_schema_says() {
     schema.validate(&event).unwrap_or_else(|error| panic!("{error} at {}", error.instance_path()));
     assert_eq!(event["type"], testmo_courier::batch::event::DELIVERED);
 }
+
+#[test]
+fn the_readme_shows_the_last_lines_of_the_demo() {
+    let (readme, demo) = (page("README.md"), page("tests/demo/run.sh"));
+    let cases =
+        demo.split(" cases=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a number of cases");
+    let printed =
+        demo.lines().filter_map(|line| line.strip_prefix("echo \"")).filter_map(|line| line.strip_suffix('"'));
+    let printed: Vec<String> = printed
+        .filter(|line| line.contains(','))
+        .map(|line| line.replace("$found", cases).replace("$cases", cases))
+        .collect();
+    assert!(!printed.is_empty());
+    for line in printed.iter().filter(|line| line.contains("valid cases") || line.starts_with("one batch")) {
+        assert!(readme.contains(line), "{line:?} is not in the README");
+    }
+    assert!(printed.iter().any(|line| line.contains("valid cases")), "{printed:?}");
+}
