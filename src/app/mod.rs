@@ -3,6 +3,7 @@
 //! What shows them, such as the command line, names this module alone; it passes on the values and errors that its
 //! functions take and return.
 
+pub mod actor;
 pub mod batches;
 pub mod connections;
 mod context;

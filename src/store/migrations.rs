@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 21] = [
+const SQLITE: [Step; 22] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -34,9 +34,10 @@ const SQLITE: [Step; 21] = [
     (19, "probes", include_str!("migrations/sqlite/19_probes.sql")),
     (21, "written_cases", include_str!("migrations/sqlite/21_written_cases.sql")),
     (23, "causes", include_str!("migrations/sqlite/23_causes.sql")),
+    (24, "audit", include_str!("migrations/sqlite/24_audit.sql")),
 ];
 
-const POSTGRES: [Step; 20] = [
+const POSTGRES: [Step; 21] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -57,6 +58,7 @@ const POSTGRES: [Step; 20] = [
     (19, "probes", include_str!("migrations/postgres/19_probes.sql")),
     (21, "written_cases", include_str!("migrations/postgres/21_written_cases.sql")),
     (23, "causes", include_str!("migrations/postgres/23_causes.sql")),
+    (24, "audit", include_str!("migrations/postgres/24_audit.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

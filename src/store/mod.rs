@@ -6,6 +6,8 @@
 //! its SQL. Methods of [`Store`] itself are for commands and tests.
 
 pub mod accounts;
+pub mod actor;
+pub mod audit;
 pub mod connections;
 mod error;
 mod facts;

@@ -42,6 +42,7 @@ macro_rules! on_both {
     };
 }
 
+mod audit;
 mod concurrent;
 mod data;
 mod files;

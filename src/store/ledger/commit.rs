@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 
 use super::super::shelf::{self, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, outbox, written};
+use super::super::{StoreError, audit, outbox, written};
 use super::push_end::store_ends;
 use super::read::key_of;
 use super::row::{BATCH_COLUMNS, BatchRow};
@@ -51,6 +51,7 @@ pub(in crate::store) async fn commit(
     for shelving in stored.iter().filter_map(|c| c.shelve.as_ref()) {
         shelf::put(conn, now, shelving).await?;
     }
+    audit::put(conn, now, stored.iter().flat_map(|change| &change.audit)).await?;
     let events =
         stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.owner_grace))).collect();
     let mut put = outbox::put(conn, now, events).await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::UnreadableRow;
 use super::super::accounts::{AccountObservation, Pause};
+use super::super::audit::AuditEntry;
 use super::super::outbox::OutboxEvent;
 use super::super::shelf::{OperatorAction, Shelving};
 use crate::batch::event::Event;
@@ -143,6 +144,8 @@ pub struct Commit {
     pub unshelve: Option<(i64, i64)>,
     /// An operator's action on a row of the shelf; if it cannot be carried out, nothing of the change is stored.
     pub operator_action: Option<OperatorAction>,
+    /// What a person changes by it.
+    pub audit: Vec<AuditEntry>,
     /// Events to be published.
     pub events: Vec<Event>,
     /// For how long its events belong to the caller to publish; without it they are due at once.

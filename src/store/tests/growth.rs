@@ -5,6 +5,7 @@ use super::stores::SqlStore;
 use super::*;
 use crate::batch::BatchId;
 use crate::batch::cause::CauseId;
+use crate::store::audit::{self, AuditAction, AuditFilter, AuditId};
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
     CAUSES, CONNECTED_SINCE, COUNTS, Held, LEASE_SUSPECT, OLDEST, Order, SAMPLE, SHARES, ShelfId, ShelfState,
@@ -126,6 +127,21 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     let found = text(r#"[{"entry":7,"seen":1,"found":9}]"#);
     let by_id = if dialect.is_shared() { "shelf_pkey" } else { "INTEGER PRIMARY KEY" };
     statements.push((filling_statement(dialect), vec![found], by_id));
+    let audit = |filter: AuditFilter| audit::page_statement(&filter, 50);
+    for (filter, index) in [
+        (AuditFilter { behind: Some((9, AuditId(7))), ..AuditFilter::default() }, "audit_by_time"),
+        (AuditFilter { tenant: Some(tenant()), ..AuditFilter::default() }, "audit_by_tenant"),
+        (
+            AuditFilter { tenant: Some(tenant()), batch: BatchId::new("b7").ok(), ..AuditFilter::default() },
+            "audit_by_batch",
+        ),
+        (AuditFilter { actor: Some("anna".into()), ..AuditFilter::default() }, "audit_by_actor"),
+        (AuditFilter { subject: Some("shelf 00000007".into()), ..AuditFilter::default() }, "audit_by_subject"),
+        (AuditFilter { action: Some(AuditAction::PauseLane), ..AuditFilter::default() }, "audit_by_action"),
+    ] {
+        let (sql, parameters) = audit(filter);
+        statements.push((sql, parameters, index));
+    }
     let (failing, parameters) = failing_statement();
     statements.push((failing, parameters, "shelf_failing"));
     let (latest, parameters) = ledger::latest_statement(None, 50);
@@ -158,7 +174,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     for (sql, parameters, index) in statements {
         let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
         assert!(plan.contains(index), "{index} is not used by {sql}:\n{plan}");
-        for table in ["shelf", "batches", "outbox"] {
+        for table in ["shelf", "batches", "outbox", "audit"] {
             let whole = [format!("SCAN {table}\n"), format!("Seq Scan on {table}")];
             assert!(whole.iter().all(|whole| !plan.contains(whole)), "{table} is read whole by {sql}:\n{plan}");
         }

@@ -1,0 +1,80 @@
+//! Checks that what people change is kept with the change, and only with it.
+
+use super::stores::SqlStore;
+use super::*;
+use crate::batch::{BatchId, BatchKey};
+use crate::store::actor::{Actor, Face, Role};
+use crate::store::audit::{AuditAction, AuditEntry, AuditFilter, AuditRow, AuditSubject};
+use crate::store::shelf::{Action, OperatorAction, ShelfId};
+
+on_both! {
+    a_change_and_its_entry_are_stored_together,
+    entries_are_filtered_and_paged_from_the_newest_on,
+}
+
+fn anna() -> Actor {
+    Actor::new("anna", Role::Operator, Face::CommandLine)
+}
+
+fn discarding(id: i64) -> AuditEntry {
+    let key = BatchKey::new(tenant(), BatchId::new("b-1").unwrap());
+    AuditEntry::new(&anna(), AuditAction::DiscardEntry, AuditSubject::entry(ShelfId(id), Some(&key), None))
+        .because(Some("a test"))
+        .change(Some(serde_json::json!({"state": "dead"})), None)
+}
+
+async fn all(f: &SqlStore, filter: &AuditFilter) -> Vec<AuditRow> {
+    f.store.audit(filter, 100).await.unwrap()
+}
+
+async fn a_change_and_its_entry_are_stored_together(f: SqlStore) {
+    let shelve = Some(shelving("b-1", ShelvedUntil::Person));
+    f.store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    let entry = f.store.shelved(ShelfId(1)).await.unwrap().unwrap();
+    let discard = |generation| Commit {
+        operator_action: Some(OperatorAction { id: ShelfId(1), generation, action: Action::Discard, batch: None }),
+        audit: vec![discarding(1)],
+        ..Commit::default()
+    };
+    assert_eq!(f.store.commit(discard(entry.generation + 1).into()).await.unwrap(), CommitOutcome::Fenced);
+    assert_eq!(all(&f, &AuditFilter::default()).await, []);
+    assert!(f.store.commit(discard(entry.generation).into()).await.unwrap().is_done());
+    let [row] = &all(&f, &AuditFilter::default()).await[..] else { panic!() };
+    let said = (row.actor.as_str(), row.role.as_str(), row.face.as_str(), row.action.as_str(), row.subject.as_str());
+    assert_eq!(said, ("anna", "operator", "command_line", "shelf.discard", "shelf 00000001"));
+    assert_eq!((row.tenant.as_deref(), row.batch.as_deref()), (Some(tenant().as_str()), Some("b-1")));
+    assert_eq!((row.reason.as_deref(), row.before.as_deref()), (Some("a test"), Some(r#"{"state":"dead"}"#)));
+    assert_eq!(row.after, None);
+    assert!((f.store.now() - 60_000..=f.store.now()).contains(&row.at));
+}
+
+async fn entries_are_filtered_and_paged_from_the_newest_on(f: SqlStore) {
+    let pause = AuditEntry::new(
+        &Actor::new("bert", Role::Admin, Face::Api),
+        AuditAction::PauseLane,
+        AuditSubject::named("lane https://a"),
+    );
+    let audit = vec![discarding(1), discarding(2), pause, discarding(3)];
+    f.store.commit(Commit { audit, ..Commit::default() }.into()).await.unwrap();
+    let subjects = async |filter: AuditFilter| -> Vec<String> {
+        all(&f, &filter).await.into_iter().map(|row| row.subject).collect()
+    };
+    let newest = ["shelf 00000003", "lane https://a", "shelf 00000002", "shelf 00000001"];
+    assert_eq!(subjects(AuditFilter::default()).await, newest);
+    let page = f.store.audit(&AuditFilter::default(), 2).await.unwrap();
+    assert_eq!(
+        subjects(AuditFilter { behind: Some((page[1].at, page[1].id)), ..AuditFilter::default() }).await,
+        newest[2..]
+    );
+    assert_eq!(subjects(AuditFilter { actor: Some("bert".into()), ..AuditFilter::default() }).await, newest[1..2]);
+    assert_eq!(
+        subjects(AuditFilter { action: Some(AuditAction::PauseLane), ..AuditFilter::default() }).await,
+        newest[1..2]
+    );
+    assert_eq!(subjects(AuditFilter { subject: Some(newest[0].into()), ..AuditFilter::default() }).await, newest[..1]);
+    let batch = Some(BatchId::new("b-1").unwrap());
+    assert_eq!(subjects(AuditFilter { tenant: Some(tenant()), batch, ..AuditFilter::default() }).await.len(), 3);
+    let now = f.store.now();
+    assert_eq!(subjects(AuditFilter { until: Some(now - 60_000), ..AuditFilter::default() }).await, [""; 0]);
+    assert_eq!(subjects(AuditFilter { since: Some(now - 60_000), ..AuditFilter::default() }).await.len(), 4);
+}
