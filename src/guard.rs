@@ -34,6 +34,8 @@ pub enum Task {
     LateDuplicates,
     /// Reports API keys that expire.
     Expiry,
+    /// Carries out replays.
+    Replay,
     /// Prunes rows that are older than the retention.
     Prune,
     /// Publishes the events of the outbox.
@@ -52,7 +54,7 @@ pub enum Task {
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Intake,
         Self::DeadQueue,
         Self::UnroutedQueue,
@@ -61,6 +63,7 @@ impl Task {
         Self::Recheck,
         Self::LateDuplicates,
         Self::Expiry,
+        Self::Replay,
         Self::Prune,
         Self::OutboxRelay,
         Self::Health,
@@ -81,6 +84,7 @@ impl Task {
             Self::Recheck => "reverify",
             Self::LateDuplicates => "late_duplicates",
             Self::Expiry => "key_expiry",
+            Self::Replay => "replays",
             Self::Prune => "prune",
             Self::OutboxRelay => "outbox_relay",
             Self::Health => "health",

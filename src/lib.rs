@@ -12,6 +12,7 @@
 //! | [`testmo`] | calls Testmo's API and reads its answers |
 //! | [`tenants`] | resolves and verifies tenants' connections, and seals their keys |
 //! | [`amqp`] | consumes from RabbitMQ and publishes to it |
+//! | [`replay`] | decides how an entry of the shelf is replayed |
 //! | [`app`] | the use cases: what people may ask for and change |
 //! | [`contract`] | publishes what generators and readers of events may rely on |
 //! | [`http`] | serves a running worker's metrics and readiness |
@@ -39,6 +40,7 @@ pub mod lane;
 pub mod metrics;
 mod offload;
 mod private_file;
+pub mod replay;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;

@@ -107,7 +107,7 @@ fn discard(
     }
     let places = Places::of(batch);
     let cases = CaseInput::of(batch, &places);
-    let input = EventInput { source: &batch.source, cases: &cases, now, reason: None, detail: None };
+    let input = EventInput { source: &batch.source, cases: &cases, now, reason: None, detail: None, replay: None };
     let events = event::of_settlement(&record, &input).into_iter().collect();
     Ok(Commit { batch: Some(RecordUpdate { record, from_epoch }), events, ..change })
 }

@@ -14,17 +14,17 @@ use crate::store::ledger::StoredBatch;
 use crate::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
 use crate::store::{ConnectionStore, Store};
 
-pub(super) fn message() -> Vec<u8> {
+pub(crate) fn message() -> Vec<u8> {
     let value = json!({"schema_version": 1, "batch_id": "b-1", "tenant_id": "acme",
                        "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "a"}, {"name": "b"}]});
     value.to_string().into_bytes()
 }
 
-pub(super) fn batch() -> Batch {
+pub(crate) fn batch() -> Batch {
     decode(&message()).unwrap()
 }
 
-pub(super) fn row(identity: ShelfIdentity, reason: Reason, body: Vec<u8>) -> Shelved {
+pub(crate) fn row(identity: ShelfIdentity, reason: Reason, body: Vec<u8>) -> Shelved {
     let content = Shelving {
         identity,
         reason,
@@ -39,28 +39,38 @@ pub(super) fn row(identity: ShelfIdentity, reason: Reason, body: Vec<u8>) -> She
         headers: BTreeMap::new(),
         body: body.into(),
     };
-    Shelved { id: ShelfId(1), generation: 4, state: ShelfState::Dead, content, due_at: 1, shelved_at: 1, leased: false }
+    Shelved {
+        id: ShelfId(1),
+        generation: 4,
+        state: ShelfState::Dead,
+        content,
+        due_at: 1,
+        shelved_at: 1,
+        leased: false,
+        person_epoch: 0,
+        replay: None,
+    }
 }
 
-pub(super) fn own() -> Shelved {
+pub(crate) fn own() -> Shelved {
     row(ShelfIdentity::Batch(batch().key, fingerprint(&batch())), Reason::RetriesExhausted, message())
 }
 
-pub(super) fn raw(reason: Reason) -> Shelved {
+pub(crate) fn raw(reason: Reason) -> Shelved {
     row(ShelfIdentity::Raw("h".into(), None, None), reason, message())
 }
 
-pub(super) fn record(state: BatchState) -> BatchRecord {
+pub(crate) fn record(state: BatchState) -> BatchRecord {
     let fresh = BatchRecord::fresh(batch().key, fingerprint(&batch()), batch().case_keys());
     BatchRecord { state, epoch: 6, ..fresh }
 }
 
-pub(super) fn stored(record: BatchRecord) -> StoredBatch {
+pub(crate) fn stored(record: BatchRecord) -> StoredBatch {
     StoredBatch { record, claimed_at: None, lease_until: None }
 }
 
 /// Returns a store in a file with one tenant that has a verified connection.
-pub(super) async fn with_acme() -> (Store, tempfile::TempDir) {
+pub(crate) async fn with_acme() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("courier.db").display());
     let environment = [("DATABASE_URL".to_owned(), url)].into();
@@ -71,7 +81,7 @@ pub(super) async fn with_acme() -> (Store, tempfile::TempDir) {
 }
 
 /// Returns a verified connection of the tenant that is not stored yet.
-pub(super) fn connection() -> ConnectionRow {
+pub(crate) fn connection() -> ConnectionRow {
     ConnectionRow {
         tenant: acme(),
         version: "v1".into(),
@@ -96,6 +106,6 @@ pub(super) fn connection() -> ConnectionRow {
     }
 }
 
-pub(super) fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     "acme".parse().unwrap()
 }

@@ -12,7 +12,7 @@ pub mod discard;
 pub mod events;
 pub mod extent;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod init;
 pub mod lanes;
 mod master_key;

@@ -8,6 +8,7 @@ pub mod event;
 pub mod ledger;
 pub mod message;
 pub mod render;
+pub mod replay;
 pub mod verdict;
 pub mod written;
 

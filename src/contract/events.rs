@@ -202,7 +202,7 @@ fn settled(refused: &[usize], reason: Option<Reason>) -> Option<Event> {
     let described = names.into_iter().zip([Some(&own[..]), None]).zip(&left_out);
     let cases: Vec<CaseInput<'_>> =
         described.map(|((name, path), left_out)| CaseInput { name, path, left_out }).collect();
-    let input = EventInput { source: &source, cases: &cases, now: MOMENT, reason, detail: None };
+    let input = EventInput { source: &source, cases: &cases, now: MOMENT, reason, detail: None, replay: None };
     event::of_settlement(&record, &input)
 }
 

@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 22] = [
+const SQLITE: [Step; 23] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -35,9 +35,10 @@ const SQLITE: [Step; 22] = [
     (21, "written_cases", include_str!("migrations/sqlite/21_written_cases.sql")),
     (23, "causes", include_str!("migrations/sqlite/23_causes.sql")),
     (24, "audit", include_str!("migrations/sqlite/24_audit.sql")),
+    (30, "replays", include_str!("migrations/sqlite/30_replays.sql")),
 ];
 
-const POSTGRES: [Step; 21] = [
+const POSTGRES: [Step; 22] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -59,6 +60,7 @@ const POSTGRES: [Step; 21] = [
     (21, "written_cases", include_str!("migrations/postgres/21_written_cases.sql")),
     (23, "causes", include_str!("migrations/postgres/23_causes.sql")),
     (24, "audit", include_str!("migrations/postgres/24_audit.sql")),
+    (30, "replays", include_str!("migrations/postgres/30_replays.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

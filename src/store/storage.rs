@@ -8,6 +8,7 @@ use super::instances::InstanceStore;
 use super::ledger::LedgerStore;
 use super::outbox::OutboxStore;
 use super::prune::RetentionStore;
+use super::replays::ReplayStore;
 use super::shelf::ShelfStore;
 use super::unbound::UnboundStore;
 use super::written::WrittenStore;
@@ -25,6 +26,7 @@ pub trait Storage:
     + ConnectionStore
     + InstanceStore
     + WrittenStore
+    + ReplayStore
 {
 }
 
@@ -40,5 +42,6 @@ impl<T> Storage for T where
         + ConnectionStore
         + InstanceStore
         + WrittenStore
+        + ReplayStore
 {
 }

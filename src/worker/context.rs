@@ -39,6 +39,8 @@ pub(super) struct WorkerContext {
     pub(super) backlogs: Backlogs,
     /// Notified when there is room for batches from the shelf.
     pub(super) shelf_wanted: Arc<Notify>,
+    /// Notified when a batch that a replay has started has an outcome.
+    pub(super) replay_wanted: Arc<Notify>,
     /// Notified when events were stored that any worker may publish.
     pub(super) outbox_wanted: Arc<Notify>,
     /// Takes events that were stored for this worker to publish.

@@ -22,6 +22,7 @@ use super::maintenance::health::{Panics, Watched, watch};
 use super::maintenance::key_expiry::report_expiring_keys;
 use super::maintenance::late_duplicates::check_late_duplicates;
 use super::maintenance::prune::prune;
+use super::maintenance::replays::carry_out_replays;
 use super::maintenance::reverify::reverify;
 use super::model::{Backlogs, SlowTrials, Troubles};
 use super::outbox::{FAREWELL, RELAY_CAPACITY, relay};
@@ -198,6 +199,7 @@ fn context_of(
         troubles: Troubles::default(),
         backlogs: Backlogs::default(),
         shelf_wanted: Arc::new(Notify::new()),
+        replay_wanted: Arc::new(Notify::new()),
         outbox_wanted: Arc::new(Notify::new()),
         fresh_events,
         metrics,
@@ -280,5 +282,6 @@ fn start_maintenance(loops: &Loops, tasks: &TaskTracker, context: &Arc<WorkerCon
     loops.spawn(tasks, Task::Recheck, retry_connected(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::LateDuplicates, late_check);
     loops.spawn(tasks, Task::Expiry, report_expiring_keys(context.clone(), stop.clone()));
+    loops.spawn(tasks, Task::Replay, carry_out_replays(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Prune, prune(context.clone(), stop.clone()));
 }

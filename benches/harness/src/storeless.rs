@@ -17,17 +17,21 @@ use testmo_courier::config::{Sources, load};
 use testmo_courier::http::{self, Readiness};
 use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
+use testmo_courier::store::audit::AuditEntry;
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 use testmo_courier::store::instances::StartRule;
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
+use testmo_courier::store::replays::{
+    EndedItem, NewItem, NewPart, NewReplay, ReplayChange, ReplayId, ReplayState, ReplayStep, RunningReplay, WaitingItem,
+};
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::written::Remembered;
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, PruneRound,
-    RetentionStore, ShelfStore, Store, StoreError, StoreHealth, UnboundStore, WrittenStore,
+    ReplayStore, RetentionStore, ShelfStore, Store, StoreError, StoreHealth, UnboundStore, WrittenStore,
 };
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -296,6 +300,53 @@ impl ShelfStore for Storeless {
 
     async fn connected_since(&self, _: ShelfId, _: u32) -> Result<Vec<Shelved>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl ReplayStore for Storeless {
+    async fn lease_replays(&self, _: &str, _: Duration, _: u32) -> Result<Vec<RunningReplay>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn waiting_items(&self, _: ReplayId, _: u32, _: u32) -> Result<Vec<WaitingItem>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn ended_items(&self, _: ReplayId, _: u32) -> Result<Vec<EndedItem>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn end_lost_items(&self, _: ReplayId, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn advance(&self, _: ReplayStep) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn entry(&self, _: ShelfId) -> Result<Option<Shelved>, StoreError> {
+        Ok(None)
+    }
+
+    async fn create_replay(&self, _: NewReplay, _: AuditEntry) -> Result<ReplayId, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn add_items(&self, _: ReplayId, _: &[NewPart], _: &[NewItem]) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn change_replay(&self, _: ReplayChange) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn replay_counts(&self) -> Result<Vec<(ReplayState, u64)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn forget_replays(&self, _: Duration, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
     }
 }
 

@@ -1,15 +1,14 @@
 //! Plans a change of several entries of the shelf, then carries it out.
 
 mod entry;
-mod not_replayable;
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
 pub use self::entry::{PlannedEntry, batch_label};
-pub use self::not_replayable::NotReplayable;
 use crate::batch::{Reason, TenantId};
+pub use crate::replay::NotReplayable;
 use crate::store::ledger::{Commit, CommitOutcome};
 use crate::store::shelf::{Action, OperatorAction, ShelfId, Shelved};
 use crate::store::unfinished::Unfinished;
@@ -146,7 +145,13 @@ pub(super) fn operator_change(row: &Shelved, action: Action) -> Result<Commit, N
         return Err(Unfinished::InHand.into());
     }
     Ok(Commit {
-        operator_action: Some(OperatorAction { id: row.id, generation: row.generation, action, batch: None }),
+        operator_action: Some(OperatorAction {
+            id: row.id,
+            generation: row.generation,
+            action,
+            batch: None,
+            item: None,
+        }),
         ..Commit::default()
     })
 }

@@ -33,6 +33,9 @@ pub struct Settled {
     pub revision: u32,
     /// The outcome of the batch.
     pub outcome: Outcome,
+    /// The number of the replay that led to this outcome; absent if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<i64>,
     /// The source of the batch.
     pub source: Source,
     /// The cases of the batch, in order.
@@ -162,6 +165,8 @@ pub struct EventInput<'a> {
     pub reason: Option<Reason>,
     /// Details about the reason.
     pub detail: Option<&'a str>,
+    /// The number of the replay that led to the outcome.
+    pub replay: Option<i64>,
 }
 
 /// Returns the event of a finished batch; `None` while the batch is open.
@@ -177,6 +182,7 @@ pub fn of_settlement(record: &BatchRecord, input: &EventInput<'_>) -> Option<Eve
         batch_id: batch.to_string(),
         revision: record.revision,
         outcome,
+        replay: input.replay,
         source: input.source.clone(),
         cases,
         details_cut,
@@ -317,8 +323,14 @@ mod tests {
         let long = "Long name ".repeat(30);
         let path = ["Login".to_owned()];
         let cases = [&*long, "Sign in"].map(|name| CaseInput { name, path: Some(&path), left_out: &left_out });
-        let input =
-            EventInput { source: &source, cases: &cases, now: 0, reason: Some(Reason::CaseRefused), detail: None };
+        let input = EventInput {
+            source: &source,
+            cases: &cases,
+            now: 0,
+            reason: Some(Reason::CaseRefused),
+            detail: None,
+            replay: None,
+        };
         let event = of_settlement(&partial(), &input).unwrap();
         let body: Value = serde_json::from_str(&event.body).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
@@ -329,8 +341,14 @@ mod tests {
     fn words_of_others_are_bounded_and_on_one_line() {
         let source = Source::default();
         let long = "x\x1b[2J\n".repeat(10_000);
-        let input =
-            EventInput { source: &source, cases: &[], now: 0, reason: Some(Reason::CaseRefused), detail: Some(&long) };
+        let input = EventInput {
+            source: &source,
+            cases: &[],
+            now: 0,
+            reason: Some(Reason::CaseRefused),
+            detail: Some(&long),
+            replay: None,
+        };
         let event = of_settlement(&partial(), &input).unwrap();
         assert!(event.body.len() < 4_000);
         let body: Value = serde_json::from_str(&event.body).unwrap();
@@ -340,7 +358,7 @@ mod tests {
     #[test]
     fn the_ids_that_were_given_before_stay() {
         let source = Source::default();
-        let input = EventInput { source: &source, cases: &[], now: 0, reason: None, detail: None };
+        let input = EventInput { source: &source, cases: &[], now: 0, reason: None, detail: None, replay: None };
         let settled = of_settlement(&partial(), &input).unwrap();
         assert_eq!(settled.id, "95468873-799d-56de-9b90-f066afb2c9f8");
     }
@@ -365,7 +383,7 @@ mod tests {
     #[test]
     fn the_id_depends_on_batch_revision_and_type_alone() {
         let source = Source::default();
-        let at = |now| EventInput { source: &source, cases: &[], now, reason: None, detail: None };
+        let at = |now| EventInput { source: &source, cases: &[], now, reason: None, detail: None, replay: None };
         let first = of_settlement(&partial(), &at(0)).unwrap();
         assert_eq!(of_settlement(&partial(), &at(99)).unwrap().id, first.id);
         let again = BatchRecord { revision: 2, ..partial() };
@@ -386,7 +404,8 @@ mod tests {
 
     #[test]
     fn an_open_batch_has_no_event() {
-        let input = EventInput { source: &Source::default(), cases: &[], now: 0, reason: None, detail: None };
+        let input =
+            EventInput { source: &Source::default(), cases: &[], now: 0, reason: None, detail: None, replay: None };
         assert!(of_settlement(&BatchRecord { state: BatchState::Open, ..partial() }, &input).is_none());
     }
 }

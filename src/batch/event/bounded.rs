@@ -85,6 +85,7 @@ mod tests {
             now: 0,
             reason: Some(Reason::CaseRefused),
             detail: None,
+            replay: None,
         };
         of_settlement(&record, &input).unwrap().body
     }

@@ -47,7 +47,8 @@ mod tests {
         record.created(&(0..cases).map(|at| (at, at as u64 + 10)).collect::<Vec<_>>());
         record.cases.iter_mut().skip(1).for_each(|case| case.previous = Some(Box::new(previous.clone())));
         record.state = record.outcome().unwrap();
-        let input = EventInput { source: &Source::default(), cases: &[], now: 0, reason: None, detail: None };
+        let input =
+            EventInput { source: &Source::default(), cases: &[], now: 0, reason: None, detail: None, replay: None };
         of_settlement(&record, &input).unwrap().body
     }
 

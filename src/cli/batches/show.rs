@@ -267,6 +267,7 @@ mod tests {
             now: NOW,
             reason: Some(Reason::CaseRefused),
             detail: None,
+            replay: None,
         };
         let settled = of_settlement(&record, &input).unwrap();
         History {

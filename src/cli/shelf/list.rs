@@ -121,7 +121,8 @@ mod tests {
         };
         let state = if until == ShelvedUntil::Person { ShelfState::Dead } else { ShelfState::Parked };
         let due_at = if matches!(until, ShelvedUntil::After(_)) { NOW + 120_000 } else { NOW };
-        Shelved { id: ShelfId(id), generation: 1, state, content, due_at, shelved_at: NOW, leased: false }
+        let (leased, person_epoch, replay) = (false, 0, None);
+        Shelved { id: ShelfId(id), generation: 1, state, content, due_at, shelved_at: NOW, leased, person_epoch, replay }
     }
 
     #[test]

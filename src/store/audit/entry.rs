@@ -74,6 +74,8 @@ actions! {
     ResumeReplay => "replay.resume",
     /// A replay was cancelled.
     CancelReplay => "replay.cancel",
+    /// A replay came to its end.
+    EndReplay => "replay.end",
     /// A message was published.
     PublishMessage => "message.publish",
     /// A token was created.

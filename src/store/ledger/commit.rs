@@ -1,16 +1,17 @@
 //! Stores changes of batches, many in one transaction, each whole or not at all.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::AnyConnection;
 
-use super::super::shelf::{self, ShelfIdentity};
+use super::super::shelf::{self, Hold, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
 use super::super::{StoreError, audit, outbox, written};
 use super::push_end::store_ends;
 use super::read::key_of;
+use super::replayed::Replayed;
 use super::row::{BATCH_COLUMNS, BatchRow};
 use super::success::note_successes;
 use super::{Commit, CommitOutcome, RecordUpdate};
@@ -23,12 +24,18 @@ pub(in crate::store) async fn commit(
     now: i64,
     changes: &[Arc<Commit>],
 ) -> Result<Vec<CommitOutcome>, StoreError> {
-    let mut done = Vec::with_capacity(changes.len());
+    let (mut done, mut in_replay) = (Vec::with_capacity(changes.len()), Vec::with_capacity(changes.len()));
     for change in changes {
-        done.push(match &change.operator_action {
+        let held = match &change.operator_action {
             Some(operator_action) => shelf::hold(conn, now, operator_action).await?,
-            None => true,
-        });
+            None => Hold::Held(None),
+        };
+        let (is_held, replay) = match held {
+            Hold::Held(replay) => (true, replay),
+            Hold::Changed => (false, None),
+        };
+        done.push(is_held);
+        in_replay.push(replay);
     }
     let possible = changes.iter().enumerate().filter(|(at, _)| done[*at]);
     let batches: Vec<_> = possible.filter_map(|(at, c)| Some((at, c.batch.as_ref()?, c.lease))).collect();
@@ -41,16 +48,36 @@ pub(in crate::store) async fn commit(
     written::remember(conn, now, stored.iter().flat_map(|change| &change.written)).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;
-    for (id, generation) in stored.iter().filter_map(|c| c.unshelve).collect::<BTreeSet<_>>() {
-        shelf::remove(conn, id, generation).await?;
+    let mut replayed = Replayed::default();
+    // In the order of the ids, so that replicas which remove the same rows wait for each other in it.
+    let leaving: BTreeMap<_, &Commit> = stored.iter().rev().filter_map(|c| Some((c.unshelve?, *c))).collect();
+    for ((id, generation), change) in leaving {
+        if let Some(entry) = shelf::remove(conn, id, generation).await? {
+            replayed.left(change, entry);
+        }
     }
-    shelf::remove_parked(conn, stored.iter().filter_map(|c| finished_identity(c)).collect()).await?;
-    for operator_action in stored.iter().filter_map(|c| c.operator_action.as_ref()) {
+    let finished: Vec<(ShelfIdentity, &Commit)> =
+        stored.iter().filter_map(|c| Some((finished_identity(c)?, *c))).collect();
+    let identities: Vec<ShelfIdentity> = finished.iter().map(|(identity, _)| identity.clone()).collect();
+    for (identity, entry, replay) in shelf::remove_parked(conn, &identities).await? {
+        if let Some((_, change)) = finished.iter().find(|(of, _)| of.to_string() == identity) {
+            replayed.left(change, (entry, replay));
+        }
+    }
+    for ((change, _), replay) in changes.iter().zip(&done).zip(in_replay).filter(|((_, done), _)| **done) {
+        let Some(operator_action) = &change.operator_action else { continue };
         shelf::handle(conn, now, operator_action).await?;
+        if let Some(replay) = replay {
+            replayed.acted(change, operator_action.id, replay, operator_action.action);
+        }
     }
-    for shelving in stored.iter().filter_map(|c| c.shelve.as_ref()) {
-        shelf::put(conn, now, shelving).await?;
+    for change in &stored {
+        let Some(shelving) = &change.shelve else { continue };
+        if let Some(entry) = shelf::put(conn, now, shelving).await? {
+            replayed.put(change, entry);
+        }
     }
+    replayed.store(conn, now).await?;
     audit::put(conn, now, stored.iter().flat_map(|change| &change.audit)).await?;
     let events =
         stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.owner_grace))).collect();

@@ -9,6 +9,7 @@ mod lock;
 mod model;
 mod push_end;
 mod read;
+mod replayed;
 mod row;
 mod success;
 

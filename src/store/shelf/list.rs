@@ -52,7 +52,8 @@ pub struct ShelfTotal {
 
 /// Every column of a row, but the message is left out: a list does not show it, and it can be large.
 const WITHOUT_MESSAGE: &str = "id, identity, generation, state, reason, detail, tenant_id, batch_id, account, connection, \
-    waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, lease_until, '{}' AS headers, ";
+    waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, lease_until, person_epoch, replay, \
+    '{}' AS headers, ";
 
 /// What of a tenant is retried automatically.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,10 +85,26 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn newest_on_shelf(&self, filter: &ShelfFilter, most: u32) -> Result<Vec<Shelved>, StoreError> {
-        let dialect = Dialect::of(&*self.reading().await?);
-        let columns = format!("{WITHOUT_MESSAGE}{} AS body", if dialect.is_shared() { "''::bytea" } else { "x''" });
+        let columns = without_message(Dialect::of(&*self.reading().await?));
         let rows = self.matching(&columns, filter, Order::NewestFirst, most).await?;
         self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))
+    }
+
+    /// Returns up to `most` rows of the shelf behind a place, without their messages, oldest first, and the place where
+    /// they end; none if there are no more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelf_heads(
+        &self,
+        filter: &ShelfFilter,
+        after: Option<(i64, i64)>,
+        most: u32,
+    ) -> Result<(Vec<Shelved>, Option<(i64, i64)>), StoreError> {
+        let columns = without_message(Dialect::of(&*self.reading().await?));
+        let rows = self.page(&columns, filter, (Order::OldestFirst, after), most).await?;
+        let end = rows.last().map(place).transpose()?;
+        Ok((self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))?, end))
     }
 
     /// Counts the newest `most` rows of the shelf, those of a tenant for each state, and returns whether these are all.
@@ -205,6 +222,11 @@ impl Store {
         let waiting = |row: &AnyRow| Ok(Waiting { batches: row.whole("n")?, since: row.maybe_int("since")? });
         rows.first().map_or(Ok(Waiting::default()), waiting)
     }
+}
+
+/// Returns the columns of a row without its message.
+fn without_message(dialect: Dialect) -> String {
+    format!("{WITHOUT_MESSAGE}{} AS body", if dialect.is_shared() { "''::bytea" } else { "x''" })
 }
 
 /// Returns the filters that have an order of arrival in an index: of a tenant, the rows of each state have one.

@@ -38,7 +38,7 @@ pub use self::model::{
 };
 #[cfg(test)]
 pub(super) use self::row::removal_statement;
-pub(super) use self::row::{handle, hold, put, remove, remove_parked};
+pub(super) use self::row::{Hold, handle, hold, put, remove, remove_parked};
 
 /// What a worker takes from the shelf.
 #[async_trait]

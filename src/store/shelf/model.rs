@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::replays::{ItemStart, ReplayId};
 use crate::batch::{BatchId, BatchKey, Reason, TenantId};
 
 /// The name under which [`Shelving::headers`] holds the bytes of a content header that could not be read, in hexadecimal
@@ -60,6 +61,16 @@ pub enum ShelfIdentity {
     Raw(String, Option<TenantId>, Option<BatchId>),
 }
 
+impl std::fmt::Display for ShelfIdentity {
+    /// Writes it as it is stored.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Batch(key, fingerprint) => write!(f, "{key}/{fingerprint}"),
+            Self::Raw(hash, ..) => write!(f, "raw:{hash}"),
+        }
+    }
+}
+
 /// What a shelved batch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShelvedUntil {
@@ -88,6 +99,10 @@ pub struct Shelved {
     pub shelved_at: i64,
     /// Whether a worker has it in hand.
     pub leased: bool,
+    /// How often a person has changed it.
+    pub person_epoch: i64,
+    /// The replay that has it under way.
+    pub replay: Option<ReplayId>,
 }
 
 impl Shelved {
@@ -209,6 +224,8 @@ pub struct OperatorAction {
     /// The batch that the message turned out to be, where that was not known when it was shelved: batches are retried by
     /// tenant.
     pub batch: Option<BatchKey>,
+    /// The place in a replay that is started by it; the entry then has to be as it was planned.
+    pub item: Option<ItemStart>,
 }
 
 /// What an operator can request for a row.

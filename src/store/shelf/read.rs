@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::any::AnyRow;
 
 use super::super::StoreError;
+use super::super::replays::ReplayId;
 use super::super::sql::Columns;
 use super::{ShelfId, ShelfIdentity, Shelved, ShelvedUntil, Shelving};
 use crate::batch::{BatchId, BatchKey, TenantId};
@@ -58,5 +59,7 @@ fn columns(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
         due_at,
         shelved_at: row.int("shelved_at")?,
         leased: row.maybe_int("lease_until")?.is_some_and(|until| until > now),
+        person_epoch: row.int("person_epoch")?,
+        replay: row.maybe_int("replay")?.map(ReplayId),
     })
 }

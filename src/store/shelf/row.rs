@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
-use super::super::sql::{self, Bound, Dialect, Kind};
+use super::super::replays::{self, ReplayId};
+use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{StoreError, accounts, removal};
-use super::{Action, OperatorAction, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
+use super::{Action, OperatorAction, ShelfId, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
 use crate::batch::cause::CauseId;
 
@@ -16,8 +18,13 @@ const PAUSE_IS_OVER_MS: i64 = 5_000;
 
 /// Puts something onto the shelf, in place of what is there under the same identity. A dead row stays dead until an
 /// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate.
-pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: &Shelving) -> Result<(), StoreError> {
-    let identity = text_of(&shelving.identity);
+/// Returns the entry and the replay that has it under way, if one has.
+pub(in crate::store) async fn put(
+    conn: &mut AnyConnection,
+    now: i64,
+    shelving: &Shelving,
+) -> Result<Option<(ShelfId, ReplayId)>, StoreError> {
+    let identity = shelving.identity.to_string();
     let (tenant, batch) = match &shelving.identity {
         ShelfIdentity::Batch(key, _) => (Some(key.tenant.clone()), Some(key.batch.clone())),
         ShelfIdentity::Raw(_, tenant, batch) => (tenant.clone(), batch.clone()),
@@ -50,7 +57,7 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
                connection = excluded.connection, waits_for = excluded.waits_for, due_at = excluded.due_at, \
                parks = excluded.parks, failing_since = excluded.failing_since, shelved_at = excluded.shelved_at, \
                lease_until = NULL, holder = NULL, headers = excluded.headers, body = excluded.body, cause = excluded.cause \
-               WHERE shelf.state <> 'dead' OR excluded.state = 'dead'";
+               WHERE shelf.state <> 'dead' OR excluded.state = 'dead' RETURNING id, replay";
     let bounds = vec![
         Bound::Text(identity),
         Bound::Text(state.name().into()),
@@ -71,28 +78,33 @@ pub(in crate::store) async fn put(conn: &mut AnyConnection, now: i64, shelving: 
         Bound::Blob(shelving.body.clone()),
         Bound::Int(CauseId::of(shelving.reason.code(), shelving.detail.as_deref()).number()),
     ];
-    sql::execute(conn, sql, bounds).await?;
-    Ok(())
+    let rows = sql::fetch(conn, sql, bounds).await?;
+    rows.first().map_or(Ok(None), under_way)
 }
 
-fn text_of(identity: &ShelfIdentity) -> String {
-    match identity {
-        ShelfIdentity::Batch(key, fingerprint) => format!("{key}/{fingerprint}"),
-        ShelfIdentity::Raw(hash, ..) => format!("raw:{hash}"),
-    }
+/// Returns an entry and the replay that has it under way, if one has.
+fn under_way(row: &AnyRow) -> Result<Option<(ShelfId, ReplayId)>, StoreError> {
+    let id = ShelfId(row.int("id")?);
+    Ok(row.maybe_int("replay")?.map(|replay| (id, ReplayId(replay))))
 }
 
 /// Takes off the shelf what is parked there under identities; what is dead stays for a person. A row that another worker
-/// is just changing stays as well: that worker finds out for itself that the batch is finished.
+/// is just changing stays as well: that worker finds out for itself that the batch is finished. Returns the identities of
+/// those that a replay had under way, with the entry and the replay.
 pub(in crate::store) async fn remove_parked(
     conn: &mut AnyConnection,
-    identities: Vec<ShelfIdentity>,
-) -> Result<(), StoreError> {
+    identities: &[ShelfIdentity],
+) -> Result<Vec<(String, ShelfId, ReplayId)>, StoreError> {
     if identities.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let rows: Vec<Value> = identities.iter().map(|identity| json!({"identity": text_of(identity)})).collect();
-    sql::execute(conn, removal_statement(Dialect::of(conn)), vec![Bound::from(rows.as_slice())]).await.map(drop)
+    let rows: Vec<Value> = identities.iter().map(|identity| json!({"identity": identity.to_string()})).collect();
+    let removed = sql::fetch(conn, removal_statement(Dialect::of(conn)), vec![Bound::from(rows.as_slice())]).await?;
+    let in_replay = |row: &AnyRow| {
+        let identity = row.text("identity")?;
+        Ok(under_way(row)?.map(|(id, replay)| (identity, id, replay)))
+    };
+    removed.iter().filter_map(|row| in_replay(row).transpose()).collect()
 }
 
 /// The statement of [`remove_parked`]. Each row is looked up by its identity: the cross join keeps SQLite, and the
@@ -100,30 +112,53 @@ pub(in crate::store) async fn remove_parked(
 pub(in crate::store) fn removal_statement(dialect: Dialect) -> String {
     format!(
         "DELETE FROM shelf WHERE id IN (SELECT s.id FROM {} CROSS JOIN shelf s WHERE s.identity = r.identity \
-         AND s.state || '' = 'parked' {})",
+         AND s.state || '' = 'parked' {}) RETURNING id, identity, replay",
         dialect.rows(&[("identity", Kind::Text)]),
         dialect.skip_taken()
     )
 }
 
-/// Takes something off the shelf, unless it was put there again since.
-pub(in crate::store) async fn remove(conn: &mut AnyConnection, id: i64, generation: i64) -> Result<(), StoreError> {
-    let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2";
-    sql::execute(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
-    Ok(())
+/// Takes something off the shelf, unless it was put there again since. Returns the entry and the replay that had it under
+/// way, if one had.
+pub(in crate::store) async fn remove(
+    conn: &mut AnyConnection,
+    id: i64,
+    generation: i64,
+) -> Result<Option<(ShelfId, ReplayId)>, StoreError> {
+    let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2 RETURNING id, replay";
+    let rows = sql::fetch(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
+    rows.first().map_or(Ok(None), under_way)
 }
 
-/// Keeps others from changing a row until the transaction ends; returns whether it is as the operator saw it and not
-/// leased.
+/// Whether an entry is held for a change, and the replay that has it under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Hold {
+    /// It is held.
+    Held(Option<ReplayId>),
+    /// It is not as the operator saw it, or a worker has leased it.
+    Changed,
+}
+
+/// Keeps others from changing a row until the transaction ends, if it is as the operator saw it and not leased. One that a
+/// replay starts also has to be as it was planned.
 pub(in crate::store) async fn hold(
     conn: &mut AnyConnection,
     now: i64,
     operator_action: &OperatorAction,
-) -> Result<bool, StoreError> {
-    let sql = "UPDATE shelf SET generation = generation WHERE id = $1 AND generation = $2 \
-               AND (lease_until IS NULL OR lease_until <= $3)";
-    let bounds = vec![Bound::Int(operator_action.id.0), Bound::Int(operator_action.generation), Bound::Int(now)];
-    Ok(sql::execute(conn, sql, bounds).await? == 1)
+) -> Result<Hold, StoreError> {
+    let (planned, parameters) = match &operator_action.item {
+        Some(item) => (replays::IS_STARTABLE, replays::startable(item).into()),
+        None => ("", vec![]),
+    };
+    let sql = format!(
+        "UPDATE shelf SET generation = generation WHERE id = $1 AND generation = $2 \
+         AND (lease_until IS NULL OR lease_until <= $3) {planned} RETURNING id, replay"
+    );
+    let mut bounds = vec![Bound::Int(operator_action.id.0), Bound::Int(operator_action.generation), Bound::Int(now)];
+    bounds.extend(parameters);
+    let rows = sql::fetch(conn, sql, bounds).await?;
+    let held = |row| Ok(Hold::Held(under_way(row)?.map(|(_, replay)| replay)));
+    rows.first().map_or(Ok(Hold::Changed), held)
 }
 
 /// Carries out an operator's request for a row that is held. A message that has stopped workers is a suspect again.
@@ -134,18 +169,23 @@ pub(in crate::store) async fn handle(
 ) -> Result<(), StoreError> {
     let id = Bound::Int(operator_action.id.0);
     match operator_action.action {
-        Action::Discard => sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?,
+        Action::Discard => drop(sql::execute(conn, "DELETE FROM shelf WHERE id = $1", vec![id]).await?),
         Action::Replay => {
             let sql = "UPDATE shelf SET generation = generation + 1, state = 'parked', waits_for = 'time', \
                        due_at = $2, parks = 0, failing_since = NULL, lease_until = NULL, holder = NULL, \
                        reason = CASE WHEN reason = 'crash_loop' THEN 'suspect' ELSE reason END, \
                        cause = CASE WHEN reason = 'crash_loop' THEN NULL ELSE cause END, \
-                       tenant_id = COALESCE(tenant_id, $3), batch_id = COALESCE(batch_id, $4) WHERE id = $1";
+                       tenant_id = COALESCE(tenant_id, $3), batch_id = COALESCE(batch_id, $4), \
+                       person_epoch = person_epoch + 1, replay = $5 WHERE id = $1";
             let batch = operator_action.batch.as_ref();
             let tenant = Bound::MaybeText(batch.map(|key| key.tenant.as_str().into()));
             let batch = Bound::MaybeText(batch.map(|key| key.batch.as_str().into()));
-            sql::execute(conn, sql, vec![id, Bound::Int(now), tenant, batch]).await?
+            let replay = Bound::MaybeInt(operator_action.item.as_ref().map(|item| item.replay.0));
+            sql::execute(conn, sql, vec![id, Bound::Int(now), tenant, batch, replay]).await?;
+            if let Some(item) = &operator_action.item {
+                replays::mark_started(conn, now, item).await?;
+            }
         }
-    };
+    }
     Ok(())
 }

@@ -32,7 +32,13 @@ async fn a_change_and_its_entry_are_stored_together(f: SqlStore) {
     f.store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
     let entry = f.store.shelved(ShelfId(1)).await.unwrap().unwrap();
     let discard = |generation| Commit {
-        operator_action: Some(OperatorAction { id: ShelfId(1), generation, action: Action::Discard, batch: None }),
+        operator_action: Some(OperatorAction {
+            id: ShelfId(1),
+            generation,
+            action: Action::Discard,
+            batch: None,
+            item: None,
+        }),
         audit: vec![discarding(1)],
         ..Commit::default()
     };

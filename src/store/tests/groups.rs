@@ -78,7 +78,8 @@ async fn what_an_earlier_version_shelved_gets_its_cause(f: SqlStore) {
 async fn a_suspect_that_is_tried_again_has_another_cause(f: SqlStore) {
     put(&f, "b-1", Reason::CrashLoop, "tried alone 3 times").await;
     let entry = f.store.shelved(ShelfId(1)).await.unwrap().unwrap();
-    let action = OperatorAction { id: entry.id, generation: entry.generation, action: Action::Replay, batch: None };
+    let action =
+        OperatorAction { id: entry.id, generation: entry.generation, action: Action::Replay, batch: None, item: None };
     f.store.commit(Commit { operator_action: Some(action), ..Commit::default() }.into()).await.unwrap();
     assert_eq!(f.store.fill_causes(9).await.unwrap(), 1);
     assert_eq!(counts(&f).await, [(CauseId::of(Reason::Suspect.code(), Some("tried alone 3 times")), 1)]);

@@ -74,7 +74,14 @@ impl Awaiting {
         let places = Places::of(&self.batch);
         let cases = CaseInput::of(&self.batch, &places);
         let (reason, detail) = (Some(self.reason), self.detail.as_deref());
-        let input = EventInput { source: &self.batch.source, cases: &cases, now: context.clock.now(), reason, detail };
+        let input = EventInput {
+            source: &self.batch.source,
+            cases: &cases,
+            now: context.clock.now(),
+            reason,
+            detail,
+            replay: message.replay.map(|replay| replay.0),
+        };
         let events = event::of_settlement(&record, &input).into_iter().collect();
         let row = shelving_of(message, self.identity(), self.reason, ShelvedUntil::Person);
         let change = Commit {

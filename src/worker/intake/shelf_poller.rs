@@ -263,6 +263,7 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
         blamed,
         nameless: matches!(content.identity, ShelfIdentity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
+        replay: shelved.replay,
     };
     // Time in which nothing was tried does not count as failing, unless its account failed. A batch that waits for a connection is due at once;
     // one that waited longer than it had to, waited for a worker. What a person has paused, a folder that Testmo does

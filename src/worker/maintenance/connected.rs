@@ -59,8 +59,8 @@ async fn retry(context: &WorkerContext, row: &Shelved) -> Result<(), StoreError>
     let from_epoch = record.epoch;
     // Nothing of it was ever sent, so no account matters.
     record.reopen(None);
-    let action =
-        OperatorAction { id: row.id, generation: row.generation, action: Action::Replay, batch: Some(key.clone()) };
+    let (id, generation, batch) = (row.id, row.generation, Some(key.clone()));
+    let action = OperatorAction { id, generation, action: Action::Replay, batch, item: None };
     let change =
         Commit { batch: Some(RecordUpdate { record, from_epoch }), operator_action: Some(action), ..Commit::default() };
     if context.store.commit(change.into()).await?.is_done() {

@@ -10,6 +10,7 @@ pub(super) mod key_expiry;
 pub(super) mod late_duplicates;
 mod pace;
 pub(super) mod prune;
+pub(super) mod replays;
 mod rest;
 pub(super) mod reverify;
 mod side_by_side;

@@ -36,6 +36,10 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
             Some(Err(error)) => tracing::warn!(%error, "written cases cannot be forgotten"),
             Some(Ok(_)) | None => {}
         }
+        let forgetting = unit(&context, Task::Prune, &"old replays", forget_replays(&context));
+        if let Some(Err(error)) = every.unless_stopped(forgetting).await {
+            tracing::warn!(%error, "old replays cannot be removed");
+        }
         let filling = unit(&context, Task::Prune, &"causes of shelved batches", fill_causes(&context));
         if let Some(Err(error)) = every.unless_stopped(filling).await {
             tracing::warn!(%error, "the causes of shelved batches cannot be computed");
@@ -49,6 +53,20 @@ async fn fill_causes(context: &WorkerContext) -> Result<(), StoreError> {
     loop {
         let began = Instant::now();
         if context.store.fill_causes(pace.most).await? < u64::from(pace.most) {
+            return Ok(());
+        }
+        let took = began.elapsed();
+        pace = pace.after(took);
+        tokio::time::sleep(Pace::pause(took)).await;
+    }
+}
+
+/// Removes step by step the replays that ended before the retention.
+async fn forget_replays(context: &WorkerContext) -> Result<(), StoreError> {
+    let mut pace = Pace::default();
+    loop {
+        let began = Instant::now();
+        if context.store.forget_replays(context.config.store.retention, pace.most).await? == 0 {
             return Ok(());
         }
         let took = began.elapsed();

@@ -8,6 +8,7 @@ use crate::amqp::Message;
 use crate::batch::message::encoding::{CONTENT_ENCODING, Encoded};
 use crate::batch::{excerpt, raw_hash};
 use crate::offload::run_blocking_if_large;
+use crate::store::replays::ReplayId;
 use crate::store::shelf::ShelfId;
 
 /// Headers of the generator that are kept with a shelved message; all others are dropped.
@@ -47,6 +48,8 @@ pub(in crate::worker) struct InboundMessage {
     pub(in crate::worker) blamed: Option<(i64, String)>,
     /// Whether it is retried, by the worker or by a person.
     pub(in crate::worker) again: bool,
+    /// The replay that has started it.
+    pub(in crate::worker) replay: Option<ReplayId>,
 }
 
 impl InboundMessage {
@@ -71,6 +74,7 @@ impl InboundMessage {
             nameless: false,
             blamed: None,
             again: false,
+            replay: None,
         }
     }
 

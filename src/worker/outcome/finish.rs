@@ -31,7 +31,14 @@ pub(in crate::worker) async fn finish(
         .map(|(at, (case, left_out))| CaseInput { name: &case.name, path: places.own_path(at), left_out })
         .collect();
     let (source, now_of_event) = (&batch.source, context.clock.now());
-    let input = EventInput { source, cases: &cases, now: now_of_event, reason, detail: detail.as_deref() };
+    let input = EventInput {
+        source,
+        cases: &cases,
+        now: now_of_event,
+        reason,
+        detail: detail.as_deref(),
+        replay: batch.message.replay.map(|replay| replay.0),
+    };
     change.events.extend(event::of_settlement(&record, &input));
     match reason {
         None => change.unshelve = batch.message.row(),
@@ -50,6 +57,9 @@ pub(in crate::worker) async fn finish(
         batch.record.settle(state, now);
         batch.stored_epoch = batch.record.epoch;
         count_finished(context, batch, reason);
+        if batch.message.replay.is_some() {
+            context.replay_wanted.notify_one();
+        }
     }
     Ok(outcome)
 }

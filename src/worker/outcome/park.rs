@@ -62,6 +62,9 @@ pub(in crate::worker) async fn park_expecting(
     failpoint::after(Failpoint::Park);
     tracing::info!(batch = %batch.key.batch, %reason, ?until, "batch parked");
     count_shelved(context, reason, "parked");
+    if batch.message.replay.is_some() {
+        context.replay_wanted.notify_one();
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod instances;
 pub mod outbox;
 pub mod removal;
+pub mod replays;
 pub mod replicas;
 pub mod shelf;
 mod subject;
@@ -44,6 +45,7 @@ macro_rules! conformance {
         $crate::instances_cases!($test, $subject);
         $crate::outbox_cases!($test, $subject);
         $crate::removal_cases!($test, $subject);
+        $crate::replays_cases!($test, $subject);
         $crate::shelf_cases!($test, $subject);
         $crate::unbound_cases!($test, $subject);
         $crate::verification_cases!($test, $subject);

@@ -221,7 +221,8 @@ async fn an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all(f: 
     let replay = |generation, from_epoch| {
         let mut record = failed.clone();
         record.reopen(None);
-        let operator_action = OperatorAction { id: dead.id, generation, action: Action::Replay, batch: None };
+        let operator_action =
+            OperatorAction { id: dead.id, generation, action: Action::Replay, batch: None, item: None };
         let batch = Some(RecordUpdate { record, from_epoch });
         f.store().commit(Commit { batch, operator_action: Some(operator_action), ..Commit::default() }.into())
     };
@@ -237,7 +238,13 @@ async fn an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all(f: 
     let leased =
         f.store().lease_due("w", Duration::from_secs(5), &[(tenant(), 10)], usize::MAX).await.unwrap().remove(0);
     assert_eq!((leased.state, leased.content.parks, leased.content.failing_since), (ShelfState::Parked, 0, None));
-    let discard = OperatorAction { id: leased.id, generation: leased.generation, action: Action::Discard, batch: None };
+    let discard = OperatorAction {
+        id: leased.id,
+        generation: leased.generation,
+        action: Action::Discard,
+        batch: None,
+        item: None,
+    };
     let discard = || f.store().commit(Commit { operator_action: Some(discard.clone()), ..Commit::default() }.into());
     assert_eq!(discard().await.unwrap(), CommitOutcome::Fenced, "a worker has leased it");
     f.set_time(1_005_000).await;
@@ -252,7 +259,7 @@ async fn a_message_that_is_replayed_as_a_batch_is_leased_with_those_of_its_tenan
     let ShelfIdentity::Batch(key, _) = shelving("b1", ShelvedUntil::Person).identity else { unreachable!() };
     let dead = f.shelf().await.remove(0);
     let batch = Some(key.clone());
-    let action = OperatorAction { id: dead.id, generation: dead.generation, action: Action::Replay, batch };
+    let action = OperatorAction { id: dead.id, generation: dead.generation, action: Action::Replay, batch, item: None };
     let replay = Commit { operator_action: Some(action), ..Commit::default() };
     assert_eq!(f.store().commit(replay.into()).await.unwrap(), CommitOutcome::Done(vec![]));
     let due = f.store().due_tenants(9).await.unwrap();

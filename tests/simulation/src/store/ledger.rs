@@ -8,7 +8,7 @@ use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::store::ledger::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
 };
-use testmo_courier::store::shelf::ShelfIdentity;
+use testmo_courier::store::shelf::{ShelfId, ShelfIdentity};
 use testmo_courier::store::{HeldBack, PruneCounts, PruneRound, StoreError};
 
 use super::accounts::Answer;
@@ -129,23 +129,34 @@ impl Tables {
         if let Some(tenant) = &change.success {
             self.note_success(tenant, now);
         }
-        if let Some((id, generation)) = change.unshelve {
-            self.unshelve(id, generation);
+        let in_replay = change.operator_action.as_ref().and_then(|action| self.shelf.get(&action.id.0)?.replay);
+        if let Some((id, generation)) = change.unshelve
+            && let Some(replay) = self.unshelve(id, generation)
+        {
+            self.left_in_replay(change, ShelfId(id), replay);
         }
         if let Some(record) = change.batch.as_ref().map(|update| &update.record)
             && record.state != BatchState::Open
         {
             let identity = ShelfIdentity::Batch(record.key.clone(), record.fingerprint.clone());
             if change.shelve.as_ref().is_none_or(|shelving| shelving.identity != identity) {
-                self.remove_parked(&identity);
+                if let Some((id, replay)) = self.remove_parked(&identity) {
+                    self.left_in_replay(change, id, replay);
+                }
             }
         }
         if let Some(operator_action) = &change.operator_action {
             self.handle(operator_action, now);
+            if let Some(replay) = in_replay {
+                self.acted_in_replay(operator_action, replay);
+            }
         }
-        if let Some(shelving) = &change.shelve {
-            self.put_on_shelf(shelving, now);
+        if let Some(shelving) = &change.shelve
+            && self.put_on_shelf(shelving, now)
+        {
+            self.put_in_replay(change, shelving);
         }
+        self.pass_replays_on(change);
         CommitOutcome::Done(self.put_events(&change.events, change.owner_grace, now))
     }
 

@@ -9,6 +9,8 @@ mod notes;
 mod outbox;
 #[cfg(test)]
 mod removal;
+mod replay_calls;
+mod replays;
 mod shelf;
 pub(crate) mod tables;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use testmo_courier::batch::verdict::FAILING;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
+use testmo_courier::store::replays::ReplayId;
 use testmo_courier::store::shelf::{
     Action, DueTenant, OperatorAction, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
     ShelvedUntil, Shelving,
@@ -19,7 +20,8 @@ const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
 impl Tables {
-    pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) {
+    /// Puts something onto the shelf; returns whether it is there now as it was put.
+    pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) -> bool {
         let (state, due_at) = match shelving.until {
             ShelvedUntil::After(wait) => (ShelfState::Parked, after(now, wait)),
             ShelvedUntil::Connection if shelving.reason == Reason::UnknownTenant => {
@@ -38,13 +40,15 @@ impl Tables {
         let there = self.shelf.values_mut().find(|row| is_same(&row.content.identity, &shelving.identity));
         let Some(row) = there else {
             let content = shelving.clone();
-            let row = ShelfRow { generation: 1, state, content, due_at, shelved_at: now, lease_until: None };
+            let (generation, shelved_at) = (1, now);
+            let (lease_until, person_epoch, replay) = (None, 0, None);
+            let row = ShelfRow { generation, state, content, due_at, shelved_at, lease_until, person_epoch, replay };
             self.shelf.insert(self.shelved, row);
-            return;
+            return true;
         };
         // What is dead stays so until a person acts.
         if row.state == ShelfState::Dead && state == ShelfState::Parked {
-            return;
+            return false;
         }
         let before = row.content.clone();
         row.content = Shelving {
@@ -55,24 +59,31 @@ impl Tables {
         };
         row.generation += 1;
         (row.state, row.due_at, row.shelved_at, row.lease_until) = (state, due_at, now, None);
+        true
     }
 
-    pub(crate) fn unshelve(&mut self, id: i64, generation: i64) {
+    /// Takes a row off the shelf, and returns the replay that had it under way.
+    pub(crate) fn unshelve(&mut self, id: i64, generation: i64) -> Option<ReplayId> {
         let is_changed = |row: &ShelfRow| row.generation != generation && !self.has(Mutation::UnshelveChanged);
         if self.shelf.get(&id).is_some_and(|row| !is_changed(row)) {
-            self.shelf.remove(&id);
+            return self.shelf.remove(&id)?.replay;
         }
+        None
     }
 
-    /// What is finished has nothing to wait for.
-    pub(crate) fn remove_parked(&mut self, identity: &ShelfIdentity) {
-        self.shelf.retain(|_, row| row.state != ShelfState::Parked || !is_same(&row.content.identity, identity));
+    /// What is finished has nothing to wait for. Returns the row that a replay had under way, if one had.
+    pub(crate) fn remove_parked(&mut self, identity: &ShelfIdentity) -> Option<(ShelfId, ReplayId)> {
+        let is_meant = |row: &ShelfRow| row.state == ShelfState::Parked && is_same(&row.content.identity, identity);
+        let id = *self.shelf.iter().find(|(_, row)| is_meant(row))?.0;
+        self.shelf.remove(&id)?.replay.map(|replay| (ShelfId(id), replay))
     }
 
     /// Whether a row is as a person saw it, and in nobody's hand.
     pub(crate) fn is_untouched(&self, operator_action: &OperatorAction, now: i64) -> bool {
         let row = self.shelf.get(&operator_action.id.0).filter(|row| row.generation == operator_action.generation);
-        row.is_some_and(|row| !row.is_leased(now))
+        let is_free = row.is_some_and(|row| !row.is_leased(now));
+        let item = operator_action.item.as_ref();
+        is_free && item.is_none_or(|item| row.is_some_and(|row| self.is_startable(row, item)))
     }
 
     pub(crate) fn handle(&mut self, operator_action: &OperatorAction, now: i64) {
@@ -86,6 +97,8 @@ impl Tables {
                 (row.state, row.due_at, row.lease_until) = (ShelfState::Parked, now, None);
                 (row.content.parks, row.content.failing_since) = (0, None);
                 row.content.until = ShelvedUntil::After(Duration::ZERO);
+                row.person_epoch += 1;
+                row.replay = operator_action.item.as_ref().map(|item| item.replay);
                 if row.content.reason == Reason::CrashLoop {
                     row.content.reason = Reason::Suspect;
                 }
@@ -94,6 +107,9 @@ impl Tables {
                 {
                     tenant.get_or_insert_with(|| key.tenant.clone());
                     batch.get_or_insert_with(|| key.batch.clone());
+                }
+                if let Some(item) = &operator_action.item {
+                    self.mark_started(item);
                 }
             }
         }
@@ -301,6 +317,8 @@ impl ShelfRow {
             due_at: self.due_at,
             shelved_at: self.shelved_at,
             leased: self.is_leased(now),
+            person_epoch: self.person_epoch,
+            replay: self.replay,
         }
     }
 }
@@ -310,7 +328,7 @@ fn waits_for_room(row: &ShelfRow) -> bool {
 }
 
 /// Raw bytes are the same by their hash, whoever's they are thought to be.
-fn is_same(a: &ShelfIdentity, b: &ShelfIdentity) -> bool {
+pub(crate) fn is_same(a: &ShelfIdentity, b: &ShelfIdentity) -> bool {
     match (a, b) {
         (ShelfIdentity::Raw(a, ..), ShelfIdentity::Raw(b, ..)) => a == b,
         (ShelfIdentity::Batch(..), ShelfIdentity::Batch(..)) => a == b,

@@ -11,8 +11,10 @@ use testmo_courier::store::folders::{CreateRequests, KnownFolder};
 use testmo_courier::store::instances::Instance;
 use testmo_courier::store::ledger::StoredBatch;
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::shelf::{ShelfIdentity, ShelfState, Shelving};
+use testmo_courier::store::replays::ReplayId;
+use testmo_courier::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelving};
 
+use super::replays::Replay;
 use crate::mutation::Mutation;
 
 /// A folder to be created: account, project, parent, folded name.
@@ -41,6 +43,9 @@ pub(crate) struct Tables {
     pub(crate) written: BTreeMap<CaseIdentity, (WrittenCase, i64)>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) suspicions: BTreeMap<String, i64>,
+    pub(crate) replays: BTreeMap<ReplayId, Replay>,
+    /// What left the shelf in the present change, and comes back under another identity, with its replay.
+    pub(crate) handed_over: Vec<(ReplayId, ShelfId)>,
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
     /// what the checks go by.
     pub(crate) grants: Vec<Grant>,
@@ -90,6 +95,8 @@ pub(crate) struct ShelfRow {
     pub(crate) due_at: i64,
     pub(crate) shelved_at: i64,
     pub(crate) lease_until: Option<i64>,
+    pub(crate) person_epoch: i64,
+    pub(crate) replay: Option<ReplayId>,
 }
 
 #[derive(Debug)]

@@ -65,7 +65,7 @@ impl Both {
             let action = self.one_of(&[Action::Replay, Action::Discard]);
             let (id, generation) = (ShelfId(self.rng.i64(1..6)), self.rng.i64(1..5));
             let batch = self.rng.bool().then(|| self.key());
-            change.operator_action = Some(OperatorAction { id, generation, action, batch });
+            change.operator_action = Some(OperatorAction { id, generation, action, batch, item: None });
         }
         if self.rng.u8(..3) == 0 {
             let id = self.one_of(&["e1", "e2", "e3"]).to_owned();

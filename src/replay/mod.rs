@@ -1,0 +1,11 @@
+//! Decides how an entry of the shelf is replayed: what that stores, or why it cannot be.
+//!
+//! Commands plan replays, and the worker carries them out; both decide here.
+
+mod decision;
+mod facts;
+mod not_replayable;
+
+pub use self::decision::{Subject, restart, subject};
+pub use self::facts::circumstances;
+pub use self::not_replayable::NotReplayable;

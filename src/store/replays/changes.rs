@@ -1,0 +1,74 @@
+//! Stores what people do with a replay, if it is as they saw it.
+
+use super::super::sql::{self, Bound, Columns, Transaction};
+use super::super::{Store, StoreError, audit};
+use super::lease::part;
+use super::{ReplayChange, ReplayId, ReplayState};
+use crate::batch::replay::Window;
+
+/// Gives the replay `$1` with the epoch `$2` the state `$3` because of `$4`, with the summary `$5`, at `$6`.
+pub(in crate::store) const CHANGE: &str = "UPDATE replays SET state = $3, why = $4, summary = COALESCE($5, summary), \
+    epoch = epoch + 1, holder = NULL, lease_until = NULL, \
+    started_at = CASE WHEN $3 = 'running' THEN COALESCE(started_at, $6) ELSE started_at END, \
+    ended_at = CASE WHEN $3 = 'cancelled' THEN $6 ELSE ended_at END WHERE id = $1 AND epoch = $2";
+
+/// Counts outcomes of the replay `$1` that no window has to know any more.
+pub(in crate::store) const COUNT_ALL: &str = "UPDATE replay_parts SET counted = counted + (SELECT COUNT(*) FROM \
+    replay_items i WHERE i.replay = $1 AND i.state = 'ended' AND i.part = replay_parts.part) WHERE replay = $1";
+/// Marks them as counted.
+pub(in crate::store) const ALL_COUNTED: &str =
+    "UPDATE replay_items SET state = 'counted' WHERE replay = $1 AND state = 'ended'";
+
+impl Store {
+    pub(super) async fn store_change(&self, change: ReplayChange) -> Result<bool, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let conn = transaction.conn()?;
+        let bounds = vec![
+            Bound::Int(change.replay.0),
+            Bound::Int(change.epoch),
+            Bound::Text(change.state.name().into()),
+            Bound::MaybeText(change.why),
+            Bound::MaybeText(change.summary),
+            Bound::Int(now),
+        ];
+        if sql::execute(conn, CHANGE, bounds).await? == 0 {
+            transaction.roll_back().await?;
+            return Ok(false);
+        }
+        if change.begins_again {
+            sql::execute(conn, COUNT_ALL, vec![Bound::Int(change.replay.0)]).await?;
+            sql::execute(conn, ALL_COUNTED, vec![Bound::Int(change.replay.0)]).await?;
+            begin_again(conn, change.replay).await?;
+        }
+        audit::put(conn, now, change.audit.iter()).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Gives each part of a replay an empty window, whose canary is sized by what the part has left.
+async fn begin_again(conn: &mut sqlx::AnyConnection, replay: ReplayId) -> Result<(), StoreError> {
+    let sql = "SELECT * FROM replay_parts WHERE replay = $1 AND batches > counted + passed ORDER BY part";
+    for row in sql::fetch(conn, sql, vec![Bound::Int(replay.0)]).await? {
+        let part = part(&row)?;
+        let window = crate::batch::json_of(&Window::new(part.left()));
+        let sql = "UPDATE replay_parts SET known = $3, why = NULL WHERE replay = $1 AND part = $2";
+        let bounds = vec![Bound::Int(replay.0), Bound::Int(row.int("part")?), Bound::Text(window)];
+        sql::execute(conn, sql, bounds).await?;
+    }
+    Ok(())
+}
+
+impl ReplayState {
+    /// Returns whether a person may give a replay in this state the other one.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Planning => matches!(next, Self::Planned | Self::Cancelled),
+            Self::Planned => matches!(next, Self::Running | Self::Cancelled),
+            Self::Running => matches!(next, Self::Paused | Self::Cancelled),
+            Self::Paused => matches!(next, Self::Running | Self::Cancelled),
+            Self::Done | Self::Cancelled => false,
+        }
+    }
+}

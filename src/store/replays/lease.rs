@@ -1,0 +1,103 @@
+//! Leases running replays: each is carried out by one worker at a time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
+use super::super::{Store, StoreError};
+use super::{PartProgress, ReplayId, RunningReplay};
+use crate::batch::TenantId;
+use crate::batch::cause::CauseId;
+
+/// Leases up to `$4` running replays to `$1` until `$2`, at `$3`.
+pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
+    format!(
+        "UPDATE replays SET holder = $1, lease_until = $2 WHERE id IN (SELECT id FROM replays WHERE state = 'running' \
+         AND (holder = $1 OR lease_until IS NULL OR lease_until <= $3) ORDER BY id LIMIT $4 {}) \
+         RETURNING id, epoch, per_minute",
+        dialect.skip_taken()
+    )
+}
+
+/// Reads the parts of replays that are not finished.
+pub(in crate::store) fn parts_statement(dialect: Dialect) -> String {
+    format!(
+        "SELECT p.* FROM {} JOIN replay_parts p ON p.replay = r.id \
+         WHERE p.batches > p.counted + p.passed ORDER BY p.replay, p.part",
+        dialect.rows(&[("id", Kind::Int)])
+    )
+}
+
+impl Store {
+    pub(super) async fn lease_running(
+        &self,
+        holder: &str,
+        lease: Duration,
+        most: u32,
+    ) -> Result<Vec<RunningReplay>, StoreError> {
+        // Most of the time there is none, and nothing has to be written to see that.
+        let sql = "SELECT id FROM replays WHERE state = 'running' LIMIT 1";
+        if sql::fetch(&mut *self.reading().await?, sql, vec![]).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let conn = transaction.conn()?;
+        let bounds = vec![Bound::Text(holder.into()), Bound::Int(until), Bound::Int(now), Bound::Int(i64::from(most))];
+        let rows = sql::fetch(conn, lease_statement(Dialect::of(conn)), bounds).await?;
+        let mut running: Vec<RunningReplay> = rows.iter().map(running).collect::<Result<_, _>>()?;
+        running.sort_by_key(|replay| replay.id);
+        let mut parts = parts_of(conn, &running).await?;
+        transaction.commit().await?;
+        for replay in &mut running {
+            replay.parts = parts.remove(&replay.id).unwrap_or_default();
+        }
+        Ok(running)
+    }
+}
+
+fn running(row: &AnyRow) -> Result<RunningReplay, StoreError> {
+    Ok(RunningReplay {
+        id: ReplayId(row.int("id")?),
+        epoch: row.int("epoch")?,
+        per_minute: row.maybe_whole("per_minute")?,
+        parts: Vec::new(),
+    })
+}
+
+async fn parts_of(
+    conn: &mut AnyConnection,
+    running: &[RunningReplay],
+) -> Result<HashMap<ReplayId, Vec<PartProgress>>, StoreError> {
+    let mut parts: HashMap<ReplayId, Vec<PartProgress>> = HashMap::new();
+    if running.is_empty() {
+        return Ok(parts);
+    }
+    let ids: Vec<Value> = running.iter().map(|replay| json!({"id": replay.id.0})).collect();
+    let rows = sql::fetch(conn, parts_statement(Dialect::of(conn)), vec![Bound::from(ids.as_slice())]).await?;
+    for row in &rows {
+        parts.entry(ReplayId(row.int("replay")?)).or_default().push(part(row)?);
+    }
+    Ok(parts)
+}
+
+/// Reads a part of a replay.
+pub(super) fn part(row: &AnyRow) -> Result<PartProgress, StoreError> {
+    Ok(PartProgress {
+        part: row.whole("part")?,
+        cause: row.maybe_int("cause")?.and_then(CauseId::from_number),
+        account: row.maybe_text("account")?,
+        tenant: row.maybe_text("tenant_id")?.and_then(|tenant| TenantId::new(&tenant).ok()),
+        batches: row.whole("batches")?,
+        started: row.whole("started")?,
+        counted: row.whole("counted")?,
+        passed: row.whole("passed")?,
+        window: row.json("known")?,
+        why: row.maybe_text("why")?,
+    })
+}

@@ -1,0 +1,62 @@
+//! Carries out replays: starts their batches as fast as the outcomes allow, and stops when too many fail.
+
+mod round;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use self::round::Round;
+use super::every::Every;
+use crate::batch::replay::Budget;
+use crate::guard::Task;
+use crate::store::StoreError;
+use crate::store::replays::ReplayId;
+use crate::worker::context::WorkerContext;
+use crate::worker::unit::unit;
+
+/// How often running replays are looked up.
+const PERIOD: Duration = Duration::from_secs(1);
+/// For how long a replay belongs to this worker without another sign of it.
+const LEASE: Duration = Duration::from_secs(15);
+/// The most replays that one worker carries out at once.
+const MOST_REPLAYS: u32 = 20;
+
+/// Carries out running replays until `stop`.
+pub(in crate::worker) async fn carry_out_replays(context: Arc<WorkerContext>, stop: CancellationToken) {
+    let mut every = Every::new(PERIOD, stop);
+    let mut budgets = HashMap::new();
+    loop {
+        let is_due = tokio::select! {
+            biased;
+            is_due = every.is_due() => is_due,
+            () = context.replay_wanted.notified() => true,
+        };
+        if !is_due {
+            return;
+        }
+        let carrying_out = unit(&context, Task::Replay, &"replays", carry_out(&context, &mut budgets));
+        if let Some(Err(error)) = every.unless_stopped(carrying_out).await {
+            tracing::warn!(%error, "replays cannot be carried out");
+        }
+    }
+}
+
+/// Goes on with each replay that this worker holds or gets.
+async fn carry_out(context: &Arc<WorkerContext>, budgets: &mut HashMap<ReplayId, Budget>) -> Result<(), StoreError> {
+    let running = context.store.lease_replays(&context.holder, LEASE, MOST_REPLAYS).await?;
+    budgets.retain(|id, _| running.iter().any(|replay| replay.id == *id));
+    for replay in running {
+        let (id, now) = (replay.id, context.store.now());
+        let budget = replay.per_minute.map(|rate| budgets.entry(id).or_insert_with(|| Budget::new(rate, now)));
+        let round = Round::new(context, replay, budget).go_on();
+        // What is wrong with one replay does not keep others from going on.
+        if let Err(error) = unit(context, Task::Replay, &format!("replay {id}"), round).await {
+            tracing::warn!(%error, replay = %id, "a replay cannot be carried out; it is tried again");
+        }
+    }
+    Ok(())
+}

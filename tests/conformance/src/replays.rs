@@ -1,0 +1,371 @@
+//! What a replay may start, how outcomes are noted, and how it is handed from worker to worker.
+
+use std::time::Duration;
+
+use testmo_courier::batch::Reason;
+use testmo_courier::batch::ledger::{BatchRecord, BatchState};
+use testmo_courier::batch::replay::{Forecast, ItemOutcome};
+use testmo_courier::store::actor::{Actor, Face, Role};
+use testmo_courier::store::audit::{AuditAction, AuditEntry, AuditSubject};
+use testmo_courier::store::ledger::{Commit, RecordUpdate};
+use testmo_courier::store::replays::{
+    ItemEnd, ItemStart, NewItem, NewPart, NewReplay, PartProgress, ReplayChange, ReplayId, ReplayState, ReplayStep,
+    RunningReplay,
+};
+use testmo_courier::store::shelf::{Action, OperatorAction, Shelved, ShelvedUntil, Shelving};
+
+use crate::Subject;
+use crate::values::{START, fresh, shelving, target, tenant};
+
+cases! { ($) replays_cases in replays:
+    an_entry_is_started_only_as_it_was_planned,
+    a_replay_is_carried_out_by_one_worker_at_a_time,
+    each_end_of_a_batch_is_noted_once,
+    what_only_waits_for_room_is_still_under_way,
+    an_entry_that_vanished_is_noted,
+    an_entry_that_gets_a_row_of_its_own_stays_in_its_replay,
+    what_a_person_does_in_between_is_noted,
+    a_pause_stops_starts_and_a_resumed_replay_begins_again,
+    only_what_is_as_the_holder_read_it_is_advanced,
+    a_replay_that_ended_long_ago_is_forgotten,
+}
+
+const LEASE: Duration = Duration::from_secs(15);
+
+fn audit() -> AuditEntry {
+    let anna = Actor::new("anna", Role::Operator, Face::CommandLine);
+    AuditEntry::new(&anna, AuditAction::PlanReplay, AuditSubject::default())
+}
+
+/// Shelves dead batches with records, and returns the entries.
+async fn shelve(f: &dyn Subject, batches: &[&str]) -> Vec<Shelved> {
+    for batch in batches {
+        let record = BatchRecord { state: BatchState::Failed, epoch: 1, ..fresh(batch) };
+        let shelve = Some(Shelving { reason: Reason::CaseRefused, ..shelving(batch, ShelvedUntil::Person) });
+        let batch = Some(RecordUpdate { record, from_epoch: 0 });
+        assert!(f.store().commit(Commit { batch, shelve, ..Commit::default() }.into()).await.unwrap().is_done());
+    }
+    f.shelf().await
+}
+
+fn item(place: u64, row: &Shelved) -> NewItem {
+    NewItem {
+        place,
+        part: 0,
+        entry: row.id,
+        identity: row.content.identity.to_string(),
+        person_epoch: row.person_epoch,
+        tenant: row.tenant().cloned(),
+        batch: None,
+        reason: row.content.reason,
+        cases: 2,
+        forecast: Forecast::Ready,
+        detail: None,
+        outcome: None,
+    }
+}
+
+fn change(replay: ReplayId, epoch: i64, state: ReplayState) -> ReplayChange {
+    let begins_again = state == ReplayState::Running;
+    ReplayChange { replay, epoch, state, why: None, summary: None, begins_again, audit: None }
+}
+
+/// Plans a replay of entries in one part, and starts it; returns it with its epoch.
+async fn running(f: &dyn Subject, rows: &[Shelved]) -> (ReplayId, i64) {
+    let new = NewReplay {
+        name: Some("a name".into()),
+        reason: None,
+        selection: "--reason case_refused".into(),
+        owner: "anna".into(),
+        per_minute: None,
+        most: None,
+        unchanged_too: false,
+    };
+    let id = f.store().create_replay(new, audit()).await.unwrap();
+    let items: Vec<NewItem> = rows.iter().zip(0..).map(|(row, place)| item(place, row)).collect();
+    let (account, batches) = (Some(target().account), u64::try_from(items.len()).unwrap());
+    let part = NewPart { part: 0, cause: None, account, tenant: None, batches };
+    f.store().add_items(id, &[part], &items).await.unwrap();
+    assert!(f.store().change_replay(change(id, 1, ReplayState::Planned)).await.unwrap());
+    assert!(f.store().change_replay(change(id, 2, ReplayState::Running)).await.unwrap());
+    (id, 3)
+}
+
+/// Makes an entry of a replay due, as the worker that holds the replay does; returns whether it was as expected.
+async fn start(f: &dyn Subject, row: &Shelved, (replay, epoch): (ReplayId, i64), place: u64) -> bool {
+    let stored = f.batch(&format!("acme/{}", name_of(row)).parse().unwrap()).await.unwrap().record;
+    let (mut record, from_epoch) = (stored.clone(), stored.epoch);
+    record.reopen(None);
+    let item = Some(ItemStart { replay, epoch, place, part: 0, person_epoch: row.person_epoch });
+    let operator_action =
+        Some(OperatorAction { id: row.id, generation: row.generation, action: Action::Replay, batch: None, item });
+    let batch = (stored.state != BatchState::Open).then_some(RecordUpdate { record, from_epoch });
+    f.store().commit(Commit { batch, operator_action, ..Commit::default() }.into()).await.unwrap().is_done()
+}
+
+fn name_of(row: &Shelved) -> String {
+    row.content.identity.to_string().split('/').nth(1).unwrap().to_owned()
+}
+
+/// Leases what is due, as a worker does.
+async fn lease(f: &dyn Subject) -> Vec<Shelved> {
+    f.store().lease_due("w", Duration::from_secs(60), &[(tenant(), 10)], usize::MAX).await.unwrap()
+}
+
+async fn outcomes(f: &dyn Subject, replay: ReplayId) -> Vec<(u64, ItemOutcome, Option<String>)> {
+    let ended = f.store().ended_items(replay, 100).await.unwrap();
+    ended.into_iter().map(|item| (item.place, item.outcome, item.reason)).collect()
+}
+
+async fn held(f: &dyn Subject, holder: &str) -> Vec<RunningReplay> {
+    f.store().lease_replays(holder, LEASE, 10).await.unwrap()
+}
+
+async fn part_of(f: &dyn Subject, holder: &str) -> PartProgress {
+    held(f, holder).await.remove(0).parts.remove(0)
+}
+
+fn step(replay: ReplayId, epoch: i64, holder: &str) -> ReplayStep {
+    ReplayStep {
+        replay,
+        epoch,
+        holder: holder.into(),
+        parts: vec![],
+        counted: vec![],
+        passed: vec![],
+        state: None,
+        audit: vec![],
+    }
+}
+
+async fn an_entry_is_started_only_as_it_was_planned(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2", "b3"]).await;
+    let replay = running(f, &rows).await;
+    let waiting = f.store().waiting_items(replay.0, 0, 2).await.unwrap();
+    let places: Vec<_> = waiting.iter().map(|item| (item.place, item.entry)).collect();
+    assert_eq!(places, [(0, rows[0].id), (1, rows[1].id)]);
+    assert_eq!(waiting[0].identity, rows[0].content.identity.to_string());
+
+    let changed = Shelved { person_epoch: 7, ..rows[0].clone() };
+    assert!(!start(f, &changed, replay, 0).await, "a person changed it");
+    assert!(!start(f, &rows[0], (replay.0, replay.1 + 1), 0).await, "the replay was changed");
+    assert!(!start(f, &rows[0], (ReplayId(99), replay.1), 0).await, "there is no such replay");
+    assert!(start(f, &rows[0], replay, 0).await);
+    let row = f.store().entry(rows[0].id).await.unwrap().unwrap();
+    assert_eq!((row.replay, row.person_epoch), (Some(replay.0), rows[0].person_epoch + 1));
+    assert!(!start(f, &row, replay, 0).await, "it is started already");
+    let part = part_of(f, "w").await;
+    assert_eq!((part.batches, part.started, part.under_way(), part.left()), (3, 1, 1, 2));
+    let waiting = f.store().waiting_items(replay.0, 0, 9).await.unwrap();
+    assert_eq!(waiting.iter().map(|item| item.place).collect::<Vec<_>>(), [1, 2]);
+    // Another replay with the same entry finds it changed.
+    let other = running(f, &rows).await;
+    assert!(!start(f, &row, other, 0).await, "one replay has it under way");
+}
+
+async fn a_replay_is_carried_out_by_one_worker_at_a_time(f: &dyn Subject) {
+    let rows = shelve(f, &["b1"]).await;
+    let (id, epoch) = running(f, &rows).await;
+    let first = held(f, "w1").await;
+    assert_eq!(first.iter().map(|replay| (replay.id, replay.epoch)).collect::<Vec<_>>(), [(id, epoch)]);
+    assert_eq!(first[0].parts[0].account.as_deref(), Some(target().account.as_str()));
+    assert!(held(f, "w2").await.is_empty(), "another worker holds it");
+    f.set_time(START + 10_000).await;
+    assert_eq!(held(f, "w1").await.len(), 1, "its holder goes on");
+    f.set_time(START + 20_000).await;
+    assert!(held(f, "w2").await.is_empty(), "the lease was renewed");
+    f.set_time(START + 25_000).await;
+    assert_eq!(held(f, "w2").await.len(), 1, "it is over");
+    assert!(!f.store().advance(step(id, epoch, "w1")).await.unwrap(), "the first one has lost it");
+    assert!(f.store().advance(step(id, epoch, "w2")).await.unwrap());
+    let next = running(f, &rows).await.0;
+    let all: Vec<_> = held(f, "w2").await.iter().map(|replay| replay.id).collect();
+    assert_eq!(all, [id, next]);
+}
+
+async fn each_end_of_a_batch_is_noted_once(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2", "b3", "b4"]).await;
+    let replay = running(f, &rows).await;
+    for (row, place) in rows.iter().zip(0..) {
+        assert!(start(f, row, replay, place).await);
+    }
+    let leased = lease(f).await;
+    assert_eq!(leased.iter().map(|row| row.replay).collect::<Vec<_>>(), [Some(replay.0); 4]);
+    let record_of = async |row: &Shelved, state| {
+        let stored = f.batch(&format!("acme/{}", name_of(row)).parse().unwrap()).await.unwrap().record;
+        let (from_epoch, epoch) = (stored.epoch, stored.epoch + 1);
+        Some(RecordUpdate { record: BatchRecord { state, epoch, ..stored }, from_epoch })
+    };
+    let unshelve = |row: &Shelved| Some((row.id.0, row.generation));
+    let dead = |row: &Shelved, reason| {
+        let detail = Some("said".to_owned());
+        Some(Shelving { until: ShelvedUntil::Person, reason, detail, ..row.content.clone() })
+    };
+    let delivered = Commit {
+        batch: record_of(&leased[0], BatchState::Delivered).await,
+        unshelve: unshelve(&leased[0]),
+        ..Commit::default()
+    };
+    let partial = Commit {
+        batch: record_of(&leased[1], BatchState::Partial).await,
+        shelve: dead(&leased[1], Reason::CaseRefused),
+        ..Commit::default()
+    };
+    let failing = Some(Shelving {
+        until: ShelvedUntil::After(Duration::from_secs(30)),
+        reason: Reason::ServerError,
+        ..leased[2].content.clone()
+    });
+    let parked = Commit { shelve: failing, ..Commit::default() };
+    // A copy came from the broker meanwhile and was delivered.
+    let overtaken = Commit { batch: record_of(&leased[3], BatchState::Delivered).await, ..Commit::default() };
+    for change in [delivered, partial, parked, overtaken] {
+        assert!(f.store().commit(change.into()).await.unwrap().is_done());
+    }
+    let expected = [
+        (0, ItemOutcome::Delivered, None),
+        (1, ItemOutcome::Partial, Some("case_refused".into())),
+        (2, ItemOutcome::Parked, Some("server_error".into())),
+        (3, ItemOutcome::Delivered, None),
+    ];
+    assert_eq!(outcomes(f, replay.0).await, expected);
+    assert!(f.shelf().await.iter().all(|row| row.replay.is_none()), "what is on the shelf again is free");
+
+    let mut part = part_of(f, "w").await;
+    assert_eq!((part.started, part.counted), (4, 0));
+    (part.counted, part.why) = (4, Some("why".into()));
+    part.window.note(false);
+    let counted = ReplayStep { parts: vec![part.clone()], counted: vec![0, 1, 2, 3], ..step(replay.0, replay.1, "w") };
+    assert!(f.store().advance(counted).await.unwrap());
+    assert_eq!(outcomes(f, replay.0).await, []);
+    assert!(held(f, "w").await[0].parts.is_empty(), "the part is finished");
+}
+
+async fn what_only_waits_for_room_is_still_under_way(f: &dyn Subject) {
+    let rows = shelve(f, &["b1"]).await;
+    let replay = running(f, &rows).await;
+    assert!(start(f, &rows[0], replay, 0).await);
+    let leased = lease(f).await.remove(0);
+    for reason in [Reason::Throttled, Reason::NoRoom, Reason::Paused, Reason::Unclear] {
+        let until = ShelvedUntil::After(Duration::from_secs(30));
+        let shelve = Some(Shelving { until, reason, ..leased.content.clone() });
+        assert!(f.store().commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap().is_done());
+        assert_eq!(outcomes(f, replay.0).await, [], "{reason}");
+        assert_eq!(f.shelf().await[0].replay, Some(replay.0), "{reason}");
+    }
+    assert_eq!(f.store().end_lost_items(replay.0, 9).await.unwrap(), 0);
+}
+
+async fn an_entry_that_vanished_is_noted(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2"]).await;
+    let replay = running(f, &rows).await;
+    assert!(start(f, &rows[0], replay, 0).await && start(f, &rows[1], replay, 1).await);
+    let leased = lease(f).await;
+    // Its batch was finished before.
+    let gone = Commit { unshelve: Some((leased[1].id.0, leased[1].generation)), ..Commit::default() };
+    assert!(f.store().commit(gone.into()).await.unwrap().is_done());
+    assert_eq!(outcomes(f, replay.0).await, [(1, ItemOutcome::AlreadyInTestmo, None)]);
+    assert_eq!(f.store().end_lost_items(replay.0, 9).await.unwrap(), 0, "the other one is on the shelf");
+}
+
+async fn an_entry_that_gets_a_row_of_its_own_stays_in_its_replay(f: &dyn Subject) {
+    use testmo_courier::store::shelf::ShelfIdentity;
+    let identity = ShelfIdentity::Raw("h".into(), Some(tenant()), None);
+    let raw = Shelving { identity, reason: Reason::Undeliverable, ..shelving("b1", ShelvedUntil::Person) };
+    f.store().commit(Commit { shelve: Some(raw), ..Commit::default() }.into()).await.unwrap();
+    let rows = f.shelf().await;
+    let (replay, epoch) = running(f, &rows).await;
+    let item = Some(ItemStart { replay, epoch, place: 0, part: 0, person_epoch: 0 });
+    let batch = Some("acme/b1".parse().unwrap());
+    let (id, generation) = (rows[0].id, rows[0].generation);
+    let operator_action = Some(OperatorAction { id, generation, action: Action::Replay, batch, item });
+    assert!(f.store().commit(Commit { operator_action, ..Commit::default() }.into()).await.unwrap().is_done());
+    let leased = lease(f).await.remove(0);
+    let until = ShelvedUntil::After(Duration::from_secs(30));
+    let own = Shelving { reason: Reason::Throttled, ..shelving("b1", until) };
+    let unshelve = Some((leased.id.0, leased.generation));
+    f.store().commit(Commit { shelve: Some(own), unshelve, ..Commit::default() }.into()).await.unwrap();
+    let own = f.shelf().await.remove(0);
+    assert_eq!((own.replay, own.id == leased.id), (Some(replay), false));
+    assert_eq!(f.store().end_lost_items(replay, 9).await.unwrap(), 0, "it is the same batch");
+    let shelve = Some(Shelving { reason: Reason::RetriesExhausted, ..shelving("b1", ShelvedUntil::Person) });
+    f.store().commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    assert_eq!(outcomes(f, replay).await, [(0, ItemOutcome::Failed, Some("retries_exhausted".into()))]);
+}
+
+async fn what_a_person_does_in_between_is_noted(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2"]).await;
+    let replay = running(f, &rows).await;
+    for (row, place, action) in [(&rows[0], 0, Action::Discard), (&rows[1], 1, Action::Replay)] {
+        assert!(start(f, row, replay, place).await);
+        let row = f.store().entry(row.id).await.unwrap().unwrap();
+        let action = OperatorAction { id: row.id, generation: row.generation, action, batch: None, item: None };
+        let change = Commit { operator_action: Some(action), ..Commit::default() };
+        assert!(f.store().commit(change.into()).await.unwrap().is_done());
+    }
+    let expected = [(0, ItemOutcome::Discarded, None), (1, ItemOutcome::Changed, None)];
+    assert_eq!(outcomes(f, replay.0).await, expected);
+    assert_eq!(f.shelf().await[0].replay, None);
+}
+
+async fn a_pause_stops_starts_and_a_resumed_replay_begins_again(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2", "b3"]).await;
+    let (id, epoch) = running(f, &rows).await;
+    assert!(start(f, &rows[0], (id, epoch), 0).await);
+    let leased = lease(f).await.remove(0);
+    let shelve = Some(Shelving { until: ShelvedUntil::Person, ..leased.content.clone() });
+    f.store().commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    assert!(!f.store().change_replay(change(id, epoch + 1, ReplayState::Paused)).await.unwrap());
+    assert!(f.store().change_replay(change(id, epoch, ReplayState::Paused)).await.unwrap());
+    assert!(held(f, "w").await.is_empty());
+    assert!(!start(f, &rows[1], (id, epoch), 1).await, "it is paused");
+    assert!(f.store().change_replay(change(id, epoch + 1, ReplayState::Running)).await.unwrap());
+    assert_eq!(outcomes(f, id).await, [], "outcomes of before are not counted again");
+    let part = part_of(f, "w").await;
+    assert_eq!((part.under_way(), part.left(), part.window.is_stopped(), part.why.clone()), (0, 2, false, None));
+    assert_eq!(part.window.allowed(0), 1, "a canary goes first");
+    assert!(start(f, &rows[1], (id, epoch + 2), 1).await);
+    assert!(f.store().change_replay(change(id, epoch + 2, ReplayState::Cancelled)).await.unwrap());
+    assert!(!start(f, &rows[2], (id, epoch + 2), 2).await);
+    assert_eq!(f.store().entry(rows[2].id).await.unwrap().unwrap().generation, rows[2].generation, "it is untouched");
+    let counts = f.store().replay_counts().await.unwrap();
+    assert_eq!(counts, [(ReplayState::Cancelled, 1)]);
+}
+
+async fn only_what_is_as_the_holder_read_it_is_advanced(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2"]).await;
+    let (id, epoch) = running(f, &rows).await;
+    let mut part = part_of(f, "w").await;
+    part.passed = 1;
+    let passing = |epoch| {
+        let passed = vec![ItemEnd { place: 0, outcome: ItemOutcome::Skipped, detail: Some("why".into()) }];
+        ReplayStep { parts: vec![part.clone()], passed, ..step(id, epoch, "w") }
+    };
+    assert!(!f.store().advance(passing(epoch + 1)).await.unwrap());
+    assert!(!f.store().advance(ReplayStep { holder: "x".into(), ..passing(epoch) }).await.unwrap());
+    assert_eq!(part_of(f, "w").await.passed, 0);
+    assert!(f.store().advance(passing(epoch)).await.unwrap());
+    assert_eq!(part_of(f, "w").await.left(), 1);
+    assert_eq!(f.store().waiting_items(id, 0, 9).await.unwrap().len(), 1);
+    assert!(!start(f, &rows[0], (id, epoch), 0).await, "it was passed over");
+    let done = ReplayStep { state: Some((ReplayState::Done, None)), ..step(id, epoch, "w") };
+    assert!(f.store().advance(done.clone()).await.unwrap());
+    assert!(!f.store().advance(done).await.unwrap());
+    assert!(held(f, "w").await.is_empty());
+    assert!(!start(f, &rows[1], (id, epoch), 1).await);
+}
+
+async fn a_replay_that_ended_long_ago_is_forgotten(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2", "b3"]).await;
+    let (old, epoch) = running(f, &rows).await;
+    assert!(f.store().change_replay(change(old, epoch, ReplayState::Cancelled)).await.unwrap());
+    let (kept, _) = running(f, &rows).await;
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(f.store().forget_replays(hour, 2).await.unwrap(), 0);
+    f.set_time(START + 3_600_001).await;
+    assert_eq!(f.store().forget_replays(hour, 2).await.unwrap(), 2);
+    assert_eq!(f.store().forget_replays(hour, 2).await.unwrap(), 1);
+    assert_eq!(f.store().forget_replays(hour, 2).await.unwrap(), 0);
+    assert_eq!(f.store().replay_counts().await.unwrap(), [(ReplayState::Running, 1)]);
+    assert_eq!(held(f, "w").await[0].id, kept);
+}
