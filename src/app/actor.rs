@@ -1,5 +1,6 @@
 //! Decides whether somebody may do something.
 
+use crate::store::StoreError;
 pub use crate::store::actor::{Actor, Face, Role};
 
 /// Somebody lacks the role that an action needs.
@@ -12,6 +13,17 @@ pub struct NotAllowed {
     pub has: Role,
     /// The role that is needed.
     pub needs: Role,
+}
+
+/// Why what a person asks for is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The person lacks the role.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Checks that an actor has a role, or one that may do more.

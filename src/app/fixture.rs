@@ -9,6 +9,7 @@ use crate::batch::message::decode::decode;
 use crate::batch::{Batch, Reason, TenantId, fingerprint};
 use crate::clock::Clock;
 use crate::config::{self, Sources};
+use crate::store::actor::{Actor, Face, Role};
 use crate::store::connections::{ConnectionRow, SealedKey};
 use crate::store::ledger::StoredBatch;
 use crate::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving};
@@ -104,6 +105,11 @@ pub(crate) fn connection() -> ConnectionRow {
         probe: None,
         epoch: 0,
     }
+}
+
+/// Returns a person who may do everything.
+pub(crate) fn anna() -> Actor {
+    Actor::new("anna", Role::Admin, Face::CommandLine)
 }
 
 pub(crate) fn acme() -> TenantId {

@@ -1,10 +1,14 @@
 //! Pauses, resumes and limits lanes for all workers.
 
+use serde_json::{Value, json};
+
+use super::actor::{Actor, NotAllowed, Role, require};
 use super::connections::similar_to;
 use crate::account::{Permission, Throttle};
 use crate::batch::{NotAnId, TenantId};
 use crate::config;
 pub use crate::store::accounts::{LaneOverride, LaneSelector};
+use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::connections::ConnectionRow;
 pub use crate::store::shelf::Waiting;
 use crate::store::{AccountStore, ConnectionStore, Store, StoreError, StoreHealth};
@@ -67,6 +71,9 @@ pub enum LaneError {
         /// A tenant of a similar name that has a connection.
         meant: Option<TenantId>,
     },
+    /// The person lacks the role.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,8 +90,16 @@ pub async fn overrides(store: &Store) -> Result<Vec<LaneOverride>, StoreError> {
 /// Stores an order for the lane of a tenant or of a base URL, and returns what is in force then.
 ///
 /// # Errors
-/// When no connection belongs to the lane, or the store does not answer.
-pub async fn order(store: &Store, testmo: &config::Testmo, lane: &str, order: LaneOrder) -> Result<Ordered, LaneError> {
+/// When the person may not, no connection belongs to the lane, or the store does not answer.
+pub async fn order(
+    store: &Store,
+    actor: &Actor,
+    testmo: &config::Testmo,
+    lane: &str,
+    order: LaneOrder,
+    reason: Option<&str>,
+) -> Result<Ordered, LaneError> {
+    require(actor, Role::Operator)?;
     let lane = selector(lane, &AddressPolicy::new(testmo))?;
     let connections = match &lane {
         LaneSelector::Tenant(tenant) => store.connection(tenant).await?.into_iter().collect(),
@@ -100,20 +115,26 @@ pub async fn order(store: &Store, testmo: &config::Testmo, lane: &str, order: La
         };
         return Err(LaneError::Unknown { lane, meant });
     };
-    let before = store.lane_overrides().await?.into_iter().find(|present| present.lane == lane);
-    let before = before.unwrap_or(LaneOverride { lane, paused: false, most: None });
-    let ordered = match order {
-        LaneOrder::Pause => LaneOverride { paused: true, ..before },
-        LaneOrder::Resume { .. } => LaneOverride { paused: false, ..before },
-        LaneOrder::Limit(most) => LaneOverride { most, ..before },
-    };
     // Before a worker takes what the order makes due.
     let waiting = match order {
         LaneOrder::Resume { .. } => Some(waiting(store, &connections).await?),
         LaneOrder::Pause | LaneOrder::Limit(_) => None,
     };
-    store.set_lane_override(&ordered).await?;
-    let opened = matches!(order, LaneOrder::Resume { now: true }) && store.open_account(&first.origin).await?;
+    let change = |before: LaneOverride| {
+        let after = order.applied_to(&before);
+        let entry = order.entry(actor, &lane, state(&before), state(&after)).because(reason);
+        (after, vec![entry])
+    };
+    let ordered = store.change_lane(&lane, change).await?;
+    let opened = match order {
+        LaneOrder::Resume { now: true } => {
+            let account = LaneSelector::Account(first.origin.clone());
+            let [before, after] = ["closed", "open"].map(|state| json!({"account": state}));
+            let entry = order.entry(actor, &account, before, after).because(reason);
+            store.open_account(&first.origin, &[entry]).await?
+        }
+        LaneOrder::Pause | LaneOrder::Resume { now: false } | LaneOrder::Limit(_) => false,
+    };
     let closed = match ordered.paused {
         true => Vec::new(),
         false => closures(
@@ -125,6 +146,36 @@ pub async fn order(store: &Store, testmo: &config::Testmo, lane: &str, order: La
         ),
     };
     Ok(Ordered { order: ordered, opened, waiting, closed })
+}
+
+impl LaneOrder {
+    /// Returns what is in force after the order.
+    fn applied_to(self, before: &LaneOverride) -> LaneOverride {
+        match self {
+            Self::Pause => LaneOverride { paused: true, ..before.clone() },
+            Self::Resume { .. } => LaneOverride { paused: false, ..before.clone() },
+            Self::Limit(most) => LaneOverride { most, ..before.clone() },
+        }
+    }
+
+    /// Describes the order as the audit keeps it.
+    fn entry(self, actor: &Actor, lane: &LaneSelector, before: Value, after: Value) -> AuditEntry {
+        let action = match self {
+            Self::Pause => AuditAction::PauseLane,
+            Self::Resume { .. } => AuditAction::ResumeLane,
+            Self::Limit(_) => AuditAction::SetLane,
+        };
+        let tenant = match lane {
+            LaneSelector::Tenant(tenant) => Some(tenant.clone()),
+            LaneSelector::Account(_) => None,
+        };
+        let subject = AuditSubject { tenant, ..AuditSubject::named(format_args!("lane {}", lane.name())) };
+        AuditEntry::new(actor, action, subject).change(Some(before), Some(after))
+    }
+}
+
+fn state(order: &LaneOverride) -> Value {
+    json!({"paused": order.paused, "limit": order.most})
 }
 
 /// Counts what waits on the shelf for the tenants of some connections.
@@ -193,7 +244,7 @@ mod tests {
 
     async fn ordered(store: &Store, lane: &str, wanted: LaneOrder) -> Ordered {
         let config = load(&Sources::default()).unwrap();
-        order(store, &config.testmo, lane, wanted).await.unwrap()
+        order(store, &fixture::anna(), &config.testmo, lane, wanted, None).await.unwrap()
     }
 
     async fn observed(store: &Store, signal: Signal) {

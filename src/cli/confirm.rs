@@ -1,4 +1,4 @@
-//! Asks for confirmation on the terminal before something that cannot be undone.
+//! Asks on the terminal for confirmation before something that cannot be undone, and for the reason.
 
 use std::io::{self, IsTerminal};
 
@@ -7,14 +7,29 @@ use super::output::Output;
 
 /// Asks whether to go on. Without a terminal the command needs `--yes`.
 pub(crate) fn confirm(out: &mut Output) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
+    if !can_ask() {
         return Err(Failure::usage(
             "cannot ask for confirmation because this is not a terminal",
             "add --yes to go on without confirmation",
         ));
     }
     out.text("Continue? Type yes: ")?;
+    Ok(["y", "yes"].contains(&answer()?.to_ascii_lowercase().as_str()))
+}
+
+/// Returns whether there is a person to ask.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks for the reason of what the command does.
+pub(crate) fn ask_why(out: &mut Output) -> Result<String, Failure> {
+    out.text("Why? The audit keeps your answer: ")?;
+    answer()
+}
+
+fn answer() -> Result<String, Failure> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(Failure::from_output)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+    Ok(answer.trim().to_owned())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::lanes::{self, Closure, LaneOrder, LaneOverride, Ordered, Waiting};
 use testmo_courier::app::store_now;
 use testmo_courier::app::time::relative;
@@ -28,7 +29,7 @@ the lanes of the worker on this machine are listed, and below them what waits in
 Examples:
   testmo-courier lanes --watch
   testmo-courier lanes waiting --json
-  testmo-courier lanes pause acme
+  testmo-courier lanes pause acme --because 'maintenance of their Testmo'
   testmo-courier lanes resume acme
   testmo-courier lanes resume acme --now
   testmo-courier lanes limit https://acme.testmo.net 2
@@ -80,6 +81,9 @@ struct Lane {
     /// A tenant, or the base URL of an account
     #[arg(value_name = "TENANT|URL")]
     lane: String,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +102,12 @@ fn most(text: &str) -> Result<Most, String> {
 /// How often a watched list is printed again.
 const WATCH: Duration = Duration::from_secs(2);
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn execute(
+    arguments: Arguments,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let Some(command) = arguments.command else { return show(&arguments, files, out).await };
     let config = configuration(files)?;
     let store = store(&config).await?;
@@ -109,7 +118,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         Command::Resume { lane, now } => (lane, LaneOrder::Resume { now }),
         Command::Limit { lane, most } => (lane, LaneOrder::Limit(most.0)),
     };
-    let ordered = lanes::order(&store, &config.testmo, &lane.lane, order).await?;
+    let ordered = lanes::order(&store, actor, &config.testmo, &lane.lane, order, lane.because.as_deref()).await?;
     answer(&ordered, store_now(&store)).iter().try_for_each(|line| out.line(line))
 }
 

@@ -3,6 +3,7 @@
 //! Commands declare options, ask and print. What they do is in `app`, which also passes on the values they need; beyond
 //! it they name only `config`, `contract`, `telemetry` and, to run it, `worker`.
 
+mod actor;
 mod batches;
 mod config;
 mod confirm;
@@ -38,6 +39,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use testmo_courier::config::Sources;
@@ -71,6 +73,9 @@ pub(crate) struct Cli {
     /// A TOML file with settings; can be given several times, later files take precedence
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Vec<PathBuf>,
+    /// Your name for the audit, if it is not your login name
+    #[arg(long = "as", global = true, value_name = "NAME", help_heading = GLOBAL, value_parser = NonEmptyStringValueParser::new())]
+    acting_as: Option<String>,
     /// Never use colors; NO_COLOR in the environment does the same
     #[arg(long, global = true, help_heading = GLOBAL)]
     no_color: bool,
@@ -143,20 +148,21 @@ pub(crate) fn cannot_start(error: &std::io::Error) -> ExitCode {
 
 async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     let files = cli.config;
+    let actor = actor::actor(cli.acting_as.as_deref());
     match cli.command {
         Command::Init(arguments) => init::execute(&arguments, &files, out).await,
         Command::Run => run::execute(&files).await,
         Command::Topology(command) => topology::execute(command, &files, out).await,
-        Command::Tenants(command) => tenants::execute(command, &files, out).await,
+        Command::Tenants(command) => tenants::execute(command, &files, &actor, out).await,
         Command::Lint(arguments) => lint::execute(&arguments, &files, out).await,
         Command::Schema(command) => schema::execute(command, out),
-        Command::Publish(arguments) => publish::execute(arguments, &files, out).await,
+        Command::Publish(arguments) => publish::execute(arguments, &files, &actor, out).await,
         Command::Events(command) => events::execute(command, &files, out).await,
         Command::Batches(command) => batches::execute(command, &files, out).await,
-        Command::Shelf(command) => shelf::execute(command, &files, out).await,
+        Command::Shelf(command) => shelf::execute(command, &files, &actor, out).await,
         Command::DeadLetters(arguments) => shelf::dead_letters(arguments, &files, out).await,
-        Command::Replay(arguments) => replay::execute(arguments, &files, out).await,
-        Command::Lanes(arguments) => lanes::execute(arguments, &files, out).await,
+        Command::Replay(arguments) => replay::execute(arguments, &files, &actor, out).await,
+        Command::Lanes(arguments) => lanes::execute(arguments, &files, &actor, out).await,
         Command::Config(command) => config::execute(&command, &files, out),
         Command::Health(arguments) => health::execute(&arguments, &files, out),
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::plan::{DoneStep, Plan, PlanOutcome};
 use testmo_courier::app::view::PlanOutcomeView;
 use testmo_courier::app::{BatchKey, replay, store_now};
@@ -29,6 +30,9 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     selection: Selected,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -37,8 +41,13 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
-    let Arguments { selection, yes, json } = arguments;
+pub(super) async fn execute(
+    arguments: Arguments,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let Arguments { selection, because, yes, json } = arguments;
     let config = configuration(files)?;
     let store = store(&config).await?;
     let selection = selection.selection(store_now(&store))?;
@@ -53,7 +62,7 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
             return Err(Failure::finding("Cancelled; nothing was replayed.", "Type yes, or add --yes, to go on."));
         }
     }
-    let outcome = plan.carry_out(&store).await?;
+    let outcome = plan.carry_out(&store, actor, because.as_deref()).await?;
     if json {
         out.json(&PlanOutcomeView::of_replay(&outcome))?;
     } else if !outcome.done.is_empty() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::audit::{self, AuditEntry};
 use super::connections::{ConnectionRow, connection};
 use super::shelf::ShelfId;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
@@ -95,11 +96,17 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Removes a tenant's connection if it still has this version, and nothing of the tenant is left to do.
+    /// Removes a tenant's connection if it still has this version, and nothing of the tenant is left to do. The entries of the
+    /// audit are stored with that; those that the tenant has stay.
     ///
     /// # Errors
     /// When the store does not answer; then it was removed or not.
-    pub async fn remove_tenant(&self, tenant: &TenantId, version: &str) -> Result<RemovalOutcome, StoreError> {
+    pub async fn remove_tenant(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        audit: &[AuditEntry],
+    ) -> Result<RemovalOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
@@ -109,6 +116,7 @@ impl Store {
             RemovalOutcome::HasWork
         } else {
             sql::execute(conn, "DELETE FROM connections WHERE tenant_id = $1", vec![name(tenant)]).await?;
+            audit::put(conn, now, audit.iter()).await?;
             RemovalOutcome::Done
         };
         transaction.commit().await?;

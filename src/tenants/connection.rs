@@ -13,6 +13,7 @@ use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::{Reason, TenantId};
 use crate::guard::lock;
+use crate::store::audit::AuditEntry;
 use crate::store::connections::{ConnectionRow, Verification, WriteOutcome};
 use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
@@ -180,11 +181,17 @@ impl Tenants {
     }
 
     /// Records the result of verifying a stored connection. If names in its mapping now mean something else, the
-    /// connection gets another version. A connection that has changed since `row` was read is not changed.
+    /// connection gets another version. A connection that has changed since `row` was read is not changed. The entries of the
+    /// audit, of a person who has asked for it, are stored with the result.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note(&self, row: &ConnectionRow, examined: &Examined) -> Result<WriteOutcome, StoreError> {
+    pub async fn note(
+        &self,
+        row: &ConnectionRow,
+        examined: &Examined,
+        audit: &[AuditEntry],
+    ) -> Result<WriteOutcome, StoreError> {
         let Examined { finding, mapping, fields, .. } = examined;
         let other = mapping.as_ref().filter(|mapping| row.resolved.as_ref() != Some(mapping));
         let written = match (other, self.access(row)) {
@@ -194,7 +201,7 @@ impl Tenants {
                 let fields = fields.clone().unwrap_or_else(|| row.fields.clone());
                 let renewed =
                     ConnectionRow { version, resolved: Some(mapping.clone()), fields, successor, ..row.clone() };
-                self.store.set_connection(&renewed.judged(finding.clone(), self.store.now())).await?
+                self.store.set_connection_by(&renewed.judged(finding.clone(), self.store.now()), audit).await?
             }
             (Some(_) | None, _) => {
                 if let Some(fields) = fields.as_ref().map(|listed| row.fields.renewed(listed.clone()))
@@ -202,7 +209,7 @@ impl Tenants {
                 {
                     self.store.note_fields(&row.tenant, &row.version, row.epoch, &fields).await?;
                 }
-                self.store.record_verification(&row.tenant, &row.version, row.epoch, finding).await?
+                self.store.record_verification_by((&row.tenant, &row.version, row.epoch), finding, audit).await?
             }
         };
         self.forget(&row.tenant);

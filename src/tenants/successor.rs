@@ -7,6 +7,7 @@ use super::rate_limit::Candidate;
 use super::verify::Examined;
 use crate::batch::{Reason, TenantId};
 use crate::store::StoreError;
+use crate::store::audit::AuditEntry;
 use crate::store::connections::{ConnectionRow, Refusal, Successor, Verification, WriteOutcome};
 use crate::testmo::{Access, Client};
 
@@ -36,11 +37,17 @@ impl Tenants {
     }
 
     /// Stores what the verification of a successor showed: one that works takes the place of the connection in force. A
-    /// connection that has changed since `row` was read is not changed.
+    /// connection that has changed since `row` was read is not changed. The entries of the audit, of a person who has asked
+    /// for it, are stored with the result.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note_successor(&self, row: &ConnectionRow, examined: &Examined) -> Result<WriteOutcome, StoreError> {
+    pub async fn note_successor(
+        &self,
+        row: &ConnectionRow,
+        examined: &Examined,
+        audit: &[AuditEntry],
+    ) -> Result<WriteOutcome, StoreError> {
         let Some(next) = &row.successor else { return Ok(WriteOutcome::ChangedMeanwhile) };
         let mut candidate = next.in_place_of(row);
         if let (Some(mapping), Ok(access)) = (&examined.mapping, self.access(&candidate)) {
@@ -48,7 +55,7 @@ impl Tenants {
             candidate.resolved = Some(mapping.clone());
             candidate.fields = examined.fields.clone().unwrap_or_default();
         }
-        let written = self.store().set_connection(&self.succeed(row, candidate, &examined.finding)).await;
+        let written = self.store().set_connection_by(&self.succeed(row, candidate, &examined.finding), audit).await;
         self.forget(&row.tenant);
         written
     }

@@ -57,7 +57,10 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
     assert!((1..7).contains(&before), "{before} of 7 are on the shelf");
 
     let filling = stage.shelf().await.into_iter().find(|row| row.content.detail.as_deref() == Some(NO_BATCH)).unwrap();
-    let discarded = command(&stage).args(["shelf", "discard", &filling.id.to_string(), "--yes"]).output().unwrap();
+    let discarded = command(&stage)
+        .args(["shelf", "discard", &filling.id.to_string(), "--because", "it only fills", "--yes"])
+        .output()
+        .unwrap();
     assert!(discarded.status.success(), "{discarded:?}");
     stage.shelf_until(|shelf| shelf.len() == 6).await;
     stage.publish(&batch("acme", "b-9", 2)).await;

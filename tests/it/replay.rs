@@ -213,6 +213,9 @@ async fn a_batch_that_was_discarded_is_not_pushed_when_it_comes_again() {
     stage.shelf_until(|shelf| shelf.len() == 2).await;
     says(courier(&stage, &["shelf", "discard", "acme/b-1"]).await, 2, &["key_refused", "acme/b-1", "--yes"]);
     let both = courier(&stage, &["shelf", "discard", "acme/b-1", "nobody/b-2", "--yes"]).await;
+    says(both, 2, &["a discard needs a reason", "--because"]);
+    let why = ["--because", "withdrawn"];
+    let both = courier(&stage, &[&["shelf", "discard", "acme/b-1", "nobody/b-2", "--yes"], &why[..]].concat()).await;
     says(both, 0, &["Discarded 2 entries"]);
     let event = end_of(&mut stage, "acme/b-1").await;
     assert_eq!(event["type"], "com.sqai-suite.testmo.batch.failed.v1");

@@ -157,7 +157,7 @@ async fn the_event_of_a_discarded_batch_is_sent_again_by_either_replica_and_the_
 
 fn discard(stage: &Stage, subject: &str) {
     let mut command = command(stage);
-    command.args(["shelf", "discard", subject, "--yes"]);
+    command.args(["shelf", "discard", subject, "--because", "withdrawn", "--yes"]);
     let (code, said) = run_reading(command, "");
     assert_eq!(code, Some(0), "{said}");
 }

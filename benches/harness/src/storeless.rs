@@ -415,16 +415,15 @@ impl ConnectionStore for Storeless {
         Ok(Vec::new())
     }
 
-    async fn set_connection(&self, _: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
+    async fn set_connection_by(&self, _: &ConnectionRow, _: &[AuditEntry]) -> Result<WriteOutcome, StoreError> {
         Ok(WriteOutcome::Done)
     }
 
-    async fn record_verification(
+    async fn record_verification_by(
         &self,
-        _: &TenantId,
-        _: &str,
-        _: u64,
+        _: (&TenantId, &str, u64),
         _: &Verification,
+        _: &[AuditEntry],
     ) -> Result<WriteOutcome, StoreError> {
         Ok(WriteOutcome::Done)
     }

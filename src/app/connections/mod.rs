@@ -2,6 +2,7 @@
 
 mod circumstances;
 mod draft;
+mod entries;
 mod lookup;
 pub mod probe;
 pub mod remove;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::actor::{ActionError, Actor, NotAllowed, Role, require};
 use super::super::discard::plan_purge;
+use super::entries;
 use super::lookup::{ConnectionError, missing};
 use crate::batch::TenantId;
 pub use crate::store::removal::Removal;
@@ -61,24 +63,49 @@ pub enum RemoveError {
         /// How many entries were discarded before its connection turned out to have changed.
         discarded: usize,
     },
+    /// The person lacks the role.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Removes a tenant, with its batches on the shelf if `purge` says so, once `confirm` has agreed; pauses it until then.
+impl From<ActionError> for RemoveError {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::NotAllowed(error) => error.into(),
+            ActionError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Who removes a tenant, and why.
+#[derive(Clone, Copy)]
+struct Order<'a> {
+    actor: &'a Actor,
+    reason: Option<&'a str>,
+}
+
+/// Removes a tenant, with its batches on the shelf if `purge` says so, once `confirm` has agreed; pauses it until then. The
+/// pause is part of the removal and no entry of the audit.
 pub async fn remove<E: From<RemoveError>>(
     store: &Store,
+    actor: &Actor,
     tenant: &TenantId,
     purge: bool,
+    reason: Option<&str>,
     confirm: impl AsyncFnOnce(&Removal) -> Result<bool, E>,
 ) -> RemovalEnd<E> {
+    if let Err(error) = require(actor, Role::Admin) {
+        return RemovalEnd::failed(error.into());
+    }
     let before = match store.begin_removal(tenant, HOLD).await {
         Ok(Some(before)) => before,
         Ok(None) => return RemovalEnd::failed(missing(store, tenant).await.into()),
         Err(error) => return RemovalEnd::failed(error.into()),
     };
-    let result = decide(store, &before, purge, confirm).await;
+    let result = decide(store, Order { actor, reason }, &before, purge, confirm).await;
     let pause_error = match &result {
         Ok(_) => None,
         Err(_) => store.end_removal(tenant).await.err(),
@@ -99,6 +126,7 @@ pub fn load(removal: &Removal) -> String {
 
 async fn decide<E: From<RemoveError>>(
     store: &Store,
+    order: Order<'_>,
     before: &Removal,
     purge: bool,
     confirm: impl AsyncFnOnce(&Removal) -> Result<bool, E>,
@@ -111,17 +139,18 @@ async fn decide<E: From<RemoveError>>(
     if !confirm(before).await? {
         return Err(RemoveError::Cancelled.into());
     }
-    Ok(carry_out(store, before).await?)
+    Ok(carry_out(store, order, before).await?)
 }
 
-async fn carry_out(store: &Store, before: &Removal) -> Result<usize, RemoveError> {
+async fn carry_out(store: &Store, order: Order<'_>, before: &Removal) -> Result<usize, RemoveError> {
     let tenant = &before.connection.tenant;
     // The pause may have ended before the person answered.
     let now = store.begin_removal(tenant, HOLD).await?.filter(|now| now.is_as_before(before));
     let now = now.ok_or_else(|| changed(tenant, "nothing was removed", 0))?;
     require_finished(&now)?;
-    let discarded = discard(store, before).await?;
-    match store.remove_tenant(tenant, &before.connection.version).await? {
+    let discarded = discard(store, order, before).await?;
+    let entry = entries::remove(order.actor, &before.connection, discarded).because(order.reason);
+    match store.remove_tenant(tenant, &before.connection.version, &[entry]).await? {
         RemovalOutcome::Done => Ok(discarded),
         RemovalOutcome::ChangedMeanwhile | RemovalOutcome::HasWork => {
             Err(changed(tenant, "its connection was not removed", discarded))
@@ -137,7 +166,7 @@ fn require_finished(removal: &Removal) -> Result<(), RemoveError> {
 }
 
 /// Discards exactly the entries that were counted, some at a time, and returns how many there were.
-async fn discard(store: &Store, before: &Removal) -> Result<usize, RemoveError> {
+async fn discard(store: &Store, order: Order<'_>, before: &Removal) -> Result<usize, RemoveError> {
     let tenant = &before.connection.tenant;
     let (mut done, mut prolonged) = (0, Instant::now());
     for entries in before.shelved.chunks(AT_ONCE) {
@@ -147,7 +176,8 @@ async fn discard(store: &Store, before: &Removal) -> Result<usize, RemoveError> 
         }
         let plan = plan_purge(store, entries).await?;
         let is_whole = plan.steps.len() == entries.len();
-        let outcome = if is_whole { plan.carry_out(store).await? } else { Default::default() };
+        let outcome =
+            if is_whole { plan.carry_out(store, order.actor, order.reason).await? } else { Default::default() };
         done += outcome.done.len();
         if !is_whole || !outcome.changed.is_empty() {
             let all = before.shelved.len();
@@ -164,7 +194,7 @@ fn changed(tenant: &TenantId, what: &str, discarded: usize) -> RemoveError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::fixture::{acme, with_acme};
+    use super::super::super::fixture::{acme, anna, with_acme};
     use super::*;
     use crate::batch::ledger::{BatchRecord, BatchState};
     use crate::batch::message::decode::decode;
@@ -211,7 +241,7 @@ mod tests {
         purge: bool,
         confirm: impl AsyncFnOnce(&Removal) -> Result<bool, RemoveError>,
     ) -> Result<usize, RemoveError> {
-        let end = remove(store, &acme(), purge, confirm).await;
+        let end = remove(store, &anna(), &acme(), purge, None, confirm).await;
         assert!(end.pause_error.is_none());
         end.result
     }

@@ -1,6 +1,8 @@
 //! Verifies connections that are stored, and decides what follows for their batches.
 
+use super::super::actor::{ActionError, Actor, Role, require};
 use super::super::context::AppContext;
+use super::entries;
 use crate::batch::verdict::reason::Class;
 use crate::batch::verdict::reverify_after;
 use crate::batch::{Reason, TenantId};
@@ -48,14 +50,22 @@ pub enum Consequence {
 /// put in force.
 ///
 /// # Errors
-/// When the store does not answer.
-pub async fn verify(context: &AppContext, client: &Client, tenant: &TenantId) -> Result<Option<Verified>, StoreError> {
+/// When the person may not, or the store does not answer.
+pub async fn verify(
+    context: &AppContext,
+    actor: &Actor,
+    client: &Client,
+    tenant: &TenantId,
+) -> Result<Option<Verified>, ActionError> {
+    require(actor, Role::Operator)?;
     let AppContext { store, tenants, .. } = context;
     let Some(row) = store.connection(tenant).await? else { return Ok(None) };
     let Some(next) = tenants.examine_successor(client, &row, None).await? else {
-        return in_force(context, client, row, None).await.map(Some);
+        return Ok(Some(in_force(context, actor, client, row, None).await?));
     };
-    let is_saved = tenants.note_successor(&row, &next).await?.is_done();
+    let before = row.successor.as_ref().map(|before| &before.finding);
+    let entry = entries::verify(actor, tenant, ("change", before), &next.finding);
+    let is_saved = tenants.note_successor(&row, &next, &[entry]).await?.is_done();
     let works = matches!(next.finding, Verification::Works { .. });
     let row = store.connection(tenant).await?.unwrap_or(row);
     if works || !is_saved {
@@ -63,12 +73,13 @@ pub async fn verify(context: &AppContext, client: &Client, tenant: &TenantId) ->
         let change = Some(ChangeEnd::InForce).filter(|_| is_saved);
         return Ok(Some(Verified { row, finding, unfilled, is_saved, change }));
     }
-    in_force(context, client, row, Some(ChangeEnd::NotInForce(next.finding))).await.map(Some)
+    Ok(Some(in_force(context, actor, client, row, Some(ChangeEnd::NotInForce(next.finding))).await?))
 }
 
 /// Verifies the connection in force.
 async fn in_force(
     context: &AppContext,
+    actor: &Actor,
     client: &Client,
     row: ConnectionRow,
     change: Option<ChangeEnd>,
@@ -82,7 +93,8 @@ async fn in_force(
         }
         Err((reason, detail)) => Examined::failed(reason, detail),
     };
-    let is_saved = tenants.note(&row, &examined).await?.is_done();
+    let entry = entries::verify(actor, &row.tenant, ("connection", row.finding.as_ref()), &examined.finding);
+    let is_saved = tenants.note(&row, &examined, &[entry]).await?.is_done();
     let Examined { finding, unfilled, .. } = examined;
     let row = store.connection(&row.tenant).await?.unwrap_or(row);
     Ok(Verified { row, finding, unfilled, is_saved, change })

@@ -1,12 +1,17 @@
 //! Publishes messages as a generator would.
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::super::actor::{ActionError, Actor, Role, require};
 use super::message::Message;
 use crate::amqp::{self, ConnectError, PublishError, Publisher};
 use crate::clock::Clock;
 use crate::config::Amqp;
+use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
+use crate::store::ledger::Commit;
+use crate::store::{LedgerStore, Store};
 
 /// The routing key that the documentation gives to generators.
 const ROUTING_KEY: &str = "batch";
@@ -22,32 +27,55 @@ pub async fn check_broker(config: &Amqp) -> Result<(), ConnectError> {
 
 /// Publishes messages one after the other, so that batches keep their order; `published` gets each that is stored.
 ///
+/// The entry of the audit comes first: the broker and the store share no transaction, and an entry of a message that was not
+/// published misleads less than a message that nobody is known to have published. Without a store there is no entry.
+///
 /// # Errors
-/// When one cannot be published, or `published` fails; those after it are not published.
-pub async fn publish<'a, E: From<PublishError>>(
+/// When the person may not, one cannot be published, or `published` fails; those after it are not published.
+pub async fn publish<'a, E: From<PublishError> + From<ActionError>>(
+    store: Option<&Store>,
+    actor: &Actor,
     config: &Amqp,
     messages: impl IntoIterator<Item = &'a Message>,
     published: impl FnMut(&Message) -> Result<(), E>,
 ) -> Result<(), E> {
+    require(actor, Role::Operator).map_err(ActionError::from)?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let publisher = Publisher::start(config, &tasks, stop.clone());
     tasks.close();
-    let end = publish_each(&publisher, config, messages, published).await;
+    let end = publish_each(&publisher, (store, actor), config, messages, published).await;
     stop.cancel();
     tasks.wait().await;
     end
 }
 
-async fn publish_each<'a, E: From<PublishError>>(
+async fn publish_each<'a, E: From<PublishError> + From<ActionError>>(
     publisher: &Publisher,
+    (store, actor): (Option<&Store>, &Actor),
     config: &Amqp,
     messages: impl IntoIterator<Item = &'a Message>,
     mut published: impl FnMut(&Message) -> Result<(), E>,
 ) -> Result<(), E> {
     for message in messages {
         let now = Clock::system().now();
+        if let Some(store) = store {
+            let audit = vec![entry(actor, message)];
+            store.commit(Commit { audit, ..Commit::default() }.into()).await.map_err(ActionError::from)?;
+        }
         publisher.publish(message.outgoing(&config.cases_exchange, ROUTING_KEY, now)).await?;
         published(message)?;
     }
     Ok(())
+}
+
+/// Describes the publishing of a message as the audit keeps it.
+fn entry(actor: &Actor, message: &Message) -> AuditEntry {
+    let key = message.key.as_ref();
+    let subject = AuditSubject {
+        tenant: key.map(|key| key.tenant.clone()),
+        batch: key.map(|key| key.batch.clone()),
+        name: key.map_or_else(|| format!("message {:.12}", message.hash), |key| format!("batch {key}")),
+    };
+    let after = json!({"cases": message.cases, "bytes": message.size(), "hash": message.hash});
+    AuditEntry::new(actor, AuditAction::PublishMessage, subject).change(None, Some(after))
 }

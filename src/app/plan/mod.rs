@@ -1,12 +1,15 @@
 //! Plans a change of several entries of the shelf, then carries it out.
 
 mod entry;
+mod trace;
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
 pub use self::entry::{PlannedEntry, batch_label};
+use self::trace::Trace;
+use super::actor::{ActionError, Actor, Role, require};
 use crate::batch::{Reason, TenantId};
 pub use crate::replay::NotReplayable;
 use crate::store::ledger::{Commit, CommitOutcome};
@@ -41,6 +44,7 @@ pub struct Step {
     /// The entry.
     pub entry: PlannedEntry,
     decision: Decision,
+    trace: Trace,
 }
 
 /// An entry that is left alone.
@@ -97,7 +101,7 @@ impl Plan {
             let Some(row) = store.shelved(*id).await? else { continue };
             let entry = PlannedEntry::of(&row);
             match decide(&row).await? {
-                Ok(decision) => plan.steps.push(Step { entry, decision }),
+                Ok(decision) => plan.steps.push(Step { entry, decision, trace: Trace::of(&row) }),
                 Err(why) => plan.skipped.push(Skipped { entry, why }),
             }
         }
@@ -107,7 +111,7 @@ impl Plan {
     /// Counts the steps by tenant and reason.
     pub fn groups(&self) -> Vec<Group> {
         let mut groups: BTreeMap<(String, Reason), (usize, usize)> = BTreeMap::new();
-        for Step { entry, decision } in &self.steps {
+        for Step { entry, decision, .. } in &self.steps {
             let tenant = entry.tenant.as_ref().map_or("unknown", TenantId::as_str);
             let (count, waiting) = groups.entry((tenant.to_owned(), entry.reason)).or_default();
             *count += 1;
@@ -117,15 +121,34 @@ impl Plan {
         groups.into_iter().map(group).collect()
     }
 
-    /// Stores every step, and returns which were stored and which somebody else had changed in between.
+    /// Stores every step with its entry of the audit, and returns which were stored and which somebody else had changed in
+    /// between.
+    ///
+    /// # Errors
+    /// When the person may not, or the store does not answer; some steps may then be stored.
+    pub async fn carry_out(
+        mut self,
+        store: &Store,
+        actor: &Actor,
+        reason: Option<&str>,
+    ) -> Result<PlanOutcome, ActionError> {
+        require(actor, Role::Operator)?;
+        for Step { decision, trace, .. } in &mut self.steps {
+            let entry = trace.entry(actor, &decision.change);
+            decision.change.audit.extend(entry.map(|entry| entry.because(reason)));
+        }
+        Ok(self.carry_out_unasked(store).await?)
+    }
+
+    /// Stores every step as a worker does: without an entry of the audit.
     ///
     /// # Errors
     /// When the store does not answer; some steps may then be stored.
-    pub async fn carry_out(self, store: &Store) -> Result<PlanOutcome, StoreError> {
+    pub(super) async fn carry_out_unasked(self, store: &Store) -> Result<PlanOutcome, StoreError> {
         let mut outcome = PlanOutcome { skipped: self.skipped, ..PlanOutcome::default() };
         let mut steps = self.steps.into_iter().peekable();
         while steps.peek().is_some() {
-            let step = |Step { entry, decision }| (DoneStep { entry, waits: decision.waits }, decision.change);
+            let step = |Step { entry, decision, .. }| (DoneStep { entry, waits: decision.waits }, decision.change);
             let (done, changes): (Vec<_>, Vec<_>) = steps.by_ref().take(AT_ONCE).map(step).unzip();
             let answers = join_all(changes.into_iter().map(|change| store.commit(change.into()))).await;
             for (step, answer) in done.into_iter().zip(answers) {

@@ -1,6 +1,7 @@
 //! Turns the errors of use cases into failures, with the commands and options that help.
 
 use testmo_courier::app::TenantId;
+use testmo_courier::app::actor::{ActionError, NotAllowed};
 use testmo_courier::app::batches::BatchError;
 use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
@@ -14,7 +15,22 @@ use testmo_courier::app::shelf::SelectionError;
 use testmo_courier::app::topology::TopologyError;
 
 use super::super::output::visible;
-use super::Failure;
+use super::{Failure, Words};
+
+impl From<NotAllowed> for Failure {
+    fn from(error: NotAllowed) -> Self {
+        Self::Finding(Words::split(error))
+    }
+}
+
+impl From<ActionError> for Failure {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::NotAllowed(error) => error.into(),
+            ActionError::Store(error) => error.into(),
+        }
+    }
+}
 
 impl From<SelectionError> for Failure {
     fn from(error: SelectionError) -> Self {
@@ -77,6 +93,7 @@ impl From<SetError> for Failure {
                 );
                 Self::finding(error, check)
             }
+            SetError::NotAllowed(error) => error.into(),
             SetError::Key(error) => error.into(),
             SetError::Client(error) => error.into(),
             SetError::Store(error) => error.into(),
@@ -128,6 +145,7 @@ impl From<ProbeError> for Failure {
                 "use the id of a folder of this project: Testmo shows it in the address of the repository page",
             ),
             ProbeError::Folders(_) => Self::finding(error, "try again later; `testmo-courier lanes` shows pauses"),
+            ProbeError::NotAllowed(error) => error.into(),
             ProbeError::Client(error) => error.into(),
             ProbeError::Store(error) => error.into(),
         }
@@ -155,6 +173,7 @@ impl From<RemoveError> for Failure {
                 );
                 Self::finding(error, check)
             }
+            RemoveError::NotAllowed(error) => error.into(),
             RemoveError::Store(error) => error.into(),
         }
     }
@@ -230,6 +249,7 @@ impl From<LaneError> for Failure {
                 let remedy = format!("{}`testmo-courier tenants list` shows all tenants", did_you_mean(meant.as_ref()));
                 Self::finding(error, remedy)
             }
+            LaneError::NotAllowed(error) => error.into(),
             LaneError::Store(error) => error.into(),
         }
     }

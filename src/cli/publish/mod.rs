@@ -6,17 +6,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::events::follow;
 use testmo_courier::app::messages::{Message, check_broker, only_tenant, publish};
+use testmo_courier::app::open_store;
 use testmo_courier::app::time::duration;
-use testmo_courier::config::Amqp;
+use testmo_courier::config::Config;
 
 use super::failure::Failure;
 use super::lint::print;
 use super::message_file::{MessageFile, read_all};
 use super::open::configuration;
 use super::output::Output;
-use super::table::counted;
+use super::table::{counted, note};
 
 const EXAMPLES: &str = "\
 With --wait, the exit code is 0 if all batches are delivered and 1 otherwise. The wait for a batch also ends when the batch
@@ -47,7 +49,12 @@ pub(super) struct Arguments {
     raw: bool,
 }
 
-pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn execute(
+    arguments: Arguments,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let config = configuration(files)?;
     let files = read_all(&arguments.files)?;
     if !arguments.raw {
@@ -57,11 +64,11 @@ pub(super) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     let messages: Vec<&Message> = files.iter().map(|file| &file.message).collect();
     if !arguments.wait {
         check_broker(&config.amqp).await?;
-        return publish_all(&config.amqp, &messages, out).await;
+        return publish_all(&config, actor, &messages, out).await;
     }
     let tenant = only_tenant(messages.iter().copied(), arguments.raw);
     let mut tail = follow(&config.amqp, tenant).await?;
-    publish_all(&config.amqp, &messages, out).await?;
+    publish_all(&config, actor, &messages, out).await?;
     let end = wait::outcomes(&mut tail, &messages, arguments.timeout, out).await;
     tail.close().await;
     end
@@ -91,13 +98,18 @@ fn refuse_large(files: &[MessageFile], most: usize) -> Result<(), Failure> {
     ))
 }
 
-async fn publish_all(config: &Amqp, messages: &[&Message], out: &mut Output) -> Result<(), Failure> {
+/// Publishes messages and prints each. The broker is enough for that: where the store cannot be opened, the audit has no entry.
+async fn publish_all(config: &Config, actor: &Actor, messages: &[&Message], out: &mut Output) -> Result<(), Failure> {
+    let store = open_store(config).await;
+    if let Err(error) = &store {
+        note(&format!("note: the audit has no entry of this, as the store cannot be opened ({error})"))?;
+    }
     let bar = wait::bar(messages.len(), "published");
     let published = |message: &Message| {
         bar.inc(1);
         bar.suspend(|| out.line(format_args!("published   {message}")))
     };
-    publish(config, messages.iter().copied(), published).await?;
+    publish(store.as_ref().ok(), actor, &config.amqp, messages.iter().copied(), published).await?;
     bar.finish_and_clear();
     Ok(())
 }

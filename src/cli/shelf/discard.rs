@@ -1,10 +1,11 @@
 //! `shelf discard`: gives up batches, each with an event and a record.
 
 use clap::Args;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::view::PlanOutcomeView;
 use testmo_courier::app::{Store, discard, store_now};
 
-use super::super::confirm::confirm;
+use super::super::confirm::{ask_why, can_ask, confirm};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::table::counted;
@@ -17,14 +18,17 @@ copy that is published later is not sent.
 
 Examples:
   testmo-courier shelf discard 0000001a
-  testmo-courier shelf discard acme/shop-142-1
-  testmo-courier shelf discard --reason not_json --until 2026-11-20 --yes";
+  testmo-courier shelf discard acme/shop-142-1 --because 'the suite was withdrawn'
+  testmo-courier shelf discard --reason not_json --until 2026-11-20 --because 'published by mistake' --yes";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     selection: Selected,
+    /// Why, for the audit; the command asks for it on a terminal
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -33,8 +37,13 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
-    let Arguments { selection, yes, json } = arguments;
+pub(crate) async fn execute(
+    arguments: Arguments,
+    store: &Store,
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let Arguments { selection, because, yes, json } = arguments;
     let selection = selection.selection(store_now(store))?;
     let ids = selection.ids(store).await?;
     let plan = discard::plan(store, &ids).await?;
@@ -48,7 +57,17 @@ pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Outpu
             return Err(Failure::finding("Cancelled; nothing was discarded.", "Type yes, or add --yes, to go on."));
         }
     }
-    let outcome = plan.carry_out(store).await?;
+    let because = match because {
+        None if !plan.steps.is_empty() && !json && can_ask() => ask_why(out)?,
+        given => given.unwrap_or_default(),
+    };
+    if because.trim().is_empty() && !plan.steps.is_empty() {
+        return Err(Failure::usage(
+            "Nothing was discarded: a discard needs a reason.",
+            "Say why with --because TEXT; the audit keeps it.",
+        ));
+    }
+    let outcome = plan.carry_out(store, actor, Some(&because)).await?;
     if json {
         out.json(&PlanOutcomeView::of_discard(&outcome))?;
     } else if !outcome.done.is_empty() {

@@ -10,6 +10,7 @@ mod show;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use testmo_courier::app::actor::Actor;
 
 pub(super) use self::list::DeadLetters;
 pub(super) use self::plan::{end, print_skipped, summary};
@@ -30,13 +31,18 @@ pub(super) enum Command {
     Discard(discard::Arguments),
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn execute(
+    command: Command,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
     match command {
         Command::List(arguments) => list::execute(arguments, &store, out).await,
         Command::Groups(arguments) => groups::execute(arguments, &store, out).await,
         Command::Show(arguments) => show::execute(&arguments, &store, out).await,
-        Command::Discard(arguments) => discard::execute(arguments, &store, out).await,
+        Command::Discard(arguments) => discard::execute(arguments, &store, actor, out).await,
     }
 }
 

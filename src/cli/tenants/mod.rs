@@ -16,6 +16,7 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use testmo_courier::app::actor::Actor;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -41,15 +42,20 @@ pub(super) enum Command {
     Remove(remove::Arguments),
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn execute(
+    command: Command,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     match command {
-        Command::Set(arguments) => set::execute(arguments, files, out).await,
-        Command::Verify(arguments) => verify::execute(arguments, files, out).await,
-        Command::Probe(arguments) => probe::execute(arguments, files, out).await,
+        Command::Set(arguments) => set::execute(arguments, files, actor, out).await,
+        Command::Verify(arguments) => verify::execute(arguments, files, actor, out).await,
+        Command::Probe(arguments) => probe::execute(arguments, files, actor, out).await,
         Command::List(arguments) => list::execute(arguments, files, out).await,
         Command::Show(arguments) => show::execute(arguments, files, out).await,
         Command::Preview(arguments) => preview::execute(arguments, files, out).await,
         Command::Mapping(command) => mapping::execute(command, files, out).await,
-        Command::Remove(arguments) => remove::execute(arguments, files, out).await,
+        Command::Remove(arguments) => remove::execute(arguments, files, actor, out).await,
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::connections::probe::{self, Done, Found, Probed, TAG};
 use testmo_courier::app::connections::verify::Verified;
 use testmo_courier::app::connections::{self, ConnectionRow, Verification};
@@ -51,7 +52,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(crate) async fn execute(
+    arguments: Arguments,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let context = context(files).await?;
     let row = connections::connection(&context.store, &arguments.tenant).await?;
     if let Some(file) = arguments.out.as_deref().filter(|file| file.exists()) {
@@ -68,7 +74,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
             return Err(Failure::finding("cancelled; nothing was sent", "Type yes, or add --yes, to go on."));
         }
     }
-    match probe::probe(&context, &arguments.tenant, arguments.write).await? {
+    match probe::probe(&context, actor, &arguments.tenant, arguments.write).await? {
         Probed::NotVerified(verified) => not_verified(&context, &verified, arguments.json, out).await,
         Probed::Done(done) => {
             report(&context, &done, &arguments, out).await?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::TenantId;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::connections::remove::{self, HOLD, Removal, RemoveError};
 
 use super::super::confirm::confirm;
@@ -20,7 +21,7 @@ stay, so that none of them is delivered a second time.
 
 Examples:
   testmo-courier tenants remove acme
-  testmo-courier tenants remove acme --purge --yes";
+  testmo-courier tenants remove acme --purge --because 'the contract has ended' --yes";
 
 /// How many unfinished batches are shown.
 const MOST_SHOWN: usize = 10;
@@ -33,19 +34,27 @@ pub(crate) struct Arguments {
     /// Also discard the tenant's batches on the shelf
     #[arg(long)]
     purge: bool,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(crate) async fn execute(
+    arguments: Arguments,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let store = store(&configuration(files)?).await?;
-    let Arguments { tenant, purge, yes } = arguments;
+    let Arguments { tenant, purge, because, yes } = arguments;
     let agreed = async |removal: &Removal| {
         announce(removal, out)?;
         if yes { Ok(true) } else { Ok(confirm(out)?) }
     };
-    let end = remove::remove(&store, &tenant, purge, agreed).await;
+    let end = remove::remove(&store, actor, &tenant, purge, because.as_deref(), agreed).await;
     if let Err(Unremoved::Refused(error)) = &end.result {
         explain(error, out)?;
     }
@@ -116,6 +125,7 @@ fn explain(error: &RemoveError, out: &mut Output) -> Result<(), Failure> {
         }
         RemoveError::Changed { discarded, .. } => print_discarded(*discarded, out),
         RemoveError::Connection(_)
+        | RemoveError::NotAllowed(_)
         | RemoveError::HasShelved { .. }
         | RemoveError::Cancelled
         | RemoveError::Store(_) => Ok(()),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::civil::Date;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::connections::set::{ConnectionInput, Expiry, Force, Prepared, Saved, discard_change, prepare};
 use testmo_courier::app::connections::{
     ConnectionRow, MappingSpec, Status, StatusLight, Verification, connection, names, status,
@@ -78,10 +79,15 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(crate) async fn execute(
+    arguments: Arguments,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let context = context(files).await?;
     if arguments.only_discards() {
-        return discard(&context, &arguments.tenant, out).await;
+        return discard(&context, actor, &arguments.tenant, out).await;
     }
     let (dry_run, json, yes) = (arguments.dry_run, arguments.json, arguments.yes);
     let tenant = arguments.tenant.clone();
@@ -96,7 +102,11 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
         print_carried(&prepared, out)?;
     }
     let key = prepared.key_needed().map(|needed| source.read(&needed.to_string())).transpose()?;
-    let saved = if dry_run { prepared.try_out(&context, key).await? } else { prepared.save(&context, key).await? };
+    let saved = if dry_run {
+        prepared.try_out(&context, actor, key).await?
+    } else {
+        prepared.save(&context, actor, key).await?
+    };
     let (status, now) = (status(&context.store, &saved.row).await?, store_now(&context.store));
     if json {
         out.json(&SavedView::of(&saved, &status, now))?;
@@ -151,9 +161,9 @@ fn print_carried(prepared: &Prepared, out: &mut Output) -> Result<(), Failure> {
     out.line("      → To leave them out, run the command again with --discard-change.")
 }
 
-async fn discard(context: &AppContext, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
+async fn discard(context: &AppContext, actor: &Actor, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
     connection(&context.store, tenant).await?;
-    out.line(if discard_change(&context.store, tenant).await? {
+    out.line(if discard_change(&context.store, actor, tenant).await? {
         "Dropped the last change; the connection in force stays as it is."
     } else {
         "Nothing was dropped: the last change is in force."

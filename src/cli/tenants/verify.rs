@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::connections::verify::{self, ChangeEnd, Verified};
 use testmo_courier::app::connections::{self, Status, StatusLight, Verification};
 use testmo_courier::app::view::VerifiedView;
@@ -39,7 +40,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(crate) async fn execute(
+    arguments: Arguments,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let context = context(files).await?;
     let client = context.client()?;
     let rows = match &arguments.tenant {
@@ -51,7 +57,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     }
     let (mut all_work, mut views) = (true, Vec::new());
     for listed in &rows {
-        let Some(verified) = verify::verify(&context, &client, &listed.tenant).await? else { continue };
+        let Some(verified) = verify::verify(&context, actor, &client, &listed.tenant).await? else { continue };
         let status = connections::status(&context.store, &verified.row).await?;
         all_work &= works(&verified) && status.light != StatusLight::Red;
         if arguments.json {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::audit::{self, AuditEntry};
 use super::super::sql::{self, Bound, Columns, Transaction};
 use super::super::{Store, StoreError};
 use super::AccountStates;
@@ -16,18 +17,19 @@ const FOR_ITS_ACCOUNT: [Reason; 5] =
 
 impl Store {
     /// Ends an account's rate-limit pause and closes its circuit breaker, and makes due what waits on the shelf for that.
-    /// Returns whether the account was closed.
+    /// Returns whether the account was closed; only then are the entries of the audit stored.
     ///
     /// # Errors
     /// When the store does not answer, or this version cannot read what is known of the account. The account may then be
     /// open, and part of the shelf due.
-    pub async fn open_account(&self, account: &str) -> Result<bool, StoreError> {
+    pub async fn open_account(&self, account: &str, audit: &[AuditEntry]) -> Result<bool, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let mut known = AccountStates::keep(transaction.conn()?, BTreeSet::from([account])).await?;
         known.readable(account)?;
         let was_closed = known.open(account, now);
         known.store(transaction.conn()?).await?;
+        audit::put(transaction.conn()?, now, audit.iter().filter(|_| was_closed)).await?;
         transaction.commit().await?;
         let sql = "SELECT tenant_id FROM connections WHERE origin = $1 ORDER BY tenant_id";
         let tenants = sql::fetch(&mut *self.reading().await?, sql, vec![Bound::Text(account.into())]).await?;

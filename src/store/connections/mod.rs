@@ -15,6 +15,7 @@ use sqlx::any::AnyRow;
 
 use self::rows::{kept, key_of, write};
 use self::verification::{keep_refusal, note, report_restored};
+use super::audit::{self, AuditEntry};
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
 use crate::batch::render::kinds::FieldKinds;
@@ -55,11 +56,20 @@ pub trait ConnectionStore: Send + Sync {
     /// When the store does not answer.
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError>;
 
-    /// Enters a connection, or replaces the tenant's present one if its epoch is still that of `row`.
+    /// Enters a connection, or replaces the tenant's present one if its epoch is still that of `row`. The entries of the
+    /// audit are stored with it, or none of both.
     ///
     /// # Errors
     /// When the store does not answer; the connection may be stored or not.
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError>;
+    async fn set_connection_by(&self, row: &ConnectionRow, audit: &[AuditEntry]) -> Result<WriteOutcome, StoreError>;
+
+    /// Enters a connection as [`Self::set_connection_by`] does, where no person has asked for it.
+    ///
+    /// # Errors
+    /// When the store does not answer; the connection may be stored or not.
+    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
+        self.set_connection_by(row, &[]).await
+    }
 
     /// Notes the result of verifying a version of a connection, and stores an event if that changes what was last
     /// reported. A connection whose epoch has moved since it was read stays as it is.
@@ -67,6 +77,19 @@ pub trait ConnectionStore: Send + Sync {
     /// A verified connection stays verified while its Testmo is only unavailable. One that failed and works again gets
     /// the work that waits for it, but is reported as restored only once a case has arrived: verification only reads, so
     /// it cannot find out whether the key's user may write.
+    ///
+    /// The entries of the audit are stored with the result, or none of both.
+    ///
+    /// # Errors
+    /// When the store does not answer; the result may be stored or not.
+    async fn record_verification_by(
+        &self,
+        verified: (&TenantId, &str, u64),
+        finding: &Verification,
+        audit: &[AuditEntry],
+    ) -> Result<WriteOutcome, StoreError>;
+
+    /// Notes a result as [`Self::record_verification_by`] does, where no person has asked for it.
     ///
     /// # Errors
     /// When the store does not answer; the result may be stored or not.
@@ -76,7 +99,9 @@ pub trait ConnectionStore: Send + Sync {
         version: &str,
         epoch: u64,
         finding: &Verification,
-    ) -> Result<WriteOutcome, StoreError>;
+    ) -> Result<WriteOutcome, StoreError> {
+        self.record_verification_by((tenant, version, epoch), finding, &[]).await
+    }
 
     /// Notes which custom fields the project of a connection has, as a verification read them. A connection whose epoch has
     /// moved since it was read stays as it is; the note itself does not move the epoch.
@@ -156,7 +181,7 @@ impl ConnectionStore for Store {
         rows.iter().map(count).collect()
     }
 
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
+    async fn set_connection_by(&self, row: &ConnectionRow, audit: &[AuditEntry]) -> Result<WriteOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let before = kept(transaction.conn()?, &row.tenant).await?;
@@ -172,18 +197,18 @@ impl ConnectionStore for Store {
         if let (Some(before), true) = (before, row.is_verified() && row.refusal.is_none()) {
             report_restored(transaction.conn()?, now, &before, &row.version).await?;
         }
+        audit::put(transaction.conn()?, now, audit.iter()).await?;
         transaction.commit().await?;
         Ok(WriteOutcome::Done)
     }
 
-    async fn record_verification(
+    async fn record_verification_by(
         &self,
-        tenant: &TenantId,
-        version: &str,
-        epoch: u64,
+        verified: (&TenantId, &str, u64),
         finding: &Verification,
+        audit: &[AuditEntry],
     ) -> Result<WriteOutcome, StoreError> {
-        self.record((tenant, version, epoch), finding, false).await
+        self.record(verified, finding, false, audit).await
     }
 
     async fn note_fields(
@@ -214,7 +239,7 @@ impl ConnectionStore for Store {
         detail: &str,
     ) -> Result<WriteOutcome, StoreError> {
         let finding = Verification::Fails { reason, detail: detail.to_owned() };
-        self.record((tenant, version, epoch), &finding, true).await
+        self.record((tenant, version, epoch), &finding, true, &[]).await
     }
 
     async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
@@ -239,6 +264,7 @@ impl Store {
         (tenant, version, epoch): (&TenantId, &str, u64),
         finding: &Verification,
         by_request: bool,
+        audit: &[AuditEntry],
     ) -> Result<WriteOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
@@ -251,20 +277,33 @@ impl Store {
         if by_request {
             keep_refusal(transaction.conn()?, now, tenant, finding).await?;
         }
+        audit::put(transaction.conn()?, now, audit.iter()).await?;
         transaction.commit().await?;
         Ok(WriteOutcome::Done)
     }
 
-    /// Keeps what a probe found. This is no change of the connection: its epoch stays. Returns whether there is still a
-    /// connection.
+    /// Keeps what a probe found, and the entries of the audit. This is no change of the connection: its epoch stays. Returns
+    /// whether there is still a connection; otherwise nothing is stored.
     ///
     /// # Errors
     /// When the store does not answer; the result may be stored or not.
-    pub async fn record_probe(&self, tenant: &TenantId, probe: &Probe) -> Result<bool, StoreError> {
-        let (mut conn, _) = self.writing_at().await?;
+    pub async fn record_probe(
+        &self,
+        tenant: &TenantId,
+        probe: &Probe,
+        audit: &[AuditEntry],
+    ) -> Result<bool, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
         let sql = "UPDATE connections SET probe = $2 WHERE tenant_id = $1";
         let bounds = vec![Bound::Text(tenant.as_str().into()), Bound::Text(json_of(probe))];
-        Ok(sql::execute(&mut conn, sql, bounds).await? == 1)
+        if sql::execute(transaction.conn()?, sql, bounds).await? == 0 {
+            transaction.roll_back().await?;
+            return Ok(false);
+        }
+        audit::put(transaction.conn()?, now, audit.iter()).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Returns every connection, by tenant.

@@ -80,7 +80,7 @@ async fn a_removal_waits_for_a_shelving_that_is_being_stored_and_then_sees_it() 
     let shelve = Some(shelving("b", ShelvedUntil::Connection));
     let changes = [std::sync::Arc::new(Commit { shelve, ..Commit::default() })];
     ledger::lock(quicker.conn().unwrap(), &changes).await.unwrap();
-    let mut removal = std::pin::pin!(f.store.remove_tenant(&acme, "v1"));
+    let mut removal = std::pin::pin!(f.store.remove_tenant(&acme, "v1", &[]));
     until_it_waits(&f, removal.as_mut()).await;
     ledger::commit(quicker.conn().unwrap(), 1, &changes).await.unwrap();
     quicker.commit().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_removal_waits_for_a_claim_that_is_being_stored_and_then_sees_it() {
     let mut known = AccountStates::keep(quicker.conn().unwrap(), [claims[0].account.as_str()].into()).await.unwrap();
     known.count(quicker.conn().unwrap(), 1).await.unwrap();
     assert!(granted(&ledger::claim(quicker.conn().unwrap(), 1, &claims, &mut known).await.unwrap()[0]));
-    let mut removal = std::pin::pin!(f.store.remove_tenant(&acme, "v1"));
+    let mut removal = std::pin::pin!(f.store.remove_tenant(&acme, "v1", &[]));
     until_it_waits(&f, removal.as_mut()).await;
     // The result of a verification does not wait for it.
     let row = f.store.connection(&acme).await.unwrap().unwrap();

@@ -47,7 +47,7 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
         return Ok(());
     }
     // Trying the whole verification again would send requests for what is known already.
-    if !patiently(|| tenants.note(&row, &examined)).await?.is_done() {
+    if !patiently(|| tenants.note(&row, &examined, &[])).await?.is_done() {
         // If the new connection does not work either, it is due again.
         tracing::info!(tenant = %row.tenant, "the tenant's connection was changed while it was verified");
         return Ok(());
@@ -74,7 +74,7 @@ async fn verify_successor(context: &WorkerContext, row: ConnectionRow) -> Result
     if matches!(examined.finding, Verification::Fails { reason: Reason::Paused, .. }) {
         return Ok(None);
     }
-    let is_saved = patiently(|| tenants.note_successor(&row, &examined)).await?.is_done();
+    let is_saved = patiently(|| tenants.note_successor(&row, &examined, &[])).await?.is_done();
     match &examined.finding {
         _ if !is_saved => tracing::info!(%tenant, "the tenant's connection was changed while it was verified"),
         Verification::Works { .. } => tracing::info!(%tenant, "the last change of the tenant's connection is in force"),

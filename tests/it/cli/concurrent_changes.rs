@@ -132,11 +132,11 @@ async fn what_a_worker_has_found_out_is_dropped_where_a_person_has_changed_the_c
     let other = Some(Mapping { batch_tag: false, ..Mapping::default() });
     let renamed = Examined { mapping: other, ..Examined::failed(Reason::Forbidden, "403".into()) };
     for examined in [&fails, &renamed] {
-        assert_eq!(tenants.note(&read, examined).await.unwrap(), WriteOutcome::ChangedMeanwhile);
+        assert_eq!(tenants.note(&read, examined, &[]).await.unwrap(), WriteOutcome::ChangedMeanwhile);
         let row = stored().await.unwrap();
         assert_eq!((row.is_verified(), row.expires_on.as_deref()), (true, Some("2029-12-31")));
     }
     folder.courier(&["tenants", "remove", "acme", "--yes"]).is(0, &["Removed"]);
-    assert_eq!(tenants.note(&read, &renamed).await.unwrap(), WriteOutcome::ChangedMeanwhile);
+    assert_eq!(tenants.note(&read, &renamed, &[]).await.unwrap(), WriteOutcome::ChangedMeanwhile);
     assert!(stored().await.is_none(), "a tenant that was removed does not come back");
 }

@@ -74,7 +74,7 @@ impl Entry {
             command = command.replacen(name, value, 1);
         }
         if command.contains(" replay ") || command.contains(" discard ") {
-            command.push_str(" --yes");
+            command.push_str(" --because 'it is followed' --yes");
         }
         if !key.is_empty() {
             command = command.replace(" --new-api-key", "") + " --api-key-stdin";

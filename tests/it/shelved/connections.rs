@@ -20,7 +20,7 @@ async fn a_batch_of_an_unknown_tenant_waits_until_the_tenant_is_known() {
     let mut stage = Stage::with_tenants(&["acme", "late"]).await;
     let late = "late".parse().unwrap();
     let version = stage.store.connection(&late).await.unwrap().unwrap().version;
-    assert_eq!(stage.store.remove_tenant(&late, &version).await.unwrap(), RemovalOutcome::Done);
+    assert_eq!(stage.store.remove_tenant(&late, &version, &[]).await.unwrap(), RemovalOutcome::Done);
     stage.start_worker();
     stage.publish(&batch("late", "b-1", 2)).await;
     let shelf = stage.shelf_until(|shelf| shelf.len() == 1).await;

@@ -17,7 +17,9 @@ use self::reads::{Leftovers, ReadSeen, leftovers};
 use self::sent::ProbeCase;
 use self::write_findings::{is_disordered, joined, of_writes};
 use self::writes::{List, WriteSeen, write};
+use super::super::actor::{ActionError, Actor, NotAllowed, Role, require};
 use super::super::context::AppContext;
+use super::entries;
 use super::lookup::{ConnectionError, connection, missing};
 use super::verify::{Verified, verify};
 use crate::account::Signal;
@@ -79,12 +81,24 @@ pub enum ProbeError {
     /// The folders could not be read, so nothing was created.
     #[error("the folders of the project could not be read ({0}); nothing was created")]
     Folders(String),
+    /// The person lacks the role.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// Testmo cannot be asked.
     #[error(transparent)]
     Client(#[from] NoClient),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ActionError> for ProbeError {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::NotAllowed(error) => error.into(),
+            ActionError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl Done {
@@ -103,12 +117,18 @@ impl Done {
 /// Probes a tenant's connection. With `folder`, a case is created there, edited, and deleted again.
 ///
 /// # Errors
-/// When there is no connection, the folder does not exist, or the store does not answer. A case that may be left is then
-/// noted in the store.
-pub async fn probe(context: &AppContext, tenant: &TenantId, folder: Option<u64>) -> Result<Probed, ProbeError> {
+/// When the person may not, there is no connection, the folder does not exist, or the store does not answer. A case that may
+/// be left is then noted in the store.
+pub async fn probe(
+    context: &AppContext,
+    actor: &Actor,
+    tenant: &TenantId,
+    folder: Option<u64>,
+) -> Result<Probed, ProbeError> {
+    require(actor, Role::Operator)?;
     let client = context.client()?;
     connection(&context.store, tenant).await?;
-    let Some(verified) = verify(context, &client, tenant).await? else {
+    let Some(verified) = verify(context, actor, &client, tenant).await? else {
         return Err(missing(&context.store, tenant).await.into());
     };
     let works = matches!(verified.finding, Verification::Works { .. }) && verified.is_saved;
@@ -130,9 +150,8 @@ pub async fn probe(context: &AppContext, tenant: &TenantId, folder: Option<u64>)
     let written = match folder {
         Some(folder) => {
             // What an earlier probe left stays noted until it is gone.
-            if left(&row, &earlier, None).is_empty() {
-                note_begin(context, &row, folder).await?;
-            }
+            let is_noted = !left(&row, &earlier, None).is_empty();
+            note_begin(context, actor, &row, folder, is_noted).await?;
             let list = List { folder, is_sorted: seen.unsorted.is_none(), filters };
             Some(write(&mut asker, ProbeCase::new(&row.tenant, &mapping, &serial()), list).await?)
         }
@@ -140,7 +159,7 @@ pub async fn probe(context: &AppContext, tenant: &TenantId, folder: Option<u64>)
     };
     let read = Read { seen, earlier };
     let pauses = asker.pauses;
-    conclude(context, row, read, written, pauses).await.map(|done| Probed::Done(Box::new(done)))
+    conclude(context, actor, row, read, written, pauses).await.map(|done| Probed::Done(Box::new(done)))
 }
 
 /// What was read before anything was written.
@@ -169,8 +188,19 @@ fn serial() -> String {
     uuid::Uuid::new_v4().simple().to_string()[..12].to_owned()
 }
 
-/// Notes that a case may be left, before it is created, so that a probe that is interrupted is explained, too.
-async fn note_begin(context: &AppContext, row: &ConnectionRow, folder: u64) -> Result<(), StoreError> {
+/// Notes who creates a case and, unless another one `is_noted`, that it may be left, before it is created, so that a probe that
+/// is interrupted is explained, too.
+async fn note_begin(
+    context: &AppContext,
+    actor: &Actor,
+    row: &ConnectionRow,
+    folder: u64,
+    is_noted: bool,
+) -> Result<(), StoreError> {
+    let audit = vec![entries::begin_probe(actor, &row.tenant, folder)];
+    if is_noted {
+        return context.store.commit(Commit { audit, ..Commit::default() }.into()).await.map(drop);
+    }
     let left = Some(LeftCase {
         project: row.project,
         folder,
@@ -182,12 +212,13 @@ async fn note_begin(context: &AppContext, row: &ConnectionRow, folder: u64) -> R
         Some(before) => Probe { left, ..before },
         None => Probe { version: row.version.clone(), at: context.store.now(), left, ..Probe::default() },
     };
-    context.store.record_probe(&row.tenant, &begun).await.map(drop)
+    context.store.record_probe(&row.tenant, &begun, &audit).await.map(drop)
 }
 
 /// Stores and returns what was found, and has the worker's own paths use what matters to them.
 async fn conclude(
     context: &AppContext,
+    actor: &Actor,
     row: ConnectionRow,
     read: Read,
     written: Option<WriteSeen>,
@@ -209,7 +240,8 @@ async fn conclude(
         findings: found,
     };
     let stored = probe.clone().after(row.probe.as_deref());
-    let is_saved = context.store.record_probe(&row.tenant, &stored).await?;
+    let entry = entries::end_probe(actor, &row.tenant, &probe.findings, left.len());
+    let is_saved = context.store.record_probe(&row.tenant, &stored, &[entry]).await?;
     if let Some(written) = &written {
         note_disorder(context, &row, written, highest).await?;
         note_refusal(context, &row, written).await?;

@@ -1,5 +1,6 @@
 //! Says why a connection is not stored.
 
+use super::super::super::actor::{ActionError, NotAllowed};
 use crate::batch::TenantId;
 use crate::store::StoreError;
 pub use crate::store::connections::Part;
@@ -52,6 +53,9 @@ pub enum SetError {
     /// Somebody else has entered another connection in between.
     #[error("the connection of {0} was changed meanwhile; nothing was saved")]
     Changed(TenantId),
+    /// The person lacks the role.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The API key cannot be encrypted.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -61,6 +65,15 @@ pub enum SetError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ActionError> for SetError {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::NotAllowed(error) => error.into(),
+            ActionError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl SetError {

@@ -13,8 +13,10 @@ pub use self::input::{ConnectionInput, Expiry, clean_key};
 use self::input::{Target, target};
 use self::key::{KeyChoice, KeyInUse};
 use self::release::release;
+use super::super::actor::{Actor, Role, require};
 use super::super::context::AppContext;
 use super::super::time::day_of;
+use super::entries::{self, KeyChange};
 use super::lookup::similar_to;
 use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
@@ -113,10 +115,12 @@ pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Pre
 /// Drops the change of a tenant's connection that is not in force; returns whether there was one.
 ///
 /// # Errors
-/// When the connection was changed in between, or the store does not answer.
-pub async fn discard_change(store: &Store, tenant: &TenantId) -> Result<bool, SetError> {
+/// When the person may not, the connection was changed in between, or the store does not answer.
+pub async fn discard_change(store: &Store, actor: &Actor, tenant: &TenantId) -> Result<bool, SetError> {
+    require(actor, Role::Admin)?;
     let Some(row) = store.connection(tenant).await?.filter(|row| row.successor.is_some()) else { return Ok(false) };
-    let written = store.set_connection(&ConnectionRow { successor: None, ..row }).await?;
+    let kept = in_force(&row);
+    let written = store.set_connection_by(&kept, &[entries::discard_change(actor, &row, &kept)]).await?;
     if written.is_done() { Ok(true) } else { Err(SetError::Changed(tenant.clone())) }
 }
 
@@ -174,20 +178,32 @@ impl Prepared {
     /// Verifies the connection, and stores it with the result; `key` is the API key where one has to be entered.
     ///
     /// # Errors
-    /// When the key is missing, the connection was changed in between, or Testmo or the store cannot be used.
-    pub async fn save(self, context: &AppContext, key: Option<SecretString>) -> Result<Saved, SetError> {
-        self.verify(context, key, true).await
+    /// When the person may not, the key is missing, the connection was changed in between, or Testmo or the store cannot be used.
+    pub async fn save(self, context: &AppContext, actor: &Actor, key: Option<SecretString>) -> Result<Saved, SetError> {
+        self.verify(context, actor, key, true).await
     }
 
     /// Verifies the connection and returns what would be stored; stores nothing.
     ///
     /// # Errors
-    /// When the key is missing, or Testmo or the store cannot be used.
-    pub async fn try_out(self, context: &AppContext, key: Option<SecretString>) -> Result<Saved, SetError> {
-        self.verify(context, key, false).await
+    /// When the person may not, the key is missing, or Testmo or the store cannot be used.
+    pub async fn try_out(
+        self,
+        context: &AppContext,
+        actor: &Actor,
+        key: Option<SecretString>,
+    ) -> Result<Saved, SetError> {
+        self.verify(context, actor, key, false).await
     }
 
-    async fn verify(self, context: &AppContext, key: Option<SecretString>, save: bool) -> Result<Saved, SetError> {
+    async fn verify(
+        self,
+        context: &AppContext,
+        actor: &Actor,
+        key: Option<SecretString>,
+        save: bool,
+    ) -> Result<Saved, SetError> {
+        require(actor, Role::Admin)?;
         let key = self.key_choice().made(&context.tenants, key)?;
         let (tenants, client) = (&context.tenants, context.client()?);
         let (target, mapping) = ((self.project, self.folder), &self.mapping);
@@ -196,7 +212,7 @@ impl Prepared {
         let candidate = Candidate { access: &key.access, target, mapping, in_force, paused_with: None };
         let examined = tenants.examine(&client, candidate).await?;
         let written = if save {
-            let written = self.store(context, &key, &examined).await?;
+            let written = self.store(context, actor, &key, &examined).await?;
             release(context, &self.tenant).await?;
             written
         } else {
@@ -225,6 +241,7 @@ impl Prepared {
     async fn store(
         &self,
         context: &AppContext,
+        actor: &Actor,
         key: &KeyInUse,
         examined: &Examined,
     ) -> Result<ConnectionRow, SetError> {
@@ -232,13 +249,21 @@ impl Prepared {
         let mut stored = self.stored.clone();
         loop {
             let row = self.row(context, stored.as_ref(), key, examined)?;
-            if store.set_connection(&row).await?.is_done() {
+            let entry = entries::set(actor, stored.as_ref(), &row, self.key_change(context, key));
+            if store.set_connection_by(&row, &[entry]).await?.is_done() {
                 return Ok(row);
             }
             let present = store.connection(&self.tenant).await?;
             let same = present.filter(|row| stored.as_ref().is_some_and(|stored| row.is_entered_as(stored)));
             stored = Some(same.ok_or_else(|| SetError::Changed(self.tenant.clone()))?);
         }
+    }
+
+    /// Returns whether the key is another one than was entered last.
+    fn key_change(&self, context: &AppContext, key: &KeyInUse) -> KeyChange {
+        let last = self.stored.as_ref().map(latest);
+        let is_same = last.is_some_and(|row| context.tenants.has_key(&row, &key.access));
+        if is_same { KeyChange::Same } else { KeyChange::Changed }
     }
 
     /// Returns the row to store in place of what is stored.

@@ -20,7 +20,7 @@ pub(super) async fn release(context: &AppContext, tenant: &TenantId) -> Result<(
     let ids = context.store.shelf_ids(&filter).await?;
     for ids in ids.chunks(AT_ONCE) {
         let plan = replay::plan(&context.store, ids, context.config.amqp.max_message_bytes).await?;
-        plan.carry_out(&context.store).await?;
+        plan.carry_out_unasked(&context.store).await?;
     }
     Ok(())
 }

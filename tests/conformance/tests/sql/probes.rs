@@ -21,11 +21,11 @@ fn probe(version: &str) -> Probe {
 
 async fn what_a_probe_found_stays_through_changes_of_the_connection_and_is_none(f: SqlStore) {
     let tenant = connection("v1", true).tenant;
-    assert!(!f.store.record_probe(&tenant, &probe("v1")).await.unwrap(), "there is no connection");
+    assert!(!f.store.record_probe(&tenant, &probe("v1"), &[]).await.unwrap(), "there is no connection");
     f.connect(&connection("v1", true)).await;
     let before = f.store.connection(&tenant).await.unwrap().unwrap();
     assert!(before.probe.is_none());
-    assert!(f.store.record_probe(&tenant, &probe("v1")).await.unwrap());
+    assert!(f.store.record_probe(&tenant, &probe("v1"), &[]).await.unwrap());
     let probed = f.store.connection(&tenant).await.unwrap().unwrap();
     assert_eq!((probed.probed(), probed.epoch), (Some(&probe("v1")), before.epoch));
     let fails = Verification::Fails { reason: testmo_courier::batch::Reason::Forbidden, detail: "403".into() };

@@ -49,6 +49,6 @@ impl Subject for SqlStore {
     }
 
     async fn remove_tenant(&self, version: &str) -> RemovalOutcome {
-        self.store.remove_tenant(&tenant(), version).await.unwrap()
+        self.store.remove_tenant(&tenant(), version, &[]).await.unwrap()
     }
 }

@@ -11,6 +11,7 @@ use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
+use testmo_courier::store::audit::AuditEntry;
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, PushMembers, StoredBatch};
@@ -326,17 +327,16 @@ impl ConnectionStore for StoreOf {
         self.ask("connection_counts", |tables, _| tables.connection_counts()).await
     }
 
-    async fn set_connection(&self, row: &ConnectionRow) -> Result<WriteOutcome, StoreError> {
+    async fn set_connection_by(&self, row: &ConnectionRow, _: &[AuditEntry]) -> Result<WriteOutcome, StoreError> {
         let row = row.clone();
         self.ask("set_connection", move |tables, now| tables.set_connection(&row, now)).await
     }
 
-    async fn record_verification(
+    async fn record_verification_by(
         &self,
-        tenant: &TenantId,
-        version: &str,
-        epoch: u64,
+        (tenant, version, epoch): (&TenantId, &str, u64),
         finding: &Verification,
+        _: &[AuditEntry],
     ) -> Result<WriteOutcome, StoreError> {
         let (tenant, version, finding) = (tenant.clone(), version.to_owned(), finding.clone());
         let (diary, worker) = (self.store.diary.clone(), self.worker);

@@ -78,7 +78,7 @@ impl Both {
             }
             _ => {
                 let version = self.one_of(&["v1", "v2"]);
-                let real = self.real.remove_tenant(&tenant, version).await.expect("an answer");
+                let real = self.real.remove_tenant(&tenant, version, &[]).await.expect("an answer");
                 ("remove_tenant", shown(&real), shown(&self.memory.remove_tenant(&tenant, version)))
             }
         }
