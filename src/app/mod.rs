@@ -4,6 +4,7 @@
 //! functions take and return.
 
 pub mod actor;
+pub mod audit;
 pub mod batches;
 pub mod connections;
 mod context;

@@ -77,6 +77,24 @@ pub fn shape(detail: &str) -> String {
     parts.join("; ")
 }
 
+/// Returns the field that a shape names: a word of its own before a colon, such as `custom_severity2` or `tags.#`, or the end of a
+/// JSON pointer.
+pub fn field(shape: &str) -> Option<&str> {
+    let first = shape.split("; ").next()?;
+    let pointer = first.split_whitespace().next().filter(|word| word.starts_with('/'));
+    if let Some(pointer) = pointer {
+        return pointer.rsplit('/').find(|step| step.starts_with(|c: char| c.is_alphabetic()));
+    }
+    let (named, _) = first.rsplit_once(": ")?;
+    named.split(": ").find(|part| is_column(part))
+}
+
+/// Whether a part of a shape is the name of a field, as Testmo writes it.
+fn is_column(part: &str) -> bool {
+    let is_inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '#');
+    part.starts_with(|c: char| c.is_ascii_lowercase()) && part.chars().all(is_inside)
+}
+
 /// Replaces quoted values. An apostrophe inside a word does not quote.
 fn without_quotes(text: &str) -> String {
     let mut shape = String::with_capacity(text.len());
@@ -201,6 +219,25 @@ mod tests {
             ("an open \"quote stays", "an open \"quote stays"),
         ] {
             assert_eq!(shape(detail), expected, "{detail}");
+        }
+    }
+
+    #[test]
+    fn the_field_is_found_where_one_is_named() {
+        for (detail, expected) in [
+            (
+                "Testmo answered 422: case TC-7 (number 3 of the batch): custom_severity2: The value: no",
+                "custom_severity2",
+            ),
+            ("Testmo answered 422: case #12: tags.3: must not have more than 255 characters", "tags.#"),
+            ("Testmo answered 422: state_id: is invalid; case 7: name: is empty", "state_id"),
+            ("/cases/12/title (case 13) is missing: name it", "title"),
+            ("/cases/12 is not an object", "cases"),
+            ("Testmo answered 503", ""),
+            ("folder \"Basket 7\" in folder 428: not there", ""),
+            ("", ""),
+        ] {
+            assert_eq!(field(&shape(detail)).unwrap_or_default(), expected, "{detail}");
         }
     }
 

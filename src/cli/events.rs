@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use testmo_courier::app::TenantId;
 use testmo_courier::app::events::{ReceivedEvent, follow};
 use testmo_courier::app::time::{duration, now};
+use testmo_courier::app::{TenantId, open_store};
 use tokio::time::{Instant, sleep_until};
 
 use super::event_view::lines;
@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::open::configuration;
 use super::output::{Output, visible};
 use super::signals::Signals;
+use super::tenant_hint::note_if_unknown;
 use super::time_format::absolute;
 
 /// Without a limit only a person ends the command; this is as good as never.
@@ -58,6 +59,10 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
         tail = follow(&config.amqp, arguments.tenant.as_ref()) => tail?,
         () = signals.next() => return Ok(()),
     };
+    // The events are kept for the command meanwhile. A hint is no reason to fail where there is no store.
+    if let (Some(tenant), Ok(store)) = (&arguments.tenant, open_store(&config).await) {
+        drop(note_if_unknown(&store, Some(tenant)).await);
+    }
     let until = Instant::now() + arguments.timeout.unwrap_or(NEVER);
     let mut seen = 0;
     let end = loop {

@@ -4,6 +4,7 @@
 //! it they name only `config`, `contract`, `telemetry` and, to run it, `worker`.
 
 mod actor;
+mod audit;
 mod batches;
 mod config;
 mod confirm;
@@ -28,6 +29,7 @@ mod settings;
 mod shelf;
 mod signals;
 mod table;
+mod tenant_hint;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -118,6 +120,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Show the queue of each Testmo account, and pause or limit it
     Lanes(lanes::Arguments),
+    /// List what people have changed
+    Audit(audit::Arguments),
     /// Check or show the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -163,6 +167,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::DeadLetters(arguments) => shelf::dead_letters(arguments, &files, out).await,
         Command::Replay(arguments) => replay::execute(arguments, &files, &actor, out).await,
         Command::Lanes(arguments) => lanes::execute(arguments, &files, &actor, out).await,
+        Command::Audit(arguments) => audit::execute(arguments, &files, out).await,
         Command::Config(command) => config::execute(&command, &files, out),
         Command::Health(arguments) => health::execute(&arguments, &files, out),
     }

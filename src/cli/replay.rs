@@ -14,6 +14,7 @@ use super::open::{configuration, store};
 use super::output::Output;
 use super::shelf::{Selected, end, print_skipped, summary};
 use super::table::counted;
+use super::tenant_hint::note_if_unknown;
 
 const EXAMPLES: &str = "\
 Fix the cause first; a batch that fails again returns to the shelf. Cases that are in Testmo are never created again:
@@ -50,8 +51,12 @@ pub(super) async fn execute(
     let Arguments { selection, because, yes, json } = arguments;
     let config = configuration(files)?;
     let store = store(&config).await?;
+    let tenant = selection.tenant().cloned();
     let selection = selection.selection(store_now(&store))?;
     let ids = selection.ids(&store).await?;
+    if ids.is_empty() {
+        note_if_unknown(&store, tenant.as_ref()).await?;
+    }
     let plan = replay::plan(&store, &ids, config.amqp.max_message_bytes).await?;
     if !json {
         if ids.is_empty() {

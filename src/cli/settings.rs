@@ -48,6 +48,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("store", "url") => text(&redacted(&store.url)),
         ("store", "max_connections") => number(store.max_connections),
         ("store", "retention") => time(store.retention),
+        ("store", "audit_retention") => time(store.audit_retention),
         ("store", "max_file_bytes") => store.max_file_bytes.to_string(),
         ("keys", "master_key_file") => text(&keys.master_key_file.display().to_string()),
         ("requests", "max_cases") => number(requests.max_cases),

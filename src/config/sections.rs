@@ -66,6 +66,7 @@ pub struct Store {
     pub url: String,
     pub max_connections: u32,
     pub retention: Duration,
+    pub audit_retention: Duration,
     pub max_file_bytes: u64,
 }
 
@@ -201,6 +202,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             url: read_store_url(r),
             max_connections: r.whole("store.max_connections", 2..=200),
             retention: r.time("store.retention", SECOND..=HOUR * 24 * 3_650),
+            audit_retention: r.time("store.audit_retention", SECOND..=HOUR * 24 * 36_500),
             max_file_bytes: r.whole("store.max_file_bytes", 0..=1 << 46),
         },
         keys: Keys { master_key_file: PathBuf::from(r.text("keys.master_key_file")) },

@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 23] = [
+const SQLITE: [Step; 24] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -36,9 +36,10 @@ const SQLITE: [Step; 23] = [
     (23, "causes", include_str!("migrations/sqlite/23_causes.sql")),
     (24, "audit", include_str!("migrations/sqlite/24_audit.sql")),
     (30, "replays", include_str!("migrations/sqlite/30_replays.sql")),
+    (31, "groups", include_str!("migrations/sqlite/31_groups.sql")),
 ];
 
-const POSTGRES: [Step; 22] = [
+const POSTGRES: [Step; 23] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -61,6 +62,7 @@ const POSTGRES: [Step; 22] = [
     (23, "causes", include_str!("migrations/postgres/23_causes.sql")),
     (24, "audit", include_str!("migrations/postgres/24_audit.sql")),
     (30, "replays", include_str!("migrations/postgres/30_replays.sql")),
+    (31, "groups", include_str!("migrations/postgres/31_groups.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

@@ -47,6 +47,12 @@ pub trait RetentionStore: Send + Sync {
     /// When the store does not answer; nothing may be removed then, or all of the step. The round may go on.
     async fn prune_step(&self, round: &mut PruneRound, most: u32) -> Result<PruneCounts, StoreError>;
 
+    /// Removes up to `most` entries of the audit that are older than `keep`, and returns how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn forget_audit(&self, keep: Duration, most: u32) -> Result<u64, StoreError>;
+
     /// Prunes the first step of a round.
     ///
     /// # Errors
@@ -108,6 +114,10 @@ impl RetentionStore for Store {
         transaction.commit().await?;
         *round = PruneRound { took: began.elapsed(), ..next };
         Ok(counts)
+    }
+
+    async fn forget_audit(&self, keep: Duration, most: u32) -> Result<u64, StoreError> {
+        self.forget_old_audit(keep, most).await
     }
 }
 

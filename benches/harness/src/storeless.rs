@@ -176,6 +176,10 @@ impl RetentionStore for Storeless {
         (round.no_batches_left, round.no_events_left, round.no_unroutable_left) = (true, true, true);
         Ok(PruneCounts::default())
     }
+
+    async fn forget_audit(&self, _: Duration, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 }
 
 #[async_trait]
@@ -296,6 +300,10 @@ impl ShelfStore for Storeless {
 
     async fn fill_causes(&self, _: u32) -> Result<u64, StoreError> {
         Ok(0)
+    }
+
+    async fn count_cases(&self, _: u32) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     async fn connected_since(&self, _: ShelfId, _: u32) -> Result<Vec<Shelved>, StoreError> {

@@ -52,6 +52,14 @@ pub async fn similar_to(store: &Store, tenant: &TenantId) -> Result<Option<Tenan
     Ok(similar(tenant, &known).cloned())
 }
 
+/// Returns the tenant that a person probably means who names one without a connection; nothing if it has one.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn meant_by(store: &Store, tenant: &TenantId) -> Result<Option<TenantId>, StoreError> {
+    if store.connection(tenant).await?.is_some() { Ok(None) } else { similar_to(store, tenant).await }
+}
+
 /// Reads the connections of all tenants.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
 //! Names the commands that carry out the remedy of an entry of the shelf.
 
 use super::Pauses;
-use crate::batch::Reason;
-use crate::store::shelf::{ShelfState, Shelved, ShelvedUntil};
+use crate::batch::cause::CauseId;
+use crate::batch::{Reason, TenantId};
+use crate::store::shelf::{ShelfId, ShelfState, Shelved, ShelvedUntil};
 
 /// A command that helps with an entry, written so that it can be copied to a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +16,10 @@ pub struct ShelfCommand {
 
 /// What the commands of an entry name.
 struct Names<'a> {
-    id: String,
+    /// The entries as `replay` and `shelf discard` take them.
+    entries: String,
+    /// One of them as `shelf show` takes it.
+    one: Option<String>,
     tenant: Option<&'a str>,
     is_dead: bool,
     /// Whether it waits until the connection is verified, whatever the reason.
@@ -26,7 +30,8 @@ struct Names<'a> {
 /// be done is no command.
 pub fn commands(entry: &Shelved, pauses: &Pauses) -> Vec<ShelfCommand> {
     let names = Names {
-        id: entry.id.to_string(),
+        entries: entry.id.to_string(),
+        one: Some(entry.id.to_string()),
         tenant: entry.tenant().map(|tenant| tenant.as_str()),
         is_dead: entry.state == ShelfState::Dead,
         awaits_connection: entry.content.until == ShelvedUntil::Connection,
@@ -37,6 +42,25 @@ pub fn commands(entry: &Shelved, pauses: &Pauses) -> Vec<ShelfCommand> {
     // While the lane is paused, no other command for it helps.
     let other = of_reason.filter(|command| !command.line.starts_with(&format!("{PROGRAM} lanes resume ")));
     resume.into_iter().chain(other).collect()
+}
+
+/// Returns the commands that help with all entries of a group, the most useful first: `one` of the entries and the tenant, if it
+/// is only one, are named where they are known.
+pub(super) fn commands_of_group(
+    reason: Reason,
+    cause: CauseId,
+    (one, tenant): (Option<ShelfId>, Option<&TenantId>),
+    is_dead: bool,
+) -> Vec<ShelfCommand> {
+    let names = Names {
+        entries: format!("--group {cause}"),
+        one: one.map(|id| id.to_string()),
+        tenant: tenant.map(TenantId::as_str),
+        is_dead,
+        awaits_connection: false,
+    };
+    let list = command(format!("shelf list --group {cause}"), "lists the entries");
+    of_reason(reason, &names).into_iter().chain([list]).flatten().collect()
 }
 
 /// How the program is called.
@@ -127,11 +151,11 @@ impl Names<'_> {
     }
 
     fn save(&self) -> Option<ShelfCommand> {
-        command(format!("shelf show {} --body > message.json", self.id), "saves the message")
+        command(format!("shelf show {} --body > message.json", self.one.as_ref()?), "saves the message")
     }
 
     fn replay(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("replay {}", self.id), purpose)
+        command(format!("replay {}", self.entries), purpose)
     }
 
     fn give_up(&self) -> Option<ShelfCommand> {
@@ -139,7 +163,7 @@ impl Names<'_> {
     }
 
     fn discard(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("shelf discard {}", self.id), purpose)
+        command(format!("shelf discard {}", self.entries), purpose)
     }
 }
 
@@ -184,6 +208,20 @@ mod tests {
         let shown =
             ["testmo-courier shelf show 00000001 --body > message.json", "testmo-courier shelf discard 00000001"];
         assert_eq!(lines(&fixture::raw(Reason::NotJson)), shown);
+    }
+
+    #[test]
+    fn a_group_has_commands_for_all_of_its_entries_and_for_its_tenant_if_it_has_only_one() {
+        let cause = CauseId::from_number(7).unwrap();
+        let lines = |reason, tenant: Option<&TenantId>| -> Vec<String> {
+            let commands = commands_of_group(reason, cause, (Some(ShelfId(1)), tenant), true);
+            commands.into_iter().map(|command| command.line.replace("testmo-courier ", "")).collect()
+        };
+        let list = "shelf list --group c-00000007";
+        let both = ["replay --group c-00000007", "shelf discard --group c-00000007", list];
+        assert_eq!(lines(Reason::CaseRefused, None), both);
+        assert_eq!(lines(Reason::KeyRefused, None), [list], "each tenant needs a key of its own");
+        assert_eq!(lines(Reason::KeyRefused, Some(&fixture::acme())), ["tenants set acme --new-api-key", list]);
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 mod commands;
 mod groups;
+mod note;
 mod pauses;
 mod selection;
 mod time_bound;
 
 pub use self::commands::{ShelfCommand, commands};
-pub use self::groups::{Group, groups};
+pub use self::groups::{CauseNote, Group, GroupFilter, group_of, groups, notes_of};
+pub use self::note::{NoteError, remove_note, write_note};
 pub use self::pauses::Pauses;
 pub use self::selection::{EntryName, Selection, SelectionError, named};
 pub use self::time_bound::TimeBound;

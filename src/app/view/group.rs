@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::shelf::Group;
+use super::super::shelf::{CauseNote, Group};
 use super::super::time::rfc3339;
 
 /// Everything on the shelf that has one cause.
@@ -13,13 +13,32 @@ pub struct GroupView {
     title: Option<&'static str>,
     remedy: Option<&'static str>,
     detail: String,
+    field: Option<String>,
     entries: u64,
     dead: u64,
     parked: u64,
-    is_complete: bool,
+    cases: u64,
+    /// Entries whose cases are not counted yet.
+    uncounted_entries: u64,
     tenants: Vec<TenantShareView>,
     first_arrived_at: Option<String>,
     last_shelved_at: Option<String>,
+    note: Option<NoteView>,
+    commands: Vec<String>,
+}
+
+/// What a person has noted about a group.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct NoteView {
+    text: String,
+    actor: String,
+    at: Option<String>,
+}
+
+impl From<&CauseNote> for NoteView {
+    fn from(note: &CauseNote) -> Self {
+        Self { text: note.text.clone(), actor: note.actor.clone(), at: rfc3339(note.at) }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -40,13 +59,17 @@ impl From<&Group> for GroupView {
             title: group.reason.map(|reason| reason.title()),
             remedy: group.reason.map(|reason| reason.remedy()),
             detail: group.shape.clone(),
+            field: group.field.clone(),
             entries: group.entries(),
             dead: group.dead,
             parked: group.parked,
-            is_complete: group.is_all,
+            cases: group.cases,
+            uncounted_entries: group.uncounted,
             tenants: tenants.collect(),
             first_arrived_at: rfc3339(group.first_at),
             last_shelved_at: rfc3339(group.last_at),
+            note: group.note.as_ref().map(NoteView::from),
+            commands: group.commands.iter().map(|command| command.line.clone()).collect(),
         }
     }
 }

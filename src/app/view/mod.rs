@@ -1,5 +1,6 @@
 //! Gives each thing that is shown one serializable shape, for `--json`, the API and templates.
 
+mod audit;
 mod batch;
 mod batch_details;
 mod connection;
@@ -14,6 +15,7 @@ mod shelf;
 mod verified;
 mod waits;
 
+pub use self::audit::{AuditPageView, difference};
 pub use self::batch::BatchView;
 pub use self::batch_details::BatchDetailsView;
 pub use self::connection::ConnectionView;

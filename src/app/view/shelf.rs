@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::shelf::{Pauses, commands};
+use super::super::shelf::{CauseNote, Pauses, commands, group_of};
 use super::super::time::rfc3339;
 use super::super::waits::Wait;
+use super::group::NoteView;
 use super::waits::sent_when;
 use crate::batch::Reason;
 use crate::store::shelf::{ShelfIdentity, Shelved, ShelvedUntil};
@@ -38,6 +39,8 @@ pub struct ShelfEntryView {
 pub struct ShelvedMessageView {
     #[serde(flatten)]
     entry: ShelfEntryView,
+    group: String,
+    group_note: Option<NoteView>,
     commands: Vec<String>,
     headers: BTreeMap<String, String>,
     body: Value,
@@ -83,7 +86,14 @@ impl ShelvedMessageView {
             .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
         let commands = commands(entry, pauses).into_iter().map(|command| command.line).collect();
         let headers = entry.content.headers.clone();
-        Self { entry: ShelfEntryView::of(entry, pauses, now), commands, headers, body }
+        let group = group_of(entry).to_string();
+        Self { entry: ShelfEntryView::of(entry, pauses, now), group, group_note: None, commands, headers, body }
+    }
+
+    /// Adds the note on the group of the entry.
+    #[must_use]
+    pub fn noted(self, note: Option<&CauseNote>) -> Self {
+        Self { group_note: note.map(NoteView::from), ..self }
     }
 }
 

@@ -9,6 +9,7 @@ use testmo_courier::app::{Store, TenantId, store_now};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::table::{Form, List, is_full, note_extent};
+use super::super::tenant_hint::note_if_unknown;
 
 const EXAMPLES: &str = "\
 A batch is listed once its first case was sent, in this order. Until then it waits in a worker or on the shelf. `when` is
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let records = batches::list(store, arguments.tenant.as_ref(), arguments.limit).await?;
+    if records.is_empty() {
+        note_if_unknown(store, arguments.tenant.as_ref()).await?;
+    }
     if arguments.form.json {
         out.json(&records.iter().map(BatchView::of).collect::<Vec<_>>())?;
     } else {

@@ -2,6 +2,7 @@
 
 use testmo_courier::app::TenantId;
 use testmo_courier::app::actor::{ActionError, NotAllowed};
+use testmo_courier::app::audit::AuditError;
 use testmo_courier::app::batches::BatchError;
 use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
@@ -11,7 +12,7 @@ use testmo_courier::app::init::InitError;
 use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
 use testmo_courier::app::plural::counted;
-use testmo_courier::app::shelf::SelectionError;
+use testmo_courier::app::shelf::{NoteError, SelectionError};
 use testmo_courier::app::topology::TopologyError;
 
 use super::super::output::visible;
@@ -28,6 +29,31 @@ impl From<ActionError> for Failure {
         match error {
             ActionError::NotAllowed(error) => error.into(),
             ActionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::NoEntry(_) => {
+                Self::finding(error, "it may be older than store.audit_retention; list again without --after")
+            }
+            AuditError::NoTenant => Self::usage(error, "write the batch as TENANT/BATCH"),
+            AuditError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoteError> for Failure {
+    fn from(error: NoteError) -> Self {
+        match error {
+            NoteError::NoGroup(_) | NoteError::NoNote(_) => {
+                Self::finding(error, "`testmo-courier shelf groups` shows the groups and their notes")
+            }
+            NoteError::Length(_) => Self::usage(error, "write a shorter text, or --remove"),
+            NoteError::NotAllowed(error) => error.into(),
+            NoteError::Store(error) => error.into(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::super::confirm::{ask_why, can_ask, confirm};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::table::counted;
+use super::super::tenant_hint::note_if_unknown;
 use super::plan::{end, entries, print_skipped};
 use super::selection::Selected;
 
@@ -44,8 +45,12 @@ pub(crate) async fn execute(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let Arguments { selection, because, yes, json } = arguments;
+    let tenant = selection.tenant().cloned();
     let selection = selection.selection(store_now(store))?;
     let ids = selection.ids(store).await?;
+    if ids.is_empty() {
+        note_if_unknown(store, tenant.as_ref()).await?;
+    }
     let plan = discard::plan(store, &ids).await?;
     if !json {
         entries(&plan).write(out, false, "No matching entry on the shelf can be discarded.")?;

@@ -1,14 +1,16 @@
 //! `shelf groups`: shows what is on the shelf by its cause.
 
 use clap::Args;
-use testmo_courier::app::shelf::{self, Group};
+use testmo_courier::app::shelf::{self, Group, GroupFilter, ShelfState};
 use testmo_courier::app::time::relative;
 use testmo_courier::app::view::GroupView;
-use testmo_courier::app::{Store, store_now};
+use testmo_courier::app::{Reason, Store, TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::{Output, visible};
-use super::super::table::{counted, shortened};
+use super::super::table::{counted, note, shortened};
+use super::super::tenant_hint::note_if_unknown;
+use super::selection::{reasons, states};
 
 /// How many tenants of a group are named.
 const NAMED: usize = 5;
@@ -18,53 +20,86 @@ const SHAPE_CHARACTERS: usize = 300;
 
 const EXAMPLES: &str = "\
 A group is everything that is on the shelf for one cause: the same reason, with a detail that differs only in names and
-numbers. Its id stays the same and is the same in every store.
+numbers. Its id stays the same and is the same in every store. All entries are counted. Groups with entries that wait for a
+person come first, and of these the largest.
 
 Examples:
   testmo-courier shelf groups
-  testmo-courier shelf list --group c-5f3a09b2
+  testmo-courier shelf groups --tenant acme --state dead
+  testmo-courier shelf note c-5f3a09b2 'the customer fixes the template'
   testmo-courier replay --group c-5f3a09b2";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
+    /// Only entries of this tenant
+    #[arg(long)]
+    tenant: Option<TenantId>,
+    /// Only entries with this reason, such as key_refused
+    #[arg(long, value_parser = reasons(), hide_possible_values = true)]
+    reason: Option<Reason>,
+    /// Only entries in this state
+    #[arg(long, value_parser = states())]
+    state: Option<ShelfState>,
+    /// The maximum number of groups; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Output) -> Result<(), Failure> {
-    let groups = shelf::groups(store).await?;
-    if arguments.json {
-        return out.json(&groups.iter().map(GroupView::from).collect::<Vec<_>>());
-    }
+    let Arguments { tenant, reason, state, limit, json } = arguments;
+    let filter = GroupFilter { tenant, reason, state };
+    let mut groups = shelf::groups(store, &filter).await?;
     if groups.is_empty() {
-        return out.line("The shelf is empty.");
+        note_if_unknown(store, filter.tenant.as_ref()).await?;
     }
-    let texts: Vec<String> = groups.iter().map(|group| text(group, store_now(store))).collect();
-    out.text(&texts.join("\n"))
+    let all = groups.len();
+    groups.truncate(if limit == 0 { all } else { limit });
+    if json {
+        out.json(&groups.iter().map(GroupView::from).collect::<Vec<_>>())?;
+    } else if groups.is_empty() {
+        let is_filtered = filter != GroupFilter::default();
+        return out.line(if is_filtered { "No matching entry is on the shelf." } else { "The shelf is empty." });
+    } else {
+        let texts: Vec<String> = groups.iter().map(|group| text(group, store_now(store))).collect();
+        out.text(&texts.join("\n"))?;
+    }
+    if groups.len() < all { note(&format!("{} of {all} groups, --limit 0 for all", groups.len())) } else { Ok(()) }
 }
 
 /// Describes a group in a few lines.
 fn text(group: &Group, now: i64) -> String {
     let reason = group.reason.map_or("a reason that this version does not know", |reason| reason.code());
-    let more = if group.is_all { "" } else { "more than " };
     let mut states = Vec::new();
     states.extend((group.dead > 0).then(|| format!("{} for a person", group.dead)));
     states.extend((group.parked > 0).then(|| format!("{} automatically retried", group.parked)));
-    let mut text = format!("{}  {reason}\n", group.cause);
+    let field = group.field.as_ref().map(|field| format!("  field {}", visible(field))).unwrap_or_default();
+    let mut text = format!("{}  {reason}{field}\n", group.cause);
     let mut add = |line: String| text.push_str(&format!("  {}\n", visible(&line)));
     if !group.shape.is_empty() {
         add(shortened(&group.shape, SHAPE_CHARACTERS));
     }
-    let uncounted = u64::from(!group.is_all);
-    let entries = usize::try_from(group.entries() - uncounted).unwrap_or(usize::MAX);
-    add(format!("{more}{}: {}; {}", counted(entries, "entry", "entries"), states.join(", "), tenants(group)));
+    let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let entries = counted(whole(group.entries()), "entry", "entries");
+    let cases = counted(whole(group.cases), "case", "cases");
+    let uncounted = match group.uncounted {
+        0 => String::new(),
+        some => format!(" (of {some} more entries a worker has still to count them)"),
+    };
+    add(format!("{entries} with {cases}{uncounted}: {}; {}", states.join(", "), tenants(group)));
     add(format!("arrived from {} on, last shelved {}", relative(group.first_at, now), relative(group.last_at, now)));
     if let Some(reason) = group.reason {
         add(format!("{}: {}", reason.title(), reason.remedy()));
     }
-    add(format!("testmo-courier shelf list --group {}", group.cause));
+    if let Some(note) = &group.note {
+        add(format!("note by {}, {}: {}", note.actor, relative(note.at, now), note.text));
+    }
+    for command in &group.commands {
+        add(format!("{}  # {}", command.line, command.purpose));
+    }
     text
 }
 
@@ -84,7 +119,7 @@ fn tenants(group: &Group) -> String {
 #[cfg(test)]
 mod tests {
     use testmo_courier::app::Reason;
-    use testmo_courier::app::shelf::CauseId;
+    use testmo_courier::app::shelf::{CauseId, CauseNote, ShelfCommand};
 
     use super::*;
 
@@ -96,12 +131,21 @@ mod tests {
             cause: CauseId::of(reason.code(), Some(shape)),
             reason: Some(reason),
             shape: shape.into(),
+            field: shape.contains("tags").then(|| "tags.#".into()),
             parked,
             dead,
+            cases: 5 * (parked + dead),
+            uncounted: if dead > 1_000 { 7 } else { 0 },
             tenants: tenants.iter().map(|(tenant, count)| (tenant.parse().ok(), *count)).collect(),
             first_at: NOW - 7_200_000,
             last_at: NOW - 60_000,
-            is_all: dead < 100_001,
+            note: shape.contains("tags").then(|| CauseNote {
+                cause: CauseId::of(reason.code(), Some(shape)),
+                text: "the customer fixes the template".into(),
+                actor: "anna".into(),
+                at: NOW - 600_000,
+            }),
+            commands: vec![ShelfCommand { line: "testmo-courier replay --group c-…".into(), purpose: "tries again" }],
         };
         let many: Vec<(String, u64)> = (1..8).map(|n| (format!("t-{n}"), 10 - n)).collect();
         let many: Vec<(&str, u64)> = many.iter().map(|(tenant, count)| (tenant.as_str(), *count)).collect();
@@ -117,7 +161,7 @@ mod tests {
             group(Reason::NotJson, "expected value at line # column #", 100_001, 0, &many),
         ];
         insta::assert_snapshot!(texts.map(|group| text(&group, NOW)).join("\n"));
-        let json = GroupView::from(&group(Reason::KeyRefused, "", 0, 1, &[("acme", 1)]));
+        let json = GroupView::from(&group(Reason::CaseRefused, "case #: tags.#: is too long", 1, 0, &[("acme", 1)]));
         insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
     }
 }

@@ -10,6 +10,7 @@ use testmo_courier::app::{Store, store_now};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::table::{Form, List, is_full, note_extent, shortened};
+use super::super::tenant_hint::note_if_unknown;
 use super::selection::{Filters, Traits};
 
 /// How many characters of a detail a list shows; `show` has all of it.
@@ -61,6 +62,9 @@ pub(super) async fn dead_letters(arguments: DeadLetters, store: &Store, out: &mu
 
 async fn print(filter: &ShelfFilter, extent: &Extent, store: &Store, out: &mut Output) -> Result<(), Failure> {
     let entries = shelf::list(store, filter, extent.limit).await?;
+    if entries.is_empty() {
+        note_if_unknown(store, filter.tenant.as_ref()).await?;
+    }
     let (pauses, now) = (Pauses::read(store).await?, store_now(store));
     if extent.form.json {
         let views: Vec<_> = entries.iter().map(|entry| ShelfEntryView::of(entry, &pauses, now)).collect();
@@ -122,7 +126,17 @@ mod tests {
         let state = if until == ShelvedUntil::Person { ShelfState::Dead } else { ShelfState::Parked };
         let due_at = if matches!(until, ShelvedUntil::After(_)) { NOW + 120_000 } else { NOW };
         let (leased, person_epoch, replay) = (false, 0, None);
-        Shelved { id: ShelfId(id), generation: 1, state, content, due_at, shelved_at: NOW, leased, person_epoch, replay }
+        Shelved {
+            id: ShelfId(id),
+            generation: 1,
+            state,
+            content,
+            due_at,
+            shelved_at: NOW,
+            leased,
+            person_epoch,
+            replay,
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod discard;
 mod groups;
 mod list;
+mod note;
 mod plan;
 mod selection;
 mod show;
@@ -25,6 +26,8 @@ pub(super) enum Command {
     List(list::Arguments),
     /// Show what is on the shelf by its cause, with what to do
     Groups(groups::Arguments),
+    /// Write or remove the note on a group
+    Note(note::Arguments),
     /// Show entries with their cause, their remedy and their message
     Show(show::Arguments),
     /// Discard batches that are not to be delivered any more
@@ -41,6 +44,7 @@ pub(super) async fn execute(
     match command {
         Command::List(arguments) => list::execute(arguments, &store, out).await,
         Command::Groups(arguments) => groups::execute(arguments, &store, out).await,
+        Command::Note(arguments) => note::execute(arguments, &store, actor, out).await,
         Command::Show(arguments) => show::execute(&arguments, &store, out).await,
         Command::Discard(arguments) => discard::execute(arguments, &store, actor, out).await,
     }

@@ -50,11 +50,11 @@ pub(crate) struct Selected {
     filters: Filters,
 }
 
-fn reasons() -> impl TypedValueParser<Value = Reason> {
+pub(super) fn reasons() -> impl TypedValueParser<Value = Reason> {
     PossibleValuesParser::new(Reason::ALL.iter().map(|reason| reason.code())).try_map(|code| code.parse::<Reason>())
 }
 
-fn states() -> impl TypedValueParser<Value = ShelfState> {
+pub(super) fn states() -> impl TypedValueParser<Value = ShelfState> {
     let all = [ShelfState::Parked, ShelfState::Dead].map(ShelfState::name);
     PossibleValuesParser::new(all).try_map(|name| name.parse::<ShelfState>())
 }
@@ -82,6 +82,11 @@ impl Traits {
 }
 
 impl Filters {
+    /// Returns the tenant whose entries are listed, if only one tenant's are.
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
+        self.traits.tenant.as_ref()
+    }
+
     /// Returns the filter at `now`, in milliseconds since 1970.
     pub(super) fn filter(&self, now: i64) -> ShelfFilter {
         self.traits.filter(self.state, now)
@@ -93,6 +98,11 @@ impl Filters {
 }
 
 impl Selected {
+    /// Returns the tenant whose entries are selected, if only one tenant's are.
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        self.filters.tenant()
+    }
+
     /// Returns the selection at `now`, in milliseconds since 1970.
     pub(crate) fn selection(self, now: i64) -> Result<Selection, Failure> {
         let filter = (!self.filters.is_empty()).then(|| self.filters.filter(now));

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::Value;
 use testmo_courier::app::plan::batch_label;
-use testmo_courier::app::shelf::{self, EntryName, Pauses, RAW_HEADERS, ShelfIdentity, Shelved};
+use testmo_courier::app::shelf::{self, CauseNote, EntryName, Pauses, RAW_HEADERS, ShelfIdentity, Shelved};
+use testmo_courier::app::time::relative;
 use testmo_courier::app::view::{ShelvedMessageView, due};
 use testmo_courier::app::{Store, store_now};
 
@@ -45,6 +46,11 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
         Some(id) => shelf::show_published_as(store, id).await?,
     };
     let (pauses, now) = (Pauses::read(store).await?, store_now(store));
+    let notes = shelf::notes_of(store, &entries).await?;
+    let noted = || entries.iter().zip(&notes);
+    let view = |(entry, note): (&Shelved, &Option<CauseNote>)| {
+        ShelvedMessageView::of(entry, &pauses, now).noted(note.as_ref())
+    };
     match entries.as_slice() {
         [entry] if arguments.body => out.bytes(&entry.content.body),
         _ if arguments.body => {
@@ -54,18 +60,17 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
                 "give the id of one of them",
             ))
         }
-        [entry] if arguments.json => out.json(&ShelvedMessageView::of(entry, &pauses, now)),
-        several if arguments.json => {
-            out.json(&several.iter().map(|entry| ShelvedMessageView::of(entry, &pauses, now)).collect::<Vec<_>>())
-        }
-        several => {
-            let texts: Vec<String> = several.iter().map(|entry| described(entry, &pauses, now)).collect();
+        [_] if arguments.json => noted().try_for_each(|entry| out.json(&view(entry))),
+        _ if arguments.json => out.json(&noted().map(view).collect::<Vec<_>>()),
+        _ => {
+            let texts: Vec<String> =
+                noted().map(|(entry, note)| described(entry, note.as_ref(), &pauses, now)).collect();
             out.text(&texts.join("\n"))
         }
     }
 }
 
-fn described(entry: &Shelved, pauses: &Pauses, now: i64) -> String {
+fn described(entry: &Shelved, note: Option<&CauseNote>, pauses: &Pauses, now: i64) -> String {
     let content = &entry.content;
     let mut lines = vec![
         ("id", entry.id.to_string()),
@@ -77,6 +82,8 @@ fn described(entry: &Shelved, pauses: &Pauses, now: i64) -> String {
     ];
     let commands = shelf::commands(entry, pauses).into_iter();
     lines.extend(commands.map(|command| ("command", format!("{}  # {}", command.line, command.purpose))));
+    lines.push(("group", shelf::group_of(entry).to_string()));
+    lines.extend(note.map(|note| ("note", format!("{} (by {}, {})", note.text, note.actor, relative(note.at, now)))));
     lines.extend(content.detail.clone().map(|detail| ("detail", detail)));
     lines.extend(message_hash(entry).map(|hash| ("hash", format!("{hash}  # `lint` names the message so"))));
     lines.extend(content.account.clone().map(|account| ("account", account)));

@@ -4,7 +4,7 @@ mod entry;
 mod rows;
 
 pub use self::entry::{AuditAction, AuditEntry, AuditSubject};
-#[cfg(test)]
-pub(super) use self::rows::page_statement;
 pub(super) use self::rows::put;
 pub use self::rows::{AuditFilter, AuditId, AuditRow};
+#[cfg(test)]
+pub(super) use self::rows::{forgetting_statement, page_statement};

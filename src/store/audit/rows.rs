@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
@@ -123,6 +124,27 @@ pub(in crate::store) async fn put(
 }
 
 impl Store {
+    /// Returns when an entry was stored, in milliseconds on the store's clock; nothing if it is not there.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn audit_time(&self, id: AuditId) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT at FROM audit WHERE id = $1";
+        let rows = sql::fetch(&mut *self.reading().await?, sql, vec![Bound::Int(id.0)]).await?;
+        rows.first().map(|row| row.int("at")).transpose()
+    }
+
+    /// Removes up to `most` entries that are older than they are kept, and returns how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(in crate::store) async fn forget_old_audit(&self, keep: Duration, most: u32) -> Result<u64, StoreError> {
+        let (mut conn, now) = self.writing_at().await?;
+        let before = now.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+        let sql = forgetting_statement(Dialect::of(&conn));
+        sql::execute(&mut conn, sql, vec![Bound::Int(before), Bound::Int(most.into())]).await
+    }
+
     /// Returns up to `most` entries of the audit that a filter names, the newest first.
     ///
     /// # Errors
@@ -132,6 +154,14 @@ impl Store {
         let rows = sql::fetch(&mut *self.reading().await?, sql, bounds).await?;
         rows.iter().map(read).collect()
     }
+}
+
+/// The statement that removes some of the oldest entries.
+pub(in crate::store) fn forgetting_statement(dialect: Dialect) -> String {
+    format!(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at, id LIMIT $2 {})",
+        dialect.skip_taken()
+    )
 }
 
 /// The statement that reads a page.

@@ -1,5 +1,7 @@
 //! Groups what is on the shelf by its cause.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 
@@ -20,15 +22,41 @@ pub struct CauseShare {
     pub tenant: Option<TenantId>,
     /// How many entries.
     pub count: u64,
+    /// How many cases these have, as far as they are counted.
+    pub cases: u64,
+    /// How many entries an earlier version shelved whose cases are not counted yet.
+    pub uncounted: u64,
     /// When the first of them arrived, in milliseconds on the store's clock.
     pub first_at: i64,
     /// When the last of them was shelved, likewise.
     pub last_at: i64,
 }
 
+impl CauseShare {
+    /// Adds what another part of the shelf has of the same cause, tenant and state.
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.cases += other.cases;
+        self.uncounted += other.uncounted;
+        self.first_at = self.first_at.min(other.first_at);
+        self.last_at = self.last_at.max(other.last_at);
+    }
+}
+
+/// Which entries are grouped; a part left empty means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CauseFilter {
+    /// Those of a tenant.
+    pub tenant: Option<TenantId>,
+    /// Those in a state.
+    pub state: Option<ShelfState>,
+}
+
 /// What stands for all entries of a cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CauseSample {
+    /// The cause.
+    pub cause: CauseId,
     /// The newest entry.
     pub id: ShelfId,
     /// Why it is on the shelf; `None` for a reason that this version does not know.
@@ -37,70 +65,120 @@ pub struct CauseSample {
     pub detail: Option<String>,
 }
 
-/// Walks from one cause to the next by an index.
-pub(in crate::store) const CAUSES: &str = "WITH RECURSIVE causes(id) AS (\
-    SELECT (SELECT MIN(s.cause) FROM shelf s WHERE s.cause IS NOT NULL) \
-    UNION ALL SELECT (SELECT MIN(s.cause) FROM shelf s WHERE s.cause > causes.id) FROM causes WHERE causes.id IS NOT NULL) \
-    SELECT id FROM causes WHERE id IS NOT NULL LIMIT $1";
+/// The place of an entry in the order of the index: its cause, when it arrived, and its id.
+type Place = (i64, i64, i64);
 
-/// Counts the newest entries of a cause, by an index that has all columns.
-pub(in crate::store) const SHARES: &str = "SELECT state, tenant_id, COUNT(*) AS n, MIN(arrived_at) AS first_at, \
-    MAX(shelved_at) AS last_at FROM (SELECT state, tenant_id, arrived_at, shelved_at FROM shelf WHERE cause = $1 \
-    ORDER BY arrived_at DESC, id DESC LIMIT $2) AS newest GROUP BY state, tenant_id ORDER BY state, tenant_id";
+/// Before every entry that has a cause.
+const START: Place = (i64::MIN, i64::MIN, i64::MIN);
+/// Behind every entry.
+const END: Place = (i64::MAX, i64::MAX, i64::MAX);
 
-/// Reads the newest entry of a cause.
-pub(in crate::store) const SAMPLE: &str =
-    "SELECT id, reason, detail FROM shelf WHERE cause = $1 ORDER BY arrived_at DESC, id DESC LIMIT 1";
+/// How many entries are counted by one statement. A count of any size is made of many short ones, so that nothing waits for it.
+const STEP: i64 = 20_000;
+
+/// For how many causes a sample is read at once.
+const SAMPLED: usize = 500;
+
+/// Finds the entry that is so many behind a place.
+pub(in crate::store) const STEP_END: &str = "SELECT cause, arrived_at, id FROM shelf \
+    WHERE (cause, arrived_at, id) > ($1, $2, $3) ORDER BY cause, arrived_at, id LIMIT 1 OFFSET $4";
+
+/// Returns the statement that counts the entries between two places, by an index that has all columns. The filter is
+/// written so that no other index is taken for it.
+pub(in crate::store) fn shares_statement(filter: &CauseFilter) -> (String, Vec<Bound>) {
+    let mut conditions = String::new();
+    let mut bounds = Vec::new();
+    let mut add = |column: &str, value: &str| {
+        conditions.push_str(&format!(" AND {column} || '' = ${}", 7 + bounds.len()));
+        bounds.push(Bound::Text(value.to_owned()));
+    };
+    if let Some(tenant) = &filter.tenant {
+        add("tenant_id", tenant.as_str());
+    }
+    if let Some(state) = filter.state {
+        add("state", state.name());
+    }
+    let sql = format!(
+        "SELECT cause, state, tenant_id, COUNT(*) AS n, CAST(COALESCE(SUM(cases), 0) AS BIGINT) AS cases, \
+         COUNT(*) - COUNT(cases) AS uncounted, MIN(arrived_at) AS first_at, MAX(shelved_at) AS last_at FROM shelf \
+         WHERE (cause, arrived_at, id) > ($1, $2, $3) AND (cause, arrived_at, id) <= ($4, $5, $6){conditions} \
+         GROUP BY cause, state, tenant_id"
+    );
+    (sql, bounds)
+}
+
+/// Returns the statement that reads the newest entry of each cause.
+pub(in crate::store) fn samples_statement(dialect: Dialect) -> String {
+    format!(
+        "SELECT s.id AS id, s.cause AS cause, s.reason AS reason, s.detail AS detail FROM (SELECT (SELECT n.id FROM shelf n \
+         WHERE n.cause = r.cause ORDER BY n.arrived_at DESC, n.id DESC LIMIT 1) AS newest FROM {}) AS c \
+         CROSS JOIN shelf s WHERE s.id = c.newest",
+        dialect.rows(&[("cause", Kind::Int)])
+    )
+}
 
 /// Reads entries that an earlier version shelved.
 pub(in crate::store) const WITHOUT_CAUSE: &str =
     "SELECT id, generation, reason, detail FROM shelf WHERE cause IS NULL LIMIT $1";
 
 impl Store {
-    /// Returns up to `most` causes for which something is on the shelf, in the order of their ids.
+    /// Counts what is on the shelf, by cause, state and tenant, in the order of these.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn shelf_causes(&self, most: u32) -> Result<Vec<CauseId>, StoreError> {
-        let rows = sql::fetch(&mut *self.reading().await?, CAUSES, vec![Bound::Int(most.into())]).await?;
-        let ids: Vec<i64> = rows.iter().map(|row| row.int("id")).collect::<Result<_, _>>()?;
-        Ok(ids.into_iter().filter_map(CauseId::from_number).collect())
+    pub async fn cause_shares(&self, filter: &CauseFilter) -> Result<Vec<CauseShare>, StoreError> {
+        let mut shares: BTreeMap<(CauseId, &str, Option<TenantId>), CauseShare> = BTreeMap::new();
+        let mut from = START;
+        loop {
+            let to = self.step_end(from).await?;
+            for share in self.shares_between(filter, from, to.unwrap_or(END)).await? {
+                let key = (share.cause, share.state.name(), share.tenant.clone());
+                shares.entry(key).and_modify(|before| before.add(&share)).or_insert(share);
+            }
+            let Some(to) = to else { return Ok(shares.into_values().collect()) };
+            from = to;
+        }
     }
 
-    /// Counts the newest `most` entries of a cause, by state and tenant.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn cause_shares(&self, cause: CauseId, most: u32) -> Result<Vec<CauseShare>, StoreError> {
-        let bounds = vec![Bound::Int(cause.number()), Bound::Int(most.into())];
-        let rows = sql::fetch(&mut *self.reading().await?, SHARES, bounds).await?;
-        let share = |row: &AnyRow| -> Result<Option<CauseShare>, StoreError> {
-            // What is in a state that this version does not know is left to the newer version.
-            let Ok(state) = row.parsed("state") else { return Ok(None) };
-            Ok(Some(CauseShare {
-                cause,
-                state,
-                tenant: row.maybe_text("tenant_id")?.and_then(|tenant| TenantId::new(&tenant).ok()),
-                count: row.whole("n")?,
-                first_at: row.int("first_at")?,
-                last_at: row.int("last_at")?,
-            }))
-        };
+    /// Returns the end of the next step; nothing if the rest of the shelf is not larger than a step.
+    async fn step_end(&self, from: Place) -> Result<Option<Place>, StoreError> {
+        let bounds = [place(from), vec![Bound::Int(STEP - 1)]].into_iter().flatten().collect();
+        let rows = sql::fetch(&mut *self.reading().await?, STEP_END, bounds).await?;
+        rows.first().map(|row| Ok((row.int("cause")?, row.int("arrived_at")?, row.int("id")?))).transpose()
+    }
+
+    async fn shares_between(
+        &self,
+        filter: &CauseFilter,
+        from: Place,
+        to: Place,
+    ) -> Result<Vec<CauseShare>, StoreError> {
+        let (sql, filtered) = shares_statement(filter);
+        let bounds = [place(from), place(to), filtered].into_iter().flatten().collect();
+        let rows = sql::fetch(&mut *self.reading().await?, sql, bounds).await?;
         rows.iter().filter_map(|row| share(row).transpose()).collect()
     }
 
-    /// Returns the newest entry of a cause.
+    /// Returns the newest entry of each of these causes that has one.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn cause_sample(&self, cause: CauseId) -> Result<Option<CauseSample>, StoreError> {
-        let bounds = vec![Bound::Int(cause.number())];
-        let rows = sql::fetch(&mut *self.reading().await?, SAMPLE, bounds).await?;
-        let sample = |row: &AnyRow| -> Result<CauseSample, StoreError> {
+    pub async fn cause_samples(&self, causes: &[CauseId]) -> Result<Vec<CauseSample>, StoreError> {
+        let sample = |row: &AnyRow| -> Result<Option<CauseSample>, StoreError> {
+            let Some(cause) = CauseId::from_number(row.int("cause")?) else { return Ok(None) };
             let reason = row.text("reason")?.parse().ok();
-            Ok(CauseSample { id: ShelfId(row.int("id")?), reason, detail: row.maybe_text("detail")? })
+            Ok(Some(CauseSample { cause, id: ShelfId(row.int("id")?), reason, detail: row.maybe_text("detail")? }))
         };
-        rows.first().map(sample).transpose()
+        let mut samples = Vec::with_capacity(causes.len());
+        for causes in causes.chunks(SAMPLED) {
+            let rows: Vec<Value> = causes.iter().map(|cause| json!({"cause": cause.number()})).collect();
+            let mut conn = self.reading().await?;
+            let sql = samples_statement(Dialect::of(&conn));
+            for row in &sql::fetch(&mut conn, sql, vec![Bound::from(rows.as_slice())]).await? {
+                samples.extend(sample(row)?);
+            }
+        }
+        Ok(samples)
     }
 
     /// Computes the cause of up to `most` entries that an earlier version shelved, and returns how many it read.
@@ -118,6 +196,27 @@ impl Store {
         sql::execute(&mut conn, sql, vec![Bound::from(found.as_slice())]).await?;
         Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
     }
+}
+
+fn place((cause, arrived_at, id): Place) -> Vec<Bound> {
+    [cause, arrived_at, id].map(Bound::Int).into()
+}
+
+/// Reads a share; what is in a state that this version does not know is left to the newer version.
+fn share(row: &AnyRow) -> Result<Option<CauseShare>, StoreError> {
+    let (Ok(state), Some(cause)) = (row.parsed("state"), CauseId::from_number(row.int("cause")?)) else {
+        return Ok(None);
+    };
+    Ok(Some(CauseShare {
+        cause,
+        state,
+        tenant: row.maybe_text("tenant_id")?.and_then(|tenant| TenantId::new(&tenant).ok()),
+        count: row.whole("n")?,
+        cases: row.whole("cases")?,
+        uncounted: row.whole("uncounted")?,
+        first_at: row.int("first_at")?,
+        last_at: row.int("last_at")?,
+    }))
 }
 
 /// The statement that stores the causes of entries which are as they were read.

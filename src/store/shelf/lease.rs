@@ -213,6 +213,10 @@ impl ShelfStore for Store {
     async fn fill_causes(&self, most: u32) -> Result<u64, StoreError> {
         self.fill(most).await
     }
+
+    async fn count_cases(&self, most: u32) -> Result<bool, StoreError> {
+        self.count_some_cases(most).await
+    }
 }
 
 impl Store {

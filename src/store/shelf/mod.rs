@@ -1,12 +1,14 @@
 //! Keeps parked and dead batches: those that are retried automatically, and those that wait for an operator.
 
 mod ages;
+mod case_counts;
 mod connected;
 mod groups;
 mod held;
 mod lease;
 mod list;
 mod model;
+mod notes;
 mod read;
 mod row;
 
@@ -20,10 +22,12 @@ use crate::batch::TenantId;
 #[cfg(test)]
 pub(super) use self::ages::{OLDEST, failing_statement};
 #[cfg(test)]
-pub(super) use self::connected::CONNECTED_SINCE;
+pub(super) use self::case_counts::{UNCOUNTED, bodies_statement, counting_statement};
 #[cfg(test)]
-pub(super) use self::groups::{CAUSES, SAMPLE, SHARES, WITHOUT_CAUSE, filling_statement};
-pub use self::groups::{CauseSample, CauseShare};
+pub(super) use self::connected::CONNECTED_SINCE;
+pub use self::groups::{CauseFilter, CauseSample, CauseShare};
+#[cfg(test)]
+pub(super) use self::groups::{STEP_END, WITHOUT_CAUSE, filling_statement, samples_statement, shares_statement};
 pub use self::held::Held;
 #[cfg(test)]
 pub(super) use self::held::held_statement;
@@ -36,6 +40,9 @@ pub use self::model::{
     Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity,
     ShelfState, Shelved, ShelvedUntil, Shelving,
 };
+pub use self::notes::CauseNote;
+#[cfg(test)]
+pub(super) use self::notes::notes_statement;
 #[cfg(test)]
 pub(super) use self::row::removal_statement;
 pub(super) use self::row::{Hold, handle, hold, put, remove, remove_parked};
@@ -112,4 +119,10 @@ pub trait ShelfStore: Send + Sync {
     /// # Errors
     /// When the store does not answer; none or all of them may have their cause then.
     async fn fill_causes(&self, most: u32) -> Result<u64, StoreError>;
+
+    /// Counts the cases of up to `most` entries that an earlier version shelved, and returns whether there may be more.
+    ///
+    /// # Errors
+    /// When the store does not answer; none or all of them may be counted then.
+    async fn count_cases(&self, most: u32) -> Result<bool, StoreError>;
 }

@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use super::super::replays::{self, ReplayId};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{StoreError, accounts, removal};
+use super::case_counts::cases_of;
 use super::{Action, OperatorAction, ShelfId, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
 use crate::batch::cause::CauseId;
@@ -51,12 +52,14 @@ pub(in crate::store) async fn put(
     };
     let sql = "INSERT INTO shelf (identity, generation, state, reason, detail, tenant_id, batch_id, account, \
                connection, waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, headers, body, \
-               cause) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+               cause, cases) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+               $19) \
                ON CONFLICT (identity) DO UPDATE SET generation = shelf.generation + 1, state = excluded.state, \
                reason = excluded.reason, detail = excluded.detail, account = excluded.account, \
                connection = excluded.connection, waits_for = excluded.waits_for, due_at = excluded.due_at, \
                parks = excluded.parks, failing_since = excluded.failing_since, shelved_at = excluded.shelved_at, \
-               lease_until = NULL, holder = NULL, headers = excluded.headers, body = excluded.body, cause = excluded.cause \
+               lease_until = NULL, holder = NULL, headers = excluded.headers, body = excluded.body, cause = excluded.cause, \
+               cases = excluded.cases \
                WHERE shelf.state <> 'dead' OR excluded.state = 'dead' RETURNING id, replay";
     let bounds = vec![
         Bound::Text(identity),
@@ -77,6 +80,7 @@ pub(in crate::store) async fn put(
         Bound::Text(crate::batch::json_of(&shelving.headers)),
         Bound::Blob(shelving.body.clone()),
         Bound::Int(CauseId::of(shelving.reason.code(), shelving.detail.as_deref()).number()),
+        Bound::Int(cases_of(&shelving.body)),
     ];
     let rows = sql::fetch(conn, sql, bounds).await?;
     rows.first().map_or(Ok(None), under_way)

@@ -3,6 +3,7 @@
 use super::stores::SqlStore;
 use super::*;
 use crate::batch::{BatchId, BatchKey};
+use crate::store::accounts::{LaneOverride, LaneSelector};
 use crate::store::actor::{Actor, Face, Role};
 use crate::store::audit::{AuditAction, AuditEntry, AuditFilter, AuditRow, AuditSubject};
 use crate::store::shelf::{Action, OperatorAction, ShelfId};
@@ -10,6 +11,8 @@ use crate::store::shelf::{Action, OperatorAction, ShelfId};
 on_both! {
     a_change_and_its_entry_are_stored_together,
     entries_are_filtered_and_paged_from_the_newest_on,
+    entries_are_removed_step_by_step_once_they_are_too_old,
+    a_lane_is_changed_from_what_is_in_force_and_both_are_kept,
 }
 
 fn anna() -> Actor {
@@ -83,4 +86,47 @@ async fn entries_are_filtered_and_paged_from_the_newest_on(f: SqlStore) {
     let now = f.store.now();
     assert_eq!(subjects(AuditFilter { until: Some(now - 60_000), ..AuditFilter::default() }).await, [""; 0]);
     assert_eq!(subjects(AuditFilter { since: Some(now - 60_000), ..AuditFilter::default() }).await.len(), 4);
+}
+
+async fn entries_are_removed_step_by_step_once_they_are_too_old(f: SqlStore) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let store = async |ids: std::ops::RangeInclusive<i64>| {
+        let audit = ids.map(discarding).collect();
+        f.store.commit(Commit { audit, ..Commit::default() }.into()).await.unwrap();
+    };
+    store(1..=5).await;
+    f.set_time(f.store.now() + 86_400_000 * 400).await;
+    store(6..=7).await;
+    assert_eq!(f.store.forget_audit(DAY * 401, 9).await.unwrap(), 0);
+    f.set_time(f.store.now() + 60_000).await;
+    assert_eq!(f.store.forget_audit(DAY * 400, 3).await.unwrap(), 3);
+    let left = all(&f, &AuditFilter::default()).await;
+    assert_eq!(
+        left.iter().map(|row| row.subject.as_str()).collect::<Vec<_>>(),
+        ["shelf 00000007", "shelf 00000006", "shelf 00000005", "shelf 00000004"]
+    );
+    assert_eq!(f.store.forget_audit(DAY * 400, 3).await.unwrap(), 2);
+    assert_eq!(f.store.audit_time(left[3].id).await.unwrap(), None);
+    assert_eq!(f.store.audit_time(left[0].id).await.unwrap(), Some(left[0].at));
+}
+
+async fn a_lane_is_changed_from_what_is_in_force_and_both_are_kept(f: SqlStore) {
+    let lane = LaneSelector::Tenant(tenant());
+    let change = async |paused: bool, most: Option<u32>| {
+        let change = |before: LaneOverride| {
+            let entry = AuditEntry::new(&anna(), AuditAction::SetLane, AuditSubject::named("lane"))
+                .change(Some(serde_json::json!([before.paused, before.most])), None);
+            (LaneOverride { paused, most, ..before }, vec![entry])
+        };
+        f.store.change_lane(&lane, change).await.unwrap()
+    };
+    change(true, None).await;
+    change(true, Some(2)).await;
+    let ordered = change(false, None).await;
+    assert_eq!((ordered.paused, ordered.most, f.store.lane_overrides().await.unwrap()), (false, None, vec![]));
+    change(false, Some(1)).await;
+    let before: Vec<_> =
+        all(&f, &AuditFilter::default()).await.into_iter().rev().filter_map(|row| row.before).collect();
+    assert_eq!(before, ["[false,null]", "[true,null]", "[true,2]", "[false,null]"]);
+    assert_eq!(f.store.lane_overrides().await.unwrap().len(), 1);
 }

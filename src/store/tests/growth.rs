@@ -8,9 +8,10 @@ use crate::batch::cause::CauseId;
 use crate::store::audit::{self, AuditAction, AuditFilter, AuditId};
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::shelf::{
-    CAUSES, CONNECTED_SINCE, COUNTS, Held, LEASE_SUSPECT, OLDEST, Order, SAMPLE, SHARES, ShelfId, ShelfState,
-    ShelfTotal, WITHOUT_CAUSE, failing_statement, filling_statement, held_statement, lease_statement, page_statement,
-    removal_statement, shed_statement, tenants_statement, totals_statement,
+    CONNECTED_SINCE, COUNTS, CauseFilter, Held, LEASE_SUSPECT, OLDEST, Order, STEP_END, ShelfId, ShelfState,
+    ShelfTotal, UNCOUNTED, WITHOUT_CAUSE, bodies_statement, counting_statement, failing_statement, filling_statement,
+    held_statement, lease_statement, notes_statement, page_statement, removal_statement, samples_statement,
+    shares_statement, shed_statement, tenants_statement, totals_statement,
 };
 
 on_both! {
@@ -120,13 +121,24 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     let after = vec![int(9), int(0), int(10)];
     statements.push((CONNECTED_SINCE.to_owned(), after, "shelf_by_state"));
     statements.push((held_statement(), vec![text("acme")], "shelf_by_connection"));
-    statements.push((CAUSES.to_owned(), vec![int(50)], "shelf_by_cause"));
-    statements.push((SHARES.to_owned(), vec![int(7), int(50)], "shelf_by_cause"));
-    statements.push((SAMPLE.to_owned(), vec![int(7)], "shelf_by_cause"));
+    let (from, to) = ([int(3), int(9), int(7)], [int(4), int(9), int(7)]);
+    statements.push((STEP_END.to_owned(), from.into_iter().chain([int(50)]).collect(), "shelf_by_cause"));
+    let from = [int(3), int(9), int(7)];
+    let filter = CauseFilter { tenant: Some(tenant()), state: Some(ShelfState::Dead) };
+    let (shares, parameters) = shares_statement(&filter);
+    statements.push((shares, from.into_iter().chain(to).chain(parameters).collect(), "shelf_by_cause"));
+    let causes = || vec![text(r#"[{"cause":7},{"cause":9}]"#)];
+    statements.push((samples_statement(dialect), causes(), "shelf_by_cause"));
+    let by_note = if dialect.is_shared() { "cause_notes_pkey" } else { "sqlite_autoindex_cause_notes" };
+    statements.push((notes_statement(dialect), causes(), by_note));
+    statements.push((UNCOUNTED.to_owned(), vec![int(50)], "shelf_uncounted"));
     statements.push((WITHOUT_CAUSE.to_owned(), vec![int(50)], "shelf_by_cause"));
     let found = text(r#"[{"entry":7,"seen":1,"found":9}]"#);
     let by_id = if dialect.is_shared() { "shelf_pkey" } else { "INTEGER PRIMARY KEY" };
     statements.push((filling_statement(dialect), vec![found], by_id));
+    let counted = || vec![text(r#"[{"entry":7,"seen":1,"found":9}]"#)];
+    statements.push((counting_statement(dialect), counted(), by_id));
+    statements.push((bodies_statement(dialect), counted(), by_id));
     let audit = |filter: AuditFilter| audit::page_statement(&filter, 50);
     for (filter, index) in [
         (AuditFilter { behind: Some((9, AuditId(7))), ..AuditFilter::default() }, "audit_by_time"),
@@ -142,6 +154,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         let (sql, parameters) = audit(filter);
         statements.push((sql, parameters, index));
     }
+    statements.push((audit::forgetting_statement(dialect), vec![int(9), int(50)], "audit_by_time"));
     let (failing, parameters) = failing_statement();
     statements.push((failing, parameters, "shelf_failing"));
     let (latest, parameters) = ledger::latest_statement(None, 50);

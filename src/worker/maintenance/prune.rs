@@ -40,9 +40,19 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
         if let Some(Err(error)) = every.unless_stopped(forgetting).await {
             tracing::warn!(%error, "old replays cannot be removed");
         }
+        let forgetting = unit(&context, Task::Prune, &"the audit", forget_audit(&context));
+        match every.unless_stopped(forgetting).await {
+            Some(Ok(entries)) if entries > 0 => tracing::info!(entries, "old entries of the audit removed"),
+            Some(Err(error)) => tracing::warn!(%error, "old entries of the audit cannot be removed"),
+            Some(Ok(_)) | None => {}
+        }
         let filling = unit(&context, Task::Prune, &"causes of shelved batches", fill_causes(&context));
         if let Some(Err(error)) = every.unless_stopped(filling).await {
             tracing::warn!(%error, "the causes of shelved batches cannot be computed");
+        }
+        let counting = unit(&context, Task::Prune, &"cases of shelved batches", count_cases(&context));
+        if let Some(Err(error)) = every.unless_stopped(counting).await {
+            tracing::warn!(%error, "the cases of shelved batches cannot be counted");
         }
     }
 }
@@ -75,12 +85,42 @@ async fn forget_replays(context: &WorkerContext) -> Result<(), StoreError> {
     }
 }
 
+/// Counts step by step the cases of what an earlier version shelved.
+async fn count_cases(context: &WorkerContext) -> Result<(), StoreError> {
+    let mut pace = Pace::default();
+    loop {
+        let began = Instant::now();
+        if !context.store.count_cases(pace.most).await? {
+            return Ok(());
+        }
+        let took = began.elapsed();
+        pace = pace.after(took);
+        tokio::time::sleep(Pace::pause(took)).await;
+    }
+}
+
 /// Forgets step by step what was written longer ago than it is remembered, and returns how many cases.
 async fn forget_written(context: &WorkerContext) -> Result<u64, StoreError> {
     let (mut forgotten, mut pace) = (0, Pace::default());
     loop {
         let began = Instant::now();
         let step = context.store.forget_written(context.config.content.remember, pace.most).await?;
+        forgotten += step;
+        if step < u64::from(pace.most) {
+            return Ok(forgotten);
+        }
+        let took = began.elapsed();
+        pace = pace.after(took);
+        tokio::time::sleep(Pace::pause(took)).await;
+    }
+}
+
+/// Removes step by step entries of the audit that are older than they are kept, and returns how many.
+async fn forget_audit(context: &WorkerContext) -> Result<u64, StoreError> {
+    let (mut forgotten, mut pace) = (0, Pace::default());
+    loop {
+        let began = Instant::now();
+        let step = context.store.forget_audit(context.config.store.audit_retention, pace.most).await?;
         forgotten += step;
         if step < u64::from(pace.most) {
             return Ok(forgotten);

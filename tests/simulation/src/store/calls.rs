@@ -117,6 +117,10 @@ impl RetentionStore for StoreOf {
         *round = next;
         Ok(counts)
     }
+
+    async fn forget_audit(&self, _: Duration, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 }
 
 #[async_trait]
@@ -246,6 +250,10 @@ impl ShelfStore for StoreOf {
     /// Nothing in memory was shelved by an earlier version.
     async fn fill_causes(&self, _: u32) -> Result<u64, StoreError> {
         Ok(0)
+    }
+
+    async fn count_cases(&self, _: u32) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     async fn connected_since(&self, after: ShelfId, most: u32) -> Result<Vec<Shelved>, StoreError> {
