@@ -16,7 +16,7 @@ use prometheus::{
 
 pub use self::labels::{
     API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, EVENT_PUBLISH_RESULTS, LANE_STATES,
-    OTHER_TENANTS, SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
+    OTHER_TENANTS, REPLAY_STATES, SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
 };
 use self::registrar::Registrar;
 use crate::batch::Reason;
@@ -98,6 +98,8 @@ pub struct Metrics {
     pub api_keys: IntGaugeVec,
     /// Tenants' connections to Testmo, by state.
     pub tenant_connections: IntGaugeVec,
+    /// Replays, by state.
+    pub replays: IntGaugeVec,
     /// Origins that the configuration allows without TLS.
     pub insecure_origins: IntGauge,
     /// Panics that were caught, by task.
@@ -145,6 +147,7 @@ impl Metrics {
             store_unreadable_rows: register.gauges(help::STORE_UNREADABLE_ROWS, &["table"])?,
             api_keys: register.gauges(help::API_KEYS, &["expiry"])?,
             tenant_connections: register.gauges(help::TENANT_CONNECTIONS, &["state"])?,
+            replays: register.gauges(help::REPLAYS, &["state"])?,
             insecure_origins: register.gauge(help::INSECURE_ORIGINS)?,
             panics: register.counters(help::PANICS, "task")?,
             registry: register.0,
@@ -167,12 +170,13 @@ impl Metrics {
         for (counter, values) in counters {
             values.iter().for_each(|value| drop(counter.with_label_values(&[*value])));
         }
-        let gauges: [(&IntGaugeVec, &[&str]); 5] = [
+        let gauges: [(&IntGaugeVec, &[&str]); 6] = [
             (&self.lanes, &LANE_STATES),
             (&self.broker_up, &BROKER_CONNECTIONS),
             (&self.store_unreadable_rows, &TABLES),
             (&self.api_keys, &API_KEY_EXPIRIES),
             (&self.tenant_connections, &TENANT_CONNECTION_STATES),
+            (&self.replays, &REPLAY_STATES),
         ];
         for (gauge, values) in gauges {
             values.iter().for_each(|value| drop(gauge.with_label_values(&[*value])));

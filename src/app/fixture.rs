@@ -50,6 +50,7 @@ pub(crate) fn row(identity: ShelfIdentity, reason: Reason, body: Vec<u8>) -> She
         leased: false,
         person_epoch: 0,
         replay: None,
+        cases: Some(2),
     }
 }
 

@@ -20,7 +20,7 @@ mod master_key;
 pub mod messages;
 pub mod plan;
 pub mod plural;
-pub mod replay;
+pub mod replays;
 pub mod shelf;
 mod store_file;
 pub mod time;

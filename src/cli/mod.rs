@@ -20,9 +20,11 @@ mod message_file;
 mod names;
 mod open;
 mod output;
+mod progress;
 mod publish;
 mod renamed;
 mod replay;
+mod replays;
 mod run;
 mod schema;
 mod settings;
@@ -116,8 +118,11 @@ enum Command {
     Shelf(shelf::Command),
     /// List the batches that are not retried automatically: the same as `shelf list --state dead`
     DeadLetters(shelf::DeadLetters),
-    /// Retry batches on the shelf
+    /// Replay batches on the shelf: plan, confirm, and send them again
     Replay(replay::Arguments),
+    /// Show replays, and start, pause, resume and cancel them
+    #[command(subcommand)]
+    Replays(replays::Command),
     /// Show the queue of each Testmo account, and pause or limit it
     Lanes(lanes::Arguments),
     /// List what people have changed
@@ -166,6 +171,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Shelf(command) => shelf::execute(command, &files, &actor, out).await,
         Command::DeadLetters(arguments) => shelf::dead_letters(arguments, &files, out).await,
         Command::Replay(arguments) => replay::execute(arguments, &files, &actor, out).await,
+        Command::Replays(command) => replays::execute(command, &files, &actor, out).await,
         Command::Lanes(arguments) => lanes::execute(arguments, &files, &actor, out).await,
         Command::Audit(arguments) => audit::execute(arguments, &files, out).await,
         Command::Config(command) => config::execute(&command, &files, out),

@@ -1,29 +1,31 @@
-//! `replay`: sends batches from the shelf out again.
+//! `replay`: plans a replay of batches on the shelf, and starts it.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::actor::Actor;
-use testmo_courier::app::plan::{DoneStep, Plan, PlanOutcome};
-use testmo_courier::app::view::PlanOutcomeView;
-use testmo_courier::app::{BatchKey, replay, store_now};
+use testmo_courier::app::replays::{self, Planned, ReplayAction, ReplayRequest};
+use testmo_courier::app::store_now;
+use testmo_courier::app::view::ReplayDetailsView;
 
 use super::confirm::confirm;
 use super::failure::Failure;
 use super::open::{configuration, store};
 use super::output::Output;
-use super::shelf::{Selected, end, print_skipped, summary};
-use super::table::counted;
-use super::tenant_hint::note_if_unknown;
+use super::replays::{plan_text, watch};
+use super::shelf::Selected;
 
 const EXAMPLES: &str = "\
-Fix the cause first; a batch that fails again returns to the shelf. Cases that are in Testmo are never created again:
-only the missing cases of a batch are sent, and a case whose outcome is unknown is reconciled first.
+Fix the cause first. The plan says what is to be expected of each batch; nothing is changed until it is confirmed. Then a
+running worker sends a few batches of each cause and account one at a time, then twice as many again and again, and stops
+by its own decision once they fail again. Cases that are in Testmo are never created again: only the missing cases of a
+batch are sent, and a case whose outcome is unknown is reconciled first.
 
 Examples:
   testmo-courier replay 0000001a
   testmo-courier replay acme/shop-142-1
-  testmo-courier replay --state dead --reason retries_exhausted --since 2h
+  testmo-courier replay --group c-5f3a09b2 --plan
+  testmo-courier replay --state dead --reason retries_exhausted --since 2h --rate 60 --watch
   testmo-courier replay --tenant acme --yes --json";
 
 #[derive(Args, Debug)]
@@ -31,14 +33,32 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     selection: Selected,
+    /// Only plan; `replays start` starts the plan
+    #[arg(long, conflicts_with_all = ["yes", "watch"])]
+    plan: bool,
+    /// Replay at most so many batches, the oldest first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Start at most so many batches in a minute
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: Option<u32>,
+    /// Also replay what would be refused again as far as can be seen, such as after a change in Testmo
+    #[arg(long)]
+    unchanged: bool,
+    /// A name for the replay
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
     /// Why, for the audit
     #[arg(long, value_name = "TEXT")]
     because: Option<String>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Print what was done as JSON, for programs
-    #[arg(long, requires = "yes")]
+    /// Show how it goes until it ends
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    /// Print the replay as JSON, for programs
+    #[arg(long)]
     json: bool,
 }
 
@@ -48,65 +68,63 @@ pub(super) async fn execute(
     actor: &Actor,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let Arguments { selection, because, yes, json } = arguments;
+    if arguments.json && !arguments.yes && !arguments.plan {
+        return Err(Failure::usage("--json prints no question", "add --yes to start the replay, or --plan to plan it"));
+    }
     let config = configuration(files)?;
     let store = store(&config).await?;
-    let tenant = selection.tenant().cloned();
+    let Arguments { selection, plan, limit, rate, unchanged, name, because, yes, watch: is_watched, json } = arguments;
     let selection = selection.selection(store_now(&store))?;
-    let ids = selection.ids(&store).await?;
-    if ids.is_empty() {
-        note_if_unknown(&store, tenant.as_ref()).await?;
-    }
-    let plan = replay::plan(&store, &ids, config.amqp.max_message_bytes).await?;
+    let request = ReplayRequest {
+        selection,
+        name,
+        reason: because.clone(),
+        per_minute: rate,
+        most: limit,
+        unchanged_too: unchanged,
+    };
+    let planned = replays::plan(&store, &config, actor, request).await?;
+    let Planned { id, summary, .. } = &planned;
     if !json {
-        if ids.is_empty() {
-            return out.line("No matching entry is on the shelf.");
-        }
-        print(&plan, out)?;
-        if !plan.steps.is_empty() && !yes && !confirm(out)? {
-            return Err(Failure::finding("Cancelled; nothing was replayed.", "Type yes, or add --yes, to go on."));
-        }
+        out.text(&plan_text(&store, &planned).await?)?;
     }
-    let outcome = plan.carry_out(&store, actor, because.as_deref()).await?;
+    if summary.tried == 0 {
+        replays::act(&store, actor, *id, ReplayAction::Cancel, None).await?;
+        return Err(nothing_to_replay(&planned));
+    }
+    if plan {
+        if json {
+            return out.json(&ReplayDetailsView::from(&replays::show(&store, *id).await?));
+        }
+        return out.line(format_args!("Nothing is changed. `testmo-courier replays start {id}` starts replay {id}."));
+    }
+    if !yes && !confirm(out)? {
+        replays::act(&store, actor, *id, ReplayAction::Cancel, None).await?;
+        return Err(Failure::finding("Cancelled; nothing was replayed.", "Type yes, or add --yes, to go on."));
+    }
+    replays::act(&store, actor, *id, ReplayAction::Start, because.as_deref()).await?;
     if json {
-        out.json(&PlanOutcomeView::of_replay(&outcome))?;
-    } else if !outcome.done.is_empty() {
-        requested(&outcome).iter().try_for_each(|line| out.line(line))?;
+        return out.json(&ReplayDetailsView::from(&replays::show(&store, *id).await?));
     }
-    if ids.is_empty() { Ok(()) } else { end(&outcome, selection.is_by_name()) }
+    out.line(format_args!("Replay {id} is started; a running worker carries it out."))?;
+    if is_watched {
+        return watch::until_end(&store, *id, out).await;
+    }
+    out.line(format_args!("`testmo-courier replays watch {id}` shows how it goes."))
 }
 
-/// Says what has happened, which is only a request, and where its end can be seen.
-fn requested(outcome: &PlanOutcome) -> Vec<String> {
-    let done = &outcome.done;
-    let taken = match done.iter().filter(|step| step.waits).count() {
-        0 => "a running worker takes what is marked when it has room".to_owned(),
-        waits if waits == done.len() => "it is sent once the tenant's connection is verified".to_owned(),
-        waits => {
-            format!(
-                "a running worker takes what is marked when it has room, {waits} of them once the connection is verified"
-            )
-        }
-    };
-    let end = match done.as_slice() {
-        [DoneStep { entry, .. }] if entry.batch.parse::<BatchKey>().is_ok() => {
-            format!("`testmo-courier batches show {}` shows what becomes of it", entry.batch)
-        }
-        _ => {
-            "`testmo-courier batches list` shows what becomes of them, and `testmo-courier shelf list` what fails again"
-                .to_owned()
-        }
-    };
-    vec![
-        format!("Marked {} to be sent again. Nothing was sent yet: {taken}.", counted(done.len(), "batch", "batches")),
-        format!("{end}."),
-    ]
-}
-
-fn print(plan: &Plan, out: &mut Output) -> Result<(), Failure> {
-    if !plan.steps.is_empty() {
-        out.line(format_args!("To be retried: {}", counted(plan.steps.len(), "batch", "batches")))?;
-        summary(plan).columns().iter().try_for_each(|line| out.line(format_args!("  {line}")))?;
+fn nothing_to_replay(planned: &Planned) -> Failure {
+    use testmo_courier::app::replays::Forecast;
+    let refused = planned.summary.of(Forecast::RefusedAgain);
+    if refused > 0 {
+        return Failure::finding(
+            "Nothing was replayed: the batches would be refused again.",
+            "Correct the cause first; after a change that this program cannot see, such as one in Testmo, add --unchanged: \
+             one batch goes first.",
+        );
     }
-    print_skipped(plan, out)
+    Failure::finding(
+        "Nothing was replayed.",
+        "The plan says why; `testmo-courier shelf show ID` says what to do with an entry.",
+    )
 }

@@ -127,6 +127,11 @@ pub(super) const TENANT_CONNECTIONS: Series = (
     "Tenants' connections to Testmo, counted every 30 s; unverified ones are not used, because Testmo refused \
      them or they have not worked since they were changed.",
 );
+pub(super) const REPLAYS: Series = (
+    "replays",
+    "Replays in the store, counted every 30 s; a paused one waits for a person, as too much failed again or a person paused \
+     it.",
+);
 pub(super) const INSECURE_ORIGINS: Series = ("insecure_origins", "Origins that the configuration allows without TLS.");
 pub(super) const PANICS: Series = (
     "panics_total",

@@ -19,6 +19,8 @@ pub const API_KEY_EXPIRIES: [&str; 6] =
 pub const OTHER_TENANTS: &str = "(others)";
 /// Whether a tenant's connection to Testmo may be used.
 pub const TENANT_CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
+/// How far a replay has come.
+pub const REPLAY_STATES: [&str; 6] = ["planning", "planned", "running", "paused", "done", "cancelled"];
 /// The reason of batches whose reason this version does not know.
 pub const UNKNOWN_REASON: &str = "unknown";
 /// Tables of the store whose rows are read one by one.

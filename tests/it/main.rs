@@ -42,6 +42,7 @@ mod remedies;
 mod rendered;
 mod repeated;
 mod replay;
+mod replays;
 mod replicas;
 #[cfg(debug_assertions)]
 mod restarts;

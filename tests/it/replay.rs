@@ -15,7 +15,7 @@ use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::patient;
 
 /// Runs a command without a terminal; returns its exit code and whole output.
-async fn courier(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) async fn courier(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = command(stage);
     command.args(arguments);
     let output = patient(tokio::task::spawn_blocking(move || command.output())).await;
@@ -25,7 +25,7 @@ async fn courier(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[track_caller]
-fn says((code, said): (Option<i32>, String), expected: i32, parts: &[&str]) {
+pub(crate) fn says((code, said): (Option<i32>, String), expected: i32, parts: &[&str]) {
     assert_eq!(code, Some(expected), "{said}");
     for part in parts {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
@@ -70,14 +70,17 @@ async fn a_batch_that_was_given_up_is_replayed_and_delivered() {
     stage.account("acme").clear_faults();
     let dead = courier(&stage, &["dead-letters", "--since", "1h"]).await;
     says(dead, 0, &["dead", "retries_exhausted", "acme/b-1"]);
-    says(courier(&stage, &["replay", "--state", "dead"]).await, 2, &["To be retried: 1 batch", "--yes"]);
     says(
-        courier(&stage, &["replay", "--state", "dead", "--yes"]).await,
-        0,
-        &["acme", "Marked 1 batch to be sent again"],
+        courier(&stage, &["replay", "--state", "dead"]).await,
+        2,
+        &["1 batch of 1 selected, 2 cases", "1 batch: ready", "--yes"],
     );
+    says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 0, &["1 batch: ready", "Replay 2 is started"]);
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(told(&event), ("delivered", 2, vec!["created", "created"]));
+    assert_eq!(event["data"]["replay"], 2, "{event}");
+    says(courier(&stage, &["replays", "watch", "2"]).await, 0, &["replay 2 is done: 1 delivered"]);
+    says(courier(&stage, &["replays", "list"]).await, 0, &["cancelled", "done", "--state dead"]);
     assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
     stage.shelf_until(|shelf| shelf.is_empty()).await;
     stage.end().await;
@@ -92,14 +95,15 @@ async fn a_case_that_was_refused_is_accepted_later_and_the_others_are_not_create
     long["cases"][1]["name"] = json!("A name of more than twenty characters");
     stage.publish(&long).await;
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("partial", 1, vec!["created", "refused", "created"]));
-    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["case_refused"]);
+    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["1 batch: refused again"]);
     // Nothing was fixed, so the same case is refused again.
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("partial", 2, vec!["created", "refused", "created"]));
     stage.account("acme").change_settings(|settings| settings.name_max_chars = 100);
     let id = stage.shelf_until(|shelf| shelf.iter().any(|row| row.state == ShelfState::Dead)).await[0].id.to_string();
     let (code, said) = courier(&stage, &["replay", &id, "--yes", "--json"]).await;
     let said: Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!((code, &said["replayed"][0]["id"], &said["skipped"]), (Some(0), &json!(id), &json!([])));
+    let (tried, cases) = (&said["plan"]["tried"], &said["plan"]["cases"]);
+    assert_eq!((code, &said["selection"], tried, cases), (Some(0), &json!(id), &json!(1), &json!(1)));
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 3, vec!["created"; 3]));
     let there = stage.account("acme").case_names();
     assert_eq!(there, ["b-1 case 1", "b-1 case 3", "A name of more than twenty characters"]);
@@ -123,14 +127,25 @@ async fn a_group_is_shown_with_what_to_do_and_replayed_as_a_whole() {
     stage.event_of("").await;
     let (code, said) = courier(&stage, &["shelf", "groups"]).await;
     let (first, other) = said.split_once("\n\n").expect("two groups");
-    says((code, first.to_owned()), 0, &["3 entries: 3 for a person; 2 tenants: acme 2, birch 1", "case_refused"]);
-    assert!(other.contains("not_json") && other.contains("1 entry: 1 for a person; tenant not known 1"), "{other}");
+    says(
+        (code, first.to_owned()),
+        0,
+        &["3 entries with 9 cases: 3 for a person; 2 tenants: acme 2, birch 1", "case_refused"],
+    );
+    assert!(other.contains("not_json") && other.contains("1 for a person; tenant not known 1"), "{other}");
     let group = first.split_whitespace().next().expect("the id of the group").to_owned();
     says(courier(&stage, &["shelf", "list", "--group", &group]).await, 0, &["acme/b-1", "acme/b-2", "birch/b-3"]);
     for tenant in ["acme", "birch"] {
         stage.account(tenant).change_settings(|settings| settings.name_max_chars = 100);
     }
-    says(courier(&stage, &["replay", "--group", &group, "--yes"]).await, 0, &["3 batches"]);
+    // What was changed in Testmo cannot be seen from here.
+    let (code, said) = courier(&stage, &["replay", "--group", &group, "--yes"]).await;
+    says((code, said), 1, &["3 batches: refused again", "add --unchanged"]);
+    says(
+        courier(&stage, &["replay", "--group", &group, "--unchanged", "--yes"]).await,
+        0,
+        &["3 batches of 3 selected"],
+    );
     for subject in ["acme/b-1", "acme/b-2", "birch/b-3"] {
         assert_eq!(told(&stage.event_of(subject).await).0, "delivered");
     }
@@ -151,7 +166,7 @@ async fn what_cannot_succeed_is_left_alone_with_its_cause() {
     assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "batch_conflict");
     stage.publish_bytes("{").await;
     stage.event_of("").await;
-    let parts = ["Skipped: 2 entries", "another batch with this batch_id", "not valid JSON"];
+    let parts = ["2 batches: impossible", "another batch with this batch_id", "not valid JSON"];
     says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 1, &parts);
     let reasons: Vec<Reason> = stage.shelf().await.iter().map(|row| row.content.reason).collect();
     assert_eq!(reasons, [Reason::BatchConflict, Reason::NotJson]);
@@ -173,7 +188,7 @@ async fn a_message_that_was_sent_astray_is_replayed_as_the_batch_it_is() {
     says(
         courier(&stage, &["replay", "--reason", "undeliverable", "--yes"]).await,
         0,
-        &["Marked 1 batch to be sent again"],
+        &["1 batch: ready", "is started"],
     );
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 1, vec!["created"; 2]));
     stage.shelf_until(|shelf| shelf.is_empty()).await;
@@ -194,7 +209,7 @@ async fn a_case_that_was_lost_is_reconciled_before_it_is_created_again() {
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(told(&event), ("partial", 1, vec!["adopted", "unclear", "adopted"]));
     let before = acme.requests().len();
-    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["unclear_in_testmo"]);
+    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["1 batch: outcome unknown"]);
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 2, vec!["adopted", "created", "adopted"]));
     assert_eq!(acme.case_names(), ["b-1 case 1", "b-1 case 3", "b-1 case 2"]);
     let later: Vec<RequestRecord> = acme.requests().into_iter().skip(before).collect();
@@ -245,11 +260,7 @@ async fn a_message_that_is_replayed_while_its_testmo_fails_waits_as_its_batch_al
     assert_eq!(astray[0].content.reason, Reason::Undeliverable);
     assert_eq!(stage.event_of("acme/b-1").await["data"]["reason"], "undeliverable");
     stage.account("acme").set_faults([on_create(Fault::status(503))]);
-    says(
-        courier(&stage, &["replay", &astray[0].id.to_string(), "--yes"]).await,
-        0,
-        &["Marked 1 batch to be sent again"],
-    );
+    says(courier(&stage, &["replay", &astray[0].id.to_string(), "--yes"]).await, 0, &["1 batch: ready", "is started"]);
     let waits = |row: &Shelved| row.content.reason == Reason::ServerError && row.content.parks > 1;
     let shelf = stage.shelf_until(|shelf| shelf.iter().any(waits)).await;
     assert_eq!(shelf.len(), 1, "{shelf:?}");

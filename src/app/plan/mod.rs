@@ -3,14 +3,11 @@
 mod entry;
 mod trace;
 
-use std::collections::BTreeMap;
-
 use futures_util::future::join_all;
 
 pub use self::entry::{PlannedEntry, batch_label};
 use self::trace::Trace;
 use super::actor::{ActionError, Actor, Role, require};
-use crate::batch::{Reason, TenantId};
 pub use crate::replay::NotReplayable;
 use crate::store::ledger::{Commit, CommitOutcome};
 use crate::store::shelf::{Action, OperatorAction, ShelfId, Shelved};
@@ -56,19 +53,6 @@ pub struct Skipped {
     pub why: NotReplayable,
 }
 
-/// The entries of one tenant that are on the shelf for one reason.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// The tenant, or `unknown`.
-    pub tenant: String,
-    /// Why the entries are on the shelf.
-    pub reason: Reason,
-    /// How many there are.
-    pub count: usize,
-    /// How many of them will wait until the connection is verified.
-    pub waiting: usize,
-}
-
 /// What has been done with the entries of a plan.
 #[derive(Debug, Default)]
 pub struct PlanOutcome {
@@ -106,19 +90,6 @@ impl Plan {
             }
         }
         Ok(plan)
-    }
-
-    /// Counts the steps by tenant and reason.
-    pub fn groups(&self) -> Vec<Group> {
-        let mut groups: BTreeMap<(String, Reason), (usize, usize)> = BTreeMap::new();
-        for Step { entry, decision, .. } in &self.steps {
-            let tenant = entry.tenant.as_ref().map_or("unknown", TenantId::as_str);
-            let (count, waiting) = groups.entry((tenant.to_owned(), entry.reason)).or_default();
-            *count += 1;
-            *waiting += usize::from(decision.waits);
-        }
-        let group = |((tenant, reason), (count, waiting))| Group { tenant, reason, count, waiting };
-        groups.into_iter().map(group).collect()
     }
 
     /// Stores every step with its entry of the audit, and returns which were stored and which somebody else had changed in

@@ -114,7 +114,7 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
         }
         Reason::CaseRefused | Reason::CaseInvalid | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => {
             vec![
-                names.replay("tries again what was refused, after a change in Testmo"),
+                names.replay_unchanged("tries again what was refused, after a change in Testmo"),
                 names.discard("removes this entry; do so once the corrected cases are published"),
             ]
         }
@@ -156,6 +156,12 @@ impl Names<'_> {
 
     fn replay(&self, purpose: &'static str) -> Option<ShelfCommand> {
         command(format!("replay {}", self.entries), purpose)
+    }
+
+    /// Replays what would be refused again as far as the program can see; named one by one, entries are replayed anyway.
+    fn replay_unchanged(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        let option = if self.entries.starts_with("--") { " --unchanged" } else { "" };
+        command(format!("replay {}{option}", self.entries), purpose)
     }
 
     fn give_up(&self) -> Option<ShelfCommand> {
@@ -218,7 +224,7 @@ mod tests {
             commands.into_iter().map(|command| command.line.replace("testmo-courier ", "")).collect()
         };
         let list = "shelf list --group c-00000007";
-        let both = ["replay --group c-00000007", "shelf discard --group c-00000007", list];
+        let both = ["replay --group c-00000007 --unchanged", "shelf discard --group c-00000007", list];
         assert_eq!(lines(Reason::CaseRefused, None), both);
         assert_eq!(lines(Reason::KeyRefused, None), [list], "each tenant needs a key of its own");
         assert_eq!(lines(Reason::KeyRefused, Some(&fixture::acme())), ["tenants set acme --new-api-key", list]);

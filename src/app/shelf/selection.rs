@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::app::time::rfc3339;
 use crate::batch::BatchKey;
 use crate::store::shelf::{ShelfFilter, ShelfId};
 use crate::store::{Store, StoreError};
@@ -105,6 +106,48 @@ pub async fn named(store: &Store, names: &[EntryName]) -> Result<Vec<ShelfId>, S
     Ok(ids)
 }
 
+impl std::fmt::Display for Selection {
+    /// Writes the selection as it is given on the command line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named(names) => {
+                let names: Vec<String> = names.iter().map(EntryName::argument).collect();
+                f.write_str(&names.join(" "))
+            }
+            Self::Matching(filter) => f.write_str(&filter_words(filter)),
+        }
+    }
+}
+
+/// Writes a filter as options; one that names nothing means everything.
+fn filter_words(filter: &ShelfFilter) -> String {
+    let time = |ms: i64| rfc3339(ms).unwrap_or_else(|| ms.to_string());
+    let ShelfFilter { tenant, reason, state, batch, message_id, cause, since, until } = filter;
+    let options = [
+        ("tenant", tenant.as_ref().map(ToString::to_string)),
+        ("batch", batch.as_ref().map(ToString::to_string)),
+        ("reason", reason.map(|reason| reason.to_string())),
+        ("group", cause.map(|cause| cause.to_string())),
+        ("state", state.map(|state| state.name().to_owned())),
+        ("since", since.map(time)),
+        ("until", until.map(time)),
+        ("message-id", message_id.clone()),
+    ];
+    let words: Vec<String> =
+        options.into_iter().filter_map(|(name, value)| Some(format!("--{name} {}", value?))).collect();
+    if words.is_empty() { "--all".into() } else { words.join(" ") }
+}
+
+impl EntryName {
+    /// Writes the name as it is given on the command line.
+    fn argument(&self) -> String {
+        match self {
+            Self::Message(hash) => hash.clone(),
+            Self::Id(_) | Self::Batch(_) => self.to_string(),
+        }
+    }
+}
+
 impl FromStr for EntryName {
     type Err = String;
 
@@ -139,6 +182,22 @@ mod tests {
         assert_eq!("globex/2026/b".parse(), Ok(EntryName::Batch("globex/2026/b".parse().unwrap())));
         assert_eq!("0123456789ab".parse(), Ok(EntryName::Message("0123456789ab".into())));
         assert!("b-1".parse::<EntryName>().unwrap_err().contains("TENANT/BATCH"));
+    }
+
+    #[test]
+    fn a_selection_is_written_as_it_is_given() {
+        let name = |text: &str| text.parse::<EntryName>().unwrap();
+        let named = Selection::Named(vec![name("0000001a"), name("acme/b-1"), name("0123456789ab")]);
+        assert_eq!(named.to_string(), "0000001a acme/b-1 0123456789ab");
+        assert_eq!(Selection::Matching(ShelfFilter::default()).to_string(), "--all");
+        let filter = ShelfFilter {
+            tenant: "acme".parse().ok(),
+            reason: Some(crate::batch::Reason::CaseRefused),
+            since: Some(0),
+            ..ShelfFilter::default()
+        };
+        let said = Selection::Matching(filter).to_string();
+        assert_eq!(said, "--tenant acme --reason case_refused --since 1970-01-01T00:00:00Z");
     }
 
     #[test]

@@ -5,13 +5,10 @@ use serde::Serialize;
 use super::super::plan::{DoneStep, PlanOutcome, PlannedEntry};
 use crate::batch::Reason;
 
-/// What a replay or a discard has done.
+/// What a discard has done.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanOutcomeView {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replayed: Option<Vec<PlannedEntryView>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    discarded: Option<Vec<PlannedEntryView>>,
+    discarded: Vec<PlannedEntryView>,
     skipped: Vec<PlannedEntryView>,
     changed: Vec<PlannedEntryView>,
 }
@@ -28,24 +25,14 @@ struct PlannedEntryView {
 }
 
 impl PlanOutcomeView {
-    /// Shows what a replay has done.
-    pub fn of_replay(outcome: &PlanOutcome) -> Self {
-        Self { replayed: Some(done(outcome)), ..Self::of_rest(outcome) }
-    }
-
     /// Shows what a discard has done.
     pub fn of_discard(outcome: &PlanOutcome) -> Self {
-        Self { discarded: Some(done(outcome)), ..Self::of_rest(outcome) }
-    }
-
-    fn of_rest(outcome: &PlanOutcome) -> Self {
         let skipped = outcome
             .skipped
             .iter()
             .map(|skipped| PlannedEntryView { why: Some(skipped.why.to_string()), ..shown(&skipped.entry) });
         Self {
-            replayed: None,
-            discarded: None,
+            discarded: done(outcome),
             skipped: skipped.collect(),
             changed: outcome.changed.iter().map(shown).collect(),
         }

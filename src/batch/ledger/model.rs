@@ -123,6 +123,11 @@ pub struct OpenPush {
 }
 
 impl CaseState {
+    /// Returns whether the case is in Testmo.
+    pub fn is_in_testmo(&self) -> bool {
+        matches!(self, Self::Created(_) | Self::Adopted(_))
+    }
+
     /// Returns whether the case was refused for its faults, so that sending it can never help.
     pub fn is_invalid(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.reason == Reason::CaseInvalid)

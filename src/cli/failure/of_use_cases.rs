@@ -12,6 +12,7 @@ use testmo_courier::app::init::InitError;
 use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
 use testmo_courier::app::plural::counted;
+use testmo_courier::app::replays::ReplayError;
 use testmo_courier::app::shelf::{NoteError, SelectionError};
 use testmo_courier::app::topology::TopologyError;
 
@@ -76,6 +77,24 @@ impl From<SelectionError> for Failure {
                  its own id",
             ),
             SelectionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::NotAllowed(error) => error.into(),
+            ReplayError::Selection(error) => error.into(),
+            ReplayError::Nothing(_) => Self::finding(error, "`testmo-courier shelf list` shows what is on the shelf"),
+            ReplayError::Unknown(_) => Self::finding(error, "`testmo-courier replays list` shows all replays"),
+            ReplayError::WrongState { id, .. } => {
+                Self::finding(error, format!("`testmo-courier replays show {id}` says what can be done with it"))
+            }
+            ReplayError::Changed(id) => {
+                Self::finding(error, format!("`testmo-courier replays show {id}` shows it as it is now"))
+            }
+            ReplayError::Store(error) => error.into(),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::lint::print;
 use super::message_file::{MessageFile, read_all};
 use super::open::configuration;
 use super::output::Output;
+use super::progress::bar;
 use super::table::{counted, note};
 
 const EXAMPLES: &str = "\
@@ -104,7 +105,7 @@ async fn publish_all(config: &Config, actor: &Actor, messages: &[&Message], out:
     if let Err(error) = &store {
         note(&format!("note: the audit has no entry of this, as the store cannot be opened ({error})"))?;
     }
-    let bar = wait::bar(messages.len(), "published");
+    let bar = bar(messages.len() as u64, "published");
     let published = |message: &Message| {
         bar.inc(1);
         bar.suspend(|| out.line(format_args!("published   {message}")))

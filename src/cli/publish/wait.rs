@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use testmo_courier::app::events::{ReceivedEvent, Tail};
 use testmo_courier::app::messages::{Awaited, Message, WaitEnd};
 
 use super::super::event_view::lines;
 use super::super::failure::Failure;
 use super::super::output::Output;
+use super::super::progress::bar;
 use super::super::table::counted;
 
 /// Prints the outcome of each message as it comes.
@@ -19,7 +19,7 @@ pub(super) async fn outcomes(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let awaited = Awaited::of(messages.iter().copied());
-    let bar = bar(awaited.count(), "finished");
+    let bar = bar(awaited.count() as u64, "finished");
     let report = |event: &ReceivedEvent, finished: usize| {
         bar.inc(finished as u64);
         let mut lines = lines(event, out);
@@ -53,11 +53,4 @@ fn overdue(open: &[&Message], limit: Duration, out: &mut Output) -> Result<Failu
         "no batch is lost: `testmo-courier shelf list` shows the batches that wait and their reasons, `events tail` \
          later outcomes",
     ))
-}
-
-/// Returns a progress bar on standard error, if that is a terminal.
-pub(super) fn bar(all: usize, what: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {elapsed}");
-    let bar = ProgressBar::with_draw_target(Some(all as u64), ProgressDrawTarget::stderr()).with_message(what);
-    style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
 }

@@ -125,7 +125,7 @@ mod tests {
         };
         let state = if until == ShelvedUntil::Person { ShelfState::Dead } else { ShelfState::Parked };
         let due_at = if matches!(until, ShelvedUntil::After(_)) { NOW + 120_000 } else { NOW };
-        let (leased, person_epoch, replay) = (false, 0, None);
+        let (leased, person_epoch, replay, cases) = (false, 0, None, Some(1));
         Shelved {
             id: ShelfId(id),
             generation: 1,
@@ -136,6 +136,7 @@ mod tests {
             leased,
             person_epoch,
             replay,
+            cases,
         }
     }
 

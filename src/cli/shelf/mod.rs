@@ -14,7 +14,6 @@ use clap::Subcommand;
 use testmo_courier::app::actor::Actor;
 
 pub(super) use self::list::DeadLetters;
-pub(super) use self::plan::{end, print_skipped, summary};
 pub(super) use self::selection::Selected;
 use super::failure::Failure;
 use super::open::{configuration, store};

@@ -6,16 +6,6 @@ use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::table::{List, counted};
 
-/// Lists how many entries there are, by tenant and reason.
-pub(crate) fn summary(plan: &Plan) -> List {
-    let mut list = List::new(&["tenant", "reason", "count", "note"]);
-    for group in plan.groups() {
-        let note = if group.waiting > 0 { "held until the connection is verified" } else { "" };
-        list.add(vec![group.tenant, group.reason.to_string(), group.count.to_string(), note.into()]);
-    }
-    list
-}
-
 /// Lists each entry that something is done with.
 pub(crate) fn entries(plan: &Plan) -> List {
     let mut list = List::new(&["id", "reason", "batch"]);

@@ -48,6 +48,9 @@ pub(crate) struct Selected {
     names: Vec<EntryName>,
     #[command(flatten)]
     filters: Filters,
+    /// Every entry of the shelf
+    #[arg(long)]
+    all: bool,
 }
 
 pub(super) fn reasons() -> impl TypedValueParser<Value = Reason> {
@@ -105,7 +108,7 @@ impl Selected {
 
     /// Returns the selection at `now`, in milliseconds since 1970.
     pub(crate) fn selection(self, now: i64) -> Result<Selection, Failure> {
-        let filter = (!self.filters.is_empty()).then(|| self.filters.filter(now));
+        let filter = (self.all || !self.filters.is_empty()).then(|| self.filters.filter(now));
         Ok(Selection::of(self.names, filter)?)
     }
 }

@@ -13,7 +13,7 @@ mod replayed;
 mod row;
 mod success;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,6 +184,19 @@ impl Store {
     pub async fn batch(&self, key: &BatchKey) -> Result<Option<StoredBatch>, StoreError> {
         let mut conn = self.reading().await?;
         self.unreadable.noted(only(load(&mut conn, HashSet::from([key])).await?, key))
+    }
+
+    /// Returns what is stored of batches. One that this version cannot read has `None`; one that is not stored is missing.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn batches_of(
+        &self,
+        keys: HashSet<&BatchKey>,
+    ) -> Result<HashMap<BatchKey, Option<StoredBatch>>, StoreError> {
+        let loaded = load(&mut *self.reading().await?, keys).await?;
+        let unreadable = loaded.unreadable.into_keys().map(|key| (key, None));
+        Ok(loaded.stored.into_iter().map(|(key, stored)| (key, Some(stored))).chain(unreadable).collect())
     }
 
     /// Returns up to `most` batches, those that arrived last first.

@@ -182,21 +182,7 @@ impl Store {
         let rows = sql::fetch(&mut *self.reading().await?, OUTCOMES, vec![Bound::Int(replay.0)]).await?;
         rows.iter().map(|row| Ok((row.text("outcome")?, row.whole("n")?))).collect()
     }
-
-    /// Returns the replay that an entry waits in or is under way in, among those that are planned to the end, running or
-    /// paused, if there is one.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn replay_of(&self, entry: ShelfId) -> Result<Option<ReplayId>, StoreError> {
-        let rows = sql::fetch(&mut *self.reading().await?, OF_ENTRY, vec![Bound::Int(entry.0)]).await?;
-        rows.first().map(|row| row.int("replay").map(ReplayId)).transpose()
-    }
 }
-
-/// Finds the replay that the entry `$1` waits in or is under way in.
-pub(in crate::store) const OF_ENTRY: &str = "SELECT i.replay FROM replay_items i JOIN replays p ON p.id = i.replay \
-    WHERE i.entry = $1 AND i.ended_at IS NULL AND p.state IN ('running', 'paused') ORDER BY i.replay LIMIT 1";
 
 fn read(row: &AnyRow) -> Result<ReplayRow, StoreError> {
     Ok(ReplayRow {

@@ -5,6 +5,7 @@
 
 mod advance;
 mod changes;
+mod facts;
 mod items;
 mod lease;
 mod list;

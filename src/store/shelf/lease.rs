@@ -229,6 +229,9 @@ impl Store {
         // The workers that were releasing the waiting events of a routing key are gone, too.
         let sql = "UPDATE unbound_keys SET probe_at = $1 WHERE probe_at > $1";
         sql::execute(&mut conn, sql, vec![Bound::Int(now)]).await?;
+        // So are those that carried out replays.
+        let sql = "UPDATE replays SET holder = NULL, lease_until = NULL WHERE state = 'running'";
+        sql::execute(&mut conn, sql, vec![]).await?;
         // By an index of what is leased.
         let sql = "UPDATE shelf SET lease_until = NULL, holder = NULL WHERE lease_until IS NOT NULL";
         sql::execute(&mut conn, sql, vec![]).await

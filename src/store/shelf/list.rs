@@ -52,7 +52,7 @@ pub struct ShelfTotal {
 
 /// Every column of a row, but the message is left out: a list does not show it, and it can be large.
 const WITHOUT_MESSAGE: &str = "id, identity, generation, state, reason, detail, tenant_id, batch_id, account, connection, \
-    waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, lease_until, person_epoch, replay, \
+    waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, lease_until, person_epoch, replay, cases, \
     '{}' AS headers, ";
 
 /// What of a tenant is retried automatically.

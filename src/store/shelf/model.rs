@@ -103,6 +103,8 @@ pub struct Shelved {
     pub person_epoch: i64,
     /// The replay that has it under way.
     pub replay: Option<ReplayId>,
+    /// How many cases its message has, as far as they are counted.
+    pub cases: Option<u64>,
 }
 
 impl Shelved {

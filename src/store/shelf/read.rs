@@ -61,5 +61,6 @@ fn columns(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
         leased: row.maybe_int("lease_until")?.is_some_and(|until| until > now),
         person_epoch: row.int("person_epoch")?,
         replay: row.maybe_int("replay")?.map(ReplayId),
+        cases: row.maybe_whole("cases")?,
     })
 }

@@ -35,6 +35,7 @@ enum Subject {
     Connections,
     UnroutableEvents,
     Backlogs,
+    Replays,
 }
 
 /// Counts until `stop`.
@@ -48,6 +49,7 @@ pub(in crate::worker) async fn keep_counts(context: Arc<WorkerContext>, stop: Ca
         rest(Subject::Connections, CENSUS),
         rest(Subject::UnroutableEvents, CENSUS),
         rest(Subject::Backlogs, CENSUS),
+        rest(Subject::Replays, CENSUS),
     ];
     let mut every = Every::new(PERIOD, stop);
     while every.is_due().await {
@@ -89,6 +91,7 @@ async fn count(context: &WorkerContext, subject: Subject) -> Result<(), StoreErr
             let backlogs = store.shed_counts(BACKLOGS).await?;
             context.backlogs.replace(backlogs.into_iter().collect());
         }
+        Subject::Replays => gauges::show_replays(&store.replay_counts().await?, metrics),
     }
     Ok(())
 }

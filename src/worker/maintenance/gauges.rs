@@ -7,6 +7,7 @@ use jiff::{Timestamp, Unit};
 use crate::batch::Reason;
 use crate::metrics::{API_KEY_EXPIRIES, Metrics, SHELF_STATES, TENANT_CONNECTION_STATES, UNKNOWN_REASON};
 use crate::store::connections::ConnectionCount;
+use crate::store::replays::ReplayState;
 use crate::store::shelf::ShelfAges;
 
 /// Sets the gauges as of `now`, in milliseconds since 1970.
@@ -37,6 +38,14 @@ pub(super) fn show_ages(ages: &ShelfAges, now: i64, metrics: &Metrics) {
         }
     }
     metrics.shelf_failing_seconds.set(ages.failing_since.map_or(0, seconds));
+}
+
+/// Sets the gauges of replays by state.
+pub(super) fn show_replays(counts: &[(ReplayState, u64)], metrics: &Metrics) {
+    for state in ReplayState::ALL {
+        let count = counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
+        metrics.replays.with_label_values(&[state.name()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
 }
 
 /// Returns when a key expires whose last day is `expires_on`. A day that cannot be read counts as none.
@@ -76,6 +85,17 @@ mod tests {
         assert_eq!((all(), metrics.shelf_failing_seconds.get()), ([90, 30, 1, 0], 59));
         show_ages(&ShelfAges::default(), 91_000, &metrics);
         assert_eq!((all(), metrics.shelf_failing_seconds.get()), ([0; 4], 0));
+    }
+
+    #[test]
+    fn each_state_of_a_replay_has_a_gauge_that_ends_with_the_last_one() {
+        let metrics = Metrics::new().unwrap();
+        let shown = |state: &str| metrics.replays.with_label_values(&[state]).get();
+        show_replays(&[(ReplayState::Running, 2), (ReplayState::Done, 1)], &metrics);
+        assert_eq!((shown("running"), shown("done"), shown("paused")), (2, 1, 0));
+        show_replays(&[], &metrics);
+        assert_eq!(crate::metrics::REPLAY_STATES.map(shown), [0; 6]);
+        assert_eq!(crate::metrics::REPLAY_STATES, ReplayState::ALL.map(ReplayState::name));
     }
 
     #[test]

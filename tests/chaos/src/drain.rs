@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use testmo_courier::amqp::Event;
-use testmo_courier::app::replay;
 use testmo_courier::batch::Reason;
+use testmo_courier::replay::at_once;
 use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, ShelfState, Shelved};
 use testmo_courier::store::{LedgerStore, StoreError};
 use tokio::time::timeout;
@@ -148,8 +148,8 @@ fn violent_ends(plan: &Plan) -> usize {
 
 /// Replays a batch, as a person does.
 async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
-    let replayed = match replay::decide(&stage.store, row, usize::MAX).await? {
-        Ok(replay) => format!("{:?}", stage.store.commit(replay.change.into()).await?),
+    let replayed = match at_once(&stage.store, row, usize::MAX).await? {
+        Ok((change, _)) => format!("{:?}", stage.store.commit(change.into()).await?),
         Err(hindrance) => hindrance.to_string(),
     };
     stage.timeline.note(format!("{} was replayed: {replayed}", row.id));

@@ -319,6 +319,7 @@ impl ShelfRow {
             leased: self.is_leased(now),
             person_epoch: self.person_epoch,
             replay: self.replay,
+            cases: None,
         }
     }
 }

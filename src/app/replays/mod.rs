@@ -1,0 +1,17 @@
+//! Plans replays, starts, pauses and cancels them, and shows how they go.
+
+mod control;
+mod error;
+mod estimate;
+mod facts;
+mod plan;
+mod read;
+mod summary;
+
+pub use self::control::{ReplayAction, act};
+pub use self::error::ReplayError;
+pub use self::plan::{Planned, ReplayRequest, plan};
+pub use self::read::{ReplayDetails, items, list, show};
+pub use self::summary::{ForecastCount, PlanSummary};
+pub use crate::batch::replay::{Forecast, ItemOutcome};
+pub use crate::store::replays::{ItemFilter, PartProgress, ReplayId, ReplayItem, ReplayRow, ReplayState};
