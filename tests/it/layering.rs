@@ -27,6 +27,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("testmo", &["batch", "clock", "config", "guard", "offload"]),
     ("store", &["account", "batch", "clock", "config", "guard", "private_file"]),
     ("tenants", &["account", "batch", "guard", "private_file", "store", "testmo"]),
+    ("replay", &["account", "batch", "store"]),
     (
         "app",
         &[
@@ -38,6 +39,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "contract",
             "lane",
             "private_file",
+            "replay",
             "store",
             "tenants",
             "testmo",
@@ -59,6 +61,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "metrics",
             "offload",
             "private_file",
+            "replay",
             "store",
             "tenants",
             "testmo",
