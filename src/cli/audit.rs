@@ -22,7 +22,7 @@ const WIDTH: usize = 100;
 /// How far what belongs to an entry is indented.
 const INDENT: usize = 2;
 /// The most characters of a changed value that are shown.
-const LONGEST: usize = 160;
+const LONGEST: usize = 90;
 
 const EXAMPLES: &str = "\
 Every change that a person makes is listed, the newest first: who, through which part of the program, when, to what, why, and
@@ -131,14 +131,13 @@ fn text(item: &AuditItem, now: i64) -> String {
         (Some(tenant), Some(batch)) if !row.subject.contains(batch.as_str()) => format!(" ({tenant}/{batch})"),
         (Some(_) | None, _) => String::new(),
     };
-    let who = format!("{} by {}", row.actor, row.face.replace('_', " "));
     let mut text = format!("{}  {}  {}  {}\n", row.id, absolute(row.at), row.action, visible(&row.subject));
     let mut add = |line: &str| {
         for line in wrapped(&visible(line), WIDTH - INDENT) {
             text.push_str(&format!("{:INDENT$}{line}\n", ""));
         }
     };
-    add(&format!("{who}{batch}"));
+    add(&format!("by {} through the {}{batch}", row.actor, row.face.replace('_', " ")));
     if let Some(reason) = &row.reason {
         add(&format!("because: {reason}"));
     }
@@ -221,7 +220,7 @@ mod tests {
         let page = AuditPage { entries: items[..2].to_vec(), next: Some(AuditId(7)) };
         insta::assert_snapshot!(texts.join("\n"));
         insta::assert_snapshot!(serde_json::to_string_pretty(&AuditPageView::of(&page)).unwrap());
-        assert!(texts.iter().flat_map(|text| text.lines()).all(|line| line.chars().count() <= WIDTH + LONGEST));
+        assert!(texts.iter().flat_map(|text| text.lines()).all(|line| line.chars().count() <= WIDTH));
         assert_eq!(plain(&page).columns().len(), 3);
     }
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use testmo_courier::app::events::{ReceivedEvent, follow};
 use testmo_courier::app::time::{duration, now};
 use testmo_courier::app::{TenantId, open_store};
-use tokio::time::{Instant, sleep_until};
+use testmo_courier::config::Config;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::event_view::lines;
 use super::failure::Failure;
@@ -20,6 +21,9 @@ use super::time_format::absolute;
 
 /// Without a limit only a person ends the command; this is as good as never.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// How long the store is waited for, which only knows whether a tenant is mistyped.
+const HINT: Duration = Duration::from_secs(2);
 
 const TAIL_EXAMPLES: &str = "\
 The command shows only events that are published after its start, and takes none from other consumers.
@@ -60,9 +64,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
         () = signals.next() => return Ok(()),
     };
     // The events are kept for the command meanwhile. A hint is no reason to fail where there is no store.
-    if let (Some(tenant), Ok(store)) = (&arguments.tenant, open_store(&config).await) {
-        drop(note_if_unknown(&store, Some(tenant)).await);
-    }
+    drop(timeout(HINT, hint(&config, arguments.tenant.as_ref())).await);
     let until = Instant::now() + arguments.timeout.unwrap_or(NEVER);
     let mut seen = 0;
     let end = loop {
@@ -80,6 +82,14 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
     };
     tail.close().await;
     end
+}
+
+/// Says which tenant was probably meant, if the store knows.
+async fn hint(config: &Config, tenant: Option<&TenantId>) -> Result<(), Failure> {
+    match tenant {
+        Some(_) => note_if_unknown(&open_store(config).await?, tenant).await,
+        None => Ok(()),
+    }
 }
 
 fn missed(wanted: Option<u64>, seen: u64) -> Result<(), Failure> {

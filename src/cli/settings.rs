@@ -138,6 +138,12 @@ fn number(number: impl ToString) -> String {
 }
 
 fn time(time: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let seconds = time.as_secs();
+    // Otherwise a long time is written in years and months of which nobody knows how many days they have.
+    if seconds > 31 * DAY && seconds.is_multiple_of(DAY) && time.subsec_nanos() == 0 {
+        return text(&format!("{}days", seconds / DAY));
+    }
     text(&format_duration(time).to_string())
 }
 

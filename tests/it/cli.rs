@@ -1,5 +1,6 @@
 //! Runs commands that need no broker, and checks their output, their changes to the store and their exit codes.
 
+mod audit;
 mod concurrent_changes;
 mod connections;
 mod mapping;

@@ -111,6 +111,8 @@ async fn events_are_printed_until_there_are_enough() {
     assert!(said.contains("\"outcome\":\"delivered\""), "{said}");
     let (code, said) = run(&stage, &["events", "tail", "--count", "1", "--timeout", "10ms"]).await;
     assert_eq!(code, Some(1), "{said}");
+    let (code, said) = run(&stage, &["events", "tail", "--tenant", "acmee", "--timeout", "10ms"]).await;
+    assert!(code == Some(0) && said.contains("Did you mean `acme`?"), "{said}");
     stage.end().await;
 }
 

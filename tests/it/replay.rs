@@ -130,11 +130,22 @@ async fn a_group_is_shown_with_what_to_do_and_replayed_as_a_whole() {
     says(
         (code, first.to_owned()),
         0,
-        &["3 entries with 9 cases: 3 for a person; 2 tenants: acme 2, birch 1", "case_refused"],
+        &["3 entries with 9 cases: 3 for a person; 2 tenants: acme 2, birch 1", "case_refused  field name"],
     );
-    assert!(other.contains("not_json") && other.contains("1 for a person; tenant not known 1"), "{other}");
+    assert!(
+        other.contains("not_json") && other.contains("1 entry with 0 cases: 1 for a person; tenant not known 1"),
+        "{other}"
+    );
     let group = first.split_whitespace().next().expect("the id of the group").to_owned();
     says(courier(&stage, &["shelf", "list", "--group", &group]).await, 0, &["acme/b-1", "acme/b-2", "birch/b-3"]);
+    let of_acme = courier(&stage, &["shelf", "groups", "--tenant", "acme", "--reason", "case_refused"]).await;
+    says(of_acme, 0, &["2 entries with 6 cases: 2 for a person; acme 2", &format!("shelf discard --group {group}")]);
+    says(courier(&stage, &["shelf", "groups", "--state", "parked"]).await, 0, &["No matching entry"]);
+    says(courier(&stage, &["shelf", "groups", "--limit", "1", "--json"]).await, 0, &["case_refused"]);
+    says(courier(&stage, &["shelf", "note", &group, "known", "--as", "anna"]).await, 0, &["Noted"]);
+    says(courier(&stage, &["shelf", "groups"]).await, 0, &["note by anna", "known"]);
+    says(courier(&stage, &["shelf", "show", "acme/b-1"]).await, 0, &[&group, "known (by anna"]);
+    says(courier(&stage, &["shelf", "note", &group, "--remove"]).await, 0, &["Removed the note of anna: known"]);
     for tenant in ["acme", "birch"] {
         stage.account(tenant).change_settings(|settings| settings.name_max_chars = 100);
     }

@@ -17,6 +17,8 @@ pub struct GroupView {
     entries: u64,
     dead: u64,
     parked: u64,
+    /// Whether all entries are counted, which they are.
+    is_complete: bool,
     cases: u64,
     /// Entries whose cases are not counted yet.
     uncounted_entries: u64,
@@ -63,6 +65,7 @@ impl From<&Group> for GroupView {
             entries: group.entries(),
             dead: group.dead,
             parked: group.parked,
+            is_complete: true,
             cases: group.cases,
             uncounted_entries: group.uncounted,
             tenants: tenants.collect(),

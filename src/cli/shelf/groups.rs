@@ -87,7 +87,7 @@ fn text(group: &Group, now: i64) -> String {
     let cases = counted(whole(group.cases), "case", "cases");
     let uncounted = match group.uncounted {
         0 => String::new(),
-        some => format!(" (of {some} more entries a worker has still to count them)"),
+        some => format!(" (of {some} entries not counted yet)"),
     };
     add(format!("{entries} with {cases}{uncounted}: {}; {}", states.join(", "), tenants(group)));
     add(format!("arrived from {} on, last shelved {}", relative(group.first_at, now), relative(group.last_at, now)));
