@@ -92,7 +92,7 @@ async fn push(store: &Store, batch: &str) {
     };
     let change = Commit {
         batch: Some(RecordUpdate { record, from_epoch }),
-        ended: Some(PushEnded { push, answer: "2xx".into(), ids: Some((1, CASES as u64)) }),
+        ended: Some(PushEnded { push, answer: "2xx".into(), detail: None, ids: Some((1, CASES as u64)) }),
         events: vec![event],
         success: Some("acme".parse().expect("a tenant")),
         written,

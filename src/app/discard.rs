@@ -100,7 +100,11 @@ fn discard(
             (stored.record, epoch)
         }
         // Nothing was sent yet. The record is stored so that the batch is not pushed when it is published again.
-        None => (BatchRecord::of_batch(batch, fingerprint(batch)), 0),
+        None => {
+            let (published_at, arrived_at) = (row.content.published_at, Some(row.content.arrived_at));
+            let fresh = BatchRecord::of_batch(batch, fingerprint(batch));
+            (BatchRecord { published_at, arrived_at, ..fresh }, 0)
+        }
     };
     if !record.discard(now) {
         return Ok(change);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 pub use self::round::{HeldBack, PruneRound};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
-use super::{Store, StoreError};
+use super::{Store, StoreError, history};
 use crate::batch::ledger::{OpenPush, Target};
 
 /// How much a step of pruning removed.
@@ -111,6 +111,9 @@ impl RetentionStore for Store {
             counts.unheard = remove_unheard(conn, now, round.retention_ms, most).await?;
             next.no_unroutable_left = counts.unheard < u64::from(most);
         }
+        if !round.no_entries_left {
+            history::prune_history(conn, &mut next, most).await?;
+        }
         transaction.commit().await?;
         *round = PruneRound { took: began.elapsed(), ..next };
         Ok(counts)
@@ -193,6 +196,7 @@ async fn prune_batches(
          WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id"
     );
     sql::execute(conn, sql, vec![Bound::from(batches.as_slice()), Bound::Int(now)]).await?;
+    history::remove_with_batches(conn, &batches).await?;
     let sql = format!(
         "DELETE FROM push_parts WHERE (tenant_id, batch_id) IN (SELECT r.tenant_id, r.batch_id FROM {rows}) \
          RETURNING push_id"

@@ -13,7 +13,7 @@ use super::connections::{ConnectionRow, connection};
 use super::shelf::ShelfId;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::unfinished::Unfinished;
-use super::{Store, StoreError};
+use super::{Store, StoreError, history};
 use crate::batch::TenantId;
 
 /// The most unfinished batches that are named.
@@ -120,6 +120,9 @@ impl Store {
             RemovalOutcome::Done
         };
         transaction.commit().await?;
+        if removed == RemovalOutcome::Done {
+            history::remove_of_tenant(&self.writers, tenant).await?;
+        }
         Ok(removed)
     }
 }

@@ -157,7 +157,7 @@ async fn rows_that_another_worker_recorded_meanwhile_prove_nothing_about_the_bat
     let from_epoch = record.epoch;
     record.created(&[(0, id)]);
     record.settle(BatchState::Delivered, stage.store.now());
-    let ended = Some(PushEnded { push, answer: "2xx".into(), ids: Some((id, id)) });
+    let ended = Some(PushEnded { push, answer: "2xx".into(), detail: None, ids: Some((id, id)) });
     let batch = Some(RecordUpdate { record, from_epoch });
     let change = Commit { batch, ended, ..Commit::default() };
     assert!(stage.store.commit(change.into()).await.expect("a store").is_done());

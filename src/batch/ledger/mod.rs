@@ -50,6 +50,10 @@ pub struct BatchRecord {
     pub first_seen_at: i64,
     /// When the batch reached its present terminal state, in milliseconds on the store's clock.
     pub settled_at: Option<i64>,
+    /// When its message was published, in milliseconds since 1970, where known when it was first claimed.
+    pub published_at: Option<i64>,
+    /// When its message first arrived, in milliseconds on the store's clock, where known when it was first claimed.
+    pub arrived_at: Option<i64>,
 }
 
 impl BatchRecord {
@@ -78,6 +82,8 @@ impl BatchRecord {
             floor: None,
             first_seen_at: 0,
             settled_at: None,
+            published_at: None,
+            arrived_at: None,
         }
     }
 

@@ -25,6 +25,7 @@ impl BatchRecord {
     pub fn restarted(&self) -> Self {
         let keys = self.cases.iter().map(|case| case.key.clone());
         let mut record = Self::fresh(self.key.clone(), self.fingerprint.clone(), keys);
+        (record.published_at, record.arrived_at) = (self.published_at, self.arrived_at);
         for (before, case) in self.cases.iter().zip(&mut record.cases) {
             if before.state.is_invalid() {
                 case.state = before.state.clone();

@@ -244,6 +244,7 @@ mod tests {
             claimed_at: NOW - ms_ago,
             ended_at: answer.map(|_| NOW - ms_ago + 230),
             answer: answer.map(Into::into),
+            detail: None,
             ids,
         }
     }
@@ -277,6 +278,7 @@ mod tests {
                 push("0123456789abcde2", 600_000, Some("timeout, adopted"), Some((3_721, 3_722))),
             ],
             events: vec![event_row(&waits, 690_000, true), event_row(&settled, 600_000, false)],
+            ..History::default()
         }
     }
 

@@ -8,7 +8,8 @@ use sqlx::AnyConnection;
 
 use super::super::shelf::{self, Hold, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, audit, outbox, written};
+use super::super::{StoreError, audit, history, outbox, written};
+use super::happened::happened;
 use super::push_end::store_ends;
 use super::read::key_of;
 use super::replayed::Replayed;
@@ -71,13 +72,20 @@ pub(in crate::store) async fn commit(
             replayed.acted(change, operator_action.id, replay, operator_action.action);
         }
     }
+    let mut entries = Vec::new();
     for change in &stored {
-        let Some(shelving) = &change.shelve else { continue };
-        if let Some(entry) = shelf::put(conn, now, shelving).await? {
+        let put = match &change.shelve {
+            Some(shelving) => shelf::put(conn, now, shelving).await?,
+            None => None,
+        };
+        if let Some(entry) = put.and_then(|put| put.replay) {
             replayed.put(change, entry);
         }
+        entries.extend(happened(change, put.map(|put| put.due_at), now));
     }
     replayed.store(conn, now).await?;
+    // After the rows of batches and of the shelf, which keep another replica from adding to the same histories.
+    history::remember(conn, entries).await?;
     audit::put(conn, now, stored.iter().flat_map(|change| &change.audit)).await?;
     let events =
         stored.iter().flat_map(|change| change.events.iter().map(|event| (event, change.owner_grace))).collect();
@@ -131,14 +139,15 @@ async fn store_batches(
     if !new.is_empty() {
         let sql = format!(
             "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, \
-             open_push, doubt_since, first_seen_at, settled_at) \
+             open_push, doubt_since, first_seen_at, settled_at, published_at, arrived_at) \
              SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
-             doubt_since, $2, settled_at FROM {} WHERE true \
+             doubt_since, $2, settled_at, published_at, arrived_at FROM {} WHERE true \
              ON CONFLICT (tenant_id, batch_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
              state = excluded.state, revision = excluded.revision, epoch = excluded.epoch, \
              targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
              doubt_since = excluded.doubt_since, first_seen_at = excluded.first_seen_at, \
-             settled_at = excluded.settled_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
+             settled_at = excluded.settled_at, published_at = excluded.published_at, \
+             arrived_at = excluded.arrived_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
         let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|(update, _)| BatchRow::of(update, None)).collect();

@@ -5,6 +5,7 @@
 mod claim;
 mod claim_rows;
 mod commit;
+mod happened;
 mod lock;
 mod model;
 mod push_end;
@@ -25,6 +26,7 @@ use crate::batch::{BatchKey, TenantId};
 
 pub(super) use self::claim::claim;
 pub(super) use self::commit::commit;
+pub use self::happened::happened;
 pub(super) use self::lock::lock;
 pub use self::model::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::UnreadableRow;
 use super::super::accounts::{AccountObservation, Pause};
 use super::super::audit::AuditEntry;
+use super::super::history::HistoryEntry;
 use super::super::outbox::OutboxEvent;
 use super::super::shelf::{OperatorAction, Shelving};
 use crate::batch::event::Event;
@@ -127,6 +128,8 @@ pub struct PushEnded {
     pub push: String,
     /// What was received: a status, or the class of what came instead.
     pub answer: String,
+    /// What was received in words, if it was no success.
+    pub detail: Option<String>,
     /// The lowest and highest id that came of it.
     pub ids: Option<(u64, u64)>,
 }
@@ -146,6 +149,8 @@ pub struct Commit {
     pub operator_action: Option<OperatorAction>,
     /// What a person changes by it.
     pub audit: Vec<AuditEntry>,
+    /// What happened to the batch, or to the batch that is shelved, beside what the change itself says of that.
+    pub history: Vec<HistoryEntry>,
     /// Events to be published.
     pub events: Vec<Event>,
     /// For how long its events belong to the caller to publish; without it they are due at once.

@@ -11,7 +11,7 @@ use super::PushEnded;
 
 pub(super) async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -> Result<(), StoreError> {
     let row = |end: &PushEnded| {
-        json!({"push_id": end.push, "answer": end.answer,
+        json!({"push_id": end.push, "answer": end.answer, "detail": end.detail,
                "first_id": end.ids.map(|ids| ids.0), "last_id": end.ids.map(|ids| ids.1)})
     };
     // Each batch of a push reports its end.
@@ -24,10 +24,16 @@ pub(super) async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&Pu
     if rows.is_empty() {
         return Ok(());
     }
-    let columns = [("push_id", Kind::Text), ("answer", Kind::Text), ("first_id", Kind::Int), ("last_id", Kind::Int)];
+    let columns = [
+        ("push_id", Kind::Text),
+        ("answer", Kind::Text),
+        ("detail", Kind::Text),
+        ("first_id", Kind::Int),
+        ("last_id", Kind::Int),
+    ];
     let sql = format!(
         "UPDATE pushes SET answer = CASE WHEN r.answer = 'adopted' THEN COALESCE(pushes.answer || ', ', '') || r.answer \
-         ELSE r.answer END, ended_at = $2, \
+         ELSE r.answer END, detail = COALESCE(r.detail, pushes.detail), ended_at = $2, \
          first_id = CASE WHEN r.first_id < COALESCE(pushes.first_id, r.first_id + 1) THEN r.first_id \
          ELSE pushes.first_id END, \
          last_id = CASE WHEN r.last_id > COALESCE(pushes.last_id, r.last_id - 1) THEN r.last_id \

@@ -76,6 +76,8 @@ fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
         floor: row.maybe_whole("floor")?,
         first_seen_at: row.int("first_seen_at")?,
         settled_at: row.maybe_int("settled_at")?,
+        published_at: row.maybe_int("published_at")?,
+        arrived_at: row.maybe_int("arrived_at")?,
     };
     Ok(StoredBatch { record, claimed_at: row.maybe_int("claimed_at")?, lease_until: row.maybe_int("lease_until")? })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::sql::Kind;
 use super::RecordUpdate;
 
-pub(super) const BATCH_COLUMNS: [(&str, Kind); 15] = [
+pub(super) const BATCH_COLUMNS: [(&str, Kind); 17] = [
     ("tenant_id", Kind::Text),
     ("batch_id", Kind::Text),
     ("fingerprint", Kind::Text),
@@ -21,6 +21,8 @@ pub(super) const BATCH_COLUMNS: [(&str, Kind); 15] = [
     ("floor", Kind::Int),
     ("settled_at", Kind::Int),
     ("lease_until", Kind::Int),
+    ("published_at", Kind::Int),
+    ("arrived_at", Kind::Int),
 ];
 
 #[derive(Serialize)]
@@ -40,6 +42,10 @@ pub(super) struct BatchRow<'a> {
     floor: Option<u64>,
     settled_at: Option<i64>,
     lease_until: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrived_at: Option<i64>,
 }
 
 impl<'a> BatchRow<'a> {
@@ -71,6 +77,9 @@ impl<'a> BatchRow<'a> {
             floor: record.floor,
             settled_at: record.settled_at,
             lease_until,
+            // They are stored with the first claim, and stay.
+            published_at: record.published_at.filter(|_| update.from_epoch == 0),
+            arrived_at: record.arrived_at.filter(|_| update.from_epoch == 0),
         }
     }
 }

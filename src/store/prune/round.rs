@@ -77,6 +77,10 @@ pub struct PruneRound {
     pub no_events_left: bool,
     /// Whether no events that no queue is bound for are left to remove.
     pub no_unroutable_left: bool,
+    /// The last time, the tenant and the batch of the last entry of a history that was examined.
+    pub last_entry: Option<(i64, String, String)>,
+    /// Whether no entries of histories are left to examine.
+    pub no_entries_left: bool,
     /// How long the transaction of the latest step took.
     pub took: Duration,
 }
@@ -90,7 +94,7 @@ impl PruneRound {
 
     /// Returns whether nothing is left to do.
     pub fn is_done(&self) -> bool {
-        self.no_batches_left && self.no_events_left && self.no_unroutable_left
+        self.no_batches_left && self.no_events_left && self.no_unroutable_left && self.no_entries_left
     }
 
     /// Returns the time up to which everything was examined; `None` if nothing was examined yet.
@@ -170,6 +174,8 @@ mod tests {
         round.no_events_left = true;
         assert_eq!(round.reached(), Some(7));
         (round.no_batches_left, round.no_unroutable_left) = (true, true);
+        assert_eq!((round.reached(), round.is_done()), (Some(BEFORE), false));
+        round.no_entries_left = true;
         assert_eq!((round.reached(), round.is_done()), (Some(BEFORE), true));
     }
 }

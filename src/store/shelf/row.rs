@@ -17,14 +17,23 @@ const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
 /// What is shelved over a pause that is over comes back so soon.
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
+/// What was put onto the shelf.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Put {
+    /// When it is due, in milliseconds on the store's clock.
+    pub(in crate::store) due_at: i64,
+    /// The entry and the replay that has it under way, if one has.
+    pub(in crate::store) replay: Option<(ShelfId, ReplayId)>,
+}
+
 /// Puts something onto the shelf, in place of what is there under the same identity. A dead row stays dead until an
-/// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate.
-/// Returns the entry and the replay that has it under way, if one has.
+/// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate. Returns what
+/// was put; `None` if a dead row stays.
 pub(in crate::store) async fn put(
     conn: &mut AnyConnection,
     now: i64,
     shelving: &Shelving,
-) -> Result<Option<(ShelfId, ReplayId)>, StoreError> {
+) -> Result<Option<Put>, StoreError> {
     let identity = shelving.identity.to_string();
     let (tenant, batch) = match &shelving.identity {
         ShelfIdentity::Batch(key, _) => (Some(key.tenant.clone()), Some(key.batch.clone())),
@@ -83,7 +92,8 @@ pub(in crate::store) async fn put(
         Bound::Int(cases_of(&shelving.body)),
     ];
     let rows = sql::fetch(conn, sql, bounds).await?;
-    rows.first().map_or(Ok(None), under_way)
+    let put = |row: &AnyRow| Ok(Put { due_at, replay: under_way(row)? });
+    rows.first().map(put).transpose()
 }
 
 /// Returns an entry and the replay that has it under way, if one has.

@@ -78,8 +78,12 @@ async fn fill(f: &SqlStore, rows: i64) {
         "{numbers} INSERT INTO outbox (event_id, kind, routing_key, subject, body, created_at, due_at, sent_at) \
          SELECT 'e' || i, 'k', 'k', 'acme/old' || i, '', i, i, i FROM n"
     );
+    let history = format!(
+        "{numbers} INSERT INTO batch_history (tenant_id, batch_id, place, kind, reason, first_at, last_at, times) \
+         SELECT 'acme', 'old' || i, 1, 'retried', 'server_error', i, i, 1 FROM n"
+    );
     let mut conn = f.store.writing().await.unwrap();
-    for sql in [shelf, batches, outbox] {
+    for sql in [shelf, batches, outbox, history] {
         sql::execute(&mut conn, sql, vec![]).await.unwrap();
     }
 }
@@ -108,7 +112,12 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (prune::UNCLEAR.to_owned(), vec![int(9), int(1), text("acme"), text("b"), int(50)], "batches_in_doubt"),
         (prune::examine_batches(dialect), place(), "batches_to_prune"),
         (prune::examine_events(dialect), place(), "outbox_by_age"),
+        (history::examine_history(dialect), place(), "batch_history_by_time"),
     ];
+    let by_place = if dialect.is_shared() { "batch_history_pkey" } else { "PRIMARY KEY (tenant_id=? AND batch_id=?" };
+    statements.push((history::ENTRIES.to_owned(), vec![text("acme"), text("old7")], by_place));
+    let keys = text(r#"[{"tenant":"acme","batch":"old7"}]"#);
+    statements.push((history::recent_statement(dialect), vec![keys, int(6)], by_place));
     statements.push((shed_statement(dialect), vec![int(100)], "shelf_skimmed"));
     let identities = text(r#"[{"identity":"acme/b7/1:f"}]"#);
     let by_identity = if dialect.is_shared() { "shelf_identity_key" } else { "(identity=?)" };
@@ -187,7 +196,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     for (sql, parameters, index) in statements {
         let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
         assert!(plan.contains(index), "{index} is not used by {sql}:\n{plan}");
-        for table in ["shelf", "batches", "outbox", "audit"] {
+        for table in ["shelf", "batches", "outbox", "audit", "batch_history"] {
             let whole = [format!("SCAN {table}\n"), format!("Seq Scan on {table}")];
             assert!(whole.iter().all(|whole| !plan.contains(whole)), "{table} is read whole by {sql}:\n{plan}");
         }

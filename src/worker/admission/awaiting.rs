@@ -67,6 +67,7 @@ impl Awaiting {
     /// is replayed once its tenant has a connection.
     async fn give_up(&self, context: &WorkerContext, message: &InboundMessage) -> Result<bool, StoreError> {
         let mut record = self.record();
+        (record.published_at, record.arrived_at) = (message.published_at, Some(message.arrived_at));
         if context.store.batch_at(&record.key).await?.0.is_some() {
             return Ok(false);
         }

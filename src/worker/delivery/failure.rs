@@ -9,6 +9,7 @@ use crate::batch::verdict::{
     DEFAULT_THROTTLE_PAUSE, NO_SOCKET_PAUSE, Verdict, after_failed_read, reason_of, signal_of,
 };
 use crate::store::StoreError;
+use crate::store::history::Happening;
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::job::Part;
@@ -37,7 +38,10 @@ pub(super) async fn call_failed(
     Ok(match verdict {
         Verdict::Throttle(wait) => {
             context.metrics.rate_limited_responses.inc();
-            feedback.close(wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), Reason::Throttled);
+            let (wait, now) = (wait.unwrap_or(DEFAULT_THROTTLE_PAUSE), context.store.now());
+            feedback.close(wait, Reason::Throttled);
+            let until = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+            batch.note(Happening::retried(Reason::Throttled, detail.as_deref()), now, Some(until));
             NextStep::NextTurn
         }
         Verdict::AwaitSocket => {

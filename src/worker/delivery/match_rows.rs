@@ -9,6 +9,7 @@ use crate::batch::ledger::duplicates::duplicates;
 use crate::batch::ledger::reconcile::{Found, Row, Wanted, WantedCase, find};
 use crate::batch::ledger::{BatchRecord, CaseState};
 use crate::store::StoreError;
+use crate::store::history::{Happening, HistoryEntry, MOST_CANDIDATES, Reconciliation};
 use crate::store::ledger::{Commit, PushEnded};
 use crate::testmo::CaseList;
 use crate::worker::context::WorkerContext;
@@ -76,10 +77,12 @@ impl Matching<'_> {
         self.held.extend(batch.record.known_duplicates());
         let push = batch.record.open_push.as_ref().map(|push| push.id.clone());
         let known = self.is_carried_out(push.as_deref()).await?;
+        let (unknown, lost_before) = (batch.record.unclear_cases().count(), lost(&batch.record));
         let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
         let Rows::Of(found) = found(batch, account, list, &mut self.held, order) else {
             batch.record.give_up_unclear();
-            if !commit_record(context, batch, Commit::default()).await?.is_done() {
+            let history = vec![reconciled(context, &batch.candidates, unknown, 0, unknown)];
+            if !commit_record(context, batch, Commit { history, ..Commit::default() }).await?.is_done() {
                 // Another worker may have recorded the rows for a push that it has sent since.
                 return Ok(false);
             }
@@ -94,13 +97,20 @@ impl Matching<'_> {
             _ if ids.is_none() => None,
             other => context.store.last_push(&batch.key.batch, account, other.as_deref()).await?,
         };
-        let ended = came_of.zip(ids).map(|(push, ids)| PushEnded { push, answer: "adopted".into(), ids: Some(ids) });
+        let ended = came_of.zip(ids).map(|(push, ids)| PushEnded {
+            push,
+            answer: "adopted".into(),
+            detail: None,
+            ids: Some(ids),
+        });
         batch.record.reconciled(&found, known);
+        let lost = lost(&batch.record).saturating_sub(lost_before);
+        let history = vec![reconciled(context, &batch.candidates, unknown, found.len(), lost)];
         let batch_tag = batch_tag_of(batch, &pushed_tag);
         let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &list.rows);
         let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
         let written = adopted(batch, &found);
-        let change = Commit { ended, events, written, ..Commit::default() };
+        let change = Commit { ended, events, written, history, ..Commit::default() };
         if !commit_record(context, batch, change).await?.is_done() {
             // The rows may belong to a push that another worker has sent since.
             return Ok(false);
@@ -122,6 +132,25 @@ impl Matching<'_> {
             None => was_carried_out(self.context, push, &self.list.rows, &self.held, self.order).await,
         }
     }
+}
+
+/// Returns what a reconciliation found for the cases of a batch whose outcome was unknown.
+fn reconciled(
+    context: &WorkerContext,
+    candidates: &[u64],
+    unknown: usize,
+    adopted: usize,
+    lost: usize,
+) -> HistoryEntry {
+    let count = |cases: usize| u32::try_from(cases).unwrap_or(u32::MAX);
+    let (unknown, adopted, lost) = (count(unknown), count(adopted), count(lost));
+    let candidates = candidates.iter().copied().take(MOST_CANDIDATES).collect();
+    let found = Reconciliation { unknown, adopted, lost, candidates, elsewhere: false };
+    HistoryEntry::once(Happening::Reconciled(found), context.store.now(), None)
+}
+
+fn lost(record: &BatchRecord) -> usize {
+    record.cases.iter().filter(|case| case.state == CaseState::Lost).count()
 }
 
 /// Returns the rows that are cases of a batch. Where ids do not show which case is older, a row with the batch tag can

@@ -13,6 +13,7 @@ use crate::batch::verdict::is_given_up;
 use crate::batch::verdict::patience::{Patience, PatienceLimits, patience};
 use crate::lane::QueuePosition;
 use crate::store::StoreError;
+use crate::store::history::Happening;
 use crate::store::ledger::Commit;
 use crate::store::shelf::ShelvedUntil;
 use crate::worker::backoff;
@@ -102,6 +103,9 @@ async fn retry(
                 batch = %batch.key.batch, %reason, detail, backoff = ?pause,
                 "the batch is tried again after a pause"
             );
+            let what = Happening::retried(reason, detail.as_deref());
+            let until = now.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
+            batch.note(what, now, Some(until));
             Ok(after(pause))
         }
         Patience::Shelf(wait) => {

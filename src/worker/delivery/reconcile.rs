@@ -12,6 +12,7 @@ use crate::batch::batch_tag;
 use crate::batch::ledger::Target;
 use crate::batch::verdict::after_failed_read;
 use crate::store::StoreError;
+use crate::store::history::{Happening, HistoryEntry, Reconciliation};
 use crate::store::ledger::Commit;
 use crate::testmo::{Access, CaseList, Past, ReadError, ReadPermits};
 use crate::worker::context::WorkerContext;
@@ -53,8 +54,11 @@ pub(super) async fn reconcile(delivery: &Delivery, job: &mut Job) -> Result<(), 
 
 /// Gives up cases that were sent to an account that is no longer the tenant's: their outcome is never found out.
 async fn give_up(context: &WorkerContext, part: &mut Part) -> Result<(), StoreError> {
+    let unknown = u32::try_from(part.batch.record.unclear_cases().count()).unwrap_or(u32::MAX);
     part.batch.record.give_up_unclear();
-    if !commit_record(context, &mut part.batch, Commit::default()).await?.is_done() {
+    let found = Reconciliation { unknown, lost: unknown, elsewhere: true, ..Reconciliation::default() };
+    let history = vec![HistoryEntry::once(Happening::Reconciled(found), context.store.now(), None)];
+    if !commit_record(context, &mut part.batch, Commit { history, ..Commit::default() }).await?.is_done() {
         part.next = Some(NextStep::Refresh);
     }
     Ok(())

@@ -15,6 +15,7 @@ use crate::batch::verdict::answer::{ApiError, CreateResult};
 use crate::batch::verdict::{DEFAULT_THROTTLE_PAUSE, NO_SOCKET_PAUSE, Verdict, signal_of};
 use crate::batch::written::{WrittenCase, WrittenFields};
 use crate::store::StoreError;
+use crate::store::history;
 use crate::store::ledger::{Commit, PushEnded};
 use crate::tenants::Connection;
 use crate::worker::context::WorkerContext;
@@ -97,7 +98,8 @@ fn apply_to_all<'s, 'p>(
     let RequestEnd { push, result, fields, verdict, connection } = end;
     let answer = result.as_ref().err().map_or_else(|| "2xx".to_owned(), ApiError::received);
     let ids = span(result.iter().flatten().flatten().copied());
-    let ended = PushEnded { push: push.clone(), answer, ids };
+    let detail = result.as_ref().err().map(|error| history::kept(&error.to_string()));
+    let ended = PushEnded { push: push.clone(), answer, detail, ids };
     let signal = signal_of(result.as_ref().err());
     if let Some(signal) = signal {
         note_end(&delivery.context, connection.access.origin.as_str(), signal, result.as_ref().err());

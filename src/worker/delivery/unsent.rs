@@ -59,7 +59,7 @@ async fn release_if_granted(context: &WorkerContext, part: &mut Part, push: &str
 
 async fn release(context: &WorkerContext, part: &mut Part, push: &str) -> Result<(), StoreError> {
     part.batch.record.not_created(vec![]);
-    let ended = Some(PushEnded { push: push.to_owned(), answer: NOT_SENT.into(), ids: None });
+    let ended = Some(PushEnded { push: push.to_owned(), answer: NOT_SENT.into(), detail: None, ids: None });
     let released = commit_record(context, &mut part.batch, Commit { ended, ..Commit::default() }).await?;
     part.next = Some(if released.is_done() { NextStep::NextTurn } else { NextStep::Refresh });
     Ok(())

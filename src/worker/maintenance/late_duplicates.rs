@@ -17,6 +17,7 @@ use crate::batch::verdict::answer::ApiError;
 use crate::batch::verdict::signal_of;
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
+use crate::store::history::{Happening, HistoryEntry};
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
 use crate::testmo::{Access, CaseList, Past, ReadError, ReadPermits};
 use crate::worker::context::WorkerContext;
@@ -80,8 +81,10 @@ impl LateCheck {
         let batch = Some(RecordUpdate { record, from_epoch });
         let found = event.as_ref().map_or(0, |(_, count)| *count);
         let events = event.into_iter().map(|(event, _)| event).collect();
+        let checked = Happening::LateChecked { duplicates: u32::try_from(found).unwrap_or(u32::MAX) };
+        let history = vec![HistoryEntry::once(checked, self.context.store.now(), None)];
         // If another worker or a person has changed the batch, it is due again when it is finished.
-        if self.context.store.commit(Commit { batch, events, ..Commit::default() }.into()).await?.is_done() {
+        if self.context.store.commit(Commit { batch, events, history, ..Commit::default() }.into()).await?.is_done() {
             count_duplicates(&self.context, &key, found);
         }
         Ok(())

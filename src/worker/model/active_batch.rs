@@ -15,7 +15,11 @@ use crate::batch::render::left_out::{LeftOut, left_out};
 use crate::batch::written::CaseIdentity;
 use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint, render, size_in_push};
 use crate::lane::{QueueClass, Ticket, Work};
+use crate::store::history::{self, Happening, HistoryEntry};
 use crate::tenants::Connection;
+
+/// The most entries of the history of a batch that wait for a change to be stored with.
+const MOST_NOTES: usize = 20;
 
 /// The identity by which two deliveries are the same work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +68,8 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) tries: u32,
     /// How it last failed in this process.
     pub(in crate::worker) failure: Option<(Reason, Option<String>)>,
+    /// What happened to it that is stored with its next change.
+    pub(in crate::worker) notes: Vec<HistoryEntry>,
     /// How often work on it panicked in this process.
     pub(in crate::worker) panics: u32,
     /// Since when the store has been failing.
@@ -78,7 +84,9 @@ impl ActiveBatch {
     /// Renders a batch for its connection; nothing of it is known to be stored.
     pub(in crate::worker) fn new(batch: &Batch, message: InboundMessage, connection: Arc<Connection>) -> Self {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
-        let record = BatchRecord::of_batch(batch, key.fingerprint.clone());
+        let fresh = BatchRecord::of_batch(batch, key.fingerprint.clone());
+        let (published_at, arrived_at) = (message.published_at, Some(message.arrived_at));
+        let record = BatchRecord { published_at, arrived_at, ..fresh };
         let cases = render::render(batch, &connection.mapping, &connection.fields);
         let left_out_of = |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, rendered);
         let now = Instant::now();
@@ -100,11 +108,17 @@ impl ActiveBatch {
             relocated: None,
             tries: 0,
             failure: None,
+            notes: Vec::new(),
             panics: 0,
             store_failing_since: None,
             in_hand_since: now,
             waiting_since: now,
         }
+    }
+
+    /// Notes what happened at `now`, until when it waits because of that, both in milliseconds on the store's clock.
+    pub(in crate::worker) fn note(&mut self, what: Happening, now: i64, until: Option<i64>) {
+        history::note(&mut self.notes, HistoryEntry::once(what, now, until), MOST_NOTES);
     }
 
     /// Returns the origin of its account.

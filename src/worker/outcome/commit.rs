@@ -39,12 +39,14 @@ pub(in crate::worker) async fn commit(
 pub(in crate::worker) async fn commit_record(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
-    change: Commit,
+    mut change: Commit,
 ) -> Result<CommitOutcome, StoreError> {
+    change.history.splice(0..0, batch.notes.iter().cloned());
     let update = RecordUpdate { record: batch.record.clone(), from_epoch: batch.stored_epoch };
     let outcome = commit(context, Commit { batch: Some(update), ..change }).await?;
     if outcome.is_done() {
         batch.stored_epoch = batch.record.epoch;
+        batch.notes.clear();
     }
     Ok(outcome)
 }

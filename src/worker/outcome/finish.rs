@@ -47,6 +47,7 @@ pub(in crate::worker) async fn finish(
             change.shelve = Some(Shelving { detail, ..shelving(batch, reason, ShelvedUntil::Person) });
         }
     }
+    change.history.splice(0..0, batch.notes.iter().cloned());
     if state == BatchState::Delivered || state == BatchState::Partial {
         change.success = Some(batch.key.batch.tenant.clone());
     }
@@ -56,6 +57,7 @@ pub(in crate::worker) async fn finish(
         failpoint::after(Failpoint::Settle);
         batch.record.settle(state, now);
         batch.stored_epoch = batch.record.epoch;
+        batch.notes.clear();
         count_finished(context, batch, reason);
         if batch.message.replay.is_some() {
             context.replay_wanted.notify_one();

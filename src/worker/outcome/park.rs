@@ -58,7 +58,8 @@ pub(in crate::worker) async fn park_expecting(
         row.failing_since = message.failing_since;
     }
     let unshelve = batch.message.nameless_row();
-    commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
+    let history = batch.notes.clone();
+    commit(context, Commit { shelve: Some(row), unshelve, events, history, ..Commit::default() }).await?;
     failpoint::after(Failpoint::Park);
     tracing::info!(batch = %batch.key.batch, %reason, ?until, "batch parked");
     count_shelved(context, reason, "parked");

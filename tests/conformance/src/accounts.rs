@@ -50,7 +50,7 @@ async fn no_more_requests_are_under_way_than_the_account_allows(f: &dyn Subject)
     let answers: Vec<ClaimOutcome> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(count(&answers), 2);
     assert_eq!(answers.iter().filter(|answer| matches!(answer, ClaimOutcome::Full { limit: 2 })).count(), 3);
-    let ended = |n: usize| Some(PushEnded { push: format!("p{n}"), answer: "2xx".into(), ids: None });
+    let ended = |n: usize| Some(PushEnded { push: format!("p{n}"), answer: "2xx".into(), detail: None, ids: None });
     let first = answers.iter().position(granted).unwrap();
     f.store().commit(Commit { ended: ended(first), ..Commit::default() }.into()).await.unwrap();
     assert!(granted(&f.store().claim(claim(10)).await.unwrap()));

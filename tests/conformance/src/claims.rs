@@ -66,7 +66,7 @@ async fn a_commit_that_started_from_another_epoch_changes_nothing(f: &dyn Subjec
     record.state = BatchState::Delivered;
     let change = |from_epoch| Commit {
         batch: Some(RecordUpdate { record: record.clone(), from_epoch }),
-        ended: Some(PushEnded { push: "p1".into(), answer: "2xx".into(), ids: Some((10, 11)) }),
+        ended: Some(PushEnded { push: "p1".into(), answer: "2xx".into(), detail: None, ids: Some((10, 11)) }),
         shelve: Some(shelving("b", ShelvedUntil::Person)),
         ..Commit::default()
     };
@@ -92,7 +92,7 @@ async fn of_several_batches_in_a_claim_only_those_at_the_stored_epoch_are_grante
     let members = f.store().push_members("p2").await.unwrap();
     let batches: Vec<String> = members.waiting.iter().map(|record| record.key.to_string()).collect();
     assert_eq!((members.committed, batches), (false, vec!["acme/new".to_owned(), "acme/other".into()]));
-    let ended = Some(PushEnded { push: "p2".into(), answer: "adopted".into(), ids: Some((7, 8)) });
+    let ended = Some(PushEnded { push: "p2".into(), answer: "adopted".into(), detail: None, ids: Some((7, 8)) });
     f.store().commit(Commit { ended, ..Commit::default() }.into()).await.unwrap();
     assert!(f.store().push_members("p2").await.unwrap().committed);
     let Some(mut record) = f.batch(&"acme/new".parse().unwrap()).await.map(|s| s.record) else { panic!() };

@@ -27,7 +27,8 @@ pub async fn deliver(f: &dyn Subject, batch: &str, change: impl FnOnce(&mut Batc
     record.created(&[(0, 10), (1, 11)]);
     (record.state, record.settled_at) = (BatchState::Delivered, Some(at));
     change(&mut record);
-    let ended = Some(PushEnded { push: format!("push of {batch}"), answer: "2xx".into(), ids: Some((10, 11)) });
+    let ended =
+        Some(PushEnded { push: format!("push of {batch}"), answer: "2xx".into(), detail: None, ids: Some((10, 11)) });
     let batch = Some(RecordUpdate { record: record.clone(), from_epoch: 1 });
     f.store().commit(Commit { batch, ended, ..Commit::default() }.into()).await.unwrap();
     record

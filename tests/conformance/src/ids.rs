@@ -26,7 +26,7 @@ async fn the_last_push_of_a_batch_is_found_by_account(f: &dyn Subject) {
         (record, _) = (claim.batches[0].record.clone(), record);
         record.not_created(vec![]);
         let batch = Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
-        let ended = Some(PushEnded { push: push.into(), answer: "429".into(), ids: None });
+        let ended = Some(PushEnded { push: push.into(), answer: "429".into(), detail: None, ids: None });
         assert_eq!(
             f.store().commit(Commit { batch, ended, ..Commit::default() }.into()).await.unwrap(),
             CommitOutcome::Done(vec![])
@@ -46,7 +46,8 @@ async fn rows_of_a_push_are_held_in_any_order_in_which_its_batches_are_found(f: 
     let [a, b, c, d] = [(0, 23), (1, 20), (2, 17), (3, 26)].map(|(part, first): (usize, u64)| {
         let mut record = parts[part].record.clone();
         record.created(&[(0, first), (1, first + 1)]);
-        let ended = Some(PushEnded { push: "p".into(), answer: "adopted".into(), ids: Some((first, first + 1)) });
+        let ended =
+            Some(PushEnded { push: "p".into(), answer: "adopted".into(), detail: None, ids: Some((first, first + 1)) });
         let batch = Some(RecordUpdate { record, from_epoch: 1 });
         f.store().commit(Commit { batch, ended, ..Commit::default() }.into())
     });
@@ -66,7 +67,7 @@ async fn rows_of_a_push_are_held_in_any_order_in_which_its_batches_are_found(f: 
 /// Stores a push of another batch that created rows up to an id.
 async fn know(f: &dyn Subject, push: &str, id: u64) {
     f.store().claim(claim_of(push, &fresh(push))).await.unwrap();
-    let ended = Some(PushEnded { push: push.into(), answer: "2xx".into(), ids: Some((1, id)) });
+    let ended = Some(PushEnded { push: push.into(), answer: "2xx".into(), detail: None, ids: Some((1, id)) });
     f.store().commit(Commit { ended, ..Commit::default() }.into()).await.unwrap();
 }
 

@@ -13,6 +13,7 @@ pub mod claims;
 pub mod connections;
 pub mod finished;
 pub mod folders;
+pub mod history;
 pub mod ids;
 pub mod instances;
 pub mod outbox;
@@ -41,6 +42,7 @@ macro_rules! conformance {
         $crate::connections_cases!($test, $subject);
         $crate::finished_cases!($test, $subject);
         $crate::folders_cases!($test, $subject);
+        $crate::history_cases!($test, $subject);
         $crate::ids_cases!($test, $subject);
         $crate::instances_cases!($test, $subject);
         $crate::outbox_cases!($test, $subject);

@@ -8,6 +8,7 @@ use testmo_courier::batch::BatchKey;
 use testmo_courier::store::Storage;
 use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::connections::{ConnectionRow, Verification, WriteOutcome};
+use testmo_courier::store::history::HistoryEntry;
 use testmo_courier::store::ledger::StoredBatch;
 use testmo_courier::store::removal::RemovalOutcome;
 use testmo_courier::store::shelf::Shelved;
@@ -40,6 +41,9 @@ pub trait Subject: Send + Sync {
 
     /// Removes [`tenant`], whose connection has a version.
     async fn remove_tenant(&self, version: &str) -> RemovalOutcome;
+
+    /// Returns what is kept of the waits, retries and reconciliations of a batch, and how many older entries were dropped.
+    async fn history(&self, key: &BatchKey) -> (Vec<HistoryEntry>, u64);
 
     /// Returns what is stored of a batch.
     async fn batch(&self, key: &BatchKey) -> Option<StoredBatch> {

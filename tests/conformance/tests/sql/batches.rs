@@ -1,18 +1,23 @@
 //! Checks what commands show of batches, and what pruning leaves in the tables.
 
+use std::time::Duration;
+
 use sqlx::Row;
 use testmo_conformance::Subject;
 use testmo_conformance::finished::deliver;
-use testmo_conformance::values::{DAY, claim_of, connection, event, fresh, granted};
+use testmo_conformance::values::{DAY, HOUR, claim_of, connection, event, fresh, granted, shelving, tenant};
 use testmo_courier::batch::event::Event;
 use testmo_courier::batch::ledger::BatchRecord;
+use testmo_courier::store::history::Holder;
 use testmo_courier::store::ledger::{ClaimOutcome, Commit, PushEnded, RecordUpdate};
-use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore};
+use testmo_courier::store::shelf::ShelvedUntil;
+use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore, ShelfStore};
 
 use crate::stores::{SqlStore, connect};
 
 on_both! {
     the_history_of_a_batch_holds_its_pushes_and_events,
+    a_worker_that_has_an_entry_of_a_batch_in_hand_is_named,
     a_batch_whose_claim_was_refused_is_not_known,
     a_pruned_batch_leaves_no_push_behind,
 }
@@ -25,7 +30,10 @@ async fn the_history_of_a_batch_holds_its_pushes_and_events(f: SqlStore) {
     let mut record = claim.batches[0].record.clone();
     assert!(granted(&f.store.claim(claim).await.unwrap()));
     record.unclear(1_000_000);
-    let ended = |answer: &str, ids| Some(PushEnded { push: "p1".into(), answer: answer.into(), ids });
+    let ended = |answer: &str, ids| {
+        let detail = (answer == "503").then(|| "Testmo answered 503".into());
+        Some(PushEnded { push: "p1".into(), answer: answer.into(), detail, ids })
+    };
     let batch = |record: &BatchRecord| Some(RecordUpdate { record: record.clone(), from_epoch: record.epoch - 1 });
     f.store
         .commit(Commit { batch: batch(&record), ended: ended("503", None), ..Commit::default() }.into())
@@ -43,8 +51,21 @@ async fn the_history_of_a_batch_holds_its_pushes_and_events(f: SqlStore) {
     let pushes: Vec<_> =
         history.pushes.iter().map(|p| (p.id.as_str(), p.claimed_at, p.ended_at, p.answer.as_deref(), p.ids)).collect();
     assert_eq!(pushes, [("p1", 1_000_000, Some(1_000_500), Some("503, adopted"), Some((10, 11)))]);
+    assert_eq!(history.pushes[0].detail.as_deref(), Some("Testmo answered 503"));
     let events: Vec<_> = history.events.iter().map(|e| (e.id.as_str(), e.created_at, e.sent_at)).collect();
     assert_eq!(events, [("e1", 1_000_500, None)]);
+}
+
+async fn a_worker_that_has_an_entry_of_a_batch_in_hand_is_named(f: SqlStore) {
+    f.connect(&connection("v1", true)).await;
+    let shelve = Some(shelving("b", ShelvedUntil::After(Duration::ZERO)));
+    f.store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    let holders = async || f.store.history(&fresh("b").key).await.unwrap().holders;
+    assert_eq!(holders().await, []);
+    assert_eq!(f.store.lease_due("w1", HOUR, &[(tenant(), 1)], usize::MAX).await.unwrap().len(), 1);
+    assert_eq!(holders().await, [Holder { worker: "w1".into(), until: 1_000_000 + 3_600_000 }]);
+    f.set_time(1_000_000 + 3_600_000).await;
+    assert_eq!(holders().await, []);
 }
 
 async fn a_batch_whose_claim_was_refused_is_not_known(f: SqlStore) {

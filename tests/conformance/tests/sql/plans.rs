@@ -63,8 +63,21 @@ async fn wasteful(url: &str, statements: BTreeSet<String>) -> String {
 }
 
 /// Tables that grow with the work, with the names that statements give them.
-const GROWING: &[&str] =
-    &["shelf", "s", "batches", "b", "outbox", "o", "pushes", "push_parts", "written_cases", "w", "audit"];
+const GROWING: &[&str] = &[
+    "shelf",
+    "s",
+    "batches",
+    "b",
+    "outbox",
+    "o",
+    "pushes",
+    "push_parts",
+    "written_cases",
+    "w",
+    "audit",
+    "batch_history",
+    "h",
+];
 
 /// An index of the few pushes that are under way.
 const FEW: &str = "pushes_under_way";

@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_conformance::Subject;
 use testmo_conformance::values::tenant;
+use testmo_courier::batch::BatchKey;
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::LaneOverride;
+use testmo_courier::store::history::HistoryEntry;
 use testmo_courier::store::removal::RemovalOutcome;
 use testmo_courier::store::shelf::{ShelfFilter, Shelved};
 use testmo_courier::store::{Storage, Store};
@@ -46,6 +48,11 @@ impl Subject for SqlStore {
 
     async fn end_removal(&self) {
         self.store.end_removal(&tenant()).await.unwrap();
+    }
+
+    async fn history(&self, key: &BatchKey) -> (Vec<HistoryEntry>, u64) {
+        let history = self.store.history(key).await.unwrap();
+        (history.entries, history.dropped)
     }
 
     async fn remove_tenant(&self, version: &str) -> RemovalOutcome {

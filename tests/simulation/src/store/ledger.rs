@@ -6,7 +6,7 @@ use std::time::Duration;
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::store::ledger::{
-    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
+    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch, happened,
 };
 use testmo_courier::store::shelf::{ShelfId, ShelfIdentity};
 use testmo_courier::store::{HeldBack, PruneCounts, PruneRound, StoreError};
@@ -75,6 +75,8 @@ impl Tables {
                 floor: stored_before.map_or(highest, |before| before.next_floor(&claim.account, highest)),
                 first_seen_at: stored_before.map_or(now, |before| before.first_seen_at),
                 settled_at: stored_before.unwrap_or(record).settled_at,
+                published_at: stored_before.unwrap_or(record).published_at,
+                arrived_at: stored_before.unwrap_or(record).arrived_at,
                 ..record.clone()
             };
             let key = record.key.clone();
@@ -151,12 +153,12 @@ impl Tables {
                 self.acted_in_replay(operator_action, replay);
             }
         }
-        if let Some(shelving) = &change.shelve
-            && self.put_on_shelf(shelving, now)
-        {
+        let due_at = change.shelve.as_ref().and_then(|shelving| self.put_on_shelf(shelving, now));
+        if let Some(shelving) = change.shelve.as_ref().filter(|_| due_at.is_some()) {
             self.put_in_replay(change, shelving);
         }
         self.pass_replays_on(change);
+        self.add_to_histories(happened(change, due_at, now));
         CommitOutcome::Done(self.put_events(&change.events, change.owner_grace, now))
     }
 
@@ -181,6 +183,8 @@ impl Tables {
                 entry.stored.record = BatchRecord {
                     fingerprint: before.fingerprint.clone(),
                     first_seen_at: before.first_seen_at,
+                    published_at: before.published_at,
+                    arrived_at: before.arrived_at,
                     ..record
                 };
                 if let Some(lease) = lease {
@@ -287,6 +291,7 @@ impl Tables {
         let events = self.prune_events(round, most);
         let unheard = self.remove_unheard(round.retention_ms, most);
         round.no_unroutable_left = unheard < most as u64;
+        self.prune_histories(round, most);
         PruneCounts { batches, events, unheard }
     }
 
@@ -318,6 +323,7 @@ impl Tables {
                 entry.pruned = true;
             }
             self.parts.retain(|(of, _)| of != key);
+            self.histories.remove(key);
         }
         let parts = &self.parts;
         self.pushes.retain(|push, _| parts.iter().any(|(_, of)| of == push));

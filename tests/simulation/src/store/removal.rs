@@ -39,6 +39,7 @@ impl Tables {
             return RemovalOutcome::HasWork;
         }
         self.connections.remove(tenant);
+        self.histories.retain(|key, _| key.tenant != *tenant);
         RemovalOutcome::Done
     }
 }

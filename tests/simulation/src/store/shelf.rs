@@ -20,8 +20,8 @@ const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
 impl Tables {
-    /// Puts something onto the shelf; returns whether it is there now as it was put.
-    pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) -> bool {
+    /// Puts something onto the shelf, and returns when it is due; `None` if a dead row stays.
+    pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) -> Option<i64> {
         let (state, due_at) = match shelving.until {
             ShelvedUntil::After(wait) => (ShelfState::Parked, after(now, wait)),
             ShelvedUntil::Connection if shelving.reason == Reason::UnknownTenant => {
@@ -44,11 +44,11 @@ impl Tables {
             let (lease_until, person_epoch, replay) = (None, 0, None);
             let row = ShelfRow { generation, state, content, due_at, shelved_at, lease_until, person_epoch, replay };
             self.shelf.insert(self.shelved, row);
-            return true;
+            return Some(due_at);
         };
         // What is dead stays so until a person acts.
         if row.state == ShelfState::Dead && state == ShelfState::Parked {
-            return false;
+            return None;
         }
         let before = row.content.clone();
         row.content = Shelving {
@@ -59,7 +59,7 @@ impl Tables {
         };
         row.generation += 1;
         (row.state, row.due_at, row.shelved_at, row.lease_until) = (state, due_at, now, None);
-        true
+        Some(due_at)
     }
 
     /// Takes a row off the shelf, and returns the replay that had it under way.

@@ -8,6 +8,7 @@ use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::store::folders::{CreateRequests, KnownFolder};
+use testmo_courier::store::history::HistoryEntry;
 use testmo_courier::store::instances::Instance;
 use testmo_courier::store::ledger::StoredBatch;
 use testmo_courier::store::outbox::OutboxEvent;
@@ -40,6 +41,7 @@ pub(crate) struct Tables {
     pub(crate) outbox: BTreeMap<String, OutboxRow>,
     pub(crate) announced: u64,
     pub(crate) unbound_keys: BTreeMap<String, UnboundKey>,
+    pub(crate) histories: BTreeMap<BatchKey, BTreeMap<u64, HistoryEntry>>,
     pub(crate) written: BTreeMap<CaseIdentity, (WrittenCase, i64)>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) suspicions: BTreeMap<String, i64>,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_conformance::values::{START, tenant};
 use testmo_conformance::{Subject, conformance, shared_conformance};
+use testmo_courier::batch::BatchKey;
 use testmo_courier::store::Storage;
 use testmo_courier::store::accounts::LaneOverride;
+use testmo_courier::store::history::HistoryEntry;
 use testmo_courier::store::removal::RemovalOutcome;
 use testmo_courier::store::shelf::Shelved;
 
@@ -89,6 +91,10 @@ impl Subject for Memory {
 
     async fn end_removal(&self) {
         self.store.at_once(|tables, now| tables.end_removal(&tenant(), now));
+    }
+
+    async fn history(&self, key: &BatchKey) -> (Vec<HistoryEntry>, u64) {
+        self.store.at_once(|tables, _| tables.history(key))
     }
 
     async fn remove_tenant(&self, version: &str) -> RemovalOutcome {

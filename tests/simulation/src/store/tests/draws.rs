@@ -8,6 +8,7 @@ use testmo_courier::batch::render::catalogue::{Catalogue, Field, FieldKind};
 use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::store::connections::{ConnectionRow, Refusal, SealedKey, Successor, Verification};
+use testmo_courier::store::history::{Happening, HistoryEntry, Reconciliation};
 use testmo_courier::store::ledger::RecordUpdate;
 use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 
@@ -77,6 +78,15 @@ impl Both {
             headers: [("h".to_owned(), self.one_of(&["1", "2"]).to_owned())].into(),
             body: vec![self.rng.u8(..)].into(),
         }
+    }
+
+    /// Something that happened to a batch.
+    pub(super) fn happening(&mut self) -> HistoryEntry {
+        let found = |adopted| Happening::Reconciled(Reconciliation { unknown: 2, adopted, ..Default::default() });
+        let retried = |detail| Happening::retried(Reason::ServerError, detail);
+        let what = [retried(None), retried(Some("d")), found(0), found(1), Happening::LateChecked { duplicates: 1 }];
+        let now = self.clock.now();
+        HistoryEntry::once(self.one_of(&what), now, self.rng.bool().then_some(now + 5))
     }
 
     /// A connection that a person enters; sometimes it keeps a refusal, and sometimes another is to succeed it.

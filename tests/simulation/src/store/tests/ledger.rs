@@ -50,13 +50,16 @@ impl Both {
         if self.rng.u8(..3) > 0 {
             let revised = self.revised(end);
             let ids = ids_of(&revised.record);
-            let ended = PushEnded { push: format!("p{}", self.pushes), answer: "2xx".into(), ids };
+            let ended = PushEnded { push: format!("p{}", self.pushes), answer: "2xx".into(), detail: None, ids };
             change.ended = self.rng.bool().then_some(ended);
             change.batch = Some(revised);
             change.lease = self.rng.bool().then(|| self.wait());
         }
         if self.rng.u8(..4) == 0 {
             change.shelve = Some(self.shelving());
+        }
+        if self.rng.u8(..3) == 0 {
+            change.history = vec![self.happening()];
         }
         if self.rng.u8(..5) == 0 {
             change.unshelve = Some((self.rng.i64(1..6), self.rng.i64(1..5)));

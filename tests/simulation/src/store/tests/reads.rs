@@ -27,6 +27,8 @@ impl Both {
             let key: BatchKey = key.parse().expect("a key");
             let (real, _) = self.real.batch_at(&key).await.expect("read");
             read.push((shown(&real), shown(&self.memory.batch(&key))));
+            let real = self.real.history(&key).await.expect("read");
+            read.push((shown(&(real.entries, real.dropped)), shown(&self.memory.history(&key))));
         }
         let (real, memory) = self.shelf().await;
         read.push((shown(&real), shown(&memory)));
