@@ -27,6 +27,11 @@ pub fn rfc3339(ms: i64) -> Option<String> {
     Timestamp::from_millisecond(ms).ok().map(|at| at.to_string())
 }
 
+/// Writes a time in milliseconds since 1970 for people: `2026-11-23 09:30:00Z`.
+pub fn absolute(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| "?".into(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
 /// Writes how far a time is from `now`, as `3 min ago` or `in 2 h`; both are in milliseconds since 1970.
 pub fn relative(ms: i64, now: i64) -> String {
     let seconds = ms.abs_diff(now) / 1_000;
@@ -70,6 +75,12 @@ mod tests {
         for (distance, words) in table {
             assert_eq!(relative(NOW + distance, NOW), words);
         }
+    }
+
+    #[test]
+    fn a_time_is_written_in_utc() {
+        assert_eq!(absolute(1_800_000_000_000), "2027-01-15 08:00:00Z");
+        assert_eq!(absolute(i64::MAX), "?");
     }
 
     #[test]

@@ -1,13 +1,8 @@
 //! Writes times and days for people: relative to now, with the absolute time beside it, always in UTC.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+pub(crate) use testmo_courier::app::time::absolute;
 use testmo_courier::app::time::{days_left, relative};
-
-/// Writes a time in milliseconds since 1970 as `2026-11-23 09:30:00Z`.
-pub(crate) fn absolute(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| "?".into(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
-}
 
 /// Writes both: `3 min ago (2026-11-23 09:30:00Z)`.
 pub(crate) fn both(ms: i64, now: i64) -> String {
@@ -38,11 +33,6 @@ pub(crate) fn expiry(day: &str, today: Date) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_written_in_utc() {
-        assert_eq!(absolute(1_800_000_000_000), "2027-01-15 08:00:00Z");
-    }
 
     #[test]
     fn an_expiry_is_written_with_the_days_that_are_left() {

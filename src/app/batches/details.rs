@@ -2,14 +2,18 @@
 
 use crate::app::shelf::Pauses;
 use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
-use crate::batch::{BatchKey, Reason};
+use crate::batch::{BatchKey, Reason, batch_tag};
+use crate::store::audit::{AuditFilter, AuditRow};
 use crate::store::history::History;
 use crate::store::ledger::StoredBatch;
 use crate::store::shelf::{ShelfFilter, Shelved};
-use crate::store::{LedgerStore, Store, StoreError};
+use crate::store::{ConnectionStore, LedgerStore, Store, StoreError};
 
 /// The maximum number of entries of the shelf that are read of one batch.
 const MOST_ENTRIES: u32 = 20;
+
+/// The maximum number of actions of people that are read of one batch: the latest.
+const MOST_ACTIONS: u32 = 100;
 
 /// Everything that is known of a batch.
 #[derive(Clone, Debug)]
@@ -22,8 +26,14 @@ pub struct BatchDetails {
     pub shelf: Vec<Shelved>,
     /// The pauses that its entries may wait for.
     pub pauses: Pauses,
-    /// Its create requests and events.
+    /// Its create requests, its events, and its waits, retries and reconciliations.
     pub history: History,
+    /// What people did with it, the first action first.
+    pub audit: Vec<AuditRow>,
+    /// The batch tag by which its cases are found in Testmo.
+    pub batch_tag: String,
+    /// Whether the present mapping of the tenant sets the batch tag.
+    pub is_tagged: bool,
     /// The time of reading, in milliseconds on the store's clock.
     pub now: i64,
 }
@@ -49,11 +59,26 @@ pub async fn show(store: &Store, key: &BatchKey) -> Result<BatchDetails, BatchEr
         ShelfFilter { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), ..ShelfFilter::default() };
     let shelf = store.shelf(&filter, MOST_ENTRIES).await?;
     let history = store.history(key).await?;
-    if stored.is_none() && shelf.is_empty() && history.events.is_empty() {
+    let filter =
+        AuditFilter { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), ..AuditFilter::default() };
+    let mut audit = store.audit(&filter, MOST_ACTIONS).await?;
+    audit.reverse();
+    let is_known = stored.is_some() || !shelf.is_empty() || !audit.is_empty();
+    if !is_known && history.events.is_empty() && history.entries.is_empty() {
         return Err(BatchError::Unknown(key.clone()));
     }
     let pauses = if shelf.is_empty() { Pauses::default() } else { Pauses::read(store).await? };
-    Ok(BatchDetails { key: key.clone(), stored, shelf, pauses, history, now })
+    let (batch_tag, is_tagged) = (batch_tag(key), is_tagged(store, key).await?);
+    Ok(BatchDetails { key: key.clone(), stored, shelf, pauses, history, audit, batch_tag, is_tagged, now })
+}
+
+/// Returns whether the cases of a batch get its tag: only a mapping can switch that off.
+async fn is_tagged(store: &Store, key: &BatchKey) -> Result<bool, StoreError> {
+    let mapping = match store.connection(&key.tenant).await {
+        Err(StoreError::Unreadable(_)) => None,
+        row => row?.and_then(|row| row.resolved),
+    };
+    Ok(mapping.is_none_or(|mapping| mapping.batch_tag))
 }
 
 impl BatchDetails {

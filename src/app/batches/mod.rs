@@ -3,10 +3,12 @@
 mod details;
 mod settlement;
 mod tally;
+mod timeline;
 
 pub use self::details::{BatchDetails, BatchError, show};
 pub use self::settlement::{Settlement, settlements};
 pub use self::tally::{Tally, links, testmo_id};
+pub use self::timeline::{AuditRow, Happening, Moment, Reconciliation, Request, Timeline, UnderWay, WaitsFor, What};
 use crate::app::extent::{COUNTED, Extent};
 use crate::batch::TenantId;
 pub use crate::batch::event::link;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::store::history::EventRow;
 
 /// An outcome of a batch, as its event says it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// Which outcome of the batch it is, from 1.
     pub revision: u64,

@@ -3,7 +3,7 @@
 use super::Pauses;
 use crate::batch::cause::CauseId;
 use crate::batch::{Reason, TenantId};
-use crate::store::shelf::{ShelfId, ShelfState, Shelved, ShelvedUntil};
+use crate::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelved, ShelvedUntil};
 
 /// A command that helps with an entry, written so that it can be copied to a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,15 @@ pub(super) fn commands_of_group(
     };
     let list = command(format!("shelf list --group {cause}"), "lists the entries");
     of_reason(reason, &names).into_iter().chain([list]).flatten().collect()
+}
+
+/// Returns the command that shows everything that happened to the batch of an entry, if the batch is known.
+pub fn story(entry: &Shelved) -> Option<ShelfCommand> {
+    let key = match &entry.content.identity {
+        ShelfIdentity::Batch(key, _) => key.to_string(),
+        ShelfIdentity::Raw(_, tenant, batch) => format!("{}/{}", tenant.as_ref()?, batch.as_ref()?),
+    };
+    command(format!("batches show {key}"), "shows everything that happened to the batch")
 }
 
 /// How the program is called.
@@ -241,6 +250,18 @@ mod tests {
             entry.content.until = until;
             assert_eq!(lines(&entry), [expected]);
         }
+    }
+
+    #[test]
+    fn the_story_of_an_entry_is_that_of_its_batch() {
+        let line = |entry: &Shelved| story(entry).map(|command| command.line);
+        let shows = Some("testmo-courier batches show acme/b-1".to_owned());
+        assert_eq!(line(&fixture::own()), shows);
+        let mut invalid = fixture::raw(Reason::InvalidMessage);
+        assert_eq!(line(&invalid), None);
+        let key = fixture::batch().key;
+        invalid.content.identity = ShelfIdentity::Raw("h".into(), Some(key.tenant), Some(key.batch));
+        assert_eq!(line(&invalid), shows);
     }
 
     #[test]

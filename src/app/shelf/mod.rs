@@ -7,7 +7,7 @@ mod pauses;
 mod selection;
 mod time_bound;
 
-pub use self::commands::{ShelfCommand, commands};
+pub use self::commands::{ShelfCommand, commands, story};
 pub use self::groups::{CauseNote, Group, GroupFilter, group_of, groups, notes_of};
 pub use self::note::{NoteError, remove_note, write_note};
 pub use self::pauses::Pauses;

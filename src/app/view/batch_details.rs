@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::super::batches::{BatchDetails, Settlement, links, settlements, testmo_id};
 use super::super::time::rfc3339;
 use super::shelf::ShelfEntryView;
+use super::timeline::TimelineView;
 use crate::batch::event::link;
 use crate::batch::ledger::BatchRecord;
 use crate::store::history::{EventRow, PushRow};
@@ -15,12 +16,15 @@ pub struct BatchDetailsView {
     tenant_id: String,
     batch_id: String,
     state: Option<&'static str>,
+    batch_tag: String,
+    batch_tag_in_use: bool,
     #[serde(flatten)]
     record: Option<RecordView>,
     requests: Vec<RequestView>,
     outcomes: Vec<OutcomeView>,
     events: Vec<EventView>,
     shelf: Vec<ShelfEntryView>,
+    timeline: TimelineView,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +34,8 @@ struct RecordView {
     first_seen_at: Option<String>,
     finished_at: Option<String>,
     links: Vec<String>,
+    published_at: Option<String>,
+    taken_at: Option<String>,
     fingerprint: String,
     pruned: bool,
 }
@@ -55,6 +61,7 @@ struct RequestView {
     claimed_at: Option<String>,
     ended_at: Option<String>,
     result: Option<String>,
+    detail: Option<String>,
     first_id: Option<u64>,
     last_id: Option<u64>,
 }
@@ -84,11 +91,14 @@ impl BatchDetailsView {
             tenant_id: details.key.tenant.to_string(),
             batch_id: details.key.batch.as_str().to_owned(),
             state: record.map(|record| record.state.name()),
+            batch_tag: details.batch_tag.clone(),
+            batch_tag_in_use: details.is_tagged,
             record: record.map(|record| RecordView::of(details, record)),
             requests: details.history.pushes.iter().map(RequestView::of).collect(),
             outcomes: settlements(&details.history.events).map(OutcomeView::of).collect(),
             events: details.history.events.iter().map(EventView::of).collect(),
             shelf: details.shelf.iter().map(|entry| ShelfEntryView::of(entry, &details.pauses, details.now)).collect(),
+            timeline: TimelineView::of(details),
         }
     }
 }
@@ -101,6 +111,8 @@ impl RecordView {
             first_seen_at: rfc3339(record.first_seen_at),
             finished_at: record.settled_at.and_then(rfc3339),
             links: links(record).collect(),
+            published_at: record.published_at.and_then(rfc3339),
+            taken_at: record.arrived_at.and_then(rfc3339),
             fingerprint: record.fingerprint.clone(),
             pruned: BatchDetails::is_pruned(record),
         }
@@ -134,6 +146,7 @@ impl RequestView {
             claimed_at: rfc3339(push.claimed_at),
             ended_at: push.ended_at.and_then(rfc3339),
             result: push.answer.clone(),
+            detail: push.detail.clone(),
             first_id: push.ids.map(|(first, _)| first),
             last_id: push.ids.map(|(_, last)| last),
         }

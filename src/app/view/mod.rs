@@ -13,6 +13,7 @@ mod probe;
 mod probed;
 mod replay;
 mod shelf;
+mod timeline;
 mod verified;
 mod waits;
 
@@ -29,5 +30,6 @@ pub use self::probe::{ProbeReport, ProbeView};
 pub use self::probed::ProbedView;
 pub use self::replay::{ReplayDetailsView, ReplayItemView, ReplayView};
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
+pub use self::timeline::{CandidateView, TimelineEntryView, TimelineView, UnderWayView};
 pub use self::verified::{SavedView, VerifiedView};
 pub use self::waits::{WaitsView, sent_when};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::shelf::{CauseNote, Pauses, commands, group_of};
+use super::super::shelf::{CauseNote, Pauses, commands, group_of, story};
 use super::super::time::rfc3339;
 use super::super::waits::Wait;
 use super::group::NoteView;
@@ -42,6 +42,8 @@ pub struct ShelvedMessageView {
     group: String,
     group_note: Option<NoteView>,
     commands: Vec<String>,
+    story: Option<String>,
+    published_at: Option<String>,
     headers: BTreeMap<String, String>,
     body: Value,
 }
@@ -85,9 +87,17 @@ impl ShelvedMessageView {
         let body = serde_json::from_slice(&entry.content.body)
             .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&entry.content.body)));
         let commands = commands(entry, pauses).into_iter().map(|command| command.line).collect();
-        let headers = entry.content.headers.clone();
-        let group = group_of(entry).to_string();
-        Self { entry: ShelfEntryView::of(entry, pauses, now), group, group_note: None, commands, headers, body }
+        let content = &entry.content;
+        Self {
+            entry: ShelfEntryView::of(entry, pauses, now),
+            group: group_of(entry).to_string(),
+            group_note: None,
+            commands,
+            story: story(entry).map(|command| command.line),
+            published_at: content.published_at.and_then(rfc3339),
+            headers: content.headers.clone(),
+            body,
+        }
     }
 
     /// Adds the note on the group of the entry.

@@ -2,6 +2,7 @@
 
 mod list;
 mod show;
+mod timeline;
 
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ use super::output::Output;
 pub(super) enum Command {
     /// List the latest batches, newest first
     List(list::Arguments),
-    /// Show a batch with its cases, create requests and events
+    /// Show the story of a batch: its cases, and everything that happened to it, in order
     Show(show::Arguments),
 }
 

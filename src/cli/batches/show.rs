@@ -1,14 +1,15 @@
 //! `batches show`: shows everything that is known of one batch.
 
 use clap::Args;
-use testmo_courier::app::batches::{self, BatchDetails, BatchRecord, PushRow, link, settlements, testmo_id};
-use testmo_courier::app::view::{BatchDetailsView, due};
+use testmo_courier::app::batches::{self, BatchDetails, BatchRecord, link, testmo_id};
+use testmo_courier::app::view::{BatchDetailsView, TimelineView, due};
 use testmo_courier::app::{BatchKey, Store};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::super::table::{List, counted, facts};
-use super::super::time_format::{absolute, both};
+use super::super::table::{List, facts};
+use super::super::time_format::both;
+use super::timeline::timeline;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,9 +37,7 @@ fn text(details: &BatchDetails) -> String {
     if let Some(record) = details.record() {
         section(&mut text, "cases", &cases(details, record));
     }
-    section(&mut text, "create requests", &pushes(details));
-    section(&mut text, "outcomes", &settled(details));
-    section(&mut text, "events", &events(details));
+    text += &timeline(&TimelineView::of(details));
     section(&mut text, "shelf", &shelved(details));
     if !details.shelf.is_empty() {
         text += &format!("  cause and remedy: `testmo-courier shelf show {}`\n", details.key);
@@ -48,8 +47,13 @@ fn text(details: &BatchDetails) -> String {
 
 fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
     let mut lines = vec![("batch", details.key.to_string())];
+    let tag = match details.is_tagged {
+        true => details.batch_tag.clone(),
+        false => format!("{} (the mapping of the tenant switches it off)", details.batch_tag),
+    };
     let Some(record) = details.record() else {
         lines.push(("state", "no case was sent yet".into()));
+        lines.push(("batch tag", tag));
         return lines;
     };
     lines.push(("state", record.state.name().into()));
@@ -60,6 +64,7 @@ fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
         let folders = folders(record, target.folder);
         ("target", format!("{}, project {}, {folders}", target.account, target.project))
     }));
+    lines.push(("batch tag", tag));
     lines.push(("fingerprint", record.fingerprint.clone()));
     if BatchDetails::is_pruned(record) {
         lines
@@ -98,62 +103,6 @@ fn cases(details: &BatchDetails, record: &BatchRecord) -> List {
     list
 }
 
-fn pushes(details: &BatchDetails) -> List {
-    let mut list = List::new(&["request", "sent", "duration", "cases", "result", "ids"]);
-    for push in &details.history.pushes {
-        list.add(vec![
-            // The first digits are the time.
-            push.id.chars().skip(push.id.chars().count().saturating_sub(8)).collect(),
-            absolute(push.claimed_at),
-            push.ended_at.map(|at| format!("{} ms", at - push.claimed_at)).unwrap_or_default(),
-            sent(details, push),
-            push.answer.clone().unwrap_or_else(|| "not known".into()),
-            push.ids.map(|(first, last)| format!("{first} to {last}")).unwrap_or_default(),
-        ]);
-    }
-    list
-}
-
-/// Says how many cases of the batch a request had. What it had of other batches is not theirs.
-fn sent(details: &BatchDetails, push: &PushRow) -> String {
-    if push.batches <= 1 {
-        return push.cases.to_string();
-    }
-    let Some((first, last)) = push.ids else {
-        return format!("shared request: {} of {} batches", push.cases, push.batches);
-    };
-    let states = details.record().into_iter().flat_map(|record| &record.cases).map(|case| &case.state);
-    let own = states.filter_map(testmo_id).filter(|id| (first..=last).contains(id)).count();
-    format!("shared request: {own} of {}", push.cases)
-}
-
-fn settled(details: &BatchDetails) -> List {
-    let mut list = List::new(&["revision", "finished", "outcome", "cases"]);
-    for settlement in settlements(&details.history.events) {
-        let cases = settlement.cases.iter().map(|(outcome, count)| counted(*count, outcome, outcome));
-        list.add(vec![
-            settlement.revision.to_string(),
-            absolute(settlement.settled_at),
-            settlement.outcome.clone(),
-            cases.collect::<Vec<_>>().join(", "),
-        ]);
-    }
-    list
-}
-
-fn events(details: &BatchDetails) -> List {
-    let mut list = List::new(&["event", "stored", "published", "type"]);
-    for event in &details.history.events {
-        list.add(vec![
-            event.id.clone(),
-            absolute(event.created_at),
-            event.sent_at.map_or_else(|| "not yet".into(), absolute),
-            event.kind.clone(),
-        ]);
-    }
-    list
-}
-
 fn shelved(details: &BatchDetails) -> List {
     let mut list = List::new(&["id", "state", "reason", "next retry"]);
     for entry in &details.shelf {
@@ -179,13 +128,15 @@ fn section(text: &mut String, heading: &str, list: &List) {
 #[cfg(test)]
 mod tests {
     use testmo_courier::app::Reason;
+    use testmo_courier::app::batches::{Happening, PushRow, Reconciliation};
     use testmo_courier::app::shelf::Pauses;
     use testmo_courier::batch::event::{EventInput, deferred, of_settlement};
     use testmo_courier::batch::ledger::{BatchState, OpenPush, Refusal, Target};
     use testmo_courier::batch::message::Source;
     use testmo_courier::batch::verdict::answer::FieldRefusal;
-    use testmo_courier::store::history::{EventRow, History};
+    use testmo_courier::store::history::{EventRow, History, HistoryEntry, Holder};
     use testmo_courier::store::ledger::StoredBatch;
+    use testmo_courier::store::shelf::ShelvedUntil;
 
     use super::*;
 
@@ -205,6 +156,9 @@ mod tests {
             shelf: vec![],
             pauses: Pauses::default(),
             history,
+            audit: vec![],
+            batch_tag: "sqai-b-1".into(),
+            is_tagged: true,
             now: NOW,
         }
     }
@@ -244,7 +198,9 @@ mod tests {
             claimed_at: NOW - ms_ago,
             ended_at: answer.map(|_| NOW - ms_ago + 230),
             answer: answer.map(Into::into),
-            detail: None,
+            detail: answer
+                .filter(|answer| *answer == "422")
+                .map(|_| "Testmo answered 422: tags: invalid\u{1b}[2J".into()),
             ids,
         }
     }
@@ -278,8 +234,28 @@ mod tests {
                 push("0123456789abcde2", 600_000, Some("timeout, adopted"), Some((3_721, 3_722))),
             ],
             events: vec![event_row(&waits, 690_000, true), event_row(&settled, 600_000, false)],
+            entries: entries(),
             ..History::default()
         }
+    }
+
+    fn entries() -> Vec<HistoryEntry> {
+        let found = Reconciliation { unknown: 2, adopted: 2, ..Reconciliation::default() };
+        let wait = ShelvedUntil::After(std::time::Duration::ZERO);
+        let parked = Happening::shelved(Reason::ServerError, Some("Testmo answered 503"), wait);
+        vec![
+            HistoryEntry {
+                times: 12,
+                last_at: NOW - 670_000,
+                ..HistoryEntry::once(parked, NOW - 695_000, Some(NOW - 661_000))
+            },
+            HistoryEntry::once(Happening::Reconciled(found), NOW - 600_100, None),
+            HistoryEntry::once(
+                Happening::shelved(Reason::CaseRefused, None, ShelvedUntil::Person),
+                NOW - 600_000,
+                None,
+            ),
+        ]
     }
 
     fn stored(record: BatchRecord, lease_until: Option<i64>) -> Option<StoredBatch> {
@@ -294,23 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_other_batches_shared_says_how_many_cases_are_of_this_one() {
-        let details = details(stored(partial(), None), History::default());
-        let shared = |ids| sent(&details, &PushRow { cases: 14, batches: 3, ..push("p", 1, Some("2xx"), ids) });
-        assert_eq!(shared(Some((3_715, 3_728))), "shared request: 2 of 14");
-        assert_eq!(shared(None), "shared request: 14 of 3 batches");
-        assert_eq!(sent(&details, &push("p", 1, None, None)), "3");
-    }
-
-    #[test]
     fn batches_in_other_states_read_like_this() {
-        let pushes = vec![push("0123456789abcde0", 1_000, None, None)];
+        let pushes = vec![push("p", 1_000, None, None)];
         let under_way = details(stored(claimed(), Some(NOW + 1)), History { pushes, ..History::default() });
         let unclear = details(stored(claimed(), Some(NOW)), History::default());
         let pruned = BatchRecord { cases: vec![], targets: vec![], ..partial() };
         let pruned = details(stored(pruned, None), History::default());
-        let waits = History { pushes: vec![], ..history() };
-        let unsent = details(None, History { events: waits.events[..1].to_vec(), ..waits });
+        let holders = vec![Holder { worker: "w2".into(), until: NOW + 60_000 }];
+        let waits = History { pushes: vec![], dropped: 7, holders, ..history() };
+        let entries = waits.entries[..1].to_vec();
+        let unsent = details(None, History { events: waits.events[..1].to_vec(), entries, ..waits });
         insta::assert_snapshot!([under_way, unclear, pruned, unsent].map(|details| text(&details)).join("\n----\n\n"));
     }
 }

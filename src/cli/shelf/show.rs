@@ -80,13 +80,14 @@ fn described(entry: &Shelved, note: Option<&CauseNote>, pauses: &Pauses, now: i6
         ("cause", content.reason.cause().into()),
         ("remedy", content.reason.remedy().into()),
     ];
-    let commands = shelf::commands(entry, pauses).into_iter();
+    let commands = shelf::commands(entry, pauses).into_iter().chain(shelf::story(entry));
     lines.extend(commands.map(|command| ("command", format!("{}  # {}", command.line, command.purpose))));
     lines.push(("group", shelf::group_of(entry).to_string()));
     lines.extend(note.map(|note| ("note", format!("{} (by {}, {})", note.text, note.actor, relative(note.at, now)))));
     lines.extend(content.detail.clone().map(|detail| ("detail", detail)));
     lines.extend(message_hash(entry).map(|hash| ("hash", format!("{hash}  # `lint` names the message so"))));
     lines.extend(content.account.clone().map(|account| ("account", account)));
+    lines.extend(content.published_at.map(|at| ("published", both(at, now))));
     lines.push(("arrived", both(content.arrived_at, now)));
     lines.push(("shelved", both(entry.shelved_at, now)));
     lines.push(("next retry", due(entry, pauses, now)));

@@ -14,14 +14,24 @@ impl Stage {
     }
 
     pub(crate) async fn publish_to(&self, routing_key: &str, body: Vec<u8>) -> Result<(), PublishError> {
-        let outgoing = Outgoing {
+        self.publisher.publish(self.outgoing(routing_key, body)).await
+    }
+
+    /// Publishes a batch with the time of its publishing, in seconds since 1970.
+    pub(crate) async fn publish_at(&self, batch: &Value, seconds: u64) {
+        let outgoing = self.outgoing("batch", batch.to_string().into_bytes());
+        let outgoing = Outgoing { timestamp_secs: Some(seconds), ..outgoing };
+        self.publisher.publish(outgoing).await.expect("a broker that takes it");
+    }
+
+    fn outgoing(&self, routing_key: &str, body: Vec<u8>) -> Outgoing {
+        Outgoing {
             exchange: self.config.amqp.cases_exchange.clone(),
             routing_key: routing_key.to_owned(),
             body,
             content_type: Some("application/json".into()),
             ..Outgoing::default()
-        };
-        self.publisher.publish(outgoing).await
+        }
     }
 
     pub(crate) async fn publish(&self, batch: &Value) {
