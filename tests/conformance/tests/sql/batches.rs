@@ -56,6 +56,22 @@ async fn the_history_of_a_batch_holds_its_pushes_and_events(f: SqlStore) {
     assert_eq!(events, [("e1", 1_000_500, None)]);
 }
 
+#[tokio::test]
+async fn a_batch_that_is_simply_delivered_costs_no_statement_for_its_history() {
+    let f = crate::stores::sqlite().await;
+    f.connect(&connection("v1", true)).await;
+    deliver(&f, "b", |_| {}).await;
+    let of_history = || f.statements().into_iter().filter(|sql| sql.contains("batch_history")).count();
+    let after_opening = of_history();
+    let delivered = f.statements().iter().filter(|sql| sql.starts_with("UPDATE batches")).count();
+    assert!(delivered > 0, "statements are noted");
+    deliver(&f, "b2", |_| {}).await;
+    assert_eq!((after_opening, of_history()), (0, 0));
+    let shelve = Some(shelving("b3", ShelvedUntil::Person));
+    f.store.commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+    assert_eq!(of_history(), 2, "one that waits costs a read and a write");
+}
+
 async fn a_worker_that_has_an_entry_of_a_batch_in_hand_is_named(f: SqlStore) {
     f.connect(&connection("v1", true)).await;
     let shelve = Some(shelving("b", ShelvedUntil::After(Duration::ZERO)));

@@ -26,6 +26,11 @@ impl Plans {
         let guard = tracing::subscriber::set_default(Notes(Arc::clone(&statements)));
         Self { url, statements, _guard: guard }
     }
+
+    /// Returns the statements that were executed so far.
+    pub(crate) fn statements(&self) -> BTreeSet<String> {
+        self.statements.lock().unwrap().clone()
+    }
 }
 
 impl Drop for Plans {

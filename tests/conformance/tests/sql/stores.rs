@@ -1,5 +1,7 @@
 //! Opens fresh stores whose clock stands: in an SQLite file, and in a database of a private PostgreSQL server.
 
+use std::collections::BTreeSet;
+
 use sqlx::{AnyConnection, Connection};
 use testmo_courier::clock::Clock;
 use testmo_courier::config;
@@ -18,7 +20,7 @@ pub(crate) struct SqlStore {
     /// Sets the clock of a server.
     setter: Option<Mutex<AnyConnection>>,
     /// Checks the statements on a file before the file is removed.
-    _plans: Option<Plans>,
+    plans: Option<Plans>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -29,7 +31,7 @@ pub(crate) async fn sqlite() -> SqlStore {
     let (config, plans) = (config_of(&url), Plans::of(url));
     let clock = Clock::standing_at(START);
     let store = Store::open(&config, true, clock.clone()).await.unwrap();
-    SqlStore { store, config, clock, setter: None, _plans: Some(plans), _folder: Some(folder) }
+    SqlStore { store, config, clock, setter: None, plans: Some(plans), _folder: Some(folder) }
 }
 
 /// Returns a store on a server. The worker's own clock is far behind the server's, which must not matter.
@@ -49,10 +51,15 @@ pub(crate) async fn postgres() -> SqlStore {
     .await;
     let (config, clock) = (config_of(&url), Clock::standing_at(7));
     let store = Store::open(&config, true, clock.clone()).await.unwrap();
-    SqlStore { store, config, clock, setter: Some(Mutex::new(setter)), _plans: None, _folder: None }
+    SqlStore { store, config, clock, setter: Some(Mutex::new(setter)), plans: None, _folder: None }
 }
 
 impl SqlStore {
+    /// Returns the statements that were executed on a file so far.
+    pub(crate) fn statements(&self) -> BTreeSet<String> {
+        self.plans.as_ref().map(Plans::statements).unwrap_or_default()
+    }
+
     /// Sets the store's clock, in milliseconds since 1970.
     pub(crate) async fn set_time(&self, ms: i64) {
         match &self.setter {
