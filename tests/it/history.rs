@@ -149,9 +149,19 @@ async fn a_batch_is_refused_in_part_and_replayed(mut stage: Stage) {
     confirmed(&stage, "acme/b-1").await;
     let (entries, mut kinds) = timeline(&stage, "acme/b-1");
     // Confirmations come when the broker sends them.
-    kinds.retain(|kind| kind != "event_confirmed" && kind != "action");
-    let expected =
-        ["taken", "request", "request", "outcome", "dead", "event_stored", "request", "outcome", "event_stored"];
+    kinds.retain(|kind| kind != "event_confirmed");
+    let expected = [
+        "taken",
+        "request",
+        "request",
+        "outcome",
+        "dead",
+        "event_stored",
+        "action",
+        "request",
+        "outcome",
+        "event_stored",
+    ];
     assert_eq!(kinds, expected, "{entries:#?}");
     let of_kind = |kind: &str| entries.iter().filter(|entry| entry["kind"] == kind).cloned().collect::<Vec<_>>();
     let (requests, dead) = (of_kind("request"), of_kind("dead"));
@@ -159,6 +169,8 @@ async fn a_batch_is_refused_in_part_and_replayed(mut stage: Stage) {
     assert!(requests[0]["detail"].as_str().expect("a text").contains("name"), "{requests:#?}");
     assert!(requests[1..].iter().all(|request| request["detail"].is_null()), "{requests:#?}");
     assert_eq!((&dead[0]["reason"], dead.len()), (&json!("case_refused"), 1));
+    let action = &of_kind("action")[0];
+    assert!(action["text"].as_str().expect("a text").contains("(command line): shelf.replay shelf "), "{action:#?}");
     let outcomes: Vec<_> = of_kind("outcome").iter().map(|outcome| outcome["text"].clone()).collect();
     assert_eq!(outcomes, ["outcome 1: partial; 2 created, 1 refused", "outcome 2: delivered; 3 created"]);
     stage.end().await;
