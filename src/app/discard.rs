@@ -14,12 +14,20 @@ use crate::store::shelf::{Action, ShelfId, ShelfIdentity, Shelved};
 use crate::store::unfinished::Unfinished;
 use crate::store::{Store, StoreError, StoreHealth};
 
-/// Plans the discarding of entries.
+/// Plans the discarding of entries, which can be restored for some time.
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn plan(store: &Store, ids: &[ShelfId]) -> Result<Plan, StoreError> {
     Plan::of(store, ids, async |row: &Shelved| Ok(decide(store, row).await?.map(at_once))).await
+}
+
+/// Plans the discarding of entries whose messages are not kept, so that their space is free at once.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn plan_without_undo(store: &Store, ids: &[ShelfId]) -> Result<Plan, StoreError> {
+    Plan::of(store, ids, async |row: &Shelved| Ok(decide(store, row).await?.map(forgetting))).await
 }
 
 /// Plans the discarding of what a tenant that is removed has on the shelf, each entry with the generation that it was
@@ -32,13 +40,17 @@ pub(super) async fn plan_purge(store: &Store, entries: &[(ShelfId, i64)]) -> Res
     let generations: HashMap<ShelfId, i64> = entries.iter().copied().collect();
     let decide = async |row: &Shelved| {
         let Some(generation) = generations.get(&row.id) else { return Ok(Err(NotReplayable::Changed)) };
-        Ok(decide_purge(store, row, *generation).await?.map(at_once))
+        Ok(decide_purge(store, row, *generation).await?.map(forgetting))
     };
     Plan::of(store, &ids, decide).await
 }
 
 fn at_once(change: Commit) -> Decision {
     Decision { change, waits: false }
+}
+
+fn forgetting(change: Commit) -> Decision {
+    at_once(Commit { forget: true, ..change })
 }
 
 /// Decides what discarding an entry stores; nothing is stored yet.
@@ -74,7 +86,7 @@ async fn stored_of(store: &Store, batch: Option<&Batch>) -> Result<Option<Stored
 }
 
 /// Returns the batch whose record goes with an entry; a copy in conflict or of unknown origin has none.
-fn own_batch(row: &Shelved) -> Option<Batch> {
+pub(super) fn own_batch(row: &Shelved) -> Option<Batch> {
     let is_own = match (&row.content.identity, row.content.reason) {
         (ShelfIdentity::Batch(..), _) | (_, Reason::Suspect | Reason::CrashLoop) => true,
         (ShelfIdentity::Raw(..), _) => false,
@@ -122,7 +134,7 @@ fn is_unclear(record: &BatchRecord) -> bool {
 }
 
 /// Returns how long a request with cases of an open batch may still be under way.
-fn under_way(stored: &StoredBatch, now: i64) -> Option<Duration> {
+pub(super) fn under_way(stored: &StoredBatch, now: i64) -> Option<Duration> {
     let left = stored.lease_until.filter(|_| stored.record.open_push.is_some())? - now;
     u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_millis)
 }

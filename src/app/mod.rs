@@ -6,10 +6,12 @@
 pub mod actor;
 pub mod audit;
 pub mod batches;
+pub mod candidates;
 pub mod connections;
 mod context;
 mod day;
 pub mod discard;
+pub mod edit;
 pub mod events;
 pub mod extent;
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub mod messages;
 pub mod plan;
 pub mod plural;
 pub mod replays;
+pub mod restore_entry;
 pub mod shelf;
 mod store_file;
 pub mod time;

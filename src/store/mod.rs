@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod actor;
 pub mod audit;
 pub mod connections;
+pub mod discarded;
 mod error;
 mod facts;
 mod file;

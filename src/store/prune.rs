@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 pub use self::round::{HeldBack, PruneRound};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
-use super::{Store, StoreError, history};
+use super::{Store, StoreError, discarded, history};
 use crate::batch::ledger::{OpenPush, Target};
 
 /// How much a step of pruning removed.
@@ -24,6 +24,8 @@ pub struct PruneCounts {
     pub events: u64,
     /// Events that no queue was bound for.
     pub unheard: u64,
+    /// Entries of the shelf that a person had discarded.
+    pub discarded: u64,
 }
 
 /// Removes what is no longer needed.
@@ -38,7 +40,7 @@ pub trait RetentionStore: Send + Sync {
     /// Examines the next `most` batches and `most` events of a round, prunes those that are no longer needed, and counts
     /// them. What stays is not examined again in the same round.
     ///
-    /// What is left of a batch still identifies a duplicate. A batch stays whole while it has a row on the shelf, a case
+    /// What is left of a batch still identifies a duplicate. A batch stays whole while it has a row on the shelf or a discarded one, a case
     /// that may or may not be in Testmo, or a late-duplicate check to come, and while an older batch of the same account
     /// has an unknown outcome. An event that waits for a queue stays until its routing key was probed once after its
     /// time: a worker or broker that was stopped for long removes nothing.
@@ -101,6 +103,11 @@ impl RetentionStore for Store {
         let now = transaction.now;
         let conn = transaction.conn()?;
         let (mut next, mut counts) = (round.clone(), PruneCounts::default());
+        // A batch stays whole until its discarded entries are removed.
+        if !round.no_discarded_left {
+            counts.discarded = discarded::remove_old(conn, round.before, most).await?;
+            next.no_discarded_left = counts.discarded < u64::from(most);
+        }
         if !round.no_batches_left {
             counts.batches = prune_batches(conn, now, &mut next, most).await?;
         }
@@ -136,6 +143,7 @@ pub(super) fn examine_batches(dialect: Dialect) -> String {
          AND state IN ('delivered', 'partial', 'failed', 'discarded', 'undone') \
          AND (late_since IS NULL OR state NOT IN ('delivered', 'partial')) AND cases NOT LIKE '%\"s\":\"lost\"%' \
          AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.tenant_id = batches.tenant_id AND s.batch_id = batches.batch_id) \
+         AND NOT EXISTS (SELECT 1 FROM discarded d WHERE d.tenant_id = batches.tenant_id AND d.batch_id = batches.batch_id) \
          THEN 1 ELSE 0 END AS is_over FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
          AND settled_at < $1 AND settled_at >= $3 AND (settled_at > $3 OR (tenant_id, batch_id) > ($4, $5)) \
          ORDER BY settled_at, tenant_id, batch_id LIMIT $2 {}",

@@ -13,7 +13,7 @@ use super::connections::{ConnectionRow, connection};
 use super::shelf::ShelfId;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::unfinished::Unfinished;
-use super::{Store, StoreError, history};
+use super::{Store, StoreError, discarded, history};
 use crate::batch::TenantId;
 
 /// The most unfinished batches that are named.
@@ -115,6 +115,7 @@ impl Store {
         } else if has_shelved(conn, tenant).await? || !unfinished(conn, tenant, now).await?.is_empty() {
             RemovalOutcome::HasWork
         } else {
+            discarded::purge(conn, tenant).await?;
             sql::execute(conn, "DELETE FROM connections WHERE tenant_id = $1", vec![name(tenant)]).await?;
             audit::put(conn, now, audit.iter()).await?;
             RemovalOutcome::Done

@@ -49,3 +49,4 @@ mod files;
 mod groups;
 mod growth;
 mod held_files;
+mod unwritable;

@@ -10,8 +10,9 @@ use testmo_courier::app::connections::set::{ConnectionInput, Expiry, SetError, d
 use testmo_courier::app::connections::verify::verify;
 use testmo_courier::app::lanes::{LaneError, LaneOrder, order};
 use testmo_courier::app::messages::{Message, publish};
-use testmo_courier::app::shelf::{CauseId, NoteError, ShelfFilter, remove_note, write_note};
-use testmo_courier::app::{PublishError, discard, replay};
+use testmo_courier::app::replays::{self, ReplayAction, ReplayError, ReplayRequest};
+use testmo_courier::app::shelf::{CauseId, EntryName, NoteError, Selection, ShelfFilter, remove_note, write_note};
+use testmo_courier::app::{PublishError, discard};
 use testmo_courier::batch::{BatchId, Reason};
 use testmo_courier::store::ConnectionStore;
 use testmo_courier::store::shelf::ShelfId;
@@ -34,19 +35,20 @@ fn is_carried_out_here(action: AuditAction) -> bool {
         | AuditAction::PauseLane
         | AuditAction::ResumeLane
         | AuditAction::SetLane
-        | AuditAction::ReplayEntry
         | AuditAction::DiscardEntry
         | AuditAction::NoteCause
-        | AuditAction::PublishMessage => true,
-        // They are tested beside their use cases.
-        AuditAction::RestoreEntry
-        | AuditAction::EditEntry
-        | AuditAction::DecideCandidates
         | AuditAction::PlanReplay
         | AuditAction::StartReplay
         | AuditAction::PauseReplay
         | AuditAction::ResumeReplay
         | AuditAction::CancelReplay
+        | AuditAction::PublishMessage => true,
+        // They are tested beside their use cases.
+        AuditAction::RestoreEntry
+        | AuditAction::EditEntry
+        | AuditAction::DecideCandidates
+        | AuditAction::ReplayEntry
+        | AuditAction::EndReplay
         | AuditAction::CreateToken
         | AuditAction::RevokeToken
         | AuditAction::CreateLink
@@ -77,6 +79,12 @@ fn folder(tenant: &str, folder: u64) -> ConnectionInput {
         new_api_key: false,
         discard_change: false,
     }
+}
+
+/// What replays one entry.
+fn replay_of(entry: ShelfId) -> ReplayRequest {
+    let selection = Selection::Named(vec![EntryName::Id(entry)]);
+    ReplayRequest { selection, name: None, reason: None, per_minute: None, most: None, unchanged_too: false }
 }
 
 struct Audited {
@@ -176,11 +184,24 @@ impl Audited {
     async fn shelf(&mut self, operator: &Actor) {
         let (replayed, discarded) = (self.shelve("acme", "b-1").await, self.shelve("acme", "b-2").await);
         let store = &self.context.store;
-        let plan = replay::plan(store, &[replayed], 1_000_000).await.expect("a store");
-        assert_eq!(plan.carry_out(store, operator, None).await.expect("a store").done.len(), 1);
-        let subject = format!("shelf {replayed}");
-        let rows = self.left("a replay", &[(AuditAction::ReplayEntry, &subject)]).await;
-        assert_eq!((rows[0].tenant.as_deref(), rows[0].batch.as_deref()), (Some("acme"), Some("b-1")));
+        let config = &self.context.config;
+        let planned = replays::plan(store, config, operator, replay_of(replayed)).await.expect("a plan");
+        let subject = format!("replay {}", planned.id);
+        let act = |action| replays::act(store, operator, planned.id, action, Some("a test"));
+        for action in [ReplayAction::Start, ReplayAction::Pause, ReplayAction::Resume, ReplayAction::Cancel] {
+            act(action).await.expect("a replay");
+        }
+        let expected = [
+            AuditAction::PlanReplay,
+            AuditAction::StartReplay,
+            AuditAction::PauseReplay,
+            AuditAction::ResumeReplay,
+            AuditAction::CancelReplay,
+        ];
+        let rows = self.left("a replay", &expected.map(|action| (action, subject.as_str()))).await;
+        assert!(rows[0].after.as_ref().unwrap().contains(&replayed.to_string()), "{rows:?}");
+        assert_eq!((rows[1].before.as_deref(), rows[1].after.as_deref()), (Some("\"planned\""), Some("\"running\"")));
+        assert_eq!(rows[4].reason.as_deref(), Some("a test"));
         let store = &self.context.store;
         let plan = discard::plan(store, &[discarded]).await.expect("a store");
         plan.carry_out(store, operator, Some("withdrawn")).await.expect("a store");
@@ -279,18 +300,20 @@ async fn what_is_not_done_leaves_no_entry(stage: Stage) {
     assert!(matches!(ordered, Err(LaneError::NotAllowed(_))), "{ordered:?}");
     let noted = write_note(&store, &viewer, cause, "x").await;
     assert!(matches!(noted, Err(NoteError::NotAllowed(_))), "{noted:?}");
-    let plan = || async { replay::plan(&store, &[entry], 1_000_000).await.expect("a store") };
-    let replayed = plan().await.carry_out(&store, &viewer, None).await;
-    assert!(matches!(replayed, Err(ActionError::NotAllowed(_))), "{replayed:?}");
+    let config = audited.context.config.clone();
+    let replayed = replays::plan_and_start(&store, &config, &viewer, replay_of(entry)).await;
+    assert!(matches!(replayed, Err(ReplayError::NotAllowed(_))), "{replayed:?}");
     assert!(matches!(audited.publish(&viewer).await, Err(Refusal::NotAllowed)));
     audited.left("what a role does not allow", &[]).await;
 
-    let (first, second) = (plan().await, plan().await);
-    assert_eq!(first.carry_out(&store, &operator, None).await.expect("a store").done.len(), 1);
-    let late = second.carry_out(&store, &operator, None).await.expect("a store");
-    assert_eq!((late.done.len(), late.changed.len()), (0, 1), "somebody else was faster");
-    let subject = format!("shelf {entry}");
-    audited.left("only the first of two replays", &[(AuditAction::ReplayEntry, &subject)]).await;
+    let planned = replays::plan(&store, &config, &operator, replay_of(entry)).await.expect("a plan");
+    let start = || replays::act(&store, &operator, planned.id, ReplayAction::Start, None);
+    start().await.expect("a replay");
+    let late = start().await;
+    assert!(matches!(late, Err(ReplayError::WrongState { .. })), "{late:?}");
+    let subject = format!("replay {}", planned.id);
+    let both = [(AuditAction::PlanReplay, subject.as_str()), (AuditAction::StartReplay, subject.as_str())];
+    audited.left("only the first of two starts", &both).await;
 
     let outdated = prepare(&audited.context, folder("acme", 1)).await.expect("a connection");
     let input = ConnectionInput { expires: Expiry::On("2999-01-31".parse().unwrap()), ..folder("acme", 1) };

@@ -58,7 +58,7 @@ async fn a_store_that_is_full_says_so_and_goes_on_once_there_is_room() {
 
     let filling = stage.shelf().await.into_iter().find(|row| row.content.detail.as_deref() == Some(NO_BATCH)).unwrap();
     let discarded = command(&stage)
-        .args(["shelf", "discard", &filling.id.to_string(), "--because", "it only fills", "--yes"])
+        .args(["shelf", "discard", &filling.id.to_string(), "--because", "it only fills", "--no-undo", "--yes"])
         .output()
         .unwrap();
     assert!(discarded.status.success(), "{discarded:?}");

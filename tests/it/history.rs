@@ -170,7 +170,7 @@ async fn a_batch_is_refused_in_part_and_replayed(mut stage: Stage) {
     assert!(requests[1..].iter().all(|request| request["detail"].is_null()), "{requests:#?}");
     assert_eq!((&dead[0]["reason"], dead.len()), (&json!("case_refused"), 1));
     let action = &of_kind("action")[0];
-    assert!(action["text"].as_str().expect("a text").contains("(command line): shelf.replay shelf "), "{action:#?}");
+    assert!(action["text"].as_str().expect("a text").contains("(worker): shelf.replay shelf "), "{action:#?}");
     let outcomes: Vec<_> = of_kind("outcome").iter().map(|outcome| outcome["text"].clone()).collect();
     assert_eq!(outcomes, ["outcome 1: partial; 2 created, 1 refused", "outcome 2: delivered; 3 created"]);
     stage.end().await;

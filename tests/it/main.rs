@@ -15,6 +15,7 @@ mod crashes_faulty;
 mod deliver;
 mod descriptors;
 mod earlier_store;
+mod edited;
 mod endless;
 mod ends;
 mod examples;

@@ -17,7 +17,7 @@ pub struct PlannedEntry {
 }
 
 impl PlannedEntry {
-    pub(super) fn of(row: &Shelved) -> Self {
+    pub(in crate::app) fn of(row: &Shelved) -> Self {
         Self { id: row.id, batch: batch_label(row), tenant: row.tenant().cloned(), reason: row.content.reason }
     }
 }

@@ -1,7 +1,7 @@
 //! Starts, pauses, resumes and cancels replays.
 
 use super::super::actor::{Actor, Role, require};
-use super::ReplayError;
+use super::error::ReplayError;
 use crate::store::Store;
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::replays::{ReplayChange, ReplayId, ReplayRow, ReplayState, ReplayStore};

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::super::actor::{Actor, Role, require};
 use super::super::shelf::{Selection, named};
 use super::super::time::rfc3339;
-use super::ReplayError;
+use super::control::{ReplayAction, act};
+use super::error::ReplayError;
 use super::estimate::{PartSize, Speed, estimate};
 use super::facts::Known;
 use super::summary::{Counts, PlanSummary};
@@ -79,6 +80,23 @@ pub async fn plan(
         Selection::Matching(filter) => planner.add_matching(&filter).await?,
     }
     planner.complete().await
+}
+
+/// Plans a replay and starts it. One that would try nothing is cancelled; its plan says why.
+///
+/// # Errors
+/// As [`plan`], and when somebody changed the replay in between.
+pub async fn plan_and_start(
+    store: &Store,
+    config: &Config,
+    actor: &Actor,
+    request: ReplayRequest,
+) -> Result<Planned, ReplayError> {
+    let reason = request.reason.clone();
+    let planned = plan(store, config, actor, request).await?;
+    let action = if planned.summary.tried == 0 { ReplayAction::Cancel } else { ReplayAction::Start };
+    act(store, actor, planned.id, action, reason.as_deref()).await?;
+    Ok(planned)
 }
 
 /// A plan in the making.

@@ -1,6 +1,6 @@
 //! Lists replays and shows how one of them goes.
 
-use super::ReplayError;
+use super::error::ReplayError;
 use super::summary::PlanSummary;
 use crate::store::replays::{ItemFilter, PartProgress, ReplayId, ReplayItem, ReplayRow, ReplayState};
 use crate::store::{Store, StoreError};

@@ -78,9 +78,16 @@ const PROGRAM: &str = "testmo-courier";
 /// One place for each reason, so that a new one is not forgotten.
 fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
     match reason {
-        Reason::NotJson | Reason::InvalidMessage | Reason::BatchConflict => {
-            vec![names.save(), names.discard("removes this entry; do so once the corrected batch is published")]
-        }
+        Reason::NotJson | Reason::InvalidMessage => vec![
+            names.edit("corrects the message here"),
+            names.save(),
+            names.discard("removes this entry; do so once the corrected batch is published"),
+        ],
+        Reason::BatchConflict => vec![
+            names.edit("gives the message a batch_id of its own"),
+            names.save(),
+            names.discard("removes this entry; do so once the corrected batch is published"),
+        ],
         Reason::TooLarge => vec![
             names.discard("removes this entry; do so once the smaller batches are published"),
             names.replay("tries the batch again, after amqp.max_message_bytes was raised"),
@@ -123,12 +130,18 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
         }
         Reason::CaseRefused | Reason::CaseInvalid | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => {
             vec![
+                names.edit("corrects the cases here"),
                 names.replay_unchanged("tries again what was refused, after a change in Testmo"),
                 names.discard("removes this entry; do so once the corrected cases are published"),
             ]
         }
         Reason::RetriesExhausted => vec![names.replay("tries the batch again"), names.give_up()],
-        Reason::UnclearInTestmo | Reason::RejectedUnclear | Reason::UnclearElsewhere => {
+        Reason::UnclearInTestmo | Reason::RejectedUnclear => vec![
+            names.candidates("shows which cases in Testmo may be the missing ones, to adopt or refuse them"),
+            names.replay("creates what is missing"),
+            names.discard("gives up what is missing"),
+        ],
+        Reason::UnclearElsewhere => {
             vec![names.replay("creates what is missing"), names.discard("gives up what is missing")]
         }
         // They are retried automatically, and no command makes that faster or unnecessary, but for one that ends a pause.
@@ -161,6 +174,14 @@ impl Names<'_> {
 
     fn save(&self) -> Option<ShelfCommand> {
         command(format!("shelf show {} --body > message.json", self.one.as_ref()?), "saves the message")
+    }
+
+    fn edit(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("shelf edit {}", self.one.as_ref()?), purpose)
+    }
+
+    fn candidates(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("shelf candidates {}", self.one.as_ref()?), purpose)
     }
 
     fn replay(&self, purpose: &'static str) -> Option<ShelfCommand> {
@@ -220,8 +241,11 @@ mod tests {
     #[test]
     fn an_entry_whose_tenant_is_not_known_has_only_commands_by_its_id() {
         assert_eq!(lines(&fixture::raw(Reason::UnexpectedStatus)), [""; 0]);
-        let shown =
-            ["testmo-courier shelf show 00000001 --body > message.json", "testmo-courier shelf discard 00000001"];
+        let shown = [
+            "testmo-courier shelf edit 00000001",
+            "testmo-courier shelf show 00000001 --body > message.json",
+            "testmo-courier shelf discard 00000001",
+        ];
         assert_eq!(lines(&fixture::raw(Reason::NotJson)), shown);
     }
 

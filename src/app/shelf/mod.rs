@@ -1,6 +1,7 @@
 //! Reads the shelf: the batches that cannot be delivered now.
 
 mod commands;
+mod customer;
 mod groups;
 mod note;
 mod pauses;
@@ -8,6 +9,7 @@ mod selection;
 mod time_bound;
 
 pub use self::commands::{ShelfCommand, commands, story};
+pub use self::customer::{CustomerText, for_customer};
 pub use self::groups::{CauseNote, Group, GroupFilter, group_of, groups, notes_of};
 pub use self::note::{NoteError, remove_note, write_note};
 pub use self::pauses::Pauses;
@@ -15,7 +17,7 @@ pub use self::selection::{EntryName, Selection, SelectionError, named};
 pub use self::time_bound::TimeBound;
 use crate::app::extent::{COUNTED, Extent};
 pub use crate::batch::cause::CauseId;
-pub use crate::store::shelf::{RAW_HEADERS, ShelfFilter, ShelfIdentity, ShelfState, Shelved};
+pub use crate::store::shelf::{RAW_HEADERS, ShelfFilter, ShelfId, ShelfIdentity, ShelfState, Shelved};
 use crate::store::{Store, StoreError};
 
 /// Reads at most `most` entries that match a filter, without their messages and newest first; 0 means all.

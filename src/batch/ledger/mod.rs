@@ -1,6 +1,8 @@
 //! Holds the ledger's record of one batch, and changes the record at each end of a create request.
 
+mod decided;
 pub mod duplicates;
+mod edited;
 mod model;
 mod opening;
 pub mod reconcile;
@@ -11,6 +13,7 @@ mod tests;
 
 use crate::batch::BatchKey;
 
+pub use self::edited::{CaseLock, Standing};
 pub use self::model::{BatchState, CaseRecord, CaseState, OpenPush, PreviousCase, Refusal, Target};
 pub use self::suspect::Halved;
 pub use self::suspicion::Suspicion;
@@ -25,6 +28,9 @@ pub struct BatchRecord {
     pub key: BatchKey,
     /// The hash over the cases and the requested folder.
     pub fingerprint: String,
+    /// The fingerprints of the messages from which a person made the present one, the first one first: they are the same
+    /// batch.
+    pub earlier: Vec<String>,
     /// The state of the batch.
     pub state: BatchState,
     /// The number of the batch's outcome; 1 is the first.
@@ -71,6 +77,7 @@ impl BatchRecord {
         Self {
             key,
             fingerprint,
+            earlier: Vec::new(),
             state: BatchState::Open,
             revision: 1,
             epoch: 0,

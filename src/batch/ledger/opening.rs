@@ -24,7 +24,8 @@ impl BatchRecord {
     /// Returns the record as it was before the first push.
     pub fn restarted(&self) -> Self {
         let keys = self.cases.iter().map(|case| case.key.clone());
-        let mut record = Self::fresh(self.key.clone(), self.fingerprint.clone(), keys);
+        let fresh = Self::fresh(self.key.clone(), self.fingerprint.clone(), keys);
+        let mut record = Self { earlier: self.earlier.clone(), ..fresh };
         (record.published_at, record.arrived_at) = (self.published_at, self.arrived_at);
         for (before, case) in self.cases.iter().zip(&mut record.cases) {
             if before.state.is_invalid() {
@@ -36,7 +37,7 @@ impl BatchRecord {
 }
 
 /// Returns the faults of a case with their places, as what was said about fields.
-fn refusal(faulty: &Faulty) -> Refusal {
+pub(super) fn refusal(faulty: &Faulty) -> Refusal {
     let one = |place: &str, text: &str| FieldRefusal {
         field: excerpt(place, LONGEST_TEXT),
         message: excerpt(text, LONGEST_TEXT),

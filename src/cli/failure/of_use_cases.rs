@@ -4,15 +4,18 @@ use testmo_courier::app::TenantId;
 use testmo_courier::app::actor::{ActionError, NotAllowed};
 use testmo_courier::app::audit::AuditError;
 use testmo_courier::app::batches::BatchError;
+use testmo_courier::app::candidates::CandidatesError;
 use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
 use testmo_courier::app::connections::remove::RemoveError;
 use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
+use testmo_courier::app::edit::EditError;
 use testmo_courier::app::init::InitError;
 use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
 use testmo_courier::app::plural::counted;
 use testmo_courier::app::replays::ReplayError;
+use testmo_courier::app::restore_entry::RestoreError;
 use testmo_courier::app::shelf::{NoteError, SelectionError};
 use testmo_courier::app::topology::TopologyError;
 
@@ -95,6 +98,50 @@ impl From<ReplayError> for Failure {
                 Self::finding(error, format!("`testmo-courier replays show {id}` shows it as it is now"))
             }
             ReplayError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EditError> for Failure {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Store(error) => error.into(),
+            EditError::Faulty(faults) => {
+                let listed: Vec<String> = faults.iter().map(|fault| visible(&fault.to_string()).into_owned()).collect();
+                Self::finding(
+                    listed.join("\n       "),
+                    "nothing was stored; correct the message and edit the entry again",
+                )
+            }
+            EditError::Changed => Self::finding(error, "edit the entry again: `testmo-courier shelf edit ID`"),
+            other => Self::Finding(Words::split(visible(&other.to_string()))),
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Store(error) => error.into(),
+            RestoreError::NotKnown(_) => {
+                Self::finding(error, "`testmo-courier shelf discarded` lists what can be restored")
+            }
+            RestoreError::OnShelf(id) => Self::finding(error, format!("`testmo-courier shelf show {id}` shows it")),
+            other => Self::Finding(Words::split(other)),
+        }
+    }
+}
+
+impl From<CandidatesError> for Failure {
+    fn from(error: CandidatesError) -> Self {
+        match error {
+            CandidatesError::Store(error) => error.into(),
+            CandidatesError::Client(error) => error.into(),
+            CandidatesError::Nothing => Self::usage(error, "add --adopt CASE=TESTMO_ID or --refuse TESTMO_ID"),
+            CandidatesError::Changed | CandidatesError::Gone => {
+                Self::finding(error, "`testmo-courier shelf list` shows what is on the shelf")
+            }
+            other => Self::Finding(Words::split(visible(&other.to_string()))),
         }
     }
 }

@@ -14,8 +14,8 @@ use super::plan::{end, entries, print_skipped};
 use super::selection::Selected;
 
 const EXAMPLES: &str = "\
-The message is removed permanently. A batch that has no outcome yet is marked discarded. An event reports this, and a
-copy that is published later is not sent.
+A batch that has no outcome yet is marked discarded. An event reports this, and a copy that is published later is not
+sent. `shelf restore` undoes a discard for as long as store.retention says; `shelf discarded` lists what can be restored.
 
 Examples:
   testmo-courier shelf discard 0000001a
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Why, for the audit; the command asks for it on a terminal
     #[arg(long, value_name = "TEXT")]
     because: Option<String>,
+    /// Do not keep the message, so that its space is free at once; this cannot be undone
+    #[arg(long)]
+    no_undo: bool,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -44,14 +47,17 @@ pub(crate) async fn execute(
     actor: &Actor,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let Arguments { selection, because, yes, json } = arguments;
+    let Arguments { selection, because, no_undo, yes, json } = arguments;
     let tenant = selection.tenant().cloned();
     let selection = selection.selection(store_now(store))?;
     let ids = selection.ids(store).await?;
     if ids.is_empty() {
         note_if_unknown(store, tenant.as_ref()).await?;
     }
-    let plan = discard::plan(store, &ids).await?;
+    let plan = match no_undo {
+        true => discard::plan_without_undo(store, &ids).await?,
+        false => discard::plan(store, &ids).await?,
+    };
     if !json {
         entries(&plan).write(out, false, "No matching entry on the shelf can be discarded.")?;
         print_skipped(&plan, out)?;

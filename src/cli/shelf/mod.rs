@@ -1,10 +1,15 @@
 //! `shelf`: shows and gives up the batches that cannot be delivered now.
 
+mod candidates;
 mod discard;
+mod discarded;
+mod edit;
+mod editor;
 mod groups;
 mod list;
 mod note;
 mod plan;
+mod restore;
 mod selection;
 mod show;
 
@@ -29,8 +34,16 @@ pub(super) enum Command {
     Note(note::Arguments),
     /// Show entries with their cause, their remedy and their message
     Show(show::Arguments),
+    /// Edit the message of an entry, or one field in many
+    Edit(edit::Arguments),
+    /// Show which cases in Testmo may be missing ones of a batch, and decide about them
+    Candidates(candidates::Arguments),
     /// Discard batches that are not to be delivered any more
     Discard(discard::Arguments),
+    /// List discarded entries
+    Discarded(discarded::Arguments),
+    /// Put discarded entries back onto the shelf
+    Restore(restore::Arguments),
 }
 
 pub(super) async fn execute(
@@ -39,13 +52,18 @@ pub(super) async fn execute(
     actor: &Actor,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let store = store(&configuration(files)?).await?;
+    let config = configuration(files)?;
+    let store = store(&config).await?;
     match command {
         Command::List(arguments) => list::execute(arguments, &store, out).await,
         Command::Groups(arguments) => groups::execute(arguments, &store, out).await,
         Command::Note(arguments) => note::execute(arguments, &store, actor, out).await,
         Command::Show(arguments) => show::execute(&arguments, &store, out).await,
+        Command::Edit(arguments) => edit::execute(arguments, (&config, &store), actor, out).await,
+        Command::Candidates(arguments) => candidates::execute(arguments, files, actor, out).await,
         Command::Discard(arguments) => discard::execute(arguments, &store, actor, out).await,
+        Command::Discarded(arguments) => discarded::execute(arguments, &store, out).await,
+        Command::Restore(arguments) => restore::execute(arguments, &store, actor, out).await,
     }
 }
 

@@ -21,7 +21,8 @@ Examples:
   testmo-courier shelf show 0000001a
   testmo-courier shelf show acme/shop-142-1
   testmo-courier shelf show --message-id shop-142-1
-  testmo-courier shelf show 0000001a --body > batch.json";
+  testmo-courier shelf show 0000001a --body > batch.json
+  testmo-courier shelf show 0000001a --for-customer";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// Print only the message's original bytes; for one entry
     #[arg(long, conflicts_with = "json")]
     body: bool,
+    /// Print what can be said to the customer, without words of our own
+    #[arg(long, conflicts_with = "body")]
+    for_customer: bool,
     /// Print JSON, for programs: an object, or a list of several
     #[arg(long)]
     json: bool,
@@ -45,6 +49,9 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
         None => shelf::show(store, &arguments.names).await?,
         Some(id) => shelf::show_published_as(store, id).await?,
     };
+    if arguments.for_customer {
+        return say_to_customer(&entries, arguments.json, store, out).await;
+    }
     let (pauses, now) = (Pauses::read(store).await?, store_now(store));
     let notes = shelf::notes_of(store, &entries).await?;
     let noted = || entries.iter().zip(&notes);
@@ -66,6 +73,23 @@ pub(crate) async fn execute(arguments: &Arguments, store: &Store, out: &mut Outp
             let texts: Vec<String> =
                 noted().map(|(entry, note)| described(entry, note.as_ref(), &pauses, now)).collect();
             out.text(&texts.join("\n"))
+        }
+    }
+}
+
+/// Prints what can be said to the customer about each entry.
+async fn say_to_customer(entries: &[Shelved], json: bool, store: &Store, out: &mut Output) -> Result<(), Failure> {
+    let mut texts = Vec::new();
+    for entry in entries {
+        texts.push(shelf::for_customer(store, entry).await?);
+    }
+    match texts.as_slice() {
+        [text] if json => out.json(text),
+        several if json => out.json(&several),
+        several => {
+            let texts: Vec<String> = several.iter().map(ToString::to_string).collect();
+            let lines: String = texts.join("\n").lines().map(|line| format!("{}\n", visible(line))).collect();
+            out.text(&lines)
         }
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use sqlx::AnyConnection;
 
-use super::super::shelf::{self, Hold, ShelfIdentity};
+use super::super::audit::AuditAction;
+use super::super::shelf::{self, Action, Hold, ShelfId, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, audit, history, outbox, written};
+use super::super::{StoreError, audit, discarded, history, outbox, written};
 use super::happened::happened;
 use super::push_end::store_ends;
 use super::read::key_of;
@@ -26,12 +27,9 @@ pub(in crate::store) async fn commit(
     changes: &[Arc<Commit>],
 ) -> Result<Vec<CommitOutcome>, StoreError> {
     let (mut done, mut in_replay) = (Vec::with_capacity(changes.len()), Vec::with_capacity(changes.len()));
+    let mut taken = HashSet::new();
     for change in changes {
-        let held = match &change.operator_action {
-            Some(operator_action) => shelf::hold(conn, now, operator_action).await?,
-            None => Hold::Held(None),
-        };
-        let (is_held, replay) = match held {
+        let (is_held, replay) = match hold(conn, now, change, &mut taken).await? {
             Hold::Held(replay) => (true, replay),
             Hold::Changed => (false, None),
         };
@@ -45,6 +43,10 @@ pub(in crate::store) async fn commit(
         done[at] = moved.contains(&at);
     }
     let stored: Vec<&Commit> = changes.iter().zip(&done).filter(|(_, done)| **done).map(|(c, _)| &**c).collect();
+    // Before what is finished leaves the shelf.
+    for change in &stored {
+        keep_discarded(conn, now, change).await?;
+    }
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
     written::remember(conn, now, stored.iter().flat_map(|change| &change.written)).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.
@@ -74,6 +76,12 @@ pub(in crate::store) async fn commit(
     }
     let mut entries = Vec::new();
     for change in &stored {
+        if let Some(edited) = &change.edit {
+            shelf::put_edited(conn, edited).await?;
+        }
+        if let Some(id) = change.restore {
+            discarded::put_back(conn, id).await?;
+        }
         let put = match &change.shelve {
             Some(shelving) => shelf::put(conn, now, shelving).await?,
             None => None,
@@ -94,6 +102,41 @@ pub(in crate::store) async fn commit(
         if done { CommitOutcome::Done(put.take_for(change)) } else { CommitOutcome::Fenced }
     };
     Ok(changes.iter().zip(done).map(&mut answer).collect())
+}
+
+/// Keeps others from changing the entry that a person changes, if it is as the person saw it. Of two changes of one entry in
+/// a group the first one wins.
+async fn hold(
+    conn: &mut AnyConnection,
+    now: i64,
+    change: &Commit,
+    taken: &mut HashSet<ShelfId>,
+) -> Result<Hold, StoreError> {
+    let held = |is_held| if is_held { Hold::Held(None) } else { Hold::Changed };
+    let action = change.operator_action.as_ref().map(|action| action.id);
+    let entry = action.or(change.edit.as_ref().map(|edited| edited.id)).or(change.restore);
+    if entry.is_some_and(|entry| !taken.insert(entry)) {
+        return Ok(Hold::Changed);
+    }
+    match (&change.operator_action, &change.edit, change.restore) {
+        (Some(action), ..) => shelf::hold(conn, now, action).await,
+        (None, Some(edited), _) => shelf::hold_edited(conn, now, edited).await.map(held),
+        (None, None, Some(id)) => discarded::hold(conn, id).await.map(held),
+        (None, None, None) => Ok(held(true)),
+    }
+}
+
+/// Keeps the entry that a person discards, so that it can be put back.
+async fn keep_discarded(conn: &mut AnyConnection, now: i64, change: &Commit) -> Result<(), StoreError> {
+    let Some(action) =
+        change.operator_action.as_ref().filter(|action| action.action == Action::Discard && !change.forget)
+    else {
+        return Ok(());
+    };
+    match change.audit.iter().find(|entry| entry.action == AuditAction::DiscardEntry) {
+        Some(entry) => discarded::keep(conn, now, action.id, entry).await,
+        None => Ok(()),
+    }
 }
 
 /// Returns what a batch has on the shelf, if a change finishes the batch: copies of it have nothing to wait for. What the
@@ -123,7 +166,7 @@ async fn store_batches(
     let mut moved = Vec::new();
     if !known.is_empty() {
         let sql = format!(
-            "UPDATE batches SET state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
+            "UPDATE batches SET fingerprint = r.fingerprint, edited_from = r.edited_from, state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
              cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
              floor = r.floor, settled_at = r.settled_at, lease_until = COALESCE(r.lease_until, batches.lease_until) \
              FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
@@ -138,11 +181,12 @@ async fn store_batches(
     }
     if !new.is_empty() {
         let sql = format!(
-            "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, \
+            "INSERT INTO batches (tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, targets, cases, \
              open_push, doubt_since, first_seen_at, settled_at, published_at, arrived_at) \
-             SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+             SELECT tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, targets, cases, open_push, \
              doubt_since, $2, settled_at, published_at, arrived_at FROM {} WHERE true \
              ON CONFLICT (tenant_id, batch_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
+             edited_from = excluded.edited_from, \
              state = excluded.state, revision = excluded.revision, epoch = excluded.epoch, \
              targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
              doubt_since = excluded.doubt_since, first_seen_at = excluded.first_seen_at, \

@@ -7,7 +7,7 @@ use super::super::accounts::{AccountObservation, Pause};
 use super::super::audit::AuditEntry;
 use super::super::history::HistoryEntry;
 use super::super::outbox::OutboxEvent;
-use super::super::shelf::{OperatorAction, Shelving};
+use super::super::shelf::{EditedMessage, OperatorAction, ShelfId, Shelving};
 use crate::batch::event::Event;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::written::WrittenCase;
@@ -147,6 +147,12 @@ pub struct Commit {
     pub unshelve: Option<(i64, i64)>,
     /// An operator's action on a row of the shelf; if it cannot be carried out, nothing of the change is stored.
     pub operator_action: Option<OperatorAction>,
+    /// Whether an entry that is discarded is not kept, so that its space is free at once.
+    pub forget: bool,
+    /// A message on the shelf as a person edited it; likewise.
+    pub edit: Option<EditedMessage>,
+    /// A discarded entry that a person puts back onto the shelf; likewise.
+    pub restore: Option<ShelfId>,
     /// What a person changes by it.
     pub audit: Vec<AuditEntry>,
     /// What happened to the batch, or to the batch that is shelved, beside what the change itself says of that.

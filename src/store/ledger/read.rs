@@ -62,9 +62,13 @@ fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
     let open_push = open_push
         .map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("open_push")))
         .transpose()?;
+    let earlier = row.maybe_text("edited_from")?;
+    let earlier = earlier.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("edited_from")));
+    let earlier = earlier.transpose()?.unwrap_or_default();
     let record = BatchRecord {
         key: key_of(row)?,
         fingerprint: row.text("fingerprint")?,
+        earlier,
         state: row.parsed("state")?,
         revision: row.whole("revision")?,
         epoch: row.whole("epoch")?,

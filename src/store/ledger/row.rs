@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::super::sql::Kind;
 use super::RecordUpdate;
 
-pub(super) const BATCH_COLUMNS: [(&str, Kind); 17] = [
+pub(super) const BATCH_COLUMNS: [(&str, Kind); 18] = [
     ("tenant_id", Kind::Text),
     ("batch_id", Kind::Text),
     ("fingerprint", Kind::Text),
+    ("edited_from", Kind::Text),
     ("state", Kind::Text),
     ("revision", Kind::Int),
     ("epoch", Kind::Int),
@@ -30,6 +31,8 @@ pub(super) struct BatchRow<'a> {
     tenant_id: &'a str,
     batch_id: &'a str,
     fingerprint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_from: Option<String>,
     state: &'static str,
     revision: u32,
     epoch: u64,
@@ -65,6 +68,7 @@ impl<'a> BatchRow<'a> {
             tenant_id: record.key.tenant.as_str(),
             batch_id: record.key.batch.as_str(),
             fingerprint: &record.fingerprint,
+            edited_from: (!record.earlier.is_empty()).then(|| text(&record.earlier)),
             state: record.state.name(),
             revision: record.revision,
             epoch: record.epoch,

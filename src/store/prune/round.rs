@@ -81,6 +81,8 @@ pub struct PruneRound {
     pub last_entry: Option<(i64, String, String)>,
     /// Whether no entries of histories are left to examine.
     pub no_entries_left: bool,
+    /// Whether no discarded entries are left to remove.
+    pub no_discarded_left: bool,
     /// How long the transaction of the latest step took.
     pub took: Duration,
 }
@@ -94,7 +96,8 @@ impl PruneRound {
 
     /// Returns whether nothing is left to do.
     pub fn is_done(&self) -> bool {
-        self.no_batches_left && self.no_events_left && self.no_unroutable_left && self.no_entries_left
+        let is_done = self.no_batches_left && self.no_events_left && self.no_unroutable_left;
+        is_done && self.no_entries_left && self.no_discarded_left
     }
 
     /// Returns the time up to which everything was examined; `None` if nothing was examined yet.
@@ -175,7 +178,7 @@ mod tests {
         assert_eq!(round.reached(), Some(7));
         (round.no_batches_left, round.no_unroutable_left) = (true, true);
         assert_eq!((round.reached(), round.is_done()), (Some(BEFORE), false));
-        round.no_entries_left = true;
+        (round.no_entries_left, round.no_discarded_left) = (true, true);
         assert_eq!((round.reached(), round.is_done()), (Some(BEFORE), true));
     }
 }

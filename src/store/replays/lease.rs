@@ -18,7 +18,7 @@ pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     format!(
         "UPDATE replays SET holder = $1, lease_until = $2 WHERE id IN (SELECT id FROM replays WHERE state = 'running' \
          AND (holder = $1 OR lease_until IS NULL OR lease_until <= $3) ORDER BY id LIMIT $4 {}) \
-         RETURNING id, epoch, per_minute",
+         RETURNING id, epoch, owner, per_minute",
         dialect.skip_taken()
     )
 }
@@ -65,6 +65,7 @@ fn running(row: &AnyRow) -> Result<RunningReplay, StoreError> {
     Ok(RunningReplay {
         id: ReplayId(row.int("id")?),
         epoch: row.int("epoch")?,
+        owner: row.text("owner")?,
         per_minute: row.maybe_whole("per_minute")?,
         parts: Vec::new(),
     })

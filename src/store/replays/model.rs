@@ -153,6 +153,8 @@ pub struct RunningReplay {
     pub id: ReplayId,
     /// What people have done with it.
     pub epoch: i64,
+    /// Who planned it.
+    pub owner: String,
     /// How many batches may be started in a minute.
     pub per_minute: Option<u32>,
     /// Its parts that are not finished.

@@ -3,6 +3,7 @@
 mod ages;
 mod case_counts;
 mod connected;
+mod edited;
 mod groups;
 mod held;
 mod lease;
@@ -25,6 +26,8 @@ pub(super) use self::ages::{OLDEST, failing_statement};
 pub(super) use self::case_counts::{UNCOUNTED, bodies_statement, counting_statement};
 #[cfg(test)]
 pub(super) use self::connected::CONNECTED_SINCE;
+pub use self::edited::EditedMessage;
+pub(super) use self::edited::{hold_edited, put_edited};
 pub use self::groups::{CauseFilter, CauseSample, CauseShare};
 #[cfg(test)]
 pub(super) use self::groups::{STEP_END, WITHOUT_CAUSE, filling_statement, samples_statement, shares_statement};
@@ -43,6 +46,7 @@ pub use self::model::{
 pub use self::notes::CauseNote;
 #[cfg(test)]
 pub(super) use self::notes::notes_statement;
+pub(super) use self::read::shelved;
 #[cfg(test)]
 pub(super) use self::row::removal_statement;
 pub(super) use self::row::{Hold, handle, hold, put, remove, remove_parked};

@@ -11,7 +11,7 @@ use super::super::sql::Columns;
 use super::{ShelfId, ShelfIdentity, Shelved, ShelvedUntil, Shelving};
 use crate::batch::{BatchId, BatchKey, TenantId};
 
-pub(super) fn shelved(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
+pub(in crate::store) fn shelved(row: &AnyRow, now: i64) -> Result<Shelved, StoreError> {
     let key = || row.int("id").map_or_else(|_| "?".to_owned(), |id| ShelfId(id).to_string());
     columns(row, now).map_err(|error| error.in_row("shelf", key))
 }

@@ -7,6 +7,7 @@ use crate::batch::BatchId;
 use crate::batch::cause::CauseId;
 use crate::store::audit::{self, AuditAction, AuditFilter, AuditId};
 use crate::store::connections::{ConnectionRow, WriteOutcome};
+use crate::store::discarded::{self, DiscardedFilter};
 use crate::store::shelf::{
     CONNECTED_SINCE, COUNTS, CauseFilter, Held, LEASE_SUSPECT, OLDEST, Order, STEP_END, ShelfId, ShelfState,
     ShelfTotal, UNCOUNTED, WITHOUT_CAUSE, bodies_statement, counting_statement, failing_statement, filling_statement,
@@ -164,6 +165,14 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         statements.push((sql, parameters, index));
     }
     statements.push((audit::forgetting_statement(dialect), vec![int(9), int(50)], "audit_by_time"));
+    for (filter, index) in [
+        (DiscardedFilter { behind: Some((9, ShelfId(7))), ..DiscardedFilter::default() }, "discarded_by_time"),
+        (DiscardedFilter { tenant: Some(tenant()), ..DiscardedFilter::default() }, "discarded_by_tenant"),
+    ] {
+        let (sql, parameters) = discarded::page_statement(dialect, &filter, 50);
+        statements.push((sql, parameters, index));
+    }
+    statements.push((discarded::removal_statement(dialect), vec![int(9), int(50)], "discarded_by_time"));
     let (failing, parameters) = failing_statement();
     statements.push((failing, parameters, "shelf_failing"));
     let (latest, parameters) = ledger::latest_statement(None, 50);
@@ -196,7 +205,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     for (sql, parameters, index) in statements {
         let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
         assert!(plan.contains(index), "{index} is not used by {sql}:\n{plan}");
-        for table in ["shelf", "batches", "outbox", "audit", "batch_history"] {
+        for table in ["shelf", "batches", "outbox", "audit", "batch_history", "discarded"] {
             let whole = [format!("SCAN {table}\n"), format!("Seq Scan on {table}")];
             assert!(whole.iter().all(|whole| !plan.contains(whole)), "{table} is read whole by {sql}:\n{plan}");
         }
@@ -375,32 +384,4 @@ async fn a_store_that_was_written_lately_needs_no_proof(f: SqlStore) {
     f.store.group.written().note(Err(&StoreError::Locked("busy".into())), tokio::time::Instant::now());
     f.store.ping().await.unwrap();
     assert!(f.store.fact("written_at").await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn a_file_that_another_program_has_locked_is_told_from_a_full_disk() {
-    let f = sqlite().await;
-    let mut other = f.store.readers.acquire().await.unwrap();
-    sql::execute(&mut other, "BEGIN IMMEDIATE", vec![]).await.unwrap();
-    for _ in 0..2 {
-        let error = f.store.ping().await.unwrap_err();
-        assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
-        assert!(error.to_string().contains("another program holds the write lock"), "{error}");
-    }
-    sql::execute(&mut other, "ROLLBACK", vec![]).await.unwrap();
-    f.store.ping().await.unwrap();
-    let rows = sql::fetch(&mut f.store.writing().await.unwrap(), "PRAGMA busy_timeout", vec![]).await.unwrap();
-    assert_eq!(rows[0].int("timeout").unwrap(), 10_000, "changes wait as long as before");
-}
-
-#[tokio::test]
-async fn a_database_that_takes_no_changes_is_told_from_one_that_does_not_answer() {
-    let f = postgres().await;
-    f.store.ping().await.unwrap();
-    let name = f.config.url.rsplit('/').next().unwrap().to_owned();
-    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-    sql::execute(&mut f.store.writing().await.unwrap(), sql, vec![]).await.unwrap();
-    let error = Store::open(&f.config, false, Clock::standing_at(7)).await.unwrap_err();
-    assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
-    assert!(error.to_string().contains("point store.url at the primary server"), "{error}");
 }

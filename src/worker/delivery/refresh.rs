@@ -6,14 +6,15 @@ use jiff::Timestamp;
 
 use super::state::Delivery;
 use crate::batch::Reason;
-use crate::batch::ledger::BatchState;
+use crate::batch::ledger::{BatchState, Standing};
 use crate::store::StoreError;
 use crate::store::ledger::StoredBatch;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::model::{ActiveBatch, NextStep};
-use crate::worker::outcome::duplicate::resend_outcome;
+use crate::worker::outcome::duplicate::drop_copy;
 
-/// Takes over the stored record of a batch: it is finished, stands for other work, or is further on.
+/// Takes over the stored record of a batch: it is finished, was edited, stands for other work, or
+/// is further on.
 pub(super) async fn refresh_from_ledger(
     delivery: &Delivery,
     batch: &mut ActiveBatch,
@@ -21,7 +22,8 @@ pub(super) async fn refresh_from_ledger(
     now: i64,
 ) -> Result<NextStep, StoreError> {
     let StoredBatch { record, claimed_at, lease_until } = stored;
-    if record.fingerprint != batch.key.fingerprint {
+    let standing = record.standing(&batch.key.fingerprint);
+    if standing == Standing::Other {
         let key = batch.key.batch.clone();
         let subject = Some((key.tenant.clone(), Some(key)));
         let detail = match Timestamp::from_millisecond(record.first_seen_at) {
@@ -32,8 +34,8 @@ pub(super) async fn refresh_from_ledger(
         reject(&delivery.context, &batch.message, rejection).await?;
         return Ok(NextStep::Finished);
     }
-    if record.state != BatchState::Open {
-        return resend_outcome(&delivery.context, &record, &batch.message).await.map(|()| NextStep::Finished);
+    if record.state != BatchState::Open || standing == Standing::Earlier {
+        return drop_copy(&delivery.context, &record, &batch.message).await.map(|()| NextStep::Finished);
     }
     let leased = lease_until.map_or(0, |until| until - now);
     if record.open_push.is_some() && leased > 0 {

@@ -23,8 +23,9 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
     while every.is_due().await {
         let pruning = unit(&context, Task::Prune, &"finished batches", prune_all(&context, &mut lag));
         match every.unless_stopped(pruning).await {
-            Some(Ok(PruneCounts { batches, events, unheard })) if batches + events + unheard > 0 => {
-                tracing::info!(batches, events, expired_events = unheard, "finished batches pruned");
+            Some(Ok(counts)) if counts != PruneCounts::default() => {
+                let PruneCounts { batches, events, unheard, discarded } = counts;
+                tracing::info!(batches, events, expired_events = unheard, discarded, "finished batches pruned");
             }
             Some(Err(error)) => tracing::warn!(%error, "finished batches cannot be pruned"),
             Some(Ok(_)) | None => {}

@@ -1,15 +1,15 @@
-//! Reports the outcome of a finished batch again to the publisher of a copy.
+//! Drops copies of a batch that have nothing to wait for, and reports the outcome again where there is one.
 
 use crate::batch::BatchKey;
 use crate::batch::event;
-use crate::batch::ledger::{BatchRecord, BatchState};
+use crate::batch::ledger::{BatchRecord, BatchState, Standing};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 
-/// Reports the outcome of a batch again if the batch is finished: a copy of it has nothing to wait for. Otherwise returns
-/// the number of the outcome that is still to come.
+/// Reports the outcome of a batch again if the batch is finished, or drops a copy of a message that a person has edited
+/// since: both have nothing to wait for. Otherwise returns the number of the outcome that is still to come.
 pub(in crate::worker) async fn resend_if_finished(
     context: &WorkerContext,
     key: &BatchKey,
@@ -17,16 +17,32 @@ pub(in crate::worker) async fn resend_if_finished(
     message: &InboundMessage,
 ) -> Result<Option<u32>, StoreError> {
     let (stored, _) = context.store.batch_at(key).await?;
-    let is_finished = |record: &BatchRecord| record.state != BatchState::Open && record.fingerprint == fingerprint;
-    match stored.map(|stored| stored.record) {
-        Some(record) if is_finished(&record) => resend_outcome(context, &record, message).await.map(|()| None),
-        Some(record) if record.fingerprint == fingerprint => Ok(Some(record.revision)),
-        Some(_) | None => Ok(Some(1)),
+    let Some(record) = stored.map(|stored| stored.record) else { return Ok(Some(1)) };
+    match record.standing(fingerprint) {
+        Standing::Present if record.state == BatchState::Open => Ok(Some(record.revision)),
+        Standing::Present | Standing::Earlier => drop_copy(context, &record, message).await.map(|()| None),
+        Standing::Other => Ok(Some(1)),
     }
 }
 
+/// Drops a copy: of a finished batch, whose outcome is reported again, or of a message that a person has edited since. The
+/// edited message is on the shelf, or in hand, until the batch has an outcome.
+pub(in crate::worker) async fn drop_copy(
+    context: &WorkerContext,
+    record: &BatchRecord,
+    message: &InboundMessage,
+) -> Result<(), StoreError> {
+    if record.state != BatchState::Open {
+        return resend_outcome(context, record, message).await;
+    }
+    remove_row(context, message).await?;
+    context.metrics.batches.with_label_values(&["duplicate"]).inc();
+    tracing::info!(batch = %record.key, "duplicate of a message that was edited");
+    Ok(())
+}
+
 /// Publishes the outcome of a finished batch again, and removes the copy's row from the shelf.
-pub(in crate::worker) async fn resend_outcome(
+async fn resend_outcome(
     context: &WorkerContext,
     record: &BatchRecord,
     message: &InboundMessage,
@@ -34,11 +50,17 @@ pub(in crate::worker) async fn resend_outcome(
     if let Some(event) = event::settlement_id(record) {
         context.store.resend_event(&record.key.to_string(), &event).await?;
     }
-    if let Some(row) = message.row() {
-        context.store.commit(Commit { unshelve: Some(row), ..Commit::default() }.into()).await?;
-    }
+    remove_row(context, message).await?;
     context.outbox_wanted.notify_one();
     context.metrics.batches.with_label_values(&["duplicate"]).inc();
     tracing::info!(batch = %record.key, state = record.state.name(), "duplicate of a finished batch");
+    Ok(())
+}
+
+/// Removes the row of a copy that came from the shelf.
+async fn remove_row(context: &WorkerContext, message: &InboundMessage) -> Result<(), StoreError> {
+    if let Some(row) = message.row() {
+        context.store.commit(Commit { unshelve: Some(row), ..Commit::default() }.into()).await?;
+    }
     Ok(())
 }

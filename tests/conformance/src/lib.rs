@@ -11,6 +11,7 @@ mod cases;
 pub mod accounts;
 pub mod claims;
 pub mod connections;
+pub mod edited;
 pub mod finished;
 pub mod folders;
 pub mod history;
@@ -40,6 +41,7 @@ macro_rules! conformance {
         $crate::accounts_cases!($test, $subject);
         $crate::claims_cases!($test, $subject);
         $crate::connections_cases!($test, $subject);
+        $crate::edited_cases!($test, $subject);
         $crate::finished_cases!($test, $subject);
         $crate::folders_cases!($test, $subject);
         $crate::history_cases!($test, $subject);

@@ -97,9 +97,12 @@ impl<'a> Round<'a> {
                 }
             }
             let most = u32::try_from(most).unwrap_or(u32::MAX);
-            let items = self.context.store.waiting_items(self.replay.id, part.part, most).await?;
-            let replay = (self.replay.id, self.replay.epoch, part.part);
-            let starting = items.iter().map(|item| start(self.context, replay, item, &overrides)).collect::<Vec<_>>();
+            let number = part.part;
+            let items = self.context.store.waiting_items(self.replay.id, number, most).await?;
+            let starting = items
+                .iter()
+                .map(|item| start(self.context, &self.replay, number, item, &overrides))
+                .collect::<Vec<_>>();
             let ends: Vec<_> = stream::iter(starting).buffered(AT_ONCE).collect().await;
             for (item, end) in items.iter().zip(ends) {
                 match end? {

@@ -3,7 +3,9 @@
 use crate::batch::replay::ItemOutcome;
 use crate::replay::{NotReplayable, restart, subject};
 use crate::store::accounts::{LaneOverride, LaneSelector};
-use crate::store::replays::{ItemStart, ReplayId, WaitingItem};
+use crate::store::actor::{Actor, Face, Role};
+use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
+use crate::store::replays::{ItemStart, RunningReplay, WaitingItem};
 use crate::store::{StoreError, UnreadableRow};
 use crate::worker::context::WorkerContext;
 
@@ -17,10 +19,11 @@ pub(super) enum Started {
     NotNow,
 }
 
-/// Starts an entry of a replay; the replay is given with its epoch and the entry's part.
+/// Starts an entry of a part of a replay.
 pub(super) async fn start(
     context: &WorkerContext,
-    (replay, epoch, part): (ReplayId, i64, u32),
+    running: &RunningReplay,
+    part: u32,
     item: &WaitingItem,
     overrides: &[LaneOverride],
 ) -> Result<Started, StoreError> {
@@ -69,8 +72,13 @@ pub(super) async fn start(
     };
     if let Some(action) = &mut change.operator_action {
         let (place, person_epoch) = (item.place, item.person_epoch);
+        let (replay, epoch) = (running.id, running.epoch);
         action.item = Some(ItemStart { replay, epoch, place, part, person_epoch });
     }
+    let owner = Actor::new(&running.owner, Role::Operator, Face::Worker);
+    let entry = AuditSubject::entry(row.id, Some(&subject.key), None);
+    let why = format!("replay {}", running.id);
+    change.audit.push(AuditEntry::new(&owner, AuditAction::ReplayEntry, entry).because(Some(&why)));
     let started = context.store.commit(change.into()).await?.is_done();
     Ok(if started { Started::Yes } else { Started::NotNow })
 }

@@ -82,6 +82,8 @@ const GROWING: &[&str] = &[
     "audit",
     "batch_history",
     "h",
+    "discarded",
+    "d",
 ];
 
 /// An index of the few pushes that are under way.

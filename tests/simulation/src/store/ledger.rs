@@ -70,6 +70,7 @@ impl Tables {
             let stored_before = before.map(|entry| &entry.stored.record);
             let record = BatchRecord {
                 fingerprint: stored_before.unwrap_or(record).fingerprint.clone(),
+                earlier: stored_before.unwrap_or(record).earlier.clone(),
                 revision: stored_before.unwrap_or(record).revision,
                 late_since: stored_before.and_then(|before| before.late_since),
                 floor: stored_before.map_or(highest, |before| before.next_floor(&claim.account, highest)),
@@ -121,9 +122,15 @@ impl Tables {
         if change.operator_action.as_ref().is_some_and(|operator_action| !self.is_untouched(operator_action, now)) {
             return CommitOutcome::Fenced;
         }
+        if change.edit.as_ref().is_some_and(|edited| !self.may_be_edited(edited, now))
+            || change.restore.is_some_and(|id| !self.may_be_restored(id))
+        {
+            return CommitOutcome::Fenced;
+        }
         if change.batch.as_ref().is_some_and(|revised| !self.store_batch(revised, change.lease, now)) {
             return CommitOutcome::Fenced;
         }
+        self.keep_discarded(change, now);
         if let Some(ended) = &change.ended {
             self.end_push(ended);
         }
@@ -153,6 +160,12 @@ impl Tables {
                 self.acted_in_replay(operator_action, replay);
             }
         }
+        if let Some(edited) = &change.edit {
+            self.put_edited(edited);
+        }
+        if let Some(id) = change.restore {
+            self.put_back(id);
+        }
         let due_at = change.shelve.as_ref().and_then(|shelving| self.put_on_shelf(shelving, now));
         if let Some(shelving) = change.shelve.as_ref().filter(|_| due_at.is_some()) {
             self.put_in_replay(change, shelving);
@@ -181,7 +194,6 @@ impl Tables {
                     return false;
                 }
                 entry.stored.record = BatchRecord {
-                    fingerprint: before.fingerprint.clone(),
                     first_seen_at: before.first_seen_at,
                     published_at: before.published_at,
                     arrived_at: before.arrived_at,
@@ -287,12 +299,14 @@ impl Tables {
 
     pub(crate) fn prune_step(&mut self, round: &mut PruneRound, most: u32) -> PruneCounts {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let discarded = self.remove_discarded(round.before, most);
+        round.no_discarded_left = discarded < most as u64;
         let batches = self.prune_batches(round, most);
         let events = self.prune_events(round, most);
         let unheard = self.remove_unheard(round.retention_ms, most);
         round.no_unroutable_left = unheard < most as u64;
         self.prune_histories(round, most);
-        PruneCounts { batches, events, unheard }
+        PruneCounts { batches, events, unheard, discarded }
     }
 
     fn prune_batches(&mut self, round: &mut PruneRound, most: usize) -> u64 {
@@ -333,7 +347,7 @@ impl Tables {
     fn may_be_pruned(&self, record: &BatchRecord) -> bool {
         let lost = record.cases.iter().any(|case| case.state == CaseState::Lost);
         let clear = record.open_push.is_none() && record.unclear_since.is_none() && !lost && !awaits_late_check(record);
-        clear && record.state != BatchState::Open && !self.is_shelved(&record.key)
+        clear && record.state != BatchState::Open && !self.is_shelved(&record.key) && !self.is_discarded(&record.key)
     }
 }
 

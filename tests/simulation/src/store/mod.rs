@@ -3,6 +3,7 @@
 mod accounts;
 mod calls;
 mod connections;
+mod discarded;
 mod history;
 mod instances;
 pub(crate) mod ledger;

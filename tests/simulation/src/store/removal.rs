@@ -38,6 +38,7 @@ impl Tables {
         if shelved || open {
             return RemovalOutcome::HasWork;
         }
+        self.discarded.retain(|_, (row, _)| tenant_of(&row.content.identity) != Some(tenant));
         self.connections.remove(tenant);
         self.histories.retain(|key, _| key.tenant != *tenant);
         RemovalOutcome::Done

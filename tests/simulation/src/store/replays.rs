@@ -19,6 +19,7 @@ use super::tables::{ShelfRow, Tables, after};
 pub(crate) struct Replay {
     pub(crate) state: ReplayState,
     pub(crate) epoch: i64,
+    owner: String,
     per_minute: Option<u32>,
     created_at: i64,
     ended_at: Option<i64>,
@@ -54,6 +55,7 @@ impl Tables {
         let replay = Replay {
             state: ReplayState::Planning,
             epoch: 1,
+            owner: new.owner.clone(),
             per_minute: new.per_minute,
             created_at: now,
             ended_at: None,
@@ -117,8 +119,8 @@ impl Tables {
         let leased = free.take(usize::try_from(most).unwrap_or(usize::MAX)).map(|(id, replay)| {
             (replay.holder, replay.lease_until) = (Some(holder.to_owned()), Some(after(now, lease)));
             let parts = replay.parts.values().filter(|part| part.batches > part.counted + part.passed);
-            let (epoch, per_minute) = (replay.epoch, replay.per_minute);
-            RunningReplay { id: *id, epoch, per_minute, parts: parts.cloned().collect() }
+            let (epoch, owner, per_minute) = (replay.epoch, replay.owner.clone(), replay.per_minute);
+            RunningReplay { id: *id, epoch, owner, per_minute, parts: parts.cloned().collect() }
         });
         leased.collect()
     }

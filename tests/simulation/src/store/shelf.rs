@@ -11,7 +11,7 @@ use testmo_courier::store::shelf::{
     ShelvedUntil, Shelving,
 };
 
-use super::tables::{ShelfRow, Tables, after, tenant_of};
+use super::tables::{ShelfRow, Tables, after, is_of, tenant_of};
 use crate::mutation::Mutation;
 
 /// What is shelved because its tenant has no connection is due again so late.
@@ -116,12 +116,7 @@ impl Tables {
     }
 
     pub(crate) fn is_shelved(&self, key: &BatchKey) -> bool {
-        self.shelf.values().any(|row| match &row.content.identity {
-            ShelfIdentity::Batch(of, _) => of == key,
-            ShelfIdentity::Raw(_, tenant, batch) => {
-                tenant.as_ref() == Some(&key.tenant) && batch.as_ref() == Some(&key.batch)
-            }
-        })
+        self.shelf.values().any(|row| is_of(&row.content.identity, key))
     }
 
     fn is_due(&self, row: &ShelfRow, now: i64) -> bool {

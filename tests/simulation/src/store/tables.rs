@@ -36,6 +36,8 @@ pub(crate) struct Tables {
     pub(crate) parts: BTreeSet<(BatchKey, String)>,
     pub(crate) shelf: BTreeMap<i64, ShelfRow>,
     pub(crate) shelved: i64,
+    /// What people have discarded, by its id on the shelf, and when.
+    pub(crate) discarded: BTreeMap<i64, (ShelfRow, i64)>,
     pub(crate) folder_claims: BTreeMap<FolderKey, FolderClaimed>,
     pub(crate) folders: BTreeMap<FolderKey, FolderRow>,
     pub(crate) outbox: BTreeMap<String, OutboxRow>,
@@ -89,7 +91,7 @@ pub(crate) struct Push {
     pub(crate) ids: Option<(u64, u64)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ShelfRow {
     pub(crate) generation: i64,
     pub(crate) state: ShelfState,
@@ -199,6 +201,16 @@ pub(crate) fn after(now: i64, wait: std::time::Duration) -> i64 {
 }
 
 /// Whose something on the shelf is, as far as known.
+/// Whether something on the shelf belongs to a batch.
+pub(crate) fn is_of(identity: &ShelfIdentity, key: &BatchKey) -> bool {
+    match identity {
+        ShelfIdentity::Batch(of, _) => of == key,
+        ShelfIdentity::Raw(_, tenant, batch) => {
+            tenant.as_ref() == Some(&key.tenant) && batch.as_ref() == Some(&key.batch)
+        }
+    }
+}
+
 pub(crate) fn tenant_of(identity: &ShelfIdentity) -> Option<&TenantId> {
     match identity {
         ShelfIdentity::Batch(key, _) => Some(&key.tenant),

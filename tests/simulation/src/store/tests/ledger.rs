@@ -4,8 +4,10 @@ use testmo_courier::account::Signal;
 use testmo_courier::batch::event::{DELIVERED, Event, KEY_EXPIRED};
 use testmo_courier::batch::ledger::{OpenPush, Target};
 use testmo_courier::store::accounts::AccountObservation;
+use testmo_courier::store::actor::{Actor, Face, Role};
+use testmo_courier::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use testmo_courier::store::ledger::{Claim, Commit, PushEnded, RecordUpdate};
-use testmo_courier::store::shelf::{Action, OperatorAction, ShelfId};
+use testmo_courier::store::shelf::{Action, EditedMessage, OperatorAction, ShelfId, ShelfIdentity};
 use testmo_courier::store::{LedgerStore, RetentionStore};
 
 use super::draws::{end, ids_of};
@@ -69,6 +71,16 @@ impl Both {
             let (id, generation) = (ShelfId(self.rng.i64(1..6)), self.rng.i64(1..5));
             let batch = self.rng.bool().then(|| self.key());
             change.operator_action = Some(OperatorAction { id, generation, action, batch, item: None });
+            let anna = Actor::new("anna", Role::Operator, Face::Api);
+            let entry = AuditEntry::new(&anna, AuditAction::DiscardEntry, AuditSubject::entry(id, None, None));
+            change.audit = if self.rng.bool() { vec![entry] } else { vec![] };
+        } else if self.rng.u8(..10) == 0 {
+            let (id, generation) = (ShelfId(self.rng.i64(1..6)), self.rng.i64(1..5));
+            let identity = ShelfIdentity::Batch(self.key(), "1:f".into());
+            let body = b"edited".to_vec().into();
+            change.edit = Some(EditedMessage { id, generation, identity, headers: Default::default(), body });
+        } else if self.rng.u8(..6) == 0 {
+            change.restore = Some(ShelfId(self.rng.i64(1..6)));
         }
         if self.rng.u8(..3) == 0 {
             let id = self.one_of(&["e1", "e2", "e3"]).to_owned();

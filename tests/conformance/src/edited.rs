@@ -1,0 +1,176 @@
+//! Checks what a person edits, discards and restores on the shelf.
+
+use std::time::Duration;
+
+use testmo_courier::batch::ledger::{BatchRecord, BatchState};
+use testmo_courier::store::PruneCounts;
+use testmo_courier::store::actor::{Actor, Face, Role};
+use testmo_courier::store::audit::{AuditAction, AuditEntry, AuditSubject};
+use testmo_courier::store::ledger::{ClaimOutcome, Commit, CommitOutcome, RecordUpdate};
+use testmo_courier::store::shelf::{
+    Action, EditedMessage, OperatorAction, ShelfId, ShelfIdentity, Shelved, ShelvedUntil, Shelving,
+};
+
+use crate::Subject;
+use crate::values::{DAY, claim_of, connection, fresh, shelving, tenant};
+
+cases! {
+    ($) edited_cases in edited:
+    an_edited_message_takes_the_place_of_the_one_before,
+    a_message_that_is_on_the_shelf_already_is_not_there_twice,
+    a_record_keeps_its_earlier_fingerprints_through_claims_and_pruning,
+    what_was_discarded_is_put_back_as_it_was,
+    what_was_discarded_long_ago_is_removed_before_its_batch_is_pruned,
+    what_was_discarded_goes_with_its_tenant,
+}
+
+fn edit_of(row: &Shelved, fingerprint: &str) -> EditedMessage {
+    let ShelfIdentity::Batch(key, _) = &row.content.identity else { unreachable!() };
+    EditedMessage {
+        id: row.id,
+        generation: row.generation,
+        identity: ShelfIdentity::Batch(key.clone(), fingerprint.into()),
+        headers: [("message_id".to_owned(), "m".to_owned())].into(),
+        body: b"edited".to_vec().into(),
+    }
+}
+
+async fn store(f: &dyn Subject, change: Commit) -> bool {
+    f.store().commit(change.into()).await.unwrap().is_done()
+}
+
+async fn shelve(f: &dyn Subject, shelving: Shelving) -> Shelved {
+    let identity = shelving.identity.clone();
+    assert!(store(f, Commit { shelve: Some(shelving), ..Commit::default() }).await);
+    f.shelf().await.into_iter().find(|row| row.content.identity == identity).unwrap()
+}
+
+fn discard_of(row: &Shelved) -> Commit {
+    let anna = Actor::new("anna", Role::Operator, Face::Api);
+    let entry = AuditEntry::new(&anna, AuditAction::DiscardEntry, AuditSubject::entry(row.id, None, None));
+    let action =
+        OperatorAction { id: row.id, generation: row.generation, action: Action::Discard, batch: None, item: None };
+    Commit { operator_action: Some(action), audit: vec![entry.because(Some("by mistake"))], ..Commit::default() }
+}
+
+fn restore_of(id: ShelfId) -> Commit {
+    Commit { restore: Some(id), ..Commit::default() }
+}
+
+async fn an_edited_message_takes_the_place_of_the_one_before(f: &dyn Subject) {
+    let row = shelve(f, shelving("b", ShelvedUntil::Person)).await;
+    let edit = |edited: EditedMessage| store(f, Commit { edit: Some(edited), ..Commit::default() });
+    let edited = edit_of(&row, "1:edited");
+    assert!(!edit(EditedMessage { generation: row.generation + 1, ..edited.clone() }).await, "it has changed");
+    assert!(!edit(EditedMessage { id: ShelfId(row.id.0 + 9), ..edited.clone() }).await, "it is gone");
+    assert!(edit(edited.clone()).await);
+    let [after] = &f.shelf().await[..] else { panic!() };
+    assert_eq!((after.id, after.generation, after.state), (row.id, row.generation + 1, row.state));
+    assert_eq!((&after.content.identity, &after.content.headers), (&edited.identity, &edited.headers));
+    assert_eq!((&*after.content.body, after.content.reason), (&b"edited".to_vec(), row.content.reason));
+    assert!(!edit(edited).await, "a second time");
+    // A row that a worker has leased is not edited.
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    shelve(f, shelving("parked", ShelvedUntil::After(Duration::ZERO))).await;
+    let asks = [(tenant(), 9)];
+    let leased = f.store().lease_due("w", Duration::from_secs(5), &asks, usize::MAX).await.unwrap().remove(0);
+    assert!(!edit(edit_of(&leased, "1:edited")).await, "it is leased");
+    f.set_time(1_006_000).await;
+    assert!(edit(edit_of(&leased, "1:edited")).await, "the lease has ended");
+    // Of two edits that are stored together the first one wins.
+    let row = shelve(f, shelving("c", ShelvedUntil::Person)).await;
+    let both = tokio::join!(edit(edit_of(&row, "1:one")), edit(edit_of(&row, "1:two")));
+    assert!(both.0 != both.1, "{both:?}");
+}
+
+async fn a_message_that_is_on_the_shelf_already_is_not_there_twice(f: &dyn Subject) {
+    let row = shelve(f, shelving("b", ShelvedUntil::Person)).await;
+    let ShelfIdentity::Batch(key, _) = row.content.identity.clone() else { unreachable!() };
+    let identity = ShelfIdentity::Batch(key, "1:edited".into());
+    shelve(f, Shelving { identity, ..shelving("b", ShelvedUntil::Person) }).await;
+    assert!(!store(f, Commit { edit: Some(edit_of(&row, "1:edited")), ..Commit::default() }).await);
+    assert!(store(f, discard_of(&row)).await);
+    let again = shelve(f, shelving("b", ShelvedUntil::Person)).await;
+    assert!(!store(f, restore_of(row.id)).await, "its message was received again");
+    assert!(store(f, discard_of(&again)).await);
+    assert!(store(f, restore_of(row.id)).await);
+    assert!(!store(f, restore_of(again.id)).await, "that would be a second one");
+}
+
+async fn a_record_keeps_its_earlier_fingerprints_through_claims_and_pruning(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let edited = BatchRecord { fingerprint: "1:edited".into(), earlier: vec!["1:f".into()], epoch: 1, ..fresh("b") };
+    let put = |record: BatchRecord, from_epoch| {
+        let batch = Some(RecordUpdate { record, from_epoch });
+        store(f, Commit { batch, ..Commit::default() })
+    };
+    assert!(put(edited.clone(), 0).await);
+    let stored = async || f.batch(&edited.key).await.unwrap().record;
+    assert_eq!(
+        (stored().await.fingerprint, stored().await.earlier),
+        (edited.fingerprint.clone(), edited.earlier.clone())
+    );
+    // The message before claims nothing, and the edited one keeps what the record has.
+    let ClaimOutcome::Stale { .. } = f.store().claim(claim_of("p0", &fresh("b"))).await.unwrap() else { panic!() };
+    let claim = claim_of("p1", &stored().await);
+    let mut record = claim.batches[0].record.clone();
+    let ClaimOutcome::Granted { .. } = f.store().claim(claim).await.unwrap() else { panic!() };
+    assert_eq!(stored().await.earlier, edited.earlier);
+    record.created(&[(0, 10), (1, 11)]);
+    (record.state, record.settled_at) = (BatchState::Delivered, Some(1_000_000));
+    let from_epoch = stored().await.epoch;
+    let third = BatchRecord { fingerprint: "1:third".into(), earlier: vec!["1:f".into(), "1:edited".into()], ..record };
+    assert!(put(third.clone(), from_epoch).await);
+    assert_eq!(
+        (stored().await.fingerprint, stored().await.earlier),
+        (third.fingerprint.clone(), third.earlier.clone())
+    );
+    f.set_time(1_000_000 + 86_400_000 * 31).await;
+    assert_eq!(f.store().prune(DAY * 30, 100).await.unwrap().batches, 1);
+    assert_eq!((stored().await.cases.len(), stored().await.earlier), (0, third.earlier.clone()));
+}
+
+async fn what_was_discarded_is_put_back_as_it_was(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let all = [ShelvedUntil::Person, ShelvedUntil::Connection, ShelvedUntil::After(Duration::from_secs(60))];
+    for (n, until) in all.into_iter().enumerate() {
+        let before = shelve(f, Shelving { parks: 3, failing_since: Some(7), ..shelving("b", until) }).await;
+        let discarded = BatchRecord { state: BatchState::Discarded, epoch: 1, ..fresh(&format!("b{n}")) };
+        let batch = Some(RecordUpdate { record: discarded, from_epoch: 0 });
+        assert!(store(f, Commit { batch, ..discard_of(&before) }).await);
+        assert!(f.shelf().await.is_empty(), "{until:?}");
+        assert!(!store(f, discard_of(&before)).await, "it is gone");
+        let both = tokio::join!(store(f, restore_of(before.id)), store(f, restore_of(before.id)));
+        assert!(both.0 != both.1, "of two one: {both:?}");
+        let [after] = &f.shelf().await[..] else { panic!() };
+        let same = Shelved { generation: after.generation, person_epoch: before.person_epoch + 1, ..before.clone() };
+        assert_eq!((format!("{after:?}"), after.generation), (format!("{same:?}"), before.generation + 1));
+        let change = Commit { unshelve: Some((after.id.0, after.generation)), ..Commit::default() };
+        assert!(store(f, change).await);
+    }
+}
+
+async fn what_was_discarded_long_ago_is_removed_before_its_batch_is_pruned(f: &dyn Subject) {
+    let old = shelve(f, shelving("old", ShelvedUntil::Person)).await;
+    let failed = BatchRecord { state: BatchState::Failed, settled_at: Some(1_000_000), epoch: 1, ..fresh("old") };
+    let batch = Some(RecordUpdate { record: failed.clone(), from_epoch: 0 });
+    assert!(store(f, Commit { batch, ..Commit::default() }).await);
+    f.set_time(1_000_000 + 86_400_000 * 20).await;
+    assert!(store(f, discard_of(&old)).await);
+    f.set_time(1_000_000 + 86_400_000 * 31).await;
+    assert_eq!(f.store().prune(DAY * 30, 100).await.unwrap(), PruneCounts::default(), "it can still be restored");
+    f.set_time(1_000_000 + 86_400_000 * 51).await;
+    let both = PruneCounts { batches: 1, discarded: 1, ..PruneCounts::default() };
+    assert_eq!(f.store().prune(DAY * 30, 100).await.unwrap(), both);
+    assert_eq!(f.store().commit(restore_of(old.id).into()).await.unwrap(), CommitOutcome::Fenced);
+    assert!(f.batch(&failed.key).await.unwrap().record.cases.is_empty());
+}
+
+async fn what_was_discarded_goes_with_its_tenant(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let row = shelve(f, shelving("b", ShelvedUntil::Person)).await;
+    assert!(store(f, discard_of(&row)).await);
+    f.begin_removal(Duration::from_secs(60)).await;
+    assert_eq!(f.remove_tenant("v1").await, testmo_courier::store::removal::RemovalOutcome::Done);
+    assert!(!store(f, restore_of(row.id)).await);
+}
