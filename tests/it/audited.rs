@@ -133,26 +133,26 @@ impl Audited {
     async fn connections(&mut self, admin: &Actor) {
         self.set(
             admin,
-            ConnectionInput { expires: Expiry::On("2999-01-31".parse().unwrap()), ..folder("acme", 1) },
+            ConnectionInput { expires: Expiry::On("2999-01-31".parse().expect("a value")), ..folder("acme", 1) },
             None,
         )
         .await
         .expect("a connection");
         let rows = self.left("another day", &[(AuditAction::SetConnection, "tenant acme")]).await;
-        assert!(rows[0].before.as_ref().unwrap().contains(r#""expires_on":null"#), "{rows:?}");
-        assert!(rows[0].after.as_ref().unwrap().contains(r#""expires_on":"2999-01-31""#), "{rows:?}");
-        assert!(!rows[0].after.as_ref().unwrap().contains("api_key"), "{rows:?}");
+        assert!(rows[0].before.as_ref().expect("a value").contains(r#""expires_on":null"#), "{rows:?}");
+        assert!(rows[0].after.as_ref().expect("a value").contains(r#""expires_on":"2999-01-31""#), "{rows:?}");
+        assert!(!rows[0].after.as_ref().expect("a value").contains("api_key"), "{rows:?}");
         let input = ConnectionInput { new_api_key: true, ..folder("acme", 999) };
         self.set(admin, input, Some(NEW_KEY)).await.expect("a change");
         let rows = self.left("a change that does not work", &[(AuditAction::SetConnection, "tenant acme")]).await;
-        let after = rows[0].after.as_ref().unwrap();
+        let after = rows[0].after.as_ref().expect("a value");
         assert!(after.contains(r#""in_force":false"#) && after.contains(r#""api_key":"changed""#), "{after}");
         let client = self.context.client().expect("a client");
         verify(&self.context, admin, &client, &tenant_id("acme")).await.expect("a store").expect("a connection");
         let verified = (AuditAction::VerifyConnection, "tenant acme");
         let rows = self.left("the change, and what is in force", &[verified, verified]).await;
-        assert!(rows[0].after.as_ref().unwrap().contains(r#""works":false"#), "{rows:?}");
-        assert!(rows[1].after.as_ref().unwrap().contains(r#""works":true"#), "{rows:?}");
+        assert!(rows[0].after.as_ref().expect("a value").contains(r#""works":false"#), "{rows:?}");
+        assert!(rows[1].after.as_ref().expect("a value").contains(r#""works":true"#), "{rows:?}");
         assert!(discard_change(&self.context.store, admin, &tenant_id("acme")).await.expect("a store"));
         self.left("the change is dropped", &[(AuditAction::DiscardConnectionChange, "tenant acme")]).await;
         assert!(!discard_change(&self.context.store, admin, &tenant_id("acme")).await.expect("a store"));
@@ -176,8 +176,8 @@ impl Audited {
             order(store, operator, testmo, lane, wanted, Some("a test")).await.expect("a lane");
             let rows = self.left("a lane", &[expected]).await;
             assert_eq!(rows[0].reason.as_deref(), Some("a test"));
-            assert!(rows[0].before.as_ref().unwrap().contains(before), "{rows:?}");
-            assert!(rows[0].after.as_ref().unwrap().contains(after), "{rows:?}");
+            assert!(rows[0].before.as_ref().expect("a value").contains(before), "{rows:?}");
+            assert!(rows[0].after.as_ref().expect("a value").contains(after), "{rows:?}");
         }
     }
 
@@ -316,7 +316,7 @@ async fn what_is_not_done_leaves_no_entry(stage: Stage) {
     audited.left("only the first of two starts", &both).await;
 
     let outdated = prepare(&audited.context, folder("acme", 1)).await.expect("a connection");
-    let input = ConnectionInput { expires: Expiry::On("2999-01-31".parse().unwrap()), ..folder("acme", 1) };
+    let input = ConnectionInput { expires: Expiry::On("2999-01-31".parse().expect("a value")), ..folder("acme", 1) };
     audited.set(&admin, input, None).await.expect("a connection");
     let saved = outdated.save(&audited.context, &admin, None).await;
     assert!(matches!(saved, Err(SetError::Changed(_))), "{saved:?}");
