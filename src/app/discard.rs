@@ -8,6 +8,7 @@ use crate::batch::event::{self, CaseInput, EventInput};
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::Places;
 use crate::batch::message::decode::decode;
+use crate::batch::restored::Restored;
 use crate::batch::{Batch, Reason, fingerprint};
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
 use crate::store::shelf::{Action, ShelfId, ShelfIdentity, Shelved};
@@ -57,7 +58,7 @@ fn forgetting(change: Commit) -> Decision {
 async fn decide(store: &Store, row: &Shelved) -> Result<Result<Commit, NotReplayable>, StoreError> {
     let batch = own_batch(row);
     let stored = stored_of(store, batch.as_ref()).await?;
-    Ok(discard(row, batch.as_ref(), stored, store.now()))
+    Ok(discard(row, batch.as_ref(), stored, &store.restored().await?, store.now()))
 }
 
 /// Decides what discarding an entry stores that was counted with this generation, when its tenant is removed; nothing
@@ -72,9 +73,10 @@ async fn decide_purge(
     }
     let batch = own_batch(row);
     let stored = stored_of(store, batch.as_ref()).await?;
+    let restored = store.restored().await?;
     Ok(match &stored {
         Some(StoredBatch { record, .. }) if is_unclear(record) => Err(Unfinished::Unclear.into()),
-        Some(_) | None => discard(row, batch.as_ref(), stored, store.now()),
+        Some(_) | None => discard(row, batch.as_ref(), stored, &restored, store.now()),
     })
 }
 
@@ -98,6 +100,7 @@ fn discard(
     row: &Shelved,
     batch: Option<&Batch>,
     stored: Option<StoredBatch>,
+    restored: &Restored,
     now: i64,
 ) -> Result<Commit, NotReplayable> {
     let change = operator_change(row, Action::Discard)?;
@@ -118,6 +121,7 @@ fn discard(
             (BatchRecord { published_at, arrived_at, ..fresh }, 0)
         }
     };
+    record.continue_after(restored);
     if !record.discard(now) {
         return Ok(change);
     }
@@ -146,6 +150,8 @@ mod tests {
     use crate::batch::ledger::{OpenPush, Target};
     use crate::store::LedgerStore;
 
+    const NEVER: Restored = Restored { times: 0, latest_at: 0, until: 0, noted_at: 0 };
+
     fn pushing(lease_until: i64) -> StoredBatch {
         let mut record = record(BatchState::Open);
         let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
@@ -167,7 +173,7 @@ mod tests {
             (raw(Reason::BatchConflict), Some(stored(other)), false),
         ];
         for (row, stored, gives_up) in table {
-            let change = discard(&row, own_batch(&row).as_ref(), stored, 1_000).unwrap();
+            let change = discard(&row, own_batch(&row).as_ref(), stored, &NEVER, 1_000).unwrap();
             assert_eq!(change.events.len(), usize::from(gives_up), "{}", row.content.reason);
             let state = change.batch.map(|b| b.record.state);
             assert_eq!(state, gives_up.then_some(BatchState::Discarded), "{}", row.content.reason);
@@ -177,14 +183,14 @@ mod tests {
 
     #[test]
     fn a_batch_is_not_discarded_while_a_request_may_be_under_way() {
-        let pushing = |until| discard(&own(), Some(&batch()), Some(pushing(until)), 1_000);
+        let pushing = |until| discard(&own(), Some(&batch()), Some(pushing(until)), &NEVER, 1_000);
         assert_eq!(
             pushing(3_500).unwrap_err().to_string(),
             "a request with cases of the batch may be in flight: try again in 3 s"
         );
         assert!(pushing(1_000).is_ok());
         let in_hand = Shelved { leased: true, ..own() };
-        assert_eq!(discard(&in_hand, None, None, 1_000).unwrap_err(), NotReplayable::from(Unfinished::InHand));
+        assert_eq!(discard(&in_hand, None, None, &NEVER, 1_000).unwrap_err(), NotReplayable::from(Unfinished::InHand));
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ pub mod messages;
 pub mod plan;
 pub mod plural;
 pub mod replays;
+pub mod restore;
 pub mod restore_entry;
 pub mod shelf;
 mod store_file;

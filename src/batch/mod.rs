@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod message;
 pub mod render;
 pub mod replay;
+pub mod restored;
 pub mod verdict;
 pub mod written;
 

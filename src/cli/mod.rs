@@ -30,6 +30,7 @@ mod schema;
 mod settings;
 mod shelf;
 mod signals;
+mod store;
 mod table;
 mod tenant_hint;
 mod tenants;
@@ -94,6 +95,9 @@ enum Command {
     /// Run the worker
     #[command(after_help = run::EXAMPLES)]
     Run,
+    /// Say that the store was restored from an older copy
+    #[command(subcommand)]
+    Store(store::Command),
     /// Declare or check the exchanges and queues
     #[command(subcommand)]
     Topology(topology::Command),
@@ -161,6 +165,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     match cli.command {
         Command::Init(arguments) => init::execute(&arguments, &files, out).await,
         Command::Run => run::execute(&files).await,
+        Command::Store(command) => store::execute(command, &files, out).await,
         Command::Topology(command) => topology::execute(command, &files, out).await,
         Command::Tenants(command) => tenants::execute(command, &files, &actor, out).await,
         Command::Lint(arguments) => lint::execute(&arguments, &files, out).await,

@@ -16,6 +16,24 @@ pub enum StoreError {
     /// Another worker uses the file.
     #[error("{0} is in use by another worker: stop that worker, or give each worker its own store")]
     InUse(String),
+    /// The store is an older copy of the one that was used before.
+    #[error(
+        "{place} is {}: stop every worker that uses it, and run `testmo-courier store restored-at {at}`; nothing that was \
+         delivered since the copy was made is then created again{}",
+        if *.is_other { "another store than the one that was used here, such as a copy from before an update" } else { "an older copy of the store that was used here" },
+        if *.is_other { ". If it is another store on purpose, remove the file beside it whose name ends in `.writes`" } else { "" }
+    )]
+    SetBack {
+        /// Which store it is.
+        place: String,
+        /// A time of the copy that can be right: the latest one that it knows of.
+        at: String,
+        /// Whether it is not known to be the same store.
+        is_other: bool,
+    },
+    /// The store was restored while a worker was using it.
+    #[error("the store was restored from an older copy while this worker was using it: start the worker again")]
+    Restored,
     /// The database does not answer.
     #[error("the store does not respond ({0}): check that the database runs, and host and port in store.url")]
     Away(String),
@@ -134,6 +152,8 @@ impl StoreError {
             Self::Malformed(column) => Self::Unreadable(UnreadableRow { table, key: key(), column }),
             other @ (Self::Missing(_)
             | Self::InUse(_)
+            | Self::SetBack { .. }
+            | Self::Restored
             | Self::Away(_)
             | Self::Refused(_)
             | Self::NoDatabase(_)
@@ -178,6 +198,8 @@ impl StoreError {
             | Self::Panicked(_) => true,
             Self::Missing(_)
             | Self::InUse(_)
+            | Self::SetBack { .. }
+            | Self::Restored
             | Self::Away(_)
             | Self::Refused(_)
             | Self::NoDatabase(_)

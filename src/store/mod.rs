@@ -26,6 +26,7 @@ pub mod outbox;
 mod prune;
 pub mod removal;
 pub mod replays;
+mod restores;
 pub mod shelf;
 mod sql;
 mod storage;

@@ -12,6 +12,7 @@ use super::StoreError;
 use super::file::{self, HeldFile, Locked};
 use super::location::StoreLocation;
 use super::migrations::migrator;
+use super::restores::counter;
 use super::sql::{self, Columns, Dialect};
 use crate::clock::Clock;
 use crate::config;
@@ -101,6 +102,9 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
         Err(error) => return Err(why_not_opened(&options, most, error).await),
     };
     let made = migrate_file(&mut writer, file, purpose).await?;
+    if made {
+        counter::remove(file);
+    }
     drop(writer);
     let held = match locked {
         None => None,

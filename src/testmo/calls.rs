@@ -255,7 +255,7 @@ impl Client {
     }
 
     /// Reads the list once; `None` if rows vanished meanwhile.
-    async fn list_once<P: ReadPermits>(
+    pub(super) async fn list_once<P: ReadPermits>(
         &self,
         access: &Access,
         list: &str,

@@ -18,6 +18,7 @@ mod order;
 mod pages;
 mod pool;
 mod probe;
+mod project_cases;
 mod proxy;
 mod refusal;
 mod resolver;

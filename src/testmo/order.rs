@@ -24,10 +24,12 @@ impl Client {
     }
 }
 
+/// Has cases listed newest first.
+pub(super) const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
+
 /// Returns the queries to list cases with, the best one first; each further one asks for less, and so lists as many cases
 /// or more. A list that does not come newest first is read to its end.
 pub(super) fn case_queries(tags: &[String]) -> Vec<String> {
-    const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
     let filtered = (!tags.is_empty()).then(|| format!("&tags={}{NEWEST_FIRST}", tags.join(",")));
     filtered.into_iter().chain([NEWEST_FIRST.to_owned(), String::new()]).collect()
 }

@@ -8,6 +8,7 @@ use super::model::{Backlogs, SlowTrials, Troubles};
 use super::room::ReadingRoom;
 use super::stop::Stop;
 use super::turns::Turns;
+use crate::batch::restored::Restored;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -24,6 +25,8 @@ pub(super) struct WorkerContext {
     pub(super) client: Client,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
+    /// What is known of restores of the store from older copies.
+    pub(super) restored: Restored,
     pub(super) stop: Stop,
     /// The name of this worker in claims and leases.
     pub(super) holder: String,

@@ -58,6 +58,7 @@ use self::stop::ALL_OVER;
 pub use self::stop::Stopped;
 pub use self::supervisor::{Neighbours, work};
 use crate::amqp::{Intake, Publisher, Subscription};
+use crate::batch::restored::Restored;
 use crate::clock::Clock;
 use crate::config::{Config, redacted};
 use crate::descriptors::{self, TooFewFiles};
@@ -138,6 +139,7 @@ struct Started {
     keyring: Keyring,
     metrics: Metrics,
     store: Store,
+    restored: Restored,
     client: Client,
     listener: TcpListener,
 }
@@ -168,6 +170,8 @@ async fn start(mut config: Config) -> Result<Started, RunError> {
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
         return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
     }
+    store.require_not_set_back(&config.store).await?;
+    let restored = store.restored().await?;
     warn_of_open_files(&config);
     // After the store and the key, which a person has to correct first.
     let listener = TcpListener::bind(config.observe.listen)
@@ -179,7 +183,7 @@ async fn start(mut config: Config) -> Result<Started, RunError> {
     warn_of_a_clock_behind(&store).await?;
     warn_of_insecure_origins(&config, &metrics);
     let client = Client::limited(&config.testmo, store.clock(), sockets)?;
-    Ok(Started { config, keyring, metrics, store, client, listener })
+    Ok(Started { config, keyring, metrics, store, restored, client, listener })
 }
 
 /// Returns how many sockets to Testmo may be open. If these are few, fewer requests are sent at once, so that accounts
@@ -199,7 +203,8 @@ fn share_out_files(config: &mut Config) -> Result<usize, TooFewFiles> {
 }
 
 async fn run_started(started: Started, stop: CancellationToken) -> Result<(), RunError> {
-    let Started { config, keyring, metrics, store, client, listener } = started;
+    let Started { config, keyring, metrics, store, restored, client, listener } = started;
+    let kept = config.store.clone();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         store = redacted(&config.store.url),
@@ -225,6 +230,7 @@ async fn run_started(started: Started, stop: CancellationToken) -> Result<(), Ru
         cases,
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
         store: Arc::new(store.clone()),
+        restored,
         client,
         views,
         close: close.clone(),
@@ -241,6 +247,13 @@ async fn run_started(started: Started, stop: CancellationToken) -> Result<(), Ru
             readiness.set(Task::Store.name(), false);
             close.cancel();
             return Err(store.give_up_file(change).await.into());
+        }
+        error = store.set_back(&kept) => {
+            // What this worker knows is not what is stored: as in a crash, nothing more is acknowledged.
+            tracing::error!(%error, "the store was set back; the worker stops");
+            readiness.set(Task::Store.name(), false);
+            close.cancel();
+            return Err(error.into());
         }
     };
     links.close();

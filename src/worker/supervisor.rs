@@ -31,6 +31,7 @@ use super::room::ReadingRoom;
 use super::stop::{Stop, Stopped, WORK_OVER, stopped};
 use super::turns::{Turns, instance_name};
 use crate::amqp::{Intake, IntakeControl, Publish};
+use crate::batch::restored::Restored;
 use crate::config::Config;
 use crate::guard::Task;
 use crate::http::Readiness;
@@ -55,6 +56,8 @@ pub struct Neighbours {
     pub publisher: Arc<dyn Publish>,
     /// Keeps everything that outlives a crash.
     pub store: Arc<dyn Storage>,
+    /// What is known of restores of the store from older copies.
+    pub restored: Restored,
     /// Calls Testmo.
     pub client: Client,
     /// Requests for a picture of the lanes.
@@ -76,10 +79,11 @@ pub async fn work(
     neighbours: Neighbours,
     stop: CancellationToken,
 ) -> Result<Stopped, TaskEnded> {
-    let Neighbours { cases, dead, unrouted, publisher, store, client, views, close } = neighbours;
+    let Neighbours { cases, dead, unrouted, publisher, store, restored, client, views, close } = neighbours;
     let (fresh_events, fresh) = mpsc::channel(RELAY_CAPACITY);
     let (stop, cuts) = Stop::new(stop);
-    let context = Arc::new(context_of(config, keyring, metrics, store, client, (fresh_events, stop.clone())));
+    let context =
+        Arc::new(context_of(config, keyring, metrics, (store, restored), client, (fresh_events, stop.clone())));
     // Not one of the tasks that are waited for: it has to go on when they hang.
     let phases = TaskTracker::new().spawn(stop.clone().follow(context.config.worker.drain_timeout));
     let intakes = [&cases, &dead, &unrouted];
@@ -184,7 +188,7 @@ fn context_of(
     config: Config,
     keyring: Keyring,
     metrics: Metrics,
-    store: Arc<dyn Storage>,
+    (store, restored): (Arc<dyn Storage>, Restored),
     client: Client,
     (fresh_events, stop): (mpsc::Sender<OutboxEvent>, Stop),
 ) -> WorkerContext {
@@ -205,6 +209,7 @@ fn context_of(
         metrics,
         stop,
         clock: store.clock(),
+        restored,
         store,
         config,
     }

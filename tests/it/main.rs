@@ -48,6 +48,7 @@ mod replays;
 mod replicas;
 #[cfg(debug_assertions)]
 mod restarts;
+mod restored;
 mod shelved;
 mod side_by_side;
 mod statuses;

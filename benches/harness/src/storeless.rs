@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use testmo_courier::account::Throttle;
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
 use testmo_courier::batch::render::kinds::FieldKinds;
+use testmo_courier::batch::restored::Restored;
 use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
@@ -72,6 +73,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         unrouted: start(&amqp.unrouted_queue, UNDELIVERABLE_PREFETCH),
         publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
         store: Arc::new(store),
+        restored: Restored::default(),
         client,
         views,
         close: close.clone(),

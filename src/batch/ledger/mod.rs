@@ -6,6 +6,7 @@ mod edited;
 mod model;
 mod opening;
 pub mod reconcile;
+mod restored;
 mod suspect;
 mod suspicion;
 #[cfg(test)]
@@ -60,6 +61,8 @@ pub struct BatchRecord {
     pub published_at: Option<i64>,
     /// When its message first arrived, in milliseconds on the store's clock, where known when it was first claimed.
     pub arrived_at: Option<i64>,
+    /// How many restores of the store from an older copy the record takes into account.
+    pub restores: u32,
 }
 
 impl BatchRecord {
@@ -91,6 +94,7 @@ impl BatchRecord {
             settled_at: None,
             published_at: None,
             arrived_at: None,
+            restores: 0,
         }
     }
 

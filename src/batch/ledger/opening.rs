@@ -25,7 +25,7 @@ impl BatchRecord {
     pub fn restarted(&self) -> Self {
         let keys = self.cases.iter().map(|case| case.key.clone());
         let fresh = Self::fresh(self.key.clone(), self.fingerprint.clone(), keys);
-        let mut record = Self { earlier: self.earlier.clone(), ..fresh };
+        let mut record = Self { revision: self.revision, earlier: self.earlier.clone(), ..fresh };
         (record.published_at, record.arrived_at) = (self.published_at, self.arrived_at);
         for (before, case) in self.cases.iter().zip(&mut record.cases) {
             if before.state.is_invalid() {

@@ -195,7 +195,7 @@ reasons! {
         "When Testmo works again, replay the batch.";
     /// Only some cases of a request were found.
     UnclearInTestmo "unclear_in_testmo" Person:
-        "A request whose response was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted.",
+        "A request whose response was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted. Or the store was restored from an older copy, and the cases may have been created since.",
         "Check in Testmo whether the missing cases exist; the detail lists the ids of possible matches. If they do not, replay the batch: the worker reconciles again and creates what is missing. If they do, discard the rest of the batch.";
     /// A request with one case alone is answered with a status that leaves its outcome unknown.
     RejectedUnclear "rejected_unclear" Person:

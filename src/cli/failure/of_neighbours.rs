@@ -26,6 +26,7 @@ impl From<StoreError> for Failure {
                 let (what, remedy) = text.split_once(": ").unwrap_or((&text, ""));
                 Self::usage(what, remedy)
             }
+            StoreError::SetBack { .. } | StoreError::Restored => Self::Finding(Words::split(error)),
             StoreError::InUse(_)
             | StoreError::Away(_)
             | StoreError::Refused(_)

@@ -15,6 +15,7 @@ use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
 use testmo_courier::app::plural::counted;
 use testmo_courier::app::replays::ReplayError;
+use testmo_courier::app::restore::RestoreError as StoreRestoreError;
 use testmo_courier::app::restore_entry::RestoreError;
 use testmo_courier::app::shelf::{NoteError, SelectionError};
 use testmo_courier::app::topology::TopologyError;
@@ -280,6 +281,23 @@ impl From<BatchError> for Failure {
                  its publisher",
             ),
             BatchError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreRestoreError> for Failure {
+    fn from(error: StoreRestoreError) -> Self {
+        match error {
+            StoreRestoreError::Future { .. } => Self::usage(error, "give the time at which the copy was made"),
+            StoreRestoreError::TooEarly { .. } => Self::usage(
+                error,
+                "give the time at which the copy was made; where it is not known, the time that the store knows of, or a \
+                 later one, is right",
+            ),
+            StoreRestoreError::Over { .. } => {
+                Self::usage(error, "give a time until which batches may be published again, or leave --until out")
+            }
+            StoreRestoreError::Store(error) => error.into(),
         }
     }
 }

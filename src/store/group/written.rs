@@ -35,6 +35,11 @@ impl Written {
         latest.failure.is_some() || latest.written_at.is_none_or(|at| now.saturating_duration_since(at) >= proven_for)
     }
 
+    /// Returns when a transaction last succeeded in this process.
+    pub(in crate::store) fn last(&self) -> Option<Instant> {
+        lock(&self.0).written_at
+    }
+
     /// Returns why the latest write failed, if it did.
     pub(in crate::store) fn failure(&self) -> Option<StoreError> {
         lock(&self.0).failure.clone()

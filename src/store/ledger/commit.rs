@@ -11,7 +11,7 @@ use super::super::shelf::{self, Action, Hold, ShelfId, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
 use super::super::{StoreError, audit, discarded, history, outbox, written};
 use super::happened::happened;
-use super::push_end::store_ends;
+use super::push_end::{store_ends, store_found};
 use super::read::key_of;
 use super::replayed::Replayed;
 use super::row::{BATCH_COLUMNS, BatchRow};
@@ -47,6 +47,7 @@ pub(in crate::store) async fn commit(
     for change in &stored {
         keep_discarded(conn, now, change).await?;
     }
+    store_found(conn, now, stored.iter().filter_map(|c| c.found.as_ref()).collect()).await?;
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
     written::remember(conn, now, stored.iter().flat_map(|change| &change.written)).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.
@@ -168,7 +169,7 @@ async fn store_batches(
         let sql = format!(
             "UPDATE batches SET fingerprint = r.fingerprint, edited_from = r.edited_from, state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
              cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
-             floor = r.floor, settled_at = r.settled_at, lease_until = COALESCE(r.lease_until, batches.lease_until) \
+             floor = r.floor, settled_at = r.settled_at, restores = r.restores, lease_until = COALESCE(r.lease_until, batches.lease_until) \
              FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
@@ -182,16 +183,17 @@ async fn store_batches(
     if !new.is_empty() {
         let sql = format!(
             "INSERT INTO batches (tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, targets, cases, \
-             open_push, doubt_since, first_seen_at, settled_at, published_at, arrived_at) \
+             open_push, doubt_since, first_seen_at, settled_at, published_at, arrived_at, restores) \
              SELECT tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, targets, cases, open_push, \
-             doubt_since, $2, settled_at, published_at, arrived_at FROM {} WHERE true \
+             doubt_since, $2, settled_at, published_at, arrived_at, restores FROM {} WHERE true \
              ON CONFLICT (tenant_id, batch_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
              edited_from = excluded.edited_from, \
              state = excluded.state, revision = excluded.revision, epoch = excluded.epoch, \
              targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
              doubt_since = excluded.doubt_since, first_seen_at = excluded.first_seen_at, \
              settled_at = excluded.settled_at, published_at = excluded.published_at, \
-             arrived_at = excluded.arrived_at WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
+             arrived_at = excluded.arrived_at, restores = excluded.restores \
+             WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );
         let mut rows: Vec<BatchRow<'_>> = new.into_iter().map(|(update, _)| BatchRow::of(update, None)).collect();

@@ -29,7 +29,7 @@ pub(super) use self::commit::commit;
 pub use self::happened::happened;
 pub(super) use self::lock::lock;
 pub use self::model::{
-    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
+    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushFound, PushMembers, RecordUpdate, StoredBatch,
 };
 use self::read::{load, only, stored};
 

@@ -9,7 +9,7 @@ use super::super::history::HistoryEntry;
 use super::super::outbox::OutboxEvent;
 use super::super::shelf::{EditedMessage, OperatorAction, ShelfId, Shelving};
 use crate::batch::event::Event;
-use crate::batch::ledger::BatchRecord;
+use crate::batch::ledger::{BatchRecord, Target};
 use crate::batch::written::WrittenCase;
 use crate::batch::{BatchKey, TenantId};
 
@@ -134,11 +134,30 @@ pub struct PushEnded {
     pub ids: Option<(u64, u64)>,
 }
 
+/// A push that the ledger had forgotten, as the store was restored from an older copy: its cases were found in Testmo.
+#[derive(Clone, Debug)]
+pub struct PushFound {
+    /// A new id for it.
+    pub push: String,
+    /// The batch whose cases it created.
+    pub batch: BatchKey,
+    /// The version of the connection over which they were found.
+    pub connection: String,
+    /// Where they were sent.
+    pub target: Target,
+    /// Who found them.
+    pub holder: String,
+    /// How many were found.
+    pub cases: usize,
+}
+
 /// One atomic change: all of it is stored, or, where the record's epoch is another, none of it.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// The batch as it is to be.
     pub batch: Option<RecordUpdate>,
+    /// A push of the batch that was found, and is not stored yet.
+    pub found: Option<PushFound>,
     /// A push that ended.
     pub ended: Option<PushEnded>,
     /// What goes onto the shelf.

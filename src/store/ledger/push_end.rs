@@ -1,4 +1,4 @@
-//! Notes how pushes ended.
+//! Notes how pushes ended, and pushes that were found though the ledger had forgotten them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 
 use super::super::StoreError;
 use super::super::sql::{self, Bound, Dialect, Kind};
-use super::PushEnded;
+use super::{PushEnded, PushFound};
 
 pub(super) async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&PushEnded>) -> Result<(), StoreError> {
     let row = |end: &PushEnded| {
@@ -41,6 +41,34 @@ pub(super) async fn store_ends(conn: &mut AnyConnection, now: i64, ends: Vec<&Pu
         Dialect::of(conn).rows(&columns)
     );
     sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
+    Ok(())
+}
+
+/// Stores pushes that were found; their ends come with the same changes. That is rare, so each has statements of its own.
+pub(super) async fn store_found(conn: &mut AnyConnection, now: i64, found: Vec<&PushFound>) -> Result<(), StoreError> {
+    for push in found {
+        let text = |text: &str| Bound::Text(text.to_owned());
+        let int = |number: u64| Bound::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        let (key, target) = (&push.batch, &push.target);
+        let sql = "INSERT INTO pushes (push_id, account, project_id, folder_id, tenant_id, connection, batches, cases, \
+                   holder, claimed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        let bounds = vec![
+            text(&push.push),
+            text(&target.account),
+            int(target.project),
+            int(target.folder),
+            text(key.tenant.as_str()),
+            text(&push.connection),
+            Bound::Text(json!([key.to_string()]).to_string()),
+            int(push.cases as u64),
+            text(&push.holder),
+            Bound::Int(now),
+        ];
+        sql::execute(conn, sql, bounds).await?;
+        let sql = "INSERT INTO push_parts (tenant_id, batch_id, push_id) VALUES ($1, $2, $3)";
+        let bounds = [key.tenant.as_str(), key.batch.as_str(), &push.push].map(text);
+        sql::execute(conn, sql, bounds.into()).await?;
+    }
     Ok(())
 }
 

@@ -82,6 +82,7 @@ fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
         settled_at: row.maybe_int("settled_at")?,
         published_at: row.maybe_int("published_at")?,
         arrived_at: row.maybe_int("arrived_at")?,
+        restores: row.whole("restores")?,
     };
     Ok(StoredBatch { record, claimed_at: row.maybe_int("claimed_at")?, lease_until: row.maybe_int("lease_until")? })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::sql::Kind;
 use super::RecordUpdate;
 
-pub(super) const BATCH_COLUMNS: [(&str, Kind); 18] = [
+pub(super) const BATCH_COLUMNS: [(&str, Kind); 19] = [
     ("tenant_id", Kind::Text),
     ("batch_id", Kind::Text),
     ("fingerprint", Kind::Text),
@@ -24,6 +24,7 @@ pub(super) const BATCH_COLUMNS: [(&str, Kind); 18] = [
     ("lease_until", Kind::Int),
     ("published_at", Kind::Int),
     ("arrived_at", Kind::Int),
+    ("restores", Kind::Int),
 ];
 
 #[derive(Serialize)]
@@ -49,6 +50,7 @@ pub(super) struct BatchRow<'a> {
     published_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arrived_at: Option<i64>,
+    restores: u32,
 }
 
 impl<'a> BatchRow<'a> {
@@ -84,6 +86,7 @@ impl<'a> BatchRow<'a> {
             // They are stored with the first claim, and stay.
             published_at: record.published_at.filter(|_| update.from_epoch == 0),
             arrived_at: record.arrived_at.filter(|_| update.from_epoch == 0),
+            restores: record.restores,
         }
     }
 }

@@ -83,7 +83,9 @@ pub(in crate::worker) async fn admit(
         Resolution::Ready(connection) => {
             let message = message.clone();
             let render = move || ActiveBatch::new(&decoded, message, connection);
-            Ok(Admission::Ready(Box::new(run_blocking_if_large(bytes, render).await)))
+            let mut batch = Box::new(run_blocking_if_large(bytes, render).await);
+            batch.record.continue_after(&context.restored);
+            Ok(Admission::Ready(batch))
         }
         Resolution::NotReady { reason, detail, version } => {
             await_connection(context, decoded, message, (reason, detail), version).await
@@ -115,7 +117,9 @@ async fn await_connection(
     let (reason, detail, revision) = match resend_if_finished(context, &batch.key, &fingerprint, message).await {
         Ok(None) => return Ok(Admission::Finished),
         Ok(Some(revision)) => (reason, detail, revision),
-        Err(StoreError::Unreadable(row)) => (Reason::StoreRowUnreadable, Some(name_of_row(&row)), 1),
+        Err(StoreError::Unreadable(row)) => {
+            (Reason::StoreRowUnreadable, Some(name_of_row(&row)), context.restored.first_revision())
+        }
         Err(error) => return Err(error),
     };
     let awaiting = Awaiting { batch, fingerprint, reason, detail, version, revision };

@@ -19,7 +19,7 @@ use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicate
 use crate::worker::reconciliation::id_order::{IdOrder, note_disorder};
 
 /// Which rows are cases of a batch.
-enum Rows {
+pub(super) enum Rows {
     /// These, by position.
     Of(Vec<(usize, u64)>),
     /// Only a person can decide.
@@ -40,7 +40,7 @@ pub(super) async fn match_rows(
     let is_contradicted = |part: &&mut Part| {
         let batch = &part.batch;
         let has_arrived = batch.record.arrived().next().is_some();
-        !has_arrived && !search(batch, account, list, &held).older.is_empty()
+        !has_arrived && !search(batch, &unclear(batch), account, list, &held).older.is_empty()
     };
     if there.iter().any(is_contradicted) {
         note_disorder(context, account).await?;
@@ -79,7 +79,7 @@ impl Matching<'_> {
         let known = self.is_carried_out(push.as_deref()).await?;
         let (unknown, lost_before) = (batch.record.unclear_cases().count(), lost(&batch.record));
         let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
-        let Rows::Of(found) = found(batch, account, list, &mut self.held, order) else {
+        let Rows::Of(found) = found(batch, &unclear(batch), account, list, &mut self.held, order) else {
             batch.record.give_up_unclear();
             let history = vec![reconciled(context, &batch.candidates, unknown, 0, unknown)];
             if !commit_record(context, batch, Commit { history, ..Commit::default() }).await?.is_done() {
@@ -153,15 +153,27 @@ fn lost(record: &BatchRecord) -> usize {
     record.cases.iter().filter(|case| case.state == CaseState::Lost).count()
 }
 
-/// Returns the rows that are cases of a batch. Where ids do not show which case is older, a row with the batch tag can
+/// Returns the positions of the cases whose outcome is unknown.
+fn unclear(batch: &ActiveBatch) -> Vec<usize> {
+    batch.record.unclear_cases().collect()
+}
+
+/// Returns the rows that are these cases of a batch. Where ids do not show which case is older, a row with the batch tag can
 /// be a person's copy of an older case, so only a person can decide.
 ///
 /// The same holds where a row with the batch tag stands for a case of another batch: then Testmo has given an id to two
 /// cases.
-fn found(batch: &mut ActiveBatch, account: &str, list: &CaseList, held: &mut HashSet<u64>, order: IdOrder) -> Rows {
+pub(super) fn found(
+    batch: &mut ActiveBatch,
+    cases: &[usize],
+    account: &str,
+    list: &CaseList,
+    held: &mut HashSet<u64>,
+    order: IdOrder,
+) -> Rows {
     let batch_tag = tag_of(batch);
-    let Found { cases: found, left_over, older } = search(batch, account, list, held);
-    let (unclear, adopted) = (batch.record.unclear_cases().count(), found.len());
+    let Found { cases: found, left_over, older } = search(batch, cases, account, list, held);
+    let (unclear, adopted) = (cases.len(), found.len());
     tracing::info!(batch = %batch.key.batch, unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
     let own: HashSet<u64> = batch.record.arrived().map(|(_, id)| id).chain(batch.record.known_duplicates()).collect();
     let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
@@ -178,13 +190,20 @@ fn found(batch: &mut ActiveBatch, account: &str, list: &CaseList, held: &mut Has
     Rows::Of(found)
 }
 
-fn search(batch: &ActiveBatch, account: &str, list: &CaseList, held: &HashSet<u64>) -> Found {
+/// Searches the rows for these cases of a batch.
+pub(super) fn search(
+    batch: &ActiveBatch,
+    cases: &[usize],
+    account: &str,
+    list: &CaseList,
+    held: &HashSet<u64>,
+) -> Found {
     let batch_tag = tag_of(batch);
     let wanted = |position: usize| {
         let (name, folder) = (batch.cases[position].name.as_str(), batch.present_target(position)?.folder);
         Some(WantedCase { position, name, folder })
     };
-    let cases: Vec<WantedCase<'_>> = batch.record.unclear_cases().filter_map(wanted).collect();
+    let cases: Vec<WantedCase<'_>> = cases.iter().copied().filter_map(wanted).collect();
     let arrived: Vec<(usize, u64)> = batch.record.arrived_at(account).collect();
     let wanted = Wanted {
         cases: &cases,

@@ -12,6 +12,7 @@ mod folder_creation;
 mod folder_list;
 mod hold_back;
 mod job;
+mod look_up;
 mod lost_fields;
 mod match_rows;
 mod next_step;

@@ -45,6 +45,7 @@ pub(super) async fn refresh_from_ledger(
     batch.claimed_at = claimed_at.unwrap_or(now);
     batch.unclear = record.open_push.as_ref().map(|push| delivery.memory.unclear.get(&push.id)).unwrap_or_default();
     batch.record = record;
+    batch.record.continue_after(&delivery.context.restored);
     // The folders are fixed once a push of the batch was claimed.
     batch.folders.take_over(&batch.record, &batch.connection);
     if batch.record.open_push.is_some() {

@@ -9,6 +9,7 @@ use super::claim::push;
 use super::folder::locate;
 use super::hold_back::{hold_back, store_failed};
 use super::job::{Job, Part};
+use super::look_up::look_up;
 use super::next_step::{apply_next_step, pause_of};
 use super::reconcile::reconcile;
 use super::state::Delivery;
@@ -50,6 +51,7 @@ async fn prepare(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
 /// Does what batches do together: they are reconciled where an outcome is unknown, and then sent in one request.
 async fn push_all(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
     let created = job.created_cases();
+    look_up(delivery, job).await?;
     reconcile(delivery, job).await?;
     release_held(delivery, job, created).await?;
     if job.open().next().is_some() { push(delivery, job).await } else { Ok(()) }

@@ -17,11 +17,16 @@ pub(in crate::worker) async fn resend_if_finished(
     message: &InboundMessage,
 ) -> Result<Option<u32>, StoreError> {
     let (stored, _) = context.store.batch_at(key).await?;
-    let Some(record) = stored.map(|stored| stored.record) else { return Ok(Some(1)) };
+    let Some(mut record) = stored.map(|stored| stored.record) else {
+        return Ok(Some(context.restored.first_revision()));
+    };
     match record.standing(fingerprint) {
-        Standing::Present if record.state == BatchState::Open => Ok(Some(record.revision)),
+        Standing::Present if record.state == BatchState::Open => {
+            record.continue_after(&context.restored);
+            Ok(Some(record.revision))
+        }
         Standing::Present | Standing::Earlier => drop_copy(context, &record, message).await.map(|()| None),
-        Standing::Other => Ok(Some(1)),
+        Standing::Other => Ok(Some(context.restored.first_revision())),
     }
 }
 

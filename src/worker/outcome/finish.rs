@@ -79,7 +79,7 @@ pub(in crate::worker) async fn finish_known(
 
 /// Counts the cases that were refused for their faults, with the first outcome of their batch.
 pub(in crate::worker) fn count_invalid(context: &WorkerContext, record: &BatchRecord) {
-    let invalid = record.cases.iter().filter(|case| record.revision == 1 && case.state.is_invalid()).count();
+    let invalid = record.cases.iter().filter(|case| record.is_first_outcome() && case.state.is_invalid()).count();
     context.metrics.cases.with_label_values(&["refused"]).inc_by(invalid as u64);
 }
 

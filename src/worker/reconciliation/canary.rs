@@ -81,11 +81,19 @@ pub(in crate::worker) async fn list_by_tags<P: ReadPermits>(
 ) -> Result<Option<CaseList>, ReadError<P::Refused>> {
     match client.list_cases(access, target, past, tags, permits).await {
         Ok(list) => Ok(list.rows.iter().any(|row| row.id == canary).then_some(list)),
-        Err(ReadError::Failed(
-            ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Inconclusive { .. } | ApiError::TooLarge,
-        )) => Ok(None),
+        Err(error) if is_filter_refused(&error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Returns whether a list failed in a way that can come of its filter.
+pub(in crate::worker) fn is_filter_refused<R>(error: &ReadError<R>) -> bool {
+    matches!(
+        error,
+        ReadError::Failed(
+            ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Inconclusive { .. } | ApiError::TooLarge,
+        )
+    )
 }
 
 #[cfg(test)]

@@ -7,4 +7,5 @@ pub(super) mod duplicates;
 pub(super) mod id_order;
 pub(super) mod list_order;
 pub(super) mod memory;
+pub(super) mod tagged_rows;
 pub(super) mod unclear_pushes;

@@ -1,7 +1,8 @@
 //! Checks claims and commits of batches.
 
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, Target};
-use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, PushEnded, RecordUpdate};
+use testmo_courier::batch::restored::Restored;
+use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, PushEnded, PushFound, RecordUpdate};
 use testmo_courier::store::shelf::ShelvedUntil;
 
 use crate::Subject;
@@ -13,6 +14,7 @@ cases! {
     of_two_claims_for_a_batch_one_is_granted_and_the_other_returns_what_is_stored,
     of_two_concurrent_commits_for_a_batch_only_the_first_is_stored,
     a_commit_that_started_from_another_epoch_changes_nothing,
+    a_push_that_was_found_holds_its_ids_and_its_batch_takes_the_restore_into_account,
     of_several_batches_in_a_claim_only_those_at_the_stored_epoch_are_granted,
     many_concurrent_claims_are_each_answered,
     a_claim_that_fails_does_not_fail_the_claims_beside_it,
@@ -79,6 +81,44 @@ async fn a_commit_that_started_from_another_epoch_changes_nothing(f: &dyn Subjec
     let held = f.store().held_ids("https://acme.testmo.net", &[9, 10, 11, 12]).await.unwrap();
     assert_eq!(held, [10, 11].into());
     assert_eq!(f.store().held_ids("https://other.testmo.net", &[10]).await.unwrap(), [].into());
+}
+
+async fn a_push_that_was_found_holds_its_ids_and_its_batch_takes_the_restore_into_account(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let restored = Restored { times: 1, latest_at: 0, until: 0, noted_at: 0 };
+    let mut record = fresh("b");
+    record.continue_after(&restored);
+    record.goes_to([(0, 0), (1, 0)].into_iter(), &[target()]);
+    let stored = Commit { batch: Some(RecordUpdate { record: record.clone(), from_epoch: 0 }), ..Commit::default() };
+    assert!(f.store().commit(stored.into()).await.unwrap().is_done());
+    let record = f.batch(&record.key).await.unwrap().record;
+    assert_eq!((record.revision, record.restores), (1_001, 0));
+    let mut looked_up = record.clone();
+    looked_up.looked_up(&[(0, 10)], &[], &restored);
+    let found = PushFound {
+        push: "found".into(),
+        batch: record.key.clone(),
+        connection: "v1".into(),
+        target: target(),
+        holder: "w".into(),
+        cases: 1,
+    };
+    let change = Commit {
+        batch: Some(RecordUpdate { record: looked_up.clone(), from_epoch: record.epoch }),
+        found: Some(found),
+        ended: Some(PushEnded { push: "found".into(), answer: "found".into(), ids: Some((10, 10)) }),
+        ..Commit::default()
+    };
+    assert!(f.store().commit(change.into()).await.unwrap().is_done());
+    assert_eq!(f.batch(&record.key).await.unwrap().record, looked_up);
+    let account = target().account;
+    assert_eq!(f.store().held_ids(&account, &[9, 10, 11]).await.unwrap(), [10].into());
+    let last = f.store().last_push(&record.key, &account, None).await.unwrap();
+    assert_eq!(last.as_deref(), Some("found"));
+    let ClaimOutcome::Granted { ids, .. } = f.store().claim(claim_of("p1", &fresh("c"))).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(ids.highest, Some(10), "further requests know of it");
 }
 
 async fn of_several_batches_in_a_claim_only_those_at_the_stored_epoch_are_granted(f: &dyn Subject) {

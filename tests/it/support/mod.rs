@@ -7,6 +7,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod stage;
+pub(crate) mod store_copy;
 pub(crate) mod tls_front;
 pub(crate) mod waiting;
 pub(crate) mod wire;

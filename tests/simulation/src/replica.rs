@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use testmo_courier::batch::restored::Restored;
 use testmo_courier::http::Readiness;
 use testmo_courier::metrics::Metrics;
 use testmo_courier::testmo::Client;
@@ -134,6 +135,7 @@ impl Replica {
             unrouted: intake(Queue::Unrouted, 20),
             publisher: Arc::new(EventsOf::new(&stage.broker, fuse.clone(), &links, close.child_token())),
             store: Arc::new(stage.store.of(number, fuse.clone())),
+            restored: Restored::default(),
             client: Client::over(Arc::new(stage.testmo.of(number, fuse.clone()))),
             views,
             close: close.clone(),

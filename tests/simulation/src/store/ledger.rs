@@ -131,6 +131,12 @@ impl Tables {
             return CommitOutcome::Fenced;
         }
         self.keep_discarded(change, now);
+        if let Some(found) = &change.found {
+            self.parts.insert((found.batch.clone(), found.push.clone()));
+            let (account, tenant) = (found.target.account.clone(), found.batch.tenant.clone());
+            let push = Push { account, tenant, claimed_at: now, lease_until: now, ended: false, ids: None };
+            self.pushes.insert(found.push.clone(), push);
+        }
         if let Some(ended) = &change.ended {
             self.end_push(ended);
         }
