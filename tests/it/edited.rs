@@ -299,7 +299,7 @@ async fn a_worker_that_crashes_over_an_edited_batch_delivers_it_once() {
         says(courier(&stage, &set).await, 0, &["Edited 1 entry", "Marked 1 batch"]);
         stage.publish(&original).await;
         stage.environment.insert("COURIER_CRASH_AT".into(), format!("{point}:1"));
-        let mut process = Process::start(&stage).await;
+        let mut process = Process::launch(&stage);
         process.exit().await;
         stage.environment.remove("COURIER_CRASH_AT");
         let process = Process::start(&stage).await;

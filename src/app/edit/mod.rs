@@ -213,7 +213,7 @@ impl Draft {
         if !(0..after.cases.len()).any(is_new) {
             return Ok(());
         }
-        let is_of_new = |fault: &Fault| fault.case.and_then(|n| n.checked_sub(1)).is_none_or(|at| is_new(at));
+        let is_of_new = |fault: &Fault| fault.case.and_then(|n| n.checked_sub(1)).is_none_or(&is_new);
         Err(EditError::Faulty(all_faults(body).into_iter().filter(is_of_new).collect()))
     }
 

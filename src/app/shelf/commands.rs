@@ -130,8 +130,8 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
         }
         Reason::CaseRefused | Reason::CaseInvalid | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => {
             vec![
-                names.edit("corrects the cases here"),
                 names.replay_unchanged("tries again what was refused, after a change in Testmo"),
+                names.correct("corrects the cases here, to be replayed then"),
                 names.discard("removes this entry; do so once the corrected cases are published"),
             ]
         }
@@ -178,6 +178,14 @@ impl Names<'_> {
 
     fn edit(&self, purpose: &'static str) -> Option<ShelfCommand> {
         command(format!("shelf edit {}", self.one.as_ref()?), purpose)
+    }
+
+    /// Edits one entry as a whole, or a field in all of them.
+    fn correct(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        match self.entries.starts_with("--group") {
+            true => command(format!("shelf edit {} --set FIELD=VALUE", self.entries), purpose),
+            false => self.edit(purpose),
+        }
     }
 
     fn candidates(&self, purpose: &'static str) -> Option<ShelfCommand> {
@@ -257,7 +265,12 @@ mod tests {
             commands.into_iter().map(|command| command.line.replace("testmo-courier ", "")).collect()
         };
         let list = "shelf list --group c-00000007";
-        let both = ["replay --group c-00000007 --unchanged", "shelf discard --group c-00000007", list];
+        let both = [
+            "replay --group c-00000007 --unchanged",
+            "shelf edit --group c-00000007 --set FIELD=VALUE",
+            "shelf discard --group c-00000007",
+            list,
+        ];
         assert_eq!(lines(Reason::CaseRefused, None), both);
         assert_eq!(lines(Reason::KeyRefused, None), [list], "each tenant needs a key of its own");
         assert_eq!(lines(Reason::KeyRefused, Some(&fixture::acme())), ["tenants set acme --new-api-key", list]);

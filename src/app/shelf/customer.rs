@@ -122,14 +122,12 @@ fn links(reason: Reason, record: Option<&BatchRecord>, connection: Option<&Conne
                 | Reason::UnclearInTestmo
                 | Reason::RejectedUnclear
         );
-        match reason {
-            _ if is_about_folder => {
-                links.push(format!("{}/repositories/{}?group_id={}", row.origin, row.project, row.folder))
-            }
-            Reason::KeyRefused | Reason::Unverified | Reason::NotTestmo | Reason::WrongHost => {
-                links.push(row.origin.clone())
-            }
-            _ => {}
+        let is_about_address =
+            matches!(reason, Reason::KeyRefused | Reason::Unverified | Reason::NotTestmo | Reason::WrongHost);
+        if is_about_folder {
+            links.push(format!("{}/repositories/{}?group_id={}", row.origin, row.project, row.folder));
+        } else if is_about_address {
+            links.push(row.origin.clone());
         }
     }
     if let Some(record) = record {

@@ -59,7 +59,8 @@ mod tests {
         use BatchState::{Delivered, Failed, Partial};
         use CaseState::{Adopted, Created, Lost, Waiting};
         type Decided<'a> = (&'a [(usize, u64)], &'a [usize]);
-        let table: [(&[CaseState], BatchState, Decided<'_>, &[CaseState], BatchState, bool); 6] = [
+        type Line<'a> = (&'a [CaseState], BatchState, Decided<'a>, &'a [CaseState], BatchState, bool);
+        let table: [Line<'_>; 6] = [
             (&[Created(1), Lost], Partial, (&[(1, 9)], &[]), &[Created(1), Adopted(9)], Delivered, true),
             (&[Lost, Lost], Failed, (&[(0, 8)], &[]), &[Adopted(8), Lost], Partial, true),
             (&[Created(1), Lost], Partial, (&[], &[1]), &[Created(1), Waiting], Partial, false),

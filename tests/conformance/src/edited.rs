@@ -143,7 +143,10 @@ async fn what_was_discarded_is_put_back_as_it_was(f: &dyn Subject) {
         let both = tokio::join!(store(f, restore_of(before.id)), store(f, restore_of(before.id)));
         assert!(both.0 != both.1, "of two one: {both:?}");
         let [after] = &f.shelf().await[..] else { panic!() };
-        let same = Shelved { generation: after.generation, person_epoch: before.person_epoch + 1, ..before.clone() };
+        // How long it still waits is computed from the time of reading.
+        let content = Shelving { until: after.content.until, ..before.content.clone() };
+        let person_epoch = before.person_epoch + 1;
+        let same = Shelved { generation: after.generation, person_epoch, content, ..before.clone() };
         assert_eq!((format!("{after:?}"), after.generation), (format!("{same:?}"), before.generation + 1));
         let change = Commit { unshelve: Some((after.id.0, after.generation)), ..Commit::default() };
         assert!(store(f, change).await);

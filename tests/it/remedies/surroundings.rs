@@ -104,8 +104,9 @@ async fn what_nobody_needs_is_discarded_beside_a_worker_whose_store_is_at_its_li
     let mut discarded = 0;
     while discarded < 6 {
         stage.shelf_until(|shelf| !shelf.is_empty()).await;
-        let (code, said) =
-            run(&stage, &["shelf", "discard", "--tenant", "nobody", "--because", "unknown", "--yes", "--json"], "");
+        let discard =
+            ["shelf", "discard", "--tenant", "nobody", "--because", "unknown", "--no-undo", "--yes", "--json"];
+        let (code, said) = run(&stage, &discard, "");
         assert_eq!(code, Some(0), "{said}");
         let outcome: serde_json::Value = serde_json::from_str(&said).expect("JSON");
         discarded += outcome["discarded"].as_array().map_or(0, Vec::len);
