@@ -4,6 +4,7 @@
 //! Invariant: nothing here waits, reads a clock or draws a random number.
 
 pub mod cause;
+pub mod compared;
 pub mod event;
 pub mod ledger;
 pub mod message;

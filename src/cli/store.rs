@@ -54,7 +54,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
     let until = arguments.until.map(|until| until.at(now));
     let restored = restored_store(&config, Copied { at, until, number: arguments.number }).await?;
     let (made, last) = (shown(at), shown(restored.until()));
-    out.line(&format!(
+    out.line(format!(
         "Copy of {made}: unfinished batches, and batches that arrive until {last}, are looked up in Testmo before they are \
          sent."
     ))?;
@@ -63,7 +63,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
         return Err(Failure::finding("Cancelled; nothing was noted.", "Type yes, or add --yes, to go on."));
     }
     let restore = restored.note(&config).await?;
-    out.line(&format!(
+    out.line(format!(
         "Noted as restore {}. Start the workers again: numbers of outcomes continue from {}.",
         restore.number,
         u64::from(restore.number) * 1_000 + 1

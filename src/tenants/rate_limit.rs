@@ -123,6 +123,13 @@ impl ReadPermits for AccountPermits<'_> {
     }
 }
 
+impl<'a> AccountPermits<'a> {
+    /// Returns the permits for requests that are made for a tenant: there are none while a person has paused the tenant.
+    pub fn of_tenant(self, tenant: &'a TenantId) -> Self {
+        Self { paused_with: Some(tenant), ..self }
+    }
+}
+
 impl AccountPermits<'_> {
     /// Takes a permit; returns why there is none.
     async fn permit(&mut self) -> Result<Option<(Reason, String)>, StoreError> {

@@ -6,6 +6,7 @@ mod bounds;
 mod case_folders;
 mod cli;
 mod cli_broker;
+mod compared;
 mod compressed;
 mod contract;
 #[cfg(debug_assertions)]

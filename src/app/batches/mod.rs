@@ -1,5 +1,6 @@
 //! Reads what became of the batches that were received.
 
+pub mod compare;
 mod details;
 mod settlement;
 mod tally;

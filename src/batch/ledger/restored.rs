@@ -220,9 +220,9 @@ mod tests {
             let sent = sent.max(arrived).min(cases);
             let mut record = copied(cases, arrived);
             let (mut found, mut further, mut there) = (Vec::new(), Vec::new(), Vec::new());
-            for position in arrived..sent {
+            for (position, fate) in fate.iter().enumerate().take(sent).skip(arrived) {
                 let id = 100 + position as u64;
-                match fate[position] {
+                match fate {
                     0 => {}
                     1 => { further.push(id); there.push(position); }
                     _ => { found.push((position, id)); there.push(position); }

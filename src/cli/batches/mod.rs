@@ -1,5 +1,6 @@
 //! `batches`: shows what became of the batches that were received.
 
+mod compare;
 mod list;
 mod show;
 mod timeline;
@@ -18,12 +19,15 @@ pub(super) enum Command {
     List(list::Arguments),
     /// Show the story of a batch: its cases, and everything that happened to it, in order
     Show(show::Arguments),
+    /// Compare what was delivered with what Testmo shows now: present, twice, changed, moved or missing
+    Compare(compare::Arguments),
 }
 
 pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
-    let store = store(&configuration(files)?).await?;
+    let open = async || store(&configuration(files)?).await;
     match command {
-        Command::List(arguments) => list::execute(&arguments, &store, out).await,
-        Command::Show(arguments) => show::execute(&arguments, &store, out).await,
+        Command::List(arguments) => list::execute(&arguments, &open().await?, out).await,
+        Command::Show(arguments) => show::execute(&arguments, &open().await?, out).await,
+        Command::Compare(arguments) => compare::execute(&arguments, files, out).await,
     }
 }

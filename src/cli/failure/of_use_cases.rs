@@ -4,6 +4,7 @@ use testmo_courier::app::TenantId;
 use testmo_courier::app::actor::{ActionError, NotAllowed};
 use testmo_courier::app::audit::AuditError;
 use testmo_courier::app::batches::BatchError;
+use testmo_courier::app::batches::compare::CompareError;
 use testmo_courier::app::candidates::CandidatesError;
 use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
@@ -281,6 +282,28 @@ impl From<BatchError> for Failure {
                  its publisher",
             ),
             BatchError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Connection(error) => error.into(),
+            CompareError::NoAccess { ref tenant, .. } => {
+                let verify = format!("run `testmo-courier tenants verify {tenant}`");
+                Self::finding(error, verify)
+            }
+            CompareError::Nothing(_) => Self::finding(
+                error,
+                "check the ids with `testmo-courier batches list`; a batch of which no case was sent is on the shelf",
+            ),
+            CompareError::Paused(_) => Self::finding(error, "try again later; `testmo-courier lanes` shows pauses"),
+            CompareError::Failed(_) | CompareError::Refused | CompareError::Endless => {
+                Self::finding(error, "try again later, and check the connection with `testmo-courier tenants verify`")
+            }
+            CompareError::Client(error) => error.into(),
+            CompareError::Store(error) => error.into(),
         }
     }
 }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 
 use super::sql::{self, Bound, Columns, Dialect};
 use super::{Store, StoreError};
-use crate::batch::{BatchKey, TenantId};
+use crate::batch::{BatchId, BatchKey, TenantId};
 
 pub(super) use self::claim::claim;
 pub(super) use self::commit::commit;
@@ -209,6 +209,24 @@ impl Store {
         let mut conn = self.reading().await?;
         let (sql, parameters) = latest_statement(tenant, most);
         let rows = sql::fetch(&mut conn, sql, parameters).await?;
+        self.unreadable.skip(rows.iter().map(stored))
+    }
+
+    /// Returns up to `most` batches of a tenant whose ids come after `after`, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn batches_after(
+        &self,
+        tenant: &TenantId,
+        after: Option<&BatchId>,
+        most: u32,
+    ) -> Result<Vec<StoredBatch>, StoreError> {
+        let sql =
+            "SELECT * FROM batches WHERE tenant_id = $1 AND batch_id > $2 AND epoch > 0 ORDER BY batch_id LIMIT $3";
+        let after = after.map_or_else(String::new, |after| after.as_str().to_owned());
+        let bounds = vec![Bound::Text(tenant.as_str().to_owned()), Bound::Text(after), Bound::Int(i64::from(most))];
+        let rows = sql::fetch(&mut *self.reading().await?, sql, bounds).await?;
         self.unreadable.skip(rows.iter().map(stored))
     }
 
