@@ -1,7 +1,9 @@
 //! Notes that the store was restored from an older copy, so that what was delivered since is not created again.
 
+use super::actor::{Actor, NotAllowed, Role, require};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::{Store, StoreError, StoreHealth};
 
 pub use crate::batch::restored::Restore;
@@ -40,6 +42,9 @@ pub enum RestoreError {
         /// The time that was given.
         until: i64,
     },
+    /// The person lacks the role.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -52,19 +57,21 @@ pub struct RestoredStore {
     at: i64,
     until: i64,
     number: u32,
+    actor: Actor,
 }
 
 /// Opens a store that was restored, and checks what was said of the copy. An SQLite store is locked until then, so that no
 /// worker uses it.
 ///
 /// # Errors
-/// When the times cannot be right, or the store is in use or cannot be used.
-pub async fn restored_store(config: &Config, copied: Copied) -> Result<RestoredStore, RestoreError> {
+/// When the person lacks the role of an admin, the times cannot be right, or the store is in use or cannot be used.
+pub async fn restored_store(config: &Config, copied: Copied, actor: &Actor) -> Result<RestoredStore, RestoreError> {
+    require(actor, Role::Admin)?;
     let store = Store::open_for_worker(&config.store, Clock::system()).await?;
     let (now, latest) = (store.now(), store.latest_time().await?);
     let retention = i64::try_from(config.store.retention.as_millis()).unwrap_or(i64::MAX);
     match checked(copied, now, latest, retention) {
-        Ok(until) => Ok(RestoredStore { store, at: copied.at, until, number: copied.number }),
+        Ok(until) => Ok(RestoredStore { store, at: copied.at, until, number: copied.number, actor: actor.clone() }),
         Err(error) => {
             store.close().await;
             Err(error)
@@ -94,12 +101,14 @@ impl RestoredStore {
         self.until
     }
 
-    /// Notes the restore, and returns it with its number.
+    /// Notes the restore, for this reason, and returns it with its number.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn note(self, config: &Config) -> Result<Restore, RestoreError> {
-        let noted = self.store.note_restore(&config.store, (self.at, self.until), self.number).await;
+    pub async fn note(self, config: &Config, because: Option<&str>) -> Result<Restore, RestoreError> {
+        let entry = AuditEntry::new(&self.actor, AuditAction::RestoreStore, AuditSubject::named("store"));
+        let times = (self.at, self.until);
+        let noted = self.store.note_restore(&config.store, times, self.number, entry.because(because)).await;
         self.store.close().await;
         Ok(noted?)
     }

@@ -165,7 +165,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     match cli.command {
         Command::Init(arguments) => init::execute(&arguments, &files, out).await,
         Command::Run => run::execute(&files).await,
-        Command::Store(command) => store::execute(command, &files, out).await,
+        Command::Store(command) => store::execute(command, &files, &actor, out).await,
         Command::Topology(command) => topology::execute(command, &files, out).await,
         Command::Tenants(command) => tenants::execute(command, &files, &actor, out).await,
         Command::Lint(arguments) => lint::execute(&arguments, &files, out).await,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use testmo_courier::app::actor::Actor;
 use testmo_courier::app::restore::{Copied, restored_store};
 use testmo_courier::app::shelf::TimeBound;
 use testmo_courier::app::time::{now, rfc3339};
@@ -42,17 +43,25 @@ pub(crate) struct Arguments {
     /// The number of this restore, if the store was restored before and neither the copy nor the file beside it knows of that
     #[arg(long, value_name = "N", default_value_t = 1)]
     number: u32,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
     /// Go on without asking
     #[arg(long)]
     yes: bool,
 }
 
-pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn execute(
+    command: Command,
+    files: &[PathBuf],
+    actor: &Actor,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let Command::RestoredAt(arguments) = command;
     let (config, now) = (configuration(files)?, now());
     let at = arguments.time.at(now);
     let until = arguments.until.map(|until| until.at(now));
-    let restored = restored_store(&config, Copied { at, until, number: arguments.number }).await?;
+    let restored = restored_store(&config, Copied { at, until, number: arguments.number }, actor).await?;
     let (made, last) = (shown(at), shown(restored.until()));
     out.line(format!(
         "Copy of {made}: unfinished batches, and batches that arrive until {last}, are looked up in Testmo before they are \
@@ -62,7 +71,7 @@ pub(super) async fn execute(command: Command, files: &[PathBuf], out: &mut Outpu
         restored.leave().await;
         return Err(Failure::finding("Cancelled; nothing was noted.", "Type yes, or add --yes, to go on."));
     }
-    let restore = restored.note(&config).await?;
+    let restore = restored.note(&config, arguments.because.as_deref()).await?;
     out.line(format!(
         "Noted as restore {}. Start the workers again: numbers of outcomes continue from {}.",
         restore.number,

@@ -114,6 +114,8 @@ async fn restored(mut stage: Stage, filter: TagsFilter) {
     copy.restore(&mut stage).await;
     let said = note_restore(&stage);
     assert!(said.contains("Noted as restore 1."), "{said}");
+    let audit = done(&stage, &["audit", "--json"]);
+    assert!(audit.contains("store.restored_at") && audit.contains("copied_at"), "{audit}");
     done(&stage, &["lanes", "resume", "acme"]);
     let before = stage.account("acme").requests().len();
     stage.start_worker();

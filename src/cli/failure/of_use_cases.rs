@@ -5,20 +5,15 @@ use testmo_courier::app::actor::{ActionError, NotAllowed};
 use testmo_courier::app::audit::AuditError;
 use testmo_courier::app::batches::BatchError;
 use testmo_courier::app::batches::compare::CompareError;
-use testmo_courier::app::candidates::CandidatesError;
 use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
 use testmo_courier::app::connections::remove::RemoveError;
 use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
-use testmo_courier::app::edit::EditError;
 use testmo_courier::app::init::InitError;
 use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
 use testmo_courier::app::plural::counted;
-use testmo_courier::app::replays::ReplayError;
-use testmo_courier::app::restore::RestoreError as StoreRestoreError;
-use testmo_courier::app::restore_entry::RestoreError;
-use testmo_courier::app::shelf::{NoteError, SelectionError};
+use testmo_courier::app::restore::RestoreError;
 use testmo_courier::app::topology::TopologyError;
 
 use super::super::output::visible;
@@ -47,103 +42,6 @@ impl From<AuditError> for Failure {
             }
             AuditError::NoTenant => Self::usage(error, "write the batch as TENANT/BATCH"),
             AuditError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<NoteError> for Failure {
-    fn from(error: NoteError) -> Self {
-        match error {
-            NoteError::NoGroup(_) | NoteError::NoNote(_) => {
-                Self::finding(error, "`testmo-courier shelf groups` shows the groups and their notes")
-            }
-            NoteError::Length(_) => Self::usage(error, "write a shorter text, or --remove"),
-            NoteError::NotAllowed(error) => error.into(),
-            NoteError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<SelectionError> for Failure {
-    fn from(error: SelectionError) -> Self {
-        match error {
-            SelectionError::Empty => {
-                Self::usage(error, "name ids, batches as TENANT/BATCH, or filters such as --state dead --tenant acme")
-            }
-            SelectionError::NamesAndFilters => Self::usage(error, "use either ids or filters"),
-            SelectionError::NotOnShelf(_) => Self::finding(
-                error,
-                "the batch may have been delivered meanwhile; `testmo-courier shelf list` shows the entries of the \
-                 shelf",
-            ),
-            SelectionError::NotPublishedAs(_) => Self::finding(
-                error,
-                "a batch that was delivered is not on the shelf: `testmo-courier batches show TENANT/BATCH` shows it by \
-                 its own id",
-            ),
-            SelectionError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<ReplayError> for Failure {
-    fn from(error: ReplayError) -> Self {
-        match error {
-            ReplayError::NotAllowed(error) => error.into(),
-            ReplayError::Selection(error) => error.into(),
-            ReplayError::Nothing(_) => Self::finding(error, "`testmo-courier shelf list` shows what is on the shelf"),
-            ReplayError::Unknown(_) => Self::finding(error, "`testmo-courier replays list` shows all replays"),
-            ReplayError::WrongState { id, .. } => {
-                Self::finding(error, format!("`testmo-courier replays show {id}` says what can be done with it"))
-            }
-            ReplayError::Changed(id) => {
-                Self::finding(error, format!("`testmo-courier replays show {id}` shows it as it is now"))
-            }
-            ReplayError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<EditError> for Failure {
-    fn from(error: EditError) -> Self {
-        match error {
-            EditError::Store(error) => error.into(),
-            EditError::Faulty(faults) => {
-                let listed: Vec<String> = faults.iter().map(|fault| visible(&fault.to_string()).into_owned()).collect();
-                Self::finding(
-                    listed.join("\n       "),
-                    "nothing was stored; correct the message and edit the entry again",
-                )
-            }
-            EditError::Changed => Self::finding(error, "edit the entry again: `testmo-courier shelf edit ID`"),
-            other => Self::Finding(Words::split(visible(&other.to_string()))),
-        }
-    }
-}
-
-impl From<RestoreError> for Failure {
-    fn from(error: RestoreError) -> Self {
-        match error {
-            RestoreError::Store(error) => error.into(),
-            RestoreError::NotKnown(_) => {
-                Self::finding(error, "`testmo-courier shelf discarded` lists what can be restored")
-            }
-            RestoreError::OnShelf(id) => Self::finding(error, format!("`testmo-courier shelf show {id}` shows it")),
-            other => Self::Finding(Words::split(other)),
-        }
-    }
-}
-
-impl From<CandidatesError> for Failure {
-    fn from(error: CandidatesError) -> Self {
-        match error {
-            CandidatesError::Store(error) => error.into(),
-            CandidatesError::Client(error) => error.into(),
-            CandidatesError::Nothing => Self::usage(error, "add --adopt CASE=TESTMO_ID or --refuse TESTMO_ID"),
-            CandidatesError::Changed | CandidatesError::Gone => {
-                Self::finding(error, "`testmo-courier shelf list` shows what is on the shelf")
-            }
-            other => Self::Finding(Words::split(visible(&other.to_string()))),
         }
     }
 }
@@ -308,19 +206,20 @@ impl From<CompareError> for Failure {
     }
 }
 
-impl From<StoreRestoreError> for Failure {
-    fn from(error: StoreRestoreError) -> Self {
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
         match error {
-            StoreRestoreError::Future { .. } => Self::usage(error, "give the time at which the copy was made"),
-            StoreRestoreError::TooEarly { .. } => Self::usage(
+            RestoreError::Future { .. } => Self::usage(error, "give the time at which the copy was made"),
+            RestoreError::TooEarly { .. } => Self::usage(
                 error,
                 "give the time at which the copy was made; where it is not known, the time that the store knows of, or a \
                  later one, is right",
             ),
-            StoreRestoreError::Over { .. } => {
+            RestoreError::Over { .. } => {
                 Self::usage(error, "give a time until which batches may be published again, or leave --until out")
             }
-            StoreRestoreError::Store(error) => error.into(),
+            RestoreError::NotAllowed(error) => error.into(),
+            RestoreError::Store(error) => error.into(),
         }
     }
 }

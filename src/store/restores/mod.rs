@@ -9,11 +9,13 @@ pub(super) mod counter;
 use std::time::Duration;
 
 use jiff::{Timestamp, TimestampRound, Unit};
+use serde_json::json;
 use sqlx::AnyConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use self::counter::{Counter, Start, start};
+use super::audit::{self, AuditEntry};
 use super::health::LATEST_TIMES;
 use super::sql::{self, Bound, Columns, Transaction};
 use super::{Store, StoreError, StoreLocation};
@@ -132,8 +134,8 @@ impl Store {
         Ok(Some(counter))
     }
 
-    /// Notes that the store was restored from a copy. Returns the restore: its number is above those that this copy and the
-    /// file beside it know of.
+    /// Notes that the store was restored from a copy, with its entry in the audit. Returns the restore: its number is above
+    /// those that this copy and the file beside it know of.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -142,6 +144,7 @@ impl Store {
         config: &config::Store,
         (copied_at, until): (i64, i64),
         least_number: u32,
+        entry: AuditEntry,
     ) -> Result<Restore, StoreError> {
         let file = config.file();
         let kept = file.as_deref().and_then(counter::read).unwrap_or_default();
@@ -160,6 +163,10 @@ impl Store {
         let writes = stored.map_or(0, |stored| stored.writes).max(kept.writes) + 1;
         let counter = Counter { store, writes, restores: number };
         keep(conn, &counter).await?;
+        let at = |ms: i64| Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default();
+        let after = json!({"number": number, "copied_at": at(copied_at), "until": at(until)});
+        let entry = entry.change(Some(json!({"restores": known})), Some(after));
+        audit::put(conn, noted_at, std::iter::once(&entry)).await?;
         transaction.commit().await?;
         if let Some(file) = &file {
             counter::write(file, &counter);
