@@ -4,7 +4,7 @@ FROM ?= 1
 SEEDS ?= 4
 PLANS ?= 10000
 JOBS ?= 1
-.PHONY: help demo demo-stop monitoring chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
+.PHONY: help demo demo-stop monitoring api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -17,6 +17,9 @@ demo-stop: ## end what `make demo KEEP=1` left running
 
 monitoring: ## alerts and dashboard, tried with a private Prometheus and a worker under load
 	@tests/monitoring/run.sh
+
+api-test: ## the JSON API by its own OpenAPI document, with schemathesis (EXAMPLES=n for each route) and a linter
+	@tests/api/run.sh
 
 chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1), with REPLICAS 1, 3 or both (LATE=1: late commits)
 	@tests/env/install.sh rabbitmq-server postgresql

@@ -1,5 +1,6 @@
 //! Reads the configuration: embedded defaults, then files, then the environment, and reports all mistakes together.
 
+mod admin;
 mod reader;
 mod renamed;
 mod sections;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat, Map, Value};
 
+pub use self::admin::Admin;
 pub use self::sections::{
     Amqp, Config, Content, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };

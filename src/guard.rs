@@ -50,11 +50,13 @@ pub enum Task {
     Publisher,
     /// Serves metrics and health.
     Admin,
+    /// Serves the API.
+    Api,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Intake,
         Self::DeadQueue,
         Self::UnroutedQueue,
@@ -71,6 +73,7 @@ impl Task {
         Self::Consumer,
         Self::Publisher,
         Self::Admin,
+        Self::Api,
     ];
 
     /// Returns the task's name in logs, metrics and readiness.
@@ -92,6 +95,7 @@ impl Task {
             Self::Consumer => "consumer",
             Self::Publisher => "publisher",
             Self::Admin => "http",
+            Self::Api => "api",
         }
     }
 }

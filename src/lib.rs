@@ -15,7 +15,7 @@
 //! | [`replay`] | decides how an entry of the shelf is replayed |
 //! | [`app`] | the use cases: what people may ask for and change |
 //! | [`contract`] | publishes what generators and readers of events may rely on |
-//! | [`http`] | serves a running worker's metrics and readiness |
+//! | [`http`] | serves a running worker's metrics and readiness, and the use cases as a JSON API |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
 //! | [`descriptors`] | raises the limit of open files and shares them out |
 //! | `private_file` | keeps files with secrets from other users of the machine |

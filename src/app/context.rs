@@ -43,6 +43,11 @@ impl AppContext {
         Ok(Self { config, store, tenants })
     }
 
+    /// Closes the store.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     /// Makes a client for the tenants' Testmo.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 //! What shows them, such as the command line, names this module alone; it passes on the values and errors that its
 //! functions take and return.
 
+pub mod access;
 pub mod actor;
+pub mod attention;
 pub mod audit;
 pub mod batches;
 pub mod candidates;

@@ -1,7 +1,7 @@
 //! Declares the commands and starts the one that is given; each has a file of its own.
 //!
 //! Commands declare options, ask and print. What they do is in `app`, which also passes on the values they need; beyond
-//! it they name only `config`, `contract`, `telemetry` and, to run it, `worker`.
+//! it they name only `config`, `contract`, `telemetry` and, to run them, `worker` and `http`.
 
 mod actor;
 mod audit;
@@ -37,6 +37,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod time_format;
+mod tokens;
 mod topology;
 mod waiting;
 
@@ -131,6 +132,9 @@ enum Command {
     Lanes(lanes::Arguments),
     /// List what people have changed
     Audit(audit::Arguments),
+    /// Create, list and revoke the tokens of the API
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// Check or show the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -179,6 +183,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Replays(command) => replays::execute(command, &files, &actor, out).await,
         Command::Lanes(arguments) => lanes::execute(arguments, &files, &actor, out).await,
         Command::Audit(arguments) => audit::execute(arguments, &files, out).await,
+        Command::Tokens(command) => tokens::execute(command, &files, &actor, out).await,
         Command::Config(command) => config::execute(&command, &files, out),
         Command::Health(arguments) => health::execute(&arguments, &files, out),
     }

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::pin::pin;
 
-use testmo_courier::config::Sources;
+use testmo_courier::config::{Config, Sources};
+use testmo_courier::http::api;
+use testmo_courier::worker::Service;
 use testmo_courier::{telemetry, worker};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
@@ -31,7 +34,8 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
     }
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
-    let mut worker = pin!(worker::run(config, stop.clone()));
+    let api = api(&config).await?;
+    let mut worker = pin!(worker::run(config, api, stop.clone()));
     loop {
         tokio::select! {
             end = &mut worker => return end.map_err(Failure::from),
@@ -43,4 +47,15 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// Returns the service that serves the API, if it has an address. Its address is taken before the worker starts, so that one
+/// that is in use is a mistake that a person sees at once.
+async fn api(config: &Config) -> Result<Option<Service>, Failure> {
+    let Some(address) = config.admin.listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::usage(format!("cannot listen on {address} ({error})"), "free the address, or change admin.listen")
+    })?;
+    let config = config.clone();
+    Ok(Some(Service::new(api::FILES, move |stop| api::serve(listener, config, stop))))
 }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use testmo_courier::contract::{asyncapi, batch_schema, events_schema, strict_batch_schema};
+use testmo_courier::http::api::openapi;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -18,6 +19,8 @@ pub(super) enum Command {
     Events,
     /// Print exchanges, routing keys, messages and events as an AsyncAPI document
     Asyncapi,
+    /// Print the JSON API as an OpenAPI document
+    Openapi,
 }
 
 pub(super) fn execute(command: Command, out: &mut Output) -> Result<(), Failure> {
@@ -26,5 +29,6 @@ pub(super) fn execute(command: Command, out: &mut Output) -> Result<(), Failure>
         Command::Batch { strict: true } => strict_batch_schema(),
         Command::Events => events_schema(),
         Command::Asyncapi => asyncapi(),
+        Command::Openapi => openapi(),
     })
 }

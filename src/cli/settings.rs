@@ -41,7 +41,8 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
 /// Returns a value in TOML, by its dotted key.
 fn value(config: &Config, name: &str) -> Option<String> {
     let (section, key) = name.split_once('.')?;
-    let Config { store, keys, testmo, requests, content, retry, shelf, events, worker, observe, log, .. } = config;
+    let Config { store, keys, testmo, requests, content, retry, shelf, events, worker, observe, admin, log, .. } =
+        config;
     let value = match (section, key) {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),
@@ -74,6 +75,9 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("worker", "max_queued_bytes") => number(worker.max_queued_bytes),
         ("worker", "max_queue_time") => time(worker.max_queue_time),
         ("observe", "listen") => text(&observe.listen.to_string()),
+        ("admin", "listen") => text(&admin.listen.map(|address| address.to_string()).unwrap_or_default()),
+        ("admin", "public_url") => text(&admin.public_url),
+        ("admin", "hosts") => json!(admin.hosts).to_string(),
         ("log", "format") => text(word(log.format)),
         ("log", "level") => text(&log.level),
         _ => return None,

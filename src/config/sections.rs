@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::admin::Admin;
 use super::reader::Reader;
 use super::url::{SecretUrl, file_of, is_server, read_store_url, redacted};
 
@@ -22,6 +23,7 @@ pub struct Config {
     pub worker: Worker,
     pub events: Events,
     pub observe: Observe,
+    pub admin: Admin,
     pub log: Log,
     /// Not a setting: the point at which a worker that is built for tests ends itself, from `COURIER_CRASH_AT`.
     #[cfg(debug_assertions)]
@@ -234,6 +236,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
                 .parsed("observe.listen", "an address and port, such as 127.0.0.1:9464")
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         },
+        admin: Admin::read(r),
         log: read_log(r),
         #[cfg(debug_assertions)]
         crash_at: None,
@@ -346,6 +349,7 @@ impl Config {
             ("amqp.reconnect_backoff_min", self.amqp.reconnect_backoff_min),
             ("amqp.reconnect_backoff_max", self.amqp.reconnect_backoff_max),
         );
+        problems.extend(self.admin.contradiction());
         problems
     }
 }

@@ -131,3 +131,23 @@ fn a_request_that_began_as_late_as_it_may_has_settled_before_its_claim_ends() {
     assert!(testmo.lease() >= ended_by + testmo.reconcile_delay_unanswered);
     assert!(testmo.latest_start() > Duration::ZERO);
 }
+
+#[test]
+fn the_api_is_off_by_default_and_reached_from_elsewhere_only_through_tls() {
+    assert_eq!(load_with(&[]).unwrap().admin.listen, None);
+    let listen = |address| ("COURIER_ADMIN__LISTEN", address);
+    let public = |url| ("COURIER_ADMIN__PUBLIC_URL", url);
+    assert!(load_with(&[listen("127.0.0.1:9465")]).is_ok() && load_with(&[listen("[::1]:9465")]).is_ok());
+    let admin = load_with(&[listen("0.0.0.0:9465"), public("https://courier.example.com")]).unwrap().admin;
+    assert_eq!(admin.public_host().as_deref(), Some("courier.example.com"));
+    for wrong in [
+        vec![listen("9465")],
+        vec![listen("0.0.0.0:9465")],
+        vec![listen("0.0.0.0:9465"), public("http://courier.example.com")],
+        vec![public("courier.example.com")],
+        vec![public("https://courier.example.com/api")],
+        vec![("COURIER_ADMIN__HOSTS", "https://courier.example.com")],
+    ] {
+        assert_eq!(problems(&wrong).len(), 1, "{wrong:?}");
+    }
+}

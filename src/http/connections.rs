@@ -1,9 +1,9 @@
-//! Accepts connections to the observe port, and bounds how many are open and how long they may be silent.
+//! Accepts connections to a port, and bounds how many are open and how long they may be silent.
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,8 +14,6 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// The most connections. Files are kept for them (`descriptors.rs`).
-const MOST: usize = 16;
 /// How long a connection may be without a whole head of a request.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 /// How long nothing is accepted after the system could not open a connection.
@@ -23,6 +21,7 @@ const RECOVERY: Duration = Duration::from_secs(1);
 
 /// The connections that are open.
 struct Connections {
+    most: usize,
     longest_silence: Duration,
     tasks: JoinSet<()>,
     known: Vec<Known>,
@@ -32,12 +31,21 @@ struct Connections {
 struct Known {
     /// The turn at which the connection was opened, or its last request began.
     used: Arc<AtomicU64>,
+    /// Whether a request is being answered.
+    busy: Arc<AtomicBool>,
     task: AbortHandle,
 }
 
-/// Serves connections for as long as it is polled; when it is dropped, all are closed.
-pub(super) async fn serve_all(listener: TcpListener, app: Router, longest_silence: Duration) -> Infallible {
-    let mut open = Connections { longest_silence, tasks: JoinSet::new(), known: Vec::new(), turn: Arc::default() };
+/// Serves up to `most` connections for as long as it is polled; when it is dropped, all are closed. Files are kept for them
+/// (`descriptors.rs`).
+pub(super) async fn serve_all(
+    listener: TcpListener,
+    app: Router,
+    most: usize,
+    longest_silence: Duration,
+) -> Infallible {
+    let mut open =
+        Connections { most, longest_silence, tasks: JoinSet::new(), known: Vec::new(), turn: Arc::default() };
     loop {
         tokio::select! {
             Some(_) = open.tasks.join_next() => open.forget_closed(),
@@ -48,7 +56,7 @@ pub(super) async fn serve_all(listener: TcpListener, app: Router, longest_silenc
                 }
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(%error, "no connection for metrics and health can be accepted");
+                    tracing::warn!(%error, "no connection to a port of the worker can be accepted");
                     tokio::time::sleep(RECOVERY).await;
                 }
             },
@@ -57,11 +65,11 @@ pub(super) async fn serve_all(listener: TcpListener, app: Router, longest_silenc
 }
 
 impl Connections {
-    /// Closes the connection that has been without a new request for longest, if no further one may be open: a client
-    /// that asks for something is served however many others are silent.
+    /// Closes the connection that has been without a new request for longest, if no further one may be open, and one that is
+    /// being answered only if all are: a client that asks for something is served however many others are silent.
     async fn make_room(&mut self) {
-        while self.tasks.len() >= MOST {
-            if let Some(oldest) = self.known.iter().min_by_key(|known| known.used.load(Ordering::Relaxed)) {
+        while self.tasks.len() >= self.most {
+            if let Some(oldest) = self.known.iter().min_by_key(|known| known.rank()) {
                 oldest.task.abort();
             }
             // Until it has closed its socket.
@@ -76,17 +84,31 @@ impl Connections {
 
     fn serve(&mut self, stream: TcpStream, app: &Router) {
         let (turn, used) = (self.turn.clone(), Arc::new(AtomicU64::new(next(&self.turn))));
-        let (answer, last) = (TowerToHyperService::new(app.clone()), used.clone());
+        let busy = Arc::<AtomicBool>::default();
+        let (answer, last, at_work) = (TowerToHyperService::new(app.clone()), used.clone(), busy.clone());
         let service = service_fn(move |request| {
             last.store(next(&turn), Ordering::Relaxed);
-            answer.call(request)
+            at_work.store(true, Ordering::Relaxed);
+            let (answering, at_work) = (answer.call(request), at_work.clone());
+            async move {
+                let answer = answering.await;
+                at_work.store(false, Ordering::Relaxed);
+                answer
+            }
         });
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(self.longest_silence);
         let serving = http.serve_connection(TokioIo::new(stream), service);
         // How a connection ends is the client's business.
         let task = self.tasks.spawn(async move { drop(serving.await) });
-        self.known.push(Known { used, task });
+        self.known.push(Known { used, busy, task });
+    }
+}
+
+impl Known {
+    /// Returns what orders connections by how little their clients lose when they are closed.
+    fn rank(&self) -> (bool, u64) {
+        (self.busy.load(Ordering::Relaxed), self.used.load(Ordering::Relaxed))
     }
 }
 
@@ -101,12 +123,14 @@ mod tests {
 
     use super::*;
 
+    const MOST: usize = 16;
+
     async fn server(longest_silence: Duration) -> (std::net::SocketAddr, JoinSet<Infallible>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().route("/livez", get(|| async { "alive\n" }));
         let mut serving = JoinSet::new();
-        serving.spawn(serve_all(listener, app, longest_silence));
+        serving.spawn(serve_all(listener, app, MOST, longest_silence));
         (address, serving)
     }
 

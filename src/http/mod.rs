@@ -1,5 +1,6 @@
-//! Serves a running worker over HTTP.
+//! Serves a running worker over HTTP: its state to monitoring, and the use cases to people and programs.
 
+pub mod api;
 mod connections;
 mod observe;
 

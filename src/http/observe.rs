@@ -16,6 +16,9 @@ use super::connections::{LONGEST_SILENCE, serve_all};
 use crate::guard::lock;
 use crate::metrics::Metrics;
 
+/// The most connections; `descriptors.rs` keeps files for them.
+const MOST_CONNECTIONS: usize = 16;
+
 /// The neighbours of a worker, the most important first; `dead` and `unrouted` are the queues of messages that never
 /// became work.
 const NEIGHBOURS: [&str; 5] = ["intake", "events", "store", "dead_letters", "unrouted"];
@@ -94,7 +97,7 @@ pub async fn serve(
         .route("/readyz", get(ready).with_state(readiness))
         .route("/lanes", get(show_lanes).with_state(lanes));
     // A client that keeps its connection open must not keep the worker from stopping.
-    stop.run_until_cancelled(serve_all(listener, app, LONGEST_SILENCE)).await;
+    stop.run_until_cancelled(serve_all(listener, app, MOST_CONNECTIONS, LONGEST_SILENCE)).await;
 }
 
 async fn show_metrics(State(metrics): State<Metrics>) -> Response {

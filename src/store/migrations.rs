@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 27] = [
+const SQLITE: [Step; 28] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -37,12 +37,13 @@ const SQLITE: [Step; 27] = [
     (24, "audit", include_str!("migrations/sqlite/24_audit.sql")),
     (26, "batch_history", include_str!("migrations/sqlite/26_batch_history.sql")),
     (27, "restores", include_str!("migrations/sqlite/27_restores.sql")),
+    (28, "access", include_str!("migrations/sqlite/28_access.sql")),
     (29, "discarded", include_str!("migrations/sqlite/29_discarded.sql")),
     (30, "replays", include_str!("migrations/sqlite/30_replays.sql")),
     (31, "groups", include_str!("migrations/sqlite/31_groups.sql")),
 ];
 
-const POSTGRES: [Step; 26] = [
+const POSTGRES: [Step; 27] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -66,6 +67,7 @@ const POSTGRES: [Step; 26] = [
     (24, "audit", include_str!("migrations/postgres/24_audit.sql")),
     (26, "batch_history", include_str!("migrations/postgres/26_batch_history.sql")),
     (27, "restores", include_str!("migrations/postgres/27_restores.sql")),
+    (28, "access", include_str!("migrations/postgres/28_access.sql")),
     (29, "discarded", include_str!("migrations/postgres/29_discarded.sql")),
     (30, "replays", include_str!("migrations/postgres/30_replays.sql")),
     (31, "groups", include_str!("migrations/postgres/31_groups.sql")),

@@ -5,6 +5,7 @@
 //! A worker sees the store as [`Storage`], which combines one trait per subject; each is implemented for [`Store`] beside
 //! its SQL. Methods of [`Store`] itself are for commands and tests.
 
+pub mod access;
 pub mod accounts;
 pub mod actor;
 pub mod audit;

@@ -34,6 +34,7 @@ mod outcome;
 mod permit;
 mod reconciliation;
 mod room;
+mod service;
 mod stop;
 mod store_retry;
 mod supervisor;
@@ -41,7 +42,7 @@ mod turns;
 mod unit;
 
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ use tokio_util::task::TaskTracker;
 pub use self::dispatch::View;
 pub use self::loops::TaskEnded;
 use self::loops::{GRACE, Loops, within};
+pub use self::service::Service;
 use self::stop::ALL_OVER;
 pub use self::stop::Stopped;
 pub use self::supervisor::{Neighbours, work};
@@ -65,7 +67,7 @@ use crate::descriptors::{self, TooFewFiles};
 #[cfg(debug_assertions)]
 use crate::guard;
 use crate::guard::Task;
-use crate::http::{self, Readiness};
+use crate::http::{Readiness, serve as serve_monitoring};
 use crate::metrics::Metrics;
 use crate::private_file;
 pub use crate::store::{FileChange, FileLost, FilePart};
@@ -119,16 +121,17 @@ pub enum RunError {
     Cut(Vec<&'static str>),
 }
 
-/// Runs a worker until `stop` is cancelled, then drains it.
+/// Runs a worker until `stop` is cancelled, then drains it. Beside it runs a service, if one is given.
 ///
 /// # Errors
 /// When the worker cannot start, a defect has ended one of its tasks, or something was cut because the drain time was
 /// over. Some seconds after the drain time it has ended, whatever its dependencies do. It ends at once if the file of its
 /// store was taken away.
-pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn run(config: Config, service: Option<Service>, stop: CancellationToken) -> Result<(), RunError> {
     // Before the worker has started nothing is under way, so nothing has to be drained.
-    match stop.run_until_cancelled(Box::pin(start(config))).await {
-        Some(started) => run_started(started?, stop).await,
+    let files = service.as_ref().map_or(0, |service| service.files);
+    match stop.run_until_cancelled(Box::pin(start(config, files))).await {
+        Some(started) => run_started(started?, service, stop).await,
         None => Ok(()),
     }
 }
@@ -157,14 +160,14 @@ fn warn_of_open_files(config: &Config) {
     }
 }
 
-async fn start(mut config: Config) -> Result<Started, RunError> {
+async fn start(mut config: Config, files: u32) -> Result<Started, RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| failpoint::order(order));
     #[cfg(debug_assertions)]
     config.panic_at.iter().for_each(|order| guard::order(order));
     descriptors::raise_limit();
     let metrics = Metrics::new()?;
-    let sockets = share_out_files(&mut config)?;
+    let sockets = share_out_files(&mut config, files)?;
     let store = Store::open_for_worker(&config.store, Clock::system()).await?;
     let keyring = Keyring::load(&config.keys.master_key_file)?;
     if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
@@ -186,11 +189,11 @@ async fn start(mut config: Config) -> Result<Started, RunError> {
     Ok(Started { config, keyring, metrics, store, restored, client, listener })
 }
 
-/// Returns how many sockets to Testmo may be open. If these are few, fewer requests are sent at once, so that accounts
+/// Returns how many sockets to Testmo may be open beside so many files of a service. If these are few, fewer requests are sent at once, so that accounts
 /// that hang are kept from taking all sockets just as they are kept from taking all requests.
-fn share_out_files(config: &mut Config) -> Result<usize, TooFewFiles> {
+fn share_out_files(config: &mut Config, files: u32) -> Result<usize, TooFewFiles> {
     let store = if config.store.is_shared() { config.store.max_connections } else { 0 };
-    let sockets = descriptors::most_connections(store)?;
+    let sockets = descriptors::most_connections(store + files)?;
     let requests = sockets - (sockets / 4).min(SOCKETS_BESIDE_REQUESTS);
     if requests < config.requests.worker_concurrency {
         tracing::warn!(
@@ -202,7 +205,7 @@ fn share_out_files(config: &mut Config) -> Result<usize, TooFewFiles> {
     Ok(sockets)
 }
 
-async fn run_started(started: Started, stop: CancellationToken) -> Result<(), RunError> {
+async fn run_started(started: Started, service: Option<Service>, stop: CancellationToken) -> Result<(), RunError> {
     let Started { config, keyring, metrics, store, restored, client, listener } = started;
     let kept = config.store.clone();
     tracing::info!(
@@ -236,9 +239,10 @@ async fn run_started(started: Started, stop: CancellationToken) -> Result<(), Ru
         close: close.clone(),
     };
     let drain = config.worker.drain_timeout;
-    let serving = http::serve(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
+    let serving = serve_monitoring(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
+    let beside = Beside { serving, service: service.map(|service| service.start(close.child_token())) };
     let working =
-        serve_and_work(config, keyring, metrics, readiness.clone(), neighbours, (&links, serving), stop.clone());
+        serve_and_work(config, keyring, metrics, readiness.clone(), neighbours, (&links, beside), stop.clone());
     let (ended, stopped_at) = tokio::select! {
         ended = noting_the_stop(working, &stop) => ended,
         change = store.file_changed() => {
@@ -285,21 +289,31 @@ async fn noting_the_stop<T>(work: impl Future<Output = T>, stop: &CancellationTo
     }
 }
 
-/// Works for as long as metrics and health are served.
+/// What runs beside the work.
+struct Beside<S> {
+    /// Serves metrics and health.
+    serving: S,
+    service: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Works for as long as metrics and health are served, and the service, if there is one, has not ended.
 async fn serve_and_work(
     config: Config,
     keyring: Keyring,
     metrics: Metrics,
     readiness: Readiness,
     neighbours: Neighbours,
-    (links, serving): (&TaskTracker, impl Future<Output = ()> + Send + 'static),
+    (links, beside): (&TaskTracker, Beside<impl Future<Output = ()> + Send + 'static>),
     stop: CancellationToken,
 ) -> Result<Stopped, TaskEnded> {
     // A defect cancels it as well, which must not count as a person's first signal.
     let stop = stop.child_token();
     let drain = config.worker.drain_timeout;
     let mut loops = Loops::new();
-    loops.spawn(links, Task::Admin, serving);
+    loops.spawn(links, Task::Admin, beside.serving);
+    if let Some(service) = beside.service {
+        loops.spawn(links, Task::Api, service);
+    }
     let mut working = pin!(work(config, keyring, metrics, readiness.clone(), neighbours, stop.clone()));
     let ended = tokio::select! {
         ended = &mut working => return ended,

@@ -296,7 +296,8 @@ async fn a_panic_in_a_session_with_the_broker_or_in_a_periodic_task_costs_one_ro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more() {
-    let mut stage = Stage::on(Broker::shared(), &["acme"], &[("COURIER_WORKER__DRAIN_TIMEOUT", "5s")]).await;
+    let settings = [("COURIER_WORKER__DRAIN_TIMEOUT", "5s"), ("COURIER_ADMIN__LISTEN", "127.0.0.1:0")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
     for (n, task) in Task::ALL.into_iter().enumerate() {
         stage.environment.insert("COURIER_PANIC_AT".into(), format!("loop:{task}"));
         let mut process = Process::start(&stage).await;

@@ -14,7 +14,8 @@ use crate::app::extent::{COUNTED, Extent};
 use crate::batch::TenantId;
 pub use crate::batch::event::link;
 pub use crate::batch::ledger::{BatchRecord, CaseRecord, CaseState};
-pub use crate::store::history::PushRow;
+pub use crate::store::history::{EventRow, PushRow};
+pub use crate::store::ledger::BatchPlace;
 use crate::store::{Store, StoreError};
 
 /// Reads at most `most` of the latest batches, newest first, where 0 means all; only those of a tenant, if one is given.
@@ -24,6 +25,21 @@ use crate::store::{Store, StoreError};
 pub async fn list(store: &Store, tenant: Option<&TenantId>, most: u32) -> Result<Vec<BatchRecord>, StoreError> {
     let latest = store.latest_batches(tenant, if most == 0 { u32::MAX } else { most }).await?;
     Ok(latest.into_iter().map(|stored| stored.record).collect())
+}
+
+/// Reads up to `most` batches behind a place, newest first, and the place behind which further ones may follow; only those of
+/// a tenant, if one is given.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn page(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    behind: Option<&BatchPlace>,
+    most: u32,
+) -> Result<(Vec<BatchRecord>, Option<BatchPlace>), StoreError> {
+    let (page, next) = store.batches_page(tenant, behind, most).await?;
+    Ok((page.into_iter().map(|stored| stored.record).collect(), next))
 }
 
 /// Counts the batches, or those of a tenant, of which `shown` are listed.

@@ -68,6 +68,14 @@ pub async fn list(store: &Store) -> Result<Vec<ConnectionRow>, StoreError> {
     store.connections().await
 }
 
+/// Reads up to `most` connections by tenant, after the tenant of this name, and the name after which further ones may follow.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn page(store: &Store, after: &str, most: u32) -> Result<(Vec<ConnectionRow>, Option<String>), StoreError> {
+    store.connections_page(after, most).await
+}
+
 /// The names of a connection's project and folder, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KnownNames<'a> {

@@ -41,7 +41,7 @@ pub struct Preview {
 }
 
 /// A case that would be refused for its faults.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct FaultyCase {
     /// Its position from 1.
     pub position: usize,

@@ -17,7 +17,7 @@ pub use self::selection::{EntryName, Selection, SelectionError, named};
 pub use self::time_bound::TimeBound;
 use crate::app::extent::{COUNTED, Extent};
 pub use crate::batch::cause::CauseId;
-pub use crate::store::shelf::{RAW_HEADERS, ShelfFilter, ShelfId, ShelfIdentity, ShelfState, Shelved};
+pub use crate::store::shelf::{Place, RAW_HEADERS, ShelfFilter, ShelfId, ShelfIdentity, ShelfState, Shelved};
 use crate::store::{Store, StoreError};
 
 /// Reads at most `most` entries that match a filter, without their messages and newest first; 0 means all.
@@ -26,6 +26,20 @@ use crate::store::{Store, StoreError};
 /// When the store does not answer.
 pub async fn list(store: &Store, filter: &ShelfFilter, most: u32) -> Result<Vec<Shelved>, StoreError> {
     store.newest_on_shelf(filter, if most == 0 { u32::MAX } else { most }).await
+}
+
+/// Reads up to `most` entries behind a place that match a filter, newest first, and the place behind which further ones may
+/// follow.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn page(
+    store: &Store,
+    filter: &ShelfFilter,
+    behind: Option<Place>,
+    most: u32,
+) -> Result<(Vec<Shelved>, Option<Place>), StoreError> {
+    store.shelf_page(filter, behind, most).await
 }
 
 /// Counts the entries that match a filter, of which `shown` are listed.

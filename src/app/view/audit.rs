@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,15 +10,16 @@ use super::super::audit::{AuditItem, AuditPage, Since};
 use super::super::time::rfc3339;
 
 /// A page of the audit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AuditPageView {
     entries: Vec<AuditEntryView>,
     /// What `--after` takes to go on; null on the last page.
     next_after: Option<i64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct AuditEntryView {
+/// A change that a person made.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AuditEntryView {
     id: i64,
     at: Option<String>,
     actor: String,
@@ -33,7 +35,7 @@ struct AuditEntryView {
     since: Option<SinceView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct SinceView {
     state: &'static str,
     at: Option<String>,
@@ -42,7 +44,14 @@ struct SinceView {
 impl AuditPageView {
     /// Shows a page.
     pub fn of(page: &AuditPage) -> Self {
-        Self { entries: page.entries.iter().map(entry).collect(), next_after: page.next.map(|id| id.0) }
+        Self { entries: page.entries.iter().map(AuditEntryView::of).collect(), next_after: page.next.map(|id| id.0) }
+    }
+}
+
+impl AuditEntryView {
+    /// Shows a change.
+    pub fn of(item: &AuditItem) -> Self {
+        entry(item)
     }
 }
 

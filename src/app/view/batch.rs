@@ -1,5 +1,6 @@
 //! Shows batches in lists to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::batches::{Tally, links};
@@ -7,7 +8,7 @@ use super::super::time::rfc3339;
 use crate::batch::ledger::BatchRecord;
 
 /// A batch without its single cases.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct BatchView {
     tenant_id: String,
     batch_id: String,
@@ -19,7 +20,7 @@ pub struct BatchView {
     links: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct TallyView {
     total: usize,
     created: usize,

@@ -1,6 +1,8 @@
 //! Shows everything that is known of a batch to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::super::batches::{BatchDetails, Settlement, links, settlements, testmo_id};
 use super::super::time::rfc3339;
@@ -11,7 +13,7 @@ use crate::batch::ledger::BatchRecord;
 use crate::store::history::{EventRow, PushRow};
 
 /// A batch with its cases, its create requests, its outcomes, its events and its entries on the shelf.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct BatchDetailsView {
     tenant_id: String,
     batch_id: String,
@@ -27,7 +29,7 @@ pub struct BatchDetailsView {
     timeline: TimelineView,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct RecordView {
     revision: u32,
     cases: Vec<CaseView>,
@@ -40,7 +42,7 @@ struct RecordView {
     pruned: bool,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct CaseView {
     key: String,
     state: &'static str,
@@ -50,7 +52,7 @@ struct CaseView {
     duplicate_ids: Vec<u64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct RequestView {
     id: String,
     account: String,
@@ -66,7 +68,7 @@ struct RequestView {
     last_id: Option<u64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct OutcomeView {
     revision: u64,
     outcome: String,
@@ -74,13 +76,29 @@ struct OutcomeView {
     event: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct EventView {
     id: String,
     #[serde(rename = "type")]
     kind: String,
     stored_at: Option<String>,
     published_at: Option<String>,
+}
+
+/// An event about a batch with its content.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct BatchEventView {
+    #[serde(flatten)]
+    event: EventView,
+    /// The event as it is published; see the schemas of events.
+    content: Value,
+}
+
+impl BatchEventView {
+    /// Shows an event.
+    pub fn of(event: &EventRow) -> Self {
+        Self { event: EventView::of(event), content: serde_json::from_str(&event.body).unwrap_or(Value::Null) }
+    }
 }
 
 impl BatchDetailsView {

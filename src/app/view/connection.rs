@@ -1,6 +1,8 @@
 //! Shows connections to programs, without their keys.
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::super::connections::{Status, days_until_expiry, known_names};
 use super::super::time::{day_of, rfc3339};
@@ -11,7 +13,7 @@ use crate::batch::render::mapping_spec::MappingSpec;
 use crate::store::connections::{ConnectionRow, Interruption, Refusal, Successor, Verification};
 
 /// A connection without its key.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ConnectionView {
     tenant_id: String,
     light: &'static str,
@@ -36,7 +38,9 @@ pub struct ConnectionView {
     change_not_in_force: Option<ChangeView>,
     probe: Option<ProbeView>,
     version: String,
+    #[schemars(with = "Map<String, Value>")]
     mapping: MappingSpec,
+    #[schemars(with = "Option<Map<String, Value>>")]
     resolved_mapping: Option<Mapping>,
 }
 
@@ -73,7 +77,7 @@ impl ConnectionView {
 }
 
 /// What a request of a batch was refused with, since which no case has arrived, or what a verification met.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct FailureView {
     reason: Reason,
     detail: String,
@@ -91,7 +95,7 @@ impl FailureView {
 }
 
 /// What was entered last and is not in force, without its key.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct ChangeView {
     account: String,
     project_id: u64,
@@ -101,6 +105,7 @@ struct ChangeView {
     checked_at: Option<String>,
     next_check_at: Option<String>,
     version: String,
+    #[schemars(with = "Map<String, Value>")]
     mapping: MappingSpec,
 }
 

@@ -1,12 +1,13 @@
 //! Shows groups of the shelf to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::shelf::{CauseNote, Group};
 use super::super::time::rfc3339;
 
 /// Everything on the shelf that has one cause.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct GroupView {
     id: String,
     reason: Option<&'static str>,
@@ -30,7 +31,7 @@ pub struct GroupView {
 }
 
 /// What a person has noted about a group.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct NoteView {
     text: String,
     actor: String,
@@ -43,7 +44,7 @@ impl From<&CauseNote> for NoteView {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct TenantShareView {
     tenant_id: Option<String>,
     entries: u64,

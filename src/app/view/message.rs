@@ -1,5 +1,6 @@
 //! Shows to programs what was found in a message.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::messages::{Finding, Message, TenantCheck};
@@ -7,7 +8,7 @@ use super::super::time::rfc3339;
 use crate::batch::TenantId;
 
 /// What was found in a message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct MessageView {
     file: String,
     batch: Option<String>,
@@ -19,7 +20,7 @@ pub struct MessageView {
 }
 
 /// What a tenant's Testmo will probably refuse of a message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct TenantCheckView {
     tenant_id: String,
     read_at: Option<String>,

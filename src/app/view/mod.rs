@@ -1,5 +1,6 @@
 //! Gives each thing that is shown one serializable shape, for `--json`, the API and templates.
 
+mod access;
 mod audit;
 mod batch;
 mod batch_details;
@@ -17,27 +18,30 @@ mod probe;
 mod probed;
 mod replay;
 mod shelf;
+mod status;
 mod timeline;
 mod verified;
 mod waits;
 
-pub use self::audit::{AuditPageView, difference};
+pub use self::access::{CreatedLinkView, CreatedTokenView, LinkView, TokenView};
+pub use self::audit::{AuditEntryView, AuditPageView, difference};
 pub use self::batch::BatchView;
-pub use self::batch_details::BatchDetailsView;
+pub use self::batch_details::{BatchDetailsView, BatchEventView};
 pub use self::candidates::CandidatesView;
 pub use self::compared::ComparisonView;
 pub use self::connection::ConnectionView;
 pub use self::discarded::{DiscardedView, RestoredView};
 pub use self::edit::EditOutcomeView;
 pub use self::group::GroupView;
-pub use self::lanes::LaneOverridesView;
+pub use self::lanes::{LaneOrderedView, LaneOverridesView};
 pub use self::message::MessageView;
-pub use self::plan::PlanOutcomeView;
+pub use self::plan::{PlanOutcomeView, ShelfChangeView};
 pub use self::preview::PreviewView;
 pub use self::probe::{ProbeReport, ProbeView};
 pub use self::probed::ProbedView;
 pub use self::replay::{ReplayDetailsView, ReplayItemView, ReplayView};
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
+pub use self::status::{AttentionView, StatusView};
 pub use self::timeline::{CandidateView, TimelineEntryView, TimelineView, UnderWayView};
 pub use self::verified::{SavedView, VerifiedView};
 pub use self::waits::{WaitsView, sent_when};

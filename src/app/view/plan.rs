@@ -1,19 +1,20 @@
 //! Shows what has been done with entries of the shelf, to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::plan::{DoneStep, PlanOutcome, PlannedEntry};
+use super::super::plan::{DoneStep, Plan, PlanOutcome, PlannedEntry};
 use crate::batch::Reason;
 
 /// What a discard has done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PlanOutcomeView {
     discarded: Vec<PlannedEntryView>,
     skipped: Vec<PlannedEntryView>,
     changed: Vec<PlannedEntryView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct PlannedEntryView {
     id: String,
     batch: String,
@@ -51,5 +52,27 @@ fn shown(entry: &PlannedEntry) -> PlannedEntryView {
         reason: entry.reason,
         waits_for_connection: None,
         why: None,
+    }
+}
+
+/// What a change of entries of the shelf would do, and what it has done.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ShelfChangeView {
+    /// How many entries are changed, or would be.
+    planned: usize,
+    /// What was done; null where this was only asked for.
+    outcome: Option<PlanOutcomeView>,
+}
+
+impl ShelfChangeView {
+    /// Shows a plan.
+    pub fn of(plan: &Plan) -> Self {
+        Self { planned: plan.steps.len(), outcome: None }
+    }
+
+    /// Adds what was done.
+    #[must_use]
+    pub fn with(self, outcome: PlanOutcomeView) -> Self {
+        Self { outcome: Some(outcome), ..self }
     }
 }

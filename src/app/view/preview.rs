@@ -1,5 +1,6 @@
 //! Shows to programs what a batch would become.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::written::WrittenText;
 
 /// What a batch would become in a tenant's Testmo.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PreviewView {
     batch: String,
     account: String,
@@ -26,19 +27,19 @@ pub struct PreviewView {
 }
 
 /// A folder of a batch whose cases go to several.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct FolderView {
     folder: String,
     cases: Vec<usize>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct RequestView {
     cases: usize,
     bytes: usize,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct CaseView {
     position: usize,
     key: String,
@@ -49,7 +50,7 @@ struct CaseView {
     left_out: Vec<LeftOutView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct TextView {
     place: String,
     format: TextFormat,
@@ -57,13 +58,13 @@ struct TextView {
     sent: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct TagView {
     written: String,
     sent: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct LeftOutView {
     what: String,
     why: String,

@@ -1,12 +1,13 @@
 //! Shows what the probes of a connection found, to programs and in a file for a bug report.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::time::rfc3339;
 use crate::store::connections::{ConnectionRow, Finding, Found, LeftCase, Probe};
 
 /// What was found about one assumption.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct FindingView {
     assumption: &'static str,
     /// Whether it holds: `holds`, `does_not_hold` or `not_seen`.
@@ -26,7 +27,7 @@ impl FindingView {
 }
 
 /// A case that a probe left in Testmo, or may have left.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct LeftCaseView {
     project_id: u64,
     folder_id: u64,
@@ -50,7 +51,7 @@ impl LeftCaseView {
 }
 
 /// What is known from the probes of a connection.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ProbeView {
     probed_at: Option<String>,
     /// Whether the connection is the one that was probed.
@@ -76,7 +77,7 @@ impl ProbeView {
 }
 
 /// What a probe found, for people outside: no tenant, no address, no key, no person and no case.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ProbeReport {
     testmo_courier: &'static str,
     findings: Vec<FindingView>,

@@ -1,5 +1,6 @@
 //! Shows programs the end of `tenants probe`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::connections::Status;
@@ -9,7 +10,7 @@ use super::probe::{FindingView, LeftCaseView};
 use crate::store::connections::Verification;
 
 /// The end of `tenants probe`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ProbedView {
     tenant_id: String,
     /// Whether the result was stored.

@@ -1,12 +1,13 @@
 //! Shows replays and their entries to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::replays::{PartProgress, PlanSummary, ReplayDetails, ReplayItem, ReplayRow};
 use super::super::time::rfc3339;
 
 /// A replay.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ReplayView {
     id: i64,
     state: &'static str,
@@ -25,7 +26,7 @@ pub struct ReplayView {
 }
 
 /// A replay with how it goes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ReplayDetailsView {
     #[serde(flatten)]
     replay: ReplayView,
@@ -35,13 +36,13 @@ pub struct ReplayDetailsView {
     parts: Vec<PartView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct OutcomeView {
     outcome: String,
     batches: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct PartView {
     group: Option<String>,
     account: Option<String>,
@@ -55,7 +56,7 @@ struct PartView {
 }
 
 /// An entry of a replay.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ReplayItemView {
     place: u64,
     entry: String,

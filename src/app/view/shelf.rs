@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::batch::Reason;
 use crate::store::shelf::{ShelfIdentity, Shelved, ShelvedUntil};
 
 /// An entry of the shelf without its message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ShelfEntryView {
     id: String,
     state: &'static str,
@@ -35,7 +36,7 @@ pub struct ShelfEntryView {
 }
 
 /// An entry of the shelf with its message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ShelvedMessageView {
     #[serde(flatten)]
     entry: ShelfEntryView,

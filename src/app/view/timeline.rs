@@ -1,5 +1,6 @@
 //! Shows what happened to a batch, in order: to programs as fields, and to people as a sentence each.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::batches::{BatchDetails, link};
@@ -15,7 +16,7 @@ const EVENTS: &str = "com.sqai-suite.testmo.";
 const SHORT: usize = 8;
 
 /// What happened to a batch, and what is being done for it now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TimelineView {
     /// What happened, the first thing first.
     pub entries: Vec<TimelineEntryView>,
@@ -26,7 +27,7 @@ pub struct TimelineView {
 }
 
 /// Something that happened once or several times.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TimelineEntryView {
     /// When it happened first.
     pub at: Option<String>,
@@ -57,7 +58,7 @@ pub struct TimelineEntryView {
 }
 
 /// A case in Testmo that may be one which was not found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CandidateView {
     /// Its id.
     pub testmo_id: u64,
@@ -66,7 +67,7 @@ pub struct CandidateView {
 }
 
 /// Something that is being done now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct UnderWayView {
     /// What kind of thing it is.
     pub kind: &'static str,

@@ -1,5 +1,6 @@
 //! Shows programs what verifying a connection showed.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::connections::Status;
@@ -9,7 +10,7 @@ use super::connection::ConnectionView;
 use crate::store::connections::Verification;
 
 /// The end of `tenants set`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SavedView {
     tenant_id: String,
     /// Whether anything was stored.
@@ -44,7 +45,7 @@ impl SavedView {
 }
 
 /// The end of `tenants verify` for one connection.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct VerifiedView {
     tenant_id: String,
     /// Whether the result was stored; it is not where the connection was changed meanwhile.

@@ -1,5 +1,6 @@
 //! Shows what waits to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::time::{relative, rfc3339};
@@ -7,7 +8,7 @@ use super::super::waits::{MOST_READ, OpenRequests, Wait, Waiting, Waits};
 use crate::store::accounts::LaneSelector;
 
 /// What waits, over all workers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct WaitsView {
     waiting: Vec<WaitingView>,
     more: bool,
@@ -15,7 +16,7 @@ pub struct WaitsView {
     requests: Vec<OpenRequestsView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct WaitingView {
     tenant_id: Option<String>,
     account: Option<String>,
@@ -27,7 +28,7 @@ struct WaitingView {
     until: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct OpenRequestsView {
     account: String,
     tenant_id: String,

@@ -53,7 +53,7 @@ const ELEMENTS: [&str; 24] = [
 ];
 
 /// One thing that was found in a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Finding {
     /// The rule that found it; one of [`RULES`].
     pub rule: &'static str,

@@ -1,6 +1,7 @@
 //! Turns the errors of use cases into failures, with the commands and options that help.
 
 use testmo_courier::app::TenantId;
+use testmo_courier::app::access::TokenError;
 use testmo_courier::app::actor::{ActionError, NotAllowed};
 use testmo_courier::app::audit::AuditError;
 use testmo_courier::app::batches::BatchError;
@@ -283,6 +284,17 @@ impl From<LaneError> for Failure {
             }
             LaneError::NotAllowed(error) => error.into(),
             LaneError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::NameTaken(_) => Self::finding(error, "use another name: a name is never used again"),
+            TokenError::Days => Self::usage(error, "use --expires with a number of days"),
+            TokenError::Unknown(_) => Self::finding(error, "`testmo-courier tokens list` shows all tokens"),
+            TokenError::Store(error) => error.into(),
         }
     }
 }

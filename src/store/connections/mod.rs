@@ -1,6 +1,7 @@
 //! Stores each tenant's connection, and whether it was verified. Keys are kept as they come: encrypted.
 
 mod model;
+mod page;
 mod probe;
 mod remembered;
 mod rows;

@@ -8,6 +8,7 @@ mod commit;
 mod happened;
 mod lock;
 mod model;
+mod page;
 mod push_end;
 mod read;
 mod replayed;
@@ -31,6 +32,9 @@ pub(super) use self::lock::lock;
 pub use self::model::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushFound, PushMembers, RecordUpdate, StoredBatch,
 };
+pub use self::page::BatchPlace;
+#[cfg(test)]
+pub(super) use self::page::page_statement;
 use self::read::{load, only, stored};
 
 /// What a worker asks and changes about batches.

@@ -67,8 +67,8 @@ pub struct Waiting {
 /// How many rows are read at once.
 const PAGE: u32 = 500;
 
-/// The place of a row in the order of the list.
-type Place = (i64, i64);
+/// The place of a row in the order of the list: when it arrived, in milliseconds on the store's clock, and its id.
+pub type Place = (i64, i64);
 
 impl Store {
     /// Returns up to `most` rows of the shelf, oldest first.
@@ -105,6 +105,24 @@ impl Store {
         let rows = self.page(&columns, filter, (Order::OldestFirst, after), most).await?;
         let end = rows.last().map(place).transpose()?;
         Ok((self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))?, end))
+    }
+
+    /// Returns up to `most` rows of the shelf behind a place without their messages, newest first, and the place behind which
+    /// further ones may follow.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shelf_page(
+        &self,
+        filter: &ShelfFilter,
+        behind: Option<Place>,
+        most: u32,
+    ) -> Result<(Vec<Shelved>, Option<Place>), StoreError> {
+        let columns = without_message(Dialect::of(&*self.reading().await?));
+        let rows = self.page(&columns, filter, (Order::NewestFirst, behind), most).await?;
+        let is_full = rows.len() >= usize::try_from(most).unwrap_or(usize::MAX);
+        let next = rows.last().filter(|_| is_full).map(place).transpose()?;
+        Ok((self.unreadable.skip(rows.iter().map(|row| shelved(row, self.now())))?, next))
     }
 
     /// Counts the newest `most` rows of the shelf, those of a tenant for each state, and returns whether these are all.

@@ -38,7 +38,7 @@ pub(super) use self::held::held_statement;
 pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statement, tenants_statement};
 #[cfg(test)]
 pub(super) use self::list::{Order, page_statement, totals_statement};
-pub use self::list::{ShelfFilter, ShelfTotal, Waiting};
+pub use self::list::{Place, ShelfFilter, ShelfTotal, Waiting};
 pub use self::model::{
     Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity,
     ShelfState, Shelved, ShelvedUntil, Shelving,

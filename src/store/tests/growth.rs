@@ -185,6 +185,15 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     }
     let (sql, parameters) = ledger::totals_statement(None, 50);
     statements.push((sql, parameters, "batches_by_arrival"));
+    let place = ledger::BatchPlace { at: 7, key: "acme/b7".parse().unwrap() };
+    for (tenant, behind, index) in [
+        (None, None, "batches_by_arrival"),
+        (None, Some(&place), "batches_by_arrival"),
+        (acme(), Some(&place), "batches_by_tenant_and_arrival"),
+    ] {
+        let (sql, parameters) = ledger::page_statement(tenant.as_ref(), behind, 50);
+        statements.push((sql, parameters, index));
+    }
     let batch = || Some(BatchId::new("b7").unwrap());
     for (filter, index) in [
         (ShelfFilter::default(), "shelf_by_age"),

@@ -142,6 +142,11 @@ fn latest(row: &ConnectionRow) -> ConnectionRow {
 }
 
 impl Prepared {
+    /// Returns the connection that is stored now, in whose place this one is stored.
+    pub fn stored(&self) -> Option<&ConnectionRow> {
+        self.stored.as_ref()
+    }
+
     /// Returns why an API key has to be entered; nothing if the kept one can be used.
     pub fn key_needed(&self) -> Option<KeyNeeded> {
         self.key_choice().needed()

@@ -35,7 +35,7 @@ impl Stage {
     /// Starts a worker in this process; on PostgreSQL there can be several.
     pub(crate) fn start_worker(&mut self) {
         let stop = CancellationToken::new();
-        let task = self.links.spawn(worker::run(self.config.clone(), stop.clone()));
+        let task = self.links.spawn(worker::run(self.config.clone(), None, stop.clone()));
         self.workers.push((task, stop));
     }
 

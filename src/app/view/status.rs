@@ -1,0 +1,109 @@
+//! Shows programs in a few words whether a tenant's connection works, and what a person has to act on.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::super::attention::Attention;
+use super::super::connections::{ConnectionRow, Status, days_until_expiry};
+use super::super::lanes::LaneSelector;
+use super::super::time::{day_of, rfc3339};
+use super::group::GroupView;
+use crate::batch::TenantId;
+use crate::store::connections::Verification;
+use crate::store::shelf::Waiting;
+
+/// Whether a tenant's connection works.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct StatusView {
+    tenant_id: String,
+    /// `green`: it works; `amber`: it works, and somebody should act soon; `red`: it does not work; `grey`: none was entered.
+    light: &'static str,
+    /// Why the light is as it is.
+    sentence: String,
+    /// What to do; null where nothing has to be done, or the sentence says it.
+    remedy: Option<String>,
+    /// Everything that is known, the most important first.
+    remarks: Vec<String>,
+    /// When a case last arrived in Testmo.
+    last_success_at: Option<String>,
+    api_key_expires_on: Option<String>,
+    api_key_days_left: Option<i32>,
+    /// How many batches wait on the shelf and are retried automatically.
+    waiting_batches: usize,
+    /// When the oldest of them arrived.
+    waiting_since: Option<String>,
+}
+
+/// What a person has to act on.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AttentionView {
+    /// Causes with batches that wait for a person.
+    groups: Vec<GroupView>,
+    /// Connections whose light is not green.
+    connections: Vec<ConnectionAttentionView>,
+    /// Lanes that a person has paused.
+    paused: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct ConnectionAttentionView {
+    tenant_id: String,
+    light: &'static str,
+    note: String,
+}
+
+impl StatusView {
+    /// Shows the state of a connection at `now`, in milliseconds since 1970.
+    pub fn of(row: &ConnectionRow, status: &Status, waiting: Waiting, now: i64) -> Self {
+        let sentence = status.remarks.first().cloned().unwrap_or_else(|| "The connection works.".into());
+        let reason = match &row.finding {
+            Some(Verification::Fails { reason, .. }) if !row.is_verified() => Some(*reason),
+            Some(_) | None => row.refusal.as_ref().map(|refusal| refusal.reason),
+        };
+        Self {
+            tenant_id: row.tenant.to_string(),
+            light: status.light.name(),
+            sentence,
+            remedy: reason.map(|reason| reason.remedy().to_owned()),
+            remarks: status.remarks.clone(),
+            last_success_at: row.last_success_at.and_then(rfc3339),
+            api_key_expires_on: row.expires_on.clone(),
+            api_key_days_left: days_until_expiry(row, day_of(now)),
+            waiting_batches: waiting.batches,
+            waiting_since: waiting.since.and_then(rfc3339),
+        }
+    }
+
+    /// Shows that a tenant has no connection.
+    pub fn of_none(tenant: &TenantId, waiting: Waiting) -> Self {
+        let sentence = "No connection to Testmo has been entered yet.".to_owned();
+        Self {
+            tenant_id: tenant.to_string(),
+            light: "grey",
+            remedy: Some("Enter the base URL, the project, the folder and the API key.".into()),
+            remarks: vec![sentence.clone()],
+            sentence,
+            last_success_at: None,
+            api_key_expires_on: None,
+            api_key_days_left: None,
+            waiting_batches: waiting.batches,
+            waiting_since: waiting.since.and_then(rfc3339),
+        }
+    }
+}
+
+impl AttentionView {
+    /// Shows what a person has to act on.
+    pub fn of(attention: &Attention) -> Self {
+        let connection = |(row, status): &(ConnectionRow, Status)| ConnectionAttentionView {
+            tenant_id: row.tenant.to_string(),
+            light: status.light.name(),
+            note: status.note(),
+        };
+        Self {
+            groups: attention.groups.iter().map(GroupView::from).collect(),
+            connections: attention.connections.iter().map(connection).collect(),
+            paused: attention.paused.iter().map(|lane: &LaneSelector| lane.name().to_owned()).collect(),
+        }
+    }
+}

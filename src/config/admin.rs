@@ -1,0 +1,54 @@
+//! Defines the settings of the API.
+
+use std::net::SocketAddr;
+
+use super::reader::Reader;
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct Admin {
+    pub listen: Option<SocketAddr>,
+    pub public_url: String,
+    pub hosts: Vec<String>,
+}
+
+impl Admin {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let listen = match r.text("admin.listen").as_str() {
+            "" => None,
+            _ => r.parsed("admin.listen", "empty, or an address and port, such as 127.0.0.1:9465"),
+        };
+        let public_url = r.text("admin.public_url");
+        if !public_url.is_empty() && origin_of(&public_url).is_none() {
+            r.problem("admin.public_url", "empty, or an address such as https://courier.example.com");
+        }
+        let hosts = r.list("admin.hosts");
+        if hosts.iter().any(|host| host.is_empty() || host.contains(['/', ' ', '*'])) {
+            r.problem("admin.hosts", "a list of host names, such as [\"courier.example.com\"]");
+        }
+        Self { listen, public_url, hosts }
+    }
+
+    /// Returns the host of the address at which people and programs reach it.
+    pub fn public_host(&self) -> Option<String> {
+        origin_of(&self.public_url)?.host_str().map(str::to_owned)
+    }
+
+    /// Returns a sentence if the API can be reached without TLS.
+    pub(super) fn contradiction(&self) -> Option<String> {
+        let is_open = self.listen.is_some_and(|address| !address.ip().is_loopback());
+        (is_open && !self.public_url.starts_with("https://")).then(|| {
+            "`admin.listen` can be reached from other machines, so `admin.public_url` has to be the https address of the \
+             proxy before it"
+                .into()
+        })
+    }
+}
+
+/// Returns a URL that names an origin and nothing below it.
+fn origin_of(text: &str) -> Option<url::Url> {
+    let url = url::Url::parse(text).ok()?;
+    let is_origin = matches!(url.scheme(), "https" | "http") && url.has_host() && url.path() == "/";
+    (is_origin && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()).then_some(url)
+}

@@ -1,0 +1,61 @@
+//! Routes: reads batches.
+
+use super::call::Call;
+use super::page::{AFTER, LIMIT, Page, batch_place, batch_place_text, limit};
+use super::problem::{Code, Problem};
+use super::reply::Reply;
+use super::route::{Answer, Route, Scope};
+use super::selection::TENANT;
+use crate::app::BatchKey;
+use crate::app::batches::{self, BatchDetails};
+use crate::app::view::{BatchDetailsView, BatchEventView, BatchView};
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        id: "listBatches",
+        path: "/api/v1/batches",
+        about: "Lists batches, those that were sent last first. A batch is listed once its first case was sent.",
+        query: &[TENANT, LIMIT, AFTER],
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<Page<BatchView>>()))],
+        handler: |call| Box::pin(list(call)),
+        ..Route::READ
+    },
+    Route {
+        id: "getBatch",
+        path: "/api/v1/batches/{tenant}/{batch}",
+        about: "Returns everything that is known of a batch: its cases, create requests, outcomes, events and shelf entries.",
+        scope: Scope::Path,
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<BatchDetailsView>()))],
+        handler: |call| Box::pin(async move { Reply::json(200, &BatchDetailsView::of(&details(&call).await?)) }),
+        ..Route::READ
+    },
+    Route {
+        id: "listBatchEvents",
+        path: "/api/v1/batches/{tenant}/{batch}/events",
+        about: "Lists the events about a batch with their content, the first one first.",
+        scope: Scope::Path,
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<Page<BatchEventView>>()))],
+        handler: |call| Box::pin(events(call)),
+        ..Route::READ
+    },
+];
+
+async fn list(call: Call) -> Result<Reply, Problem> {
+    let tenant = call.only(call.query("tenant_id")?)?;
+    let (records, next) =
+        batches::page(call.store(), tenant.as_ref(), batch_place(&call)?.as_ref(), limit(&call)?).await?;
+    let views = records.iter().map(BatchView::of).collect();
+    Reply::json(200, &Page::<BatchView>::of(&call, views, next.as_ref().map(batch_place_text)))
+}
+
+async fn events(call: Call) -> Result<Reply, Problem> {
+    let details = details(&call).await?;
+    Reply::json(200, &Page::of(&call, details.history.events.iter().map(BatchEventView::of).collect(), None))
+}
+
+async fn details(call: &Call) -> Result<BatchDetails, Problem> {
+    let (tenant, batch): (String, String) = (call.path("tenant")?, call.path("batch")?);
+    let key = format!("{tenant}/{batch}").parse::<BatchKey>();
+    let key = key.map_err(|why| Problem::parameter(Code::InvalidParameter, "batch", why))?;
+    Ok(batches::show(call.store(), &key).await?)
+}

@@ -1,0 +1,37 @@
+//! Serves the use cases as a JSON API.
+//!
+//! Invariant: a route exists because the table has it (`table.rs`), which also says who may use it; no handler decides about
+//! access on its own but for the rows of one tenant.
+
+mod audit;
+mod batches;
+mod call;
+mod etag;
+mod hosts;
+mod lanes;
+mod links;
+mod messages;
+mod notes;
+mod openapi;
+mod overview;
+mod page;
+mod pipeline;
+mod problem;
+mod problem_of;
+mod query;
+mod replays;
+mod reply;
+mod route;
+mod selection;
+mod serve;
+mod shelf;
+mod shelf_changes;
+mod state;
+mod table;
+mod tenant_changes;
+mod tenants;
+mod tokens;
+
+pub use self::openapi::openapi;
+pub use self::serve::{FILES, serve};
+pub use self::table::{RouteSummary, route_summaries};

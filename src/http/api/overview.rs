@@ -1,0 +1,80 @@
+//! Routes: what a person has to act on, what waits, and the API itself.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::call::Call;
+use super::page::LIMIT;
+use super::problem::Problem;
+use super::reply::Reply;
+use super::route::{Answer, Route, Scope};
+use crate::app::attention::attention;
+use crate::app::time::rfc3339;
+use crate::app::view::{AttentionView, WaitsView};
+use crate::app::{store_now, waits};
+
+/// How many groups of what waits are shown if nothing else is asked for.
+const USUAL_GROUPS: usize = 50;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        id: "getHealth",
+        path: "/api/v1/health",
+        about: "Returns the version of the program, and the time of its store.",
+        scope: Scope::Nothing,
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<HealthView>()))],
+        handler: |call| Box::pin(health(call)),
+        ..Route::READ
+    },
+    Route {
+        id: "getOpenApi",
+        path: "/api/v1/openapi.json",
+        about: "Returns the OpenAPI document of this API.",
+        scope: Scope::Nothing,
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<Map<String, Value>>()))],
+        handler: |call| Box::pin(async move { Reply::json(200, &call.api.document) }),
+        ..Route::READ
+    },
+    Route {
+        id: "getAttention",
+        path: "/api/v1/attention",
+        about: "Returns what a person has to act on: causes of failures, connections that do not work, and pauses.",
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<AttentionView>()))],
+        handler: |call| Box::pin(attend(call)),
+        ..Route::READ
+    },
+    Route {
+        id: "getWaits",
+        path: "/api/v1/waits",
+        about: "Returns what waits over all workers, and what each group of batches waits for.",
+        scope: Scope::All,
+        query: &[LIMIT],
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<WaitsView>()))],
+        handler: |call| Box::pin(wait(call)),
+        ..Route::READ
+    },
+];
+
+/// The state of the API.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HealthView {
+    version: &'static str,
+    /// The time on the store's clock.
+    time: Option<String>,
+}
+
+async fn health(call: Call) -> Result<Reply, Problem> {
+    // Recognizing the token has read from the store.
+    let time = rfc3339(store_now(call.store()));
+    Reply::json(200, &HealthView { version: env!("CARGO_PKG_VERSION"), time })
+}
+
+async fn attend(call: Call) -> Result<Reply, Problem> {
+    Reply::json(200, &AttentionView::of(&attention(call.store(), call.scope()).await?))
+}
+
+async fn wait(call: Call) -> Result<Reply, Problem> {
+    let most = call.query("limit")?.unwrap_or(USUAL_GROUPS);
+    Reply::json(200, &WaitsView::of(&waits::read(call.store(), most).await?))
+}
