@@ -7,6 +7,7 @@ mod mapping;
 mod messages;
 mod probe;
 mod setup;
+mod tokens;
 
 use std::io::Write;
 use std::path::Path;

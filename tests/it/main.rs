@@ -1,6 +1,7 @@
 //! Runs the integration tests: one binary, a real RabbitMQ, real HTTP; only Testmo is a stand-in.
 
 mod amqp;
+mod api;
 mod audited;
 mod bounds;
 mod case_folders;

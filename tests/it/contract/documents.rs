@@ -9,6 +9,7 @@ use testmo_courier::batch::Reason;
 use testmo_courier::batch::message::lint::lint;
 use testmo_courier::batch::verdict::reason::Class;
 use testmo_courier::contract::{KINDS, asyncapi, batch_example, batch_schema, events_schema, strict_batch_schema};
+use testmo_courier::http::api::openapi;
 
 use super::{bytes, validator};
 
@@ -29,6 +30,7 @@ fn the_documents_are_up_to_date() {
         ("docs/schemas/batch.strict.schema.json", strict_batch_schema()),
         ("docs/schemas/events.schema.json", events_schema()),
         ("docs/schemas/asyncapi.json", asyncapi()),
+        ("docs/schemas/openapi.json", openapi()),
     ] {
         is_up_to_date(path, &format!("{value:#}\n"));
     }

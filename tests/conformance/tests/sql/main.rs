@@ -14,6 +14,7 @@ macro_rules! on_both {
     };
 }
 
+mod access;
 mod batches;
 mod opening;
 mod plans;

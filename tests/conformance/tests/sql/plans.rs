@@ -84,6 +84,9 @@ const GROWING: &[&str] = &[
     "h",
     "discarded",
     "d",
+    "answered_requests",
+    "tenant_links",
+    "tokens",
 ];
 
 /// An index of the few pushes that are under way.

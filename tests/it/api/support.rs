@@ -1,0 +1,155 @@
+//! Serves the API of a stage, and sends requests to it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testmo_courier::app::access::{TokenInput, create};
+use testmo_courier::app::actor::{Actor, Face, Role};
+use testmo_courier::http::api::serve;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::batches::tenant_id;
+use crate::support::postgres::Postgres;
+use crate::support::stage::Stage;
+use crate::support::waiting::patient;
+
+/// The longest wait for an answer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+
+/// The API of a stage.
+pub(super) struct Api {
+    pub(super) stage: Stage,
+    pub(super) address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinSet<()>,
+}
+
+/// An answer to a request.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: Value,
+}
+
+/// Returns a stage on an SQLite file, and one on a PostgreSQL database.
+pub(super) async fn both(tenants: &[&str]) -> [Api; 2] {
+    let file = Stage::with_tenants(tenants).await;
+    let server = Stage::on_postgres(Postgres::shared(), tenants, &[]).await;
+    [Api::of(file).await, Api::of(server).await]
+}
+
+impl Api {
+    /// Serves the API of a stage.
+    pub(super) async fn of(stage: Stage) -> Self {
+        let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
+        let (listener, address) = listener().await;
+        serving.spawn(serve(listener, stage.config.clone(), stop.clone()));
+        Self { stage, address, stop, serving }
+    }
+
+    /// Serves the API once more, as another replica does, and returns its address.
+    pub(super) async fn another(&mut self) -> SocketAddr {
+        let (listener, address) = listener().await;
+        self.serving.spawn(serve(listener, self.stage.config.clone(), self.stop.clone()));
+        address
+    }
+
+    /// Stops the API and returns its stage.
+    pub(super) async fn end(mut self) -> Stage {
+        self.stop.cancel();
+        patient(async { while self.serving.join_next().await.is_some() {} }).await;
+        self.stage
+    }
+
+    /// Creates a token and returns its secret.
+    pub(super) async fn token(&self, name: &str, role: Role, tenant: Option<&str>) -> String {
+        let anna = Actor::new("anna", Role::Admin, Face::CommandLine);
+        let input = TokenInput { name: name.parse().expect("a name"), role, tenant: tenant.map(tenant_id), days: None };
+        create(&self.stage.store, &anna, input).await.expect("a token").secret
+    }
+
+    /// Sends a request.
+    pub(super) fn ask(&self, method: &str, path: &str, token: &str, headers: &str, body: Option<&Value>) -> Answer {
+        ask(self.address, method, path, token, headers, body)
+    }
+
+    /// Reads.
+    pub(super) fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask("GET", path, token, "", None)
+    }
+
+    /// Sends JSON.
+    pub(super) fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.ask("POST", path, token, "", Some(body))
+    }
+}
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    (listener, address)
+}
+
+/// Sends a request to an address; `headers` are whole lines. An empty token is left out.
+pub(super) fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: &str,
+    headers: &str,
+    body: Option<&Value>,
+) -> Answer {
+    let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let body = body.map(Value::to_string);
+    let length = body.as_ref().map_or_else(String::new, |body| {
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+    });
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{authorization}{headers}{length}\r\n{}",
+        body.unwrap_or_default()
+    );
+    exchange(address, &request)
+}
+
+/// Sends the bytes of a request and returns the answer.
+pub(super) fn exchange(address: SocketAddr, request: &str) -> Answer {
+    tokio::task::block_in_place(|| {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(LONGEST_ANSWER)).expect("a time limit");
+        stream.write_all(request.as_bytes()).expect("a request that is read");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let body = serde_json::from_str(body).unwrap_or_else(|_| json!(body));
+        Answer { status, head: head.to_ascii_lowercase(), body }
+    })
+}
+
+impl Answer {
+    /// Checks the status, and returns the body.
+    #[track_caller]
+    pub(super) fn is(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{} {}", self.head, self.body);
+        self.body
+    }
+
+    /// Checks that the request was refused with this status and code.
+    #[track_caller]
+    pub(super) fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{} {}", self.head, self.body);
+        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+        self.body
+    }
+
+    /// Returns a header.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
