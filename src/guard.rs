@@ -38,6 +38,8 @@ pub enum Task {
     Replay,
     /// Prunes rows that are older than the retention.
     Prune,
+    /// Makes batches searchable.
+    Search,
     /// Publishes the events of the outbox.
     OutboxRelay,
     /// Checks broker and store, and sets the gauges.
@@ -56,7 +58,7 @@ pub enum Task {
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Intake,
         Self::DeadQueue,
         Self::UnroutedQueue,
@@ -67,6 +69,7 @@ impl Task {
         Self::Expiry,
         Self::Replay,
         Self::Prune,
+        Self::Search,
         Self::OutboxRelay,
         Self::Health,
         Self::Store,
@@ -89,6 +92,7 @@ impl Task {
             Self::Expiry => "key_expiry",
             Self::Replay => "replays",
             Self::Prune => "prune",
+            Self::Search => "search",
             Self::OutboxRelay => "outbox_relay",
             Self::Health => "health",
             Self::Store => "store_writer",

@@ -16,6 +16,7 @@ pub mod discard;
 pub mod edit;
 pub mod events;
 pub mod extent;
+pub mod find;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod init;

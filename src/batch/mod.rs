@@ -11,6 +11,7 @@ pub mod message;
 pub mod render;
 pub mod replay;
 pub mod restored;
+pub mod search;
 pub mod verdict;
 pub mod written;
 

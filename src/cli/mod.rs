@@ -11,6 +11,7 @@ mod confirm;
 mod event_view;
 mod events;
 mod failure;
+mod find;
 mod health;
 mod init;
 mod lanes;
@@ -115,6 +116,8 @@ enum Command {
     /// Watch the events about batches, connections and API keys
     #[command(subcommand)]
     Events(events::Command),
+    /// Find batches and cases by an id, a name, a key, a tag, or a link into Testmo
+    Find(find::Arguments),
     /// Show batches, their cases and their events
     #[command(subcommand)]
     Batches(batches::Command),
@@ -176,6 +179,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Schema(command) => schema::execute(command, out),
         Command::Publish(arguments) => publish::execute(arguments, &files, &actor, out).await,
         Command::Events(command) => events::execute(command, &files, out).await,
+        Command::Find(arguments) => find::execute(&arguments, &files, out).await,
         Command::Batches(command) => batches::execute(command, &files, out).await,
         Command::Shelf(command) => shelf::execute(command, &files, &actor, out).await,
         Command::DeadLetters(arguments) => shelf::dead_letters(arguments, &files, out).await,

@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 28] = [
+const SQLITE: [Step; 29] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -35,6 +35,7 @@ const SQLITE: [Step; 28] = [
     (21, "written_cases", include_str!("migrations/sqlite/21_written_cases.sql")),
     (23, "causes", include_str!("migrations/sqlite/23_causes.sql")),
     (24, "audit", include_str!("migrations/sqlite/24_audit.sql")),
+    (25, "search", include_str!("migrations/sqlite/25_search.sql")),
     (26, "batch_history", include_str!("migrations/sqlite/26_batch_history.sql")),
     (27, "restores", include_str!("migrations/sqlite/27_restores.sql")),
     (28, "access", include_str!("migrations/sqlite/28_access.sql")),
@@ -43,7 +44,7 @@ const SQLITE: [Step; 28] = [
     (31, "groups", include_str!("migrations/sqlite/31_groups.sql")),
 ];
 
-const POSTGRES: [Step; 27] = [
+const POSTGRES: [Step; 28] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -65,6 +66,7 @@ const POSTGRES: [Step; 27] = [
     (21, "written_cases", include_str!("migrations/postgres/21_written_cases.sql")),
     (23, "causes", include_str!("migrations/postgres/23_causes.sql")),
     (24, "audit", include_str!("migrations/postgres/24_audit.sql")),
+    (25, "search", include_str!("migrations/postgres/25_search.sql")),
     (26, "batch_history", include_str!("migrations/postgres/26_batch_history.sql")),
     (27, "restores", include_str!("migrations/postgres/27_restores.sql")),
     (28, "access", include_str!("migrations/postgres/28_access.sql")),

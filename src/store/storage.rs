@@ -9,6 +9,7 @@ use super::ledger::LedgerStore;
 use super::outbox::OutboxStore;
 use super::prune::RetentionStore;
 use super::replays::ReplayStore;
+use super::search::SearchStore;
 use super::shelf::ShelfStore;
 use super::unbound::UnboundStore;
 use super::written::WrittenStore;
@@ -27,6 +28,7 @@ pub trait Storage:
     + InstanceStore
     + WrittenStore
     + ReplayStore
+    + SearchStore
 {
 }
 
@@ -43,5 +45,6 @@ impl<T> Storage for T where
         + InstanceStore
         + WrittenStore
         + ReplayStore
+        + SearchStore
 {
 }

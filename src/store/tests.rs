@@ -49,4 +49,5 @@ mod files;
 mod groups;
 mod growth;
 mod held_files;
+mod search;
 mod unwritable;

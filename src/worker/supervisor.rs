@@ -24,6 +24,7 @@ use super::maintenance::late_duplicates::check_late_duplicates;
 use super::maintenance::prune::prune;
 use super::maintenance::replays::carry_out_replays;
 use super::maintenance::reverify::reverify;
+use super::maintenance::search::keep_searchable;
 use super::model::{Backlogs, SlowTrials, Troubles};
 use super::outbox::{FAREWELL, RELAY_CAPACITY, relay};
 use super::reconciliation::memory::ReconcileMemory;
@@ -289,4 +290,5 @@ fn start_maintenance(loops: &Loops, tasks: &TaskTracker, context: &Arc<WorkerCon
     loops.spawn(tasks, Task::Expiry, report_expiring_keys(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Replay, carry_out_replays(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Prune, prune(context.clone(), stop.clone()));
+    loops.spawn(tasks, Task::Search, keep_searchable(context.clone(), stop.clone()));
 }

@@ -184,6 +184,7 @@ impl RetentionStore for Storeless {
     }
 }
 
+impl testmo_courier::store::SearchStore for Storeless {}
 #[async_trait]
 impl WrittenStore for Storeless {
     async fn written(&self, _: &TenantId, _: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {

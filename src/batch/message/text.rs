@@ -18,7 +18,7 @@ pub fn excerpt(text: &str, most: usize) -> String {
 }
 
 /// Returns whether a character is invisible at the end of a text; U+FEFF is a blank in other languages.
-pub(super) fn is_blank(c: char) -> bool {
+pub(in crate::batch) fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 

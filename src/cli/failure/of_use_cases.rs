@@ -10,6 +10,7 @@ use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
 use testmo_courier::app::connections::remove::RemoveError;
 use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
+use testmo_courier::app::find::{FindError, NotANeedle};
 use testmo_courier::app::init::InitError;
 use testmo_courier::app::lanes::LaneError;
 use testmo_courier::app::messages::preview::PreviewError;
@@ -181,6 +182,25 @@ impl From<BatchError> for Failure {
                  its publisher",
             ),
             BatchError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<FindError> for Failure {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Text(NotANeedle::NothingToFind) => {
+                Self::usage(error, "give an id, a name, a key, a tag, or a link into Testmo")
+            }
+            FindError::Text(NotANeedle::NoCase) => Self::usage(
+                error,
+                "open the case in Testmo and copy the address from there, such as \
+                 https://acme.testmo.net/repositories/3?group_id=428&case_id=3721",
+            ),
+            FindError::Text(NotANeedle::TooLong) => {
+                Self::usage(error, "give a part of one value, such as a case's name")
+            }
+            FindError::Store(error) => error.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::route::{Answer, Route, Scope};
 use super::selection::TENANT;
 use crate::app::BatchKey;
-use crate::app::batches::{self, BatchDetails};
+use crate::app::batches::{self, BatchDetails, BatchFilter};
 use crate::app::view::{BatchDetailsView, BatchEventView, BatchView};
 
 pub(super) const ROUTES: &[Route] = &[
@@ -42,8 +42,8 @@ pub(super) const ROUTES: &[Route] = &[
 
 async fn list(call: Call) -> Result<Reply, Problem> {
     let tenant = call.only(call.query("tenant_id")?)?;
-    let (records, next) =
-        batches::page(call.store(), tenant.as_ref(), batch_place(&call)?.as_ref(), limit(&call)?).await?;
+    let filter = BatchFilter { tenant, ..BatchFilter::default() };
+    let (records, next) = batches::page(call.store(), &filter, batch_place(&call)?.as_ref(), limit(&call)?).await?;
     let views = records.iter().map(BatchView::of).collect();
     Reply::json(200, &Page::<BatchView>::of(&call, views, next.as_ref().map(batch_place_text)))
 }

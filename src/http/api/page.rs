@@ -85,14 +85,14 @@ pub(super) fn batch_place(call: &Call) -> Result<Option<BatchPlace>, Problem> {
     let Some(text) = call.query.get("after") else { return Ok(None) };
     let read = || {
         let (at, key) = text.split_once('.')?;
-        Some(BatchPlace { at: at.parse().ok()?, key: key.parse::<BatchKey>().ok()? })
+        Some(BatchPlace { first_seen_at: at.parse().ok()?, key: key.parse::<BatchKey>().ok()? })
     };
     read().map(Some).ok_or_else(no_place)
 }
 
 /// Writes a place among the batches.
 pub(super) fn batch_place_text(place: &BatchPlace) -> String {
-    format!("{}.{}", place.at, place.key)
+    format!("{}.{}", place.first_seen_at, place.key)
 }
 
 fn no_place() -> Problem {

@@ -6,9 +6,9 @@ mod claim;
 mod claim_rows;
 mod commit;
 mod happened;
+mod list;
 mod lock;
 mod model;
-mod page;
 mod push_end;
 mod read;
 mod replayed;
@@ -28,13 +28,13 @@ use crate::batch::{BatchId, BatchKey, TenantId};
 pub(super) use self::claim::claim;
 pub(super) use self::commit::commit;
 pub use self::happened::happened;
+pub use self::list::{BatchFilter, BatchPlace};
+#[cfg(test)]
+pub(super) use self::list::{list_statement, totals_statement};
 pub(super) use self::lock::lock;
 pub use self::model::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushFound, PushMembers, RecordUpdate, StoredBatch,
 };
-pub use self::page::BatchPlace;
-#[cfg(test)]
-pub(super) use self::page::page_statement;
 use self::read::{load, only, stored};
 
 /// What a worker asks and changes about batches.
@@ -205,17 +205,6 @@ impl Store {
         Ok(loaded.stored.into_iter().map(|(key, stored)| (key, Some(stored))).chain(unreadable).collect())
     }
 
-    /// Returns up to `most` batches, those that arrived last first.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn latest_batches(&self, tenant: Option<&TenantId>, most: u32) -> Result<Vec<StoredBatch>, StoreError> {
-        let mut conn = self.reading().await?;
-        let (sql, parameters) = latest_statement(tenant, most);
-        let rows = sql::fetch(&mut conn, sql, parameters).await?;
-        self.unreadable.skip(rows.iter().map(stored))
-    }
-
     /// Returns up to `most` batches of a tenant whose ids come after `after`, in the order of their ids.
     ///
     /// # Errors
@@ -233,44 +222,6 @@ impl Store {
         let rows = sql::fetch(&mut *self.reading().await?, sql, bounds).await?;
         self.unreadable.skip(rows.iter().map(stored))
     }
-
-    /// Counts the latest `most` batches by state and tenant.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn batch_totals(
-        &self,
-        tenant: Option<&TenantId>,
-        most: u32,
-    ) -> Result<Vec<(String, String, u64)>, StoreError> {
-        let (sql, parameters) = totals_statement(tenant, most);
-        let rows = sql::fetch(&mut *self.reading().await?, sql, parameters).await?;
-        rows.iter().map(|row| Ok((row.text("state")?, row.text("tenant_id")?, row.whole("n")?))).collect()
-    }
-}
-
-/// Returns the statement that counts the latest `most` batches by state and tenant.
-pub(super) fn totals_statement(tenant: Option<&TenantId>, most: u32) -> (String, Vec<Bound>) {
-    let mut parameters = vec![Bound::Int(i64::from(most))];
-    parameters.extend(tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned())));
-    let among = if tenant.is_some() { "AND tenant_id = $2 " } else { "" };
-    let sql = format!(
-        "SELECT state, tenant_id, COUNT(*) AS n FROM (SELECT state, tenant_id FROM batches WHERE epoch > 0 \
-         {among}ORDER BY first_seen_at DESC LIMIT $1) AS latest GROUP BY state, tenant_id ORDER BY state, tenant_id"
-    );
-    (sql, parameters)
-}
-
-/// Returns the statement that reads up to `most` batches, those that arrived last first. It first finds by an index since
-/// when they arrived.
-pub(super) fn latest_statement(tenant: Option<&TenantId>, most: u32) -> (String, Vec<Bound>) {
-    let order = "ORDER BY first_seen_at DESC, tenant_id, batch_id LIMIT $1";
-    let mut parameters = vec![Bound::Int(i64::from(most))];
-    parameters.extend(tenant.map(|tenant| Bound::Text(tenant.as_str().to_owned())));
-    let among = if tenant.is_some() { "epoch > 0 AND tenant_id = $2" } else { "epoch > 0" };
-    let latest = format!("SELECT first_seen_at AS at FROM batches WHERE {among} ORDER BY first_seen_at DESC LIMIT $1");
-    let since = format!("first_seen_at >= (SELECT MIN(at) FROM ({latest}) AS latest)");
-    (format!("SELECT * FROM batches WHERE {among} AND {since} {order}"), parameters)
 }
 
 fn signed(id: u64) -> i64 {

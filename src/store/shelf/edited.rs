@@ -51,7 +51,8 @@ pub(in crate::store) async fn put_edited(conn: &mut AnyConnection, edited: &Edit
         ShelfIdentity::Raw(_, tenant, batch) => (tenant.as_ref(), batch.as_ref()),
     };
     let sql = "UPDATE shelf SET generation = generation + 1, identity = $2, tenant_id = $3, batch_id = $4, headers = $5, \
-               body = $6, lease_until = NULL, holder = NULL, cases = $7, person_epoch = person_epoch + 1 WHERE id = $1";
+               body = $6, lease_until = NULL, holder = NULL, cases = $7, searched = NULL, \
+               person_epoch = person_epoch + 1 WHERE id = $1";
     let bounds = vec![
         Bound::Int(edited.id.0),
         Bound::Text(edited.identity.to_string()),

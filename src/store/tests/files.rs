@@ -64,7 +64,7 @@ async fn a_file_of_an_older_version_is_read() {
     let mut migrator = migrations::migrator(sql::Dialect::Sqlite);
     migrator.migrations = migrator.migrations.iter().take(4).cloned().collect();
     let mut conn = store.writing().await.unwrap();
-    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'search\\_index\\_%' ESCAPE '\\'";
     for row in sql::fetch(&mut conn, tables, vec![]).await.unwrap() {
         sql::execute(&mut conn, format!("DROP TABLE {}", row.text("name").unwrap()), vec![]).await.unwrap();
     }

@@ -5,9 +5,11 @@ use super::stores::SqlStore;
 use super::*;
 use crate::batch::BatchId;
 use crate::batch::cause::CauseId;
+use crate::batch::ledger::BatchState;
 use crate::store::audit::{self, AuditAction, AuditFilter, AuditId};
 use crate::store::connections::{ConnectionRow, WriteOutcome};
 use crate::store::discarded::{self, DiscardedFilter};
+use crate::store::ledger::{BatchFilter, BatchPlace};
 use crate::store::shelf::{
     CONNECTED_SINCE, COUNTS, CauseFilter, Held, LEASE_SUSPECT, OLDEST, Order, STEP_END, ShelfId, ShelfState,
     ShelfTotal, UNCOUNTED, WITHOUT_CAUSE, bodies_statement, counting_statement, failing_statement, filling_statement,
@@ -39,7 +41,7 @@ impl SqlStore {
 }
 
 /// Writes a statement with its parameters in it, as `EXPLAIN` takes it.
-fn with_values(sql: &str, parameters: &[Bound]) -> String {
+pub(super) fn with_values(sql: &str, parameters: &[Bound]) -> String {
     let numbered = parameters.iter().enumerate().rev();
     numbered.fold(sql.to_owned(), |sql, (index, parameter)| {
         let value = match parameter {
@@ -52,7 +54,7 @@ fn with_values(sql: &str, parameters: &[Bound]) -> String {
 }
 
 /// Returns the plan of a statement, one step a line.
-async fn plan_of(f: &SqlStore, sql: &str) -> String {
+pub(super) async fn plan_of(f: &SqlStore, sql: &str) -> String {
     let (how, column) = if f.config.is_shared() { ("EXPLAIN", "QUERY PLAN") } else { ("EXPLAIN QUERY PLAN", "detail") };
     let mut conn = f.store.reading().await.unwrap();
     let rows = sql::fetch(&mut conn, format!("{how} {sql}"), vec![]).await.unwrap();
@@ -60,7 +62,7 @@ async fn plan_of(f: &SqlStore, sql: &str) -> String {
 }
 
 /// The ends of tables on which the worker's statements work, so that a plan is worth a choice.
-async fn fill(f: &SqlStore, rows: i64) {
+pub(super) async fn fill(f: &SqlStore, rows: i64) {
     let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})");
     let shelf = format!(
         "{numbers} INSERT INTO shelf (identity, generation, state, reason, tenant_id, batch_id, connection, waits_for, \
@@ -175,23 +177,23 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     statements.push((discarded::removal_statement(dialect), vec![int(9), int(50)], "discarded_by_time"));
     let (failing, parameters) = failing_statement();
     statements.push((failing, parameters, "shelf_failing"));
-    let (latest, parameters) = ledger::latest_statement(None, 50);
-    statements.push((latest, parameters, "batches_by_arrival"));
     let acme = || Some(tenant());
-    for (sql, parameters) in
-        [ledger::latest_statement(acme().as_ref(), 50), ledger::totals_statement(acme().as_ref(), 50)]
-    {
-        statements.push((sql, parameters, "batches_by_tenant_and_arrival"));
-    }
-    let (sql, parameters) = ledger::totals_statement(None, 50);
-    statements.push((sql, parameters, "batches_by_arrival"));
-    let place = ledger::BatchPlace { at: 7, key: "acme/b7".parse().unwrap() };
-    for (tenant, behind, index) in [
-        (None, None, "batches_by_arrival"),
-        (None, Some(&place), "batches_by_arrival"),
-        (acme(), Some(&place), "batches_by_tenant_and_arrival"),
+    let place = BatchPlace { first_seen_at: 7, key: "acme/b7".parse().unwrap() };
+    let of = |tenant, state| BatchFilter { tenant, state, since: Some(2), until: Some(9_999) };
+    for (filter, index) in [
+        (of(None, None), "batches_by_arrival"),
+        (of(acme(), None), "batches_by_tenant_and_arrival"),
+        (of(None, Some(BatchState::Delivered)), "batches_by_arrival"),
+        (of(None, Some(BatchState::Failed)), "batches_in_rare_states"),
+        (of(acme(), Some(BatchState::Partial)), "batches_of_tenant_in_rare_states"),
+        (of(None, Some(BatchState::Open)), "batches_not_finished"),
+        (of(acme(), Some(BatchState::Open)), "batches_"),
     ] {
-        let (sql, parameters) = ledger::page_statement(tenant.as_ref(), behind, 50);
+        for after in [None, Some(&place)] {
+            let (sql, parameters) = ledger::list_statement(&filter, after, 50);
+            statements.push((sql, parameters, index));
+        }
+        let (sql, parameters) = ledger::totals_statement(&filter, 50);
         statements.push((sql, parameters, index));
     }
     let batch = || Some(BatchId::new("b7").unwrap());
@@ -301,8 +303,16 @@ async fn the_newest_come_first_and_all_are_counted_up_to_a_bound(f: SqlStore) {
     assert_eq!((totals.iter().map(|total| total.count).collect::<Vec<_>>(), is_all), (vec![100, 17], false));
     let later = ShelfFilter { since: Some(900_001), ..ShelfFilter::default() };
     assert_eq!(f.store.shelf_totals(&later, 5_000).await.unwrap(), (vec![], true));
-    assert_eq!(f.store.batch_totals(None, 9).await.unwrap(), [("delivered".into(), "acme".into(), 9)]);
-    assert_eq!(f.store.batch_totals(Some(&tenant()), 9_999).await.unwrap()[0].2, 1_201);
+    assert_eq!(
+        f.store.batch_totals(&BatchFilter::default(), 9).await.unwrap(),
+        [("delivered".into(), "acme".into(), 9)]
+    );
+    assert_eq!(
+        f.store.batch_totals(&BatchFilter { tenant: Some(tenant()), ..BatchFilter::default() }, 9_999).await.unwrap()
+            [0]
+        .2,
+        1_201
+    );
 }
 
 async fn what_waits_is_found_by_tenant_and_reason_up_to_a_bound(f: SqlStore) {

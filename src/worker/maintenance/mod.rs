@@ -1,5 +1,5 @@
-//! Runs the periodic work: re-verification, retries of what is connected now, late-duplicate checks, reminders of expiring keys, pruning, health checks, and
-//! counts.
+//! Runs the periodic work: re-verification, retries of what is connected now, late-duplicate checks, reminders of expiring keys, pruning, the
+//! search, health checks, and counts.
 
 pub(super) mod connected;
 pub(super) mod counts;
@@ -13,4 +13,5 @@ pub(super) mod prune;
 pub(super) mod replays;
 mod rest;
 pub(super) mod reverify;
+pub(super) mod search;
 mod side_by_side;

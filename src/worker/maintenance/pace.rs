@@ -1,9 +1,11 @@
-//! Decides how large the steps of pruning are and how long others have the store between them.
+//! Decides how large the steps of background work are and how long others have the store between them.
 
 use std::time::Duration;
 
 /// How long the transaction of a step should take: other changes wait for it.
 const STEP: Duration = Duration::from_millis(40);
+/// How long it should take where nothing is urgent and each row costs much.
+const SMALL_STEP: Duration = Duration::from_millis(15);
 /// The fewest and the most batches and events of a step.
 const FEWEST: u32 = 50;
 const MOST: u32 = 2_000;
@@ -15,32 +17,46 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Pace {
     /// The most batches and events of the next step.
     pub(super) most: u32,
+    /// How long a step should take.
+    step: Duration,
+    /// The fewest batches and events of a step.
+    fewest: u32,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { most: 4 * FEWEST }
+        Self { most: 4 * FEWEST, step: STEP, fewest: FEWEST }
     }
 }
 
 impl Pace {
+    /// Returns the pace of work that is never urgent.
+    pub(super) fn small() -> Self {
+        Self { most: FEWEST, step: SMALL_STEP, fewest: 10 }
+    }
+
     /// Returns the pace after a step whose transaction took some time.
     #[must_use]
     pub(super) fn after(self, took: Duration) -> Self {
-        let most = if took > STEP * 2 {
+        let most = if took > self.step * 2 {
             self.most / 2
-        } else if took < STEP / 2 {
+        } else if took < self.step / 2 {
             self.most * 2
         } else {
             self.most
         };
-        Self { most: most.clamp(FEWEST, MOST) }
+        Self { most: most.clamp(self.fewest, MOST), ..self }
     }
 
     /// Returns the pause after a step whose transaction took some time: half as long, so that pruning has at most two
     /// thirds of the time, and what waits has its turn after each step.
     pub(super) fn pause(took: Duration) -> Duration {
         (took / 2).max(SHORTEST_PAUSE)
+    }
+
+    /// Returns the pause after a step of work that is never urgent: nine times as long, so that a tenth of the time is used.
+    pub(super) fn long_pause(took: Duration) -> Duration {
+        (took * 9).max(SHORTEST_PAUSE)
     }
 }
 
@@ -60,8 +76,13 @@ mod tests {
             (60, 500, 50),
             (50, 500, 50),
         ] {
-            assert_eq!(Pace { most }.after(ms(took)), Pace { most: next }, "{most} in {took} ms");
+            let pace = |most| Pace { most, ..Pace::default() };
+            assert_eq!(pace(most).after(ms(took)), pace(next), "{most} in {took} ms");
         }
+        for (took, next) in [(5, 100), (10, 50), (30, 50), (31, 25), (400, 25)] {
+            assert_eq!(Pace::small().after(ms(took)).most, next, "{took} ms");
+        }
+        assert_eq!([0, 10].map(|took| Pace::long_pause(ms(took))), [ms(5), ms(90)]);
         assert_eq!([0, 9, 40, 3_000].map(|took| Pace::pause(ms(took))), [ms(5), ms(5), ms(20), ms(1_500)]);
     }
 }

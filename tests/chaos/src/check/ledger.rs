@@ -1,5 +1,6 @@
 //! Checks that no batch is open or has an open create request, and that no row of the shelf is leased.
 
+use testmo_courier::store::ledger::BatchFilter;
 use testmo_courier::store::shelf::ShelfFilter;
 
 use crate::plan::Plan;
@@ -10,7 +11,7 @@ const ALL: u32 = 10_000;
 
 pub(super) async fn check(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<String>> {
     let mut broken = Vec::new();
-    let stored = stage.store.latest_batches(None, ALL).await?;
+    let stored = stage.store.batches(&BatchFilter::default(), None, ALL).await?;
     if stored.len() != plan.batches.len() {
         broken.push(format!("the ledger knows {} of {} batches", stored.len(), plan.batches.len()));
     }

@@ -9,7 +9,7 @@ use testmo_conformance::values::{DAY, HOUR, claim_of, connection, event, fresh, 
 use testmo_courier::batch::event::Event;
 use testmo_courier::batch::ledger::BatchRecord;
 use testmo_courier::store::history::Holder;
-use testmo_courier::store::ledger::{ClaimOutcome, Commit, PushEnded, RecordUpdate};
+use testmo_courier::store::ledger::{BatchFilter, ClaimOutcome, Commit, PushEnded, RecordUpdate};
 use testmo_courier::store::shelf::ShelvedUntil;
 use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore, ShelfStore};
 
@@ -89,7 +89,7 @@ async fn a_batch_whose_claim_was_refused_is_not_known(f: SqlStore) {
     let claim = claim_of("p1", &fresh("b"));
     assert!(matches!(f.store.claim(claim.clone()).await.unwrap(), ClaimOutcome::ConnectionChanged));
     assert!(f.batch(&fresh("b").key).await.is_none());
-    assert!(f.store.latest_batches(None, 9).await.unwrap().is_empty());
+    assert!(f.store.batches(&BatchFilter::default(), None, 9).await.unwrap().is_empty());
     f.set_time(1_000_005).await;
     f.connect(&connection("v1", true)).await;
     assert!(granted(&f.store.claim(claim).await.unwrap()));

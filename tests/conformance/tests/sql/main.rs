@@ -26,6 +26,7 @@ mod removal;
 mod restart;
 #[path = "../../../it/support/script.rs"]
 mod script;
+mod search;
 mod shelf;
 mod stores;
 mod subject;

@@ -87,6 +87,7 @@ const GROWING: &[&str] = &[
     "answered_requests",
     "tenant_links",
     "tokens",
+    "search",
 ];
 
 /// An index of the few pushes that are under way.

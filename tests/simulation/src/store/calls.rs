@@ -123,6 +123,9 @@ impl RetentionStore for StoreOf {
     }
 }
 
+/// Nothing is searched in memory.
+impl testmo_courier::store::SearchStore for StoreOf {}
+
 #[async_trait]
 impl WrittenStore for StoreOf {
     async fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {
