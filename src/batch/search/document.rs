@@ -249,9 +249,12 @@ mod tests {
         matches.into_iter().map(|matched| (matched.kind.name(), matched.case)).collect()
     }
 
+    /// Kinds of values, with the indexes of their cases.
+    type Kinds<'a> = &'a [(&'a str, Option<usize>)];
+
     #[test]
     fn a_text_matches_any_part_of_a_value_but_ids_in_testmo_as_a_whole() {
-        let table: [(&str, &[(&str, Option<usize>)]); 12] = [
+        let table: [(&str, Kinds<'_>); 12] = [
             ("SHOP-142", &[("batch_id", None), ("source_key", None)]),
             ("op-142-", &[("batch_id", None)]),
             ("sqai-0123456789AB", &[("batch_tag", None)]),
@@ -272,7 +275,7 @@ mod tests {
 
     #[test]
     fn without_trigrams_each_word_has_to_begin_a_word() {
-        let table: [(&str, &[(&str, Option<usize>)]); 5] = [
+        let table: [(&str, Kinds<'_>); 5] = [
             ("with sig", &[("name", Some(0))]),
             ("ign", &[]),
             ("shop-1", &[("batch_id", None), ("source_key", None)]),

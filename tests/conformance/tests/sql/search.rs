@@ -144,7 +144,8 @@ async fn what_people_name_is_found(f: SqlStore) {
     for (text, expected) in table {
         let mut said = found(&f, text).await;
         let mut expected = expected;
-        (said.sort(), expected.sort());
+        said.sort();
+        expected.sort();
         assert_eq!(said, expected, "{text}");
     }
     let hit = &ask(&f, "expired", |_| {}).await.hits[0];
