@@ -16,6 +16,7 @@ mod stage;
 mod stats;
 mod storeless;
 mod target;
+mod unasked;
 mod usage;
 mod worker;
 

@@ -1,7 +1,7 @@
 //! Runs the worker with a store that keeps nothing: every claim is granted, every change succeeds, and events wait in
 //! memory until they are published.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,19 +20,14 @@ use testmo_courier::metrics::Metrics;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
 use testmo_courier::store::audit::AuditEntry;
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
-use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
-use testmo_courier::store::instances::StartRule;
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
-use testmo_courier::store::replays::{
-    EndedItem, NewItem, NewPart, NewReplay, ReplayChange, ReplayId, ReplayState, ReplayStep, RunningReplay, WaitingItem,
-};
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::written::Remembered;
 use testmo_courier::store::{
-    AccountStore, ConnectionStore, FolderStore, InstanceStore, LedgerStore, OutboxStore, PruneCounts, PruneRound,
-    ReplayStore, RetentionStore, ShelfStore, Store, StoreError, StoreHealth, UnboundStore, WrittenStore,
+    AccountStore, ConnectionStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore, ShelfStore,
+    Store, StoreError, StoreHealth, UnboundStore, WrittenStore,
 };
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -94,7 +89,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
 
 /// A store that keeps only the given connections and the waiting events.
 #[derive(Debug)]
-struct Storeless {
+pub(crate) struct Storeless {
     clock: Clock,
     connections: HashMap<TenantId, ConnectionRow>,
     outbox: Mutex<Vec<OutboxEvent>>,
@@ -216,52 +211,6 @@ impl AccountStore for Storeless {
 }
 
 #[async_trait]
-impl FolderStore for Storeless {
-    async fn claim_folder(&self, _: &NewFolder, _: &str, _: Duration) -> Result<FolderClaim, StoreError> {
-        Ok(FolderClaim::Granted { created: Vec::new() })
-    }
-
-    async fn begin_folder_request(&self, _: &NewFolder, _: &str, _: &FolderLimits) -> Result<FolderPermit, StoreError> {
-        Ok(FolderPermit::Granted)
-    }
-
-    async fn release_folder(&self, _: &NewFolder, _: &str, _: &FolderEnd) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn known_folder(&self, _: &NewFolder) -> Result<Option<KnownFolder>, StoreError> {
-        Ok(None)
-    }
-
-    async fn forget_folder(&self, _: &NewFolder, _: u64) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl InstanceStore for Storeless {
-    async fn begin_instance(&self, _name: &str, _run: &str) -> Result<StartRule, StoreError> {
-        Ok(StartRule::default())
-    }
-
-    async fn end_instance(&self, _name: &str, _run: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn set_in_hand(&self, _name: &str, _run: &str, _hash: Option<&str>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn suspicions(&self) -> Result<BTreeSet<String>, StoreError> {
-        Ok(BTreeSet::new())
-    }
-
-    async fn drop_suspicion(&self, _hash: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
 impl ShelfStore for Storeless {
     async fn due_tenants(&self, _: u32) -> Result<Vec<DueTenant>, StoreError> {
         Ok(Vec::new())
@@ -311,53 +260,6 @@ impl ShelfStore for Storeless {
 
     async fn connected_since(&self, _: ShelfId, _: u32) -> Result<Vec<Shelved>, StoreError> {
         Ok(Vec::new())
-    }
-}
-
-#[async_trait]
-impl ReplayStore for Storeless {
-    async fn lease_replays(&self, _: &str, _: Duration, _: u32) -> Result<Vec<RunningReplay>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn waiting_items(&self, _: ReplayId, _: u32, _: u32) -> Result<Vec<WaitingItem>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn ended_items(&self, _: ReplayId, _: u32) -> Result<Vec<EndedItem>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn end_lost_items(&self, _: ReplayId, _: u32) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    async fn advance(&self, _: ReplayStep) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    async fn entry(&self, _: ShelfId) -> Result<Option<Shelved>, StoreError> {
-        Ok(None)
-    }
-
-    async fn create_replay(&self, _: NewReplay, _: AuditEntry) -> Result<ReplayId, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    async fn add_items(&self, _: ReplayId, _: &[NewPart], _: &[NewItem]) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    async fn change_replay(&self, _: ReplayChange) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    async fn replay_counts(&self) -> Result<Vec<(ReplayState, u64)>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn forget_replays(&self, _: Duration, _: u32) -> Result<u64, StoreError> {
-        Ok(0)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plans a replay: freezes what is selected, and says what is to be expected of each batch.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::super::actor::{Actor, Role, require};
@@ -333,12 +334,11 @@ impl<'a> Planner<'a> {
         let Some(id) = self.id else { return Err(ReplayError::Nothing(self.request.selection.to_string())) };
         let mut speeds = HashMap::new();
         for account in self.sizes.iter().filter_map(|size| size.account.clone()) {
-            if !speeds.contains_key(&account) {
-                let times = self.store.request_times(&account).await?;
-                let ceiling = self.config.requests.account_concurrency;
-                let at_once = self.known.throttle(&account).limit(ceiling);
-                let request_ms = median(times);
-                speeds.insert(account, Speed { at_once, request_ms });
+            let ceiling = self.config.requests.account_concurrency;
+            let at_once = self.known.throttle(&account).limit(ceiling);
+            if let Entry::Vacant(place) = speeds.entry(account) {
+                let request_ms = median(self.store.request_times(place.key()).await?);
+                place.insert(Speed { at_once, request_ms });
             }
         }
         let guess = Speed { at_once: 1, request_ms: None };

@@ -25,7 +25,6 @@ on_both! {
     what_waits_is_found_by_tenant_and_reason_up_to_a_bound,
     an_unknown_outcome_keeps_only_batches_of_its_own_account,
     what_stays_is_examined_once_in_a_round,
-    a_store_that_was_written_lately_needs_no_proof,
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -393,14 +392,4 @@ async fn what_stays_is_examined_once_in_a_round(f: SqlStore) {
     assert_eq!(steps, [0, 2, 2], "four that stay, and then four that go");
     assert_eq!(round.reached(), Some(round.before));
     assert_eq!(f.store.unsent_count().await.unwrap(), 1);
-}
-
-async fn a_store_that_was_written_lately_needs_no_proof(f: SqlStore) {
-    assert_eq!(f.store.fact("written_at").await.unwrap(), None);
-    f.store.commit(Commit { events: vec![event("e")], ..Commit::default() }.into()).await.unwrap();
-    f.store.ping().await.unwrap();
-    assert_eq!(f.store.fact("written_at").await.unwrap(), None);
-    f.store.group.written().note(Err(&StoreError::Locked("busy".into())), tokio::time::Instant::now());
-    f.store.ping().await.unwrap();
-    assert!(f.store.fact("written_at").await.unwrap().is_some());
 }

@@ -106,7 +106,7 @@ async fn a_push_that_was_found_holds_its_ids_and_its_batch_takes_the_restore_int
     let change = Commit {
         batch: Some(RecordUpdate { record: looked_up.clone(), from_epoch: record.epoch }),
         found: Some(found),
-        ended: Some(PushEnded { push: "found".into(), answer: "found".into(), ids: Some((10, 10)) }),
+        ended: Some(PushEnded { push: "found".into(), answer: "found".into(), detail: None, ids: Some((10, 10)) }),
         ..Commit::default()
     };
     assert!(f.store().commit(change.into()).await.unwrap().is_done());

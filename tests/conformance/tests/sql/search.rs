@@ -62,7 +62,7 @@ fn names(found: &Found) -> Vec<String> {
 /// Stores the event of a batch of two cases.
 async fn announce(f: &SqlStore, record: &BatchRecord, name: &str, source: &str) {
     let source = Source { key: Some(source.into()), ..Source::default() };
-    let input = EventInput { source: &source, cases: &[], now: 0, reason: None, detail: None };
+    let input = EventInput { source: &source, cases: &[], now: 0, reason: None, detail: None, replay: None };
     let mut event = of_settlement(record, &input).unwrap();
     let mut body: serde_json::Value = serde_json::from_str(&event.body).unwrap();
     for case in body["data"]["cases"].as_array_mut().unwrap().iter_mut().filter(|_| !name.is_empty()) {

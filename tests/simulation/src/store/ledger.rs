@@ -154,10 +154,10 @@ impl Tables {
             && record.state != BatchState::Open
         {
             let identity = ShelfIdentity::Batch(record.key.clone(), record.fingerprint.clone());
-            if change.shelve.as_ref().is_none_or(|shelving| shelving.identity != identity) {
-                if let Some((id, replay)) = self.remove_parked(&identity) {
-                    self.left_in_replay(change, id, replay);
-                }
+            if change.shelve.as_ref().is_none_or(|shelving| shelving.identity != identity)
+                && let Some((id, replay)) = self.remove_parked(&identity)
+            {
+                self.left_in_replay(change, id, replay);
             }
         }
         if let Some(operator_action) = &change.operator_action {
