@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::actor::Actor;
-use testmo_courier::app::replays::{self, Planned, ReplayAction, ReplayRequest};
-use testmo_courier::app::store_now;
-use testmo_courier::app::view::ReplayDetailsView;
+use testmo_courier::app::replays::{self, Planned, ReplayAction, ReplayId, ReplayRequest};
+use testmo_courier::app::view::PlannedReplayView;
+use testmo_courier::app::{Store, store_now};
 
 use super::confirm::confirm;
 use super::failure::Failure;
@@ -94,7 +94,7 @@ pub(super) async fn execute(
     }
     if plan {
         if json {
-            return out.json(&ReplayDetailsView::from(&replays::show(&store, *id).await?));
+            return out.json(&shown(&store, *id).await?);
         }
         return out.line(format_args!("Nothing is changed. `testmo-courier replays start {id}` starts replay {id}."));
     }
@@ -104,13 +104,19 @@ pub(super) async fn execute(
     }
     replays::act(&store, actor, *id, ReplayAction::Start, because.as_deref()).await?;
     if json {
-        return out.json(&ReplayDetailsView::from(&replays::show(&store, *id).await?));
+        return out.json(&shown(&store, *id).await?);
     }
     out.line(format_args!("Replay {id} is started; a running worker carries it out."))?;
     if is_watched {
         return watch::until_end(&store, *id, out).await;
     }
     out.line(format_args!("`testmo-courier replays watch {id}` shows how it goes."))
+}
+
+/// Shows a replay with the entries of its plan.
+async fn shown(store: &Store, id: ReplayId) -> Result<PlannedReplayView, Failure> {
+    let (details, items) = (replays::show(store, id).await?, replays::all_items(store, id).await?);
+    Ok(PlannedReplayView::of(&details, &items))
 }
 
 fn nothing_to_replay(planned: &Planned) -> Failure {

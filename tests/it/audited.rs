@@ -199,7 +199,7 @@ impl Audited {
             AuditAction::CancelReplay,
         ];
         let rows = self.left("a replay", &expected.map(|action| (action, subject.as_str()))).await;
-        assert!(rows[0].after.as_ref().unwrap().contains(&replayed.to_string()), "{rows:?}");
+        assert!(rows[0].after.as_ref().is_some_and(|after| after.contains(&replayed.to_string())), "{rows:?}");
         assert_eq!((rows[1].before.as_deref(), rows[1].after.as_deref()), (Some("\"planned\""), Some("\"running\"")));
         assert_eq!(rows[4].reason.as_deref(), Some("a test"));
         let store = &self.context.store;

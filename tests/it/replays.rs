@@ -35,12 +35,13 @@ async fn refused(stage: &mut Stage, batches: usize) {
 
 /// Waits until a replay is in a state, and returns why it is.
 async fn until_is(stage: &Stage, id: i64, state: ReplayState) -> Option<String> {
-    until(async || stage.store.replay(ReplayId(id)).await.unwrap().unwrap().state == Some(state)).await;
-    stage.store.replay(ReplayId(id)).await.unwrap().unwrap().why
+    let replay = async || stage.store.replay(ReplayId(id)).await.expect("a store").expect("a replay");
+    until(async || replay().await.state == Some(state)).await;
+    replay().await.why
 }
 
 async fn outcomes(stage: &Stage, id: i64) -> Vec<(String, u64)> {
-    stage.store.replay_outcomes(ReplayId(id)).await.unwrap()
+    stage.store.replay_outcomes(ReplayId(id)).await.expect("a store")
 }
 
 fn counted(outcomes: &[(&str, u64)]) -> Vec<(String, u64)> {

@@ -11,7 +11,7 @@ mod summary;
 pub use self::control::{ReplayAction, act};
 pub use self::error::ReplayError;
 pub use self::plan::{Planned, ReplayRequest, plan, plan_and_start};
-pub use self::read::{ReplayDetails, items, list, show};
+pub use self::read::{ReplayDetails, all_items, items, list, show};
 pub use self::summary::{ForecastCount, PlanSummary};
 pub use crate::batch::replay::{Forecast, ItemOutcome};
 pub use crate::store::replays::{ItemFilter, PartProgress, ReplayId, ReplayItem, ReplayRow, ReplayState};

@@ -5,7 +5,7 @@ use super::summary::PlanSummary;
 use crate::store::replays::{ItemFilter, PartProgress, ReplayId, ReplayItem, ReplayRow, ReplayState};
 use crate::store::{Store, StoreError};
 
-/// How many parts are read at once.
+/// How many parts, or entries, are read at once.
 const PARTS: u32 = 500;
 
 /// A replay with everything that is known of it but its entries.
@@ -87,4 +87,21 @@ pub async fn items(
 ) -> Result<Vec<ReplayItem>, ReplayError> {
     store.replay(id).await?.ok_or(ReplayError::Unknown(id))?;
     Ok(store.replay_items(id, filter, most).await?)
+}
+
+/// Returns every entry of a replay, in their order.
+///
+/// # Errors
+/// When there is no such replay, or the store does not answer.
+pub async fn all_items(store: &Store, id: ReplayId) -> Result<Vec<ReplayItem>, ReplayError> {
+    let mut all: Vec<ReplayItem> = Vec::new();
+    loop {
+        let filter = ItemFilter { outcome: None, after: all.last().map(|item| item.place) };
+        let page = items(store, id, &filter, PARTS).await?;
+        let is_last = page.len() < usize::try_from(PARTS).unwrap_or(usize::MAX);
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
 }

@@ -41,7 +41,7 @@ pub use self::plan::{PlanOutcomeView, ShelfChangeView};
 pub use self::preview::PreviewView;
 pub use self::probe::{ProbeReport, ProbeView};
 pub use self::probed::ProbedView;
-pub use self::replay::{ReplayDetailsView, ReplayItemView, ReplayView};
+pub use self::replay::{PlannedReplayView, ReplayDetailsView, ReplayItemView, ReplayView};
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
 pub use self::status::{AttentionView, StatusView};
 pub use self::timeline::{CandidateView, TimelineEntryView, TimelineView, UnderWayView};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::replays::{PartProgress, PlanSummary, ReplayDetails, ReplayItem, ReplayRow};
+use super::super::replays::{Forecast, PartProgress, PlanSummary, ReplayDetails, ReplayItem, ReplayRow};
 use super::super::time::rfc3339;
 
 /// A replay.
@@ -72,6 +72,28 @@ pub struct ReplayItemView {
     outcome_detail: Option<String>,
     started_at: Option<String>,
     ended_at: Option<String>,
+}
+
+/// A replay that was just planned, with its entries.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PlannedReplayView {
+    #[serde(flatten)]
+    replay: ReplayDetailsView,
+    /// What the replay tries.
+    replayed: Vec<ReplayItemView>,
+    /// What it does not try, and why.
+    skipped: Vec<ReplayItemView>,
+}
+
+impl PlannedReplayView {
+    /// Shows a replay with the entries of its plan.
+    pub fn of(details: &ReplayDetails, items: &[ReplayItem]) -> Self {
+        let (replayed, skipped): (Vec<&ReplayItem>, Vec<&ReplayItem>) = items.iter().partition(|item| {
+            item.forecast.parse::<Forecast>().is_ok_and(|forecast| forecast.is_tried(details.row.unchanged_too))
+        });
+        let shown = |items: Vec<&ReplayItem>| items.into_iter().map(ReplayItemView::from).collect();
+        Self { replay: details.into(), replayed: shown(replayed), skipped: shown(skipped) }
+    }
 }
 
 impl From<&ReplayRow> for ReplayView {

@@ -74,7 +74,20 @@ impl From<EditError> for Failure {
                 )
             }
             EditError::Changed => Self::finding(error, "edit the entry again: `testmo-courier shelf edit ID`"),
-            other => Self::Finding(Words::split(visible(&other.to_string()))),
+            error @ (EditError::NotAllowed(_)
+            | EditError::Unfinished(_)
+            | EditError::InReplay(_)
+            | EditError::NotText
+            | EditError::NotRead(_)
+            | EditError::NotJson(_)
+            | EditError::TooLarge { .. }
+            | EditError::Locked(_)
+            | EditError::NoSuchPlace(_)
+            | EditError::Taken(_)
+            | EditError::Superseded
+            | EditError::Delivered
+            | EditError::GivenUp(_)
+            | EditError::Gone) => Self::Finding(Words::split(visible(&error.to_string()))),
         }
     }
 }
@@ -87,7 +100,9 @@ impl From<RestoreError> for Failure {
                 Self::finding(error, "`testmo-courier shelf discarded` lists what can be restored")
             }
             RestoreError::OnShelf(id) => Self::finding(error, format!("`testmo-courier shelf show {id}` shows it")),
-            other => Self::Finding(Words::split(other)),
+            RestoreError::NotAllowed(_) | RestoreError::ReceivedAgain(_) | RestoreError::Changed(_) => {
+                Self::Finding(Words::split(error))
+            }
         }
     }
 }
@@ -101,7 +116,13 @@ impl From<CandidatesError> for Failure {
             CandidatesError::Changed | CandidatesError::Gone => {
                 Self::finding(error, "`testmo-courier shelf list` shows what is on the shelf")
             }
-            other => Self::Finding(Words::split(visible(&other.to_string()))),
+            error @ (CandidatesError::NotAllowed(_)
+            | CandidatesError::Unfinished(_)
+            | CandidatesError::NothingMissing
+            | CandidatesError::Elsewhere(_)
+            | CandidatesError::NotConnected(_)
+            | CandidatesError::NotRead(_)
+            | CandidatesError::Wrong(_)) => Self::Finding(Words::split(visible(&error.to_string()))),
         }
     }
 }

@@ -155,10 +155,10 @@ impl Command<'_> {
 
     /// Prints every fault of an edited message.
     fn explain(&self, error: &EditError, out: &mut Output) -> Result<(), Failure> {
-        match error {
-            EditError::Faulty(faults) => faults.iter().try_for_each(|fault| self.say(out, visible(&fault.to_string()))),
-            other => self.say(out, visible(&other.to_string())),
+        if let EditError::Faulty(faults) = error {
+            return faults.iter().try_for_each(|fault| self.say(out, visible(&fault.to_string())));
         }
+        self.say(out, visible(&error.to_string()))
     }
 
     /// Shows the difference, asks, and stores an edited message.

@@ -17,7 +17,7 @@ const COLUMNS: &str = "id, identity, state, reason, detail, tenant_id, batch_id,
 /// Every column but the message.
 const WITHOUT_MESSAGE: &str = "id, identity, generation, state, reason, detail, tenant_id, batch_id, account, connection, \
     waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, NULL AS lease_until, '{}' AS headers, \
-    person_epoch, NULL AS replay, discarded_at, discarded_by, discarded_because, ";
+    person_epoch, NULL AS replay, cases, discarded_at, discarded_by, discarded_because, ";
 
 /// Keeps a row that is about to leave the shelf, with who takes it off and why.
 pub(in crate::store) async fn keep(
