@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use testmo_courier::app::actor::Actor;
-use testmo_courier::app::replays::{self, Planned, ReplayAction, ReplayId, ReplayRequest};
+use testmo_courier::app::replays::{self, Planned, ReplayAction, ReplayError, ReplayId, ReplayRequest};
 use testmo_courier::app::view::PlannedReplayView;
 use testmo_courier::app::{Store, store_now};
 
@@ -14,6 +14,7 @@ use super::open::{configuration, store};
 use super::output::Output;
 use super::replays::{plan_text, watch};
 use super::shelf::Selected;
+use super::tenant_hint::note_if_unknown;
 
 const EXAMPLES: &str = "\
 Fix the cause first. The plan says what is to be expected of each batch; nothing is changed until it is confirmed. Then a
@@ -74,6 +75,7 @@ pub(super) async fn execute(
     let config = configuration(files)?;
     let store = store(&config).await?;
     let Arguments { selection, plan, limit, rate, unchanged, name, because, yes, watch: is_watched, json } = arguments;
+    let tenant = selection.tenant().cloned();
     let selection = selection.selection(store_now(&store))?;
     let request = ReplayRequest {
         selection,
@@ -83,7 +85,13 @@ pub(super) async fn execute(
         most: limit,
         unchanged_too: unchanged,
     };
-    let planned = replays::plan(&store, &config, actor, request).await?;
+    let planned = match replays::plan(&store, &config, actor, request).await {
+        Err(ReplayError::Nothing(_)) if !json => {
+            note_if_unknown(&store, tenant.as_ref()).await?;
+            return out.line("No matching entry is on the shelf.");
+        }
+        planned => planned?,
+    };
     let Planned { id, summary, .. } = &planned;
     if !json {
         out.text(&plan_text(&store, &planned).await?)?;
@@ -98,8 +106,10 @@ pub(super) async fn execute(
         }
         return out.line(format_args!("Nothing is changed. `testmo-courier replays start {id}` starts replay {id}."));
     }
-    if !yes && !confirm(out)? {
+    let agreed = if yes { Ok(true) } else { confirm(out) };
+    if !matches!(agreed, Ok(true)) {
         replays::act(&store, actor, *id, ReplayAction::Cancel, None).await?;
+        agreed?;
         return Err(Failure::finding("Cancelled; nothing was replayed.", "Type yes, or add --yes, to go on."));
     }
     replays::act(&store, actor, *id, ReplayAction::Start, because.as_deref()).await?;

@@ -90,7 +90,7 @@ async fn an_edited_batch_is_delivered_once_and_its_original_creates_nothing() {
         // Before the replay the original is a copy of a batch that has its outcome.
         stage.publish(&original).await;
         assert_eq!(told(&stage.event_of("acme/b-1").await).0, "partial");
-        says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["Marked 1 batch"]);
+        says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["1 batch: ready", "is started"]);
         assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 2, vec!["created"; 3]));
         let there = ["b-1 case 1", "b-1 case 3", "A name in short"];
         assert_eq!(stage.account("acme").case_names(), there);
@@ -173,7 +173,7 @@ async fn a_message_that_was_no_batch_is_corrected_and_delivered() {
         let corrected = stage.path("corrected.json");
         fs::write(&corrected, batch("acme", "b-1", 2).to_string()).expect("a file");
         let file = ["shelf", "edit", &id, "--file", corrected.to_str().expect("a path"), "--replay", "--yes"];
-        says(courier(&stage, &file).await, 0, &["Stored the edited message", "Marked 1 batch to be sent again"]);
+        says(courier(&stage, &file).await, 0, &["Stored the edited message", "sends 1 batch"]);
         assert_eq!(told(&stage.event_of("acme/b-1").await).0, "delivered");
         assert_eq!(stage.account("acme").case_names(), names("b-1", 2));
         stage.shelf_until(<[Shelved]>::is_empty).await;
@@ -270,7 +270,7 @@ async fn a_case_whose_candidates_are_refused_is_created_by_a_replay() {
     let refuse = ["shelf", "candidates", "acme/b-1", "--refuse", &renamed, "--yes"];
     says(courier(&stage, &refuse).await, 0, &["1 case is created by the next replay", "testmo-courier replay"]);
     says(courier(&stage, &["shelf", "candidates", "acme/b-1"]).await, 1, &["nothing to decide"]);
-    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["Marked 1 batch"]);
+    says(courier(&stage, &["replay", "acme/b-1", "--yes"]).await, 0, &["1 batch: ready", "is started"]);
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("delivered", 2, vec!["adopted", "created", "adopted"]));
     let there = stage.account("acme").case_names();
     assert_eq!(there, ["b-1 case 1", "Renamed by a person", "b-1 case 3", "b-1 case 2"]);
@@ -296,7 +296,7 @@ async fn a_worker_that_crashes_over_an_edited_batch_delivers_it_once() {
         let original = refused_in_part(&mut stage).await;
         stage.stop_worker().await;
         let set = ["shelf", "edit", "acme/b-1", "--set", "/cases/1/name=Short", "--replay", "--yes"];
-        says(courier(&stage, &set).await, 0, &["Edited 1 entry", "Marked 1 batch"]);
+        says(courier(&stage, &set).await, 0, &["Edited 1 entry", "sends 1 batch"]);
         stage.publish(&original).await;
         stage.environment.insert("COURIER_CRASH_AT".into(), format!("{point}:1"));
         let mut process = Process::launch(&stage);

@@ -102,14 +102,12 @@ const MAY_CIRCLE: &[(&[&str], &str)] = &[
     (
         &[
             "store",
+            "store::accounts",
             "store::accounts::decide",
             "store::accounts::overrides",
             "store::accounts::states",
-            "store::audit::rows",
             "store::connections",
-            "store::connections::rows",
             "store::connections::verification",
-            "store::discarded::rows",
             "store::group",
             "store::group::work",
             "store::group::writer",
@@ -119,6 +117,8 @@ const MAY_CIRCLE: &[(&[&str], &str)] = &[
             "store::ledger::commit",
             "store::ledger::success",
             "store::outbox",
+            "store::removal",
+            "store::shelf::row",
             "store::written",
         ],
         "`Store` holds the group of writers, whose commits run the SQL of all subjects, and each subject implements its \

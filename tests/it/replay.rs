@@ -73,9 +73,13 @@ async fn a_batch_that_was_given_up_is_replayed_and_delivered() {
     says(
         courier(&stage, &["replay", "--state", "dead"]).await,
         2,
-        &["1 batch of 1 selected, 2 cases", "1 batch: ready", "--yes"],
+        &["1 batch of 1 selected, 2 cases", "1 batch: outcome unknown", "--yes"],
     );
-    says(courier(&stage, &["replay", "--state", "dead", "--yes"]).await, 0, &["1 batch: ready", "Replay 2 is started"]);
+    says(
+        courier(&stage, &["replay", "--state", "dead", "--yes"]).await,
+        0,
+        &["1 batch: outcome unknown", "Replay 2 is started"],
+    );
     let event = stage.event_of("acme/b-1").await;
     assert_eq!(told(&event), ("delivered", 2, vec!["created", "created"]));
     assert_eq!(event["data"]["replay"], 2, "{event}");

@@ -1,5 +1,6 @@
 //! Holds a generator's batch as values that have been read and checked.
 
+pub mod case_count;
 pub mod decode;
 pub mod encoding;
 pub(in crate::batch) mod fault;

@@ -13,6 +13,7 @@ mod model;
 mod planning;
 mod retention;
 mod settle;
+mod started;
 
 use std::time::Duration;
 
@@ -24,10 +25,11 @@ use super::shelf::{ShelfId, Shelved};
 
 pub use self::list::{ItemFilter, ReplayItem, ReplayRow};
 pub use self::model::{
-    EndedItem, ItemEnd, ItemStart, NewItem, NewPart, NewReplay, PartProgress, ReplayChange, ReplayId, ReplayState,
-    ReplayStep, RunningReplay, WaitingItem,
+    EndedItem, ItemEnd, NewItem, NewPart, NewReplay, PartProgress, ReplayChange, ReplayState, ReplayStep,
+    RunningReplay, WaitingItem,
 };
 pub(super) use self::settle::{IS_STARTABLE, ItemEnding, end_items, hand_over, mark_started, startable};
+pub use self::started::{ItemStart, ReplayId};
 
 /// What a worker asks and stores to carry out replays, and what plans them.
 #[async_trait]

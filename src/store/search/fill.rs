@@ -7,9 +7,10 @@ use sqlx::AnyConnection;
 
 use super::super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::super::{Store, StoreError};
+use super::form;
+use super::model::{FillStep, SearchName};
 use super::progress::Progress;
 use super::sources::{EARLIER, Events, Found, LATER, entries, events};
-use super::{FillStep, SearchName, form};
 use crate::batch::search::SearchDocument;
 
 /// How long after its time an event is in the store at the latest, in milliseconds: a file has one writer at a time; on a

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::SearchName;
+use super::model::SearchName;
 use crate::batch::hex;
 use crate::batch::search::{Needle, SearchDocument, TextPart, ValueKind, folded};
 

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::super::sql::{self, Bound, Columns};
 use super::super::{Store, StoreError};
-use super::milliseconds;
+use super::model::milliseconds;
 
 /// How long a worker that filled last goes on alone.
 const LEASE: Duration = Duration::from_secs(30);

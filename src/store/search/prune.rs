@@ -7,7 +7,8 @@ use sqlx::AnyConnection;
 
 use super::super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::super::{Store, StoreError};
-use super::{fill, milliseconds};
+use super::fill;
+use super::model::milliseconds;
 
 /// A round of pruning: the rows that are old enough when it begins, in steps.
 #[derive(Clone, Debug)]

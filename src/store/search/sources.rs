@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::super::StoreError;
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
-use super::SearchName;
+use super::model::SearchName;
 use super::progress::EventPlace;
 use crate::batch::event::{DELIVERED, FAILED, PARTIALLY_DELIVERED};
 use crate::batch::search::{SearchDocument, of_event, of_message, of_names};

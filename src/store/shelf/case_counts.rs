@@ -1,48 +1,13 @@
 //! Counts the cases of what is on the shelf, also of what an earlier version shelved.
 
-use serde::Deserialize;
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{Store, StoreError};
+use crate::batch::message::case_count::cases_of;
 
 /// The most bytes of messages that are read at once to count their cases.
 const MOST_BYTES: i64 = 4_000_000;
-
-/// Returns how many cases a message has; 0 if it is no batch that can be read.
-pub(super) fn cases_of(body: &[u8]) -> i64 {
-    /// A batch of which only the cases are counted, and nothing is kept.
-    #[derive(Deserialize)]
-    struct Counted {
-        cases: Count,
-    }
-    serde_json::from_slice::<Counted>(body).map_or(0, |batch| batch.cases.0)
-}
-
-struct Count(i64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements;
-        impl<'de> Visitor<'de> for Elements {
-            type Value = Count;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a list of cases")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Count, A::Error> {
-                let mut count = 0;
-                while list.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Count(count))
-            }
-        }
-        deserializer.deserialize_seq(Elements)
-    }
-}
 
 /// Reads the sizes of messages whose cases are not counted.
 pub(in crate::store) const UNCOUNTED: &str =
@@ -94,25 +59,5 @@ impl Store {
         let (mut conn, _) = self.writing_at().await?;
         sql::execute(&mut conn, counting_statement(dialect), vec![Bound::from(found.as_slice())]).await?;
         Ok(entries.len() < listed.len() || listed.len() >= usize::try_from(most).unwrap_or(usize::MAX))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cases_are_counted_whatever_they_are_and_what_is_no_batch_has_none() {
-        for (body, expected) in [
-            (r#"{"batch_id":"b","cases":[{"name":"a"},7,[],{"name":"b","cases":[1,2]}]}"#, 4),
-            (r#"{"cases":[]}"#, 0),
-            (r#"{"cases":"many"}"#, 0),
-            (r#"{"name":"a"}"#, 0),
-            ("[1,2]", 0),
-            ("{", 0),
-            ("", 0),
-        ] {
-            assert_eq!(cases_of(body.as_bytes()), expected, "{body}");
-        }
     }
 }

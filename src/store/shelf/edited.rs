@@ -1,30 +1,11 @@
 //! Replaces the message of a row by the one that a person made of it, in the transaction of the change that does so.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use sqlx::AnyConnection;
 
 use super::super::StoreError;
 use super::super::sql::{self, Bound};
-use super::case_counts::cases_of;
-use super::{ShelfId, ShelfIdentity};
-
-/// An edited message, stored only if neither a worker nor a replay has its row in hand, the row is as the person saw it, and no other row has
-/// the same message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EditedMessage {
-    /// Which row.
-    pub id: ShelfId,
-    /// Its generation.
-    pub generation: i64,
-    /// What the message is now.
-    pub identity: ShelfIdentity,
-    /// The headers that still hold.
-    pub headers: BTreeMap<String, String>,
-    /// The bytes of the message.
-    pub body: Arc<Vec<u8>>,
-}
+use super::{EditedMessage, ShelfIdentity};
+use crate::batch::message::case_count::cases_of;
 
 /// Keeps others from changing a row until the transaction ends; returns whether its message can be replaced.
 pub(in crate::store) async fn hold_edited(
@@ -51,7 +32,7 @@ pub(in crate::store) async fn put_edited(conn: &mut AnyConnection, edited: &Edit
         ShelfIdentity::Raw(_, tenant, batch) => (tenant.as_ref(), batch.as_ref()),
     };
     let sql = "UPDATE shelf SET generation = generation + 1, identity = $2, tenant_id = $3, batch_id = $4, headers = $5, \
-               body = $6, lease_until = NULL, holder = NULL, cases = $7, searched = NULL, \
+               body = $6, lease_until = NULL, holder = NULL, cases = $7, searched = NULL, connection = NULL, \
                person_epoch = person_epoch + 1 WHERE id = $1";
     let bounds = vec![
         Bound::Int(edited.id.0),

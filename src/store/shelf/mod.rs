@@ -26,7 +26,6 @@ pub(super) use self::ages::{OLDEST, failing_statement};
 pub(super) use self::case_counts::{UNCOUNTED, bodies_statement, counting_statement};
 #[cfg(test)]
 pub(super) use self::connected::CONNECTED_SINCE;
-pub use self::edited::EditedMessage;
 pub(super) use self::edited::{hold_edited, put_edited};
 pub use self::groups::{CauseFilter, CauseSample, CauseShare};
 #[cfg(test)]
@@ -40,8 +39,8 @@ pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statem
 pub(super) use self::list::{Order, page_statement, totals_statement};
 pub use self::list::{Place, ShelfFilter, ShelfTotal, Waiting};
 pub use self::model::{
-    Action, DueTenant, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity,
-    ShelfState, Shelved, ShelvedUntil, Shelving,
+    Action, DueTenant, EditedMessage, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId,
+    ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving,
 };
 pub use self::notes::CauseNote;
 #[cfg(test)]

@@ -238,3 +238,19 @@ pub enum Action {
     /// Remove it from the shelf.
     Discard,
 }
+
+/// An edited message, stored only if neither a worker nor a replay has its row in hand, the row is as the person saw it, and no
+/// other row has the same message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditedMessage {
+    /// Which row.
+    pub id: ShelfId,
+    /// Its generation.
+    pub generation: i64,
+    /// What the message is now.
+    pub identity: ShelfIdentity,
+    /// The headers that still hold.
+    pub headers: BTreeMap<String, String>,
+    /// The bytes of the message.
+    pub body: Arc<Vec<u8>>,
+}

@@ -7,10 +7,10 @@ use sqlx::any::AnyRow;
 use super::super::replays::{self, ReplayId};
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{StoreError, accounts, removal};
-use super::case_counts::cases_of;
 use super::{Action, OperatorAction, ShelfId, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
 use crate::batch::cause::CauseId;
+use crate::batch::message::case_count::cases_of;
 
 /// What is shelved because its tenant has no connection is due again so late, if the tenant gets none before.
 const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
@@ -25,6 +25,9 @@ pub(in crate::store) struct Put {
     /// The entry and the replay that has it under way, if one has.
     pub(in crate::store) replay: Option<(ShelfId, ReplayId)>,
 }
+
+/// The cases of larger messages are counted later, so that no transaction lasts long.
+const COUNTED_AT_ONCE: usize = 64_000;
 
 /// Puts something onto the shelf, in place of what is there under the same identity. A dead row stays dead until an
 /// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate. Returns what
@@ -89,7 +92,7 @@ pub(in crate::store) async fn put(
         Bound::Text(crate::batch::json_of(&shelving.headers)),
         Bound::Blob(shelving.body.clone()),
         Bound::Int(CauseId::of(shelving.reason.code(), shelving.detail.as_deref()).number()),
-        Bound::Int(cases_of(&shelving.body)),
+        Bound::MaybeInt((shelving.body.len() <= COUNTED_AT_ONCE).then(|| cases_of(&shelving.body))),
     ];
     let rows = sql::fetch(conn, sql, bounds).await?;
     let put = |row: &AnyRow| Ok(Put { due_at, replay: under_way(row)? });

@@ -23,6 +23,7 @@ impl Tables {
         row.person_epoch += 1;
         row.lease_until = None;
         row.content.identity = edited.identity.clone();
+        row.content.connection = None;
         row.content.headers = edited.headers.clone();
         row.content.body = edited.body.clone();
     }
