@@ -65,9 +65,11 @@ async fn refused_in_part(stage: &mut Stage) -> Value {
     long
 }
 
+/// Returns what was done with entries of the shelf, in order.
 async fn actions(stage: &Stage) -> Vec<String> {
-    let rows = stage.store.audit(&AuditFilter::default(), 9).await.expect("the audit");
-    rows.into_iter().rev().map(|row| row.action).collect()
+    let rows = stage.store.audit(&AuditFilter::default(), 20).await.expect("the audit");
+    let actions = rows.into_iter().rev().map(|row| row.action);
+    actions.filter(|action| action.starts_with("shelf.")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

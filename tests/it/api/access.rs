@@ -17,7 +17,7 @@ use crate::support::stage::LeftOver;
 /// Returns a path of a route that names things of a tenant.
 fn path(route: &RouteSummary, tenant: &str, entry: &str, link: &str) -> String {
     let path = route.path.replace("{tenant}", tenant).replace("{batch}", "b-1").replace("{id}", entry);
-    let path = path.replace("{group}", "c-00000000");
+    let path = path.replace("{group}", "c-00000000").replace("{replay}", "1");
     // Of nobody, so that no token is revoked.
     path.replace("/t/{link}", &format!("/t/{link}")).replace("{link}", "none").replace("{name}", "none")
 }
@@ -32,7 +32,7 @@ fn send(api: &Api, route: &RouteSummary, path: &str, token: &str) -> (u16, Value
         "createToken" => Some(json!({"name": "made", "role": "admin"})),
         "pauseLane" | "resumeLane" => Some(json!({"lane": "acme"})),
         "limitLane" => Some(json!({"lane": "acme", "requests": 1})),
-        "replayEntries" | "discardEntries" => Some(json!({"selection": {"all": true}, "reason": "a test"})),
+        "planReplay" | "discardEntries" => Some(json!({"selection": {"all": true}, "reason": "a test"})),
         "putGroupNote" => Some(json!({"text": "a note"})),
         "lintMessage" | "previewMessage" => Some(batch("acme", "b-9", 1)),
         _ => Some(json!({})),
@@ -54,7 +54,8 @@ async fn state(api: &Api) -> String {
     let tokens: Vec<_> = tokens.iter().map(|row| (row.name.clone(), row.revoked_at)).collect();
     let lanes = testmo_courier::app::lanes::overrides(store).await.expect("a store");
     let links = store.links_of(&tenant_id("acme"), 100).await.expect("a store").len();
-    format!("{connections:?} {shelf:?} {tokens:?} {lanes:?} {links}")
+    let replays = store.replays(None, None, 100).await.expect("a store");
+    format!("{connections:?} {shelf:?} {tokens:?} {lanes:?} {links} {replays:?}")
 }
 
 /// Creates a token that has expired, and returns its secret.
@@ -141,7 +142,7 @@ async fn an_admin_may_use_every_route() {
     // What removes comes last.
     let mut routes = route_summaries();
     routes.retain(|route| route.role.is_some());
-    routes.sort_by_key(|route| (route.method == "DELETE", route.id == "discardEntries", route.id == "replayEntries"));
+    routes.sort_by_key(|route| (route.method == "DELETE", route.id == "discardEntries"));
     for route in routes {
         let (status, body) = send(&api, &route, &path(&route, "acme", &entry, ""), &admin);
         assert!(!matches!(status, 401 | 403 | 405 | 500 | 503), "{}: {status} {body}", route.id);

@@ -4,6 +4,7 @@ mod access;
 mod beside_work;
 mod page;
 mod repeated;
+mod replays;
 mod shelf;
 mod support;
 mod tenants;

@@ -1,4 +1,4 @@
-//! Reads, replays and discards entries of the shelf.
+//! Reads and discards entries of the shelf.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,6 @@ async fn a_token_for_one_tenant_sees_and_changes_its_own_entries_alone() {
             json!({"selection": {"tenant_id": "birch"}, "reason": "x"}),
         ] {
             api.post("/api/v1/shelf/discard", &acme, &body).refused(404, "not_found");
-            api.post("/api/v1/shelf/replay", &acme, &body).refused(404, "not_found");
         }
         api.post("/api/v1/lanes/pause", &acme, &json!({"lane": "birch"})).refused(404, "not_found");
         api.post("/api/v1/lanes/pause", &acme, &json!({"lane": api.stage.testmo.origin("acme")}))

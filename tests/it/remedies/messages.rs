@@ -107,6 +107,7 @@ pub(super) async fn a_message_that_panics_is_replayed_once_the_defect_is_gone() 
     let process = Process::start(&stage).await;
     stage.publish(&batch("acme", "once", 1)).await;
     stage.delivered("acme/once").await;
+    assert_eq!(Reason::Suspect.remedy(), "Nothing to do: the batch is retried automatically.");
     process.stop().await;
 
     // One that shows each time, until the worker is another version.
