@@ -11,8 +11,8 @@ const LOGIN_NAMES: [&str; 3] = ["SUDO_USER", "USER", "LOGNAME"];
 /// Where the system keeps the names of its users.
 const USERS: &str = "/etc/passwd";
 
-/// Returns who gives the command: the name that is given, or else the login name. Whoever can read the store and the master key
-/// may do everything.
+/// Returns who gives the command: the name that is given, or else the login name. Those who can read the store and the master
+/// key may do everything.
 pub(super) fn actor(given: Option<&str>) -> Actor {
     let name = given.map_or_else(
         || {

@@ -58,13 +58,19 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
     }
 }
 
-/// Computes step by step the causes of what an earlier version shelved.
-async fn fill_causes(context: &WorkerContext) -> Result<(), StoreError> {
-    let mut pace = Pace::default();
+/// Repeats a step, which is given how many rows it may take, until nothing is left to do; returns how much was done. Each step
+/// returns how much it did, and whether more may be left.
+async fn in_steps<F>(step: impl Fn(u32) -> F) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<(u64, bool), StoreError>>,
+{
+    let (mut all, mut pace) = (0, Pace::default());
     loop {
         let began = Instant::now();
-        if context.store.fill_causes(pace.most).await? < u64::from(pace.most) {
-            return Ok(());
+        let (done, is_more) = step(pace.most).await?;
+        all += done;
+        if !is_more {
+            return Ok(all);
         }
         let took = began.elapsed();
         pace = pace.after(took);
@@ -72,64 +78,41 @@ async fn fill_causes(context: &WorkerContext) -> Result<(), StoreError> {
     }
 }
 
-/// Removes step by step the replays that ended before the retention.
-async fn forget_replays(context: &WorkerContext) -> Result<(), StoreError> {
-    let mut pace = Pace::default();
-    loop {
-        let began = Instant::now();
-        if context.store.forget_replays(context.config.store.retention, pace.most).await? == 0 {
-            return Ok(());
-        }
-        let took = began.elapsed();
-        pace = pace.after(took);
-        tokio::time::sleep(Pace::pause(took)).await;
-    }
+/// Returns what a step did that found more to do if it took as much as it may.
+fn full_or_last(done: u64, most: u32) -> (u64, bool) {
+    (done, done >= u64::from(most))
 }
 
-/// Counts step by step the cases of what an earlier version shelved.
-async fn count_cases(context: &WorkerContext) -> Result<(), StoreError> {
-    let mut pace = Pace::default();
-    loop {
-        let began = Instant::now();
-        if !context.store.count_cases(pace.most).await? {
-            return Ok(());
-        }
-        let took = began.elapsed();
-        pace = pace.after(took);
-        tokio::time::sleep(Pace::pause(took)).await;
-    }
+/// Computes the causes of what an earlier version shelved.
+async fn fill_causes(context: &WorkerContext) -> Result<u64, StoreError> {
+    in_steps(|most| async move { Ok(full_or_last(context.store.fill_causes(most).await?, most)) }).await
 }
 
-/// Forgets step by step what was written longer ago than it is remembered, and returns how many cases.
+/// Removes the replays that ended before the retention.
+async fn forget_replays(context: &WorkerContext) -> Result<u64, StoreError> {
+    let retention = context.config.store.retention;
+    let step = |most| async move {
+        let removed = context.store.forget_replays(retention, most).await?;
+        Ok((removed, removed > 0))
+    };
+    in_steps(step).await
+}
+
+/// Counts the cases of what an earlier version shelved, and of large messages.
+async fn count_cases(context: &WorkerContext) -> Result<u64, StoreError> {
+    in_steps(|most| async move { Ok((0, context.store.count_cases(most).await?)) }).await
+}
+
+/// Forgets what was written longer ago than it is remembered, and returns how many cases.
 async fn forget_written(context: &WorkerContext) -> Result<u64, StoreError> {
-    let (mut forgotten, mut pace) = (0, Pace::default());
-    loop {
-        let began = Instant::now();
-        let step = context.store.forget_written(context.config.content.remember, pace.most).await?;
-        forgotten += step;
-        if step < u64::from(pace.most) {
-            return Ok(forgotten);
-        }
-        let took = began.elapsed();
-        pace = pace.after(took);
-        tokio::time::sleep(Pace::pause(took)).await;
-    }
+    let remember = context.config.content.remember;
+    in_steps(|most| async move { Ok(full_or_last(context.store.forget_written(remember, most).await?, most)) }).await
 }
 
-/// Removes step by step entries of the audit that are older than they are kept, and returns how many.
+/// Removes entries of the audit that are older than they are kept, and returns how many.
 async fn forget_audit(context: &WorkerContext) -> Result<u64, StoreError> {
-    let (mut forgotten, mut pace) = (0, Pace::default());
-    loop {
-        let began = Instant::now();
-        let step = context.store.forget_audit(context.config.store.audit_retention, pace.most).await?;
-        forgotten += step;
-        if step < u64::from(pace.most) {
-            return Ok(forgotten);
-        }
-        let took = began.elapsed();
-        pace = pace.after(took);
-        tokio::time::sleep(Pace::pause(took)).await;
-    }
+    let kept = context.config.store.audit_retention;
+    in_steps(|most| async move { Ok(full_or_last(context.store.forget_audit(kept, most).await?, most)) }).await
 }
 
 /// How far pruning has come.
