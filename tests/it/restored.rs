@@ -274,6 +274,8 @@ async fn a_worker_stops_when_its_database_is_set_back_under_it_or_a_restore_is_n
     assert!(process.output().contains("run `testmo-courier store restored-at"), "{}", process.output());
 
     let mut process = Process::start(&stage).await;
+    // The events that the first worker had not published yet.
+    stage.all_sent().await;
     done(&stage, &["store", "restored-at", "0s", "--yes"]);
     assert_eq!(process.exit().await.code(), Some(1), "{}", process.output());
     assert!(process.output().contains("start the worker again"), "{}", process.output());
