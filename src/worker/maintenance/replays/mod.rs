@@ -18,16 +18,17 @@ use crate::store::replays::ReplayId;
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::unit;
 
-/// How often running replays are looked up.
-const PERIOD: Duration = Duration::from_secs(1);
+/// The longest time until running replays are read again, which is shorter than the lease.
+const LONGEST_PERIOD: Duration = Duration::from_secs(5);
 /// For how long a replay belongs to this worker without another sign of it.
 const LEASE: Duration = Duration::from_secs(15);
 /// The most replays that one worker carries out at once.
 const MOST_REPLAYS: u32 = 20;
 
-/// Carries out running replays until `stop`.
+/// Carries out running replays until `stop`: at the interval at which the shelf is polled, and whenever a batch of one of them
+/// has an outcome in this worker.
 pub(in crate::worker) async fn carry_out_replays(context: Arc<WorkerContext>, stop: CancellationToken) {
-    let mut every = Every::new(PERIOD, stop);
+    let mut every = Every::new(context.config.shelf.poll_interval.min(LONGEST_PERIOD), stop);
     let mut budgets = HashMap::new();
     loop {
         let is_due = tokio::select! {

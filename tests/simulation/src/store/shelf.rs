@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use testmo_courier::batch::message::case_count::cases_of;
 use testmo_courier::batch::verdict::FAILING;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::store::replays::ReplayId;
@@ -314,7 +315,7 @@ impl ShelfRow {
             leased: self.is_leased(now),
             person_epoch: self.person_epoch,
             replay: self.replay,
-            cases: None,
+            cases: u64::try_from(cases_of(&self.content.body)).ok(),
         }
     }
 }
