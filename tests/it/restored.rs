@@ -90,13 +90,15 @@ async fn restored(mut stage: Stage, filter: TagsFilter) {
     stage.start_worker();
     stage.publish(&batch("acme", "b-done", 3)).await;
     let first = note(&mut heard, stage.delivered("acme/b-done").await);
-    stage.account("acme").set_faults([on_create(limited).from_nth(2).times(1)]);
+    // Until the lane is paused, however long that takes.
+    stage.account("acme").set_faults([on_create(limited).from_nth(2)]);
     stage.publish(&batch("acme", "b-half", 150)).await;
     crate::support::waiting::until(async || stage.account("acme").case_names().len() == 103).await;
     done(&stage, &["lanes", "pause", "acme"]);
     stage.publish(&batch("acme", "b-open", 2)).await;
     stage.shelf_until(|rows| rows.len() == 2).await;
     stage.stop_worker().await;
+    stage.account("acme").set_faults([]);
     assert_eq!(stage.account("acme").case_names().len(), 103);
     let copy = StoreCopy::of(&mut stage).await;
 
