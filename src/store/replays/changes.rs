@@ -1,5 +1,7 @@
 //! Stores what people do with a replay, if it is as they saw it.
 
+use std::collections::BTreeMap;
+
 use super::super::sql::{self, Bound, Columns, Transaction};
 use super::super::{Store, StoreError, audit};
 use super::lease::part;
@@ -12,12 +14,12 @@ pub(in crate::store) const CHANGE: &str = "UPDATE replays SET state = $3, why = 
     started_at = CASE WHEN $3 = 'running' THEN COALESCE(started_at, $6) ELSE started_at END, \
     ended_at = CASE WHEN $3 = 'cancelled' THEN $6 ELSE ended_at END WHERE id = $1 AND epoch = $2";
 
-/// Counts outcomes of the replay `$1` that no window has to know any more.
-pub(in crate::store) const COUNT_ALL: &str = "UPDATE replay_parts SET counted = counted + (SELECT COUNT(*) FROM \
-    replay_items i WHERE i.replay = $1 AND i.state = 'ended' AND i.part = replay_parts.part) WHERE replay = $1";
-/// Marks them as counted.
-pub(in crate::store) const ALL_COUNTED: &str =
-    "UPDATE replay_items SET state = 'counted' WHERE replay = $1 AND state = 'ended'";
+/// Marks the outcomes of the replay `$1` that no window has to know any more as counted, and returns their parts.
+pub(in crate::store) const COUNT_ALL: &str =
+    "UPDATE replay_items SET state = 'counted' WHERE replay = $1 AND state = 'ended' RETURNING part";
+/// Adds `$3` to the counted outcomes of the part `$2` of the replay `$1`.
+pub(in crate::store) const ADD_COUNTED: &str =
+    "UPDATE replay_parts SET counted = counted + $3 WHERE replay = $1 AND part = $2";
 
 impl Store {
     pub(super) async fn store_change(&self, change: ReplayChange) -> Result<bool, StoreError> {
@@ -37,14 +39,27 @@ impl Store {
             return Ok(false);
         }
         if change.begins_again {
-            sql::execute(conn, COUNT_ALL, vec![Bound::Int(change.replay.0)]).await?;
-            sql::execute(conn, ALL_COUNTED, vec![Bound::Int(change.replay.0)]).await?;
+            count_all(conn, change.replay).await?;
             begin_again(conn, change.replay).await?;
         }
         audit::put(conn, now, change.audit.iter()).await?;
         transaction.commit().await?;
         Ok(true)
     }
+}
+
+/// Counts the outcomes that no window has to know any more.
+///
+/// What is counted is what was marked: an outcome that is stored in the meantime is neither, and waits for a window.
+async fn count_all(conn: &mut sqlx::AnyConnection, replay: ReplayId) -> Result<(), StoreError> {
+    let mut counts = BTreeMap::new();
+    for row in sql::fetch(conn, COUNT_ALL, vec![Bound::Int(replay.0)]).await? {
+        *counts.entry(row.int("part")?).or_insert(0) += 1;
+    }
+    for (part, count) in counts {
+        sql::execute(conn, ADD_COUNTED, vec![Bound::Int(replay.0), Bound::Int(part), Bound::Int(count)]).await?;
+    }
+    Ok(())
 }
 
 /// Gives each part of a replay an empty window, whose canary is sized by what the part has left.
