@@ -28,31 +28,36 @@ const ENDING: [(&str, Kind); 5] = [
     ("detail", Kind::Text),
 ];
 
-/// Whether an entry can be started: the replay still runs as its holder saw it, and the entry still waits in it. Part of a
-/// condition on `shelf`, with the parameters `$4` to `$7`.
+/// Whether an entry can be started: the replay still runs as its holder saw it, nobody else has taken it over, and the entry
+/// still waits in it. Part of a condition on `shelf`, with the parameters `$4` to `$8`.
 pub(in crate::store) const IS_STARTABLE: &str = "AND person_epoch = $4 AND replay IS NULL \
-    AND EXISTS (SELECT 1 FROM replays p WHERE p.id = $5 AND p.epoch = $6 AND p.state = 'running') \
+    AND EXISTS (SELECT 1 FROM replays p WHERE p.id = $5 AND p.epoch = $6 AND p.state = 'running' \
+    AND p.holder = $8) \
     AND EXISTS (SELECT 1 FROM replay_items i WHERE i.replay = $5 AND i.place = $7 AND i.state = 'waiting')";
 
 /// Returns the parameters of [`IS_STARTABLE`].
-pub(in crate::store) fn startable(item: &ItemStart) -> [Bound; 4] {
+pub(in crate::store) fn startable(item: &ItemStart) -> [Bound; 5] {
     [
         Bound::Int(item.person_epoch),
         Bound::Int(item.replay.0),
         Bound::Int(item.epoch),
         Bound::Int(i64::try_from(item.place).unwrap_or(i64::MAX)),
+        Bound::Text(item.holder.clone()),
     ]
 }
 
-/// Counts an entry as started.
+/// Counts an entry as started, unless it was passed over in the meantime.
 pub(in crate::store) async fn mark_started(
     conn: &mut AnyConnection,
     now: i64,
     item: &ItemStart,
 ) -> Result<(), StoreError> {
     let place = Bound::Int(i64::try_from(item.place).unwrap_or(i64::MAX));
-    let sql = "UPDATE replay_items SET state = 'started', started_at = $3 WHERE replay = $1 AND place = $2";
-    sql::execute(conn, sql, vec![Bound::Int(item.replay.0), place, Bound::Int(now)]).await?;
+    let sql = "UPDATE replay_items SET state = 'started', started_at = $3 WHERE replay = $1 AND place = $2 \
+               AND state = 'waiting'";
+    if sql::execute(conn, sql, vec![Bound::Int(item.replay.0), place, Bound::Int(now)]).await? == 0 {
+        return Ok(());
+    }
     let sql = "UPDATE replay_parts SET started = started + 1 WHERE replay = $1 AND part = $2";
     sql::execute(conn, sql, vec![Bound::Int(item.replay.0), Bound::Int(item.part.into())]).await.map(drop)
 }

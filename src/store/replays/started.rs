@@ -29,6 +29,8 @@ pub struct ItemStart {
     pub replay: ReplayId,
     /// The epoch of the replay.
     pub epoch: i64,
+    /// Who holds the replay.
+    pub holder: String,
     /// The place of the entry in the replay.
     pub place: u64,
     /// The part that it belongs to.

@@ -20,6 +20,7 @@ use crate::values::{START, fresh, shelving, target, tenant};
 cases! { ($) replays_cases in replays:
     an_entry_is_started_only_as_it_was_planned,
     a_replay_is_carried_out_by_one_worker_at_a_time,
+    a_worker_that_lost_a_replay_starts_nothing,
     each_end_of_a_batch_is_noted_once,
     what_only_waits_for_room_is_still_under_way,
     an_entry_that_vanished_is_noted,
@@ -92,11 +93,17 @@ async fn running(f: &dyn Subject, rows: &[Shelved]) -> (ReplayId, i64) {
 }
 
 /// Makes an entry of a replay due, as the worker that holds the replay does; returns whether it was as expected.
-async fn start(f: &dyn Subject, row: &Shelved, (replay, epoch): (ReplayId, i64), place: u64) -> bool {
+async fn start(f: &dyn Subject, row: &Shelved, replay: (ReplayId, i64), place: u64) -> bool {
+    held(f, "w").await;
+    start_as(f, "w", row, replay, place).await
+}
+
+async fn start_as(f: &dyn Subject, holder: &str, row: &Shelved, (replay, epoch): (ReplayId, i64), place: u64) -> bool {
+    let holder = holder.to_owned();
     let stored = f.batch(&format!("acme/{}", name_of(row)).parse().unwrap()).await.unwrap().record;
     let (mut record, from_epoch) = (stored.clone(), stored.epoch);
     record.reopen(None);
-    let item = Some(ItemStart { replay, epoch, place, part: 0, person_epoch: row.person_epoch });
+    let item = Some(ItemStart { replay, epoch, holder, place, part: 0, person_epoch: row.person_epoch });
     let operator_action =
         Some(OperatorAction { id: row.id, generation: row.generation, action: Action::Replay, batch: None, item });
     let batch = (stored.state != BatchState::Open).then_some(RecordUpdate { record, from_epoch });
@@ -181,6 +188,19 @@ async fn a_replay_is_carried_out_by_one_worker_at_a_time(f: &dyn Subject) {
     let next = running(f, &rows).await.0;
     let all: Vec<_> = held(f, "w2").await.iter().map(|replay| replay.id).collect();
     assert_eq!(all, [id, next]);
+}
+
+async fn a_worker_that_lost_a_replay_starts_nothing(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2"]).await;
+    let replay = running(f, &rows).await;
+    assert!(!start_as(f, "w1", &rows[0], replay, 0).await, "nobody holds it");
+    assert_eq!(held(f, "w1").await.len(), 1);
+    assert!(start_as(f, "w1", &rows[0], replay, 0).await);
+    f.set_time(START + 20_000).await;
+    assert_eq!(held(f, "w2").await.len(), 1, "the lease is over");
+    assert!(!start_as(f, "w1", &rows[1], replay, 1).await, "another worker has taken it over");
+    assert!(start_as(f, "w2", &rows[1], replay, 1).await);
+    assert_eq!(held(f, "w2").await[0].parts[0].started, 2);
 }
 
 async fn each_end_of_a_batch_is_noted_once(f: &dyn Subject) {
@@ -275,7 +295,8 @@ async fn an_entry_that_gets_a_row_of_its_own_stays_in_its_replay(f: &dyn Subject
     f.store().commit(Commit { shelve: Some(raw), ..Commit::default() }.into()).await.unwrap();
     let rows = f.shelf().await;
     let (replay, epoch) = running(f, &rows).await;
-    let item = Some(ItemStart { replay, epoch, place: 0, part: 0, person_epoch: 0 });
+    held(f, "w").await;
+    let item = Some(ItemStart { replay, epoch, holder: "w".into(), place: 0, part: 0, person_epoch: 0 });
     let batch = Some("acme/b1".parse().unwrap());
     let (id, generation) = (rows[0].id, rows[0].generation);
     let operator_action = Some(OperatorAction { id, generation, action: Action::Replay, batch, item });

@@ -72,8 +72,8 @@ pub(super) async fn start(
     };
     if let Some(action) = &mut change.operator_action {
         let (place, person_epoch) = (item.place, item.person_epoch);
-        let (replay, epoch) = (running.id, running.epoch);
-        action.item = Some(ItemStart { replay, epoch, place, part, person_epoch });
+        let (replay, epoch, holder) = (running.id, running.epoch, context.holder.clone());
+        action.item = Some(ItemStart { replay, epoch, holder, place, part, person_epoch });
     }
     let owner = Actor::new(&running.owner, Role::Operator, Face::Worker);
     let entry = AuditSubject::entry(row.id, Some(&subject.key), None);

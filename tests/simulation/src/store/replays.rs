@@ -216,7 +216,8 @@ impl Tables {
         let Some(replay) = self.replays.get(&start.replay) else { return false };
         let waits = replay.items.get(&start.place).is_some_and(|item| item.state == ItemState::Waiting);
         let is_running = replay.state == ReplayState::Running && replay.epoch == start.epoch;
-        is_running && waits && row.replay.is_none() && row.person_epoch == start.person_epoch
+        let is_held = replay.holder.as_deref() == Some(start.holder.as_str());
+        is_running && is_held && waits && row.replay.is_none() && row.person_epoch == start.person_epoch
     }
 
     pub(super) fn mark_started(&mut self, start: &ItemStart) {
