@@ -7,7 +7,7 @@ use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Body, Route, Scope, Verb};
-use crate::app::shelf::{CauseId, remove_note, write_note};
+use crate::app::shelf::{CauseId, Group, remove_note, write_note};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -48,6 +48,13 @@ struct NoteChangeView {
     text: Option<String>,
     /// The note before.
     previous: Option<String>,
+}
+
+/// Hides the notes on groups from a caller that sees one tenant alone: a note is about every tenant of its group.
+pub(super) fn hide_foreign(call: &Call, groups: &mut [Group]) {
+    if call.scope().is_some() {
+        groups.iter_mut().for_each(|group| group.note = None);
+    }
 }
 
 async fn put(call: Call) -> Result<Reply, Problem> {

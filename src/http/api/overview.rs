@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::call::Call;
+use super::notes;
 use super::page::LIMIT;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -71,7 +72,9 @@ async fn health(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn attend(call: Call) -> Result<Reply, Problem> {
-    Reply::json(200, &AttentionView::of(&attention(call.store(), call.scope()).await?))
+    let mut attention = attention(call.store(), call.scope()).await?;
+    notes::hide_foreign(&call, &mut attention.groups);
+    Reply::json(200, &AttentionView::of(&attention))
 }
 
 async fn wait(call: Call) -> Result<Reply, Problem> {

@@ -1,6 +1,7 @@
 //! Routes: reads the shelf.
 
 use super::call::Call;
+use super::notes;
 use super::page::{AFTER, LIMIT, Page, limit, shelf_place, shelf_place_text};
 use super::problem::Problem;
 use super::reply::Reply;
@@ -64,10 +65,7 @@ async fn groups(call: Call) -> Result<Reply, Problem> {
     let tenant = call.only(call.query("tenant_id")?)?;
     let filter = GroupFilter { tenant, reason: call.query("reason")?, state: call.query("state")? };
     let mut groups = shelf::groups(call.store(), &filter).await?;
-    if call.scope().is_some() {
-        // A note is about every tenant of the group.
-        groups.iter_mut().for_each(|group| group.note = None);
-    }
+    notes::hide_foreign(&call, &mut groups);
     Reply::json(200, &Page::of(&call, groups.iter().map(GroupView::from).collect(), None))
 }
 

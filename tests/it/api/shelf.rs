@@ -53,7 +53,7 @@ async fn pages_have_every_entry_once_also_while_entries_come_and_go() {
 async fn a_token_for_one_tenant_sees_and_changes_its_own_entries_alone() {
     for api in both(&["acme", "birch"]).await {
         for tenant in ["acme", "birch"] {
-            api.stage.shelve(&batch(tenant, "b-1", 1), Reason::RetriesExhausted).await;
+            api.stage.shelve_for_person(&batch(tenant, "b-1", 1), Reason::RetriesExhausted).await;
         }
         let admin = api.token("admin", Role::Admin, None).await;
         let acme = api.token("acme", Role::Operator, Some("acme")).await;
@@ -66,6 +66,12 @@ async fn a_token_for_one_tenant_sees_and_changes_its_own_entries_alone() {
         let groups = api.get("/api/v1/shelf/groups", &acme).is(200);
         assert_eq!(groups["items"][0]["tenants"], json!([{"tenant_id": "acme", "entries": 1}]), "{groups}");
         assert!(!groups.to_string().contains("birch"));
+        let note = format!("/api/v1/shelf/groups/{}/note", groups["items"][0]["id"].as_str().expect("an id"));
+        api.ask("PUT", &note, &admin, "", Some(&json!({"text": "birch has called"}))).is(200);
+        for path in ["/api/v1/shelf/groups", "/api/v1/attention", &format!("/api/v1/shelf/{own}")] {
+            assert!(api.get(path, &admin).is(200).to_string().contains("birch has called"), "{path}");
+            assert!(!api.get(path, &acme).is(200).to_string().contains("birch"), "{path}");
+        }
         for path in [
             "/api/v1/shelf?tenant_id=birch".to_owned(),
             "/api/v1/shelf/groups?tenant_id=birch".to_owned(),

@@ -41,13 +41,22 @@ impl Stage {
 
     /// Puts a batch on the shelf, due at once.
     pub(crate) async fn shelve(&self, batch: &Value, reason: Reason) {
+        self.shelve_until(batch, reason, ShelvedUntil::After(Duration::ZERO)).await;
+    }
+
+    /// Puts a batch on the shelf, where it waits for a person.
+    pub(crate) async fn shelve_for_person(&self, batch: &Value, reason: Reason) {
+        self.shelve_until(batch, reason, ShelvedUntil::Person).await;
+    }
+
+    async fn shelve_until(&self, batch: &Value, reason: Reason, until: ShelvedUntil) {
         let text = |member: &str| batch[member].as_str().expect("a text").to_owned();
         let key = format!("{}/{}", text("tenant_id"), text("batch_id")).parse().expect("a batch");
         let row = Shelving {
             identity: ShelfIdentity::Batch(key, "1:f".into()),
             reason,
             detail: None,
-            until: ShelvedUntil::After(Duration::ZERO),
+            until,
             account: None,
             connection: None,
             parks: 1,
