@@ -1,5 +1,6 @@
 //! Selects entries of the shelf, by name or by what they have in common.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use crate::app::time::rfc3339;
@@ -87,10 +88,10 @@ impl Selection {
 /// # Errors
 /// When a name has no entry, or the store does not answer.
 pub async fn named(store: &Store, names: &[EntryName]) -> Result<Vec<ShelfId>, SelectionError> {
-    let mut ids = Vec::new();
+    let (mut ids, mut seen) = (Vec::new(), HashSet::new());
     for name in names {
         let found = match name {
-            EntryName::Id(id) => store.shelved(*id).await?.map(|entry| entry.id).into_iter().collect(),
+            EntryName::Id(id) => store.is_on_shelf(*id).await?.then_some(*id).into_iter().collect(),
             EntryName::Batch(BatchKey { tenant, batch }) => {
                 let filter =
                     ShelfFilter { tenant: Some(tenant.clone()), batch: Some(batch.clone()), ..ShelfFilter::default() };
@@ -101,7 +102,7 @@ pub async fn named(store: &Store, names: &[EntryName]) -> Result<Vec<ShelfId>, S
         if found.is_empty() {
             return Err(SelectionError::NotOnShelf(name.clone()));
         }
-        ids.extend(found.into_iter().filter(|id| !ids.contains(id)).collect::<Vec<_>>());
+        ids.extend(found.into_iter().filter(|id| seen.insert(*id)));
     }
     Ok(ids)
 }

@@ -65,11 +65,17 @@ async fn discard_entries(call: Call) -> Result<Reply, Problem> {
 /// Plans the discarding of the entries that a body means, all of which the caller may know.
 async fn plan(call: &Call, body: &ChangeBody) -> Result<Plan, Problem> {
     let store = call.store();
+    let too_large = |entries: usize| {
+        let detail = format!("The selection has {entries} entries, and one request changes at most {MOST}.");
+        Problem::new(Code::SelectionTooLarge, detail)
+            .remedy("Narrow the selection, for example by tenant, group or time. Nothing was changed.")
+    };
+    if let Some(named) = body.ids.as_ref().filter(|ids| ids.len() > MOST) {
+        return Err(too_large(named.len()));
+    }
     let ids = selection(call, body.ids.as_deref(), body.selection.as_ref())?.ids(store).await?;
     if ids.len() > MOST {
-        let detail = format!("The selection has {} entries, and one request changes at most {MOST}.", ids.len());
-        return Err(Problem::new(Code::SelectionTooLarge, detail)
-            .remedy("Narrow the selection, for example by tenant, group or time. Nothing was changed."));
+        return Err(too_large(ids.len()));
     }
     if body.expected_entries.is_some_and(|expected| usize::try_from(expected) != Ok(ids.len())) {
         let detail = format!("The selection has {} entries now. Nothing was changed.", ids.len());

@@ -153,8 +153,26 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn shelf_ids(&self, filter: &ShelfFilter) -> Result<Vec<ShelfId>, StoreError> {
-        let rows = self.matching("id, arrived_at", filter, Order::OldestFirst, u32::MAX).await?;
-        rows.iter().map(|row| row.int("id").map(ShelfId)).collect()
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.page("id, arrived_at", filter, (Order::OldestFirst, after), PAGE).await?;
+            after = page.last().map(place).transpose()?;
+            for row in &page {
+                ids.push(ShelfId(row.int("id")?));
+            }
+            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+                return Ok(ids);
+            }
+        }
+    }
+
+    /// Returns whether there is a row of the shelf with this id.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn is_on_shelf(&self, id: ShelfId) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM shelf WHERE id = $1";
+        Ok(!sql::fetch(&mut *self.reading().await?, sql, vec![Bound::Int(id.0)]).await?.is_empty())
     }
 
     /// Returns the ids of the rows whose message has a hash that begins with these digits, as far as they are not known by
