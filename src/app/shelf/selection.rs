@@ -32,6 +32,9 @@ pub enum EntryName {
 /// How many digits of a message's hash are shown, and have to be given; no id has as many.
 const HASH_DIGITS: usize = 12;
 
+/// How many names of a selection are written: what is kept of it has a bound, whatever was selected.
+const MOST_WRITTEN: usize = 20;
+
 /// Why entries cannot be selected.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
@@ -108,12 +111,16 @@ pub async fn named(store: &Store, names: &[EntryName]) -> Result<Vec<ShelfId>, S
 }
 
 impl std::fmt::Display for Selection {
-    /// Writes the selection as it is given on the command line.
+    /// Writes the selection as it is given on the command line; of many names, the first ones.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Named(names) => {
-                let names: Vec<String> = names.iter().map(EntryName::argument).collect();
-                f.write_str(&names.join(" "))
+                let written: Vec<String> = names.iter().take(MOST_WRITTEN).map(EntryName::argument).collect();
+                f.write_str(&written.join(" "))?;
+                match names.len().saturating_sub(MOST_WRITTEN) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
             }
             Self::Matching(filter) => f.write_str(&filter_words(filter)),
         }
@@ -190,6 +197,8 @@ mod tests {
         let name = |text: &str| text.parse::<EntryName>().unwrap();
         let named = Selection::Named(vec![name("0000001a"), name("acme/b-1"), name("0123456789ab")]);
         assert_eq!(named.to_string(), "0000001a acme/b-1 0123456789ab");
+        let many = Selection::Named((0..100_000).map(|id| EntryName::Id(ShelfId(id))).collect()).to_string();
+        assert!(many.starts_with("00000000 ") && many.ends_with(" 00000013 and 99980 more"), "{many}");
         assert_eq!(Selection::Matching(ShelfFilter::default()).to_string(), "--all");
         let filter = ShelfFilter {
             tenant: "acme".parse().ok(),
