@@ -17,7 +17,7 @@ pub enum EditError {
     #[error(transparent)]
     Unfinished(#[from] Unfinished),
     /// A replay has the batch under way.
-    #[error("replay {0} has the batch under way: wait for its outcome, or cancel the replay")]
+    #[error("replay {0} has the batch under way: wait for its outcome")]
     InReplay(i64),
     /// The message is no text.
     #[error(

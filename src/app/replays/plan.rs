@@ -178,9 +178,13 @@ impl<'a> Planner<'a> {
             if self.is_full() {
                 break;
             }
-            let expected = match others.get(&row.id).copied().or(row.replay) {
-                Some(other) => impossible(format!("replay {other} has it; cancel that one, or wait for its end")),
-                None => self.expect(row, &subjects[&row.id], &records),
+            // Cancelling a replay does not stop what it has under way.
+            let expected = match (row.replay, others.get(&row.id)) {
+                (Some(other), _) => impossible(format!("replay {other} has it under way: wait for its outcome")),
+                (None, Some(other)) => {
+                    impossible(format!("replay {other} has it; cancel that one, or wait for its end"))
+                }
+                (None, None) => self.expect(row, &subjects[&row.id], &records),
             };
             items.push(self.item(row, expected, &mut parts));
         }
