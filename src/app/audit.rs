@@ -3,10 +3,13 @@
 use crate::batch::ledger::BatchState;
 use crate::batch::{BatchId, BatchKey, TenantId};
 pub use crate::store::audit::{AuditAction, AuditFilter, AuditId, AuditRow};
+use crate::store::ledger::StoredBatch;
 use crate::store::{Store, StoreError};
 
 /// The most entries that are read by one statement.
 const PAGE: u32 = 500;
+/// The most entries whose batches are read by one statement.
+const BATCHES: usize = 100;
 
 /// A page of the audit.
 #[derive(Clone, Debug)]
@@ -33,7 +36,7 @@ pub enum Since {
     Finished(BatchState, i64),
     /// Some of its cases are still to be sent, or their outcome is unknown.
     Open,
-    /// Nothing: the ledger has no later outcome of it.
+    /// Nothing: the ledger has no later outcome of it that this version can read.
     Nothing,
 }
 
@@ -86,22 +89,25 @@ pub async fn list(
     rows.truncate(most);
     let next = rows.last().filter(|_| is_more).map(|row| row.id);
     let mut entries = Vec::with_capacity(rows.len());
-    for row in rows {
-        let since = since(store, &row).await?;
-        entries.push(AuditItem { row, since });
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let chunk = rows.by_ref().take(BATCHES).map(|row| (sent_batch(&row), row)).collect::<Vec<_>>();
+        let stored = store.batches_named(chunk.iter().filter_map(|(key, _)| key.as_ref()).collect()).await?;
+        entries.extend(chunk.into_iter().map(|(key, row)| {
+            let since = key.map(|key| since(&row, stored.get(&key)));
+            AuditItem { row, since }
+        }));
     }
     Ok(AuditPage { entries, next })
 }
 
-/// Reads what has become of the batch that an entry sends.
-async fn since(store: &Store, row: &AuditRow) -> Result<Option<Since>, StoreError> {
-    let Some(key) = sent_batch(row) else { return Ok(None) };
-    let stored = store.batch(&key).await?;
-    Ok(Some(match stored.map(|stored| (stored.record.state, stored.record.settled_at)) {
+/// Tells what has become of the batch that an entry sends, of which this is stored.
+fn since(row: &AuditRow, stored: Option<&StoredBatch>) -> Since {
+    match stored.map(|stored| (stored.record.state, stored.record.settled_at)) {
         Some((BatchState::Open, _)) => Since::Open,
         Some((state, Some(at))) if at >= row.at => Since::Finished(state, at),
         Some(_) | None => Since::Nothing,
-    }))
+    }
 }
 
 /// Returns the batch that an entry sends, if it sends one.
