@@ -40,12 +40,8 @@ pub async fn page(
     behind: Option<&BatchPlace>,
     most: u32,
 ) -> Result<(Vec<BatchRecord>, Option<BatchPlace>), StoreError> {
-    let batches = store.batches(filter, behind, most).await?;
-    let records: Vec<BatchRecord> = batches.into_iter().map(|stored| stored.record).collect();
-    let is_full = records.len() >= usize::try_from(most).unwrap_or(usize::MAX);
-    let place = |record: &BatchRecord| BatchPlace { first_seen_at: record.first_seen_at, key: record.key.clone() };
-    let next = records.last().filter(|_| is_full).map(place);
-    Ok((records, next))
+    let (batches, next) = store.batches_page(filter, behind, most).await?;
+    Ok((batches.into_iter().map(|stored| stored.record).collect(), next))
 }
 
 /// Counts the batches that match a filter, of which `shown` are listed.

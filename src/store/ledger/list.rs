@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::sql::{self, Bound, Columns, Conditions};
 use super::super::{Store, StoreError};
 use super::StoredBatch;
-use super::read::{load, stored};
+use super::read::{key_of, load, stored};
 use crate::batch::ledger::BatchState;
 use crate::batch::{BatchKey, TenantId};
 
@@ -45,23 +45,38 @@ impl Store {
         after: Option<&BatchPlace>,
         most: u32,
     ) -> Result<Vec<StoredBatch>, StoreError> {
+        let all = usize::try_from(most).unwrap_or(usize::MAX);
         let (mut batches, mut after) = (Vec::new(), after.cloned());
         loop {
-            let left = most - u32::try_from(batches.len()).unwrap_or(most).min(most);
-            let (sql, parameters) = list_statement(filter, after.as_ref(), left.min(PAGE));
-            let rows = sql::fetch(&mut *self.reading().await?, sql, parameters).await?;
-            after = match rows.last() {
-                Some(row) => {
-                    Some(BatchPlace { first_seen_at: row.int("first_seen_at")?, key: super::read::key_of(row)? })
-                }
-                None => None,
-            };
-            let is_last = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            batches.extend(self.unreadable.skip(rows.iter().map(stored))?);
-            if is_last {
+            let left = u32::try_from(all - batches.len()).unwrap_or(u32::MAX);
+            let (page, next) = self.batches_page(filter, after.as_ref(), left.min(PAGE)).await?;
+            batches.extend(page);
+            after = next;
+            if after.is_none() || batches.len() >= all {
                 return Ok(batches);
             }
         }
+    }
+
+    /// Reads up to `most` batches after a place, those that arrived last first, and returns those that this version can read,
+    /// with the place after which further ones may follow.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn batches_page(
+        &self,
+        filter: &BatchFilter,
+        after: Option<&BatchPlace>,
+        most: u32,
+    ) -> Result<(Vec<StoredBatch>, Option<BatchPlace>), StoreError> {
+        let (sql, parameters) = list_statement(filter, after, most);
+        let rows = sql::fetch(&mut *self.reading().await?, sql, parameters).await?;
+        let is_full = rows.len() >= usize::try_from(most).unwrap_or(usize::MAX);
+        let next = match rows.last().filter(|_| is_full) {
+            Some(row) => Some(BatchPlace { first_seen_at: row.int("first_seen_at")?, key: key_of(row)? }),
+            None => None,
+        };
+        Ok((self.unreadable.skip(rows.iter().map(stored))?, next))
     }
 
     /// Counts the latest `most` batches by state and tenant.

@@ -19,6 +19,7 @@ on_both! {
     the_history_of_a_batch_holds_its_pushes_and_events,
     a_worker_that_has_an_entry_of_a_batch_in_hand_is_named,
     a_batch_whose_claim_was_refused_is_not_known,
+    a_page_of_batches_goes_on_behind_one_that_cannot_be_read,
     a_pruned_batch_leaves_no_push_behind,
 }
 
@@ -94,6 +95,26 @@ async fn a_batch_whose_claim_was_refused_is_not_known(f: SqlStore) {
     f.connect(&connection("v1", true)).await;
     assert!(granted(&f.store.claim(claim).await.unwrap()));
     assert_eq!(f.batch(&fresh("b").key).await.unwrap().record.first_seen_at, 1_000_005);
+}
+
+async fn a_page_of_batches_goes_on_behind_one_that_cannot_be_read(f: SqlStore) {
+    f.connect(&connection("v1", true)).await;
+    for batch in ["b1", "b2", "b3"] {
+        deliver(&f, batch, |_| {}).await;
+    }
+    let mut conn = connect(&f.config.url).await;
+    sqlx::query("UPDATE batches SET cases = '!' WHERE batch_id = 'b2'").execute(&mut conn).await.unwrap();
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let (page, next) = f.store.batches_page(&BatchFilter::default(), after.as_ref(), 2).await.unwrap();
+        found.extend(page.into_iter().map(|stored| stored.record.key.batch.to_string()));
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    found.sort();
+    assert_eq!(found, ["b1", "b3"]);
 }
 
 async fn a_pruned_batch_leaves_no_push_behind(f: SqlStore) {
