@@ -45,11 +45,12 @@ pub fn openapi() -> Value {
 }
 
 /// The first words of paths, with what they are about.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("overview", "What a person has to act on."),
     ("tenants", "The connections of tenants."),
     ("links", "Short-lived links of tenants."),
     ("shelf", "Batches that cannot be delivered now."),
+    ("replays", "Replays of many batches, a few of each cause first."),
     ("batches", "Batches that were sent."),
     ("lanes", "Pauses and limits."),
     ("messages", "Checks of messages."),
@@ -117,6 +118,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             "batch" => ("The id of the batch within its tenant, percent-encoded.", "^[!-~]{1,128}$"),
             "link" => ("The link.", "^[A-Za-z0-9_-]{1,64}$"),
             "group" => ("The id of the group.", "^c-[0-9a-f]{8}$"),
+            "replay" => ("The number of the replay.", "^[1-9][0-9]{0,17}$"),
             "name" => ("The name of the token.", "^[A-Za-z0-9._-]{1,64}$"),
             _ => ("The id of the entry, as the list shows it.", "^[0-9a-f]{8,16}$"),
         };
