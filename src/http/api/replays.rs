@@ -5,12 +5,19 @@ use serde::Deserialize;
 
 use super::call::Call;
 use super::page::{AFTER, LIMIT, Page, limit, number};
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::reply::Reply;
 use super::route::{Answer, Body, Kind, Parameter, Route, Scope};
 use super::selection::{SelectionBody, selection};
 use crate::app::replays::{self, ItemFilter, ItemOutcome, ReplayAction, ReplayId, ReplayRequest, ReplayState};
 use crate::app::view::{ReplayDetailsView, ReplayItemView, ReplayView};
+
+/// The longest name of a replay, in characters.
+const LONGEST_NAME: usize = 200;
+/// The longest reason for what is done with a replay, in characters.
+const LONGEST_REASON: usize = 500;
+/// The most batches that a replay may start in a minute.
+const MOST_PER_MINUTE: u32 = 100_000;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -112,14 +119,15 @@ struct PlanBody {
     selection: Option<SelectionBody>,
     /// What the replay is called.
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = LONGEST_NAME))]
     name: Option<String>,
     /// Why, for the audit.
     #[serde(default)]
+    #[schemars(length(max = LONGEST_REASON))]
     reason: Option<String>,
     /// How many batches may be started in a minute.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 100_000))]
+    #[schemars(range(min = 1, max = MOST_PER_MINUTE))]
     per_minute: Option<u32>,
     /// How many batches are replayed at most, the oldest first.
     #[serde(default)]
@@ -136,6 +144,7 @@ struct PlanBody {
 struct ActBody {
     /// Why, for the audit.
     #[serde(default)]
+    #[schemars(length(max = LONGEST_REASON))]
     reason: Option<String>,
 }
 
@@ -159,12 +168,28 @@ async fn list(call: Call) -> Result<Reply, Problem> {
 async fn plan(call: Call) -> Result<Reply, Problem> {
     let body: PlanBody = call.json()?;
     let selection = selection(&call, body.ids.as_deref(), body.selection.as_ref())?;
-    let PlanBody { name, reason, per_minute, limit, unchanged_too, .. } = body;
-    let (per_minute, most) = (per_minute.map(|rate| rate.max(1)), limit.map(|most| most.max(1)));
+    let PlanBody { name, reason, per_minute, limit: most, unchanged_too, .. } = body;
+    short_enough(name.as_deref(), LONGEST_NAME, "/name")?;
+    short_enough(reason.as_deref(), LONGEST_REASON, "/reason")?;
+    if per_minute.is_some_and(|rate| !(1..=MOST_PER_MINUTE).contains(&rate)) {
+        let why = format!("Write a number of batches from 1 to {MOST_PER_MINUTE}, or null.");
+        return Err(Problem::new(Code::InvalidBody, why).at("/per_minute"));
+    }
+    if most == Some(0) {
+        return Err(Problem::new(Code::InvalidBody, "Write a number of batches from 1, or null.").at("/limit"));
+    }
     let request = ReplayRequest { selection, name, reason, per_minute, most, unchanged_too };
     let planned = replays::plan(call.store(), &call.context().config, call.actor(), request).await?;
     let details = replays::show(call.store(), planned.id).await?;
     Reply::json(201, &ReplayDetailsView::from(&details))
+}
+
+/// Checks the length of a text, which is kept and shown with the replay.
+fn short_enough(text: Option<&str>, most: usize, at: &str) -> Result<(), Problem> {
+    match text.filter(|text| text.chars().count() > most) {
+        Some(_) => Err(Problem::new(Code::InvalidBody, format!("Write at most {most} characters.")).at(at)),
+        None => Ok(()),
+    }
 }
 
 async fn show(call: Call) -> Result<Reply, Problem> {
@@ -184,6 +209,7 @@ async fn batches(call: Call) -> Result<Reply, Problem> {
 
 async fn act(call: Call, action: ReplayAction) -> Result<Reply, Problem> {
     let (id, ActBody { reason }) = (call.path("replay")?, call.json()?);
+    short_enough(reason.as_deref(), LONGEST_REASON, "/reason")?;
     let row = replays::act(call.store(), call.actor(), id, action, reason.as_deref()).await?;
     Reply::json(200, &ReplayView::from(&row))
 }

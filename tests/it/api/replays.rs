@@ -18,7 +18,16 @@ async fn a_replay_is_planned_started_paused_and_cancelled_and_its_batches_are_li
         let plan = |body| api.post("/api/v1/replays", &operator, &body);
         plan(json!({})).refused(422, "invalid_body");
         plan(json!({"selection": {"tenant_id": "birch"}})).refused(404, "not_found");
-        plan(json!({"selection": {"all": true}, "per_minute": "many"})).refused(422, "invalid_body");
+        for (member, wrong) in [
+            ("per_minute", json!("many")),
+            ("per_minute", json!(0)),
+            ("per_minute", json!(100_001)),
+            ("limit", json!(0)),
+            ("name", json!("x".repeat(201))),
+            ("reason", json!("x".repeat(501))),
+        ] {
+            plan(json!({"selection": {"all": true}, member: wrong})).refused(422, "invalid_body");
+        }
         let body =
             json!({"selection": {"tenant_id": "acme"}, "name": "after the upgrade", "per_minute": 60, "limit": 2});
         let planned = plan(body).is(201);
