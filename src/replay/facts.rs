@@ -60,7 +60,7 @@ fn account_state(
     let (rate_limited_until, failing_until) = match throttle.permission(now, 1) {
         Permission::Granted { .. } => (None, None),
         Permission::RateLimited { until } => (Some(until), None),
-        Permission::Broken { until } => (None, Some(until)),
+        Permission::Broken { until } => (None, Some(until).filter(|until| *until > now)),
     };
     AccountState { paused, rate_limited_until, failing_until }
 }
@@ -98,5 +98,15 @@ mod tests {
         let mut throttled = Throttle::default();
         throttled.observe(Signal::Throttled(std::time::Duration::from_secs(9)), 1_000, 4);
         assert_eq!(state(&throttled, other).rate_limited_until, Some(10_000));
+    }
+
+    #[test]
+    fn an_account_that_failed_is_tried_once_its_pause_is_over() {
+        let row = connection();
+        let state = |throttle: &Throttle| circumstances(&own(), None, Some(&row), throttle, &[], 1_000).account;
+        for (until, expected) in [(1_001, Some(1_001)), (1_000, None), (1, None)] {
+            let broken = Throttle { breaker_until: Some(until), ..Throttle::default() };
+            assert_eq!(state(&broken).failing_until, expected, "{until}");
+        }
     }
 }

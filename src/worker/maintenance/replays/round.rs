@@ -152,7 +152,8 @@ impl<'a> Round<'a> {
         Ok(match throttle.permission(now, 1) {
             Permission::Granted { .. } => false,
             Permission::RateLimited { until } => until - now > LONG_PAUSE_MS,
-            Permission::Broken { .. } => true,
+            // Then a batch goes first as the probe: without one, nothing would find out that the account works again.
+            Permission::Broken { until } => until > now,
         })
     }
 
