@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::actor::{Actor, NotAllowed, Role, require};
 use super::discard::own_batch;
-use super::plan::PlannedEntry;
+use super::plan::{PlannedEntry, subject_of};
 use crate::batch::ledger::Standing;
 use crate::batch::{Batch, TenantId, fingerprint};
-use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
+use crate::store::audit::{AuditAction, AuditEntry};
 pub use crate::store::discarded::{Discarded, DiscardedFilter};
 use crate::store::ledger::{Commit, RecordUpdate};
 pub use crate::store::shelf::ShelfId;
@@ -103,7 +103,7 @@ pub async fn restore(
     };
     let is_reopened = update.is_some();
     let entry = PlannedEntry::of(row);
-    let subject = AuditSubject::entry(id, batch.as_ref().map(|batch| &batch.key), row.tenant());
+    let subject = subject_of(row);
     let after = json!({"state": row.state.name(), "batch_reopened": is_reopened});
     let audit = AuditEntry::new(actor, AuditAction::RestoreEntry, subject)
         .because(because)

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 pub use self::entry::{PlannedEntry, batch_label};
 use self::trace::Trace;
+pub(super) use self::trace::subject_of;
 use super::actor::{ActionError, Actor, Role, require};
 pub use crate::replay::NotReplayable;
 use crate::store::ledger::{Commit, CommitOutcome};

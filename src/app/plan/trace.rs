@@ -8,6 +8,16 @@ use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::ledger::Commit;
 use crate::store::shelf::{Action, ShelfIdentity, Shelved};
 
+/// Names an entry for the audit, with its batch as far as that is known.
+pub(in crate::app) fn subject_of(row: &Shelved) -> AuditSubject {
+    let key = match &row.content.identity {
+        ShelfIdentity::Batch(key, _) => Some(key.clone()),
+        ShelfIdentity::Raw(_, Some(tenant), Some(batch)) => Some(BatchKey::new(tenant.clone(), batch.clone())),
+        ShelfIdentity::Raw(..) => None,
+    };
+    AuditSubject::entry(row.id, key.as_ref(), row.tenant())
+}
+
 /// An entry of the shelf as it was before a person changed it.
 #[derive(Clone, Debug)]
 pub(super) struct Trace {
@@ -18,13 +28,8 @@ pub(super) struct Trace {
 impl Trace {
     /// Notes how an entry is, without its message.
     pub(super) fn of(row: &Shelved) -> Self {
-        let key = match &row.content.identity {
-            ShelfIdentity::Batch(key, _) => Some(key.clone()),
-            ShelfIdentity::Raw(_, Some(tenant), Some(batch)) => Some(BatchKey::new(tenant.clone(), batch.clone())),
-            ShelfIdentity::Raw(..) => None,
-        };
         Self {
-            subject: AuditSubject::entry(row.id, key.as_ref(), row.tenant()),
+            subject: subject_of(row),
             before: json!({"state": row.state.name(), "reason": row.content.reason.code()}),
         }
     }
