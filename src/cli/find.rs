@@ -12,7 +12,7 @@ use testmo_courier::app::view::FoundView;
 
 use super::failure::Failure;
 use super::open::{configuration, store};
-use super::output::{Output, visible};
+use super::output::{Output, in_shell, visible};
 use super::table::{Form, List, note, shortened};
 
 /// How many characters of a case's name a list shows.
@@ -57,6 +57,11 @@ pub(crate) async fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut 
         out.json(&FoundView::of(&found, text, tenant.as_ref().map(TenantId::as_str)))?;
     } else {
         table(&found.hits).write(out, form.plain, &nothing(&request, &found))?;
+        if let (false, Some(key)) = (form.plain, found.hits.iter().find_map(|hit| hit.key.as_ref())) {
+            let batch = if found.hits.len() == 1 { key.to_string() } else { "TENANT/BATCH".into() };
+            let show = in_shell(&visible(&batch)).into_owned();
+            note(&format!("`testmo-courier batches show {show}` shows everything that happened to the batch."))?;
+        }
     }
     remarks(&found).iter().try_for_each(|remark| note(remark))
 }

@@ -126,7 +126,7 @@ pub(super) async fn execute(
 fn answer(Ordered { order, opened, waiting, closed }: &Ordered, now: i64) -> Vec<String> {
     let name = order.lane.name();
     let mut lines = vec![described(order)];
-    lines.extend(opened.then(|| "The pause of its Testmo account was ended: one request goes first.".to_owned()));
+    lines.extend(opened.then(|| "Its Testmo account is tried again at once: one request goes first.".to_owned()));
     lines.extend(waiting.map(|waiting| behind(waiting, closed.is_empty(), now)));
     let describe = |closure: &Closure| match closure {
         Closure::RateLimited(account, until) => format!(
@@ -149,7 +149,7 @@ fn answer(Ordered { order, opened, waiting, closed }: &Ordered, now: i64) -> Vec
 
 /// Says how much waits for a lane that was resumed.
 fn behind(waiting: Waiting, is_open: bool, now: i64) -> String {
-    let Some(since) = waiting.since else { return "No batch waits for it on the shelf.".into() };
+    let Some(since) = waiting.since else { return "Nothing on the shelf waits to be sent automatically.".into() };
     let batches = counted(waiting.batches, "batch waits", "batches wait");
     let then = if is_open { "; a running worker sends what is due as it has room" } else { "" };
     format!("{batches} for it on the shelf, the oldest since {}{then}.", both(since, now))
@@ -163,8 +163,10 @@ fn described(order: &LaneOverride) -> String {
             let limit = limit.map(|limit| format!(", then {limit}")).unwrap_or_default();
             format!("{name} is paused: its batches wait on the shelf until `lanes resume {name}`{limit}")
         }
-        (false, Some(limit)) => format!("{name} is not paused, and sends {limit}"),
-        (false, None) => format!("{name} is not paused, and sends as many concurrent requests as configured"),
+        (false, Some(limit)) => format!("{name} is not paused by a person, and sends {limit}"),
+        (false, None) => {
+            format!("{name} is not paused by a person, and sends as many concurrent requests as configured")
+        }
     }
 }
 

@@ -64,6 +64,13 @@ First steps:
   testmo-courier tenants set acme --base-url https://acme.testmo.net --project 3 --folder 428
   testmo-courier run
 
+When batches do not arrive:
+  testmo-courier tenants list             which connections work, and what is to be done
+  testmo-courier shelf groups             what has failed, by its cause, with the commands that help
+  testmo-courier find TEXT                a batch by what a customer names
+  testmo-courier batches compare TENANT   what of the delivered cases is in Testmo now
+  testmo-courier audit                    who has changed what
+
 Exit codes:
   0  done
   1  the command found a problem that needs your attention

@@ -19,8 +19,8 @@ use super::tenant_hint::note_if_unknown;
 const EXAMPLES: &str = "\
 Fix the cause first. The plan says what is to be expected of each batch; nothing is changed until it is confirmed. Then a
 running worker sends a few batches of each cause and account one at a time, then twice as many again and again, and stops
-by its own decision once they fail again. Cases that are in Testmo are never created again: only the missing cases of a
-batch are sent, and a case whose outcome is unknown is reconciled first.
+automatically once they fail again. Cases that are in Testmo are never created again: only the missing cases of a batch
+are sent, and a case whose outcome is unknown is reconciled first.
 
 Examples:
   testmo-courier replay 0000001a

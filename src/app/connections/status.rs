@@ -72,7 +72,7 @@ impl Status {
             interrupted(row, &around.throttle, now),
             successor(row),
             paused(row, around),
-            account(&around.throttle, now),
+            account(row, &around.throttle, now),
             held(row, around),
             waiting(row, around, now),
             left_by_probe(row),
@@ -187,10 +187,17 @@ fn paused(row: &ConnectionRow, around: &Circumstances) -> Remark {
     Some((StatusLight::Amber, format!("paused by a person: `testmo-courier lanes resume {lane}` ends the pause")))
 }
 
-fn account(throttle: &Throttle, now: i64) -> Remark {
+fn account(row: &ConnectionRow, throttle: &Throttle, now: i64) -> Remark {
     if let Some(until) = throttle.breaker_until {
-        let probe = if until > now { relative(until, now) } else { "now".into() };
-        return Some((StatusLight::Amber, format!("Testmo failed repeatedly; it is tried again {probe}")));
+        let remark = match until > now {
+            true => format!(
+                "Testmo failed repeatedly; it is tried again {}, or at once by `testmo-courier lanes resume {} --now`",
+                relative(until, now),
+                row.tenant
+            ),
+            false => "Testmo failed repeatedly; it is tried again with the next request".into(),
+        };
+        return Some((StatusLight::Amber, remark));
     }
     let left = throttle.rate_limited_until.saturating_sub(now);
     if left <= 0 {
@@ -217,9 +224,12 @@ fn waiting(row: &ConnectionRow, around: &Circumstances, now: i64) -> Remark {
     let is_long = now.saturating_sub(since) > LONG_WAIT;
     let light = if is_long { StatusLight::Amber } else { StatusLight::Green };
     let batches = counted(around.waiting.batches, "batch waits", "batches wait");
+    let then = if row.is_verified() && around.paused.is_none() { " to be sent automatically" } else { "" };
     let tenant = &row.tenant;
     let arrived = relative(since, now);
-    Some((light, format!("{batches}, the oldest arrived {arrived}: `testmo-courier shelf list --tenant {tenant}`")))
+    let remark =
+        format!("{batches}{then}, the oldest arrived {arrived}: `testmo-courier shelf list --tenant {tenant}`");
+    Some((light, remark))
 }
 
 /// Says that a probe has left a case in Testmo, or may have.

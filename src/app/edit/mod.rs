@@ -8,6 +8,7 @@ mod error;
 mod indent;
 mod locked;
 mod plan;
+mod repeated;
 mod setting;
 
 use std::sync::Arc;
@@ -19,10 +20,12 @@ pub use self::draft_file::DraftFile;
 pub use self::error::EditError;
 pub use self::locked::Locked;
 pub use self::plan::{EditOutcome, EditPlan, PlannedEdit, RefusedEdit, plan};
+pub use self::repeated::settings_of;
 pub use self::setting::Setting;
 use super::actor::{Actor, Role, require};
 use super::discard::under_way;
 use super::plan::PlannedEntry;
+use super::shelf::{CauseId, group_of};
 use crate::batch::ledger::{BatchRecord, BatchState, Standing};
 use crate::batch::message::decode::decode;
 use crate::batch::message::encoding::{CONTENT_ENCODING, Encoded, Encoding};
@@ -150,6 +153,11 @@ impl Draft {
             Some(_) => indent::indented(&self.text),
             None => self.text.clone(),
         }
+    }
+
+    /// Returns the group of the entry.
+    pub fn group(&self) -> CauseId {
+        group_of(&self.row)
     }
 
     /// Returns the positions of the cases that cannot be edited, from 0, each with the reason in words.

@@ -72,48 +72,71 @@ pub fn story(entry: &Shelved) -> Option<ShelfCommand> {
     command(format!("batches show {key}"), "shows everything that happened to the batch")
 }
 
+/// Returns the command that writes what can be sent to the customer about an entry.
+pub fn text_for_customer(entry: &Shelved) -> Option<ShelfCommand> {
+    command(format!("shelf show {} --for-customer", entry.id), "writes this for the customer, without words of ours")
+}
+
+/// Returns the commands that help with a connection that does not work for a reason, the most useful first.
+pub fn commands_of_connection(reason: Reason, tenant: &TenantId) -> Vec<ShelfCommand> {
+    let names = Names {
+        entries: String::new(),
+        one: None,
+        tenant: Some(tenant.as_str()),
+        is_dead: false,
+        awaits_connection: true,
+    };
+    let all = of_reason(reason, &names).into_iter().flatten();
+    all.filter(|command| command.line.starts_with(&format!("{PROGRAM} tenants "))).collect()
+}
+
 /// How the program is called.
 const PROGRAM: &str = "testmo-courier";
 
 /// One place for each reason, so that a new one is not forgotten.
 fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
     match reason {
-        Reason::NotJson | Reason::InvalidMessage => vec![
-            names.edit("corrects the message here"),
-            names.save(),
-            names.discard("removes this entry; do so once the corrected batch is published"),
-        ],
-        Reason::BatchConflict => vec![
-            names.edit("gives the message a batch_id of its own"),
-            names.save(),
-            names.discard("removes this entry; do so once the corrected batch is published"),
-        ],
-        Reason::TooLarge => vec![
-            names.discard("removes this entry; do so once the smaller batches are published"),
-            names.replay("tries the batch again, after amqp.max_message_bytes was raised"),
-        ],
-        Reason::Undeliverable | Reason::UnreadableHeaders | Reason::CrashLoop => {
-            vec![names.replay("tries the batch again"), names.give_up()]
+        Reason::NotJson | Reason::InvalidMessage => {
+            let edit = names.edit(names.each("corrects the message here", "corrects one of the messages here"));
+            vec![edit, names.save(), names.remove_published()]
         }
+        Reason::BatchConflict => {
+            let purpose =
+                names.each("gives the message a batch_id of its own", "gives one of them a batch_id of its own");
+            vec![names.edit(purpose), names.save(), names.remove_published()]
+        }
+        Reason::TooLarge => vec![
+            names.discard(names.each(
+                "removes this entry; do so once the smaller batches are published",
+                "removes all of them; do so once the smaller batches are published",
+            )),
+            names.replay("tries again, after amqp.max_message_bytes was raised"),
+        ],
+        Reason::Undeliverable | Reason::UnreadableHeaders | Reason::CrashLoop => vec![names.retry(), names.give_up()],
         Reason::UnknownTenant => vec![
             names.set("--base-url URL --project ID --folder ID", "enters the connection; asks for the API key"),
-            names.replay("tries the batch again, if the tenant has a connection").filter(|_| names.is_dead),
-            names.discard("gives the batch up, if its tenant_id is a typing error"),
+            names.replay("tries again, if the tenant has a connection").filter(|_| names.is_dead),
+            names.discard(names.each(
+                "gives the batch up, if its tenant_id is a typing error",
+                "gives all of them up, if their tenant_id is a typing error",
+            )),
         ],
-        Reason::Unverified | Reason::Forbidden | Reason::UnexpectedStatus => vec![names.verify()],
+        Reason::Unverified => vec![names.verify()],
+        Reason::Forbidden | Reason::UnexpectedStatus => vec![names.verify_again()],
         Reason::KeyRefused => {
             vec![names.set("--new-api-key", "asks for the new API key and verifies the connection")]
         }
         Reason::TargetMissing => {
-            vec![names.verify(), names.set("--project ID --folder ID", "enters another project or folder")]
+            vec![names.set("--project ID --folder ID", "enters another project or folder"), names.verify_again()]
         }
         Reason::WrongHost | Reason::NotTestmo | Reason::AddressRefused => {
-            vec![names.verify(), names.set("--base-url URL", "enters another base URL; asks for the API key")]
+            vec![names.set("--base-url URL", "enters another base URL; asks for the API key"), names.verify_again()]
         }
         Reason::ConnectionRejected => {
-            vec![names.verify(), names.set("--mapping FILE", "enters another mapping")]
+            let purpose = "enters another mapping; `tenants show` prints the present one, docs/mapping.md explains it";
+            vec![names.draft_mapping(), names.set("--mapping mapping.json", purpose), names.verify_again()]
         }
-        Reason::FolderMissing => vec![names.verify(), names.give_up()],
+        Reason::FolderMissing => vec![names.verify_again(), names.give_up()],
         // The connection was entered while its Testmo failed.
         Reason::Throttled
         | Reason::ServerError
@@ -129,15 +152,22 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
             vec![names.resume("--now", "tries the account now instead of later")]
         }
         Reason::CaseRefused | Reason::CaseInvalid | Reason::CaseTooLarge | Reason::Rejected | Reason::AllRefused => {
-            vec![
-                names.replay_unchanged("tries again what was refused, after a change in Testmo"),
-                names.correct("corrects the cases here, to be replayed then"),
-                names.discard("removes this entry; do so once the corrected cases are published"),
-            ]
+            let edit = names
+                .each("corrects the cases here, to be replayed then", "corrects one of them here, to try it first");
+            let set = names.set_in_all("sets a field in all of them, to be replayed then");
+            let discard = names.each(
+                "removes this entry; do so once the corrected cases are published",
+                "removes all of them; do so once the corrected cases are published",
+            );
+            let replay = names.replay_unchanged("tries again what was refused, after a change in Testmo");
+            vec![replay, names.edit(edit), set, names.discard(discard)]
         }
-        Reason::RetriesExhausted => vec![names.replay("tries the batch again"), names.give_up()],
+        Reason::RetriesExhausted => vec![names.retry(), names.give_up()],
         Reason::UnclearInTestmo | Reason::RejectedUnclear => vec![
-            names.candidates("shows which cases in Testmo may be the missing ones, to adopt or refuse them"),
+            names.candidates(names.each(
+                "shows which cases in Testmo may be the missing ones, to adopt or refuse them",
+                "shows for one of them which cases in Testmo may be the missing ones, to adopt or refuse them",
+            )),
             names.replay("creates what is missing"),
             names.discard("gives up what is missing"),
         ],
@@ -156,16 +186,37 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
 }
 
 impl Names<'_> {
+    /// Returns whether the entries are those of a group.
+    fn is_group(&self) -> bool {
+        self.entries.starts_with("--")
+    }
+
+    /// Returns the purpose of a command for one entry, or for a group.
+    fn each(&self, of_one: &'static str, of_all: &'static str) -> &'static str {
+        if self.is_group() { of_all } else { of_one }
+    }
+
     fn verify(&self) -> Option<ShelfCommand> {
-        let tenant = self.tenant?;
-        command(
-            format!("tenants verify {tenant}"),
-            "verifies the connection; waiting batches are then sent automatically",
+        self.verify_for("verifies the connection; waiting batches are then sent automatically")
+    }
+
+    fn verify_again(&self) -> Option<ShelfCommand> {
+        self.verify_for(
+            "verifies the connection again once the cause is fixed; waiting batches are then sent automatically",
         )
+    }
+
+    fn verify_for(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("tenants verify {}", self.tenant?), purpose)
     }
 
     fn set(&self, options: &str, purpose: &'static str) -> Option<ShelfCommand> {
         command(format!("tenants set {} {options}", self.tenant?), purpose)
+    }
+
+    fn draft_mapping(&self) -> Option<ShelfCommand> {
+        let purpose = "drafts a mapping that lists the fields of the project";
+        command(format!("tenants mapping draft {} > mapping.json", self.tenant?), purpose)
     }
 
     fn resume(&self, option: &str, purpose: &'static str) -> Option<ShelfCommand> {
@@ -173,19 +224,17 @@ impl Names<'_> {
     }
 
     fn save(&self) -> Option<ShelfCommand> {
-        command(format!("shelf show {} --body > message.json", self.one.as_ref()?), "saves the message")
+        let purpose = self.each("saves the message", "saves one of the messages");
+        command(format!("shelf show {} --body > message.json", self.one.as_ref()?), purpose)
     }
 
     fn edit(&self, purpose: &'static str) -> Option<ShelfCommand> {
         command(format!("shelf edit {}", self.one.as_ref()?), purpose)
     }
 
-    /// Edits one entry as a whole, or a field in all of them.
-    fn correct(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        match self.entries.starts_with("--group") {
-            true => command(format!("shelf edit {} --set FIELD=VALUE", self.entries), purpose),
-            false => self.edit(purpose),
-        }
+    /// Edits a field in all entries of a group.
+    fn set_in_all(&self, purpose: &'static str) -> Option<ShelfCommand> {
+        command(format!("shelf edit {} --set FIELD=VALUE", self.entries), purpose).filter(|_| self.is_group())
     }
 
     fn candidates(&self, purpose: &'static str) -> Option<ShelfCommand> {
@@ -196,14 +245,26 @@ impl Names<'_> {
         command(format!("replay {}", self.entries), purpose)
     }
 
+    fn retry(&self) -> Option<ShelfCommand> {
+        self.replay(self.each("tries the batch again", "tries the batches again"))
+    }
+
     /// Replays what would be refused again as far as the program can see; named one by one, entries are replayed anyway.
     fn replay_unchanged(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        let option = if self.entries.starts_with("--") { " --unchanged" } else { "" };
+        let option = if self.is_group() { " --unchanged" } else { "" };
         command(format!("replay {}{option}", self.entries), purpose)
     }
 
     fn give_up(&self) -> Option<ShelfCommand> {
-        self.discard("gives the batch up")
+        self.discard(self.each("gives the batch up", "gives the batches up"))
+    }
+
+    /// Discards what its generator publishes again.
+    fn remove_published(&self) -> Option<ShelfCommand> {
+        self.discard(self.each(
+            "removes this entry; do so once the corrected batch is published",
+            "removes all of them; do so once the corrected batches are published",
+        ))
     }
 
     fn discard(&self, purpose: &'static str) -> Option<ShelfCommand> {
@@ -267,6 +328,7 @@ mod tests {
         let list = "shelf list --group c-00000007";
         let both = [
             "replay --group c-00000007 --unchanged",
+            "shelf edit 00000001",
             "shelf edit --group c-00000007 --set FIELD=VALUE",
             "shelf discard --group c-00000007",
             list,
@@ -274,6 +336,21 @@ mod tests {
         assert_eq!(lines(Reason::CaseRefused, None), both);
         assert_eq!(lines(Reason::KeyRefused, None), [list], "each tenant needs a key of its own");
         assert_eq!(lines(Reason::KeyRefused, Some(&fixture::acme())), ["tenants set acme --new-api-key", list]);
+    }
+
+    #[test]
+    fn a_connection_has_the_commands_that_enter_something_else_before_those_that_verify_it_again() {
+        let lines = |reason| -> Vec<String> {
+            let commands = commands_of_connection(reason, &fixture::acme());
+            commands.into_iter().map(|command| command.line.replace("testmo-courier tenants ", "")).collect()
+        };
+        assert_eq!(lines(Reason::KeyRefused), ["set acme --new-api-key"]);
+        assert_eq!(
+            lines(Reason::ConnectionRejected),
+            ["mapping draft acme > mapping.json", "set acme --mapping mapping.json", "verify acme"]
+        );
+        assert_eq!(lines(Reason::ServerError), ["verify acme"], "it was entered during an outage");
+        assert_eq!(lines(Reason::FolderMissing), ["verify acme"], "no batch is named");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod pauses;
 mod selection;
 mod time_bound;
 
-pub use self::commands::{ShelfCommand, commands, story};
+pub use self::commands::{ShelfCommand, commands, commands_of_connection, story, text_for_customer};
 pub use self::customer::{CustomerText, for_customer};
 pub use self::groups::{CauseNote, Group, GroupFilter, group_of, groups, notes_of};
 pub use self::note::{NoteError, remove_note, write_note};

@@ -36,6 +36,9 @@ fn text(details: &BatchDetails) -> String {
     let mut text = facts(&summary(details));
     if let Some(record) = details.record() {
         section(&mut text, "cases", &cases(details, record));
+        if record.arrived().next().is_some() {
+            text += &format!("  as they are in Testmo now: `testmo-courier batches compare {}`\n", details.key);
+        }
     }
     text += &timeline(&TimelineView::of(details));
     section(&mut text, "shelf", &shelved(details));

@@ -76,9 +76,13 @@ pub(super) async fn execute(
     let Change { id, because } = change;
     replays::act(&store, actor, id, action, because.as_deref()).await?;
     out.line(match action {
-        ReplayAction::Start => format!("Replay {id} is started; a running worker carries it out."),
+        ReplayAction::Start => {
+            format!("Replay {id} is started; a running worker carries it out. {}", show::watched(id))
+        }
         ReplayAction::Pause => format!("Replay {id} is paused. What is under way comes to its end."),
-        ReplayAction::Resume => format!("Replay {id} goes on, beginning with a few batches one at a time."),
+        ReplayAction::Resume => {
+            format!("Replay {id} goes on, beginning with a few batches one at a time. {}", show::watched(id))
+        }
         ReplayAction::Cancel => {
             format!(
                 "Replay {id} is cancelled. What is under way comes to its end; what was not started stays as it is."

@@ -16,18 +16,29 @@ const READ: u32 = 1_000;
 pub(crate) async fn plan_text(store: &Store, planned: &Planned) -> Result<String, Failure> {
     let mut text = summary_text(planned);
     let not_tried = planned.summary.batches - planned.summary.tried;
-    if not_tried == 0 {
+    let waiting = planned.summary.of(Forecast::NotYet);
+    if not_tried == 0 && waiting == 0 {
         return Ok(text);
     }
     let items = replays::items(store, planned.id, &ItemFilter::default(), READ).await?;
+    let first = items.iter().find(|item| item.forecast == Forecast::NotYet.name());
+    if let Some(why) = first.and_then(|item| item.detail.as_ref()) {
+        text.push_str(&format!("  not yet, such as: {}\n", visible(why)));
+    }
     let left = items.iter().filter(|item| item.outcome.is_some());
+    let mut named = 0;
     for item in left.take(EXAMPLES) {
+        named += 1;
         let why = item.detail.clone().unwrap_or_else(|| "every case is in Testmo; the entry can be discarded".into());
         let batch = match (&item.tenant, &item.batch) {
             (Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
             (_, None) | (None, _) => format!("entry {}", item.entry),
         };
         text.push_str(&format!("  not replayed: {} {batch} ({}): {}\n", item.entry, item.reason, visible(&why)));
+    }
+    if not_tried > named {
+        let all = format!("`testmo-courier replays show {} --batches` lists all", planned.id);
+        text.push_str(&format!("  not replayed: {} more; {all}\n", not_tried - named));
     }
     Ok(text)
 }
@@ -48,7 +59,8 @@ fn summary_text(planned: &Planned) -> String {
     for count in &summary.forecasts {
         let meaning = count.forecast.parse().map_or("", meaning);
         let batches = counted(number(count.batches), "batch", "batches");
-        text.push_str(&format!("  {batches}: {} ({meaning})\n", count.forecast.replace('_', " ")));
+        let forecast = count.forecast.replace('_', " ").replace("testmo", "Testmo");
+        text.push_str(&format!("  {batches}: {forecast} ({meaning})\n"));
     }
     text
 }

@@ -11,7 +11,7 @@ use testmo_courier::app::{Store, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::super::table::{Form, List, facts, is_full, note, shortened};
+use super::super::table::{Form, List, counted, facts, is_full, note, shortened};
 use super::plan::duration;
 
 /// How many parts are shown.
@@ -105,11 +105,15 @@ fn text(details: &ReplayDetails, now: i64) -> String {
     if let Some(summary) = &details.summary {
         let expected = summary.forecasts.iter().map(|count| format!("{} {}", count.batches, count.forecast));
         all.push(("expected", expected.collect::<Vec<_>>().join(", ")));
-        let size = format!("{} of {} batches, {} cases", summary.tried, summary.batches, summary.cases);
-        all.push(("tried", format!("{size}, about {} requests in {}", summary.requests, duration(summary.seconds))));
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let batches = format!("{} of {}", summary.tried, counted(number(summary.batches), "batch", "batches"));
+        let cases = counted(number(summary.cases), "case", "cases");
+        let requests = counted(number(summary.requests), "request", "requests");
+        all.push(("tried", format!("{batches}, {cases}, about {requests} in {}", duration(summary.seconds))));
     }
     let outcomes = details.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}"));
-    all.push(("outcomes", outcomes.collect::<Vec<_>>().join(", ")));
+    let outcomes = outcomes.collect::<Vec<_>>().join(", ");
+    all.push(("outcomes", if outcomes.is_empty() { "none yet".into() } else { outcomes }));
     all.push(("under way", details.under_way().to_string()));
     all.push(("left", details.left().to_string()));
     let mut text = facts(&all);
@@ -149,13 +153,32 @@ fn parts(parts: &[PartProgress]) -> String {
     text
 }
 
+/// Names the command that shows how a replay goes.
+pub(super) fn watched(id: ReplayId) -> String {
+    format!("`testmo-courier replays watch {id}` shows how it goes.")
+}
+
+/// Names the command that lists what failed.
+pub(super) fn what_failed(id: ReplayId) -> String {
+    format!("`testmo-courier replays show {id} --outcome failed` lists what failed, and why.")
+}
+
+/// Says what comes before batches of a paused replay are edited: resumed, it would leave them alone as changed.
+pub(super) fn before_editing(id: ReplayId) -> String {
+    format!("To edit or discard its batches, cancel it first: `testmo-courier replays cancel {id}`.")
+}
+
 /// Names the command that goes on with a replay.
 fn next(id: ReplayId, state: Option<ReplayState>) -> Option<String> {
     let (command, effect) = match state? {
         ReplayState::Planning => ("cancel", "removes the plan, which was cut off"),
         ReplayState::Planned => ("start", "starts it"),
         ReplayState::Running => ("watch", "shows how it goes"),
-        ReplayState::Paused => ("resume", "goes on, beginning with a few batches one at a time"),
+        ReplayState::Paused => {
+            let resume =
+                format!("`testmo-courier replays resume {id}` goes on, beginning with a few batches one at a time");
+            return Some(format!("{}\n{resume}.\n{}", what_failed(id), before_editing(id)));
+        }
         ReplayState::Done | ReplayState::Cancelled => return None,
     };
     Some(format!("`testmo-courier replays {command} {id}` {effect}."))

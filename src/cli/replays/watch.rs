@@ -9,6 +9,7 @@ use testmo_courier::app::replays::{self, ReplayDetails, ReplayId, ReplayState};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::progress::bar;
+use super::show::{before_editing, what_failed};
 
 /// How often the replay is read.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -48,7 +49,11 @@ fn end(id: ReplayId, state: Option<ReplayState>) -> Result<(), Failure> {
         Some(ReplayState::Done) => Ok(()),
         Some(ReplayState::Paused) => Err(Failure::finding(
             format!("replay {id} is paused"),
-            format!("correct the cause, then `testmo-courier replays resume {id}`"),
+            format!(
+                "{} Correct the cause, then `testmo-courier replays resume {id}`. {}",
+                what_failed(id),
+                before_editing(id)
+            ),
         )),
         Some(ReplayState::Planning | ReplayState::Planned) => Err(Failure::finding(
             format!("replay {id} is not started"),

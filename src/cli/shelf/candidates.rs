@@ -11,7 +11,7 @@ use testmo_courier::app::view::CandidatesView;
 use super::super::confirm::confirm;
 use super::super::failure::Failure;
 use super::super::open::context;
-use super::super::output::{Output, visible};
+use super::super::output::{Output, in_shell, visible};
 use super::super::table::{List, counted};
 
 const EXAMPLES: &str = "\
@@ -77,7 +77,7 @@ pub(crate) async fn execute(
         lines(&found).iter().try_for_each(|line| out.line(line))?;
     }
     if decisions == Decisions::default() {
-        return if json { out.json(&view) } else { Ok(()) };
+        return if json { out.json(&view) } else { commands(&found).iter().try_for_each(|line| out.line(line)) };
     }
     let (adopted, missing) = found.check(&decisions)?;
     if json && !yes {
@@ -102,6 +102,20 @@ pub(crate) async fn execute(
     }
 }
 
+/// Writes how to decide about the first candidate, or how to create what is missing.
+fn commands(found: &Found) -> Vec<String> {
+    let id = found.entry.id;
+    let Some(candidate) = found.candidates.first() else {
+        return vec![format!("To create what is missing: testmo-courier replay {id}")];
+    };
+    let adopted = found.keys_of(candidate).into_iter().next().map(|key| {
+        let adopted = in_shell(&visible(&format!("{key}={}", candidate.id))).into_owned();
+        format!("testmo-courier shelf candidates {id} --adopt {adopted}  # if it is this case")
+    });
+    let refused = format!("testmo-courier shelf candidates {id} --refuse {}  # if it is another case", candidate.id);
+    adopted.into_iter().chain([refused]).collect()
+}
+
 /// Says what decisions lead to.
 fn consequence(adopted: usize, missing: usize) -> String {
     let adopted = (adopted > 0).then(|| format!("{} adopted", counted(adopted, "case is", "cases are")));
@@ -113,16 +127,15 @@ fn consequence(adopted: usize, missing: usize) -> String {
 
 /// Writes what was found.
 fn lines(found: &Found) -> Vec<String> {
-    let mut lines = vec![format!("Missing: {}", counted(found.missing.len(), "case", "cases"))];
+    let (missing, batch) = (counted(found.missing.len(), "case", "cases"), visible(&found.entry.batch));
+    let mut lines = vec![format!("Missing: {missing} of {batch}")];
     let mut missing = List::new(&["case", "name"]);
     for case in &found.missing {
         missing.add(vec![case.key.clone(), case.name.clone()]);
     }
     lines.extend(missing.columns().into_iter().map(|line| format!("  {line}")));
     if found.candidates.is_empty() {
-        let id = found.entry.id;
         lines.push("No case in Testmo has the tag of the batch, or the name and the folder of a missing case.".into());
-        lines.push(format!("To create what is missing: {}", visible(&format!("testmo-courier replay {id}"))));
         return lines;
     }
     lines.push(format!("Candidates in Testmo: {}", found.candidates.len()));

@@ -82,7 +82,8 @@ pub(crate) async fn execute(
     if json {
         out.json(&PlanOutcomeView::of_discard(&outcome))?;
     } else if !outcome.done.is_empty() {
-        out.line(format_args!("Discarded {}.", counted(outcome.done.len(), "entry", "entries")))?;
+        let undone = if no_undo { "" } else { " `testmo-courier shelf discarded` lists what can be restored." };
+        out.line(format_args!("Discarded {}.{undone}", counted(outcome.done.len(), "entry", "entries")))?;
     }
     end(&outcome, selection.is_by_name())
 }

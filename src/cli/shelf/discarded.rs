@@ -52,6 +52,9 @@ pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Outpu
         out.json(&entries.iter().map(DiscardedView::of).collect::<Vec<_>>())?;
     } else {
         table(&entries, store_now(store)).write(out, form.plain, "No discarded entry is kept.")?;
+        if !form.plain && !entries.is_empty() {
+            note("`testmo-courier shelf restore ID` puts an entry back onto the shelf.")?;
+        }
     }
     match entries.last().filter(|_| entries.len() == usize::try_from(most).unwrap_or(usize::MAX)) {
         Some(last) => note(&format!("There may be more: add --behind {} to read on.", last.entry.id)),

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 use testmo_courier::app::actor::Actor;
-use testmo_courier::app::edit::{self, Change, Draft, DraftFile, EditError, EditOutcome, EditPlan, Edited, Setting};
+use testmo_courier::app::edit::{
+    self, Change, Draft, DraftFile, EditError, EditOutcome, EditPlan, Edited, Setting, settings_of,
+};
 use testmo_courier::app::plan::PlannedEntry;
 use testmo_courier::app::replays::{self, Planned, ReplayRequest};
-use testmo_courier::app::shelf::{EntryName, Selection, ShelfId};
+use testmo_courier::app::shelf::{self, EntryName, Selection, ShelfFilter, ShelfId};
 use testmo_courier::app::view::EditOutcomeView;
 use testmo_courier::app::{Store, store_now};
 use testmo_courier::config::Config;
@@ -16,7 +18,8 @@ use testmo_courier::config::Config;
 use super::super::confirm::{can_ask, confirm};
 use super::super::failure::Failure;
 use super::super::message_file;
-use super::super::output::{Output, visible};
+use super::super::output::{Output, in_shell, visible};
+use super::super::replays::plan_text;
 use super::super::table::{List, counted, shortened};
 use super::editor::{edit as open_editor, editor};
 use super::selection::Selected;
@@ -41,7 +44,7 @@ or else a text; null removes the field.
 Examples:
   testmo-courier shelf edit 0000001a
   testmo-courier shelf edit acme/shop-142-1 --file corrected.json --replay
-  testmo-courier shelf edit --group 5f3a9c10 --set priority=high
+  testmo-courier shelf edit --group c-5f3a09b2 --set priority=high
   testmo-courier shelf edit --tenant acme --reason folder_missing --set 'folder_path=[\"Checkout\"]' --replay --yes";
 
 #[derive(Args, Debug)]
@@ -80,7 +83,7 @@ pub(crate) async fn execute(
     let ids = selection.ids(store).await?;
     let command = Command { config, store, actor, because: because.as_deref(), replay, yes, json };
     if !set.is_empty() {
-        return command.set(&ids, set, selection.is_by_name(), out).await;
+        return command.set(&ids, set, &selection, out).await;
     }
     let [id] = ids[..] else {
         let ids: Vec<String> = ids.iter().take(MOST_CHANGES).map(ToString::to_string).collect();
@@ -179,7 +182,25 @@ impl Command<'_> {
         } else {
             out.line(format_args!("Stored the edited message of {}.", visible(&draft.entry.batch)))?;
         }
-        self.replayed(&[draft.entry.id], &format!("testmo-courier replay {}", draft.entry.id), out).await
+        self.replayed(&[draft.entry.id], &format!("testmo-courier replay {}", draft.entry.id), out).await?;
+        self.in_the_rest(draft, &edited.changes, out).await
+    }
+
+    /// Says how the same change is made in the other entries of the group, if there are any.
+    async fn in_the_rest(&self, draft: &Draft, changes: &[Change], out: &mut Output) -> Result<(), Failure> {
+        let (group, settings) = (draft.group(), settings_of(changes));
+        if self.json || settings.is_empty() {
+            return Ok(());
+        }
+        let of_group = ShelfFilter { cause: Some(group), ..ShelfFilter::default() };
+        let first = shelf::list(self.store, &of_group, 2).await?;
+        if first.iter().all(|entry| entry.id == draft.entry.id) {
+            return Ok(());
+        }
+        let set: String = settings.iter().map(|setting| format!(" --set {}", in_shell(&visible(setting)))).collect();
+        let replay = if self.replay { " --replay" } else { "" };
+        out.line("Once it is delivered, make the same change in the rest of its group:")?;
+        out.line(format_args!("  testmo-courier shelf edit --group {group}{set}{replay}"))
     }
 
     /// Plans settings, shows what they change, asks, and carries them out.
@@ -187,7 +208,7 @@ impl Command<'_> {
         &self,
         ids: &[ShelfId],
         settings: Vec<Setting>,
-        by_name: bool,
+        selection: &Selection,
         out: &mut Output,
     ) -> Result<(), Failure> {
         let most = self.config.amqp.max_message_bytes;
@@ -210,10 +231,10 @@ impl Command<'_> {
         }
         let ids: Vec<ShelfId> = outcome.done.iter().map(|entry| entry.id).collect();
         if !ids.is_empty() {
-            self.replayed(&ids, "the same selection with `testmo-courier replay`", out).await?;
+            self.replayed(&ids, &format!("testmo-courier replay {selection}"), out).await?;
         }
         let is_whole = outcome.gone.is_empty() && outcome.refused.iter().all(|refused| !is_race(&refused.why));
-        if is_whole && (!by_name || outcome.refused.is_empty()) { Ok(()) } else { Err(Failure::Printed) }
+        if is_whole && (!selection.is_by_name() || outcome.refused.is_empty()) { Ok(()) } else { Err(Failure::Printed) }
     }
 
     /// Asks whether to go on, unless that was said.
@@ -232,15 +253,22 @@ impl Command<'_> {
         let selection = Selection::Named(ids.iter().map(|id| EntryName::Id(*id)).collect());
         let (reason, unchanged_too) = (self.because.map(ToOwned::to_owned), true);
         let request = ReplayRequest { selection, name: None, reason, per_minute: None, most: None, unchanged_too };
-        let Planned { id, summary, .. } = replays::plan_and_start(self.store, self.config, self.actor, request).await?;
-        let tried = usize::try_from(summary.tried).unwrap_or(usize::MAX);
-        let left = summary.batches - summary.tried;
-        let batches = counted(tried, "batch", "batches");
+        let planned = replays::plan_and_start(self.store, self.config, self.actor, request).await?;
+        let Planned { id, summary, .. } = &planned;
+        let is_whole = summary.tried == summary.batches;
+        if !is_whole && !self.json {
+            out.text(&plan_text(self.store, &planned).await?)?;
+        }
+        if summary.tried == 0 {
+            let how = format!("`testmo-courier replays show {id} --batches` says why. Then replay it: {otherwise}");
+            return Err(Failure::finding("The edited message is stored, but nothing was sent.", how));
+        }
+        let batches = counted(usize::try_from(summary.tried).unwrap_or(usize::MAX), "batch", "batches");
         self.say(
             out,
-            format_args!("Replay {id} sends {batches}; `testmo-courier replays show {id}` shows how it goes."),
+            format_args!("Replay {id} sends {batches}; `testmo-courier replays watch {id}` shows how it goes."),
         )?;
-        if left == 0 { Ok(()) } else { Err(Failure::Printed) }
+        if is_whole { Ok(()) } else { Err(Failure::Printed) }
     }
 
     /// Prints a line for people.

@@ -8,12 +8,15 @@ use testmo_courier::app::{Reason, Store, TenantId, store_now};
 
 use super::super::failure::Failure;
 use super::super::output::{Output, visible};
-use super::super::table::{counted, note, shortened};
+use super::super::table::{counted, note, shortened, wrapped};
 use super::super::tenant_hint::note_if_unknown;
 use super::selection::{reasons, states};
 
 /// How many tenants of a group are named.
 const NAMED: usize = 5;
+
+/// The width of a line of text.
+const WIDTH: usize = 98;
 
 /// How many characters are shown of what the details have in common.
 const SHAPE_CHARACTERS: usize = 300;
@@ -66,6 +69,7 @@ pub(crate) async fn execute(arguments: Arguments, store: &Store, out: &mut Outpu
     } else {
         let texts: Vec<String> = groups.iter().map(|group| text(group, store_now(store))).collect();
         out.text(&texts.join("\n"))?;
+        note("`testmo-courier shelf note GROUP TEXT` leaves a note for everybody who sees the group.")?;
     }
     if groups.len() < all { note(&format!("{} of {all} groups, --limit 0 for all", groups.len())) } else { Ok(()) }
 }
@@ -78,7 +82,10 @@ fn text(group: &Group, now: i64) -> String {
     states.extend((group.parked > 0).then(|| format!("{} automatically retried", group.parked)));
     let field = group.field.as_ref().map(|field| format!("  field {}", visible(field))).unwrap_or_default();
     let mut text = format!("{}  {reason}{field}\n", group.cause);
-    let mut add = |line: String| text.push_str(&format!("  {}\n", visible(&line)));
+    let mut add = |line: String| {
+        let lines = wrapped(&visible(&line), WIDTH);
+        text.extend(lines.into_iter().map(|line| format!("  {line}\n")));
+    };
     if !group.shape.is_empty() {
         add(shortened(&group.shape, SHAPE_CHARACTERS));
     }
@@ -97,9 +104,8 @@ fn text(group: &Group, now: i64) -> String {
     if let Some(note) = &group.note {
         add(format!("note by {}, {}: {}", note.actor, relative(note.at, now), note.text));
     }
-    for command in &group.commands {
-        add(format!("{}  # {}", command.line, command.purpose));
-    }
+    let commands = group.commands.iter().map(|command| format!("{}  # {}", command.line, command.purpose));
+    text.extend(commands.map(|command| format!("  {}\n", visible(&command))));
     text
 }
 

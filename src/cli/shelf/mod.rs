@@ -67,7 +67,7 @@ pub(super) async fn execute(
     }
 }
 
-/// `dead-messages`: another name for `shelf list --state dead`.
+/// Carries out `dead-letters`, another name for `shelf list --state dead`.
 pub(super) async fn dead_letters(
     arguments: list::DeadLetters,
     files: &[PathBuf],

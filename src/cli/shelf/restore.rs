@@ -12,7 +12,7 @@ use super::super::output::{Output, visible};
 
 const EXAMPLES: &str = "\
 An entry comes back under its id, as it was before it was discarded. If its batch was given up with it, the batch is open
-again. An entry that was retried automatically is so again; a dead one waits for a replay.
+again. An entry that was retried automatically is so again; a dead one waits for a person.
 
 Examples:
   testmo-courier shelf restore 0000001a
@@ -67,7 +67,7 @@ fn said(restored: &Restored) -> String {
     let batch = if *is_reopened { "; its batch is open again" } else { "" };
     let next = match is_parked {
         true => "It is retried automatically, as before.".to_owned(),
-        false => format!("To send it, replay it: testmo-courier replay {}", entry.id),
+        false => format!("What to do with it: testmo-courier shelf show {}", entry.id),
     };
     format!("Restored {} ({}){batch}. {next}", entry.id, visible(&entry.batch))
 }

@@ -104,7 +104,8 @@ fn described(entry: &Shelved, note: Option<&CauseNote>, pauses: &Pauses, now: i6
         ("cause", content.reason.cause().into()),
         ("remedy", content.reason.remedy().into()),
     ];
-    let commands = shelf::commands(entry, pauses).into_iter().chain(shelf::story(entry));
+    let more = shelf::story(entry).into_iter().chain(shelf::text_for_customer(entry));
+    let commands = shelf::commands(entry, pauses).into_iter().chain(more);
     lines.extend(commands.map(|command| ("command", format!("{}  # {}", command.line, command.purpose))));
     lines.push(("group", shelf::group_of(entry).to_string()));
     lines.extend(note.map(|note| ("note", format!("{} (by {}, {})", note.text, note.actor, relative(note.at, now)))));

@@ -13,7 +13,7 @@ use super::super::open::{configuration, store};
 use super::super::output::{Output, visible};
 use super::super::table::{Form, List, shortened, wrapped};
 use super::super::time_format::{both, expiry};
-use super::report::as_of;
+use super::report::{as_of, commands};
 use super::status_light::colour;
 
 /// How many characters of a note the list shows people; `show`, --plain and --json have all of it.
@@ -118,6 +118,7 @@ fn note_lines(row: &ConnectionRow, status: &Status, now: i64) -> Vec<String> {
     let note = parts.join("; ");
     let shown = shortened(&note, NOTE_CHARACTERS);
     let mut lines = wrapped(&visible(&shown), WIDTH - INDENT.len());
+    lines.extend(commands(row).into_iter().map(|command| format!("→ {}", command.line)));
     if shown != note {
         lines.push(format!("→ testmo-courier tenants show {}", row.tenant));
     }
@@ -199,7 +200,8 @@ mod tests {
         let row = row("acme", None, Verification::Fails { reason: Reason::KeyRefused, detail: long.clone() });
         let status = Status::of(&row, &Circumstances::default(), NOW);
         let lines = note_lines(&row, &status, NOW);
-        let [.., cut, more] = lines.as_slice() else { panic!("{lines:?}") };
+        let [.., cut, fix, more] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!(fix.ends_with("→ testmo-courier tenants set acme --new-api-key"), "{lines:?}");
         assert!(cut.ends_with('…') && more.ends_with("→ testmo-courier tenants show acme"), "{lines:?}");
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:?}");
         let plain = for_scripts(&[(row, status)], NOW).columns().join("\n");

@@ -2,6 +2,7 @@
 
 use testmo_courier::app::connections::verify::{self, Consequence};
 use testmo_courier::app::connections::{ConnectionRow, Status, StatusLight, Verification};
+use testmo_courier::app::shelf::{ShelfCommand, commands_of_connection};
 use testmo_courier::app::{Reason, TenantId};
 
 use super::super::failure::Failure;
@@ -40,6 +41,14 @@ pub(super) fn print_finding(
             out.line(format_args!("       → {}", remedy(*reason, row)))?;
             Ok(false)
         }
+    }
+}
+
+/// Returns the commands that help with a connection that does not work.
+pub(super) fn commands(row: &ConnectionRow) -> Vec<ShelfCommand> {
+    match &row.finding {
+        Some(Verification::Fails { reason, .. }) if !row.is_verified() => commands_of_connection(*reason, &row.tenant),
+        Some(Verification::Works { .. } | Verification::Fails { .. }) | None => Vec::new(),
     }
 }
 

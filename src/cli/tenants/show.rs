@@ -7,6 +7,7 @@ use testmo_courier::app::connections::probe::Finding;
 use testmo_courier::app::connections::{
     ConnectionRow, Status, Verification, connection, known_names, names, status, waiting,
 };
+use testmo_courier::app::shelf::ShelfCommand;
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
 use testmo_courier::app::{Reason, Store, TenantId, store_now};
@@ -17,7 +18,7 @@ use super::super::output::{Output, visible};
 use super::super::table::facts;
 use super::super::time_format::{both, expiry};
 use super::assumptions::{consequence, sentence};
-use super::report::{as_of, refused};
+use super::report::{as_of, commands, refused};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -79,6 +80,8 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
         }
         Some(Verification::Fails { reason, .. }) => {
             lines.extend([("cause", reason.cause().into()), ("remedy", reason.remedy().into())]);
+            let named = |command: ShelfCommand| ("command", format!("{}  # {}", command.line, command.purpose));
+            lines.extend(commands(row).into_iter().map(named));
         }
         None => {}
     }

@@ -30,7 +30,7 @@ use crate::worker::model::{ActiveBatch, Disposition, Dispositions, LaneUpdate, P
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long a lane waits before it asks again for a permit that other workers have used up.
 const HOLD: Duration = Duration::from_millis(50);
-/// How long after the cut batches are still given back; what is not given back then comes again by itself.
+/// How long after the cut batches are still given back; what is not given back then comes again automatically.
 const GIVING_BACK: Duration = Duration::from_secs(1);
 
 /// The one task that owns the lanes of a worker.

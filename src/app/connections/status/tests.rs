@@ -131,7 +131,7 @@ fn what_keeps_batches_from_being_sent_is_amber() {
             StatusLight::Amber,
             "Testmo failed repeatedly; it is tried again in 60 s",
         ),
-        (waits(60_000), StatusLight::Green, "1 batch waits, the oldest arrived 60 s ago"),
+        (waits(60_000), StatusLight::Green, "1 batch waits to be sent automatically, the oldest arrived 60 s ago"),
         (waits(2 * HOUR), StatusLight::Amber, "shelf list --tenant acme"),
     ] {
         let (found, note) = status(&proven(), &around);
