@@ -20,6 +20,7 @@ mod earlier_store;
 mod edited;
 mod endless;
 mod ends;
+mod evening;
 mod examples;
 mod folders;
 mod fuzzed;
