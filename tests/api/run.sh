@@ -35,7 +35,9 @@ export COURIER_AMQP__URL=amqp://127.0.0.1:1 COURIER_LOG__FORMAT=json
 export COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS=http://127.0.0.1:1
 "$program" init >/dev/null
 token=$("$program" tokens create schemathesis --role admin | tail -n 1)
-"$program" run >log 2>&1 &
+# It exists before it is read.
+: >log
+"$program" run >>log 2>&1 &
 worker=$!
 address=
 for _ in $(seq 100); do
