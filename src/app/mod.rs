@@ -33,6 +33,7 @@ mod store_file;
 pub mod time;
 pub mod topology;
 pub mod view;
+pub mod visible;
 pub mod waits;
 
 pub use self::context::{AppContext, OpenError, open_store, store_now};

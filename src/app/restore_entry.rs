@@ -76,8 +76,19 @@ pub async fn list(store: &Store, filter: &DiscardedFilter, most: u32) -> Result<
 /// # Errors
 /// When there is none with this id, or the store does not answer.
 pub async fn place_of(store: &Store, id: ShelfId) -> Result<(i64, ShelfId), RestoreError> {
-    let entry = store.discarded_entry(id).await?.ok_or(RestoreError::NotKnown(id))?;
-    Ok((entry.at, id))
+    Ok((discarded(store, id).await?.at, id))
+}
+
+/// Returns a discarded entry.
+///
+/// # Errors
+/// When there is none with this id, or the store does not answer.
+pub async fn discarded(store: &Store, id: ShelfId) -> Result<Discarded, RestoreError> {
+    match store.discarded_entry(id).await? {
+        Some(discarded) => Ok(discarded),
+        None if store.shelved(id).await?.is_some() => Err(RestoreError::OnShelf(id)),
+        None => Err(RestoreError::NotKnown(id)),
+    }
 }
 
 /// Puts an entry back onto the shelf as it was. A batch that was given up with it is open again.
@@ -91,10 +102,7 @@ pub async fn restore(
     because: Option<&str>,
 ) -> Result<Restored, RestoreError> {
     require(actor, Role::Operator)?;
-    let Some(discarded) = store.discarded_entry(id).await? else {
-        let is_there = store.shelved(id).await?.is_some();
-        return Err(if is_there { RestoreError::OnShelf(id) } else { RestoreError::NotKnown(id) });
-    };
+    let discarded = discarded(store, id).await?;
     let row = &discarded.entry;
     let batch = own_batch(row);
     let update = match &batch {

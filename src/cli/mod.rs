@@ -4,6 +4,7 @@
 //! it they name only `config`, `contract`, `telemetry` and, to run them, `worker` and `http`.
 
 mod actor;
+mod attention;
 mod audit;
 mod batches;
 mod config;
@@ -123,6 +124,8 @@ enum Command {
     /// Watch the events about batches, connections and API keys
     #[command(subcommand)]
     Events(events::Command),
+    /// Show what needs attention: causes, tenants that are not green, and pauses
+    Attention(attention::Arguments),
     /// Find batches and cases by an id, a name, a key, a tag, or a link into Testmo
     Find(find::Arguments),
     /// Show batches, their cases and their events
@@ -186,6 +189,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Schema(command) => schema::execute(command, out),
         Command::Publish(arguments) => publish::execute(arguments, &files, &actor, out).await,
         Command::Events(command) => events::execute(command, &files, out).await,
+        Command::Attention(arguments) => attention::execute(&arguments, &files, out).await,
         Command::Find(arguments) => find::execute(&arguments, &files, out).await,
         Command::Batches(command) => batches::execute(command, &files, out).await,
         Command::Shelf(command) => shelf::execute(command, &files, &actor, out).await,

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use testmo_courier::app::visible::hidden;
+pub(crate) use testmo_courier::app::visible::visible;
+
 use super::failure::Failure;
 
 /// Where a command writes its results.
@@ -63,12 +66,6 @@ impl Output {
     }
 }
 
-/// Returns whether a character moves a terminal's cursor or turns its writing direction.
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// Returns JSON with such characters written as JSON's escapes. Outside of strings JSON has only line breaks, which stay.
 fn escaped(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut text, c| {
@@ -79,20 +76,6 @@ fn escaped(json: &str) -> String {
         }
         text
     })
-}
-
-/// Returns a text from outside without what would move a terminal's cursor or turn its writing direction: such
-/// characters are escaped.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(hidden) {
-        return Cow::Borrowed(text);
-    }
-    let shown = text.chars().map(|c| match c {
-        '\n' | '\t' | '\r' => " ".to_owned(),
-        c if hidden(c) => c.escape_unicode().to_string(),
-        c => c.to_string(),
-    });
-    Cow::Owned(shown.collect())
 }
 
 /// Returns an argument as it is written in a shell.
@@ -123,14 +106,6 @@ mod tests {
         let text = escaped(&format!("{value:#}"));
         assert_eq!(text, "{\n  \"detail\": \"a\\u009b2Jb\\u202ec\\u200e\\n\\\"ü\\\"\"\n}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
-    }
-
-    #[test]
-    fn a_text_from_outside_cannot_control_the_terminal() {
-        assert_eq!(visible("Prüfung 一"), "Prüfung 一");
-        assert_eq!(visible("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb c");
-        assert_eq!(visible("x\u{202e}y"), "x\\u{202e}y");
-        assert_eq!(visible("x\u{200f}y\u{85}"), "x\\u{200f}y\\u{85}");
     }
 
     #[test]

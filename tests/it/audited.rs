@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use testmo_courier::app::AppContext;
 use testmo_courier::app::actor::{ActionError, Actor, Face, NotAllowed, Role};
 use testmo_courier::app::audit::{AuditAction, AuditFilter, AuditRow, list};
+use testmo_courier::app::connections::connection;
 use testmo_courier::app::connections::probe::{ProbeError, probe};
 use testmo_courier::app::connections::remove::{RemoveError, remove};
 use testmo_courier::app::connections::set::{ConnectionInput, Expiry, SetError, discard_change, prepare};
@@ -153,9 +154,13 @@ impl Audited {
         let rows = self.left("the change, and what is in force", &[verified, verified]).await;
         assert!(rows[0].after.as_ref().expect("a value").contains(r#""works":false"#), "{rows:?}");
         assert!(rows[1].after.as_ref().expect("a value").contains(r#""works":true"#), "{rows:?}");
-        assert!(discard_change(&self.context.store, admin, &tenant_id("acme")).await.expect("a store"));
+        let seen = connection(&self.context.store, &tenant_id("acme")).await.expect("a connection");
+        assert!(discard_change(&self.context.store, admin, &seen).await.expect("a store"));
         self.left("the change is dropped", &[(AuditAction::DiscardConnectionChange, "tenant acme")]).await;
-        assert!(!discard_change(&self.context.store, admin, &tenant_id("acme")).await.expect("a store"));
+        let outdated = discard_change(&self.context.store, admin, &seen).await;
+        assert!(matches!(outdated, Err(SetError::Changed(_))), "{outdated:?}");
+        let seen = connection(&self.context.store, &tenant_id("acme")).await.expect("a connection");
+        assert!(!discard_change(&self.context.store, admin, &seen).await.expect("a store"));
         self.left("there is no change", &[]).await;
         let probed = (AuditAction::ProbeConnection, "tenant acme");
         probe(&self.context, admin, &tenant_id("acme"), None).await.expect("a probe");
@@ -285,7 +290,8 @@ async fn what_is_not_done_leaves_no_entry(stage: Stage) {
     for person in [&viewer, &operator] {
         let Err(SetError::NotAllowed(error)) = audited.set(person, folder("acme", 1), None).await else { panic!() };
         refused(&error, Role::Admin);
-        let dropped = discard_change(&audited.context.store, person, &acme).await;
+        let seen = connection(&audited.context.store, &acme).await.expect("a connection");
+        let dropped = discard_change(&audited.context.store, person, &seen).await;
         assert!(matches!(dropped, Err(SetError::NotAllowed(_))), "{dropped:?}");
         let removed = audited.removal(person, true).await;
         assert!(matches!(removed, Err(RemoveError::NotAllowed(_))), "{removed:?}");

@@ -29,20 +29,33 @@ pub async fn status(store: &Store, row: &ConnectionRow) -> Result<Status, StoreE
 /// # Errors
 /// When the store does not answer.
 pub async fn statuses(store: &Store, rows: &[ConnectionRow]) -> Result<Vec<Status>, StoreError> {
+    let mut waiting = HashMap::new();
+    for row in rows {
+        waiting.insert(row.tenant.clone(), store.waiting_of(&row.tenant).await?);
+    }
+    statuses_with(store, rows, &waiting).await
+}
+
+/// Decides the states of connections, in their order, where what waits for their tenants is known.
+pub(in crate::app) async fn statuses_with(
+    store: &Store,
+    rows: &[ConnectionRow],
+    waiting: &HashMap<TenantId, Waiting>,
+) -> Result<Vec<Status>, StoreError> {
     let orders = store.lane_overrides().await?;
     let mut throttles: HashMap<&str, Throttle> = HashMap::new();
+    let mut statuses = Vec::new();
     for row in rows {
         if !throttles.contains_key(row.origin.as_str()) {
             throttles.insert(&row.origin, throttle(store, &row.origin).await?);
         }
-    }
-    let mut statuses = Vec::new();
-    for row in rows {
+        let waiting = waiting.get(&row.tenant).copied().unwrap_or_default();
         let around = Circumstances {
             paused: pause_of(row, &orders),
             throttle: throttles.get(row.origin.as_str()).cloned().unwrap_or_default(),
-            waiting: store.waiting_of(&row.tenant).await?,
-            held: store.held_of(&row.tenant).await?,
+            waiting,
+            // Only what is retried automatically can be held.
+            held: if waiting.batches == 0 { Vec::new() } else { store.held_of(&row.tenant).await? },
         };
         statuses.push(Status::of(row, &around, store.now()));
     }

@@ -11,6 +11,7 @@ mod state_tag;
 mod status;
 pub mod verify;
 
+pub(super) use self::circumstances::statuses_with;
 pub use self::circumstances::{status, statuses, waiting};
 pub use self::draft::{NotRead, draft};
 pub use self::lookup::{ConnectionError, KnownNames, connection, known_names, list, meant_by, names, page, similar_to};

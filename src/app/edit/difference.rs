@@ -1,10 +1,11 @@
 //! Compares two JSON values place by place.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// A place at which two values differ.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Change {
     /// The place, as a JSON pointer.
     pub pointer: String,

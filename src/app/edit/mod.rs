@@ -160,6 +160,11 @@ impl Draft {
         group_of(&self.row)
     }
 
+    /// Returns a number that is another one once anybody, or a worker, has changed the entry.
+    pub fn version(&self) -> i64 {
+        self.row.generation
+    }
+
     /// Returns the positions of the cases that cannot be edited, from 0, each with the reason in words.
     pub fn locks(&self) -> Vec<(usize, &'static str)> {
         let record = self.stored.as_ref().map(|stored| &stored.record);

@@ -14,7 +14,7 @@ const MOST_CASES: usize = 5;
 const LONGEST_TEXT: usize = 200;
 
 /// What can be said to a customer about an entry.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct CustomerText {
     /// What happened and what follows, in sentences.
     pub text: String,

@@ -99,9 +99,22 @@ impl Group {
 /// # Errors
 /// When the store does not answer.
 pub async fn groups(store: &Store, filter: &GroupFilter) -> Result<Vec<Group>, StoreError> {
-    let of_store = CauseFilter { tenant: filter.tenant.clone(), state: filter.state };
+    groups_of(store, filter, cause_shares(store, filter).await?).await
+}
+
+/// Counts what is on the shelf, by cause, state and tenant.
+pub(in crate::app) async fn cause_shares(store: &Store, filter: &GroupFilter) -> Result<Vec<CauseShare>, StoreError> {
+    store.cause_shares(&CauseFilter { tenant: filter.tenant.clone(), state: filter.state }).await
+}
+
+/// Puts the groups together from what is counted.
+pub(in crate::app) async fn groups_of(
+    store: &Store,
+    filter: &GroupFilter,
+    counted: Vec<CauseShare>,
+) -> Result<Vec<Group>, StoreError> {
     let mut shares: BTreeMap<CauseId, Vec<CauseShare>> = BTreeMap::new();
-    for share in store.cause_shares(&of_store).await? {
+    for share in counted {
         shares.entry(share.cause).or_default().push(share);
     }
     let causes: Vec<CauseId> = shares.keys().copied().collect();

@@ -11,6 +11,7 @@ mod time_bound;
 pub use self::commands::{ShelfCommand, commands, commands_of_connection, story, text_for_customer};
 pub use self::customer::{CustomerText, for_customer};
 pub use self::groups::{CauseNote, Group, GroupFilter, group_of, groups, notes_of};
+pub(super) use self::groups::{cause_shares, groups_of};
 pub use self::note::{NoteError, remove_note, write_note};
 pub use self::pauses::Pauses;
 pub use self::selection::{EntryName, Selection, SelectionError, named};

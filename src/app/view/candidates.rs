@@ -1,28 +1,29 @@
 //! Shows missing cases, and the cases in Testmo that they may be, to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::candidates::{Decided, Found};
 
 /// The missing cases of an entry, and the cases in Testmo that they may be.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CandidatesView {
     id: String,
     batch: String,
     missing: Vec<MissingView>,
-    candidates: Vec<CandidateView>,
+    candidates: Vec<MatchView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<DecidedView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct MissingView {
     case: String,
     name: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct CandidateView {
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct MatchView {
     testmo_id: u64,
     name: String,
     link: String,
@@ -30,7 +31,7 @@ struct CandidateView {
     may_be: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct DecidedView {
     adopted: usize,
     created_by_next_replay: usize,
@@ -44,7 +45,7 @@ impl CandidatesView {
             case: case.key.clone(),
             name: case.name.clone(),
         };
-        let candidate = |of: &super::super::candidates::Candidate| CandidateView {
+        let candidate = |of: &super::super::candidates::Candidate| MatchView {
             testmo_id: of.id,
             name: of.name.clone(),
             link: found.link(of),

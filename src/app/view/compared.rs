@@ -1,12 +1,13 @@
 //! Shows a comparison with Testmo to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::batches::compare::{ComparedBatch, ComparedCase, Comparison, Finding, OtherRow};
 use super::super::time::rfc3339;
 
 /// A comparison without its cases, which follow one by one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ComparisonView {
     tenant_id: String,
     read_at: Option<String>,
@@ -16,14 +17,14 @@ pub struct ComparisonView {
     further: Vec<FurtherView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct FindingCountView {
     finding: &'static str,
     cases: usize,
 }
 
 /// A case of a comparison.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct ComparedCaseView {
     batch_id: String,
     case: String,
@@ -39,7 +40,7 @@ struct ComparedCaseView {
     link: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct OtherRowView {
     testmo_id: u64,
     name: String,
@@ -48,7 +49,7 @@ struct OtherRowView {
 }
 
 /// A row with the tag of a batch that stands for none of its cases.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct FurtherView {
     batch_id: String,
     #[serde(flatten)]

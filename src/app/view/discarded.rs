@@ -1,5 +1,6 @@
 //! Shows discarded and restored entries to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::plan::batch_label;
@@ -8,7 +9,7 @@ use super::super::time::rfc3339;
 use crate::batch::Reason;
 
 /// A discarded entry without its message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DiscardedView {
     id: String,
     batch: String,
@@ -23,7 +24,7 @@ pub struct DiscardedView {
 }
 
 /// An entry that is on the shelf again.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RestoredView {
     id: String,
     batch: String,

@@ -1,12 +1,13 @@
 //! Shows what has been done with edited messages, to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::edit::{Change, EditOutcome, EditPlan, RefusedEdit};
+use super::super::edit::{Change, EditOutcome, EditPlan, PlannedEdit, RefusedEdit};
 use super::super::plan::PlannedEntry;
 
 /// What an edit has done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EditOutcomeView {
     edited: Vec<EditedEntryView>,
     unaffected: Vec<EditedEntryView>,
@@ -14,7 +15,7 @@ pub struct EditOutcomeView {
     gone: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct EditedEntryView {
     id: String,
     batch: String,
@@ -22,6 +23,44 @@ struct EditedEntryView {
     changes: Vec<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+}
+
+/// What a change of a field in several entries would do, and what it has done.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct EditPlanView {
+    /// How many entries are edited, or would be.
+    planned: usize,
+    /// How many places change in all of them.
+    changes: usize,
+    /// What changes in the first entries.
+    samples: Vec<EditedEntryView>,
+    /// The entries in which nothing changes.
+    unaffected: Vec<EditedEntryView>,
+    /// The entries that cannot be edited so.
+    refused: Vec<EditedEntryView>,
+    /// What was done; null where this was only asked for.
+    outcome: Option<EditOutcomeView>,
+}
+
+impl EditPlanView {
+    /// Shows a plan.
+    pub fn of(plan: &EditPlan) -> Self {
+        let sample = |sample: &PlannedEdit| EditedEntryView { changes: sample.changes.clone(), ..shown(&sample.entry) };
+        Self {
+            planned: plan.len(),
+            changes: plan.changes,
+            samples: plan.samples.iter().map(sample).collect(),
+            unaffected: plan.unaffected.iter().map(shown).collect(),
+            refused: plan.refused.iter().map(refused).collect(),
+            outcome: None,
+        }
+    }
+
+    /// Adds what was done.
+    #[must_use]
+    pub fn with(self, outcome: EditOutcomeView) -> Self {
+        Self { outcome: Some(outcome), ..self }
+    }
 }
 
 impl EditOutcomeView {

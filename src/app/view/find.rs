@@ -1,31 +1,41 @@
 //! Shows what was found to programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::find::{CaseHit, Found, Hit, Reach, ShelfHit, TextPart, ValueKind};
 use super::super::time::rfc3339;
 
 /// What was found, with what was searched.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FoundView {
-    searched: SearchedView,
-    batches: Vec<FoundBatchView>,
-    next: Option<String>,
+    /// What was searched.
+    pub searched: SearchedView,
+    /// What was found.
+    pub batches: Vec<FoundBatchView>,
+    /// The place at which the search goes on.
+    pub next: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct SearchedView {
+/// What was searched.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SearchedView {
     text: String,
     tenant_id: Option<String>,
-    /// `any_part`, `word_beginnings` or `whole_values`.
+    /// What of values was compared: `any_part`, `word_beginnings` where the database has no index of trigrams, or
+    /// `whole_values`.
     parts: &'static str,
+    /// Batches that were finished since are not all searchable yet; null if they are.
     finished_until: Option<String>,
+    /// Batches that were finished before are not all searchable yet; null if they are.
     finished_from: Option<String>,
+    /// Whether every entry of the shelf is searchable.
     whole_shelf: bool,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct FoundBatchView {
+/// A batch that was found, or an entry of the shelf whose batch is not known.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FoundBatchView {
     tenant_id: Option<String>,
     batch_id: Option<String>,
     state: Option<&'static str>,
@@ -36,7 +46,7 @@ struct FoundBatchView {
     shelf: Vec<FoundEntryView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct FoundCaseView {
     position: usize,
     name: Option<String>,
@@ -46,7 +56,7 @@ struct FoundCaseView {
     found_by: Vec<&'static str>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct FoundEntryView {
     id: String,
     state: Option<&'static str>,

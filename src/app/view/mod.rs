@@ -1,13 +1,16 @@
 //! Gives each thing that is shown one serializable shape, for `--json`, the API and templates.
 
 mod access;
+mod attention;
 mod audit;
 mod batch;
 mod batch_details;
 mod candidates;
 mod compared;
+mod compared_csv;
 mod connection;
 mod discarded;
+mod draft;
 mod edit;
 mod find;
 mod group;
@@ -25,15 +28,18 @@ mod verified;
 mod waits;
 
 pub use self::access::{CreatedLinkView, CreatedTokenView, LinkView, TokenView};
+pub use self::attention::AttentionView;
 pub use self::audit::{AuditEntryView, AuditPageView, difference};
 pub use self::batch::BatchView;
 pub use self::batch_details::{BatchDetailsView, BatchEventView};
 pub use self::candidates::CandidatesView;
 pub use self::compared::ComparisonView;
+pub use self::compared_csv::comparison_csv;
 pub use self::connection::ConnectionView;
 pub use self::discarded::{DiscardedView, RestoredView};
-pub use self::edit::EditOutcomeView;
-pub use self::find::FoundView;
+pub use self::draft::{DraftView, StoredEditView};
+pub use self::edit::{EditOutcomeView, EditPlanView};
+pub use self::find::{FoundBatchView, FoundView, SearchedView};
 pub use self::group::GroupView;
 pub use self::lanes::{LaneOrderedView, LaneOverridesView};
 pub use self::message::MessageView;
@@ -43,7 +49,7 @@ pub use self::probe::{ProbeReport, ProbeView};
 pub use self::probed::ProbedView;
 pub use self::replay::{PlannedReplayView, ReplayDetailsView, ReplayItemView, ReplayView};
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
-pub use self::status::{AttentionView, StatusView};
+pub use self::status::StatusView;
 pub use self::timeline::{CandidateView, TimelineEntryView, TimelineView, UnderWayView};
 pub use self::verified::{SavedView, VerifiedView};
 pub use self::waits::{WaitsView, sent_when};

@@ -1,13 +1,10 @@
-//! Shows programs in a few words whether a tenant's connection works, and what a person has to act on.
+//! Shows programs in a few words whether a tenant's connection works.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::attention::Attention;
 use super::super::connections::{ConnectionRow, Status, days_until_expiry};
-use super::super::lanes::LaneSelector;
 use super::super::time::{day_of, rfc3339};
-use super::group::GroupView;
 use crate::batch::TenantId;
 use crate::store::connections::Verification;
 use crate::store::shelf::Waiting;
@@ -32,24 +29,6 @@ pub struct StatusView {
     waiting_batches: usize,
     /// When the oldest of them arrived.
     waiting_since: Option<String>,
-}
-
-/// What a person has to act on.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct AttentionView {
-    /// Causes with batches that wait for a person.
-    groups: Vec<GroupView>,
-    /// Connections whose light is not green.
-    connections: Vec<ConnectionAttentionView>,
-    /// Lanes that a person has paused.
-    paused: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-struct ConnectionAttentionView {
-    tenant_id: String,
-    light: &'static str,
-    note: String,
 }
 
 impl StatusView {
@@ -88,22 +67,6 @@ impl StatusView {
             api_key_days_left: None,
             waiting_batches: waiting.batches,
             waiting_since: waiting.since.and_then(rfc3339),
-        }
-    }
-}
-
-impl AttentionView {
-    /// Shows what a person has to act on.
-    pub fn of(attention: &Attention) -> Self {
-        let connection = |(row, status): &(ConnectionRow, Status)| ConnectionAttentionView {
-            tenant_id: row.tenant.to_string(),
-            light: status.light.name(),
-            note: status.note(),
-        };
-        Self {
-            groups: attention.groups.iter().map(GroupView::from).collect(),
-            connections: attention.connections.iter().map(connection).collect(),
-            paused: attention.paused.iter().map(|lane: &LaneSelector| lane.name().to_owned()).collect(),
         }
     }
 }

@@ -100,13 +100,7 @@ async fn not_verified(context: &AppContext, verified: &Verified, json: bool, out
 /// Prints what was found, and writes the file.
 async fn report(context: &AppContext, done: &Done, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let status = connections::status(&context.store, &done.row).await?;
-    let verification = done.row.finding.clone();
-    let verification = verification.unwrap_or_else(|| Verification::Works {
-        user: String::new(),
-        project: String::new(),
-        folder: String::new(),
-        not_there: Vec::new(),
-    });
+    let verification = done.verification();
     if let Some(file) = &arguments.out {
         write(file, done)?;
     }

@@ -162,8 +162,8 @@ fn print_carried(prepared: &Prepared, out: &mut Output) -> Result<(), Failure> {
 }
 
 async fn discard(context: &AppContext, actor: &Actor, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
-    connection(&context.store, tenant).await?;
-    out.line(if discard_change(&context.store, actor, tenant).await? {
+    let row = connection(&context.store, tenant).await?;
+    out.line(if discard_change(&context.store, actor, &row).await? {
         "Dropped the last change; the connection in force stays as it is."
     } else {
         "Nothing was dropped: the last change is in force."

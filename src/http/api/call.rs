@@ -13,7 +13,7 @@ use super::problem::{Code, Problem};
 use super::state::Api;
 use crate::app::access::Caller;
 use crate::app::actor::Actor;
-use crate::app::{AppContext, Store, TenantId};
+use crate::app::{AppContext, BatchKey, Store, TenantId};
 
 /// A request by somebody who may send it.
 pub(super) struct Call {
@@ -57,6 +57,13 @@ impl Call {
     /// Reads the tenant in the path.
     pub(super) fn tenant(&self) -> Result<TenantId, Problem> {
         self.path("tenant")
+    }
+
+    /// Reads the batch in the path.
+    pub(super) fn batch(&self) -> Result<BatchKey, Problem> {
+        let (tenant, batch): (String, String) = (self.path("tenant")?, self.path("batch")?);
+        let key = format!("{tenant}/{batch}").parse::<BatchKey>();
+        key.map_err(|why| Problem::parameter(Code::InvalidParameter, "batch", why))
     }
 
     /// Reads a parameter of the query.

@@ -68,6 +68,7 @@ fn tag(route: &Route) -> &'static str {
     match (parts.get(3).copied().unwrap_or_default(), parts.get(5).copied()) {
         ("tenants", Some("links")) => "links",
         ("tenants", Some("preview")) | ("lint", _) => "messages",
+        ("find", _) | ("tenants", Some("compare")) => "batches",
         _ if route.access == Access::Link => "links",
         (first, _) => TAGS.iter().map(|(name, _)| *name).find(|name| *name == first).unwrap_or("overview"),
     }
@@ -126,13 +127,9 @@ fn parameters(route: &Route) -> Vec<Value> {
                "schema": {"type": "string", "pattern": pattern}})
     });
     let of_query = route.query.iter().map(|parameter| {
-        let schema = match parameter.kind {
-            Kind::Text(example) => json!({"type": "string", "minLength": 1, "maxLength": 1_000, "examples": [example]}),
-            Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-            Kind::Flag => json!({"type": "boolean"}),
-            Kind::Word(words) => json!({"type": "string", "enum": words()}),
-        };
-        json!({"name": parameter.name, "in": "query", "required": false, "description": parameter.about, "schema": schema})
+        let required = matches!(parameter.kind, Kind::Needed(_));
+        json!({"name": parameter.name, "in": "query", "required": required, "description": parameter.about,
+               "schema": schema_of(parameter.kind)})
     });
     let mut all: Vec<Value> = of_path.chain(of_query).collect();
     let mut header = |name: &str, about: &str| {
@@ -153,11 +150,26 @@ fn parameters(route: &Route) -> Vec<Value> {
     all
 }
 
+/// Returns the schema of the values of a parameter.
+fn schema_of(kind: Kind) -> Value {
+    match kind {
+        Kind::Text(example) => json!({"type": "string", "minLength": 1, "maxLength": 1_000, "examples": [example]}),
+        Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Kind::Flag => json!({"type": "boolean"}),
+        Kind::Word(words) => json!({"type": "string", "enum": words()}),
+        Kind::Needed(kind) => schema_of(*kind),
+    }
+}
+
 fn responses(route: &Route, writing: &mut SchemaGenerator, problem: &Value) -> Map<String, Value> {
     let mut responses = Map::new();
     for (status, answer) in route.answers {
         let content = match answer {
             Answer::Json(schema) => json!({"application/json": {"schema": Value::from(schema(writing))}}),
+            Answer::JsonOrCsv(schema) => json!({
+                "application/json": {"schema": Value::from(schema(writing))},
+                "text/csv": {"schema": {"type": "string"}},
+            }),
             Answer::Bytes => json!({"application/octet-stream": {"schema": {}}}),
         };
         let mut response = json!({"description": success(*status), "content": content});

@@ -10,6 +10,7 @@ use super::page::LIMIT;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Route, Scope};
+use super::selection::TENANT;
 use crate::app::attention::attention;
 use crate::app::time::rfc3339;
 use crate::app::view::{AttentionView, WaitsView};
@@ -40,7 +41,9 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         id: "getAttention",
         path: "/api/v1/attention",
-        about: "Returns what a person has to act on: causes of failures, connections that do not work, and pauses.",
+        about: "Returns what needs attention: causes on which somebody has to act, tenants that are not green, and pauses; and \
+                how many batches were delivered within the last hour.",
+        query: &[TENANT],
         answers: &[(200, Answer::Json(|g| g.subschema_for::<AttentionView>()))],
         handler: |call| Box::pin(attend(call)),
         ..Route::READ
@@ -72,8 +75,9 @@ async fn health(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn attend(call: Call) -> Result<Reply, Problem> {
-    let mut attention = attention(call.store(), call.scope()).await?;
-    notes::hide_foreign(&call, &mut attention.groups);
+    let tenant = call.only(call.query("tenant_id")?)?;
+    let mut attention = attention(call.store(), tenant.as_ref()).await?;
+    notes::hide_foreign(&call, attention.causes.iter_mut().map(|cause| &mut cause.group));
     Reply::json(200, &AttentionView::of(&attention))
 }
 

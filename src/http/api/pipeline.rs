@@ -65,6 +65,14 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
         Body::None | Body::Json(_) => None,
     };
     let body = body_of(&api, route, &parts.headers, body).await?;
+    // What waits for Testmo takes no turn from what does not.
+    let permit = match route.reads_testmo {
+        true => {
+            drop(permit);
+            timeout(LONGEST_WAIT, api.slow.clone().acquire_owned()).await.map_err(|_| busy())?
+        }
+        false => permit,
+    };
     let repeatable = repeatable_of(route, &caller, &parts.headers, &target, &body)?;
     let call = Call { api: api.clone(), caller, path, query, target, headers: parts.headers, body };
     let is_read = route.verb == Verb::Get;
@@ -79,13 +87,15 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
         // The client may have gone.
         drop(end.send(reply));
     }));
-    let slow = || match is_read {
+    let too_long = || match is_read {
+        true if route.reads_testmo => Problem::new(Code::TookTooLong, "Reading from Testmo took too long.")
+            .remedy("Ask for one batch, or use the command line."),
         true => Problem::new(Code::TookTooLong, "Reading took too long."),
         false => Problem::new(Code::TookTooLong, "The request takes long, and goes on.")
             .remedy("Send it again with the same Idempotency-Key, or read what it changes."),
     };
-    let longest = if is_read { LONGEST_READ } else { LONGEST_CHANGE };
-    let ended = timeout(longest, ended).await.map_err(|_| slow())?.map_err(|_| Problem::defect())?;
+    let longest = if is_read && !route.reads_testmo { LONGEST_READ } else { LONGEST_CHANGE };
+    let ended = timeout(longest, ended).await.map_err(|_| too_long())?.map_err(|_| Problem::defect())?;
     ended.unwrap_or_else(|| Err(Problem::new(Code::StoreUnavailable, "The worker is stopping.").remedy("Try again.")))
 }
 

@@ -102,6 +102,7 @@ pub(super) struct Problem {
     remedy: Option<String>,
     pointer: Option<String>,
     parameter: Option<String>,
+    faults: Box<[String]>,
 }
 
 /// A problem document.
@@ -123,12 +124,22 @@ pub(super) struct ProblemDocument {
     /// The parameter of the path or the query, or the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
+    /// Every fault of a message that is refused, each with its place and what to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<String>,
 }
 
 impl Problem {
     /// Describes a problem by its code and what is wrong.
     pub(super) fn new(code: Code, detail: impl std::fmt::Display) -> Self {
-        Self { code, detail: sentence(&detail.to_string()), remedy: None, pointer: None, parameter: None }
+        Self {
+            code,
+            detail: sentence(&detail.to_string()),
+            remedy: None,
+            pointer: None,
+            parameter: None,
+            faults: Box::default(),
+        }
     }
 
     /// Describes a wrong parameter or header.
@@ -151,6 +162,11 @@ impl Problem {
         Self { pointer: Some(pointer.into()), ..self }
     }
 
+    /// Adds the faults of a message.
+    pub(super) fn with_faults(self, faults: Vec<String>) -> Self {
+        Self { faults: faults.into(), ..self }
+    }
+
     /// Returns the document.
     pub(super) fn document(&self) -> ProblemDocument {
         ProblemDocument {
@@ -162,6 +178,7 @@ impl Problem {
             remedy: self.remedy.clone(),
             pointer: self.pointer.clone(),
             parameter: self.parameter.clone(),
+            faults: self.faults.to_vec(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Turns the errors of use cases into problems; no other place does.
+//! Turns the errors of use cases into problems; those by which people correct what failed are in `problem_of_remedies.rs`.
 
 use super::problem::{Code, Problem};
 use crate::app::access::{LinkError, NoEntry, TokenError};

@@ -33,6 +33,11 @@ pub(super) fn read(route: &Route, query: &str) -> Result<BTreeMap<String, String
             return Err(Problem::parameter(Code::InvalidParameter, parameter.name, "The parameter is given twice."));
         }
     }
+    let is_missing =
+        |parameter: &&Parameter| matches!(parameter.kind, Kind::Needed(_)) && !read.contains_key(parameter.name);
+    if let Some(Parameter { name, about, .. }) = route.query.iter().find(is_missing) {
+        return Err(Problem::parameter(Code::InvalidParameter, name, "The parameter is missing.").remedy(about));
+    }
     Ok(read)
 }
 
@@ -43,7 +48,11 @@ fn decoded(text: &str) -> Result<String, Problem> {
 }
 
 fn check(parameter: &Parameter, value: &str) -> Result<(), Problem> {
-    let expected = match parameter.kind {
+    let kind = match parameter.kind {
+        Kind::Needed(kind) => *kind,
+        kind @ (Kind::Text(_) | Kind::Number(..) | Kind::Flag | Kind::Word(_)) => kind,
+    };
+    let expected = match kind {
         Kind::Text(_) if !value.is_empty() && value.chars().count() <= LONGEST_VALUE => return Ok(()),
         Kind::Text(example) => format!("Write a value such as {example}."),
         Kind::Number(least, most) => {
@@ -57,6 +66,7 @@ fn check(parameter: &Parameter, value: &str) -> Result<(), Problem> {
         Kind::Flag => "Write true or false.".to_owned(),
         Kind::Word(words) if words().contains(&value) => return Ok(()),
         Kind::Word(words) => format!("Write one of {}.", words().join(", ")),
+        Kind::Needed(_) => String::new(),
     };
     Err(Problem::parameter(Code::InvalidParameter, parameter.name, "The value is not one that this parameter has.")
         .remedy(expected))
@@ -82,6 +92,16 @@ mod tests {
         let query: Vec<_> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(query, [("all", "true"), ("limit", "7"), ("state", "dead"), ("text", "a/b c")]);
         assert!(read(&ROUTE, "").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_needed_has_to_be_given() {
+        const NEEDED: Parameter = Parameter { name: "version", about: "", kind: Kind::Needed(&Kind::Number(0, 9)) };
+        let route = Route { query: &[NEEDED], ..Route::READ };
+        for query in ["", "version=", "version=10"] {
+            assert_eq!(read(&route, query).unwrap_err().code, Code::InvalidParameter, "{query}");
+        }
+        assert_eq!(read(&route, "version=9").unwrap()["version"], "9");
     }
 
     #[test]

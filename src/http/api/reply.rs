@@ -26,6 +26,7 @@ pub(super) struct Reply {
 #[derive(Debug)]
 pub(super) enum Content {
     Json(Value),
+    Csv(String),
     Bytes(Vec<u8>),
 }
 
@@ -42,6 +43,14 @@ impl Reply {
     /// Answers with bytes that browsers save in place of showing them.
     pub(super) fn bytes(bytes: Vec<u8>) -> Self {
         let mut reply = Self::of(200, Content::Bytes(bytes));
+        reply.headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        reply
+    }
+
+    /// Answers with lines of CSV that browsers save in place of showing them.
+    pub(super) fn csv(lines: impl Iterator<Item = String>) -> Self {
+        let text = lines.fold(String::new(), |text, line| text + &line + "\n");
+        let mut reply = Self::of(200, Content::Csv(text));
         reply.headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
         reply
     }
@@ -88,6 +97,7 @@ impl IntoResponse for Reply {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let (kind, body) = match self.content {
             Content::Json(value) => ("application/json", Body::from(value.to_string())),
+            Content::Csv(text) => ("text/csv; charset=utf-8", Body::from(text)),
             Content::Bytes(bytes) => ("application/octet-stream", Body::from(bytes)),
         };
         let mut response = (status, body).into_response();

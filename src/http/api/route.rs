@@ -84,6 +84,8 @@ pub(super) enum Kind {
     Flag,
     /// One of some words.
     Word(fn() -> Vec<&'static str>),
+    /// One of such values, which has to be given.
+    Needed(&'static Kind),
 }
 
 /// A parameter of the query.
@@ -110,6 +112,8 @@ pub(super) enum Body {
 pub(super) enum Answer {
     /// JSON of a type.
     Json(SchemaOf),
+    /// JSON of a type, or CSV with a line for each case where that is asked for.
+    JsonOrCsv(SchemaOf),
     /// Bytes as they were published.
     Bytes,
 }
@@ -141,6 +145,8 @@ pub(super) struct Route {
     pub(super) refusals: &'static [u16],
     /// Whether a POST changes something, so that an answer to an Idempotency-Key is kept.
     pub(super) changes: bool,
+    /// Whether it reads lists from Testmo, which takes as long as the pace of the account says.
+    pub(super) reads_testmo: bool,
     pub(super) handler: Handler,
 }
 
@@ -159,6 +165,7 @@ impl Route {
         answers: &[],
         refusals: &[],
         changes: false,
+        reads_testmo: false,
         handler: |_| Box::pin(async { Err(Problem::defect()) }),
     };
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::route::{Kind, Parameter};
-use crate::app::shelf::{EntryName, Selection, ShelfFilter, ShelfState, TimeBound};
+use crate::app::shelf::{self, EntryName, Selection, SelectionError, ShelfFilter, ShelfId, ShelfState, TimeBound};
 use crate::app::{Reason, TenantId, store_now};
 
 /// The tenant whose rows are meant.
@@ -129,13 +129,60 @@ pub(super) fn selection(
         if let EntryName::Batch(key) = &name
             && !call.may_know(Some(&key.tenant))
         {
-            return Err(Problem::not_found(format!("No entry {name} is on the shelf.")));
+            return Err(SelectionError::NotOnShelf(name).into());
         }
         names.push(name);
     }
     let filter = selection.filter(|selection| !selection.is_empty());
     let filter = filter.map(|selection| selection.filter(call, true)).transpose()?;
     Ok(Selection::of(names, filter)?)
+}
+
+/// The most entries that one request changes.
+const MOST: usize = 2_000;
+
+/// Returns the ids of the entries that a body means: not more than one request changes, as many as were expected, and only
+/// those that the caller may know.
+pub(super) async fn chosen(
+    call: &Call,
+    (ids, filter): (Option<&[String]>, Option<&SelectionBody>),
+    expected: Option<u64>,
+) -> Result<Vec<ShelfId>, Problem> {
+    let store = call.store();
+    let too_large = |entries: usize| {
+        let detail = format!("The selection has {entries} entries, and one request changes at most {MOST}.");
+        Problem::new(Code::SelectionTooLarge, detail)
+            .remedy("Narrow the selection, for example by tenant, group or time. Nothing was changed.")
+    };
+    if let Some(named) = ids.filter(|ids| ids.len() > MOST) {
+        return Err(too_large(named.len()));
+    }
+    let selection = selection(call, ids, filter)?;
+    // A filter means only what the caller may know.
+    if let (Selection::Named(names), Some(_)) = (&selection, call.scope()) {
+        for name in names {
+            let entries = shelf::show(store, std::slice::from_ref(name)).await?;
+            if !entries.iter().all(|entry| call.may_know(entry.tenant())) {
+                return Err(SelectionError::NotOnShelf(name.clone()).into());
+            }
+        }
+    }
+    let ids = selection.ids(store).await?;
+    if ids.len() > MOST {
+        return Err(too_large(ids.len()));
+    }
+    if expected.is_some_and(|expected| usize::try_from(expected) != Ok(ids.len())) {
+        let detail = format!("The selection has {} entries now. Nothing was changed.", ids.len());
+        return Err(Problem::new(Code::ChangedMeanwhile, detail)
+            .at("/expected_entries")
+            .remedy("Read the list again."));
+    }
+    Ok(ids)
+}
+
+/// Returns the reason that a body gives.
+pub(super) fn reason(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|reason| !reason.is_empty())
 }
 
 fn read<T: FromStr<Err: Display>>(name: &str, text: &Option<String>, is_body: bool) -> Result<Option<T>, Problem> {

@@ -29,8 +29,10 @@ use crate::config::Config;
 const MOST_CONNECTIONS: usize = 32;
 /// How many files the API may have open: its connections, those to the store, and those to Testmo.
 pub const FILES: u32 = 64;
-/// How many requests are carried out at once.
+/// How many requests are carried out at once that do not read lists from Testmo.
 const AT_ONCE: usize = 8;
+/// How many requests are carried out at once that do, at the pace of an account.
+const SLOW_AT_ONCE: usize = 2;
 /// How many connections to a database server it uses.
 const STORE_CONNECTIONS: u32 = 4;
 /// How long nothing is served after the store could not be opened.
@@ -50,6 +52,7 @@ pub async fn serve(listener: TcpListener, config: Config, stop: CancellationToke
             document: openapi(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             large: Arc::new(Semaphore::new(1)),
+            slow: Arc::new(Semaphore::new(SLOW_AT_ONCE)),
             tracker: TaskTracker::new(),
             over: CancellationToken::new(),
         });

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Parameter, Route};
 use super::selection::{FILTERS, SelectionBody, TENANT};
-use crate::app::shelf::{self, EntryName, GroupFilter, Pauses, Shelved, notes_of};
+use crate::app::shelf::{self, CustomerText, EntryName, GroupFilter, Pauses, Shelved, for_customer, notes_of};
 use crate::app::store_now;
 use crate::app::view::{GroupView, ShelfEntryView, ShelvedMessageView};
 
@@ -50,6 +50,16 @@ pub(super) const ROUTES: &[Route] = &[
         handler: |call| Box::pin(async move { Ok(Reply::bytes(entry(&call).await?.content.body.to_vec())) }),
         ..Route::READ
     },
+    Route {
+        id: "getCustomerText",
+        path: "/api/v1/shelf/{id}/customer-text",
+        about: "Returns what can be said to the customer about an entry, without words of our own.",
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<CustomerText>()))],
+        handler: |call| {
+            Box::pin(async move { Reply::json(200, &for_customer(call.store(), &entry(&call).await?).await?) })
+        },
+        ..Route::READ
+    },
 ];
 
 async fn list(call: Call) -> Result<Reply, Problem> {
@@ -79,7 +89,7 @@ async fn show(call: Call) -> Result<Reply, Problem> {
 }
 
 /// Reads the entry that the path names, if the caller may know of it.
-async fn entry(call: &Call) -> Result<Shelved, Problem> {
+pub(super) async fn entry(call: &Call) -> Result<Shelved, Problem> {
     let text: String = call.path("id")?;
     let none =
         || Problem::not_found(format!("No entry {text} is on the shelf.")).remedy("Its batch may have been delivered.");

@@ -20,6 +20,8 @@ pub(super) struct Api {
     pub(super) permits: Arc<Semaphore>,
     /// Lets one large body be read at a time.
     pub(super) large: Arc<Semaphore>,
+    /// Bounds how many requests read lists from Testmo at once.
+    pub(super) slow: Arc<Semaphore>,
     /// Requests that are being carried out, also where the client has gone.
     pub(super) tracker: TaskTracker,
     /// Cancelled when nothing is carried out any more.

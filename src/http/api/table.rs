@@ -2,22 +2,28 @@
 
 use super::route::{Access, Body, Precondition, Route, Scope, Verb};
 use super::{
-    audit, batches, lanes, links, messages, notes, overview, replays, shelf, shelf_changes, tenant_changes, tenants,
-    tokens,
+    audit, batches, candidates, compare, discarded, edit, find, lanes, links, messages, notes, overview, probes,
+    replays, shelf, shelf_changes, tenant_changes, tenants, tokens,
 };
 use crate::app::actor::Role;
 
 /// Every route, by subject.
 const TABLE: &[&[Route]] = &[
     overview::ROUTES,
+    find::ROUTES,
     tenants::ROUTES,
     tenant_changes::ROUTES,
+    probes::ROUTES,
     links::ROUTES,
     shelf::ROUTES,
     shelf_changes::ROUTES,
+    edit::ROUTES,
+    candidates::ROUTES,
+    discarded::ROUTES,
     notes::ROUTES,
     replays::ROUTES,
     batches::ROUTES,
+    compare::ROUTES,
     lanes::ROUTES,
     messages::ROUTES,
     tokens::ROUTES,
@@ -107,6 +113,6 @@ mod tests {
     fn only_changes_of_connections_need_a_precondition() {
         let with: Vec<&str> =
             routes().filter(|route| route.precondition == Precondition::Tenant).map(|route| route.id).collect();
-        assert_eq!(with, ["putTenant", "deleteTenant"]);
+        assert_eq!(with, ["putTenant", "deleteTenant", "deleteTenantChange"]);
     }
 }

@@ -19,7 +19,7 @@ use crate::app::view::{SavedView, VerifiedView};
 use crate::app::{read_day, store_now};
 
 /// The largest id that every reader of JSON reads exactly.
-const LARGEST_ID: u64 = 9_007_199_254_740_991;
+pub(super) const LARGEST_ID: u64 = 9_007_199_254_740_991;
 
 const DRY_RUN: Parameter = Parameter {
     name: "dry_run",
@@ -30,7 +30,7 @@ const DRY_RUN: Parameter = Parameter {
 const PURGE: Parameter =
     Parameter { name: "purge", about: "Also discards the tenant's batches on the shelf.", kind: Kind::Flag };
 
-const REASON: Parameter =
+pub(super) const REASON: Parameter =
     Parameter { name: "reason", about: "Why, for the audit.", kind: Kind::Text("the contract has ended") };
 
 pub(super) const ROUTES: &[Route] = &[

@@ -11,6 +11,7 @@ mod lock;
 mod model;
 mod push_end;
 mod read;
+mod recent;
 mod replayed;
 mod row;
 mod success;
@@ -36,6 +37,9 @@ pub use self::model::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushFound, PushMembers, RecordUpdate, StoredBatch,
 };
 use self::read::{load, only, stored};
+pub use self::recent::DeliveredSince;
+#[cfg(test)]
+pub(super) use self::recent::recent_statement;
 
 /// What a worker asks and changes about batches.
 #[async_trait]

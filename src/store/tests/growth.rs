@@ -195,6 +195,10 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         let (sql, parameters) = ledger::totals_statement(&filter, 50);
         statements.push((sql, parameters, index));
     }
+    for tenant in [None, acme()] {
+        let (sql, parameters) = ledger::recent_statement(7, tenant.as_ref(), 50);
+        statements.push((sql, parameters, "batches_to_prune"));
+    }
     let batch = || Some(BatchId::new("b7").unwrap());
     for (filter, index) in [
         (ShelfFilter::default(), "shelf_by_age"),

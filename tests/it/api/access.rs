@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testmo_courier::app::access::create_link;
 use testmo_courier::app::actor::{Actor, Face, Role};
+use testmo_courier::app::restore_entry;
 use testmo_courier::batch::{Reason, hex};
 use testmo_courier::http::api::{RouteSummary, route_summaries};
 use testmo_courier::store::access::NewToken;
@@ -14,12 +15,39 @@ use super::support::{Api, ask, both, exchange};
 use crate::support::batches::{batch, tenant_id};
 use crate::support::stage::LeftOver;
 
+/// Ids of entries of a tenant.
+struct Entries {
+    on_shelf: String,
+    discarded: String,
+}
+
+impl Entries {
+    /// Shelves two batches of a tenant, and discards one of them.
+    async fn of(api: &Api, tenant: &str, admin: &str) -> Self {
+        for id in ["b-1", "b-2"] {
+            api.stage.shelve(&batch(tenant, id, 1), Reason::RetriesExhausted).await;
+        }
+        let body = json!({"ids": [format!("{tenant}/b-2")], "reason": "a test"});
+        let discarded =
+            api.post("/api/v1/shelf/discard", admin, &body).is(200)["outcome"]["discarded"][0]["id"].clone();
+        let rows = api.stage.shelf().await;
+        let row = rows.iter().find(|row| row.tenant() == Some(&tenant_id(tenant))).expect("an entry");
+        Self { on_shelf: row.id.to_string(), discarded: discarded.as_str().expect("an id").to_owned() }
+    }
+}
+
 /// Returns a path of a route that names things of a tenant.
-fn path(route: &RouteSummary, tenant: &str, entry: &str, link: &str) -> String {
+fn path(route: &RouteSummary, tenant: &str, entries: &Entries, link: &str) -> String {
+    let entry = if route.id == "restoreEntry" { &entries.discarded } else { &entries.on_shelf };
     let path = route.path.replace("{tenant}", tenant).replace("{batch}", "b-1").replace("{id}", entry);
     let path = path.replace("{group}", "c-00000000").replace("{replay}", "1");
     // Of nobody, so that no token is revoked.
-    path.replace("/t/{link}", &format!("/t/{link}")).replace("{link}", "none").replace("{name}", "none")
+    let path = path.replace("/t/{link}", &format!("/t/{link}")).replace("{link}", "none").replace("{name}", "none");
+    match route.id {
+        "findBatches" => format!("{path}?text=b-1"),
+        "putShelfMessage" => format!("{path}?version=1"),
+        _ => path,
+    }
 }
 
 /// Sends a request over a route with a body that would change something.
@@ -34,7 +62,9 @@ fn send(api: &Api, route: &RouteSummary, path: &str, token: &str) -> (u16, Value
         "limitLane" => Some(json!({"lane": "acme", "requests": 1})),
         "planReplay" | "discardEntries" => Some(json!({"selection": {"all": true}, "reason": "a test"})),
         "putGroupNote" => Some(json!({"text": "a note"})),
-        "lintMessage" | "previewMessage" => Some(batch("acme", "b-9", 1)),
+        "setShelfFields" => Some(json!({"selection": {"all": true}, "set": ["priority=high"]})),
+        "decideCandidates" => Some(json!({"refuse": [1]})),
+        "lintMessage" | "previewMessage" | "putShelfMessage" => Some(batch("acme", "b-1", 1)),
         _ => Some(json!({})),
     };
     let headers = if route.has_precondition { "If-Match: *\r\n" } else { "" };
@@ -55,7 +85,8 @@ async fn state(api: &Api) -> String {
     let lanes = testmo_courier::app::lanes::overrides(store).await.expect("a store");
     let links = store.links_of(&tenant_id("acme"), 100).await.expect("a store").len();
     let replays = store.replays(None, None, 100).await.expect("a store");
-    format!("{connections:?} {shelf:?} {tokens:?} {lanes:?} {links} {replays:?}")
+    let discarded = restore_entry::list(store, &restore_entry::filter(None, None), 100).await.expect("a store").len();
+    format!("{connections:?} {shelf:?} {discarded} {tokens:?} {lanes:?} {links} {replays:?}")
 }
 
 /// Creates a token that has expired, and returns its secret.
@@ -78,19 +109,12 @@ async fn expired(api: &Api) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_is_open_to_its_role_and_above_and_to_nobody_else() {
     for api in both(&["acme", "birch"]).await {
-        for tenant in ["acme", "birch"] {
-            api.stage.shelve(&batch(tenant, "b-1", 1), Reason::RetriesExhausted).await;
-        }
-        let rows = api.stage.shelf().await;
-        let entry_of = |tenant: &str| {
-            let row = rows.iter().find(|row| row.tenant() == Some(&tenant_id(tenant)));
-            row.expect("an entry").id.to_string()
-        };
-        let (own, foreign) = (entry_of("acme"), entry_of("birch"));
         let anna = Actor::new("anna", Role::Admin, Face::CommandLine);
         let link = create_link(&api.stage.store, &anna, &tenant_id("acme"), 30).await.expect("a link").secret;
         let revoked = api.token("revoked", Role::Admin, None).await;
         let admin = api.token("admin", Role::Admin, None).await;
+        let own = Entries::of(&api, "acme", &admin).await;
+        let foreign = Entries::of(&api, "birch", &admin).await;
         api.ask("DELETE", "/api/v1/tokens/revoked", &admin, "", None).is(200);
         let forged = format!("tc_{}A", "Q".repeat(42));
         let expired = expired(&api).await;
@@ -99,7 +123,7 @@ async fn every_route_is_open_to_its_role_and_above_and_to_nobody_else() {
         let operator = api.token("operator", Role::Operator, None).await;
         let before = state(&api).await;
         for route in route_summaries() {
-            let path_of = |tenant: &str, entry: &str| path(&route, tenant, entry, &link);
+            let path_of = |tenant: &str, entries: &Entries| path(&route, tenant, entries, &link);
             let Some(needed) = route.role else {
                 assert_eq!(send(&api, &route, &path_of("acme", &own), "").0, 200, "{}", route.id);
                 let other = path_of("acme", &own).replace(&link, &forged);
@@ -128,7 +152,7 @@ async fn every_route_is_open_to_its_role_and_above_and_to_nobody_else() {
             }
         }
         assert_eq!(state(&api).await, before, "who may not change anything has changed nothing");
-        api.end().await.end_leaving(&[LeftOver::ShelfRows]).await;
+        api.end().await.end_leaving(&[LeftOver::ShelfRows, LeftOver::Events]).await;
     }
 }
 
@@ -136,15 +160,14 @@ async fn every_route_is_open_to_its_role_and_above_and_to_nobody_else() {
 async fn an_admin_may_use_every_route() {
     let [api, other] = both(&["acme"]).await;
     other.end().await.end().await;
-    api.stage.shelve(&batch("acme", "b-1", 1), Reason::RetriesExhausted).await;
-    let entry = api.stage.shelf().await[0].id.to_string();
     let admin = api.token("admin", Role::Admin, None).await;
+    let entries = Entries::of(&api, "acme", &admin).await;
     // What removes comes last.
     let mut routes = route_summaries();
     routes.retain(|route| route.role.is_some());
     routes.sort_by_key(|route| (route.method == "DELETE", route.id == "discardEntries"));
     for route in routes {
-        let (status, body) = send(&api, &route, &path(&route, "acme", &entry, ""), &admin);
+        let (status, body) = send(&api, &route, &path(&route, "acme", &entries, ""), &admin);
         assert!(!matches!(status, 401 | 403 | 405 | 500 | 503), "{}: {status} {body}", route.id);
     }
     api.end().await.end_leaving(&[LeftOver::Events]).await;

@@ -26,7 +26,10 @@ async fn address_of(process: &Process) -> SocketAddr {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_keep_nobody_from_the_api_and_no_batch_from_testmo() {
     let settings = [("COURIER_ADMIN__LISTEN", "127.0.0.1:0")];
-    let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    let api = Api::of(stage).await;
+    let token = api.token("viewer", Role::Viewer, None).await;
+    let mut stage = api.end().await;
     let process = Process::start_limited(&stage, "ulimit -n 160").await;
     let address = address_of(&process).await;
     let idle: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(address).expect("a connection")).collect();
@@ -36,6 +39,12 @@ async fn idle_connections_keep_nobody_from_the_api_and_no_batch_from_testmo() {
     for n in 0..10 {
         stage.delivered(&format!("acme/b-{n}")).await;
     }
+    for path in ["/readyz", "/livez", "/metrics"] {
+        let answer = process.get(path).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    ask(address, "GET", "/api/v1/health", &token, "", None).is(200);
+    ask(address, "GET", "/api/v1/batches/acme/b-9", &token, "", None).is(200);
     ask(address, "GET", "/api/v1/tenants", "", "", None).refused(401, "unauthenticated");
     assert_eq!(idle.len(), 200);
     process.stop().await;

@@ -2,6 +2,9 @@
 
 mod access;
 mod beside_work;
+mod corrected;
+mod found;
+mod in_testmo;
 mod page;
 mod repeated;
 mod replays;

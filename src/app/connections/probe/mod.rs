@@ -102,6 +102,16 @@ impl From<ActionError> for ProbeError {
 }
 
 impl Done {
+    /// Returns what verifying found before the probe.
+    pub fn verification(&self) -> Verification {
+        self.row.finding.clone().unwrap_or_else(|| Verification::Works {
+            user: String::new(),
+            project: String::new(),
+            folder: String::new(),
+            not_there: Vec::new(),
+        })
+    }
+
     /// Returns whether nothing was found that a person has to act on: each request that the probe needs was answered, the
     /// key's user has the rights that were tried, and no case is left. An assumption that does not hold is no fault.
     pub fn is_well(&self) -> bool {

@@ -112,16 +112,18 @@ pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Pre
     })
 }
 
-/// Drops the change of a tenant's connection that is not in force; returns whether there was one.
+/// Drops the change of a connection that is not in force; returns whether there was one.
 ///
 /// # Errors
 /// When the person may not, the connection was changed in between, or the store does not answer.
-pub async fn discard_change(store: &Store, actor: &Actor, tenant: &TenantId) -> Result<bool, SetError> {
+pub async fn discard_change(store: &Store, actor: &Actor, row: &ConnectionRow) -> Result<bool, SetError> {
     require(actor, Role::Admin)?;
-    let Some(row) = store.connection(tenant).await?.filter(|row| row.successor.is_some()) else { return Ok(false) };
-    let kept = in_force(&row);
-    let written = store.set_connection_by(&kept, &[entries::discard_change(actor, &row, &kept)]).await?;
-    if written.is_done() { Ok(true) } else { Err(SetError::Changed(tenant.clone())) }
+    if row.successor.is_none() {
+        return Ok(false);
+    }
+    let kept = in_force(row);
+    let written = store.set_connection_by(&kept, &[entries::discard_change(actor, row, &kept)]).await?;
+    if written.is_done() { Ok(true) } else { Err(SetError::Changed(row.tenant.clone())) }
 }
 
 /// Returns what of the last change, which is not in force, stays part of what is entered now.
