@@ -1,8 +1,8 @@
 //! Checks that every file names only files that it may name, and that no files name each other in a circle.
 
 mod circles;
-mod imports;
-mod source;
+pub(crate) mod imports;
+pub(crate) mod source;
 
 use std::collections::BTreeSet;
 

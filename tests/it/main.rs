@@ -22,6 +22,7 @@ mod endless;
 mod ends;
 mod evening;
 mod examples;
+mod faces;
 mod folders;
 mod fuzzed;
 mod hardship;
