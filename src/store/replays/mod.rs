@@ -28,7 +28,7 @@ pub use self::model::{
     EndedItem, ItemEnd, NewItem, NewPart, NewReplay, PartProgress, ReplayChange, ReplayState, ReplayStep,
     RunningReplay, WaitingItem,
 };
-pub(super) use self::settle::{IS_STARTABLE, ItemEnding, end_items, hand_over, mark_started, startable};
+pub(super) use self::settle::{ItemEnding, end_items, hand_over, is_startable, mark_started, startable};
 pub use self::started::{ItemStart, ReplayId};
 
 /// What a worker asks and stores to carry out replays, and what plans them.

@@ -30,12 +30,21 @@ const ENDING: [(&str, Kind); 5] = [
 
 /// Whether an entry can be started: the replay still runs as its holder saw it, nobody else has taken it over, and the entry
 /// still waits in it. Part of a condition on `shelf`, with the parameters `$4` to `$8`.
-pub(in crate::store) const IS_STARTABLE: &str = "AND person_epoch = $4 AND replay IS NULL \
-    AND EXISTS (SELECT 1 FROM replays p WHERE p.id = $5 AND p.epoch = $6 AND p.state = 'running' \
-    AND p.holder = $8) \
-    AND EXISTS (SELECT 1 FROM replay_items i WHERE i.replay = $5 AND i.place = $7 AND i.state = 'waiting')";
+///
+/// A change of the replay waits until the start is stored, so that nothing is started after a pause or cancellation was
+/// acknowledged. A transaction that changes a replay holds no row of the shelf or of a batch, so it never blocks a start that
+/// blocks it.
+pub(in crate::store) fn is_startable(dialect: Dialect) -> String {
+    format!(
+        "AND person_epoch = $4 AND replay IS NULL \
+         AND EXISTS (SELECT 1 FROM replays p WHERE p.id = $5 AND p.epoch = $6 AND p.state = 'running' \
+         AND p.holder = $8 {}) \
+         AND EXISTS (SELECT 1 FROM replay_items i WHERE i.replay = $5 AND i.place = $7 AND i.state = 'waiting')",
+        dialect.stay_as_is()
+    )
+}
 
-/// Returns the parameters of [`IS_STARTABLE`].
+/// Returns the parameters of [`is_startable`].
 pub(in crate::store) fn startable(item: &ItemStart) -> [Bound; 5] {
     [
         Bound::Int(item.person_epoch),

@@ -164,8 +164,8 @@ pub(in crate::store) async fn hold(
     operator_action: &OperatorAction,
 ) -> Result<Hold, StoreError> {
     let (planned, parameters) = match &operator_action.item {
-        Some(item) => (replays::IS_STARTABLE, replays::startable(item).into()),
-        None => ("", vec![]),
+        Some(item) => (replays::is_startable(Dialect::of(conn)), replays::startable(item).into()),
+        None => (String::new(), vec![]),
     };
     let sql = format!(
         "UPDATE shelf SET generation = generation WHERE id = $1 AND generation = $2 \

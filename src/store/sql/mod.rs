@@ -86,6 +86,14 @@ impl Dialect {
         }
     }
 
+    /// The end of a `SELECT` whose rows have to be as they are until this transaction ends: who changes them waits for it.
+    pub(in crate::store) fn stay_as_is(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR SHARE",
+        }
+    }
+
     /// The end of a `SELECT` whose rows this transaction may remove: it waits for those who need them to be there.
     pub(in crate::store) fn remove(self) -> &'static str {
         match self {

@@ -39,7 +39,7 @@ fn audit() -> AuditEntry {
 }
 
 /// Shelves dead batches with records, and returns the entries.
-async fn shelve(f: &dyn Subject, batches: &[&str]) -> Vec<Shelved> {
+pub async fn shelve(f: &dyn Subject, batches: &[&str]) -> Vec<Shelved> {
     for batch in batches {
         let record = BatchRecord { state: BatchState::Failed, epoch: 1, ..fresh(batch) };
         let shelve = Some(Shelving { reason: Reason::CaseRefused, ..shelving(batch, ShelvedUntil::Person) });
@@ -66,13 +66,14 @@ fn item(place: u64, row: &Shelved) -> NewItem {
     }
 }
 
-fn change(replay: ReplayId, epoch: i64, state: ReplayState) -> ReplayChange {
+/// Returns the change of a replay into another state.
+pub fn change(replay: ReplayId, epoch: i64, state: ReplayState) -> ReplayChange {
     let begins_again = state == ReplayState::Running;
     ReplayChange { replay, epoch, state, why: None, summary: None, begins_again, audit: None }
 }
 
 /// Plans a replay of entries in one part, and starts it; returns it with its epoch.
-async fn running(f: &dyn Subject, rows: &[Shelved]) -> (ReplayId, i64) {
+pub async fn running(f: &dyn Subject, rows: &[Shelved]) -> (ReplayId, i64) {
     let new = NewReplay {
         name: Some("a name".into()),
         reason: None,
@@ -93,7 +94,7 @@ async fn running(f: &dyn Subject, rows: &[Shelved]) -> (ReplayId, i64) {
 }
 
 /// Makes an entry of a replay due, as the worker that holds the replay does; returns whether it was as expected.
-async fn start(f: &dyn Subject, row: &Shelved, replay: (ReplayId, i64), place: u64) -> bool {
+pub async fn start(f: &dyn Subject, row: &Shelved, replay: (ReplayId, i64), place: u64) -> bool {
     held(f, "w").await;
     start_as(f, "w", row, replay, place).await
 }

@@ -23,6 +23,7 @@ mod plans;
 mod postgres;
 mod probes;
 mod removal;
+mod replays;
 mod restart;
 #[path = "../../../it/support/script.rs"]
 mod script;
