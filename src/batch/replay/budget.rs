@@ -30,9 +30,14 @@ impl Budget {
         u64::try_from(self.saved / WHOLE).unwrap_or(0)
     }
 
-    /// Takes what was started.
+    /// Takes what is about to be started.
     pub fn spend(&mut self, batches: u64) {
         self.saved -= WHOLE * i64::try_from(batches).unwrap_or(0);
+    }
+
+    /// Returns what was taken for one batch that was not started.
+    pub fn give_back(&mut self) {
+        self.saved += WHOLE;
     }
 }
 
@@ -52,6 +57,17 @@ mod tests {
             }
             assert!((expected * 99 / 100 - 1..=expected + 20).contains(&started), "{rate}: {started}");
         }
+    }
+
+    #[test]
+    fn what_was_not_started_can_be_started_later_and_no_more() {
+        let mut budget = Budget::new(60, 0);
+        assert_eq!(budget.available(1_000), 2);
+        budget.spend(2);
+        assert_eq!(budget.available(1_000), 0);
+        budget.give_back();
+        assert_eq!(budget.available(1_000), 1);
+        assert_eq!(budget.available(3_600_000), 2);
     }
 
     #[test]

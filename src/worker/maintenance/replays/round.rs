@@ -99,6 +99,10 @@ impl<'a> Round<'a> {
             let most = u32::try_from(most).unwrap_or(u32::MAX);
             let number = part.part;
             let items = self.context.store.waiting_items(self.replay.id, number, most).await?;
+            // Before they are started: one that fails without an answer may be started all the same.
+            if let Some(budget) = &mut self.budget {
+                budget.spend(items.len() as u64);
+            }
             let starting = items
                 .iter()
                 .map(|item| start(self.context, &self.replay, number, item, &overrides))
@@ -109,16 +113,14 @@ impl<'a> Round<'a> {
                     Started::Yes => {
                         self.replay.parts[at].started += 1;
                         started += 1;
-                        if let Some(budget) = &mut self.budget {
-                            budget.spend(1);
-                        }
                     }
                     Started::Never(outcome, detail) => {
+                        self.give_back();
                         self.replay.parts[at].passed += 1;
                         passed.push(ItemEnd { place: item.place, outcome, detail });
                         touched.push(at);
                     }
-                    Started::NotNow => {}
+                    Started::NotNow => self.give_back(),
                 }
             }
         }
@@ -135,6 +137,13 @@ impl<'a> Round<'a> {
         let parts = touched.into_iter().map(|at| self.replay.parts[at].clone()).collect();
         let step = ReplayStep { parts, passed, ..self.step() };
         Ok(self.context.store.advance(step).await?.then_some(true))
+    }
+
+    /// Returns to the budget what an entry took of it that was not started.
+    fn give_back(&mut self) {
+        if let Some(budget) = &mut self.budget {
+            budget.give_back();
+        }
     }
 
     /// Returns whether nothing is to be started for an account now.
