@@ -240,7 +240,8 @@ filled() { # VHOST
 }
 
 close_connections() {
-    evaluate "[rabbit_networking:close_connection(C, \"closed on order\") || C <- rabbit_networking:connections()], ok."
+    # One whose channels end late is closed all the same, and keeps no other from being closed.
+    evaluate "[catch rabbit_networking:close_connection(C, \"closed on order\") || C <- rabbit_networking:connections()], ok."
 }
 
 first_start || give_up
