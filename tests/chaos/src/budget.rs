@@ -6,7 +6,7 @@ use std::time::Duration;
 use testmo_courier::store::AccountStore;
 use tokio::time::Instant;
 
-use crate::plan::TENANTS;
+use crate::plan::{Plan, TENANTS};
 use crate::stage::Stage;
 
 /// What the work itself may take: the requests that are left, at a few milliseconds each, and the waits of seconds that
@@ -16,6 +16,9 @@ const WORK: Duration = Duration::from_secs(20);
 const LEASE: Duration = Duration::from_secs(10);
 /// How long after the healing a pause may still be stored that an answer from before asks for.
 const LAST_PAUSES: Duration = Duration::from_secs(5);
+/// What bringing replays to their end may take: a replay of a dead worker is taken over late, and one that stops again and
+/// again goes on by one batch each time.
+const REPLAYS: Duration = Duration::from_secs(90);
 /// In plans with late commits, the longest that draining may take: a duplicate is looked for long after its batch.
 const LATE: Duration = Duration::from_secs(150);
 
@@ -23,18 +26,20 @@ const LATE: Duration = Duration::from_secs(150);
 pub(crate) struct Budget {
     healed: Instant,
     deadline: Instant,
+    work: Duration,
     leases: Duration,
     starts: Duration,
 }
 
 impl Budget {
     /// The budget of a run in which everything was healed just now.
-    pub(crate) fn from_now(stage: &Stage, is_late: bool) -> Self {
+    pub(crate) fn from_now(stage: &Stage, plan: &Plan) -> Self {
         let healed = Instant::now();
         let leases = if stage.workers.len() > 1 { LEASE } else { Duration::ZERO };
         let starts = start_delay(stage);
-        let deadline = healed + if is_late { LATE } else { WORK + leases + starts };
-        Self { healed, deadline, leases, starts }
+        let work = if plan.has_replays() { WORK + REPLAYS } else { WORK };
+        let deadline = healed + if plan.form.late { LATE } else { work + leases + starts };
+        Self { healed, deadline, work, leases, starts }
     }
 
     /// Takes into account what no worker can shorten: delays of starts after a crash that was ordered before the healing,
@@ -43,7 +48,7 @@ impl Budget {
         let starts = start_delay(stage);
         if starts > self.starts {
             self.starts = starts;
-            self.deadline = self.deadline.max(Instant::now() + self.leases + starts + WORK);
+            self.deadline = self.deadline.max(Instant::now() + self.leases + starts + self.work);
         }
         if self.healed.elapsed() > LAST_PAUSES {
             return;
@@ -52,7 +57,7 @@ impl Budget {
         // The store may still be starting; it is asked again.
         let Ok(pauses) = stage.store.pauses(&accounts).await else { return };
         let longest = pauses.into_iter().flatten().max().unwrap_or_default();
-        self.deadline = self.deadline.max(Instant::now() + longest + self.leases + self.starts + WORK);
+        self.deadline = self.deadline.max(Instant::now() + longest + self.leases + self.starts + self.work);
     }
 
     pub(crate) fn is_over(&self) -> bool {

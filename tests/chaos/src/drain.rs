@@ -1,19 +1,23 @@
 //! Waits until every batch is finished, its outcome is published, and nothing waits anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use testmo_courier::amqp::Event;
+use testmo_courier::app::plan::batch_label;
+use testmo_courier::app::restore_entry;
 use testmo_courier::batch::Reason;
-use testmo_courier::replay::at_once;
-use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, ShelfState, Shelved};
-use testmo_courier::store::{LedgerStore, StoreError};
+use testmo_courier::store::StoreError;
+use testmo_courier::store::ledger::StoredBatch;
+use testmo_courier::store::shelf::{ShelfFilter, ShelfState, Shelved};
 use tokio::time::timeout;
 
+use crate::batches::Batch;
 use crate::budget::Budget;
 use crate::check::late;
+use crate::closing::Closing;
 use crate::plan::{Action, Plan, TENANTS};
 use crate::poison;
 use crate::stage::Stage;
@@ -23,23 +27,47 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// The longest that a request may still be in flight at the stand-in.
 const LAST_REQUEST: Duration = Duration::from_secs(20);
 
+/// More entries than any plan leaves.
+const ALL: u32 = 10_000;
+
 /// How often a suspect is tried alone before it becomes dead.
 const MOST_CRASHES_ALONE: usize = 3;
 
 /// Every received event, by its subject.
 pub(crate) type Heard = BTreeMap<String, Vec<Value>>;
 
+/// What was received and stored when nothing was left to do.
+pub(crate) struct Drained {
+    pub(crate) heard: Heard,
+    /// The subjects of the batches that people have discarded.
+    pub(crate) given_up: BTreeSet<String>,
+}
+
+/// What is left to do, as far as the store and the events show.
+#[derive(Default)]
+struct Left {
+    words: Vec<String>,
+    /// The dead entries that can be sent now that every cause is fixed.
+    curable: Vec<String>,
+    given_up: BTreeSet<String>,
+}
+
 /// Waits until nothing is left to do, and stops the workers.
-pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Heard> {
-    let mut heard = Heard::new();
-    let mut budget = Budget::from_now(stage, plan.form.late);
+pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Drained> {
+    let (mut heard, mut closing, mut given_up) = (Heard::new(), Closing::default(), BTreeSet::new());
+    let mut budget = Budget::from_now(stage, plan);
     let mut told = Vec::new();
     loop {
         stage.check_workers()?;
         budget.extend(stage).await;
         hear(stage, &mut heard).await?;
         let mut left = match left(plan, stage, &heard).await {
-            Ok(left) => left,
+            Ok(found) => {
+                let mut words = found.words;
+                words.extend(closing.go_on(stage, found.curable).await?);
+                given_up = found.given_up;
+                words
+            }
             Err(error) => vec![format!("the store does not answer: {error}")],
         };
         if plan.form.late {
@@ -72,7 +100,7 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Hear
     let queued = in_queues(stage).await?;
     ensure!(queued.is_empty(), "{} after the workers stopped", queued.join("; "));
     stage.timeline.note("drained");
-    Ok(heard)
+    Ok(Drained { heard, given_up })
 }
 
 /// Receives all events that are there.
@@ -88,44 +116,58 @@ async fn hear(stage: &mut Stage, heard: &mut Heard) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns what is left to do, as far as the store and the events show.
-async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Vec<String>, StoreError> {
-    let mut left = Vec::new();
+/// Returns what is left to do.
+async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Left, StoreError> {
+    let discarded = restore_entry::list(&stage.store, &restore_entry::filter(None, None), ALL).await?;
+    let given_up = discarded.iter().map(|discarded| batch_label(&discarded.entry)).collect();
+    let mut left = Left { given_up, ..Left::default() };
+    let mut ended = BTreeSet::new();
     for batch in &plan.batches {
-        let subject = batch.subject();
         let Ok(key) = batch.key() else { continue };
+        let subject = batch.subject();
         let stored = stage.store.batch(&key).await?;
-        match stored.map(|stored| stored.record.state.name()) {
-            None => left.push(format!("{subject} is not known")),
-            Some("open") => left.push(format!("{subject} is open")),
+        let missing =
+            |stored: &StoredBatch| stored.record.cases.iter().filter(|case| !case.state.is_in_testmo()).count();
+        let allowed = usize::from(batch.refused.is_some());
+        let is_given_up = left.given_up.contains(&subject);
+        let words = match stored.as_ref().map(|stored| (stored.record.state.name(), missing(stored))) {
+            None => "not known".to_owned(),
+            Some(("open", _)) => "open".to_owned(),
             Some(_) if !heard.get(&subject).is_some_and(|events| events.iter().any(is_terminal)) => {
-                left.push(format!("{subject} is not announced"));
+                "not announced".to_owned()
             }
-            Some(_) => {}
-        }
+            Some((state, missing)) if !is_given_up && missing > allowed => format!("{state} without {missing} cases"),
+            Some(_) => {
+                ended.insert(subject);
+                continue;
+            }
+        };
+        left.words.push(format!("{subject} is {words}"));
     }
-    let shelf = stage.store.shelf(&ShelfFilter::default(), 1_000).await?;
-    left.extend(poison::missing(plan, &shelf));
+    let shelf = stage.store.shelf(&ShelfFilter::default(), ALL).await?;
+    left.words.extend(poison::missing(plan, &shelf));
     for row in shelf {
-        if !is_expected(plan, &row) && !poison::is_expected(plan, &row) {
-            left.push(format!("{} of {:?} is on the shelf for {}", row.id, row.content.identity, row.content.reason));
+        // A message with unreadable headers can come again after its batch was delivered by a replay of the first copy.
+        let is_copy = row.content.reason == Reason::UnreadableHeaders;
+        let stays = (is_refused(plan, &row) || is_copy) && ended.contains(&batch_label(&row));
+        if !stays && !poison::is_expected(plan, &row) {
+            left.words.push(format!("{} of {} is on the shelf for {}", row.id, batch_label(&row), row.content.reason));
+            if row.state == ShelfState::Dead && is_curable(plan, &row) {
+                left.curable.push(row.id.to_string());
+            }
         }
-        if row.content.reason == Reason::KeyRefused {
+        if matches!(row.content.reason, Reason::KeyRefused | Reason::FolderMissing) {
             mend(stage, &row).await;
-        }
-        // The batch was not at fault: the plan ended the worker while it tried the batch alone.
-        if row.content.reason == Reason::CrashLoop && violent_ends(plan) > MOST_CRASHES_ALONE {
-            replay(stage, &row).await?;
         }
     }
     if stage.store.unsent_count().await? > 0 {
-        left.push("events wait in the outbox".into());
+        left.words.push("events wait in the outbox".into());
     }
     Ok(left)
 }
 
-/// Has a person verify the connection again, because a worker may have noticed a revoked key after the person's last
-/// verification.
+/// Has a person verify the connection again, because a worker may have noticed a revoked key, or a folder that could not be
+/// created, after the person's last verification.
 async fn mend(stage: &Stage, row: &Shelved) {
     if let Some(tenant) = row.tenant() {
         let mended = stage.people.mend(tenant.as_str()).await;
@@ -135,32 +177,36 @@ async fn mend(stage: &Stage, row: &Shelved) {
 
 /// Returns how often a plan ends a worker without asking it to stop.
 fn violent_ends(plan: &Plan) -> usize {
-    let crashes = plan.orders.iter().flatten().count();
+    let crashes = plan.crashes.iter().flatten().count();
     let ends = |action: &Action| {
         if let Action::Kill { then, .. } = action {
             1 + usize::from(then.is_some())
         } else {
-            usize::from(matches!(action, Action::Restart { then: Some(_), .. }))
+            usize::from(matches!(action, Action::KillHolder { .. } | Action::Restart { then: Some(_), .. }))
         }
     };
     crashes + plan.actions.iter().map(|(_, action)| ends(action)).sum::<usize>()
 }
 
-/// Replays a batch, as a person does.
-async fn replay(stage: &Stage, row: &Shelved) -> Result<(), StoreError> {
-    let replayed = match at_once(&stage.store, row, usize::MAX).await? {
-        Ok((change, _)) => format!("{:?}", stage.store.commit(change.into()).await?),
-        Err(hindrance) => hindrance.to_string(),
-    };
-    stage.timeline.note(format!("{} was replayed: {replayed}", row.id));
-    Ok(())
+/// Returns whether a dead entry can be sent now: the plan has caused its failure, and the cause is gone.
+fn is_curable(plan: &Plan, row: &Shelved) -> bool {
+    let (reason, tenant) = (row.content.reason, row.tenant().map(ToString::to_string));
+    let refuses = |(_, action): &(Duration, Action)| matches!(action, Action::RefuseNames { tenant: of, .. } if tenant.as_deref() == Some(TENANTS[*of]));
+    let was_refused = matches!(reason, Reason::CaseRefused | Reason::AllRefused);
+    // A plan can end the worker each time that it tries a batch alone.
+    (was_refused && plan.actions.iter().any(refuses))
+        || (reason == Reason::RetriesExhausted && plan.gives_up)
+        || (reason == Reason::CrashLoop && violent_ends(plan) > MOST_CRASHES_ALONE)
+        || reason == Reason::UnreadableHeaders
 }
 
-/// Returns whether a row of the shelf belongs to a batch with a refused case, which waits for a person.
-fn is_expected(plan: &Plan, row: &Shelved) -> bool {
-    let ShelfIdentity::Batch(key, _) = &row.content.identity else { return false };
-    let of_plan = |batch: &crate::batches::Batch| batch.subject() == key.to_string() && batch.refused.is_some();
-    row.state == ShelfState::Dead && row.content.reason == Reason::CaseRefused && plan.batches.iter().any(of_plan)
+/// Returns whether a row of the shelf belongs to a batch with a case that is refused in any case.
+fn is_refused(plan: &Plan, row: &Shelved) -> bool {
+    let of_row = |batch: &&Batch| batch.subject() == batch_label(row);
+    let is_refused = plan.batches.iter().find(of_row).is_some_and(|batch| batch.refused.is_some());
+    is_refused
+        && row.state == ShelfState::Dead
+        && matches!(row.content.reason, Reason::CaseRefused | Reason::AllRefused)
 }
 
 /// Returns the queues that hold messages, delivered or not.
@@ -187,4 +233,9 @@ fn under_way(stage: &Stage) -> Vec<String> {
 pub(crate) fn is_terminal(event: &Value) -> bool {
     // A message that never became work has no revision, and a delay no outcome.
     event["data"]["revision"].is_number() && event["data"]["outcome"].is_string()
+}
+
+/// Returns which outcome of its batch an event reports.
+pub(crate) fn revision(event: &Value) -> u64 {
+    event["data"]["revision"].as_u64().unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use crate::batches::Batch;
 use crate::plan::{Action, Call, Crash, Form, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
-use crate::poison::Poison;
+use crate::{orders, poison};
 
 const POINTS: [&str; 8] = [
     "after_claim",
@@ -56,19 +56,28 @@ impl Plan {
         // What an unclean end meets is tried apart, so that the drain takes longer than late duplicates allow for.
         if !form.late && rng.bool() {
             for number in 0..rng.usize(1..4) {
-                actions.push((rng.u64(..length), Action::PublishPoison { poison: Poison::draw(&mut rng, number) }));
+                actions.push((
+                    rng.u64(..length),
+                    Action::PublishPoison { poison: poison::Poison::draw(&mut rng, number) },
+                ));
             }
         }
         if seed % 4 == 3 {
             let settled = u64::try_from(QUEUE_SETTLES.as_millis()).unwrap_or(u64::MAX);
             actions.push((rng.u64(settled..length.max(settled + 1_000)), Action::KillBroker));
         }
-        actions.sort_by_key(|(at, _)| *at);
         let timed = |(at, action)| (Duration::from_millis(at), action);
-        let orders = (0..form.replicas).map(|_| crash(&mut rng)).collect();
+        let crashes = (0..form.replicas).map(|_| crash(&mut rng)).collect();
         let waits = TENANTS.map(|_| wait(&mut rng, form.short));
+        let gives_up = !form.late && rng.bool();
+        if !form.late {
+            actions.extend(orders::draw(&mut rng, form, length));
+        }
+        actions.sort_by_key(|(at, _)| *at);
         let actions = apart(actions.into_iter().map(timed).collect());
-        Self { seed, form, batches, orders, waits, actions }
+        let mut plan = Self { seed, form, batches, crashes, waits, gives_up, actions };
+        plan.batches.extend(poison::batches(&plan));
+        plan
     }
 }
 

@@ -3,13 +3,18 @@
 mod batches;
 mod budget;
 mod check;
+mod closing;
+mod diary;
 mod drain;
 mod draw;
 mod neighbour;
+mod orders;
 mod people;
+mod person;
 mod plan;
 mod poison;
 mod proxy;
+mod replays;
 mod run;
 mod stage;
 mod timeline;
@@ -145,6 +150,6 @@ async fn attempt(
 
 async fn through(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Vec<String>> {
     run::run(plan, stage).await?;
-    let heard = drain::drain(plan, stage).await?;
-    check::check(plan, stage, &heard).await
+    let drained = drain::drain(plan, stage).await?;
+    check::check(plan, stage, &drained).await
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::batches::Batch;
+use crate::orders::Order;
 use crate::poison::Poison;
 
 /// The names of the tenants, each with its own Testmo account.
@@ -19,9 +20,11 @@ pub(crate) struct Plan {
     pub(crate) form: Form,
     pub(crate) batches: Vec<Batch>,
     /// Where each worker crashes in its first life.
-    pub(crate) orders: Vec<Option<Crash>>,
+    pub(crate) crashes: Vec<Option<Crash>>,
     /// How long a 429 asks to wait, for each tenant's account.
     pub(crate) waits: [Wait; TENANTS.len()],
+    /// Whether a batch of a failing account becomes dead within seconds, and not within a day.
+    pub(crate) gives_up: bool,
     pub(crate) actions: Vec<(Duration, Action)>,
 }
 
@@ -63,6 +66,12 @@ pub(crate) enum Action {
     Misbehave { tenant: usize, on: Call, how: Misbehaviour, times: u32 },
     /// Revoke a key; after a while the key works again, and a person verifies it.
     RevokeKey { tenant: usize, away: Duration },
+    /// Have Testmo refuse every name for a while, so that batches become dead whose cause is fixed later.
+    RefuseNames { tenant: usize, away: Duration },
+    /// End the worker that carries a replay out by SIGKILL, as soon as one does.
+    KillHolder { away: Duration },
+    /// Have a person give an order.
+    Order { person: usize, order: Order },
 }
 
 /// An order to crash at a point of a batch's path, and at which passing of the point.
@@ -70,6 +79,13 @@ pub(crate) enum Action {
 pub(crate) struct Crash {
     pub(crate) point: &'static str,
     pub(crate) passing: u32,
+}
+
+impl Plan {
+    /// Returns whether people replay what is dead. Plans with late commits have duplicates, which replays only hide.
+    pub(crate) fn has_replays(&self) -> bool {
+        !self.form.late
+    }
 }
 
 /// A connection that goes through a proxy.

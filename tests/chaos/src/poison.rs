@@ -75,9 +75,20 @@ impl Poison {
             Kind::NotJson => format!("{{poison {number}").into_bytes(),
             Kind::NoBatch => format!("[\"poison\", {number}]").into_bytes(),
             Kind::LargeHeader | Kind::DeepTables | Kind::DeepArrays | Kind::HeaderName | Kind::Property => {
-                Batch { tenant: TENANTS[0], number, cases: 2, refused: None, folder: &[], own: None }.body()
+                self.batch().body()
             }
         }
+    }
+
+    /// Returns the batch that the body is, if its headers are what is wrong with the message.
+    fn batch(self) -> Batch {
+        let number = FIRST + self.number;
+        Batch { tenant: TENANTS[0], number, cases: 2, refused: None, folder: &[], own: None }
+    }
+
+    /// Returns whether the message stays on the shelf in any case. One with unreadable headers can be replayed.
+    fn is_no_batch(self) -> bool {
+        matches!(self.kind, Kind::NotJson | Kind::NoBatch)
     }
 
     /// Returns the reason for which the message is dead.
@@ -111,17 +122,26 @@ fn of(plan: &Plan) -> impl Iterator<Item = Poison> {
         | Action::Cut { .. }
         | Action::Stall { .. }
         | Action::Misbehave { .. }
-        | Action::RevokeKey { .. } => None,
+        | Action::RevokeKey { .. }
+        | Action::RefuseNames { .. }
+        | Action::KillHolder { .. }
+        | Action::Order { .. } => None,
     })
 }
 
-/// Returns whether a row is a message that cannot be processed, and dead for its reason.
-pub(crate) fn is_expected(plan: &Plan, row: &Shelved) -> bool {
-    of(plan).any(|poison| poison.is_dead_as(row))
+/// Returns the batches of messages whose headers are unreadable; people replay them in the end.
+pub(crate) fn batches(plan: &Plan) -> Vec<Batch> {
+    of(plan).filter(|poison| !poison.is_no_batch()).map(Poison::batch).collect()
 }
 
-/// Returns the messages that cannot be processed and are not on the shelf exactly once.
+/// Returns whether a row is a message that is no batch, and dead for its reason.
+pub(crate) fn is_expected(plan: &Plan, row: &Shelved) -> bool {
+    of(plan).any(|poison| poison.is_no_batch() && poison.is_dead_as(row))
+}
+
+/// Returns the messages that are no batches and are not on the shelf exactly once.
 pub(crate) fn missing(plan: &Plan, shelf: &[Shelved]) -> Vec<String> {
     let is_missing = |poison: &Poison| shelf.iter().filter(|row| poison.is_dead_as(row)).count() != 1;
-    of(plan).filter(is_missing).map(|poison| format!("{poison:?} is not on the shelf once")).collect()
+    let lasting = of(plan).filter(|poison| poison.is_no_batch());
+    lasting.filter(is_missing).map(|poison| format!("{poison:?} is not on the shelf once")).collect()
 }

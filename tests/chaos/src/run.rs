@@ -13,12 +13,21 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::people::People;
 use crate::plan::{Action, Call, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
 use crate::poison::Poison;
+use crate::replays;
 use crate::stage::Stage;
 
 /// How often the workers and the due actions are checked.
 const TICK: Duration = Duration::from_millis(20);
 /// How long the broker may refuse a message before the run fails.
 const PUBLISHING: Duration = Duration::from_secs(60);
+/// How long a worker is sought that carries a replay out.
+const SEARCH: Duration = Duration::from_secs(5);
+/// The time between two tries of that.
+const SEARCH_AGAIN: Duration = Duration::from_millis(100);
+/// How long names may be.
+const LONGEST_NAME: usize = 512;
+/// How long they may be while each is refused.
+const SHORTEST_NAME: usize = 4;
 /// The id of the stand-in's user whose key the worker has.
 const USER: u64 = 1;
 
@@ -31,6 +40,8 @@ enum Due {
     Continue(usize),
     Open(Link),
     GiveKey(usize),
+    TakeNames(usize),
+    KillHolder { away: Duration, until: Instant },
 }
 
 /// Carries a plan out to its end, and then ends all faults.
@@ -86,6 +97,11 @@ async fn carry_out(
             stage.note_trouble_of(link);
             return Ok(None);
         }
+        Due::TakeNames(tenant) => {
+            take_names(stage, TENANTS[tenant], true);
+            return Ok(None);
+        }
+        Due::KillHolder { away, until } => return Ok(kill_holder(stage, away, until).await),
         Due::GiveKey(tenant) => {
             let tenant = TENANTS[tenant];
             stage.testmo.account(tenant).give_key(USER, &People::key_of(tenant));
@@ -155,8 +171,36 @@ async fn act(
             stage.testmo.account(TENANTS[tenant]).revoke(USER);
             return Ok(Some((away, Due::GiveKey(tenant))));
         }
+        Action::RefuseNames { tenant, away } => {
+            take_names(stage, TENANTS[tenant], false);
+            return Ok(Some((away, Due::TakeNames(tenant))));
+        }
+        Action::KillHolder { away } => return Ok(kill_holder(stage, away, Instant::now() + SEARCH).await),
+        Action::Order { person, order } => {
+            let person = stage.persons[person].clone();
+            errands.spawn(async move { person.carry_out(order).await });
+        }
     }
     Ok(None)
+}
+
+/// Kills the worker that carries a replay out; while there is none, it is tried again.
+async fn kill_holder(stage: &mut Stage, away: Duration, until: Instant) -> Option<(Duration, Due)> {
+    let holder = replays::holder(&stage.store_url).await;
+    let worker = stage.workers.iter_mut().find(|worker| holder.is_some_and(|pid| worker.is_process(pid)));
+    match worker {
+        Some(worker) => worker.kill_as_holder(away).await,
+        None if Instant::now() < until => return Some((SEARCH_AGAIN, Due::KillHolder { away, until })),
+        None => stage.timeline.note("no worker carries a replay out"),
+    }
+    None
+}
+
+/// Has an account take names of ordinary length, or refuse them.
+fn take_names(stage: &Stage, tenant: &str, takes: bool) {
+    let most = if takes { LONGEST_NAME } else { SHORTEST_NAME };
+    stage.testmo.account(tenant).change_settings(|settings| settings.name_max_chars = most);
+    stage.timeline.note(format!("{tenant} takes names of {most} characters"));
 }
 
 /// Publishes a message as a generator does.
@@ -200,6 +244,7 @@ async fn heal(stage: &mut Stage) {
     stage.note_store_trouble();
     for tenant in TENANTS {
         stage.testmo.account(tenant).clear_faults();
+        take_names(stage, tenant, true);
     }
     for worker in &mut stage.workers {
         worker.signal("CONT").await;

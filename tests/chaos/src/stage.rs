@@ -16,8 +16,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::diary::Diary;
 use crate::neighbour::Neighbour;
+use crate::orders::PEOPLE;
 use crate::people::People;
+use crate::person::Person;
 use crate::plan::{Link, Plan, TENANTS};
 use crate::proxy::Proxy;
 use crate::timeline::Timeline;
@@ -26,6 +29,8 @@ use crate::worker::{DRAIN_TIMEOUT, Worker};
 /// The queue in which every event is kept.
 const EVENTS: &str = "chaos.events";
 
+/// How long the harness waits for an answer of the broker, which makes new queues slowly on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the store may stay unavailable after trouble was noted.
 const STORE_BACK: Duration = Duration::from_secs(15);
 
@@ -43,6 +48,8 @@ pub(crate) struct Stage {
     pub(crate) workers: Vec<Worker>,
     pub(crate) store: Store,
     pub(crate) people: Arc<People>,
+    pub(crate) persons: [Arc<Person>; PEOPLE.len()],
+    pub(crate) diary: Diary,
     pub(crate) publisher: Publisher,
     pub(crate) events: Intake,
     pub(crate) config: Config,
@@ -86,6 +93,10 @@ impl Stage {
         let amqp_url = |port: u16| format!("amqp://guest:guest@127.0.0.1:{port}/{name}");
         let mut environment = environment(dir, &origins.join(","), &amqp_url(broker_proxy.address.port()));
         environment.insert("COURIER_STORE__URL".into(), workers_store);
+        if plan.gives_up {
+            environment.insert("COURIER_RETRY__GIVE_UP_AFTER".into(), "2s".into());
+            environment.insert("COURIER_RETRY__GIVE_UP_MIN_RETRIES".into(), "1".into());
+        }
         let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
         if plan.form.late {
             // Later than the latest commit.
@@ -98,13 +109,17 @@ impl Stage {
             testmo.create(tenant, AccountSpec::with_one_folder(&People::key_of(tenant)))?;
             people.enter(tenant, origin).await?;
         }
-        let direct = config::Amqp { url: amqp_url(broker.port()?), ..config.amqp.clone() };
+        let direct = config::Amqp { url: amqp_url(broker.port()?), rpc_timeout: PATIENCE, ..config.amqp.clone() };
         declare(&direct).await?;
         let declared_at = Instant::now();
         let publisher = Publisher::start(&direct, &tasks, close.clone());
         let subscription = Subscription { queue: EVENTS.into(), prefetch: 500, memory: u64::MAX };
         let events = Intake::start(&direct, subscription, &tasks, close.clone());
-        let timeline = Timeline::begin();
+        let (timeline, diary) = (Timeline::begin(), Diary::default());
+        let persons = PEOPLE.map(|name| {
+            let (program, environment) = (PathBuf::from(program), environment.clone());
+            Arc::new(Person::new(name, program, environment, store.clone(), diary.clone(), timeline.clone()))
+        });
         let worker = |(n, crash): (usize, &Option<_>)| {
             let log = dir.join(format!("worker-{n}.log"));
             let (mut environment, program) = (environment.clone(), PathBuf::from(program));
@@ -112,7 +127,7 @@ impl Stage {
             environment.insert("COURIER_WORKER__NAME".into(), format!("w{n}"));
             Worker::waiting(n.to_string(), environment, program, log, crash.clone(), timeline.clone())
         };
-        let workers = plan.orders.iter().enumerate().map(worker).collect();
+        let workers = plan.crashes.iter().enumerate().map(worker).collect();
         Ok(Self {
             testmo,
             broker,
@@ -120,6 +135,8 @@ impl Stage {
             workers,
             store,
             people,
+            persons,
+            diary,
             publisher,
             events,
             config,

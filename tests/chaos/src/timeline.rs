@@ -19,8 +19,13 @@ impl Timeline {
         Self { began_at: clock.now(), clock, notes: Arc::default() }
     }
 
+    /// Returns the time in milliseconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
     pub(crate) fn note(&self, what: impl Into<String>) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((self.clock.now(), what.into()));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((self.now(), what.into()));
     }
 
     /// Returns all notes in order, with the requests that the accounts received.

@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     timeline: Timeline,
     /// How often in succession it ended uncleanly.
     unclean_ends: u32,
+    /// When it was started and when it ended, in milliseconds since 1970.
+    pub(crate) turns: Vec<i64>,
 }
 
 enum Life {
@@ -58,7 +60,7 @@ impl Worker {
         timeline: Timeline,
     ) -> Self {
         let life = Life::Away { until: Instant::now(), then: crash };
-        Self { name, life, environment, program, log, timeline, unclean_ends: 0 }
+        Self { name, life, environment, program, log, timeline, unclean_ends: 0, turns: Vec::new() }
     }
 
     /// Returns the longest time for which the worker may wait at its start because of its earlier ends.
@@ -83,6 +85,7 @@ impl Worker {
 
     /// Kills the worker by SIGKILL, and starts it again after a while.
     pub(crate) async fn kill(&mut self, away: Duration, then: Option<Crash>) {
+        self.turns.push(self.timeline.now());
         let next = Life::Away { until: Instant::now() + away, then };
         match std::mem::replace(&mut self.life, next) {
             // The worker may already have ended.
@@ -92,6 +95,17 @@ impl Worker {
             }
             Life::Away { until, then } => self.life = Life::Away { until, then },
         }
+    }
+
+    /// Kills the worker while it carries a replay out.
+    pub(crate) async fn kill_as_holder(&mut self, away: Duration) {
+        self.timeline.note(format!("worker {}: killed while it carries a replay out", self.name));
+        self.kill(away, None).await;
+    }
+
+    /// Returns whether the worker is a running process.
+    pub(crate) fn is_process(&self, pid: u32) -> bool {
+        matches!(&self.life, Life::Running { child, .. } if child.id() == Some(pid))
     }
 
     /// Sends SIGTERM, and starts the worker again when it has ended.
@@ -133,6 +147,7 @@ impl Worker {
                 ensure!(ordered || could_not_start, "worker {} ended by itself with {status}", self.name);
                 let how = if ordered { format!("crashed as ordered, {crash:?}") } else { format!("{status}") };
                 self.unclean_ends += 1;
+                self.turns.push(self.timeline.now());
                 self.timeline.note(format!("worker {}: {how}", self.name));
                 self.life = Life::Away { until: Instant::now() + RESTART, then: None };
             }
@@ -145,6 +160,7 @@ impl Worker {
                 if !(failed(status) && store_in_trouble(*since)) {
                     stopped(&self.name, status, crash.as_ref(), *since)?;
                 }
+                self.turns.push(self.timeline.now());
                 self.timeline.note(format!("worker {}: stopped", self.name));
                 self.life = Life::Away { until: Instant::now(), then: then.take() };
             }
@@ -152,6 +168,7 @@ impl Worker {
                 if Instant::now() >= *until {
                     let crash = then.take();
                     let child = self.spawn(crash.as_ref())?;
+                    self.turns.push(self.timeline.now());
                     self.timeline.note(format!("worker {}: started, to crash {crash:?}", self.name));
                     self.life = Life::Running { child, crash, since: Instant::now() };
                 }

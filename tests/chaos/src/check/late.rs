@@ -1,12 +1,11 @@
 //! Checks that each duplicate is reported by an event, in plans in which Testmo commits after the settle time.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use super::cases::{There, row};
+use super::arrived::{Arrived, arrived};
+use super::cases::There;
 use crate::batches::Batch;
-use crate::drain::{Heard, is_terminal};
+use crate::drain::Heard;
 use crate::plan::Plan;
 use crate::stage::Stage;
 
@@ -25,20 +24,7 @@ pub(crate) fn check(plan: &Plan, stage: &Stage, heard: &Heard) -> anyhow::Result
 }
 
 fn of_batch(batch: &Batch, there: &There, about: &[Value]) -> anyhow::Result<Vec<String>> {
-    let mut broken = Vec::new();
-    let Some(last) = about.iter().rfind(|event| is_terminal(event)) else {
-        return Ok(vec!["no event tells how it ended".into()]);
-    };
-    let told = last["data"]["cases"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut surplus: BTreeMap<u64, _> = there.of_batch(batch).iter().map(|case| (case.id, row(case))).collect();
-    let mut arrived = BTreeMap::new();
-    for (at, wanted) in batch.arriving().zip(batch.rows()?) {
-        let id = told.get(at).and_then(|case| case["testmo_id"].as_u64());
-        match id.and_then(|id| Some((id, surplus.remove(&id)?))) {
-            Some((id, found)) if found == wanted => drop(arrived.insert(id, wanted)),
-            other => broken.push(format!("case {at} was told as {id:?}, where there is {other:?}")),
-        }
-    }
+    let Arrived { mut broken, arrived, mut surplus } = arrived(batch, there, about)?;
     let duplicated = about.iter().filter(|event| event["type"] == DUPLICATED);
     for named in duplicated.flat_map(|event| event["data"]["cases"].as_array().into_iter().flatten()) {
         let (Some(first), Some(again)) = (named["testmo_id"].as_u64(), named["duplicate_id"].as_u64()) else {
