@@ -30,6 +30,12 @@ impl Budget {
         u64::try_from(self.saved / WHOLE).unwrap_or(0)
     }
 
+    /// Returns how many milliseconds after the time that was last counted another batch may be started.
+    pub fn wait_ms(&self) -> u64 {
+        let missing = u64::try_from(WHOLE - self.saved).unwrap_or(0);
+        missing.div_ceil(u64::from(self.per_minute))
+    }
+
     /// Takes what is about to be started.
     pub fn spend(&mut self, batches: u64) {
         self.saved -= WHOLE * i64::try_from(batches).unwrap_or(0);
@@ -68,6 +74,19 @@ mod tests {
         budget.give_back();
         assert_eq!(budget.available(1_000), 1);
         assert_eq!(budget.available(3_600_000), 2);
+    }
+
+    #[test]
+    fn it_says_how_long_to_wait_for_the_next_batch() {
+        for (rate, wait) in [(1, 60_000), (60, 1_000), (90, 667), (6_000, 10)] {
+            let mut budget = Budget::new(rate, 0);
+            assert_eq!((budget.available(0), budget.wait_ms()), (1, 0), "{rate}");
+            budget.spend(1);
+            assert_eq!((budget.available(0), budget.wait_ms()), (0, wait), "{rate}");
+            let wait = i64::try_from(wait).unwrap();
+            assert_eq!(budget.available(wait - 1), 0, "{rate}");
+            assert_eq!(budget.available(wait), 1, "{rate}");
+        }
     }
 
     #[test]

@@ -25,29 +25,47 @@ const LEASE: Duration = Duration::from_secs(15);
 /// The most replays that one worker carries out at once.
 const MOST_REPLAYS: u32 = 20;
 
-/// Carries out running replays until `stop`: at the interval at which the shelf is polled, and whenever a batch of one of them
-/// has an outcome in this worker.
+/// Carries out running replays until `stop`: at the interval at which the shelf is polled, whenever a batch of one of them has
+/// an outcome in this worker, and as soon as a replay says that it has to go on.
 pub(in crate::worker) async fn carry_out_replays(context: Arc<WorkerContext>, stop: CancellationToken) {
     let mut every = Every::new(context.config.shelf.poll_interval.min(LONGEST_PERIOD), stop);
-    let mut budgets = HashMap::new();
+    let (mut budgets, mut soon) = (HashMap::new(), None);
     loop {
         let is_due = tokio::select! {
             biased;
             is_due = every.is_due() => is_due,
             () = context.replay_wanted.notified() => true,
+            () = passed(soon) => true,
         };
         if !is_due {
             return;
         }
         let carrying_out = unit(&context, Task::Replay, &"replays", carry_out(&context, &mut budgets));
-        if let Some(Err(error)) = every.unless_stopped(carrying_out).await {
-            tracing::warn!(%error, "replays cannot be carried out");
-        }
+        soon = match every.unless_stopped(carrying_out).await {
+            Some(Ok(soon)) => soon,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "replays cannot be carried out");
+                None
+            }
+            None => None,
+        };
     }
 }
 
-/// Goes on with each replay that this worker holds or gets.
-async fn carry_out(context: &Arc<WorkerContext>, budgets: &mut HashMap<ReplayId, Budget>) -> Result<(), StoreError> {
+/// Waits for a time; forever, if there is none.
+async fn passed(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Goes on with each replay that this worker holds or gets; returns when to do so again at the latest, if soon.
+async fn carry_out(
+    context: &Arc<WorkerContext>,
+    budgets: &mut HashMap<ReplayId, Budget>,
+) -> Result<Option<Duration>, StoreError> {
+    let mut soonest: Option<Duration> = None;
     let running = context.store.lease_replays(&context.holder, LEASE, MOST_REPLAYS).await?;
     budgets.retain(|id, _| running.iter().any(|replay| replay.id == *id));
     for replay in running {
@@ -55,9 +73,12 @@ async fn carry_out(context: &Arc<WorkerContext>, budgets: &mut HashMap<ReplayId,
         let budget = replay.per_minute.map(|rate| budgets.entry(id).or_insert_with(|| Budget::new(rate, now)));
         let round = Round::new(context, replay, budget).go_on();
         // What is wrong with one replay does not keep others from going on.
-        if let Err(error) = unit(context, Task::Replay, &format!("replay {id}"), round).await {
-            tracing::warn!(%error, replay = %id, "a replay cannot be carried out; it is tried again");
+        match unit(context, Task::Replay, &format!("replay {id}"), round).await {
+            Ok(soon) => soonest = soonest.into_iter().chain(soon).min(),
+            Err(error) => {
+                tracing::warn!(%error, replay = %id, "a replay cannot be carried out; it is tried again");
+            }
         }
     }
-    Ok(())
+    Ok(soonest)
 }

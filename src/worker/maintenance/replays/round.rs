@@ -1,6 +1,7 @@
 //! Goes on with one replay: counts outcomes, starts what may be started, and ends or pauses it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
@@ -22,6 +23,10 @@ const MOST_STARTED: u64 = 200;
 const AT_ONCE: usize = 20;
 /// A rate-limit pause that is longer than this keeps the batches of its account from being started.
 const LONG_PAUSE_MS: i64 = 300_000;
+/// How soon outcomes are read again that another worker may store: nothing announces them here.
+const OUTCOMES_ELSEWHERE: Duration = Duration::from_secs(1);
+/// The shortest time in which batches are saved up that a rate allows.
+const SHORTEST_SAVING: Duration = Duration::from_millis(250);
 
 /// One round of a replay.
 pub(super) struct Round<'a> {
@@ -35,20 +40,33 @@ impl<'a> Round<'a> {
         Self { context, replay, budget }
     }
 
-    /// Goes on until nothing more can be started now.
-    pub(super) async fn go_on(mut self) -> Result<(), StoreError> {
+    /// Goes on until nothing more can be started now; returns when to go on at the latest, if soon.
+    pub(super) async fn go_on(mut self) -> Result<Option<Duration>, StoreError> {
         self.context.store.end_lost_items(self.replay.id, MOST_COUNTED).await?;
         while self.count().await? {}
-        let Some(passed) = self.start_more().await? else { return Ok(()) };
+        let Some(passed) = self.start_more().await? else { return Ok(None) };
         match course(self.replay.parts.iter().map(state)) {
-            Course::IsDone => self.end(ReplayState::Done, None).await,
-            Course::Stops => self.end(ReplayState::Paused, Some(self.why())).await,
-            Course::GoesOn if passed => {
-                self.context.replay_wanted.notify_one();
-                Ok(())
+            Course::IsDone => self.end(ReplayState::Done, None).await?,
+            Course::Stops => self.end(ReplayState::Paused, Some(self.why())).await?,
+            Course::GoesOn => {
+                if passed {
+                    self.context.replay_wanted.notify_one();
+                }
+                return Ok(self.soon());
             }
-            Course::GoesOn => Ok(()),
         }
+        Ok(None)
+    }
+
+    /// Returns when to go on at the latest, if that is soon: outcomes are awaited, or only the rate forbids to start more.
+    fn soon(&mut self) -> Option<Duration> {
+        let outcomes = self.replay.parts.iter().any(|part| part.under_way() > 0).then_some(OUTCOMES_ELSEWHERE);
+        let waits = |part: &PartProgress| part.left() > 0 && part.window.allowed(part.under_way()) > 0;
+        let now = self.context.store.now();
+        let saving = self.budget.as_mut().filter(|_| self.replay.parts.iter().any(waits)).and_then(|budget| {
+            (budget.available(now) == 0).then(|| SHORTEST_SAVING.max(Duration::from_millis(budget.wait_ms())))
+        });
+        outcomes.into_iter().chain(saving).min()
     }
 
     /// Counts outcomes; returns whether there may be more.
