@@ -47,13 +47,21 @@ pub(in crate::store) async fn hold(conn: &mut AnyConnection, id: ShelfId) -> Res
     Ok(sql::execute(conn, sql, vec![Bound::Int(id.0)]).await? == 1)
 }
 
-/// Puts a discarded entry back onto the shelf under its id. It is as it was, but for its counters.
-pub(in crate::store) async fn put_back(conn: &mut AnyConnection, id: ShelfId) -> Result<(), StoreError> {
+/// Makes the entry `$1` due at `$2` if it waits for the end of a pause that nothing holds up any more: whoever ended the pause
+/// did not find it on the shelf.
+const END_OF_PAUSE: &str = "UPDATE shelf SET due_at = $2 WHERE id = $1 AND state = 'parked' \
+    AND reason = 'paused' AND due_at > $2 AND NOT EXISTS (SELECT 1 FROM lane_orders WHERE paused = 1 \
+    AND ((kind = 'tenant' AND name = shelf.tenant_id) OR (kind = 'account' AND name = shelf.account)))";
+
+/// Puts a discarded entry back onto the shelf under its id. It is as it was, but for its counters, and for a pause that has
+/// ended.
+pub(in crate::store) async fn put_back(conn: &mut AnyConnection, now: i64, id: ShelfId) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO shelf ({COLUMNS}, generation, person_epoch) \
          SELECT {COLUMNS}, generation + 1, person_epoch + 1 FROM discarded WHERE id = $1"
     );
     sql::execute(conn, sql, vec![Bound::Int(id.0)]).await?;
+    sql::execute(conn, END_OF_PAUSE, vec![Bound::Int(id.0), Bound::Int(now)]).await?;
     sql::execute(conn, "DELETE FROM discarded WHERE id = $1", vec![Bound::Int(id.0)]).await.map(drop)
 }
 

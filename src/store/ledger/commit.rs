@@ -81,7 +81,7 @@ pub(in crate::store) async fn commit(
             shelf::put_edited(conn, edited).await?;
         }
         if let Some(id) = change.restore {
-            discarded::put_back(conn, id).await?;
+            discarded::put_back(conn, now, id).await?;
         }
         let put = match &change.shelve {
             Some(shelving) => shelf::put(conn, now, shelving).await?,

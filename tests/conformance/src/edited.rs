@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
 use testmo_courier::store::PruneCounts;
+use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 use testmo_courier::store::actor::{Actor, Face, Role};
 use testmo_courier::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use testmo_courier::store::ledger::{ClaimOutcome, Commit, CommitOutcome, RecordUpdate};
@@ -12,7 +14,7 @@ use testmo_courier::store::shelf::{
 };
 
 use crate::Subject;
-use crate::values::{DAY, claim_of, connection, fresh, shelving, tenant};
+use crate::values::{DAY, START, claim_of, connection, fresh, shelving, target, tenant};
 
 cases! {
     ($) edited_cases in edited:
@@ -20,6 +22,7 @@ cases! {
     a_message_that_is_on_the_shelf_already_is_not_there_twice,
     a_record_keeps_its_earlier_fingerprints_through_claims_and_pruning,
     what_was_discarded_is_put_back_as_it_was,
+    what_is_put_back_does_not_wait_for_a_pause_that_has_ended,
     what_was_discarded_long_ago_is_removed_before_its_batch_is_pruned,
     what_was_discarded_goes_with_its_tenant,
 }
@@ -150,6 +153,33 @@ async fn what_was_discarded_is_put_back_as_it_was(f: &dyn Subject) {
         assert_eq!((format!("{after:?}"), after.generation), (format!("{same:?}"), before.generation + 1));
         let change = Commit { unshelve: Some((after.id.0, after.generation)), ..Commit::default() };
         assert!(store(f, change).await);
+    }
+}
+
+async fn what_is_put_back_does_not_wait_for_a_pause_that_has_ended(f: &dyn Subject) {
+    let lanes = [LaneSelector::Tenant(tenant()), LaneSelector::Account(target().account)];
+    for (lane, reason, ends, is_due) in [
+        (lanes[0].clone(), Reason::Paused, true, true),
+        (lanes[1].clone(), Reason::Paused, true, true),
+        (lanes[0].clone(), Reason::Paused, false, false),
+        (lanes[1].clone(), Reason::Paused, false, false),
+        (lanes[0].clone(), Reason::NoAnswer, true, false),
+    ] {
+        let order = |paused| LaneOverride { lane: lane.clone(), paused, most: None };
+        f.set_lane_override(&order(true)).await;
+        let content = Shelving { reason, account: Some(target().account), ..shelving("b", ShelvedUntil::After(DAY)) };
+        let row = shelve(f, content).await;
+        assert!(store(f, discard_of(&row)).await);
+        if ends {
+            f.set_lane_override(&order(false)).await;
+        }
+        assert!(store(f, restore_of(row.id)).await);
+        let [after] = &f.shelf().await[..] else { panic!() };
+        let due_at = if is_due { START } else { row.due_at };
+        assert_eq!(after.due_at, due_at, "{lane:?} {reason} {ends}");
+        let change = Commit { unshelve: Some((after.id.0, after.generation)), ..Commit::default() };
+        assert!(store(f, change).await);
+        f.set_lane_override(&order(false)).await;
     }
 }
 

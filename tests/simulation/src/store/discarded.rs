@@ -1,12 +1,12 @@
 //! What has a person edited, discarded or put back?
 
-use testmo_courier::batch::BatchKey;
+use testmo_courier::batch::{BatchKey, Reason};
 use testmo_courier::store::audit::AuditAction;
 use testmo_courier::store::ledger::Commit;
-use testmo_courier::store::shelf::{Action, EditedMessage, ShelfId};
+use testmo_courier::store::shelf::{Action, EditedMessage, ShelfId, ShelfState};
 
 use super::shelf::is_same;
-use super::tables::{Tables, is_of};
+use super::tables::{Tables, is_of, tenant_of};
 
 impl Tables {
     /// Whether an edited message can take the place of the one on the shelf.
@@ -48,10 +48,15 @@ impl Tables {
         !self.shelf.values().any(|row| is_same(&row.content.identity, &discarded.content.identity))
     }
 
-    pub(crate) fn put_back(&mut self, id: ShelfId) {
+    pub(crate) fn put_back(&mut self, id: ShelfId, now: i64) {
         if let Some((mut row, _)) = self.discarded.remove(&id.0) {
             row.generation += 1;
             row.person_epoch += 1;
+            let waits_for_pause = row.state == ShelfState::Parked && row.content.reason == Reason::Paused;
+            let account = row.content.account.as_deref();
+            if waits_for_pause && !self.is_ordered_to_pause(tenant_of(&row.content.identity), account) {
+                row.due_at = row.due_at.min(now);
+            }
             self.shelf.insert(id.0, row);
         }
     }

@@ -170,7 +170,7 @@ impl Tables {
             self.put_edited(edited);
         }
         if let Some(id) = change.restore {
-            self.put_back(id);
+            self.put_back(id, now);
         }
         let due_at = change.shelve.as_ref().and_then(|shelving| self.put_on_shelf(shelving, now));
         if let Some(shelving) = change.shelve.as_ref().filter(|_| due_at.is_some()) {
