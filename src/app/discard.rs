@@ -88,7 +88,7 @@ async fn stored_of(store: &Store, batch: Option<&Batch>) -> Result<Option<Stored
 }
 
 /// Returns the batch whose record goes with an entry; a copy in conflict or of unknown origin has none.
-pub(super) fn own_batch(row: &Shelved) -> Option<Batch> {
+pub fn own_batch(row: &Shelved) -> Option<Batch> {
     let is_own = match (&row.content.identity, row.content.reason) {
         (ShelfIdentity::Batch(..), _) | (_, Reason::Suspect | Reason::CrashLoop) => true,
         (ShelfIdentity::Raw(..), _) => false,
@@ -96,7 +96,11 @@ pub(super) fn own_batch(row: &Shelved) -> Option<Batch> {
     decode(&row.content.body).ok().filter(|_| is_own)
 }
 
-fn discard(
+/// Returns what discarding an entry with its batch stores at `now`; nothing is stored yet.
+///
+/// # Errors
+/// When the entry is in hand, or a request with cases of it may be under way.
+pub fn discard(
     row: &Shelved,
     batch: Option<&Batch>,
     stored: Option<StoredBatch>,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::actor::{Actor, NotAllowed, Role, require};
 use super::discard::own_batch;
 use super::plan::{PlannedEntry, subject_of};
-use crate::batch::ledger::Standing;
+use crate::batch::ledger::{BatchRecord, Standing};
 use crate::batch::{Batch, TenantId, fingerprint};
 use crate::store::audit::{AuditAction, AuditEntry};
 pub use crate::store::discarded::{Discarded, DiscardedFilter};
@@ -126,10 +126,14 @@ pub async fn restore(
 
 /// Returns the record of a batch that was given up, open again.
 async fn reopened(store: &Store, batch: &Batch) -> Result<Option<RecordUpdate>, StoreError> {
-    let Some(mut record) = store.batch(&batch.key).await?.map(|stored| stored.record) else { return Ok(None) };
+    Ok(store.batch(&batch.key).await?.and_then(|stored| open_again(batch, stored.record)))
+}
+
+/// Returns the record of a batch open again, if it is of this very batch and was given up; nothing is stored yet.
+pub fn open_again(batch: &Batch, mut record: BatchRecord) -> Option<RecordUpdate> {
     let from_epoch = record.epoch;
     let is_own = record.standing(&fingerprint(batch)) == Standing::Present;
-    Ok((is_own && record.restore()).then_some(RecordUpdate { record, from_epoch }))
+    (is_own && record.restore()).then_some(RecordUpdate { record, from_epoch })
 }
 
 /// Finds out why nothing was restored.
@@ -155,7 +159,7 @@ mod tests {
     use super::*;
     use crate::app::actor::Face;
     use crate::batch::Reason;
-    use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
+    use crate::batch::ledger::{BatchState, CaseState};
     use crate::store::audit::AuditFilter;
     use crate::store::shelf::{ShelfIdentity, Shelving};
 

@@ -30,7 +30,7 @@ use crate::batch::ledger::{BatchRecord, BatchState, Standing};
 use crate::batch::message::decode::decode;
 use crate::batch::message::encoding::{CONTENT_ENCODING, Encoded, Encoding};
 use crate::batch::message::lint::lint;
-use crate::batch::{Batch, BatchKey, Fault, Reason, fingerprint, raw_hash};
+use crate::batch::{Batch, BatchId, BatchKey, Fault, Reason, TenantId, fingerprint, raw_hash};
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
 use crate::store::shelf::{EditedMessage, ShelfId, ShelfIdentity, Shelved};
@@ -72,38 +72,73 @@ pub struct Edited {
 /// # Errors
 /// When it is gone or cannot be edited now, or the store does not answer.
 pub async fn open(store: &Store, id: ShelfId, most_bytes: usize) -> Result<Draft, EditError> {
-    let row = store.shelved(id).await?.ok_or(EditError::Gone)?;
-    if row.leased {
-        return Err(Unfinished::InHand.into());
-    }
-    if let Some(replay) = row.replay {
-        return Err(EditError::InReplay(replay.0));
-    }
-    let text = text_of(&row, most_bytes)?;
-    let batch = decode(text.as_bytes()).ok();
-    let known = match &batch {
-        Some(batch) => (Some(batch.key.tenant.clone()), Some(batch.key.batch.clone())),
-        None => identity_of(&row),
+    let message = OpenedMessage::of(store.shelved(id).await?.ok_or(EditError::Gone)?, most_bytes)?;
+    let record = match message.key() {
+        Some(key) => store.batch(&key).await?,
+        None => None,
     };
-    let record = match known.clone() {
-        (Some(tenant), Some(id)) => store.batch(&BatchKey::new(tenant, id)).await?,
-        _ => None,
-    };
-    let (stored, is_taken) = match (record, &batch) {
-        (Some(stored), Some(batch)) => match stored.record.standing(&fingerprint(batch)) {
-            Standing::Present => (Some(stored), false),
-            Standing::Earlier => return Err(EditError::Superseded),
-            Standing::Other => (None, true),
-        },
-        (Some(_), None) => (None, true),
-        (None, _) => (None, false),
-    };
-    if let Some(stored) = &stored {
-        may_be_edited(stored, store.now())?;
+    message.draft(record, store.now())
+}
+
+/// A message of the shelf that was read to be edited.
+#[derive(Debug)]
+pub struct OpenedMessage {
+    row: Shelved,
+    text: String,
+    batch: Option<Batch>,
+    known: (Option<TenantId>, Option<BatchId>),
+    most_bytes: usize,
+}
+
+impl OpenedMessage {
+    /// Reads the message of an entry; a worker takes messages of at most `most_bytes`.
+    ///
+    /// # Errors
+    /// When the entry is in hand or in a replay, or the message is not text.
+    pub fn of(row: Shelved, most_bytes: usize) -> Result<Self, EditError> {
+        if row.leased {
+            return Err(Unfinished::InHand.into());
+        }
+        if let Some(replay) = row.replay {
+            return Err(EditError::InReplay(replay.0));
+        }
+        let text = text_of(&row, most_bytes)?;
+        let batch = decode(text.as_bytes()).ok();
+        let known = match &batch {
+            Some(batch) => (Some(batch.key.tenant.clone()), Some(batch.key.batch.clone())),
+            None => identity_of(&row),
+        };
+        Ok(Self { row, text, batch, known, most_bytes })
     }
-    let identity = locked::Identity { tenant: known.0, batch: known.1, is_taken };
-    let json = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok();
-    Ok(Draft { entry: PlannedEntry::of(&row), row, text, json, batch, identity, stored, most_bytes })
+
+    /// Returns the batch whose record decides what may be edited, if it is known.
+    pub fn key(&self) -> Option<BatchKey> {
+        let (tenant, batch) = self.known.clone();
+        Some(BatchKey::new(tenant?, batch?))
+    }
+
+    /// Opens the message for an edit at `now`, with what is recorded under its key.
+    ///
+    /// # Errors
+    /// When it cannot be edited now.
+    pub fn draft(self, record: Option<StoredBatch>, now: i64) -> Result<Draft, EditError> {
+        let Self { row, text, batch, known, most_bytes } = self;
+        let (stored, is_taken) = match (record, &batch) {
+            (Some(stored), Some(batch)) => match stored.record.standing(&fingerprint(batch)) {
+                Standing::Present => (Some(stored), false),
+                Standing::Earlier => return Err(EditError::Superseded),
+                Standing::Other => (None, true),
+            },
+            (Some(_), None) => (None, true),
+            (None, _) => (None, false),
+        };
+        if let Some(stored) = &stored {
+            may_be_edited(stored, now)?;
+        }
+        let identity = locked::Identity { tenant: known.0, batch: known.1, is_taken };
+        let json = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok();
+        Ok(Draft { entry: PlannedEntry::of(&row), row, text, json, batch, identity, stored, most_bytes })
+    }
 }
 
 /// Returns the text of a message, decompressed.
@@ -122,7 +157,7 @@ fn text_of(row: &Shelved, most_bytes: usize) -> Result<String, EditError> {
 }
 
 /// Returns what is known of the tenant and the batch id of a message that breaks the contract.
-fn identity_of(row: &Shelved) -> (Option<crate::batch::TenantId>, Option<crate::batch::BatchId>) {
+fn identity_of(row: &Shelved) -> (Option<TenantId>, Option<BatchId>) {
     match &row.content.identity {
         ShelfIdentity::Batch(key, _) => (Some(key.tenant.clone()), Some(key.batch.clone())),
         ShelfIdentity::Raw(_, tenant, batch) => (tenant.clone(), batch.clone()),
@@ -246,8 +281,7 @@ impl Draft {
         if self.stored.is_none() && store.batch(&edited.batch.key).await?.is_some() {
             return Err(if self.is_own() { EditError::Changed } else { EditError::Taken(edited.batch.key.clone()) });
         }
-        let mut change = self.change(edited);
-        change.audit.push(self.audit(edited, actor).because(because));
+        let change = self.change(edited, actor, because);
         if store.commit(change.into()).await?.is_done() { Ok(()) } else { Err(EditError::Changed) }
     }
 
@@ -256,8 +290,9 @@ impl Draft {
         self.batch.is_some() && !self.identity.is_taken
     }
 
-    /// Returns what is stored of an edited message. The message before is from then on an earlier form of the same batch.
-    fn change(&self, edited: &Edited) -> Commit {
+    /// Returns what is stored of a person's edit; nothing is stored yet. The message before is from then on an earlier form of
+    /// the same batch.
+    pub fn change(&self, edited: &Edited, actor: &Actor, because: Option<&str>) -> Commit {
         let print = fingerprint(&edited.batch);
         let update = match (&self.batch, &self.stored) {
             (Some(before), Some(stored)) => {
@@ -288,6 +323,7 @@ impl Draft {
         Commit {
             batch: update,
             edit: Some(EditedMessage { id, generation, identity, headers, body }),
+            audit: vec![self.audit(edited, actor).because(because)],
             ..Commit::default()
         }
     }

@@ -2,9 +2,9 @@
 
 use super::super::actor::{Actor, Role, require};
 use super::error::ReplayError;
-use crate::store::Store;
+use super::store::PlanStore;
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
-use crate::store::replays::{ReplayChange, ReplayId, ReplayRow, ReplayState, ReplayStore};
+use crate::store::replays::{ReplayChange, ReplayId, ReplayRow, ReplayState};
 
 /// What a person does with a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl ReplayAction {
 /// When the person may not, there is no such replay, its state does not allow it, it was changed in between, or the store
 /// does not answer.
 pub async fn act(
-    store: &Store,
+    store: &dyn PlanStore,
     actor: &Actor,
     id: ReplayId,
     action: ReplayAction,

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use super::store::PlanStore;
 use crate::account::Throttle;
 use crate::batch::TenantId;
+use crate::store::StoreError;
 use crate::store::accounts::LaneOverride;
 use crate::store::connections::ConnectionRow;
-use crate::store::{AccountStore, ConnectionStore, Store, StoreError};
 
 /// What is known of the tenants and accounts of a plan.
 pub(super) struct Known<'a> {
-    store: &'a Store,
+    store: &'a dyn PlanStore,
     pub(super) overrides: Vec<LaneOverride>,
     connections: HashMap<TenantId, Option<ConnectionRow>>,
     throttles: HashMap<String, Throttle>,
@@ -21,7 +22,7 @@ impl<'a> Known<'a> {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub(super) async fn new(store: &'a Store) -> Result<Self, StoreError> {
+    pub(super) async fn new(store: &'a dyn PlanStore) -> Result<Self, StoreError> {
         let overrides = store.lane_overrides().await?;
         Ok(Self { store, overrides, connections: HashMap::new(), throttles: HashMap::new() })
     }

@@ -6,12 +6,14 @@ mod estimate;
 mod facts;
 mod plan;
 mod read;
+mod store;
 mod summary;
 
 pub use self::control::{ReplayAction, act};
 pub use self::error::ReplayError;
 pub use self::plan::{Planned, ReplayRequest, plan, plan_and_start};
 pub use self::read::{ReplayDetails, all_items, items, list, show};
+pub use self::store::PlanStore;
 pub use self::summary::{ForecastCount, PlanSummary};
 pub use crate::batch::replay::{Forecast, ItemOutcome};
 pub use crate::store::replays::{ItemFilter, PartProgress, ReplayId, ReplayItem, ReplayRow, ReplayState};

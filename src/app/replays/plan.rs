@@ -4,24 +4,25 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::super::actor::{Actor, Role, require};
-use super::super::shelf::{Selection, named};
+use super::super::shelf::Selection;
 use super::super::time::rfc3339;
 use super::control::{ReplayAction, act};
 use super::error::ReplayError;
 use super::estimate::{PartSize, Speed, estimate};
 use super::facts::Known;
+use super::store::PlanStore;
 use super::summary::{Counts, PlanSummary};
 use crate::batch::cause::CauseId;
 use crate::batch::replay::{Forecast, ItemOutcome, NotYet};
 use crate::batch::{BatchKey, TenantId};
 use crate::config::Config;
 use crate::replay::{NotReplayable, Subject, circumstances, restart, subject};
+use crate::store::StoreError;
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::ledger::StoredBatch;
-use crate::store::replays::{NewItem, NewPart, NewReplay, ReplayChange, ReplayId, ReplayState, ReplayStore};
+use crate::store::replays::{NewItem, NewPart, NewReplay, ReplayChange, ReplayId, ReplayState};
 use crate::store::shelf::{ShelfFilter, ShelfId, ShelfIdentity, Shelved};
 use crate::store::unfinished::Unfinished;
-use crate::store::{Store, StoreError};
 
 /// How many entries are read and stored at once.
 const AT_ONCE: usize = 500;
@@ -59,7 +60,7 @@ pub struct Planned {
 /// # Errors
 /// When the person may not, nothing is selected, or the store does not answer.
 pub async fn plan(
-    store: &Store,
+    store: &dyn PlanStore,
     config: &Config,
     actor: &Actor,
     request: ReplayRequest,
@@ -70,10 +71,10 @@ pub async fn plan(
     let mut planner = Planner::new(store, config, actor, request).await?;
     match planner.request.selection.clone() {
         Selection::Named(names) => {
-            for ids in named(store, &names).await?.chunks(AT_ONCE) {
+            for ids in store.named(&names).await?.chunks(AT_ONCE) {
                 let mut rows = Vec::with_capacity(ids.len());
                 for id in ids {
-                    rows.extend(store.shelved(*id).await?);
+                    rows.extend(store.entry(*id).await?);
                 }
                 planner.add(rows).await?;
             }
@@ -88,7 +89,7 @@ pub async fn plan(
 /// # Errors
 /// As [`plan`], and when somebody changed the replay in between.
 pub async fn plan_and_start(
-    store: &Store,
+    store: &dyn PlanStore,
     config: &Config,
     actor: &Actor,
     request: ReplayRequest,
@@ -102,7 +103,7 @@ pub async fn plan_and_start(
 
 /// A plan in the making.
 struct Planner<'a> {
-    store: &'a Store,
+    store: &'a dyn PlanStore,
     config: &'a Config,
     actor: &'a Actor,
     request: ReplayRequest,
@@ -127,7 +128,7 @@ struct Expected {
 
 impl<'a> Planner<'a> {
     async fn new(
-        store: &'a Store,
+        store: &'a dyn PlanStore,
         config: &'a Config,
         actor: &'a Actor,
         request: ReplayRequest,
@@ -166,11 +167,11 @@ impl<'a> Planner<'a> {
             None => self.begin().await?,
         };
         let subjects = self.subjects(&rows).await?;
-        let keys: HashSet<&BatchKey> = subjects.values().flatten().map(|subject| &subject.key).collect();
+        let keys: HashSet<BatchKey> = subjects.values().flatten().map(|subject| subject.key.clone()).collect();
         for key in &keys {
             self.known.read(&key.tenant).await?;
         }
-        let records = self.store.batches_of(keys).await?;
+        let records = self.store.batches_of(&keys).await?;
         let ids: Vec<ShelfId> = rows.iter().map(|row| row.id).collect();
         let others = self.store.replays_of(&ids).await?;
         let (mut items, mut parts) = (Vec::with_capacity(rows.len()), HashMap::new());
@@ -213,7 +214,7 @@ impl<'a> Planner<'a> {
         for row in rows {
             let found = match (&row.content.identity, row.content.body.is_empty()) {
                 (ShelfIdentity::Batch(..), _) | (_, false) => subject(row, most_bytes),
-                (ShelfIdentity::Raw(..), true) => match self.store.shelved(row.id).await? {
+                (ShelfIdentity::Raw(..), true) => match self.store.entry(row.id).await? {
                     Some(whole) => subject(&whole, most_bytes),
                     None => Err(NotReplayable::Changed),
                 },
@@ -264,7 +265,7 @@ impl<'a> Planner<'a> {
             }
         }
         let throttle = account.as_deref().map(|account| self.known.throttle(account)).unwrap_or_default();
-        let now = crate::store::StoreHealth::now(self.store);
+        let now = self.store.now();
         let record = stored.map(|stored| &stored.record);
         let (forecast, why) = circumstances(row, record, connection, &throttle, &self.known.overrides, now).forecast();
         let detail = why.map(|why| words_of(why, tenant)).or_else(|| reason_of(forecast));
